@@ -1,0 +1,39 @@
+// Package messages holds every word that conga's rooms say to each other, and
+// how the music looks as payload.
+//
+// Messages that ask are verbs (RequestPlay), events are facts in the past tense
+// (SongQueued), reports from the edge say what was seen (PeerLost). Field numbers
+// and meanings never change; there are only new fields.
+//
+//	message           from           to             in the log?
+//	ReportSongs       catalog scan   catalog        as the cause
+//	SongAdded         catalog        scheduler      yes
+//	SongRemoved       catalog        scheduler      yes
+//	SongRejected      catalog        the operator   yes
+//	RequestPlay       requests       scheduler      as the cause
+//	SongQueued        scheduler      requests       yes
+//	PlayRefused       scheduler      requests       yes
+//	ChooseSong        pacer          scheduler      as the cause
+//	SongChosen        scheduler      pacer          yes
+//	SongSkipped       scheduler      requests       yes
+//	OpenBroadcast     server's start pacer          as the cause
+//	BroadcastOpened   pacer          all            yes
+//	StartSong         pacer's file   pacer          as the cause
+//	SongStarted       pacer          all            yes
+//	EndSong           pacer's file   pacer          as the cause
+//	SongEnded         pacer          all            yes
+//	JoinChain         requests       chainmanager   as the cause
+//	LeaveChain        requests       chainmanager   as the cause
+//	PeerLost          requests       chainmanager   as the cause
+//	ExpireAbsent      server's timer chainmanager   as the cause
+//	ListenerJoined    chainmanager   requests       yes
+//	ListenerReturned  chainmanager   requests       yes
+//	ListenerLeft      chainmanager   requests       yes
+//	ChainSpliced      chainmanager   requests       yes
+//	Hello … ClockPong a listener     the server     no: lines of the request connection
+//	Neighbours        chainmanager   a listener     no: follows from the events
+//	OpenStream        a listener     its upstream   no: stream connection
+//	StreamOpened      an upstream    its listener   no: stream connection
+//	SongChange, Seal  pacer          every node     no: the music itself
+//	Item              pacer          every node     no: the music itself
+package messages

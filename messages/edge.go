@@ -1,0 +1,67 @@
+package messages
+
+// The words between the rooms of one process: actors and the transport
+// adapters at their edge. They never travel and are never in the log, so they
+// are plain structs. "link" numbers a connection attempt: what an older attempt
+// still says is ignored.
+
+// ListSongs asks the catalog, ListRequests the scheduler; each responds with a List.
+type (
+	ListSongs    struct{}
+	ListRequests struct{}
+	List         struct{ Names []string }
+)
+
+// UpstreamOpened: an upstream took the listener in; its items follow.
+type UpstreamOpened struct {
+	Link   uint64
+	Answer *StreamOpened
+}
+
+// UpstreamItem: an item came from above. Song and Seal of the item are not set.
+// The connection reads on only as far as the relay grants it with Credit.
+type UpstreamItem struct {
+	Link uint64
+	Item *Item
+}
+
+// UpstreamSeal: a seal came from above, BEFORE the items that it covers.
+type UpstreamSeal struct {
+	Link uint64
+	Seal *Seal
+}
+
+// UpstreamLeaving: the upstream says that it goes (DC).
+type UpstreamLeaving struct{ Link uint64 }
+
+// UpstreamClosed: the connection could not be made, was refused, or has ended.
+// It is the last word of its link.
+type UpstreamClosed struct {
+	Link   uint64
+	Reason string
+}
+
+// Credit lets an upstream connection read one more item.
+type Credit struct{}
+
+// DownstreamOpened and DownstreamClosed: a listener's connection to this node.
+type (
+	DownstreamOpened struct{ Node *Node }
+	DownstreamClosed struct {
+		Node   *Node
+		Reason string
+	}
+)
+
+// SayGoodbye asks the stream connections to tell their listeners that this node
+// goes (DC); they close when the listener has gone elsewhere.
+type SayGoodbye struct{}
+
+// RequestsOpened and RequestsClosed: a listener's connection to the server's requests.
+type (
+	RequestsOpened struct{ Link uint64 }
+	RequestsClosed struct {
+		Link   uint64
+		Reason string
+	}
+)

@@ -1,0 +1,37 @@
+package messages
+
+import "time"
+
+// What more than one room must agree on.
+const (
+	// ServerID is the chain's name for the server itself.
+	ServerID = "server"
+	// DialectVersion is the version of the native dialect.
+	DialectVersion = 1
+	// SamplesPerFrame is fixed by MPEG-1 layer III.
+	SamplesPerFrame = 1152
+	// MaxPayload is all that the four length digits of a stream header can say.
+	MaxPayload = 9999
+	// MaxLine is the longest line of a request connection, its newline included.
+	MaxLine = 4096
+	// MaxName is the longest name of a node, in bytes.
+	MaxName = 64
+	// MaxChunkDuration bounds a chunk: as many whole frames as fit, at least one.
+	MaxChunkDuration = 110 * time.Millisecond
+	// Slack is how long before its play-out time the server sends a chunk: what the
+	// depth of the chain and every search for a new upstream live on.
+	Slack = 2 * time.Second
+	// Window is how much of the broadcast each node keeps for those who must catch up.
+	Window = 12 * time.Second
+	// Ancestors is how many nodes above it each node knows.
+	Ancestors = 3
+	// Heartbeat is the longest a living stream connection says nothing.
+	Heartbeat = 250 * time.Millisecond
+	// SilenceIsDeath is how long an upstream may say nothing: below Slack, above
+	// Heartbeat and a lost packet or two.
+	SilenceIsDeath = time.Second
+	// SealItems is how many items one Seal covers: about a second and a half.
+	SealItems = 16
+	// HashSize is how much of an item's SHA-256 travels: a forger needs 2^96 tries.
+	HashSize = 12
+)
