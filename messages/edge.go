@@ -65,3 +65,16 @@ type (
 		Reason string
 	}
 )
+
+// Look asks any actor what it is at this moment, for the debug dump. The actor
+// answers into Reply, which has room for the answer: it never blocks.
+type Look struct{ Reply chan<- View }
+
+// View is an actor's answer to Look. State is what the log alone determines, as it is
+// after event Seq; it is immutable. Live is the rest. Both marshal to JSON.
+type View struct {
+	Actor string
+	Seq   uint64
+	State any
+	Live  any
+}

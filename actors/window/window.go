@@ -1,0 +1,165 @@
+// Package window keeps the last seconds of the broadcast for all who read from a
+// node: its next listener, its player, an orphan that must catch up.
+//
+// There is one writer and any number of readers. An item is kept once, however many
+// read it; each reader has a cursor of its own and holds up nobody: one that falls
+// behind the oldest item kept is cut with ErrFellOut.
+package window
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+	"sync"
+
+	"conga/messages"
+)
+
+// maxItems and maxBytes bound a window whatever its peer sends: twelve seconds of the
+// shortest chunks are about 330 items, and a second of mp3 at most 40,000 bytes.
+const (
+	maxItems = 512
+	maxBytes = 1 << 20
+)
+
+// ErrFellOut tells a reader that what it needs next is no longer kept.
+var ErrFellOut = errors.New("reader fell out of the window")
+
+// ErrClosed tells a reader that the window's writer is gone and all is read.
+var ErrClosed = errors.New("window closed")
+
+// Window is the ring of items. Its methods may be called by any goroutine; Append
+// by one at a time.
+type Window struct {
+	mu      sync.Mutex
+	items   []*messages.Item // ascending by Number, holes allowed
+	bytes   int
+	next    uint64        // one more than the newest item, 0 before the first
+	floor   uint64        // the newest item dropped, 0 if none was
+	changed chan struct{} // closed and replaced at every append
+	closed  bool
+}
+
+// New returns an empty window.
+func New() *Window {
+	return &Window{changed: make(chan struct{})}
+}
+
+// Append adds the item, whose Song must be set. A number that is not above all
+// before it is refused. What has been heard longer than messages.Window before the new
+// item is dropped.
+func (w *Window) Append(item *messages.Item) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if item.Number < w.next || item.Number == 0 {
+		return fmt.Errorf("item %d after item %d: numbers only grow", item.Number, w.next-1)
+	}
+	w.items = append(w.items, item)
+	w.bytes += len(item.Payload)
+	w.next = item.Number + 1
+	w.drop(item.PlayAt() - messages.Window.Microseconds())
+	close(w.changed)
+	w.changed = make(chan struct{})
+	return nil
+}
+
+// drop forgets the items to be heard before horizon, and the oldest beyond the bounds.
+func (w *Window) drop(horizon int64) {
+	old := 0
+	for old < len(w.items)-1 && (w.items[old].PlayAt() < horizon || len(w.items)-old > maxItems || w.bytes > maxBytes) {
+		w.bytes -= len(w.items[old].Payload)
+		w.floor = w.items[old].Number
+		w.items[old] = nil // the backing array lives on until append moves it
+		old++
+	}
+	w.items = w.items[old:]
+}
+
+// Next is the number that the next item will have if nothing is lost; 0 before the first item.
+func (w *Window) Next() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.next
+}
+
+// Last is the newest item, nil in an empty window.
+func (w *Window) Last() *messages.Item {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.items) == 0 {
+		return nil
+	}
+	return w.items[len(w.items)-1]
+}
+
+// Close ends the window: readers get what is left, then ErrClosed.
+func (w *Window) Close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.closed {
+		w.closed = true
+		close(w.changed)
+	}
+}
+
+// Open returns a cursor that begins at number next, or at the oldest item after it
+// that is kept: the reader sees the hole by the number of its first item.
+func (w *Window) Open(next uint64) *Cursor {
+	return &Cursor{w: w, next: next, fresh: true}
+}
+
+// OpenAt returns a cursor that begins at the first item to be heard at playAt
+// (microseconds on the server's clock) or later, and at the first that comes if there is
+// none yet. A chunk is never preceded by its song change: Item.Song has it.
+func (w *Window) OpenAt(playAt int64) *Cursor {
+	return &Cursor{w: w, playAt: playAt, fresh: true}
+}
+
+// Cursor is one reader's place. It belongs to one goroutine.
+type Cursor struct {
+	w      *Window
+	next   uint64
+	playAt int64
+	fresh  bool // has read nothing yet: begins wherever it can
+}
+
+// Next waits for the reader's next item. Items come in the order of their numbers; a
+// number left out was lost above this node.
+func (c *Cursor) Next(ctx context.Context) (*messages.Item, error) {
+	for {
+		item, changed, err := c.take()
+		if item != nil || err != nil {
+			return item, err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (c *Cursor) take() (*messages.Item, <-chan struct{}, error) {
+	w := c.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !c.fresh && c.next <= w.floor {
+		return nil, nil, fmt.Errorf("item %d: %w", c.next, ErrFellOut)
+	}
+	at := sort.Search(len(w.items), func(i int) bool {
+		if c.next == 0 {
+			return w.items[i].PlayAt() >= c.playAt
+		}
+		return w.items[i].Number >= c.next
+	})
+	if at == len(w.items) {
+		if w.closed {
+			return nil, nil, ErrClosed
+		}
+		return nil, w.changed, nil
+	}
+	item := w.items[at]
+	c.next, c.fresh = item.Number+1, false
+	return item, nil, nil
+}

@@ -1,0 +1,151 @@
+package window
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"conga/messages"
+
+	"pgregory.net/rapid"
+)
+
+// broadcast is a song change and n chunks of one frame each at 48 kHz (24 ms).
+func broadcast(t interface{ Fatal(...any) }, n int) []*messages.Item {
+	change, err := messages.NewSongChange(&messages.SongChange{
+		Number: 1, Song: "a.mp3", SampleRate: 48000, FramesPerChunk: 1, PlayAtUnixUs: 1_000_000,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	items := []*messages.Item{change}
+	for i := range n {
+		chunk := messages.NewChunk(uint64(i)+2, int64(i), []byte("frame"))
+		chunk.Song = change.Change
+		items = append(items, chunk)
+	}
+	return items
+}
+
+func TestWindow_ReadersSeeAllInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := New()
+		items := broadcast(t, 100)
+		done := make(chan []uint64)
+		for range 3 {
+			c := w.Open(1)
+			go func() {
+				var got []uint64
+				for {
+					item, err := c.Next(t.Context())
+					if errors.Is(err, ErrClosed) {
+						done <- got
+						return
+					}
+					got = append(got, item.Number)
+				}
+			}()
+		}
+		for _, item := range items {
+			if err := w.Append(item); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		w.Close()
+		for range 3 {
+			got := <-done
+			if len(got) != 101 || got[0] != 1 || got[100] != 101 {
+				t.Fatalf("reader saw %v", got)
+			}
+		}
+	})
+}
+
+func TestWindow_SlowReaderFallsOut(t *testing.T) {
+	w := New()
+	items := broadcast(t, 1000) // 24 s: twice the window
+	slow := w.Open(1)
+	for i, item := range items {
+		if err := w.Append(item); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			if _, err := slow.Next(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, err := slow.Next(t.Context()); !errors.Is(err, ErrFellOut) {
+		t.Fatalf("slow reader got %v, want ErrFellOut", err)
+	}
+	fresh := w.Open(1)
+	item, err := fresh.Next(t.Context())
+	if err != nil || item.Number == 1 {
+		t.Fatalf("a fresh reader of item 1 got %v, %v; want the oldest kept", item, err)
+	}
+	if kept := w.Next() - item.Number; kept < 499 || kept > maxItems {
+		t.Fatalf("%d items kept, want twelve seconds of 24 ms, within bounds", kept)
+	}
+}
+
+func TestWindow_NewcomerStartsAtPlayTime(t *testing.T) {
+	w := New()
+	for _, item := range broadcast(t, 100) {
+		if err := w.Append(item); err != nil {
+			t.Fatal(err)
+		}
+	}
+	item, err := w.OpenAt(1_000_000 + 240_000).Next(t.Context())
+	if err != nil || item.FirstFrame != 10 {
+		t.Fatalf("got %v, %v; want the chunk of frame 10", item, err)
+	}
+}
+
+func TestWindow_NumbersOnlyGrow(t *testing.T) {
+	w := New()
+	items := broadcast(t, 3)
+	if err := w.Append(items[2]); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Append(items[1]); err == nil {
+		t.Fatal("an older number was taken")
+	}
+}
+
+func TestCursor_CancelledWhileWaiting(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := New().Open(0).Next(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v, want context.Canceled", err)
+	}
+}
+
+// Whatever is lost above, a reader sees each kept number once, ascending.
+func TestWindow_HolesProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		items := broadcast(t, 60)
+		w := New()
+		c := w.Open(1)
+		var want []uint64
+		for _, item := range items {
+			if rapid.Bool().Draw(t, "arrives") {
+				if err := w.Append(item); err != nil {
+					t.Fatal(err)
+				}
+				want = append(want, item.Number)
+			}
+		}
+		w.Close()
+		for _, number := range want {
+			item, err := c.Next(context.Background())
+			if err != nil || item.Number != number {
+				t.Fatalf("got %v, %v; want item %d", item, err, number)
+			}
+		}
+		if _, err := c.Next(context.Background()); !errors.Is(err, ErrClosed) {
+			t.Fatalf("after the last: %v", err)
+		}
+	})
+}
