@@ -1,0 +1,121 @@
+package eventlog
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	_ "conga/messages" // every type that a log may name
+)
+
+const (
+	// namespace is what all types of the log have in common, and what is left out.
+	namespace = "conga."
+	// currentVersion is the version of every type that has no upcaster.
+	currentVersion = 1
+)
+
+// kind is a type of event in one version.
+type kind struct {
+	name    string
+	version int
+}
+
+// upcasters turn kept bytes of an old version into the next version's type and
+// bytes. A type whose meaning must change gets a new version: its number goes
+// into versions, and here the way from each old one. New fields need neither.
+type upcasters map[kind]func(data []byte) (name string, newer []byte, err error)
+
+// upcast and versions hold what this program knows of old logs: nothing yet,
+// every type is in its first version.
+var (
+	upcast   = upcasters{}
+	versions = map[string]int{}
+)
+
+func versionOf(name string) int {
+	if v, ok := versions[name]; ok {
+		return v
+	}
+	return currentVersion
+}
+
+var marshal = proto.MarshalOptions{Deterministic: true}
+
+// encode returns a message's type and bytes as the log keeps them.
+func encode(m proto.Message) (name string, data []byte, err error) {
+	if m == nil || !m.ProtoReflect().IsValid() {
+		return "", nil, errors.New("encode event: no message")
+	}
+	full := string(m.ProtoReflect().Descriptor().FullName())
+	name, ok := strings.CutPrefix(full, namespace)
+	if !ok {
+		return "", nil, fmt.Errorf("encode %s: only messages of %s* can be kept", full, namespace)
+	}
+	data, err = marshal.Marshal(m)
+	if err != nil {
+		return "", nil, fmt.Errorf("encode %s: %w", name, err)
+	}
+	return name, data, nil
+}
+
+// decode returns the message in its newest version.
+func decode(name string, version int, data []byte) (proto.Message, error) {
+	for version != versionOf(name) {
+		up, ok := upcast[kind{name, version}]
+		if !ok {
+			return nil, fmt.Errorf("%w: %s version %d, this conga knows version %d: use the conga that wrote the log, or a newer one",
+				ErrUnknownType, name, version, versionOf(name))
+		}
+		newName, newer, err := up(data)
+		if err != nil {
+			return nil, fmt.Errorf("bring %s from version %d up to date: %w", name, version, err)
+		}
+		name, data, version = newName, newer, version+1
+	}
+	t, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(namespace + name))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %q: use the conga that wrote the log, or a newer one", ErrUnknownType, name)
+	}
+	m := t.New().Interface()
+	if err := proto.Unmarshal(data, m); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", name, err)
+	}
+	return m, nil
+}
+
+// event decodes the row's event alone: all that a state needs.
+func (r *Row) event() (proto.Message, error) {
+	m, err := decode(r.Type, r.Version, r.Data)
+	if err != nil {
+		return nil, fmt.Errorf("event %d: %w", r.Seq, err)
+	}
+	return m, nil
+}
+
+// record decodes a row.
+func (r *Row) record() (Record, error) {
+	event, err := r.event()
+	if err != nil {
+		return Record{}, err
+	}
+	var cause proto.Message
+	if r.CauseType != "" {
+		if cause, err = decode(r.CauseType, versionOf(r.CauseType), r.Cause); err != nil {
+			return Record{}, fmt.Errorf("cause of event %d: %w", r.Seq, err)
+		}
+	}
+	return r.with(event, cause), nil
+}
+
+func (r *Row) with(event, cause proto.Message) Record {
+	return Record{
+		Seq: r.Seq, Time: time.UnixMicro(r.Time).UTC(), Actor: r.Actor, Type: r.Type, Version: r.Version,
+		Event: event, Cause: cause, Of: r.Of, Hash: r.Hash, row: *r,
+	}
+}

@@ -1,0 +1,167 @@
+package eventlog
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// Keeper keeps one actor's state true to the log. It is safe for concurrent use;
+// commits of one Keeper follow each other, those of several share the disk sync.
+type Keeper[S Decider[S]] struct {
+	log   *Log
+	actor string
+
+	mu sync.Mutex // one Commit or CatchUp at a time
+	at atomic.Pointer[moment[S]]
+}
+
+// moment is a state and the number of the last event in it.
+type moment[S any] struct {
+	seq   uint64
+	state S
+}
+
+// NewKeeper returns the keeper of actor's state: empty with every event of the
+// log applied, those of other actors too. A valid snapshot spares the beginning.
+func NewKeeper[S Decider[S]](log *Log, actor string, empty S) (*Keeper[S], error) {
+	k := &Keeper[S]{log: log, actor: actor}
+	start, err := restore(log, actor, empty)
+	if err != nil {
+		return nil, fmt.Errorf("rebuild %s: %w", actor, err)
+	}
+	k.at.Store(&start)
+	if err := k.CatchUp(); err != nil {
+		return nil, fmt.Errorf("rebuild %s: %w", actor, err)
+	}
+	return k, nil
+}
+
+// State returns the state at event Seq. Both grow only with Commit and CatchUp.
+func (k *Keeper[S]) State() S { return k.at.Load().state }
+
+// Seq returns the number of the last event that State reflects.
+func (k *Keeper[S]) Seq() uint64 { return k.at.Load().seq }
+
+// Moment returns State and Seq of the same instant.
+func (k *Keeper[S]) Moment() (S, uint64) {
+	at := k.at.Load()
+	return at.state, at.seq
+}
+
+// CatchUp applies what has become durable since. After an error the state is that
+// of an earlier event, and right for it.
+func (k *Keeper[S]) CatchUp() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.catchUp()
+}
+
+func (k *Keeper[S]) catchUp() error {
+	at := *k.at.Load()
+	for at.seq < k.log.Last() {
+		b, err := k.log.next(at.seq)
+		if err != nil {
+			return err
+		}
+		if b.len() == 0 {
+			return fmt.Errorf("events behind %d were dropped from the log before %s had applied them", at.seq, k.actor)
+		}
+		for i := range b.rows {
+			event, err := b.rows[i].event()
+			if err != nil {
+				return err
+			}
+			at = moment[S]{b.rows[i].Seq, at.state.Apply(event)}
+		}
+		for i := range b.records {
+			at = moment[S]{b.records[i].Seq, at.state.Apply(b.records[i].Event)}
+		}
+		done := at
+		k.at.Store(&done)
+	}
+	return nil
+}
+
+// Commit decides on cmd, keeps what follows and applies it. It returns the events
+// once they are on disk and in State; none if nothing follows from cmd, and then
+// nothing is kept. If others were faster it decides again on what they did. After
+// an error nothing may be done in the name of cmd: the actor panics, and starts again from
+// the log.
+func (k *Keeper[S]) Commit(cmd proto.Message) ([]proto.Message, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for {
+		if err := k.catchUp(); err != nil {
+			return nil, fmt.Errorf("%s: %w", k.actor, err)
+		}
+		at := k.at.Load()
+		pending, head, failed, ok := k.log.pending(at.seq)
+		if !ok {
+			continue // an event became durable in between
+		}
+		state := at.state
+		for i := range pending {
+			state = state.Apply(pending[i].Event)
+		}
+		events := state.Decide(cmd)
+		if len(events) == 0 {
+			// Nothing follows, but perhaps only because of an event that is not on disk yet.
+			if head > at.seq && !k.log.settle(head, failed) {
+				if k.log.isClosed() {
+					return nil, fmt.Errorf("%s: %w", k.actor, ErrClosed)
+				}
+				continue
+			}
+			return nil, nil
+		}
+		last, err := k.log.Append(head, k.actor, cmd, events...)
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", k.actor, err)
+		}
+		k.at.Store(&moment[S]{last, Replay(state, events...)})
+		return events, nil
+	}
+}
+
+// restore returns the best start for a replay: the snapshot, the base that an
+// archive left, or empty.
+func restore[S Decider[S]](log *Log, actor string, empty S) (moment[S], error) {
+	if seq, data, ok := log.Snapshot(actor); ok {
+		if state, err := thaw[S](data); err == nil {
+			return moment[S]{seq, state}, nil
+		}
+	}
+	seq, data, err := log.baseState(actor)
+	if err != nil || data == nil {
+		return moment[S]{seq, empty}, err
+	}
+	state, err := thaw[S](data)
+	if err != nil {
+		return moment[S]{}, fmt.Errorf("state at event %d, where the log begins: %w: import the archived events again", seq, err)
+	}
+	return moment[S]{seq, state}, nil
+}
+
+// thaw reads a state back and makes sure that nothing of it got lost.
+func thaw[S any](data json.RawMessage) (S, error) {
+	var state S
+	if err := json.Unmarshal(data, &state); err != nil {
+		return state, err
+	}
+	again, err := json.Marshal(state)
+	if err != nil {
+		return state, err
+	}
+	if string(again) != string(data) {
+		return state, fmt.Errorf("the state does not survive JSON")
+	}
+	return state, nil
+}

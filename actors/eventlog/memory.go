@@ -1,0 +1,104 @@
+package eventlog
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+)
+
+// memory keeps rows as long as the process lives.
+type memory struct {
+	mu     sync.Mutex
+	closed bool
+	base   Mark
+	rows   []Row
+	kept   map[string][]byte
+}
+
+// NewMemory returns an empty Store that forgets everything with the process: for
+// tests, and for --data none.
+func NewMemory() Store { return &memory{kept: map[string][]byte{}} }
+
+func (m *memory) last() Mark {
+	if len(m.rows) == 0 {
+		return m.base
+	}
+	return m.rows[len(m.rows)-1].mark()
+}
+
+func (m *memory) Append(expected uint64, rows []Row) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	if m.last().Seq != expected {
+		return ErrConflict
+	}
+	m.rows = append(m.rows, rows...)
+	return nil
+}
+
+func (m *memory) Read(after uint64, limit int) ([]Row, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, ErrClosed
+	}
+	skip := min(max(after, m.base.Seq)-m.base.Seq, uint64(len(m.rows)))
+	rows := m.rows[skip:]
+	return slices.Clone(rows[:min(len(rows), limit)]), nil
+}
+
+func (m *memory) Marks() (base, last Mark, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return Mark{}, Mark{}, ErrClosed
+	}
+	return m.base, m.last(), nil
+}
+
+func (m *memory) Drop(base Mark, data []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	if base.Seq <= m.base.Seq || base.Seq > m.last().Seq {
+		return errDrop(base.Seq, m.base.Seq, m.last().Seq)
+	}
+	m.rows = slices.Clone(m.rows[base.Seq-m.base.Seq:]) // a new array: the old rows can be collected
+	m.base = base
+	m.kept["base"] = bytes.Clone(data)
+	return nil
+}
+
+func (m *memory) Keep(name string, data []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	m.kept[name] = bytes.Clone(data)
+	return nil
+}
+
+func (m *memory) Kept(name string) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, ErrClosed
+	}
+	return bytes.Clone(m.kept[name]), nil
+}
+
+func (m *memory) Check(context.Context) error { return nil }
+
+func (m *memory) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed, m.rows, m.kept = true, nil, nil
+	return nil
+}

@@ -1,0 +1,201 @@
+package eventlog
+
+import (
+	"context"
+	"fmt"
+	"iter"
+)
+
+const (
+	// tailEvents and tailBytes bound what of the log's end stays in memory: enough
+	// for every actor to catch up without the disk.
+	tailEvents = 4096
+	tailBytes  = 8 << 20
+	// page is how many rows are read from the store at once.
+	page = 1024
+)
+
+// tail is the end of the log in memory: the last records that became durable.
+// Its slices are never changed after they were handed out.
+type tail struct {
+	records []Record
+	start   int // records before it have fallen out
+	bytes   int
+}
+
+func (t *tail) add(records []Record) {
+	for i := range records {
+		t.bytes += records[i].row.size()
+	}
+	t.records = append(t.records, records...)
+	for len(t.records)-t.start > tailEvents || (t.bytes > tailBytes && len(t.records)-t.start > 1) {
+		t.bytes -= t.records[t.start].row.size()
+		t.start++
+	}
+	if t.start >= tailEvents { // a new array: readers may still hold the old one
+		t.records = append(make([]Record, 0, 2*tailEvents), t.records[t.start:]...)
+		t.start = 0
+	}
+}
+
+// since returns the records behind seq; false if the tail does not reach back so far.
+func (t *tail) since(seq uint64) ([]Record, bool) {
+	kept := t.records[t.start:]
+	if len(kept) == 0 || seq+1 < kept[0].Seq {
+		return nil, false
+	}
+	skip := min(seq+1-kept[0].Seq, uint64(len(kept)))
+	return kept[skip:len(kept):len(kept)], true
+}
+
+// batch is a stretch of the log: records where memory had them, else rows.
+type batch struct {
+	records []Record
+	rows    []Row
+}
+
+func (b batch) len() int { return len(b.records) + len(b.rows) }
+
+// next returns the durable events behind seq, at least one if there is one.
+func (l *Log) next(seq uint64) (batch, error) {
+	l.mu.Lock()
+	if seq >= l.durable.Seq {
+		l.mu.Unlock()
+		return batch{}, nil
+	}
+	if records, ok := l.tail.since(seq); ok {
+		l.mu.Unlock()
+		return batch{records: records}, nil
+	}
+	durable := l.durable.Seq
+	base := l.base.Seq
+	l.mu.Unlock()
+
+	seq = max(seq, base)
+	rows, err := l.store.Read(seq, page)
+	if err != nil {
+		return batch{}, fmt.Errorf("read events behind %d: %w", seq, err)
+	}
+	for i := range rows {
+		if rows[i].Seq > durable { // not yet acknowledged
+			rows = rows[:i]
+			break
+		}
+	}
+	if len(rows) == 0 {
+		return batch{}, l.missing(seq)
+	}
+	for i := range rows {
+		if rows[i].Seq != seq+1+uint64(i) {
+			return batch{}, l.missing(seq + uint64(i))
+		}
+	}
+	return batch{rows: rows}, nil
+}
+
+// missing is the error for the hole behind seq, or nil if a Drop has made it while
+// the reader was on its way.
+func (l *Log) missing(seq uint64) error {
+	if l.Base() > seq {
+		return nil
+	}
+	return fmt.Errorf("%w: event %d is missing", ErrDamaged, seq+1)
+}
+
+// Since yields the records with Seq > seq that are on disk, in order. After an
+// error there is nothing more. What was archived is skipped.
+func (l *Log) Since(seq uint64) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		for end := l.Last(); seq < end; {
+			var ok bool
+			if seq, ok = l.yield(seq, end, yield); !ok {
+				return
+			}
+		}
+	}
+}
+
+// Watch yields like Since, and then each event as it becomes durable, until ctx
+// ends. A Log that is closed meanwhile ends it with ErrClosed.
+func (l *Log) Watch(ctx context.Context, from uint64) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		for seq := from; ctx.Err() == nil; {
+			l.mu.Lock()
+			moved, closed, end := l.moved, l.closed, l.durable.Seq
+			l.mu.Unlock()
+			if seq < end {
+				var ok bool
+				if seq, ok = l.yield(seq, end, yield); !ok {
+					return
+				}
+				continue
+			}
+			if closed {
+				yield(Record{}, ErrClosed)
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-moved:
+			}
+		}
+	}
+}
+
+// yield hands out one batch behind seq, not beyond end, and returns how far it came.
+func (l *Log) yield(seq, end uint64, yield func(Record, error) bool) (uint64, bool) {
+	b, err := l.next(seq)
+	if err != nil {
+		yield(Record{}, err)
+		return seq, false
+	}
+	if b.len() == 0 { // dropped meanwhile
+		return max(seq, l.Base()), true
+	}
+	for i := range b.rows {
+		if b.rows[i].Seq > end {
+			return end, true
+		}
+		r, err := b.rows[i].record()
+		if !yield(r, err) || err != nil {
+			return seq, false
+		}
+		seq = r.Seq
+	}
+	for _, r := range b.records {
+		if r.Seq > end {
+			return end, true
+		}
+		if !yield(r, nil) {
+			return seq, false
+		}
+		seq = r.Seq
+	}
+	return seq, true
+}
+
+// pending returns the records behind seq that are admitted and not yet on disk,
+// the number of the last admitted event, and how often appends have failed. It is
+// false if seq is not the last event on disk.
+func (l *Log) pending(seq uint64) (records []Record, head, failed uint64, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if seq != l.durable.Seq {
+		return nil, 0, 0, false
+	}
+	for _, c := range l.waiting {
+		records = append(records, c.records...)
+	}
+	return records, l.head.Seq, l.failed, true
+}
+
+// settle waits until event number seq is on disk; false if an append has failed
+// since failed was read, or the log was closed.
+func (l *Log) settle(seq, failed uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.durable.Seq < seq && l.failed == failed && !l.closed {
+		l.wait()
+	}
+	return l.durable.Seq >= seq && l.failed == failed
+}
