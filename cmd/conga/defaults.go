@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// Where nodes are, unless a flag or an argument says otherwise.
+const (
+	requestsPort = "7000" // the stream is on the port after it
+	httpPort     = "8000"
+)
+
+// dataDir is the user's own folder for conga's log, by the habits of the system.
+func dataDir() string {
+	return dataDirFor(runtime.GOOS, os.Getenv)
+}
+
+func dataDirFor(system string, getenv func(string) string) string {
+	base := getenv("XDG_DATA_HOME")
+	switch {
+	case filepath.IsAbs(base): // the specification: a relative path is to be ignored
+	case system == "windows" && getenv("LocalAppData") != "":
+		base = getenv("LocalAppData")
+	case system == "darwin" && getenv("HOME") != "":
+		base = filepath.Join(getenv("HOME"), "Library", "Application Support")
+	case getenv("HOME") != "":
+		base = filepath.Join(getenv("HOME"), ".local", "share")
+	default: // a service without a home: where it was started
+		base = "."
+	}
+	return filepath.Join(base, "conga")
+}
+
+// nodeName is what a listener is called that was not given a name.
+func nodeName() string {
+	for _, key := range []string{"USER", "USERNAME"} {
+		if name := os.Getenv(key); name != "" {
+			return name
+		}
+	}
+	if host, err := os.Hostname(); err == nil && host != "" {
+		return host
+	}
+	return "listener"
+}
+
+// withPort completes HOST, HOST:PORT, [IPv6], [IPv6]:PORT or a bare IPv6 address to
+// host:port; an empty host becomes this machine's loopback address.
+func withPort(addr, port string) (string, error) {
+	host := strings.TrimSpace(addr)
+	switch h, p, err := net.SplitHostPort(host); {
+	case err == nil:
+		host = h
+		if p != "" {
+			port = p
+		}
+	case net.ParseIP(host) != nil: // bare, perhaps IPv6 with all its colons
+	case strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]"):
+		host = host[1 : len(host)-1]
+	case strings.Contains(host, ":"):
+		return "", fmt.Errorf("%q is not HOST or HOST:PORT", addr)
+	}
+	if strings.ContainsAny(host, "/ []") {
+		return "", fmt.Errorf("%q is not HOST or HOST:PORT", addr)
+	}
+	if n, err := net.LookupPort("tcp", port); err != nil || n == 0 {
+		return "", fmt.Errorf("%q: the port is a number from 1 to 65535", addr)
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port), nil
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"conga/cmd/conga/internal/screen"
+)
+
+// maxListeners is what one process can feed in real time on a small machine; more
+// listeners are more processes.
+const maxListeners = 100
+
+type demoCmd struct {
+	Listeners int    `default:"3" placeholder:"N" help:"How many stand in the chain; the last one is on the loudspeaker (${default})."`
+	Songs     string `default:"songs" placeholder:"DIR" help:"Folder of mp3 files (${default})."`
+}
+
+// Help shows examples.
+func (demoCmd) Help() string {
+	return `Then type SONGS, PLAY <name or number>, REQUESTS or END.
+
+` + examples(
+		"conga demo", "a server and three listeners, the last one heard",
+		"conga demo --listeners 10", "a longer chain",
+		"conga demo --songs ~/Music", "with songs of your own",
+	)
+}
+
+// Validate refuses a chain that could not be built.
+func (c *demoCmd) Validate() error {
+	if c.Listeners < 1 || c.Listeners > maxListeners {
+		return fmt.Errorf("--listeners %d: from 1 to %d", c.Listeners, maxListeners)
+	}
+	return nil
+}
+
+// Run shows the chain until END or until ctx ends.
+func (c *demoCmd) Run(ctx context.Context, streams *streams) error {
+	source, stop, err := startDemo(ctx, c.Songs, c.Listeners)
+	if err != nil {
+		return err
+	}
+	return errors.Join(screen.Show(ctx, source, streams.in, streams.out), stop())
+}

@@ -1,0 +1,214 @@
+// Package screen shows a whole conga in one terminal: what plays, the chain, the
+// queue, and a line to type requests into.
+//
+// It decides nothing: a Source says how things are, and the screen asks it again ten
+// times a second. On a terminal it is a full-screen picture; anywhere else, into a
+// file or a pipe, it is plain lines.
+package screen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/term"
+)
+
+// pollEvery is how often the picture follows the music: a bar of 80 characters and a
+// song of three minutes would do with two seconds, the buffers would not.
+const pollEvery = 100 * time.Millisecond
+
+// Source is where the screen's facts come from.
+type Source struct {
+	// Snapshot says how things are now. It is called by one goroutine.
+	Snapshot func() Snapshot
+	// Ask answers a typed line (SONGS, PLAY x, REQUESTS); it may block until ctx ends.
+	// END never reaches it: it ends Show.
+	Ask func(ctx context.Context, line string) []string
+	// News is shown line by line as it comes; nil and closed are fine.
+	News <-chan string
+}
+
+// Snapshot is one moment. The screen keeps it and does not change it.
+type Snapshot struct {
+	Song     string // file name; empty: nothing plays yet
+	Title    string // empty: the file does not say
+	Artist   string
+	Asked    string        // who asked for the song; empty: chance chose
+	Elapsed  time.Duration // of the song, as it is heard
+	Duration time.Duration
+	Chain    []Member // nearest the server first
+	Queue    []string // next first
+	Sound    string   // where the music is heard, or why it is not
+}
+
+// Member is one listener of the chain.
+type Member struct {
+	Name      string
+	Relay     string        // host:port
+	Received  uint64        // chunks and song changes
+	Buffered  time.Duration // music that it has and has not played yet
+	Underruns uint64        // times it had none
+	Speaker   bool          // it is heard on the loudspeaker
+}
+
+// names are the listeners of a demo, first in the chain first.
+var names = []string{
+	"amy", "bob", "cem", "dora", "emil", "fay", "gus", "hana", "ivo", "jun", "kim", "leo", "mia",
+	"nils", "ola", "pia", "quin", "rosa", "sam", "tess", "udo", "vera", "wim", "xena", "yuri", "zoe",
+}
+
+// Name is the name of a demo's i-th listener, from 0: no two are the same.
+func Name(i int) string {
+	if i < len(names) {
+		return names[i]
+	}
+	return fmt.Sprint(names[i%len(names)], i/len(names)+1)
+}
+
+// Show shows source until somebody says END or ctx ends; both are nil. It is a
+// picture if in and out are a terminal, else lines. While the picture is up, what
+// others write to file descriptor 2 is shown in it.
+func Show(ctx context.Context, source Source, in io.Reader, out io.Writer) error {
+	if isTerminal(in) && isTerminal(out) && os.Getenv("TERM") != "dumb" {
+		return showPicture(ctx, source, in, out)
+	}
+	return showLines(ctx, source, in, out)
+}
+
+func isTerminal(stream any) bool {
+	file, ok := stream.(term.File)
+	return ok && term.IsTerminal(file.Fd())
+}
+
+func showPicture(ctx context.Context, source Source, in io.Reader, out io.Writer, options ...tea.ProgramOption) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var feeders sync.WaitGroup
+	defer feeders.Wait()
+	defer cancel()
+
+	written, release, err := captureStderr()
+	if err != nil {
+		return fmt.Errorf("catch what libraries print: %w", err)
+	}
+	defer release() // ends written
+
+	ask := func(line string) []string { return source.Ask(ctx, line) }
+	options = append(options, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler())
+	program := tea.NewProgram(newModel(ask), options...)
+	feeders.Go(func() { poll(ctx, source, func(s Snapshot) { program.Send(s) }) })
+	feeders.Go(func() { feed(ctx, source.News, func(line string) { program.Send(newsMsg(line)) }) })
+	feeders.Go(func() { feed(context.Background(), written, func(line string) { program.Send(stderrMsg(line)) }) })
+
+	if _, err := program.Run(); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("draw on the terminal: %w", err)
+	}
+	return nil
+}
+
+// poll hands over a snapshot at once and then every pollEvery, until ctx ends.
+func poll(ctx context.Context, source Source, show func(Snapshot)) {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		show(source.Snapshot())
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// feed hands over lines until they or ctx end.
+func feed(ctx context.Context, lines <-chan string, show func(string)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case line, ok := <-lines:
+			if !ok {
+				return
+			}
+			show(line)
+		}
+	}
+}
+
+// errEnd is how a typed END travels up to Show.
+var errEnd = errors.New("END")
+
+func isEnd(line string) bool {
+	return strings.EqualFold(strings.TrimSpace(line), "end")
+}
+
+// clean makes text from tags, peers and libraries safe for a terminal: no escape
+// sequence, no control character, no reversed writing gets through.
+func clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsGraphic(r):
+			return r
+		case r == '\t':
+			return ' '
+		}
+		return -1
+	}, text)
+}
+
+// clock is a duration as people read it on a player: 3:07, 1:02:09.
+func clock(d time.Duration) string {
+	s := int(max(0, d).Seconds())
+	if s >= 3600 {
+		return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+	}
+	return fmt.Sprintf("%d:%02d", s/60, s%60)
+}
+
+// headline is the song as people say it.
+func (s Snapshot) headline() string {
+	switch title, artist := clean(s.Title), clean(s.Artist); {
+	case s.Song == "":
+		return "nothing plays yet"
+	case title == "":
+		return clean(s.Song)
+	case artist == "":
+		return title
+	default:
+		return title + " · " + artist
+	}
+}
+
+// asked says why the song is on.
+func (s Snapshot) asked() string {
+	switch {
+	case s.Song == "":
+		return ""
+	case s.Asked == "":
+		return "chosen by chance"
+	}
+	return "asked for by " + clean(s.Asked)
+}
+
+// chainLine draws the chain in one line.
+func (s Snapshot) chainLine() string {
+	line := "server"
+	for _, m := range s.Chain {
+		line += " → " + m.label()
+	}
+	return line
+}
+
+func (m Member) label() string {
+	if m.Speaker {
+		return clean(m.Name) + " 🔊"
+	}
+	return clean(m.Name)
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes: what a script can tell apart.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal finds nobody listening: it kills
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// streams are the three ends of a command: its lines in, its answers, its log.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// commands is the whole command line; each command lives in its own file.
+type commands struct {
+	Serve   serveCmd   `cmd:"" help:"Play the songs of a folder to whoever joins."`
+	Join    joinCmd    `cmd:"" help:"Listen, and pass the music on to the next listener."`
+	Demo    demoCmd    `cmd:"" help:"A server and its listeners in this terminal."`
+	Dump    dumpCmd    `cmd:"" help:"Print what a running node knows, as JSON."`
+	Version versionCmd `cmd:"" help:"Print the version of this conga."`
+}
+
+// Help is printed below the list of commands.
+func (commands) Help() string {
+	return examples(
+		"conga demo", "hear it: one server, three listeners, one terminal",
+		"conga serve --songs songs", "play a folder on ports 7000 and 7001",
+		"conga join radio.example", "listen, and pass it on",
+	)
+}
+
+// run is main without the process: it returns the exit code, and has written one
+// line to stderr unless that is 0. It ends when the command does; ctx asks for that.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	answered := false // --help and --version answer while parsing; nothing is left to run
+	parser := kong.Must(&commands{},
+		kong.Name("conga"),
+		kong.Description("A radio whose listeners stand in a line: each passes the music on to the next."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { answered = true }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(&streams{in: stdin, out: stdout, err: stderr}),
+		kong.Vars{"data": dataDir(), "name": nodeName()},
+	)
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if answered {
+		return 0
+	}
+	if err != nil {
+		name := "conga"
+		if bad := (*kong.ParseError)(nil); errors.As(err, &bad) {
+			name = fullName(bad.Context)
+		}
+		_, command, _ := strings.Cut(name, " ")
+		reason := strings.TrimPrefix(oneLine(err), command+": ") // kong's Validate names it too
+		fmt.Fprintf(stderr, "%s: %s (%s --help shows how)\n", name, reason, name)
+		return exitUsage
+	}
+	if err := parsed.Run(); err != nil {
+		fmt.Fprintf(stderr, "%s: %s\n", fullName(parsed), oneLine(err))
+		return exitFailed
+	}
+	return 0
+}
+
+// fullName is the command as far as it was understood: "conga serve".
+func fullName(parsed *kong.Context) string {
+	if selected := parsed.Selected(); selected != nil {
+		return "conga " + selected.Name
+	}
+	return "conga"
+}
+
+// oneLine keeps the promise that an error is one line, whatever it wraps.
+func oneLine(err error) string {
+	return strings.Join(strings.Fields(err.Error()), " ")
+}
+
+// examples lays out pairs of command and explanation as help text.
+func examples(pairs ...string) string {
+	width := 0
+	for i := 0; i < len(pairs); i += 2 {
+		width = max(width, len(pairs[i]))
+	}
+	var text strings.Builder
+	text.WriteString("Examples:\n")
+	for i := 0; i < len(pairs); i += 2 {
+		fmt.Fprintf(&text, "  %-*s  %s\n", width, pairs[i], pairs[i+1])
+	}
+	return text.String()
+}
