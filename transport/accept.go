@@ -1,0 +1,200 @@
+package transport
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+const (
+	// maxSilent is how many connections of a port may have said nothing yet: 5,000
+	// silent ones then cost no more than these.
+	maxSilent = 256
+	// writePatience is how long a write may take before the reader counts as stuck.
+	writePatience = 5 * time.Second
+	// Waits between failed accepts (no file descriptors left): never a busy loop.
+	firstBackoff, longestBackoff = 5 * time.Millisecond, time.Second
+)
+
+// keepAlive finds out within about 15 s that a quiet peer has vanished.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 6 * time.Second, Interval: 3 * time.Second, Count: 3}
+
+// Counters are shared by all connections of a node.
+type Counters struct {
+	Bytes  atomic.Int64 // written on stream connections, everything included
+	Chunks atomic.Int64 // chunks written on stream connections
+	Cut    atomic.Int64 // connections of either kind closed because their peer did not read
+}
+
+// accepted tells an acceptor actor of a new connection.
+type accepted struct {
+	conn  net.Conn
+	guest *guest
+}
+
+// crashed carries a panic from a connection's goroutine into its actor.
+type crashed struct{ reason any }
+
+// stopBroken is every acceptor's strategy: a connection that panics is closed for good,
+// its peer comes back; nothing is worth a restart on the same bytes.
+func stopBroken() actor.PropsOption {
+	return actor.WithSupervisor(actor.NewOneForOneStrategy(0, 0, func(any) actor.Directive { return actor.StopDirective }))
+}
+
+// guard runs f in a goroutine of the actor self; a panic of f becomes the actor's own,
+// so that supervision sees it and the process lives.
+func guard(root *actor.RootContext, self *actor.PID, f func()) {
+	go func() {
+		defer func() {
+			if reason := recover(); reason != nil {
+				root.Send(self, &crashed{reason: reason})
+			}
+		}()
+		f()
+	}()
+}
+
+// accept hands every connection of the listener to the actor self until the listener is
+// closed.
+func accept(root *actor.RootContext, self *actor.PID, listener net.Listener, lobby *lobby) {
+	wait := firstBackoff
+	for {
+		conn, err := listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			slog.Warn("accept a connection", "at", listener.Addr(), "err", err, "again in", wait)
+			time.Sleep(wait)
+			wait = min(2*wait, longestBackoff)
+			continue
+		}
+		wait = firstBackoff
+		if tcp, ok := conn.(*net.TCPConn); ok { // which sends at once, Go's default
+			_ = tcp.SetKeepAliveConfig(keepAlive)
+		}
+		root.Send(self, &accepted{conn: conn, guest: lobby.enter(conn)})
+	}
+}
+
+// lobby counts a port's connections: those that have not yet said anything, of which
+// the oldest is dropped when they become too many, and those that were let in.
+type lobby struct {
+	max, maxSilent int
+
+	mu     sync.Mutex
+	silent list.List // of *guest, oldest first
+	inside int
+	closed bool
+}
+
+// guest is one connection in the eyes of its lobby.
+type guest struct {
+	lobby *lobby
+	conn  net.Conn
+	place *list.Element // in lobby.silent; nil when not there
+	in    bool
+}
+
+// enter takes a new connection among the silent ones. In a closed lobby it is closed.
+func (l *lobby) enter(conn net.Conn) *guest {
+	g := &guest{lobby: l, conn: conn}
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		_ = conn.Close()
+		return g
+	}
+	g.place = l.silent.PushBack(g)
+	var dropped *guest
+	if l.silent.Len() > l.maxSilent {
+		dropped = l.silent.Remove(l.silent.Front()).(*guest)
+		dropped.place = nil
+	}
+	l.mu.Unlock()
+	if dropped != nil {
+		_ = dropped.conn.Close() // its actor sees the end and goes
+	}
+	return g
+}
+
+// close closes all who have said nothing and all who come later: also those of whom the
+// acceptor actor, which stops, will never hear.
+func (l *lobby) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	for e := l.silent.Front(); e != nil; e = e.Next() {
+		_ = e.Value.(*guest).conn.Close()
+	}
+}
+
+// admit lets the connection in, for it has spoken. It is false when the house is full or
+// the connection was dropped meanwhile.
+func (g *guest) admit() bool {
+	g.lobby.mu.Lock()
+	defer g.lobby.mu.Unlock()
+	if g.place == nil || g.lobby.inside >= g.lobby.max {
+		return false
+	}
+	g.lobby.silent.Remove(g.place)
+	g.place, g.in = nil, true
+	g.lobby.inside++
+	return true
+}
+
+// leave forgets the connection; twice is once.
+func (g *guest) leave() {
+	g.lobby.mu.Lock()
+	defer g.lobby.mu.Unlock()
+	if g.place != nil {
+		g.lobby.silent.Remove(g.place)
+		g.place = nil
+	}
+	if g.in {
+		g.in = false
+		g.lobby.inside--
+	}
+}
+
+// dialTimeout: an upstream that cannot be reached must not eat the slack.
+const dialTimeout = 500 * time.Millisecond
+
+// DialFunc opens a connection to host:port.
+type DialFunc func(ctx context.Context, addr string) (net.Conn, error)
+
+func dialTCP(ctx context.Context, addr string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive}
+	return dialer.DialContext(ctx, "tcp", addr)
+}
+
+// timedOut says whether err is a deadline that has passed.
+func timedOut(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// reasonOf puts the end of a connection into words for logs and events.
+func reasonOf(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case timedOut(err):
+		return "timed out"
+	case errors.Is(err, context.Canceled), errors.Is(err, net.ErrClosed):
+		return "stopped"
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op != "dial" {
+		return printable(fmt.Sprint(op.Err), maxReason)
+	}
+	return printable(err.Error(), maxReason)
+}

@@ -1,0 +1,24 @@
+// Package transport turns bytes into messages and back, and decides nothing: the
+// stream connections that the music travels on, the request connections with their
+// lines, and what a browser or script may ask over HTTP.
+//
+// Every format is a few pure functions on a bufio.Reader or a []byte (frame.go,
+// packets.go, lines.go). Every connection is a small actor around one of them:
+//
+//	Streams      accepts listeners and feeds each from its own cursor   (every node)
+//	Upstream     is fed by one node above                               (a listener)
+//	Requests     answers typed lines, keeps natives informed            (the server)
+//	RequestLink  is a listener's end of that                            (a listener)
+//
+// Ownership: an accepted connection belongs to its actor, a child of the acceptor;
+// the actor's goroutines do the reading and writing and end when it stops. A panic in
+// any of them stops that one connection (its peer comes back); the acceptor and all
+// others never notice.
+//
+// Order: what one connection reports arrives in the order in which it happened, and
+// its closing (UpstreamClosed, DownstreamClosed, RequestsClosed) is said once and last.
+//
+// Bounds: no peer makes anybody wait or memory grow. Lines and frames have a longest
+// length, those who say nothing are counted and dropped oldest first, writes have a
+// deadline, and every queue has an end.
+package transport

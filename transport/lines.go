@@ -1,0 +1,111 @@
+package transport
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+)
+
+// maxReply is the longest line that a listener takes from its server: an Answer holds
+// whole lists.
+const maxReply = 1 << 20
+
+var (
+	// ErrLineTooLong: the line has no end within the longest length.
+	ErrLineTooLong = errors.New("line too long")
+	// ErrNotText: the line holds control characters or is not UTF-8.
+	ErrNotText = errors.New("line is not plain text")
+	// ErrUnknownVerb: the line begins with no word of the native dialect.
+	ErrUnknownVerb = errors.New("unknown word")
+	// ErrLine: a word of the native dialect is followed by something else than its message.
+	ErrLine = errors.New("malformed line")
+)
+
+// verbs are the native dialect's words: the message's name in upper case.
+var verbs = func() map[string]proto.Message {
+	known := make(map[string]proto.Message)
+	for _, m := range []proto.Message{
+		&messages.Hello{}, &messages.Welcome{}, &messages.Refused{},
+		&messages.Ask{}, &messages.Answer{},
+		&messages.Neighbours{}, &messages.Playing{},
+		&messages.ClockPing{}, &messages.ClockPong{},
+		&messages.PeerLost{}, &messages.LeaveChain{},
+	} {
+		known[verb(m)] = m
+	}
+	return known
+}()
+
+func verb(m proto.Message) string {
+	return strings.ToUpper(string(m.ProtoReflect().Descriptor().Name()))
+}
+
+// ReadLine reads one line without its end, "\n" or "\r\n". r's buffer is the longest
+// length; beyond it, or without an end within it, the line is ErrLineTooLong. A last line
+// without an end counts; then io.EOF. A line that is not text is returned with ErrNotText, and
+// the next one can be read.
+func ReadLine(r *bufio.Reader) (string, error) {
+	raw, err := r.ReadSlice('\n')
+	switch {
+	case errors.Is(err, bufio.ErrBufferFull):
+		return "", ErrLineTooLong
+	case errors.Is(err, io.EOF) && len(raw) > 0: // the end comes with the next call
+	case err != nil:
+		return "", err
+	}
+	line := strings.TrimSuffix(strings.TrimSuffix(string(raw), "\n"), "\r")
+	if !isText(line) {
+		return line, ErrNotText
+	}
+	return line, nil
+}
+
+func isText(s string) bool {
+	if !utf8.ValidString(s) {
+		return false
+	}
+	for _, r := range s {
+		if unicode.IsControl(r) && r != '\t' {
+			return false
+		}
+	}
+	return true
+}
+
+// ParseLine reads "VERB {json}". Fields that this version does not know are dropped. The
+// error is ErrUnknownVerb or ErrLine.
+func ParseLine(line string) (proto.Message, error) {
+	word, body, _ := strings.Cut(line, " ")
+	empty, ok := verbs[word]
+	if !ok {
+		return nil, ErrUnknownVerb
+	}
+	m := empty.ProtoReflect().New().Interface()
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true, RecursionLimit: 16}).Unmarshal([]byte(body), m); err != nil {
+		return nil, fmt.Errorf("%s: %w", word, ErrLine)
+	}
+	return m, nil
+}
+
+// AppendLine appends "VERB {json}\n" to dst. A message that has no word is ErrUnknownVerb.
+func AppendLine(dst []byte, m proto.Message) ([]byte, error) {
+	word := verb(m)
+	if _, ok := verbs[word]; !ok {
+		return dst, fmt.Errorf("%s: %w", word, ErrUnknownVerb)
+	}
+	body, err := protojson.MarshalOptions{}.Marshal(m) // one line: newlines in strings are escaped
+	if err != nil {
+		return dst, fmt.Errorf("encode %s: %w", word, err)
+	}
+	dst = append(append(dst, word...), ' ')
+	return append(append(dst, body...), '\n'), nil
+}

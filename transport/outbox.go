@@ -1,0 +1,138 @@
+package transport
+
+import (
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// outboxSize is how many writes may wait for a peer that reads slowly.
+const outboxSize = 64
+
+// outbox writes to one connection in the order of put, in a goroutine of its own, so that
+// nobody else waits for a peer that does not read: such a peer is cut and counted.
+type outbox struct {
+	conn  net.Conn
+	cut   *atomic.Int64
+	queue chan []byte
+	stop  chan struct{} // closed by finish
+	done  chan struct{} // closed when nothing more will be written
+	slow  atomic.Bool
+}
+
+func newOutbox(conn net.Conn, cut *atomic.Int64) *outbox {
+	return &outbox{
+		conn: conn, cut: cut,
+		queue: make(chan []byte, outboxSize), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+}
+
+// run writes until finish or the first error, which closes the connection.
+func (o *outbox) run() {
+	defer close(o.done)
+	for {
+		select {
+		case b := <-o.queue:
+			if !o.write(b) {
+				return
+			}
+			continue
+		default:
+		}
+		select {
+		case b := <-o.queue:
+			if !o.write(b) {
+				return
+			}
+		case <-o.stop:
+			for {
+				select {
+				case b := <-o.queue:
+					if !o.write(b) {
+						return
+					}
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+func (o *outbox) write(b []byte) bool {
+	_ = o.conn.SetWriteDeadline(time.Now().Add(writePatience))
+	_, err := o.conn.Write(b)
+	if err == nil {
+		return true
+	}
+	if timedOut(err) {
+		o.tooSlow()
+	}
+	_ = o.conn.Close() // wakes the reader
+	return false
+}
+
+func (o *outbox) tooSlow() {
+	if o.slow.CompareAndSwap(false, true) {
+		o.cut.Add(1)
+	}
+	_ = o.conn.Close()
+}
+
+// put waits for room: for answers, whose asker waits too. False when the connection is over.
+func (o *outbox) put(b []byte) bool {
+	select {
+	case <-o.done:
+		return false
+	default:
+	}
+	select {
+	case o.queue <- b:
+		return true
+	case <-o.done:
+		return false
+	}
+}
+
+// push never waits: for news. A peer with a full queue does not read, and is cut.
+func (o *outbox) push(b []byte) {
+	select {
+	case o.queue <- b:
+	default:
+		o.tooSlow()
+	}
+}
+
+// finish lets what was put be written, and waits for that.
+func (o *outbox) finish() {
+	close(o.stop)
+	<-o.done
+}
+
+// lingerTime and lingerBytes bound how long a closing connection reads what the peer
+// still says: closed with bytes unread, TCP would destroy the last answers on their way.
+const (
+	lingerTime  = 500 * time.Millisecond
+	lingerBytes = 1 << 20
+)
+
+// linger closes the connection so that the peer gets everything that was written.
+func linger(conn net.Conn) {
+	defer conn.Close()
+	half, ok := conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(lingerTime))
+	buf := make([]byte, 4096)
+	for left := lingerBytes; left > 0; {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return
+		}
+		left -= n
+	}
+}
+
+var errDoesNotRead = errors.New("it does not read")

@@ -1,0 +1,131 @@
+package transport
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"conga/messages"
+)
+
+// defaultStreams is how many listeners a node feeds at most. In a chain it feeds one;
+// the rest is room for orphans and for the server's first seconds after a restart.
+const defaultStreams = 64
+
+// Cursor is one listener's place in the music. It belongs to one goroutine.
+type Cursor interface {
+	// Next waits for the next item. One that ended with ctx's error has taken nothing.
+	Next(ctx context.Context) (*messages.Item, error)
+	Close()
+}
+
+// StreamsConfig says what a node's stream port serves. Its functions are called by any
+// connection's goroutine.
+type StreamsConfig struct {
+	Listener net.Listener // the acceptor closes it
+	Owner    *actor.PID   // is told DownstreamOpened and DownstreamClosed
+
+	// Open answers a listener's HI with its cursor; an error is told to the listener
+	// as the reason of a refusal.
+	Open func(*messages.OpenStream) (Cursor, error)
+
+	Self     func() *messages.Node
+	Epoch    func() uint64
+	Upstream func() string // host:port that this node receives from, for DC; may be nil or say ""
+	Counters *Counters     // may be nil
+	Max      int           // listeners fed at once; 0: 64
+
+	// Seed takes over a connection that has not announced itself as native within the
+	// grace, and returns when it is done with it. nil: such a connection is closed.
+	Seed func(context.Context, net.Conn)
+}
+
+// Streams is the stream port of a node: an acceptor whose children are the connections.
+// SayGoodbye closes the port and makes every connection tell its listener.
+func Streams(cfg StreamsConfig) *actor.Props {
+	if cfg.Max == 0 {
+		cfg.Max = defaultStreams
+	}
+	if cfg.Counters == nil {
+		cfg.Counters = &Counters{}
+	}
+	return actor.PropsFromProducer(func() actor.Actor { return &streams{cfg: &cfg} }, stopBroken())
+}
+
+type streams struct {
+	cfg   *StreamsConfig
+	lobby *lobby
+}
+
+// Receive spawns a child for each connection.
+func (s *streams) Receive(ctx actor.Context) {
+	switch msg := ctx.Message().(type) {
+	case *actor.Started:
+		root, self := ctx.ActorSystem().Root, ctx.Self()
+		s.lobby = &lobby{max: s.cfg.Max, maxSilent: maxSilent}
+		go accept(root, self, s.cfg.Listener, s.lobby)
+	case *accepted:
+		ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
+			return &stream{cfg: s.cfg, conn: msg.conn, guest: msg.guest}
+		}))
+	case *messages.SayGoodbye:
+		_ = s.cfg.Listener.Close() // an orphan must not choose a node that goes
+		for _, child := range ctx.Children() {
+			ctx.Send(child, msg)
+		}
+	case *actor.Stopping:
+		_ = s.cfg.Listener.Close()
+		s.lobby.close()
+	}
+}
+
+// stream is one accepted connection.
+type stream struct {
+	cfg   *StreamsConfig
+	conn  net.Conn
+	guest *guest
+
+	stop  context.CancelFunc      // ends everything
+	leave context.CancelCauseFunc // ends the music, for DC
+}
+
+// Receive is all the plumbing; the talking is in serve.
+func (s *stream) Receive(ctx actor.Context) {
+	switch msg := ctx.Message().(type) {
+	case *actor.Started:
+		root, self := ctx.ActorSystem().Root, ctx.Self()
+		life, stop := context.WithCancel(context.Background())
+		playing, leave := context.WithCancelCause(life)
+		s.stop, s.leave = stop, leave
+		talk := &streamTalk{cfg: s.cfg, conn: s.conn, guest: s.guest, root: root, self: self, life: life, playing: playing}
+		guard(root, self, func() {
+			defer root.Stop(self)
+			defer s.conn.Close()
+			talk.serve()
+		})
+	case *messages.SayGoodbye:
+		s.leave(errLeaving)
+	case *actor.Stopping:
+		s.stop()
+		_ = s.conn.Close() // wakes every read and write
+		s.guest.leave()
+	case *crashed:
+		panic(msg.reason)
+	}
+}
+
+// setWriteBuffer bounds what the kernel keeps for a listener that does not read.
+func setWriteBuffer(conn net.Conn) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(128 << 10)
+	}
+}
+
+// helloPatience is how long a connection may take for its whole HI.
+const helloPatience = 5 * time.Second
+
+// seedGrace is how long the server waits for a native's first byte before it takes the
+// peer for a client of the seed's kind, which waits to be spoken to.
+const seedGrace = 250 * time.Millisecond

@@ -1,0 +1,294 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"golang.org/x/time/rate"
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+)
+
+// goodbyePatience is how long a listener may take to go elsewhere after DC.
+const goodbyePatience = time.Second
+
+// firstPatience is how long the answer to HI waits to know the first item's number.
+const firstPatience = 5 * time.Millisecond
+
+var (
+	errLeaving = errors.New("this node leaves")
+	errFull    = errors.New("this node feeds as many listeners as it may; ask another")
+	errID      = errors.New("the node's id must be a uuid")
+)
+
+// streamTalk is what one accepted stream connection says and hears. It belongs to the
+// goroutine in serve.
+type streamTalk struct {
+	cfg     *StreamsConfig
+	conn    net.Conn
+	guest   *guest
+	root    *actor.RootContext
+	self    *actor.PID
+	life    context.Context // ends with the actor
+	playing context.Context // ends with life, or before with errLeaving
+
+	buf  []byte // of the write under way
+	seal *messages.Seal
+}
+
+// serve talks to one listener until either side ends it.
+func (t *streamTalk) serve() {
+	defer t.guest.leave()
+	setWriteBuffer(t.conn)
+	r := bufio.NewReader(t.conn)
+	open, err := t.readHi(r)
+	if errors.Is(err, errSeed) {
+		if t.guest.admit() && t.cfg.Seed != nil {
+			_ = t.conn.SetReadDeadline(time.Time{})
+			t.cfg.Seed(t.life, t.conn)
+		}
+		return
+	}
+	if err != nil {
+		return // it never said who it is: nobody to tell, nothing to answer
+	}
+	node := cleanNode(open.GetNode())
+	switch {
+	case node == nil:
+		t.refuse(errID)
+		return
+	case t.playing.Err() != nil:
+		t.refuse(errLeaving)
+		return
+	case !t.guest.admit():
+		t.refuse(errFull)
+		return
+	}
+	open.Node = node
+	cursor, err := t.cfg.Open(open)
+	if err != nil {
+		t.refuse(err)
+		return
+	}
+	defer cursor.Close()
+
+	t.root.Send(t.cfg.Owner, &messages.DownstreamOpened{Node: node})
+	reason := "broke down"
+	defer func() { // also when a panic of the cursor passes through
+		t.root.Send(t.cfg.Owner, &messages.DownstreamClosed{Node: node, Reason: reason})
+	}()
+	reason = reasonOf(t.feed(r, open, cursor))
+}
+
+// errSeed: the peer has not announced itself within the grace.
+var errSeed = errors.New("the peer waits to be spoken to")
+
+// readHi waits for the listener's HI, which may come byte by byte but not for ever.
+func (t *streamTalk) readHi(r *bufio.Reader) (*messages.OpenStream, error) {
+	start := time.Now()
+	if t.cfg.Seed != nil {
+		_ = t.conn.SetReadDeadline(start.Add(seedGrace))
+		if _, err := r.Peek(1); timedOut(err) {
+			return nil, errSeed
+		}
+	}
+	_ = t.conn.SetReadDeadline(start.Add(helloPatience))
+	frame, err := ReadFrame(r)
+	if err != nil {
+		return nil, err
+	}
+	open := &messages.OpenStream{}
+	if frame.Kind != messages.KindHi {
+		return nil, fmt.Errorf("%s before %s: %w", frame.Kind, messages.KindHi, ErrFrame)
+	}
+	if err := proto.Unmarshal(frame.Payload, open); err != nil {
+		return nil, fmt.Errorf("%s: %w", messages.KindHi, ErrFrame)
+	}
+	_ = t.conn.SetReadDeadline(time.Time{})
+	return open, nil
+}
+
+func (t *streamTalk) refuse(reason error) {
+	_ = t.answer(&messages.StreamOpened{Refused: reason.Error()})
+}
+
+func (t *streamTalk) answer(answer *messages.StreamOpened) error {
+	answer.Version = messages.DialectVersion
+	answer.Node = t.cfg.Self()
+	answer.Epoch = t.cfg.Epoch()
+	payload, err := proto.Marshal(answer)
+	if err != nil {
+		return fmt.Errorf("encode the answer to %s: %w", messages.KindHi, err)
+	}
+	return t.write(Frame{Kind: messages.KindHi, Payload: payload})
+}
+
+// feed answers the HI and sends the cursor's items until the listener goes, does not
+// read, or the music ends. The error says why; it is never nil.
+func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cursor) error {
+	playing, gone := context.WithCancelCause(t.playing)
+	defer gone(nil)
+	heard := make(chan error, 1)
+	guard(t.root, t.self, func() {
+		err := t.hear(r)
+		heard <- err
+		gone(err)
+	})
+
+	item, err := next(playing, cursor, firstPatience)
+	if err != nil && !errors.Is(err, errQuiet) {
+		return t.end(playing, err, heard)
+	}
+	answer := &messages.StreamOpened{}
+	if item != nil {
+		answer.First = item.Number
+	}
+	if err := t.answer(answer); err != nil {
+		return err
+	}
+	begun := false
+	for {
+		switch {
+		case err == nil:
+			mid := !begun && item.Change == nil && (open.GetNext() == 0 || item.Number != open.GetNext())
+			begun = true
+			if err := t.send(item, mid); err != nil {
+				return err
+			}
+		case errors.Is(err, errQuiet):
+			if err := t.write(Frame{Kind: messages.KindHeartbeat}); err != nil {
+				return err
+			}
+		default:
+			return t.end(playing, err, heard)
+		}
+		item, err = next(playing, cursor, messages.Heartbeat)
+	}
+}
+
+// errQuiet: no item came in time.
+var errQuiet = errors.New("no item yet")
+
+// next waits at most patience for the cursor's next item, then it is errQuiet.
+func next(ctx context.Context, cursor Cursor, patience time.Duration) (*messages.Item, error) {
+	wait, cancel := context.WithTimeoutCause(ctx, patience, errQuiet)
+	defer cancel()
+	item, err := cursor.Next(wait)
+	if err != nil && wait.Err() != nil && errors.Is(err, wait.Err()) {
+		return nil, context.Cause(wait)
+	}
+	return item, err
+}
+
+// end is the last of feed: a node that leaves says so and waits for its listener to go.
+func (t *streamTalk) end(playing context.Context, err error, heard <-chan error) error {
+	if !errors.Is(context.Cause(playing), errLeaving) {
+		return err
+	}
+	if err := t.write(Frame{Kind: messages.KindLeaving, Payload: leavingPayload(t.cfg.Upstream)}); err != nil {
+		return err
+	}
+	wait := time.NewTimer(goodbyePatience)
+	defer wait.Stop()
+	select {
+	case <-heard:
+	case <-wait.C:
+	case <-t.life.Done():
+	}
+	return errLeaving
+}
+
+// leavingPayload says whom to receive from instead, in the seed's words: its port is the
+// one to listen on, one above the one to connect to. Empty if it is not known.
+func leavingPayload(upstream func() string) []byte {
+	if upstream == nil {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(upstream())
+	if err != nil {
+		return nil
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil
+	}
+	return fmt.Appendf(nil, "HOST#%s#PORT#%d", host, n+1)
+}
+
+// send writes the item in one go: the seal that vouches for it, if that is a new one,
+// and the song that it belongs to, if the listener comes into the middle of it, BEFORE it.
+func (t *streamTalk) send(item *messages.Item, mid bool) error {
+	frames := make([]Frame, 0, 3)
+	if item.Seal != nil && item.Seal != t.seal {
+		payload, err := proto.Marshal(item.Seal)
+		if err != nil {
+			return fmt.Errorf("encode a seal: %w", err)
+		}
+		frames = append(frames, Frame{Kind: messages.KindSeal, Payload: payload})
+		t.seal = item.Seal
+	}
+	if mid && item.Song != nil {
+		song, err := messages.NewSongChange(item.Song)
+		if err != nil {
+			return err
+		}
+		frames = append(frames, Frame{Kind: messages.KindSongChange, Payload: song.Payload})
+	}
+	if err := t.write(append(frames, Frame{Kind: item.Kind(), Payload: item.Payload})...); err != nil {
+		return err
+	}
+	if item.Change == nil {
+		t.cfg.Counters.Chunks.Add(1)
+	}
+	return nil
+}
+
+var errStuck = errors.New("it does not read")
+
+// write sends the frames in one write, which a stuck reader fails.
+func (t *streamTalk) write(frames ...Frame) (err error) {
+	t.buf = t.buf[:0]
+	for _, frame := range frames {
+		if t.buf, err = AppendFrame(t.buf, frame); err != nil {
+			return err
+		}
+	}
+	_ = t.conn.SetWriteDeadline(time.Now().Add(writePatience))
+	n, err := t.conn.Write(t.buf)
+	t.cfg.Counters.Bytes.Add(int64(n))
+	if timedOut(err) {
+		t.cfg.Counters.Cut.Add(1)
+		return errStuck
+	}
+	return err
+}
+
+var (
+	errGone   = errors.New("the listener closed the connection")
+	errTalker = errors.New("it talks too much")
+)
+
+// hear waits for the listener's end. After HI a listener has nothing to say: frames are
+// read over, garbage and floods end the connection.
+func (t *streamTalk) hear(r *bufio.Reader) error {
+	polite := rate.NewLimiter(20, 100) // frames a second, and at once
+	for {
+		_, err := ReadFrame(r)
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+			return errGone
+		case err != nil:
+			return err
+		case !polite.Allow():
+			return errTalker
+		}
+	}
+}

@@ -1,0 +1,205 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+)
+
+const (
+	// upstreamCredits is how many items may lie in the relay's mailbox.
+	upstreamCredits = 64
+	// sealsPerItem is how many seals may come without an item: they take no credit.
+	sealsPerItem = 4
+)
+
+// UpstreamConfig says whom to receive from. It is for one connection: its Link is never
+// used again.
+type UpstreamConfig struct {
+	Link uint64
+	Addr string               // host:port to dial
+	Conn net.Conn             // a connection that the upstream made; Addr is not dialled then
+	Open *messages.OpenStream // our HI
+
+	Dial    DialFunc      // nil: TCP, 500 ms
+	Silence time.Duration // how long the upstream may say nothing; 0: messages.SilenceIsDeath
+}
+
+// Upstream is one connection to a node above, a child of the relay. It tells its parent
+// UpstreamOpened, then UpstreamItem, UpstreamSeal and UpstreamLeaving as they come, and
+// in any case, once and last, UpstreamClosed; then it stops. It never tries again.
+//
+// At most 64 items are on their way to the parent: for each one that the parent has
+// handled it sends a *messages.Credit back.
+func Upstream(cfg UpstreamConfig) *actor.Props {
+	if cfg.Dial == nil {
+		cfg.Dial = dialTCP
+	}
+	if cfg.Silence == 0 {
+		cfg.Silence = messages.SilenceIsDeath
+	}
+	return actor.PropsFromProducer(func() actor.Actor { return &upstream{cfg: &cfg} })
+}
+
+type upstream struct {
+	cfg     *UpstreamConfig
+	credits chan struct{}
+	stop    context.CancelFunc
+}
+
+// Receive is all the plumbing; the reading is in upstreamTalk.
+func (u *upstream) Receive(ctx actor.Context) {
+	switch msg := ctx.Message().(type) {
+	case *actor.Started:
+		root, self := ctx.ActorSystem().Root, ctx.Self()
+		u.credits = make(chan struct{}, upstreamCredits)
+		for range upstreamCredits {
+			u.credits <- struct{}{}
+		}
+		life, stop := context.WithCancel(context.Background())
+		u.stop = stop
+		talk := &upstreamTalk{cfg: u.cfg, root: root, parent: ctx.Parent(), credits: u.credits}
+		go func() {
+			defer root.Stop(self)
+			reason := "broke down"
+			defer func() { // also when a panic passes through: one word is the last
+				if broken := recover(); broken != nil {
+					reason = printable(fmt.Sprintf("broke down: %v", broken), maxReason)
+				}
+				root.Send(talk.parent, &messages.UpstreamClosed{Link: u.cfg.Link, Reason: reason})
+			}()
+			reason = reasonOf(talk.run(life))
+		}()
+	case *messages.Credit:
+		select {
+		case u.credits <- struct{}{}:
+		default: // more than were taken: there is nothing to give back
+		}
+	case *actor.Stopping, *actor.Restarting:
+		u.stop()
+	}
+}
+
+// upstreamTalk is the conversation with one upstream. It belongs to one goroutine.
+type upstreamTalk struct {
+	cfg     *UpstreamConfig
+	root    *actor.RootContext
+	parent  *actor.PID
+	credits <-chan struct{}
+}
+
+var errUpstreamGone = errors.New("the upstream closed the connection")
+
+// run connects, says HI and reads until the end. The error says why; it is never nil.
+func (t *upstreamTalk) run(life context.Context) error {
+	conn := t.cfg.Conn
+	if conn == nil {
+		var err error
+		if conn, err = t.cfg.Dial(life, t.cfg.Addr); err != nil {
+			return fmt.Errorf("dial %s: %w", t.cfg.Addr, err)
+		}
+	}
+	defer conn.Close()
+	defer context.AfterFunc(life, func() { _ = conn.Close() })() // wakes every read and write
+
+	err := t.talk(life, conn)
+	switch {
+	case life.Err() != nil:
+		return life.Err()
+	case timedOut(err):
+		return fmt.Errorf("silent for %v", t.cfg.Silence)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errUpstreamGone
+	}
+	return err
+}
+
+func (t *upstreamTalk) talk(life context.Context, conn net.Conn) error {
+	payload, err := proto.Marshal(t.cfg.Open)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", messages.KindHi, err)
+	}
+	hi, err := AppendFrame(nil, Frame{Kind: messages.KindHi, Payload: payload})
+	if err != nil {
+		return err
+	}
+	_ = conn.SetWriteDeadline(time.Now().Add(t.cfg.Silence))
+	if _, err := conn.Write(hi); err != nil {
+		return err
+	}
+	r := bufio.NewReaderSize(conn, 32<<10)
+	frame, err := t.read(conn, r)
+	if err != nil {
+		return err
+	}
+	answer := &messages.StreamOpened{}
+	if frame.Kind != messages.KindHi {
+		return fmt.Errorf("%s before %s: %w", frame.Kind, messages.KindHi, ErrFrame)
+	}
+	if err := proto.Unmarshal(frame.Payload, answer); err != nil {
+		return fmt.Errorf("%s: %w", messages.KindHi, ErrFrame)
+	}
+	if answer.GetRefused() != "" {
+		return fmt.Errorf("refused: %s", printable(answer.GetRefused(), maxReason))
+	}
+	t.root.Send(t.parent, &messages.UpstreamOpened{Link: t.cfg.Link, Answer: answer})
+	return t.listen(life, conn, r)
+}
+
+// read waits for one whole frame no longer than the upstream may be silent: an upstream
+// that lets its bytes trickle is as dead as one that sends none.
+func (t *upstreamTalk) read(conn net.Conn, r *bufio.Reader) (Frame, error) {
+	_ = conn.SetReadDeadline(time.Now().Add(t.cfg.Silence))
+	return ReadFrame(r)
+}
+
+// listen passes on what comes after HI.
+func (t *upstreamTalk) listen(life context.Context, conn net.Conn, r *bufio.Reader) error {
+	seals, leaving := 0, false
+	for {
+		frame, err := t.read(conn, r)
+		if err != nil {
+			return err
+		}
+		switch frame.Kind {
+		case messages.KindSongChange, messages.KindChunk:
+			item, err := messages.ParseItem(frame.Kind, frame.Payload)
+			if err != nil {
+				return err
+			}
+			select { // the wait is ours, not the upstream's silence
+			case <-t.credits:
+			case <-life.Done():
+				return life.Err()
+			}
+			seals = 0
+			t.root.Send(t.parent, &messages.UpstreamItem{Link: t.cfg.Link, Item: item})
+		case messages.KindSeal:
+			seal := &messages.Seal{}
+			if err := proto.Unmarshal(frame.Payload, seal); err != nil {
+				return fmt.Errorf("%s: %w", frame.Kind, ErrFrame)
+			}
+			if seals++; seals > sealsPerItem {
+				return fmt.Errorf("%d seals and no item: %w", seals, ErrFrame)
+			}
+			t.root.Send(t.parent, &messages.UpstreamSeal{Link: t.cfg.Link, Seal: seal})
+		case messages.KindLeaving:
+			if !leaving {
+				leaving = true
+				t.root.Send(t.parent, &messages.UpstreamLeaving{Link: t.cfg.Link})
+			}
+		case messages.KindHi:
+			return fmt.Errorf("%s twice: %w", frame.Kind, ErrFrame)
+		default: // a heartbeat, or a kind of a later dialect: sound enough
+		}
+	}
+}
