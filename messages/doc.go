@@ -36,4 +36,7 @@
 //	StreamOpened      an upstream    its listener   no: stream connection
 //	SongChange, Seal  pacer          every node     no: the music itself
 //	Item              pacer          every node     no: the music itself
+//	PlayerUnderran    player         the node's log the listener's own
+//	SongHeard         player         the node's log the listener's own
+//	PlayerFellSilent  player         the node's log the listener's own
 package messages
