@@ -1,0 +1,79 @@
+package mp3
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+const (
+	// tagHeader is what tagSize must see: the longest of the tags' headers, APE's.
+	tagHeader = 32
+	// maxTag is the longest tag that is believed, ID3v2's own limit.
+	maxTag = 1<<28 + 20
+)
+
+// tagSize returns the size of the tag that b begins with, its header and footer
+// included, or 0. It believes what the tag says, up to maxTag: skip it by
+// discarding, never by allocating.
+func tagSize(b []byte) int {
+	switch {
+	case len(b) >= 10 && string(b[:3]) == "ID3" && b[3] < 0xFF && b[4] < 0xFF && (b[6]|b[7]|b[8]|b[9]) < 0x80:
+		size := 10 + (int(b[6])<<21 | int(b[7])<<14 | int(b[8])<<7 | int(b[9]))
+		if b[5]&0x10 != 0 { // ID3v2.4's footer
+			size += 10
+		}
+		return size
+	case bytes.HasPrefix(b, []byte("TAG+")): // the enhanced tag in front of an ID3v1
+		return 227
+	case bytes.HasPrefix(b, []byte("TAG")):
+		return 128
+	case len(b) >= tagHeader && string(b[:8]) == "APETAGEX":
+		const isHeader = 1 << 29 // else it is the footer, and the items lie before it
+		size := uint64(tagHeader)
+		if binary.LittleEndian.Uint32(b[20:])&isHeader != 0 {
+			size += uint64(binary.LittleEndian.Uint32(b[12:]))
+		}
+		if size <= maxTag {
+			return int(size)
+		}
+	}
+	return 0
+}
+
+// isInfo says whether the frame is no music but an encoder's table of contents:
+// Xing, Info or VBRI stand where the main data begins. Decoded, it would be heard
+// as 26 ms of silence or worse, and the song would be a frame too long.
+//
+// Some encoders say that CRC bytes follow and leave them out, so the place behind
+// the side information is tried with and without them. In mid-stream, where a
+// second file has been glued on, the side information must be empty too: there the
+// four letters could be music.
+func isInfo(frame Frame, h Header, first bool) bool {
+	side := 32
+	if h.Channels == 1 {
+		side = 17
+	}
+	for _, mark := range []struct {
+		at    int
+		words [2]string
+	}{
+		{headerSize + side, [2]string{"Xing", "Info"}},
+		{headerSize + 2 + side, [2]string{"Xing", "Info"}},
+		{headerSize + 32, [2]string{"VBRI"}},
+		{headerSize + 2 + 32, [2]string{"VBRI"}},
+	} {
+		if len(frame) < mark.at+4 {
+			continue
+		}
+		word := string(frame[mark.at : mark.at+4])
+		if word != mark.words[0] && word != mark.words[1] {
+			continue
+		}
+		// The last bytes before the mark: a CRC in front of them may be anything.
+		empty := len(bytes.Trim(frame[mark.at-side:mark.at], "\x00")) == 0
+		if first || empty {
+			return true
+		}
+	}
+	return false
+}
