@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"errors"
 	"net"
 	"sync/atomic"
 	"time"
@@ -13,43 +12,35 @@ const outboxSize = 64
 // outbox writes to one connection in the order of put, in a goroutine of its own, so that
 // nobody else waits for a peer that does not read: such a peer is cut and counted.
 type outbox struct {
-	conn  net.Conn
-	cut   *atomic.Int64
+	cut   *atomic.Int64 // counts the cut
+	over  func()        // ends the connection, whose reader then wakes
 	queue chan []byte
 	stop  chan struct{} // closed by finish
 	done  chan struct{} // closed when nothing more will be written
 	slow  atomic.Bool
 }
 
-func newOutbox(conn net.Conn, cut *atomic.Int64) *outbox {
+func newOutbox(cut *atomic.Int64, over func()) *outbox {
 	return &outbox{
-		conn: conn, cut: cut,
+		cut: cut, over: over,
 		queue: make(chan []byte, outboxSize), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 }
 
-// run writes until finish or the first error, which closes the connection.
-func (o *outbox) run() {
+// run writes to conn until finish or the first error, which ends the connection.
+func (o *outbox) run(conn net.Conn) {
 	defer close(o.done)
 	for {
 		select {
 		case b := <-o.queue:
-			if !o.write(b) {
-				return
-			}
-			continue
-		default:
-		}
-		select {
-		case b := <-o.queue:
-			if !o.write(b) {
+			if !o.write(conn, b) {
 				return
 			}
 		case <-o.stop:
 			for {
 				select {
 				case b := <-o.queue:
-					if !o.write(b) {
+					if !o.write(conn, b) {
 						return
 					}
 				default:
@@ -60,24 +51,22 @@ func (o *outbox) run() {
 	}
 }
 
-func (o *outbox) write(b []byte) bool {
-	_ = o.conn.SetWriteDeadline(time.Now().Add(writePatience))
-	_, err := o.conn.Write(b)
-	if err == nil {
-		return true
-	}
+func (o *outbox) write(conn net.Conn, b []byte) bool {
+	_ = conn.SetWriteDeadline(time.Now().Add(writePatience))
+	_, err := conn.Write(b)
 	if timedOut(err) {
 		o.tooSlow()
+	} else if err != nil {
+		o.over()
 	}
-	_ = o.conn.Close() // wakes the reader
-	return false
+	return err == nil
 }
 
 func (o *outbox) tooSlow() {
 	if o.slow.CompareAndSwap(false, true) {
 		o.cut.Add(1)
 	}
-	_ = o.conn.Close()
+	o.over()
 }
 
 // put waits for room: for answers, whose asker waits too. False when the connection is over.
@@ -134,5 +123,3 @@ func linger(conn net.Conn) {
 		left -= n
 	}
 }
-
-var errDoesNotRead = errors.New("it does not read")

@@ -58,7 +58,7 @@ type upstream struct {
 
 // Receive is all the plumbing; the reading is in upstreamTalk.
 func (u *upstream) Receive(ctx actor.Context) {
-	switch msg := ctx.Message().(type) {
+	switch ctx.Message().(type) {
 	case *actor.Started:
 		root, self := ctx.ActorSystem().Root, ctx.Self()
 		u.credits = make(chan struct{}, upstreamCredits)

@@ -1,0 +1,156 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"golang.org/x/time/rate"
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+)
+
+// RequestLinkConfig says which server to talk to. It is for one connection: its Link is
+// never used again.
+type RequestLinkConfig struct {
+	Link uint64
+	Addr string   // host:port of the server's requests
+	Dial DialFunc // nil: TCP, 500 ms
+}
+
+// RequestLink is a listener's request connection, a child of its requester. It tells its
+// parent RequestsOpened, then every line of the server as its message, and in any case,
+// once and last, RequestsClosed; then it stops. It never tries again and says nothing by
+// itself.
+//
+// Messages that have a line (Hello, Ask, ClockPing, PeerLost, LeaveChain) go to the server
+// in the order in which they come, also those sent before the connection stands.
+// Poisoned, it still sends what was said to it before.
+func RequestLink(cfg RequestLinkConfig) *actor.Props {
+	if cfg.Dial == nil {
+		cfg.Dial = dialTCP
+	}
+	return actor.PropsFromProducer(func() actor.Actor { return &link{cfg: &cfg} })
+}
+
+type link struct {
+	cfg  *RequestLinkConfig
+	stop context.CancelCauseFunc
+	out  *outbox
+}
+
+// errSlowServer: more waits for the server than it takes.
+var errSlowServer = errors.New("the server does not read")
+
+// Receive queues what is for the server; the reading is in linkTalk.
+func (l *link) Receive(ctx actor.Context) {
+	switch msg := ctx.Message().(type) {
+	case *actor.Started:
+		root, self := ctx.ActorSystem().Root, ctx.Self()
+		life, stop := context.WithCancelCause(context.Background())
+		l.stop = stop
+		l.out = newOutbox(&atomic.Int64{}, func() { stop(errSlowServer) })
+		talk := &linkTalk{cfg: l.cfg, root: root, parent: ctx.Parent(), out: l.out}
+		go func() {
+			defer root.Stop(self)
+			reason := "broke down"
+			defer func() { // also when a panic passes through: one word is the last
+				if broken := recover(); broken != nil {
+					reason = printable(fmt.Sprintf("broke down: %v", broken), maxReason)
+				}
+				root.Send(talk.parent, &messages.RequestsClosed{Link: l.cfg.Link, Reason: reason})
+			}()
+			reason = reasonOf(talk.run(life))
+		}()
+	case proto.Message:
+		if line, err := AppendLine(nil, msg); err == nil { // what has no line is not for the server
+			l.out.push(line)
+		}
+	case *actor.Stopping, *actor.Restarting:
+		l.stop(context.Canceled)
+	}
+}
+
+// linkTalk is the conversation with the server. It belongs to one goroutine.
+type linkTalk struct {
+	cfg    *RequestLinkConfig
+	root   *actor.RootContext
+	parent *actor.PID
+	out    *outbox
+}
+
+var errServerGone = errors.New("the server closed the connection")
+
+// run connects and reads until the end. The error says why; it is never nil.
+func (t *linkTalk) run(life context.Context) error {
+	conn, err := t.cfg.Dial(life, t.cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("dial %s: %w", t.cfg.Addr, err)
+	}
+	defer conn.Close()
+	go t.out.run(conn)
+	defer context.AfterFunc(life, func() {
+		if !errors.Is(context.Cause(life), errSlowServer) {
+			t.out.finish() // a LEAVECHAIN may be the last of it
+		}
+		_ = conn.Close() // wakes read
+	})()
+	t.root.Send(t.parent, &messages.RequestsOpened{Link: t.cfg.Link})
+	err = t.read(life, conn)
+	switch {
+	case life.Err() != nil:
+		return context.Cause(life)
+	case errors.Is(err, io.EOF):
+		return errServerGone
+	}
+	return err
+}
+
+// read passes the server's lines on. A word of a later dialect is read over.
+func (t *linkTalk) read(life context.Context, conn net.Conn) error {
+	r := bufio.NewReaderSize(conn, messages.MaxLine)
+	pace := rate.NewLimiter(linesPerSecond, linesAtOnce) // a flood stays in the kernel, not in the parent's mailbox
+	for {
+		line, err := readReply(r)
+		if err != nil {
+			return err
+		}
+		m, err := ParseLine(line)
+		switch {
+		case errors.Is(err, ErrUnknownVerb):
+		case err != nil:
+			return err
+		default:
+			t.root.Send(t.parent, m)
+		}
+		if err := pace.Wait(life); err != nil {
+			return err
+		}
+	}
+}
+
+// readReply reads one line of up to maxReply bytes.
+func readReply(r *bufio.Reader) (string, error) {
+	var long []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		if err == nil && long == nil {
+			return string(part[:len(part)-1]), nil
+		}
+		long = append(long, part...)
+		switch {
+		case err == nil:
+			return string(long[:len(long)-1]), nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return "", err
+		case len(long) > maxReply:
+			return "", ErrLineTooLong
+		}
+	}
+}

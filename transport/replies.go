@@ -1,0 +1,133 @@
+package transport
+
+import (
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"conga/messages"
+)
+
+// The sentences of the seed document, and those that it lacks.
+const (
+	knownWords  = "Say SONGS, REQUESTS, PLAY <name or number>, HELP or QUIT."
+	sayBusy     = "The server is busy, try again later"
+	sayNoSongs  = "No songs at this time"
+	sayNoWishes = "No requests at this time"
+	sayWhich    = "Say which song: PLAY <name or number>"
+	sayQueued   = "Song %s has been requested!"
+	sayAlready  = "Song has already been requested"
+	sayNoSuch   = "Song does not exist"
+	sayFull     = "The queue is full, try again later"
+)
+
+var helpLines = []string{
+	"SONGS                  the songs, numbered",
+	"PLAY <name or number>  request a song",
+	"REQUESTS               what was requested, next first",
+	"QUIT                   close this connection",
+}
+
+// plain answers a line that a person typed.
+func (t *requestTalk) plain(line string) error {
+	if strings.TrimSpace(line) == "" {
+		return nil
+	}
+	switch word, _ := cutWord(line); word {
+	case "QUIT", "END":
+		return errDone
+	}
+	lines, several := t.reply(line, uuid.NewString())
+	if several { // an empty line is the unmistakable end
+		lines = append(lines, "")
+	}
+	if !t.out.put([]byte(strings.Join(lines, "\n") + "\n")) {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// cutWord splits the line into its first word, in upper case, and the rest.
+func cutWord(line string) (word, rest string) {
+	line = strings.TrimSpace(line)
+	word, rest = line, ""
+	if i := strings.IndexAny(line, " \t"); i >= 0 {
+		word, rest = line[:i], strings.TrimSpace(line[i:])
+	}
+	return strings.ToUpper(word), rest
+}
+
+// reply asks the rooms and puts their answer into words; several says that the answer
+// may have any number of lines. The same requestID twice is one request.
+func (t *requestTalk) reply(line, requestID string) (lines []string, several bool) {
+	switch word, rest := cutWord(line); word {
+	case "SONGS":
+		answer, _ := ask(t.life, t.root, t.cfg.Catalog, &messages.ListSongs{})
+		return numbered(answer, sayNoSongs), true
+	case "REQUESTS":
+		answer, _ := ask(t.life, t.root, t.cfg.Scheduler, &messages.ListRequests{})
+		return numbered(answer, sayNoWishes), true
+	case "PLAY":
+		if rest == "" {
+			return []string{sayWhich}, false
+		}
+		return []string{t.play(rest, requestID)}, false
+	case "HELP":
+		return append([]string(nil), helpLines...), true
+	}
+	return []string{"I do not know that word. " + knownWords}, false
+}
+
+func (t *requestTalk) play(wish, requestID string) string {
+	answer, _ := ask(t.life, t.root, t.cfg.Scheduler, &messages.RequestPlay{
+		RequestId: requestID, ListenerId: t.node.GetId(), ListenerName: t.node.GetName(), Wish: wish,
+	})
+	switch answer := answer.(type) {
+	case *messages.SongQueued:
+		return fmt.Sprintf(sayQueued, oneLine(answer.GetSong()))
+	case *messages.PlayRefused:
+		switch answer.GetReason() {
+		case messages.PlayRefused_REASON_ALREADY_REQUESTED:
+			return sayAlready
+		case messages.PlayRefused_REASON_NO_SUCH_SONG:
+			return sayNoSuch
+		case messages.PlayRefused_REASON_QUEUE_FULL:
+			return sayFull
+		}
+	}
+	return sayBusy
+}
+
+func numbered(answer any, none string) []string {
+	list, is := answer.(*messages.List)
+	switch {
+	case !is:
+		return []string{sayBusy}
+	case len(list.Names) == 0:
+		return []string{none}
+	}
+	lines := make([]string, len(list.Names), len(list.Names)+1)
+	for i, name := range list.Names {
+		lines[i] = fmt.Sprintf("%d. %s", i+1, oneLine(name))
+	}
+	return lines
+}
+
+// oneLine keeps a file's name from breaking its line.
+func oneLine(name string) string { return printable(name, 255) }
+
+// maxAnswer is how much of a list goes into one Answer: with all its quoting it stays
+// below maxReply.
+const maxAnswer = 256 << 10
+
+func shorten(lines []string) []string {
+	size := 0
+	for i, line := range lines {
+		if size += len(line) + 4; size > maxAnswer {
+			return append(lines[:i:i], fmt.Sprintf("… and %d more", len(lines)-i))
+		}
+	}
+	return lines
+}

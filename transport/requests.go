@@ -1,0 +1,225 @@
+package transport
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+)
+
+// defaultRequests is how many request connections the server keeps.
+const defaultRequests = 1024
+
+// RequestsConfig says whom the server's request port asks.
+type RequestsConfig struct {
+	Listener net.Listener // the acceptor closes it
+
+	Catalog   *actor.PID // is asked ListSongs, responds with List
+	Scheduler *actor.PID // is asked ListRequests (List) and RequestPlay (SongQueued or PlayRefused)
+	Chain     *actor.PID // is asked JoinChain (Welcome or Refused), is told LeaveChain and PeerLost
+
+	Admit    func(*messages.Hello) error // may refuse a native, in words that say what to do; nil: all may come
+	Now      func() time.Time            // the server's clock; nil: time.Now
+	Counters *Counters                   // may be nil
+	Max      int                         // connections that have spoken; 0: 1024
+}
+
+// Requests is the server's request port: an acceptor whose children are the connections.
+//
+// Neighbours sent to it reach the connection of the node that they are of, Playing
+// reaches every native, and those who come later: news only after the connection's WELCOME.
+// When the connection of a listener ends and the listener had not said that it leaves,
+// cfg.Chain is told PeerLost; a listener that came back on another connection before is
+// not lost.
+func Requests(cfg RequestsConfig) *actor.Props {
+	if cfg.Max == 0 {
+		cfg.Max = defaultRequests
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Counters == nil {
+		cfg.Counters = &Counters{}
+	}
+	return actor.PropsFromProducer(func() actor.Actor {
+		return &requests{cfg: &cfg, bound: make(map[string]*actor.PID)}
+	}, stopBroken())
+}
+
+type requests struct {
+	cfg     *RequestsConfig
+	lobby   *lobby
+	bound   map[string]*actor.PID // a listener's id -> its connection
+	playing *messages.Playing     // the latest, for those who come
+	closing bool
+}
+
+// What a connection and its acceptor say to each other.
+type (
+	// bind asks that news for the id go to the connection; answered with bound.
+	bind struct {
+		id   string
+		conn *actor.PID
+	}
+	bound struct{ replaced bool } // an older connection had the id
+	// replaced tells a connection that its listener has a newer one.
+	replaced struct{}
+	// ended: the connection that had the id is over.
+	ended struct {
+		standing standing
+		conn     *actor.PID
+	}
+	// welcomed: WELCOME is on its way, news may follow.
+	welcomed struct{}
+)
+
+// standing is what a connection's end would mean for the chain.
+type standing struct {
+	id     string
+	report bool // the chain believes that the listener is there
+	reason string
+}
+
+// Receive knows which connection is whose, and nothing else.
+func (r *requests) Receive(ctx actor.Context) {
+	switch msg := ctx.Message().(type) {
+	case *actor.Started:
+		root, self := ctx.ActorSystem().Root, ctx.Self()
+		r.lobby = &lobby{max: r.cfg.Max, maxSilent: maxSilent}
+		go accept(root, self, r.cfg.Listener, r.lobby)
+	case *accepted:
+		ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
+			return &request{cfg: r.cfg, conn: msg.conn, guest: msg.guest}
+		}))
+	case *bind:
+		older, is := r.bound[msg.id]
+		if is {
+			ctx.Send(older, &replaced{})
+		}
+		r.bound[msg.id] = msg.conn
+		if r.playing != nil {
+			ctx.Send(msg.conn, r.playing)
+		}
+		ctx.Respond(&bound{replaced: is})
+	case *ended:
+		r.ended(ctx, msg)
+	case *messages.Neighbours:
+		if conn, is := r.bound[msg.GetId()]; is {
+			ctx.Send(conn, msg)
+		}
+	case *messages.Playing:
+		r.playing = msg
+		for _, conn := range r.bound {
+			ctx.Send(conn, msg)
+		}
+	case *actor.Stopping:
+		r.closing = true // the server goes, its listeners stay: they are not lost
+		_ = r.cfg.Listener.Close()
+		r.lobby.close()
+	}
+}
+
+func (r *requests) ended(ctx actor.Context, msg *ended) {
+	id := msg.standing.id
+	if current, is := r.bound[id]; is {
+		if !current.Equal(msg.conn) {
+			return // the listener is there, on its newer connection
+		}
+		delete(r.bound, id)
+	}
+	if msg.standing.report && !r.closing {
+		ctx.Send(r.cfg.Chain, &messages.PeerLost{
+			Id: id, SeenBy: messages.ServerID, Reason: msg.standing.reason, AtUnixUs: r.cfg.Now().UnixMicro(),
+		})
+	}
+}
+
+// request is one accepted connection.
+type request struct {
+	cfg   *RequestsConfig
+	conn  net.Conn
+	guest *guest
+
+	stop     context.CancelFunc
+	out      *outbox
+	standing *atomic.Pointer[standing]
+
+	native bool            // has had its WELCOME
+	news   []proto.Message // what came before; at most one of a kind
+}
+
+// Receive brings news to the peer; its lines are answered in requestTalk.
+func (q *request) Receive(ctx actor.Context) {
+	switch msg := ctx.Message().(type) {
+	case *actor.Started:
+		q.start(ctx)
+	case *welcomed:
+		q.native = true
+		for _, m := range q.news {
+			q.push(m)
+		}
+		q.news = nil
+	case *messages.Neighbours:
+		q.tell(msg)
+	case *messages.Playing:
+		q.tell(msg)
+	case *replaced:
+		_ = q.conn.Close()
+	case *actor.Stopping:
+		q.stop()
+		_ = q.conn.Close() // wakes every read and write
+		q.guest.leave()
+		if s := q.standing.Load(); s.id != "" {
+			ctx.Send(ctx.Parent(), &ended{standing: *s, conn: ctx.Self()})
+		}
+	case *crashed:
+		panic(msg.reason)
+	}
+}
+
+func (q *request) start(ctx actor.Context) {
+	root, self := ctx.ActorSystem().Root, ctx.Self()
+	life, stop := context.WithCancel(context.Background())
+	q.stop = stop
+	q.standing = &atomic.Pointer[standing]{}
+	q.standing.Store(&standing{})
+	conn := q.conn
+	q.out = newOutbox(&q.cfg.Counters.Cut, func() { _ = conn.Close() })
+	talk := &requestTalk{
+		cfg: q.cfg, conn: conn, guest: q.guest, out: q.out, standing: q.standing,
+		root: root, self: self, parent: ctx.Parent(), life: life,
+	}
+	guard(root, self, func() { talk.out.run(conn) })
+	guard(root, self, func() {
+		defer root.Stop(self)
+		talk.serve()
+	})
+}
+
+// tell brings news, or keeps it until the WELCOME is out: the newest of its kind only.
+func (q *request) tell(m proto.Message) {
+	if q.native {
+		q.push(m)
+		return
+	}
+	for i, older := range q.news {
+		if verb(older) == verb(m) {
+			q.news[i] = m
+			return
+		}
+	}
+	q.news = append(q.news, m)
+}
+
+func (q *request) push(m proto.Message) {
+	line, err := AppendLine(nil, m)
+	if err != nil {
+		panic(err) // both kinds of news have a line
+	}
+	q.out.push(line)
+}

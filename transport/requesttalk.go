@@ -1,0 +1,267 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"golang.org/x/time/rate"
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+)
+
+const (
+	// firstLinePatience is how long a request connection may say nothing at first.
+	firstLinePatience = time.Minute
+	// badLines is how many lines that are no text end a connection: it is no person.
+	badLines = 16
+	// asksWaiting is how many Asks of a native may wait behind the one under way.
+	asksWaiting = 16
+	// linesPerSecond and linesAtOnce are the most that one connection gets answered.
+	linesPerSecond, linesAtOnce = 50, 200
+)
+
+// requestTalk is what one request connection says and hears. It belongs to the goroutine in
+// serve, but for asks.
+type requestTalk struct {
+	cfg      *RequestsConfig
+	conn     net.Conn
+	guest    *guest
+	out      *outbox
+	standing *atomic.Pointer[standing]
+	root     *actor.RootContext
+	self     *actor.PID
+	parent   *actor.PID
+	life     context.Context
+
+	node *messages.Node     // a native's; nil for a stranger
+	asks chan *messages.Ask // a native's, answered in order by a goroutine of their own
+	busy sync.WaitGroup     // that goroutine
+}
+
+// errDone: the conversation is over, nothing is wrong.
+var errDone = errors.New("said goodbye")
+
+// serve answers lines until the peer or the server ends the connection. What was asked
+// before the peer's end is answered first.
+func (t *requestTalk) serve() {
+	err := t.read()
+	if t.asks != nil {
+		close(t.asks)
+		t.busy.Wait()
+	}
+	if s := *t.standing.Load(); s.id != "" {
+		s.reason = reasonOf(err)
+		if errors.Is(err, io.EOF) {
+			s.reason = "its request connection ended"
+		}
+		t.standing.Store(&s)
+	}
+	t.out.finish()
+	linger(t.conn)
+}
+
+func (t *requestTalk) read() error {
+	r := bufio.NewReaderSize(t.conn, messages.MaxLine)
+	_ = t.conn.SetReadDeadline(time.Now().Add(firstLinePatience))
+	pace := rate.NewLimiter(linesPerSecond, linesAtOnce)
+	bad, admitted := 0, false
+	for {
+		line, err := ReadLine(r)
+		switch {
+		case errors.Is(err, ErrLineTooLong):
+			t.say(fmt.Sprintf("A line may have at most %d bytes. Goodbye.", messages.MaxLine))
+			return err
+		case errors.Is(err, ErrNotText):
+			if bad++; bad > badLines {
+				t.say("This is not plain text. Goodbye.")
+				return err
+			}
+		case err != nil:
+			return err
+		}
+		if !admitted {
+			if !t.guest.admit() {
+				t.say("The server has as many connections as it may. Try again later.")
+				return errFull
+			}
+			admitted = true
+			_ = t.conn.SetReadDeadline(time.Time{})
+		}
+		if err != nil {
+			t.say("This line is not plain text. " + knownWords)
+			continue
+		}
+		if err := pace.Wait(t.life); err != nil { // holds up nobody but this connection
+			return err
+		}
+		if err := t.handle(line); err != nil {
+			return err
+		}
+	}
+}
+
+// handle does what the line asks; an error ends the connection.
+func (t *requestTalk) handle(line string) error {
+	m, err := ParseLine(line)
+	switch {
+	case errors.Is(err, ErrUnknownVerb):
+		return t.plain(line)
+	case err != nil:
+		return t.put(&messages.Refused{Reason: err.Error()})
+	}
+	if hello, is := m.(*messages.Hello); is {
+		return t.hello(hello)
+	}
+	if t.node == nil {
+		return t.put(&messages.Refused{Reason: "say HELLO first"})
+	}
+	switch m := m.(type) {
+	case *messages.Ask:
+		select {
+		case t.asks <- m:
+		case <-t.life.Done():
+			return t.life.Err()
+		}
+	case *messages.ClockPing: // before any Ask that waits: its delay would look like distance
+		return t.put(&messages.ClockPong{SentUs: m.GetSentUs(), ServerUnixUs: t.cfg.Now().UnixMicro()})
+	case *messages.PeerLost:
+		if id := m.GetId(); id != t.node.GetId() && (goodID(id) || id == messages.ServerID) {
+			t.root.Send(t.cfg.Chain, &messages.PeerLost{
+				Id: id, SeenBy: t.node.GetId(), Reason: printable(m.GetReason(), maxReason), AtUnixUs: t.cfg.Now().UnixMicro(),
+			})
+		}
+	case *messages.LeaveChain:
+		t.standing.Store(&standing{id: t.node.GetId()})
+		t.root.Send(t.cfg.Chain, &messages.LeaveChain{Id: t.node.GetId(), AtUnixUs: t.cfg.Now().UnixMicro()})
+		return errDone
+	default: // a word that only a server says
+		return t.put(&messages.Refused{Reason: verb(m) + " is for the server to say"})
+	}
+	return nil
+}
+
+// hello makes the peer a native: its id is bound to this connection BEFORE the chain
+// hears of it, so that news of its neighbours finds it.
+func (t *requestTalk) hello(hello *messages.Hello) error {
+	node, err := t.candidate(hello)
+	if err != nil {
+		return t.turnAway(err.Error())
+	}
+	answer, err := ask(t.life, t.root, t.parent, &bind{id: node.GetId(), conn: t.self})
+	if err != nil {
+		return err
+	}
+	was, is := answer.(*bound)
+	if !is {
+		return fmt.Errorf("bind %s: %T", node.GetId(), answer)
+	}
+	t.standing.Store(&standing{id: node.GetId(), report: true}) // until the chain says no
+	answer, err = ask(t.life, t.root, t.cfg.Chain, &messages.JoinChain{
+		Node: node, Leaf: hello.GetLeaf(), AtUnixUs: t.cfg.Now().UnixMicro(),
+	})
+	if err != nil {
+		return errors.Join(t.turnAway("the server is busy, try again"), err)
+	}
+	switch answer := answer.(type) {
+	case *messages.Welcome:
+		t.node = node
+		if err := t.put(answer); err != nil {
+			return err
+		}
+		t.asks = make(chan *messages.Ask, asksWaiting)
+		t.busy.Add(1)
+		guard(t.root, t.self, func() {
+			defer t.busy.Done()
+			t.answerAsks()
+		})
+		t.root.Send(t.self, &welcomed{})
+		return nil
+	case *messages.Refused:
+		t.standing.Store(&standing{id: node.GetId(), report: was.replaced})
+		return t.turnAway(answer.GetReason())
+	}
+	return fmt.Errorf("join: %T", answer)
+}
+
+// candidate is the node as the chain may take it.
+func (t *requestTalk) candidate(hello *messages.Hello) (*messages.Node, error) {
+	if t.node != nil {
+		return nil, errors.New("HELLO was said before")
+	}
+	if hello.GetVersion() > messages.DialectVersion {
+		return nil, fmt.Errorf("this server speaks version %d of the dialect, not %d: take the same conga on both sides",
+			messages.DialectVersion, hello.GetVersion())
+	}
+	if t.cfg.Admit != nil {
+		if err := t.cfg.Admit(hello); err != nil {
+			return nil, err
+		}
+	}
+	node := cleanNode(hello.GetNode())
+	switch {
+	case node == nil:
+		return nil, errID
+	case hello.GetLeaf() || node.GetRelay() == "":
+		node.Relay = ""
+		return node, nil
+	}
+	relay, ok := completeRelay(node.GetRelay(), t.conn.RemoteAddr())
+	if !ok {
+		return nil, errors.New("the node's relay must be HOST:PORT or :PORT")
+	}
+	node.Relay = relay
+	return node, nil
+}
+
+func (t *requestTalk) turnAway(reason string) error {
+	if err := t.put(&messages.Refused{Reason: reason}); err != nil {
+		return err
+	}
+	return errDone
+}
+
+// answerAsks answers a native's Asks one after the other.
+func (t *requestTalk) answerAsks() {
+	for m := range t.asks {
+		id := printable(m.GetRequestId(), maxRequestID)
+		var lines []string
+		switch {
+		case id == "" || id != m.GetRequestId():
+			lines = []string{fmt.Sprintf("A request needs an id of at most %d plain characters", maxRequestID)}
+		case !isText(m.GetLine()) || len(m.GetLine()) > messages.MaxLine:
+			lines = []string{"This line is not plain text. " + knownWords}
+		default:
+			lines, _ = t.reply(m.GetLine(), id)
+		}
+		if t.put(&messages.Answer{RequestId: m.GetRequestId(), Lines: shorten(lines)}) != nil {
+			return
+		}
+	}
+}
+
+// maxRequestID leaves room for a uuid and more.
+const maxRequestID = 64
+
+// put sends one native line, waiting for room.
+func (t *requestTalk) put(m proto.Message) error {
+	line, err := AppendLine(nil, m)
+	if err != nil {
+		return err
+	}
+	if !t.out.put(line) {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// say sends one plain line.
+func (t *requestTalk) say(line string) { t.out.put([]byte(line + "\n")) }
