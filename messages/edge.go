@@ -12,6 +12,16 @@ type (
 	List         struct{ Names []string }
 )
 
+// NoSong answers a ChooseSong while the catalog is empty.
+type NoSong struct{}
+
+// FindSong asks the catalog for a song by its file name; it responds with a FoundSong,
+// whose Song is nil if there is none.
+type (
+	FindSong  struct{ Name string }
+	FoundSong struct{ Song *Song }
+)
+
 // UpstreamOpened: an upstream took the listener in; its items follow.
 type UpstreamOpened struct {
 	Link   uint64
@@ -78,3 +88,15 @@ type View struct {
 	State any
 	Live  any
 }
+
+// SongSum is a song that was given out, or received, whole: the debug dump's way to
+// compare what a listener has with what the server sent.
+type SongSum struct {
+	Song   string `json:"song"`
+	First  uint64 `json:"first"`  // number of its first chunk
+	Chunks uint64 `json:"chunks"` // how many, with consecutive numbers
+	SHA256 string `json:"sha256"` // over the mp3 frames of all its chunks, in order
+}
+
+// MaxSongSums is how many songs a node remembers for comparison.
+const MaxSongSums = 64

@@ -1065,6 +1065,7 @@ type EndSong struct {
 	Chunks        uint64                 `protobuf:"varint,1,opt,name=chunks,proto3" json:"chunks,omitempty"`
 	Frames        int64                  `protobuf:"varint,2,opt,name=frames,proto3" json:"frames,omitempty"`
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"` // empty: it was played whole
+	Song          string                 `protobuf:"bytes,4,opt,name=song,proto3" json:"song,omitempty"`     // its name
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1116,6 +1117,13 @@ func (x *EndSong) GetFrames() int64 {
 func (x *EndSong) GetReason() string {
 	if x != nil {
 		return x.Reason
+	}
+	return ""
+}
+
+func (x *EndSong) GetSong() string {
+	if x != nil {
+		return x.Song
 	}
 	return ""
 }
@@ -1457,11 +1465,12 @@ const file_messages_play_proto_rawDesc = "" +
 	"\x04song\x18\x01 \x01(\v2\v.conga.SongR\x04song\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12%\n" +
 	"\x0fplay_at_unix_us\x18\x03 \x01(\x03R\fplayAtUnixUs\x12(\n" +
-	"\x10frames_per_chunk\x18\x04 \x01(\x05R\x0eframesPerChunk\"Q\n" +
+	"\x10frames_per_chunk\x18\x04 \x01(\x05R\x0eframesPerChunk\"e\n" +
 	"\aEndSong\x12\x16\n" +
 	"\x06chunks\x18\x01 \x01(\x04R\x06chunks\x12\x16\n" +
 	"\x06frames\x18\x02 \x01(\x03R\x06frames\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"{\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04song\x18\x04 \x01(\tR\x04song\"{\n" +
 	"\tSongEnded\x12\x12\n" +
 	"\x04song\x18\x01 \x01(\tR\x04song\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\x04R\x04next\x12.\n" +

@@ -1,0 +1,123 @@
+// Package chainmanager keeps the chain of listeners whole: it decides who feeds
+// whom, and splices the chain where somebody leaves or dies.
+//
+// What it decides is in the log BEFORE any listener is told. A listener learns only
+// what concerns it: the nodes above it and the one below (messages.Neighbours). It
+// needs no answer from here to survive its upstream's death; it turns to the next
+// ancestor at once, and the chain manager agrees afterwards.
+package chainmanager
+
+import (
+	"fmt"
+	"time"
+
+	"conga/actors/eventlog"
+	"conga/messages"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+)
+
+// returnWithin is how long a restarted server waits for the listeners it remembers.
+// They search with a backoff of at most a second.
+const returnWithin = 5 * time.Second
+
+// Config is what a chain manager needs.
+type Config struct {
+	Log *eventlog.Log
+	// Publish tells the rest of the server about an event, after it is in the log.
+	Publish func(proto.Message)
+	// Links is who can reach a listener: it is sent *messages.Neighbours.
+	Links func() *actor.PID
+	// Key is the ed25519 public key that signs the broadcast.
+	Key []byte
+	// Stream is the address of the server's stream; without a host it is that of requests.
+	Stream string
+	// Now reads the server's clock.
+	Now func() time.Time
+}
+
+// Props describes the chain manager's actor. It answers a *messages.JoinChain with a
+// *messages.Welcome, a *messages.Look with a messages.View.
+func Props(cfg Config) *actor.Props {
+	return actor.PropsFromProducer(func() actor.Actor { return &chainManager{cfg: cfg} })
+}
+
+type chainManager struct {
+	cfg    Config
+	keep   *eventlog.Keeper[State]
+	told   map[string]*messages.Neighbours // what each listener was told last
+	expire *time.Timer
+}
+
+// Receive is all the plumbing; what the chain should do is in state.go.
+func (m *chainManager) Receive(ctx actor.Context) {
+	switch msg := ctx.Message().(type) {
+	case *actor.Started: // also after a restart: what was told is forgotten, so everybody is told again
+		m.start(ctx)
+	case *actor.Stopping, *actor.Restarting:
+		m.expire.Stop()
+	case *messages.JoinChain:
+		m.handle(ctx, msg)
+		delete(m.told, msg.GetNode().GetId()) // a new connection knows nothing
+		ctx.Respond(m.welcome(msg.GetNode()))
+		m.tell(ctx)
+	case proto.Message:
+		m.handle(ctx, msg)
+		m.tell(ctx)
+	case *messages.Look:
+		msg.Reply <- messages.View{Actor: "chainManager", Seq: m.keep.Seq(), State: m.keep.State()}
+	}
+}
+
+func (m *chainManager) start(ctx actor.Context) {
+	keep, err := eventlog.NewKeeper(m.cfg.Log, "chainmanager", State{})
+	if err != nil {
+		panic(fmt.Errorf("rebuild the chain: %w", err))
+	}
+	m.keep = keep
+	m.told = map[string]*messages.Neighbours{}
+	root, self := ctx.ActorSystem().Root, ctx.Self()
+	m.expire = time.AfterFunc(returnWithin, func() {
+		root.Send(self, &messages.ExpireAbsent{AtUnixUs: m.cfg.Now().UnixMicro()})
+	})
+	m.tell(ctx)
+}
+
+func (m *chainManager) handle(ctx actor.Context, cmd proto.Message) {
+	events, err := m.keep.Commit(cmd)
+	if err != nil {
+		panic(err) // an actor that cannot remember must not act: the supervisor restarts it
+	}
+	for _, event := range events {
+		m.cfg.Publish(event)
+	}
+}
+
+// tell sends each listener its neighbours if they are not what it was told last.
+func (m *chainManager) tell(ctx actor.Context) {
+	chain := m.keep.State()
+	told := make(map[string]*messages.Neighbours, len(chain.Chain))
+	for _, member := range chain.Chain {
+		n := chain.Neighbours(member.ID)
+		if !proto.Equal(m.told[member.ID], n) {
+			news := proto.Clone(n).(*messages.Neighbours)
+			news.Event = m.keep.Seq()
+			ctx.Send(m.cfg.Links(), news)
+		}
+		told[member.ID] = n
+	}
+	m.told = told
+}
+
+func (m *chainManager) welcome(node *messages.Node) *messages.Welcome {
+	return &messages.Welcome{
+		Version:      messages.DialectVersion,
+		Node:         node,
+		Epoch:        m.keep.State().Epoch,
+		Key:          m.cfg.Key,
+		ServerUnixUs: m.cfg.Now().UnixMicro(),
+		SlackUs:      messages.Slack.Microseconds(),
+		Stream:       m.cfg.Stream,
+	}
+}

@@ -1,0 +1,333 @@
+// Package pacer gives out the music at the speed of the music: whole mp3 frames,
+// numbered, each chunk messages.Slack before it is to be heard.
+//
+// The schedule is absolute. A chunk's time follows from its song's start and its first
+// frame, never from when the chunk before it went out, so the broadcast does not drift
+// and a late timer is made good at once. It goes on with nobody there, and a restarted
+// server goes on where the clock says, with the same numbers for the same chunks.
+//
+// The log knows when songs start and end. The music itself goes only into the window,
+// from which each connection reads at its own pace; nobody holds up the pacer.
+package pacer
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"conga/actors/eventlog"
+	"conga/actors/internal/seal"
+	"conga/actors/window"
+	"conga/messages"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	// headStart is how soon the first song is to be heard: time enough to hand the
+	// first chunks down a chain that exists already.
+	headStart = 300 * time.Millisecond
+	// askAgain is how long the pacer waits for a song, or for an answer that a
+	// restarting actor lost.
+	askAgain = 500 * time.Millisecond
+)
+
+// Config is what a pacer needs.
+type Config struct {
+	Log       *eventlog.Log
+	Window    *window.Window
+	Scheduler func() *actor.PID // is asked *messages.ChooseSong
+	Catalog   func() *actor.PID // is asked *messages.FindSong
+	Open      func(name string) (File, error)
+	Key       ed25519.PrivateKey // signs the broadcast
+	Publish   func(proto.Message)
+	Sent      func() (bytes, chunks int64) // by the stream connections so far
+	Now       func() time.Time             // the server's clock: never steps
+	Logger    *slog.Logger
+}
+
+// File is an open song, with what tells whether it is still the same.
+type File struct {
+	io.ReadCloser
+	Bytes      int64
+	ModifiedUs int64 // unix microseconds
+}
+
+// Props describes the pacer's actor. It answers a *messages.Look with a messages.View.
+func Props(cfg Config) *actor.Props {
+	return actor.PropsFromProducer(func() actor.Actor { return &pacer{cfg: cfg} })
+}
+
+// Live is the pacer's part of the dump that the log does not know.
+type Live struct {
+	Next       uint64             `json:"next"`       // number of the next item
+	BytesSent  int64              `json:"bytesSent"`  // on all stream connections
+	ChunksSent int64              `json:"chunksSent"` // on all stream connections
+	Songs      []messages.SongSum `json:"songs"`
+}
+
+type pacer struct {
+	cfg   Config
+	keep  *eventlog.Keeper[State]
+	again []Started        // a restarted server's songs of the last seconds, still to be cut anew
+	reel  *reel            // the song that is on
+	ready []*messages.Item // cut and sealed, not yet due
+	songs []messages.SongSum
+	timer *time.Timer
+	round uint64 // numbers the timers: an old one's message is ignored
+
+	// catchingUp: the server was down; songs begin when they would have begun.
+	catchingUp bool
+	chosen     *messages.SongChosen // whose file is looked for
+	failed     bool                 // the last song could not be played
+}
+
+type wake struct{ round uint64 }
+
+// Receive is all the plumbing; where the broadcast is, is in state.go.
+func (p *pacer) Receive(ctx actor.Context) {
+	switch msg := ctx.Message().(type) {
+	case *actor.Started: // also after a restart: what was given out is in the window
+		keep, err := eventlog.NewKeeper(p.cfg.Log, "pacer", State{})
+		if err != nil {
+			panic(fmt.Errorf("rebuild the pacer: %w", err))
+		}
+		p.keep = keep
+		p.catchingUp = keep.State().Next > 0 || keep.State().Song != nil
+		p.resume()
+		p.run(ctx)
+	case *actor.Stopping, *actor.Restarting:
+		p.stop()
+	case wake:
+		if msg.round == p.round {
+			p.run(ctx)
+		}
+	case *messages.SongChosen:
+		if p.reel == nil {
+			p.chosen = msg
+			ctx.Request(p.cfg.Catalog(), &messages.FindSong{Name: msg.GetSong()})
+		}
+	case *messages.NoSong:
+		p.catchingUp = false // whatever comes next begins when it comes
+	case *messages.FoundSong:
+		if chosen := p.chosen; chosen != nil {
+			p.chosen = nil
+			p.start(chosen, msg.Song)
+			p.run(ctx)
+		}
+	case *messages.Look:
+		msg.Reply <- p.view()
+	}
+}
+
+func (p *pacer) stop() {
+	p.round++
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	if p.reel != nil {
+		_ = p.reel.file.Close()
+	}
+}
+
+// run gives out all that is due and sleeps until the next item is.
+func (p *pacer) run(ctx actor.Context) {
+	for {
+		if len(p.ready) == 0 && !p.refill() {
+			p.ask(ctx)
+			return
+		}
+		if wait := due(p.ready[0]).Sub(p.cfg.Now()); wait > 0 {
+			p.sleep(ctx, wait)
+			return
+		}
+		p.give(p.ready[0])
+		p.ready = p.ready[1:]
+	}
+}
+
+func (p *pacer) sleep(ctx actor.Context, wait time.Duration) {
+	p.round++
+	root, self, round := ctx.ActorSystem().Root, ctx.Self(), p.round
+	p.timer = time.AfterFunc(wait, func() { root.Send(self, wake{round}) })
+}
+
+// give puts the item into the window, unless it is there from before a restart or
+// too old for anybody to need it.
+func (p *pacer) give(item *messages.Item) {
+	if item.Number < p.cfg.Window.Next() || due(item).Before(p.cfg.Now().Add(-messages.Window)) {
+		return
+	}
+	if err := p.cfg.Window.Append(item); err != nil {
+		panic(fmt.Errorf("give out: %w", err)) // the numbers are ours: this is a bug
+	}
+}
+
+// refill cuts and seals the next items. It returns false when there is no song.
+func (p *pacer) refill() bool {
+	for p.reel != nil {
+		items, err := p.reel.group()
+		if len(items) > 0 {
+			seal.Sign(p.cfg.Key, p.keep.State().Epoch, items)
+			p.ready = items
+			return true
+		}
+		p.end(err)
+	}
+	return false
+}
+
+// ask wants the next song, and asks again if no answer comes. After a song that could
+// not be played it waits, so that a folder of broken files costs no more than that.
+func (p *pacer) ask(ctx actor.Context) {
+	if p.failed {
+		p.failed = false
+		p.sleep(ctx, askAgain)
+		return
+	}
+	ctx.Request(p.cfg.Scheduler(), &messages.ChooseSong{Seed: rand.Uint64(), AtUnixUs: p.cfg.Now().UnixMicro()})
+	p.sleep(ctx, askAgain)
+}
+
+// start opens the chosen song and fixes its place in the broadcast.
+func (p *pacer) start(chosen *messages.SongChosen, song *messages.Song) {
+	if song == nil {
+		p.giveUp(chosen.GetSong(), errors.New("the file is gone"))
+		return
+	}
+	file, err := p.cfg.Open(song.GetName())
+	if err != nil {
+		p.giveUp(song.GetName(), err)
+		return
+	}
+	p.commit(&messages.StartSong{Song: song, PlayAtUnixUs: p.earliest(chosen)})
+	on := p.keep.State().Song
+	if p.catchingUp && on.end() > p.cfg.Now().UnixMicro() {
+		p.catchingUp = false
+	}
+	p.load(*on, file)
+}
+
+// earliest is when the next song may begin; 0 lets it begin in the past, at the end of
+// the song before, because that is when it was due while the server was down. Chance
+// is not made up for: nobody waits for it.
+func (p *pacer) earliest(chosen *messages.SongChosen) int64 {
+	now := p.cfg.Now()
+	missed := p.keep.State().NextPlayAt > now.Add(-messages.Window).UnixMicro()
+	if p.catchingUp && (missed || chosen.GetRequestId() != "") {
+		return 0
+	}
+	return now.Add(headStart).UnixMicro()
+}
+
+func (p *pacer) giveUp(song string, err error) {
+	p.failed = true
+	p.cfg.Logger.Warn("song cannot be played", "song", song, "reason", err)
+	p.commit(&messages.EndSong{Song: song, Reason: err.Error()})
+}
+
+func (p *pacer) load(song Started, file File) {
+	reel, err := openReel(song, file)
+	if err != nil {
+		p.giveUp(song.Name, err)
+		return
+	}
+	p.reel = reel
+}
+
+// end closes the reel; why is io.EOF where the song was played whole.
+func (p *pacer) end(why error) {
+	r := p.reel
+	p.reel = nil
+	_ = r.file.Close()
+	p.songs = append(p.songs, r.given())
+	p.songs = p.songs[max(0, len(p.songs)-messages.MaxSongSums):]
+	if len(p.again) > 0 { // the log knows that this one has ended
+		p.again = p.again[1:]
+		p.next()
+		return
+	}
+	reason := ""
+	if !errors.Is(why, io.EOF) {
+		reason = why.Error()
+		p.failed = r.frame == 0
+		p.cfg.Logger.Warn("song broke off", "song", r.song.Name, "reason", why)
+	}
+	p.commit(&messages.EndSong{Song: r.song.Name, Chunks: r.chunks(), Frames: r.frame, Reason: reason})
+}
+
+// resume begins with the songs of the last seconds, so that listeners who miss chunks
+// find them, and goes on with the song that was on.
+func (p *pacer) resume() {
+	state := p.keep.State()
+	horizon := p.cfg.Now().Add(-messages.Window).UnixMicro()
+	for _, song := range state.Recent {
+		if song.end() >= horizon {
+			p.again = append(p.again, song)
+		}
+	}
+	p.next()
+}
+
+// next loads the first song to be cut again, and after those the one that was on.
+func (p *pacer) next() {
+	for len(p.again) > 0 {
+		file, err := p.reopen(p.again[0])
+		if err == nil {
+			p.load(p.again[0], file)
+			return
+		}
+		p.again = p.again[1:] // nobody can have these chunks any more
+	}
+	on := p.keep.State().Song
+	if on == nil {
+		return
+	}
+	file, err := p.reopen(*on)
+	if err == nil && on.PlayAt > p.cfg.Now().Add(2*messages.Slack).UnixMicro() {
+		_ = file.Close()
+		err = errors.New("the server's clock was set back")
+	}
+	if err != nil {
+		heard := (p.cfg.Now().UnixMicro() - on.PlayAt) * int64(on.SampleRate) / messages.SamplesPerFrame / 1e6
+		p.cfg.Logger.Warn("song cannot go on", "song", on.Name, "reason", err)
+		p.commit(&messages.EndSong{Song: on.Name, Chunks: on.chunks(), Frames: min(max(heard, 0), on.Frames), Reason: err.Error()})
+		return
+	}
+	p.load(*on, file)
+}
+
+// reopen opens a song that was begun before a restart; another file of the same name
+// would give other chunks for the same numbers.
+func (p *pacer) reopen(song Started) (File, error) {
+	file, err := p.cfg.Open(song.Name)
+	if err != nil {
+		return File{}, err
+	}
+	if file.Bytes != song.FileBytes || file.ModifiedUs != song.ModifiedUs {
+		_ = file.Close()
+		return File{}, errors.New("the file has changed since the song began")
+	}
+	return file, nil
+}
+
+func (p *pacer) commit(cmd proto.Message) {
+	events, err := p.keep.Commit(cmd)
+	if err != nil {
+		panic(err) // an actor that cannot remember must not act: the supervisor restarts it
+	}
+	for _, event := range events {
+		p.cfg.Publish(event)
+	}
+}
+
+func (p *pacer) view() messages.View {
+	live := Live{Next: p.cfg.Window.Next(), Songs: append([]messages.SongSum{}, p.songs...)}
+	live.BytesSent, live.ChunksSent = p.cfg.Sent()
+	return messages.View{Actor: "pacer", Seq: p.keep.Seq(), State: p.keep.State(), Live: live}
+}

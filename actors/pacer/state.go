@@ -1,0 +1,139 @@
+package pacer
+
+import (
+	"slices"
+	"time"
+
+	"conga/messages"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// State is where the broadcast is: the song that is on, its numbers and its time.
+// Together with the clock and the files it gives every chunk, also those of the last
+// seconds, so that a restarted server can hand them out again. It is immutable.
+type State struct {
+	// Epoch counts the server's starts.
+	Epoch uint64 `json:"epoch"`
+	// Song is on, nil between two songs.
+	Song *Started `json:"song"`
+	// Recent are the songs before it of which somebody may still need a chunk, oldest first.
+	Recent []Started `json:"recent"`
+	// Next is the number that follows the last song, 0 on a new log.
+	Next uint64 `json:"next"`
+	// NextPlayAt is when the last song's last sample is over, in microseconds.
+	NextPlayAt int64 `json:"nextPlayAtUnixUs"`
+}
+
+// Started is a song with its place in the broadcast: its change has number Number,
+// its chunks those that follow.
+type Started struct {
+	Name       string `json:"name"`
+	Title      string `json:"title,omitempty"`
+	Artist     string `json:"artist,omitempty"`
+	DurationUs int64  `json:"durationUs"`
+	SampleRate int32  `json:"sampleRate"`
+	Frames     int64  `json:"frames"`
+	FileBytes  int64  `json:"fileBytes"`
+	ModifiedUs int64  `json:"modifiedUnixUs"`
+	Number     uint64 `json:"number"`
+	PlayAt     int64  `json:"playAtUnixUs"`
+	PerChunk   int32  `json:"framesPerChunk"`
+}
+
+// Decide says what follows from cmd; nothing from one that comes at the wrong time.
+func (s State) Decide(cmd proto.Message) []proto.Message {
+	switch cmd := cmd.(type) {
+	case *messages.OpenBroadcast:
+		return []proto.Message{&messages.BroadcastOpened{Epoch: s.Epoch + 1, AtUnixUs: cmd.GetAtUnixUs()}}
+	case *messages.StartSong:
+		if s.Song != nil {
+			return nil
+		}
+		return []proto.Message{&messages.SongStarted{
+			Song:           cmd.GetSong(),
+			Number:         max(s.Next, 1),
+			PlayAtUnixUs:   s.playAt(cmd.GetPlayAtUnixUs()),
+			FramesPerChunk: messages.FramesPerChunk(cmd.GetSong().GetSampleRate()),
+		}}
+	case *messages.EndSong:
+		if s.Song == nil { // it could not even begin
+			return []proto.Message{&messages.SongEnded{
+				Song: cmd.GetSong(), Next: max(s.Next, 1), NextPlayAtUnixUs: s.NextPlayAt, Reason: cmd.GetReason(),
+			}}
+		}
+		return []proto.Message{&messages.SongEnded{
+			Song:             s.Song.Name,
+			Next:             s.Song.Number + 1 + cmd.GetChunks(),
+			NextPlayAtUnixUs: s.Song.PlayAt + messages.FrameOffset(cmd.GetFrames(), s.Song.SampleRate).Microseconds(),
+			Reason:           cmd.GetReason(),
+		}}
+	}
+	return nil
+}
+
+// playAt is when the next song begins: gapless after the last one, but not before
+// earliest. A clock that was set back would leave hours of silence before the last
+// song's end comes again: then it begins at earliest, too.
+func (s State) playAt(earliest int64) int64 {
+	if latest := earliest + 2*messages.Slack.Microseconds(); earliest > 0 && s.NextPlayAt > latest {
+		return earliest
+	}
+	return max(s.NextPlayAt, earliest)
+}
+
+// Apply returns the state after event. It never refuses: event is already true.
+func (s State) Apply(event proto.Message) State {
+	switch event := event.(type) {
+	case *messages.BroadcastOpened:
+		s.Epoch = event.GetEpoch()
+	case *messages.SongStarted:
+		song := started(event)
+		s.Song = &song
+		s.Recent = slices.DeleteFunc(slices.Clone(s.Recent), func(old Started) bool {
+			return old.end() < song.PlayAt-messages.Window.Microseconds()
+		})
+	case *messages.SongEnded:
+		if s.Song != nil {
+			s.Recent = append(slices.Clip(s.Recent), *s.Song)
+		}
+		s.Song = nil
+		s.Next = event.GetNext()
+		s.NextPlayAt = event.GetNextPlayAtUnixUs()
+	}
+	return s
+}
+
+func started(e *messages.SongStarted) Started {
+	song := e.GetSong()
+	return Started{
+		Name: song.GetName(), Title: song.GetTitle(), Artist: song.GetArtist(),
+		DurationUs: song.GetDurationUs(), SampleRate: song.GetSampleRate(), Frames: song.GetFrames(),
+		FileBytes: song.GetFileBytes(), ModifiedUs: song.GetModifiedUnixUs(),
+		Number: e.GetNumber(), PlayAt: e.GetPlayAtUnixUs(), PerChunk: e.GetFramesPerChunk(),
+	}
+}
+
+// end is when the song's last sample is over, in microseconds.
+func (s Started) end() int64 {
+	return s.PlayAt + messages.FrameOffset(s.Frames, s.SampleRate).Microseconds()
+}
+
+// chunks is how many chunks the whole song has.
+func (s Started) chunks() uint64 {
+	return uint64((s.Frames + int64(s.PerChunk) - 1) / int64(s.PerChunk))
+}
+
+// change is the item that begins the song on its way to the listeners.
+func (s Started) change() (*messages.Item, error) {
+	return messages.NewSongChange(&messages.SongChange{
+		Number: s.Number, Song: s.Name, Title: s.Title, Artist: s.Artist,
+		DurationUs: s.DurationUs, SampleRate: s.SampleRate, PlayAtUnixUs: s.PlayAt,
+		Frames: s.Frames, FramesPerChunk: s.PerChunk,
+	})
+}
+
+// due is when the item leaves the server: Slack before it is to be heard.
+func due(item *messages.Item) time.Time {
+	return time.UnixMicro(item.PlayAt()).Add(-messages.Slack)
+}

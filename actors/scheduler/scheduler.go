@@ -1,0 +1,97 @@
+// Package scheduler decides what plays next: the songs that listeners asked for,
+// first come first served, else a random one.
+//
+// A request is in the log BEFORE its listener is told, and a song is chosen in the
+// log BEFORE the pacer opens it: a crash never makes a promised song disappear nor
+// play twice.
+package scheduler
+
+import (
+	"fmt"
+
+	"conga/actors/eventlog"
+	"conga/messages"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+)
+
+// Config is what a scheduler needs.
+type Config struct {
+	Log *eventlog.Log
+	// Publish tells the rest of the server about an event, after it is in the log.
+	Publish func(proto.Message)
+}
+
+// Props describes the scheduler's actor. It answers
+//
+//	*messages.RequestPlay  with *messages.SongQueued or *messages.PlayRefused
+//	*messages.ChooseSong   with *messages.SongChosen, or *messages.NoSong
+//	*messages.ListRequests with *messages.List
+//	*messages.Look         with a messages.View
+func Props(cfg Config) *actor.Props {
+	return actor.PropsFromProducer(func() actor.Actor { return &scheduler{cfg: cfg} })
+}
+
+type scheduler struct {
+	cfg  Config
+	keep *eventlog.Keeper[State]
+}
+
+// Receive is all the plumbing; what follows from a message is in state.go.
+func (s *scheduler) Receive(ctx actor.Context) {
+	switch msg := ctx.Message().(type) {
+	case *actor.Started: // also after a restart: a new scheduler remembers what the log does
+		keep, err := eventlog.NewKeeper(s.cfg.Log, "scheduler", State{})
+		if err != nil {
+			panic(fmt.Errorf("rebuild the scheduler: %w", err))
+		}
+		s.keep = keep
+	case *messages.RequestPlay:
+		s.commit(msg)
+		ctx.Respond(s.answer(msg))
+	case *messages.ChooseSong:
+		ctx.Respond(s.choose(msg))
+	case *messages.ListRequests:
+		names := []string{}
+		for _, r := range s.keep.State().Queue {
+			names = append(names, r.Song)
+		}
+		ctx.Respond(&messages.List{Names: names})
+	case *messages.Look:
+		msg.Reply <- messages.View{Actor: "scheduler", Seq: s.keep.Seq(), State: s.keep.State()}
+	}
+}
+
+func (s *scheduler) commit(cmd proto.Message) []proto.Message {
+	events, err := s.keep.Commit(cmd)
+	if err != nil {
+		panic(err) // an actor that cannot remember must not act: the supervisor restarts it
+	}
+	for _, event := range events {
+		s.cfg.Publish(event)
+	}
+	return events
+}
+
+// answer is what the state remembers of the request, so that one sent twice gets
+// the same answer twice.
+func (s *scheduler) answer(cmd *messages.RequestPlay) proto.Message {
+	a, _ := s.keep.State().Answer(cmd.GetRequestId())
+	if a.Song == "" {
+		return &messages.PlayRefused{RequestId: cmd.GetRequestId(), Wish: cmd.GetWish(), Reason: a.Reason}
+	}
+	return &messages.SongQueued{RequestId: cmd.GetRequestId(), ListenerName: cmd.GetListenerName(), Song: a.Song}
+}
+
+func (s *scheduler) choose(cmd *messages.ChooseSong) any {
+	s.commit(cmd)
+	p := s.keep.State().Playing
+	if p == nil || p.Taken {
+		return &messages.NoSong{}
+	}
+	return &messages.SongChosen{
+		Song: p.Song, RequestId: p.RequestID, ListenerName: p.Listener,
+		Seed: cmd.GetSeed(), AtUnixUs: cmd.GetAtUnixUs(),
+	}
+}
