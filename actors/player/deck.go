@@ -1,0 +1,326 @@
+package player
+
+import (
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+)
+
+const (
+	// aheadUs is how much the decoder keeps ready in the deck.
+	aheadUs = 500_000
+	// toleranceUs is how far a chunk may be from the end of the one before and still
+	// follow without a seam: the rounding of play-out times, and of a song's length.
+	toleranceUs = 1000
+	// sayAfterUs is how long a silence lasts before it is reported while it goes on.
+	sayAfterUs = 5_000_000
+)
+
+// deck holds the decoded chunks and plays them when they are due. It is the Feed of the
+// output. Its methods may be called by any goroutine; none of them blocks longer than 10 ms
+// of sound take to compute.
+type deck struct {
+	now    func() int64           // µs on the server's clock
+	report func(proto.Message)    // must not block
+	cause  func(due int64) string // of an underrun at that time, if it is not the device's
+	space  chan struct{}          // has room for one; filled when the decoder may look again
+
+	mu       sync.Mutex
+	queue    []*chunk
+	latency  int64 // µs from the output to the ear, for this output and device
+	line     line
+	steer    steering
+	in       resampler
+	edge     moment // when the next frame that is appended to in is due
+	running  bool   // in and edge are set; false before the first chunk
+	aligned  bool   // in ends exactly where the last chunk did
+	filled   int64  // frames of this output
+	filledAt int64  // server's clock at the last Fill
+	writing  int64  // the frame of this output that is being filled
+	silence  episode
+	marks    []mark // beginnings of chunks that are filled and not yet heard
+	heard    mark   // the chunk that is heard now
+	played   uint64 // chunks of its song so far
+	Live
+}
+
+// mark is where a chunk begins in what the output was given.
+type mark struct {
+	frame int64
+	item  *messages.Item
+}
+
+// episode is a silence for want of music.
+type episode struct {
+	on, said  bool
+	at        int64 // µs, when it was due first
+	missingUs int64
+	cause     string
+}
+
+func newDeck(now func() int64, report func(proto.Message), cause func(int64) string) *deck {
+	return &deck{now: now, report: report, cause: cause, space: make(chan struct{}, 1)}
+}
+
+// connect makes the deck ready for another output.
+func (d *deck) connect(name string, latency time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.Output, d.latency = name, latency.Microseconds()
+	d.line, d.steer = line{}, steering{}
+	d.running, d.filled, d.filledAt, d.marks = false, 0, 0, nil
+}
+
+// push adds a chunk behind the others.
+func (d *deck) push(c *chunk) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.queue = append(d.queue, c)
+}
+
+// hungry reports whether the decoder should decode on.
+func (d *deck) hungry() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var ahead int64
+	for _, c := range d.queue {
+		ahead += int64(c.left()) * 1_000_000 / int64(c.rate)
+	}
+	return ahead < aheadUs
+}
+
+// fill is Feed's Fill.
+func (d *deck) fill(p []byte, waiting int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	d.line.observe(now, d.filled-int64(waiting))
+	out := d.filled
+	if d.running {
+		d.hold(d.hears(out), now)
+	}
+	d.filledAt = now
+	for n := 0; n < len(p)/bytesPerFrame; {
+		d.writing = out + int64(n)
+		if !d.running && !d.begin(d.hears(d.writing)) {
+			clear(p[n*bytesPerFrame:])
+			break
+		}
+		n += d.play(p[n*bytesPerFrame:])
+	}
+	d.filled += int64(len(p) / bytesPerFrame)
+	d.listen(now)
+	select {
+	case d.space <- struct{}{}:
+	default:
+	}
+}
+
+// hears is when a frame of this output is heard, in µs on the server's clock.
+func (d *deck) hears(frame int64) int64 { return d.line.leaves(frame) + d.latency }
+
+// due is what should be heard at the resampler's centre.
+func (d *deck) due() float64 {
+	behind := float64(d.in.frames()) - d.in.pos
+	if d.in.end >= 0 {
+		behind = float64(d.in.end) - d.in.pos
+	}
+	return float64(d.edge.us()) - behind*1e6/float64(d.in.rate)
+}
+
+// hold keeps the deck in time: heard is when its next frame will be heard.
+func (d *deck) hold(heard, now int64) {
+	late := float64(heard) - d.due()
+	if late > jumpUs || late < -jumpUs {
+		if late > 0 && d.heard.item != nil && !d.silence.on {
+			d.starve(int64(late), "the device stood still")
+			d.fed()
+		}
+		d.Jumps++
+		d.steer.jumped()
+		d.restart(d.in.rate, heard)
+		return
+	}
+	d.steer.steer(late, min(1, float64(now-d.filledAt)/1e6))
+}
+
+// restart plays from `heard` on with nothing before it.
+func (d *deck) restart(rate int, heard int64) {
+	d.in.restart(rate, 0)
+	d.edge = moment{heard, 0, int64(rate)}
+	d.running, d.aligned = true, false
+}
+
+// begin starts the deck with the first chunk that is not over when it would be heard.
+func (d *deck) begin(heard int64) bool {
+	for len(d.queue) > 0 {
+		c := d.queue[0]
+		if end := (moment{c.due, int64(len(c.pcm) / 2), int64(c.rate)}); end.us() > heard {
+			d.restart(c.rate, heard)
+			return true
+		}
+		d.queue = d.queue[1:]
+	}
+	return false
+}
+
+// play writes what comes next into p, up to a change of rate, and returns the frames.
+func (d *deck) play(p []byte) int {
+	step := float64(d.in.rate) / outputRate * (1 + d.steer.ppm/1e6)
+	if d.in.end < 0 {
+		d.fetch(d.in.need(len(p)/bytesPerFrame, step))
+	}
+	n := d.in.produce(p, step)
+	if d.in.end >= 0 && n < len(p)/bytesPerFrame { // the last frame of this rate is out
+		c := d.queue[0]
+		over := (d.in.pos - float64(d.in.end)) / float64(d.in.rate)
+		d.in.restart(c.rate, over*float64(c.rate))
+		d.edge = c.at()
+	}
+	return n
+}
+
+// fetch appends the next n frames to the resampler: music, or silence where it has a
+// gap or has not come. It appends less, and finishes the resampler, before a chunk of
+// another rate.
+func (d *deck) fetch(n int) {
+	for n > 0 {
+		if len(d.queue) == 0 {
+			d.starve(int64(n)*1_000_000/d.edge.rate, "")
+			d.pad(n)
+			return
+		}
+		c := d.queue[0]
+		if !d.aligned || !c.placed {
+			gap := d.gap(c)
+			if gap > 0 {
+				quiet := int(min(int64(n), gap))
+				d.fed()
+				d.quiet(int64(quiet) * 1_000_000 / d.edge.rate)
+				d.pad(quiet)
+				n -= quiet
+				continue
+			}
+			if gap < 0 {
+				c.played += int(min(int64(c.left()), -gap*int64(c.rate)/d.edge.rate))
+			}
+		}
+		if c.left() == 0 {
+			d.queue = d.queue[1:]
+			continue
+		}
+		if c.rate != d.in.rate {
+			d.in.finish()
+			return
+		}
+		d.place(c)
+		take := min(n, c.left())
+		d.in.append(c.pcm[2*c.played : 2*(c.played+take)])
+		c.played += take
+		d.edge.frames += int64(take)
+		n -= take
+	}
+}
+
+// gap is how many frames lie between the end of what was appended and the chunk: negative
+// when the chunk is late, 0 when it follows.
+func (d *deck) gap(c *chunk) int64 {
+	us := c.at().us() - d.edge.us()
+	if d.aligned && us < toleranceUs && us > -toleranceUs {
+		return 0
+	}
+	frames := us * d.edge.rate
+	if frames < 0 {
+		return (frames - 500_000) / 1_000_000
+	}
+	return (frames + 500_000) / 1_000_000
+}
+
+// place puts the chunk's next frame at the end of what was appended.
+func (d *deck) place(c *chunk) {
+	d.fed()
+	d.aligned = true
+	if c.placed {
+		return
+	}
+	c.placed = true
+	d.edge = c.at()
+	at := d.writing + int64(float64(d.in.frames())-d.in.pos) // near enough for a figure
+	d.marks = append(d.marks, mark{at, c.item})
+}
+
+// pad appends silence.
+func (d *deck) pad(frames int) {
+	d.in.silence(frames)
+	d.edge.frames += int64(frames)
+	d.aligned = false
+}
+
+// quiet counts silence that is heard after music.
+func (d *deck) quiet(us int64) {
+	if d.heard.item != nil || len(d.marks) > 0 {
+		d.silentUs += us
+	}
+}
+
+// starve notes that music is missing.
+func (d *deck) starve(us int64, cause string) {
+	e := &d.silence
+	if !e.on {
+		*e = episode{on: true, at: d.edge.us(), cause: cause}
+		if cause == "" {
+			e.cause = d.cause(e.at)
+		}
+		d.Underruns++
+		d.LastCause = e.cause
+	}
+	e.missingUs += us
+	d.quiet(us)
+	if e.missingUs >= sayAfterUs {
+		d.sayUnderrun()
+	}
+}
+
+// fed ends the silence, if there is one.
+func (d *deck) fed() {
+	if d.silence.on {
+		d.sayUnderrun()
+		d.silence = episode{}
+	}
+}
+
+func (d *deck) sayUnderrun() {
+	e := &d.silence
+	if e.said {
+		return
+	}
+	e.said = true
+	fact := &messages.PlayerUnderran{Cause: e.cause, MissingUs: e.missingUs, AtUnixUs: e.at}
+	last := d.heard.item
+	if n := len(d.marks); n > 0 {
+		last = d.marks[n-1].item
+	}
+	if last != nil {
+		fact.Song, fact.Number = last.Song.GetSong(), last.Number
+	}
+	d.report(fact)
+}
+
+// listen follows what is heard now.
+func (d *deck) listen(now int64) {
+	for len(d.marks) > 0 && d.hears(d.marks[0].frame) <= now {
+		m := d.marks[0]
+		d.marks = d.marks[1:]
+		if before := d.heard.item; before != nil && before.Song.GetNumber() != m.item.Song.GetNumber() {
+			d.report(&messages.SongHeard{
+				Song: before.Song.GetSong(), Number: before.Number, Chunks: d.played, AtUnixUs: d.hears(m.frame),
+			})
+			d.played = 0
+		}
+		d.played++
+		d.heard = m
+	}
+}

@@ -1,0 +1,22 @@
+// Package player makes the broadcast heard on a listener's machine: it decodes the
+// items of the window and plays every sample when the server's clock says.
+//
+// One actor (Props) owns four goroutines, and none of them ever holds up the relay:
+//
+//	reader   Source -> received items          waits for the window
+//	decoder  received items -> deck            half a second ahead of the output
+//	output   Output.Run pulls from the deck    at the speed of the sound
+//	reporter facts -> Config.Report            drops rather than waits
+//
+// The deck between decoder and output is the heart: a queue of decoded chunks, each with
+// the time at which it is due. The output says how far it is; the deck resamples a little
+// faster or slower (at most 500 ppm) so that what is heard is what is due, and jumps when
+// it is wrong by more than 80 ms. A hole in the numbers is silence of the right length,
+// and so is a chunk that is late: what comes after either is in time again.
+//
+// The bytes come from strangers. Each frame is checked before go-mp3 sees it, go-mp3 runs
+// behind a recover, and a chunk cannot claim a time or a length that costs memory. The
+// player decides nothing that others need: it has no state in a log, and its trouble
+// (no sound card, a card that goes away, a decoder that panics) is said once, after which
+// it goes on in real time without sound.
+package player

@@ -1,0 +1,209 @@
+package player
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+)
+
+const (
+	// maxReceived items wait for the decoder: more than a window holds in bytes.
+	maxReceived = 512
+	// slowAfter is how long an item may wait before the decoder is to blame for a silence.
+	slowAfter = 100 * time.Millisecond
+	// reopenAfter keeps a source that fails at once from being opened without end.
+	reopenAfter = 50 * time.Millisecond
+	maxFacts    = 64
+)
+
+// engine is the player's goroutines. It lives from start until stop.
+type engine struct {
+	cfg      Config
+	deck     *deck
+	items    chan arrival
+	facts    chan proto.Message
+	since    atomic.Int64 // when the item that is being decoded arrived, local ns since birth; 0: none
+	birth    time.Time
+	panicked sync.Once // a decoder's panic is said once
+	failed   func(reason string)
+	fallen   sync.Once // only the first failure counts
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
+}
+
+type arrival struct {
+	item *messages.Item
+	at   time.Time
+}
+
+// start begins to play. failed is called at most once, when a goroutine panicked.
+func start(cfg Config, failed func(reason string)) *engine {
+	ctx, cancel := context.WithCancel(context.Background())
+	e := &engine{
+		cfg: cfg, failed: failed, cancel: cancel, birth: time.Now(),
+		items: make(chan arrival, maxReceived), facts: make(chan proto.Message, maxFacts),
+	}
+	e.deck = newDeck(cfg.Now, e.fact, e.cause)
+	for _, work := range []func(context.Context){e.read, e.decode, e.output, e.report} {
+		e.wg.Go(func() {
+			defer e.guard()
+			work(ctx)
+		})
+	}
+	return e
+}
+
+// stop ends all goroutines and waits for them; the output is closed then.
+func (e *engine) stop() {
+	e.cancel()
+	e.wg.Wait()
+}
+
+// guard turns a panic of the goroutine that defers it into a failure of the player.
+func (e *engine) guard() {
+	if p := recover(); p != nil {
+		e.fail(fmt.Sprintf("%v\n%s", p, debug.Stack()))
+	}
+}
+
+func (e *engine) fail(reason string) { e.fallen.Do(func() { e.failed(reason) }) }
+
+// read takes items from the source as soon as they are there.
+func (e *engine) read(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		source := e.cfg.Open()
+		for {
+			item, err := source.Next(ctx)
+			if ctx.Err() != nil {
+				return
+			}
+			if err != nil {
+				break // it fell out, or the window was closed
+			}
+			e.deck.received(item)
+			select {
+			case e.items <- arrival{item, time.Now()}:
+			case <-ctx.Done():
+				return
+			}
+		}
+		e.deck.count(func(l *Live) { l.Reopened++ })
+		timer.Reset(reopenAfter)
+	}
+}
+
+// decode keeps the deck filled.
+func (e *engine) decode(ctx context.Context) {
+	d := decoder{make: e.cfg.decoder}
+	var next uint64
+	for {
+		var in arrival
+		select {
+		case in = <-e.items:
+		case <-ctx.Done():
+			return
+		}
+		for !e.deck.hungry() {
+			select {
+			case <-e.deck.space:
+			case <-ctx.Done():
+				return
+			}
+		}
+		e.since.Store(max(1, int64(in.at.Sub(e.birth))))
+		if next != 0 && in.item.Number > next {
+			e.deck.count(func(l *Live) { l.Holes++ })
+		}
+		next = in.item.Number + 1
+		chunk, err := d.decode(in.item, e.cfg.Now())
+		if err != nil {
+			e.deck.count(func(l *Live) { l.DecodeErrors++ })
+		}
+		if errors.Is(err, errPanicked) {
+			e.panicked.Do(func() {
+				e.say(slog.LevelWarn, "a frame broke the mp3 decoder; it is silence, the music goes on", "error", err)
+			})
+		}
+		if chunk != nil {
+			e.deck.push(chunk)
+		}
+		e.since.Store(0)
+	}
+}
+
+// cause tells why there is nothing to play.
+func (e *engine) cause(int64) string {
+	if since := e.since.Load(); since != 0 && time.Since(e.birth)-time.Duration(since) > slowAfter {
+		return "the decoder was too slow"
+	}
+	return "no chunk arrived in time"
+}
+
+// output plays, and goes on without sound when the output cannot.
+func (e *engine) output(ctx context.Context) {
+	out := e.cfg.Output
+	for ctx.Err() == nil {
+		e.deck.connect(out.Name(), out.Latency()+e.cfg.DeviceOffset)
+		err := out.Run(ctx, e)
+		if err == nil {
+			continue
+		}
+		e.Say(err.Error() + "; playing on without sound")
+		e.deck.count(func(l *Live) { l.Silenced = err.Error() })
+		e.fact(&messages.PlayerFellSilent{Reason: err.Error()})
+		out = null{}
+	}
+}
+
+// Fill is called by the output, on a goroutine that may be a library's: a panic ends here.
+func (e *engine) Fill(p []byte, waiting int) {
+	defer func() {
+		if r := recover(); r != nil {
+			clear(p)
+			e.fail(fmt.Sprintf("%v\n%s", r, debug.Stack()))
+		}
+	}()
+	e.deck.fill(p, waiting)
+}
+
+// Say is called by the output.
+func (e *engine) Say(trouble string) { e.say(slog.LevelWarn, trouble) }
+
+func (e *engine) say(level slog.Level, text string, args ...any) {
+	e.cfg.Log.Log(context.Background(), level, text, args...)
+}
+
+// fact queues a fact for Config.Report. It never blocks: the deck calls it.
+func (e *engine) fact(fact proto.Message) {
+	select {
+	case e.facts <- fact:
+	default:
+	}
+}
+
+func (e *engine) report(ctx context.Context) {
+	for {
+		select {
+		case fact := <-e.facts:
+			e.cfg.Report(fact)
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,64 @@
+package player
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// The one format that outputs take: 16-bit little-endian, left and right interleaved.
+const (
+	outputRate    = 44100
+	bytesPerFrame = 4
+	blockFrames   = outputRate / 100 // the most an output takes at a time: 10 ms
+)
+
+// Output is a place where frames are heard, or what stands in for one.
+type Output interface {
+	// Name is the spec that ParseOutput takes for it.
+	Name() string
+	// Latency is the time from leaving the feed's count of waiting frames to the ear.
+	// It does not change.
+	Latency() time.Duration
+	// Run pulls frames from feed as fast as they are heard, at least five times a second,
+	// until ctx ends (then nil) or the output can no longer play (then an error that says
+	// what to do). It calls feed from one goroutine at a time, and never after its return. It may be
+	// called again after its return, but not twice at the same time.
+	Run(ctx context.Context, feed Feed) error
+}
+
+// Feed is what an Output pulls from.
+type Feed interface {
+	// Fill fills p with whole frames, at most 10 ms of them; silence where there is no
+	// music. It never blocks. waiting is the number of frames that were filled
+	// before and have not yet left for the device.
+	Fill(p []byte, waiting int)
+	// Say tells of trouble in which the output goes on.
+	Say(trouble string)
+}
+
+// ParseOutput makes the output that spec names: speaker, null or wav:FILE.
+func ParseOutput(spec string) (Output, error) {
+	switch kind, file, _ := strings.Cut(spec, ":"); {
+	case spec == "speaker":
+		return newSpeaker(), nil
+	case spec == "null":
+		return null{}, nil
+	case kind == "wav" && file != "":
+		info, err := os.Stat(filepath.Dir(file))
+		if err != nil {
+			return nil, fmt.Errorf("output %s: its folder must exist: %w", spec, err)
+		}
+		if here, err := os.Stat(file); !info.IsDir() || err == nil && here.IsDir() {
+			return nil, fmt.Errorf("output %s: name a file, not a folder", spec)
+		}
+		return &wav{path: file}, nil
+	case kind == "wav":
+		return nil, errors.New("output wav: name the file, as in wav:recording.wav")
+	}
+	return nil, fmt.Errorf("output %q: choose speaker, null or wav:FILE", spec)
+}

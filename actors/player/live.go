@@ -1,0 +1,55 @@
+package player
+
+import "conga/messages"
+
+// Live is what the player is at this moment, for the debug dump.
+type Live struct {
+	Underruns    int    `json:"underruns"`  // times that there was nothing to play when it was due
+	BufferedMs   int64  `json:"bufferedMs"` // received beyond what is heard now
+	Song         string `json:"song"`       // that is heard now
+	HeardNumber  uint64 `json:"heardNumber"`
+	Output       string `json:"output"`
+	Silenced     string `json:"silenced,omitempty"`  // why there is no sound
+	LastCause    string `json:"lastCause,omitempty"` // of the last underrun
+	LatencyUs    int64  `json:"latencyUs"`           // from the output to the ear, as configured
+	ErrorUs      int64  `json:"errorUs"`             // what is heard is this much too late
+	Ppm          int    `json:"ppm"`                 // it plays this much faster to catch up
+	Jumps        int    `json:"jumps"`               // times that it jumped to be in time again
+	SilentMs     int64  `json:"silentMs"`            // silence in the midst of music
+	Holes        int    `json:"holes"`               // gaps in the numbers
+	DecodeErrors int    `json:"decodeErrors"`        // chunks that were not all music
+	Reopened     int    `json:"reopened"`            // times that it lost its place in the window
+
+	silentUs int64
+	endUs    int64 // when the newest received item is over
+}
+
+// live returns the figures of this moment.
+func (d *deck) live() Live {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l := d.Live
+	if item := d.heard.item; item != nil {
+		l.Song, l.HeardNumber = item.Song.GetSong(), item.Number
+	}
+	l.BufferedMs = min(maxStrayUs, max(0, l.endUs-d.now())) / 1000 // a stranger says endUs
+	l.SilentMs = l.silentUs / 1000
+	l.LatencyUs, l.ErrorUs, l.Ppm = d.latency, int64(d.steer.errorUs), int(d.steer.ppm)
+	return l
+}
+
+// count changes the figures.
+func (d *deck) count(change func(*Live)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change(&d.Live)
+}
+
+// received notes how far the received music reaches.
+func (d *deck) received(item *messages.Item) {
+	if item.Change != nil || !timed(item) {
+		return
+	}
+	length := messages.FrameOffset(int64(expectedFrames(item)), item.Song.GetSampleRate())
+	d.count(func(l *Live) { l.endUs = item.PlayAt() + length.Microseconds() })
+}

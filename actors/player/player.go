@@ -1,0 +1,100 @@
+package player
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+)
+
+// Source gives the items of the broadcast in the order of their numbers, holes allowed;
+// *window.Cursor is one. Next waits for the next item; an error means that this
+// source has no more to give. Items are shared and not changed.
+type Source interface {
+	Next(ctx context.Context) (*messages.Item, error)
+}
+
+// Preroll is how long before now the source should begin that Open returns: chunks from
+// there on give the first one that is heard its bit reservoir.
+const Preroll = 300 * time.Millisecond
+
+// Config is what a player needs. Open, Now and Output must be set.
+type Config struct {
+	// Open returns a source that begins about Preroll before now. It is called again when
+	// the source has failed.
+	Open func() Source
+	// Now is the server's clock as this node knows it, in unix µs. It is called from
+	// several goroutines and must not block.
+	Now func() int64
+	// Output is used by one player only. A restarted player uses it again.
+	Output Output
+	// DeviceOffset is how much later than the output believes the sound is heard.
+	DeviceOffset time.Duration
+	// Report takes the facts for the listener's log: PlayerUnderran, SongHeard,
+	// PlayerFellSilent. It may block, facts beyond 64 are then dropped. May be nil.
+	Report func(proto.Message)
+	// Log takes what the user should know; slog.Default if nil.
+	Log *slog.Logger
+
+	decoder newDecoder // goMP3, but for tests
+}
+
+// failure is a panic in one of the engine's goroutines.
+type failure struct {
+	engine *engine
+	reason string
+}
+
+// Props makes the actor. It plays from Started until it stops, answers Look, and panics
+// when one of its goroutines has panicked: supervision starts it anew, with backoff.
+func Props(cfg Config) *actor.Props {
+	cfg.Log = cmp.Or(cfg.Log, slog.Default())
+	if cfg.Report == nil {
+		cfg.Report = func(proto.Message) {}
+	}
+	if cfg.decoder == nil {
+		cfg.decoder = goMP3
+	}
+	return actor.PropsFromProducer(func() actor.Actor { return &player{cfg: cfg} })
+}
+
+type player struct {
+	cfg    Config
+	engine *engine
+}
+
+// Receive is all the plumbing; the music is the engine's.
+func (p *player) Receive(ctx actor.Context) {
+	switch msg := ctx.Message().(type) {
+	case *actor.Started:
+		p.start(ctx.ActorSystem().Root, ctx.Self())
+	case *actor.Stopping, *actor.Restarting:
+		p.engine.stop()
+	case failure:
+		if msg.engine == p.engine {
+			panic(msg.reason)
+		}
+	case *messages.Look:
+		p.look(msg)
+	case messages.Look:
+		p.look(&msg)
+	}
+}
+
+func (p *player) start(root *actor.RootContext, self *actor.PID) {
+	born := make(chan *engine, 1) // the engine may fail before start returns
+	p.engine = start(p.cfg, func(reason string) {
+		engine := <-born
+		root.Send(self, failure{engine, reason})
+	})
+	born <- p.engine
+}
+
+func (p *player) look(look *messages.Look) {
+	look.Reply <- messages.View{Actor: "player", Live: p.engine.deck.live()}
+}

@@ -1,0 +1,22 @@
+//go:build !cgo || nospeaker
+
+package player
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// speaker stands where the loudspeaker is in a build that has one.
+type speaker struct{}
+
+func newSpeaker() Output { return speaker{} }
+
+func (speaker) Name() string           { return "speaker" }
+func (speaker) Latency() time.Duration { return 0 }
+
+func (speaker) Run(context.Context, Feed) error {
+	return errors.New("this build of conga has no loudspeaker: install gcc, pkg-config and libasound2-dev, " +
+		"and build again with CGO_ENABLED=1 and without -tags nospeaker")
+}
