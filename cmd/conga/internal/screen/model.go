@@ -53,6 +53,8 @@ func newModel(ask func(line string) []string) model {
 	input.Prompt = "> "
 	input.Placeholder = "SONGS, PLAY <name or number>, REQUESTS, END"
 	input.CharLimit = messages.MaxLine - 1
+	plain := textinput.StyleState{Placeholder: dim, Suggestion: dim}
+	input.SetStyles(textinput.Styles{Focused: plain, Blurred: plain})
 	input.SetVirtualCursor(false) // the terminal's own: it needs no timer to blink
 	input.Focus()
 	return model{ask: ask, width: 80, height: 24, input: input}

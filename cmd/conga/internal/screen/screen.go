@@ -12,12 +12,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 	"unicode"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/colorprofile"
 	"github.com/charmbracelet/x/term"
 )
 
@@ -78,7 +80,7 @@ func Name(i int) string {
 // others write to file descriptor 2 is shown in it.
 func Show(ctx context.Context, source Source, in io.Reader, out io.Writer) error {
 	if isTerminal(in) && isTerminal(out) && os.Getenv("TERM") != "dumb" {
-		return showPicture(ctx, source, in, out)
+		return showPicture(ctx, source, in, out, os.Environ())
 	}
 	return showLines(ctx, source, in, out)
 }
@@ -88,7 +90,7 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(file.Fd())
 }
 
-func showPicture(ctx context.Context, source Source, in io.Reader, out io.Writer, options ...tea.ProgramOption) error {
+func showPicture(ctx context.Context, source Source, in io.Reader, out io.Writer, environ []string, options ...tea.ProgramOption) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var feeders sync.WaitGroup
 	defer feeders.Wait()
@@ -101,7 +103,10 @@ func showPicture(ctx context.Context, source Source, in io.Reader, out io.Writer
 	defer release() // ends written
 
 	ask := func(line string) []string { return source.Ask(ctx, line) }
-	options = append(options, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler())
+	options = append(options, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithEnvironment(environ), tea.WithoutSignalHandler())
+	if noColor(environ) {
+		options = append(options, tea.WithColorProfile(colorprofile.ASCII))
+	}
 	program := tea.NewProgram(newModel(ask), options...)
 	feeders.Go(func() { poll(ctx, source, func(s Snapshot) { program.Send(s) }) })
 	feeders.Go(func() { feed(ctx, source.News, func(line string) { program.Send(newsMsg(line)) }) })
@@ -111,6 +116,15 @@ func showPicture(ctx context.Context, source Source, in io.Reader, out io.Writer
 		return fmt.Errorf("draw on the terminal: %w", err)
 	}
 	return nil
+}
+
+// noColor is no-color.org's rule: any value but none. The terminal library wants a
+// true one.
+func noColor(environ []string) bool {
+	return slices.ContainsFunc(environ, func(v string) bool {
+		value, found := strings.CutPrefix(v, "NO_COLOR=")
+		return found && value != ""
+	})
 }
 
 // poll hands over a snapshot at once and then every pollEvery, until ctx ends.

@@ -71,11 +71,11 @@ func (m model) rows() []string {
 
 func (m model) song(width int) []string {
 	s := m.snapshot
-	return []string{
-		ends("♪ "+bold.Render(s.headline()), dim.Render(s.asked()), width),
-		m.bar(width),
-		dim.Render("sound: " + clean(s.Sound)),
+	rows := []string{ends("♪ "+bold.Render(s.headline()), dim.Render(s.asked()), width), m.bar(width)}
+	if s.Sound != "" {
+		rows = append(rows, dim.Render("sound: "+clean(s.Sound)))
 	}
+	return rows
 }
 
 // bar is the song's progress between its two times.
@@ -84,25 +84,32 @@ func (m model) bar(width int) string {
 	return left + " " + meter(width-len(left)-len(right)-2, share(m.snapshot.Elapsed, m.snapshot.Duration), accent) + " " + right
 }
 
-// chain is the line, and below it what each listener has, in at most room rows.
+// chain is the line, and below it what each listener has, in at most room rows: those
+// in the middle give way first, the last is the one that people hear.
 func (m model) chain(width, room int) []string {
-	s := m.snapshot
-	if len(s.Chain) == 0 {
+	members := m.snapshot.Chain
+	if len(members) == 0 {
 		return []string{bold.Render("server") + dim.Render(" → nobody listens yet")}
 	}
+	rows := []string{bold.Render(m.snapshot.chainLine())}
 	nameWidth := 0
-	for _, member := range s.Chain {
-		nameWidth = max(nameWidth, lipgloss.Width(member.label()))
+	for _, member := range members {
+		nameWidth = min(max(nameWidth, lipgloss.Width(member.label())), 16)
 	}
-	nameWidth = min(nameWidth, 16)
-	rows := []string{bold.Render(s.chainLine())}
-	for i, member := range s.Chain {
-		if left := len(s.Chain) - i; len(rows) == room-1 && left > 1 {
-			return append(rows, dim.Render(fmt.Sprintf("  and %d more behind %s", left, clean(s.Chain[max(0, i-1)].Name))))
-		}
+	shown := min(len(members), room-1)
+	if shown < len(members) {
+		shown = room - 2 // one row says how many are missing
+	}
+	if shown < 1 {
+		return rows
+	}
+	for _, member := range members[:shown-1] {
 		rows = append(rows, member.row(width, nameWidth))
 	}
-	return rows[:min(len(rows), room)]
+	if missing := len(members) - shown; missing > 0 {
+		rows = append(rows, dim.Render(fmt.Sprintf("  … %d more …", missing)))
+	}
+	return append(rows, members[len(members)-1].row(width, nameWidth))
 }
 
 func (m Member) row(width, nameWidth int) string {
