@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+func node(t *testing.T, handler http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+func TestDump(t *testing.T) {
+	const dump = "{\n  \"node\": \"amy\",  \"event\": 7}\n"
+	addr := node(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet || r.URL.Path != "/debug/dump" {
+			http.NotFound(w, r)
+			return
+		}
+		w.Write([]byte(dump))
+	})
+	if code, out, err := conga(t, "dump", addr); code != 0 || out != dump || err != "" {
+		t.Errorf("exit %d, %q, %q", code, out, err)
+	}
+}
+
+func TestDump_Mistakes(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free.Close()
+	for name, test := range map[string]struct{ addr, want string }{
+		"nobody there": {free.Addr().String(), "nobody answers at " + free.Addr().String() + ": start a node there with `conga serve`"},
+		"not a conga":  {node(t, http.NotFound), "answers 404 Not Found"},
+		"no HTTP": {node(t, func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, _ := w.(http.Hijacker).Hijack()
+			conn.Write([]byte("NS/2/88200/176\n"))
+			conn.Close()
+		}), "is that the http=… address"},
+		"cut off": {node(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			w.Write([]byte("{"))
+		}), "read the dump of"},
+		"no address": {"a:b:c", "is not HOST or HOST:PORT"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, _, err := conga(t, "dump", test.addr)
+			if code != exitFailed || !strings.HasPrefix(err, "conga dump: ") || !strings.Contains(err, test.want) || strings.Count(err, "\n") != 1 {
+				t.Errorf("exit %d, stderr %q, want %q in one line", code, err, test.want)
+			}
+		})
+	}
+}
+
+// A signal ends the wait for a node that says nothing.
+func TestDump_Interrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	addr := node(t, func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done()
+	})
+	var out, errs strings.Builder
+	start := time.Now()
+	if code := run(ctx, []string{"dump", addr}, strings.NewReader(""), &out, &errs); code != exitFailed || time.Since(start) > dumpTimeout/2 {
+		t.Errorf("exit %d after %v: %s", code, time.Since(start), &errs)
+	}
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"runtime/debug"
+	"strings"
+	"testing"
+)
+
+// conga runs the command line as main does.
+func conga(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code = run(t.Context(), args, strings.NewReader(""), &out, &err)
+	return code, out.String(), err.String()
+}
+
+func TestRun_Help(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", "/data")
+	for _, command := range []string{"", "serve", "join", "demo", "dump", "version"} {
+		t.Run(command, func(t *testing.T) {
+			code, out, err := conga(t, append(strings.Fields(command), "--help")...)
+			if code != 0 || err != "" {
+				t.Errorf("exit %d, stderr %q", code, err)
+			}
+			for _, part := range []string{"Usage: conga", "Examples:", "    conga " + command} {
+				if !strings.Contains(out, part) {
+					t.Errorf("no %q in\n%s", part, out)
+				}
+			}
+		})
+	}
+}
+
+// The flags are a contract with scripts: names and defaults stay.
+func TestRun_Flags(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", "/data")
+	for command, parts := range map[string][]string{
+		"serve": {"--songs=", "(songs)", "--listen=", "(:7000)", "--http=", "(127.0.0.1:8000)", "--data=", "(/data/conga)"},
+		"join":  {"<host[:port]>", "--name=", "--output=", "(speaker)", "--listen=", "(:0)", "--http=", "(127.0.0.1:0)"},
+		"demo":  {"--listeners=", "(3)", "--songs="},
+		"dump":  {"[<node>]", "(127.0.0.1:8000)"},
+	} {
+		_, out, _ := conga(t, command, "--help")
+		text := strings.Join(strings.Fields(out), " ") // help wraps
+		for _, part := range parts {
+			if !strings.Contains(text, part) {
+				t.Errorf("conga %s --help lacks %q:\n%s", command, part, out)
+			}
+		}
+	}
+}
+
+func TestRun_Mistakes(t *testing.T) {
+	for _, test := range []struct {
+		args string
+		want string // in the one line on stderr
+	}{
+		{"sreve", `did you mean "serve"?`},
+		{"serve --lisen :1", `conga serve: unknown flag --lisen, did you mean "--listen"?`},
+		{"join", `conga join: expected "<host[:port]>"`},
+		{"join a b", "conga join: unexpected argument b"},
+		{"join a --output speeker", "conga join: --output speeker is none of speaker, null, wav:FILE"},
+		{"join a --output wav:", "needs a file"},
+		{"join a --name " + strings.Repeat("x", 65), "--name is longer than 64 bytes"},
+		{"demo --listeners 0", "conga demo: --listeners 0: from 1 to 100"},
+		{"demo --listeners three", "conga demo: --listeners"},
+		{"--loud", "conga: unknown flag --loud"},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			code, out, err := conga(t, strings.Fields(test.args)...)
+			if code != exitUsage || out != "" {
+				t.Errorf("exit %d, stdout %q", code, out)
+			}
+			if !strings.Contains(err, test.want) || strings.Count(err, "\n") != 1 || !strings.Contains(err, "--help") {
+				t.Errorf("stderr %q, want one line with %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestRun_NothingToDo(t *testing.T) {
+	if code, out, _ := conga(t); code != 0 || !strings.Contains(out, "Usage: conga") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	if code, out, _ := conga(t, "version"); code != 0 || !strings.HasPrefix(out, "conga ") || strings.Count(out, "\n") != 1 {
+		t.Errorf("exit %d: %q", code, out)
+	}
+	info := &debug.BuildInfo{GoVersion: "go1.26", Main: debug.Module{Version: "v1.2.3"}, Settings: []debug.BuildSetting{
+		{Key: "vcs.revision", Value: "0123456789abcdef"}, {Key: "vcs.modified", Value: "true"},
+	}}
+	for _, test := range []struct {
+		info *debug.BuildInfo
+		want string
+	}{
+		{nil, "conga (unknown build)"},
+		{info, "conga v1.2.3 0123456789ab+changes go1.26"},
+		{&debug.BuildInfo{GoVersion: "go1.26", Main: debug.Module{Version: "(devel)"}}, "conga (devel) go1.26"},
+	} {
+		if got := versionLine(test.info); got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// house is the repository's top folder, seen from here.
+const house = "../.."
+
+// source is one parsed file; dir is its room, "actors/pacer".
+type source struct {
+	dir, name string
+	test      bool
+	syntax    *ast.File
+}
+
+func (s source) String() string { return path.Join(s.dir, s.name) }
+
+// imports yields what the file imports.
+func (s source) imports() []string {
+	var paths []string
+	for _, spec := range s.syntax.Imports {
+		p, _ := strconv.Unquote(spec.Path.Value)
+		paths = append(paths, p)
+	}
+	return paths
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	var all []source
+	for _, room := range []string{"cmd", "messages", "actors", "transport", "songs"} {
+		err := filepath.WalkDir(filepath.Join(house, room), func(file string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || filepath.Ext(file) != ".go" {
+				return err
+			}
+			syntax, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+			if err != nil {
+				return err
+			}
+			rel, _ := filepath.Rel(house, file)
+			dir, name := path.Split(filepath.ToSlash(rel))
+			all = append(all, source{path.Clean(dir), name, strings.HasSuffix(name, "_test.go"), syntax})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(all) < 10 {
+		t.Fatalf("found only %d files: is the house elsewhere?", len(all))
+	}
+	return all
+}
+
+// shared are the rooms below actors/ that every other one there may use.
+var shared = []string{"actors/eventlog", "actors/window"}
+
+// forbidden says why a file in room dir may not import the conga package pkg; empty:
+// it may. Imports run one way: cmd -> actors, transport -> messages.
+func forbidden(dir, pkg string) string {
+	from, _, _ := strings.Cut(dir, "/")
+	to, _, _ := strings.Cut(pkg, "/")
+	isActor := func(p string) bool {
+		return strings.HasPrefix(p, "actors/") && !strings.HasPrefix(p, "actors/internal/") && !slices.Contains(shared, p)
+	}
+	switch {
+	case pkg == dir || to == "messages":
+		return ""
+	case to == "cmd":
+		if from != "cmd" {
+			return "only cmd is above everything"
+		}
+	case from == "messages":
+		return "messages knows no room"
+	case from == "transport" && to == "actors", from == "actors" && to == "transport":
+		return "actors and transport meet only in cmd"
+	case isActor(dir) && isActor(pkg):
+		return "an actor knows no other: they talk in messages"
+	case from == "actors" && !isActor(dir) && dir != "actors" && (isActor(pkg) || pkg == "actors"):
+		return "what all actors use knows none of them"
+	case isActor(dir) && pkg == "actors":
+		return "the tree knows its actors, not the other way round"
+	}
+	return ""
+}
+
+func TestRooms_Imports(t *testing.T) {
+	for _, file := range sources(t) {
+		for _, imported := range file.imports() {
+			pkg, ours := strings.CutPrefix(imported, "conga/")
+			if !ours {
+				continue
+			}
+			if why := forbidden(file.dir, pkg); why != "" {
+				t.Errorf("%s imports conga/%s: %s", file, pkg, why)
+			}
+		}
+	}
+}
+
+// The rule itself: a test that forbids nothing would always pass.
+func TestRooms_Rule(t *testing.T) {
+	for _, test := range []struct {
+		dir, pkg string
+		allowed  bool
+	}{
+		{"cmd/conga", "actors", true},
+		{"cmd/conga", "actors/player", true},
+		{"cmd/conga", "transport", true},
+		{"cmd/conga", "cmd/conga/internal/screen", true},
+		{"actors", "actors/pacer", true},
+		{"actors/pacer", "messages", true},
+		{"actors/pacer", "actors/eventlog", true},
+		{"actors/pacer", "actors/window", true},
+		{"actors/pacer", "actors/internal/mp3", true},
+		{"actors/pacer", "actors/catalog", false},
+		{"actors/pacer", "actors", false},
+		{"actors/pacer", "transport", false},
+		{"actors/eventlog", "actors/pacer", false},
+		{"actors/window", "actors", false},
+		{"actors/internal/mp3", "actors/catalog", false},
+		{"actors/internal/mp3", "actors/internal/story", true},
+		{"transport", "actors/window", false},
+		{"transport", "actors", false},
+		{"transport", "messages", true},
+		{"messages", "actors", false},
+		{"messages", "transport", false},
+		{"transport", "cmd/conga", false},
+	} {
+		if got := forbidden(test.dir, test.pkg) == ""; got != test.allowed {
+			t.Errorf("%s imports %s: allowed is %v", test.dir, test.pkg, got)
+		}
+	}
+}
+
+// A state.go decides: it reads no clock, throws no dice, does no I/O and knows no
+// actors, or replaying a log would not give the same state twice.
+func TestRooms_StateIsPure(t *testing.T) {
+	impure := regexp.MustCompile(`^(os|net|io/ioutil|syscall|log|math/rand|crypto/rand|database/sql|unsafe)(/.*)?$|protoactor|sqlite|fsnotify|ebitengine/oto`)
+	clock := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
+	seen := 0
+	for _, file := range sources(t) {
+		if file.name != "state.go" || !strings.HasPrefix(file.dir, "actors/") {
+			continue
+		}
+		seen++
+		for _, imported := range file.imports() {
+			// rand/v2 is chance only without a seed: NewPCG(seed) is arithmetic.
+			if impure.MatchString(imported) && imported != "math/rand/v2" {
+				t.Errorf("%s imports %s", file, imported)
+			}
+		}
+		ast.Inspect(file.syntax, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.SelectorExpr:
+				pkg, ok := n.X.(*ast.Ident)
+				if !ok {
+					break
+				}
+				if pkg.Name == "time" && slices.Contains(clock, n.Sel.Name) {
+					t.Errorf("%s calls time.%s: time comes in as a message", file, n.Sel.Name)
+				}
+				if pkg.Name == "rand" && !strings.HasPrefix(n.Sel.Name, "New") {
+					t.Errorf("%s calls rand.%s: chance comes in as a seed", file, n.Sel.Name)
+				}
+			case *ast.GoStmt:
+				t.Errorf("%s starts a goroutine", file)
+			}
+			return true
+		})
+	}
+	if seen == 0 {
+		t.Error("no state.go was found")
+	}
+}
+
+// Five folders at the top, and no sixth.
+func TestRooms_Top(t *testing.T) {
+	usual := regexp.MustCompile(`^(actors|cmd|messages|songs|transport|\..+|go\.(mod|sum)|(README|ARCHITECTURE|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE|Makefile|Dockerfile|buf\.(gen\.)?yaml)$`)
+	out, err := exec.Command("git", "-C", house, "ls-files", "-z").Output()
+	if err != nil {
+		t.Skipf("what belongs to the house only git knows: %v", err)
+	}
+	for file := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
+		if top, _, _ := strings.Cut(file, "/"); !usual.MatchString(top) {
+			t.Errorf("%s stands at the top beside the five folders", top)
+		}
+	}
+}
