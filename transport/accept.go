@@ -50,7 +50,7 @@ func stopBroken() actor.PropsOption {
 }
 
 // guard runs f in a goroutine of the actor self; a panic of f becomes the actor's own,
-// so that supervision sees it and the process lives.
+// so that supervision sees it and stops the connection, and the process lives.
 func guard(root *actor.RootContext, self *actor.PID, f func()) {
 	go func() {
 		defer func() {

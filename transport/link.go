@@ -45,9 +45,6 @@ type link struct {
 	out  *outbox
 }
 
-// errSlowServer: more waits for the server than it takes.
-var errSlowServer = errors.New("the server does not read")
-
 // Receive queues what is for the server; the reading is in linkTalk.
 func (l *link) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
@@ -55,7 +52,7 @@ func (l *link) Receive(ctx actor.Context) {
 		root, self := ctx.ActorSystem().Root, ctx.Self()
 		life, stop := context.WithCancelCause(context.Background())
 		l.stop = stop
-		l.out = newOutbox(&atomic.Int64{}, func() { stop(errSlowServer) })
+		l.out = newOutbox(&atomic.Int64{}, func(err error) { stop(err) })
 		talk := &linkTalk{cfg: l.cfg, root: root, parent: ctx.Parent(), out: l.out}
 		go func() {
 			defer root.Stop(self)
@@ -95,8 +92,12 @@ func (t *linkTalk) run(life context.Context) error {
 	}
 	defer conn.Close()
 	go t.out.run(conn)
+	defer func() {
+		_ = conn.Close()
+		t.out.finish()
+	}()
 	defer context.AfterFunc(life, func() {
-		if !errors.Is(context.Cause(life), errSlowServer) {
+		if errors.Is(context.Cause(life), context.Canceled) {
 			t.out.finish() // a LEAVECHAIN may be the last of it
 		}
 		_ = conn.Close() // wakes read

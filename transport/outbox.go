@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -13,14 +14,15 @@ const outboxSize = 64
 // nobody else waits for a peer that does not read: such a peer is cut and counted.
 type outbox struct {
 	cut   *atomic.Int64 // counts the cut
-	over  func()        // ends the connection, whose reader then wakes
+	over  func(error)   // ends the connection and says why; its reader then wakes
 	queue chan []byte
 	stop  chan struct{} // closed by finish
 	done  chan struct{} // closed when nothing more will be written
 	slow  atomic.Bool
+	once  sync.Once // of finish
 }
 
-func newOutbox(cut *atomic.Int64, over func()) *outbox {
+func newOutbox(cut *atomic.Int64, over func(error)) *outbox {
 	return &outbox{
 		cut: cut, over: over,
 		queue: make(chan []byte, outboxSize), stop: make(chan struct{}), done: make(chan struct{}),
@@ -57,7 +59,7 @@ func (o *outbox) write(conn net.Conn, b []byte) bool {
 	if timedOut(err) {
 		o.tooSlow()
 	} else if err != nil {
-		o.over()
+		o.over(err)
 	}
 	return err == nil
 }
@@ -66,7 +68,7 @@ func (o *outbox) tooSlow() {
 	if o.slow.CompareAndSwap(false, true) {
 		o.cut.Add(1)
 	}
-	o.over()
+	o.over(errStuck)
 }
 
 // put waits for room: for answers, whose asker waits too. False when the connection is over.
@@ -93,9 +95,9 @@ func (o *outbox) push(b []byte) {
 	}
 }
 
-// finish lets what was put be written, and waits for that.
+// finish lets what was put be written, and waits for that. run must have been started.
 func (o *outbox) finish() {
-	close(o.stop)
+	o.once.Do(func() { close(o.stop) })
 	<-o.done
 }
 

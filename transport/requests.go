@@ -189,15 +189,15 @@ func (q *request) start(ctx actor.Context) {
 	q.standing = &atomic.Pointer[standing]{}
 	q.standing.Store(&standing{})
 	conn := q.conn
-	q.out = newOutbox(&q.cfg.Counters.Cut, func() { _ = conn.Close() })
+	q.out = newOutbox(&q.cfg.Counters.Cut, func(error) { _ = conn.Close() })
 	talk := &requestTalk{
 		cfg: q.cfg, conn: conn, guest: q.guest, out: q.out, standing: q.standing,
 		root: root, self: self, parent: ctx.Parent(), life: life,
 	}
 	guard(root, self, func() { talk.out.run(conn) })
 	guard(root, self, func() {
-		defer root.Stop(self)
 		talk.serve()
+		root.Stop(self)
 	})
 }
 

@@ -101,9 +101,9 @@ func (s *stream) Receive(ctx actor.Context) {
 		s.stop, s.leave = stop, leave
 		talk := &streamTalk{cfg: s.cfg, conn: s.conn, guest: s.guest, root: root, self: self, life: life, playing: playing}
 		guard(root, self, func() {
-			defer root.Stop(self)
-			defer s.conn.Close()
 			talk.serve()
+			_ = s.conn.Close()
+			root.Stop(self)
 		})
 	case *messages.SayGoodbye:
 		s.leave(errLeaving)
