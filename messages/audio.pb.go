@@ -140,6 +140,7 @@ type Seal struct {
 	First         uint64                 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`        // number of the first item
 	Hashes        []byte                 `protobuf:"bytes,3,opt,name=hashes,proto3" json:"hashes,omitempty"`       // 12 bytes an item: the head of SHA-256 over kind and payload
 	Signature     []byte                 `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"` // ed25519
+	Song          []byte                 `protobuf:"bytes,5,opt,name=song,proto3" json:"song,omitempty"`           // the hash of the song change that the items belong to: newcomers get it out of turn
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -198,6 +199,13 @@ func (x *Seal) GetHashes() []byte {
 func (x *Seal) GetSignature() []byte {
 	if x != nil {
 		return x.Signature
+	}
+	return nil
+}
+
+func (x *Seal) GetSong() []byte {
+	if x != nil {
+		return x.Song
 	}
 	return nil
 }
@@ -381,12 +389,13 @@ const file_messages_audio_proto_rawDesc = "" +
 	"sampleRate\x12%\n" +
 	"\x0fplay_at_unix_us\x18\a \x01(\x03R\fplayAtUnixUs\x12\x16\n" +
 	"\x06frames\x18\b \x01(\x03R\x06frames\x12(\n" +
-	"\x10frames_per_chunk\x18\t \x01(\x05R\x0eframesPerChunk\"h\n" +
+	"\x10frames_per_chunk\x18\t \x01(\x05R\x0eframesPerChunk\"|\n" +
 	"\x04Seal\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x12\x16\n" +
 	"\x06hashes\x18\x03 \x01(\fR\x06hashes\x12\x1c\n" +
-	"\tsignature\x18\x04 \x01(\fR\tsignature\"\xae\x01\n" +
+	"\tsignature\x18\x04 \x01(\fR\tsignature\x12\x12\n" +
+	"\x04song\x18\x05 \x01(\fR\x04song\"\xae\x01\n" +
 	"\n" +
 	"OpenStream\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +

@@ -100,3 +100,13 @@ type SongSum struct {
 
 // MaxSongSums is how many songs a node remembers for comparison.
 const MaxSongSums = 64
+
+// TypedLine is a request from the keyboard; the requester sends its answer's lines into
+// Reply, which has room for it. While the server is away the answer waits.
+type TypedLine struct {
+	Line  string
+	Reply chan<- []string
+}
+
+// Leave asks the requester to tell the server that this listener goes.
+type Leave struct{}

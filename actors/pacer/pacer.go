@@ -173,7 +173,7 @@ func (p *pacer) refill() bool {
 	for p.reel != nil {
 		items, err := p.reel.group()
 		if len(items) > 0 {
-			seal.Sign(p.cfg.Key, p.keep.State().Epoch, items)
+			seal.Sign(p.cfg.Key, p.keep.State().Epoch, p.reel.change, items)
 			p.ready = items
 			return true
 		}

@@ -14,15 +14,15 @@ import (
 
 // reel cuts an open song into numbered items.
 type reel struct {
-	song    Started
-	file    io.Closer
-	frames  *mp3.Reader
-	change  *messages.SongChange
-	pending *messages.Item // the song change, until it is given out
-	number  uint64         // of the next chunk
-	frame   int64          // the next chunk's first frame
-	sum     hash.Hash      // over all frames so far
-	broken  error          // what ended the file, told after the chunk before it
+	song   Started
+	file   io.Closer
+	frames *mp3.Reader
+	change *messages.Item // begins the song
+	begun  bool           // the change is given out
+	number uint64         // of the next chunk
+	frame  int64          // the next chunk's first frame
+	sum    hash.Hash      // over all frames so far
+	broken error          // what ended the file, told after the chunk before it
 }
 
 // openReel begins at the song's change. It takes file over.
@@ -33,8 +33,8 @@ func openReel(song Started, file io.ReadCloser) (*reel, error) {
 		return nil, err
 	}
 	return &reel{
-		song: song, file: file, frames: mp3.NewReader(file), change: change.Change,
-		pending: change, number: song.Number + 1, sum: sha256.New(),
+		song: song, file: file, frames: mp3.NewReader(file), change: change,
+		number: song.Number + 1, sum: sha256.New(),
 	}, nil
 }
 
@@ -56,9 +56,9 @@ func (r *reel) group() ([]*messages.Item, error) {
 }
 
 func (r *reel) next() (*messages.Item, error) {
-	if change := r.pending; change != nil {
-		r.pending = nil
-		return change, nil
+	if !r.begun {
+		r.begun = true
+		return r.change, nil
 	}
 	frames, n := []byte(nil), int64(0)
 	for n < int64(r.song.PerChunk) && r.frame+n < r.song.Frames && r.broken == nil {
@@ -77,7 +77,7 @@ func (r *reel) next() (*messages.Item, error) {
 		return nil, fmt.Errorf("frame %d of %s: %w", r.frame, r.song.Name, r.broken)
 	}
 	item := messages.NewChunk(r.number, r.frame, frames)
-	item.Song = r.change
+	item.Song = r.change.Change
 	r.sum.Write(frames)
 	r.number++
 	r.frame += n

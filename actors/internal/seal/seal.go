@@ -23,10 +23,11 @@ var (
 	ErrAltered = errors.New("item is not what the server sealed")
 )
 
-// Sign returns the seal for items with consecutive numbers, at most
-// messages.SealItems, and sets it in each of them.
-func Sign(key ed25519.PrivateKey, epoch uint64, items []*messages.Item) *messages.Seal {
-	s := &messages.Seal{Epoch: epoch, First: items[0].Number}
+// Sign returns the seal for items of one song with consecutive numbers, at most
+// messages.SealItems, and sets it in each of them. change is the item that begins the song.
+func Sign(key ed25519.PrivateKey, epoch uint64, change *messages.Item, items []*messages.Item) *messages.Seal {
+	song := change.Hash()
+	s := &messages.Seal{Epoch: epoch, First: items[0].Number, Song: song[:]}
 	for _, item := range items {
 		hash := item.Hash()
 		s.Hashes = append(s.Hashes, hash[:]...)
@@ -39,7 +40,7 @@ func Sign(key ed25519.PrivateKey, epoch uint64, items []*messages.Item) *message
 // Verify checks a peer's seal: its form and the server's signature.
 func Verify(key ed25519.PublicKey, s *messages.Seal) error {
 	n := len(s.GetHashes())
-	if n == 0 || n%messages.HashSize != 0 || n > messages.SealItems*messages.HashSize || s.GetFirst() == 0 {
+	if len(s.GetSong()) != messages.HashSize || n == 0 || n%messages.HashSize != 0 || n > messages.SealItems*messages.HashSize || s.GetFirst() == 0 {
 		return fmt.Errorf("seal of %d bytes of hashes: %w", n, ErrForged)
 	}
 	if len(key) != ed25519.PublicKeySize || !ed25519.Verify(key, signed(s), s.GetSignature()) {
@@ -53,8 +54,15 @@ func Covers(s *messages.Seal, number uint64) bool {
 	return s != nil && number >= s.GetFirst() && number-s.GetFirst() < uint64(len(s.GetHashes())/messages.HashSize)
 }
 
-// Check compares an item with its verified seal.
+// Check compares an item with its verified seal: one that the seal covers, or the
+// change of the song that those belong to.
 func Check(s *messages.Seal, item *messages.Item) error {
+	if s != nil && item.Change != nil && item.Number < s.GetFirst() {
+		if item.Hash() != [messages.HashSize]byte(s.GetSong()) {
+			return fmt.Errorf("song change %d: %w", item.Number, ErrAltered)
+		}
+		return nil
+	}
 	if !Covers(s, item.Number) {
 		return fmt.Errorf("item %d has no seal: %w", item.Number, ErrAltered)
 	}
@@ -71,5 +79,6 @@ func signed(s *messages.Seal) []byte {
 	b := []byte("conga seal 1\x00")
 	b = binary.BigEndian.AppendUint64(b, s.GetEpoch())
 	b = binary.BigEndian.AppendUint64(b, s.GetFirst())
+	b = append(b, s.GetSong()...)
 	return append(b, s.GetHashes()...)
 }

@@ -1,0 +1,260 @@
+// Package requester talks with the server for a listener: its requests, its place in the
+// chain, the server's clock. One request connection serves the listener's whole life;
+// when it breaks it is made again, and what was asked and not answered is asked again
+// under the same id, so that the server takes it once.
+package requester
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"conga/messages"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	firstRetry = 20 * time.Millisecond
+	lastRetry  = time.Second
+	// A connection's first pings come quickly, to know the clock before the first chunk
+	// is played; the others keep it true and show that both ends live.
+	firstPings  = 8
+	quickPing   = 30 * time.Millisecond
+	steadyPing  = time.Second
+	pongMissing = 4 * time.Second
+	// maxPending bounds the lines that wait while the server is away.
+	maxPending = 64
+)
+
+// Config is what a requester needs.
+type Config struct {
+	Hello func() *messages.Hello
+	Clock *Clock
+	// Dial describes a child that connects to the server and reports what it says.
+	Dial func(link uint64) *actor.Props
+	// Tell gives the relay what concerns it: *messages.Welcome, *messages.Neighbours.
+	Tell func(proto.Message)
+	// News shows the listener what plays.
+	News func(*messages.Playing)
+	// Joined is told the server's first answer: nil, or why it does not take the listener.
+	Joined func(*messages.Welcome, *messages.Refused)
+	Logger *slog.Logger
+}
+
+// Props describes the requester's actor. It takes *messages.TypedLine, *messages.Leave,
+// and reports for the server (*messages.PeerLost); it answers a *messages.Look.
+func Props(cfg Config) *actor.Props {
+	return actor.PropsFromProducer(func() actor.Actor { return &requester{cfg: cfg} })
+}
+
+// Live is the requester's part of the dump.
+type Live struct {
+	Connected     bool    `json:"connected"`
+	Connections   uint64  `json:"connections"` // tried so far
+	Asked         int64   `json:"asked"`       // lines sent
+	Answered      int64   `json:"answered"`
+	Waiting       int     `json:"waiting"` // lines without an answer yet
+	ClockOffsetMs float64 `json:"clockOffsetMs"`
+	RoundTripMs   float64 `json:"roundTripMs"`
+}
+
+type pending struct {
+	ask   *messages.Ask
+	reply chan<- []string
+}
+
+type requester struct {
+	cfg     Config
+	link    uint64 // number of the connection that counts
+	child   *actor.PID
+	welcome bool // the server has taken this connection in
+	leaving bool
+	failed  int // connections in a row that brought no Welcome
+
+	waiting []pending
+	samples samples
+	pings   int
+	ponged  time.Time
+	round   uint64 // numbers the timers: an old one's message is ignored
+	timer   *time.Timer
+
+	asked, answered int64
+}
+
+type (
+	redial struct{ round uint64 }
+	ping   struct{ round uint64 }
+)
+
+// Receive handles one message; each case is a line of the conversation.
+func (r *requester) Receive(ctx actor.Context) {
+	switch msg := ctx.Message().(type) {
+	case *actor.Started:
+		r.dial(ctx)
+	case *actor.Stopping, *actor.Restarting:
+		r.after(ctx, 0, nil)
+	case redial:
+		if msg.round == r.round {
+			r.dial(ctx)
+		}
+	case ping:
+		if msg.round == r.round {
+			r.ping(ctx)
+		}
+	case *messages.RequestsOpened:
+		if msg.Link == r.link {
+			ctx.Send(r.child, r.cfg.Hello())
+		}
+	case *messages.RequestsClosed:
+		if msg.Link == r.link {
+			r.closed(ctx, msg.Reason)
+		}
+	case *messages.Welcome:
+		r.welcomed(ctx, msg)
+	case *messages.Refused:
+		r.cfg.Logger.Warn("the server refuses this listener", "reason", msg.GetReason())
+		r.cfg.Joined(nil, msg)
+	case *messages.Neighbours:
+		r.cfg.Tell(msg)
+	case *messages.Playing:
+		r.cfg.News(msg)
+	case *messages.Answer:
+		r.answer(msg)
+	case *messages.ClockPong:
+		r.pong(msg)
+	case *messages.TypedLine:
+		r.ask(ctx, msg)
+	case *messages.PeerLost:
+		if r.welcome {
+			ctx.Send(r.child, msg)
+		}
+	case *messages.Leave:
+		r.leave(ctx)
+	case *messages.Look:
+		msg.Reply <- messages.View{Actor: "requester", Live: r.live()}
+	}
+}
+
+// after replaces the one timer that the requester has; message nil only stops it.
+func (r *requester) after(ctx actor.Context, wait time.Duration, message func(round uint64) any) {
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+	r.round++
+	if message == nil {
+		return
+	}
+	root, self, m := ctx.ActorSystem().Root, ctx.Self(), message(r.round)
+	r.timer = time.AfterFunc(wait, func() { root.Send(self, m) })
+}
+
+func (r *requester) dial(ctx actor.Context) {
+	r.link++
+	r.child = ctx.Spawn(r.cfg.Dial(r.link))
+}
+
+func (r *requester) closed(ctx actor.Context, reason string) {
+	if r.welcome {
+		r.cfg.Logger.Warn("request connection lost", "reason", reason)
+		r.failed = 0
+	}
+	r.child, r.welcome = nil, false
+	r.link++ // what the dead connection still says is ignored
+	if r.leaving {
+		return
+	}
+	wait := min(firstRetry<<min(r.failed, 10), lastRetry)
+	r.failed++
+	// Jitter: after a server's restart its listeners must not come in step.
+	r.after(ctx, wait/2+rand.N(wait/2), func(round uint64) any { return redial{round} })
+}
+
+func (r *requester) welcomed(ctx actor.Context, msg *messages.Welcome) {
+	if r.child == nil {
+		return
+	}
+	r.welcome, r.failed = true, 0
+	r.pings, r.ponged = 0, time.Now()
+	r.cfg.Tell(msg)
+	r.cfg.Joined(msg, nil)
+	for _, p := range r.waiting {
+		ctx.Send(r.child, p.ask)
+	}
+	r.ping(ctx)
+}
+
+func (r *requester) ping(ctx actor.Context) {
+	if !r.welcome {
+		return
+	}
+	if time.Since(r.ponged) > pongMissing {
+		ctx.Stop(r.child)
+		r.closed(ctx, "the server does not answer")
+		return
+	}
+	ctx.Send(r.child, &messages.ClockPing{SentUs: r.cfg.Clock.local()})
+	wait := steadyPing
+	if r.pings++; r.pings < firstPings {
+		wait = quickPing
+	}
+	r.after(ctx, wait, func(round uint64) any { return ping{round} })
+}
+
+func (r *requester) pong(msg *messages.ClockPong) {
+	now := r.cfg.Clock.local()
+	if msg.GetSentUs() > now || msg.GetSentUs() <= 0 {
+		return
+	}
+	r.ponged = time.Now()
+	r.cfg.Clock.offset.Store(r.samples.add(msg.GetSentUs(), msg.GetServerUnixUs(), now))
+	r.cfg.Clock.synced.Store(true)
+}
+
+func (r *requester) ask(ctx actor.Context, typed *messages.TypedLine) {
+	if len(r.waiting) >= maxPending {
+		typed.Reply <- []string{"The server has not answered yet; try again later"}
+		return
+	}
+	p := pending{ask: &messages.Ask{RequestId: uuid.NewString(), Line: typed.Line}, reply: typed.Reply}
+	r.waiting = append(r.waiting, p)
+	r.asked++
+	if r.welcome {
+		ctx.Send(r.child, p.ask)
+	}
+}
+
+func (r *requester) answer(msg *messages.Answer) {
+	for i, p := range r.waiting {
+		if p.ask.GetRequestId() == msg.GetRequestId() {
+			p.reply <- msg.GetLines()
+			r.waiting = append(r.waiting[:i:i], r.waiting[i+1:]...)
+			r.answered++
+			return
+		}
+	}
+}
+
+// leave says goodbye once; the connection still sends it, and is not made again.
+func (r *requester) leave(ctx actor.Context) {
+	r.leaving = true
+	if r.welcome {
+		ctx.Send(r.child, &messages.LeaveChain{AtUnixUs: r.cfg.Clock.Now()})
+		ctx.Poison(r.child)
+		r.welcome = false
+	}
+}
+
+func (r *requester) live() Live {
+	offset, _ := r.cfg.Clock.Offset()
+	l := Live{
+		Connected: r.welcome, Connections: r.link, Asked: r.asked, Answered: r.answered,
+		Waiting: len(r.waiting), ClockOffsetMs: float64(offset) / 1000,
+	}
+	if best, ok := r.samples.best(); ok {
+		l.RoundTripMs = float64(best.roundTrip) / 1000
+	}
+	return l
+}
