@@ -1,0 +1,58 @@
+package catalog
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Open opens the song called name in the folder dir, for reading from its start; the
+// caller closes it. Only a regular file right inside dir is opened, or one that a
+// link there leads to: a name cannot lead anywhere else.
+func Open(dir, name string) (io.ReadCloser, error) {
+	if reason := badName(name); reason != "" {
+		return nil, fmt.Errorf("open song %q: %s", name, reason)
+	}
+	f, err := openRegular(filepath.Join(dir, name))
+	if err != nil {
+		return nil, fmt.Errorf("open song %s: %w", name, err)
+	}
+	return f, nil
+}
+
+var errNotRegular = errors.New("it is not a regular file")
+
+// openRegular looks BEFORE it opens, for opening a pipe would wait for its writer.
+func openRegular(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errNotRegular
+	}
+	return os.Open(path)
+}
+
+// badName says why a file of this name cannot be a song; "" if it can. Names travel
+// in lines and stand on terminals: they must be one line of text. Commas and spaces are fine.
+func badName(name string) string {
+	switch {
+	case name == "" || strings.HasPrefix(name, ".") || strings.ContainsAny(name, `/\`) || !filepath.IsLocal(name):
+		return "a song's name is that of a visible file right in the folder"
+	case !utf8.ValidString(name):
+		return "its name is not valid UTF-8; rename it"
+	case strings.ContainsFunc(name, notText):
+		return "its name contains a line break or another control character; rename it"
+	}
+	return ""
+}
+
+func notText(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp)
+}

@@ -1,0 +1,120 @@
+package catalog
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+
+	"conga/actors/internal/story"
+	"conga/messages"
+)
+
+// TestState_Stories: "report a.mp3 b.mp3@2 c.mp3!empty" reports two songs, the
+// second in its second version, and a file left out with its reason.
+func TestState_Stories(t *testing.T) {
+	story.Run(t, "testdata", State{}, func(_ *testing.T, words []string) proto.Message {
+		if words[0] != "report" {
+			return nil
+		}
+		report := &messages.ReportSongs{}
+		for _, word := range words[1:] {
+			if name, reason, ok := strings.Cut(word, "!"); ok {
+				report.Rejected = append(report.Rejected, &messages.RejectedSong{Name: name, Reason: reason})
+				continue
+			}
+			name, version, _ := strings.Cut(word, "@")
+			report.Songs = append(report.Songs, &messages.Song{Name: name, ModifiedUnixUs: int64(len(version))})
+		}
+		return report
+	})
+}
+
+func report(t *rapid.T) *messages.ReportSongs {
+	r := &messages.ReportSongs{}
+	name := rapid.SampledFrom([]string{"a", "b", "c", "d", "e"})
+	for _, name := range rapid.SliceOfNDistinct(name, 0, 5, rapid.ID).Draw(t, "songs") {
+		r.Songs = append(r.Songs, &messages.Song{
+			Name: name, Frames: rapid.Int64Range(0, 2).Draw(t, "frames"), SampleRate: 44100,
+			ModifiedUnixUs: rapid.Int64Range(0, 1).Draw(t, "modified"),
+		})
+	}
+	for _, name := range rapid.SliceOfNDistinct(name, 0, 5, rapid.ID).Draw(t, "rejected") {
+		if slices.ContainsFunc(r.Songs, func(s *messages.Song) bool { return s.GetName() == name }) {
+			continue
+		}
+		r.Rejected = append(r.Rejected, &messages.RejectedSong{Name: name, Reason: rapid.SampledFrom([]string{"x", "y"}).Draw(t, "reason")})
+	}
+	return r
+}
+
+// After any reports the state is the last of them, whoever said what before; the
+// same report again says nothing; and the old states are still what they were.
+func TestState_IsTheLastReport(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var state State
+		history, texts := []State{state}, []string{text(t, state)}
+		for range rapid.IntRange(1, 8).Draw(t, "reports") {
+			r := report(t)
+			for _, event := range state.Decide(r) {
+				state = state.Apply(event)
+				history, texts = append(history, state), append(texts, text(t, state))
+			}
+			want := State{}
+			for _, song := range byName(r.GetSongs()) {
+				want.Songs = append(want.Songs, fromMessage(song))
+			}
+			for _, refused := range byName(r.GetRejected()) {
+				want.Rejected = append(want.Rejected, Rejected{refused.GetName(), refused.GetReason()})
+			}
+			if !slices.EqualFunc(state.Songs, want.Songs, func(a, b *Song) bool { return *a == *b }) || !slices.Equal(state.Rejected, want.Rejected) {
+				t.Fatalf("state is %s, the report %s", text(t, state), text(t, want))
+			}
+			if again := state.Decide(r); len(again) > 0 {
+				t.Fatalf("the same report again yields %v", again)
+			}
+		}
+		for i, old := range history {
+			if now := text(t, old); now != texts[i] {
+				t.Fatalf("state %d was %s and is now %s", i, texts[i], now)
+			}
+		}
+	})
+}
+
+func text(t interface{ Fatal(...any) }, s State) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back State
+	err = json.Unmarshal(b, &back)
+	if again, _ := json.Marshal(back); err != nil || string(again) != string(b) {
+		t.Fatal(fmt.Sprintf("%s does not survive JSON: %v", b, err))
+	}
+	return string(b)
+}
+
+func TestState_NamesAreNumbered(t *testing.T) {
+	var state State
+	for _, name := range []string{"c.mp3", "a.mp3", "b.mp3"} {
+		state = state.Apply(&messages.SongAdded{Song: &messages.Song{Name: name}})
+	}
+	if got := state.Names(); !slices.Equal(got, []string{"a.mp3", "b.mp3", "c.mp3"}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestSong_Message(t *testing.T) {
+	want := &messages.Song{
+		Name: "a.mp3", Title: "A", Artist: "B", DurationUs: messages.FrameOffset(1510, 44100).Microseconds(), SampleRate: 44100,
+		Frames: 1510, AudioBytes: 631118, FileBytes: 631851, ModifiedUnixUs: 7,
+	}
+	if got := fromMessage(want).message(); !proto.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}

@@ -1,0 +1,67 @@
+package catalog
+
+import (
+	"sync/atomic"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// watch hears when something in a folder changes, as far as the system tells.
+type watch struct {
+	dir     string
+	watcher *fsnotify.Watcher // nil: the system has no watch left to give
+	told    atomic.Bool       // tell was called and not yet heard: a file of 5 MB is thousands of writes
+}
+
+// newWatch calls tell, on its own goroutine, when something has changed; then not
+// again until heard.
+func newWatch(dir string, tell func()) *watch {
+	w := &watch{dir: dir}
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return w // looking from time to time must do
+	}
+	w.watcher = watcher
+	go w.listen(tell)
+	return w
+}
+
+func (w *watch) listen(tell func()) {
+	events, errs := w.watcher.Events, w.watcher.Errors
+	for events != nil || errs != nil {
+		select {
+		case event, ok := <-events:
+			if !ok {
+				events = nil
+				continue
+			}
+			if event.Op == fsnotify.Chmod {
+				continue
+			}
+		case _, ok := <-errs: // some events were lost
+			if !ok {
+				errs = nil
+				continue
+			}
+		}
+		if !w.told.Swap(true) {
+			tell()
+		}
+	}
+}
+
+// heard allows the next call of tell.
+func (w *watch) heard() { w.told.Store(false) }
+
+// keep sees to it that the folder is watched, also one that has just come (back), and
+// says whether it is.
+func (w *watch) keep() bool {
+	return w.watcher != nil && w.watcher.Add(w.dir) == nil
+}
+
+// close ends listen.
+func (w *watch) close() {
+	if w.watcher != nil {
+		_ = w.watcher.Close()
+	}
+}
