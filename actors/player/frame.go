@@ -3,6 +3,8 @@ package player
 import (
 	"errors"
 	"fmt"
+
+	"conga/actors/internal/mp3"
 )
 
 // frame is one validated MPEG-1 layer III frame.
@@ -16,43 +18,28 @@ type frame struct {
 // errFrame marks bytes that are no frame of the song.
 var errFrame = errors.New("no mp3 frame of the song")
 
-// maxFrameBytes is the longest frame there is: 320 kbit/s at 32 kHz, padded.
-const maxFrameBytes = 1441
-
-var bitrates = [15]int{0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320}
-
-// firstFrame checks the frame that b begins with: version, layer, bitrate, the song's
-// sample rate, and that all of it is there. It stands between a stranger's bytes and
-// go-mp3, which takes on more than it can decode.
+// firstFrame checks the frame that b begins with: its header, the song's sample rate, and
+// that all of it is there. It stands between a stranger's bytes and go-mp3, which
+// takes on more than it can decode.
 func firstFrame(b []byte, sampleRate int) (frame, error) {
-	if len(b) < 4 {
-		return frame{}, fmt.Errorf("%d bytes: %w", len(b), errFrame)
-	}
-	rate := [4]int{44100, 48000, 32000, 0}[b[2]>>2&3]
-	bitrate := b[2] >> 4
+	h, err := mp3.ParseHeader(b)
 	switch {
-	case b[0] != 0xff || b[1]&0xfe != 0xfa: // sync, MPEG-1, layer III; the last bit is the CRC's
-		return frame{}, fmt.Errorf("no MPEG-1 layer III header: %w", errFrame)
-	case bitrate == 0 || bitrate == 15:
-		return frame{}, fmt.Errorf("bitrate %d: %w", bitrate, errFrame)
-	case rate != sampleRate:
-		return frame{}, fmt.Errorf("sample rate %d in a song of %d: %w", rate, sampleRate, errFrame)
-	case b[3]&3 == 2:
-		return frame{}, fmt.Errorf("reserved emphasis: %w", errFrame)
-	}
-	size := 144*bitrates[bitrate]*1000/rate + int(b[2]>>1&1)
-	if size > len(b) || size > maxFrameBytes {
-		return frame{}, fmt.Errorf("%d bytes of a frame of %d: %w", len(b), size, errFrame)
+	case err != nil:
+		return frame{}, errors.Join(errFrame, err)
+	case h.SampleRate != sampleRate:
+		return frame{}, fmt.Errorf("sample rate %d in a song of %d: %w", h.SampleRate, sampleRate, errFrame)
+	case h.Size > len(b):
+		return frame{}, fmt.Errorf("%d bytes of a frame of %d: %w", len(b), h.Size, errFrame)
 	}
 	side, length := 4, 32
 	if b[1]&1 == 0 {
-		side += 2 // CRC
+		side += 2 // CRC; go-mp3 believes the header, so do we
 	}
-	if b[3]>>6 == 3 {
-		length = 17 // mono
+	if h.Channels == 1 {
+		length = 17
 	}
 	return frame{
-		bytes:    b[:size],
+		bytes:    b[:h.Size],
 		side:     side,
 		main:     side + length,
 		borrowed: int(b[side])<<1 | int(b[side+1])>>7,

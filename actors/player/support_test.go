@@ -22,11 +22,9 @@ import (
 
 func TestMain(m *testing.M) {
 	if os.Getenv(soundChild) != "" {
-		os.Exit(playForParent())
+		os.Exit(m.Run()) // oto's goroutines live as long as the process
 	}
-	goleak.VerifyTestMain(m,
-		// oto's context lives as long as the process.
-		goleak.IgnoreAnyFunction("github.com/ebitengine/oto/v3/internal/mux.(*Mux).loop"))
+	goleak.VerifyTestMain(m)
 }
 
 // recording is a song's frames and what they are when decoded in one piece.

@@ -1,0 +1,248 @@
+package player
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// proof is a Feed that checks what an Output promises.
+type proof struct {
+	mu      sync.Mutex
+	broken  []string
+	busy    bool
+	over    bool // Run has returned
+	frames  int
+	waiting int
+	said    []string
+}
+
+func (f *proof) Fill(p []byte, waiting int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.over:
+		f.broken = append(f.broken, "pulled after Run had returned")
+	case len(p) == 0 || len(p)%bytesPerFrame != 0 || len(p) > blockFrames*bytesPerFrame:
+		f.broken = append(f.broken, "pulled no frames, or part of one, or more than 10 ms")
+	case waiting < 0 || waiting > f.frames:
+		f.broken = append(f.broken, "more frames wait than were filled")
+	}
+	f.frames += len(p) / bytesPerFrame
+	f.waiting = waiting
+	for i := range p {
+		p[i] = byte(f.frames)
+	}
+}
+
+func (f *proof) Say(trouble string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.said = append(f.said, trouble)
+}
+
+// proveOutput holds any Output to the contract in interface.go. It runs it twice, for
+// two seconds each.
+func proveOutput(t *testing.T, out Output) {
+	t.Helper()
+	if out.Latency() < 0 {
+		t.Errorf("%s: latency %v", out.Name(), out.Latency())
+	}
+	for run := range 2 {
+		feed := &proof{}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		began := time.Now()
+		if err := out.Run(ctx, feed); err != nil {
+			t.Fatalf("%s, run %d: %v", out.Name(), run, err)
+		}
+		cancel()
+		took := time.Since(began)
+		feed.mu.Lock()
+		feed.over = true
+		// What it took in advance is bounded; the rest went at the speed of the sound.
+		least, most := int((took.Seconds()-0.5)*outputRate), int((took.Seconds()+0.6)*outputRate)
+		if feed.frames < least || feed.frames > most {
+			t.Errorf("%s, run %d: %d frames in %v", out.Name(), run, feed.frames, took)
+		}
+		if took > 2500*time.Millisecond {
+			t.Errorf("%s, run %d: returned %v after its end", out.Name(), run, took-2*time.Second)
+		}
+		feed.mu.Unlock()
+		time.Sleep(300 * time.Millisecond) // somebody who pulls on would do it now
+		feed.mu.Lock()
+		for _, b := range feed.broken {
+			t.Errorf("%s, run %d: %s", out.Name(), run, b)
+		}
+		feed.mu.Unlock()
+	}
+}
+
+func TestOutput_Contract(t *testing.T) {
+	for name, out := range map[string]Output{
+		"null": null{},
+		"wav":  &wav{path: filepath.Join(t.TempDir(), "a.wav")},
+		"tape": &tape{},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { proveOutput(t, out) })
+		})
+	}
+}
+
+func TestNull_AbsoluteSchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		feed := &proof{}
+		done := make(chan error)
+		go func() { done <- null{}.Run(ctx, feed) }()
+		time.Sleep(10*time.Minute + time.Millisecond)
+		synctest.Wait()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if want := 600*outputRate + blockFrames; feed.frames != want {
+			t.Errorf("%d frames in ten minutes, want %d", feed.frames, want)
+		}
+	})
+}
+
+func TestParseOutput(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct{ name, spec, says string }{
+		{"null", "null", ""},
+		{"speaker", "speaker", ""},
+		{"wav", "wav:" + filepath.Join(dir, "a.wav"), ""},
+		{"nothing", "", "choose speaker, null or wav:FILE"},
+		{"unknown", "mp3:x", "choose speaker, null or wav:FILE"},
+		{"wav alone", "wav", "name the file"},
+		{"wav without file", "wav:", "name the file"},
+		{"no folder", "wav:" + filepath.Join(dir, "none", "a.wav"), "its folder must exist"},
+		{"a folder", "wav:" + dir, "not a folder"},
+		{"null with more", "null:x", "choose"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out, err := ParseOutput(c.spec)
+			if c.says == "" {
+				if err != nil || out.Name() != c.spec {
+					t.Errorf("%v, %v", out, err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("error %v, want one that says %q", err, c.says)
+			}
+		})
+	}
+}
+
+// soundOf checks the file's header and returns its sound, as a strict reader sees it.
+func soundOf(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	le := binary.LittleEndian
+	if len(b) < wavHeader || string(b[:4]) != "RIFF" || string(b[8:16]) != "WAVEfmt " || string(b[36:40]) != "data" {
+		t.Fatalf("no WAV header: %q", b[:min(len(b), wavHeader)])
+	}
+	size := int(le.Uint32(b[40:]))
+	if int(le.Uint32(b[4:])) != size+36 || size > len(b)-wavHeader || size%bytesPerFrame != 0 {
+		t.Fatalf("sizes %d and %d in a file of %d bytes", le.Uint32(b[4:]), size, len(b))
+	}
+	if le.Uint16(b[20:]) != 1 || le.Uint16(b[22:]) != 2 || le.Uint32(b[24:]) != outputRate || le.Uint16(b[34:]) != 16 {
+		t.Fatalf("format % x", b[20:36])
+	}
+	return b[wavHeader : wavHeader+size]
+}
+
+func TestWav_ValidAtEveryMoment(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.wav")
+	synctest.Test(t, func(t *testing.T) {
+		out := &wav{path: path}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- out.Run(ctx, &proof{}) }()
+		for s := range 5 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if n := len(soundOf(t, path)) / bytesPerFrame; n < s*outputRate {
+				t.Errorf("killed after %d s, %d frames could be played", s+1, n)
+			}
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if n := len(soundOf(t, path)) / bytesPerFrame; n < 5*outputRate || n > 5*outputRate+2*blockFrames {
+			t.Errorf("%d frames after 5 s", n)
+		}
+	})
+}
+
+func TestWav_DiskFull(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("this system has no /dev/full")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		feed := &proof{}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		if err := (&wav{path: "/dev/full"}).Run(ctx, feed); err != nil {
+			t.Errorf("a full disk ends the music: %v", err)
+		}
+		if len(feed.said) != 1 || !strings.Contains(feed.said[0], "make room") {
+			t.Errorf("said %q", feed.said)
+		}
+		if feed.frames < 3*outputRate {
+			t.Errorf("%d frames in 3 s", feed.frames)
+		}
+	})
+}
+
+func TestPlayer_WavIsTheSong(t *testing.T) {
+	bach := load(t, "bach.mp3", 44100, 4)
+	want := left(bach.pcm(t))
+	path := filepath.Join(t.TempDir(), "a.wav")
+	synctest.Test(t, func(t *testing.T) {
+		_, _, _ = play(t, 3*time.Second, broadcastOf(t, bach), func(cfg *Config, _ *script) { cfg.Output = &wav{path: path} })
+	})
+	heard := left(toSamples(soundOf(t, path)))[outputRate:]
+	if c := correlation(want[:100000], heard[:100000]); c < 0.99 {
+		t.Errorf("correlation %.4f", c)
+	}
+}
+
+func TestPlayer_OutputVanishes(t *testing.T) {
+	bach := load(t, "bach.mp3", 44100, 5)
+	synctest.Test(t, func(t *testing.T) {
+		var said bytes.Buffer
+		out := &tape{fail: make(chan error, 1)}
+		_, live, f := play(t, 4*time.Second, broadcastOf(t, bach), func(cfg *Config, _ *script) {
+			cfg.Log = logTo(&said)
+			cfg.Output = out
+			time.AfterFunc(2*time.Second, func() { out.fail <- errors.New("the card is gone: plug it in") })
+		})
+		if live.Output != "null" || live.Silenced != "the card is gone: plug it in" || live.Underruns != 0 {
+			t.Errorf("%+v", live)
+		}
+		if live.HeardNumber < 30 {
+			t.Errorf("item %d is heard: it does not go on", live.HeardNumber)
+		}
+		if n := strings.Count(said.String(), "the card is gone"); n != 1 {
+			t.Errorf("said %d times: %s", n, &said)
+		}
+		if got := fellSilent(f); len(got) != 1 || got[0] != "the card is gone: plug it in" {
+			t.Errorf("%v", got)
+		}
+	})
+}
