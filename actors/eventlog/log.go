@@ -21,6 +21,8 @@ const (
 	// maxWaiting bounds what waits for the disk, in events; further appenders block
 	// until there is room.
 	maxWaiting = 4 * maxGroup
+	// maxCommit bounds the events of one Append: no library of songs is larger.
+	maxCommit = 1 << 20
 )
 
 // Log is one ordered log over a Store. It is safe for concurrent use.
@@ -86,6 +88,9 @@ func (l *Log) reload() error {
 func (l *Log) Append(expected uint64, actor string, cause proto.Message, events ...proto.Message) (uint64, error) {
 	if len(events) == 0 {
 		return l.Last(), nil
+	}
+	if len(events) > maxCommit {
+		return 0, fmt.Errorf("append %d events: at most %d fit into one commit", len(events), maxCommit)
 	}
 	c, err := prepare(actor, cause, events)
 	if err != nil {

@@ -1,0 +1,229 @@
+package eventlog
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// jsonRecord is a record as a line of JSON. The data fields are what counts: they
+// are the kept bytes, so that an import has the same hashes, whatever fields a later
+// version of a message has. Event and cause are the same for people and jq.
+type jsonRecord struct {
+	Seq       uint64          `json:"seq"`
+	Time      string          `json:"time"` // RFC 3339, UTC, microseconds
+	Actor     string          `json:"actor"`
+	Type      string          `json:"type"`
+	Version   int             `json:"version"`
+	Event     json.RawMessage `json:"event,omitempty"`
+	CauseType string          `json:"cause_type,omitempty"`
+	Cause     json.RawMessage `json:"cause,omitempty"`
+	Of        int             `json:"of,omitempty"`
+	Data      []byte          `json:"data"`
+	CauseData []byte          `json:"cause_data,omitempty"`
+	Hash      string          `json:"hash"`
+}
+
+// EncodeJSON returns the record, which must come from a Log or from DecodeJSON, as
+// one line of JSON without a newline: the same bytes in every build.
+func EncodeJSON(r Record) ([]byte, error) {
+	row := r.row
+	if row.Seq == 0 {
+		return nil, errors.New("encode record: it is not from a log")
+	}
+	event, err := messageJSON(r.Event)
+	if err != nil {
+		return nil, fmt.Errorf("encode event %d: %w", r.Seq, err)
+	}
+	var cause json.RawMessage
+	if r.Cause != nil {
+		if cause, err = messageJSON(r.Cause); err != nil {
+			return nil, fmt.Errorf("encode the cause of event %d: %w", r.Seq, err)
+		}
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err = e.Encode(jsonRecord{
+		Seq: row.Seq, Time: formatTime(row.Time), Actor: row.Actor, Type: row.Type, Version: row.Version,
+		Event: event, CauseType: row.CauseType, Cause: cause, Of: row.Of,
+		Data: notNil(row.Data), CauseData: row.Cause, Hash: hex.EncodeToString(row.Hash),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode event %d: %w", r.Seq, err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// DecodeJSON reads what EncodeJSON has written. It takes the kept bytes, not their
+// readable form, and does not check the hash: Import does.
+func DecodeJSON(line []byte) (Record, error) {
+	var j jsonRecord
+	if err := json.Unmarshal(line, &j); err != nil {
+		return Record{}, fmt.Errorf("decode record: %w", err)
+	}
+	at, err := time.Parse(exactTime, j.Time)
+	if err != nil {
+		return Record{}, fmt.Errorf("decode record %d: %w", j.Seq, err)
+	}
+	hash, err := hex.DecodeString(j.Hash)
+	if err != nil {
+		return Record{}, fmt.Errorf("decode record %d: hash: %w", j.Seq, err)
+	}
+	if j.Seq == 0 || j.Seq > math.MaxInt64 {
+		return Record{}, fmt.Errorf("decode record: %d is no event number", j.Seq)
+	}
+	row := Row{
+		Seq: j.Seq, Time: at.UnixMicro(), Actor: j.Actor, Type: j.Type, Version: j.Version,
+		Data: j.Data, CauseType: j.CauseType, Cause: j.CauseData, Of: j.Of, Hash: hash,
+	}
+	return row.record()
+}
+
+// Import fills an empty store with records, which keep their numbers, times and
+// hashes, and returns how many there were. The first that does not follow from the one before is
+// a *Damage; whole commits before it are kept. Records that begin behind an archive
+// need that archive first.
+func Import(store Store, records iter.Seq2[Record, error]) (uint64, error) {
+	_, at, err := store.Marks()
+	if err != nil {
+		return 0, fmt.Errorf("import: %w", err)
+	}
+	if at.Seq != 0 {
+		return 0, fmt.Errorf("import: the log has %d events already: import into an empty data folder", at.Seq)
+	}
+	var (
+		group []Row  // read and not kept yet
+		whole int    // rows of group that are whole commits
+		left  int    // rows that the last commit still lacks
+		kept  uint64 // number of the last event in the store
+		bad   error
+	)
+	keep := func() error {
+		if whole == 0 {
+			return nil
+		}
+		if err := store.Append(kept, group[:whole]); err != nil {
+			return fmt.Errorf("import behind event %d: %w", kept, err)
+		}
+		kept, group, whole = group[whole-1].Seq, slices.Clone(group[whole:]), 0
+		return nil
+	}
+	for r, err := range records {
+		if bad = err; bad == nil {
+			bad = follows(at, left, r.row)
+		}
+		if bad != nil {
+			break
+		}
+		if left == 0 {
+			left = r.row.Of
+		}
+		left--
+		at, group = r.row.mark(), append(group, r.row)
+		if left == 0 {
+			whole = len(group)
+		}
+		if whole >= page {
+			if err := keep(); err != nil {
+				return kept, err
+			}
+		}
+	}
+	if bad == nil && left > 0 {
+		bad = &Damage{at.Seq + 1, "it is missing: the commit before it is not whole"}
+	}
+	err = errors.Join(bad, keep())
+	return kept, err
+}
+
+// follows says whether row is the event behind at, where a commit still lacks left events.
+func follows(at Mark, left int, row Row) error {
+	if row.Seq != at.Seq+1 {
+		return &Damage{at.Seq + 1, fmt.Sprintf("it is missing, event %d follows", row.Seq)}
+	}
+	if hash, _ := chain(at.Hash, &row, nil); !bytes.Equal(hash, row.Hash) {
+		return &Damage{row.Seq, "it does not match its hash"}
+	}
+	if (left == 0) != (row.Of > 0) || row.Of < 0 || row.Of > maxCommit {
+		return &Damage{row.Seq, "it does not fit into its commit"}
+	}
+	return nil
+}
+
+// messageJSON writes a message as a JSON object: fields that are set, in the order of
+// their numbers, under their names in the .proto. (protojson's bytes differ between builds.)
+func messageJSON(m proto.Message) (json.RawMessage, error) {
+	return appendJSON(nil, m.ProtoReflect())
+}
+
+func appendJSON(b []byte, m protoreflect.Message) ([]byte, error) {
+	b = append(b, '{')
+	first := true
+	var err error
+	for _, fd := range byNumber(m.Descriptor().Fields()) {
+		if !m.Has(fd) || fd.IsMap() { // no message of conga has a map; its bytes are in data
+			continue
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = strconv.AppendQuote(b, string(fd.Name()))
+		b = append(b, ':')
+		if !fd.IsList() {
+			if b, err = appendJSONValue(b, fd, m.Get(fd)); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		b = append(b, '[')
+		list := m.Get(fd).List()
+		for i := range list.Len() {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = appendJSONValue(b, fd, list.Get(i)); err != nil {
+				return nil, err
+			}
+		}
+		b = append(b, ']')
+	}
+	return append(b, '}'), nil
+}
+
+func appendJSONValue(b []byte, fd protoreflect.FieldDescriptor, v protoreflect.Value) ([]byte, error) {
+	switch fd.Kind() {
+	case protoreflect.StringKind:
+		text, err := json.Marshal(v.String())
+		return append(b, text...), err
+	case protoreflect.BytesKind:
+		return strconv.AppendQuote(b, base64.StdEncoding.EncodeToString(v.Bytes())), nil
+	case protoreflect.EnumKind:
+		if fd.Enum().Values().ByNumber(v.Enum()) != nil {
+			b = append(b, '"')
+			return append(appendValue(b, fd, v), '"'), nil
+		}
+		return appendValue(b, fd, v), nil
+	case protoreflect.MessageKind, protoreflect.GroupKind:
+		return appendJSON(b, v.Message())
+	case protoreflect.FloatKind, protoreflect.DoubleKind:
+		if f := v.Float(); math.IsNaN(f) || math.IsInf(f, 0) {
+			return strconv.AppendQuote(b, strconv.FormatFloat(f, 'g', -1, 64)), nil
+		}
+		return appendValue(b, fd, v), nil
+	default:
+		return appendValue(b, fd, v), nil
+	}
+}
