@@ -62,6 +62,14 @@ func guard(root *actor.RootContext, self *actor.PID, f func()) {
 	}()
 }
 
+// retire stops the actor self when its goroutine has ended by itself, not because the actor
+// has stopped already.
+func retire(life context.Context, root *actor.RootContext, self *actor.PID) {
+	if life.Err() == nil {
+		root.Stop(self)
+	}
+}
+
 // accept hands every connection of the listener to the actor self until the listener is
 // closed.
 func accept(root *actor.RootContext, self *actor.PID, listener net.Listener, lobby *lobby) {

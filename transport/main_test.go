@@ -29,9 +29,12 @@ const patience = 10 * time.Second
 
 func newSystem(t *testing.T) *actor.ActorSystem {
 	t.Helper()
-	return actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-		return slog.New(slog.DiscardHandler)
-	}))
+	// A dead letter leaves a goroutine behind for as long as this interval.
+	t.Cleanup(func() { <-time.After(2 * time.Millisecond) })
+	return actor.NewActorSystem(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }),
+		actor.WithDeadLetterThrottleInterval(time.Millisecond),
+	)
 }
 
 // spawn starts an actor that the test stops at its end.

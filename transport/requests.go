@@ -197,7 +197,7 @@ func (q *request) start(ctx actor.Context) {
 	guard(root, self, func() { talk.out.run(conn) })
 	guard(root, self, func() {
 		talk.serve()
-		root.Stop(self)
+		retire(life, root, self)
 	})
 }
 

@@ -103,7 +103,7 @@ func (s *stream) Receive(ctx actor.Context) {
 		guard(root, self, func() {
 			talk.serve()
 			_ = s.conn.Close()
-			root.Stop(self)
+			retire(life, root, self)
 		})
 	case *messages.SayGoodbye:
 		s.leave(errLeaving)

@@ -155,6 +155,9 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 		return err
 	}
 	begun := false
+	if item == nil { // HI itself was a sign of life
+		item, err = next(playing, cursor, messages.Heartbeat)
+	}
 	for {
 		switch {
 		case err == nil:

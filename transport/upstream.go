@@ -69,7 +69,7 @@ func (u *upstream) Receive(ctx actor.Context) {
 		u.stop = stop
 		talk := &upstreamTalk{cfg: u.cfg, root: root, parent: ctx.Parent(), credits: u.credits}
 		go func() {
-			defer root.Stop(self)
+			defer retire(life, root, self)
 			reason := "broke down"
 			defer func() { // also when a panic passes through: one word is the last
 				if broken := recover(); broken != nil {

@@ -1,0 +1,145 @@
+package transport
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"conga/messages"
+)
+
+// Both ends of a request connection together.
+func TestRequestLink(t *testing.T) {
+	l := listen(t)
+	house := openRequests(t, l, nil)
+	system := newSystem(t)
+	requester, told := child(t, system, RequestLink(RequestLinkConfig{Link: 4, Addr: l.Addr().String()}))
+	root := system.Root
+	root.Send(requester, &messages.Hello{Version: 1, Node: &messages.Node{Id: amyID}, Leaf: true})
+	if opened := await[*messages.RequestsOpened](t, told); opened.Link != 4 {
+		t.Errorf("opened %v", opened)
+	}
+	await[*messages.Welcome](t, told)
+	await[*messages.JoinChain](t, house.chain)
+	for i := range 3 {
+		root.Send(requester, &messages.ClockPing{SentUs: int64(i)})
+		if pong := await[*messages.ClockPong](t, told); pong.GetSentUs() != int64(i) {
+			t.Errorf("pong %v", pong)
+		}
+	}
+	root.Send(requester, &messages.Ask{RequestId: "r", Line: "SONGS"})
+	want := []string{"1. bach.mp3", "2. beethoven.mp3", "3. pachelbel.mp3"}
+	if answer := await[*messages.Answer](t, told); !slices.Equal(answer.GetLines(), want) {
+		t.Errorf("answer %v", answer)
+	}
+	house.system.Root.Send(house.pid, &messages.Neighbours{Id: amyID, Event: 8})
+	if n := await[*messages.Neighbours](t, told); n.GetEvent() != 8 {
+		t.Errorf("neighbours %v", n)
+	}
+	// The last word is said although the link is told to go right behind it.
+	root.Send(requester, &messages.LeaveChain{})
+	root.Send(requester, poison{})
+	if left := await[*messages.LeaveChain](t, house.chain); left.GetId() != amyID {
+		t.Errorf("left %v", left)
+	}
+	if closed := await[*messages.RequestsClosed](t, told); closed.Link != 4 || closed.Reason == "" {
+		t.Errorf("closed %v", closed)
+	}
+}
+
+// openLink has a pipe instead of a network: the test is the server.
+func openLink(t *testing.T) (net.Conn, <-chan any, func(any)) {
+	t.Helper()
+	here, there := net.Pipe()
+	t.Cleanup(func() { _ = here.Close() })
+	system := newSystem(t)
+	requester, told := child(t, system, RequestLink(RequestLinkConfig{
+		Link: 4, Dial: func(context.Context, string) (net.Conn, error) { return there, nil },
+	}))
+	await[*messages.RequestsOpened](t, told)
+	return here, told, func(m any) { system.Root.Send(requester, m) }
+}
+
+func TestRequestLink_Closed(t *testing.T) {
+	for name, c := range map[string]struct{ says, want string }{
+		"end":              {"", errServerGone.Error()},
+		"garbage":          {"NEIGHBOURS {{\n", "NEIGHBOURS: malformed line"},
+		"no newline":       {strings.Repeat("x", 2*maxReply), "line too long"},
+		"a later version":  {"DANCE {}\n", errServerGone.Error()},
+		"not our protocol": {"HTTP/1.1 400 Bad Request\n\n", errServerGone.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				conn, told, _ := openLink(t)
+				_, _ = conn.Write([]byte(c.says))
+				_ = conn.Close()
+				if closed := await[*messages.RequestsClosed](t, told); closed.Link != 4 || closed.Reason != c.want {
+					t.Errorf("closed %v, want %q", closed, c.want)
+				}
+			})
+		})
+	}
+}
+
+// A server that does not read gets no more than a queue's worth.
+func TestRequestLink_SlowServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, told, say := openLink(t)
+		start := time.Now()
+		for range 2 * outboxSize {
+			say(&messages.ClockPing{})
+		}
+		if closed := await[*messages.RequestsClosed](t, told); closed.Reason != errStuck.Error() || time.Since(start) > writePatience {
+			t.Errorf("closed %v after %v", closed, time.Since(start))
+		}
+	})
+}
+
+// A server that floods fills the pipe, not the parent's mailbox.
+func TestRequestLink_Flood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, told, _ := openLink(t)
+		flood := bytes.Repeat([]byte("CLOCKPONG {}\n"), 10*linesAtOnce)
+		go func() { _, _ = conn.Write(flood) }()
+		synctest.Wait()
+		if len(told) > linesAtOnce+1 {
+			t.Errorf("the parent was told %d things at once", len(told))
+		}
+	})
+}
+
+func TestRequestLink_Dial(t *testing.T) {
+	_, told := child(t, newSystem(t), RequestLink(RequestLinkConfig{Link: 4, Addr: "amy:1", Dial: func(context.Context, string) (net.Conn, error) {
+		return nil, errTest
+	}}))
+	if closed := await[*messages.RequestsClosed](t, told); closed.Reason != "dial amy:1: no room at the inn" {
+		t.Errorf("closed %v", closed)
+	}
+}
+
+// Lists of any length fit into the one line of an Answer.
+func TestShorten(t *testing.T) {
+	lines := slices.Repeat([]string{strings.Repeat(`"`, 255)}, 100_000)
+	b, err := AppendLine(nil, &messages.Answer{Lines: shorten(lines)})
+	if err != nil || len(b) > maxReply {
+		t.Fatalf("an answer of %d bytes, %v", len(b), err)
+	}
+	line, err := readReply(bufio.NewReader(bytes.NewReader(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := ParseLine(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := m.(*messages.Answer).GetLines()
+	if last := got[len(got)-1]; !strings.HasPrefix(last, "… and ") {
+		t.Errorf("it ends with %q", last)
+	}
+}

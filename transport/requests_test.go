@@ -1,0 +1,451 @@
+package transport
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+)
+
+// library answers as catalog and scheduler would: three songs, room for two requests.
+func library() *actor.Props {
+	songs, queue := []string{"bach.mp3", "beethoven.mp3", "pachelbel.mp3"}, []string{}
+	var late *actor.PID // asked for "late", answered when the next question comes
+	return actor.PropsFromFunc(func(ctx actor.Context) {
+		switch msg := ctx.Message().(type) {
+		case *messages.ListSongs:
+			ctx.Respond(&messages.List{Names: songs})
+		case *messages.ListRequests:
+			if late != nil {
+				ctx.Send(late, &messages.SongQueued{Song: "late"})
+			}
+			ctx.Respond(&messages.List{Names: slices.Clone(queue)})
+		case *messages.RequestPlay:
+			song := ""
+			for i, name := range songs {
+				if slices.Contains([]string{name, strings.TrimSuffix(name, ".mp3"), strconv.Itoa(i + 1)}, msg.GetWish()) {
+					song = name
+				}
+			}
+			refuse := func(reason messages.PlayRefused_Reason) {
+				ctx.Respond(&messages.PlayRefused{RequestId: msg.GetRequestId(), Reason: reason})
+			}
+			switch {
+			case msg.GetWish() == "late":
+				late = ctx.Sender()
+			case song == "":
+				refuse(messages.PlayRefused_REASON_NO_SUCH_SONG)
+			case slices.Contains(queue, song):
+				refuse(messages.PlayRefused_REASON_ALREADY_REQUESTED)
+			case len(queue) == 2:
+				refuse(messages.PlayRefused_REASON_QUEUE_FULL)
+			default:
+				queue = append(queue, song)
+				ctx.Respond(&messages.SongQueued{RequestId: msg.GetRequestId(), Song: song, ListenerName: msg.GetListenerName()})
+			}
+		}
+	})
+}
+
+// requestHouse is a server's request port, with fake rooms behind it.
+type requestHouse struct {
+	system *actor.ActorSystem
+	pid    *actor.PID
+	chain  <-chan any // what the chain is told; joins it answers by itself
+	count  *Counters
+}
+
+func openRequests(t *testing.T, l net.Listener, change func(*RequestsConfig)) requestHouse {
+	t.Helper()
+	system := newSystem(t)
+	told := make(chan any, 4096)
+	chain := spawn(t, system, actor.PropsFromFunc(func(ctx actor.Context) {
+		switch msg := ctx.Message().(type) {
+		case *messages.JoinChain:
+			told <- msg
+			if msg.GetNode().GetName() == "nobody" {
+				ctx.Respond(&messages.Refused{Reason: "the chain is full"})
+				return
+			}
+			ctx.Respond(&messages.Welcome{Version: 1, Node: msg.GetNode(), Epoch: 3})
+		case proto.Message:
+			told <- msg
+		}
+	}))
+	rooms := spawn(t, system, library())
+	cfg := RequestsConfig{
+		Listener: l, Catalog: rooms, Scheduler: rooms, Chain: chain,
+		Now: func() time.Time { return time.UnixMicro(42) }, Counters: &Counters{},
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	return requestHouse{system, spawn(t, system, Requests(cfg)), told, cfg.Counters}
+}
+
+func TestRequests_Conversation(t *testing.T) {
+	story, err := os.ReadFile("testdata/nc.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said, want strings.Builder
+	for line := range strings.Lines(string(story)) {
+		if rest, is := strings.CutPrefix(line, "> "); is {
+			said.WriteString(rest)
+		} else if rest, is := strings.CutPrefix(line, "< "); is {
+			want.WriteString(rest)
+		}
+	}
+	for name, text := range map[string]string{
+		"QUIT":        said.String(),
+		"half-closed": strings.TrimSuffix(said.String(), "QUIT\n"),
+		"windows":     strings.ReplaceAll(said.String(), "\n", "\r\n"),
+		"no last end": strings.TrimSuffix(said.String(), "\nQUIT\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := listen(t)
+			openRequests(t, l, nil)
+			conn := dial(t, l)
+			send(t, conn, []byte(text)) // all at once, as printf | nc does
+			if name != "QUIT" {
+				_ = conn.(*net.TCPConn).CloseWrite()
+			}
+			got, err := io.ReadAll(conn)
+			if err != nil || string(got) != want.String() {
+				t.Errorf("read %v:\n%s\nwant:\n%s", err, got, want.String())
+			}
+		})
+	}
+}
+
+// What the seed program died of must not matter to the next one who asks.
+func TestRequests_Hostile(t *testing.T) {
+	half := func(c net.Conn) { _ = c.(*net.TCPConn).CloseWrite() }
+	for name, attack := range map[string]func(*testing.T, net.Conn){
+		"byte by byte": func(t *testing.T, c net.Conn) {
+			for _, b := range []byte("SONGS\n") {
+				send(t, c, []byte{b})
+			}
+			half(c)
+			if got, _ := io.ReadAll(c); !bytes.HasPrefix(got, []byte("1. bach.mp3\n")) {
+				t.Errorf("read %q", got)
+			}
+		},
+		"ten megabytes without a newline": func(t *testing.T, c net.Conn) {
+			go func() { _, _ = c.Write(bytes.Repeat([]byte("x"), 10<<20)) }()
+			line, err := bufio.NewReader(c).ReadString('\n')
+			if want := "A line may have at most 4096 bytes. Goodbye.\n"; line != want {
+				t.Errorf("read %q, %v", line, err)
+			}
+			ends(t, c)
+		},
+		"garbage": func(t *testing.T, c net.Conn) {
+			send(t, c, bytes.Repeat([]byte("\x00\xff\n"), 1000))
+			got, _ := io.ReadAll(c)
+			if !bytes.HasSuffix(got, []byte("This is not plain text. Goodbye.\n")) || bytes.Count(got, []byte("\n")) != badLines+1 {
+				t.Errorf("read %q", got)
+			}
+		},
+		"one bad line": func(t *testing.T, c net.Conn) {
+			send(t, c, []byte("bell\a\nREQUESTS\n"))
+			half(c)
+			if got, _ := io.ReadAll(c); string(got) != "This line is not plain text. "+knownWords+"\n"+sayNoWishes+"\n\n" {
+				t.Errorf("read %q", got)
+			}
+		},
+		"a reset": func(t *testing.T, c net.Conn) {
+			send(t, c, []byte("SONGS\n"))
+			_ = c.(*net.TCPConn).SetLinger(0)
+			_ = c.Close()
+		},
+		"silence":          func(*testing.T, net.Conn) {},
+		"half a line":      func(t *testing.T, c net.Conn) { send(t, c, []byte("HELLO {")); half(c); ends(t, c) },
+		"a stranger's ask": func(t *testing.T, c net.Conn) { refusedLine(t, c, `ASK {"line":"SONGS"}`, "say HELLO first") },
+		"no uuid":          func(t *testing.T, c net.Conn) { refusedLine(t, c, `HELLO {"node":{"id":"amy"}}`, errID.Error()) },
+		"no node":          func(t *testing.T, c net.Conn) { refusedLine(t, c, `HELLO {}`, errID.Error()) },
+		"a later dialect": func(t *testing.T, c net.Conn) {
+			refusedLine(t, c, `HELLO {"version":9}`, "this server speaks version 1 of the dialect, not 9: take the same conga on both sides")
+		},
+		"no address": func(t *testing.T, c net.Conn) {
+			refusedLine(t, c, `HELLO {"node":{"id":"`+amyID+`","relay":"nowhere"}}`, "the node's relay must be HOST:PORT or :PORT")
+		},
+		"the chain says no": func(t *testing.T, c net.Conn) {
+			refusedLine(t, c, `HELLO {"node":{"id":"`+amyID+`","name":"nobody"}}`, "the chain is full")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := listen(t)
+			house := openRequests(t, l, nil)
+			attack(t, dial(t, l))
+			conn := dial(t, l)
+			send(t, conn, []byte("REQUESTS\nQUIT\n"))
+			if got, err := io.ReadAll(conn); string(got) != sayNoWishes+"\n\n" {
+				t.Errorf("the next one read %q, %v", got, err)
+			}
+			for len(house.chain) > 0 { // who never joined cannot be lost
+				if lost, is := (<-house.chain).(*messages.PeerLost); is {
+					t.Errorf("the chain heard %v", lost)
+				}
+			}
+		})
+	}
+}
+
+func refusedLine(t *testing.T, conn net.Conn, line, want string) {
+	t.Helper()
+	send(t, conn, []byte(line+"\n"))
+	if got := readLine[*messages.Refused](t, bufio.NewReader(conn)); got.GetReason() != want {
+		t.Errorf("%s: refused with %q, want %q", line, got.GetReason(), want)
+	}
+}
+
+// readLine reads the next line, which must be an M.
+func readLine[M proto.Message](t *testing.T, r *bufio.Reader) M {
+	t.Helper()
+	line, err := readReply(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := ParseLine(line)
+	want, is := m.(M)
+	if !is {
+		t.Fatalf("read %q, %v", line, err)
+	}
+	return want
+}
+
+func sayLine(t *testing.T, conn net.Conn, m proto.Message) {
+	t.Helper()
+	line, err := AppendLine(nil, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(t, conn, line)
+}
+
+// join says HELLO and reads WELCOME.
+func join(t *testing.T, house requestHouse, conn net.Conn, id string) *bufio.Reader {
+	t.Helper()
+	sayLine(t, conn, &messages.Hello{Version: 1, Node: &messages.Node{Id: id, Name: "a\x1bmy", Relay: ":7100"}})
+	r := bufio.NewReader(conn)
+	readLine[*messages.Welcome](t, r)
+	joined := await[*messages.JoinChain](t, house.chain)
+	if n := joined.GetNode(); n.GetId() != id || n.GetName() != "amy" || n.GetRelay() != "127.0.0.1:7100" || joined.GetAtUnixUs() != 42 {
+		t.Errorf("the chain was asked for %v", joined)
+	}
+	return r
+}
+
+func TestRequests_Native(t *testing.T) {
+	l := listen(t)
+	house := openRequests(t, l, nil)
+	root := house.system.Root
+	root.Send(house.pid, &messages.Playing{Song: &messages.Song{Name: "old.mp3"}})
+	root.Send(house.pid, &messages.Playing{Song: &messages.Song{Name: "bach.mp3"}})
+	conn := dial(t, l)
+	r := join(t, house, conn, amyID)
+	if news := readLine[*messages.Playing](t, r); news.GetSong().GetName() != "bach.mp3" {
+		t.Errorf("the newcomer hears of %v", news)
+	}
+	sayLine(t, conn, &messages.Ask{RequestId: "r1", Line: "play 1"})
+	if a := readLine[*messages.Answer](t, r); a.GetRequestId() != "r1" || !slices.Equal(a.GetLines(), []string{"Song bach.mp3 has been requested!"}) {
+		t.Errorf("answer %v", a)
+	}
+	sayLine(t, conn, &messages.Ask{RequestId: "r2", Line: "REQUESTS"})
+	if a := readLine[*messages.Answer](t, r); a.GetRequestId() != "r2" || !slices.Equal(a.GetLines(), []string{"1. bach.mp3"}) {
+		t.Errorf("answer %v", a)
+	}
+	sayLine(t, conn, &messages.ClockPing{SentUs: 7})
+	if pong := readLine[*messages.ClockPong](t, r); pong.GetSentUs() != 7 || pong.GetServerUnixUs() != 42 {
+		t.Errorf("pong %v", pong)
+	}
+	root.Send(house.pid, &messages.Neighbours{Id: bobID, Event: 1})
+	root.Send(house.pid, &messages.Neighbours{Id: amyID, Event: 2})
+	if n := readLine[*messages.Neighbours](t, r); n.GetId() != amyID || n.GetEvent() != 2 {
+		t.Errorf("neighbours %v", n)
+	}
+	// Nobody speaks for another.
+	sayLine(t, conn, &messages.PeerLost{Id: bobID, SeenBy: bobID, Reason: "silent\n", AtUnixUs: 1})
+	want := &messages.PeerLost{Id: bobID, SeenBy: amyID, Reason: "silent", AtUnixUs: 42}
+	if lost := await[*messages.PeerLost](t, house.chain); !proto.Equal(lost, want) {
+		t.Errorf("the chain heard %v, want %v", lost, want)
+	}
+	sayLine(t, conn, &messages.Welcome{})
+	readLine[*messages.Refused](t, r)
+	sayLine(t, conn, &messages.LeaveChain{Id: bobID})
+	if left := await[*messages.LeaveChain](t, house.chain); left.GetId() != amyID || left.GetAtUnixUs() != 42 {
+		t.Errorf("the chain heard %v", left)
+	}
+	if _, err := readReply(r); !errors.Is(err, io.EOF) {
+		t.Errorf("after LEAVECHAIN: %v", err)
+	}
+	// Who said goodbye is not lost: the next thing the chain hears is the next join.
+	join(t, house, dial(t, l), bobID)
+}
+
+func TestRequests_PeerLost(t *testing.T) {
+	for name, end := range map[string]func(net.Conn){
+		"closed": func(c net.Conn) { _ = c.Close() },
+		"reset":  func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0); _ = c.Close() },
+		"line without an end": func(c net.Conn) {
+			_, _ = c.Write(bytes.Repeat([]byte("x"), 2*messages.MaxLine))
+			_, _ = io.Copy(io.Discard, c)
+			_ = c.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := listen(t)
+			house := openRequests(t, l, nil)
+			conn := dial(t, l)
+			join(t, house, conn, amyID)
+			end(conn)
+			lost := await[*messages.PeerLost](t, house.chain)
+			if lost.GetId() != amyID || lost.GetSeenBy() != messages.ServerID || lost.GetReason() == "" || lost.GetAtUnixUs() != 42 {
+				t.Errorf("the chain heard %v", lost)
+			}
+		})
+	}
+}
+
+// A listener that comes back before its old connection has ended was never lost.
+func TestRequests_Replaced(t *testing.T) {
+	l := listen(t)
+	house := openRequests(t, l, nil)
+	older := dial(t, l)
+	join(t, house, older, amyID)
+	newer := dial(t, l)
+	r := join(t, house, newer, amyID)
+	ends(t, older)
+	house.system.Root.Send(house.pid, &messages.Neighbours{Id: amyID, Event: 2})
+	readLine[*messages.Neighbours](t, r)
+	_ = newer.Close()
+	await[*messages.PeerLost](t, house.chain) // once, and only now
+	join(t, house, dial(t, l), bobID)
+}
+
+// The server's own end is nobody's loss: its listeners come back to the next one.
+func TestRequests_Stop(t *testing.T) {
+	l := listen(t)
+	house := openRequests(t, l, nil)
+	conn := dial(t, l)
+	join(t, house, conn, amyID)
+	stop(t, house.system, house.pid)
+	ends(t, conn)
+	if len(house.chain) > 0 {
+		t.Errorf("the chain heard %v", <-house.chain)
+	}
+}
+
+// A native that does not read is cut after a while; the others hear everything meanwhile.
+func TestRequests_SlowNative(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes()
+		house := openRequests(t, l, nil)
+		hello := func(id string) (net.Conn, *bufio.Reader) {
+			conn := l.dial(t)
+			sayLine(t, conn, &messages.Hello{Node: &messages.Node{Id: id}, Leaf: true})
+			r := bufio.NewReader(conn)
+			readLine[*messages.Welcome](t, r)
+			await[*messages.JoinChain](t, house.chain)
+			return conn, r
+		}
+		_, r := hello(bobID)
+		slow, _ := hello(amyID)
+		start := time.Now()
+		for i := range 4 * outboxSize {
+			house.system.Root.Send(house.pid, &messages.Playing{PlayAtUnixUs: int64(i)})
+			if news := readLine[*messages.Playing](t, r); news.GetPlayAtUnixUs() != int64(i) {
+				t.Fatalf("news %d, want %d", news.GetPlayAtUnixUs(), i)
+			}
+		}
+		if lost := await[*messages.PeerLost](t, house.chain); lost.GetId() != amyID {
+			t.Errorf("lost %v", lost)
+		}
+		ends(t, slow)
+		if took := time.Since(start); took > writePatience || house.count.Cut.Load() != 1 {
+			t.Errorf("cut %d after %v", house.count.Cut.Load(), took)
+		}
+	})
+}
+
+func TestRequests_Silent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes()
+		openRequests(t, l, nil)
+		start := time.Now()
+		ends(t, &patient{l.dial(t)})
+		if took := time.Since(start); took != firstLinePatience {
+			t.Errorf("cut after %v, want %v", took, firstLinePatience)
+		}
+	})
+}
+
+// patient ignores deadlines.
+type patient struct{ net.Conn }
+
+func (*patient) SetReadDeadline(time.Time) error { return nil }
+
+// A room that has lost the question must not take the connection with it, and its late
+// answer is nobody's.
+func TestRequests_NoAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes()
+		openRequests(t, l, nil)
+		conn := l.dial(t)
+		r := bufio.NewReader(conn)
+		start := time.Now()
+		send(t, conn, []byte("PLAY late\n"))
+		if line, err := readReply(r); err != nil || line != sayBusy || time.Since(start) != askPatience {
+			t.Fatalf("read %q, %v after %v", line, err, time.Since(start))
+		}
+		send(t, conn, []byte("REQUESTS\n"))
+		if line, err := readReply(r); err != nil || line != sayNoWishes {
+			t.Fatalf("read %q, %v", line, err)
+		}
+	})
+}
+
+func TestRequests_Full(t *testing.T) {
+	l := listen(t)
+	openRequests(t, l, func(c *RequestsConfig) { c.Max = 1 })
+	first := dial(t, l)
+	send(t, first, []byte("REQUESTS\n"))
+	r := bufio.NewReader(first)
+	if line, err := readReply(r); line != sayNoWishes {
+		t.Fatalf("read %q, %v", line, err)
+	}
+	second := dial(t, l)
+	send(t, second, []byte("REQUESTS\n"))
+	if got, err := io.ReadAll(second); string(got) != "The server has as many connections as it may. Try again later.\n" {
+		t.Errorf("read %q, %v", got, err)
+	}
+}
+
+func TestRequests_Admit(t *testing.T) {
+	l := listen(t)
+	openRequests(t, l, func(c *RequestsConfig) {
+		c.Admit = func(h *messages.Hello) error {
+			if h.GetToken() != "secret" {
+				return errTest
+			}
+			return nil
+		}
+	})
+	refusedLine(t, dial(t, l), `HELLO {"node":{"id":"`+amyID+`"}}`, errTest.Error())
+	conn := dial(t, l)
+	sayLine(t, conn, &messages.Hello{Node: &messages.Node{Id: amyID}, Token: "secret"})
+	readLine[*messages.Welcome](t, bufio.NewReader(conn))
+}

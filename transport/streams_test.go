@@ -1,0 +1,444 @@
+package transport
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+)
+
+// tape is a Cursor over items that a test puts in.
+type tape struct {
+	items  chan *messages.Item
+	closed chan struct{}
+}
+
+func newTape(items ...*messages.Item) *tape {
+	t := &tape{items: make(chan *messages.Item, 256), closed: make(chan struct{})}
+	for _, item := range items {
+		t.items <- item
+	}
+	return t
+}
+
+func (t *tape) Next(ctx context.Context) (*messages.Item, error) {
+	select {
+	case item, ok := <-t.items:
+		if !ok {
+			return nil, io.EOF
+		}
+		return item, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (t *tape) Close() { close(t.closed) }
+
+var (
+	testSong = &messages.SongChange{Number: 7, Song: "bach.mp3", SampleRate: 44100, Frames: 100, FramesPerChunk: 4}
+	testSeal = &messages.Seal{Epoch: 3, First: 1}
+)
+
+func testChunk(number uint64, seal *messages.Seal) *messages.Item {
+	item := messages.NewChunk(number, int64(number-8)*4, []byte("music"))
+	item.Song, item.Seal = testSong, seal
+	return item
+}
+
+// streamHouse is a node's stream port with a probe for its relay.
+type streamHouse struct {
+	system *actor.ActorSystem
+	pid    *actor.PID
+	told   <-chan any
+	count  *Counters
+}
+
+func openStreams(t *testing.T, l net.Listener, change func(*StreamsConfig)) streamHouse {
+	t.Helper()
+	system := newSystem(t)
+	owner, told := probe(t, system)
+	cfg := StreamsConfig{
+		Listener: l, Owner: owner,
+		Open:     func(*messages.OpenStream) (Cursor, error) { return newTape(), nil },
+		Self:     func() *messages.Node { return &messages.Node{Id: messages.ServerID} },
+		Epoch:    func() uint64 { return 3 },
+		Counters: &Counters{},
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	return streamHouse{system, spawn(t, system, Streams(cfg)), told, cfg.Counters}
+}
+
+func hiOf(t *testing.T, next uint64) []byte {
+	t.Helper()
+	return mustFrame(t, messages.KindHi, &messages.OpenStream{
+		Version: messages.DialectVersion, Node: &messages.Node{Id: amyID, Name: "amy"}, Next: next,
+	})
+}
+
+func send(t *testing.T, conn net.Conn, b []byte) {
+	t.Helper()
+	if _, err := conn.Write(b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStreams_Newcomer(t *testing.T) {
+	l := listen(t)
+	music := newTape(testChunk(9, testSeal), testChunk(10, testSeal), testChunk(11, &messages.Seal{First: 11}))
+	house := openStreams(t, l, func(c *StreamsConfig) {
+		c.Open = func(open *messages.OpenStream) (Cursor, error) { return music, nil }
+	})
+	conn := dial(t, l)
+	for _, b := range hiOf(t, 0) { // a header that arrives byte by byte is a header
+		send(t, conn, []byte{b})
+	}
+	r := bufio.NewReader(conn)
+	answer := unmarshal(t, readFrame(t, r, messages.KindHi).Payload, &messages.StreamOpened{})
+	if answer.GetFirst() != 9 || answer.GetEpoch() != 3 || answer.GetNode().GetId() != messages.ServerID {
+		t.Errorf("answered %v", answer)
+	}
+	if opened := await[*messages.DownstreamOpened](t, house.told); opened.Node.GetName() != "amy" {
+		t.Errorf("opened for %v", opened.Node)
+	}
+	// Into the middle of a song: the seal, the song, the chunk; then only what is new.
+	readFrame(t, r, messages.KindSeal)
+	song := unmarshal(t, readFrame(t, r, messages.KindSongChange).Payload, &messages.SongChange{})
+	if !proto.Equal(song, testSong) {
+		t.Errorf("the song before the first chunk is %v", song)
+	}
+	for number := uint64(9); number <= 11; number++ {
+		if number == 11 {
+			readFrame(t, r, messages.KindSeal)
+		}
+		item, err := messages.ParseItem(messages.KindChunk, readFrame(t, r, messages.KindChunk).Payload)
+		if err != nil || item.Number != number || !bytes.Equal(item.Frames, []byte("music")) {
+			t.Errorf("item %v, %v, want number %d", item, err, number)
+		}
+	}
+	readFrame(t, r, messages.KindHeartbeat) // nothing to say is said
+	_ = conn.Close()
+	if closed := await[*messages.DownstreamClosed](t, house.told); closed.Node.GetId() != amyID || closed.Reason == "" {
+		t.Errorf("closed %v", closed)
+	}
+	<-music.closed
+	if house.count.Chunks.Load() != 3 || house.count.Bytes.Load() < 3*5 {
+		t.Errorf("counted %d chunks, %d bytes", house.count.Chunks.Load(), house.count.Bytes.Load())
+	}
+}
+
+func TestStreams_Context(t *testing.T) {
+	change, err := messages.NewSongChange(testSong)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		next  uint64
+		first *messages.Item
+		want  string
+	}{
+		{"resumed without a gap", 9, testChunk(9, nil), "SC"},
+		{"resumed after a gap", 8, testChunk(9, nil), "NS SC"},
+		{"newcomer", 0, testChunk(9, nil), "NS SC"},
+		{"newcomer at a song's start", 0, change, "NS SC"},
+		{"resumed at a song's start", 7, change, "NS SC"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := listen(t)
+			openStreams(t, l, func(cfg *StreamsConfig) {
+				cfg.Open = func(*messages.OpenStream) (Cursor, error) {
+					return newTape(c.first, testChunk(10, nil)), nil
+				}
+			})
+			conn := dial(t, l)
+			send(t, conn, hiOf(t, c.next))
+			r := bufio.NewReader(conn)
+			readFrame(t, r, messages.KindHi)
+			var kinds []string
+			for {
+				frame, err := ReadFrame(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if item, err := messages.ParseItem(frame.Kind, frame.Payload); err == nil && item.Number == 10 {
+					break
+				}
+				kinds = append(kinds, string(frame.Kind))
+			}
+			if c.first.Change != nil {
+				kinds = append(kinds, "SC") // the one that ended the loop
+			}
+			if got := strings.Join(kinds, " "); got != c.want {
+				t.Errorf("sent %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestStreams_Refused(t *testing.T) {
+	for name, c := range map[string]struct {
+		open   *messages.OpenStream
+		change func(*StreamsConfig)
+		want   string
+	}{
+		"no uuid": {&messages.OpenStream{Node: &messages.Node{Id: "amy"}}, nil, errID.Error()},
+		"no node": {&messages.OpenStream{}, nil, errID.Error()},
+		"unwanted": {&messages.OpenStream{Node: &messages.Node{Id: amyID}}, func(c *StreamsConfig) {
+			c.Open = func(*messages.OpenStream) (Cursor, error) { return nil, errTest }
+		}, errTest.Error()},
+		"full": {&messages.OpenStream{Node: &messages.Node{Id: amyID}}, func(c *StreamsConfig) { c.Max = -1 }, errFull.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := listen(t)
+			openStreams(t, l, c.change)
+			conn := dial(t, l)
+			send(t, conn, mustFrame(t, messages.KindHi, c.open))
+			r := bufio.NewReader(conn)
+			answer := unmarshal(t, readFrame(t, r, messages.KindHi).Payload, &messages.StreamOpened{})
+			if answer.GetRefused() != c.want {
+				t.Errorf("refused with %q, want %q", answer.GetRefused(), c.want)
+			}
+			if _, err := ReadFrame(r); !errors.Is(err, io.EOF) {
+				t.Errorf("after the refusal: %v", err)
+			}
+		})
+	}
+}
+
+// What the seed program died of must not matter to the next listener.
+func TestStreams_Hostile(t *testing.T) {
+	for name, attack := range map[string]func(*testing.T, net.Conn){
+		"garbage":       func(t *testing.T, c net.Conn) { send(t, c, []byte("GET / HTTP/1.1\r\n\r\n")); ends(t, c) },
+		"another frame": func(t *testing.T, c net.Conn) { send(t, c, []byte("HB0   ")); ends(t, c) },
+		"no protobuf":   func(t *testing.T, c net.Conn) { send(t, c, []byte("HI3   \xff\xff\xff")); ends(t, c) },
+		"half a header": func(t *testing.T, c net.Conn) {
+			send(t, c, []byte("HI3"))
+			_ = c.(*net.TCPConn).CloseWrite()
+			ends(t, c)
+		},
+		"a reset":       func(_ *testing.T, c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0); _ = c.Close() },
+		"silence":       func(*testing.T, net.Conn) {},
+		"ten megabytes": func(t *testing.T, c net.Conn) { _, _ = c.Write(make([]byte, 10<<20)); ends(t, c) },
+		"a flood after HI": func(t *testing.T, c net.Conn) {
+			send(t, c, hiOf(t, 0))
+			_, _ = c.Write(bytes.Repeat([]byte("HB0   "), 1000))
+			ends(t, c)
+		},
+		"garbage after HI": func(t *testing.T, c net.Conn) { send(t, c, append(hiOf(t, 0), make([]byte, 6)...)); ends(t, c) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := listen(t)
+			openStreams(t, l, nil)
+			attack(t, dial(t, l))
+			conn := dial(t, l)
+			send(t, conn, hiOf(t, 0))
+			readFrame(t, bufio.NewReader(conn), messages.KindHi)
+		})
+	}
+}
+
+func TestStreams_Silent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes()
+		openStreams(t, l, nil)
+		start := time.Now()
+		conn := l.dial(t)
+		var trickle sync.WaitGroup
+		defer trickle.Wait()
+		hi := hiOf(t, 0)
+		trickle.Go(func() { // one byte a second is no HI either
+			second := time.NewTicker(time.Second)
+			defer second.Stop()
+			for _, b := range hi {
+				<-second.C
+				if _, err := conn.Write([]byte{b}); err != nil {
+					return
+				}
+			}
+		})
+		ends(t, conn)
+		if took := time.Since(start); took != helloPatience {
+			t.Errorf("cut after %v, want %v", took, helloPatience)
+		}
+	})
+}
+
+// Those who never say anything are bounded in number, oldest first out, and cost the
+// others nothing.
+func TestStreams_SilentCrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes()
+		openStreams(t, l, nil)
+		crowd := make([]net.Conn, 3*maxSilent)
+		for i := range crowd {
+			crowd[i] = l.dial(t)
+		}
+		synctest.Wait()
+		for i, c := range crowd {
+			_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
+			_, err := c.Read(make([]byte, 1))
+			if dropped := !timedOut(err); dropped != (i < 2*maxSilent) {
+				t.Fatalf("connection %d of the crowd: dropped %v (%v)", i, dropped, err)
+			}
+		}
+		conn := l.dial(t)
+		send(t, conn, hiOf(t, 0))
+		readFrame(t, bufio.NewReader(conn), messages.KindHi)
+	})
+}
+
+func TestStreams_SlowReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes()
+		music := newTape(testChunk(9, nil))
+		house := openStreams(t, l, func(c *StreamsConfig) {
+			c.Open = func(*messages.OpenStream) (Cursor, error) { return music, nil }
+		})
+		conn := l.dial(t)
+		send(t, conn, hiOf(t, 9))
+		readFrame(t, bufio.NewReaderSize(conn, 16), messages.KindHi)
+		start := time.Now()
+		await[*messages.DownstreamOpened](t, house.told)
+		closed := await[*messages.DownstreamClosed](t, house.told)
+		if took := time.Since(start); took != writePatience || closed.Reason != errStuck.Error() {
+			t.Errorf("cut after %v for %q", took, closed.Reason)
+		}
+		if house.count.Cut.Load() != 1 {
+			t.Errorf("counted %d cut", house.count.Cut.Load())
+		}
+		<-music.closed
+	})
+}
+
+func TestStreams_Goodbye(t *testing.T) {
+	for name, c := range map[string]struct {
+		upstream func() string
+		want     string
+		goes     bool
+	}{
+		"the listener goes":  {func() string { return "192.0.2.7:7001" }, "HOST#192.0.2.7#PORT#7002", true},
+		"the listener stays": {func() string { return "" }, "", false},
+		"no upstream":        {nil, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newPipes()
+				house := openStreams(t, l, func(cfg *StreamsConfig) { cfg.Upstream = c.upstream })
+				conn := l.dial(t)
+				send(t, conn, hiOf(t, 0))
+				r := bufio.NewReader(conn)
+				readFrame(t, r, messages.KindHi)
+				await[*messages.DownstreamOpened](t, house.told)
+				start := time.Now()
+				house.system.Root.Send(house.pid, &messages.SayGoodbye{})
+				if got := string(readFrame(t, r, messages.KindLeaving).Payload); got != c.want {
+					t.Errorf("said goodbye with %q, want %q", got, c.want)
+				}
+				want := goodbyePatience
+				if c.goes {
+					want = 0
+					_ = conn.Close()
+				}
+				closed := await[*messages.DownstreamClosed](t, house.told)
+				if took := time.Since(start); took != want || closed.Reason != errLeaving.Error() {
+					t.Errorf("closed after %v for %q", took, closed.Reason)
+				}
+				select {
+				case <-l.done:
+				default:
+					t.Error("a node that leaves still takes listeners in")
+				}
+			})
+		})
+	}
+}
+
+// A broken cursor costs one connection, and its relay is told.
+func TestStreams_Panic(t *testing.T) {
+	l := listen(t)
+	var calls atomic.Int64
+	house := openStreams(t, l, func(c *StreamsConfig) {
+		c.Open = func(*messages.OpenStream) (Cursor, error) {
+			if calls.Add(1) == 1 {
+				return brokenTape{newTape()}, nil
+			}
+			return newTape(), nil
+		}
+	})
+	conn := dial(t, l)
+	send(t, conn, hiOf(t, 0))
+	ends(t, conn)
+	await[*messages.DownstreamOpened](t, house.told)
+	if closed := await[*messages.DownstreamClosed](t, house.told); closed.Reason != "broke down" {
+		t.Errorf("closed for %q", closed.Reason)
+	}
+	conn = dial(t, l)
+	send(t, conn, hiOf(t, 0))
+	readFrame(t, bufio.NewReader(conn), messages.KindHi)
+}
+
+type brokenTape struct{ *tape }
+
+func (brokenTape) Next(context.Context) (*messages.Item, error) { panic("torn") }
+
+func TestStreams_Seed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes()
+		openStreams(t, l, func(c *StreamsConfig) {
+			c.Seed = func(_ context.Context, conn net.Conn) { _, _ = conn.Write([]byte("spoken to")) }
+		})
+		start := time.Now()
+		conn := l.dial(t)
+		b, err := io.ReadAll(conn)
+		if took := time.Since(start); string(b) != "spoken to" || took != seedGrace {
+			t.Errorf("a client of the seed's kind read %q, %v after %v", b, err, took)
+		}
+		native := l.dial(t)
+		send(t, native, hiOf(t, 0))
+		readFrame(t, bufio.NewReader(native), messages.KindHi)
+	})
+}
+
+// A port without file descriptors left waits between its tries, and then goes on.
+func TestStreams_AcceptErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &poorListener{pipes: newPipes(), fails: 12}
+		openStreams(t, l, nil)
+		start := time.Now()
+		conn := l.dial(t)
+		send(t, conn, hiOf(t, 0))
+		readFrame(t, bufio.NewReader(conn), messages.KindHi)
+		if took := time.Since(start); took < 5*time.Second || took > 7*time.Second {
+			t.Errorf("12 failed accepts took %v", took)
+		}
+	})
+}
+
+type poorListener struct {
+	*pipes
+	fails int
+}
+
+func (p *poorListener) Accept() (net.Conn, error) {
+	if p.fails > 0 {
+		p.fails--
+		return nil, errors.New("too many open files")
+	}
+	return p.pipes.Accept()
+}
