@@ -44,8 +44,9 @@ type Config struct {
 }
 
 // Props makes the catalog's actor. It answers *messages.ListSongs with a
-// *messages.List, whose order is the songs' numbers, and *messages.Look. It panics
-// when it cannot read or write the log.
+// *messages.List, whose order is the songs' numbers, *messages.FindSong with a
+// *messages.FoundSong, and *messages.Look. It panics when it cannot read or write
+// the log.
 func Props(cfg Config) *actor.Props {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
@@ -103,6 +104,11 @@ type (
 	}
 )
 
+// IgnoreDeadLetterLogging: what comes when the actor has stopped is not worth a line.
+func (changed) IgnoreDeadLetterLogging() {}
+func (wake) IgnoreDeadLetterLogging()    {}
+func (looked) IgnoreDeadLetterLogging()  {}
+
 // Receive is all the plumbing; what a report changes is in state.go, what a look
 // sees in look.go.
 func (c *catalog) Receive(ctx actor.Context) {
@@ -126,6 +132,8 @@ func (c *catalog) Receive(ctx actor.Context) {
 		}
 	case *messages.ListSongs:
 		ctx.Respond(&messages.List{Names: c.keeper.State().Names()})
+	case *messages.FindSong:
+		ctx.Respond(&messages.FoundSong{Song: c.keeper.State().Find(msg.Name)})
 	case *messages.Look:
 		state, seq := c.keeper.Moment()
 		msg.Reply <- messages.View{Actor: Name, Seq: seq, State: state, Live: c.live}

@@ -122,6 +122,15 @@ func (s State) Names() []string {
 	return names
 }
 
+// Find returns the song of this file name, nil if there is none.
+func (s State) Find(name string) *messages.Song {
+	at, found := find(s.Songs, name, songName)
+	if !found {
+		return nil
+	}
+	return s.Songs[at].message()
+}
+
 func fromMessage(m *messages.Song) *Song {
 	return &Song{
 		Name:           m.GetName(),

@@ -109,6 +109,17 @@ func TestState_NamesAreNumbered(t *testing.T) {
 	}
 }
 
+func TestState_Find(t *testing.T) {
+	want := &messages.Song{Name: "b.mp3", Title: "B"}
+	state := State{}.Apply(&messages.SongAdded{Song: &messages.Song{Name: "a.mp3"}}).Apply(&messages.SongAdded{Song: want})
+	if got := state.Find("b.mp3"); !proto.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := state.Find("b"); got != nil {
+		t.Errorf("got %v, want none", got)
+	}
+}
+
 func TestSong_Message(t *testing.T) {
 	want := &messages.Song{
 		Name: "a.mp3", Title: "A", Artist: "B", DurationUs: messages.FrameOffset(1510, 44100).Microseconds(), SampleRate: 44100,
