@@ -1,0 +1,57 @@
+# Every target is a line that works by hand too; `make help` shows both.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# One build configuration for programs, tests and benchmarks. Without ALSA's headers
+# there is no loudspeaker, without a C compiler no race detector; all else stays.
+compiler = $(shell command -v $$(go env CC))
+alsa     = $(shell [ "$$(go env GOOS)" != linux ] || pkg-config --exists alsa 2>/dev/null && echo yes)
+flags    = $(if $(and $(compiler),$(alsa)),,-tags=nospeaker)
+race     = $(if $(compiler),-race,)
+export CGO_ENABLED = $(if $(compiler),1,0)
+
+FUZZTIME ?= 20s
+
+.PHONY: help demo build test lint bench fuzz gen speaker sound-test
+
+help:
+	@echo 'make demo     hear it: a server and three listeners        go run ./cmd/conga demo'
+	@echo 'make build    bin/conga                                    go build -o bin/conga ./cmd/conga'
+	@echo 'make test     all that CI runs: lint, tests, fuzz, sound   go test -race ./...'
+	@echo 'make lint     form and suspicious code                     go vet ./...'
+	@echo 'make bench    speed and memory                             go test -run "^$$" -bench . -benchmem ./...'
+	@echo 'make fuzz     every parser, FUZZTIME=20s each              go test -fuzz FuzzReadFrame ./transport'
+	@echo 'make gen      the code for messages/*.proto                go generate ./messages'
+
+demo: build
+	bin/conga demo
+
+build: speaker
+	go build $(flags) -o bin/conga ./cmd/conga
+
+test: speaker sound-test lint
+	@.ci/gen check
+	@[ -n '$(race)' ] || echo 'test: no C compiler, so the tests run without the race detector'
+	go test $(flags) $(race) ./...
+	@.ci/sound $(flags)
+	@.ci/fuzz 2000x $(flags)
+
+lint: speaker
+	@unformatted=$$(go run mvdan.cc/gofumpt@v0.12.0 -l .); [ -z "$$unformatted" ] || { echo "gofumpt would change: $$unformatted (gofumpt -w .)"; exit 1; }
+	go vet $(flags) ./...
+	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 $(flags) ./...
+	@if command -v golangci-lint >/dev/null; then golangci-lint run $(if $(flags),--build-tags nospeaker); else echo 'lint: golangci-lint is not installed, its part is left out'; fi
+
+bench: speaker
+	go test $(flags) -run '^$$' -bench . -benchmem ./...
+
+fuzz: speaker
+	@.ci/fuzz $(FUZZTIME) $(flags)
+
+gen:
+	@.ci/gen
+
+# What the machine lacks is installed where that needs no question.
+speaker sound-test:
+	@.ci/prepare $@
