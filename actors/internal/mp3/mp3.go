@@ -136,13 +136,26 @@ func (r *Reader) find() (Header, error) {
 		if garbage == maxGarbage {
 			return Header{}, fmt.Errorf("byte %d: no music in %d bytes from here: %w", start, garbage, reason)
 		}
-		if err := r.discard(1); err != nil {
+		n := min(r.dull(), maxGarbage-garbage)
+		if err := r.discard(n); err != nil {
 			return Header{}, err
 		}
-		garbage++
-		r.skipped++
+		garbage += n
+		r.skipped += int64(n)
 		r.locked = false
 	}
+}
+
+// dull returns how many of the buffered bytes, at least the first, cannot be the
+// beginning of a frame or of a tag that counts inside garbage.
+func (r *Reader) dull() int {
+	b, _ := r.buf.Peek(r.buf.Buffered()) // cannot fail
+	for i := 1; i < len(b)-1; i++ {
+		if b[i] == 0xFF && b[i+1]&0xFE == 0xFA || b[i] == 'I' && b[i+1] == 'D' || b[i] == 'A' && b[i+1] == 'P' {
+			return i
+		}
+	}
+	return max(1, len(b)-1) // the last byte may be the first of two
 }
 
 // believe says whether the header h, which buf begins with, is one of the song's
