@@ -371,7 +371,7 @@ func TestRequests_SlowNative(t *testing.T) {
 				t.Fatalf("news %d, want %d", news.GetPlayAtUnixUs(), i)
 			}
 		}
-		if lost := await[*messages.PeerLost](t, house.chain); lost.GetId() != amyID {
+		if lost := await[*messages.PeerLost](t, house.chain); lost.GetId() != amyID || lost.GetReason() != errStuck.Error() {
 			t.Errorf("lost %v", lost)
 		}
 		ends(t, slow)

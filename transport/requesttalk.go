@@ -59,9 +59,13 @@ func (t *requestTalk) serve() {
 		t.busy.Wait()
 	}
 	if s := *t.standing.Load(); s.id != "" {
-		s.reason = reasonOf(err)
-		if errors.Is(err, io.EOF) {
+		switch {
+		case t.out.slow.Load():
+			s.reason = errStuck.Error()
+		case errors.Is(err, io.EOF):
 			s.reason = "its request connection ended"
+		default:
+			s.reason = reasonOf(err)
 		}
 		t.standing.Store(&s)
 	}
@@ -164,7 +168,7 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 	if !is {
 		return fmt.Errorf("bind %s: %T", node.GetId(), answer)
 	}
-	t.standing.Store(&standing{id: node.GetId(), report: true}) // until the chain says no
+	t.standing.Store(&standing{id: node.GetId(), report: true, reason: "broke down"}) // until we know better
 	answer, err = ask(t.life, t.root, t.cfg.Chain, &messages.JoinChain{
 		Node: node, Leaf: hello.GetLeaf(), AtUnixUs: t.cfg.Now().UnixMicro(),
 	})
@@ -186,7 +190,7 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 		t.root.Send(t.self, &welcomed{})
 		return nil
 	case *messages.Refused:
-		t.standing.Store(&standing{id: node.GetId(), report: was.replaced})
+		t.standing.Store(&standing{id: node.GetId(), report: was.replaced, reason: "broke down"})
 		return t.turnAway(answer.GetReason())
 	}
 	return fmt.Errorf("join: %T", answer)

@@ -10,9 +10,18 @@ import (
 	"conga/messages"
 )
 
-// defaultStreams is how many listeners a node feeds at most. In a chain it feeds one;
-// the rest is room for orphans and for the server's first seconds after a restart.
-const defaultStreams = 64
+const (
+	// defaultStreams is how many listeners a node feeds at most. In a chain it feeds
+	// one; the rest is room for orphans and for the server's first seconds after a restart.
+	defaultStreams = 64
+	// helloPatience is how long a connection may take for its whole HI.
+	helloPatience = 5 * time.Second
+	// seedGrace is how long the server waits for a native's first byte before it takes
+	// the peer for a client of the seed's kind, which waits to be spoken to.
+	seedGrace = 250 * time.Millisecond
+	// streamBuffer is what the kernel may keep for a listener that does not read.
+	streamBuffer = 128 << 10 // bytes
+)
 
 // Cursor is one listener's place in the music. It belongs to one goroutine.
 type Cursor interface {
@@ -55,8 +64,9 @@ func Streams(cfg StreamsConfig) *actor.Props {
 }
 
 type streams struct {
-	cfg   *StreamsConfig
-	lobby *lobby
+	cfg     *StreamsConfig
+	lobby   *lobby
+	leaving bool
 }
 
 // Receive spawns a child for each connection.
@@ -67,10 +77,16 @@ func (s *streams) Receive(ctx actor.Context) {
 		s.lobby = &lobby{max: s.cfg.Max, maxSilent: maxSilent}
 		go accept(root, self, s.cfg.Listener, s.lobby)
 	case *accepted:
+		if s.leaving { // it came just before the port was closed
+			_ = msg.conn.Close()
+			msg.guest.leave()
+			return
+		}
 		ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
 			return &stream{cfg: s.cfg, conn: msg.conn, guest: msg.guest}
 		}))
 	case *messages.SayGoodbye:
+		s.leaving = true
 		_ = s.cfg.Listener.Close() // an orphan must not choose a node that goes
 		for _, child := range ctx.Children() {
 			ctx.Send(child, msg)
@@ -115,17 +131,3 @@ func (s *stream) Receive(ctx actor.Context) {
 		panic(msg.reason)
 	}
 }
-
-// setWriteBuffer bounds what the kernel keeps for a listener that does not read.
-func setWriteBuffer(conn net.Conn) {
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetWriteBuffer(128 << 10)
-	}
-}
-
-// helloPatience is how long a connection may take for its whole HI.
-const helloPatience = 5 * time.Second
-
-// seedGrace is how long the server waits for a native's first byte before it takes the
-// peer for a client of the seed's kind, which waits to be spoken to.
-const seedGrace = 250 * time.Millisecond

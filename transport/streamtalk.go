@@ -47,7 +47,9 @@ type streamTalk struct {
 // serve talks to one listener until either side ends it.
 func (t *streamTalk) serve() {
 	defer t.guest.leave()
-	setWriteBuffer(t.conn)
+	if tcp, ok := t.conn.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(streamBuffer)
+	}
 	r := bufio.NewReader(t.conn)
 	open, err := t.readHi(r)
 	if errors.Is(err, errSeed) {
