@@ -83,7 +83,11 @@ func open(t *testing.T, dir string, log *eventlog.Log, opts ...actor.PropsOption
 	}
 	h := &house{t: t, log: log, said: &lines{}}
 	discard := slog.New(slog.DiscardHandler)
-	h.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return discard }))
+	h.system = actor.NewActorSystem(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return discard }),
+		// Its goroutine outlives the system by this much, and goleak would see it.
+		actor.WithDeadLetterThrottleInterval(time.Millisecond),
+	)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	next, stop := iter.Pull2(log.Watch(ctx, log.Last()))
 	h.next = next
