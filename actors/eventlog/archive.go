@@ -25,6 +25,7 @@ func (l *Log) Drop(through uint64, states map[string]json.RawMessage) error {
 	defer l.mu.Unlock()
 	if mark.Seq > l.base.Seq {
 		l.base = mark
+		l.tail.drop(mark.Seq)
 	}
 	return nil
 }

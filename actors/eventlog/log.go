@@ -40,6 +40,7 @@ type Log struct {
 	unsure  bool          // a failed append may be kept or not: look BEFORE the next
 	moved   chan struct{} // closed and replaced when durable or failed changes
 	tail    tail
+	keep    uint64 // a ring's size; 0: no ring
 	closed  bool
 	scratch []byte // for hashing
 	wg      sync.WaitGroup
@@ -200,6 +201,11 @@ func (l *Log) write() {
 			close(c.done)
 		}
 		l.signal()
+		if l.keep > 0 {
+			l.mu.Unlock()
+			_ = l.trim()
+			l.mu.Lock()
+		}
 	}
 	l.waiting, l.writing = nil, false
 	l.signal()
@@ -249,6 +255,27 @@ func (l *Log) Base() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.base.Seq
+}
+
+// Refresh looks how far the store is: for a reader of a log that another process
+// writes.
+func (l *Log) Refresh() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.writing {
+		return nil // then this process is the writer
+	}
+	if l.closed {
+		return ErrClosed
+	}
+	before := l.durable.Seq
+	if err := l.reload(); err != nil {
+		return fmt.Errorf("look how far the log is: %w", err)
+	}
+	if l.durable.Seq != before {
+		l.signal()
+	}
+	return nil
 }
 
 // Close lets what was admitted reach the disk, ends every Watch and closes the store.

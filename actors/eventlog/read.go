@@ -38,10 +38,18 @@ func (t *tail) add(records []Record) {
 	}
 }
 
+// drop forgets what is in no log any more.
+func (t *tail) drop(through uint64) {
+	for t.start < len(t.records) && t.records[t.start].Seq <= through {
+		t.bytes -= t.records[t.start].row.size()
+		t.start++
+	}
+}
+
 // since returns the records behind seq; false if the tail does not reach back so far.
 func (t *tail) since(seq uint64) ([]Record, bool) {
 	kept := t.records[t.start:]
-	if len(kept) == 0 || seq+1 < kept[0].Seq {
+	if len(kept) == 0 || seq+1 < kept[0].Seq { // perhaps archived: the store knows
 		return nil, false
 	}
 	skip := min(seq+1-kept[0].Seq, uint64(len(kept)))
@@ -93,10 +101,17 @@ func (l *Log) next(seq uint64) (batch, error) {
 	return batch{rows: rows}, nil
 }
 
-// missing is the error for the hole behind seq, or nil if a Drop has made it while
-// the reader was on its way.
+// missing is the error for the hole behind seq, or nil if a Drop, of another process
+// perhaps, has made it while the reader was on its way.
 func (l *Log) missing(seq uint64) error {
-	if l.Base() > seq {
+	base, _, err := l.store.Marks()
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if base.Seq > seq {
+		l.base = base
 		return nil
 	}
 	return fmt.Errorf("%w: event %d is missing", ErrDamaged, seq+1)

@@ -18,7 +18,6 @@ var stores = map[string]func(t testing.TB) (store Store, reopen func() Store){
 		again := func() Store { return openSQLite(t, dir) }
 		return again(), again
 	},
-	"ring that is not full": func(testing.TB) (Store, func() Store) { return NewRing(NewMemory(), 1000), nil },
 }
 
 func openSQLite(t testing.TB, dir string) Store {
