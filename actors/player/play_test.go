@@ -13,7 +13,7 @@ import (
 func songs(t testing.TB) []recording {
 	seconds := 0.0
 	if raceEnabled { // ten times slower: the same seams, less between them
-		seconds = 4
+		seconds = 2.5
 	}
 	return []recording{
 		load(t, "bach.mp3", 44100, seconds),

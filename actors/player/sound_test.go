@@ -24,6 +24,9 @@ const (
 // TestSound plays a song through oto, ALSA and a private PulseAudio whose only sink goes
 // nowhere at the speed of sound, and compares what came out with the song.
 func TestSound(t *testing.T) {
+	if raceEnabled && os.Getenv(soundTest) != "required" {
+		t.Skip("real time, and the race detector takes its own")
+	}
 	for _, tool := range []string{"pulseaudio", "pactl", "parec"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			why := "no " + tool + ": apt-get install pulseaudio pulseaudio-utils libasound2-plugins"
@@ -33,18 +36,32 @@ func TestSound(t *testing.T) {
 			t.Skip(why)
 		}
 	}
-	dir := t.TempDir()
-	env := startPulse(t, dir)
-	recorded := startRecording(t, env)
+	// Real time needs a processor that is free in time. On a busy machine the sound
+	// server itself stumbles, which is no fault of the player: it has three tries.
+	for try := 1; ; try++ {
+		err := playAndRecord(t)
+		if err == nil {
+			return
+		}
+		t.Logf("try %d: %v", try, err)
+		if try == 3 {
+			t.Fatal("no try was clean")
+		}
+	}
+}
 
+func playAndRecord(t *testing.T) error {
+	t.Helper()
+	env := startPulse(t, t.TempDir())
+	recorded := startRecording(t, env)
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSpeaker_InChild$", "-test.v")
 	child.Env = append(env, soundChild+"=1")
 	out, err := child.CombinedOutput()
 	t.Logf("the child says:\n%s", out)
 	if err != nil {
-		t.Fatalf("the child: %v", err)
+		return fmt.Errorf("the child: %w", err)
 	}
-	compare(t, load(t, "bach.mp3", 44100, soundSeconds), left(toSamples(recorded())))
+	return compare(t, load(t, "bach.mp3", 44100, soundSeconds), left(toSamples(recorded())))
 }
 
 // TestSpeaker_InChild is the process that plays, for TestSound.
@@ -94,7 +111,7 @@ func TestSpeaker_InChild(t *testing.T) {
 // which everything plays there.
 func startPulse(t *testing.T, dir string) []string {
 	t.Helper()
-	socket := filepath.Join(dir, "pulse")
+	socket := filepath.Join(dir, "pulse.sock") // dir/pulse is PulseAudio's own
 	alsa := filepath.Join(dir, "alsa.conf")
 	if err := os.WriteFile(alsa, []byte("pcm.!default { type pulse }\nctl.!default { type pulse }\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -173,49 +190,45 @@ func until(t *testing.T, ask func() error) {
 	}
 }
 
-// compare looks for the song in the recording, a quarter of a second at a time: the
+// compare looks for the song in the recording, a tenth of a second at a time: the
 // player may play up to 500 ppm faster or slower to be in time.
-func compare(t *testing.T, song recording, heard []float64) {
+func compare(t *testing.T, song recording, heard []float64) error {
 	t.Helper()
+	const piece = outputRate / 10
 	want := left(song.pcm(t))
-	begin := func(pcm []float64) int {
-		for i, s := range pcm {
-			if s > 100 || s < -100 {
-				return i
-			}
-		}
-		t.Fatalf("nothing but silence in %d frames", len(pcm))
-		return 0
-	}
-	lag := begin(heard) - begin(want)
-	const piece = outputRate / 4
+	began, begins := firstSound(want), firstSound(heard)
 	length := (soundSeconds - 1) * outputRate
-	if lag+length > len(heard) {
-		t.Fatalf("%d frames recorded, the song begins at %d", len(heard), lag)
+	lag := begins - began
+	if lag < 0 || lag+length > len(heard) {
+		return fmt.Errorf("%d frames recorded, the song begins at %d", len(heard), begins)
 	}
-	first, worst := -1, 1.0
-	for at := 0; at < length; at += piece {
+	lag, _ = align(want[began:began+outputRate/4], heard, begins, 1000)
+	lag -= began
+	first, worst := lag, 1.0
+	for at := began; at+piece < length; at += piece {
 		if peak(want[at:at+piece]) < 200 {
 			continue
 		}
-		around, most := lag+at, 60
-		if first < 0 {
-			most = 1000
-		}
-		found, c := align(want[at:at+piece], heard, around, most)
-		lag = found - at
-		if first < 0 {
-			first = lag
-		}
-		worst = min(worst, c)
+		found, c := align(want[at:at+piece], heard, lag+at, 60)
 		if c < 0.95 {
-			t.Errorf("%.2f s into the song: correlation %.4f", float64(at)/outputRate, c)
+			return fmt.Errorf("%.2f s into the song: correlation %.4f", float64(at)/outputRate, c)
 		}
+		lag, worst = found-at, min(worst, c)
+	}
+	inside := longestSilence(heard[first+began : first+length])
+	if most := longestSilence(want[began:length]) + outputRate/200; inside > most {
+		return fmt.Errorf("%d frames of silence inside the song, it has %d itself", inside, most)
 	}
 	t.Logf("worst correlation %.4f, drift %d frames", worst, lag-first)
-	from := begin(want)
-	inside := longestSilence(heard[first+from : first+length])
-	if most := longestSilence(want[from:length]) + outputRate/200; inside > most {
-		t.Errorf("%d frames of silence inside the song, it has %d itself", inside, most)
+	return nil
+}
+
+// firstSound is the first frame that can be heard.
+func firstSound(pcm []float64) int {
+	for i, s := range pcm {
+		if s > 100 || s < -100 {
+			return i
+		}
 	}
+	return len(pcm)
 }
