@@ -465,7 +465,8 @@ func (x *LeaveChain) GetAtUnixUs() int64 {
 	return 0
 }
 
-// PeerLost: the edge saw a listener's connection end, or an orphan found its upstream dead.
+// PeerLost: the server saw a listener's request connection end (seen_by "server"), or an
+// orphan found its upstream dead, silent or lying.
 type PeerLost struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -733,6 +734,85 @@ func (x *ListenerLeft) GetAtUnixUs() int64 {
 	return 0
 }
 
+// ListenerMoved: the node stands at the chain's end now, behind `after`, because the one
+// below it found it silent, slow or lying. If it lives it loses nothing there, and if
+// not it harms nobody.
+type ListenerMoved struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	After         string                 `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	SeenBy        string                 `protobuf:"bytes,3,opt,name=seen_by,json=seenBy,proto3" json:"seen_by,omitempty"`
+	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListenerMoved) Reset() {
+	*x = ListenerMoved{}
+	mi := &file_messages_chain_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenerMoved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenerMoved) ProtoMessage() {}
+
+func (x *ListenerMoved) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_chain_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenerMoved.ProtoReflect.Descriptor instead.
+func (*ListenerMoved) Descriptor() ([]byte, []int) {
+	return file_messages_chain_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListenerMoved) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ListenerMoved) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+func (x *ListenerMoved) GetSeenBy() string {
+	if x != nil {
+		return x.SeenBy
+	}
+	return ""
+}
+
+func (x *ListenerMoved) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ListenerMoved) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
 // ChainSpliced: `to` now receives from `from`; `around` lists who stood between.
 type ChainSpliced struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -745,7 +825,7 @@ type ChainSpliced struct {
 
 func (x *ChainSpliced) Reset() {
 	*x = ChainSpliced{}
-	mi := &file_messages_chain_proto_msgTypes[10]
+	mi := &file_messages_chain_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -757,7 +837,7 @@ func (x *ChainSpliced) String() string {
 func (*ChainSpliced) ProtoMessage() {}
 
 func (x *ChainSpliced) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[10]
+	mi := &file_messages_chain_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -770,7 +850,7 @@ func (x *ChainSpliced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainSpliced.ProtoReflect.Descriptor instead.
 func (*ChainSpliced) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{10}
+	return file_messages_chain_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ChainSpliced) GetFrom() string {
@@ -804,7 +884,7 @@ type ExpireAbsent struct {
 
 func (x *ExpireAbsent) Reset() {
 	*x = ExpireAbsent{}
-	mi := &file_messages_chain_proto_msgTypes[11]
+	mi := &file_messages_chain_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -816,7 +896,7 @@ func (x *ExpireAbsent) String() string {
 func (*ExpireAbsent) ProtoMessage() {}
 
 func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[11]
+	mi := &file_messages_chain_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -829,7 +909,7 @@ func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExpireAbsent.ProtoReflect.Descriptor instead.
 func (*ExpireAbsent) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{11}
+	return file_messages_chain_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ExpireAbsent) GetAtUnixUs() int64 {
@@ -853,7 +933,7 @@ type Neighbours struct {
 
 func (x *Neighbours) Reset() {
 	*x = Neighbours{}
-	mi := &file_messages_chain_proto_msgTypes[12]
+	mi := &file_messages_chain_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -865,7 +945,7 @@ func (x *Neighbours) String() string {
 func (*Neighbours) ProtoMessage() {}
 
 func (x *Neighbours) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[12]
+	mi := &file_messages_chain_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -878,7 +958,7 @@ func (x *Neighbours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbours.ProtoReflect.Descriptor instead.
 func (*Neighbours) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{12}
+	return file_messages_chain_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Neighbours) GetId() string {
@@ -919,7 +999,7 @@ type ClockPing struct {
 
 func (x *ClockPing) Reset() {
 	*x = ClockPing{}
-	mi := &file_messages_chain_proto_msgTypes[13]
+	mi := &file_messages_chain_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -931,7 +1011,7 @@ func (x *ClockPing) String() string {
 func (*ClockPing) ProtoMessage() {}
 
 func (x *ClockPing) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[13]
+	mi := &file_messages_chain_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -944,7 +1024,7 @@ func (x *ClockPing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPing.ProtoReflect.Descriptor instead.
 func (*ClockPing) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{13}
+	return file_messages_chain_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ClockPing) GetSentUs() int64 {
@@ -964,7 +1044,7 @@ type ClockPong struct {
 
 func (x *ClockPong) Reset() {
 	*x = ClockPong{}
-	mi := &file_messages_chain_proto_msgTypes[14]
+	mi := &file_messages_chain_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -976,7 +1056,7 @@ func (x *ClockPong) String() string {
 func (*ClockPong) ProtoMessage() {}
 
 func (x *ClockPong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[14]
+	mi := &file_messages_chain_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -989,7 +1069,7 @@ func (x *ClockPong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPong.ProtoReflect.Descriptor instead.
 func (*ClockPong) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{14}
+	return file_messages_chain_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ClockPong) GetSentUs() int64 {
@@ -1069,7 +1149,14 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\rCAUSE_SAID_SO\x10\x01\x12\x0e\n" +
 	"\n" +
 	"CAUSE_LOST\x10\x02\x12\x18\n" +
-	"\x14CAUSE_DID_NOT_RETURN\x10\x03\"J\n" +
+	"\x14CAUSE_DID_NOT_RETURN\x10\x03\"\x84\x01\n" +
+	"\rListenerMoved\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\tR\x05after\x12\x17\n" +
+	"\aseen_by\x18\x03 \x01(\tR\x06seenBy\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\"J\n" +
 	"\fChainSpliced\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x16\n" +
@@ -1104,7 +1191,7 @@ func file_messages_chain_proto_rawDescGZIP() []byte {
 }
 
 var file_messages_chain_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_messages_chain_proto_goTypes = []any{
 	(ListenerLeft_Cause)(0),  // 0: conga.ListenerLeft.Cause
 	(*Node)(nil),             // 1: conga.Node
@@ -1117,11 +1204,12 @@ var file_messages_chain_proto_goTypes = []any{
 	(*ListenerJoined)(nil),   // 8: conga.ListenerJoined
 	(*ListenerReturned)(nil), // 9: conga.ListenerReturned
 	(*ListenerLeft)(nil),     // 10: conga.ListenerLeft
-	(*ChainSpliced)(nil),     // 11: conga.ChainSpliced
-	(*ExpireAbsent)(nil),     // 12: conga.ExpireAbsent
-	(*Neighbours)(nil),       // 13: conga.Neighbours
-	(*ClockPing)(nil),        // 14: conga.ClockPing
-	(*ClockPong)(nil),        // 15: conga.ClockPong
+	(*ListenerMoved)(nil),    // 11: conga.ListenerMoved
+	(*ChainSpliced)(nil),     // 12: conga.ChainSpliced
+	(*ExpireAbsent)(nil),     // 13: conga.ExpireAbsent
+	(*Neighbours)(nil),       // 14: conga.Neighbours
+	(*ClockPing)(nil),        // 15: conga.ClockPing
+	(*ClockPong)(nil),        // 16: conga.ClockPong
 }
 var file_messages_chain_proto_depIdxs = []int32{
 	1, // 0: conga.Hello.node:type_name -> conga.Node
@@ -1150,7 +1238,7 @@ func file_messages_chain_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_chain_proto_rawDesc), len(file_messages_chain_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -29,6 +29,7 @@
 //	ListenerJoined    chainmanager   requests       yes
 //	ListenerReturned  chainmanager   requests       yes
 //	ListenerLeft      chainmanager   requests       yes
+//	ListenerMoved     chainmanager   requests       yes
 //	ChainSpliced      chainmanager   requests       yes
 //	Hello … ClockPong a listener     the server     no: lines of the request connection
 //	Neighbours        chainmanager   a listener     no: follows from the events

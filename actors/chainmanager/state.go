@@ -1,6 +1,7 @@
 package chainmanager
 
 import (
+	"encoding/json"
 	"slices"
 
 	"conga/messages"
@@ -37,6 +38,9 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 			Id: cmd.GetId(), Cause: messages.ListenerLeft_CAUSE_SAID_SO, AtUnixUs: cmd.GetAtUnixUs(),
 		})
 	case *messages.PeerLost:
+		if cmd.GetSeenBy() != messages.ServerID {
+			return s.suspect(cmd)
+		}
 		return s.remove(&messages.ListenerLeft{
 			Id: cmd.GetId(), Cause: messages.ListenerLeft_CAUSE_LOST, SeenBy: cmd.GetSeenBy(),
 			Reason: cmd.GetReason(), AtUnixUs: cmd.GetAtUnixUs(),
@@ -55,6 +59,23 @@ func (s State) join(cmd *messages.JoinChain) []proto.Message {
 	return []proto.Message{&messages.ListenerJoined{
 		Node: node, After: s.above(len(s.Chain)), Leaf: cmd.GetLeaf(), AtUnixUs: cmd.GetAtUnixUs(),
 	}}
+}
+
+// suspect answers a listener that accuses the node above it: the two part. Who is
+// right is not known, so nobody is thrown out; a dead node's request connection
+// ends soon. Only the node directly below may accuse: others hear nothing of it.
+func (s State) suspect(cmd *messages.PeerLost) []proto.Message {
+	at, below := s.place(cmd.GetId()), s.place(cmd.GetSeenBy())
+	if at < 0 || below != at+1 {
+		return nil
+	}
+	return []proto.Message{
+		&messages.ListenerMoved{
+			Id: cmd.GetId(), After: s.Chain[len(s.Chain)-1].ID,
+			SeenBy: cmd.GetSeenBy(), Reason: cmd.GetReason(), AtUnixUs: cmd.GetAtUnixUs(),
+		},
+		&messages.ChainSpliced{From: s.above(at), To: cmd.GetSeenBy(), Around: []string{cmd.GetId()}},
+	}
 }
 
 // remove takes listeners out, any number that go at once: a gap of several
@@ -115,12 +136,27 @@ func (s State) Apply(event proto.Message) State {
 			s.Chain = slices.Clone(s.Chain)
 			s.Chain[at] = member(event.GetNode(), s.Chain[at].Leaf)
 		}
+	case *messages.ListenerMoved:
+		if at := s.place(event.GetId()); at >= 0 {
+			moved := s.Chain[at]
+			s.Chain = append(slices.Delete(slices.Clone(s.Chain), at, at+1), moved)
+		}
 	case *messages.ListenerLeft:
 		if at := s.place(event.GetId()); at >= 0 {
 			s.Chain = slices.Delete(slices.Clone(s.Chain), at, at+1)
 		}
 	}
 	return s
+}
+
+// MarshalJSON writes empty lists as [], whatever way they became empty: the same
+// state is the same bytes.
+func (s State) MarshalJSON() ([]byte, error) {
+	type plain State
+	if s.Chain == nil {
+		s.Chain = []Member{}
+	}
+	return json.Marshal(plain(s))
 }
 
 // Neighbours says whom the listener receives from and whom it feeds. It is nil for
@@ -135,7 +171,7 @@ func (s State) Neighbours(id string) *messages.Neighbours {
 		n.Ancestors = append(n.Ancestors, s.Chain[above].node())
 	}
 	if len(n.Ancestors) < messages.Ancestors {
-		n.Ancestors = append(n.Ancestors, &messages.Node{Id: messages.ServerID})
+		n.Ancestors = append(n.Ancestors, &messages.Node{Id: messages.ServerID, Name: messages.ServerID})
 	}
 	if at+1 < len(s.Chain) {
 		n.Downstream = s.Chain[at+1].node()

@@ -1,6 +1,7 @@
 package pacer
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -102,6 +103,16 @@ func (s State) Apply(event proto.Message) State {
 		s.NextPlayAt = event.GetNextPlayAtUnixUs()
 	}
 	return s
+}
+
+// MarshalJSON writes empty lists as [], whatever way they became empty: the same
+// state is the same bytes.
+func (s State) MarshalJSON() ([]byte, error) {
+	type plain State
+	if s.Recent == nil {
+		s.Recent = []Started{}
+	}
+	return json.Marshal(plain(s))
 }
 
 func started(e *messages.SongStarted) Started {

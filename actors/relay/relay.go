@@ -206,14 +206,24 @@ func (r *relay) act(ctx actor.Context, event proto.Message) {
 		r.cfg.Logger.Info("receiving", "from", event.GetNode().GetName(), "searchMs", float64(event.GetSearchUs())/1000)
 	case *messages.UpstreamLost:
 		r.cfg.Logger.Info("upstream lost", "node", event.GetNode().GetName(), "reason", event.GetReason())
-		if event.GetNode().GetId() != messages.ServerID && !event.GetLeaving() {
-			r.cfg.Tell(&messages.PeerLost{Id: event.GetNode().GetId(), Reason: event.GetReason(), AtUnixUs: event.GetAtUnixUs()})
+		if !event.GetLeaving() {
+			r.accuse(event.GetNode(), event.GetReason(), event.GetAtUnixUs())
 		}
 	case *messages.UpstreamUnusable:
 		r.cfg.Logger.Debug("ancestor cannot serve", "node", event.GetNode().GetName(), "reason", event.GetReason())
+		if !event.GetHole() {
+			r.accuse(event.GetNode(), event.GetReason(), event.GetAtUnixUs())
+		}
 	case *messages.SearchExhausted:
 		wait := min(firstRetry<<min(event.GetSearches()-1, 10), lastRetry)
 		r.searchOn(ctx, wait/2+rand.N(wait/2)) // jitter: many orphans must not come in step
+	}
+}
+
+// accuse tells the server of a node above that does not do its part.
+func (r *relay) accuse(node *messages.Node, reason string, atUnixUs int64) {
+	if node.GetId() != messages.ServerID {
+		r.cfg.Tell(&messages.PeerLost{Id: node.GetId(), Reason: reason, AtUnixUs: atUnixUs})
 	}
 }
 

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"encoding/json"
 	"slices"
 
 	"conga/messages"
@@ -225,6 +226,25 @@ func (s State) Apply(event proto.Message) State {
 		s.Tried, s.Dead = nil, nil
 	}
 	return s
+}
+
+// MarshalJSON writes empty lists as [], whatever way they became empty: the same
+// state is the same bytes.
+func (s State) MarshalJSON() ([]byte, error) {
+	type plain State
+	if s.Ancestors == nil {
+		s.Ancestors = []Node{}
+	}
+	if s.Seeking == nil {
+		s.Seeking = []Link{}
+	}
+	if s.Tried == nil {
+		s.Tried = []string{}
+	}
+	if s.Dead == nil {
+		s.Dead = []string{}
+	}
+	return json.Marshal(plain(s))
 }
 
 func node(n *messages.Node) Node {

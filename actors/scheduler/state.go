@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -163,6 +164,19 @@ func (s State) Apply(event proto.Message) State {
 		s = s.taken(event.GetSong())
 	}
 	return s
+}
+
+// MarshalJSON writes empty lists as [], whatever way they became empty: the same
+// state is the same bytes.
+func (s State) MarshalJSON() ([]byte, error) {
+	type plain State
+	if s.Queue == nil {
+		s.Queue = []Request{}
+	}
+	if s.Songs == nil {
+		s.Songs = []string{}
+	}
+	return json.Marshal(plain(s))
 }
 
 func (s State) taken(song string) State {

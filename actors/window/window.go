@@ -163,3 +163,6 @@ func (c *Cursor) take() (*messages.Item, <-chan struct{}, error) {
 	c.next, c.fresh = item.Number+1, false
 	return item, nil, nil
 }
+
+// Close ends the reading. A cursor holds nothing, so there is nothing to give back.
+func (c *Cursor) Close() {}

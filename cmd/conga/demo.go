@@ -38,9 +38,10 @@ func (c *demoCmd) Validate() error {
 
 // Run shows the chain until END or until ctx ends.
 func (c *demoCmd) Run(ctx context.Context, streams *streams) error {
-	source, stop, err := startDemo(ctx, c.Songs, c.Listeners)
+	nodes, err := startDemo(ctx, c.Songs, c.Listeners, streams.err)
 	if err != nil {
 		return err
 	}
-	return errors.Join(screen.Show(ctx, source, streams.in, streams.out), stop())
+	shown := screen.Show(ctx, nodes.source(ctx), streams.in, streams.out)
+	return errors.Join(shown, nodes.stop())
 }

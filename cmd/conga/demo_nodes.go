@@ -3,13 +3,181 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
 
+	"conga/actors"
+	"conga/actors/eventlog"
+	"conga/actors/player"
+	"conga/actors/relay"
 	"conga/cmd/conga/internal/screen"
+	"conga/messages"
 )
 
-// startDemo starts a server on the songs and as many listeners, on free ports of the
-// loopback address, with a log in memory. They run until stop, which ctx's end does
-// not replace: the screen is put back BEFORE they go.
-func startDemo(ctx context.Context, songs string, listeners int) (source screen.Source, stop func() error, err error) {
-	return source, nil, errors.New("the nodes are not wired yet")
+// demo is a server and its listeners in one process, on free ports of the loopback
+// address and with logs in memory: they leave nothing behind.
+type demo struct {
+	server    *serverNode
+	listeners []*listenerNode // in the order they came; the last one is heard
+	program   programme
+}
+
+// startDemo starts the nodes. They run until stop.
+func startDemo(ctx context.Context, songs string, listeners int, logs io.Writer) (*demo, error) {
+	info := newLogger(logs)
+	logger := slog.New(atLeast{info.Handler(), slog.LevelWarn}) // the screen tells the rest
+	server, err := startServer(serverOptions{
+		songs: songs, listen: "127.0.0.1:0", store: eventlog.NewMemory(), key: newKey(), logger: logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	d := &demo{server: server}
+	for i := range listeners {
+		output, news := "null", func(*messages.Playing) {}
+		if i == listeners-1 {
+			output, news = "speaker", d.program.add
+		}
+		to, err := player.ParseOutput(output)
+		if err != nil {
+			return nil, errors.Join(err, d.stop())
+		}
+		log, err := listenerLog()
+		if err != nil {
+			return nil, errors.Join(err, d.stop())
+		}
+		node, err := startListener(ctx, listenerOptions{
+			server: server.requests.Addr().String(), name: screen.Name(i), listen: "127.0.0.1:0",
+			output: to, log: log, news: news, logger: logger,
+		})
+		if err != nil {
+			return nil, errors.Join(err, d.stop())
+		}
+		d.listeners = append(d.listeners, node)
+	}
+	return d, nil
+}
+
+// stop ends the listeners from the tail on, so that none of them has to search for a
+// new upstream, and then the server.
+func (d *demo) stop() error {
+	var errs []error
+	for _, node := range slices.Backward(d.listeners) {
+		errs = append(errs, node.leave())
+	}
+	return errors.Join(append(errs, d.server.stop())...)
+}
+
+// source is what the screen shows of the demo.
+func (d *demo) source(ctx context.Context) screen.Source {
+	heard := d.listeners[len(d.listeners)-1].client
+	return screen.Source{
+		Snapshot: func() screen.Snapshot { return d.snapshot(ctx) },
+		Ask: func(ctx context.Context, line string) []string {
+			answer, err := heard.Ask(ctx, line)
+			if err != nil {
+				return nil // the demo is over
+			}
+			return answer
+		},
+	}
+}
+
+// lookPatience is how long a busy node may hold up the picture.
+const lookPatience = time.Second
+
+func (d *demo) snapshot(ctx context.Context) screen.Snapshot {
+	ctx, cancel := context.WithTimeout(ctx, lookPatience)
+	defer cancel()
+	s := d.program.at(time.Now())
+	members := map[string]screen.Member{}
+	for i, node := range d.listeners {
+		id, last := node.client.Node().GetId(), i == len(d.listeners)-1
+		m, silenced := member(ctx, node.client)
+		m.Speaker = last && silenced == ""
+		members[id] = m
+		if last {
+			s.Sound = "loudspeaker"
+			if silenced != "" {
+				s.Sound = silenced
+			}
+		}
+	}
+	dump, err := d.server.server.Dump(ctx)
+	if err != nil {
+		return s // restarting: the chain is back in the next picture
+	}
+	if state, ok := dump.State.(actors.ServerState); ok {
+		for _, place := range state.ChainManager.Chain {
+			m, known := members[place.ID]
+			if !known { // somebody from outside has joined
+				m = screen.Member{Name: place.Name, Relay: place.Relay}
+			}
+			s.Chain = append(s.Chain, m)
+		}
+	}
+	return s
+}
+
+// member is what a listener has, and why it has no sound.
+func member(ctx context.Context, client *actors.Client) (m screen.Member, silenced string) {
+	node := client.Node()
+	m = screen.Member{Name: node.GetName(), Relay: node.GetRelay()}
+	dump, err := client.Dump(ctx)
+	if err != nil {
+		return m, "" // restarting
+	}
+	if live, ok := dump.Live["relay"].(relay.Live); ok {
+		m.Received = uint64(max(0, live.Received))
+	}
+	if live, ok := dump.Live["player"].(player.Live); ok {
+		m.Buffered = time.Duration(live.BufferedMs) * time.Millisecond
+		m.Underruns = uint64(max(0, live.Underruns))
+		silenced = live.Silenced
+	}
+	return m, silenced
+}
+
+// programme is what plays and what comes, as the news told it. News of a song comes
+// before it is heard, by the slack.
+type programme struct {
+	mu        sync.Mutex
+	now, next *messages.Playing
+}
+
+func (p *programme) add(news *messages.Playing) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.turn(time.Now())
+	p.next = news
+}
+
+// turn lets the next song be the one that is on, if its time has come.
+func (p *programme) turn(now time.Time) {
+	if p.next != nil && p.next.GetPlayAtUnixUs() <= now.UnixMicro() {
+		p.now, p.next = p.next, nil
+	}
+}
+
+// at is the song that is heard at now, and the queue as last told.
+func (p *programme) at(now time.Time) screen.Snapshot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.turn(now)
+	var s screen.Snapshot
+	if on := p.now; on.GetSong() != nil {
+		s.Song, s.Title, s.Artist = on.GetSong().GetName(), on.GetSong().GetTitle(), on.GetSong().GetArtist()
+		s.Asked = on.GetListenerName()
+		s.Duration = time.Duration(on.GetSong().GetDurationUs()) * time.Microsecond
+		s.Elapsed = now.Sub(time.UnixMicro(on.GetPlayAtUnixUs()))
+	}
+	newest := p.now
+	if p.next != nil {
+		newest = p.next
+	}
+	s.Queue = newest.GetQueue()
+	return s
 }

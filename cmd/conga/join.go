@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
+	"conga/actors"
+	"conga/actors/player"
 	"conga/messages"
 )
 
@@ -47,6 +51,72 @@ func (c *joinCmd) Validate() error {
 }
 
 // Run listens until END or until ctx ends.
-func (c *joinCmd) Run(ctx context.Context, io *streams) error {
-	return errors.New("the listener is not wired yet")
+func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
+	server, err := withPort(c.Server, requestsPort)
+	if err != nil {
+		return err
+	}
+	output, err := player.ParseOutput(c.Output)
+	if err != nil {
+		return err
+	}
+	log, err := listenerLog()
+	if err != nil {
+		return err
+	}
+	logger := newLogger(streams.err)
+	node, err := startListener(ctx, listenerOptions{
+		server: server, name: c.Name, listen: c.Listen, output: output, logger: logger,
+		log: log,
+		news: func(news *messages.Playing) {
+			if song := news.GetSong(); song != nil {
+				logger.Info("now playing", "song", song.GetName(), "title", song.GetTitle(), "artist", song.GetArtist())
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	dump := "off"
+	if c.HTTP != "off" {
+		addr, _, err := serveHTTP(ctx, c.HTTP, node.client.Dump)
+		if err != nil {
+			return errors.Join(err, node.leave())
+		}
+		dump = shown(addr)
+	}
+	fmt.Fprintf(streams.out, "ready relay=%s http=%s\n", node.client.Node().GetRelay(), dump)
+	go func() {
+		if answerLines(ctx, node.client, streams.in, streams.out) {
+			cancel()
+		}
+	}()
+	<-ctx.Done()
+	return node.leave()
+}
+
+// answerLines sends each line to the server and prints its answer, one after the other. It
+// returns true at END; the end of the input is not END.
+func answerLines(ctx context.Context, client *actors.Client, in io.Reader, out io.Writer) (end bool) {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, messages.MaxLine)
+	for lines.Scan() {
+		line := strings.TrimSpace(lines.Text())
+		switch {
+		case line == "":
+			continue
+		case strings.EqualFold(line, "END"):
+			return true
+		}
+		answer, err := client.Ask(ctx, line)
+		if err != nil {
+			return false
+		}
+		for _, text := range answer {
+			fmt.Fprintln(out, text)
+		}
+	}
+	return false
 }

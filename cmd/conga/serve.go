@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+
+	"conga/actors/eventlog"
 )
 
 type serveCmd struct {
@@ -27,5 +30,28 @@ func (serveCmd) Help() string {
 
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context, io *streams) error {
-	return errors.New("the server is not wired yet")
+	store, err := eventlog.OpenSQLite(c.Data)
+	if err != nil {
+		return err
+	}
+	key, err := signingKey(c.Data)
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
+	node, err := startServer(serverOptions{
+		songs: c.Songs, listen: c.Listen, store: store, key: key, logger: newLogger(io.err),
+	})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	addr, served, err := serveHTTP(ctx, c.HTTP, node.server.Dump)
+	if err != nil {
+		return errors.Join(err, node.stop())
+	}
+	fmt.Fprintf(io.out, "ready requests=%s stream=%s http=%s\n",
+		shown(node.requests.Addr()), shown(node.stream.Addr()), shown(addr))
+	err = <-served // it ends with ctx
+	return errors.Join(err, node.stop())
 }

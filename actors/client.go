@@ -1,0 +1,191 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"conga/actors/eventlog"
+	"conga/actors/player"
+	"conga/actors/relay"
+	"conga/actors/requester"
+	"conga/actors/window"
+	"conga/messages"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+)
+
+// ClientConfig is what a listener needs. The caller owns Log and closes it after Leave.
+type ClientConfig struct {
+	System *actor.ActorSystem
+	Log    *eventlog.Log // the listener's own
+	Node   *messages.Node
+	Token  string
+	Stream string // host:port of the server's stream
+	Output player.Output
+	Logger *slog.Logger
+
+	// Streams describes the port for the next listener, Upstream a connection to a node
+	// above, Requests a connection to the server's requests.
+	Streams  func(*Client) *actor.Props
+	Upstream func(link uint64, addr string, open *messages.OpenStream) *actor.Props
+	Requests func(link uint64) *actor.Props
+	// News shows what plays; Joined is told the server's answer to each Hello.
+	News   func(*messages.Playing)
+	Joined func(*messages.Welcome, *messages.Refused)
+}
+
+// Client is a running listener.
+type Client struct {
+	tree
+	cfg    ClientConfig
+	window *window.Window
+	clock  *requester.Clock
+	node   atomic.Pointer[messages.Node] // as the server knows it
+	epoch  atomic.Uint64
+}
+
+// The listener's children.
+const (
+	relayName     = "relay"
+	playerName    = "player"
+	requesterName = "requester"
+)
+
+// StartClient starts a listener; it joins as soon as the server answers.
+func StartClient(cfg ClientConfig) (*Client, error) {
+	c := &Client{
+		tree: tree{system: cfg.System, name: "listener-" + cfg.Node.GetId()},
+		cfg:  cfg, window: window.New(), clock: requester.NewClock(),
+	}
+	c.node.Store(cfg.Node)
+	err := c.start(
+		child{relayName, relay.Props(relay.Config{
+			Log: cfg.Log, Window: c.window, Self: c.Node, Server: func() string { return cfg.Stream },
+			Token: cfg.Token, Dial: cfg.Upstream, Tell: func(m proto.Message) { c.tell(requesterName, m) },
+			ServerNow: c.clock.Now, Logger: cfg.Logger,
+		})},
+		child{playerName, player.Props(player.Config{
+			Open: func() player.Source { return c.window.OpenAt(c.clock.Now() - player.Preroll.Microseconds()) },
+			Now:  c.clock.Now, Output: cfg.Output, Log: cfg.Logger, Report: c.report,
+		})},
+		child{streamsName, cfg.Streams(c)},
+		child{requesterName, requester.Props(requester.Config{
+			Hello: c.hello, Clock: c.clock, Dial: cfg.Requests, News: cfg.News, Logger: cfg.Logger,
+			Tell: c.heard, Joined: cfg.Joined,
+		})},
+	)
+	if err != nil {
+		return nil, fmt.Errorf("start the listener: %w", err)
+	}
+	return c, nil
+}
+
+func (c *Client) hello() *messages.Hello {
+	return &messages.Hello{
+		Version: messages.DialectVersion, Node: c.cfg.Node, Token: c.cfg.Token, Epoch: c.epoch.Load(),
+	}
+}
+
+// heard passes on what the server says of this node's place.
+func (c *Client) heard(m proto.Message) {
+	if welcome, ok := m.(*messages.Welcome); ok {
+		c.node.Store(welcome.GetNode())
+		c.epoch.Store(welcome.GetEpoch())
+	}
+	c.tell(relayName, m)
+}
+
+// report keeps what the player saw in the listener's log. A full disk does not stop
+// the music: the fact is said, and lost.
+func (c *Client) report(fact proto.Message) {
+	for {
+		_, err := c.cfg.Log.Append(c.cfg.Log.Last(), playerName, nil, fact)
+		switch {
+		case err == nil:
+			return
+		case !errors.Is(err, eventlog.ErrConflict):
+			c.cfg.Logger.Warn("the listener's log cannot be written", "reason", err)
+			return
+		}
+	}
+}
+
+// Node is this listener as the server knows it.
+func (c *Client) Node() *messages.Node { return c.node.Load() }
+
+// Epoch is the broadcast's, as far as this listener knows.
+func (c *Client) Epoch() uint64 { return c.epoch.Load() }
+
+// Open is where a stream connection begins to read.
+func (c *Client) Open(open *messages.OpenStream) *window.Cursor {
+	return openCursor(c.window, open)
+}
+
+// Relay is told of the listeners that this node feeds.
+func (c *Client) Relay() *actor.PID { return c.of(relayName) }
+
+// Ask sends a typed line to the server and waits for its answer; while the server is
+// away it waits for its return.
+func (c *Client) Ask(ctx context.Context, line string) ([]string, error) {
+	reply := make(chan []string, 1)
+	c.tell(requesterName, &messages.TypedLine{Line: line, Reply: reply})
+	select {
+	case lines := <-reply:
+		return lines, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// goodbye is how long those below may take to turn to their next ancestor.
+const goodbye = 1200 * time.Millisecond
+
+// Leave says goodbye to the server and to the next listener, waits until it has
+// turned elsewhere, and ends all actors.
+func (c *Client) Leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), goodbye)
+	defer cancel()
+	c.tell(streamsName, &messages.SayGoodbye{})
+	c.tell(requesterName, &messages.Leave{})
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for c.feeds(ctx) {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+		}
+	}
+	c.stop()
+	c.window.Close()
+}
+
+// feeds says whether anybody still receives from this node, until ctx ends.
+func (c *Client) feeds(ctx context.Context) bool {
+	views, err := c.look(ctx, relayName)
+	if err != nil {
+		return false
+	}
+	live, ok := views["relay"].Live.(relay.Live)
+	return ok && len(live.Downstream) > 0
+}
+
+// Dump asks the actors what they are.
+func (c *Client) Dump(ctx context.Context) (Dump, error) {
+	views, err := c.look(ctx, relayName, playerName, requesterName)
+	if err != nil {
+		return Dump{}, fmt.Errorf("the listener is restarting an actor, try again: %w", err)
+	}
+	live := map[string]any{}
+	for name, view := range views {
+		live[name] = view.Live
+	}
+	return Dump{
+		Node: c.Node().GetName(), Event: views["relay"].Seq,
+		State: map[string]any{"relay": views["relay"].State}, Live: live,
+	}, nil
+}

@@ -1,0 +1,158 @@
+package actors
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"conga/actors/catalog"
+	"conga/actors/chainmanager"
+	"conga/actors/eventlog"
+	"conga/actors/pacer"
+	"conga/actors/scheduler"
+	"conga/actors/window"
+	"conga/messages"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+)
+
+// ServerConfig is what a server needs. The caller owns Log and closes it after Stop.
+type ServerConfig struct {
+	System *actor.ActorSystem
+	Log    *eventlog.Log
+	Songs  string // the folder
+	Key    ed25519.PrivateKey
+	Stream string           // address of the stream port; without a host it is that of requests
+	Now    func() time.Time // the server's clock: it must not step
+	Logger *slog.Logger
+
+	// Streams and Requests describe the two ports.
+	Streams  func(*Server) *actor.Props
+	Requests func(*Server) *actor.Props
+	// Sent is what went out on all stream connections.
+	Sent func() (bytes, chunks int64)
+}
+
+// Server is a running server.
+type Server struct {
+	tree
+	cfg    ServerConfig
+	window *window.Window
+	epoch  uint64
+}
+
+// The server's children, and what their logs and addresses are called.
+const (
+	catalogName      = "catalog"
+	schedulerName    = "scheduler"
+	pacerName        = "pacer"
+	chainManagerName = "chainmanager"
+	announcerName    = "announcer"
+	streamsName      = "streams"
+	requestsName     = "requests"
+)
+
+// StartServer opens the broadcast, a new one or the log's, and starts the actors.
+func StartServer(cfg ServerConfig) (*Server, error) {
+	s := &Server{tree: tree{system: cfg.System, name: "server"}, cfg: cfg, window: window.New()}
+	// BEFORE anything runs: each start of a server is an epoch of its own.
+	opening, err := eventlog.NewKeeper(cfg.Log, pacerName, pacer.State{})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := opening.Commit(&messages.OpenBroadcast{AtUnixUs: cfg.Now().UnixMicro()}); err != nil {
+		return nil, fmt.Errorf("open the broadcast: %w", err)
+	}
+	s.epoch = opening.State().Epoch
+
+	publish := func(event proto.Message) { s.tell(announcerName, event) }
+	err = s.start(
+		child{announcerName, announcerProps(cfg.Log, func(news *messages.Playing) { s.tell(requestsName, news) })},
+		child{catalogName, catalog.Props(catalog.Config{Dir: cfg.Songs, Log: cfg.Log, Logger: cfg.Logger})},
+		child{schedulerName, scheduler.Props(scheduler.Config{Log: cfg.Log, Publish: publish})},
+		child{chainManagerName, chainmanager.Props(chainmanager.Config{
+			Log: cfg.Log, Publish: publish, Links: func() *actor.PID { return s.of(requestsName) },
+			Key: cfg.Key.Public().(ed25519.PublicKey), Stream: cfg.Stream, Now: cfg.Now,
+		})},
+		child{pacerName, pacer.Props(pacer.Config{
+			Log: cfg.Log, Window: s.window, Key: cfg.Key, Publish: publish, Sent: cfg.Sent, Now: cfg.Now, Logger: cfg.Logger,
+			Scheduler: func() *actor.PID { return s.of(schedulerName) },
+			Catalog:   func() *actor.PID { return s.of(catalogName) },
+			Open:      func(name string) (pacer.File, error) { return openSong(cfg.Songs, name) },
+		})},
+		child{streamsName, cfg.Streams(s)},
+		child{requestsName, cfg.Requests(s)},
+	)
+	if err != nil {
+		return nil, fmt.Errorf("start the server: %w", err)
+	}
+	return s, nil
+}
+
+// openSong opens a song and says which file it is.
+func openSong(dir, name string) (pacer.File, error) {
+	f, err := catalog.Open(dir, name)
+	if err != nil {
+		return pacer.File{}, err
+	}
+	file := pacer.File{ReadCloser: f}
+	if on, ok := f.(interface{ Stat() (os.FileInfo, error) }); ok {
+		info, err := on.Stat()
+		if err != nil {
+			_ = f.Close()
+			return pacer.File{}, fmt.Errorf("open song %s: %w", name, err)
+		}
+		file.Bytes, file.ModifiedUs = info.Size(), info.ModTime().UnixMicro()
+	}
+	return file, nil
+}
+
+// Catalog, Scheduler and ChainManager are whom the request port asks; their addresses
+// stay the same when they are restarted.
+func (s *Server) Catalog() *actor.PID      { return s.of(catalogName) }
+func (s *Server) Scheduler() *actor.PID    { return s.of(schedulerName) }
+func (s *Server) ChainManager() *actor.PID { return s.of(chainManagerName) }
+
+// Epoch counts the server's starts on its log.
+func (s *Server) Epoch() uint64 { return s.epoch }
+
+// Open is where a stream connection begins to read.
+func (s *Server) Open(open *messages.OpenStream) *window.Cursor {
+	return openCursor(s.window, open)
+}
+
+func openCursor(w *window.Window, open *messages.OpenStream) *window.Cursor {
+	if open.GetNext() > 0 {
+		return w.Open(open.GetNext())
+	}
+	return w.OpenAt(open.GetPlayAtUnixUs())
+}
+
+// Stop ends all actors and waits for them. The listeners play on from what they have.
+func (s *Server) Stop() {
+	s.stop()
+	s.window.Close()
+}
+
+// Dump asks the actors what they are, and brings their states to the same event.
+func (s *Server) Dump(ctx context.Context) (Dump, error) {
+	views, err := s.look(ctx, catalogName, schedulerName, pacerName, chainManagerName)
+	if err != nil {
+		return Dump{}, fmt.Errorf("the server is busy or restarting an actor, try again: %w", err)
+	}
+	state, event, err := s.align(views)
+	if err != nil {
+		return Dump{}, err
+	}
+	live := map[string]any{}
+	for name, view := range views {
+		if view.Live != nil {
+			live[name] = view.Live
+		}
+	}
+	return Dump{Node: messages.ServerID, Event: event, State: state, Live: live}, nil
+}

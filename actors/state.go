@@ -1,0 +1,84 @@
+package actors
+
+import (
+	"fmt"
+
+	"conga/actors/catalog"
+	"conga/actors/chainmanager"
+	"conga/actors/eventlog"
+	"conga/actors/pacer"
+	"conga/actors/scheduler"
+	"conga/messages"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// ServerState is all that the server's log determines: the same events give the same
+// state, in a running server, after a crash, and on another machine.
+type ServerState struct {
+	Scheduler    scheduler.State    `json:"scheduler"`
+	Catalog      catalog.State      `json:"catalog"`
+	Pacer        pacer.State        `json:"pacer"`
+	ChainManager chainmanager.State `json:"chainManager"`
+}
+
+// Apply returns the state after event.
+func (s ServerState) Apply(event proto.Message) ServerState {
+	s.Scheduler = s.Scheduler.Apply(event)
+	s.Catalog = s.Catalog.Apply(event)
+	s.Pacer = s.Pacer.Apply(event)
+	s.ChainManager = s.ChainManager.Apply(event)
+	return s
+}
+
+// Decide gives cmd to the actor whose command it is.
+func (s ServerState) Decide(cmd proto.Message) []proto.Message {
+	for _, decide := range []func(proto.Message) []proto.Message{
+		s.Scheduler.Decide, s.Catalog.Decide, s.Pacer.Decide, s.ChainManager.Decide,
+	} {
+		if events := decide(cmd); len(events) > 0 {
+			return events
+		}
+	}
+	return nil
+}
+
+// align makes one moment out of the actors' answers. Each is right for an event of its
+// own; whoever is behind the newest is brought there by the events in between, which is
+// just what it would do itself.
+func (s *Server) align(views map[string]messages.View) (state ServerState, event uint64, err error) {
+	for _, view := range views {
+		event = max(event, view.Seq)
+	}
+	if state.Scheduler, err = forward[scheduler.State](s.cfg.Log, views["scheduler"], event); err != nil {
+		return state, 0, err
+	}
+	if state.Catalog, err = forward[catalog.State](s.cfg.Log, views["catalog"], event); err != nil {
+		return state, 0, err
+	}
+	if state.Pacer, err = forward[pacer.State](s.cfg.Log, views["pacer"], event); err != nil {
+		return state, 0, err
+	}
+	state.ChainManager, err = forward[chainmanager.State](s.cfg.Log, views["chainManager"], event)
+	return state, event, err
+}
+
+func forward[S eventlog.Decider[S]](log *eventlog.Log, view messages.View, to uint64) (S, error) {
+	state, ok := view.State.(S)
+	if !ok {
+		return state, fmt.Errorf("%q gave no state", view.Actor)
+	}
+	if view.Seq == to {
+		return state, nil
+	}
+	for record, err := range log.Since(view.Seq) {
+		if err != nil {
+			return state, fmt.Errorf("bring %s from event %d to %d: %w", view.Actor, view.Seq, to, err)
+		}
+		if record.Seq > to {
+			break
+		}
+		state = state.Apply(record.Event)
+	}
+	return state, nil
+}

@@ -1,0 +1,98 @@
+package actors
+
+import (
+	"context"
+	"time"
+
+	"conga/messages"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// backoff is how every actor of both trees is restarted: a disk that is full for an hour
+// must neither stop the radio for good nor be hammered.
+func backoff() actor.SupervisorStrategy {
+	return actor.NewExponentialBackoffStrategy(10*time.Second, 100*time.Millisecond)
+}
+
+// root spawns its children, in order, and does nothing else.
+type root struct {
+	children []child
+}
+
+type child struct {
+	name  string
+	props *actor.Props
+}
+
+// Receive spawns the children.
+func (r *root) Receive(ctx actor.Context) {
+	if _, started := ctx.Message().(*actor.Started); !started {
+		return
+	}
+	for _, c := range r.children {
+		if _, err := ctx.SpawnNamed(c.props, c.name); err != nil {
+			panic(err) // two children of one name: a bug
+		}
+	}
+}
+
+// tree is a running supervision tree.
+type tree struct {
+	system *actor.ActorSystem
+	name   string
+	pid    *actor.PID
+}
+
+func (t *tree) start(children ...child) error {
+	props := actor.PropsFromProducer(func() actor.Actor { return &root{children} }, actor.WithSupervisor(backoff()))
+	pid, err := t.system.Root.SpawnNamed(props, t.name)
+	t.pid = pid
+	return err
+}
+
+// of is the child's address; it is good before the child runs.
+func (t *tree) of(name string) *actor.PID {
+	return t.system.NewLocalPID(t.name + "/" + name)
+}
+
+func (t *tree) tell(name string, message any) {
+	t.system.Root.Send(t.of(name), message)
+}
+
+// stop ends all actors, children first, and waits for them.
+func (t *tree) stop() {
+	_ = t.system.Root.StopFuture(t.pid).Wait() // nothing can be done about one that hangs
+	t.system.Shutdown()
+}
+
+// look asks the named actors what they are. One that does not answer before ctx
+// ends, because it is being restarted, is an error.
+func (t *tree) look(ctx context.Context, names ...string) (map[string]messages.View, error) {
+	views := make(map[string]messages.View, len(names))
+	reply := make(chan messages.View, len(names))
+	for _, name := range names {
+		t.tell(name, &messages.Look{Reply: reply})
+	}
+	for range names {
+		select {
+		case view := <-reply:
+			views[view.Actor] = view
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return views, nil
+}
+
+// Dump is what a node knows of itself.
+type Dump struct {
+	// Node is the node's name.
+	Node string `json:"node"`
+	// Event is the number of the last event that State reflects.
+	Event uint64 `json:"event"`
+	// State is what the node's log alone determines.
+	State any `json:"state"`
+	// Live is the rest, by actor.
+	Live map[string]any `json:"live"`
+}

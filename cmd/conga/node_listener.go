@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"conga/actors"
+	"conga/actors/eventlog"
+	"conga/actors/player"
+	"conga/messages"
+	"conga/transport"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/google/uuid"
+)
+
+// listenerNode is a listener with its port, as join and demo run it.
+type listenerNode struct {
+	client *actors.Client
+	relay  net.Listener
+	log    *eventlog.Log
+}
+
+type listenerOptions struct {
+	server string // host:port of its requests
+	name   string
+	listen string
+	output player.Output
+	log    *eventlog.Log
+	news   func(*messages.Playing)
+	logger *slog.Logger
+}
+
+// joinPatience is how long a server may take to answer the first Hello.
+const joinPatience = 10 * time.Second
+
+// startListener joins the chain, or says why it cannot. It takes log over.
+func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error) {
+	stream, err := streamOf(o.server)
+	if err != nil {
+		return nil, errors.Join(err, o.log.Close())
+	}
+	// Once up and running it looks for its server for ever; but a wrong address should
+	// be known at once.
+	conn, err := (&net.Dialer{Timeout: joinPatience}).DialContext(ctx, "tcp", o.server)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("no conga server answers at %s: %w", o.server, err), o.log.Close())
+	}
+	_ = conn.Close()
+	relay, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return nil, errors.Join(portError(o.listen, err), o.log.Close())
+	}
+	n := &listenerNode{relay: relay, log: o.log}
+	joined := make(chan error, 1)
+	n.client, err = actors.StartClient(actors.ClientConfig{
+		System: newSystem(o.logger), Log: o.log, Stream: stream, Output: o.output, Logger: o.logger, News: o.news,
+		Node: &messages.Node{Id: uuid.NewString(), Name: o.name, Relay: advertised(relay.Addr())},
+		Streams: func(c *actors.Client) *actor.Props {
+			return transport.Streams(transport.StreamsConfig{
+				Listener: relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch,
+				Open: func(open *messages.OpenStream) (transport.Cursor, error) {
+					if open.GetNode().GetId() == c.Node().GetId() {
+						return nil, errors.New("this is you")
+					}
+					return c.Open(open), nil
+				},
+			})
+		},
+		Upstream: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {
+			return transport.Upstream(transport.UpstreamConfig{Link: link, Addr: addr, Open: open})
+		},
+		Requests: func(link uint64) *actor.Props {
+			return transport.RequestLink(transport.RequestLinkConfig{Link: link, Addr: o.server})
+		},
+		Joined: func(_ *messages.Welcome, refused *messages.Refused) {
+			var answer error
+			if refused != nil {
+				answer = fmt.Errorf("%s refuses: %s", o.server, refused.GetReason())
+			}
+			select {
+			case joined <- answer:
+			default: // only the first answer decides whether it starts
+			}
+		},
+	})
+	if err != nil {
+		return nil, errors.Join(err, relay.Close(), o.log.Close())
+	}
+	if err := await(ctx, joined, o.server); err != nil {
+		return nil, errors.Join(err, n.leave())
+	}
+	return n, nil
+}
+
+func await(ctx context.Context, joined <-chan error, server string) error {
+	ctx, cancel := context.WithTimeout(ctx, joinPatience)
+	defer cancel()
+	select {
+	case err := <-joined:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("%s does not answer like a conga server: %w", server, ctx.Err())
+	}
+}
+
+// keepEvents is how much of its own story a listener keeps.
+const keepEvents = 10_000
+
+// listenerLog is a log in memory: a listener's story ends with it.
+func listenerLog() (*eventlog.Log, error) {
+	return eventlog.OpenRing(eventlog.NewMemory(), time.Now, keepEvents)
+}
+
+// leave says goodbye and ends the listener.
+func (n *listenerNode) leave() error {
+	n.client.Leave()
+	return n.log.Close()
+}
+
+// streamOf is the address of a server's stream: the port after that of its requests.
+func streamOf(server string) (string, error) {
+	host, port, err := net.SplitHostPort(server)
+	if err != nil {
+		return "", fmt.Errorf("%q is not HOST:PORT: %w", server, err)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 || n == 65535 {
+		return "", fmt.Errorf("%q: the port must be from 1 to 65534", server)
+	}
+	return net.JoinHostPort(host, strconv.FormatUint(n+1, 10)), nil
+}
+
+// advertised is where others reach the port: without a host if it listens on all
+// interfaces, for the server knows best from where it was reached.
+func advertised(addr net.Addr) string {
+	host, port, _ := net.SplitHostPort(addr.String())
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = ""
+	}
+	return net.JoinHostPort(host, port)
+}

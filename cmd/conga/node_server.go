@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"conga/actors"
+	"conga/actors/eventlog"
+	"conga/messages"
+	"conga/transport"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// serverNode is a server with its ports, as serve and demo run it.
+type serverNode struct {
+	server   *actors.Server
+	requests net.Listener
+	stream   net.Listener
+	log      *eventlog.Log
+}
+
+type serverOptions struct {
+	songs, listen string
+	store         eventlog.Store
+	key           ed25519.PrivateKey
+	logger        *slog.Logger
+}
+
+// startServer takes store over.
+func startServer(o serverOptions) (*serverNode, error) {
+	requests, stream, err := listenPair(o.listen)
+	if err != nil {
+		return nil, errors.Join(err, o.store.Close())
+	}
+	log, err := eventlog.Open(o.store, time.Now)
+	if err != nil {
+		return nil, errors.Join(err, o.store.Close(), requests.Close(), stream.Close())
+	}
+	n := &serverNode{requests: requests, stream: stream, log: log}
+	counters, now := &transport.Counters{}, steadyClock()
+	_, streamPort, _ := net.SplitHostPort(stream.Addr().String())
+	n.server, err = actors.StartServer(actors.ServerConfig{
+		System: newSystem(o.logger), Log: log, Songs: o.songs, Key: o.key, Stream: ":" + streamPort,
+		Now: now, Logger: o.logger,
+		Sent: func() (bytes, chunks int64) { return counters.Bytes.Load(), counters.Chunks.Load() },
+		Streams: func(s *actors.Server) *actor.Props {
+			return transport.Streams(transport.StreamsConfig{
+				Listener: stream, Owner: s.ChainManager(), Counters: counters, Epoch: s.Epoch,
+				Self: func() *messages.Node { return &messages.Node{Id: messages.ServerID, Name: messages.ServerID} },
+				Open: func(open *messages.OpenStream) (transport.Cursor, error) { return s.Open(open), nil },
+			})
+		},
+		Requests: func(s *actors.Server) *actor.Props {
+			return transport.Requests(transport.RequestsConfig{
+				Listener: requests, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: now,
+			})
+		},
+	})
+	if err != nil {
+		return nil, errors.Join(err, requests.Close(), stream.Close(), log.Close())
+	}
+	return n, nil
+}
+
+// stop ends the server; all that it promised is in its log.
+func (n *serverNode) stop() error {
+	n.server.Stop()
+	return n.log.Close()
+}
+
+// listenPair takes HOST:PORT and the port after it. Port 0 looks for a free pair.
+func listenPair(addr string) (requests, stream net.Listener, err error) {
+	const tries = 50
+	for try := 1; ; try++ {
+		requests, err = net.Listen("tcp", addr)
+		if err != nil {
+			return nil, nil, portError(addr, err)
+		}
+		host, port, _ := net.SplitHostPort(addr)
+		n := requests.Addr().(*net.TCPAddr).Port
+		next := net.JoinHostPort(host, strconv.Itoa(n+1))
+		if stream, err = net.Listen("tcp", next); err == nil {
+			return requests, stream, nil
+		}
+		_ = requests.Close()
+		if port != "0" || try == tries {
+			return nil, nil, portError(next, err)
+		}
+	}
+}
+
+func portError(addr string, err error) error {
+	return fmt.Errorf("listen on %s: %w; is another conga running there? --listen takes another port", addr, err)
+}
+
+// shown is an address that works from this machine: a listener on all interfaces is
+// shown as the loopback address.
+func shown(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// steadyClock starts at the time of day and then counts by the monotonic clock: a
+// broadcast must not jump when somebody sets the clock.
+func steadyClock() func() time.Time {
+	start := time.Now()
+	return func() time.Time { return start.Round(0).Add(time.Since(start)) }
+}
+
+// newSystem lets the library speak only when something is wrong: letters to actors that
+// have just stopped are no news.
+func newSystem(logger *slog.Logger) *actor.ActorSystem {
+	warnings := slog.New(atLeast{logger.Handler(), slog.LevelWarn})
+	return actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return warnings }))
+}
+
+// atLeast passes on what is as grave as its level.
+type atLeast struct {
+	slog.Handler
+	level slog.Level
+}
+
+func (h atLeast) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= h.level && h.Handler.Enabled(ctx, level)
+}
+
+func newLogger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, nil))
+}
+
+// keyBlock is the type of the PEM block in the key file.
+const keyBlock = "PRIVATE KEY"
+
+// signingKey reads the key that signs the broadcast, and makes it at the first start.
+// Listeners remember its public half: a server that loses it is a stranger to them.
+func signingKey(dir string) (ed25519.PrivateKey, error) {
+	path := filepath.Join(dir, "key.pem")
+	data, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return makeKey(path)
+	case err != nil:
+		return nil, fmt.Errorf("read the signing key: %w", err)
+	}
+	block, _ := pem.Decode(data)
+	if block == nil || block.Type != keyBlock || len(block.Bytes) != ed25519.SeedSize {
+		return nil, fmt.Errorf("%s is no signing key of conga; move it away and a new one is made, but listeners that know the old one will ask", path)
+	}
+	return ed25519.NewKeyFromSeed(block.Bytes), nil
+}
+
+func makeKey(path string) (ed25519.PrivateKey, error) {
+	key := newKey()
+	data := pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: key.Seed()})
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		return nil, fmt.Errorf("keep the signing key: %w", err)
+	}
+	return key, nil
+}
+
+func newKey() ed25519.PrivateKey {
+	_, key, _ := ed25519.GenerateKey(rand.Reader) // crypto/rand does not fail
+	return key
+}
+
+// serveHTTP serves a node's dump until ctx ends.
+func serveHTTP(ctx context.Context, addr string, dump func(context.Context) (actors.Dump, error)) (net.Addr, <-chan error, error) {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listen on %s for the debug dump: %w; --http takes another address", addr, err)
+	}
+	done := make(chan error, 1)
+	handler := transport.HTTP(func(ctx context.Context) (any, error) { return dump(ctx) })
+	go func() { done <- transport.Serve(ctx, listener, handler) }()
+	return listener.Addr(), done, nil
+}
