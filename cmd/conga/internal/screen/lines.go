@@ -81,7 +81,7 @@ func changes(before, now Snapshot) []string {
 		lines = append(lines, "queue: "+queue)
 	}
 	if now.Sound != before.Sound {
-		lines = append(lines, "sound: "+now.Sound)
+		lines = append(lines, now.Sound)
 	}
 	return lines
 }

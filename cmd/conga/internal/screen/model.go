@@ -2,6 +2,7 @@ package screen
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"charm.land/bubbles/v2/textinput"
@@ -150,8 +151,11 @@ func (m model) say(k kind, texts ...string) model {
 	return m
 }
 
+// noises is how the lines begin that ALSA and JACK print while they look for a card.
+var noises = []string{"ALSA lib ", "Cannot connect to server ", "jack ", "Jack"}
+
 func isNoise(text string) bool {
-	return strings.HasPrefix(text, "ALSA lib ") || strings.HasPrefix(strings.ToLower(text), "jack ")
+	return slices.ContainsFunc(noises, func(noise string) bool { return strings.HasPrefix(text, noise) })
 }
 
 func (l line) String() string {

@@ -26,7 +26,7 @@ func playing(listeners int) Snapshot {
 	s := Snapshot{
 		Song: "bach.mp3", Title: "Prelude in C major", Artist: "J. S. Bach", Asked: "amy",
 		Elapsed: 13 * time.Second, Duration: 39 * time.Second,
-		Queue: []string{"beethoven.mp3", "pachelbel.mp3"}, Sound: "loudspeaker",
+		Queue: []string{"beethoven.mp3", "pachelbel.mp3"}, Sound: "on the loudspeaker",
 	}
 	for i := range listeners {
 		s.Chain = append(s.Chain, Member{
@@ -61,7 +61,7 @@ func TestView_Golden(t *testing.T) {
 	hurt := playing(3)
 	hurt.Chain[1].Underruns, hurt.Chain[1].Buffered = 2, 0
 	hurt.Asked, hurt.Queue = "", nil
-	hurt.Sound = "no sound card: it plays silently"
+	hurt.Sound = "no sound: there is no card"
 	tests := []struct {
 		name          string
 		width, height int
@@ -211,8 +211,8 @@ func TestModel_NoiseIsOneLine(t *testing.T) {
 	for i := range 30 {
 		m = update(m, stderrMsg(fmt.Sprint("ALSA lib pcm.c:", i)))
 	}
-	m = update(m, stderrMsg("something else"), stderrMsg("ALSA lib again"))
-	if got := len(m.lines); got != 4 || m.lines[1].more != 29 {
+	m = update(m, stderrMsg("jack server is not running"), stderrMsg("something else"), stderrMsg("ALSA lib again"))
+	if got := len(m.lines); got != 4 || m.lines[1].more != 30 {
 		t.Errorf("%d lines: %v", got, m.lines)
 	}
 }

@@ -48,7 +48,7 @@ type Snapshot struct {
 	Duration time.Duration
 	Chain    []Member // nearest the server first
 	Queue    []string // next first
-	Sound    string   // where the music is heard, or why it is not
+	Sound    string   // where the music is heard, or why it is not: "on the loudspeaker"
 }
 
 // Member is one listener of the chain.

@@ -86,7 +86,7 @@ func TestShow_Lines(t *testing.T) {
 	}()
 
 	out.waitFor(t, "now playing: Prelude in C major · J. S. Bach (bach.mp3, 0:39), asked for by amy\n")
-	out.waitFor(t, "chain: server → amy → bob 🔊\nqueue: beethoven.mp3, pachelbel.mp3\nsound: loudspeaker\n")
+	out.waitFor(t, "chain: server → amy → bob 🔊\nqueue: beethoven.mp3, pachelbel.mp3\non the loudspeaker\n")
 	next := playing(1)
 	next.Song, next.Title, next.Asked, next.Queue = "pachelbel.mp3", "", "", nil
 	now.set(next)

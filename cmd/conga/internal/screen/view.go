@@ -73,7 +73,7 @@ func (m model) song(width int) []string {
 	s := m.snapshot
 	rows := []string{ends("♪ "+bold.Render(s.headline()), dim.Render(s.asked()), width), m.bar(width)}
 	if s.Sound != "" {
-		rows = append(rows, dim.Render("sound: "+clean(s.Sound)))
+		rows = append(rows, dim.Render(clean(s.Sound)))
 	}
 	return rows
 }
