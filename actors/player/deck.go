@@ -37,6 +37,7 @@ type deck struct {
 	edge     moment // when the next frame that is appended to in is due
 	running  bool   // in and edge are set; false before the first chunk
 	aligned  bool   // in ends exactly where the last chunk did
+	lead     bool   // since the last restart there was only silence
 	filled   int64  // frames of this output
 	filledAt int64  // server's clock at the last Fill
 	writing  int64  // the frame of this output that is being filled
@@ -133,6 +134,10 @@ func (d *deck) due() float64 {
 
 // hold keeps the deck in time: heard is when its next frame will be heard.
 func (d *deck) hold(heard, now int64) {
+	if d.lead { // nobody hears it: a line that has just begun settles before the music does
+		d.restart(d.in.rate, heard)
+		return
+	}
 	late := float64(heard) - d.due()
 	if late > jumpUs || late < -jumpUs {
 		if late > 0 && d.heard.item != nil && !d.silence.on {
@@ -151,7 +156,7 @@ func (d *deck) hold(heard, now int64) {
 func (d *deck) restart(rate int, heard int64) {
 	d.in.restart(rate, 0)
 	d.edge = moment{heard, 0, int64(rate)}
-	d.running, d.aligned = true, false
+	d.running, d.aligned, d.lead = true, false, true
 }
 
 // begin starts the deck with the first chunk that is not over when it would be heard.
@@ -242,7 +247,7 @@ func (d *deck) gap(c *chunk) int64 {
 // place puts the chunk's next frame at the end of what was appended.
 func (d *deck) place(c *chunk) {
 	d.fed()
-	d.aligned = true
+	d.aligned, d.lead = true, false
 	if c.placed {
 		return
 	}
