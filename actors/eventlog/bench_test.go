@@ -102,7 +102,7 @@ func large(b *testing.B, n int) (dir string) {
 func plainRead(b *testing.B, store Store, n int) time.Duration {
 	start := time.Now()
 	for seq := 0; seq < n; {
-		rows, err := store.Read(uint64(seq), page)
+		rows, err := store.Read(uint64(seq), page, EventOnly)
 		if err != nil || len(rows) == 0 {
 			b.Fatal(err)
 		}

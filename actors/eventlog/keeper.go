@@ -64,7 +64,7 @@ func (k *Keeper[S]) CatchUp() error {
 func (k *Keeper[S]) catchUp() error {
 	at := *k.at.Load()
 	for at.seq < k.log.Last() {
-		b, err := k.log.next(at.seq)
+		b, err := k.log.next(at.seq, EventOnly)
 		if err != nil {
 			return err
 		}

@@ -40,7 +40,7 @@ func (m *memory) Append(expected uint64, rows []Row) error {
 	return nil
 }
 
-func (m *memory) Read(after uint64, limit int) ([]Row, error) {
+func (m *memory) Read(after uint64, limit int, _ Part) ([]Row, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {

@@ -65,7 +65,7 @@ type batch struct {
 func (b batch) len() int { return len(b.records) + len(b.rows) }
 
 // next returns the durable events behind seq, at least one if there is one.
-func (l *Log) next(seq uint64) (batch, error) {
+func (l *Log) next(seq uint64, part Part) (batch, error) {
 	l.mu.Lock()
 	if seq >= l.durable.Seq {
 		l.mu.Unlock()
@@ -80,7 +80,7 @@ func (l *Log) next(seq uint64) (batch, error) {
 	l.mu.Unlock()
 
 	seq = max(seq, base)
-	rows, err := l.store.Read(seq, page)
+	rows, err := l.store.Read(seq, page, part)
 	if err != nil {
 		return batch{}, fmt.Errorf("read events behind %d: %w", seq, err)
 	}
@@ -159,7 +159,7 @@ func (l *Log) Watch(ctx context.Context, from uint64) iter.Seq2[Record, error] {
 
 // yield hands out one batch behind seq, not beyond end, and returns how far it came.
 func (l *Log) yield(seq, end uint64, yield func(Record, error) bool) (uint64, bool) {
-	b, err := l.next(seq)
+	b, err := l.next(seq, Whole)
 	if err != nil {
 		yield(Record{}, err)
 		return seq, false

@@ -116,7 +116,7 @@ func (l *Log) markAt(seq uint64) (Mark, error) {
 	if seq < base.Seq || seq > durable.Seq {
 		return Mark{}, fmt.Errorf("event %d is not in the log, which has %d to %d", seq, base.Seq+1, durable.Seq)
 	}
-	rows, err := l.store.Read(seq-1, 1)
+	rows, err := l.store.Read(seq-1, 1, Whole)
 	if err != nil {
 		return Mark{}, err
 	}

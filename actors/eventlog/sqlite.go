@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -274,25 +278,71 @@ func (s *sqliteStore) transact(do func(*sql.Tx) error) error {
 	return nil
 }
 
-func (s *sqliteStore) Read(after uint64, limit int) ([]Row, error) {
-	rows, err := s.read.Query(`SELECT seq, time, actor, type, version, data, cause_type, cause, of, hash
-		FROM events WHERE seq > ? ORDER BY seq LIMIT ?`, int64(min(after, 1<<62)), limit)
+// Read asks the driver itself: database/sql would take as long again.
+func (s *sqliteStore) Read(after uint64, limit int, part Part) ([]Row, error) {
+	conn, err := s.read.Conn(context.Background())
 	if err != nil {
 		return nil, s.explain(err)
 	}
-	defer rows.Close()
+	defer conn.Close()
 	all := make([]Row, 0, min(limit, page))
-	for rows.Next() {
-		var r Row
-		if err := rows.Scan(&r.Seq, &r.Time, &r.Actor, &r.Type, &r.Version, &r.Data, &r.CauseType, &r.Cause, &r.Of, &r.Hash); err != nil {
-			return nil, fmt.Errorf("%w: %s: row behind event %d: %w", ErrDamaged, s.path, after+uint64(len(all)), err)
+	err = conn.Raw(func(raw any) error {
+		queryer, ok := raw.(driver.QueryerContext)
+		if !ok {
+			return fmt.Errorf("the SQLite driver is %T, which cannot query", raw)
 		}
-		all = append(all, r)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, s.explain(fmt.Errorf("row behind event %d: %w", after+uint64(len(all)), err))
+		columns, scan := `seq, type, version, data, time, actor, cause_type, cause, of, hash`, scanWhole
+		if part == EventOnly {
+			columns, scan = `seq, type, version, data`, scanEvent
+		}
+		rows, err := queryer.QueryContext(context.Background(), `SELECT `+columns+` FROM events WHERE seq > ? ORDER BY seq LIMIT ?`,
+			[]driver.NamedValue{{Ordinal: 1, Value: int64(min(after, math.MaxInt64))}, {Ordinal: 2, Value: int64(limit)}})
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		values := make([]driver.Value, len(rows.Columns()))
+		for {
+			if err := rows.Next(values); errors.Is(err, io.EOF) {
+				return nil
+			} else if err != nil {
+				return fmt.Errorf("row behind event %d: %w", after+uint64(len(all)), err)
+			}
+			var r Row
+			if !scan(&r, values) {
+				return damaged(s.path, fmt.Sprintf("the row behind event %d has values of other types", after+uint64(len(all))))
+			}
+			all = append(all, r)
+		}
+	})
+	if err != nil {
+		return nil, s.explain(err)
 	}
 	return all, nil
+}
+
+// scanEvent and scanWhole take the values of a row; false if one is not what its
+// column promises.
+func scanEvent(r *Row, values []driver.Value) bool {
+	seq, ok1 := values[0].(int64)
+	version, ok2 := values[2].(int64)
+	var ok3, ok4 bool
+	r.Type, ok3 = values[1].(string)
+	r.Data, ok4 = values[3].([]byte) // an empty one comes as nil of this type
+	r.Seq, r.Version = uint64(seq), int(version)
+	return ok1 && ok2 && ok3 && ok4
+}
+
+func scanWhole(r *Row, values []driver.Value) bool {
+	of, ok := values[8].(int64)
+	var oks [5]bool
+	r.Time, oks[0] = values[4].(int64)
+	r.Actor, oks[1] = values[5].(string)
+	r.CauseType, oks[2] = values[6].(string)
+	r.Cause, oks[3] = values[7].([]byte)
+	r.Hash, oks[4] = values[9].([]byte)
+	r.Of = int(of)
+	return ok && !slices.Contains(oks[:], false) && scanEvent(r, values)
 }
 
 func (s *sqliteStore) Marks() (base, last Mark, err error) {
@@ -455,7 +505,7 @@ func (s *sqliteStore) acknowledged(base, last Mark) error {
 	}
 	kept := last
 	if head.Seq < last.Seq && head.Seq > base.Seq {
-		rows, err := s.Read(head.Seq-1, 1)
+		rows, err := s.Read(head.Seq-1, 1, Whole)
 		if err != nil {
 			return err
 		}

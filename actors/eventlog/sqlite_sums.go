@@ -17,18 +17,21 @@ import (
 // it holds: conga.db-sums has a CRC-32C for each page, in page order, behind a
 // header. Pages change only at a checkpoint, and these are ours:
 //
-//  1. SQLite copies the write-ahead log into the file (and syncs it),
-//  2. the pages' sums are taken from the write-ahead log, written and synced,
-//  3. the write-ahead log is emptied.
+//  1. the header says that a checkpoint has begun (synced),
+//  2. SQLite copies the write-ahead log into the file (and syncs it),
+//  3. the pages' sums are taken from the write-ahead log, written and synced,
+//  4. the write-ahead log is emptied.
 //
 // A crash in between leaves the write-ahead log, whose frames have SQLite's own
-// sums: the file's pages that it replaces need none. The header also says which
+// sums: the file's pages that it replaces need none then. The header also says which
 // event was acknowledged last, so that a lost end of the write-ahead log is seen.
 // It is not synced: after a power cut it may be late, but never early.
 
 const (
 	sumsMagic  = "conga sums 1\n"
 	headerSize = 128
+	flagDirty  = 1
+	flagMoving = 2
 	sumSize    = 4
 	// quickBytes is how much of the file is compared when it is opened: all of a
 	// month's log, the first and the newest pages of a year's.
@@ -54,6 +57,7 @@ type sumsHeader struct {
 	pageSize uint32
 	pages    uint32 // how many sums follow
 	dirty    bool   // the write-ahead log has what the sums do not know yet
+	moving   bool   // a checkpoint has begun: pages that the write-ahead log has may be half written
 	last     Mark   // the last event that was acknowledged
 }
 
@@ -62,11 +66,14 @@ func (h sumsHeader) encode() []byte {
 	b = append(b, sumsMagic...)
 	b = binary.BigEndian.AppendUint32(b, h.pageSize)
 	b = binary.BigEndian.AppendUint32(b, h.pages)
-	dirty := byte(0)
+	flags := byte(0)
 	if h.dirty {
-		dirty = 1
+		flags |= flagDirty
 	}
-	b = append(b, dirty)
+	if h.moving {
+		flags |= flagMoving
+	}
+	b = append(b, flags)
 	b = binary.BigEndian.AppendUint64(b, h.last.Seq)
 	b = append(b, h.last.Hash...)
 	b = b[:headerSize-sumSize]
@@ -79,7 +86,8 @@ func decodeSumsHeader(b []byte) (h sumsHeader, ok bool) {
 		return h, false
 	}
 	b = b[len(sumsMagic):]
-	h.pageSize, h.pages, h.dirty = binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:]), b[8] == 1
+	h.pageSize, h.pages = binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])
+	h.dirty, h.moving = b[8]&flagDirty != 0, b[8]&flagMoving != 0
 	h.last = Mark{Seq: binary.BigEndian.Uint64(b[9:]), Hash: bytes.Clone(b[17:49])}
 	return h, true
 }
@@ -133,7 +141,7 @@ func (s *sums) load() error {
 		return err
 	}
 	// Another program (sqlite3 after a crash) has worked the write-ahead log into the file.
-	s.stale = h.dirty && wal.frames == 0
+	s.stale = h.pages == 0 || h.dirty && wal.frames == 0
 	return nil
 }
 
@@ -201,6 +209,9 @@ func (s *sums) checkOnce(ctx context.Context, limit int64) error {
 		return fmt.Errorf("%w: %s-sums: cut short: delete it and start again: the log is then checked from its first event", ErrDamaged, s.path)
 	}
 	size := int64(s.h.pageSize)
+	if info, err := db.Stat(); err == nil && !s.h.moving && info.Size() != size*int64(s.h.pages) {
+		return damaged(s.path, fmt.Sprintf("it has %d bytes, %d were written", info.Size(), size*int64(s.h.pages)))
+	}
 	buf := make([]byte, size)
 	for i := uint32(0); i < s.h.pages; i++ {
 		if i%1024 == 0 && ctx.Err() != nil {
@@ -209,7 +220,7 @@ func (s *sums) checkOnce(ctx context.Context, limit int64) error {
 		if limit > 0 && i > 0 && int64(s.h.pages-i)*size > limit {
 			i = s.h.pages - uint32(limit/size)
 		}
-		if _, replaced := wal.pages[i+1]; replaced {
+		if _, replaced := wal.pages[i+1]; replaced && s.h.moving {
 			continue
 		}
 		if _, err := db.ReadAt(buf, int64(i)*size); err != nil {
@@ -218,6 +229,18 @@ func (s *sums) checkOnce(ctx context.Context, limit int64) error {
 		if pageSum(buf) != binary.BigEndian.Uint32(kept[int(i)*sumSize:]) {
 			return damaged(s.path, fmt.Sprintf("page %d (bytes %d to %d) is not what was written", i+1, int64(i)*size, int64(i+1)*size-1))
 		}
+	}
+	return nil
+}
+
+// begin notes BEFORE a checkpoint that pages of the file will change.
+func (s *sums) begin() error {
+	s.h.moving = true
+	if err := s.writeHeader(); err != nil {
+		return err
+	}
+	if err := s.file.Sync(); err != nil {
+		return fmt.Errorf("sync %s-sums: %w", s.path, err)
 	}
 	return nil
 }
@@ -264,7 +287,7 @@ func (s *sums) renew(pageSize uint32) error {
 
 // settle makes the sums of a file of so many pages final.
 func (s *sums) settle(pageSize, pages uint32) error {
-	s.h.pageSize, s.h.pages, s.h.dirty, s.stale = pageSize, pages, false, false
+	s.h.pageSize, s.h.pages, s.h.dirty, s.h.moving, s.stale = pageSize, pages, false, false, false
 	if err := s.file.Truncate(headerSize + int64(pages)*sumSize); err != nil {
 		return fmt.Errorf("write %s-sums: %w", s.path, err)
 	}
@@ -370,11 +393,19 @@ func (s *sqliteStore) checkpoint() error {
 	if err != nil || w.frames == 0 {
 		return err
 	}
+	if err := s.sums.begin(); err != nil {
+		return err
+	}
 	done, err := s.runCheckpoint("PASSIVE")
 	if err != nil || !done {
 		return err // a reader is still in the middle of it: the next one will do
 	}
-	if err := s.sums.update(w); err != nil {
+	if s.sums.stale {
+		err = s.sums.renew(w.pageSize)
+	} else {
+		err = s.sums.update(w)
+	}
+	if err != nil {
 		return err
 	}
 	_, err = s.runCheckpoint("TRUNCATE")
@@ -398,6 +429,10 @@ func (s *sqliteStore) renewSums(base, last Mark) error {
 	if err := s.integrity(context.Background()); err != nil {
 		return err
 	}
+	s.sums.h.pages, s.sums.h.last = 0, last // stale, until a checkpoint comes through
+	if err := s.sums.writeHeader(); err != nil {
+		return err
+	}
 	if done, err := s.runCheckpoint("TRUNCATE"); err != nil || !done {
 		return err
 	}
@@ -405,6 +440,5 @@ func (s *sqliteStore) renewSums(base, last Mark) error {
 	if err := s.write.QueryRow(`PRAGMA page_size`).Scan(&pageSize); err != nil {
 		return s.explain(err)
 	}
-	s.sums.h.last = last
 	return s.sums.renew(uint32(min(pageSize, math.MaxUint32)))
 }

@@ -28,6 +28,15 @@ type Mark struct {
 	Hash []byte
 }
 
+// Part is how much of its rows a Read wants.
+type Part int
+
+// Whole rows, or what a state needs of them, which reads twice as fast.
+const (
+	Whole Part = iota
+	EventOnly
+)
+
 // Store is the port behind which a log's rows are kept. A Store is safe for
 // concurrent use. Its promises are pinned by the contract test, which every
 // implementation must pass.
@@ -36,9 +45,10 @@ type Store interface {
 	// when they survive a power cut. It is ErrConflict if the last event is
 	// another. After any other error, Marks tells what is kept.
 	Append(expected uint64, rows []Row) error
-	// Read returns up to limit rows with Seq > after, in order. There may be fewer;
-	// there are none only at the end.
-	Read(after uint64, limit int) ([]Row, error)
+	// Read returns up to limit rows with Seq > after, in order; of EventOnly perhaps
+	// no more than Seq, Type, Version and Data. There may be fewer than limit; there are
+	// none only at the end.
+	Read(after uint64, limit int, part Part) ([]Row, error)
 	// Marks returns the base (what was dropped, Mark{} if nothing was) and the last
 	// event (the base if there is none behind it).
 	Marks() (base, last Mark, err error)

@@ -68,7 +68,7 @@ func contract(t *testing.T, make func(testing.TB) (Store, func() Store)) {
 	}
 	read := func(s Store, after uint64, limit int) []Row {
 		t.Helper()
-		got, err := s.Read(after, limit)
+		got, err := s.Read(after, limit, Whole)
 		must(err)
 		return got
 	}
@@ -114,6 +114,21 @@ func contract(t *testing.T, make func(testing.TB) (Store, func() Store)) {
 			}
 			must(s.Close())
 			s = reopen()
+		}
+	})
+	t.Run("event only", func(t *testing.T) {
+		s, _ := make(t)
+		must(s.Append(0, ten))
+		got, err := s.Read(2, 3, EventOnly)
+		must(err)
+		if len(got) != 3 {
+			t.Fatalf("read %d rows", len(got))
+		}
+		for i, r := range got {
+			w := ten[2+i]
+			if r.Seq != w.Seq || r.Type != w.Type || r.Version != w.Version || !bytes.Equal(r.Data, w.Data) {
+				t.Errorf("read %v, want the event of %v", r, w)
+			}
 		}
 	})
 	t.Run("conflict keeps nothing", func(t *testing.T) {
@@ -194,7 +209,7 @@ func contract(t *testing.T, make func(testing.TB) (Store, func() Store)) {
 		s, _ := make(t)
 		must(s.Close())
 		must(s.Close())
-		_, readErr := s.Read(0, 1)
+		_, readErr := s.Read(0, 1, Whole)
 		_, _, marksErr := s.Marks()
 		_, keptErr := s.Kept("x")
 		for i, err := range []error{s.Append(0, ten), readErr, marksErr, keptErr, s.Keep("x", nil)} {

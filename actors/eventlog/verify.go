@@ -66,7 +66,7 @@ func verifyRows(ctx context.Context, store Store, from, last Mark, decodable boo
 		if err := ctx.Err(); err != nil {
 			return checked, err
 		}
-		rows, err := store.Read(at.Seq, page)
+		rows, err := store.Read(at.Seq, page, Whole)
 		if err != nil {
 			return checked, fmt.Errorf("read events behind %d: %w", at.Seq, err)
 		}
