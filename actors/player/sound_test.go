@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -26,6 +27,9 @@ const (
 func TestSound(t *testing.T) {
 	if raceEnabled && os.Getenv(soundTest) != "required" {
 		t.Skip("real time, and the race detector takes its own")
+	}
+	if !withSpeaker {
+		t.Skip("this build has no loudspeaker")
 	}
 	for _, tool := range []string{"pulseaudio", "pactl", "parec"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -66,7 +70,7 @@ func playAndRecord(t *testing.T) error {
 
 // TestSpeaker_InChild is the process that plays, for TestSound.
 func TestSpeaker_InChild(t *testing.T) {
-	if os.Getenv(soundChild) == "" {
+	if os.Getenv(soundChild) != "1" {
 		t.Skip("started by TestSound")
 	}
 	out, err := ParseOutput("speaker")
@@ -231,4 +235,24 @@ func firstSound(pcm []float64) int {
 		}
 	}
 	return len(pcm)
+}
+
+// TestSpeaker_NoCard: without a device, oto's context says nothing by itself.
+func TestSpeaker_NoCard(t *testing.T) {
+	if os.Getenv(soundChild) == "none" {
+		err := newSpeaker().Run(t.Context(), &proof{})
+		if err == nil || !strings.Contains(err.Error(), "sound") {
+			t.Errorf("no sound card: %v", err)
+		}
+		return
+	}
+	empty := filepath.Join(t.TempDir(), "alsa.conf")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSpeaker_NoCard$", "-test.v", "-test.timeout=20s")
+	child.Env = append(os.Environ(), soundChild+"=none", "ALSA_CONFIG_PATH="+empty)
+	if out, err := child.CombinedOutput(); err != nil {
+		t.Errorf("%v:\n%s", err, out)
+	}
 }

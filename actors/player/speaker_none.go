@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// withSpeaker tells whether this build can play.
+const withSpeaker = false
+
 // speaker stands where the loudspeaker is in a build that has one.
 type speaker struct{}
 
@@ -17,6 +20,6 @@ func (speaker) Name() string           { return "speaker" }
 func (speaker) Latency() time.Duration { return 0 }
 
 func (speaker) Run(context.Context, Feed) error {
-	return errors.New("this build of conga has no loudspeaker: install gcc, pkg-config and libasound2-dev, " +
+	return errors.New("no sound, this build of conga has no loudspeaker: install gcc, pkg-config and libasound2-dev, " +
 		"and build again with CGO_ENABLED=1 and without -tags nospeaker")
 }

@@ -37,6 +37,9 @@ var device struct {
 	err   error
 }
 
+// withSpeaker tells whether this build can play.
+const withSpeaker = true
+
 // speaker plays through oto.
 type speaker struct{}
 
