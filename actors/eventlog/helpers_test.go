@@ -155,6 +155,7 @@ type sick struct {
 	mu   sync.Mutex
 	err  error // what Append answers
 	kept bool  // Append answers err and keeps the rows all the same
+	lost error // what Marks answers
 	gate chan struct{}
 	used []int // rows of each Append
 }
@@ -179,4 +180,13 @@ func (s *sick) Append(expected uint64, rows []Row) error {
 		return err
 	}
 	return s.err
+}
+
+func (s *sick) Marks() (base, last Mark, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lost != nil {
+		return Mark{}, Mark{}, s.lost
+	}
+	return s.Store.Marks()
 }

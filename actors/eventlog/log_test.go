@@ -174,6 +174,27 @@ func TestLog_AppendFails(t *testing.T) {
 	}
 }
 
+// A disk that cannot even be read after a failed append: nothing is appended before it
+// has said what it kept.
+func TestLog_AppendFails_Unsure(t *testing.T) {
+	store := &sick{Store: NewMemory()}
+	log := open(t, store)
+	store.err, store.kept, store.lost = errFull, true, errors.New("input/output error")
+	if _, err := log.Append(0, "a", nil, queued("x")); !errors.Is(err, errFull) {
+		t.Errorf("append: %v", err)
+	}
+	if _, err := log.Append(0, "a", nil, queued("x")); !errors.Is(err, store.lost) {
+		t.Errorf("append while nothing can be read: %v", err)
+	}
+	store.err, store.lost = nil, nil
+	if _, err := log.Append(0, "a", nil, queued("y")); !errors.Is(err, ErrConflict) {
+		t.Errorf("append behind 0, where an event is kept: %v", err)
+	}
+	if last, err := log.Append(1, "a", nil, queued("y")); last != 2 || err != nil {
+		t.Errorf("append when the disk is well: %d, %v", last, err)
+	}
+}
+
 func TestLog_Watch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := open(t, NewMemory())
