@@ -96,15 +96,11 @@ func (d *demo) snapshot(ctx context.Context) screen.Snapshot {
 	members := map[string]screen.Member{}
 	for i, node := range d.listeners {
 		id, last := node.client.Node().GetId(), i == len(d.listeners)-1
-		m, silenced := member(ctx, node.client)
-		m.Speaker = last && silenced == ""
-		members[id] = m
+		m, sound := member(ctx, node.client)
 		if last {
-			s.Sound = "loudspeaker"
-			if silenced != "" {
-				s.Sound = silenced
-			}
+			s.Sound, m.Speaker = sound, sound == audible
 		}
+		members[id] = m
 	}
 	dump, err := d.server.server.Dump(ctx)
 	if err != nil {
@@ -122,8 +118,11 @@ func (d *demo) snapshot(ctx context.Context) screen.Snapshot {
 	return s
 }
 
-// member is what a listener has, and why it has no sound.
-func member(ctx context.Context, client *actors.Client) (m screen.Member, silenced string) {
+// audible is what the screen says while the loudspeaker plays.
+const audible = "on the loudspeaker"
+
+// member is what a listener has, and audible or why it is not heard.
+func member(ctx context.Context, client *actors.Client) (m screen.Member, sound string) {
 	node := client.Node()
 	m = screen.Member{Name: node.GetName(), Relay: node.GetRelay()}
 	dump, err := client.Dump(ctx)
@@ -136,9 +135,15 @@ func member(ctx context.Context, client *actors.Client) (m screen.Member, silenc
 	if live, ok := dump.Live["player"].(player.Live); ok {
 		m.Buffered = time.Duration(live.BufferedMs) * time.Millisecond
 		m.Underruns = uint64(max(0, live.Underruns))
-		silenced = live.Silenced
+		switch sound = live.Silenced; {
+		case sound != "":
+		case live.HeardNumber > 0:
+			sound = audible
+		default:
+			sound = "the loudspeaker is being opened"
+		}
 	}
-	return m, silenced
+	return m, sound
 }
 
 // programme is what plays and what comes, as the news told it. News of a song comes

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"conga/messages"
+)
+
+// News comes before the song is heard: until then the old one is on.
+func TestProgramme_TurnsWhenHeard(t *testing.T) {
+	start := time.Now().Add(-10 * time.Second)
+	song := func(name string, at time.Duration, queue ...string) *messages.Playing {
+		return &messages.Playing{
+			Song:         &messages.Song{Name: name, DurationUs: 30e6},
+			PlayAtUnixUs: start.Add(at).UnixMicro(), Queue: queue,
+		}
+	}
+	var p programme
+	if s := p.at(start); s.Song != "" || s.Queue != nil {
+		t.Errorf("before any news: %+v", s)
+	}
+	p.add(song("bach.mp3", 0, "pachelbel.mp3"))
+	p.add(song("pachelbel.mp3", 30*time.Second))
+	for _, test := range []struct {
+		at      time.Duration
+		song    string
+		elapsed time.Duration
+	}{
+		{29 * time.Second, "bach.mp3", 29 * time.Second},
+		{30 * time.Second, "pachelbel.mp3", 0},
+		{34 * time.Second, "pachelbel.mp3", 4 * time.Second},
+	} {
+		s := p.at(start.Add(test.at))
+		if s.Song != test.song || s.Elapsed.Round(time.Millisecond) != test.elapsed {
+			t.Errorf("after %v: %s since %v", test.at, s.Song, s.Elapsed)
+		}
+		if len(s.Queue) != 0 {
+			t.Errorf("after %v the queue is an old one: %v", test.at, s.Queue)
+		}
+	}
+	p.add(song("pachelbel.mp3", 30*time.Second, "bach.mp3")) // somebody asked
+	if s := p.at(start.Add(35 * time.Second)); !slices.Equal(s.Queue, []string{"bach.mp3"}) || s.Song != "pachelbel.mp3" {
+		t.Errorf("asked for in mid-song: %+v", s)
+	}
+}
