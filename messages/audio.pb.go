@@ -372,6 +372,60 @@ func (x *StreamOpened) GetFirst() uint64 {
 	return 0
 }
 
+// OfferStream is the payload of OF, the first frame of a connection that an upstream made
+// because it cannot be reached itself. The listener answers as if it had dialled: with HI.
+type OfferStream struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Node          *Node                  `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"` // who offers
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OfferStream) Reset() {
+	*x = OfferStream{}
+	mi := &file_messages_audio_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OfferStream) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OfferStream) ProtoMessage() {}
+
+func (x *OfferStream) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_audio_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OfferStream.ProtoReflect.Descriptor instead.
+func (*OfferStream) Descriptor() ([]byte, []int) {
+	return file_messages_audio_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *OfferStream) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *OfferStream) GetNode() *Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
 var File_messages_audio_proto protoreflect.FileDescriptor
 
 const file_messages_audio_proto_rawDesc = "" +
@@ -409,7 +463,10 @@ const file_messages_audio_proto_rawDesc = "" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\arefused\x18\x04 \x01(\tR\arefused\x12\x14\n" +
-	"\x05first\x18\x05 \x01(\x04R\x05firstB\x10Z\x0econga/messagesb\x06proto3"
+	"\x05first\x18\x05 \x01(\x04R\x05first\"H\n" +
+	"\vOfferStream\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
+	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04nodeB\x10Z\x0econga/messagesb\x06proto3"
 
 var (
 	file_messages_audio_proto_rawDescOnce sync.Once
@@ -423,22 +480,24 @@ func file_messages_audio_proto_rawDescGZIP() []byte {
 	return file_messages_audio_proto_rawDescData
 }
 
-var file_messages_audio_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_messages_audio_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_messages_audio_proto_goTypes = []any{
 	(*SongChange)(nil),   // 0: conga.SongChange
 	(*Seal)(nil),         // 1: conga.Seal
 	(*OpenStream)(nil),   // 2: conga.OpenStream
 	(*StreamOpened)(nil), // 3: conga.StreamOpened
-	(*Node)(nil),         // 4: conga.Node
+	(*OfferStream)(nil),  // 4: conga.OfferStream
+	(*Node)(nil),         // 5: conga.Node
 }
 var file_messages_audio_proto_depIdxs = []int32{
-	4, // 0: conga.OpenStream.node:type_name -> conga.Node
-	4, // 1: conga.StreamOpened.node:type_name -> conga.Node
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	5, // 0: conga.OpenStream.node:type_name -> conga.Node
+	5, // 1: conga.StreamOpened.node:type_name -> conga.Node
+	5, // 2: conga.OfferStream.node:type_name -> conga.Node
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_messages_audio_proto_init() }
@@ -453,7 +512,7 @@ func file_messages_audio_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_audio_proto_rawDesc), len(file_messages_audio_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -72,7 +72,7 @@ func (x ListenerLeft_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ListenerLeft_Cause.Descriptor instead.
 func (ListenerLeft_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{9, 0}
+	return file_messages_chain_proto_rawDescGZIP(), []int{10, 0}
 }
 
 // Node is a member of the chain, or the server itself (id "server").
@@ -80,7 +80,8 @@ type Node struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // uuid
 	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Relay         string                 `protobuf:"bytes,3,opt,name=relay,proto3" json:"relay,omitempty"` // host:port where its listener connects; empty if it relays to nobody
+	Relay         string                 `protobuf:"bytes,3,opt,name=relay,proto3" json:"relay,omitempty"`  // host:port where its listener connects; empty if it relays to nobody
+	Dials         bool                   `protobuf:"varint,4,opt,name=dials,proto3" json:"dials,omitempty"` // its relay cannot be reached from outside: it dials those that it feeds
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -134,6 +135,13 @@ func (x *Node) GetRelay() string {
 		return x.Relay
 	}
 	return ""
+}
+
+func (x *Node) GetDials() bool {
+	if x != nil {
+		return x.Dials
+	}
+	return false
 }
 
 // Hello: a native's first line on the request connection; also its return after a lost connection.
@@ -357,6 +365,7 @@ type JoinChain struct {
 	Node          *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	Leaf          bool                   `protobuf:"varint,2,opt,name=leaf,proto3" json:"leaf,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,3,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	Unreachable   string                 `protobuf:"bytes,4,opt,name=unreachable,proto3" json:"unreachable,omitempty"` // why its relay could not be reached; empty: it could
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -410,6 +419,13 @@ func (x *JoinChain) GetAtUnixUs() int64 {
 		return x.AtUnixUs
 	}
 	return 0
+}
+
+func (x *JoinChain) GetUnreachable() string {
+	if x != nil {
+		return x.Unreachable
+	}
+	return ""
 }
 
 // LeaveChain: a listener said it goes.
@@ -473,6 +489,7 @@ type PeerLost struct {
 	SeenBy        string                 `protobuf:"bytes,2,opt,name=seen_by,json=seenBy,proto3" json:"seen_by,omitempty"` // id of the node that saw it; "server" for its request connection
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,4,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	Lying         bool                   `protobuf:"varint,5,opt,name=lying,proto3" json:"lying,omitempty"` // it sent what the server did not
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -535,6 +552,82 @@ func (x *PeerLost) GetAtUnixUs() int64 {
 	return 0
 }
 
+func (x *PeerLost) GetLying() bool {
+	if x != nil {
+		return x.Lying
+	}
+	return false
+}
+
+// ReportSlow: a listener's music comes ever later, while that of the node above it does not.
+type ReportSlow struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // the node that cannot keep up
+	SeenBy        string                 `protobuf:"bytes,2,opt,name=seen_by,json=seenBy,proto3" json:"seen_by,omitempty"`
+	MarginUs      int64                  `protobuf:"varint,3,opt,name=margin_us,json=marginUs,proto3" json:"margin_us,omitempty"` // how long before its time the music reaches the one below it
+	AtUnixUs      int64                  `protobuf:"varint,4,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportSlow) Reset() {
+	*x = ReportSlow{}
+	mi := &file_messages_chain_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportSlow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportSlow) ProtoMessage() {}
+
+func (x *ReportSlow) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_chain_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportSlow.ProtoReflect.Descriptor instead.
+func (*ReportSlow) Descriptor() ([]byte, []int) {
+	return file_messages_chain_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ReportSlow) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ReportSlow) GetSeenBy() string {
+	if x != nil {
+		return x.SeenBy
+	}
+	return ""
+}
+
+func (x *ReportSlow) GetMarginUs() int64 {
+	if x != nil {
+		return x.MarginUs
+	}
+	return 0
+}
+
+func (x *ReportSlow) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
 // ListenerJoined: the node stands in the chain behind `after`.
 type ListenerJoined struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -542,13 +635,14 @@ type ListenerJoined struct {
 	After         string                 `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"` // id; "server" for the first
 	Leaf          bool                   `protobuf:"varint,3,opt,name=leaf,proto3" json:"leaf,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,4,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	Unreachable   string                 `protobuf:"bytes,5,opt,name=unreachable,proto3" json:"unreachable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListenerJoined) Reset() {
 	*x = ListenerJoined{}
-	mi := &file_messages_chain_proto_msgTypes[7]
+	mi := &file_messages_chain_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -560,7 +654,7 @@ func (x *ListenerJoined) String() string {
 func (*ListenerJoined) ProtoMessage() {}
 
 func (x *ListenerJoined) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[7]
+	mi := &file_messages_chain_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -573,7 +667,7 @@ func (x *ListenerJoined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerJoined.ProtoReflect.Descriptor instead.
 func (*ListenerJoined) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{7}
+	return file_messages_chain_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListenerJoined) GetNode() *Node {
@@ -604,6 +698,13 @@ func (x *ListenerJoined) GetAtUnixUs() int64 {
 	return 0
 }
 
+func (x *ListenerJoined) GetUnreachable() string {
+	if x != nil {
+		return x.Unreachable
+	}
+	return ""
+}
+
 // ListenerReturned: a node of the chain is back after its or the server's restart, at its old place.
 type ListenerReturned struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -615,7 +716,7 @@ type ListenerReturned struct {
 
 func (x *ListenerReturned) Reset() {
 	*x = ListenerReturned{}
-	mi := &file_messages_chain_proto_msgTypes[8]
+	mi := &file_messages_chain_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -627,7 +728,7 @@ func (x *ListenerReturned) String() string {
 func (*ListenerReturned) ProtoMessage() {}
 
 func (x *ListenerReturned) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[8]
+	mi := &file_messages_chain_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -640,7 +741,7 @@ func (x *ListenerReturned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerReturned.ProtoReflect.Descriptor instead.
 func (*ListenerReturned) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{8}
+	return file_messages_chain_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListenerReturned) GetNode() *Node {
@@ -671,7 +772,7 @@ type ListenerLeft struct {
 
 func (x *ListenerLeft) Reset() {
 	*x = ListenerLeft{}
-	mi := &file_messages_chain_proto_msgTypes[9]
+	mi := &file_messages_chain_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -683,7 +784,7 @@ func (x *ListenerLeft) String() string {
 func (*ListenerLeft) ProtoMessage() {}
 
 func (x *ListenerLeft) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[9]
+	mi := &file_messages_chain_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -696,7 +797,7 @@ func (x *ListenerLeft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerLeft.ProtoReflect.Descriptor instead.
 func (*ListenerLeft) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{9}
+	return file_messages_chain_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListenerLeft) GetId() string {
@@ -734,9 +835,9 @@ func (x *ListenerLeft) GetAtUnixUs() int64 {
 	return 0
 }
 
-// ListenerMoved: the node stands at the chain's end now, behind `after`, because the one
-// below it found it silent, slow or lying. If it lives it loses nothing there, and if
-// not it harms nobody.
+// ListenerMoved: the node stands behind `after` now: at the chain's end because the one
+// below it found it silent, slow or lying, or where it can be reached. If it lives it
+// loses nothing by that, and if not it harms nobody.
 type ListenerMoved struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -744,13 +845,14 @@ type ListenerMoved struct {
 	SeenBy        string                 `protobuf:"bytes,3,opt,name=seen_by,json=seenBy,proto3" json:"seen_by,omitempty"`
 	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	Lying         bool                   `protobuf:"varint,6,opt,name=lying,proto3" json:"lying,omitempty"` // it is nobody's source from now on
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListenerMoved) Reset() {
 	*x = ListenerMoved{}
-	mi := &file_messages_chain_proto_msgTypes[10]
+	mi := &file_messages_chain_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -762,7 +864,7 @@ func (x *ListenerMoved) String() string {
 func (*ListenerMoved) ProtoMessage() {}
 
 func (x *ListenerMoved) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[10]
+	mi := &file_messages_chain_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -775,7 +877,7 @@ func (x *ListenerMoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerMoved.ProtoReflect.Descriptor instead.
 func (*ListenerMoved) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{10}
+	return file_messages_chain_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListenerMoved) GetId() string {
@@ -813,6 +915,13 @@ func (x *ListenerMoved) GetAtUnixUs() int64 {
 	return 0
 }
 
+func (x *ListenerMoved) GetLying() bool {
+	if x != nil {
+		return x.Lying
+	}
+	return false
+}
+
 // ChainSpliced: `to` now receives from `from`; `around` lists who stood between.
 type ChainSpliced struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -825,7 +934,7 @@ type ChainSpliced struct {
 
 func (x *ChainSpliced) Reset() {
 	*x = ChainSpliced{}
-	mi := &file_messages_chain_proto_msgTypes[11]
+	mi := &file_messages_chain_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -837,7 +946,7 @@ func (x *ChainSpliced) String() string {
 func (*ChainSpliced) ProtoMessage() {}
 
 func (x *ChainSpliced) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[11]
+	mi := &file_messages_chain_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -850,7 +959,7 @@ func (x *ChainSpliced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainSpliced.ProtoReflect.Descriptor instead.
 func (*ChainSpliced) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{11}
+	return file_messages_chain_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ChainSpliced) GetFrom() string {
@@ -884,7 +993,7 @@ type ExpireAbsent struct {
 
 func (x *ExpireAbsent) Reset() {
 	*x = ExpireAbsent{}
-	mi := &file_messages_chain_proto_msgTypes[12]
+	mi := &file_messages_chain_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -896,7 +1005,7 @@ func (x *ExpireAbsent) String() string {
 func (*ExpireAbsent) ProtoMessage() {}
 
 func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[12]
+	mi := &file_messages_chain_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -909,7 +1018,7 @@ func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExpireAbsent.ProtoReflect.Descriptor instead.
 func (*ExpireAbsent) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{12}
+	return file_messages_chain_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExpireAbsent) GetAtUnixUs() int64 {
@@ -933,7 +1042,7 @@ type Neighbours struct {
 
 func (x *Neighbours) Reset() {
 	*x = Neighbours{}
-	mi := &file_messages_chain_proto_msgTypes[13]
+	mi := &file_messages_chain_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +1054,7 @@ func (x *Neighbours) String() string {
 func (*Neighbours) ProtoMessage() {}
 
 func (x *Neighbours) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[13]
+	mi := &file_messages_chain_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1067,7 @@ func (x *Neighbours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbours.ProtoReflect.Descriptor instead.
 func (*Neighbours) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{13}
+	return file_messages_chain_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Neighbours) GetId() string {
@@ -992,14 +1101,15 @@ func (x *Neighbours) GetEvent() uint64 {
 // ClockPing and ClockPong measure a listener's offset to the server's clock.
 type ClockPing struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	SentUs        int64                  `protobuf:"varint,1,opt,name=sent_us,json=sentUs,proto3" json:"sent_us,omitempty"` // the sender's own clock, echoed
+	SentUs        int64                  `protobuf:"varint,1,opt,name=sent_us,json=sentUs,proto3" json:"sent_us,omitempty"`       // the sender's own clock, echoed
+	MarginUs      int64                  `protobuf:"varint,2,opt,name=margin_us,json=marginUs,proto3" json:"margin_us,omitempty"` // how long before its time the newest music came; 0: none yet
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ClockPing) Reset() {
 	*x = ClockPing{}
-	mi := &file_messages_chain_proto_msgTypes[14]
+	mi := &file_messages_chain_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1121,7 @@ func (x *ClockPing) String() string {
 func (*ClockPing) ProtoMessage() {}
 
 func (x *ClockPing) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[14]
+	mi := &file_messages_chain_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,12 +1134,19 @@ func (x *ClockPing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPing.ProtoReflect.Descriptor instead.
 func (*ClockPing) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{14}
+	return file_messages_chain_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ClockPing) GetSentUs() int64 {
 	if x != nil {
 		return x.SentUs
+	}
+	return 0
+}
+
+func (x *ClockPing) GetMarginUs() int64 {
+	if x != nil {
+		return x.MarginUs
 	}
 	return 0
 }
@@ -1044,7 +1161,7 @@ type ClockPong struct {
 
 func (x *ClockPong) Reset() {
 	*x = ClockPong{}
-	mi := &file_messages_chain_proto_msgTypes[15]
+	mi := &file_messages_chain_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1056,7 +1173,7 @@ func (x *ClockPong) String() string {
 func (*ClockPong) ProtoMessage() {}
 
 func (x *ClockPong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[15]
+	mi := &file_messages_chain_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1069,7 +1186,7 @@ func (x *ClockPong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPong.ProtoReflect.Descriptor instead.
 func (*ClockPong) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{15}
+	return file_messages_chain_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ClockPong) GetSentUs() int64 {
@@ -1090,11 +1207,12 @@ var File_messages_chain_proto protoreflect.FileDescriptor
 
 const file_messages_chain_proto_rawDesc = "" +
 	"\n" +
-	"\x14messages/chain.proto\x12\x05conga\"@\n" +
+	"\x14messages/chain.proto\x12\x05conga\"V\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
-	"\x05relay\x18\x03 \x01(\tR\x05relay\"\x82\x01\n" +
+	"\x05relay\x18\x03 \x01(\tR\x05relay\x12\x14\n" +
+	"\x05dials\x18\x04 \x01(\bR\x05dials\"\x82\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
@@ -1110,29 +1228,39 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\bslack_us\x18\x06 \x01(\x03R\aslackUs\x12\x16\n" +
 	"\x06stream\x18\a \x01(\tR\x06stream\"!\n" +
 	"\aRefused\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"^\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x80\x01\n" +
 	"\tJoinChain\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x12\n" +
 	"\x04leaf\x18\x02 \x01(\bR\x04leaf\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x03 \x01(\x03R\batUnixUs\":\n" +
+	"at_unix_us\x18\x03 \x01(\x03R\batUnixUs\x12 \n" +
+	"\vunreachable\x18\x04 \x01(\tR\vunreachable\":\n" +
 	"\n" +
 	"LeaveChain\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"i\n" +
+	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"\x7f\n" +
 	"\bPeerLost\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
 	"\aseen_by\x18\x02 \x01(\tR\x06seenBy\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\"y\n" +
+	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\x12\x14\n" +
+	"\x05lying\x18\x05 \x01(\bR\x05lying\"p\n" +
+	"\n" +
+	"ReportSlow\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
+	"\aseen_by\x18\x02 \x01(\tR\x06seenBy\x12\x1b\n" +
+	"\tmargin_us\x18\x03 \x01(\x03R\bmarginUs\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\"\x9b\x01\n" +
 	"\x0eListenerJoined\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\tR\x05after\x12\x12\n" +
 	"\x04leaf\x18\x03 \x01(\bR\x04leaf\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\"Q\n" +
+	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\x12 \n" +
+	"\vunreachable\x18\x05 \x01(\tR\vunreachable\"Q\n" +
 	"\x10ListenerReturned\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x1c\n" +
 	"\n" +
@@ -1149,14 +1277,15 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\rCAUSE_SAID_SO\x10\x01\x12\x0e\n" +
 	"\n" +
 	"CAUSE_LOST\x10\x02\x12\x18\n" +
-	"\x14CAUSE_DID_NOT_RETURN\x10\x03\"\x84\x01\n" +
+	"\x14CAUSE_DID_NOT_RETURN\x10\x03\"\x9a\x01\n" +
 	"\rListenerMoved\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\tR\x05after\x12\x17\n" +
 	"\aseen_by\x18\x03 \x01(\tR\x06seenBy\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\"J\n" +
+	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x14\n" +
+	"\x05lying\x18\x06 \x01(\bR\x05lying\"J\n" +
 	"\fChainSpliced\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x16\n" +
@@ -1171,9 +1300,10 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\n" +
 	"downstream\x18\x03 \x01(\v2\v.conga.NodeR\n" +
 	"downstream\x12\x14\n" +
-	"\x05event\x18\x04 \x01(\x04R\x05event\"$\n" +
+	"\x05event\x18\x04 \x01(\x04R\x05event\"A\n" +
 	"\tClockPing\x12\x17\n" +
-	"\asent_us\x18\x01 \x01(\x03R\x06sentUs\"J\n" +
+	"\asent_us\x18\x01 \x01(\x03R\x06sentUs\x12\x1b\n" +
+	"\tmargin_us\x18\x02 \x01(\x03R\bmarginUs\"J\n" +
 	"\tClockPong\x12\x17\n" +
 	"\asent_us\x18\x01 \x01(\x03R\x06sentUs\x12$\n" +
 	"\x0eserver_unix_us\x18\x02 \x01(\x03R\fserverUnixUsB\x10Z\x0econga/messagesb\x06proto3"
@@ -1191,7 +1321,7 @@ func file_messages_chain_proto_rawDescGZIP() []byte {
 }
 
 var file_messages_chain_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_messages_chain_proto_goTypes = []any{
 	(ListenerLeft_Cause)(0),  // 0: conga.ListenerLeft.Cause
 	(*Node)(nil),             // 1: conga.Node
@@ -1201,15 +1331,16 @@ var file_messages_chain_proto_goTypes = []any{
 	(*JoinChain)(nil),        // 5: conga.JoinChain
 	(*LeaveChain)(nil),       // 6: conga.LeaveChain
 	(*PeerLost)(nil),         // 7: conga.PeerLost
-	(*ListenerJoined)(nil),   // 8: conga.ListenerJoined
-	(*ListenerReturned)(nil), // 9: conga.ListenerReturned
-	(*ListenerLeft)(nil),     // 10: conga.ListenerLeft
-	(*ListenerMoved)(nil),    // 11: conga.ListenerMoved
-	(*ChainSpliced)(nil),     // 12: conga.ChainSpliced
-	(*ExpireAbsent)(nil),     // 13: conga.ExpireAbsent
-	(*Neighbours)(nil),       // 14: conga.Neighbours
-	(*ClockPing)(nil),        // 15: conga.ClockPing
-	(*ClockPong)(nil),        // 16: conga.ClockPong
+	(*ReportSlow)(nil),       // 8: conga.ReportSlow
+	(*ListenerJoined)(nil),   // 9: conga.ListenerJoined
+	(*ListenerReturned)(nil), // 10: conga.ListenerReturned
+	(*ListenerLeft)(nil),     // 11: conga.ListenerLeft
+	(*ListenerMoved)(nil),    // 12: conga.ListenerMoved
+	(*ChainSpliced)(nil),     // 13: conga.ChainSpliced
+	(*ExpireAbsent)(nil),     // 14: conga.ExpireAbsent
+	(*Neighbours)(nil),       // 15: conga.Neighbours
+	(*ClockPing)(nil),        // 16: conga.ClockPing
+	(*ClockPong)(nil),        // 17: conga.ClockPong
 }
 var file_messages_chain_proto_depIdxs = []int32{
 	1, // 0: conga.Hello.node:type_name -> conga.Node
@@ -1238,7 +1369,7 @@ func file_messages_chain_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_chain_proto_rawDesc), len(file_messages_chain_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

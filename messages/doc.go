@@ -25,6 +25,7 @@
 //	JoinChain         requests       chainmanager   as the cause
 //	LeaveChain        requests       chainmanager   as the cause
 //	PeerLost          requests       chainmanager   as the cause
+//	ReportSlow        chainmanager   chainmanager   as the cause
 //	ExpireAbsent      server's timer chainmanager   as the cause
 //	ListenerJoined    chainmanager   requests       yes
 //	ListenerReturned  chainmanager   requests       yes
@@ -35,6 +36,7 @@
 //	Neighbours        chainmanager   a listener     no: follows from the events
 //	OpenStream        a listener     its upstream   no: stream connection
 //	StreamOpened      an upstream    its listener   no: stream connection
+//	OfferStream       an upstream    its listener   no: stream connection
 //	SongChange, Seal  pacer          every node     no: the music itself
 //	Item              pacer          every node     no: the music itself
 //	PlayerUnderran    player         the node's log the listener's own

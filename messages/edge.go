@@ -1,5 +1,7 @@
 package messages
 
+import "net"
+
 // The words between the rooms of one process: actors and the transport
 // adapters at their edge. They never travel and are never in the log, so they
 // are plain structs. "link" numbers a connection attempt: what an older attempt
@@ -62,6 +64,22 @@ type (
 		Reason string
 	}
 )
+
+// OfferMusic asks the stream port to dial To and offer it the music, again and again
+// while it is not taken, until another OfferMusic names another node or none.
+type OfferMusic struct{ To *Node }
+
+// StreamOffered: a node above has dialled this one. Whoever is told owns the connection.
+type StreamOffered struct {
+	Node *Node
+	Conn net.Conn
+}
+
+// Margin: a listener says how long before its time the newest music reached it.
+type Margin struct {
+	ID       string
+	MarginUs int64
+}
 
 // SayGoodbye asks the stream connections to tell their listeners that this node
 // goes (DC); they close when the listener has gone elsewhere.

@@ -21,6 +21,7 @@ const (
 	KindHi         Kind = "HI" // OpenStream up, StreamOpened down
 	KindSeal       Kind = "SG" // Seal
 	KindHeartbeat  Kind = "HB" // empty
+	KindOffer      Kind = "OF" // OfferStream
 )
 
 // Item is one numbered thing of the broadcast: a song change or a chunk of whole

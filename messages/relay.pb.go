@@ -170,6 +170,59 @@ func (x *LinkClosed) GetAtUnixUs() int64 {
 	return 0
 }
 
+// UpstreamOffered: an ancestor that cannot be reached has dialled this node.
+type UpstreamOffered struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	AtUnixUs      int64                  `protobuf:"varint,2,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpstreamOffered) Reset() {
+	*x = UpstreamOffered{}
+	mi := &file_messages_relay_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpstreamOffered) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpstreamOffered) ProtoMessage() {}
+
+func (x *UpstreamOffered) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_relay_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpstreamOffered.ProtoReflect.Descriptor instead.
+func (*UpstreamOffered) Descriptor() ([]byte, []int) {
+	return file_messages_relay_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *UpstreamOffered) GetNode() *Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+func (x *UpstreamOffered) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
 // SearchOn: the ancestor asked last has not answered yet, or it is time to try all again.
 type SearchOn struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -181,7 +234,7 @@ type SearchOn struct {
 
 func (x *SearchOn) Reset() {
 	*x = SearchOn{}
-	mi := &file_messages_relay_proto_msgTypes[2]
+	mi := &file_messages_relay_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -193,7 +246,7 @@ func (x *SearchOn) String() string {
 func (*SearchOn) ProtoMessage() {}
 
 func (x *SearchOn) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_relay_proto_msgTypes[2]
+	mi := &file_messages_relay_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -206,7 +259,7 @@ func (x *SearchOn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SearchOn.ProtoReflect.Descriptor instead.
 func (*SearchOn) Descriptor() ([]byte, []int) {
-	return file_messages_relay_proto_rawDescGZIP(), []int{2}
+	return file_messages_relay_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SearchOn) GetLink() uint64 {
@@ -234,7 +287,7 @@ type UpstreamsAssigned struct {
 
 func (x *UpstreamsAssigned) Reset() {
 	*x = UpstreamsAssigned{}
-	mi := &file_messages_relay_proto_msgTypes[3]
+	mi := &file_messages_relay_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -246,7 +299,7 @@ func (x *UpstreamsAssigned) String() string {
 func (*UpstreamsAssigned) ProtoMessage() {}
 
 func (x *UpstreamsAssigned) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_relay_proto_msgTypes[3]
+	mi := &file_messages_relay_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -259,7 +312,7 @@ func (x *UpstreamsAssigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpstreamsAssigned.ProtoReflect.Descriptor instead.
 func (*UpstreamsAssigned) Descriptor() ([]byte, []int) {
-	return file_messages_relay_proto_rawDescGZIP(), []int{3}
+	return file_messages_relay_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *UpstreamsAssigned) GetAncestors() []*Node {
@@ -282,13 +335,14 @@ type UpstreamSought struct {
 	Link          uint64                 `protobuf:"varint,1,opt,name=link,proto3" json:"link,omitempty"`
 	Node          *Node                  `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,3,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	Offered       bool                   `protobuf:"varint,4,opt,name=offered,proto3" json:"offered,omitempty"` // the ancestor made the connection
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpstreamSought) Reset() {
 	*x = UpstreamSought{}
-	mi := &file_messages_relay_proto_msgTypes[4]
+	mi := &file_messages_relay_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -300,7 +354,7 @@ func (x *UpstreamSought) String() string {
 func (*UpstreamSought) ProtoMessage() {}
 
 func (x *UpstreamSought) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_relay_proto_msgTypes[4]
+	mi := &file_messages_relay_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -313,7 +367,7 @@ func (x *UpstreamSought) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpstreamSought.ProtoReflect.Descriptor instead.
 func (*UpstreamSought) Descriptor() ([]byte, []int) {
-	return file_messages_relay_proto_rawDescGZIP(), []int{4}
+	return file_messages_relay_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *UpstreamSought) GetLink() uint64 {
@@ -337,6 +391,13 @@ func (x *UpstreamSought) GetAtUnixUs() int64 {
 	return 0
 }
 
+func (x *UpstreamSought) GetOffered() bool {
+	if x != nil {
+		return x.Offered
+	}
+	return false
+}
+
 // UpstreamConnected: the node receives from this ancestor; other links are given up.
 type UpstreamConnected struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -351,7 +412,7 @@ type UpstreamConnected struct {
 
 func (x *UpstreamConnected) Reset() {
 	*x = UpstreamConnected{}
-	mi := &file_messages_relay_proto_msgTypes[5]
+	mi := &file_messages_relay_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -363,7 +424,7 @@ func (x *UpstreamConnected) String() string {
 func (*UpstreamConnected) ProtoMessage() {}
 
 func (x *UpstreamConnected) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_relay_proto_msgTypes[5]
+	mi := &file_messages_relay_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -376,7 +437,7 @@ func (x *UpstreamConnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpstreamConnected.ProtoReflect.Descriptor instead.
 func (*UpstreamConnected) Descriptor() ([]byte, []int) {
-	return file_messages_relay_proto_rawDescGZIP(), []int{5}
+	return file_messages_relay_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *UpstreamConnected) GetLink() uint64 {
@@ -428,7 +489,7 @@ type UpstreamLost struct {
 
 func (x *UpstreamLost) Reset() {
 	*x = UpstreamLost{}
-	mi := &file_messages_relay_proto_msgTypes[6]
+	mi := &file_messages_relay_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -440,7 +501,7 @@ func (x *UpstreamLost) String() string {
 func (*UpstreamLost) ProtoMessage() {}
 
 func (x *UpstreamLost) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_relay_proto_msgTypes[6]
+	mi := &file_messages_relay_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -453,7 +514,7 @@ func (x *UpstreamLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpstreamLost.ProtoReflect.Descriptor instead.
 func (*UpstreamLost) Descriptor() ([]byte, []int) {
-	return file_messages_relay_proto_rawDescGZIP(), []int{6}
+	return file_messages_relay_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *UpstreamLost) GetLink() uint64 {
@@ -505,7 +566,7 @@ type UpstreamUnusable struct {
 
 func (x *UpstreamUnusable) Reset() {
 	*x = UpstreamUnusable{}
-	mi := &file_messages_relay_proto_msgTypes[7]
+	mi := &file_messages_relay_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -517,7 +578,7 @@ func (x *UpstreamUnusable) String() string {
 func (*UpstreamUnusable) ProtoMessage() {}
 
 func (x *UpstreamUnusable) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_relay_proto_msgTypes[7]
+	mi := &file_messages_relay_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -530,7 +591,7 @@ func (x *UpstreamUnusable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpstreamUnusable.ProtoReflect.Descriptor instead.
 func (*UpstreamUnusable) Descriptor() ([]byte, []int) {
-	return file_messages_relay_proto_rawDescGZIP(), []int{7}
+	return file_messages_relay_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *UpstreamUnusable) GetLink() uint64 {
@@ -579,7 +640,7 @@ type SearchExhausted struct {
 
 func (x *SearchExhausted) Reset() {
 	*x = SearchExhausted{}
-	mi := &file_messages_relay_proto_msgTypes[8]
+	mi := &file_messages_relay_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -591,7 +652,7 @@ func (x *SearchExhausted) String() string {
 func (*SearchExhausted) ProtoMessage() {}
 
 func (x *SearchExhausted) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_relay_proto_msgTypes[8]
+	mi := &file_messages_relay_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -604,7 +665,7 @@ func (x *SearchExhausted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SearchExhausted.ProtoReflect.Descriptor instead.
 func (*SearchExhausted) Descriptor() ([]byte, []int) {
-	return file_messages_relay_proto_rawDescGZIP(), []int{8}
+	return file_messages_relay_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SearchExhausted) GetSearches() uint32 {
@@ -640,19 +701,24 @@ const file_messages_relay_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
 	"\aleaving\x18\x03 \x01(\bR\aleaving\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\"<\n" +
+	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\"P\n" +
+	"\x0fUpstreamOffered\x12\x1f\n" +
+	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"<\n" +
 	"\bSearchOn\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"T\n" +
 	"\x11UpstreamsAssigned\x12)\n" +
 	"\tancestors\x18\x01 \x03(\v2\v.conga.NodeR\tancestors\x12\x14\n" +
-	"\x05event\x18\x02 \x01(\x04R\x05event\"c\n" +
+	"\x05event\x18\x02 \x01(\x04R\x05event\"}\n" +
 	"\x0eUpstreamSought\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x03 \x01(\x03R\batUnixUs\"\x9d\x01\n" +
+	"at_unix_us\x18\x03 \x01(\x03R\batUnixUs\x12\x18\n" +
+	"\aoffered\x18\x04 \x01(\bR\aoffered\"\x9d\x01\n" +
 	"\x11UpstreamConnected\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x1b\n" +
@@ -691,30 +757,32 @@ func file_messages_relay_proto_rawDescGZIP() []byte {
 	return file_messages_relay_proto_rawDescData
 }
 
-var file_messages_relay_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_messages_relay_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_messages_relay_proto_goTypes = []any{
 	(*LinkOpened)(nil),        // 0: conga.LinkOpened
 	(*LinkClosed)(nil),        // 1: conga.LinkClosed
-	(*SearchOn)(nil),          // 2: conga.SearchOn
-	(*UpstreamsAssigned)(nil), // 3: conga.UpstreamsAssigned
-	(*UpstreamSought)(nil),    // 4: conga.UpstreamSought
-	(*UpstreamConnected)(nil), // 5: conga.UpstreamConnected
-	(*UpstreamLost)(nil),      // 6: conga.UpstreamLost
-	(*UpstreamUnusable)(nil),  // 7: conga.UpstreamUnusable
-	(*SearchExhausted)(nil),   // 8: conga.SearchExhausted
-	(*Node)(nil),              // 9: conga.Node
+	(*UpstreamOffered)(nil),   // 2: conga.UpstreamOffered
+	(*SearchOn)(nil),          // 3: conga.SearchOn
+	(*UpstreamsAssigned)(nil), // 4: conga.UpstreamsAssigned
+	(*UpstreamSought)(nil),    // 5: conga.UpstreamSought
+	(*UpstreamConnected)(nil), // 6: conga.UpstreamConnected
+	(*UpstreamLost)(nil),      // 7: conga.UpstreamLost
+	(*UpstreamUnusable)(nil),  // 8: conga.UpstreamUnusable
+	(*SearchExhausted)(nil),   // 9: conga.SearchExhausted
+	(*Node)(nil),              // 10: conga.Node
 }
 var file_messages_relay_proto_depIdxs = []int32{
-	9, // 0: conga.UpstreamsAssigned.ancestors:type_name -> conga.Node
-	9, // 1: conga.UpstreamSought.node:type_name -> conga.Node
-	9, // 2: conga.UpstreamConnected.node:type_name -> conga.Node
-	9, // 3: conga.UpstreamLost.node:type_name -> conga.Node
-	9, // 4: conga.UpstreamUnusable.node:type_name -> conga.Node
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	10, // 0: conga.UpstreamOffered.node:type_name -> conga.Node
+	10, // 1: conga.UpstreamsAssigned.ancestors:type_name -> conga.Node
+	10, // 2: conga.UpstreamSought.node:type_name -> conga.Node
+	10, // 3: conga.UpstreamConnected.node:type_name -> conga.Node
+	10, // 4: conga.UpstreamLost.node:type_name -> conga.Node
+	10, // 5: conga.UpstreamUnusable.node:type_name -> conga.Node
+	6,  // [6:6] is the sub-list for method output_type
+	6,  // [6:6] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_messages_relay_proto_init() }
@@ -729,7 +797,7 @@ func file_messages_relay_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_relay_proto_rawDesc), len(file_messages_relay_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
