@@ -65,6 +65,7 @@ type sqliteStore struct {
 	read      *sql.DB
 	insert    *sql.Stmt
 	sums      *sums
+	maxWAL    int64 // maxWAL; tests take less
 
 	mu     sync.Mutex // one writer, and no checkpoint during Check
 	last   Mark
@@ -84,7 +85,7 @@ func OpenSQLite(dir string) (Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &sqliteStore{dir: dir, path: filepath.Join(dir, fileName), lock: lock}
+	s := &sqliteStore{dir: dir, path: filepath.Join(dir, fileName), lock: lock, maxWAL: maxWAL}
 	if err := s.open(); err != nil {
 		_ = s.release()
 		return nil, err

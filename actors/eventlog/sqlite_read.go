@@ -183,4 +183,3 @@ func (s *sqliteStore) explain(err error) error {
 	}
 	return fmt.Errorf("%s: %w", s.path, err)
 }
-

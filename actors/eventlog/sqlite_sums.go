@@ -311,4 +311,3 @@ func (s *sums) close() error {
 	}
 	return s.file.Close()
 }
-

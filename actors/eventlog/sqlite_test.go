@@ -133,7 +133,7 @@ func TestSQLite_FlippedBit(t *testing.T) {
 			if err != nil {
 				continue
 			}
-			for range 40 {
+			for range 25 {
 				at, bit := chance.Int64N(info.Size()), chance.IntN(8)
 				dir := copyLog(t, whole)
 				flip(t, filepath.Join(dir, file), at, bit)
@@ -333,7 +333,9 @@ func TestCrashChild(t *testing.T) {
 	if dir == "" {
 		t.Skip("only as a child of TestSQLite_Kill")
 	}
-	log := open(t, openSQLite(t, dir))
+	store := openSQLite(t, dir)
+	store.(*sqliteStore).maxWAL = 64 << 10 // a checkpoint every ten commits: kills hit them too
+	log := open(t, store)
 	for range 4 {
 		go func() {
 			for {

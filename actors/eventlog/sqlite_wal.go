@@ -85,7 +85,7 @@ func walSum(order binary.ByteOrder, s0, s1 uint32, b []byte) (uint32, uint32) {
 // maybeCheckpoint runs a checkpoint when the write-ahead log has grown. Its failure
 // costs nobody an event: the write-ahead log grows on, and the next one tries again.
 func (s *sqliteStore) maybeCheckpoint() {
-	if info, err := os.Stat(s.path + "-wal"); err == nil && info.Size() > maxWAL {
+	if info, err := os.Stat(s.path + "-wal"); err == nil && info.Size() > s.maxWAL {
 		_ = s.checkpoint()
 	}
 }
