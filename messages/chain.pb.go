@@ -82,6 +82,7 @@ type Node struct {
 	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	Relay         string                 `protobuf:"bytes,3,opt,name=relay,proto3" json:"relay,omitempty"`  // host:port where its listener connects; empty if it relays to nobody
 	Dials         bool                   `protobuf:"varint,4,opt,name=dials,proto3" json:"dials,omitempty"` // its relay cannot be reached from outside: it dials those that it feeds
+	Http          string                 `protobuf:"bytes,5,opt,name=http,proto3" json:"http,omitempty"`    // host:port of its debug answers; empty if it has none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -142,6 +143,13 @@ func (x *Node) GetDials() bool {
 		return x.Dials
 	}
 	return false
+}
+
+func (x *Node) GetHttp() string {
+	if x != nil {
+		return x.Http
+	}
+	return ""
 }
 
 // Hello: a native's first line on the request connection; also its return after a lost connection.
@@ -766,6 +774,7 @@ type ListenerLeft struct {
 	SeenBy        string                 `protobuf:"bytes,3,opt,name=seen_by,json=seenBy,proto3" json:"seen_by,omitempty"`
 	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	Name          string                 `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"` // the node's
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -835,6 +844,13 @@ func (x *ListenerLeft) GetAtUnixUs() int64 {
 	return 0
 }
 
+func (x *ListenerLeft) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 // ListenerMoved: the node stands behind `after` now: at the chain's end because the one
 // below it found it silent, slow or lying, or where it can be reached. If it lives it
 // loses nothing by that, and if not it harms nobody.
@@ -846,6 +862,7 @@ type ListenerMoved struct {
 	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
 	Lying         bool                   `protobuf:"varint,6,opt,name=lying,proto3" json:"lying,omitempty"` // it is nobody's source from now on
+	Name          string                 `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`    // the node's
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -922,6 +939,13 @@ func (x *ListenerMoved) GetLying() bool {
 	return false
 }
 
+func (x *ListenerMoved) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 // ChainSpliced: `to` now receives from `from`; `around` lists who stood between.
 type ChainSpliced struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -983,6 +1007,216 @@ func (x *ChainSpliced) GetAround() []string {
 	return nil
 }
 
+// Reconnected: a listener that had lost its upstream is fed again.
+type Reconnected struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                                    // the listener; on the way the connection says who it is
+	Upstream      *Node                  `protobuf:"bytes,2,opt,name=upstream,proto3" json:"upstream,omitempty"`                        // who feeds it now
+	Lost          *Node                  `protobuf:"bytes,3,opt,name=lost,proto3" json:"lost,omitempty"`                                // who fed it before
+	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`                            // how that one was lost
+	SearchUs      int64                  `protobuf:"varint,5,opt,name=search_us,json=searchUs,proto3" json:"search_us,omitempty"`       // between the two
+	Missing       uint64                 `protobuf:"varint,6,opt,name=missing,proto3" json:"missing,omitempty"`                         // items that nobody above could give
+	BufferedUs    int64                  `protobuf:"varint,7,opt,name=buffered_us,json=bufferedUs,proto3" json:"buffered_us,omitempty"` // what it still had to play; 0 or less: it fell silent
+	AtUnixUs      int64                  `protobuf:"varint,8,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reconnected) Reset() {
+	*x = Reconnected{}
+	mi := &file_messages_chain_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reconnected) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reconnected) ProtoMessage() {}
+
+func (x *Reconnected) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_chain_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reconnected.ProtoReflect.Descriptor instead.
+func (*Reconnected) Descriptor() ([]byte, []int) {
+	return file_messages_chain_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Reconnected) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Reconnected) GetUpstream() *Node {
+	if x != nil {
+		return x.Upstream
+	}
+	return nil
+}
+
+func (x *Reconnected) GetLost() *Node {
+	if x != nil {
+		return x.Lost
+	}
+	return nil
+}
+
+func (x *Reconnected) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Reconnected) GetSearchUs() int64 {
+	if x != nil {
+		return x.SearchUs
+	}
+	return 0
+}
+
+func (x *Reconnected) GetMissing() uint64 {
+	if x != nil {
+		return x.Missing
+	}
+	return 0
+}
+
+func (x *Reconnected) GetBufferedUs() int64 {
+	if x != nil {
+		return x.BufferedUs
+	}
+	return 0
+}
+
+func (x *Reconnected) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
+// ListenerReconnected: what Reconnected said, for those who ask why.
+type ListenerReconnected struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Upstream      *Node                  `protobuf:"bytes,3,opt,name=upstream,proto3" json:"upstream,omitempty"`
+	Lost          *Node                  `protobuf:"bytes,4,opt,name=lost,proto3" json:"lost,omitempty"`
+	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	SearchUs      int64                  `protobuf:"varint,6,opt,name=search_us,json=searchUs,proto3" json:"search_us,omitempty"`
+	Missing       uint64                 `protobuf:"varint,7,opt,name=missing,proto3" json:"missing,omitempty"`
+	BufferedUs    int64                  `protobuf:"varint,8,opt,name=buffered_us,json=bufferedUs,proto3" json:"buffered_us,omitempty"`
+	AtUnixUs      int64                  `protobuf:"varint,9,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListenerReconnected) Reset() {
+	*x = ListenerReconnected{}
+	mi := &file_messages_chain_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenerReconnected) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenerReconnected) ProtoMessage() {}
+
+func (x *ListenerReconnected) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_chain_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenerReconnected.ProtoReflect.Descriptor instead.
+func (*ListenerReconnected) Descriptor() ([]byte, []int) {
+	return file_messages_chain_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListenerReconnected) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ListenerReconnected) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ListenerReconnected) GetUpstream() *Node {
+	if x != nil {
+		return x.Upstream
+	}
+	return nil
+}
+
+func (x *ListenerReconnected) GetLost() *Node {
+	if x != nil {
+		return x.Lost
+	}
+	return nil
+}
+
+func (x *ListenerReconnected) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ListenerReconnected) GetSearchUs() int64 {
+	if x != nil {
+		return x.SearchUs
+	}
+	return 0
+}
+
+func (x *ListenerReconnected) GetMissing() uint64 {
+	if x != nil {
+		return x.Missing
+	}
+	return 0
+}
+
+func (x *ListenerReconnected) GetBufferedUs() int64 {
+	if x != nil {
+		return x.BufferedUs
+	}
+	return 0
+}
+
+func (x *ListenerReconnected) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
 // ExpireAbsent: time is up for those who have not come back since the server's restart.
 type ExpireAbsent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -993,7 +1227,7 @@ type ExpireAbsent struct {
 
 func (x *ExpireAbsent) Reset() {
 	*x = ExpireAbsent{}
-	mi := &file_messages_chain_proto_msgTypes[13]
+	mi := &file_messages_chain_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1005,7 +1239,7 @@ func (x *ExpireAbsent) String() string {
 func (*ExpireAbsent) ProtoMessage() {}
 
 func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[13]
+	mi := &file_messages_chain_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1018,7 +1252,7 @@ func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExpireAbsent.ProtoReflect.Descriptor instead.
 func (*ExpireAbsent) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{13}
+	return file_messages_chain_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExpireAbsent) GetAtUnixUs() int64 {
@@ -1042,7 +1276,7 @@ type Neighbours struct {
 
 func (x *Neighbours) Reset() {
 	*x = Neighbours{}
-	mi := &file_messages_chain_proto_msgTypes[14]
+	mi := &file_messages_chain_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1054,7 +1288,7 @@ func (x *Neighbours) String() string {
 func (*Neighbours) ProtoMessage() {}
 
 func (x *Neighbours) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[14]
+	mi := &file_messages_chain_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1067,7 +1301,7 @@ func (x *Neighbours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbours.ProtoReflect.Descriptor instead.
 func (*Neighbours) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{14}
+	return file_messages_chain_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Neighbours) GetId() string {
@@ -1109,7 +1343,7 @@ type ClockPing struct {
 
 func (x *ClockPing) Reset() {
 	*x = ClockPing{}
-	mi := &file_messages_chain_proto_msgTypes[15]
+	mi := &file_messages_chain_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1355,7 @@ func (x *ClockPing) String() string {
 func (*ClockPing) ProtoMessage() {}
 
 func (x *ClockPing) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[15]
+	mi := &file_messages_chain_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +1368,7 @@ func (x *ClockPing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPing.ProtoReflect.Descriptor instead.
 func (*ClockPing) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{15}
+	return file_messages_chain_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ClockPing) GetSentUs() int64 {
@@ -1161,7 +1395,7 @@ type ClockPong struct {
 
 func (x *ClockPong) Reset() {
 	*x = ClockPong{}
-	mi := &file_messages_chain_proto_msgTypes[16]
+	mi := &file_messages_chain_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1173,7 +1407,7 @@ func (x *ClockPong) String() string {
 func (*ClockPong) ProtoMessage() {}
 
 func (x *ClockPong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[16]
+	mi := &file_messages_chain_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1186,7 +1420,7 @@ func (x *ClockPong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPong.ProtoReflect.Descriptor instead.
 func (*ClockPong) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{16}
+	return file_messages_chain_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ClockPong) GetSentUs() int64 {
@@ -1207,12 +1441,13 @@ var File_messages_chain_proto protoreflect.FileDescriptor
 
 const file_messages_chain_proto_rawDesc = "" +
 	"\n" +
-	"\x14messages/chain.proto\x12\x05conga\"V\n" +
+	"\x14messages/chain.proto\x12\x05conga\"j\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
 	"\x05relay\x18\x03 \x01(\tR\x05relay\x12\x14\n" +
-	"\x05dials\x18\x04 \x01(\bR\x05dials\"\x82\x01\n" +
+	"\x05dials\x18\x04 \x01(\bR\x05dials\x12\x12\n" +
+	"\x04http\x18\x05 \x01(\tR\x04http\"\x82\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
@@ -1264,20 +1499,21 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x10ListenerReturned\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"\xfb\x01\n" +
+	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"\x8f\x02\n" +
 	"\fListenerLeft\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12/\n" +
 	"\x05cause\x18\x02 \x01(\x0e2\x19.conga.ListenerLeft.CauseR\x05cause\x12\x17\n" +
 	"\aseen_by\x18\x03 \x01(\tR\x06seenBy\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\"[\n" +
+	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x12\n" +
+	"\x04name\x18\x06 \x01(\tR\x04name\"[\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rCAUSE_SAID_SO\x10\x01\x12\x0e\n" +
 	"\n" +
 	"CAUSE_LOST\x10\x02\x12\x18\n" +
-	"\x14CAUSE_DID_NOT_RETURN\x10\x03\"\x9a\x01\n" +
+	"\x14CAUSE_DID_NOT_RETURN\x10\x03\"\xae\x01\n" +
 	"\rListenerMoved\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\tR\x05after\x12\x17\n" +
@@ -1285,11 +1521,35 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x14\n" +
-	"\x05lying\x18\x06 \x01(\bR\x05lying\"J\n" +
+	"\x05lying\x18\x06 \x01(\bR\x05lying\x12\x12\n" +
+	"\x04name\x18\a \x01(\tR\x04name\"J\n" +
 	"\fChainSpliced\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x16\n" +
-	"\x06around\x18\x03 \x03(\tR\x06around\",\n" +
+	"\x06around\x18\x03 \x03(\tR\x06around\"\xf5\x01\n" +
+	"\vReconnected\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
+	"\bupstream\x18\x02 \x01(\v2\v.conga.NodeR\bupstream\x12\x1f\n" +
+	"\x04lost\x18\x03 \x01(\v2\v.conga.NodeR\x04lost\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1b\n" +
+	"\tsearch_us\x18\x05 \x01(\x03R\bsearchUs\x12\x18\n" +
+	"\amissing\x18\x06 \x01(\x04R\amissing\x12\x1f\n" +
+	"\vbuffered_us\x18\a \x01(\x03R\n" +
+	"bufferedUs\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\b \x01(\x03R\batUnixUs\"\x91\x02\n" +
+	"\x13ListenerReconnected\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12'\n" +
+	"\bupstream\x18\x03 \x01(\v2\v.conga.NodeR\bupstream\x12\x1f\n" +
+	"\x04lost\x18\x04 \x01(\v2\v.conga.NodeR\x04lost\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x1b\n" +
+	"\tsearch_us\x18\x06 \x01(\x03R\bsearchUs\x12\x18\n" +
+	"\amissing\x18\a \x01(\x04R\amissing\x12\x1f\n" +
+	"\vbuffered_us\x18\b \x01(\x03R\n" +
+	"bufferedUs\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\t \x01(\x03R\batUnixUs\",\n" +
 	"\fExpireAbsent\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\"\x8a\x01\n" +
@@ -1321,41 +1581,47 @@ func file_messages_chain_proto_rawDescGZIP() []byte {
 }
 
 var file_messages_chain_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_messages_chain_proto_goTypes = []any{
-	(ListenerLeft_Cause)(0),  // 0: conga.ListenerLeft.Cause
-	(*Node)(nil),             // 1: conga.Node
-	(*Hello)(nil),            // 2: conga.Hello
-	(*Welcome)(nil),          // 3: conga.Welcome
-	(*Refused)(nil),          // 4: conga.Refused
-	(*JoinChain)(nil),        // 5: conga.JoinChain
-	(*LeaveChain)(nil),       // 6: conga.LeaveChain
-	(*PeerLost)(nil),         // 7: conga.PeerLost
-	(*ReportSlow)(nil),       // 8: conga.ReportSlow
-	(*ListenerJoined)(nil),   // 9: conga.ListenerJoined
-	(*ListenerReturned)(nil), // 10: conga.ListenerReturned
-	(*ListenerLeft)(nil),     // 11: conga.ListenerLeft
-	(*ListenerMoved)(nil),    // 12: conga.ListenerMoved
-	(*ChainSpliced)(nil),     // 13: conga.ChainSpliced
-	(*ExpireAbsent)(nil),     // 14: conga.ExpireAbsent
-	(*Neighbours)(nil),       // 15: conga.Neighbours
-	(*ClockPing)(nil),        // 16: conga.ClockPing
-	(*ClockPong)(nil),        // 17: conga.ClockPong
+	(ListenerLeft_Cause)(0),     // 0: conga.ListenerLeft.Cause
+	(*Node)(nil),                // 1: conga.Node
+	(*Hello)(nil),               // 2: conga.Hello
+	(*Welcome)(nil),             // 3: conga.Welcome
+	(*Refused)(nil),             // 4: conga.Refused
+	(*JoinChain)(nil),           // 5: conga.JoinChain
+	(*LeaveChain)(nil),          // 6: conga.LeaveChain
+	(*PeerLost)(nil),            // 7: conga.PeerLost
+	(*ReportSlow)(nil),          // 8: conga.ReportSlow
+	(*ListenerJoined)(nil),      // 9: conga.ListenerJoined
+	(*ListenerReturned)(nil),    // 10: conga.ListenerReturned
+	(*ListenerLeft)(nil),        // 11: conga.ListenerLeft
+	(*ListenerMoved)(nil),       // 12: conga.ListenerMoved
+	(*ChainSpliced)(nil),        // 13: conga.ChainSpliced
+	(*Reconnected)(nil),         // 14: conga.Reconnected
+	(*ListenerReconnected)(nil), // 15: conga.ListenerReconnected
+	(*ExpireAbsent)(nil),        // 16: conga.ExpireAbsent
+	(*Neighbours)(nil),          // 17: conga.Neighbours
+	(*ClockPing)(nil),           // 18: conga.ClockPing
+	(*ClockPong)(nil),           // 19: conga.ClockPong
 }
 var file_messages_chain_proto_depIdxs = []int32{
-	1, // 0: conga.Hello.node:type_name -> conga.Node
-	1, // 1: conga.Welcome.node:type_name -> conga.Node
-	1, // 2: conga.JoinChain.node:type_name -> conga.Node
-	1, // 3: conga.ListenerJoined.node:type_name -> conga.Node
-	1, // 4: conga.ListenerReturned.node:type_name -> conga.Node
-	0, // 5: conga.ListenerLeft.cause:type_name -> conga.ListenerLeft.Cause
-	1, // 6: conga.Neighbours.ancestors:type_name -> conga.Node
-	1, // 7: conga.Neighbours.downstream:type_name -> conga.Node
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	1,  // 0: conga.Hello.node:type_name -> conga.Node
+	1,  // 1: conga.Welcome.node:type_name -> conga.Node
+	1,  // 2: conga.JoinChain.node:type_name -> conga.Node
+	1,  // 3: conga.ListenerJoined.node:type_name -> conga.Node
+	1,  // 4: conga.ListenerReturned.node:type_name -> conga.Node
+	0,  // 5: conga.ListenerLeft.cause:type_name -> conga.ListenerLeft.Cause
+	1,  // 6: conga.Reconnected.upstream:type_name -> conga.Node
+	1,  // 7: conga.Reconnected.lost:type_name -> conga.Node
+	1,  // 8: conga.ListenerReconnected.upstream:type_name -> conga.Node
+	1,  // 9: conga.ListenerReconnected.lost:type_name -> conga.Node
+	1,  // 10: conga.Neighbours.ancestors:type_name -> conga.Node
+	1,  // 11: conga.Neighbours.downstream:type_name -> conga.Node
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_messages_chain_proto_init() }
@@ -1369,7 +1635,7 @@ func file_messages_chain_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_chain_proto_rawDesc), len(file_messages_chain_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   17,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -26,12 +26,14 @@
 //	LeaveChain        requests       chainmanager   as the cause
 //	PeerLost          requests       chainmanager   as the cause
 //	ReportSlow        chainmanager   chainmanager   as the cause
+//	Reconnected       requests       chainmanager   as the cause
 //	ExpireAbsent      server's timer chainmanager   as the cause
 //	ListenerJoined    chainmanager   requests       yes
 //	ListenerReturned  chainmanager   requests       yes
 //	ListenerLeft      chainmanager   requests       yes
 //	ListenerMoved     chainmanager   requests       yes
 //	ChainSpliced      chainmanager   requests       yes
+//	ListenerReconnected chainmanager who asks why   yes
 //	Hello … ClockPong a listener     the server     no: lines of the request connection
 //	Neighbours        chainmanager   a listener     no: follows from the events
 //	OpenStream        a listener     its upstream   no: stream connection
@@ -42,4 +44,8 @@
 //	PlayerUnderran    player         the node's log the listener's own
 //	SongHeard         player         the node's log the listener's own
 //	PlayerFellSilent  player         the node's log the listener's own
+//	StartNode         node's start   relay          as the cause, the listener's own
+//	NodeStarted       relay          the node's log the listener's own
+//	RequestSent       requester      the node's log the listener's own
+//	RequestAnswered   requester      the node's log the listener's own
 package messages

@@ -215,6 +215,128 @@ func (x *PlayerFellSilent) GetReason() string {
 	return ""
 }
 
+// RequestSent: a typed line is on its way to the server, or waits for it.
+type RequestSent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Line          string                 `protobuf:"bytes,2,opt,name=line,proto3" json:"line,omitempty"`
+	AtUnixUs      int64                  `protobuf:"varint,3,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"` // on the server's clock
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestSent) Reset() {
+	*x = RequestSent{}
+	mi := &file_messages_listener_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestSent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestSent) ProtoMessage() {}
+
+func (x *RequestSent) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_listener_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestSent.ProtoReflect.Descriptor instead.
+func (*RequestSent) Descriptor() ([]byte, []int) {
+	return file_messages_listener_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RequestSent) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *RequestSent) GetLine() string {
+	if x != nil {
+		return x.Line
+	}
+	return ""
+}
+
+func (x *RequestSent) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
+// RequestAnswered: the server's answer to it.
+type RequestAnswered struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Lines         []string               `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`                          // the first ones
+	AtUnixUs      int64                  `protobuf:"varint,3,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"` // on the server's clock
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestAnswered) Reset() {
+	*x = RequestAnswered{}
+	mi := &file_messages_listener_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestAnswered) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestAnswered) ProtoMessage() {}
+
+func (x *RequestAnswered) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_listener_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestAnswered.ProtoReflect.Descriptor instead.
+func (*RequestAnswered) Descriptor() ([]byte, []int) {
+	return file_messages_listener_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RequestAnswered) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *RequestAnswered) GetLines() []string {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *RequestAnswered) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
 var File_messages_listener_proto protoreflect.FileDescriptor
 
 const file_messages_listener_proto_rawDesc = "" +
@@ -235,7 +357,19 @@ const file_messages_listener_proto_rawDesc = "" +
 	"\n" +
 	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\"*\n" +
 	"\x10PlayerFellSilent\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reasonB\x10Z\x0econga/messagesb\x06proto3"
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"^\n" +
+	"\vRequestSent\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
+	"\x04line\x18\x02 \x01(\tR\x04line\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x03 \x01(\x03R\batUnixUs\"d\n" +
+	"\x0fRequestAnswered\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x14\n" +
+	"\x05lines\x18\x02 \x03(\tR\x05lines\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x03 \x01(\x03R\batUnixUsB\x10Z\x0econga/messagesb\x06proto3"
 
 var (
 	file_messages_listener_proto_rawDescOnce sync.Once
@@ -249,11 +383,13 @@ func file_messages_listener_proto_rawDescGZIP() []byte {
 	return file_messages_listener_proto_rawDescData
 }
 
-var file_messages_listener_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_messages_listener_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_messages_listener_proto_goTypes = []any{
 	(*PlayerUnderran)(nil),   // 0: conga.PlayerUnderran
 	(*SongHeard)(nil),        // 1: conga.SongHeard
 	(*PlayerFellSilent)(nil), // 2: conga.PlayerFellSilent
+	(*RequestSent)(nil),      // 3: conga.RequestSent
+	(*RequestAnswered)(nil),  // 4: conga.RequestAnswered
 }
 var file_messages_listener_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -274,7 +410,7 @@ func file_messages_listener_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_listener_proto_rawDesc), len(file_messages_listener_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -24,6 +24,128 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// StartNode: the listener's process starts, on a new log or an old one.
+type StartNode struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Server        string                 `protobuf:"bytes,2,opt,name=server,proto3" json:"server,omitempty"`                        // host:port of its requests
+	AtUnixUs      int64                  `protobuf:"varint,3,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"` // on this machine's clock
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartNode) Reset() {
+	*x = StartNode{}
+	mi := &file_messages_relay_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartNode) ProtoMessage() {}
+
+func (x *StartNode) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_relay_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartNode.ProtoReflect.Descriptor instead.
+func (*StartNode) Descriptor() ([]byte, []int) {
+	return file_messages_relay_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *StartNode) GetNode() *Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+func (x *StartNode) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
+func (x *StartNode) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
+// NodeStarted: links and neighbours of the life before are gone.
+type NodeStarted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Server        string                 `protobuf:"bytes,2,opt,name=server,proto3" json:"server,omitempty"`
+	AtUnixUs      int64                  `protobuf:"varint,3,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeStarted) Reset() {
+	*x = NodeStarted{}
+	mi := &file_messages_relay_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeStarted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeStarted) ProtoMessage() {}
+
+func (x *NodeStarted) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_relay_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeStarted.ProtoReflect.Descriptor instead.
+func (*NodeStarted) Descriptor() ([]byte, []int) {
+	return file_messages_relay_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *NodeStarted) GetNode() *Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+func (x *NodeStarted) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
+func (x *NodeStarted) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
 // LinkOpened: an upstream answered and will send.
 type LinkOpened struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -32,13 +154,14 @@ type LinkOpened struct {
 	First         uint64                 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"` // the first number it can send; 0: not known
 	Epoch         uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	BufferedUs    int64                  `protobuf:"varint,6,opt,name=buffered_us,json=bufferedUs,proto3" json:"buffered_us,omitempty"` // what the node still has to play
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LinkOpened) Reset() {
 	*x = LinkOpened{}
-	mi := &file_messages_relay_proto_msgTypes[0]
+	mi := &file_messages_relay_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -50,7 +173,7 @@ func (x *LinkOpened) String() string {
 func (*LinkOpened) ProtoMessage() {}
 
 func (x *LinkOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_relay_proto_msgTypes[0]
+	mi := &file_messages_relay_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -63,7 +186,7 @@ func (x *LinkOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LinkOpened.ProtoReflect.Descriptor instead.
 func (*LinkOpened) Descriptor() ([]byte, []int) {
-	return file_messages_relay_proto_rawDescGZIP(), []int{0}
+	return file_messages_relay_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *LinkOpened) GetLink() uint64 {
@@ -101,6 +224,13 @@ func (x *LinkOpened) GetAtUnixUs() int64 {
 	return 0
 }
 
+func (x *LinkOpened) GetBufferedUs() int64 {
+	if x != nil {
+		return x.BufferedUs
+	}
+	return 0
+}
+
 // LinkClosed: a connection to an upstream ended or could not be made.
 type LinkClosed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -114,7 +244,7 @@ type LinkClosed struct {
 
 func (x *LinkClosed) Reset() {
 	*x = LinkClosed{}
-	mi := &file_messages_relay_proto_msgTypes[1]
+	mi := &file_messages_relay_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -126,7 +256,7 @@ func (x *LinkClosed) String() string {
 func (*LinkClosed) ProtoMessage() {}
 
 func (x *LinkClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_relay_proto_msgTypes[1]
+	mi := &file_messages_relay_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -139,7 +269,7 @@ func (x *LinkClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LinkClosed.ProtoReflect.Descriptor instead.
 func (*LinkClosed) Descriptor() ([]byte, []int) {
-	return file_messages_relay_proto_rawDescGZIP(), []int{1}
+	return file_messages_relay_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *LinkClosed) GetLink() uint64 {
@@ -181,7 +311,7 @@ type UpstreamOffered struct {
 
 func (x *UpstreamOffered) Reset() {
 	*x = UpstreamOffered{}
-	mi := &file_messages_relay_proto_msgTypes[2]
+	mi := &file_messages_relay_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -193,7 +323,7 @@ func (x *UpstreamOffered) String() string {
 func (*UpstreamOffered) ProtoMessage() {}
 
 func (x *UpstreamOffered) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_relay_proto_msgTypes[2]
+	mi := &file_messages_relay_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -206,7 +336,7 @@ func (x *UpstreamOffered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpstreamOffered.ProtoReflect.Descriptor instead.
 func (*UpstreamOffered) Descriptor() ([]byte, []int) {
-	return file_messages_relay_proto_rawDescGZIP(), []int{2}
+	return file_messages_relay_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *UpstreamOffered) GetNode() *Node {
@@ -234,7 +364,7 @@ type SearchOn struct {
 
 func (x *SearchOn) Reset() {
 	*x = SearchOn{}
-	mi := &file_messages_relay_proto_msgTypes[3]
+	mi := &file_messages_relay_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -246,7 +376,7 @@ func (x *SearchOn) String() string {
 func (*SearchOn) ProtoMessage() {}
 
 func (x *SearchOn) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_relay_proto_msgTypes[3]
+	mi := &file_messages_relay_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -259,7 +389,7 @@ func (x *SearchOn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SearchOn.ProtoReflect.Descriptor instead.
 func (*SearchOn) Descriptor() ([]byte, []int) {
-	return file_messages_relay_proto_rawDescGZIP(), []int{3}
+	return file_messages_relay_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SearchOn) GetLink() uint64 {
@@ -287,7 +417,7 @@ type UpstreamsAssigned struct {
 
 func (x *UpstreamsAssigned) Reset() {
 	*x = UpstreamsAssigned{}
-	mi := &file_messages_relay_proto_msgTypes[4]
+	mi := &file_messages_relay_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -299,7 +429,7 @@ func (x *UpstreamsAssigned) String() string {
 func (*UpstreamsAssigned) ProtoMessage() {}
 
 func (x *UpstreamsAssigned) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_relay_proto_msgTypes[4]
+	mi := &file_messages_relay_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -312,7 +442,7 @@ func (x *UpstreamsAssigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpstreamsAssigned.ProtoReflect.Descriptor instead.
 func (*UpstreamsAssigned) Descriptor() ([]byte, []int) {
-	return file_messages_relay_proto_rawDescGZIP(), []int{4}
+	return file_messages_relay_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *UpstreamsAssigned) GetAncestors() []*Node {
@@ -342,7 +472,7 @@ type UpstreamSought struct {
 
 func (x *UpstreamSought) Reset() {
 	*x = UpstreamSought{}
-	mi := &file_messages_relay_proto_msgTypes[5]
+	mi := &file_messages_relay_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -354,7 +484,7 @@ func (x *UpstreamSought) String() string {
 func (*UpstreamSought) ProtoMessage() {}
 
 func (x *UpstreamSought) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_relay_proto_msgTypes[5]
+	mi := &file_messages_relay_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -367,7 +497,7 @@ func (x *UpstreamSought) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpstreamSought.ProtoReflect.Descriptor instead.
 func (*UpstreamSought) Descriptor() ([]byte, []int) {
-	return file_messages_relay_proto_rawDescGZIP(), []int{5}
+	return file_messages_relay_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *UpstreamSought) GetLink() uint64 {
@@ -406,13 +536,14 @@ type UpstreamConnected struct {
 	SearchUs      int64                  `protobuf:"varint,3,opt,name=search_us,json=searchUs,proto3" json:"search_us,omitempty"` // since the last upstream was lost; 0 if it was not
 	Missing       uint64                 `protobuf:"varint,4,opt,name=missing,proto3" json:"missing,omitempty"`                   // how many items nobody above could give
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	BufferedUs    int64                  `protobuf:"varint,6,opt,name=buffered_us,json=bufferedUs,proto3" json:"buffered_us,omitempty"` // what the node still has to play
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpstreamConnected) Reset() {
 	*x = UpstreamConnected{}
-	mi := &file_messages_relay_proto_msgTypes[6]
+	mi := &file_messages_relay_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -424,7 +555,7 @@ func (x *UpstreamConnected) String() string {
 func (*UpstreamConnected) ProtoMessage() {}
 
 func (x *UpstreamConnected) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_relay_proto_msgTypes[6]
+	mi := &file_messages_relay_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -437,7 +568,7 @@ func (x *UpstreamConnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpstreamConnected.ProtoReflect.Descriptor instead.
 func (*UpstreamConnected) Descriptor() ([]byte, []int) {
-	return file_messages_relay_proto_rawDescGZIP(), []int{6}
+	return file_messages_relay_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *UpstreamConnected) GetLink() uint64 {
@@ -475,6 +606,13 @@ func (x *UpstreamConnected) GetAtUnixUs() int64 {
 	return 0
 }
 
+func (x *UpstreamConnected) GetBufferedUs() int64 {
+	if x != nil {
+		return x.BufferedUs
+	}
+	return 0
+}
+
 // UpstreamLost: the node's upstream is dead, silent, lying or gone.
 type UpstreamLost struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -489,7 +627,7 @@ type UpstreamLost struct {
 
 func (x *UpstreamLost) Reset() {
 	*x = UpstreamLost{}
-	mi := &file_messages_relay_proto_msgTypes[7]
+	mi := &file_messages_relay_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -501,7 +639,7 @@ func (x *UpstreamLost) String() string {
 func (*UpstreamLost) ProtoMessage() {}
 
 func (x *UpstreamLost) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_relay_proto_msgTypes[7]
+	mi := &file_messages_relay_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -514,7 +652,7 @@ func (x *UpstreamLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpstreamLost.ProtoReflect.Descriptor instead.
 func (*UpstreamLost) Descriptor() ([]byte, []int) {
-	return file_messages_relay_proto_rawDescGZIP(), []int{7}
+	return file_messages_relay_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UpstreamLost) GetLink() uint64 {
@@ -566,7 +704,7 @@ type UpstreamUnusable struct {
 
 func (x *UpstreamUnusable) Reset() {
 	*x = UpstreamUnusable{}
-	mi := &file_messages_relay_proto_msgTypes[8]
+	mi := &file_messages_relay_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -578,7 +716,7 @@ func (x *UpstreamUnusable) String() string {
 func (*UpstreamUnusable) ProtoMessage() {}
 
 func (x *UpstreamUnusable) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_relay_proto_msgTypes[8]
+	mi := &file_messages_relay_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -591,7 +729,7 @@ func (x *UpstreamUnusable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpstreamUnusable.ProtoReflect.Descriptor instead.
 func (*UpstreamUnusable) Descriptor() ([]byte, []int) {
-	return file_messages_relay_proto_rawDescGZIP(), []int{8}
+	return file_messages_relay_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *UpstreamUnusable) GetLink() uint64 {
@@ -640,7 +778,7 @@ type SearchExhausted struct {
 
 func (x *SearchExhausted) Reset() {
 	*x = SearchExhausted{}
-	mi := &file_messages_relay_proto_msgTypes[9]
+	mi := &file_messages_relay_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -652,7 +790,7 @@ func (x *SearchExhausted) String() string {
 func (*SearchExhausted) ProtoMessage() {}
 
 func (x *SearchExhausted) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_relay_proto_msgTypes[9]
+	mi := &file_messages_relay_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -665,7 +803,7 @@ func (x *SearchExhausted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SearchExhausted.ProtoReflect.Descriptor instead.
 func (*SearchExhausted) Descriptor() ([]byte, []int) {
-	return file_messages_relay_proto_rawDescGZIP(), []int{9}
+	return file_messages_relay_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SearchExhausted) GetSearches() uint32 {
@@ -686,7 +824,17 @@ var File_messages_relay_proto protoreflect.FileDescriptor
 
 const file_messages_relay_proto_rawDesc = "" +
 	"\n" +
-	"\x14messages/relay.proto\x12\x05conga\x1a\x14messages/chain.proto\"\x80\x01\n" +
+	"\x14messages/relay.proto\x12\x05conga\x1a\x14messages/chain.proto\"b\n" +
+	"\tStartNode\x12\x1f\n" +
+	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x16\n" +
+	"\x06server\x18\x02 \x01(\tR\x06server\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x03 \x01(\x03R\batUnixUs\"d\n" +
+	"\vNodeStarted\x12\x1f\n" +
+	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x16\n" +
+	"\x06server\x18\x02 \x01(\tR\x06server\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x03 \x01(\x03R\batUnixUs\"\xa1\x01\n" +
 	"\n" +
 	"LinkOpened\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x14\n" +
@@ -694,7 +842,9 @@ const file_messages_relay_proto_rawDesc = "" +
 	"\x05first\x18\x03 \x01(\x04R\x05first\x12\x14\n" +
 	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\"p\n" +
+	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x1f\n" +
+	"\vbuffered_us\x18\x06 \x01(\x03R\n" +
+	"bufferedUs\"p\n" +
 	"\n" +
 	"LinkClosed\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x16\n" +
@@ -718,14 +868,16 @@ const file_messages_relay_proto_rawDesc = "" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x03 \x01(\x03R\batUnixUs\x12\x18\n" +
-	"\aoffered\x18\x04 \x01(\bR\aoffered\"\x9d\x01\n" +
+	"\aoffered\x18\x04 \x01(\bR\aoffered\"\xbe\x01\n" +
 	"\x11UpstreamConnected\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x1b\n" +
 	"\tsearch_us\x18\x03 \x01(\x03R\bsearchUs\x12\x18\n" +
 	"\amissing\x18\x04 \x01(\x04R\amissing\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\"\x93\x01\n" +
+	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x1f\n" +
+	"\vbuffered_us\x18\x06 \x01(\x03R\n" +
+	"bufferedUs\"\x93\x01\n" +
 	"\fUpstreamLost\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x16\n" +
@@ -757,32 +909,36 @@ func file_messages_relay_proto_rawDescGZIP() []byte {
 	return file_messages_relay_proto_rawDescData
 }
 
-var file_messages_relay_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_messages_relay_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_messages_relay_proto_goTypes = []any{
-	(*LinkOpened)(nil),        // 0: conga.LinkOpened
-	(*LinkClosed)(nil),        // 1: conga.LinkClosed
-	(*UpstreamOffered)(nil),   // 2: conga.UpstreamOffered
-	(*SearchOn)(nil),          // 3: conga.SearchOn
-	(*UpstreamsAssigned)(nil), // 4: conga.UpstreamsAssigned
-	(*UpstreamSought)(nil),    // 5: conga.UpstreamSought
-	(*UpstreamConnected)(nil), // 6: conga.UpstreamConnected
-	(*UpstreamLost)(nil),      // 7: conga.UpstreamLost
-	(*UpstreamUnusable)(nil),  // 8: conga.UpstreamUnusable
-	(*SearchExhausted)(nil),   // 9: conga.SearchExhausted
-	(*Node)(nil),              // 10: conga.Node
+	(*StartNode)(nil),         // 0: conga.StartNode
+	(*NodeStarted)(nil),       // 1: conga.NodeStarted
+	(*LinkOpened)(nil),        // 2: conga.LinkOpened
+	(*LinkClosed)(nil),        // 3: conga.LinkClosed
+	(*UpstreamOffered)(nil),   // 4: conga.UpstreamOffered
+	(*SearchOn)(nil),          // 5: conga.SearchOn
+	(*UpstreamsAssigned)(nil), // 6: conga.UpstreamsAssigned
+	(*UpstreamSought)(nil),    // 7: conga.UpstreamSought
+	(*UpstreamConnected)(nil), // 8: conga.UpstreamConnected
+	(*UpstreamLost)(nil),      // 9: conga.UpstreamLost
+	(*UpstreamUnusable)(nil),  // 10: conga.UpstreamUnusable
+	(*SearchExhausted)(nil),   // 11: conga.SearchExhausted
+	(*Node)(nil),              // 12: conga.Node
 }
 var file_messages_relay_proto_depIdxs = []int32{
-	10, // 0: conga.UpstreamOffered.node:type_name -> conga.Node
-	10, // 1: conga.UpstreamsAssigned.ancestors:type_name -> conga.Node
-	10, // 2: conga.UpstreamSought.node:type_name -> conga.Node
-	10, // 3: conga.UpstreamConnected.node:type_name -> conga.Node
-	10, // 4: conga.UpstreamLost.node:type_name -> conga.Node
-	10, // 5: conga.UpstreamUnusable.node:type_name -> conga.Node
-	6,  // [6:6] is the sub-list for method output_type
-	6,  // [6:6] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	12, // 0: conga.StartNode.node:type_name -> conga.Node
+	12, // 1: conga.NodeStarted.node:type_name -> conga.Node
+	12, // 2: conga.UpstreamOffered.node:type_name -> conga.Node
+	12, // 3: conga.UpstreamsAssigned.ancestors:type_name -> conga.Node
+	12, // 4: conga.UpstreamSought.node:type_name -> conga.Node
+	12, // 5: conga.UpstreamConnected.node:type_name -> conga.Node
+	12, // 6: conga.UpstreamLost.node:type_name -> conga.Node
+	12, // 7: conga.UpstreamUnusable.node:type_name -> conga.Node
+	8,  // [8:8] is the sub-list for method output_type
+	8,  // [8:8] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_messages_relay_proto_init() }
@@ -797,7 +953,7 @@ func file_messages_relay_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_relay_proto_rawDesc), len(file_messages_relay_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
