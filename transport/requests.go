@@ -24,6 +24,7 @@ type RequestsConfig struct {
 	Chain     *actor.PID // is asked JoinChain (Welcome or Refused), is told LeaveChain and PeerLost
 
 	Admit    func(*messages.Hello) error // may refuse a native, in words that say what to do; nil: all may come
+	Dial     DialFunc                    // tries a newcomer's relay; nil: TCP, 500 ms
 	Now      func() time.Time            // the server's clock; nil: time.Now
 	Counters *Counters                   // may be nil
 	Max      int                         // connections that have spoken; 0: 1024
@@ -39,6 +40,9 @@ type RequestsConfig struct {
 func Requests(cfg RequestsConfig) *actor.Props {
 	if cfg.Max == 0 {
 		cfg.Max = defaultRequests
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = dialTCP
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

@@ -25,6 +25,9 @@ const (
 	badLines = 16
 	// asksWaiting is how many Asks of a native may wait behind the one under way.
 	asksWaiting = 16
+	// nativeSilence is how long a native may say nothing: it pings every second, and a
+	// process that is frozen must not hold a place in the chain.
+	nativeSilence = 5 * time.Second
 	// linesPerSecond and linesAtOnce are the most that one connection gets answered.
 	linesPerSecond, linesAtOnce = 50, 200
 )
@@ -62,6 +65,8 @@ func (t *requestTalk) serve() {
 		switch {
 		case t.out.slow.Load():
 			s.reason = errStuck.Error()
+		case timedOut(err):
+			s.reason = fmt.Sprintf("it said nothing for %v", nativeSilence)
 		case errors.Is(err, io.EOF):
 			s.reason = "its request connection ended"
 		default:
@@ -79,6 +84,9 @@ func (t *requestTalk) read() error {
 	pace := rate.NewLimiter(linesPerSecond, linesAtOnce)
 	bad, admitted := 0, false
 	for {
+		if t.node != nil {
+			_ = t.conn.SetReadDeadline(time.Now().Add(nativeSilence))
+		}
 		line, err := ReadLine(r)
 		switch {
 		case errors.Is(err, ErrLineTooLong):
@@ -136,11 +144,14 @@ func (t *requestTalk) handle(line string) error {
 			return t.life.Err()
 		}
 	case *messages.ClockPing: // before any Ask that waits: its delay would look like distance
+		if m.GetMarginUs() != 0 {
+			t.root.Send(t.cfg.Chain, &messages.Margin{ID: t.node.GetId(), MarginUs: m.GetMarginUs()})
+		}
 		return t.put(&messages.ClockPong{SentUs: m.GetSentUs(), ServerUnixUs: t.cfg.Now().UnixMicro()})
 	case *messages.PeerLost:
 		if id := m.GetId(); id != t.node.GetId() && (goodID(id) || id == messages.ServerID) {
 			t.root.Send(t.cfg.Chain, &messages.PeerLost{
-				Id: id, SeenBy: t.node.GetId(), Reason: printable(m.GetReason(), maxReason), AtUnixUs: t.cfg.Now().UnixMicro(),
+				Id: id, SeenBy: t.node.GetId(), Reason: printable(m.GetReason(), maxReason), Lying: m.GetLying(), AtUnixUs: t.cfg.Now().UnixMicro(),
 			})
 		}
 	case *messages.LeaveChain:
@@ -170,7 +181,7 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 	}
 	t.standing.Store(&standing{id: node.GetId(), report: true, reason: "broke down"}) // until we know better
 	answer, err = ask(t.life, t.root, t.cfg.Chain, &messages.JoinChain{
-		Node: node, Leaf: hello.GetLeaf(), AtUnixUs: t.cfg.Now().UnixMicro(),
+		Node: node, Leaf: hello.GetLeaf(), AtUnixUs: t.cfg.Now().UnixMicro(), Unreachable: t.probe(node),
 	})
 	if err != nil {
 		return errors.Join(t.turnAway("the server is busy, try again"), err)
@@ -194,6 +205,20 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 		return t.turnAway(answer.GetReason())
 	}
 	return fmt.Errorf("join: %T", answer)
+}
+
+// probe tries the node's relay BEFORE the chain makes it anybody's source. It says why
+// it cannot be reached, or nothing.
+func (t *requestTalk) probe(node *messages.Node) string {
+	if node.GetRelay() == "" {
+		return "" // it does not want to be one
+	}
+	conn, err := t.cfg.Dial(t.life, node.GetRelay())
+	if err != nil {
+		return reasonOf(err)
+	}
+	_ = conn.Close()
+	return ""
 }
 
 // candidate is the node as the chain may take it.

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -46,6 +47,11 @@ type StreamsConfig struct {
 	Counters *Counters     // may be nil
 	Max      int           // listeners fed at once; 0: 64
 
+	// Offered takes over a connection by which a node above offers its music; false if it
+	// is not wanted. nil: this node takes no offers.
+	Offered func(*messages.Node, net.Conn) bool
+	Dial    DialFunc // for offers of this node; nil: TCP, 500 ms
+
 	// Seed takes over a connection that has not announced itself as native within the
 	// grace, and returns when it is done with it. nil: such a connection is closed.
 	Seed func(context.Context, net.Conn)
@@ -60,12 +66,16 @@ func Streams(cfg StreamsConfig) *actor.Props {
 	if cfg.Counters == nil {
 		cfg.Counters = &Counters{}
 	}
+	if cfg.Dial == nil {
+		cfg.Dial = dialTCP
+	}
 	return actor.PropsFromProducer(func() actor.Actor { return &streams{cfg: &cfg} }, stopBroken())
 }
 
 type streams struct {
 	cfg     *StreamsConfig
 	lobby   *lobby
+	offer   offerer
 	leaving bool
 }
 
@@ -82,18 +92,54 @@ func (s *streams) Receive(ctx actor.Context) {
 			msg.guest.leave()
 			return
 		}
-		ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
-			return &stream{cfg: s.cfg, conn: msg.conn, guest: msg.guest}
-		}))
+		s.talk(ctx, msg.conn, msg.guest)
+	case *messages.OfferMusic:
+		if !s.leaving {
+			s.offer.turn(ctx, s.cfg, msg.To)
+		}
+	case *offered:
+		s.offered(ctx, msg)
+	case *actor.Terminated:
+		if s.offer.child != nil && s.offer.child.Equal(msg.Who) {
+			s.offer.later(ctx)
+		}
+	case offerAgain:
+		if msg.round == s.offer.round && !s.leaving {
+			s.offer.dial(ctx, s.cfg)
+		}
 	case *messages.SayGoodbye:
 		s.leaving = true
 		_ = s.cfg.Listener.Close() // an orphan must not choose a node that goes
+		s.offer.end()
 		for _, child := range ctx.Children() {
 			ctx.Send(child, msg)
 		}
 	case *actor.Stopping:
 		_ = s.cfg.Listener.Close()
+		s.offer.end()
 		s.lobby.close()
+	}
+}
+
+// talk gives the connection an actor of its own.
+func (s *streams) talk(ctx actor.Context, conn net.Conn, guest *guest) *actor.PID {
+	return ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
+		return &stream{cfg: s.cfg, conn: conn, guest: guest}
+	}))
+}
+
+// offered goes on with a connection that this node made as with one that it accepted.
+func (s *streams) offered(ctx actor.Context, msg *offered) {
+	switch {
+	case msg.round != s.offer.round:
+		if msg.conn != nil {
+			_ = msg.conn.Close()
+		}
+	case msg.conn == nil:
+		s.offer.later(ctx)
+	default:
+		s.offer.child = s.talk(ctx, msg.conn, s.lobby.enter(msg.conn))
+		ctx.Watch(s.offer.child)
 	}
 }
 
@@ -105,6 +151,7 @@ type stream struct {
 
 	stop  context.CancelFunc      // ends everything
 	leave context.CancelCauseFunc // ends the music, for DC
+	given atomic.Bool             // the connection is another's now
 }
 
 // Receive is all the plumbing; the talking is in serve.
@@ -117,17 +164,23 @@ func (s *stream) Receive(ctx actor.Context) {
 		s.stop, s.leave = stop, leave
 		talk := &streamTalk{cfg: s.cfg, conn: s.conn, guest: s.guest, root: root, self: self, life: life, playing: playing}
 		guard(root, self, func() {
-			talk.serve()
-			_ = s.conn.Close()
+			s.given.Store(talk.serve())
+			s.close()
 			retire(life, root, self)
 		})
 	case *messages.SayGoodbye:
 		s.leave(errLeaving)
 	case *actor.Stopping:
 		s.stop()
-		_ = s.conn.Close() // wakes every read and write
+		s.close() // wakes every read and write
 		s.guest.leave()
 	case *crashed:
 		panic(msg.reason)
+	}
+}
+
+func (s *stream) close() {
+	if !s.given.Load() {
+		_ = s.conn.Close()
 	}
 }

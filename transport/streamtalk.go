@@ -44,41 +44,45 @@ type streamTalk struct {
 	seal *messages.Seal
 }
 
-// serve talks to one listener until either side ends it.
-func (t *streamTalk) serve() {
+// serve talks to one listener until either side ends it. given: the connection was an
+// offer, and belongs to whoever took it.
+func (t *streamTalk) serve() (given bool) {
 	defer t.guest.leave()
 	if tcp, ok := t.conn.(*net.TCPConn); ok {
 		_ = tcp.SetWriteBuffer(streamBuffer)
 	}
 	r := bufio.NewReader(t.conn)
-	open, err := t.readHi(r)
+	open, offer, err := t.readHi(r)
 	if errors.Is(err, errSeed) {
 		if t.guest.admit() && t.cfg.Seed != nil {
 			_ = t.conn.SetReadDeadline(time.Time{})
 			t.cfg.Seed(t.life, t.conn)
 		}
-		return
+		return false
 	}
 	if err != nil {
-		return // it never said who it is: nobody to tell, nothing to answer
+		return false // it never said who it is: nobody to tell, nothing to answer
+	}
+	if offer != nil {
+		return t.handOver(r, offer)
 	}
 	node := cleanNode(open.GetNode())
 	switch {
 	case node == nil:
 		t.refuse(errID)
-		return
+		return false
 	case t.playing.Err() != nil:
 		t.refuse(errLeaving)
-		return
+		return false
 	case !t.guest.admit():
 		t.refuse(errFull)
-		return
+		return false
 	}
 	open.Node = node
 	cursor, err := t.cfg.Open(open)
 	if err != nil {
 		t.refuse(err)
-		return
+		return false
 	}
 	defer cursor.Close()
 
@@ -88,34 +92,53 @@ func (t *streamTalk) serve() {
 		t.root.Send(t.cfg.Owner, &messages.DownstreamClosed{Node: node, Reason: reason})
 	}()
 	reason = reasonOf(t.feed(r, open, cursor))
+	return false
+}
+
+// handOver gives the connection to whoever takes offers; nothing may have been read beyond it.
+func (t *streamTalk) handOver(r *bufio.Reader, offer *messages.Node) (given bool) {
+	node := cleanNode(offer)
+	if node == nil || r.Buffered() > 0 || t.cfg.Offered == nil {
+		return false
+	}
+	return t.cfg.Offered(node, t.conn)
 }
 
 // errSeed: the peer has not announced itself within the grace.
 var errSeed = errors.New("the peer waits to be spoken to")
 
-// readHi waits for the listener's HI, which may come byte by byte but not for ever.
-func (t *streamTalk) readHi(r *bufio.Reader) (*messages.OpenStream, error) {
+// readHi waits for the listener's HI, or the offer of a node above; either may come byte
+// by byte but not for ever.
+func (t *streamTalk) readHi(r *bufio.Reader) (open *messages.OpenStream, offer *messages.Node, err error) {
 	start := time.Now()
 	if t.cfg.Seed != nil {
 		_ = t.conn.SetReadDeadline(start.Add(seedGrace))
 		if _, err := r.Peek(1); timedOut(err) {
-			return nil, errSeed
+			return nil, nil, errSeed
 		}
 	}
 	_ = t.conn.SetReadDeadline(start.Add(helloPatience))
 	frame, err := ReadFrame(r)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	open := &messages.OpenStream{}
+	if frame.Kind == messages.KindOffer {
+		o := &messages.OfferStream{}
+		if err := proto.Unmarshal(frame.Payload, o); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", frame.Kind, ErrFrame)
+		}
+		_ = t.conn.SetReadDeadline(time.Time{})
+		return nil, o.GetNode(), nil
+	}
+	open = &messages.OpenStream{}
 	if frame.Kind != messages.KindHi {
-		return nil, fmt.Errorf("%s before %s: %w", frame.Kind, messages.KindHi, ErrFrame)
+		return nil, nil, fmt.Errorf("%s before %s: %w", frame.Kind, messages.KindHi, ErrFrame)
 	}
 	if err := proto.Unmarshal(frame.Payload, open); err != nil {
-		return nil, fmt.Errorf("%s: %w", messages.KindHi, ErrFrame)
+		return nil, nil, fmt.Errorf("%s: %w", messages.KindHi, ErrFrame)
 	}
 	_ = t.conn.SetReadDeadline(time.Time{})
-	return open, nil
+	return open, nil, nil
 }
 
 func (t *streamTalk) refuse(reason error) {

@@ -1,0 +1,94 @@
+package transport
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+)
+
+// Waits between two offers to the same listener: it may need a moment to hear from the
+// server whose offer to take.
+const firstOffer, longestOffer = 100 * time.Millisecond, 2 * time.Second
+
+// offerer dials the one listener that cannot dial this node: either end of an edge may
+// make the connection. What comes of it is a stream connection like any other. It
+// belongs to the acceptor's actor.
+type offerer struct {
+	to    *messages.Node
+	round uint64 // numbers the offers: what an older one says is ignored
+	child *actor.PID
+	wait  time.Duration
+	stop  context.CancelFunc
+}
+
+// offered is what became of an offer; conn is nil if it could not be made.
+type offered struct {
+	round uint64
+	conn  net.Conn
+}
+
+// offerAgain is the offerer's timer.
+type offerAgain struct{ round uint64 }
+
+// turn begins to offer to another node, or to none.
+func (o *offerer) turn(ctx actor.Context, cfg *StreamsConfig, to *messages.Node) {
+	if to.GetId() == o.to.GetId() && to.GetRelay() == o.to.GetRelay() {
+		return
+	}
+	o.end()
+	o.to, o.wait, o.child = to, firstOffer, nil
+	if to != nil {
+		o.dial(ctx, cfg)
+	}
+}
+
+// end forgets the offer under way; a connection that stands lives on until its listener
+// goes elsewhere.
+func (o *offerer) end() {
+	o.round++
+	if o.stop != nil {
+		o.stop()
+	}
+}
+
+func (o *offerer) dial(ctx actor.Context, cfg *StreamsConfig) {
+	life, stop := context.WithCancel(context.Background())
+	o.stop = stop
+	root, self, round, addr := ctx.ActorSystem().Root, ctx.Self(), o.round, o.to.GetRelay()
+	guard(root, self, func() {
+		conn, err := cfg.Dial(life, addr)
+		if err != nil {
+			conn = nil
+		} else if err = sayOffer(conn, cfg.Self()); err != nil {
+			_ = conn.Close()
+			conn = nil
+		}
+		root.Send(self, &offered{round, conn})
+	})
+}
+
+func sayOffer(conn net.Conn, self *messages.Node) error {
+	payload, err := proto.Marshal(&messages.OfferStream{Version: messages.DialectVersion, Node: self})
+	if err != nil {
+		return err
+	}
+	frame, err := AppendFrame(nil, Frame{Kind: messages.KindOffer, Payload: payload})
+	if err != nil {
+		return err
+	}
+	_ = conn.SetWriteDeadline(time.Now().Add(messages.SilenceIsDeath))
+	_, err = conn.Write(frame)
+	return err
+}
+
+// later offers again after a growing wait.
+func (o *offerer) later(ctx actor.Context) {
+	root, self, again := ctx.ActorSystem().Root, ctx.Self(), offerAgain{o.round}
+	time.AfterFunc(o.wait, func() { root.Send(self, again) })
+	o.wait = min(2*o.wait, longestOffer)
+}
