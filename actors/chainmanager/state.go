@@ -21,6 +21,7 @@ type Member struct {
 	ID    string `json:"id"`
 	Name  string `json:"name"`
 	Relay string `json:"relay"` // host:port where the next one connects
+	HTTP  string `json:"http,omitempty"` // host:port of its debug answers
 	Leaf  bool   `json:"leaf,omitempty"`
 	// Absent marks those whom a restarted server has not heard of yet: they most
 	// likely play on, fed by each other, and are about to come back.
@@ -47,12 +48,17 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 		})
 	case *messages.ExpireAbsent:
 		return s.expire(cmd)
+	case *messages.Reconnected:
+		return s.reconnected(cmd)
 	}
 	return nil
 }
 
 func (s State) join(cmd *messages.JoinChain) []proto.Message {
 	node := cmd.GetNode()
+	if id := node.GetId(); id == "" || id == messages.ServerID {
+		return nil // the head of the chain is called so: a listener of this name would tear it
+	}
 	if s.place(node.GetId()) >= 0 {
 		return []proto.Message{&messages.ListenerReturned{Node: node, AtUnixUs: cmd.GetAtUnixUs()}}
 	}
@@ -71,7 +77,7 @@ func (s State) suspect(cmd *messages.PeerLost) []proto.Message {
 	}
 	return []proto.Message{
 		&messages.ListenerMoved{
-			Id: cmd.GetId(), After: s.Chain[len(s.Chain)-1].ID,
+			Id: cmd.GetId(), Name: s.Chain[at].Name, After: s.Chain[len(s.Chain)-1].ID,
 			SeenBy: cmd.GetSeenBy(), Reason: cmd.GetReason(), AtUnixUs: cmd.GetAtUnixUs(),
 		},
 		&messages.ChainSpliced{From: s.above(at), To: cmd.GetSeenBy(), Around: []string{cmd.GetId()}},
@@ -84,8 +90,9 @@ func (s State) remove(left ...*messages.ListenerLeft) []proto.Message {
 	gone := map[string]bool{}
 	var events []proto.Message
 	for _, l := range left {
-		if s.place(l.GetId()) >= 0 && !gone[l.GetId()] {
+		if at := s.place(l.GetId()); at >= 0 && !gone[l.GetId()] {
 			gone[l.GetId()] = true
+			l.Name = s.Chain[at].Name
 			events = append(events, l)
 		}
 	}
@@ -193,7 +200,7 @@ func (s State) above(place int) string {
 }
 
 func member(n *messages.Node, leaf bool) Member {
-	return Member{ID: n.GetId(), Name: n.GetName(), Relay: n.GetRelay(), Leaf: leaf}
+	return Member{ID: n.GetId(), Name: n.GetName(), Relay: n.GetRelay(), HTTP: n.GetHttp(), Leaf: leaf}
 }
 
 func (m Member) node() *messages.Node {
