@@ -20,7 +20,7 @@ type State struct {
 type Member struct {
 	ID    string `json:"id"`
 	Name  string `json:"name"`
-	Relay string `json:"relay"` // host:port where the next one connects
+	Relay string `json:"relay"`          // host:port where the next one connects
 	HTTP  string `json:"http,omitempty"` // host:port of its debug answers
 	Leaf  bool   `json:"leaf,omitempty"`
 	// Absent marks those whom a restarted server has not heard of yet: they most
