@@ -48,8 +48,7 @@ func (s *scheduler) Receive(ctx actor.Context) {
 		}
 		s.keep = keep
 	case *messages.RequestPlay:
-		s.commit(msg)
-		ctx.Respond(s.answer(msg))
+		ctx.Respond(s.answer(msg, s.commit(msg)))
 	case *messages.ChooseSong:
 		ctx.Respond(s.choose(msg))
 	case *messages.ListRequests:
@@ -74,9 +73,12 @@ func (s *scheduler) commit(cmd proto.Message) []proto.Message {
 	return events
 }
 
-// answer is what the state remembers of the request, so that one sent twice gets
-// the same answer twice.
-func (s *scheduler) answer(cmd *messages.RequestPlay) proto.Message {
+// answer is what followed from the request, else what the state remembers of it, so
+// that one sent twice gets the same answer twice.
+func (s *scheduler) answer(cmd *messages.RequestPlay, events []proto.Message) proto.Message {
+	if len(events) > 0 {
+		return events[0]
+	}
 	a, _ := s.keep.State().Answer(cmd.GetRequestId())
 	if a.Song == "" {
 		return &messages.PlayRefused{RequestId: cmd.GetRequestId(), Wish: cmd.GetWish(), Reason: a.Reason}

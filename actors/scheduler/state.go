@@ -154,9 +154,9 @@ func (s State) Apply(event proto.Message) State {
 	case *messages.PlayRefused:
 		s = s.remember(Answer{RequestID: event.GetRequestId(), Reason: event.GetReason()})
 	case *messages.SongSkipped:
-		s.Queue = without(s.Queue, event.GetRequestId())
+		s.Queue = without(s.Queue, event.GetSong())
 	case *messages.SongChosen:
-		s.Queue = without(s.Queue, event.GetRequestId())
+		s.Queue = without(s.Queue, event.GetSong())
 		s.Playing = &Chosen{Song: event.GetSong(), RequestID: event.GetRequestId(), Listener: event.GetListenerName()}
 	case *messages.SongStarted:
 		s = s.taken(event.GetSong().GetName())
@@ -195,11 +195,10 @@ func (s State) remember(a Answer) State {
 	return s
 }
 
-func without(queue []Request, id string) []Request {
-	if id == "" {
-		return queue
-	}
-	return slices.DeleteFunc(slices.Clone(queue), func(r Request) bool { return r.RequestID == id })
+// without takes the song out of the queue, which has it at most once. A request may
+// have no id.
+func without(queue []Request, song string) []Request {
+	return slices.DeleteFunc(slices.Clone(queue), func(r Request) bool { return r.Song == song })
 }
 
 // Answer is what the request with this id got, if it is remembered.
