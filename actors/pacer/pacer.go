@@ -98,7 +98,6 @@ func (p *pacer) Receive(ctx actor.Context) {
 			panic(fmt.Errorf("rebuild the pacer: %w", err))
 		}
 		p.keep = keep
-		p.catchingUp = keep.State().Next > 0 || keep.State().Song != nil
 		p.resume()
 		p.run(ctx)
 	case *actor.Stopping, *actor.Restarting:
@@ -115,7 +114,8 @@ func (p *pacer) Receive(ctx actor.Context) {
 	case *messages.NoSong:
 		p.catchingUp = false // whatever comes next begins when it comes
 	case *messages.FoundSong:
-		if chosen := p.chosen; chosen != nil {
+		chosen := p.chosen
+		if chosen != nil && (msg.Song == nil || msg.Song.GetName() == chosen.GetSong()) { // not a late answer
 			p.chosen = nil
 			p.start(chosen, msg.Song)
 			p.run(ctx)
@@ -152,6 +152,9 @@ func (p *pacer) run(ctx actor.Context) {
 }
 
 func (p *pacer) sleep(ctx actor.Context, wait time.Duration) {
+	if p.timer != nil {
+		p.timer.Stop()
+	}
 	p.round++
 	root, self, round := ctx.ActorSystem().Root, ctx.Self(), p.round
 	p.timer = time.AfterFunc(wait, func() { root.Send(self, wake{round}) })
@@ -200,29 +203,41 @@ func (p *pacer) start(chosen *messages.SongChosen, song *messages.Song) {
 		p.giveUp(chosen.GetSong(), errors.New("the file is gone"))
 		return
 	}
-	file, err := p.cfg.Open(song.GetName())
+	// What the catalog knows of another file, its rate and its frames, is not true of this one.
+	file, err := p.open(song.GetName(), song.GetFileBytes(), song.GetModifiedUnixUs())
 	if err != nil {
 		p.giveUp(song.GetName(), err)
 		return
 	}
 	p.commit(&messages.StartSong{Song: song, PlayAtUnixUs: p.earliest(chosen)})
 	on := p.keep.State().Song
-	if p.catchingUp && on.end() > p.cfg.Now().UnixMicro() {
-		p.catchingUp = false
+	p.catchingUp = p.catchingUp && p.over(on)
+	if err := p.load(*on, on.Frames, file); err != nil {
+		p.giveUp(on.Name, err)
 	}
-	p.load(*on, file)
+}
+
+// over says whether all of the song should have left the server.
+func (p *pacer) over(song *Started) bool {
+	return song.end() <= p.cfg.Now().Add(messages.Slack).UnixMicro()
 }
 
 // earliest is when the next song may begin; 0 lets it begin in the past, at the end of
 // the song before, because that is when it was due while the server was down. Chance
 // is not made up for: nobody waits for it.
 func (p *pacer) earliest(chosen *messages.SongChosen) int64 {
-	now := p.cfg.Now()
-	missed := p.keep.State().NextPlayAt > now.Add(-messages.Window).UnixMicro()
-	if p.catchingUp && (missed || chosen.GetRequestId() != "") {
+	now, next := p.cfg.Now(), p.keep.State().NextPlayAt
+	missed := next > now.Add(-messages.Window).UnixMicro()
+	if p.catchingUp && !p.ahead(next) && (missed || chosen.GetRequestId() != "") {
 		return 0
 	}
 	return now.Add(headStart).UnixMicro()
+}
+
+// ahead says whether the time, in microseconds, is so far off that only a clock that
+// was set back explains it.
+func (p *pacer) ahead(playAt int64) bool {
+	return playAt > p.cfg.Now().Add(2*messages.Slack).UnixMicro()
 }
 
 func (p *pacer) giveUp(song string, err error) {
@@ -231,13 +246,14 @@ func (p *pacer) giveUp(song string, err error) {
 	p.commit(&messages.EndSong{Song: song, Reason: err.Error()})
 }
 
-func (p *pacer) load(song Started, file File) {
-	reel, err := openReel(song, file)
+// load puts the song on. Of one that has ended, length is what was played.
+func (p *pacer) load(song Started, length int64, file File) error {
+	reel, err := openReel(song, length, file)
 	if err != nil {
-		p.giveUp(song.Name, err)
-		return
+		return err
 	}
 	p.reel = reel
+	return nil
 }
 
 // end closes the reel; why is io.EOF where the song was played whole.
@@ -265,9 +281,10 @@ func (p *pacer) end(why error) {
 // find them, and goes on with the song that was on.
 func (p *pacer) resume() {
 	state := p.keep.State()
+	p.catchingUp = state.Song == nil && state.NextPlayAt > 0 || state.Song != nil && p.over(state.Song)
 	horizon := p.cfg.Now().Add(-messages.Window).UnixMicro()
 	for _, song := range state.Recent {
-		if song.end() >= horizon {
+		if ended := song.until(song.Played); ended >= horizon && !p.ahead(ended) {
 			p.again = append(p.again, song)
 		}
 	}
@@ -277,9 +294,12 @@ func (p *pacer) resume() {
 // next loads the first song to be cut again, and after those the one that was on.
 func (p *pacer) next() {
 	for len(p.again) > 0 {
-		file, err := p.reopen(p.again[0])
+		song := p.again[0]
+		file, err := p.open(song.Name, song.FileBytes, song.ModifiedUs)
 		if err == nil {
-			p.load(p.again[0], file)
+			err = p.load(song, song.Played, file)
+		}
+		if err == nil {
 			return
 		}
 		p.again = p.again[1:] // nobody can have these chunks any more
@@ -288,30 +308,38 @@ func (p *pacer) next() {
 	if on == nil {
 		return
 	}
-	file, err := p.reopen(*on)
-	if err == nil && on.PlayAt > p.cfg.Now().Add(2*messages.Slack).UnixMicro() {
-		_ = file.Close()
-		err = errors.New("the server's clock was set back")
-	}
-	if err != nil {
-		heard := (p.cfg.Now().UnixMicro() - on.PlayAt) * int64(on.SampleRate) / messages.SamplesPerFrame / 1e6
-		p.cfg.Logger.Warn("song cannot go on", "song", on.Name, "reason", err)
-		p.commit(&messages.EndSong{Song: on.Name, Chunks: on.chunks(), Frames: min(max(heard, 0), on.Frames), Reason: err.Error()})
+	if p.ahead(on.PlayAt) {
+		// Listeners may have any of its numbers, so none is used again.
+		p.breakOff(on, on.chunks(on.Frames), 0, errors.New("the server's clock was set back"))
 		return
 	}
-	p.load(*on, file)
+	file, err := p.open(on.Name, on.FileBytes, on.ModifiedUs)
+	if err == nil {
+		err = p.load(*on, on.Frames, file)
+	}
+	if err != nil {
+		// Listeners may have what was given out before the restart, and play that to its end.
+		given := on.given(p.cfg.Now().UnixMicro())
+		p.breakOff(on, on.chunks(given), given, err)
+	}
 }
 
-// reopen opens a song that was begun before a restart; another file of the same name
-// would give other chunks for the same numbers.
-func (p *pacer) reopen(song Started) (File, error) {
-	file, err := p.cfg.Open(song.Name)
+// breakOff ends the song that was on BEFORE the restart and cannot go on.
+func (p *pacer) breakOff(on *Started, chunks uint64, frames int64, why error) {
+	p.cfg.Logger.Warn("song cannot go on", "song", on.Name, "reason", why)
+	p.commit(&messages.EndSong{Song: on.Name, Chunks: chunks, Frames: frames, Reason: why.Error()})
+}
+
+// open opens the song if its file is still the one that is meant: another of the same
+// name would give other chunks for the same numbers.
+func (p *pacer) open(name string, size, modifiedUs int64) (File, error) {
+	file, err := p.cfg.Open(name)
 	if err != nil {
 		return File{}, err
 	}
-	if file.Bytes != song.FileBytes || file.ModifiedUs != song.ModifiedUs {
+	if file.Bytes != size || file.ModifiedUs != modifiedUs {
 		_ = file.Close()
-		return File{}, errors.New("the file has changed since the song began")
+		return File{}, errors.New("the file has changed")
 	}
 	return file, nil
 }

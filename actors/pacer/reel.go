@@ -15,6 +15,7 @@ import (
 // reel cuts an open song into numbered items.
 type reel struct {
 	song   Started
+	length int64 // how many of its frames there are to cut
 	file   io.Closer
 	frames *mp3.Reader
 	change *messages.Item // begins the song
@@ -25,15 +26,15 @@ type reel struct {
 	broken error          // what ended the file, told after the chunk before it
 }
 
-// openReel begins at the song's change. It takes file over.
-func openReel(song Started, file io.ReadCloser) (*reel, error) {
+// openReel begins at the song's change and ends after length frames. It takes file over.
+func openReel(song Started, length int64, file io.ReadCloser) (*reel, error) {
 	change, err := song.change()
 	if err != nil {
 		_ = file.Close()
 		return nil, err
 	}
 	return &reel{
-		song: song, file: file, frames: mp3.NewReader(file), change: change,
+		song: song, length: length, file: file, frames: mp3.NewReader(file), change: change,
 		number: song.Number + 1, sum: sha256.New(),
 	}, nil
 }
@@ -61,7 +62,7 @@ func (r *reel) next() (*messages.Item, error) {
 		return r.change, nil
 	}
 	frames, n := []byte(nil), int64(0)
-	for n < int64(r.song.PerChunk) && r.frame+n < r.song.Frames && r.broken == nil {
+	for n < int64(r.song.PerChunk) && r.frame+n < r.length && r.broken == nil {
 		frame, _, err := r.frames.Next()
 		if err != nil {
 			r.broken = err

@@ -40,6 +40,9 @@ type Started struct {
 	Number     uint64 `json:"number"`
 	PlayAt     int64  `json:"playAtUnixUs"`
 	PerChunk   int32  `json:"framesPerChunk"`
+	// Played is how many of its frames were given out. Of the song that is on nobody
+	// knows yet: it stays 0.
+	Played int64 `json:"framesPlayed,omitempty"`
 }
 
 // Decide says what follows from cmd; nothing from one that comes at the wrong time.
@@ -92,11 +95,14 @@ func (s State) Apply(event proto.Message) State {
 		song := started(event)
 		s.Song = &song
 		s.Recent = slices.DeleteFunc(slices.Clone(s.Recent), func(old Started) bool {
-			return old.end() < song.PlayAt-messages.Window.Microseconds()
+			stepped := old.PlayAt > song.PlayAt // the clock was set back: its time will come again, it will not
+			return stepped || old.until(old.Played) < song.PlayAt-messages.Window.Microseconds()
 		})
 	case *messages.SongEnded:
 		if s.Song != nil {
-			s.Recent = append(slices.Clip(s.Recent), *s.Song)
+			ended := *s.Song
+			ended.Played = ended.framesIn(event.GetNextPlayAtUnixUs() - ended.PlayAt)
+			s.Recent = append(slices.Clip(s.Recent), ended)
 		}
 		s.Song = nil
 		s.Next = event.GetNext()
@@ -125,14 +131,34 @@ func started(e *messages.SongStarted) Started {
 	}
 }
 
-// end is when the song's last sample is over, in microseconds.
-func (s Started) end() int64 {
-	return s.PlayAt + messages.FrameOffset(s.Frames, s.SampleRate).Microseconds()
+// end is when the song's last sample is over if it is played whole, in microseconds.
+func (s Started) end() int64 { return s.until(s.Frames) }
+
+// until is when that many of its frames are over, in microseconds.
+func (s Started) until(frames int64) int64 {
+	return s.PlayAt + messages.FrameOffset(frames, s.SampleRate).Microseconds()
 }
 
-// chunks is how many chunks the whole song has.
-func (s Started) chunks() uint64 {
-	return uint64((s.Frames + int64(s.PerChunk) - 1) / int64(s.PerChunk))
+// framesIn is how many of the song's frames a time of us microseconds has, to the
+// nearest.
+func (s Started) framesIn(us int64) int64 {
+	if us <= 0 {
+		return 0
+	}
+	samples := us/1e6*int64(s.SampleRate) + us%1e6*int64(s.SampleRate)/1e6 // us alone may be years
+	return min((samples+messages.SamplesPerFrame/2)/messages.SamplesPerFrame, s.Frames)
+}
+
+// given is how many frames, in whole chunks, have left the server at most by now,
+// in microseconds.
+func (s Started) given(now int64) int64 {
+	per := int64(s.PerChunk)
+	return min((s.framesIn(now+messages.Slack.Microseconds()-s.PlayAt)+per-1)/per*per, s.Frames)
+}
+
+// chunks is how many chunks so many of the song's frames make.
+func (s Started) chunks(frames int64) uint64 {
+	return uint64((frames + int64(s.PerChunk) - 1) / int64(s.PerChunk))
 }
 
 // change is the item that begins the song on its way to the listeners.
