@@ -56,7 +56,9 @@ func (m *chainManager) Receive(ctx actor.Context) {
 	case *actor.Started: // also after a restart: what was told is forgotten, so everybody is told again
 		m.start(ctx)
 	case *actor.Stopping, *actor.Restarting:
-		m.expire.Stop()
+		if m.expire != nil { // else it never started
+			m.expire.Stop()
+		}
 	case *messages.JoinChain:
 		m.handle(ctx, msg)
 		delete(m.told, msg.GetNode().GetId()) // a new connection knows nothing

@@ -1,0 +1,185 @@
+package chainmanager
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+
+	"conga/actors/eventlog"
+	"conga/actors/internal/story"
+	"conga/messages"
+)
+
+func node(id string) *messages.Node { return &messages.Node{Id: id, Name: id} }
+
+// TestState_Stories: "join amy" also serves those who "return"; "lost amy" is what the
+// server sees, "accuse amy by bob" what bob does.
+func TestState_Stories(t *testing.T) {
+	story.Run(t, "testdata", State{}, func(_ *testing.T, words []string) proto.Message {
+		switch words[0] {
+		case "join", "return":
+			return &messages.JoinChain{Node: node(words[1])}
+		case "leave":
+			return &messages.LeaveChain{Id: words[1]}
+		case "lost":
+			return &messages.PeerLost{Id: words[1], SeenBy: messages.ServerID, Reason: "reset"}
+		case "accuse":
+			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "silent"}
+		case "expire":
+			return &messages.ExpireAbsent{}
+		}
+		return nil
+	})
+}
+
+func text(t interface{ Fatal(...any) }, s State) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func ids(s State) []string {
+	var out []string
+	for _, m := range s.Chain {
+		out = append(out, m.ID)
+	}
+	return out
+}
+
+// edges follows ChainSpliced as the listeners would: who receives from whom.
+type edges map[string]string
+
+// Whatever joins, leaves, crashes, comes back, is accused and restarts: there is one
+// path in which every living node stands once, survivors keep their order unless moved,
+// and what the nodes are told fits together.
+func TestState_Property_OnePath(t *testing.T) {
+	names := []string{"a", "b", "c", "d", "e", "f", "g"}
+	rapid.Check(t, func(t *rapid.T) {
+		var state State
+		var want []string           // the model: who lives, in order
+		absent := map[string]bool{} // since the restart
+		from := edges{}             // by the events
+		var events []proto.Message  // all
+		states, texts := []State{state}, []string{text(t, state)}
+		apply := func(event proto.Message) {
+			events = append(events, event)
+			state = state.Apply(event)
+			states, texts = append(states, state), append(texts, text(t, state))
+			switch event := event.(type) {
+			case *messages.ListenerJoined:
+				from[event.GetNode().GetId()] = event.GetAfter()
+			case *messages.ListenerMoved:
+				from[event.GetId()] = event.GetAfter()
+			case *messages.ListenerLeft:
+				delete(from, event.GetId())
+			case *messages.ChainSpliced:
+				from[event.GetTo()] = event.GetFrom()
+			}
+		}
+		gone := func(id string) {
+			want = slices.DeleteFunc(want, func(w string) bool { return w == id })
+			delete(absent, id)
+		}
+		for range rapid.IntRange(0, 60).Draw(t, "steps") {
+			id := rapid.SampledFrom(names).Draw(t, "id")
+			at := slices.Index(want, id)
+			var cmd proto.Message
+			switch rapid.IntRange(0, 7).Draw(t, "kind") {
+			case 0, 1, 2:
+				cmd = &messages.JoinChain{Node: node(id)}
+				if at < 0 {
+					want = append(want, id)
+				}
+				delete(absent, id)
+			case 3:
+				cmd = &messages.LeaveChain{Id: id}
+				gone(id)
+			case 4:
+				cmd = &messages.PeerLost{Id: id, SeenBy: messages.ServerID}
+				gone(id)
+			case 5:
+				by := rapid.SampledFrom(append(names, "nobody")).Draw(t, "by")
+				cmd = &messages.PeerLost{Id: id, SeenBy: by}
+				if at >= 0 && at+1 < len(want) && want[at+1] == by {
+					want = append(slices.Delete(want, at, at+1), id)
+				}
+			case 6:
+				apply(&messages.BroadcastOpened{Epoch: state.Epoch + 1})
+				for _, w := range want {
+					absent[w] = true
+				}
+			case 7:
+				cmd = &messages.ExpireAbsent{}
+				for _, w := range slices.Clone(want) {
+					if absent[w] {
+						gone(w)
+					}
+				}
+			}
+			if cmd != nil {
+				for _, event := range state.Decide(cmd) {
+					apply(event)
+				}
+			}
+			if got := ids(state); !slices.Equal(got, want) {
+				t.Fatalf("after %T the chain is %v, want %v", cmd, got, want)
+			}
+			checkNeighbours(t, state, from)
+		}
+		for i, s := range states {
+			if got := text(t, s); got != texts[i] {
+				t.Fatalf("the state at event %d became %s, it was %s", i, got, texts[i])
+			}
+		}
+		if got := text(t, eventlog.Replay(State{}, events...)); got != text(t, state) {
+			t.Fatalf("replayed %s, live %s", got, text(t, state))
+		}
+		var back State
+		if err := json.Unmarshal([]byte(text(t, state)), &back); err != nil {
+			t.Fatal(err)
+		}
+		if got := text(t, back); got != text(t, state) {
+			t.Fatalf("through JSON %s, live %s", got, text(t, state))
+		}
+	})
+}
+
+// checkNeighbours: the upstream of each is the one whose downstream it is, and the one
+// that the events told of; its ancestors are the nodes above, the server at the end.
+func checkNeighbours(t *rapid.T, state State, from edges) {
+	path := []string{messages.ServerID}
+	for i, m := range state.Chain {
+		n := state.Neighbours(m.ID)
+		var above []string
+		for _, a := range n.GetAncestors() {
+			above = append(above, a.GetId())
+		}
+		slices.Reverse(above)
+		if want := path[max(0, len(path)-messages.Ancestors):]; !slices.Equal(above, want) {
+			t.Fatalf("%s is below %v, want %v", m.ID, above, want)
+		}
+		if got := from[m.ID]; got != path[len(path)-1] {
+			t.Fatalf("the events feed %s from %s, the chain from %s", m.ID, got, path[len(path)-1])
+		}
+		below := ""
+		if i+1 < len(state.Chain) {
+			below = state.Chain[i+1].ID
+		}
+		if n.GetDownstream().GetId() != below {
+			t.Fatalf("%s feeds %q, want %q", m.ID, n.GetDownstream().GetId(), below)
+		}
+		path = append(path, m.ID)
+	}
+	if len(from) != len(state.Chain) {
+		t.Fatalf("the events feed %v, the chain is %v", from, ids(state))
+	}
+	if state.Neighbours("stranger") != nil || state.Neighbours(messages.ServerID) != nil {
+		t.Fatal(fmt.Sprint("strangers have neighbours in ", ids(state)))
+	}
+}
