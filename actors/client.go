@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,8 @@ type ClientConfig struct {
 	// above, Requests a connection to the server's requests.
 	Streams  func(*Client) *actor.Props
 	Upstream func(link uint64, addr string, open *messages.OpenStream) *actor.Props
+	// Offered describes such a connection that the node above has made.
+	Offered  func(link uint64, conn net.Conn, open *messages.OpenStream) *actor.Props
 	Requests func(link uint64) *actor.Props
 	// News shows what plays; Joined is told the server's answer to each Hello.
 	News   func(*messages.Playing)
@@ -47,6 +50,13 @@ type Client struct {
 	clock  *requester.Clock
 	node   atomic.Pointer[messages.Node] // as the server knows it
 	epoch  atomic.Uint64
+	margin atomic.Int64 // how long before its time the newest item came, microseconds
+}
+
+// Offer gives the relay a connection that a node above has made.
+func (c *Client) Offer(node *messages.Node, conn net.Conn) bool {
+	c.tell(relayName, &messages.StreamOffered{Node: node, Conn: conn})
+	return true
 }
 
 // The listener's children.
@@ -66,7 +76,9 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 	err := c.start(
 		child{relayName, relay.Props(relay.Config{
 			Log: cfg.Log, Window: c.window, Self: c.Node, Server: func() string { return cfg.Stream },
-			Token: cfg.Token, Dial: cfg.Upstream, Tell: func(m proto.Message) { c.tell(requesterName, m) },
+			Token: cfg.Token, Dial: cfg.Upstream, Take: cfg.Offered, Margin: c.margin.Store,
+			Offer:     func(to *messages.Node) { c.tell(streamsName, &messages.OfferMusic{To: to}) },
+			Tell:      func(m proto.Message) { c.tell(requesterName, m) },
 			ServerNow: c.clock.Now, Logger: cfg.Logger,
 		})},
 		child{playerName, player.Props(player.Config{
@@ -76,7 +88,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 		child{streamsName, cfg.Streams(c)},
 		child{requesterName, requester.Props(requester.Config{
 			Hello: c.hello, Clock: c.clock, Dial: cfg.Requests, News: cfg.News, Logger: cfg.Logger,
-			Tell: c.heard, Joined: cfg.Joined,
+			Tell: c.heard, Joined: cfg.Joined, Margin: c.margin.Load,
 		})},
 	)
 	if err != nil {

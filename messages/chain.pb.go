@@ -1270,6 +1270,7 @@ type Neighbours struct {
 	Ancestors     []*Node                `protobuf:"bytes,2,rep,name=ancestors,proto3" json:"ancestors,omitempty"`   // at most three, the upstream first
 	Downstream    *Node                  `protobuf:"bytes,3,opt,name=downstream,proto3" json:"downstream,omitempty"` // unset at the tail
 	Event         uint64                 `protobuf:"varint,4,opt,name=event,proto3" json:"event,omitempty"`          // number of the event that this follows from: an older one is ignored
+	Offer         bool                   `protobuf:"varint,5,opt,name=offer,proto3" json:"offer,omitempty"`          // the node cannot be reached: it is to dial downstream
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1330,6 +1331,13 @@ func (x *Neighbours) GetEvent() uint64 {
 		return x.Event
 	}
 	return 0
+}
+
+func (x *Neighbours) GetOffer() bool {
+	if x != nil {
+		return x.Offer
+	}
+	return false
 }
 
 // ClockPing and ClockPong measure a listener's offset to the server's clock.
@@ -1552,7 +1560,7 @@ const file_messages_chain_proto_rawDesc = "" +
 	"at_unix_us\x18\t \x01(\x03R\batUnixUs\",\n" +
 	"\fExpireAbsent\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\"\x8a\x01\n" +
+	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\"\xa0\x01\n" +
 	"\n" +
 	"Neighbours\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
@@ -1560,7 +1568,8 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\n" +
 	"downstream\x18\x03 \x01(\v2\v.conga.NodeR\n" +
 	"downstream\x12\x14\n" +
-	"\x05event\x18\x04 \x01(\x04R\x05event\"A\n" +
+	"\x05event\x18\x04 \x01(\x04R\x05event\x12\x14\n" +
+	"\x05offer\x18\x05 \x01(\bR\x05offer\"A\n" +
 	"\tClockPing\x12\x17\n" +
 	"\asent_us\x18\x01 \x01(\x03R\x06sentUs\x12\x1b\n" +
 	"\tmargin_us\x18\x02 \x01(\x03R\bmarginUs\"J\n" +

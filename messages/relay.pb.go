@@ -238,6 +238,9 @@ type LinkClosed struct {
 	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	Leaving       bool                   `protobuf:"varint,3,opt,name=leaving,proto3" json:"leaving,omitempty"` // it said that it goes
 	AtUnixUs      int64                  `protobuf:"varint,4,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	Hole          bool                   `protobuf:"varint,5,opt,name=hole,proto3" json:"hole,omitempty"`   // it is sound, but has not what is needed next: others are asked first
+	Own           bool                   `protobuf:"varint,6,opt,name=own,proto3" json:"own,omitempty"`     // for a reason of this node's own: the upstream is not to blame
+	Lying         bool                   `protobuf:"varint,7,opt,name=lying,proto3" json:"lying,omitempty"` // it sent what the server did not
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -300,6 +303,27 @@ func (x *LinkClosed) GetAtUnixUs() int64 {
 	return 0
 }
 
+func (x *LinkClosed) GetHole() bool {
+	if x != nil {
+		return x.Hole
+	}
+	return false
+}
+
+func (x *LinkClosed) GetOwn() bool {
+	if x != nil {
+		return x.Own
+	}
+	return false
+}
+
+func (x *LinkClosed) GetLying() bool {
+	if x != nil {
+		return x.Lying
+	}
+	return false
+}
+
 // UpstreamOffered: an ancestor that cannot be reached has dialled this node.
 type UpstreamOffered struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -354,10 +378,12 @@ func (x *UpstreamOffered) GetAtUnixUs() int64 {
 }
 
 // SearchOn: the ancestor asked last has not answered yet, or it is time to try all again.
+// To a node that is fed it says: look again whether a nearer ancestor can do it.
 type SearchOn struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Link          uint64                 `protobuf:"varint,1,opt,name=link,proto3" json:"link,omitempty"` // the last link when the timer was set: an old timer is ignored
 	AtUnixUs      int64                  `protobuf:"varint,2,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	Starving      bool                   `protobuf:"varint,3,opt,name=starving,proto3" json:"starving,omitempty"` // the upstream lives but sends no music: ask any other for it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -404,6 +430,13 @@ func (x *SearchOn) GetAtUnixUs() int64 {
 		return x.AtUnixUs
 	}
 	return 0
+}
+
+func (x *SearchOn) GetStarving() bool {
+	if x != nil {
+		return x.Starving
+	}
+	return false
 }
 
 // UpstreamsAssigned: the server told the node its ancestors.
@@ -621,6 +654,9 @@ type UpstreamLost struct {
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	Leaving       bool                   `protobuf:"varint,4,opt,name=leaving,proto3" json:"leaving,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	Hole          bool                   `protobuf:"varint,6,opt,name=hole,proto3" json:"hole,omitempty"`   // it is sound, but left out what is needed next
+	Own           bool                   `protobuf:"varint,7,opt,name=own,proto3" json:"own,omitempty"`     // for a reason of this node's own
+	Lying         bool                   `protobuf:"varint,8,opt,name=lying,proto3" json:"lying,omitempty"` // it is not asked again
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -690,6 +726,27 @@ func (x *UpstreamLost) GetAtUnixUs() int64 {
 	return 0
 }
 
+func (x *UpstreamLost) GetHole() bool {
+	if x != nil {
+		return x.Hole
+	}
+	return false
+}
+
+func (x *UpstreamLost) GetOwn() bool {
+	if x != nil {
+		return x.Own
+	}
+	return false
+}
+
+func (x *UpstreamLost) GetLying() bool {
+	if x != nil {
+		return x.Lying
+	}
+	return false
+}
+
 // UpstreamUnusable: an ancestor that was asked cannot serve.
 type UpstreamUnusable struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -698,6 +755,8 @@ type UpstreamUnusable struct {
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	Hole          bool                   `protobuf:"varint,4,opt,name=hole,proto3" json:"hole,omitempty"` // it could, but no longer has the next number
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	Own           bool                   `protobuf:"varint,6,opt,name=own,proto3" json:"own,omitempty"`     // for a reason of this node's own
+	First         uint64                 `protobuf:"varint,7,opt,name=first,proto3" json:"first,omitempty"` // with hole: the first number that it has, 0 if not known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -763,6 +822,20 @@ func (x *UpstreamUnusable) GetHole() bool {
 func (x *UpstreamUnusable) GetAtUnixUs() int64 {
 	if x != nil {
 		return x.AtUnixUs
+	}
+	return 0
+}
+
+func (x *UpstreamUnusable) GetOwn() bool {
+	if x != nil {
+		return x.Own
+	}
+	return false
+}
+
+func (x *UpstreamUnusable) GetFirst() uint64 {
+	if x != nil {
+		return x.First
 	}
 	return 0
 }
@@ -844,22 +917,26 @@ const file_messages_relay_proto_rawDesc = "" +
 	"\n" +
 	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x1f\n" +
 	"\vbuffered_us\x18\x06 \x01(\x03R\n" +
-	"bufferedUs\"p\n" +
+	"bufferedUs\"\xac\x01\n" +
 	"\n" +
 	"LinkClosed\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
 	"\aleaving\x18\x03 \x01(\bR\aleaving\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\"P\n" +
+	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\x12\x12\n" +
+	"\x04hole\x18\x05 \x01(\bR\x04hole\x12\x10\n" +
+	"\x03own\x18\x06 \x01(\bR\x03own\x12\x14\n" +
+	"\x05lying\x18\a \x01(\bR\x05lying\"P\n" +
 	"\x0fUpstreamOffered\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"<\n" +
+	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"X\n" +
 	"\bSearchOn\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"T\n" +
+	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\x12\x1a\n" +
+	"\bstarving\x18\x03 \x01(\bR\bstarving\"T\n" +
 	"\x11UpstreamsAssigned\x12)\n" +
 	"\tancestors\x18\x01 \x03(\v2\v.conga.NodeR\tancestors\x12\x14\n" +
 	"\x05event\x18\x02 \x01(\x04R\x05event\"}\n" +
@@ -877,21 +954,26 @@ const file_messages_relay_proto_rawDesc = "" +
 	"\n" +
 	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x1f\n" +
 	"\vbuffered_us\x18\x06 \x01(\x03R\n" +
-	"bufferedUs\"\x93\x01\n" +
+	"bufferedUs\"\xcf\x01\n" +
 	"\fUpstreamLost\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
 	"\aleaving\x18\x04 \x01(\bR\aleaving\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\"\x91\x01\n" +
+	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x12\n" +
+	"\x04hole\x18\x06 \x01(\bR\x04hole\x12\x10\n" +
+	"\x03own\x18\a \x01(\bR\x03own\x12\x14\n" +
+	"\x05lying\x18\b \x01(\bR\x05lying\"\xb9\x01\n" +
 	"\x10UpstreamUnusable\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04hole\x18\x04 \x01(\bR\x04hole\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\"K\n" +
+	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x10\n" +
+	"\x03own\x18\x06 \x01(\bR\x03own\x12\x14\n" +
+	"\x05first\x18\a \x01(\x04R\x05first\"K\n" +
 	"\x0fSearchExhausted\x12\x1a\n" +
 	"\bsearches\x18\x01 \x01(\rR\bsearches\x12\x1c\n" +
 	"\n" +

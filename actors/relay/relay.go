@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"conga/actors/eventlog"
@@ -40,6 +41,12 @@ type Config struct {
 	Token  string
 	// Dial describes a child that connects to addr, says open and reports what comes.
 	Dial func(link uint64, addr string, open *messages.OpenStream) *actor.Props
+	// Take describes the same child on a connection that the upstream made.
+	Take func(link uint64, conn net.Conn, open *messages.OpenStream) *actor.Props
+	// Offer makes the stream port dial a listener that this node must dial; nil: nobody.
+	Offer func(to *messages.Node)
+	// Margin is told how long before its time each item came, in microseconds.
+	Margin func(us int64)
 	// Tell sends the server what this node saw.
 	Tell func(proto.Message)
 	// ServerNow is the server's clock as far as this node knows, in unix microseconds.
@@ -76,6 +83,7 @@ type relay struct {
 	epoch uint64
 	links map[uint64]*actor.PID // children, by their link's number
 	fed   []*messages.Node      // listeners of this node
+	offer net.Conn              // of the ancestor that a decision is about
 	timer *time.Timer
 
 	connected, lies int64
@@ -101,6 +109,11 @@ func (r *relay) Receive(ctx actor.Context) {
 		r.epoch = max(r.epoch, msg.GetEpoch())
 	case *messages.Neighbours:
 		r.decide(ctx, msg)
+		if msg.GetEvent() >= r.keep.State().Event {
+			r.cfg.Offer(offered(msg))
+		}
+	case *messages.StreamOffered:
+		r.offered(ctx, msg)
 	case *messages.SearchOn:
 		r.decide(ctx, msg)
 	case *messages.UpstreamOpened:
@@ -122,6 +135,24 @@ func (r *relay) Receive(ctx actor.Context) {
 		r.unfed(msg.Node.GetId())
 	case *messages.Look:
 		msg.Reply <- messages.View{Actor: "relay", Seq: r.keep.Seq(), State: r.keep.State(), Live: r.live()}
+	}
+}
+
+// offered is whom this node must dial because it cannot be reached itself, or nil.
+func offered(n *messages.Neighbours) *messages.Node {
+	if !n.GetOffer() {
+		return nil
+	}
+	return n.GetDownstream()
+}
+
+// offered takes the connection, or closes it.
+func (r *relay) offered(ctx actor.Context, msg *messages.StreamOffered) {
+	r.offer = msg.Conn
+	r.decide(ctx, &messages.UpstreamOffered{Node: msg.Node, AtUnixUs: r.nowUs()})
+	if r.offer != nil {
+		_ = r.offer.Close()
+		r.offer = nil
 	}
 }
 
@@ -161,6 +192,9 @@ func (r *relay) closed(ctx actor.Context, link uint64, reason string, leaving bo
 func (r *relay) take(ctx actor.Context, msg *messages.UpstreamItem) {
 	if r.feeds(msg.Link) {
 		r.judge(ctx, msg.Link, r.flow.take(msg.Item))
+		if msg.Item.Song != nil {
+			r.cfg.Margin(msg.Item.PlayAt() - r.nowUs())
+		}
 	}
 	if pid := r.links[msg.Link]; pid != nil {
 		ctx.Send(pid, &messages.Credit{})
@@ -173,7 +207,7 @@ func (r *relay) judge(ctx actor.Context, link uint64, err error) {
 		return
 	}
 	r.lies++
-	r.closed(ctx, link, err.Error(), false)
+	r.decide(ctx, &messages.LinkClosed{Link: link, Reason: err.Error(), Lying: true, AtUnixUs: r.nowUs()})
 }
 
 func (r *relay) feeds(link uint64) bool {
@@ -207,12 +241,12 @@ func (r *relay) act(ctx actor.Context, event proto.Message) {
 	case *messages.UpstreamLost:
 		r.cfg.Logger.Info("upstream lost", "node", event.GetNode().GetName(), "reason", event.GetReason())
 		if !event.GetLeaving() {
-			r.accuse(event.GetNode(), event.GetReason(), event.GetAtUnixUs())
+			r.accuse(event.GetNode(), event.GetReason(), event.GetLying(), event.GetAtUnixUs())
 		}
 	case *messages.UpstreamUnusable:
 		r.cfg.Logger.Debug("ancestor cannot serve", "node", event.GetNode().GetName(), "reason", event.GetReason())
 		if !event.GetHole() {
-			r.accuse(event.GetNode(), event.GetReason(), event.GetAtUnixUs())
+			r.accuse(event.GetNode(), event.GetReason(), false, event.GetAtUnixUs())
 		}
 	case *messages.SearchExhausted:
 		wait := min(firstRetry<<min(event.GetSearches()-1, 10), lastRetry)
@@ -221,9 +255,9 @@ func (r *relay) act(ctx actor.Context, event proto.Message) {
 }
 
 // accuse tells the server of a node above that does not do its part.
-func (r *relay) accuse(node *messages.Node, reason string, atUnixUs int64) {
+func (r *relay) accuse(node *messages.Node, reason string, lying bool, atUnixUs int64) {
 	if node.GetId() != messages.ServerID {
-		r.cfg.Tell(&messages.PeerLost{Id: node.GetId(), Reason: reason, AtUnixUs: atUnixUs})
+		r.cfg.Tell(&messages.PeerLost{Id: node.GetId(), Reason: reason, Lying: lying, AtUnixUs: atUnixUs})
 	}
 }
 
@@ -232,10 +266,19 @@ func (r *relay) dial(ctx actor.Context, sought *messages.UpstreamSought) {
 	if sought.GetNode().GetId() == messages.ServerID {
 		addr = r.cfg.Server()
 	}
-	r.links[sought.GetLink()] = ctx.Spawn(r.cfg.Dial(sought.GetLink(), addr, &messages.OpenStream{
+	open := &messages.OpenStream{
 		Version: messages.DialectVersion, Node: r.cfg.Self(), Next: r.flow.next,
 		PlayAtUnixUs: r.nowUs(), Epoch: r.epoch, Token: r.cfg.Token,
-	}))
+	}
+	props := r.cfg.Dial
+	if sought.GetOffered() {
+		conn := r.offer
+		r.offer = nil
+		props = func(link uint64, _ string, open *messages.OpenStream) *actor.Props {
+			return r.cfg.Take(link, conn, open)
+		}
+	}
+	r.links[sought.GetLink()] = ctx.Spawn(props(sought.GetLink(), addr, open))
 }
 
 // hangUp stops the links that the state does not know any more.

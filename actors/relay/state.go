@@ -21,10 +21,12 @@ type State struct {
 	// Seeking are the ancestors that were asked and have not answered, in that order.
 	Seeking []Link `json:"seeking"`
 	// Tried are the ids that were asked in this search in vain, Dead those that
-	// failed while they fed this node: they are not asked again before the server
-	// has said that the chain has changed, or all else has failed.
+	// failed while they fed this node: they are not asked again while the server lists
+	// them, unless all else has failed.
 	Tried []string `json:"tried"`
 	Dead  []string `json:"dead"`
+	// Liars are the ids that sent what the server did not: they are never asked again.
+	Liars []string `json:"liars"`
 	// Links counts the connections ever tried.
 	Links uint64 `json:"links"`
 	// LostAt is when the upstream was lost, in unix microseconds; 0 while one feeds.
@@ -38,7 +40,12 @@ type Node struct {
 	ID    string `json:"id"`
 	Name  string `json:"name"`
 	Relay string `json:"relay"`
+	Dials bool   `json:"dials,omitempty"` // it cannot be reached: it dials this node
 }
+
+// maxLiars bounds State: more than so many liars above one node, and the oldest gets
+// another chance to be caught.
+const maxLiars = 16
 
 // Link is a connection to an ancestor.
 type Link struct {
@@ -59,6 +66,8 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 		return s.closed(cmd)
 	case *messages.SearchOn:
 		return s.searchOn(cmd)
+	case *messages.UpstreamOffered:
+		return s.offered(cmd)
 	}
 	return nil
 }
@@ -106,7 +115,7 @@ func (s State) closed(cmd *messages.LinkClosed) []proto.Message {
 	if s.Upstream != nil && s.Upstream.Number == cmd.GetLink() {
 		d.add(&messages.UpstreamLost{
 			Link: cmd.GetLink(), Node: s.Upstream.Node.message(),
-			Reason: cmd.GetReason(), Leaving: cmd.GetLeaving(), AtUnixUs: cmd.GetAtUnixUs(),
+			Reason: cmd.GetReason(), Leaving: cmd.GetLeaving(), Lying: cmd.GetLying(), AtUnixUs: cmd.GetAtUnixUs(),
 		})
 		d.seekOrExhaust(cmd.GetAtUnixUs())
 		return d.events
@@ -129,6 +138,35 @@ func (s State) searchOn(cmd *messages.SearchOn) []proto.Message {
 	d := deciding{s: s}
 	d.seek(cmd.GetAtUnixUs())
 	return d.events
+}
+
+// offered takes the offer of an ancestor that must dial, if it stands before the present
+// upstream.
+func (s State) offered(cmd *messages.UpstreamOffered) []proto.Message {
+	id := cmd.GetNode().GetId()
+	for _, node := range s.Ancestors {
+		switch {
+		case s.Upstream != nil && s.Upstream.Node.same(node):
+			return nil
+		case node.ID != id:
+		case !node.Dials || s.shuns(id) || s.asks(id):
+			return nil
+		default:
+			return []proto.Message{&messages.UpstreamSought{
+				Link: s.Links + 1, Node: node.message(), AtUnixUs: cmd.GetAtUnixUs(), Offered: true,
+			}}
+		}
+	}
+	return nil
+}
+
+// shuns says whether the node has failed or betrayed this one; asks, whether it is being asked.
+func (s State) shuns(id string) bool {
+	return slices.Contains(s.Dead, id) || slices.Contains(s.Liars, id)
+}
+
+func (s State) asks(id string) bool {
+	return slices.ContainsFunc(s.Seeking, func(l Link) bool { return l.Node.ID == id })
 }
 
 // deciding gathers events and the state that they lead to.
@@ -169,8 +207,8 @@ func (s State) candidate() (Node, bool) {
 		switch {
 		case s.Upstream != nil && s.Upstream.Node.same(node):
 			return Node{}, false
-		case slices.Contains(s.Tried, node.ID), slices.Contains(s.Dead, node.ID):
-		case slices.ContainsFunc(s.Seeking, func(l Link) bool { return l.Node.ID == node.ID }):
+		case node.Dials, slices.Contains(s.Tried, node.ID), s.shuns(node.ID):
+		case s.asks(node.ID):
 			if s.Upstream != nil {
 				return Node{}, false // still fed: no need to race
 			}
@@ -217,6 +255,9 @@ func (s State) Apply(event proto.Message) State {
 		s.LostAt = event.GetAtUnixUs()
 		if id := event.GetNode().GetId(); id != messages.ServerID {
 			s.Dead = append(slices.Clip(s.Dead), id)
+			if event.GetLying() {
+				s.Liars = append(slices.Clone(s.Liars[max(0, len(s.Liars)+1-maxLiars):]), id)
+			}
 		}
 	case *messages.UpstreamUnusable:
 		s.Seeking = slices.DeleteFunc(slices.Clone(s.Seeking), func(l Link) bool { return l.Number == event.GetLink() })
@@ -244,15 +285,18 @@ func (s State) MarshalJSON() ([]byte, error) {
 	if s.Dead == nil {
 		s.Dead = []string{}
 	}
+	if s.Liars == nil {
+		s.Liars = []string{}
+	}
 	return json.Marshal(plain(s))
 }
 
 func node(n *messages.Node) Node {
-	return Node{ID: n.GetId(), Name: n.GetName(), Relay: n.GetRelay()}
+	return Node{ID: n.GetId(), Name: n.GetName(), Relay: n.GetRelay(), Dials: n.GetDials()}
 }
 
 func (n Node) message() *messages.Node {
-	return &messages.Node{Id: n.ID, Name: n.Name, Relay: n.Relay}
+	return &messages.Node{Id: n.ID, Name: n.Name, Relay: n.Relay, Dials: n.Dials}
 }
 
 func (n Node) same(other Node) bool {

@@ -37,6 +37,8 @@ type Config struct {
 	Dial func(link uint64) *actor.Props
 	// Tell gives the relay what concerns it: *messages.Welcome, *messages.Neighbours.
 	Tell func(proto.Message)
+	// Margin is how long before its time the newest music came, in microseconds; 0: none yet.
+	Margin func() int64
 	// News shows the listener what plays.
 	News func(*messages.Playing)
 	// Joined is told the server's first answer: nil, or why it does not take the listener.
@@ -195,7 +197,7 @@ func (r *requester) ping(ctx actor.Context) {
 		r.closed(ctx, "the server does not answer")
 		return
 	}
-	ctx.Send(r.child, &messages.ClockPing{SentUs: r.cfg.Clock.local()})
+	ctx.Send(r.child, &messages.ClockPing{SentUs: r.cfg.Clock.local(), MarginUs: r.cfg.Margin()})
 	wait := steadyPing
 	if r.pings++; r.pings < firstPings {
 		wait = quickPing

@@ -63,7 +63,7 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 		Node: &messages.Node{Id: uuid.NewString(), Name: o.name, Relay: advertised(relay.Addr())},
 		Streams: func(c *actors.Client) *actor.Props {
 			return transport.Streams(transport.StreamsConfig{
-				Listener: relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch,
+				Listener: relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch, Offered: c.Offer,
 				Open: func(open *messages.OpenStream) (transport.Cursor, error) {
 					if open.GetNode().GetId() == c.Node().GetId() {
 						return nil, errors.New("this is you")
@@ -74,6 +74,9 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 		},
 		Upstream: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {
 			return transport.Upstream(transport.UpstreamConfig{Link: link, Addr: addr, Open: open})
+		},
+		Offered: func(link uint64, conn net.Conn, open *messages.OpenStream) *actor.Props {
+			return transport.Upstream(transport.UpstreamConfig{Link: link, Conn: conn, Open: open})
 		},
 		Requests: func(link uint64) *actor.Props {
 			return transport.RequestLink(transport.RequestLinkConfig{Link: link, Addr: o.server})
