@@ -68,8 +68,8 @@ func (d *decoder) decode(item *messages.Item, now int64) (*chunk, error) {
 	if !timed(item) {
 		return nil, fmt.Errorf("item %d has no time: %w", item.Number, errImplausible)
 	}
-	if due := item.PlayAt(); due < now-maxStrayUs || due > now+maxStrayUs {
-		return nil, fmt.Errorf("item %d is due %d s from now: %w", item.Number, (due-now)/1e6, errImplausible)
+	if strays(item, now) {
+		return nil, fmt.Errorf("item %d is due %d s from now: %w", item.Number, (item.PlayAt()-now)/1e6, errImplausible)
 	}
 	if d.song == nil || d.song.GetNumber() != song.GetNumber() || item.Number != d.next {
 		d.mp3, d.reservoir = nil, 0 // one decoder a song, and a fresh one after each gap
@@ -108,6 +108,12 @@ func (d *decoder) decode(item *messages.Item, now int64) (*chunk, error) {
 // timed reports whether the item has a play-out time.
 func timed(item *messages.Item) bool {
 	return item.Song != nil && kernels[int(item.Song.GetSampleRate())] != nil && item.FirstFrame >= 0
+}
+
+// strays reports whether the item is due at a time that cannot be true.
+func strays(item *messages.Item, now int64) bool {
+	due := item.PlayAt()
+	return due < now-maxStrayUs || due > now+maxStrayUs
 }
 
 // expectedFrames is how many frames the chunk has, as its song says; at most 16.

@@ -53,7 +53,11 @@ func start(cfg Config, failed func(reason string)) *engine {
 		items: make(chan arrival, maxReceived), facts: make(chan proto.Message, maxFacts),
 	}
 	e.deck = newDeck(cfg.Now, e.fact, e.cause)
-	for _, work := range []func(context.Context){e.read, e.decode, e.output, e.report} {
+	works := []func(context.Context){e.read, e.report, e.decode, e.output}
+	if _, unheard := cfg.Output.(none); unheard {
+		works = []func(context.Context){e.read, e.report, e.keepBooks}
+	}
+	for _, work := range works {
 		e.wg.Go(func() {
 			defer e.guard()
 			work(ctx)
@@ -127,10 +131,7 @@ func (e *engine) decode(ctx context.Context) {
 			}
 		}
 		e.since.Store(max(1, int64(in.at.Sub(e.birth))))
-		if next != 0 && in.item.Number > next {
-			e.deck.count(func(l *Live) { l.Holes++ })
-		}
-		next = in.item.Number + 1
+		next = e.follow(next, in.item)
 		chunk, err := d.decode(in.item, e.cfg.Now())
 		if err != nil {
 			e.deck.count(func(l *Live) { l.DecodeErrors++ })
@@ -145,6 +146,14 @@ func (e *engine) decode(ctx context.Context) {
 		}
 		e.since.Store(0)
 	}
+}
+
+// follow counts a hole before the item and returns the number that follows it.
+func (e *engine) follow(next uint64, item *messages.Item) uint64 {
+	if next != 0 && item.Number > next {
+		e.deck.count(func(l *Live) { l.Holes++ })
+	}
+	return item.Number + 1
 }
 
 // cause tells why there is nothing to play.

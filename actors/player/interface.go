@@ -41,13 +41,15 @@ type Feed interface {
 	Say(trouble string)
 }
 
-// ParseOutput makes the output that spec names: speaker, null or wav:FILE.
+// ParseOutput makes the output that spec names: speaker, null, none or wav:FILE.
 func ParseOutput(spec string) (Output, error) {
 	switch kind, file, _ := strings.Cut(spec, ":"); {
 	case spec == "speaker":
 		return newSpeaker(), nil
 	case spec == "null":
 		return null{}, nil
+	case spec == "none":
+		return none{}, nil
 	case kind == "wav" && file != "":
 		info, err := os.Stat(filepath.Dir(file))
 		if err != nil {
@@ -60,5 +62,5 @@ func ParseOutput(spec string) (Output, error) {
 	case kind == "wav":
 		return nil, errors.New("output wav: name the file, as in wav:recording.wav")
 	}
-	return nil, fmt.Errorf("output %q: choose speaker, null or wav:FILE", spec)
+	return nil, fmt.Errorf("output %q: choose speaker, null, none or wav:FILE", spec)
 }

@@ -119,10 +119,11 @@ func TestParseOutput(t *testing.T) {
 	dir := t.TempDir()
 	for _, c := range []struct{ name, spec, says string }{
 		{"null", "null", ""},
+		{"none", "none", ""},
 		{"speaker", "speaker", ""},
 		{"wav", "wav:" + filepath.Join(dir, "a.wav"), ""},
-		{"nothing", "", "choose speaker, null or wav:FILE"},
-		{"unknown", "mp3:x", "choose speaker, null or wav:FILE"},
+		{"nothing", "", "choose speaker, null, none or wav:FILE"},
+		{"unknown", "mp3:x", "choose speaker, null, none or wav:FILE"},
 		{"wav alone", "wav", "name the file"},
 		{"wav without file", "wav:", "name the file"},
 		{"no folder", "wav:" + filepath.Join(dir, "none", "a.wav"), "its folder must exist"},

@@ -1,0 +1,72 @@
+package player
+
+import (
+	"context"
+	"time"
+
+	"conga/messages"
+)
+
+// wantedAheadUs is how long before it is heard a loudspeaker wants a chunk: what it takes
+// in advance, and the time to decode.
+const wantedAheadUs = 400_000
+
+// noteEvery is how often the books are kept while nothing comes.
+const noteEvery = 200 * time.Millisecond
+
+// none is for hundreds of listeners on one machine: their players decode nothing and
+// only keep the books. A chunk that is not there when a loudspeaker would want it is an
+// underrun all the same. To whoever asks it for sound it is a null.
+type none struct{ null }
+
+func (none) Name() string { return "none" }
+
+// keepBooks takes the place of decode and output when nobody hears.
+func (e *engine) keepBooks(ctx context.Context) {
+	e.deck.connect(e.cfg.Output.Name(), 0)
+	note := time.NewTimer(noteEvery)
+	defer note.Stop()
+	for next := uint64(0); ; {
+		var item *messages.Item
+		select {
+		case in := <-e.items:
+			item = in.item
+			next = e.follow(next, item)
+		case <-note.C:
+		case <-ctx.Done():
+			return
+		}
+		e.deck.book(item)
+		note.Reset(noteEvery)
+	}
+}
+
+// book notes an item, or with nil that time has passed.
+func (d *deck) book(item *messages.Item) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	wanted := now + wantedAheadUs
+	if d.running && wanted >= d.edge.us() { // all that came before is played
+		d.starve(wanted-max(d.edge.us(), d.filledAt), "")
+		d.filledAt = wanted
+	}
+	if item != nil && item.Change == nil && timed(item) && !strays(item, now) {
+		d.bookChunk(item, wanted)
+	}
+	d.listen(now)
+}
+
+func (d *deck) bookChunk(item *messages.Item, wanted int64) {
+	end := moment{item.PlayAt(), int64(expectedFrames(item)) * samples, int64(item.Song.GetSampleRate())}
+	if end.us() <= wanted { // over: nobody hears it
+		return
+	}
+	if d.running {
+		d.fed()
+		d.quiet(max(0, item.PlayAt()-max(wanted, d.edge.us())-toleranceUs))
+	}
+	d.running, d.edge = true, end
+	// A line that was never started is the server's clock itself, at outputRate.
+	d.marks = append(d.marks, mark{int64(float64(item.PlayAt()) * framesPerUs), item})
+}

@@ -1,0 +1,106 @@
+package player
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"conga/messages"
+)
+
+// Who decodes nothing keeps the same books as who decodes everything.
+func TestNone_SameBooksAsNull(t *testing.T) {
+	bach := load(t, "bach.mp3", 44100, 2)
+	canon := load(t, "beethoven.mp3", 48000, 2)
+	const lead, from, to = 2 * time.Second, 8, 14 // chunks in the midst of the first song
+	for _, c := range []struct {
+		name      string
+		spoil     func(s *script)
+		underruns int
+		holes     int
+		missing   time.Duration // of the first underrun, at least
+	}{
+		{"all in time", func(*script) {}, 0, 0, 0},
+		{"late, but before its time", func(s *script) {
+			for n := uint64(from); n < to; n++ {
+				s.late[n] = lead - 500*time.Millisecond
+			}
+		}, 0, 0, 0},
+		{"six chunks too late", func(s *script) {
+			for n := uint64(from); n < to; n++ {
+				s.late[n] = lead + time.Second
+			}
+		}, 1, 0, 600 * time.Millisecond},
+		{"six chunks lost", func(s *script) {
+			s.items = slices.Concat(s.items[:from-1], s.items[to-1:])
+		}, 0, 1, 0},
+		{"nothing comes any more", func(s *script) { s.items = s.items[:to] }, 1, 0, 5 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, output := range []Output{null{}, none{}} {
+				synctest.Test(t, func(t *testing.T) {
+					now := func() int64 { return time.Now().UnixMicro() }
+					s := &script{now: now, lead: lead, late: map[uint64]time.Duration{}}
+					s.items = broadcast(t, now()+lead.Microseconds(), bach, canon)
+					c.spoil(s)
+					f := &facts{}
+					e := start(testConfig(t, f, output, s), func(reason string) { t.Error(reason) })
+					defer e.stop()
+					wait := 5 * time.Second
+					if c.missing > 4*time.Second {
+						wait = 9 * time.Second
+					}
+					time.Sleep(wait)
+					synctest.Wait()
+					live := e.deck.live()
+					if live.Underruns != c.underruns || live.Holes != c.holes {
+						t.Errorf("%s: %d underruns, %d holes: %+v", output.Name(), live.Underruns, live.Holes, live)
+					}
+					if said := of[*messages.PlayerUnderran](f); len(said) != c.underruns {
+						t.Errorf("%s: said %v", output.Name(), said)
+					} else if len(said) > 0 && time.Duration(said[0].GetMissingUs())*time.Microsecond < c.missing {
+						t.Errorf("%s: said %v, want at least %v", output.Name(), said, c.missing)
+					}
+					heard := of[*messages.SongHeard](f)
+					if c.missing < 4*time.Second && (len(heard) != 1 || heard[0].GetSong() != "bach.mp3" || live.Song != "beethoven.mp3") {
+						t.Errorf("%s: heard %v, now %q", output.Name(), heard, live.Song)
+					}
+				})
+			}
+		})
+	}
+}
+
+// A newcomer gets chunks that are over already; they are no underruns.
+func TestNone_Newcomer(t *testing.T) {
+	bach := load(t, "bach.mp3", 44100, 4)
+	synctest.Test(t, func(t *testing.T) {
+		now := func() int64 { return time.Now().UnixMicro() }
+		s := &script{now: now, lead: 2 * time.Second, items: broadcast(t, now()-time.Second.Microseconds(), bach)}
+		e := start(testConfig(t, &facts{}, none{}, s), func(reason string) { t.Error(reason) })
+		defer e.stop()
+		time.Sleep(2 * time.Second)
+		if live := e.deck.live(); live.Underruns != 0 || live.HeardNumber == 0 {
+			t.Errorf("%+v", live)
+		}
+	})
+}
+
+// The time of a chunk may be a lie.
+func TestNone_StrayTime(t *testing.T) {
+	bach := load(t, "bach.mp3", 44100, 4)
+	synctest.Test(t, func(t *testing.T) {
+		now := func() int64 { return time.Now().UnixMicro() }
+		items := broadcast(t, now()+time.Second.Microseconds(), bach)
+		stray := broadcast(t, now()+time.Hour.Microseconds(), bach)[3]
+		e := start(testConfig(t, &facts{}, none{}, &script{
+			now: now, lead: 2 * time.Second, items: slices.Concat([]*messages.Item{stray}, items),
+		}), func(reason string) { t.Error(reason) })
+		defer e.stop()
+		time.Sleep(3 * time.Second)
+		if live := e.deck.live(); live.Underruns != 0 || live.HeardNumber < 10 {
+			t.Errorf("%+v", live)
+		}
+	})
+}
