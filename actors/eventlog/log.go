@@ -41,6 +41,7 @@ type Log struct {
 	moved   chan struct{} // closed and replaced when durable or failed changes
 	tail    tail
 	keep    uint64 // a ring's size; 0: no ring
+	keeping []RingState
 	closed  bool
 	scratch []byte // for hashing
 	wg      sync.WaitGroup

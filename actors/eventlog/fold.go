@@ -1,0 +1,107 @@
+package eventlog
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// Begin returns actor's state where the log begins, and the number of the last event
+// in it: empty and 0, or what an archive or a ring left of the events before.
+func Begin[S Decider[S]](log *Log, actor string, empty S) (S, uint64, error) {
+	seq, data, err := log.baseState(actor)
+	if err != nil || data == nil {
+		return empty, seq, err
+	}
+	state, err := thaw[S](data)
+	if err != nil {
+		return empty, 0, fmt.Errorf("state of %s at event %d, where the log begins: %w", actor, seq, err)
+	}
+	return state, seq, nil
+}
+
+// Fold calls apply for each event with number > seq, up to and including last, in order.
+// It decodes no more than a state needs.
+func (l *Log) Fold(seq, last uint64, apply func(seq uint64, event proto.Message)) error {
+	for seq < last {
+		b, err := l.next(seq, EventOnly)
+		if err != nil {
+			return err
+		}
+		if end := l.Last(); b.len() == 0 && seq >= end {
+			return fmt.Errorf("event %d is not in the log, which ends with %d", last, end)
+		}
+		if b.first() != seq+1 {
+			return fmt.Errorf("event %d is no longer in the log, which begins with %d", seq+1, l.Base()+1)
+		}
+		for i := range b.rows {
+			if b.rows[i].Seq > last {
+				return nil
+			}
+			event, err := b.rows[i].event()
+			if err != nil {
+				return err
+			}
+			seq = b.rows[i].Seq
+			apply(seq, event)
+		}
+		for i := range b.records {
+			if b.records[i].Seq > last {
+				return nil
+			}
+			seq = b.records[i].Seq
+			apply(seq, b.records[i].Event)
+		}
+	}
+	return nil
+}
+
+// first is the number of the batch's first event, 0 if it has none.
+func (b batch) first() uint64 {
+	switch {
+	case len(b.rows) > 0:
+		return b.rows[0].Seq
+	case len(b.records) > 0:
+		return b.records[0].Seq
+	}
+	return 0
+}
+
+// SeqAt returns the number of the last event that had happened at the time, the log's
+// base if none had. It looks at few events only: their times never go back.
+func (l *Log) SeqAt(at time.Time) (uint64, error) {
+	base, last := l.Base(), l.Last()
+	var failed error
+	later := sort.Search(int(last-base), func(i int) bool {
+		mark, err := l.markAt(base + 1 + uint64(i))
+		if err != nil {
+			failed = err
+			return true
+		}
+		return mark.Time > at.UnixMicro()
+	})
+	if failed != nil {
+		return 0, fmt.Errorf("find the events of %s: %w", at.Format(time.RFC3339), failed)
+	}
+	return base + uint64(later), nil
+}
+
+// BaseActors lists, sorted, whose states an archive or a ring has kept.
+func (l *Log) BaseActors() ([]string, error) {
+	if l.Base() == 0 {
+		return nil, nil
+	}
+	data, err := l.store.Kept("base")
+	if err != nil || data == nil {
+		return nil, err
+	}
+	f, err := melt(data)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(f.States)), nil
+}
