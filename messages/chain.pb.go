@@ -718,6 +718,7 @@ type ListenerReturned struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,2,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	Unreachable   string                 `protobuf:"bytes,3,opt,name=unreachable,proto3" json:"unreachable,omitempty"` // why its relay could not be reached now
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -764,6 +765,13 @@ func (x *ListenerReturned) GetAtUnixUs() int64 {
 		return x.AtUnixUs
 	}
 	return 0
+}
+
+func (x *ListenerReturned) GetUnreachable() string {
+	if x != nil {
+		return x.Unreachable
+	}
+	return ""
 }
 
 // ListenerLeft: the node is no longer in the chain.
@@ -1503,11 +1511,12 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x04leaf\x18\x03 \x01(\bR\x04leaf\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\x12 \n" +
-	"\vunreachable\x18\x05 \x01(\tR\vunreachable\"Q\n" +
+	"\vunreachable\x18\x05 \x01(\tR\vunreachable\"s\n" +
 	"\x10ListenerReturned\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"\x8f\x02\n" +
+	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\x12 \n" +
+	"\vunreachable\x18\x03 \x01(\tR\vunreachable\"\x8f\x02\n" +
 	"\fListenerLeft\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12/\n" +
 	"\x05cause\x18\x02 \x01(\x0e2\x19.conga.ListenerLeft.CauseR\x05cause\x12\x17\n" +

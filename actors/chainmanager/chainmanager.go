@@ -48,6 +48,7 @@ type chainManager struct {
 	keep   *eventlog.Keeper[State]
 	told   map[string]*messages.Neighbours // what each listener was told last
 	expire *time.Timer
+	slow   slow
 }
 
 // Receive is all the plumbing; what the chain should do is in state.go.
@@ -64,6 +65,11 @@ func (m *chainManager) Receive(ctx actor.Context) {
 		delete(m.told, msg.GetNode().GetId()) // a new connection knows nothing
 		ctx.Respond(m.welcome(msg.GetNode()))
 		m.tell(ctx)
+	case *messages.Margin:
+		if report := m.slow.heard(msg, m.keep.State(), m.cfg.Now()); report != nil {
+			m.handle(ctx, report)
+			m.tell(ctx)
+		}
 	case proto.Message:
 		m.handle(ctx, msg)
 		m.tell(ctx)

@@ -2,6 +2,7 @@ package chainmanager
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"conga/messages"
@@ -20,9 +21,11 @@ type State struct {
 type Member struct {
 	ID    string `json:"id"`
 	Name  string `json:"name"`
-	Relay string `json:"relay"`          // host:port where the next one connects
-	HTTP  string `json:"http,omitempty"` // host:port of its debug answers
-	Leaf  bool   `json:"leaf,omitempty"`
+	Relay string `json:"relay"`           // host:port where the next one connects
+	HTTP  string `json:"http,omitempty"`  // host:port of its debug answers
+	Leaf  bool   `json:"leaf,omitempty"`  // it does not want to feed anybody
+	Dials bool   `json:"dials,omitempty"` // it cannot be reached: it dials the one that it feeds
+	Liar  bool   `json:"liar,omitempty"`  // it sent what the server did not: it feeds nobody
 	// Absent marks those whom a restarted server has not heard of yet: they most
 	// likely play on, fed by each other, and are about to come back.
 	Absent bool `json:"absent,omitempty"`
@@ -40,7 +43,10 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 		})
 	case *messages.PeerLost:
 		if cmd.GetSeenBy() != messages.ServerID {
-			return s.suspect(cmd)
+			return s.part(cmd.GetSeenBy(), &messages.ListenerMoved{
+				Id: cmd.GetId(), SeenBy: cmd.GetSeenBy(), Reason: cmd.GetReason(),
+				Lying: cmd.GetLying(), AtUnixUs: cmd.GetAtUnixUs(),
+			})
 		}
 		return s.remove(&messages.ListenerLeft{
 			Id: cmd.GetId(), Cause: messages.ListenerLeft_CAUSE_LOST, SeenBy: cmd.GetSeenBy(),
@@ -48,6 +54,11 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 		})
 	case *messages.ExpireAbsent:
 		return s.expire(cmd)
+	case *messages.ReportSlow:
+		return s.part(cmd.GetSeenBy(), &messages.ListenerMoved{
+			Id: cmd.GetId(), SeenBy: cmd.GetSeenBy(), AtUnixUs: cmd.GetAtUnixUs(),
+			Reason: fmt.Sprintf("it cannot keep up: its listener has the music only %d ms before its time", cmd.GetMarginUs()/1000),
+		})
 	case *messages.Reconnected:
 		return s.reconnected(cmd)
 	}
@@ -60,28 +71,26 @@ func (s State) join(cmd *messages.JoinChain) []proto.Message {
 		return nil // the head of the chain is called so: a listener of this name would tear it
 	}
 	if s.place(node.GetId()) >= 0 {
-		return []proto.Message{&messages.ListenerReturned{Node: node, AtUnixUs: cmd.GetAtUnixUs()}}
+		return []proto.Message{&messages.ListenerReturned{
+			Node: node, AtUnixUs: cmd.GetAtUnixUs(), Unreachable: cmd.GetUnreachable(),
+		}}
 	}
-	return []proto.Message{&messages.ListenerJoined{
-		Node: node, After: s.above(len(s.Chain)), Leaf: cmd.GetLeaf(), AtUnixUs: cmd.GetAtUnixUs(),
-	}}
+	after := s.seat(member(node, cmd.GetLeaf(), cmd.GetUnreachable()))
+	return s.spliced(&messages.ListenerJoined{
+		Node: node, After: s.at(after), Leaf: cmd.GetLeaf(), AtUnixUs: cmd.GetAtUnixUs(), Unreachable: cmd.GetUnreachable(),
+	})
 }
 
-// suspect answers a listener that accuses the node above it: the two part. Who is
-// right is not known, so nobody is thrown out; a dead node's request connection
-// ends soon. Only the node directly below may accuse: others hear nothing of it.
-func (s State) suspect(cmd *messages.PeerLost) []proto.Message {
-	at, below := s.place(cmd.GetId()), s.place(cmd.GetSeenBy())
-	if at < 0 || below != at+1 {
+// part moves a node that its listener complains of to the tail: the two part. Who is
+// right is not known, so nobody is thrown out; a dead node's request connection ends
+// soon. Only the listener that the node feeds may complain: others hear nothing of it.
+func (s State) part(seenBy string, moved *messages.ListenerMoved) []proto.Message {
+	at, below := s.place(moved.GetId()), s.place(seenBy)
+	if at < 0 || below < 0 || s.source(below) != moved.GetId() {
 		return nil
 	}
-	return []proto.Message{
-		&messages.ListenerMoved{
-			Id: cmd.GetId(), Name: s.Chain[at].Name, After: s.Chain[len(s.Chain)-1].ID,
-			SeenBy: cmd.GetSeenBy(), Reason: cmd.GetReason(), AtUnixUs: cmd.GetAtUnixUs(),
-		},
-		&messages.ChainSpliced{From: s.above(at), To: cmd.GetSeenBy(), Around: []string{cmd.GetId()}},
-	}
+	moved.Name, moved.After = s.Chain[at].Name, s.at(len(s.Chain)-1)
+	return s.spliced(moved)
 }
 
 // remove takes listeners out, any number that go at once: a gap of several
@@ -96,21 +105,7 @@ func (s State) remove(left ...*messages.ListenerLeft) []proto.Message {
 			events = append(events, l)
 		}
 	}
-	from := messages.ServerID
-	var around []string
-	for _, m := range s.Chain {
-		switch {
-		case gone[m.ID]:
-			around = append(around, m.ID)
-		case len(around) > 0:
-			events = append(events, &messages.ChainSpliced{From: from, To: m.ID, Around: around})
-			around = nil
-			fallthrough
-		default:
-			from = m.ID
-		}
-	}
-	return events
+	return s.spliced(events...)
 }
 
 func (s State) expire(cmd *messages.ExpireAbsent) []proto.Message {
@@ -137,15 +132,18 @@ func (s State) Apply(event proto.Message) State {
 		}
 	case *messages.ListenerJoined:
 		at := s.place(event.GetAfter()) + 1
-		s.Chain = slices.Insert(slices.Clone(s.Chain), at, member(event.GetNode(), event.GetLeaf()))
+		s.Chain = slices.Insert(slices.Clone(s.Chain), at, member(event.GetNode(), event.GetLeaf(), event.GetUnreachable()))
 	case *messages.ListenerReturned:
 		if at := s.place(event.GetNode().GetId()); at >= 0 {
+			back := member(event.GetNode(), s.Chain[at].Leaf, event.GetUnreachable())
+			back.Liar = s.Chain[at].Liar
 			s.Chain = slices.Clone(s.Chain)
-			s.Chain[at] = member(event.GetNode(), s.Chain[at].Leaf)
+			s.Chain[at] = back
 		}
 	case *messages.ListenerMoved:
 		if at := s.place(event.GetId()); at >= 0 {
 			moved := s.Chain[at]
+			moved.Liar = moved.Liar || event.GetLying()
 			s.Chain = append(slices.Delete(slices.Clone(s.Chain), at, at+1), moved)
 		}
 	case *messages.ListenerLeft:
@@ -166,43 +164,25 @@ func (s State) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plain(s))
 }
 
-// Neighbours says whom the listener receives from and whom it feeds. It is nil for
-// who is not in the chain.
-func (s State) Neighbours(id string) *messages.Neighbours {
-	at := s.place(id)
-	if at < 0 {
-		return nil
-	}
-	n := &messages.Neighbours{Id: id}
-	for above := at - 1; above >= 0 && len(n.Ancestors) < messages.Ancestors; above-- {
-		n.Ancestors = append(n.Ancestors, s.Chain[above].node())
-	}
-	if len(n.Ancestors) < messages.Ancestors {
-		n.Ancestors = append(n.Ancestors, &messages.Node{Id: messages.ServerID, Name: messages.ServerID})
-	}
-	if at+1 < len(s.Chain) {
-		n.Downstream = s.Chain[at+1].node()
-	}
-	return n
-}
-
 // place is the listener's index in the chain, -1 for the server and for strangers.
 func (s State) place(id string) int {
 	return slices.IndexFunc(s.Chain, func(m Member) bool { return m.ID == id })
 }
 
-// above is the id of who feeds the place.
-func (s State) above(place int) string {
-	if place == 0 {
+// at is the id of who stands at the place, the server's for -1.
+func (s State) at(place int) string {
+	if place < 0 {
 		return messages.ServerID
 	}
-	return s.Chain[place-1].ID
+	return s.Chain[place].ID
 }
 
-func member(n *messages.Node, leaf bool) Member {
-	return Member{ID: n.GetId(), Name: n.GetName(), Relay: n.GetRelay(), HTTP: n.GetHttp(), Leaf: leaf}
+func member(n *messages.Node, leaf bool, unreachable string) Member {
+	return Member{
+		ID: n.GetId(), Name: n.GetName(), Relay: n.GetRelay(), HTTP: n.GetHttp(), Leaf: leaf, Dials: unreachable != "",
+	}
 }
 
 func (m Member) node() *messages.Node {
-	return &messages.Node{Id: m.ID, Name: m.Name, Relay: m.Relay}
+	return &messages.Node{Id: m.ID, Name: m.Name, Relay: m.Relay, Dials: m.Dials}
 }

@@ -29,6 +29,12 @@ func TestState_Stories(t *testing.T) {
 			return &messages.PeerLost{Id: words[1], SeenBy: messages.ServerID, Reason: "reset"}
 		case "accuse":
 			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "silent"}
+		case "joinclosed":
+			return &messages.JoinChain{Node: node(words[1]), Unreachable: "refused"}
+		case "lie":
+			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "forged", Lying: true}
+		case "slow":
+			return &messages.ReportSlow{Id: words[1], SeenBy: words[3], MarginUs: 300_000}
 		case "expire":
 			return &messages.ExpireAbsent{}
 		}
