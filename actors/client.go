@@ -25,7 +25,6 @@ type ClientConfig struct {
 	System *actor.ActorSystem
 	Log    *eventlog.Log // the listener's own
 	Node   *messages.Node
-	Token  string
 	Stream string // host:port of the server's stream
 	Output player.Output
 	Logger *slog.Logger
@@ -76,7 +75,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 	err := c.start(
 		child{relayName, relay.Props(relay.Config{
 			Log: cfg.Log, Window: c.window, Self: c.Node, Server: func() string { return cfg.Stream },
-			Token: cfg.Token, Dial: cfg.Upstream, Take: cfg.Offered, Margin: c.margin.Store,
+			Dial: cfg.Upstream, Take: cfg.Offered, Margin: c.margin.Store,
 			Offer:     func(to *messages.Node) { c.tell(streamsName, &messages.OfferMusic{To: to}) },
 			Tell:      func(m proto.Message) { c.tell(requesterName, m) },
 			ServerNow: c.clock.Now, Logger: cfg.Logger,
@@ -99,7 +98,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 
 func (c *Client) hello() *messages.Hello {
 	return &messages.Hello{
-		Version: messages.DialectVersion, Node: c.cfg.Node, Token: c.cfg.Token, Epoch: c.epoch.Load(),
+		Version: messages.DialectVersion, Node: c.cfg.Node, Epoch: c.epoch.Load(),
 	}
 }
 
@@ -132,6 +131,9 @@ func (c *Client) Node() *messages.Node { return c.node.Load() }
 
 // Epoch is the broadcast's, as far as this listener knows.
 func (c *Client) Epoch() uint64 { return c.epoch.Load() }
+
+// ServerNow is the server's clock as far as this listener knows, in unix microseconds.
+func (c *Client) ServerNow() int64 { return c.clock.Now() }
 
 // Open is where a stream connection begins to read.
 func (c *Client) Open(open *messages.OpenStream) *window.Cursor {

@@ -218,7 +218,9 @@ type OpenStream struct {
 	Next          uint64                 `protobuf:"varint,3,opt,name=next,proto3" json:"next,omitempty"`                                         // number it needs next; 0: a newcomer
 	PlayAtUnixUs  int64                  `protobuf:"varint,4,opt,name=play_at_unix_us,json=playAtUnixUs,proto3" json:"play_at_unix_us,omitempty"` // a newcomer starts at the first chunk to be heard then or later
 	Epoch         uint64                 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`                                       // the epoch that it knows
-	Token         string                 `protobuf:"bytes,6,opt,name=token,proto3" json:"token,omitempty"`
+	Token         string                 `protobuf:"bytes,6,opt,name=token,proto3" json:"token,omitempty"`                                        // never sent: see proof
+	Upstream      string                 `protobuf:"bytes,7,opt,name=upstream,proto3" json:"upstream,omitempty"`                                  // id of the node that it means to ask
+	Proof         []byte                 `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"`                                        // that it has the members' pass; empty where all may come
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -293,6 +295,20 @@ func (x *OpenStream) GetToken() string {
 		return x.Token
 	}
 	return ""
+}
+
+func (x *OpenStream) GetUpstream() string {
+	if x != nil {
+		return x.Upstream
+	}
+	return ""
+}
+
+func (x *OpenStream) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 // StreamOpened is the upstream's HI: the stream follows, or it says why not.
@@ -377,7 +393,9 @@ func (x *StreamOpened) GetFirst() uint64 {
 type OfferStream struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
-	Node          *Node                  `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"` // who offers
+	Node          *Node                  `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`                            // who offers
+	AtUnixUs      int64                  `protobuf:"varint,3,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"` // on the server's clock
+	Proof         []byte                 `protobuf:"bytes,4,opt,name=proof,proto3" json:"proof,omitempty"`                          // as in OpenStream
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -426,6 +444,20 @@ func (x *OfferStream) GetNode() *Node {
 	return nil
 }
 
+func (x *OfferStream) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
+func (x *OfferStream) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
 var File_messages_audio_proto protoreflect.FileDescriptor
 
 const file_messages_audio_proto_rawDesc = "" +
@@ -449,7 +481,7 @@ const file_messages_audio_proto_rawDesc = "" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x12\x16\n" +
 	"\x06hashes\x18\x03 \x01(\fR\x06hashes\x12\x1c\n" +
 	"\tsignature\x18\x04 \x01(\fR\tsignature\x12\x12\n" +
-	"\x04song\x18\x05 \x01(\fR\x04song\"\xae\x01\n" +
+	"\x04song\x18\x05 \x01(\fR\x04song\"\xe0\x01\n" +
 	"\n" +
 	"OpenStream\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
@@ -457,16 +489,21 @@ const file_messages_audio_proto_rawDesc = "" +
 	"\x04next\x18\x03 \x01(\x04R\x04next\x12%\n" +
 	"\x0fplay_at_unix_us\x18\x04 \x01(\x03R\fplayAtUnixUs\x12\x14\n" +
 	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\x12\x14\n" +
-	"\x05token\x18\x06 \x01(\tR\x05token\"\x8f\x01\n" +
+	"\x05token\x18\x06 \x01(\tR\x05token\x12\x1a\n" +
+	"\bupstream\x18\a \x01(\tR\bupstream\x12\x14\n" +
+	"\x05proof\x18\b \x01(\fR\x05proof\"\x8f\x01\n" +
 	"\fStreamOpened\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\arefused\x18\x04 \x01(\tR\arefused\x12\x14\n" +
-	"\x05first\x18\x05 \x01(\x04R\x05first\"H\n" +
+	"\x05first\x18\x05 \x01(\x04R\x05first\"|\n" +
 	"\vOfferStream\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
-	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04nodeB\x10Z\x0econga/messagesb\x06proto3"
+	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x03 \x01(\x03R\batUnixUs\x12\x14\n" +
+	"\x05proof\x18\x04 \x01(\fR\x05proofB\x10Z\x0econga/messagesb\x06proto3"
 
 var (
 	file_messages_audio_proto_rawDescOnce sync.Once

@@ -157,9 +157,10 @@ type Hello struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"` // of the native dialect, now 1
 	Node          *Node                  `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`        // relay may lack the host: the server then takes the connection's
-	Token         string                 `protobuf:"bytes,3,opt,name=token,proto3" json:"token,omitempty"`      // the server's --auth
+	Token         string                 `protobuf:"bytes,3,opt,name=token,proto3" json:"token,omitempty"`      // never sent: it would be read by whoever is in between
 	Leaf          bool                   `protobuf:"varint,4,opt,name=leaf,proto3" json:"leaf,omitempty"`       // it cannot or will not relay
 	Epoch         uint64                 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`     // the last epoch it knew; 0 for a newcomer
+	Proof         []byte                 `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`      // that it knows the server's --auth, good for this TLS connection only
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -229,6 +230,13 @@ func (x *Hello) GetEpoch() uint64 {
 	return 0
 }
 
+func (x *Hello) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
 // Welcome: the server's answer to Hello.
 type Welcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -239,6 +247,8 @@ type Welcome struct {
 	ServerUnixUs  int64                  `protobuf:"varint,5,opt,name=server_unix_us,json=serverUnixUs,proto3" json:"server_unix_us,omitempty"`
 	SlackUs       int64                  `protobuf:"varint,6,opt,name=slack_us,json=slackUs,proto3" json:"slack_us,omitempty"`
 	Stream        string                 `protobuf:"bytes,7,opt,name=stream,proto3" json:"stream,omitempty"` // host:port of the server's stream; host empty: as for requests
+	Proof         []byte                 `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"`   // that the server knows the token too
+	Pass          []byte                 `protobuf:"bytes,9,opt,name=pass,proto3" json:"pass,omitempty"`     // what members show each other on stream connections; empty: all may come
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -320,6 +330,20 @@ func (x *Welcome) GetStream() string {
 		return x.Stream
 	}
 	return ""
+}
+
+func (x *Welcome) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
+func (x *Welcome) GetPass() []byte {
+	if x != nil {
+		return x.Pass
+	}
+	return nil
 }
 
 // Refused: the server's other answer to Hello, in words that say what to do.
@@ -1463,13 +1487,14 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
 	"\x05relay\x18\x03 \x01(\tR\x05relay\x12\x14\n" +
 	"\x05dials\x18\x04 \x01(\bR\x05dials\x12\x12\n" +
-	"\x04http\x18\x05 \x01(\tR\x04http\"\x82\x01\n" +
+	"\x04http\x18\x05 \x01(\tR\x04http\"\x98\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
 	"\x05token\x18\x03 \x01(\tR\x05token\x12\x12\n" +
 	"\x04leaf\x18\x04 \x01(\bR\x04leaf\x12\x14\n" +
-	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\"\xc5\x01\n" +
+	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\x12\x14\n" +
+	"\x05proof\x18\x06 \x01(\fR\x05proof\"\xef\x01\n" +
 	"\aWelcome\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
@@ -1477,7 +1502,9 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x03key\x18\x04 \x01(\fR\x03key\x12$\n" +
 	"\x0eserver_unix_us\x18\x05 \x01(\x03R\fserverUnixUs\x12\x19\n" +
 	"\bslack_us\x18\x06 \x01(\x03R\aslackUs\x12\x16\n" +
-	"\x06stream\x18\a \x01(\tR\x06stream\"!\n" +
+	"\x06stream\x18\a \x01(\tR\x06stream\x12\x14\n" +
+	"\x05proof\x18\b \x01(\fR\x05proof\x12\x12\n" +
+	"\x04pass\x18\t \x01(\fR\x04pass\"!\n" +
 	"\aRefused\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x80\x01\n" +
 	"\tJoinChain\x12\x1f\n" +
