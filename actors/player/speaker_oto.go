@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,8 +86,10 @@ func (speaker) Run(ctx context.Context, feed Feed) error {
 	}
 }
 
+// noSound says why in one line: of the dozen devices that oto tried, the first.
 func noSound(err error) error {
-	return fmt.Errorf("no sound: %w; check the device (aplay -l) and start conga again", err)
+	reason, _, _ := strings.Cut(err.Error(), ", \"")
+	return fmt.Errorf("no sound: %s; check the device (aplay -l) and start conga again", reason)
 }
 
 func takeDevice() (*oto.Context, <-chan struct{}, error) {
