@@ -14,11 +14,12 @@ import (
 )
 
 type joinCmd struct {
-	Server string `arg:"" name:"host[:port]" help:"The server: HOST or HOST:PORT, its port for requests (7000 if none is given)."`
-	Name   string `default:"${name}" placeholder:"NAME" help:"What the others call this listener (${default})."`
-	Output string `default:"speaker" placeholder:"OUT" help:"speaker, null (silent, at real speed) or wav:FILE (${default})."`
-	Listen string `default:":0" placeholder:"HOST:PORT" help:"Where the next listener connects; port 0 takes a free one (${default})."`
-	HTTP   string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the debug dump is, or off (${default})."`
+	Server    string `arg:"" name:"host[:port]" help:"The server: HOST or HOST:PORT, its port for requests (7000 if none is given)."`
+	Name      string `default:"${name}" placeholder:"NAME" help:"What the others call this listener (${default})."`
+	Output    string `default:"speaker" placeholder:"OUT" help:"speaker, null (silent, at real speed) or wav:FILE (${default})."`
+	Listen    string `default:":0" placeholder:"HOST:PORT" help:"Where the next listener connects; port 0 takes a free one (${default})."`
+	Advertise string `placeholder:"HOST:PORT" help:"Where others reach --listen, if a router forwards the port (as the server sees this machine)."`
+	HTTP      string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the debug dump is, or off (${default})."`
 }
 
 // Help shows examples.
@@ -66,7 +67,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 	}
 	logger := newLogger(streams.err)
 	node, err := startListener(ctx, listenerOptions{
-		server: server, name: c.Name, listen: c.Listen, output: output, logger: logger,
+		server: server, name: c.Name, listen: c.Listen, advertise: c.Advertise, output: output, logger: logger,
 		log: log,
 		news: func(news *messages.Playing) {
 			if song := news.GetSong(); song != nil {

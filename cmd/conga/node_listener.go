@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,10 +31,12 @@ type listenerOptions struct {
 	server string // host:port of its requests
 	name   string
 	listen string
-	output player.Output
-	log    *eventlog.Log
-	news   func(*messages.Playing)
-	logger *slog.Logger
+	// advertise is where others reach listen; empty: as the server sees this machine.
+	advertise string
+	output    player.Output
+	log       *eventlog.Log
+	news      func(*messages.Playing)
+	logger    *slog.Logger
 }
 
 // joinPatience is how long a server may take to answer the first Hello.
@@ -60,7 +63,7 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 	joined := make(chan error, 1)
 	n.client, err = actors.StartClient(actors.ClientConfig{
 		System: newSystem(o.logger), Log: o.log, Stream: stream, Output: o.output, Logger: o.logger, News: o.news,
-		Node: &messages.Node{Id: uuid.NewString(), Name: o.name, Relay: advertised(relay.Addr())},
+		Node: &messages.Node{Id: uuid.NewString(), Name: o.name, Relay: cmp.Or(o.advertise, advertised(relay.Addr()))},
 		Streams: func(c *actors.Client) *actor.Props {
 			return transport.Streams(transport.StreamsConfig{
 				Listener: relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch, Offered: c.Offer,
