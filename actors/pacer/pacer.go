@@ -89,6 +89,9 @@ type pacer struct {
 
 type wake struct{ round uint64 }
 
+// IgnoreDeadLetterLogging: one that comes when the actor has stopped is not worth a line.
+func (wake) IgnoreDeadLetterLogging() {}
+
 // Receive is all the plumbing; where the broadcast is, is in state.go.
 func (p *pacer) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
