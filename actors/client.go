@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -25,7 +24,8 @@ type ClientConfig struct {
 	System *actor.ActorSystem
 	Log    *eventlog.Log // the listener's own
 	Node   *messages.Node
-	Stream string // host:port of the server's stream
+	Server string // host:port of its requests
+	Stream string // host:port of its stream
 	Output player.Output
 	Logger *slog.Logger
 
@@ -72,7 +72,16 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 		cfg:  cfg, window: window.New(), clock: requester.NewClock(),
 	}
 	c.node.Store(cfg.Node)
-	err := c.start(
+	// BEFORE anything runs: an old log's links are gone, and its neighbours are those of
+	// another server perhaps.
+	life, err := eventlog.NewKeeper(cfg.Log, relayName, relay.State{})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := life.Commit(&messages.StartNode{Node: cfg.Node, Server: cfg.Server, AtUnixUs: time.Now().UnixMicro()}); err != nil {
+		return nil, fmt.Errorf("start the listener: %w", err)
+	}
+	err = c.start(
 		child{relayName, relay.Props(relay.Config{
 			Log: cfg.Log, Window: c.window, Self: c.Node, Server: func() string { return cfg.Stream },
 			Dial: cfg.Upstream, Take: cfg.Offered, Margin: c.margin.Store,
@@ -82,12 +91,12 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 		})},
 		child{playerName, player.Props(player.Config{
 			Open: func() player.Source { return c.window.OpenAt(c.clock.Now() - player.Preroll.Microseconds()) },
-			Now:  c.clock.Now, Output: cfg.Output, Log: cfg.Logger, Report: c.report,
+			Now:  c.clock.Now, Output: cfg.Output, Log: cfg.Logger, Report: c.report(playerName),
 		})},
 		child{streamsName, cfg.Streams(c)},
 		child{requesterName, requester.Props(requester.Config{
 			Hello: c.hello, Clock: c.clock, Dial: cfg.Requests, News: cfg.News, Logger: cfg.Logger,
-			Tell: c.heard, Joined: cfg.Joined, Margin: c.margin.Load,
+			Tell: c.heard, Joined: cfg.Joined, Margin: c.margin.Load, Report: c.report(requesterName),
 		})},
 	)
 	if err != nil {
@@ -111,17 +120,12 @@ func (c *Client) heard(m proto.Message) {
 	c.tell(relayName, m)
 }
 
-// report keeps what the player saw in the listener's log. A full disk does not stop
+// report keeps what an actor saw in the listener's log. A full disk does not stop
 // the music: the fact is said, and lost.
-func (c *Client) report(fact proto.Message) {
-	for {
-		_, err := c.cfg.Log.Append(c.cfg.Log.Last(), playerName, nil, fact)
-		switch {
-		case err == nil:
-			return
-		case !errors.Is(err, eventlog.ErrConflict):
+func (c *Client) report(actor string) func(proto.Message) {
+	return func(fact proto.Message) {
+		if _, err := c.cfg.Log.Append(eventlog.Any, actor, nil, fact); err != nil {
 			c.cfg.Logger.Warn("the listener's log cannot be written", "reason", err)
-			return
 		}
 	}
 }
@@ -174,6 +178,11 @@ func (c *Client) Leave() {
 		case <-ctx.Done():
 		}
 	}
+	c.Stop()
+}
+
+// Stop ends all actors without a goodbye, as a crash does; the connections end with them.
+func (c *Client) Stop() {
 	c.stop()
 	c.window.Close()
 }
@@ -194,7 +203,7 @@ func (c *Client) Dump(ctx context.Context) (Dump, error) {
 	if err != nil {
 		return Dump{}, fmt.Errorf("the listener is restarting an actor, try again: %w", err)
 	}
-	live := map[string]any{}
+	live := map[string]any{"receipt": c.receipt(views)}
 	for name, view := range views {
 		live[name] = view.Live
 	}

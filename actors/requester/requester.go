@@ -25,8 +25,12 @@ const (
 	quickPing   = 30 * time.Millisecond
 	steadyPing  = time.Second
 	pongMissing = 4 * time.Second
-	// maxPending bounds the lines that wait while the server is away.
+	// maxPending bounds the lines that wait while the server is away, maxReports what this
+	// node has to tell it.
 	maxPending = 64
+	maxReports = 8
+	// maxLines is how much of an answer goes into the listener's log.
+	maxLines = 8
 )
 
 // Config is what a requester needs.
@@ -39,6 +43,8 @@ type Config struct {
 	Tell func(proto.Message)
 	// Margin is how long before its time the newest music came, in microseconds; 0: none yet.
 	Margin func() int64
+	// Report takes the facts for the listener's log: RequestSent, RequestAnswered. May be nil.
+	Report func(proto.Message)
 	// News shows the listener what plays.
 	News func(*messages.Playing)
 	// Joined is told the server's first answer: nil, or why it does not take the listener.
@@ -47,8 +53,12 @@ type Config struct {
 }
 
 // Props describes the requester's actor. It takes *messages.TypedLine, *messages.Leave,
-// and reports for the server (*messages.PeerLost); it answers a *messages.Look.
+// and reports for the server (*messages.PeerLost, *messages.Reconnected); it answers a
+// *messages.Look.
 func Props(cfg Config) *actor.Props {
+	if cfg.Report == nil {
+		cfg.Report = func(proto.Message) {}
+	}
 	return actor.PropsFromProducer(func() actor.Actor { return &requester{cfg: cfg} })
 }
 
@@ -77,6 +87,7 @@ type requester struct {
 	failed  int // connections in a row that brought no Welcome
 
 	waiting []pending
+	reports []*messages.Reconnected // what the server has not been told yet, oldest first
 	samples samples
 	pings   int
 	ponged  time.Time
@@ -133,6 +144,10 @@ func (r *requester) Receive(ctx actor.Context) {
 		if r.welcome {
 			ctx.Send(r.child, msg)
 		}
+	case *messages.Reconnected: // the server may be what was lost: it hears of it when it is back
+		r.reports = append(r.reports, msg)
+		r.reports = r.reports[max(0, len(r.reports)-maxReports):]
+		r.tellReports(ctx)
 	case *messages.Leave:
 		r.leave(ctx)
 	case *messages.Look:
@@ -185,7 +200,18 @@ func (r *requester) welcomed(ctx actor.Context, msg *messages.Welcome) {
 	for _, p := range r.waiting {
 		ctx.Send(r.child, p.ask)
 	}
+	r.tellReports(ctx)
 	r.ping(ctx)
+}
+
+func (r *requester) tellReports(ctx actor.Context) {
+	if !r.welcome {
+		return
+	}
+	for _, report := range r.reports {
+		ctx.Send(r.child, report)
+	}
+	r.reports = nil
 }
 
 func (r *requester) ping(ctx actor.Context) {
@@ -223,6 +249,7 @@ func (r *requester) ask(ctx actor.Context, typed *messages.TypedLine) {
 	p := pending{ask: &messages.Ask{RequestId: uuid.NewString(), Line: typed.Line}, reply: typed.Reply}
 	r.waiting = append(r.waiting, p)
 	r.asked++
+	r.cfg.Report(&messages.RequestSent{RequestId: p.ask.GetRequestId(), Line: typed.Line, AtUnixUs: r.cfg.Clock.Now()})
 	if r.welcome {
 		ctx.Send(r.child, p.ask)
 	}
@@ -234,6 +261,10 @@ func (r *requester) answer(msg *messages.Answer) {
 			p.reply <- msg.GetLines()
 			r.waiting = append(r.waiting[:i:i], r.waiting[i+1:]...)
 			r.answered++
+			r.cfg.Report(&messages.RequestAnswered{
+				RequestId: msg.GetRequestId(), Lines: msg.GetLines()[:min(len(msg.GetLines()), maxLines)],
+				AtUnixUs: r.cfg.Clock.Now(),
+			})
 			return
 		}
 	}
