@@ -1,0 +1,48 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+
+	"conga/actors/player"
+	"conga/actors/relay"
+	"conga/messages"
+)
+
+// Receipt is what a listener can show for the music that it got. Every item was checked
+// against the server's seal before anybody could hear it; so with nothing unproved, what
+// was heard is what the server sent. A relay that broke down begins a new count.
+type Receipt struct {
+	Name            string   `json:"name"`
+	Heard           int64    `json:"heard"`           // items that arrived: chunks and song changes
+	Lost            int64    `json:"lost"`            // items that nobody above could give
+	Twice           int64    `json:"twice"`           // items that came again on one link
+	Unproved        int64    `json:"unproved"`        // items without a seal
+	Lies            int64    `json:"lies"`            // upstreams cut for what they sent
+	Splices         int64    `json:"splices"`         // changes of the upstream
+	LongestSearchMs float64  `json:"longestSearchMs"` // for another upstream
+	LowestMarginMs  *float64 `json:"lowestMarginMs"`  // the least that an item came before its time; null at first
+	Underruns       int      `json:"underruns"`       // times that there was nothing to play
+	SilentMs        int64    `json:"silentMs"`        // silence in the midst of music
+	// Songs were received whole; the server's dump has the same sums.
+	Songs []messages.SongSum `json:"songs"`
+}
+
+// Receipt asks the actors for it; one that is being restarted does not answer before ctx ends.
+func (c *Client) Receipt(ctx context.Context) (Receipt, error) {
+	views, err := c.look(ctx, relayName, playerName)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("the listener is restarting an actor, try again: %w", err)
+	}
+	return c.receipt(views), nil
+}
+
+func (c *Client) receipt(views map[string]messages.View) Receipt {
+	in, _ := views[relayName].Live.(relay.Live)
+	out, _ := views[playerName].Live.(player.Live)
+	return Receipt{
+		Name: c.Node().GetName(), Heard: in.Received, Lost: in.Lost, Twice: in.Twice, Unproved: in.Unproved,
+		Lies: in.Lies, Splices: in.Splices, LongestSearchMs: in.LongestSearchMs, LowestMarginMs: in.LowestMarginMs,
+		Underruns: out.Underruns, SilentMs: out.SilentMs, Songs: in.Songs,
+	}
+}
