@@ -83,6 +83,7 @@ type Node struct {
 	Relay         string                 `protobuf:"bytes,3,opt,name=relay,proto3" json:"relay,omitempty"`  // host:port where its listener connects; empty if it relays to nobody
 	Dials         bool                   `protobuf:"varint,4,opt,name=dials,proto3" json:"dials,omitempty"` // its relay cannot be reached from outside: it dials those that it feeds
 	Http          string                 `protobuf:"bytes,5,opt,name=http,proto3" json:"http,omitempty"`    // host:port of its debug answers; empty if it has none
+	Seed          bool                   `protobuf:"varint,6,opt,name=seed,proto3" json:"seed,omitempty"`   // it speaks only the seed's bytes: what comes from it has no proof
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -150,6 +151,13 @@ func (x *Node) GetHttp() string {
 		return x.Http
 	}
 	return ""
+}
+
+func (x *Node) GetSeed() bool {
+	if x != nil {
+		return x.Seed
+	}
+	return false
 }
 
 // Hello: a native's first line on the request connection; also its return after a lost connection.
@@ -1303,6 +1311,7 @@ type Neighbours struct {
 	Downstream    *Node                  `protobuf:"bytes,3,opt,name=downstream,proto3" json:"downstream,omitempty"` // unset at the tail
 	Event         uint64                 `protobuf:"varint,4,opt,name=event,proto3" json:"event,omitempty"`          // number of the event that this follows from: an older one is ignored
 	Offer         bool                   `protobuf:"varint,5,opt,name=offer,proto3" json:"offer,omitempty"`          // the node cannot be reached: it is to dial downstream
+	Unproved      bool                   `protobuf:"varint,6,opt,name=unproved,proto3" json:"unproved,omitempty"`    // a node of the seed's kind stood above: music without a proof may come
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1368,6 +1377,13 @@ func (x *Neighbours) GetEvent() uint64 {
 func (x *Neighbours) GetOffer() bool {
 	if x != nil {
 		return x.Offer
+	}
+	return false
+}
+
+func (x *Neighbours) GetUnproved() bool {
+	if x != nil {
+		return x.Unproved
 	}
 	return false
 }
@@ -1481,13 +1497,14 @@ var File_messages_chain_proto protoreflect.FileDescriptor
 
 const file_messages_chain_proto_rawDesc = "" +
 	"\n" +
-	"\x14messages/chain.proto\x12\x05conga\"j\n" +
+	"\x14messages/chain.proto\x12\x05conga\"~\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
 	"\x05relay\x18\x03 \x01(\tR\x05relay\x12\x14\n" +
 	"\x05dials\x18\x04 \x01(\bR\x05dials\x12\x12\n" +
-	"\x04http\x18\x05 \x01(\tR\x04http\"\x98\x01\n" +
+	"\x04http\x18\x05 \x01(\tR\x04http\x12\x12\n" +
+	"\x04seed\x18\x06 \x01(\bR\x04seed\"\x98\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
@@ -1596,7 +1613,7 @@ const file_messages_chain_proto_rawDesc = "" +
 	"at_unix_us\x18\t \x01(\x03R\batUnixUs\",\n" +
 	"\fExpireAbsent\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\"\xa0\x01\n" +
+	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\"\xbc\x01\n" +
 	"\n" +
 	"Neighbours\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
@@ -1605,7 +1622,8 @@ const file_messages_chain_proto_rawDesc = "" +
 	"downstream\x18\x03 \x01(\v2\v.conga.NodeR\n" +
 	"downstream\x12\x14\n" +
 	"\x05event\x18\x04 \x01(\x04R\x05event\x12\x14\n" +
-	"\x05offer\x18\x05 \x01(\bR\x05offer\"A\n" +
+	"\x05offer\x18\x05 \x01(\bR\x05offer\x12\x1a\n" +
+	"\bunproved\x18\x06 \x01(\bR\bunproved\"A\n" +
 	"\tClockPing\x12\x17\n" +
 	"\asent_us\x18\x01 \x01(\x03R\x06sentUs\x12\x1b\n" +
 	"\tmargin_us\x18\x02 \x01(\x03R\bmarginUs\"J\n" +
