@@ -6,15 +6,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
 )
 
+// Events yields a node's events behind since, each as one line of JSON without a newline.
+type Events func(ctx context.Context, since time.Time) iter.Seq2[[]byte, error]
+
+// recently is how far back /debug/log goes if nobody says.
+const recently = 10 * time.Minute
+
 // HTTP is what a node answers over HTTP: GET /debug/dump is dump's value as indented
-// JSON, / says so in a line.
-func HTTP(dump func(context.Context) (any, error)) http.Handler {
+// JSON, GET /debug/log?since=10m (or an RFC 3339 time) the node's events as JSON lines,
+// / says so in a line.
+func HTTP(dump func(context.Context) (any, error), events Events) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/dump", func(w http.ResponseWriter, r *http.Request) {
 		value, err := dump(r.Context())
@@ -30,11 +38,45 @@ func HTTP(dump func(context.Context) (any, error)) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(append(body, '\n')) // a client that has gone misses nothing
 	})
+	mux.HandleFunc("GET /debug/log", func(w http.ResponseWriter, r *http.Request) {
+		since, err := sinceWhen(r.URL.Query().Get("since"), time.Now())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		for line, err := range events(r.Context(), since) {
+			if err == nil {
+				_, err = w.Write(append(line, '\n'))
+			}
+			if err != nil {
+				if r.Context().Err() == nil {
+					slog.Warn("send the log", "err", err)
+				}
+				panic(http.ErrAbortHandler) // half a log must not look like a whole one
+			}
+		}
+	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = io.WriteString(w, "This is a conga node. Everything that it knows: /debug/dump\n")
+		_, _ = io.WriteString(w, "This is a conga node. Everything that it knows: /debug/dump, what happened: /debug/log?since=10m\n")
 	})
 	return mux
+}
+
+// sinceWhen reads "10m" as ten minutes before now, and RFC 3339.
+func sinceWhen(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return now.Add(-recently), nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
+	}
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return at, fmt.Errorf("since=%q is neither a duration like 10m nor a time like %s", text, time.RFC3339)
+	}
+	return at, nil
 }
 
 // Serve answers HTTP on the listener, which it closes, until ctx ends; then requests under

@@ -154,6 +154,8 @@ func (t *requestTalk) handle(line string) error {
 				Id: id, SeenBy: t.node.GetId(), Reason: printable(m.GetReason(), maxReason), Lying: m.GetLying(), AtUnixUs: t.cfg.Now().UnixMicro(),
 			})
 		}
+	case *messages.Reconnected:
+		t.root.Send(t.cfg.Chain, t.reconnected(m))
 	case *messages.LeaveChain:
 		t.standing.Store(&standing{id: t.node.GetId()})
 		t.root.Send(t.cfg.Chain, &messages.LeaveChain{Id: t.node.GetId(), AtUnixUs: t.cfg.Now().UnixMicro()})
@@ -236,9 +238,11 @@ func (t *requestTalk) candidate(hello *messages.Hello) (*messages.Node, error) {
 		}
 	}
 	node := cleanNode(hello.GetNode())
-	switch {
-	case node == nil:
+	if node == nil {
 		return nil, errID
+	}
+	node.Http, _ = completeRelay(hello.GetNode().GetHttp(), t.conn.RemoteAddr()) // empty: it has none
+	switch {
 	case hello.GetLeaf() || node.GetRelay() == "":
 		node.Relay = ""
 		return node, nil
@@ -249,6 +253,21 @@ func (t *requestTalk) candidate(hello *messages.Hello) (*messages.Node, error) {
 	}
 	node.Relay = relay
 	return node, nil
+}
+
+// reconnected is the report with what a log may hold, and with the name of who says it.
+func (t *requestTalk) reconnected(m *messages.Reconnected) *messages.Reconnected {
+	clean := func(n *messages.Node) *messages.Node {
+		if n.GetId() == messages.ServerID {
+			return &messages.Node{Id: messages.ServerID, Name: messages.ServerID}
+		}
+		return cleanNode(n)
+	}
+	return &messages.Reconnected{
+		Id: t.node.GetId(), Upstream: clean(m.GetUpstream()), Lost: clean(m.GetLost()),
+		Reason: printable(m.GetReason(), maxReason), SearchUs: m.GetSearchUs(), Missing: m.GetMissing(),
+		BufferedUs: m.GetBufferedUs(), AtUnixUs: t.cfg.Now().UnixMicro(),
+	}
 }
 
 func (t *requestTalk) turnAway(reason string) error {

@@ -20,6 +20,9 @@ func dataDir() string {
 	return dataDirFor(runtime.GOOS, os.Getenv)
 }
 
+// listenersDir is where listeners have their folders, one a name.
+func listenersDir() string { return filepath.Join(dataDir(), "listeners") }
+
 func dataDirFor(system string, getenv func(string) string) string {
 	base := getenv("XDG_DATA_HOME")
 	switch {

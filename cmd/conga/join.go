@@ -19,7 +19,8 @@ type joinCmd struct {
 	Output    string `default:"speaker" placeholder:"OUT" help:"speaker, null (silent, at real speed) or wav:FILE (${default})."`
 	Listen    string `default:":0" placeholder:"HOST:PORT" help:"Where the next listener connects; port 0 takes a free one (${default})."`
 	Advertise string `placeholder:"HOST:PORT" help:"Where others reach --listen, if a router forwards the port (as the server sees this machine)."`
-	HTTP      string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the debug dump is, or off (${default})."`
+	HTTP      string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the debug dump and log are, or off (${default})."`
+	Data      string `placeholder:"DIR" help:"Folder of this listener's own log, or none (${listeners}/NAME)."`
 }
 
 // Help shows examples.
@@ -61,14 +62,18 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 	if err != nil {
 		return err
 	}
-	log, err := listenerLog()
+	debug, err := listenHTTP(c.HTTP)
 	if err != nil {
 		return err
 	}
 	logger := newLogger(streams.err)
+	journal, err := openJournal(c.Data, listenersDir(), c.Name, logger)
+	if err != nil {
+		return errors.Join(err, hangUp(debug))
+	}
 	node, err := startListener(ctx, listenerOptions{
 		server: server, name: c.Name, listen: c.Listen, advertise: c.Advertise, output: output, logger: logger,
-		log: log,
+		log: journal.log, id: journal.id, http: debugAddr(debug),
 		news: func(news *messages.Playing) {
 			if song := news.GetSong(); song != nil {
 				logger.Info("now playing", "song", song.GetName(), "title", song.GetTitle(), "artist", song.GetArtist())
@@ -76,26 +81,19 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 		},
 	})
 	if err != nil {
-		return err
+		return errors.Join(err, hangUp(debug))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	dump := "off"
-	if c.HTTP != "off" {
-		addr, _, err := serveHTTP(ctx, c.HTTP, node.client.Dump)
-		if err != nil {
-			return errors.Join(err, node.leave())
-		}
-		dump = shown(addr)
-	}
-	fmt.Fprintf(streams.out, "ready relay=%s http=%s\n", node.client.Node().GetRelay(), dump)
+	served := serveHTTP(ctx, debug, journal.log, node.client.Dump)
+	fmt.Fprintf(streams.out, "ready relay=%s http=%s\n", node.client.Node().GetRelay(), shownHTTP(debug))
 	go func() {
 		if answerLines(ctx, node.client, streams.in, streams.out) {
 			cancel()
 		}
 	}()
 	<-ctx.Done()
-	return node.leave()
+	return errors.Join(node.leave(), <-served)
 }
 
 // answerLines sends each line to the server and prints its answer, one after the other. It

@@ -35,8 +35,14 @@ type listenerOptions struct {
 	advertise string
 	output    player.Output
 	log       *eventlog.Log
+	id        string // empty: a new one
+	http      string // host:port of its debug answers; empty: none
 	news      func(*messages.Playing)
 	logger    *slog.Logger
+
+	// dial and bind are the node's network; nil: this machine's.
+	dial transport.DialFunc
+	bind func(addr string) (net.Listener, error)
 }
 
 // joinPatience is how long a server may take to answer the first Hello.
@@ -50,12 +56,21 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 	}
 	// Once up and running it looks for its server for ever; but a wrong address should
 	// be known at once.
-	conn, err := (&net.Dialer{Timeout: joinPatience}).DialContext(ctx, "tcp", o.server)
+	dial, bind := o.dial, o.bind
+	if dial == nil {
+		dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: joinPatience}).DialContext(ctx, "tcp", addr)
+		}
+	}
+	if bind == nil {
+		bind = func(addr string) (net.Listener, error) { return net.Listen("tcp", addr) }
+	}
+	conn, err := dial(ctx, o.server)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("no conga server answers at %s: %w", o.server, err), o.log.Close())
 	}
 	_ = conn.Close()
-	relay, err := net.Listen("tcp", o.listen)
+	relay, err := bind(o.listen)
 	if err != nil {
 		return nil, errors.Join(portError(o.listen, err), o.log.Close())
 	}
@@ -63,10 +78,14 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 	joined := make(chan error, 1)
 	n.client, err = actors.StartClient(actors.ClientConfig{
 		System: newSystem(o.logger), Log: o.log, Stream: stream, Output: o.output, Logger: o.logger, News: o.news,
-		Node: &messages.Node{Id: uuid.NewString(), Name: o.name, Relay: cmp.Or(o.advertise, advertised(relay.Addr()))},
+		Node: &messages.Node{
+			Id: cmp.Or(o.id, uuid.NewString()), Name: o.name, Http: o.http,
+			Relay: cmp.Or(o.advertise, advertised(relay.Addr())),
+		},
+		Server: o.server,
 		Streams: func(c *actors.Client) *actor.Props {
 			return transport.Streams(transport.StreamsConfig{
-				Listener: relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch, Offered: c.Offer,
+				Listener: relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch, Offered: c.Offer, Dial: o.dial,
 				Open: func(open *messages.OpenStream) (transport.Cursor, error) {
 					if open.GetNode().GetId() == c.Node().GetId() {
 						return nil, errors.New("this is you")
@@ -76,13 +95,13 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 			})
 		},
 		Upstream: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {
-			return transport.Upstream(transport.UpstreamConfig{Link: link, Addr: addr, Open: open})
+			return transport.Upstream(transport.UpstreamConfig{Link: link, Addr: addr, Open: open, Dial: o.dial})
 		},
 		Offered: func(link uint64, conn net.Conn, open *messages.OpenStream) *actor.Props {
 			return transport.Upstream(transport.UpstreamConfig{Link: link, Conn: conn, Open: open})
 		},
 		Requests: func(link uint64) *actor.Props {
-			return transport.RequestLink(transport.RequestLinkConfig{Link: link, Addr: o.server})
+			return transport.RequestLink(transport.RequestLinkConfig{Link: link, Addr: o.server, Dial: o.dial})
 		},
 		Joined: func(_ *messages.Welcome, refused *messages.Refused) {
 			var answer error
@@ -113,14 +132,6 @@ func await(ctx context.Context, joined <-chan error, server string) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%s does not answer like a conga server: %w", server, ctx.Err())
 	}
-}
-
-// keepEvents is how much of its own story a listener keeps.
-const keepEvents = 10_000
-
-// listenerLog is a log in memory: a listener's story ends with it.
-func listenerLog() (*eventlog.Log, error) {
-	return eventlog.OpenRing(eventlog.NewMemory(), time.Now, keepEvents)
 }
 
 // leave says goodbye and ends the listener.

@@ -144,13 +144,16 @@ func newLogger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, nil))
 }
 
+// keyFile holds the signing key: its folder is a server's.
+const keyFile = "key.pem"
+
 // keyBlock is the type of the PEM block in the key file.
 const keyBlock = "PRIVATE KEY"
 
 // signingKey reads the key that signs the broadcast, and makes it at the first start.
 // Listeners remember its public half: a server that loses it is a stranger to them.
 func signingKey(dir string) (ed25519.PrivateKey, error) {
-	path := filepath.Join(dir, "key.pem")
+	path := filepath.Join(dir, keyFile)
 	data, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -177,16 +180,4 @@ func makeKey(path string) (ed25519.PrivateKey, error) {
 func newKey() ed25519.PrivateKey {
 	_, key, _ := ed25519.GenerateKey(rand.Reader) // crypto/rand does not fail
 	return key
-}
-
-// serveHTTP serves a node's dump until ctx ends.
-func serveHTTP(ctx context.Context, addr string, dump func(context.Context) (actors.Dump, error)) (net.Addr, <-chan error, error) {
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, nil, fmt.Errorf("listen on %s for the debug dump: %w; --http takes another address", addr, err)
-	}
-	done := make(chan error, 1)
-	handler := transport.HTTP(func(ctx context.Context) (any, error) { return dump(ctx) })
-	go func() { done <- transport.Serve(ctx, listener, handler) }()
-	return listener.Addr(), done, nil
 }

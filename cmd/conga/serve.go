@@ -11,7 +11,7 @@ import (
 type serveCmd struct {
 	Songs  string `default:"songs" placeholder:"DIR" help:"Folder of mp3 files; what is dropped in is played (${default})."`
 	Listen string `default:":7000" placeholder:"HOST:PORT" help:"Port for requests; the stream is on the port after it. Port 0 takes a free pair (${default})."`
-	HTTP   string `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Where the debug dump is (${default})."`
+	HTTP   string `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Where the debug dump and log are, or off (${default})."`
 	Data   string `default:"${data}" placeholder:"DIR" help:"Folder of the event log; the queue lives on in it (${default})."`
 }
 
@@ -44,14 +44,15 @@ func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	addr, served, err := serveHTTP(ctx, c.HTTP, node.server.Dump)
+	debug, err := listenHTTP(c.HTTP)
 	if err != nil {
 		return errors.Join(err, node.stop())
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	served := serveHTTP(ctx, debug, node.log, node.server.Dump)
 	fmt.Fprintf(io.out, "ready requests=%s stream=%s http=%s\n",
-		shown(node.requests.Addr()), shown(node.stream.Addr()), shown(addr))
+		shown(node.requests.Addr()), shown(node.stream.Addr()), shownHTTP(debug))
 	err = <-served // it ends with ctx
 	return errors.Join(err, node.stop())
 }

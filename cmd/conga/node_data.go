@@ -1,0 +1,174 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"conga/actors"
+	"conga/actors/eventlog"
+
+	"github.com/google/uuid"
+)
+
+const (
+	// noData is the --data of a listener that leaves nothing behind.
+	noData = "none"
+	// keepEvents is how much of its own story a listener keeps: weeks of quiet radio.
+	keepEvents = 10_000
+	// namesakes is how many listeners of one name may run on a machine and have a folder.
+	namesakes = 1000
+	idFile    = "id"
+)
+
+// journal is what a listener remembers: its log, and who it is in the chain, so that it
+// comes back to its old place.
+type journal struct {
+	log *eventlog.Log
+	id  string
+	dir string // empty: in memory
+}
+
+// openJournal opens the log of the listener called name. data is its folder, noData, or
+// empty for the usual folder below listeners. The music does not depend on it: what is
+// wrong with the usual folder is a warning.
+func openJournal(data, listeners, name string, logger *slog.Logger) (journal, error) {
+	switch data {
+	case noData:
+		return memoryJournal()
+	case "":
+		j, err := namesakeJournal(filepath.Join(listeners, folderName(name)), logger)
+		if err != nil {
+			logger.Warn("this listener's log is in memory only", "reason", err)
+			return memoryJournal()
+		}
+		return j, nil
+	}
+	return diskJournal(data, logger)
+}
+
+// listenerLog is a log in memory: a listener's story ends with it.
+func listenerLog() (*eventlog.Log, error) {
+	return ringOver(eventlog.NewMemory())
+}
+
+func memoryJournal() (journal, error) {
+	log, err := listenerLog()
+	return journal{log: log, id: uuid.NewString()}, err
+}
+
+// namesakeJournal is diskJournal in dir, or in a numbered folder beside it while other
+// listeners of the same name run.
+func namesakeJournal(dir string, logger *slog.Logger) (journal, error) {
+	j, err := diskJournal(dir, logger)
+	for n := 2; errors.Is(err, eventlog.ErrLocked) && n <= namesakes; n++ {
+		j, err = diskJournal(dir+"-"+strconv.Itoa(n), logger)
+	}
+	if err == nil && j.dir != dir {
+		logger.Info("another listener of this name runs here", "log", j.dir)
+	}
+	return j, err
+}
+
+// diskJournal opens the log in dir. A damaged one is put aside: it was only a story.
+func diskJournal(dir string, logger *slog.Logger) (journal, error) {
+	if _, err := os.Stat(filepath.Join(dir, keyFile)); err == nil {
+		return journal{}, fmt.Errorf("%s is a server's data folder: choose another with --data", dir)
+	}
+	log, err := diskRing(dir, logger)
+	if errors.Is(err, eventlog.ErrDamaged) {
+		logger.Warn("this listener's log is put aside", "reason", err, "aside", dir+"/*"+asideSuffix)
+		if err := putAside(dir); err != nil {
+			return journal{}, err
+		}
+		log, err = diskRing(dir, logger)
+	}
+	if err != nil {
+		return journal{}, err
+	}
+	id, err := identity(dir)
+	if err != nil {
+		return journal{}, errors.Join(err, log.Close())
+	}
+	return journal{log: log, id: id, dir: dir}, nil
+}
+
+// diskRing opens the ring in dir. The disk follows behind: no listener waits for it.
+func diskRing(dir string, logger *slog.Logger) (*eventlog.Log, error) {
+	disk, err := eventlog.OpenSQLite(dir)
+	if err != nil {
+		return nil, err
+	}
+	store, err := eventlog.OpenBehind(disk, func(err error) {
+		logger.Warn("this listener's log cannot be written", "reason", err)
+	})
+	if err != nil {
+		return nil, errors.Join(err, disk.Close())
+	}
+	log, err := ringOver(store)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return log, nil
+}
+
+func ringOver(store eventlog.Store) (*eventlog.Log, error) {
+	return eventlog.OpenRing(store, time.Now, keepEvents, actors.ListenerRing())
+}
+
+const asideSuffix = ".damaged"
+
+// putAside renames the log's files, over those that were put aside before.
+func putAside(dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "conga.db*"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, asideSuffix) {
+			continue
+		}
+		if err := os.Rename(file, file+asideSuffix); err != nil {
+			return fmt.Errorf("put the damaged log aside: %w", err)
+		}
+	}
+	return nil
+}
+
+// identity is the listener's id, made at its first start.
+func identity(dir string) (string, error) {
+	path := filepath.Join(dir, idFile)
+	data, err := os.ReadFile(path)
+	if id := strings.TrimSpace(string(data)); err == nil && uuid.Validate(id) == nil && len(id) == 36 {
+		return id, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read the listener's id: %w", err)
+	}
+	id := uuid.NewString()
+	if err := os.WriteFile(path, []byte(id+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("keep the listener's id: %w", err)
+	}
+	return id, nil
+}
+
+// folderName is name without what a file system or a shell could take for something else.
+func folderName(name string) string {
+	safe := strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_.", r) {
+			return r
+		}
+		return '_'
+	}, name)
+	if strings.Trim(safe, "._") == "" {
+		return "listener"
+	}
+	return safe
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net"
+	"time"
+
+	"conga/actors"
+	"conga/actors/eventlog"
+	"conga/transport"
+)
+
+// listenHTTP takes the port of a node's debug answers; nil for off.
+func listenHTTP(addr string) (net.Listener, error) {
+	if addr == "off" {
+		return nil, nil
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s for the debug dump: %w; --http takes another address", addr, err)
+	}
+	return listener, nil
+}
+
+// shownHTTP is the address for the ready line.
+func shownHTTP(listener net.Listener) string {
+	if listener == nil {
+		return "off"
+	}
+	return shown(listener.Addr())
+}
+
+// debugAddr is the address for others; empty: there is none.
+func debugAddr(listener net.Listener) string {
+	if listener == nil {
+		return ""
+	}
+	return advertised(listener.Addr())
+}
+
+// hangUp closes what listenHTTP took.
+func hangUp(listener net.Listener) error {
+	if listener == nil {
+		return nil
+	}
+	return listener.Close()
+}
+
+// serveHTTP serves a node's dump and log until ctx ends, even if there is no listener. It
+// closes the listener.
+func serveHTTP(ctx context.Context, listener net.Listener, log *eventlog.Log, dump func(context.Context) (actors.Dump, error)) <-chan error {
+	done := make(chan error, 1)
+	if listener == nil {
+		go func() {
+			<-ctx.Done()
+			done <- nil
+		}()
+		return done
+	}
+	handler := transport.HTTP(func(ctx context.Context) (any, error) { return dump(ctx) }, recent(log))
+	go func() { done <- transport.Serve(ctx, listener, handler) }()
+	return done
+}
+
+// recent is the log for those who ask over HTTP what happened.
+func recent(log *eventlog.Log) transport.Events {
+	return func(ctx context.Context, since time.Time) iter.Seq2[[]byte, error] {
+		return func(yield func([]byte, error) bool) {
+			seq, err := log.SeqAt(since)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for record, err := range log.Since(seq) {
+				if err == nil {
+					err = ctx.Err()
+				}
+				var line []byte
+				if err == nil {
+					line, err = eventlog.EncodeJSON(record)
+				}
+				if !yield(line, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
