@@ -378,12 +378,12 @@ func (x *UpstreamOffered) GetAtUnixUs() int64 {
 }
 
 // SearchOn: the ancestor asked last has not answered yet, or it is time to try all again.
-// To a node that is fed it says: look again whether a nearer ancestor can do it.
 type SearchOn struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Link          uint64                 `protobuf:"varint,1,opt,name=link,proto3" json:"link,omitempty"` // the last link when the timer was set: an old timer is ignored
 	AtUnixUs      int64                  `protobuf:"varint,2,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
 	Starving      bool                   `protobuf:"varint,3,opt,name=starving,proto3" json:"starving,omitempty"` // the upstream lives but sends no music: ask any other for it
+	Nearer        bool                   `protobuf:"varint,4,opt,name=nearer,proto3" json:"nearer,omitempty"`     // the upstream is not the first choice: look whether that is well again
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -435,6 +435,13 @@ func (x *SearchOn) GetAtUnixUs() int64 {
 func (x *SearchOn) GetStarving() bool {
 	if x != nil {
 		return x.Starving
+	}
+	return false
+}
+
+func (x *SearchOn) GetNearer() bool {
+	if x != nil {
+		return x.Nearer
 	}
 	return false
 }
@@ -931,12 +938,13 @@ const file_messages_relay_proto_rawDesc = "" +
 	"\x0fUpstreamOffered\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"X\n" +
+	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"p\n" +
 	"\bSearchOn\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\x12\x1a\n" +
-	"\bstarving\x18\x03 \x01(\bR\bstarving\"T\n" +
+	"\bstarving\x18\x03 \x01(\bR\bstarving\x12\x16\n" +
+	"\x06nearer\x18\x04 \x01(\bR\x06nearer\"T\n" +
 	"\x11UpstreamsAssigned\x12)\n" +
 	"\tancestors\x18\x01 \x03(\v2\v.conga.NodeR\tancestors\x12\x14\n" +
 	"\x05event\x18\x02 \x01(\x04R\x05event\"}\n" +

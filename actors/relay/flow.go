@@ -18,6 +18,17 @@ import (
 // ancestor asked. What came before it stays good.
 var errLie = errors.New("the upstream sent what the server did not")
 
+// errHole marks an item behind the one that is needed next: perhaps another ancestor
+// has what is left out. errOld marks music of a server that another has succeeded.
+// Neither says that the upstream lies: it passes on what it got.
+var (
+	errHole = errors.New("the upstream leaves out what is needed next")
+	errOld  = errors.New("the upstream sends an older server's music")
+)
+
+// maxNumber bounds the numbers that are believed without a proof: the one behind it exists.
+const maxNumber = 1 << 62
+
 // flow takes items from a link into the window: each number once, in order, each
 // one checked BEFORE anybody can read it. It belongs to the relay's goroutine.
 type flow struct {
@@ -27,7 +38,9 @@ type flow struct {
 	seal *messages.Seal       // vouches for what comes now
 	song *messages.SongChange // whose chunks come now
 	next uint64               // 0 before the first
-	from uint64               // numbers below it on this link were asked for in vain: not twice
+	last uint64               // the newest number that came down this link
+	// epoch is that of the newest seal from which an item was taken.
+	epoch uint64
 
 	received, lost, twice, unproved int64
 	sum                             *sum
@@ -41,37 +54,76 @@ type sum struct {
 	bytes hash.Hash
 }
 
+// resync begins where the window is: after a restart of the relay an item may be in
+// the window that was not counted, and no link stands.
+func (f *flow) resync() {
+	if next := f.window.Next(); next != f.next {
+		f.next, f.sum = next, nil
+	}
+	if last := f.window.Last(); last != nil {
+		f.song = last.Song
+	}
+	f.link()
+}
+
 // link says that another upstream begins to send.
 func (f *flow) link() {
 	f.seal = nil
-	f.from = f.next
+	f.last = 0
+}
+
+// trust begins to ask for proofs. What came before the key was known vouches for nothing.
+func (f *flow) trust(key ed25519.PublicKey) error {
+	f.key = key
+	if f.seal == nil {
+		return nil
+	}
+	return f.vouch(f.seal)
 }
 
 // vouch takes a seal that came down the link.
 func (f *flow) vouch(s *messages.Seal) error {
+	f.seal = nil
 	if f.key != nil {
 		if err := seal.Verify(f.key, s); err != nil {
 			return fmt.Errorf("%w: %w", errLie, err)
 		}
+		if s.GetEpoch() < f.epoch {
+			return fmt.Errorf("%w: of epoch %d, not %d", errOld, s.GetEpoch(), f.epoch)
+		}
+	}
+	if len(s.GetSong()) != messages.HashSize { // with a key, Verify has looked
+		return fmt.Errorf("%w: a seal without its song", errLie)
 	}
 	f.seal = s
 	return nil
 }
 
-// take checks an item and puts it into the window. Items that were there before are dropped.
-func (f *flow) take(item *messages.Item) error {
+// take checks an item and puts it into the window. Items that were there before are
+// dropped. A hole is errHole, and nothing is taken, unless holes are allowed.
+func (f *flow) take(item *messages.Item, holes bool) error {
 	if err := f.check(item); err != nil {
 		return fmt.Errorf("%w: %w", errLie, err)
 	}
-	if f.known(item) {
-		return nil
+	if again, err := f.known(item); again {
+		return err
 	}
-	if f.next > 0 && item.Number > f.next {
-		f.lost += int64(item.Number - f.next)
+	if hole := item.Number - f.next; f.next > 0 && hole > 0 {
+		if !holes {
+			return fmt.Errorf("%w: items %d to %d", errHole, f.next, item.Number-1)
+		}
+		f.lost += int64(hole)
 		f.sum = nil
+	}
+	if item.Change != nil {
+		f.finish()
+		f.song = item.Change
 	}
 	if err := f.window.Append(item); err != nil {
 		return fmt.Errorf("%w: %w", errLie, err)
+	}
+	if f.key != nil {
+		f.epoch = max(f.epoch, item.Seal.GetEpoch())
 	}
 	f.next = item.Number + 1
 	f.received++
@@ -87,7 +139,11 @@ func (f *flow) check(item *messages.Item) error {
 		}
 		item.Seal = f.seal
 	}
+	if item.Number > maxNumber {
+		return fmt.Errorf("no broadcast has an item %d", item.Number)
+	}
 	if item.Change != nil {
+		item.Song = item.Change
 		return nil
 	}
 	song := f.song
@@ -107,30 +163,30 @@ func (f *flow) check(item *messages.Item) error {
 }
 
 // known says whether nothing of the item is new. A song change is also sent to tell
-// a newcomer where it is; it then stands before the numbers that were asked for.
-func (f *flow) known(item *messages.Item) bool {
+// a newcomer where it is; it then stands before the numbers that were asked for. A
+// chunk that comes again on one link is a lie: no reader of a window gets one twice.
+func (f *flow) known(item *messages.Item) (bool, error) {
 	if item.Change != nil && (f.next == 0 || item.Number < f.next) {
 		if f.song == nil || item.Number > f.song.GetNumber() {
 			f.song = item.Change
 		}
-		return true
+		return true, nil
 	}
-	if item.Number < f.next {
-		if item.Number >= f.from {
-			f.twice++
-		}
-		return true
+	again := item.Number <= f.last
+	f.last = max(f.last, item.Number)
+	if item.Number >= f.next {
+		return false, nil
 	}
-	if item.Change != nil {
-		f.finish()
-		f.song = item.Change
+	if again {
+		f.twice++
+		return true, fmt.Errorf("%w: item %d again", errLie, item.Number)
 	}
-	return false
+	return true, nil // asked for before the link that fed until now had brought it
 }
 
 // count adds the chunk to its song's sum.
 func (f *flow) count(item *messages.Item) {
-	if item.Seal == nil {
+	if f.key == nil {
 		f.unproved++
 	}
 	if item.Change != nil {

@@ -9,10 +9,11 @@ package relay
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
+	"slices"
 	"time"
 
 	"conga/actors/eventlog"
@@ -23,22 +24,12 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-const (
-	// patience is how long an ancestor may take to answer before the next one is
-	// asked too: a frozen process accepts connections and never answers.
-	patience = 80 * time.Millisecond
-	// firstRetry and lastRetry bound the wait between two searches that found nobody.
-	firstRetry = 20 * time.Millisecond
-	lastRetry  = time.Second
-)
-
 // Config is what a relay needs.
 type Config struct {
 	Log    *eventlog.Log // the listener's own
 	Window *window.Window
 	Self   func() *messages.Node
 	Server func() string // host:port of the server's stream
-	Token  string
 	// Dial describes a child that connects to addr, says open and reports what comes.
 	Dial func(link uint64, addr string, open *messages.OpenStream) *actor.Props
 	// Take describes the same child on a connection that the upstream made.
@@ -58,7 +49,10 @@ type Config struct {
 // as the server says them, and the reports of its links and of the stream port. It answers
 // a *messages.Look with a messages.View.
 func Props(cfg Config) *actor.Props {
-	return actor.PropsFromProducer(func() actor.Actor { return &relay{cfg: cfg} })
+	// A relay that broke down is a new one: what it had counted, whom it feeds and which
+	// key it trusts it could not ask anybody.
+	kept := &memory{flow: &flow{window: cfg.Window}}
+	return actor.PropsFromProducer(func() actor.Actor { return &relay{cfg: cfg, memory: kept} })
 }
 
 // Live is the relay's part of the dump that the log does not know.
@@ -73,61 +67,64 @@ type Live struct {
 	Lies            int64              `json:"lies"`       // links cut for what they sent
 	Splices         int64              `json:"splices"`    // changes of the upstream
 	LongestSearchMs float64            `json:"longestSearchMs"`
+	LowestMarginMs  *float64           `json:"lowestMarginMs"` // the least that an item came before its time; null at first
 	Songs           []messages.SongSum `json:"songs"`
 }
 
 type relay struct {
-	cfg   Config
-	keep  *eventlog.Keeper[State]
+	*memory
+
+	cfg     Config
+	keep    *eventlog.Keeper[State]
+	links   map[uint64]*actor.PID // children, by their link's number
+	waiting map[uint64]*opening   // those that answered while another feeds
+	offer   net.Conn              // of the ancestor that a decision is about
+	lost    *messages.UpstreamLost
+	watch   watch
+}
+
+// memory outlives a restart of the relay. It belongs to the relay's goroutine.
+type memory struct {
 	flow  *flow
 	epoch uint64
-	links map[uint64]*actor.PID // children, by their link's number
-	fed   []*messages.Node      // listeners of this node
-	offer net.Conn              // of the ancestor that a decision is about
-	timer *time.Timer
+	above *messages.Neighbours // what the server said last
+	fed   []*messages.Node     // listeners of this node
 
 	connected, lies int64
 	longest         time.Duration
+	margin          margin
 }
 
 // Receive is all the plumbing; where the music comes from is in state.go.
 func (r *relay) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started:
-		keep, err := eventlog.NewKeeper(r.cfg.Log, "relay", State{})
-		if err != nil {
-			panic(fmt.Errorf("rebuild the relay: %w", err))
-		}
-		r.keep = keep
-		r.links = map[uint64]*actor.PID{}
-		r.flow = &flow{window: r.cfg.Window, next: r.cfg.Window.Next()}
-		r.forget(ctx)
+		r.start(ctx)
 	case *actor.Stopping, *actor.Restarting:
-		r.stopTimer()
+		r.watch.stop()
 	case *messages.Welcome:
-		r.flow.key = ed25519.PublicKey(msg.GetKey())
-		r.epoch = max(r.epoch, msg.GetEpoch())
-	case *messages.Neighbours:
+		r.welcome(ctx, msg)
+	case *messages.StartNode:
 		r.decide(ctx, msg)
-		if msg.GetEvent() >= r.keep.State().Event {
-			r.cfg.Offer(offered(msg))
-		}
+	case *messages.Neighbours:
+		r.neighbours(ctx, msg)
 	case *messages.StreamOffered:
 		r.offered(ctx, msg)
 	case *messages.SearchOn:
+		r.watch.searching = false
 		r.decide(ctx, msg)
+	case looked:
+		r.look(ctx, msg)
 	case *messages.UpstreamOpened:
 		r.opened(ctx, msg)
 	case *messages.UpstreamItem:
 		r.take(ctx, msg)
 	case *messages.UpstreamSeal:
-		if r.feeds(msg.Link) {
-			r.judge(ctx, msg.Link, r.flow.vouch(msg.Seal))
-		}
+		r.seal(ctx, msg)
 	case *messages.UpstreamLeaving:
-		r.closed(ctx, msg.Link, "it leaves", true)
+		r.closed(ctx, &messages.LinkClosed{Link: msg.Link, Reason: "it leaves", Leaving: true})
 	case *messages.UpstreamClosed:
-		r.closed(ctx, msg.Link, msg.Reason, false)
+		r.closed(ctx, &messages.LinkClosed{Link: msg.Link, Reason: msg.Reason})
 		delete(r.links, msg.Link)
 	case *messages.DownstreamOpened:
 		r.fed = append(r.fed, msg.Node)
@@ -135,6 +132,63 @@ func (r *relay) Receive(ctx actor.Context) {
 		r.unfed(msg.Node.GetId())
 	case *messages.Look:
 		msg.Reply <- messages.View{Actor: "relay", Seq: r.keep.Seq(), State: r.keep.State(), Live: r.live()}
+	}
+}
+
+// start begins with what the log and the window have; links of a life before this one
+// are gone, and nobody is to blame for that.
+func (r *relay) start(ctx actor.Context) {
+	keep, err := eventlog.NewKeeper(r.cfg.Log, "relay", State{})
+	if err != nil {
+		panic(fmt.Errorf("rebuild the relay: %w", err))
+	}
+	r.keep = keep
+	r.links, r.waiting = map[uint64]*actor.PID{}, map[uint64]*opening{}
+	r.flow.resync()
+	state := r.keep.State()
+	links := slices.Clone(state.Seeking)
+	if state.Upstream != nil {
+		links = append(links, *state.Upstream)
+	}
+	for _, link := range links {
+		r.closed(ctx, &messages.LinkClosed{Link: link.Number, Reason: "the relay was restarted", Own: true})
+	}
+	// A search that found nobody has lost its timer, and a ring its oldest events.
+	if state = r.keep.State(); state.Upstream == nil && len(state.Seeking) == 0 && r.above != nil {
+		r.decide(ctx, r.above)
+	}
+	r.lookAgain(ctx)
+}
+
+// welcome takes the key that proves the music. Another key later is no server of ours.
+func (r *relay) welcome(ctx actor.Context, msg *messages.Welcome) {
+	up := r.keep.State().Upstream
+	if key := ed25519.PublicKey(msg.GetKey()); len(key) == ed25519.PublicKeySize && !key.Equal(r.flow.key) {
+		if err := r.flow.trust(key); err != nil && up != nil {
+			r.judge(ctx, up.Number, err)
+		}
+	}
+	if msg.GetEpoch() <= r.epoch {
+		return
+	}
+	r.epoch = msg.GetEpoch()
+	if up = r.keep.State().Upstream; up != nil && up.Node.ID == messages.ServerID && r.watch.epoch < r.epoch {
+		r.closed(ctx, &messages.LinkClosed{Link: up.Number, Own: true, Reason: "another server has taken over"})
+	}
+}
+
+func (r *relay) neighbours(ctx actor.Context, msg *messages.Neighbours) {
+	r.decide(ctx, msg)
+	if msg.GetEvent() < r.keep.State().Event {
+		return
+	}
+	r.above = msg
+	r.watch.climbs = 0
+	if r.cfg.Offer != nil {
+		r.cfg.Offer(offered(msg))
+	}
+	if state := r.keep.State(); state.Upstream == nil && len(state.Seeking) > 0 && !r.watch.searching {
+		r.searchOn(ctx, patience) // there may be somebody new behind who was asked
 	}
 }
 
@@ -158,56 +212,55 @@ func (r *relay) offered(ctx actor.Context, msg *messages.StreamOffered) {
 
 func (r *relay) nowUs() int64 { return r.cfg.ServerNow() }
 
-// forget closes, in the log, links of a life before this one: their connections are gone.
-func (r *relay) forget(ctx actor.Context) {
-	state := r.keep.State()
-	links := state.Seeking
-	if state.Upstream != nil {
-		links = append(links[:len(links):len(links)], *state.Upstream)
-	}
-	for _, link := range links {
-		r.closed(ctx, link.Number, "the relay was restarted", false)
-	}
-}
-
-func (r *relay) opened(ctx actor.Context, msg *messages.UpstreamOpened) {
-	// Only the server itself can be of an older broadcast. A node above may not have
-	// heard of the server's restart yet; its music is as good as ever.
-	epoch := msg.Answer.GetEpoch()
-	if msg.Answer.GetNode().GetId() == messages.ServerID && epoch < r.epoch {
-		r.closed(ctx, msg.Link, fmt.Sprintf("it is still in epoch %d of the broadcast, now is %d", epoch, r.epoch), false)
-		return
-	}
-	r.epoch = max(r.epoch, epoch)
-	r.decide(ctx, &messages.LinkOpened{
-		Link: msg.Link, Asked: r.flow.next, First: msg.Answer.GetFirst(), Epoch: epoch, AtUnixUs: r.nowUs(),
-	})
-}
-
-func (r *relay) closed(ctx actor.Context, link uint64, reason string, leaving bool) {
-	r.decide(ctx, &messages.LinkClosed{Link: link, Reason: reason, Leaving: leaving, AtUnixUs: r.nowUs()})
+func (r *relay) closed(ctx actor.Context, cmd *messages.LinkClosed) {
+	cmd.AtUnixUs = r.nowUs()
+	r.decide(ctx, cmd)
+	r.fallBack(ctx)
 }
 
 // take is the way of the music. Only the link that feeds this node counts.
 func (r *relay) take(ctx actor.Context, msg *messages.UpstreamItem) {
-	if r.feeds(msg.Link) {
-		r.judge(ctx, msg.Link, r.flow.take(msg.Item))
-		if msg.Item.Song != nil {
-			r.cfg.Margin(msg.Item.PlayAt() - r.nowUs())
-		}
+	if o := r.waiting[msg.Link]; o != nil {
+		r.waited(ctx, o, msg.Item)
+	} else if r.feeds(msg.Link) {
+		r.pass(ctx, msg.Link, msg.Item)
 	}
 	if pid := r.links[msg.Link]; pid != nil {
 		ctx.Send(pid, &messages.Credit{})
 	}
 }
 
-// judge cuts a link that sent what the server did not.
+// pass puts an item into the window.
+func (r *relay) pass(ctx actor.Context, link uint64, item *messages.Item) {
+	before := r.flow.received
+	err := r.flow.take(item, r.keep.State().tolerates(r.nowUs()))
+	if r.flow.received > before {
+		r.watch.music()
+		playAt, now := item.PlayAt(), r.nowUs()
+		r.margin.arrived(playAt, now)
+		r.cfg.Margin(playAt - now)
+	}
+	r.judge(ctx, link, err)
+}
+
+func (r *relay) seal(ctx actor.Context, msg *messages.UpstreamSeal) {
+	if o := r.waiting[msg.Link]; o != nil {
+		o.seal = msg.Seal
+	} else if r.feeds(msg.Link) {
+		r.judge(ctx, msg.Link, r.flow.vouch(msg.Seal))
+	}
+}
+
+// judge cuts a link that sent what the server did not, or not what is needed.
 func (r *relay) judge(ctx actor.Context, link uint64, err error) {
 	if err == nil {
 		return
 	}
-	r.lies++
-	r.decide(ctx, &messages.LinkClosed{Link: link, Reason: err.Error(), Lying: true, AtUnixUs: r.nowUs()})
+	lying := errors.Is(err, errLie)
+	if lying {
+		r.lies++
+	}
+	r.closed(ctx, &messages.LinkClosed{Link: link, Reason: err.Error(), Lying: lying, Hole: !lying})
 }
 
 func (r *relay) feeds(link uint64) bool {
@@ -233,24 +286,38 @@ func (r *relay) act(ctx actor.Context, event proto.Message) {
 		r.dial(ctx, event)
 		r.searchOn(ctx, patience)
 	case *messages.UpstreamConnected:
-		r.stopTimer()
-		r.flow.link()
-		r.connected++
-		r.longest = max(r.longest, time.Duration(event.GetSearchUs())*time.Microsecond)
-		r.cfg.Logger.Info("receiving", "from", event.GetNode().GetName(), "searchMs", float64(event.GetSearchUs())/1000)
+		r.fedBy(event)
 	case *messages.UpstreamLost:
+		r.lost = event
 		r.cfg.Logger.Info("upstream lost", "node", event.GetNode().GetName(), "reason", event.GetReason())
-		if !event.GetLeaving() {
+		if !event.GetLeaving() && !event.GetHole() && !event.GetOwn() {
 			r.accuse(event.GetNode(), event.GetReason(), event.GetLying(), event.GetAtUnixUs())
 		}
 	case *messages.UpstreamUnusable:
 		r.cfg.Logger.Debug("ancestor cannot serve", "node", event.GetNode().GetName(), "reason", event.GetReason())
-		if !event.GetHole() {
+		if !event.GetHole() && !event.GetOwn() {
 			r.accuse(event.GetNode(), event.GetReason(), false, event.GetAtUnixUs())
 		}
 	case *messages.SearchExhausted:
-		wait := min(firstRetry<<min(event.GetSearches()-1, 10), lastRetry)
-		r.searchOn(ctx, wait/2+rand.N(wait/2)) // jitter: many orphans must not come in step
+		if r.keep.State().Upstream == nil {
+			r.searchOn(ctx, retryAfter(event.GetSearches()))
+		}
+	}
+}
+
+func (r *relay) fedBy(event *messages.UpstreamConnected) {
+	r.watch.fed()
+	r.flow.link()
+	r.connected++
+	r.longest = max(r.longest, time.Duration(event.GetSearchUs())*time.Microsecond)
+	r.cfg.Logger.Info("receiving", "from", event.GetNode().GetName(), "searchMs", float64(event.GetSearchUs())/1000)
+	if r.lost != nil {
+		r.cfg.Tell(&messages.Reconnected{
+			Upstream: event.GetNode(), Lost: r.lost.GetNode(), Reason: r.lost.GetReason(),
+			SearchUs: event.GetSearchUs(), Missing: event.GetMissing(),
+			BufferedUs: event.GetBufferedUs(), AtUnixUs: event.GetAtUnixUs(),
+		})
+		r.lost = nil
 	}
 }
 
@@ -268,7 +335,7 @@ func (r *relay) dial(ctx actor.Context, sought *messages.UpstreamSought) {
 	}
 	open := &messages.OpenStream{
 		Version: messages.DialectVersion, Node: r.cfg.Self(), Next: r.flow.next,
-		PlayAtUnixUs: r.nowUs(), Epoch: r.epoch, Token: r.cfg.Token,
+		PlayAtUnixUs: r.nowUs(), Epoch: r.epoch, Upstream: sought.GetNode().GetId(),
 	}
 	props := r.cfg.Dial
 	if sought.GetOffered() {
@@ -288,21 +355,8 @@ func (r *relay) hangUp(ctx actor.Context) {
 		if _, seeking := state.seeking(number); !seeking && !r.feeds(number) {
 			ctx.Stop(pid)
 			delete(r.links, number)
+			delete(r.waiting, number)
 		}
-	}
-}
-
-func (r *relay) searchOn(ctx actor.Context, wait time.Duration) {
-	r.stopTimer()
-	root, self, link := ctx.ActorSystem().Root, ctx.Self(), r.keep.State().Links
-	r.timer = time.AfterFunc(wait, func() {
-		root.Send(self, &messages.SearchOn{Link: link, AtUnixUs: r.cfg.ServerNow()})
-	})
-}
-
-func (r *relay) stopTimer() {
-	if r.timer != nil {
-		r.timer.Stop()
 	}
 }
 
@@ -320,8 +374,8 @@ func (r *relay) live() Live {
 		Downstream: []string{},
 		Next:       r.flow.next, Received: r.flow.received, Lost: r.flow.lost, Twice: r.flow.twice,
 		Unproved: r.flow.unproved, Lies: r.lies, Splices: max(0, r.connected-1),
-		LongestSearchMs: float64(r.longest.Microseconds()) / 1000,
-		Songs:           append([]messages.SongSum{}, r.flow.songs...),
+		LongestSearchMs: float64(r.longest.Microseconds()) / 1000, LowestMarginMs: r.margin.lowestMs(),
+		Songs: append([]messages.SongSum{}, r.flow.songs...),
 	}
 	if up := r.keep.State().Upstream; up != nil {
 		l.Upstream = up.Node.Name

@@ -22,7 +22,7 @@ type State struct {
 	Seeking []Link `json:"seeking"`
 	// Tried are the ids that were asked in this search in vain, Dead those that
 	// failed while they fed this node: they are not asked again while the server lists
-	// them, unless all else has failed.
+	// them, unless all else has failed or some time has passed.
 	Tried []string `json:"tried"`
 	Dead  []string `json:"dead"`
 	// Liars are the ids that sent what the server did not: they are never asked again.
@@ -31,9 +31,25 @@ type State struct {
 	Links uint64 `json:"links"`
 	// LostAt is when the upstream was lost, in unix microseconds; 0 while one feeds.
 	LostAt int64 `json:"lostAtUnixUs"`
-	// Searches counts those that found nobody, in a row.
+	// ConnectedAt is when Upstream began to feed, in unix microseconds.
+	ConnectedAt int64 `json:"connectedAtUnixUs"`
+	// Searches counts those that found nobody, in a row. Who feeds for a moment only is
+	// no find: a server that takes in and hangs up is not hammered.
 	Searches uint32 `json:"searches"`
+	// Least is the smallest number that was offered in this search by those who no longer
+	// have the one needed next, 0 if nobody did; Resigned counts the rounds that ended so.
+	Least    uint64 `json:"least"`
+	Resigned uint32 `json:"resigned"`
 }
+
+const (
+	// steady is how long an upstream feeds before it counts as found, and how long after
+	// a search that ended with a hole the holes are not looked for elsewhere again.
+	steady = 2_000_000 // microseconds
+	// sameHole is how many items the oldest one kept may have moved on while all were
+	// asked: some three seconds.
+	sameHole = 32
+)
 
 // Node is an ancestor.
 type Node struct {
@@ -58,6 +74,8 @@ var server = Node{ID: messages.ServerID, Name: messages.ServerID}
 // Decide says what follows from cmd. What an old link or an old timer says yields nothing.
 func (s State) Decide(cmd proto.Message) []proto.Message {
 	switch cmd := cmd.(type) {
+	case *messages.StartNode:
+		return []proto.Message{&messages.NodeStarted{Node: cmd.GetNode(), Server: cmd.GetServer(), AtUnixUs: cmd.GetAtUnixUs()}}
 	case *messages.Neighbours:
 		return s.assign(cmd)
 	case *messages.LinkOpened:
@@ -76,9 +94,20 @@ func (s State) assign(cmd *messages.Neighbours) []proto.Message {
 	if cmd.GetEvent() < s.Event {
 		return nil
 	}
+	var above []*messages.Node
+	for _, n := range cmd.GetAncestors() {
+		if n.GetId() != cmd.GetId() && len(above) < messages.Ancestors {
+			above = append(above, n)
+		}
+	}
 	d := deciding{s: s}
-	d.add(&messages.UpstreamsAssigned{Ancestors: cmd.GetAncestors(), Event: cmd.GetEvent()})
-	d.seek(0)
+	d.add(&messages.UpstreamsAssigned{Ancestors: above, Event: cmd.GetEvent()})
+	// A search under way goes on at its own pace, unless there is somebody nearer now.
+	if node, found := d.s.candidate(false); found {
+		d.ask(node, 0)
+	} else if d.s.Upstream == nil && len(d.s.Seeking) == 0 {
+		d.exhaust(0)
+	}
 	return d.events
 }
 
@@ -92,16 +121,17 @@ func (s State) opened(cmd *messages.LinkOpened) []proto.Message {
 		missing = cmd.GetFirst() - cmd.GetAsked()
 	}
 	d := deciding{s: s}
-	if missing > 0 && s.Searches == 0 { // perhaps another has it; after all were asked, take what there is
+	if missing > 0 && !s.accepts(cmd.GetFirst()) { // perhaps another has it
 		d.add(&messages.UpstreamUnusable{
-			Link: link.Number, Node: link.Node.message(), Hole: true,
+			Link: link.Number, Node: link.Node.message(), Hole: true, First: cmd.GetFirst(),
 			Reason: "it no longer has what is needed next", AtUnixUs: cmd.GetAtUnixUs(),
 		})
 		d.seekOrExhaust(cmd.GetAtUnixUs())
 		return d.events
 	}
 	connected := &messages.UpstreamConnected{
-		Link: link.Number, Node: link.Node.message(), Missing: missing, AtUnixUs: cmd.GetAtUnixUs(),
+		Link: link.Number, Node: link.Node.message(), Missing: missing,
+		AtUnixUs: cmd.GetAtUnixUs(), BufferedUs: cmd.GetBufferedUs(),
 	}
 	if s.LostAt > 0 {
 		connected.SearchUs = max(1, cmd.GetAtUnixUs()-s.LostAt)
@@ -112,31 +142,46 @@ func (s State) opened(cmd *messages.LinkOpened) []proto.Message {
 
 func (s State) closed(cmd *messages.LinkClosed) []proto.Message {
 	d := deciding{s: s}
-	if s.Upstream != nil && s.Upstream.Number == cmd.GetLink() {
-		d.add(&messages.UpstreamLost{
-			Link: cmd.GetLink(), Node: s.Upstream.Node.message(),
-			Reason: cmd.GetReason(), Leaving: cmd.GetLeaving(), Lying: cmd.GetLying(), AtUnixUs: cmd.GetAtUnixUs(),
-		})
-		d.seekOrExhaust(cmd.GetAtUnixUs())
-		return d.events
-	}
 	link, seeking := s.seeking(cmd.GetLink())
-	if !seeking {
+	switch {
+	case s.Upstream != nil && s.Upstream.Number == cmd.GetLink():
+		d.add(&messages.UpstreamLost{
+			Link: cmd.GetLink(), Node: s.Upstream.Node.message(), Reason: cmd.GetReason(),
+			Leaving: cmd.GetLeaving(), Hole: cmd.GetHole(), Own: cmd.GetOwn(), Lying: cmd.GetLying(),
+			AtUnixUs: cmd.GetAtUnixUs(),
+		})
+	case seeking:
+		d.add(&messages.UpstreamUnusable{
+			Link: link.Number, Node: link.Node.message(), Reason: cmd.GetReason(),
+			Hole: cmd.GetHole(), Own: cmd.GetOwn(), AtUnixUs: cmd.GetAtUnixUs(),
+		})
+	default:
 		return nil
 	}
-	d.add(&messages.UpstreamUnusable{
-		Link: link.Number, Node: link.Node.message(), Reason: cmd.GetReason(), AtUnixUs: cmd.GetAtUnixUs(),
-	})
 	d.seekOrExhaust(cmd.GetAtUnixUs())
 	return d.events
 }
 
 func (s State) searchOn(cmd *messages.SearchOn) []proto.Message {
-	if cmd.GetLink() != s.Links || s.Upstream != nil {
+	if cmd.GetLink() != s.Links {
 		return nil
 	}
 	d := deciding{s: s}
-	d.seek(cmd.GetAtUnixUs())
+	switch {
+	case s.Upstream == nil:
+		d.seek(cmd.GetAtUnixUs())
+	case len(s.Seeking) > 0: // one question at a time
+	case cmd.GetStarving():
+		if node, found := s.other(); found {
+			d.ask(node, cmd.GetAtUnixUs())
+		} else if len(s.Tried)+len(s.Dead) > 0 { // nobody has any music: begin again at the next time
+			d.add(&messages.SearchExhausted{Searches: s.Searches, AtUnixUs: cmd.GetAtUnixUs()})
+		}
+	case cmd.GetNearer():
+		if node, found := s.nearest(); found {
+			d.ask(node, cmd.GetAtUnixUs())
+		}
+	}
 	return d.events
 }
 
@@ -146,7 +191,7 @@ func (s State) offered(cmd *messages.UpstreamOffered) []proto.Message {
 	id := cmd.GetNode().GetId()
 	for _, node := range s.Ancestors {
 		switch {
-		case s.Upstream != nil && s.Upstream.Node.same(node):
+		case s.feeds(node):
 			return nil
 		case node.ID != id:
 		case !node.Dials || s.shuns(id) || s.asks(id):
@@ -160,15 +205,6 @@ func (s State) offered(cmd *messages.UpstreamOffered) []proto.Message {
 	return nil
 }
 
-// shuns says whether the node has failed or betrayed this one; asks, whether it is being asked.
-func (s State) shuns(id string) bool {
-	return slices.Contains(s.Dead, id) || slices.Contains(s.Liars, id)
-}
-
-func (s State) asks(id string) bool {
-	return slices.ContainsFunc(s.Seeking, func(l Link) bool { return l.Node.ID == id })
-}
-
 // deciding gathers events and the state that they lead to.
 type deciding struct {
 	s      State
@@ -180,11 +216,14 @@ func (d *deciding) add(event proto.Message) {
 	d.s = d.s.Apply(event)
 }
 
+func (d *deciding) ask(node Node, at int64) {
+	d.add(&messages.UpstreamSought{Link: d.s.Links + 1, Node: node.message(), AtUnixUs: at})
+}
+
 // seek asks the best ancestor not asked yet, if it is better than who feeds now.
 func (d *deciding) seek(at int64) {
-	node, found := d.s.candidate()
-	if found {
-		d.add(&messages.UpstreamSought{Link: d.s.Links + 1, Node: node.message(), AtUnixUs: at})
+	if node, found := d.s.candidate(true); found {
+		d.ask(node, at)
 	}
 }
 
@@ -192,31 +231,12 @@ func (d *deciding) seek(at int64) {
 func (d *deciding) seekOrExhaust(at int64) {
 	d.seek(at)
 	if d.s.Upstream == nil && len(d.s.Seeking) == 0 {
-		d.add(&messages.SearchExhausted{Searches: d.s.Searches + 1, AtUnixUs: at})
+		d.exhaust(at)
 	}
 }
 
-// candidate is the nearest ancestor worth asking: it is not dead and has not been
-// asked in this search, and it stands before the present upstream. The server comes
-// last. Nobody is asked before the server has told the ancestors.
-func (s State) candidate() (Node, bool) {
-	if s.Event == 0 {
-		return Node{}, false
-	}
-	for _, node := range append(slices.Clip(s.Ancestors), server) {
-		switch {
-		case s.Upstream != nil && s.Upstream.Node.same(node):
-			return Node{}, false
-		case node.Dials, slices.Contains(s.Tried, node.ID), s.shuns(node.ID):
-		case s.asks(node.ID):
-			if s.Upstream != nil {
-				return Node{}, false // still fed: no need to race
-			}
-		default:
-			return node, true
-		}
-	}
-	return Node{}, false
+func (d *deciding) exhaust(at int64) {
+	d.add(&messages.SearchExhausted{Searches: d.s.Searches + 1, AtUnixUs: at})
 }
 
 func (s State) seeking(number uint64) (Link, bool) {
@@ -230,43 +250,84 @@ func (s State) seeking(number uint64) (Link, bool) {
 // Apply returns the state after event. It never refuses: event is already true.
 func (s State) Apply(event proto.Message) State {
 	switch event := event.(type) {
+	case *messages.NodeStarted:
+		return State{Links: s.Links} // a link's number is never used again
 	case *messages.UpstreamsAssigned:
-		s.Ancestors = nil
-		for _, n := range event.GetAncestors() {
-			s.Ancestors = append(s.Ancestors, node(n))
-		}
-		s.Event = event.GetEvent()
-		s.Tried = nil
-		s.Dead = slices.DeleteFunc(slices.Clone(s.Dead), func(id string) bool {
-			return !slices.ContainsFunc(s.Ancestors, func(n Node) bool { return n.ID == id })
-		})
-		s.Seeking = slices.DeleteFunc(slices.Clone(s.Seeking), func(l Link) bool {
-			return s.Upstream != nil && !slices.Contains(s.Ancestors, l.Node)
-		})
+		return s.assigned(event)
 	case *messages.UpstreamSought:
 		s.Links = event.GetLink()
 		s.Seeking = append(slices.Clip(s.Seeking), Link{event.GetLink(), node(event.GetNode())})
 	case *messages.UpstreamConnected:
 		s.Upstream = &Link{event.GetLink(), node(event.GetNode())}
 		s.Seeking, s.Tried = nil, nil
-		s.LostAt, s.Searches = 0, 0
+		s.LostAt, s.ConnectedAt, s.Least = 0, event.GetAtUnixUs(), 0
 	case *messages.UpstreamLost:
-		s.Upstream = nil
-		s.LostAt = event.GetAtUnixUs()
-		if id := event.GetNode().GetId(); id != messages.ServerID {
-			s.Dead = append(slices.Clip(s.Dead), id)
-			if event.GetLying() {
-				s.Liars = append(slices.Clone(s.Liars[max(0, len(s.Liars)+1-maxLiars):]), id)
-			}
-		}
+		return s.lost(event)
 	case *messages.UpstreamUnusable:
 		s.Seeking = slices.DeleteFunc(slices.Clone(s.Seeking), func(l Link) bool { return l.Number == event.GetLink() })
-		s.Tried = append(slices.Clip(s.Tried), event.GetNode().GetId())
+		if !event.GetOwn() {
+			s.Tried = with(s.Tried, event.GetNode().GetId())
+		}
+		if first := event.GetFirst(); first > 0 && s.Upstream == nil && (s.Least == 0 || first < s.Least) {
+			s.Least = first
+		}
 	case *messages.SearchExhausted:
 		s.Searches = event.GetSearches()
 		s.Tried, s.Dead = nil, nil
+		if s.Least > 0 {
+			s.Resigned++
+		}
 	}
 	return s
+}
+
+func (s State) assigned(event *messages.UpstreamsAssigned) State {
+	s.Ancestors = nil
+	for _, n := range event.GetAncestors() {
+		s.Ancestors = append(s.Ancestors, node(n))
+	}
+	s.Event = event.GetEvent()
+	s.Tried = nil
+	above := s.above()
+	s.Dead = slices.DeleteFunc(slices.Clone(s.Dead), func(id string) bool {
+		return !slices.ContainsFunc(above, func(n Node) bool { return n.ID == id })
+	})
+	// Who was asked under an address that it no longer has will not answer; while
+	// another feeds, only ancestors are waited for.
+	s.Seeking = slices.DeleteFunc(slices.Clone(s.Seeking), func(l Link) bool {
+		at := slices.IndexFunc(above, func(n Node) bool { return n.ID == l.Node.ID })
+		return at < 0 && s.Upstream != nil || at >= 0 && !above[at].same(l.Node)
+	})
+	return s
+}
+
+func (s State) lost(event *messages.UpstreamLost) State {
+	unsteady := s.unsteady(event.GetAtUnixUs())
+	s.Upstream, s.LostAt, s.ConnectedAt = nil, event.GetAtUnixUs(), 0
+	s.Tried, s.Least, s.Resigned = nil, 0, 0
+	if !unsteady {
+		s.Searches = 0
+	}
+	id := event.GetNode().GetId()
+	switch {
+	case event.GetOwn():
+	case id != messages.ServerID:
+		s.Dead = with(s.Dead, id)
+		if event.GetLying() && !slices.Contains(s.Liars, id) {
+			s.Liars = with(s.Liars[max(0, len(s.Liars)+1-maxLiars):], id)
+		}
+	case unsteady || event.GetHole(): // otherwise the server is asked again at once
+		s.Dead = with(s.Dead, id)
+	}
+	return s
+}
+
+// with is ids with id in it, once.
+func with(ids []string, id string) []string {
+	if slices.Contains(ids, id) {
+		return ids
+	}
+	return append(slices.Clip(ids), id)
 }
 
 // MarshalJSON writes empty lists as [], whatever way they became empty: the same

@@ -1,0 +1,109 @@
+package relay
+
+import "slices"
+
+// above are those who may feed this node, nearest first: the ancestors that relay, and
+// the server last. It is nobody before the server has told the ancestors.
+func (s State) above() []Node {
+	if s.Event == 0 {
+		return nil
+	}
+	var above []Node
+	for _, node := range s.Ancestors {
+		if node.ID != server.ID && (node.Relay != "" || node.Dials) {
+			above = append(above, node)
+		}
+	}
+	return append(above, server)
+}
+
+// candidate is the nearest ancestor worth asking: it is not dead and has not been
+// asked in this search, and it stands before the present upstream. race: also while a
+// nearer one has not answered yet.
+func (s State) candidate(race bool) (Node, bool) {
+	race = race && s.Upstream == nil // still fed: no need to race
+	for _, node := range s.above() {
+		switch {
+		case s.feeds(node):
+			return Node{}, false
+		case s.asks(node.ID):
+			if !race {
+				return Node{}, false
+			}
+		case node.Dials, slices.Contains(s.Tried, node.ID), s.shuns(node.ID):
+		default:
+			return node, true
+		}
+	}
+	return Node{}, false
+}
+
+// nearest is the first choice, if another feeds. It may have been dead or in vain: by now it
+// may be well.
+func (s State) nearest() (Node, bool) {
+	for _, node := range s.above() {
+		switch {
+		case s.feeds(node):
+			return Node{}, false
+		case !node.Dials && !slices.Contains(s.Liars, node.ID):
+			return node, true
+		}
+	}
+	return Node{}, false
+}
+
+// prefers says whether node stands before the present upstream.
+func (s State) prefers(node Node) bool {
+	for _, n := range s.above() {
+		switch {
+		case s.feeds(n):
+			return false
+		case n.same(node):
+			return true
+		}
+	}
+	return false
+}
+
+// other is the nearest ancestor not asked yet besides the present upstream.
+func (s State) other() (Node, bool) {
+	for _, node := range s.above() {
+		if !s.feeds(node) && !node.Dials && !slices.Contains(s.Tried, node.ID) && !s.shuns(node.ID) {
+			return node, true
+		}
+	}
+	return Node{}, false
+}
+
+func (s State) feeds(node Node) bool {
+	return s.Upstream != nil && s.Upstream.Node.same(node)
+}
+
+// shuns says whether the node has failed or betrayed this one; asks, whether it is being asked.
+func (s State) shuns(id string) bool {
+	return slices.Contains(s.Dead, id) || slices.Contains(s.Liars, id)
+}
+
+func (s State) asks(id string) bool {
+	return slices.ContainsFunc(s.Seeking, func(l Link) bool { return l.Node.ID == id })
+}
+
+// accepts says whether a hole up to first is taken: never while somebody feeds; after
+// all were asked, from whoever misses least; and then from anybody.
+func (s State) accepts(first uint64) bool {
+	if s.Upstream != nil {
+		return false
+	}
+	return s.Resigned > 1 || s.Resigned == 1 && first <= s.Least+sameHole
+}
+
+// tolerates says whether the upstream may leave out numbers: just after a search that
+// found that nobody has them. Otherwise others are asked.
+func (s State) tolerates(at int64) bool {
+	return s.Resigned > 0 && s.unsteady(at)
+}
+
+// unsteady says whether the upstream has begun to feed only just now.
+func (s State) unsteady(at int64) bool {
+	return at-s.ConnectedAt < steady
+}

@@ -1,0 +1,224 @@
+package relay
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"conga/messages"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+const (
+	// patience is how long an ancestor may take to answer before the next one is
+	// asked too: a frozen process accepts connections and never answers.
+	patience = 80 * time.Millisecond
+	// firstRetry to quickRetry are the waits between searches that found nobody, while a
+	// restarted server can still be found within the slack; after that up to lastRetry.
+	firstRetry   = 20 * time.Millisecond
+	quickRetry   = 250 * time.Millisecond
+	quickRetries = 14 // some 3 s
+	lastRetry    = 2 * time.Second
+	// starving is how long a living upstream may send no music before others are asked
+	// for it, once and then less and less often: a relay can be broken and sound alive.
+	starving = messages.SilenceIsDeath
+	// climb is how long a node is fed by another than its first choice before it tries
+	// that again; each time in vain doubles the wait.
+	climb = 5 * time.Second
+	// doublings bounds both.
+	doublings = 5
+	// glance is how often the relay looks whether one of them is due.
+	glance = 250 * time.Millisecond
+)
+
+// looked is the message of the relay's steady timer.
+type looked struct{ round uint64 }
+
+// watch knows since when things are as they are. It belongs to the relay's goroutine.
+type watch struct {
+	search    *time.Timer // SearchOn
+	searching bool        // its message has not come yet
+	steady    *time.Timer // looked
+	round     uint64      // of steady
+
+	epoch           uint64 // of the upstream, as it said itself
+	heard, reviewed time.Time
+	hungers, climbs int
+}
+
+// retryAfter is the wait behind so many searches in a row that found nobody. It has
+// jitter: many orphans must not come in step.
+func retryAfter(searches uint32) time.Duration {
+	wait := quickRetry
+	switch {
+	case searches <= 5:
+		wait = min(firstRetry<<max(int(searches)-1, 0), quickRetry)
+	case searches > quickRetries:
+		wait = min(quickRetry<<min(searches-quickRetries, 10), lastRetry)
+	}
+	return wait/2 + rand.N(wait/2)
+}
+
+// fed begins anew with another upstream.
+func (w *watch) fed() {
+	w.stopSearch()
+	w.heard, w.reviewed = time.Now(), time.Now()
+	w.hungers = 0
+}
+
+// music notes that an item came.
+func (w *watch) music() {
+	w.heard = time.Now()
+	w.hungers = 0
+}
+
+// hungry says whether the upstream feeds no more than air.
+func (w *watch) hungry() bool { return time.Since(w.heard) >= starving }
+
+func (w *watch) stopSearch() {
+	w.searching = false
+	if w.search != nil {
+		w.search.Stop()
+	}
+}
+
+func (w *watch) stop() {
+	w.stopSearch()
+	w.round++
+	if w.steady != nil {
+		w.steady.Stop()
+	}
+}
+
+// searchOn goes on with the search after wait.
+func (r *relay) searchOn(ctx actor.Context, wait time.Duration) {
+	r.watch.stopSearch()
+	r.watch.searching = true
+	root, self, link := ctx.ActorSystem().Root, ctx.Self(), r.keep.State().Links
+	r.watch.search = time.AfterFunc(wait, func() {
+		root.Send(self, &messages.SearchOn{Link: link, AtUnixUs: r.cfg.ServerNow()})
+	})
+}
+
+func (r *relay) lookAgain(ctx actor.Context) {
+	root, self := ctx.ActorSystem().Root, ctx.Self()
+	r.watch.round++
+	next := looked{r.watch.round}
+	r.watch.steady = time.AfterFunc(glance, func() { root.Send(self, next) })
+}
+
+// look asks others for the music if the upstream has none, and the first choice
+// whether it is well again if another feeds. The upstream is kept until one does better.
+func (r *relay) look(ctx actor.Context, msg looked) {
+	if msg.round != r.watch.round {
+		return
+	}
+	r.lookAgain(ctx)
+	state, w := r.keep.State(), &r.watch
+	if state.Upstream == nil || len(state.Seeking) > 0 {
+		return
+	}
+	on := &messages.SearchOn{Link: state.Links, AtUnixUs: r.nowUs()}
+	switch {
+	case w.hungry():
+		if time.Since(w.heard) >= starving<<min(w.hungers, doublings) {
+			w.hungers++
+			on.Starving = true
+			r.decide(ctx, on)
+		}
+	case time.Since(w.reviewed) >= climb<<min(w.climbs, doublings):
+		w.climbs++
+		w.reviewed = time.Now()
+		on.Nearer = true
+		r.decide(ctx, on)
+	}
+}
+
+// opening is an ancestor that answered while another feeds: it takes over with its
+// first item, and not before. To be fed by one that has no music yet would be no gain.
+type opening struct {
+	link   uint64
+	answer *messages.StreamOpened
+	seal   *messages.Seal
+	song   *messages.Item
+}
+
+func (r *relay) opened(ctx actor.Context, msg *messages.UpstreamOpened) {
+	state := r.keep.State()
+	link, seeking := state.seeking(msg.Link)
+	if !seeking {
+		return
+	}
+	// Only the server itself can be of an older broadcast. A node above may not have
+	// heard of the server's restart yet; its music is as good as ever.
+	epoch := msg.Answer.GetEpoch()
+	if link.Node.ID == messages.ServerID && epoch < r.epoch {
+		r.closed(ctx, &messages.LinkClosed{Link: msg.Link, Reason: fmt.Sprintf(
+			"it is still in epoch %d of the broadcast, now is %d", epoch, r.epoch)})
+		return
+	}
+	o := &opening{link: msg.Link, answer: msg.Answer}
+	switch {
+	case state.Upstream == nil || msg.Answer.GetFirst() > 0:
+		r.connect(ctx, o, msg.Answer.GetFirst())
+	case state.prefers(link.Node):
+		r.waiting[msg.Link] = o
+	default: // it was asked because the upstream has none
+		r.closed(ctx, &messages.LinkClosed{Link: msg.Link, Hole: true, Reason: "it has no music either"})
+	}
+}
+
+// connect makes the link the one that feeds, if first leaves no hole.
+func (r *relay) connect(ctx actor.Context, o *opening, first uint64) {
+	before, hungry := r.keep.State().Upstream, r.watch.hungry()
+	delete(r.waiting, o.link)
+	r.decide(ctx, &messages.LinkOpened{
+		Link: o.link, Asked: r.flow.next, First: first, Epoch: o.answer.GetEpoch(),
+		AtUnixUs: r.nowUs(), BufferedUs: r.buffered(),
+	})
+	if !r.feeds(o.link) {
+		return
+	}
+	r.watch.epoch = o.answer.GetEpoch()
+	r.epoch = max(r.epoch, r.watch.epoch)
+	if before != nil && hungry {
+		r.accuse(before.Node.message(), "it sends no music, others do", false, r.nowUs())
+	}
+	if o.seal != nil {
+		r.seal(ctx, &messages.UpstreamSeal{Link: o.link, Seal: o.seal})
+	}
+	if o.song != nil && r.feeds(o.link) {
+		r.pass(ctx, o.link, o.song)
+	}
+}
+
+// waited takes an item of a link that is to take over with its first chunk.
+func (r *relay) waited(ctx actor.Context, o *opening, item *messages.Item) {
+	if item.Change != nil && item.Number < r.flow.next {
+		o.song = item
+		return
+	}
+	r.connect(ctx, o, item.Number)
+	if r.feeds(o.link) {
+		r.pass(ctx, o.link, item)
+	}
+}
+
+// fallBack turns to one that has answered already, when the upstream is lost.
+func (r *relay) fallBack(ctx actor.Context) {
+	for len(r.waiting) > 0 && r.keep.State().Upstream == nil {
+		r.connect(ctx, r.waiting[slices.Min(slices.Collect(maps.Keys(r.waiting)))], 0)
+	}
+}
+
+// buffered is what the node still has to play, in microseconds.
+func (r *relay) buffered() int64 {
+	last := r.cfg.Window.Last()
+	if last == nil {
+		return 0
+	}
+	return last.PlayAt() - r.nowUs()
+}
