@@ -28,6 +28,11 @@ type RequestsConfig struct {
 	Now      func() time.Time            // the server's clock; nil: time.Now
 	Counters *Counters                   // may be nil
 	Max      int                         // connections that have spoken; 0: 1024
+
+	// Seed sees a connection before its first line is read, and waits for what comes. It is
+	// true when it has taken the connection over and is done with it; false leaves it, and
+	// all that has come, to the lines. nil: there are only lines.
+	Seed func(context.Context, *Stranger) bool
 }
 
 // Requests is the server's request port: an acceptor whose children are the connections.

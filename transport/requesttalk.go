@@ -83,6 +83,9 @@ func (t *requestTalk) read() error {
 	_ = t.conn.SetReadDeadline(time.Now().Add(firstLinePatience))
 	pace := rate.NewLimiter(linesPerSecond, linesAtOnce)
 	bad, admitted := 0, false
+	if t.cfg.Seed != nil && t.cfg.Seed(t.life, &Stranger{Conn: t.conn, Reader: r, Since: time.Now(), Admit: t.guest.admit}) {
+		return errDone
+	}
 	for {
 		if t.node != nil {
 			_ = t.conn.SetReadDeadline(time.Now().Add(nativeSilence))
@@ -212,8 +215,8 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 // probe tries the node's relay BEFORE the chain makes it anybody's source. It says why
 // it cannot be reached, or nothing.
 func (t *requestTalk) probe(node *messages.Node) string {
-	if node.GetRelay() == "" {
-		return "" // it does not want to be one
+	if node.GetRelay() == "" || node.GetSeed() {
+		return "" // it does not want to be one; a seed client would take the try for its listener
 	}
 	conn, err := t.cfg.Dial(t.life, node.GetRelay())
 	if err != nil {

@@ -54,7 +54,7 @@ type StreamsConfig struct {
 
 	// Seed takes over a connection that has not announced itself as native within the
 	// grace, and returns when it is done with it. nil: such a connection is closed.
-	Seed func(context.Context, net.Conn)
+	Seed func(context.Context, *Stranger)
 }
 
 // Streams is the stream port of a node: an acceptor whose children are the connections.

@@ -401,7 +401,7 @@ func TestStreams_Seed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipes()
 		openStreams(t, l, func(c *StreamsConfig) {
-			c.Seed = func(_ context.Context, conn net.Conn) { _, _ = conn.Write([]byte("spoken to")) }
+			c.Seed = func(_ context.Context, conn *Stranger) { _, _ = conn.Write([]byte("spoken to")) }
 		})
 		start := time.Now()
 		conn := l.dial(t)

@@ -56,7 +56,10 @@ func (t *streamTalk) serve() (given bool) {
 	if errors.Is(err, errSeed) {
 		if t.guest.admit() && t.cfg.Seed != nil {
 			_ = t.conn.SetReadDeadline(time.Time{})
-			t.cfg.Seed(t.life, t.conn)
+			t.cfg.Seed(t.life, &Stranger{
+				Conn: t.conn, Reader: r, Since: time.Now().Add(-seedGrace), Leaving: t.playing.Done(),
+				Tell: func(m any) { t.root.Send(t.cfg.Owner, m) },
+			})
 		}
 		return false
 	}
@@ -186,7 +189,7 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 	for {
 		switch {
 		case err == nil:
-			mid := !begun && item.Change == nil && (open.GetNext() == 0 || item.Number != open.GetNext())
+			mid := !begun && item.Change == nil && (open.GetNext() == 0 || item.Number != open.GetNext() || open.GetSong())
 			begun = true
 			if err := t.send(item, mid); err != nil {
 				return err
@@ -270,7 +273,10 @@ func (t *streamTalk) send(item *messages.Item, mid bool) error {
 		}
 		frames = append(frames, Frame{Kind: messages.KindSongChange, Payload: song.Payload})
 	}
-	if err := t.write(append(frames, Frame{Kind: item.Kind(), Payload: item.Payload})...); err != nil {
+	for _, part := range item.Parts() {
+		frames = append(frames, Frame{Kind: item.Kind(), Payload: part})
+	}
+	if err := t.write(frames...); err != nil {
 		return err
 	}
 	if item.Change == nil {
