@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"conga/actors"
@@ -16,7 +17,7 @@ import (
 type joinCmd struct {
 	Server    string `arg:"" name:"host[:port]" help:"The server: HOST or HOST:PORT, its port for requests (7000 if none is given)."`
 	Name      string `default:"${name}" placeholder:"NAME" help:"What the others call this listener (${default})."`
-	Output    string `default:"speaker" placeholder:"OUT" help:"speaker, null (silent, at real speed) or wav:FILE (${default})."`
+	Output    string `default:"speaker" placeholder:"OUT" help:"speaker, null (silent, at real speed), none (decodes nothing) or wav:FILE (${default})."`
 	Listen    string `default:":0" placeholder:"HOST:PORT" help:"Where the next listener connects; port 0 takes a free one (${default})."`
 	Advertise string `placeholder:"HOST:PORT" help:"Where others reach --listen, if a router forwards the port (as the server sees this machine)."`
 	HTTP      string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the debug dump and log are, or off (${default})."`
@@ -30,6 +31,7 @@ func (joinCmd) Help() string {
     ready relay=HOST:PORT http=HOST:PORT
 
 Then it takes lines: SONGS, PLAY <name or number>, REQUESTS, END. End of input is not END: it plays on.
+When it ends it prints a receipt: what it heard, what was lost, how close the chain came to silence.
 
 ` + examples(
 		"conga join radio.example", "listen on the loudspeaker",
@@ -44,8 +46,8 @@ func (c *joinCmd) Validate() error {
 	switch {
 	case isWAV && file == "":
 		return errors.New("--output wav: needs a file, as in wav:take.wav")
-	case !isWAV && c.Output != "speaker" && c.Output != "null":
-		return fmt.Errorf("--output %s is none of speaker, null, wav:FILE", c.Output)
+	case !isWAV && !slices.Contains([]string{"speaker", "null", "none"}, c.Output):
+		return fmt.Errorf("--output %s is not one of speaker, null, none, wav:FILE", c.Output)
 	case len(c.Name) > messages.MaxName:
 		return fmt.Errorf("--name is longer than %d bytes", messages.MaxName)
 	}
@@ -93,7 +95,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 		}
 	}()
 	<-ctx.Done()
-	return errors.Join(node.leave(), <-served)
+	return errors.Join(node.farewell(streams.out), <-served)
 }
 
 // answerLines sends each line to the server and prints its answer, one after the other. It

@@ -60,7 +60,7 @@ func TestRun_Mistakes(t *testing.T) {
 		{"serve --lisen :1", `conga serve: unknown flag --lisen, did you mean "--listen"?`},
 		{"join", `conga join: expected "<host[:port]>"`},
 		{"join a b", "conga join: unexpected argument b"},
-		{"join a --output speeker", "conga join: --output speeker is none of speaker, null, wav:FILE"},
+		{"join a --output speeker", "conga join: --output speeker is not one of speaker, null, none, wav:FILE"},
 		{"join a --output wav:", "needs a file"},
 		{"join a --name " + strings.Repeat("x", 65), "--name is longer than 64 bytes"},
 		{"demo --listeners 0", "conga demo: --listeners 0: from 1 to 100"},

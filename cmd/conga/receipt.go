@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"conga/actors"
+)
+
+// showReceipt prints what a listener can show, for people.
+func showReceipt(w io.Writer, r actors.Receipt) {
+	fmt.Fprintf(w, "receipt of %s\n", r.Name)
+	fmt.Fprintf(w, "  heard %d items, lost %d, twice %d, underruns %d, silence %d ms\n", r.Heard, r.Lost, r.Twice, r.Underruns, r.SilentMs)
+	proof := "every item was checked against the server's seals"
+	if r.Unproved > 0 {
+		proof = fmt.Sprintf("%d items came without a seal", r.Unproved)
+	}
+	fmt.Fprintf(w, "  %s; upstreams cut for lies: %d\n", proof, r.Lies)
+	fmt.Fprintf(w, "  splices %d, longest search %.1f ms, lowest margin %s\n", r.Splices, r.LongestSearchMs, inMs(r.LowestMarginMs))
+	for _, song := range r.Songs {
+		fmt.Fprintf(w, "  whole: %s, %d chunks from %d, sha256 %s\n", song.Song, song.Chunks, song.First, song.SHA256)
+	}
+}
+
+func inMs(ms *float64) string {
+	if ms == nil {
+		return "not known yet"
+	}
+	return fmt.Sprintf("%.0f ms", *ms)
+}
+
+// farewell leaves, and prints what the listener can show for its time.
+func (n *listenerNode) farewell(w io.Writer) error {
+	ctx, cancel := context.WithTimeout(context.Background(), lookPatience)
+	defer cancel()
+	receipt, err := n.client.Receipt(ctx)
+	left := n.leave()
+	if err == nil { // else an actor broke down just now: there is nothing to show
+		showReceipt(w, receipt)
+	}
+	return left
+}
