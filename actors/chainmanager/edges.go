@@ -12,8 +12,8 @@ import (
 func (m Member) feeds() bool { return !m.Leaf && !m.Liar }
 
 // reaches says whether the two can be connected at all: one end must be able to dial
-// the other, and it is the same which.
-func reaches(above, below Member) bool { return !above.Dials || !below.Dials }
+// the other, and it is the same which; but who speaks only the seed's bytes takes no offers.
+func reaches(above, below Member) bool { return !above.Dials || !below.Dials && !below.Seed }
 
 // maxSources is how far sources looks: enough to spread a row of those who cannot feed.
 const maxSources = 8
@@ -53,7 +53,7 @@ func (s State) Neighbours(id string) *messages.Neighbours {
 	if at < 0 {
 		return nil
 	}
-	n := &messages.Neighbours{Id: id}
+	n := &messages.Neighbours{Id: id, Unproved: s.Chain[at].Mixed}
 	for i, above := range s.sources(at) {
 		if len(n.Ancestors) == messages.Ancestors {
 			break

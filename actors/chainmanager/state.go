@@ -26,6 +26,9 @@ type Member struct {
 	Leaf  bool   `json:"leaf,omitempty"`  // it does not want to feed anybody
 	Dials bool   `json:"dials,omitempty"` // it cannot be reached: it dials the one that it feeds
 	Liar  bool   `json:"liar,omitempty"`  // it sent what the server did not: it feeds nobody
+	Seed  bool   `json:"seed,omitempty"`  // it speaks only the seed's bytes
+	// Mixed: it stood behind a node of the seed's kind, and may have music without a proof.
+	Mixed bool `json:"mixed,omitempty"`
 	// Absent marks those whom a restarted server has not heard of yet: they most
 	// likely play on, fed by each other, and are about to come back.
 	Absent bool `json:"absent,omitempty"`
@@ -89,6 +92,12 @@ func (s State) part(seenBy string, moved *messages.ListenerMoved) []proto.Messag
 	if at < 0 || below < 0 || s.source(below) != moved.GetId() {
 		return nil
 	}
+	if s.Chain[at].Seed { // it cannot be told to go elsewhere, and nobody else can help it
+		return s.remove(&messages.ListenerLeft{
+			Id: moved.GetId(), Cause: messages.ListenerLeft_CAUSE_LOST,
+			SeenBy: seenBy, Reason: moved.GetReason(), AtUnixUs: moved.GetAtUnixUs(),
+		})
+	}
 	moved.Name, moved.After = s.Chain[at].Name, s.at(len(s.Chain)-1)
 	return s.spliced(moved)
 }
@@ -133,10 +142,11 @@ func (s State) Apply(event proto.Message) State {
 	case *messages.ListenerJoined:
 		at := s.place(event.GetAfter()) + 1
 		s.Chain = slices.Insert(slices.Clone(s.Chain), at, member(event.GetNode(), event.GetLeaf(), event.GetUnreachable()))
+		s.mix(at)
 	case *messages.ListenerReturned:
 		if at := s.place(event.GetNode().GetId()); at >= 0 {
 			back := member(event.GetNode(), s.Chain[at].Leaf, event.GetUnreachable())
-			back.Liar = s.Chain[at].Liar
+			back.Liar, back.Mixed = s.Chain[at].Liar, s.Chain[at].Mixed
 			s.Chain = slices.Clone(s.Chain)
 			s.Chain[at] = back
 		}
@@ -145,6 +155,7 @@ func (s State) Apply(event proto.Message) State {
 			moved := s.Chain[at]
 			moved.Liar = moved.Liar || event.GetLying()
 			s.Chain = append(slices.Delete(slices.Clone(s.Chain), at, at+1), moved)
+			s.mix(len(s.Chain) - 1)
 		}
 	case *messages.ListenerLeft:
 		if at := s.place(event.GetId()); at >= 0 {
@@ -152,6 +163,15 @@ func (s State) Apply(event proto.Message) State {
 		}
 	}
 	return s
+}
+
+// mix marks the places from at on that stand behind a node of the seed's kind, or behind
+// one that did. The chain must be a copy.
+func (s State) mix(at int) {
+	for ; at < len(s.Chain); at++ {
+		m := &s.Chain[at]
+		m.Mixed = m.Mixed || m.Seed || at > 0 && s.Chain[at-1].Mixed
+	}
 }
 
 // MarshalJSON writes empty lists as [], whatever way they became empty: the same
@@ -180,6 +200,7 @@ func (s State) at(place int) string {
 func member(n *messages.Node, leaf bool, unreachable string) Member {
 	return Member{
 		ID: n.GetId(), Name: n.GetName(), Relay: n.GetRelay(), HTTP: n.GetHttp(), Leaf: leaf, Dials: unreachable != "",
+		Seed: n.GetSeed(),
 	}
 }
 

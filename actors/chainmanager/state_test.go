@@ -29,6 +29,8 @@ func TestState_Stories(t *testing.T) {
 			return &messages.PeerLost{Id: words[1], SeenBy: messages.ServerID, Reason: "reset"}
 		case "accuse":
 			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "silent"}
+		case "joinseed":
+			return &messages.JoinChain{Node: &messages.Node{Id: words[1], Name: words[1], Relay: words[2], Seed: true}}
 		case "joinclosed":
 			return &messages.JoinChain{Node: node(words[1]), Unreachable: "refused"}
 		case "lie":

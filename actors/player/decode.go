@@ -78,6 +78,10 @@ func (d *decoder) decode(item *messages.Item, now int64) (*chunk, error) {
 	if item.Change != nil {
 		return nil, nil
 	}
+	if item.Sound != nil {
+		d.mp3, d.reservoir = nil, 0
+		return heard(item), nil
+	}
 	want := expectedFrames(item)
 	c := &chunk{item: item, due: item.PlayAt(), rate: int(song.GetSampleRate())}
 	c.pcm = make([]int16, 0, want*samples*2)
@@ -103,6 +107,16 @@ func (d *decoder) decode(item *messages.Item, now int64) (*chunk, error) {
 		failed = fmt.Errorf("item %d: %w", item.Number, failed)
 	}
 	return c, failed
+}
+
+// heard is the chunk of an item that came as sound.
+func heard(item *messages.Item) *chunk {
+	c := &chunk{item: item, due: item.PlayAt(), rate: int(item.Song.GetSampleRate())}
+	c.pcm = make([]int16, len(item.Sound)/bytesPerFrame*2)
+	for i := range c.pcm {
+		c.pcm[i] = int16(binary.LittleEndian.Uint16(item.Sound[2*i:]))
+	}
+	return c
 }
 
 // timed reports whether the item has a play-out time.
