@@ -1,13 +1,11 @@
 package transport
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,9 +13,6 @@ import (
 )
 
 const (
-	// maxSilent is how many connections of a port may have said nothing yet: 5,000
-	// silent ones then cost no more than these.
-	maxSilent = 256
 	// writePatience is how long a write may take before the reader counts as stuck.
 	writePatience = 5 * time.Second
 	// Waits between failed accepts (no file descriptors left): never a busy loop.
@@ -89,87 +84,9 @@ func accept(root *actor.RootContext, self *actor.PID, listener net.Listener, lob
 		if tcp, ok := conn.(*net.TCPConn); ok { // which sends at once, Go's default
 			_ = tcp.SetKeepAliveConfig(keepAlive)
 		}
-		root.Send(self, &accepted{conn: conn, guest: lobby.enter(conn)})
-	}
-}
-
-// lobby counts a port's connections: those that have not yet said anything, of which
-// the oldest is dropped when they become too many, and those that were let in.
-type lobby struct {
-	max, maxSilent int
-
-	mu     sync.Mutex
-	silent list.List // of *guest, oldest first
-	inside int
-	closed bool
-}
-
-// guest is one connection in the eyes of its lobby.
-type guest struct {
-	lobby *lobby
-	conn  net.Conn
-	place *list.Element // in lobby.silent; nil when not there
-	in    bool
-}
-
-// enter takes a new connection among the silent ones. In a closed lobby it is closed.
-func (l *lobby) enter(conn net.Conn) *guest {
-	g := &guest{lobby: l, conn: conn}
-	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
-		_ = conn.Close()
-		return g
-	}
-	g.place = l.silent.PushBack(g)
-	var dropped *guest
-	if l.silent.Len() > l.maxSilent {
-		dropped = l.silent.Remove(l.silent.Front()).(*guest)
-		dropped.place = nil
-	}
-	l.mu.Unlock()
-	if dropped != nil {
-		_ = dropped.conn.Close() // its actor sees the end and goes
-	}
-	return g
-}
-
-// close closes all who have said nothing and all who come later: also those of whom the
-// acceptor actor, which stops, will never hear.
-func (l *lobby) close() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.closed = true
-	for e := l.silent.Front(); e != nil; e = e.Next() {
-		_ = e.Value.(*guest).conn.Close()
-	}
-}
-
-// admit lets the connection in, for it has spoken. It is false when the house is full or
-// the connection was dropped meanwhile.
-func (g *guest) admit() bool {
-	g.lobby.mu.Lock()
-	defer g.lobby.mu.Unlock()
-	if g.place == nil || g.lobby.inside >= g.lobby.max {
-		return false
-	}
-	g.lobby.silent.Remove(g.place)
-	g.place, g.in = nil, true
-	g.lobby.inside++
-	return true
-}
-
-// leave forgets the connection; twice is once.
-func (g *guest) leave() {
-	g.lobby.mu.Lock()
-	defer g.lobby.mu.Unlock()
-	if g.place != nil {
-		g.lobby.silent.Remove(g.place)
-		g.place = nil
-	}
-	if g.in {
-		g.in = false
-		g.lobby.inside--
+		if guest := lobby.enter(conn); guest != nil {
+			root.Send(self, &accepted{conn: conn, guest: guest})
+		}
 	}
 }
 

@@ -19,9 +19,10 @@ import (
 // RequestLinkConfig says which server to talk to. It is for one connection: its Link is
 // never used again.
 type RequestLinkConfig struct {
-	Link uint64
-	Addr string   // host:port of the server's requests
-	Dial DialFunc // nil: TCP, 500 ms
+	Link   uint64
+	Addr   string      // host:port of the server's requests
+	Member *Membership // speaks TLS, and knows whom to trust; nil: plain text, and everybody is trusted
+	Dial   DialFunc    // nil: TCP, 500 ms
 }
 
 // RequestLink is a listener's request connection, a child of its requester. It tells its
@@ -40,9 +41,10 @@ func RequestLink(cfg RequestLinkConfig) *actor.Props {
 }
 
 type link struct {
-	cfg  *RequestLinkConfig
-	stop context.CancelCauseFunc
-	out  *outbox
+	cfg   *RequestLinkConfig
+	stop  context.CancelCauseFunc
+	out   *outbox
+	proof atomic.Pointer[[]byte] // goes with Hello; set before RequestsOpened is told
 }
 
 // Receive queues what is for the server; the reading is in linkTalk.
@@ -53,7 +55,7 @@ func (l *link) Receive(ctx actor.Context) {
 		life, stop := context.WithCancelCause(context.Background())
 		l.stop = stop
 		l.out = newOutbox(&atomic.Int64{}, func(err error) { stop(err) })
-		talk := &linkTalk{cfg: l.cfg, root: root, parent: ctx.Parent(), out: l.out}
+		talk := &linkTalk{cfg: l.cfg, root: root, parent: ctx.Parent(), out: l.out, proof: &l.proof}
 		go func() {
 			defer root.Stop(self)
 			reason := "broke down"
@@ -66,6 +68,9 @@ func (l *link) Receive(ctx actor.Context) {
 			reason = reasonOf(talk.run(life))
 		}()
 	case proto.Message:
+		if hello, is := msg.(*messages.Hello); is {
+			msg = l.proved(hello)
+		}
 		if line, err := AppendLine(nil, msg); err == nil { // what has no line is not for the server
 			l.out.push(line)
 		}
@@ -74,12 +79,24 @@ func (l *link) Receive(ctx actor.Context) {
 	}
 }
 
+// proved is the Hello with this connection's proof.
+func (l *link) proved(hello *messages.Hello) *messages.Hello {
+	hello = proto.CloneOf(hello)
+	if proof := l.proof.Load(); proof != nil {
+		hello.Proof = *proof
+	}
+	return hello
+}
+
 // linkTalk is the conversation with the server. It belongs to one goroutine.
 type linkTalk struct {
 	cfg    *RequestLinkConfig
 	root   *actor.RootContext
 	parent *actor.PID
 	out    *outbox
+	proof  *atomic.Pointer[[]byte]
+
+	session *session // of TLS
 }
 
 var errServerGone = errors.New("the server closed the connection")
@@ -90,17 +107,26 @@ func (t *linkTalk) run(life context.Context) error {
 	if err != nil {
 		return fmt.Errorf("dial %s: %w", t.cfg.Addr, err)
 	}
-	defer conn.Close()
+	raw := conn // to close it waits for nobody, unlike TLS
+	defer raw.Close()
+	if t.cfg.Member != nil {
+		if conn, err = t.secure(life, raw); err != nil {
+			if life.Err() != nil {
+				return context.Cause(life)
+			}
+			return err
+		}
+	}
 	go t.out.run(conn)
 	defer func() {
-		_ = conn.Close()
+		_ = raw.Close()
 		t.out.finish()
 	}()
 	defer context.AfterFunc(life, func() {
 		if errors.Is(context.Cause(life), context.Canceled) {
 			t.out.finish() // a LEAVECHAIN may be the last of it
 		}
-		_ = conn.Close() // wakes read
+		_ = raw.Close() // wakes read
 	})()
 	t.root.Send(t.parent, &messages.RequestsOpened{Link: t.cfg.Link})
 	err = t.read(life, conn)
@@ -111,6 +137,22 @@ func (t *linkTalk) run(life context.Context) error {
 		return errServerGone
 	}
 	return err
+}
+
+// secure speaks TLS with the server that was meant, and prepares the proof for it.
+func (t *linkTalk) secure(life context.Context, raw net.Conn) (net.Conn, error) {
+	conn, session, err := dialTLS(life, raw, t.cfg.Member.check)
+	if err == nil {
+		var proof []byte
+		proof, err = t.cfg.Member.prove("listener", session)
+		t.proof.Store(&proof)
+	}
+	if err != nil {
+		t.cfg.Member.report(err)
+		return nil, err
+	}
+	t.session = session
+	return conn, nil
 }
 
 // read passes the server's lines on. A word of a later dialect is read over.
@@ -128,6 +170,12 @@ func (t *linkTalk) read(life context.Context, conn net.Conn) error {
 		case err != nil:
 			return err
 		default:
+			if welcome, is := m.(*messages.Welcome); is && t.cfg.Member != nil {
+				if err := t.cfg.Member.welcome(t.session, welcome); err != nil {
+					t.cfg.Member.report(err)
+					return err
+				}
+			}
 			t.root.Send(t.parent, m)
 		}
 		if err := pace.Wait(life); err != nil {

@@ -59,12 +59,12 @@ func (o *offerer) end() {
 func (o *offerer) dial(ctx actor.Context, cfg *StreamsConfig) {
 	life, stop := context.WithCancel(context.Background())
 	o.stop = stop
-	root, self, round, addr := ctx.ActorSystem().Root, ctx.Self(), o.round, o.to.GetRelay()
+	root, self, round, to := ctx.ActorSystem().Root, ctx.Self(), o.round, o.to
 	guard(root, self, func() {
-		conn, err := cfg.Dial(life, addr)
+		conn, err := cfg.Dial(life, to.GetRelay())
 		if err != nil {
 			conn = nil
-		} else if err = sayOffer(conn, cfg.Self()); err != nil {
+		} else if err = sayOffer(conn, cfg, to); err != nil {
 			_ = conn.Close()
 			conn = nil
 		}
@@ -72,8 +72,14 @@ func (o *offerer) dial(ctx actor.Context, cfg *StreamsConfig) {
 	})
 }
 
-func sayOffer(conn net.Conn, self *messages.Node) error {
-	payload, err := proto.Marshal(&messages.OfferStream{Version: messages.DialectVersion, Node: self})
+func sayOffer(conn net.Conn, cfg *StreamsConfig, to *messages.Node) error {
+	pass, err := cfg.Pass()
+	if err != nil {
+		return err
+	}
+	offer := &messages.OfferStream{Version: messages.DialectVersion, Node: cfg.Self(), AtUnixUs: cfg.ServerNow()}
+	pass.signOffer(offer, to.GetId())
+	payload, err := proto.Marshal(offer)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,8 @@ const (
 	sayAlready  = "Song has already been requested"
 	sayNoSuch   = "Song does not exist"
 	sayFull     = "The queue is full, try again later"
+	sayNoToken  = "Nothing keeps you out: no token is needed now"
+	sayTooFast  = "Too many requests: you may ask %g times a second"
 )
 
 var helpLines = []string{
@@ -38,6 +40,9 @@ func (t *requestTalk) plain(line string) error {
 	switch word, _ := cutWord(line); word {
 	case "QUIT", "END":
 		return errDone
+	case "AUTH": // who must say it has said it
+		t.say(sayNoToken)
+		return nil
 	}
 	lines, several := t.reply(line, uuid.NewString())
 	if several { // an empty line is the unmistakable end
@@ -62,7 +67,14 @@ func cutWord(line string) (word, rest string) {
 // reply asks the rooms and puts their answer into words; several says that the answer
 // may have any number of lines. The same requestID twice is one request.
 func (t *requestTalk) reply(line, requestID string) (lines []string, several bool) {
-	switch word, rest := cutWord(line); word {
+	word, rest := cutWord(line)
+	switch word {
+	case "SONGS", "REQUESTS", "PLAY":
+		if !t.mayAsk() {
+			return []string{fmt.Sprintf(sayTooFast, t.cfg.Limits.Requests)}, false
+		}
+	}
+	switch word {
 	case "SONGS":
 		answer, _ := ask(t.life, t.root, t.cfg.Catalog, &messages.ListSongs{})
 		return numbered(answer, sayNoSongs), true
@@ -78,6 +90,12 @@ func (t *requestTalk) reply(line, requestID string) (lines []string, several boo
 		return append([]string(nil), helpLines...), true
 	}
 	return []string{"I do not know that word. " + knownWords}, false
+}
+
+// mayAsk counts a request that somebody has to work for. What is too much is answered
+// at once, and costs nobody but the asker.
+func (t *requestTalk) mayAsk() bool {
+	return t.asking.Allow() && t.pace.requests.of(t.conn.RemoteAddr()).Allow()
 }
 
 func (t *requestTalk) play(wish, requestID string) string {

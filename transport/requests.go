@@ -2,18 +2,22 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
+	"fmt"
 	"net"
 	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"golang.org/x/time/rate"
 	"google.golang.org/protobuf/proto"
 
 	"conga/messages"
 )
 
-// defaultRequests is how many request connections the server keeps.
-const defaultRequests = 1024
+// strangers is how many connections that have spoken the server keeps beside those of its
+// listeners: people with nc.
+const strangers = 256
 
 // RequestsConfig says whom the server's request port asks.
 type RequestsConfig struct {
@@ -23,17 +27,24 @@ type RequestsConfig struct {
 	Scheduler *actor.PID // is asked ListRequests (List) and RequestPlay (SongQueued or PlayRefused)
 	Chain     *actor.PID // is asked JoinChain (Welcome or Refused), is told LeaveChain and PeerLost
 
-	Admit    func(*messages.Hello) error // may refuse a native, in words that say what to do; nil: all may come
-	Dial     DialFunc                    // tries a newcomer's relay; nil: TCP, 500 ms
-	Now      func() time.Time            // the server's clock; nil: time.Now
-	Counters *Counters                   // may be nil
-	Max      int                         // connections that have spoken; 0: 1024
+	Auth   *Auth       // who comes in must know its token; nil: all may come
+	TLS    *tls.Config // see ServerTLS; nil: plain text only
+	Limits Limits
+
+	Dial     DialFunc         // tries a newcomer's relay; nil: TCP, 500 ms
+	Now      func() time.Time // the server's clock; nil: time.Now
+	Counters *Counters        // may be nil
+	Max      int              // connections that have spoken; 0: what the listeners need, and 256
 
 	// Seed sees a connection before its first line is read, and waits for what comes. It is
 	// true when it has taken the connection over and is done with it; false leaves it, and
 	// all that has come, to the lines. nil: there are only lines.
+	// With Auth it is not asked: the seed's bytes know no token.
 	Seed func(context.Context, *Stranger) bool
 }
+
+// pace is what all connections of the port share.
+type pace struct{ arrivals, requests *buckets }
 
 // Requests is the server's request port: an acceptor whose children are the connections.
 //
@@ -43,8 +54,9 @@ type RequestsConfig struct {
 // cfg.Chain is told PeerLost; a listener that came back on another connection before is
 // not lost.
 func Requests(cfg RequestsConfig) *actor.Props {
+	cfg.Limits = cfg.Limits.filled()
 	if cfg.Max == 0 {
-		cfg.Max = defaultRequests
+		cfg.Max = cfg.Limits.Listeners + strangers
 	}
 	if cfg.Dial == nil {
 		cfg.Dial = dialTCP
@@ -56,13 +68,17 @@ func Requests(cfg RequestsConfig) *actor.Props {
 		cfg.Counters = &Counters{}
 	}
 	return actor.PropsFromProducer(func() actor.Actor {
-		return &requests{cfg: &cfg, bound: make(map[string]*actor.PID)}
+		return &requests{cfg: &cfg, bound: make(map[string]*actor.PID), pace: &pace{
+			arrivals: newBuckets(arrivalsPerSecond, arrivalsAtOnce),
+			requests: newBuckets(rate.Limit(household*cfg.Limits.Requests), int(household*burstSeconds*cfg.Limits.Requests)+1),
+		}}
 	}, stopBroken())
 }
 
 type requests struct {
 	cfg     *RequestsConfig
 	lobby   *lobby
+	pace    *pace
 	bound   map[string]*actor.PID // a listener's id -> its connection
 	playing *messages.Playing     // the latest, for those who come
 	closing bool
@@ -75,7 +91,10 @@ type (
 		id   string
 		conn *actor.PID
 	}
-	bound struct{ replaced bool } // an older connection had the id
+	bound struct {
+		replaced bool // an older connection had the id
+		full     bool // there are as many listeners as there may be: it is not bound
+	}
 	// replaced tells a connection that its listener has a newer one.
 	replaced struct{}
 	// ended: the connection that had the id is over.
@@ -99,14 +118,20 @@ func (r *requests) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started:
 		root, self := ctx.ActorSystem().Root, ctx.Self()
-		r.lobby = &lobby{max: r.cfg.Max, maxSilent: maxSilent}
+		r.lobby = newLobby(r.cfg.Limits, r.cfg.Max, func() []byte {
+			return fmt.Appendf(nil, "Your address has %d connections here, as many as it may. Close some, or try again later.\n", r.cfg.Limits.PerAddress)
+		})
 		go accept(root, self, r.cfg.Listener, r.lobby)
 	case *accepted:
 		ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
-			return &request{cfg: r.cfg, conn: msg.conn, guest: msg.guest}
+			return &request{cfg: r.cfg, pace: r.pace, conn: msg.conn, guest: msg.guest}
 		}))
 	case *bind:
 		older, is := r.bound[msg.id]
+		if !is && len(r.bound) >= r.cfg.Limits.Listeners {
+			ctx.Respond(&bound{full: true})
+			return
+		}
 		if is {
 			ctx.Send(older, &replaced{})
 		}
@@ -151,7 +176,8 @@ func (r *requests) ended(ctx actor.Context, msg *ended) {
 // request is one accepted connection.
 type request struct {
 	cfg   *RequestsConfig
-	conn  net.Conn
+	pace  *pace
+	conn  net.Conn // as it was accepted: to close it waits for nobody, unlike TLS
 	guest *guest
 
 	stop     context.CancelFunc
@@ -200,10 +226,10 @@ func (q *request) start(ctx actor.Context) {
 	conn := q.conn
 	q.out = newOutbox(&q.cfg.Counters.Cut, func(error) { _ = conn.Close() })
 	talk := &requestTalk{
-		cfg: q.cfg, conn: conn, guest: q.guest, out: q.out, standing: q.standing,
+		cfg: q.cfg, pace: q.pace, conn: conn, guest: q.guest, out: q.out, standing: q.standing,
 		root: root, self: self, parent: ctx.Parent(), life: life,
+		asking: rate.NewLimiter(rate.Limit(q.cfg.Limits.Requests), int(burstSeconds*q.cfg.Limits.Requests)+1),
 	}
-	guard(root, self, func() { talk.out.run(conn) })
 	guard(root, self, func() {
 		talk.serve()
 		retire(life, root, self)

@@ -433,19 +433,3 @@ func TestRequests_Full(t *testing.T) {
 		t.Errorf("read %q, %v", got, err)
 	}
 }
-
-func TestRequests_Admit(t *testing.T) {
-	l := listen(t)
-	openRequests(t, l, func(c *RequestsConfig) {
-		c.Admit = func(h *messages.Hello) error {
-			if h.GetToken() != "secret" {
-				return errTest
-			}
-			return nil
-		}
-	})
-	refusedLine(t, dial(t, l), `HELLO {"node":{"id":"`+amyID+`"}}`, errTest.Error())
-	conn := dial(t, l)
-	sayLine(t, conn, &messages.Hello{Node: &messages.Node{Id: amyID}, Token: "secret"})
-	readLine[*messages.Welcome](t, bufio.NewReader(conn))
-}

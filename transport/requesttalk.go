@@ -36,7 +36,10 @@ const (
 // serve, but for asks.
 type requestTalk struct {
 	cfg      *RequestsConfig
-	conn     net.Conn
+	pace     *pace
+	conn     net.Conn // over TLS, if the peer began with that
+	r        *bufio.Reader
+	session  *session // of TLS; nil in plain text
 	guest    *guest
 	out      *outbox
 	standing *atomic.Pointer[standing]
@@ -44,6 +47,10 @@ type requestTalk struct {
 	self     *actor.PID
 	parent   *actor.PID
 	life     context.Context
+
+	known   bool          // it has shown that it knows the token, where there is one
+	strange int           // lines before that
+	asking  *rate.Limiter // its requests
 
 	node *messages.Node     // a native's; nil for a stranger
 	asks chan *messages.Ask // a native's, answered in order by a goroutine of their own
@@ -56,6 +63,13 @@ var errDone = errors.New("said goodbye")
 // serve answers lines until the peer or the server ends the connection. What was asked
 // before the peer's end is answered first.
 func (t *requestTalk) serve() {
+	if err := t.greet(); err != nil {
+		if errors.Is(err, errDone) {
+			linger(t.conn)
+		}
+		return // the actor closes the connection
+	}
+	guard(t.root, t.self, func() { t.out.run(t.conn) })
 	err := t.read()
 	if t.asks != nil {
 		close(t.asks)
@@ -78,19 +92,42 @@ func (t *requestTalk) serve() {
 	linger(t.conn)
 }
 
-func (t *requestTalk) read() error {
-	r := bufio.NewReaderSize(t.conn, messages.MaxLine)
+// greet waits for the first byte, and speaks TLS with who begins so. Its error ends the
+// connection, of which nobody has noticed anything.
+func (t *requestTalk) greet() error {
+	t.r = bufio.NewReaderSize(t.conn, messages.MaxLine)
 	_ = t.conn.SetReadDeadline(time.Now().Add(firstLinePatience))
-	pace := rate.NewLimiter(linesPerSecond, linesAtOnce)
-	bad, admitted := 0, false
-	if t.cfg.Seed != nil && t.cfg.Seed(t.life, &Stranger{Conn: t.conn, Reader: r, Since: time.Now(), Admit: t.guest.admit}) {
+	if t.cfg.Seed != nil && t.cfg.Auth == nil &&
+		t.cfg.Seed(t.life, &Stranger{Conn: t.conn, Reader: t.r, Since: time.Now(), Admit: t.guest.admit}) {
 		return errDone
 	}
+	first, err := t.r.Peek(1)
+	if err != nil {
+		return err
+	}
+	if err := t.pace.arrivals.of(t.conn.RemoteAddr()).Wait(t.life); err != nil {
+		return err
+	}
+	if t.cfg.TLS == nil || first[0] != handshakeRecord {
+		return nil
+	}
+	secure, session, err := acceptTLS(t.life, t.conn, t.r, t.cfg.TLS)
+	if err != nil {
+		return err
+	}
+	t.conn, t.session, t.r = secure, session, bufio.NewReaderSize(secure, messages.MaxLine)
+	_ = t.conn.SetReadDeadline(time.Now().Add(firstLinePatience))
+	return nil
+}
+
+func (t *requestTalk) read() error {
+	pace := rate.NewLimiter(linesPerSecond, linesAtOnce)
+	bad, admitted := 0, false
 	for {
 		if t.node != nil {
 			_ = t.conn.SetReadDeadline(time.Now().Add(nativeSilence))
 		}
-		line, err := ReadLine(r)
+		line, err := ReadLine(t.r)
 		switch {
 		case errors.Is(err, ErrLineTooLong):
 			t.say(fmt.Sprintf("A line may have at most %d bytes. Goodbye.", messages.MaxLine))
@@ -102,6 +139,13 @@ func (t *requestTalk) read() error {
 			}
 		case err != nil:
 			return err
+		}
+		if t.cfg.Auth != nil && !t.known { // until then it counts among those who have not said who they are
+			if done, err := t.authenticate(line); err != nil {
+				return err
+			} else if done {
+				continue
+			}
 		}
 		if !admitted {
 			if !t.guest.admit() {
@@ -181,8 +225,11 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 		return err
 	}
 	was, is := answer.(*bound)
-	if !is {
+	switch {
+	case !is:
 		return fmt.Errorf("bind %s: %T", node.GetId(), answer)
+	case was.full:
+		return t.turnAway(fmt.Sprintf("there are %d listeners, as many as its --max-listeners lets in: try again later", t.cfg.Limits.Listeners))
 	}
 	t.standing.Store(&standing{id: node.GetId(), report: true, reason: "broke down"}) // until we know better
 	answer, err = ask(t.life, t.root, t.cfg.Chain, &messages.JoinChain{
@@ -194,7 +241,7 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 	switch answer := answer.(type) {
 	case *messages.Welcome:
 		t.node = node
-		if err := t.put(answer); err != nil {
+		if err := t.put(t.cfg.Auth.complete(answer, t.session)); err != nil {
 			return err
 		}
 		t.asks = make(chan *messages.Ask, asksWaiting)
@@ -235,10 +282,8 @@ func (t *requestTalk) candidate(hello *messages.Hello) (*messages.Node, error) {
 		return nil, fmt.Errorf("this server speaks version %d of the dialect, not %d: take the same conga on both sides",
 			messages.DialectVersion, hello.GetVersion())
 	}
-	if t.cfg.Admit != nil {
-		if err := t.cfg.Admit(hello); err != nil {
-			return nil, err
-		}
+	if t.cfg.Auth != nil && t.session == nil { // it said AUTH, which is enough for a person
+		return nil, errClear
 	}
 	node := cleanNode(hello.GetNode())
 	if node == nil {

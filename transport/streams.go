@@ -45,7 +45,11 @@ type StreamsConfig struct {
 	Epoch    func() uint64
 	Upstream func() string // host:port that this node receives from, for DC; may be nil or say ""
 	Counters *Counters     // may be nil
-	Max      int           // listeners fed at once; 0: 64
+	// Pass is what a listener must show; an error refuses all, in its words. nil: all may come.
+	Pass      func() (Pass, error)
+	ServerNow func() int64 // the server's clock, in unix microseconds; nil: this machine's
+	Limits    Limits       // of one address, and of those who have not said HI
+	Max       int          // listeners fed at once; 0: 64
 
 	// Offered takes over a connection by which a node above offers its music; false if it
 	// is not wanted. nil: this node takes no offers.
@@ -69,6 +73,13 @@ func Streams(cfg StreamsConfig) *actor.Props {
 	if cfg.Dial == nil {
 		cfg.Dial = dialTCP
 	}
+	if cfg.Pass == nil {
+		cfg.Pass = openHouse
+	}
+	if cfg.ServerNow == nil {
+		cfg.ServerNow = func() int64 { return time.Now().UnixMicro() }
+	}
+	cfg.Limits = cfg.Limits.filled()
 	return actor.PropsFromProducer(func() actor.Actor { return &streams{cfg: &cfg} }, stopBroken())
 }
 
@@ -84,7 +95,7 @@ func (s *streams) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started:
 		root, self := ctx.ActorSystem().Root, ctx.Self()
-		s.lobby = &lobby{max: s.cfg.Max, maxSilent: maxSilent}
+		s.lobby = newLobby(s.cfg.Limits, s.cfg.Max, func() []byte { return refusal(s.cfg, errCrowd) })
 		go accept(root, self, s.cfg.Listener, s.lobby)
 	case *accepted:
 		if s.leaving { // it came just before the port was closed
@@ -138,7 +149,12 @@ func (s *streams) offered(ctx actor.Context, msg *offered) {
 	case msg.conn == nil:
 		s.offer.later(ctx)
 	default:
-		s.offer.child = s.talk(ctx, msg.conn, s.lobby.enter(msg.conn))
+		guest := s.lobby.enter(msg.conn)
+		if guest == nil {
+			s.offer.later(ctx)
+			return
+		}
+		s.offer.child = s.talk(ctx, msg.conn, guest)
 		ctx.Watch(s.offer.child)
 	}
 }

@@ -285,7 +285,7 @@ func TestStreams_SilentCrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipes()
 		openStreams(t, l, nil)
-		crowd := make([]net.Conn, 3*maxSilent)
+		crowd := make([]net.Conn, 3*DefaultLimits.HalfOpen)
 		for i := range crowd {
 			crowd[i] = l.dial(t)
 		}
@@ -293,7 +293,7 @@ func TestStreams_SilentCrowd(t *testing.T) {
 		for i, c := range crowd {
 			_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
 			_, err := c.Read(make([]byte, 1))
-			if dropped := !timedOut(err); dropped != (i < 2*maxSilent) {
+			if dropped := !timedOut(err); dropped != (i < 2*DefaultLimits.HalfOpen) {
 				t.Fatalf("connection %d of the crowd: dropped %v (%v)", i, dropped, err)
 			}
 		}

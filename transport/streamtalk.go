@@ -27,6 +27,7 @@ var (
 	errLeaving = errors.New("this node leaves")
 	errFull    = errors.New("this node feeds as many listeners as it may; ask another")
 	errID      = errors.New("the node's id must be a uuid")
+	errCrowd   = errors.New("your address has as many connections to this node as it may")
 )
 
 // streamTalk is what one accepted stream connection says and hears. It belongs to the
@@ -54,6 +55,9 @@ func (t *streamTalk) serve() (given bool) {
 	r := bufio.NewReader(t.conn)
 	open, offer, err := t.readHi(r)
 	if errors.Is(err, errSeed) {
+		if pass, err := t.cfg.Pass(); err != nil || len(pass) > 0 {
+			return false // the seed's bytes have no word for a token
+		}
 		if t.guest.admit() && t.cfg.Seed != nil {
 			_ = t.conn.SetReadDeadline(time.Time{})
 			t.cfg.Seed(t.life, &Stranger{
@@ -77,7 +81,12 @@ func (t *streamTalk) serve() (given bool) {
 	case t.playing.Err() != nil:
 		t.refuse(errLeaving)
 		return false
-	case !t.guest.admit():
+	}
+	if err := t.member(open); err != nil {
+		t.refuse(err)
+		return false
+	}
+	if !t.guest.admit() {
 		t.refuse(errFull)
 		return false
 	}
@@ -98,10 +107,23 @@ func (t *streamTalk) serve() (given bool) {
 	return false
 }
 
+// member refuses who cannot show the pass, where there is one.
+func (t *streamTalk) member(open *messages.OpenStream) error {
+	pass, err := t.cfg.Pass()
+	if err != nil {
+		return err
+	}
+	return pass.check(open, t.cfg.Self().GetId(), t.cfg.ServerNow())
+}
+
 // handOver gives the connection to whoever takes offers; nothing may have been read beyond it.
-func (t *streamTalk) handOver(r *bufio.Reader, offer *messages.Node) (given bool) {
-	node := cleanNode(offer)
+func (t *streamTalk) handOver(r *bufio.Reader, offer *messages.OfferStream) (given bool) {
+	node := cleanNode(offer.GetNode())
 	if node == nil || r.Buffered() > 0 || t.cfg.Offered == nil {
+		return false
+	}
+	pass, err := t.cfg.Pass()
+	if err != nil || pass.checkOffer(offer, t.cfg.Self().GetId(), t.cfg.ServerNow()) != nil {
 		return false
 	}
 	return t.cfg.Offered(node, t.conn)
@@ -112,7 +134,7 @@ var errSeed = errors.New("the peer waits to be spoken to")
 
 // readHi waits for the listener's HI, or the offer of a node above; either may come byte
 // by byte but not for ever.
-func (t *streamTalk) readHi(r *bufio.Reader) (open *messages.OpenStream, offer *messages.Node, err error) {
+func (t *streamTalk) readHi(r *bufio.Reader) (open *messages.OpenStream, offer *messages.OfferStream, err error) {
 	start := time.Now()
 	if t.cfg.Seed != nil {
 		_ = t.conn.SetReadDeadline(start.Add(seedGrace))
@@ -131,7 +153,7 @@ func (t *streamTalk) readHi(r *bufio.Reader) (open *messages.OpenStream, offer *
 			return nil, nil, fmt.Errorf("%s: %w", frame.Kind, ErrFrame)
 		}
 		_ = t.conn.SetReadDeadline(time.Time{})
-		return nil, o.GetNode(), nil
+		return nil, o, nil
 	}
 	open = &messages.OpenStream{}
 	if frame.Kind != messages.KindHi {
@@ -149,14 +171,33 @@ func (t *streamTalk) refuse(reason error) {
 }
 
 func (t *streamTalk) answer(answer *messages.StreamOpened) error {
+	frame, err := hiOfNode(t.cfg, answer)
+	if err != nil {
+		return err
+	}
+	return t.write(frame)
+}
+
+// hiOfNode is a node's answer to HI.
+func hiOfNode(cfg *StreamsConfig, answer *messages.StreamOpened) (Frame, error) {
 	answer.Version = messages.DialectVersion
-	answer.Node = t.cfg.Self()
-	answer.Epoch = t.cfg.Epoch()
+	answer.Node = cfg.Self()
+	answer.Epoch = cfg.Epoch()
 	payload, err := proto.Marshal(answer)
 	if err != nil {
-		return fmt.Errorf("encode the answer to %s: %w", messages.KindHi, err)
+		return Frame{}, fmt.Errorf("encode the answer to %s: %w", messages.KindHi, err)
 	}
-	return t.write(Frame{Kind: messages.KindHi, Payload: payload})
+	return Frame{Kind: messages.KindHi, Payload: payload}, nil
+}
+
+// refusal is the bytes of a refusal, for a connection that has no conversation.
+func refusal(cfg *StreamsConfig, reason error) []byte {
+	frame, err := hiOfNode(cfg, &messages.StreamOpened{Refused: reason.Error()})
+	if err != nil {
+		return nil
+	}
+	b, _ := AppendFrame(nil, frame) // on an error nothing is said
+	return b
 }
 
 // feed answers the HI and sends the cursor's items until the listener goes, does not

@@ -30,8 +30,9 @@ type UpstreamConfig struct {
 	Conn net.Conn             // a connection that the upstream made; Addr is not dialled then
 	Open *messages.OpenStream // our HI
 
-	Dial    DialFunc      // nil: TCP, 500 ms
-	Silence time.Duration // how long the upstream may say nothing; 0: messages.SilenceIsDeath
+	Pass    func() (Pass, error) // what to show; nil: nothing
+	Dial    DialFunc             // nil: TCP, 500 ms
+	Silence time.Duration        // how long the upstream may say nothing; 0: messages.SilenceIsDeath
 }
 
 // Upstream is one connection to a node above, a child of the relay. It tells its parent
@@ -43,6 +44,9 @@ type UpstreamConfig struct {
 func Upstream(cfg UpstreamConfig) *actor.Props {
 	if cfg.Dial == nil {
 		cfg.Dial = dialTCP
+	}
+	if cfg.Pass == nil {
+		cfg.Pass = openHouse
 	}
 	if cfg.Silence == 0 {
 		cfg.Silence = messages.SilenceIsDeath
@@ -124,7 +128,13 @@ func (t *upstreamTalk) run(life context.Context) error {
 }
 
 func (t *upstreamTalk) talk(life context.Context, conn net.Conn) error {
-	payload, err := proto.Marshal(t.cfg.Open)
+	pass, err := t.cfg.Pass()
+	if err != nil {
+		return err
+	}
+	open := proto.CloneOf(t.cfg.Open)
+	pass.sign(open)
+	payload, err := proto.Marshal(open)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", messages.KindHi, err)
 	}

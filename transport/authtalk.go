@@ -1,0 +1,75 @@
+package transport
+
+import (
+	"errors"
+
+	"conga/messages"
+)
+
+const (
+	// strangerLines is how many lines a connection may say before its AUTH, or as a wrong
+	// one: enough to read the answers and find the token.
+	strangerLines = 8
+	sayAuthFirst  = "This server wants its token first: AUTH <token>"
+	sayAuthDone   = "The token is right. " + knownWords
+)
+
+var (
+	errClear   = errors.New("this server has a token and speaks TLS with its listeners: use conga join")
+	errNoProof = errors.New("this server wants a token: give it in CONGA_AUTH or with --auth")
+)
+
+// authenticate hears lines before the token: each gets one clear answer, and there are
+// not many. done: nothing more is to be done for the line. An error ends the connection.
+func (t *requestTalk) authenticate(line string) (done bool, err error) {
+	if t.strange++; t.strange > strangerLines {
+		t.say("Goodbye.")
+		return true, errToken
+	}
+	word, rest := cutWord(line)
+	switch word {
+	case "QUIT", "END":
+		return true, errDone
+	case "AUTH":
+		if err := t.cfg.Auth.say(t.conn.RemoteAddr(), rest); err != nil {
+			t.say(sentence(err))
+			if errors.Is(err, errTries) {
+				return true, err
+			}
+			return true, nil
+		}
+		t.known = true
+		t.say(sayAuthDone)
+		return true, nil
+	}
+	if m, err := ParseLine(line); err == nil {
+		hello, is := m.(*messages.Hello)
+		if !is {
+			return true, t.put(&messages.Refused{Reason: "say HELLO first"})
+		}
+		if err := t.proved(hello); err != nil {
+			return true, t.turnAway(err.Error())
+		}
+		t.known = true
+		return false, nil
+	}
+	t.say(sayAuthFirst)
+	return true, nil
+}
+
+// proved checks a native's proof.
+func (t *requestTalk) proved(hello *messages.Hello) error {
+	switch {
+	case t.session == nil:
+		return errClear
+	case len(hello.GetProof()) == 0: // no attempt: it does not know that there is one
+		return errNoProof
+	}
+	return t.cfg.Auth.prove(t.conn.RemoteAddr(), t.session, hello.GetProof())
+}
+
+// sentence is the error as one.
+func sentence(err error) string {
+	s := err.Error()
+	return string(s[0]-'a'+'A') + s[1:] + "."
+}

@@ -1,0 +1,112 @@
+package transport
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+
+	"golang.org/x/time/rate"
+)
+
+// Limits is how much one client may take of a port, so that nobody takes it from the
+// others. A field that is 0 means its default.
+type Limits struct {
+	PerAddress int     // connections of one address; 256
+	HalfOpen   int     // connections that have not yet said who they are; 256
+	Requests   float64 // requests a second of one connection, after a first hundred; 10
+	Listeners  int     // natives that the request port serves; 1000
+}
+
+// DefaultLimits let a household, or two hundred listeners on one machine, come in at once.
+var DefaultLimits = Limits{PerAddress: 256, HalfOpen: 256, Requests: 10, Listeners: 1000}
+
+func (l Limits) filled() Limits {
+	if l.PerAddress <= 0 {
+		l.PerAddress = DefaultLimits.PerAddress
+	}
+	if l.HalfOpen <= 0 {
+		l.HalfOpen = DefaultLimits.HalfOpen
+	}
+	if l.Requests <= 0 {
+		l.Requests = DefaultLimits.Requests
+	}
+	if l.Listeners <= 0 {
+		l.Listeners = DefaultLimits.Listeners
+	}
+	return l
+}
+
+const (
+	// burstSeconds is how many seconds' worth of requests may come at once.
+	burstSeconds = 10
+	// household is how many times one connection's share an address gets: a hundred
+	// connections must not be a hundred clients, nor a family one.
+	household = 5
+	// Arrivals of one address: a TLS handshake costs the server a signature. Who comes
+	// faster waits at the door.
+	arrivalsPerSecond, arrivalsAtOnce = 100, 500
+)
+
+// address is whom a limit counts: an IPv4 address, or the /64 of an IPv6 address, which
+// one customer has to himself. What has neither counts as one.
+func address(a net.Addr) netip.Prefix {
+	if a == nil {
+		return netip.Prefix{}
+	}
+	at, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.Prefix{}
+	}
+	ip, bits := at.Addr().Unmap().WithZone(""), 32
+	if ip.Is6() {
+		bits = 64
+	}
+	prefix, _ := ip.Prefix(bits) // both lengths are right ones
+	return prefix
+}
+
+// maxBuckets bounds the memory for addresses.
+const maxBuckets = 4096
+
+// buckets are token buckets, one an address. Safe for many goroutines.
+type buckets struct {
+	every rate.Limit
+	burst int
+
+	mu    sync.Mutex
+	known map[netip.Prefix]*rate.Limiter
+}
+
+func newBuckets(every rate.Limit, burst int) *buckets {
+	return &buckets{every: every, burst: burst, known: make(map[netip.Prefix]*rate.Limiter)}
+}
+
+func (b *buckets) of(a net.Addr) *rate.Limiter {
+	who := address(a)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	limiter, is := b.known[who]
+	if !is {
+		if len(b.known) >= maxBuckets {
+			b.forget()
+		}
+		limiter = rate.NewLimiter(b.every, b.burst)
+		b.known[who] = limiter
+	}
+	return limiter
+}
+
+// forget makes room for a quarter: the full buckets first, which are as good as new ones.
+func (b *buckets) forget() {
+	for who, limiter := range b.known {
+		if limiter.Tokens() >= float64(b.burst) {
+			delete(b.known, who)
+		}
+	}
+	for who := range b.known {
+		if len(b.known) <= maxBuckets*3/4 {
+			return
+		}
+		delete(b.known, who)
+	}
+}

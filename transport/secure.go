@@ -1,0 +1,111 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"time"
+)
+
+const (
+	// handshakeRecord is the first byte of every TLS connection and of no line of text.
+	handshakeRecord = 0x16
+	// protocol is what both ends name in the handshake: no browser can be led here.
+	protocol = "conga"
+	// exporterLabel keeps the bytes that both ends of one TLS connection share, and
+	// nobody else, apart from all else that TLS may export.
+	exporterLabel = "EXPORTER-conga-token"
+	exporterSize  = 32
+)
+
+// errKey: the certificate is not of the kind that conga's servers have.
+var errKey = errors.New("its certificate holds no ed25519 key: this is no conga server")
+
+// ServerTLS is how the request port speaks TLS: 1.3, with a certificate that the key
+// which signs the broadcast has signed itself. What a listener trusts is that key, so
+// names and dates in it mean nothing.
+func ServerTLS(key ed25519.PrivateKey) (*tls.Config, error) {
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: protocol},
+		NotBefore: time.Unix(0, 0), NotAfter: time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC), // RFC 5280's "never"
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, fmt.Errorf("make the server's certificate: %w", err)
+	}
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		Certificates:           []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
+		NextProtos:             []string{protocol},
+		SessionTicketsDisabled: true, // every connection proves the key anew
+	}, nil
+}
+
+// session is one TLS connection as both of its ends know it.
+type session struct {
+	key      ed25519.PublicKey // the server's
+	exporter []byte            // nobody in between has the same
+}
+
+// dialTLS speaks TLS on conn. check is asked about the server's key when the server has
+// proved that it has it and BEFORE this end says anything.
+func dialTLS(ctx context.Context, conn net.Conn, check func(ed25519.PublicKey) error) (*tls.Conn, *session, error) {
+	s := &session{}
+	secure := tls.Client(conn, &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		NextProtos: []string{protocol},
+		// The name and the signer of the certificate mean nothing: its key does, and
+		// VerifyConnection looks at that.
+		InsecureSkipVerify: true,
+		VerifyConnection: func(state tls.ConnectionState) error {
+			key, is := state.PeerCertificates[0].PublicKey.(ed25519.PublicKey)
+			if !is {
+				return errKey
+			}
+			s.key = key
+			return check(key)
+		},
+	})
+	ctx, cancel := context.WithTimeout(ctx, helloPatience)
+	defer cancel()
+	if err := secure.HandshakeContext(ctx); err != nil {
+		if plain := (tls.RecordHeaderError{}); errors.As(err, &plain) {
+			err = errors.New("it answers in plain words: it is no conga server, or has no room for another connection of this address")
+		}
+		return nil, nil, fmt.Errorf("speak TLS with the server: %w", err)
+	}
+	state := secure.ConnectionState()
+	var err error
+	s.exporter, err = state.ExportKeyingMaterial(exporterLabel, nil, exporterSize)
+	return secure, s, err
+}
+
+// acceptTLS speaks TLS on conn, of which r has read the first bytes.
+func acceptTLS(ctx context.Context, conn net.Conn, r *bufio.Reader, cfg *tls.Config) (*tls.Conn, *session, error) {
+	secure := tls.Server(&begun{Conn: conn, r: r}, cfg)
+	ctx, cancel := context.WithTimeout(ctx, helloPatience)
+	defer cancel()
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return nil, nil, fmt.Errorf("speak TLS: %w", err)
+	}
+	state := secure.ConnectionState()
+	exporter, err := state.ExportKeyingMaterial(exporterLabel, nil, exporterSize)
+	return secure, &session{exporter: exporter}, err
+}
+
+// begun is a connection whose first bytes lie in a reader.
+type begun struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (b *begun) Read(p []byte) (int, error) { return b.r.Read(p) }
