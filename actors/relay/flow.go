@@ -102,11 +102,14 @@ func (f *flow) vouch(s *messages.Seal) error {
 // take checks an item and puts it into the window. Items that were there before are
 // dropped. A hole is errHole, and nothing is taken, unless holes are allowed.
 func (f *flow) take(item *messages.Item, holes bool) error {
-	if err := f.check(item); err != nil {
+	if err := f.prove(item); err != nil {
 		return fmt.Errorf("%w: %w", errLie, err)
 	}
 	if again, err := f.known(item); again {
 		return err
+	}
+	if err := f.place(item); err != nil {
+		return fmt.Errorf("%w: %w", errLie, err)
 	}
 	if hole := item.Number - f.next; f.next > 0 && hole > 0 {
 		if !holes {
@@ -131,8 +134,8 @@ func (f *flow) take(item *messages.Item, holes bool) error {
 	return nil
 }
 
-// check proves the item and finds its song.
-func (f *flow) check(item *messages.Item) error {
+// prove compares the item with its seal.
+func (f *flow) prove(item *messages.Item) error {
 	if f.key != nil || f.seal != nil {
 		if err := seal.Check(f.seal, item); err != nil {
 			return err
@@ -142,6 +145,12 @@ func (f *flow) check(item *messages.Item) error {
 	if item.Number > maxNumber {
 		return fmt.Errorf("no broadcast has an item %d", item.Number)
 	}
+	return nil
+}
+
+// place finds the song of an item that is new. One that another link has brought already
+// may belong to the song before.
+func (f *flow) place(item *messages.Item) error {
 	if item.Change != nil {
 		item.Song = item.Change
 		return nil

@@ -1,0 +1,340 @@
+package relay
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"conga/actors/internal/seal"
+	"conga/actors/window"
+	"conga/messages"
+)
+
+// feed gives f all that the reader has next.
+func feed(f *flow, r *reader, holes bool) error {
+	s, song, item := r.next()
+	if s != nil {
+		if err := f.vouch(s); err != nil {
+			return err
+		}
+	}
+	if song != nil {
+		if err := f.take(song, holes); err != nil {
+			return err
+		}
+	}
+	return f.take(item, holes)
+}
+
+// account is what a flow's figures must be, kept in the plainest way.
+type account struct {
+	b                     *broadcast
+	next                  uint64
+	received, lost, twice int64
+	songs                 []messages.SongSum
+	whole                 bool // every chunk of the song so far
+}
+
+// got notes that items up to number came, and whether there was a hole before it.
+func (a *account) got(number uint64) {
+	hole := a.next > 0 && number > a.next
+	if hole {
+		a.lost += int64(number - a.next)
+		a.whole = false
+	}
+	item := a.b.item(number)
+	switch {
+	case item.Change == nil && item.Number == item.Song.GetNumber()+1:
+		a.whole = true
+	case item.Change != nil && a.whole:
+		i := slices.IndexFunc(a.b.songs, func(s messages.SongSum) bool { return s.First+s.Chunks == number })
+		a.songs = append(a.songs, a.b.songs[i])
+		a.whole = false
+	case item.Change != nil:
+		a.whole = false
+	}
+	a.received++
+	a.next = number + 1
+}
+
+// Any sequence of links that resume, overlap, leave holes, lie: what is in the window is
+// the server's, each number once and in order, and the figures are exact.
+func TestFlow_Accounts(t *testing.T) {
+	b := record(20, 1, 40, 7, 30)
+	stranger := keyOf(9)
+	rapid.Check(t, func(t *rapid.T) {
+		w := window.New()
+		f := &flow{window: w}
+		must2(t, f.trust(b.key))
+		a := &account{b: b}
+		r := &reader{b: b, at: uint64(rapid.IntRange(1, 60).Draw(t, "joins at"))}
+		f.link()
+		newest := uint64(0) // on this link
+		relink := func(at uint64) {
+			f.link()
+			r = &reader{b: b, asked: a.next, at: min(max(at, 1), uint64(len(b.items)))}
+			newest = 0
+		}
+		for range rapid.IntRange(1, 150).Draw(t, "length") {
+			if r.at > uint64(len(b.items)) {
+				break
+			}
+			before := w.Last()
+			unchanged := func(err error, want error) {
+				if !errors.Is(err, want) {
+					t.Fatalf("%v, want %v", err, want)
+				}
+				if w.Last() != before || f.next != a.next {
+					t.Fatalf("after %v the window's next is %d, the flow's %d, want %d", err, w.Next(), f.next, a.next)
+				}
+			}
+			switch kind := rapid.IntRange(0, 19).Draw(t, "what"); kind {
+			case 0: // resumes, perhaps with what the old link had brought in the meantime
+				if a.next > 0 {
+					asked := uint64(max(1, int64(a.next)-rapid.Int64Range(0, 5).Draw(t, "overlap")))
+					relink(asked)
+					r.asked = asked
+				}
+			case 1: // an upstream with a hole
+				at := a.next + uint64(rapid.IntRange(1, 30).Draw(t, "hole"))
+				if a.next == 0 || at >= uint64(len(b.items)) || at-1 == b.item(at).Song.GetNumber() {
+					continue // the last: its song change fills the hole
+				}
+				relink(at)
+				change := b.item(at).Song.GetNumber() // comes out of turn, as the song that at is in
+				if !rapid.Bool().Draw(t, "allowed") {
+					err := feed(f, r, false)
+					if change == a.next { // but just in its turn
+						a.got(change)
+						before = w.Last()
+					}
+					unchanged(err, errHole)
+					relink(a.next)
+					continue
+				}
+				must2(t, feed(f, r, true))
+				if change >= a.next && change != at {
+					a.got(change)
+				}
+				a.got(at)
+				newest = at
+			case 2: // one bit
+				r2 := *r
+				s, _, item := r2.next()
+				payload := bytes.Clone(item.Payload)
+				i := rapid.IntRange(0, len(payload)-1).Draw(t, "byte")
+				payload[i] ^= 1 << rapid.IntRange(0, 7).Draw(t, "bit")
+				bad, err := messages.ParseItem(item.Kind(), payload)
+				if err != nil {
+					continue // the connection ends there
+				}
+				if s != nil {
+					must2(t, f.vouch(s))
+				}
+				unchanged(f.take(bad, true), errLie)
+				relink(a.next)
+			case 3: // another's signature, then none
+				item := b.fresh(r.at)
+				song := b.fresh(b.item(r.at).Song.GetNumber())
+				forged := seal.Sign(stranger, 3, song, []*messages.Item{item})
+				unchanged(f.vouch(forged), errLie)
+				unchanged(f.take(b.fresh(r.at), true), errLie)
+				relink(a.next)
+			case 4: // the same chunk again
+				if newest == 0 || b.item(newest).Change != nil || !seal.Covers(f.seal, newest) {
+					continue
+				}
+				a.twice++
+				unchanged(f.take(b.fresh(newest), true), errLie)
+				relink(a.next)
+			case 5: // the broken-down relay begins again
+				f.resync()
+				relink(a.next)
+			default:
+				number := r.at
+				must2(t, feed(f, r, false))
+				newest = max(newest, number)
+				switch {
+				case a.next > 0 && number < a.next:
+				case a.next == 0 && b.item(number).Change != nil: // it only says where the newcomer is
+				default:
+					a.got(number)
+				}
+			}
+			if a.next == 0 {
+				r.asked = 0
+			}
+			if f.received != a.received || f.lost != a.lost || f.twice != a.twice || f.next != a.next || f.unproved != 0 {
+				t.Fatalf("received %d lost %d twice %d next %d unproved %d, want %+v", f.received, f.lost, f.twice, f.next, f.unproved, *a)
+			}
+			if last := w.Last(); last != nil {
+				own := b.item(last.Number)
+				if last.Number != a.next-1 || !bytes.Equal(last.Payload, own.Payload) || last.PlayAt() != own.PlayAt() || last.Seal == nil {
+					t.Fatalf("the newest in the window is not item %d as it was sent", a.next-1)
+				}
+			}
+			if !slices.Equal(f.songs, a.songs) {
+				t.Fatalf("sums %v\nwant %v", f.songs, a.songs)
+			}
+		}
+	})
+}
+
+func must2(t *rapid.T, err error) {
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// all feeds r to f up to and with number.
+func all(t *testing.T, f *flow, r *reader, number uint64) {
+	t.Helper()
+	for r.at <= number {
+		must(t, feed(f, r, false))
+	}
+}
+
+func trusting(t *testing.T, b *broadcast) *flow {
+	f := &flow{window: window.New()}
+	must(t, f.trust(b.key))
+	return f
+}
+
+// The song whose end was lost is not told as whole, though its change is followed by
+// the next one's.
+func TestFlow_HoleOverTheSongChange(t *testing.T) {
+	b := record(10, 10)
+	f := trusting(t, b)
+	all(t, f, &reader{b: b, at: 1}, 8)
+	f.link()
+	must(t, feed(f, &reader{b: b, asked: 9, at: 15}, true))
+	// 9 to 11 of the first song and 13, 14 of the second; 12, the change, came in its place.
+	if len(f.songs) != 0 || f.lost != 5 {
+		t.Errorf("sums %v, lost %d", f.songs, f.lost)
+	}
+}
+
+// An orphan that misses the song change itself gets it in its turn.
+func TestFlow_OrphanAtTheSongChange(t *testing.T) {
+	b := record(10, 10)
+	f := trusting(t, b)
+	all(t, f, &reader{b: b, at: 1}, 11)
+	f.link()
+	all(t, f, &reader{b: b, asked: 12, at: 12}, 22)
+	if !slices.Equal(f.songs, b.songs[:1]) || f.lost+f.twice != 0 || f.next != 23 {
+		t.Errorf("sums %v, lost %d, twice %d, next %d", f.songs, f.lost, f.twice, f.next)
+	}
+}
+
+// After a restart of the relay the upstream goes on in mid-song without a song change:
+// it was asked for the next number.
+func TestFlow_ResyncKnowsTheSong(t *testing.T) {
+	b := record(20)
+	f := trusting(t, b)
+	all(t, f, &reader{b: b, at: 1}, 8)
+	again := &flow{window: f.window}
+	must(t, again.trust(b.key))
+	again.resync()
+	all(t, again, &reader{b: b, asked: 9, at: 9}, 21)
+}
+
+// A song change out of turn is believed only as the seal's own.
+func TestFlow_LyingContext(t *testing.T) {
+	b := record(20)
+	change, err := messages.NewSongChange(&messages.SongChange{
+		Number: 1, Song: "lie.mp3", SampleRate: 44100, FramesPerChunk: perChunk, PlayAtUnixUs: 1,
+	})
+	must(t, err)
+	f := trusting(t, b)
+	must(t, f.vouch(b.item(20).Seal)) // of 17 to 21
+	if err := f.take(change, true); !errors.Is(err, errLie) {
+		t.Errorf("a false song change: %v", err)
+	}
+	all(t, f, &reader{b: b, at: 20}, 21)
+}
+
+// Nothing that came before the key was known vouches for what comes after.
+func TestFlow_KeyComesLater(t *testing.T) {
+	b := record(20)
+	f := &flow{window: window.New()}
+	song, item := b.fresh(1), b.fresh(2)
+	must(t, f.vouch(seal.Sign(keyOf(9), 99, song, []*messages.Item{item})))
+	must(t, f.take(song, false))
+	must(t, f.take(item, false))
+	if f.unproved != 1 {
+		t.Errorf("unproved %d, want 1", f.unproved)
+	}
+	if err := f.trust(b.key); !errors.Is(err, errLie) {
+		t.Errorf("a stranger's seal with the server's key: %v", err)
+	}
+	if err := f.take(b.fresh(3), false); !errors.Is(err, errLie) {
+		t.Errorf("without a seal: %v", err)
+	}
+	f.link()
+	all(t, f, &reader{b: b, asked: 3, at: 3}, 21) // the stranger's epoch counts for nothing
+}
+
+// A peer's seal may be anything.
+func TestFlow_HostileSeal(t *testing.T) {
+	for _, key := range []byte{0, 1} {
+		for _, s := range []*messages.Seal{
+			{}, {First: 1, Hashes: make([]byte, 12)}, {First: 1 << 63, Song: make([]byte, 11), Hashes: make([]byte, 24)},
+			{First: ^uint64(0), Song: make([]byte, 12), Hashes: make([]byte, 1000)},
+		} {
+			b := record(5)
+			f := &flow{window: window.New()}
+			if key == 1 {
+				must(t, f.trust(b.key))
+			}
+			if f.vouch(s) == nil && (f.take(b.fresh(1), true) == nil || f.take(b.fresh(2), true) == nil) {
+				t.Errorf("%v vouched for something", s)
+			}
+		}
+	}
+}
+
+// Without a key a number that leaves no room behind it is refused: the next would be 0.
+func TestFlow_LastNumber(t *testing.T) {
+	b := record(5)
+	f := &flow{window: window.New()}
+	all(t, f, &reader{b: b, at: 1}, 3)
+	f.link()
+	change, err := messages.NewSongChange(&messages.SongChange{Number: ^uint64(0), SampleRate: 48000, FramesPerChunk: 1})
+	must(t, err)
+	if err := f.take(change, true); !errors.Is(err, errLie) || f.next != 4 {
+		t.Errorf("%v, next %d", err, f.next)
+	}
+}
+
+// The server was restarted; what its predecessor still sends is not heard any more.
+func TestFlow_OldEpoch(t *testing.T) {
+	b := record(40)
+	old := record(40)
+	for _, group := range [][]*messages.Item{b.items[:16], b.items[16:32], b.items[32:]} {
+		seal.Sign(keyOf(1), 4, b.items[0], group)
+	}
+	f := trusting(t, b)
+	all(t, f, &reader{b: old, at: 1}, 10)
+	f.link()
+	all(t, f, &reader{b: b, asked: 11, at: 11}, 12)
+	f.link()
+	if err := feed(f, &reader{b: old, asked: 13, at: 13}, true); !errors.Is(err, errOld) {
+		t.Errorf("an old server's chunk: %v", err)
+	}
+}
+
+// A link that was asked while another fed, and answers after the song has changed, begins
+// with chunks of the song before: no lie, and nothing twice.
+func TestFlow_OverlapOverTheSongChange(t *testing.T) {
+	b := record(10, 10)
+	f := trusting(t, b)
+	all(t, f, &reader{b: b, at: 1}, 14)
+	f.link()
+	all(t, f, &reader{b: b, asked: 9, at: 9}, 22)
+	if f.lost+f.twice != 0 || f.next != 23 || !slices.Equal(f.songs, b.songs[:1]) {
+		t.Errorf("lost %d, twice %d, next %d, sums %v", f.lost, f.twice, f.next, f.songs)
+	}
+}
