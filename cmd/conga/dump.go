@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -14,6 +18,7 @@ import (
 const dumpTimeout = 10 * time.Second
 
 type dumpCmd struct {
+	Key  string `placeholder:"KEY" help:"Print only this value, as state or state.scheduler."`
 	Node string `arg:"" optional:"" default:"127.0.0.1:8000" help:"The node's --http address, HOST or HOST:PORT (${default})."`
 }
 
@@ -23,6 +28,7 @@ func (dumpCmd) Help() string {
 		"conga dump", "the server on this machine",
 		"conga dump 127.0.0.1:8001", "the listener whose ready line says http=127.0.0.1:8001",
 		"conga dump | jq .state.chainManager.chain", "who stands in the chain",
+		"conga dump --key state", "what the log determines, byte for byte as conga log replay prints it",
 	)
 }
 
@@ -52,8 +58,36 @@ func (d *dumpCmd) Run(ctx context.Context, streams *streams) error {
 	if answer.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s answers %s: is that the http=… address of a ready line?", addr, answer.Status)
 	}
-	if _, err := io.Copy(streams.out, answer.Body); err != nil {
+	if d.Key == "" {
+		if _, err := io.Copy(streams.out, answer.Body); err != nil {
+			return fmt.Errorf("read the dump of %s: %w", addr, err)
+		}
+		return nil
+	}
+	dump, err := io.ReadAll(answer.Body)
+	if err != nil {
 		return fmt.Errorf("read the dump of %s: %w", addr, err)
 	}
-	return nil
+	value, err := valueOf(dump, d.Key)
+	if err != nil {
+		return fmt.Errorf("the dump of %s: %w", addr, err)
+	}
+	_, err = streams.out.Write(pretty(value))
+	return err
+}
+
+// valueOf finds a.b.c in nested objects.
+func valueOf(raw json.RawMessage, path string) (json.RawMessage, error) {
+	for key := range strings.SplitSeq(path, ".") {
+		var object map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &object); err != nil {
+			return nil, fmt.Errorf("no %s in it: %w", path, err)
+		}
+		value, is := object[key]
+		if !is {
+			return nil, fmt.Errorf("no %s in it, but %s", path, strings.Join(slices.Sorted(maps.Keys(object)), ", "))
+		}
+		raw = value
+	}
+	return raw, nil
 }

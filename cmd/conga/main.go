@@ -39,6 +39,8 @@ type commands struct {
 	Join    joinCmd    `cmd:"" help:"Listen, and pass the music on to the next listener."`
 	Demo    demoCmd    `cmd:"" help:"A server and its listeners in this terminal."`
 	Dump    dumpCmd    `cmd:"" help:"Print what a running node knows, as JSON."`
+	Log     logCmd     `cmd:"" help:"Read, check, replay and move the event log."`
+	Chaos   chaosCmd   `cmd:"" help:"Kill, freeze and restart nodes, and see that nobody else hears it."`
 	Version versionCmd `cmd:"" help:"Print the version of this conga."`
 }
 
@@ -92,7 +94,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // fullName is the command as far as it was understood: "conga serve".
 func fullName(parsed *kong.Context) string {
 	if selected := parsed.Selected(); selected != nil {
-		return "conga " + selected.Name
+		return selected.FullPath()
 	}
 	return "conga"
 }

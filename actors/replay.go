@@ -1,0 +1,99 @@
+package actors
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"conga/actors/eventlog"
+	"conga/actors/relay"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// ListenerState is all that a listener's log determines.
+type ListenerState struct {
+	Relay relay.State `json:"relay"`
+}
+
+// StateAt returns what log determines at event number at, without any snapshot: the
+// `state` of a dump of that moment. Whose log it is, the log says: it is a ServerState
+// or a ListenerState.
+func StateAt(log *eventlog.Log, at uint64) (any, error) {
+	listener, err := IsListeners(log)
+	if err != nil {
+		return nil, err
+	}
+	if listener {
+		state, err := replay(log, relayName, relay.State{}, at)
+		return ListenerState{state}, err
+	}
+	return ServerStateAt(log, at)
+}
+
+// IsListeners says whether the log is a listener's own, not a server's.
+func IsListeners(log *eventlog.Log) (bool, error) {
+	kept, err := log.BaseActors()
+	if err != nil {
+		return false, err
+	}
+	if slices.Contains(kept, relayName) {
+		return true, nil
+	}
+	for record, err := range log.Since(log.Base()) {
+		return slices.Contains([]string{relayName, playerName, requesterName}, record.Actor), err
+	}
+	return false, nil
+}
+
+// ServerStateAt is StateAt for a server's log.
+func ServerStateAt(log *eventlog.Log, at uint64) (ServerState, error) {
+	var s ServerState
+	var seq uint64
+	for _, begin := range []func() error{
+		func() (err error) { s.Scheduler, seq, err = eventlog.Begin(log, schedulerName, s.Scheduler); return },
+		func() (err error) { s.Catalog, seq, err = eventlog.Begin(log, catalogName, s.Catalog); return },
+		func() (err error) { s.Pacer, seq, err = eventlog.Begin(log, pacerName, s.Pacer); return },
+		func() (err error) {
+			s.ChainManager, seq, err = eventlog.Begin(log, chainManagerName, s.ChainManager)
+			return
+		},
+	} {
+		if err := begin(); err != nil {
+			return s, err
+		}
+	}
+	if at < seq {
+		return s, fmt.Errorf("event %d was archived: the log begins with event %d", at, seq+1)
+	}
+	err := log.Fold(seq, at, func(_ uint64, event proto.Message) { s = s.Apply(event) })
+	return s, err
+}
+
+func replay[S eventlog.Decider[S]](log *eventlog.Log, actor string, empty S, at uint64) (S, error) {
+	state, seq, err := eventlog.Begin(log, actor, empty)
+	if err != nil {
+		return state, err
+	}
+	if at < seq {
+		return state, fmt.Errorf("event %d is forgotten: the log begins with event %d", at, seq+1)
+	}
+	err = log.Fold(seq, at, func(_ uint64, event proto.Message) { state = state.Apply(event) })
+	return state, err
+}
+
+// Frozen is the state as snapshots and archives keep it: by the names under which the
+// actors read the log.
+func (s ServerState) Frozen() (map[string]json.RawMessage, error) {
+	frozen := map[string]json.RawMessage{}
+	for name, state := range map[string]any{
+		schedulerName: s.Scheduler, catalogName: s.Catalog, pacerName: s.Pacer, chainManagerName: s.ChainManager,
+	} {
+		data, err := json.Marshal(state)
+		if err != nil {
+			return nil, fmt.Errorf("encode the state of %s: %w", name, err)
+		}
+		frozen[name] = data
+	}
+	return frozen, nil
+}

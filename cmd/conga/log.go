@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"conga/actors/eventlog"
+)
+
+// logCmd is conga log; each of its commands lives in its own file.
+type logCmd struct {
+	Tail    logTailCmd    `cmd:"" help:"Print events as they happen."`
+	Show    logShowCmd    `cmd:"" help:"Print events, one a line."`
+	Export  logExportCmd  `cmd:"" help:"Write events into a file of JSON lines."`
+	Import  logImportCmd  `cmd:"" help:"Make a log out of exported files."`
+	Verify  logVerifyCmd  `cmd:"" help:"Check every event, and the files that hold them."`
+	Replay  logReplayCmd  `cmd:"" help:"Print the state that the events lead to, as JSON."`
+	Diff    logDiffCmd    `cmd:"" help:"Print what is different between two moments."`
+	Archive logArchiveCmd `cmd:"" help:"Move old events into a file beside the log."`
+}
+
+// Help shows examples.
+func (logCmd) Help() string {
+	return `The commands read the log in --data while its server runs, and exported files as well.
+A moment is an event number or a time: 2026-11-22T10:11:12Z, 10:11:12 today, or 10m (ago).
+
+` + examples(
+		"conga log tail", "watch the server of this machine decide",
+		"conga log show --from 1h --actor chainmanager", "who came and went in the last hour",
+		"conga log replay --at 10:11", "the queue and the chain as they were then",
+		"conga log show --data ~/.local/share/conga/listeners/amy", "a listener's own log",
+	)
+}
+
+// logData names the folder of a log.
+type logData struct {
+	Data string `default:"${data}" placeholder:"DIR" help:"Folder of the log, as of conga serve or conga join (${default})."`
+}
+
+// logSource names a log: a folder, or an exported file.
+type logSource struct {
+	logData
+	File string `arg:"" optional:"" name:"file.jsonl" help:"An exported log, instead of --data."`
+}
+
+// open opens the log for reading. The caller closes it.
+func (s logSource) open() (*eventlog.Log, error) {
+	if s.File != "" {
+		return openFile(s.File)
+	}
+	return openFolder(s.Data)
+}
+
+// openFolder opens the log in dir for reading, also while its server runs.
+func openFolder(dir string) (*eventlog.Log, error) {
+	if file, err := os.Stat(dir); err == nil && !file.IsDir() {
+		return nil, fmt.Errorf("%s is a file: name it without --data", dir)
+	}
+	store, err := eventlog.OpenSQLiteReader(dir)
+	if err != nil {
+		return nil, salvage(dir, err)
+	}
+	log, err := eventlog.Open(store, time.Now)
+	if err != nil {
+		return nil, salvage(dir, errors.Join(err, store.Close()))
+	}
+	return log, nil
+}
+
+// salvage says what to do about a damaged log.
+func salvage(dir string, err error) error {
+	if !errors.Is(err, eventlog.ErrDamaged) || strings.Contains(err.Error(), "conga log export") {
+		return err
+	}
+	return fmt.Errorf("%w: restore %s from a copy, or save what is sound: conga log export sound.jsonl --data %s, "+
+		"then conga log import sound.jsonl --data NEW", err, filepath.Join(dir, "conga.db"), dir)
+}
+
+// openFile reads an exported log into memory and checks it.
+func openFile(file string) (*eventlog.Log, error) {
+	store := eventlog.NewMemory()
+	if _, err := eventlog.Import(store, readLines(file)); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return eventlog.Open(store, time.Now)
+}
+
+// someEvents is an error if the log has none.
+func someEvents(log *eventlog.Log, where string) error {
+	if log.Last() == 0 {
+		return fmt.Errorf("the log in %s has no events yet", where)
+	}
+	return nil
+}
+
+// name says which log it is.
+func (s logSource) name() string {
+	if s.File != "" {
+		return s.File
+	}
+	return s.Data
+}
+
+// with runs do on the log, which has events.
+func (s logSource) with(do func(*eventlog.Log) error) error {
+	log, err := s.open()
+	if err != nil {
+		return err
+	}
+	err = someEvents(log, s.name())
+	if err == nil {
+		err = do(log)
+	}
+	if s.File == "" {
+		err = salvage(s.Data, err)
+	}
+	return errors.Join(err, log.Close())
+}
+
+// interrupted is nil: ctrl-C ends a command that would go on for ever, and is no failure.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"time"
+
+	"conga/actors/eventlog"
+)
+
+// maxJSONLine bounds a line of an exported log.
+const maxJSONLine = 64 << 20
+
+// readLines yields the records of an exported log.
+func readLines(files ...string) iter.Seq2[eventlog.Record, error] {
+	return func(yield func(eventlog.Record, error) bool) {
+		for _, file := range files {
+			if !readFile(file, yield) {
+				return
+			}
+		}
+	}
+}
+
+// readFile is false when there is no more to yield.
+func readFile(file string, yield func(eventlog.Record, error) bool) bool {
+	f, err := os.Open(file)
+	if err != nil {
+		yield(eventlog.Record{}, err)
+		return false
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(make([]byte, 1<<16), maxJSONLine)
+	for n := 1; lines.Scan(); n++ {
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+			continue
+		}
+		record, err := eventlog.DecodeJSON(lines.Bytes())
+		if err != nil {
+			err = fmt.Errorf("line %d: %w: was it written by conga log export?", n, err)
+		}
+		if !yield(record, err) || err != nil {
+			return false
+		}
+	}
+	if err := lines.Err(); err != nil {
+		yield(eventlog.Record{}, err)
+		return false
+	}
+	return true
+}
+
+// writeLines writes the records and returns how many there were, also after an error.
+func writeLines(ctx context.Context, w io.Writer, records iter.Seq2[eventlog.Record, error], last uint64) (n int, err error) {
+	out := bufio.NewWriter(w)
+	for record, err := range records {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil && record.Seq > last {
+			break
+		}
+		var line []byte
+		if err == nil {
+			line, err = eventlog.EncodeJSON(record)
+		}
+		if err == nil {
+			_, err = out.Write(append(line, '\n'))
+		}
+		if err != nil {
+			return n, errors.Join(err, out.Flush())
+		}
+		n++
+	}
+	return n, out.Flush()
+}
+
+type logExportCmd struct {
+	logData
+	File string `arg:"" name:"file.jsonl" help:"Where to; - for the standard output."`
+	To   string `placeholder:"MOMENT" help:"Last event: a number or a time (the log's last)."`
+}
+
+// Help shows examples.
+func (logExportCmd) Help() string {
+	return `The file holds all that the log holds; conga log import makes the same log of it. Out of a damaged log
+it saves the sound events.
+
+` + examples(
+		"conga log export incident.jsonl", "take a run home, while the server runs",
+		"conga log export - | gzip > log.gz", "into a pipe",
+	)
+}
+
+// Run writes the file whole, or says how much of it is.
+func (c *logExportCmd) Run(ctx context.Context, streams *streams) error {
+	log, err := openFolder(c.Data)
+	if errors.Is(err, eventlog.ErrDamaged) {
+		return c.save(ctx, streams, err)
+	}
+	if err != nil {
+		return err
+	}
+	err = someEvents(log, c.Data)
+	if err == nil {
+		err = c.export(ctx, streams, log)
+	}
+	return errors.Join(salvage(c.Data, err), log.Close())
+}
+
+func (c *logExportCmd) export(ctx context.Context, streams *streams, log *eventlog.Log) error {
+	_, last, err := span(log, "", c.To, time.Now())
+	if err != nil {
+		return err
+	}
+	if last, err = log.CommitEnd(last); err != nil {
+		return err
+	}
+	n, err := c.write(ctx, streams, log.Since(0), last)
+	if err != nil {
+		return fmt.Errorf("after %d events: %w", n, err)
+	}
+	if c.File != "-" {
+		fmt.Fprintf(streams.out, "%s has %d events, up to number %d\n", c.File, n, last)
+	}
+	return nil
+}
+
+// save writes what is sound of a damaged log, and reports the damage all the same.
+func (c *logExportCmd) save(ctx context.Context, streams *streams, damage error) error {
+	n, err := c.write(ctx, streams, eventlog.Sound(c.Data), eventlog.Any)
+	if n == 0 {
+		return errors.Join(damage, err)
+	}
+	if err == nil {
+		err = damage // of a page that holds no event
+	}
+	return fmt.Errorf("the first %d events are sound and now in %s, for conga log import %s --data NEW; the rest is not: %w", n, c.File, c.File, err)
+}
+
+func (c *logExportCmd) write(ctx context.Context, streams *streams, records iter.Seq2[eventlog.Record, error], last uint64) (int, error) {
+	if c.File == "-" {
+		return writeLines(ctx, streams.out, records, last)
+	}
+	f, err := os.Create(c.File)
+	if err != nil {
+		return 0, err
+	}
+	n, err := writeLines(ctx, f, records, last)
+	return n, errors.Join(err, f.Sync(), f.Close())
+}
+
+type logImportCmd struct {
+	Files []string `arg:"" name:"file.jsonl" help:"Exported or archived events, the oldest file first."`
+	Data  string   `required:"" placeholder:"DIR" help:"A folder that has no log yet."`
+}
+
+// Help shows examples.
+func (logImportCmd) Help() string {
+	return examples(
+		"conga log import incident.jsonl --data /tmp/incident", "then conga serve --data /tmp/incident",
+		"conga log import archive/*.jsonl rest.jsonl --data whole", "archives and the log behind them are one log again",
+	)
+}
+
+// Run fills the folder's log.
+func (c *logImportCmd) Run(_ context.Context, streams *streams) error {
+	store, err := eventlog.OpenSQLite(c.Data)
+	if err != nil {
+		return err
+	}
+	n, err := eventlog.Import(store, readLines(c.Files...))
+	if err := errors.Join(err, store.Close()); err != nil {
+		return fmt.Errorf("%d events are in %s: %w", n, c.Data, err)
+	}
+	fmt.Fprintf(streams.out, "%s has %d events\n", c.Data, n)
+	return nil
+}

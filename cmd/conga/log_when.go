@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"conga/actors/eventlog"
+)
+
+// timeForms are what people write; without a zone they mean the time on their wall.
+var timeForms = []string{
+	time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02",
+}
+
+// clockForms are times of today.
+var clockForms = []string{"15:04:05", "15:04"}
+
+// when reads a time: "10m" is ten minutes before now, "10:11:12" is today.
+func when(text string, now time.Time) (time.Time, error) {
+	text = strings.TrimSpace(text)
+	if ago, err := time.ParseDuration(strings.TrimSuffix(text, " ago")); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
+	}
+	for _, form := range timeForms {
+		if at, err := time.ParseInLocation(form, text, now.Location()); err == nil {
+			return at, nil
+		}
+	}
+	for _, form := range clockForms {
+		if at, err := time.ParseInLocation(form, text, now.Location()); err == nil {
+			year, month, day := now.Date()
+			return time.Date(year, month, day, at.Hour(), at.Minute(), at.Second(), at.Nanosecond(), now.Location()), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is no time: write 2026-11-22T10:11:12Z, 10:11:12 for today, or 10m for ten minutes ago", text)
+}
+
+// moment reads an event number, or a time: then it is the last event that had happened.
+func moment(log *eventlog.Log, text string, now time.Time) (uint64, error) {
+	if seq, err := strconv.ParseUint(text, 10, 64); err == nil {
+		if last := log.Last(); seq > last {
+			return 0, fmt.Errorf("event %d has not happened: the log ends with event %d", seq, last)
+		}
+		return seq, nil
+	}
+	at, err := when(text, now)
+	if err != nil {
+		return 0, fmt.Errorf("%w, or an event number", err)
+	}
+	return log.SeqAt(at)
+}
+
+// span reads from and to, both included and either empty, as the numbers between which
+// events lie: after < number <= last.
+func span(log *eventlog.Log, from, to string, now time.Time) (after, last uint64, err error) {
+	after, last = log.Base(), log.Last()
+	if from != "" {
+		if seq, notNumber := strconv.ParseUint(from, 10, 64); notNumber == nil {
+			after = max(seq, 1) - 1
+		} else {
+			at, err := when(from, now)
+			if err != nil {
+				return 0, 0, fmt.Errorf("--from %w", err)
+			}
+			if after, err = log.SeqAt(at.Add(-time.Microsecond)); err != nil {
+				return 0, 0, err
+			}
+		}
+	}
+	if to != "" {
+		if last, err = moment(log, to, now); err != nil {
+			return 0, 0, fmt.Errorf("--to %w", err)
+		}
+	}
+	return after, last, nil
+}
