@@ -40,11 +40,13 @@ func (a *announcer) Receive(ctx actor.Context) {
 	}
 }
 
+// open names the keepers after those whose states they follow: an archived log has
+// these under their names, and no events to begin with.
 func (a *announcer) open() (err error) {
-	if a.queue, err = eventlog.NewKeeper(a.log, announcerName, scheduler.State{}); err != nil {
+	if a.queue, err = eventlog.NewKeeper(a.log, schedulerName, scheduler.State{}); err != nil {
 		return err
 	}
-	a.on, err = eventlog.NewKeeper(a.log, announcerName, pacer.State{})
+	a.on, err = eventlog.NewKeeper(a.log, pacerName, pacer.State{})
 	return err
 }
 

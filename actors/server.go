@@ -43,6 +43,7 @@ type Server struct {
 	cfg    ServerConfig
 	window *window.Window
 	epoch  uint64
+	keep   *snapshots
 }
 
 // The server's children, and what their logs and addresses are called.
@@ -71,7 +72,6 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 
 	publish := func(event proto.Message) { s.tell(announcerName, event) }
 	err = s.start(
-		child{announcerName, announcerProps(cfg.Log, func(news *messages.Playing) { s.tell(requestsName, news) })},
 		child{catalogName, catalog.Props(catalog.Config{Dir: cfg.Songs, Log: cfg.Log, Logger: cfg.Logger})},
 		child{schedulerName, scheduler.Props(scheduler.Config{Log: cfg.Log, Publish: publish})},
 		child{chainManagerName, chainmanager.Props(chainmanager.Config{
@@ -86,10 +86,13 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		})},
 		child{streamsName, cfg.Streams(s)},
 		child{requestsName, cfg.Requests(s)},
+		// Last, for it begins with news to those above; what it misses before is in the log.
+		child{announcerName, announcerProps(cfg.Log, func(news *messages.Playing) { s.tell(requestsName, news) })},
 	)
 	if err != nil {
 		return nil, fmt.Errorf("start the server: %w", err)
 	}
+	s.keep = keepSnapshots(s, snapshotEvery)
 	return s, nil
 }
 
@@ -134,8 +137,10 @@ func openCursor(w *window.Window, open *messages.OpenStream) *window.Cursor {
 
 // Stop ends all actors and waits for them. The listeners play on from what they have.
 func (s *Server) Stop() {
+	save := s.keep.finish()
 	s.stop()
 	s.window.Close()
+	save()
 }
 
 // Dump asks the actors what they are, and brings their states to the same event.

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"conga/messages"
@@ -18,6 +19,7 @@ func backoff() actor.SupervisorStrategy {
 // root spawns its children, in order, and does nothing else.
 type root struct {
 	children []child
+	started  chan error // has room for the one answer
 }
 
 type child struct {
@@ -27,14 +29,18 @@ type child struct {
 
 // Receive spawns the children.
 func (r *root) Receive(ctx actor.Context) {
-	if _, started := ctx.Message().(*actor.Started); !started {
-		return
+	if _, started := ctx.Message().(*actor.Started); started {
+		r.started <- r.spawn(ctx)
 	}
+}
+
+func (r *root) spawn(ctx actor.Context) error {
 	for _, c := range r.children {
 		if _, err := ctx.SpawnNamed(c.props, c.name); err != nil {
-			panic(err) // two children of one name: a bug
+			return fmt.Errorf("spawn %s: %w", c.name, err)
 		}
 	}
+	return nil
 }
 
 // tree is a running supervision tree.
@@ -44,11 +50,20 @@ type tree struct {
 	pid    *actor.PID
 }
 
+// start returns when all children can be reached: what is sent to one before that is lost.
 func (t *tree) start(children ...child) error {
-	props := actor.PropsFromProducer(func() actor.Actor { return &root{children} }, actor.WithSupervisor(backoff()))
+	r := &root{children, make(chan error, 1)}
+	props := actor.PropsFromProducer(func() actor.Actor { return r }, actor.WithSupervisor(backoff()))
 	pid, err := t.system.Root.SpawnNamed(props, t.name)
+	if err != nil {
+		return err
+	}
 	t.pid = pid
-	return err
+	if err := <-r.started; err != nil {
+		t.stop()
+		return err
+	}
+	return nil
 }
 
 // of is the child's address; it is good before the child runs.
@@ -66,9 +81,15 @@ func (t *tree) stop() {
 	t.system.Shutdown()
 }
 
-// look asks the named actors what they are. One that does not answer before ctx
-// ends, because it is being restarted, is an error.
+// lookTakes is the longest anybody waits for a look: who asks for a dump asks because
+// something is wrong, and must not hang with it.
+const lookTakes = 2 * time.Second
+
+// look asks the named actors what they are. One that does not answer within lookTakes,
+// or before ctx ends, because it is being restarted or waits for the disk, is an error.
 func (t *tree) look(ctx context.Context, names ...string) (map[string]messages.View, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTakes)
+	defer cancel()
 	views := make(map[string]messages.View, len(names))
 	reply := make(chan messages.View, len(names))
 	for _, name := range names {

@@ -1,0 +1,279 @@
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"conga/actors/eventlog"
+	"conga/messages"
+)
+
+func text(t testing.TB, v any) string {
+	t.Helper()
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// replayed is the state that the log alone gives at the event.
+func (h *house) replayed(event uint64) ServerState {
+	h.t.Helper()
+	var state ServerState
+	for record, err := range h.log.Since(0) {
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if record.Seq <= event {
+			state = state.Apply(record.Event)
+		}
+	}
+	return state
+}
+
+// While listeners come, go, ask and accuse each other, any dump's state is, byte for
+// byte, what the log alone gives at the dump's event.
+func TestServer_Dump_IsReplay(t *testing.T) {
+	h := open(t, newDisk())
+	defer h.close()
+	h.onAir()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var busy sync.WaitGroup
+	for n := range 4 {
+		seed := rand.Uint64()
+		t.Logf("client %d has the seed %d", n, seed)
+		random := rand.New(rand.NewPCG(seed, uint64(n)))
+		busy.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				id, other := fmt.Sprint("n", random.IntN(9)), fmt.Sprint("n", random.IntN(9))
+				switch random.IntN(6) {
+				case 0, 1:
+					h.ask(h.ChainManager(), join(id), patience)
+				case 2:
+					h.system.Root.Send(h.ChainManager(), &messages.LeaveChain{Id: id})
+				case 3:
+					h.system.Root.Send(h.ChainManager(), &messages.PeerLost{Id: id, SeenBy: messages.ServerID})
+				case 4:
+					h.system.Root.Send(h.ChainManager(), &messages.PeerLost{Id: id, SeenBy: other})
+				case 5:
+					h.ask(h.Scheduler(), play(fmt.Sprint(n, "-", i), fmt.Sprint(random.IntN(5))), patience)
+				}
+			}
+		})
+	}
+	var last uint64
+	for range 150 {
+		dump, err := h.Dump(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if dump.Event < last {
+			t.Fatalf("event %d after %d", dump.Event, last)
+		}
+		last = dump.Event
+		if got, want := text(t, dump.State), text(t, h.replayed(dump.Event)); got != want {
+			t.Fatalf("at event %d the dump says\n%s\nthe log\n%s", dump.Event, got, want)
+		}
+	}
+	cancel()
+	busy.Wait()
+	if last < 100 {
+		t.Errorf("only %d events: nothing was tried", last)
+	}
+	if _, err := h.log.Verify(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// The disk is full for a while: nothing is acknowledged meanwhile, the actors come back,
+// and all that was acknowledged before is there.
+func TestServer_DiskFull(t *testing.T) {
+	store := newDisk()
+	h := open(t, store)
+	defer h.close()
+	h.onAir()
+	for n, wish := range []string{"bach", "pachelbel"} {
+		if a, ok := h.ask(h.Scheduler(), play(fmt.Sprint(n), wish), patience).(*messages.SongQueued); !ok {
+			t.Fatalf("got %v", a)
+		}
+	}
+	if a, ok := h.ask(h.ChainManager(), join("amy"), patience).(*messages.Welcome); !ok {
+		t.Fatalf("got %v", a)
+	}
+	store.fill(true)
+	for n := range 3 {
+		if a := h.ask(h.Scheduler(), play(fmt.Sprint("full", n), "beethoven"), 150*time.Millisecond); a != nil {
+			t.Errorf("a full disk answered %v", a)
+		}
+		if a := h.ask(h.ChainManager(), join("bob"), 150*time.Millisecond); a != nil {
+			t.Errorf("a full disk answered %v", a)
+		}
+	}
+	store.fill(false)
+	if a, ok := h.ask(h.Scheduler(), play("healed", "beethoven"), patience).(*messages.SongQueued); !ok {
+		t.Errorf("healed, it answers %v", a)
+	}
+	if a, ok := h.ask(h.ChainManager(), join("bob"), patience).(*messages.Welcome); !ok {
+		t.Errorf("healed, it answers %v", a)
+	}
+	list := h.ask(h.Scheduler(), &messages.ListRequests{}, patience).(*messages.List)
+	if want := []string{"bach.mp3", "pachelbel.mp3", "beethoven.mp3"}; !slices.Equal(list.Names, want) {
+		t.Errorf("the queue is %v, want %v", list.Names, want)
+	}
+	dump, err := h.Dump(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if chain := dump.State.(ServerState).ChainManager.Chain; len(chain) != 2 || chain[0].ID != "amy" || chain[1].ID != "bob" {
+		t.Errorf("the chain is %v", chain)
+	}
+}
+
+// A dump of a server whose disk hangs is an error within seconds, even if nobody sets a
+// deadline; when the disk is back there is a dump again.
+func TestServer_Dump_NeverHangs(t *testing.T) {
+	store := newDisk()
+	h := open(t, store)
+	defer h.close()
+	h.onAir()
+	free := make(chan struct{})
+	store.stall(free)
+	h.system.Root.Send(h.Scheduler(), play("1", "bach"))
+	began := time.Now()
+	if dump, err := h.Dump(context.Background()); err == nil {
+		t.Errorf("got the dump of event %d", dump.Event)
+	}
+	if took := time.Since(began); took > 2*lookTakes {
+		t.Errorf("it took %v", took)
+	}
+	short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	began = time.Now()
+	if _, err := h.Dump(short); err == nil || time.Since(began) > lookTakes {
+		t.Errorf("%v after %v", err, time.Since(began))
+	}
+	store.stall(nil)
+	close(free)
+	h.await("the request", func(e proto.Message) bool { _, is := e.(*messages.SongQueued); return is })
+	if _, err := h.Dump(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// The server is started again on its log: the queue and the chain are there, the epoch is
+// the next one, listeners are told their places, and news has the queue. So it is when
+// the log's beginning was archived.
+func TestServer_Restart(t *testing.T) {
+	for _, archived := range []bool{false, true} {
+		t.Run(fmt.Sprint("archived ", archived), func(t *testing.T) {
+			store := newDisk()
+			h := open(t, store)
+			h.onAir()
+			for n, wish := range []string{"bach", "pachelbel"} {
+				h.ask(h.Scheduler(), play(fmt.Sprint(n), wish), patience)
+			}
+			h.ask(h.ChainManager(), join("amy"), patience)
+			h.ask(h.ChainManager(), join("bob"), patience)
+			dump, err := h.Dump(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if archived {
+				archive(t, h.log, dump)
+			}
+			h.close()
+
+			h = open(t, store)
+			defer h.close()
+			if h.Epoch() != 2 {
+				t.Errorf("epoch %d", h.Epoch())
+			}
+			list := h.ask(h.Scheduler(), &messages.ListRequests{}, patience).(*messages.List)
+			if want := []string{"bach.mp3", "pachelbel.mp3"}; !slices.Equal(list.Names, want) {
+				t.Errorf("the queue is %v", list.Names)
+			}
+			news := <-h.port.playing
+			if !slices.Equal(news.GetQueue(), list.Names) || news.GetSong() == nil {
+				t.Errorf("the news is %v", news)
+			}
+			if a, ok := h.ask(h.Scheduler(), play("1", "pachelbel"), patience).(*messages.SongQueued); !ok || a.GetSong() != "pachelbel.mp3" {
+				t.Errorf("a request sent again is answered %v", a)
+			}
+			if a, ok := h.ask(h.ChainManager(), join("bob"), patience).(*messages.Welcome); !ok || a.GetEpoch() != 2 {
+				t.Errorf("bob, who is back, is told %v", a)
+			}
+			told := <-h.port.neighbours
+			for told.GetId() != "bob" {
+				told = <-h.port.neighbours
+			}
+			if told.GetAncestors()[0].GetId() != "amy" || told.GetEvent() == 0 {
+				t.Errorf("bob's neighbours are %v", told)
+			}
+			// Amy does not come back.
+			h.await("the end of waiting", func(e proto.Message) bool {
+				left, is := e.(*messages.ListenerLeft)
+				return is && left.GetId() == "amy" && left.GetCause() == messages.ListenerLeft_CAUSE_DID_NOT_RETURN
+			})
+		})
+	}
+}
+
+// archive drops all events that the dump has.
+func archive(t *testing.T, log *eventlog.Log, dump Dump) {
+	t.Helper()
+	state := dump.State.(ServerState)
+	states := map[string]json.RawMessage{}
+	for name, s := range map[string]any{
+		schedulerName: state.Scheduler, catalogName: state.Catalog, pacerName: state.Pacer, chainManagerName: state.ChainManager,
+	} {
+		b, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		states[name] = b
+	}
+	if err := log.Drop(dump.Event, states); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A request without an id is answered as what it is.
+func TestServer_RequestWithoutID(t *testing.T) {
+	h := open(t, newDisk())
+	defer h.close()
+	h.onAir()
+	if a, ok := h.ask(h.Scheduler(), play("", "bach"), patience).(*messages.SongQueued); !ok || a.GetSong() != "bach.mp3" {
+		t.Errorf("got %v", a)
+	}
+	if a, ok := h.ask(h.Scheduler(), play("", "bach"), patience).(*messages.PlayRefused); !ok || a.GetReason() != messages.PlayRefused_REASON_ALREADY_REQUESTED {
+		t.Errorf("got %v", a)
+	}
+}
+
+// Listeners read what the pacer gives out; a newcomer begins where the music is now.
+func TestServer_Open(t *testing.T) {
+	h := open(t, newDisk())
+	defer h.close()
+	h.onAir()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	first, err := h.Open(&messages.OpenStream{Next: 1}).Next(ctx)
+	if err != nil || first.Number != 1 || first.Change == nil {
+		t.Errorf("%v, %v", first, err)
+	}
+	now := time.Now().UnixMicro()
+	item, err := h.Open(&messages.OpenStream{PlayAtUnixUs: now}).Next(ctx)
+	if err != nil || item.PlayAt() < now || item.PlayAt() > now+messages.Slack.Microseconds() {
+		t.Errorf("%v, %v", item, err)
+	}
+}
