@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+type chaosCmd struct {
+	Nodes     int           `default:"20" placeholder:"N" help:"How many listeners (${default})."`
+	Processes int           `default:"2" placeholder:"N" help:"How many of the first ones are processes of their own, hit by real signals; the others share this one (${default})."`
+	Failures  int           `default:"100" placeholder:"N" help:"How many blows fall (${default})."`
+	Seed      uint64        `default:"1" placeholder:"N" help:"The same seed is the same schedule (${default})."`
+	Time      time.Duration `placeholder:"TIME" help:"For all failures (0.3 s each)."`
+	Kinds     []string      `placeholder:"KIND,…" help:"Only these failures: kill, end, neighbours, half, freeze, server (all)."`
+	Songs     string        `default:"songs" placeholder:"DIR" help:"Folder of mp3 files (${default})."`
+	DryRun    bool          `help:"Print the schedule and do nothing."`
+	Log       string        `placeholder:"FILE" help:"Write what all nodes say to this file."`
+}
+
+// Help shows examples.
+func (chaosCmd) Help() string {
+	return `A server and its listeners run on this machine while listeners are killed, frozen and
+sent away, alone, in rows and by halves, and the server is killed and started again. Then
+every receipt is compared with what the server sent. It fails if anybody who was not hit
+lost an item, had one twice, or had nothing to play when it was due.
+
+` + examples(
+		"conga chaos", "a hundred failures in half a minute",
+		"conga chaos --nodes 200 --failures 1000 --seed 2", "as it is meant",
+		"conga chaos --kinds server --failures 10 --time 40s", "only the server suffers",
+		"conga chaos --seed 7 --dry-run", "what would happen, line by line",
+	)
+}
+
+// paceOfBlows is the usual time for one failure.
+const paceOfBlows = 300 * time.Millisecond
+
+// plan is the schedule's plan.
+func (c *chaosCmd) plan() plan {
+	p := plan{nodes: c.Nodes, failures: c.Failures, over: c.Time, seed: c.Seed}
+	if p.over == 0 {
+		p.over = time.Duration(c.Failures) * paceOfBlows
+	}
+	for _, b := range blows {
+		if len(c.Kinds) == 0 || slices.Contains(c.Kinds, string(b.kind)) {
+			p.kinds = append(p.kinds, b.kind)
+		}
+	}
+	return p
+}
+
+// Validate refuses what cannot be run.
+func (c *chaosCmd) Validate() error {
+	for _, kind := range c.Kinds {
+		if !slices.ContainsFunc(blows, func(s share) bool { return string(s.kind) == kind }) {
+			return fmt.Errorf("--kinds %s is not one of kill, end, neighbours, half, freeze, server", kind)
+		}
+	}
+	switch {
+	case c.Nodes < 2 || c.Nodes > 1000:
+		return fmt.Errorf("--nodes %d: from 2 to 1000", c.Nodes)
+	case c.Failures < 1 || c.Failures > 1_000_000:
+		return fmt.Errorf("--failures %d: from 1 to 1000000", c.Failures)
+	case c.Time < 0:
+		return fmt.Errorf("--time %v: it does not run backwards", c.Time)
+	case c.Processes < 0 || c.Processes > c.Nodes:
+		return fmt.Errorf("--processes %d: at most as many as --nodes", c.Processes)
+	}
+	return nil
+}
+
+// Run does it, prints the table, and fails if anybody's receipt is not whole.
+func (c *chaosCmd) Run(ctx context.Context, streams *streams) error {
+	acts := c.plan().schedule()
+	if c.DryRun {
+		for _, act := range acts {
+			fmt.Fprintln(streams.out, act)
+		}
+		return nil
+	}
+	logs, closeLogs, err := c.logs()
+	if err != nil {
+		return err
+	}
+	data, err := os.MkdirTemp("", "conga-chaos")
+	if err != nil {
+		return errors.Join(fmt.Errorf("make a folder for the server's log: %w", err), closeLogs())
+	}
+	result, err := c.fight(ctx, acts, data, logs, streams.err)
+	err = errors.Join(err, os.RemoveAll(data), closeLogs())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(streams.out, "seed %d: %d listeners, %d failures\n\n", c.Seed, c.Nodes, c.Failures)
+	result.show(streams.out)
+	if len(result.bad) > 0 {
+		return fmt.Errorf("%d listeners or events are not as promised; --seed %d is the same schedule again, --log FILE tells more", len(result.bad), c.Seed)
+	}
+	return nil
+}
+
+// fight runs the schedule against real nodes.
+func (c *chaosCmd) fight(ctx context.Context, acts []act, data string, logs, progress io.Writer) (*outcome, error) {
+	server, err := startStudio(ctx, c.Songs, data, logs)
+	if err != nil {
+		return nil, err
+	}
+	defer server.close()
+	logger := newLogger(logs)
+	processes := map[string]bool{}
+	for n := 1; n <= c.Processes; n++ {
+		processes[nodeLabel(n*c.Nodes/c.Processes)] = true // all along the chain
+	}
+	a := &arena{
+		acts: acts, nodes: c.Nodes, server: server,
+		spawn: func(ctx context.Context, name string) (victim, error) {
+			if processes[name] {
+				return startOuter(ctx, logs, "join", server.requests(), "--name", name, "--output", "none",
+					"--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data", noData)
+			}
+			return startInner(ctx, loopback(), server.requests(), name, logger.With("node", name))
+		},
+		say: func(format string, args ...any) { fmt.Fprintf(progress, format+"\n", args...) },
+	}
+	return a.run(ctx)
+}
+
+// logs is where the nodes write: a file, or nowhere.
+func (c *chaosCmd) logs() (w io.Writer, done func() error, err error) {
+	if c.Log == "" {
+		return io.Discard, func() error { return nil }, nil
+	}
+	file, err := os.Create(c.Log)
+	if err != nil {
+		return nil, nil, fmt.Errorf("write the log: %w", err)
+	}
+	return &oneByOne{w: file}, file.Close, nil
+}
+
+// oneByOne lets many write to one.
+type oneByOne struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (o *oneByOne) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.w.Write(p)
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"conga/actors"
+	"conga/actors/eventlog"
+	"conga/actors/player"
+	"conga/messages"
+)
+
+// victim is a listener that may be hit.
+type victim interface {
+	kill()      // as kill -9
+	freeze()    // as SIGSTOP
+	thaw()      // as SIGCONT
+	end() error // it says goodbye and is gone
+	close()     // waits until nothing is left of it, however it went
+	searches() []search
+	receipt(ctx context.Context) (actors.Receipt, error)
+}
+
+// search is how a listener that had lost its upstream came to another one.
+type search struct {
+	lost string // name of the upstream
+	at   time.Time
+	took time.Duration
+}
+
+// inner is a listener in this process, with a wire of its own.
+type inner struct {
+	wire *wire
+	node *listenerNode
+	gone sync.Once
+	left error
+}
+
+func startInner(ctx context.Context, n network, server, name string, logger *slog.Logger) (*inner, error) {
+	log, err := listenerLog()
+	if err != nil {
+		return nil, err
+	}
+	output, err := player.ParseOutput("none")
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	w := newWire(n)
+	node, err := startListener(ctx, listenerOptions{
+		server: server, name: name, listen: "127.0.0.1:0", output: output, log: log, logger: logger,
+		news: func(*messages.Playing) {}, dial: w.dialThrough, bind: w.bindThrough,
+	})
+	if err != nil {
+		w.cut()
+		return nil, err
+	}
+	return &inner{wire: w, node: node}, nil
+}
+
+func (v *inner) kill()      { v.wire.cut() }
+func (v *inner) freeze()    { v.wire.freeze() }
+func (v *inner) thaw()      { v.wire.thaw() }
+func (v *inner) end() error { v.gone.Do(func() { v.left = v.node.leave() }); return v.left }
+
+func (v *inner) close() {
+	v.wire.cut()
+	v.gone.Do(func() {
+		v.node.client.Stop()
+		v.left = v.node.log.Close()
+	})
+}
+
+func (v *inner) receipt(ctx context.Context) (actors.Receipt, error) {
+	return v.node.client.Receipt(ctx)
+}
+
+func (v *inner) searches() []search { return searchesIn(v.node.log) }
+
+func searchesIn(log *eventlog.Log) []search {
+	var all []search
+	lost := ""
+	for record, err := range log.Since(0) {
+		if err != nil {
+			break // a closed log: the others tell
+		}
+		switch event := record.Event.(type) {
+		case *messages.UpstreamLost:
+			lost = event.GetNode().GetName()
+		case *messages.UpstreamConnected:
+			if took := time.Duration(event.GetSearchUs()) * time.Microsecond; took > 0 && lost != "" {
+				all = append(all, search{lost, record.Time.Add(-took), took})
+			}
+			lost = ""
+		}
+	}
+	return all
+}
+
+// outer is a conga of its own: the server, or a listener that real signals hit.
+type outer struct {
+	cmd   *exec.Cmd
+	stdin io.WriteCloser
+	done  chan struct{} // closed when it has ended
+	ready map[string]string
+}
+
+// startOuter runs this very program with args and waits for its ready line.
+func startOuter(ctx context.Context, logs io.Writer, args ...string) (*outer, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	o := &outer{cmd: exec.Command(program, args...), done: make(chan struct{})}
+	o.cmd.Stderr = logs
+	stdin, err := o.cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("run %s: %w", args[0], err)
+	}
+	stdout, err := o.cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("run %s: %w", args[0], err)
+	}
+	o.stdin = stdin
+	if err := o.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("run %s: %w", args[0], err)
+	}
+	line := make(chan string, 1)
+	go func() {
+		defer close(o.done)
+		lines := bufio.NewReader(stdout)
+		first, _ := lines.ReadString('\n')
+		line <- first
+		_, _ = io.Copy(io.Discard, lines)
+		_ = o.cmd.Wait() // how it ended, the one who ended it knows
+	}()
+	select {
+	case first := <-line:
+		if o.ready = readyFields(first); o.ready == nil {
+			o.close()
+			return nil, fmt.Errorf("conga %s ended before it was ready; --log FILE shows why", strings.Join(args, " "))
+		}
+		return o, nil
+	case <-ctx.Done():
+		o.close()
+		return nil, ctx.Err()
+	}
+}
+
+// readyFields reads "ready requests=HOST:PORT …"; nil if it is no such line.
+func readyFields(line string) map[string]string {
+	words := strings.Fields(line)
+	if len(words) == 0 || words[0] != "ready" {
+		return nil
+	}
+	fields := map[string]string{}
+	for _, word := range words[1:] {
+		key, value, _ := strings.Cut(word, "=")
+		fields[key] = value
+	}
+	return fields
+}
+
+func (o *outer) kill()   { _ = o.cmd.Process.Kill() } // one that has ended already is as dead
+func (o *outer) freeze() { _ = o.cmd.Process.Signal(syscall.SIGSTOP) }
+func (o *outer) thaw()   { _ = o.cmd.Process.Signal(syscall.SIGCONT) }
+
+func (o *outer) end() error {
+	if _, err := io.WriteString(o.stdin, "END\n"); err != nil {
+		return fmt.Errorf("say END: %w", err)
+	}
+	<-o.done
+	return nil
+}
+
+func (o *outer) close() {
+	o.kill()
+	<-o.done
+}
+
+func (o *outer) searches() []search { return nil } // its receipt has the longest
+
+func (o *outer) receipt(ctx context.Context) (actors.Receipt, error) {
+	var dump struct {
+		Live struct {
+			Receipt actors.Receipt `json:"receipt"`
+		} `json:"live"`
+	}
+	err := o.dump(ctx, &dump)
+	return dump.Live.Receipt, err
+}
+
+// dump asks over HTTP.
+func (o *outer) dump(ctx context.Context, into any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+o.ready["http"]+"/debug/dump", http.NoBody)
+	if err != nil {
+		return fmt.Errorf("ask for the dump: %w", err)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("ask for the dump: %w", err)
+	}
+	defer answer.Body.Close()
+	if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
+		return fmt.Errorf("read the dump: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"conga/actors"
+	"conga/messages"
+)
+
+// unprovoked are searches that no blow explains.
+const unprovoked blow = "unprovoked"
+
+// outcome is what came of a run.
+type outcome struct {
+	counts  map[blow]*count
+	splices map[blow][]time.Duration // sorted
+	total   tally
+	left    int      // who stand in the end and were never frozen
+	before  int      // who went before, unharmed until then
+	frozen  int      // who were frozen, and cannot have heard everything
+	bad     []string // what must not be
+}
+
+// tally adds up receipts.
+type tally struct {
+	heard, lost, twice, unproved, lies int64
+	underruns                          int
+	longestMs                          float64
+	margin                             *float64
+	marginOf                           string
+	songs, equal                       int
+}
+
+func (t *tally) add(r *actors.Receipt, sent []messages.SongSum) {
+	t.heard += r.Heard
+	t.lost += r.Lost
+	t.twice += r.Twice
+	t.unproved += r.Unproved
+	t.lies += r.Lies
+	t.underruns += r.Underruns
+	t.longestMs = max(t.longestMs, r.LongestSearchMs)
+	if m := r.LowestMarginMs; m != nil && (t.margin == nil || *m < *t.margin) {
+		t.margin, t.marginOf = m, r.Name
+	}
+	for _, song := range r.Songs {
+		t.songs++
+		if slices.Contains(sent, song) {
+			t.equal++
+		}
+	}
+}
+
+// whole says whether the receipts show that all was heard, once and in time.
+func (t *tally) whole() bool {
+	return t.lost == 0 && t.twice == 0 && t.unproved == 0 && t.lies == 0 && t.underruns == 0 && t.songs == t.equal
+}
+
+func (t *tally) String() string {
+	return fmt.Sprintf("heard %d, lost %d, twice %d, unproved %d, lies %d, underruns %d, songs equal to the server's %d of %d, longest search %.0f ms, lowest margin %s",
+		t.heard, t.lost, t.twice, t.unproved, t.lies, t.underruns, t.equal, t.songs, t.longestMs, inMs(t.margin))
+}
+
+func (a *arena) outcome(sent []messages.SongSum) *outcome {
+	o := &outcome{counts: a.counts, splices: map[blow][]time.Duration{}, bad: a.faults}
+	for _, c := range a.all {
+		if c.victim == nil {
+			continue
+		}
+		for _, s := range c.victim.searches() {
+			kind := a.blame(s)
+			if kind == blowFreeze {
+				s.took += messages.SilenceIsDeath // since the last byte
+			}
+			o.splices[kind] = append(o.splices[kind], s.took)
+		}
+		switch {
+		case c.deaf:
+			o.bad = append(o.bad, c.name+" hears nothing any more")
+		case c.proof == nil:
+		case c.marred:
+			o.frozen++
+		default:
+			one := tally{}
+			one.add(c.proof, sent)
+			o.total.add(c.proof, sent)
+			if !one.whole() {
+				o.bad = append(o.bad, c.name+" "+one.String())
+			}
+			if c.gone {
+				o.before++
+			} else {
+				o.left++
+			}
+		}
+	}
+	if o.left == 0 || o.total.heard == 0 {
+		o.bad = append(o.bad, "nobody is left who could tell")
+	}
+	for _, took := range o.splices {
+		slices.Sort(took)
+	}
+	return o
+}
+
+// blame is the last blow that hit the lost upstream before it was missed. Clocks and
+// goroutines may be a little apart.
+func (a *arena) blame(s search) blow {
+	const apart = 20 * time.Millisecond
+	kind := unprovoked
+	for _, h := range a.hits[s.lost] {
+		if !h.at.After(s.at.Add(apart)) {
+			kind = h.kind
+		}
+	}
+	return kind
+}
+
+// percentile of sorted durations by nearest rank; 0 if there are none.
+func percentile(sorted []time.Duration, p int) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[(len(sorted)*p+99)/100-1]
+}
+
+// mostBad is how many troubles are shown: the first are the cause of the others.
+const mostBad = 20
+
+// show prints the table.
+func (o *outcome) show(w io.Writer) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "failure\ttimes\tnodes\tsplices\tp50 ms\tp99 ms\tmax ms\t")
+	row := func(kind blow) {
+		n, took := o.counts[kind], o.splices[kind]
+		if n == nil {
+			n = &count{}
+		}
+		if n.times == 0 && len(took) == 0 {
+			return
+		}
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d", kind, n.times, n.nodes, len(took))
+		for _, p := range []int{50, 99, 100} {
+			fmt.Fprintf(table, "\t%.1f", float64(percentile(took, p).Microseconds())/1000)
+		}
+		fmt.Fprint(table, "\t\n")
+	}
+	for _, b := range blows {
+		row(b.kind)
+	}
+	row(unprovoked)
+	_ = table.Flush()
+	fmt.Fprintf(w, "\nreceipts: %d survivors, %d until they went; %d were frozen and are not counted\n", o.left, o.before, o.frozen)
+	fmt.Fprintf(w, "%s (%s)\n", o.total.String(), o.total.marginOf)
+	for _, trouble := range o.bad[:min(len(o.bad), mostBad)] {
+		fmt.Fprintln(w, "BAD:", trouble)
+	}
+	if more := len(o.bad) - mostBad; more > 0 {
+		fmt.Fprintf(w, "BAD: and %d more\n", more)
+	}
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+)
+
+// blow is a kind of failure.
+type blow string
+
+// The kinds of failure, in the order of the table.
+const (
+	blowKill       blow = "kill"       // kill -9
+	blowEnd        blow = "end"        // it says goodbye
+	blowNeighbours blow = "neighbours" // two to five in a row, kill -9 at once
+	blowHalf       blow = "half"       // half of all, kill -9 at once
+	blowFreeze     blow = "freeze"     // SIGSTOP, and SIGCONT 1.5 to 6 s later
+	blowServer     blow = "server"     // kill -9 and a new start on the same log
+)
+
+// join is no failure: a newcomer takes the place of one who is gone.
+const join blow = "join"
+
+// blows are all kinds, and how many of a hundred failures each is.
+var blows = []share{
+	{blowKill, 45}, {blowEnd, 16}, {blowNeighbours, 24}, {blowHalf, 2}, {blowFreeze, 10}, {blowServer, 3},
+}
+
+type share struct {
+	kind blow
+	of   int
+}
+
+// act is one line of a schedule.
+type act struct {
+	at    time.Duration // since the chain stands
+	kind  blow
+	nodes []int         // whom it hits, numbered in the order of their coming, from 1
+	lasts time.Duration // until the frozen one wakes up, or the server starts again
+}
+
+func (a act) String() string {
+	var who strings.Builder
+	for _, n := range a.nodes {
+		fmt.Fprintf(&who, " %s", nodeLabel(n))
+	}
+	line := fmt.Sprintf("%9.3fs %-10s%s", a.at.Seconds(), a.kind, who.String())
+	if a.lasts > 0 {
+		line += fmt.Sprintf(" for %v", a.lasts.Round(time.Millisecond))
+	}
+	return strings.TrimRight(line, " ")
+}
+
+func nodeLabel(n int) string { return fmt.Sprintf("n%d", n) }
+
+const (
+	// grownUp is how long a newcomer is left in peace.
+	grownUp = time.Second
+	// apart is the time between two failures that are found out by silence, or that stop
+	// the music at its source: each uses up more than half of the slack, and the next
+	// one must find it filled again. Two at once no chain with this slack survives.
+	apart = 2500 * time.Millisecond
+)
+
+// plan says what a schedule is made of. The same plan is the same schedule.
+type plan struct {
+	nodes, failures int
+	over            time.Duration // for all failures
+	seed            uint64
+	kinds           []blow
+}
+
+// schedule returns the acts in the order of their time.
+func (p plan) schedule() []act {
+	s := drafting{plan: p, chance: rand.New(rand.NewPCG(p.seed, 0xc0a)), left: p.shares()}
+	for range p.nodes {
+		s.came++
+		s.chain = append(s.chain, placed{id: s.came, since: -grownUp})
+	}
+	step := p.over / time.Duration(max(1, p.failures))
+	for at := time.Duration(0); s.sum() > 0; at += step {
+		s.strike(at + time.Duration(s.chance.Int64N(int64(max(1, step)))))
+	}
+	slices.SortStableFunc(s.acts, func(a, b act) int { return cmp.Compare(a.at, b.at) })
+	return s.acts
+}
+
+// shares is how many failures there are of each kind: at least one if there is room.
+func (p plan) shares() map[blow]int {
+	total := 0
+	for _, b := range blows {
+		if slices.Contains(p.kinds, b.kind) {
+			total += b.of
+		}
+	}
+	shares, left := map[blow]int{}, p.failures
+	for _, b := range slices.Backward(blows) { // the rest is for the first kinds: there are most of them
+		if left > 0 && slices.Contains(p.kinds, b.kind) {
+			shares[b.kind] = min(left, max(1, (p.failures*b.of+total/2)/total))
+			left -= shares[b.kind]
+		}
+	}
+	for _, b := range blows {
+		if slices.Contains(p.kinds, b.kind) {
+			shares[b.kind] += left
+			break
+		}
+	}
+	return shares
+}
+
+// drafting is a schedule in the making.
+type drafting struct {
+	plan
+	chance *rand.Rand
+	left   map[blow]int
+	acts   []act
+	chain  []placed // as it is believed to stand
+	came   int
+	quiet  time.Duration // no silent failure before
+}
+
+type placed struct {
+	id    int
+	since time.Duration // it may be hit from grownUp after this
+}
+
+func (s *drafting) sum() (n int) {
+	for _, b := range blows {
+		n += s.left[b.kind]
+	}
+	return n
+}
+
+// strike adds one failure, if one is possible now.
+func (s *drafting) strike(at time.Duration) {
+	kind, ok := s.choose(at)
+	if !ok {
+		return
+	}
+	old := s.grown(at)
+	a := act{at: at, kind: kind}
+	switch kind {
+	case blowServer:
+		a.lasts = s.between(50, 600)
+		s.quiet = at + a.lasts + apart
+	case blowHalf:
+		s.chance.Shuffle(len(old), func(i, j int) { old[i], old[j] = old[j], old[i] })
+		s.hit(&a, old[:min(len(old), len(s.chain)/2)]...)
+	case blowNeighbours:
+		first := s.chance.IntN(len(old))
+		s.hit(&a, old[first:min(len(old), first+2+s.chance.IntN(4))]...)
+	case blowFreeze:
+		a.lasts = s.between(1500, 6000)
+		s.quiet = at + apart
+		m := s.chain[old[s.chance.IntN(len(old))]]
+		a.nodes = []int{m.id}
+		s.chain = slices.DeleteFunc(s.chain, func(other placed) bool { return other == m })
+		s.chain = append(s.chain, placed{m.id, at + a.lasts}) // it comes back at the end
+	default:
+		s.hit(&a, old[s.chance.IntN(len(old))])
+	}
+	s.left[kind]--
+	s.acts = append(s.acts, a)
+}
+
+// grown are the places of those who may be hit.
+func (s *drafting) grown(at time.Duration) (places []int) {
+	for place, m := range s.chain {
+		if at-m.since >= grownUp {
+			places = append(places, place)
+		}
+	}
+	return places
+}
+
+func (s *drafting) between(from, to int) time.Duration {
+	return time.Duration(from+s.chance.IntN(to-from)) * time.Millisecond
+}
+
+// choose draws one of the failures that are left and possible now.
+func (s *drafting) choose(at time.Duration) (blow, bool) {
+	grown := len(s.grown(at))
+	var bag []blow
+	for _, b := range blows {
+		silent := b.kind == blowFreeze || b.kind == blowServer
+		enough := grown >= (s.nodes+1)/2 // a chain of newcomers only is no chain
+		if b.kind == blowHalf {
+			enough = grown >= s.nodes*3/4
+		}
+		if silent && at < s.quiet || !enough {
+			continue
+		}
+		for range s.left[b.kind] {
+			bag = append(bag, b.kind)
+		}
+	}
+	if len(bag) == 0 {
+		return "", false
+	}
+	return bag[s.chance.IntN(len(bag))], true
+}
+
+// hit takes the places out of the chain, and a newcomer for each comes soon.
+func (s *drafting) hit(a *act, places ...int) {
+	gone := map[int]bool{}
+	for _, place := range places {
+		a.nodes = append(a.nodes, s.chain[place].id)
+		gone[s.chain[place].id] = true
+	}
+	s.chain = slices.DeleteFunc(s.chain, func(m placed) bool { return gone[m.id] })
+	for i := range places {
+		s.came++
+		at := a.at + s.between(200, 1200) + time.Duration(i)*50*time.Millisecond // half of all come one by one
+		s.acts = append(s.acts, act{at: at, kind: join, nodes: []int{s.came}})
+		s.chain = append(s.chain, placed{s.came, at})
+	}
+}

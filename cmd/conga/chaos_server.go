@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"conga/messages"
+)
+
+// studio is the server of a run: it can be killed and started again.
+type studio interface {
+	requests() string // host:port
+	// restart is kill -9 and, after the pause, a new start on the same log and ports.
+	restart(ctx context.Context, pause time.Duration) error
+	// sent is every song that was given out whole, as far as it was asked in time.
+	sent(ctx context.Context) ([]messages.SongSum, error)
+	close()
+}
+
+// outerStudio is a server process.
+type outerStudio struct {
+	songs, data string
+	logs        io.Writer
+
+	mu    sync.Mutex // held while there is no server
+	on    *outer
+	addr  string
+	known []messages.SongSum
+}
+
+func startStudio(ctx context.Context, songs, data string, logs io.Writer) (*outerStudio, error) {
+	s := &outerStudio{songs: songs, data: data, logs: logs}
+	on, err := s.start(ctx, "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s.on, s.addr = on, on.ready["requests"]
+	return s, nil
+}
+
+func (s *outerStudio) start(ctx context.Context, listen string) (*outer, error) {
+	return startOuter(ctx, s.logs, "serve", "--songs", s.songs, "--data", s.data, "--listen", listen, "--http", "127.0.0.1:0")
+}
+
+func (s *outerStudio) requests() string { return s.addr }
+
+func (s *outerStudio) restart(ctx context.Context, pause time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remember(ctx) // BEFORE the kill: the next one tells of its own songs only
+	s.on.close()
+	select {
+	case <-time.After(pause):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	on, err := s.start(ctx, s.addr)
+	if err != nil {
+		return fmt.Errorf("start the server again: %w", err)
+	}
+	s.on = on
+	return nil
+}
+
+func (s *outerStudio) remember(ctx context.Context) error {
+	var dump struct {
+		Live struct {
+			Pacer struct {
+				Songs []messages.SongSum `json:"songs"`
+			} `json:"pacer"`
+		} `json:"live"`
+	}
+	ctx, cancel := context.WithTimeout(ctx, dumpTimeout)
+	defer cancel()
+	if err := s.on.dump(ctx, &dump); err != nil {
+		return err
+	}
+	for _, song := range dump.Live.Pacer.Songs {
+		if !slices.Contains(s.known, song) {
+			s.known = append(s.known, song)
+		}
+	}
+	return nil
+}
+
+func (s *outerStudio) sent(ctx context.Context) ([]messages.SongSum, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.remember(ctx)
+	return slices.Clone(s.known), err
+}
+
+func (s *outerStudio) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.on.close()
+}

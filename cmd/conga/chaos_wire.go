@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"conga/transport"
+)
+
+// network is where addresses are: this machine's, or one in memory.
+type network struct {
+	dial transport.DialFunc
+	bind func(addr string) (net.Listener, error)
+}
+
+// loopback is this machine's network.
+func loopback() network {
+	return network{
+		dial: func(ctx context.Context, addr string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: 500 * time.Millisecond}).DialContext(ctx, "tcp", addr)
+		},
+		bind: func(addr string) (net.Listener, error) { return net.Listen("tcp", addr) },
+	}
+}
+
+// wire is all that one node has of a network. It can be cut, as kill -9 does: all sockets
+// are closed at once and nothing is said. And it can be frozen, as SIGSTOP does: nothing
+// is read, written or closed, while the kernel still accepts connections and bytes.
+type wire struct {
+	network
+
+	mu     sync.Mutex
+	closes map[interface{ Close() error }]bool // open sockets
+	frozen chan struct{}                       // closed at the thaw; nil: it flows
+	gone   bool
+}
+
+func newWire(n network) *wire {
+	return &wire{network: n, closes: map[interface{ Close() error }]bool{}}
+}
+
+// cut closes everything, for ever.
+func (w *wire) cut() {
+	w.mu.Lock()
+	w.gone = true
+	sockets := w.closes
+	w.closes = nil
+	w.mu.Unlock()
+	for socket := range sockets {
+		_ = socket.Close()
+	}
+	w.thaw()
+}
+
+func (w *wire) freeze() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.frozen == nil && !w.gone {
+		w.frozen = make(chan struct{})
+	}
+}
+
+func (w *wire) thaw() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.frozen != nil {
+		close(w.frozen)
+		w.frozen = nil
+	}
+}
+
+// pass waits while the wire is frozen; after the cut nothing passes.
+func (w *wire) pass() error {
+	for {
+		w.mu.Lock()
+		frozen, gone := w.frozen, w.gone
+		w.mu.Unlock()
+		switch {
+		case gone:
+			return net.ErrClosed
+		case frozen == nil:
+			return nil
+		}
+		<-frozen
+	}
+}
+
+// own takes a socket among those that the cut closes.
+func (w *wire) own(socket interface{ Close() error }) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.gone {
+		_ = socket.Close()
+		return net.ErrClosed
+	}
+	w.closes[socket] = true
+	return nil
+}
+
+func (w *wire) disown(socket interface{ Close() error }) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.closes, socket)
+}
+
+// dialThrough and bindThrough are the network as the node sees it.
+func (w *wire) dialThrough(ctx context.Context, addr string) (net.Conn, error) {
+	if err := w.pass(); err != nil {
+		return nil, err
+	}
+	conn, err := w.dial(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	return w.lead(conn)
+}
+
+func (w *wire) lead(conn net.Conn) (net.Conn, error) {
+	if err := w.own(conn); err != nil {
+		return nil, err
+	}
+	if err := w.pass(); err != nil {
+		return nil, err
+	}
+	return &wireConn{conn, w}, nil
+}
+
+func (w *wire) bindThrough(addr string) (net.Listener, error) {
+	listener, err := w.bind(addr)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.own(listener); err != nil {
+		return nil, err
+	}
+	return &wireListener{listener, w}, nil
+}
+
+type wireListener struct {
+	net.Listener
+	w *wire
+}
+
+func (l *wireListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return l.w.lead(conn)
+}
+
+func (l *wireListener) Close() error {
+	_ = l.w.pass() // after the cut there is nothing to wait for
+	l.w.disown(l.Listener)
+	return l.Listener.Close()
+}
+
+type wireConn struct {
+	net.Conn
+	w *wire
+}
+
+// Read gives what came only when the wire flows: a frozen process has not seen it yet.
+func (c *wireConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if gone := c.w.pass(); gone != nil {
+		return 0, gone
+	}
+	return n, err
+}
+
+func (c *wireConn) Write(p []byte) (int, error) {
+	if err := c.w.pass(); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *wireConn) CloseWrite() error {
+	if err := c.w.pass(); err != nil {
+		return err
+	}
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return net.ErrClosed
+	}
+	return half.CloseWrite()
+}
+
+func (c *wireConn) Close() error {
+	_ = c.w.pass()
+	c.w.disown(c.Conn)
+	return c.Conn.Close()
+}
