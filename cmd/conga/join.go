@@ -15,13 +15,16 @@ import (
 )
 
 type joinCmd struct {
-	Server    string `arg:"" name:"host[:port]" help:"The server: HOST or HOST:PORT, its port for requests (7000 if none is given)."`
+	Server    string `arg:"" name:"host[:port]" help:"The server: HOST or HOST:PORT, its port for requests (7000 if none is given), or a join link, conga://HOST:PORT?key=KEY."`
 	Name      string `default:"${name}" placeholder:"NAME" help:"What the others call this listener (${default})."`
 	Output    string `default:"speaker" placeholder:"OUT" help:"speaker, null (silent, at real speed), none (decodes nothing) or wav:FILE (${default})."`
 	Listen    string `default:":0" placeholder:"HOST:PORT" help:"Where the next listener connects; port 0 takes a free one (${default})."`
 	Advertise string `placeholder:"HOST:PORT" help:"Where others reach --listen, if a router forwards the port (as the server sees this machine)."`
 	HTTP      string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the debug dump and log are, or off (${default})."`
 	Data      string `placeholder:"DIR" help:"Folder of this listener's own log, or none (${listeners}/NAME)."`
+	Key       string `placeholder:"KEY" help:"The server's key, in base64 or hex (the one that it had when you joined first)."`
+
+	tokenFlag
 }
 
 // Help shows examples.
@@ -51,12 +54,28 @@ func (c *joinCmd) Validate() error {
 	case len(c.Name) > messages.MaxName:
 		return fmt.Errorf("--name is longer than %d bytes", messages.MaxName)
 	}
-	return nil
+	if _, err := c.keys(); err != nil {
+		return err
+	}
+	return c.validate()
+}
+
+// keys is where the server is, and which key it must have.
+func (c *joinCmd) keys() (keyring, error) {
+	addr, key, err := parseServer(c.Server)
+	if err != nil || c.Key == "" {
+		return newKeyring(addr, key), err
+	}
+	given, err := parseKey(c.Key)
+	if err == nil && key != nil && !given.Equal(key) {
+		err = errors.New("--key is another key than that of the join link")
+	}
+	return newKeyring(addr, given), err
 }
 
 // Run listens until END or until ctx ends.
 func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
-	server, err := withPort(c.Server, requestsPort)
+	keys, err := c.keys()
 	if err != nil {
 		return err
 	}
@@ -74,7 +93,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 		return errors.Join(err, hangUp(debug))
 	}
 	node, err := startListener(ctx, listenerOptions{
-		server: server, name: c.Name, listen: c.Listen, advertise: c.Advertise, output: output, logger: logger,
+		server: keys.server, keys: keys, token: c.token(), name: c.Name, listen: c.Listen, advertise: c.Advertise, output: output, logger: logger,
 		log: journal.log, id: journal.id, http: debugAddr(debug),
 		news: func(news *messages.Playing) {
 			if song := news.GetSong(); song != nil {

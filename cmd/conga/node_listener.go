@@ -40,6 +40,9 @@ type listenerOptions struct {
 	news      func(*messages.Playing)
 	logger    *slog.Logger
 
+	token string  // the server's; empty: none
+	keys  keyring // which key the server must have
+
 	// dial and bind are the node's network; nil: this machine's.
 	dial transport.DialFunc
 	bind func(addr string) (net.Listener, error)
@@ -76,6 +79,13 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 	}
 	n := &listenerNode{relay: relay, log: o.log}
 	joined := make(chan error, 1)
+	answer := func(err error) {
+		select {
+		case joined <- err:
+		default: // only the first answer decides whether it starts
+		}
+	}
+	member := transport.NewMembership(o.token, &trust{keys: o.keys, logger: o.logger, distrust: answer})
 	n.client, err = actors.StartClient(actors.ClientConfig{
 		System: newSystem(o.logger), Log: o.log, Stream: stream, Output: o.output, Logger: o.logger, News: o.news,
 		Node: &messages.Node{
@@ -86,6 +96,7 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 		Streams: func(c *actors.Client) *actor.Props {
 			return transport.Streams(transport.StreamsConfig{
 				Listener: relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch, Offered: c.Offer, Dial: o.dial,
+				Pass: member.Pass, ServerNow: c.ServerNow,
 				Open: func(open *messages.OpenStream) (transport.Cursor, error) {
 					if open.GetNode().GetId() == c.Node().GetId() {
 						return nil, errors.New("this is you")
@@ -95,23 +106,20 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 			})
 		},
 		Upstream: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {
-			return transport.Upstream(transport.UpstreamConfig{Link: link, Addr: addr, Open: open, Dial: o.dial})
+			return transport.Upstream(transport.UpstreamConfig{Link: link, Addr: addr, Open: open, Dial: o.dial, Pass: member.Pass})
 		},
 		Offered: func(link uint64, conn net.Conn, open *messages.OpenStream) *actor.Props {
-			return transport.Upstream(transport.UpstreamConfig{Link: link, Conn: conn, Open: open})
+			return transport.Upstream(transport.UpstreamConfig{Link: link, Conn: conn, Open: open, Pass: member.Pass})
 		},
 		Requests: func(link uint64) *actor.Props {
-			return transport.RequestLink(transport.RequestLinkConfig{Link: link, Addr: o.server, Dial: o.dial})
+			return transport.RequestLink(transport.RequestLinkConfig{Link: link, Addr: o.server, Dial: o.dial, Member: member})
 		},
 		Joined: func(_ *messages.Welcome, refused *messages.Refused) {
-			var answer error
 			if refused != nil {
-				answer = fmt.Errorf("%s refuses: %s", o.server, refused.GetReason())
+				answer(fmt.Errorf("%s refuses: %s", o.server, refused.GetReason()))
+				return
 			}
-			select {
-			case joined <- answer:
-			default: // only the first answer decides whether it starts
-			}
+			answer(nil)
 		},
 	})
 	if err != nil {

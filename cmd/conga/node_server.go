@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -36,11 +37,17 @@ type serverOptions struct {
 	songs, listen string
 	store         eventlog.Store
 	key           ed25519.PrivateKey
+	token         string // empty: all may come in
+	limits        transport.Limits
 	logger        *slog.Logger
 }
 
 // startServer takes store over.
 func startServer(o serverOptions) (*serverNode, error) {
+	auth, secure, err := o.access()
+	if err != nil {
+		return nil, errors.Join(err, o.store.Close())
+	}
 	requests, stream, err := listenPair(o.listen)
 	if err != nil {
 		return nil, errors.Join(err, o.store.Close())
@@ -61,11 +68,13 @@ func startServer(o serverOptions) (*serverNode, error) {
 				Listener: stream, Owner: s.ChainManager(), Counters: counters, Epoch: s.Epoch,
 				Self: func() *messages.Node { return &messages.Node{Id: messages.ServerID, Name: messages.ServerID} },
 				Open: func(open *messages.OpenStream) (transport.Cursor, error) { return s.Open(open), nil },
+				Pass: auth.Pass, ServerNow: func() int64 { return now().UnixMicro() }, Limits: o.limits,
 			})
 		},
 		Requests: func(s *actors.Server) *actor.Props {
 			return transport.Requests(transport.RequestsConfig{
 				Listener: requests, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: now,
+				Auth: auth, TLS: secure, Limits: o.limits, Counters: counters,
 			})
 		},
 	})
@@ -73,6 +82,17 @@ func startServer(o serverOptions) (*serverNode, error) {
 		return nil, errors.Join(err, requests.Close(), stream.Close(), log.Close())
 	}
 	return n, nil
+}
+
+// access is who may come in, and how they know that this is the server.
+func (o serverOptions) access() (auth *transport.Auth, secure *tls.Config, err error) {
+	if o.token != "" {
+		if auth, err = transport.NewAuth(o.token, o.key); err != nil {
+			return nil, nil, err
+		}
+	}
+	secure, err = transport.ServerTLS(o.key)
+	return auth, secure, err
 }
 
 // stop ends the server; all that it promised is in its log.

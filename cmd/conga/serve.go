@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 
@@ -13,6 +14,9 @@ type serveCmd struct {
 	Listen string `default:":7000" placeholder:"HOST:PORT" help:"Port for requests; the stream is on the port after it. Port 0 takes a free pair (${default})."`
 	HTTP   string `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Where the debug dump and log are, or off (${default})."`
 	Data   string `default:"${data}" placeholder:"DIR" help:"Folder of the event log; the queue lives on in it (${default})."`
+
+	tokenFlag
+	limitFlags
 }
 
 // Help shows examples.
@@ -28,6 +32,11 @@ func (serveCmd) Help() string {
 	)
 }
 
+// Validate refuses what would let in everybody, or nobody.
+func (c *serveCmd) Validate() error {
+	return errors.Join(c.tokenFlag.validate(), c.limitFlags.validate())
+}
+
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 	store, err := eventlog.OpenSQLite(c.Data)
@@ -40,6 +49,7 @@ func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 	}
 	node, err := startServer(serverOptions{
 		songs: c.Songs, listen: c.Listen, store: store, key: key, logger: newLogger(io.err),
+		token: c.token(), limits: c.limits(),
 	})
 	if err != nil {
 		return err
@@ -53,6 +63,7 @@ func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 	served := serveHTTP(ctx, debug, node.log, node.server.Dump)
 	fmt.Fprintf(io.out, "ready requests=%s stream=%s http=%s\n",
 		shown(node.requests.Addr()), shown(node.stream.Addr()), shownHTTP(debug))
+	invite(io.err, node.requests.Addr(), key.Public().(ed25519.PublicKey), c.token())
 	err = <-served // it ends with ctx
 	return errors.Join(err, node.stop())
 }

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+
+	"conga/transport"
+)
+
+// tokenFlag is --auth of serve and join. A pointer, for an empty token is a mistake that
+// would open the doors, and no token is none.
+type tokenFlag struct {
+	Auth *string `env:"CONGA_AUTH" placeholder:"TOKEN" help:"What who comes in must know. Better in CONGA_AUTH: arguments stand in process lists."`
+}
+
+func (f tokenFlag) token() string {
+	if f.Auth == nil {
+		return ""
+	}
+	return *f.Auth
+}
+
+func (f tokenFlag) validate() error {
+	if f.Auth == nil {
+		return nil
+	}
+	if err := transport.GoodToken(*f.Auth); err != nil {
+		return fmt.Errorf("--auth or CONGA_AUTH: %w", err)
+	}
+	return nil
+}
+
+// limitFlags are how much of a server one client may take.
+type limitFlags struct {
+	MaxListeners  int     `default:"1000" placeholder:"N" help:"Listeners in the chain (${default})."`
+	MaxPerAddress int     `default:"256" placeholder:"N" help:"Connections of one address to each port (${default})."`
+	MaxHalfOpen   int     `default:"256" placeholder:"N" help:"Connections to each port that have not yet said who they are (${default})."`
+	MaxRequests   float64 `default:"10" placeholder:"N" help:"Requests a second of one client; five times that of one address (${default})."`
+}
+
+func (f limitFlags) validate() error {
+	if f.MaxListeners < 1 || f.MaxPerAddress < 1 || f.MaxHalfOpen < 1 || f.MaxRequests <= 0 || f.MaxRequests > 1e6 {
+		return errors.New("--max-listeners, --max-per-address, --max-half-open and --max-requests must be more than 0")
+	}
+	return nil
+}
+
+func (f limitFlags) limits() transport.Limits {
+	return transport.Limits{
+		PerAddress: f.MaxPerAddress, HalfOpen: f.MaxHalfOpen, Requests: f.MaxRequests, Listeners: f.MaxListeners,
+	}
+}
+
+// invite tells the operator what to tell others.
+func invite(w io.Writer, addr net.Addr, key ed25519.PublicKey, token string) {
+	also := ""
+	if token != "" {
+		also = ", and the token in CONGA_AUTH"
+	}
+	fmt.Fprintf(w, "others join with: conga join '%s'%s\n", joinLink(outward(addr), key), also)
+}
+
+// outward is the address as another machine may reach it: a listener on all interfaces is
+// shown with the first address that is not only this machine's.
+func outward(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
+		return addr.String()
+	}
+	all, _ := net.InterfaceAddrs() // none is as good as an error
+	for _, a := range all {
+		if network, is := a.(*net.IPNet); is && network.IP.To4() != nil && network.IP.IsGlobalUnicast() {
+			return net.JoinHostPort(network.IP.String(), port)
+		}
+	}
+	return shown(addr)
+}
+
+// trust is a keyring as a listener's connections use it.
+type trust struct {
+	keys     keyring
+	logger   *slog.Logger
+	distrust func(error)
+	told     sync.Once
+}
+
+// Check says why the server with this key is not the one that is meant.
+func (t *trust) Check(key ed25519.PublicKey) error { return t.keys.check(key) }
+
+// Keep remembers the key; a disk that cannot is no reason to stay silent.
+func (t *trust) Keep(key ed25519.PublicKey) {
+	if err := t.keys.keep(key); err != nil {
+		t.logger.Warn("the server's key is not remembered", "err", err)
+	}
+}
+
+// Distrust tells the user once; the listener tries again and again.
+func (t *trust) Distrust(err error) {
+	t.told.Do(func() { t.logger.Warn("this is not the server that was meant", "err", err) })
+	t.distrust(err)
+}

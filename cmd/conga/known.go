@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bufio"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// linkScheme begins a join link: conga://HOST:PORT?key=…
+const linkScheme = "conga"
+
+// joinLink is what a listener needs to know of a server: where it is, and its key. The
+// token is not in it: links are pasted into chats, and arguments stand in process lists.
+func joinLink(addr string, key ed25519.PublicKey) string {
+	link := url.URL{Scheme: linkScheme, Host: addr, RawQuery: "key=" + keyText(key)}
+	return link.String()
+}
+
+// parseServer reads HOST, HOST:PORT or a join link. The key is nil if there is none.
+func parseServer(text string) (addr string, key ed25519.PublicKey, err error) {
+	text = strings.TrimSpace(text)
+	if !strings.HasPrefix(text, linkScheme+"://") {
+		addr, err = withPort(text, requestsPort)
+		return addr, nil, err
+	}
+	link, err := url.Parse(text)
+	if err != nil || link.Host == "" || link.User != nil || link.Path != "" && link.Path != "/" || link.Fragment != "" {
+		return "", nil, fmt.Errorf("%.100q is not a join link: conga://HOST:PORT?key=KEY", text)
+	}
+	query, err := url.ParseQuery(link.RawQuery)
+	if err != nil {
+		return "", nil, fmt.Errorf("%.100q is not a join link: conga://HOST:PORT?key=KEY", text)
+	}
+	for name, values := range query {
+		switch {
+		case name == "token" || name == "auth":
+			return "", nil, errors.New("a join link holds no token: give it in CONGA_AUTH")
+		case name != "key" || len(values) != 1:
+			return "", nil, fmt.Errorf("the join link says %.40q, which this conga does not know", name)
+		}
+		if key, err = parseKey(values[0]); err != nil {
+			return "", nil, err
+		}
+	}
+	addr, err = withPort(link.Host, requestsPort)
+	return addr, key, err
+}
+
+// keyText is a key for links and files.
+func keyText(key ed25519.PublicKey) string { return base64.RawURLEncoding.EncodeToString(key) }
+
+// parseKey reads a server's key in hex or any kind of base64.
+func parseKey(text string) (ed25519.PublicKey, error) {
+	const size = ed25519.PublicKeySize
+	if key, err := hex.DecodeString(text); err == nil && len(key) == size {
+		return key, nil
+	}
+	plain := strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(text), "=")
+	if key, err := base64.RawURLEncoding.Strict().DecodeString(plain); err == nil && len(key) == size {
+		return key, nil
+	}
+	return nil, fmt.Errorf("%.100q is no key of a server: 32 bytes in base64 or hex, as in its join link", text)
+}
+
+// keyring says which key a server must have: the one that was given, or else the one that
+// it had before, or else whatever it has.
+type keyring struct {
+	server string            // host:port
+	given  ed25519.PublicKey // by --key or a join link; may be nil
+	file   string            // known_servers; empty: nothing is remembered
+}
+
+// maxKnown bounds what is read of known_servers.
+const maxKnown = 1 << 20
+
+// newKeyring is for the server at addr. Keys of this machine are not remembered: nobody
+// stands in between, and servers come and go on its ports.
+func newKeyring(addr string, given ed25519.PublicKey) keyring {
+	k := keyring{server: addr, given: given}
+	if !isLoopback(addr) {
+		k.file = filepath.Join(dataDir(), "known_servers")
+	}
+	return k
+}
+
+func isLoopback(addr string) bool {
+	host, _, _ := net.SplitHostPort(addr)
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// check says why the server with this key is not the one that is meant.
+func (k keyring) check(key ed25519.PublicKey) error {
+	if k.given != nil {
+		if !k.given.Equal(key) {
+			return fmt.Errorf("the server at %s has the key %s, not the one that you gave: it is another server", k.server, keyText(key))
+		}
+		return nil
+	}
+	known, err := k.known()
+	if err != nil {
+		return err
+	}
+	if known != nil && !known.Equal(key) {
+		return fmt.Errorf("the server at %s has another key than before: somebody may be in between, or it has lost its data; if you know why, join with --key %s, or take its line out of %s",
+			k.server, keyText(key), k.file)
+	}
+	return nil
+}
+
+// known is the key in the file, the last one if there are several; nil if there is none.
+func (k keyring) known() (ed25519.PublicKey, error) {
+	if k.file == "" {
+		return nil, nil
+	}
+	file, err := os.Open(k.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up the server's key: %w", err)
+	}
+	defer file.Close()
+	key, err := findKey(io.LimitReader(file, maxKnown), k.server)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", k.file, err)
+	}
+	return key, nil
+}
+
+// findKey reads lines "HOST:PORT KEY". Others, and those after a #, are left alone; but the
+// server's own line must hold a key: a broken one must not let everybody in.
+func findKey(r io.Reader, server string) (key ed25519.PublicKey, err error) {
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) == 0 || fields[0] != server {
+			continue
+		}
+		if len(fields) < 2 {
+			return nil, fmt.Errorf("the line of %s holds no key", server)
+		}
+		if key, err = parseKey(fields[1]); err != nil {
+			return nil, err
+		}
+	}
+	return key, lines.Err()
+}
+
+// keep remembers the key for the next time, if it is not known.
+func (k keyring) keep(key ed25519.PublicKey) error {
+	if k.file == "" {
+		return nil
+	}
+	if known, err := k.known(); err != nil || known.Equal(key) {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(k.file), 0o700); err != nil {
+		return fmt.Errorf("remember the server's key: %w", err)
+	}
+	file, err := os.OpenFile(k.file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("remember the server's key: %w", err)
+	}
+	_, err = fmt.Fprintf(file, "%s %s\n", k.server, keyText(key)) // one write: others may append too
+	return errors.Join(err, file.Close())
+}
