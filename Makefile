@@ -12,14 +12,18 @@ race     = $(if $(compiler),-race,)
 export CGO_ENABLED = $(if $(compiler),1,0)
 
 FUZZTIME ?= 20s
+NODES ?= 200
+FAILURES ?= 1000
+SEED ?= 1
 
-.PHONY: help demo build test lint bench fuzz gen speaker sound-test
+.PHONY: help chaos demo build test lint bench fuzz gen speaker sound-test
 
 help:
 	@echo 'make demo     hear it: a server and three listeners        go run ./cmd/conga demo'
 	@echo 'make build    bin/conga                                    go build -o bin/conga ./cmd/conga'
 	@echo 'make test     all that CI runs: lint, tests, fuzz, sound   go test -race ./...'
 	@echo 'make lint     form and suspicious code                     go vet ./...'
+	@echo 'make chaos    kill, freeze, restart: who hears it?         go run ./cmd/conga chaos --nodes 200'
 	@echo 'make bench    speed and memory                             go test -run "^$$" -bench . -benchmem ./...'
 	@echo 'make fuzz     every parser, FUZZTIME=20s each              go test -fuzz FuzzReadFrame ./transport'
 	@echo 'make gen      the code for messages/*.proto                go generate ./messages'
@@ -42,6 +46,9 @@ lint: speaker
 	go vet $(flags) ./...
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 $(flags) ./...
 	@if command -v golangci-lint >/dev/null; then golangci-lint run $(if $(flags),--build-tags nospeaker); else echo 'lint: golangci-lint is not installed, its part is left out'; fi
+
+chaos: build
+	bin/conga chaos --nodes $(NODES) --failures $(FAILURES) --seed $(SEED)
 
 bench: speaker
 	go test $(flags) -run '^$$' -bench . -benchmem ./...
