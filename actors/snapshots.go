@@ -1,0 +1,91 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"conga/actors/eventlog"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// snapshotEvery is after how many events the states are saved: to replay as many takes
+// some milliseconds, to save them about as long.
+const snapshotEvery = 4096
+
+// snapshots saves the server's states beside the log now and then, so that a year's log
+// opens as fast as a day's. They are a cache: to lose one costs time only.
+type snapshots struct {
+	server *Server
+	every  uint64
+	stop   context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+func keepSnapshots(s *Server, every uint64) *snapshots {
+	ctx, stop := context.WithCancel(context.Background())
+	k := &snapshots{server: s, every: every, stop: stop}
+	k.wg.Go(func() { k.watch(ctx) })
+	return k
+}
+
+// watch saves a snapshot whenever the last one is old enough.
+func (k *snapshots) watch(ctx context.Context) {
+	log := k.server.cfg.Log
+	saved, _, _ := log.Snapshot(schedulerName) // 0: there is none
+	for record, err := range log.Watch(ctx, log.Last()) {
+		if err != nil {
+			return // the log is closed, or its disk broken: others say so
+		}
+		if record.Seq < saved+k.every {
+			continue
+		}
+		state, event, err := k.server.state(ctx)
+		if err == nil {
+			err = saveSnapshot(log, state, event)
+		}
+		saved = record.Seq // after a failure too: not again with every event
+		if err != nil && ctx.Err() == nil {
+			k.server.cfg.Logger.Warn("no snapshot could be saved; the next start replays more", "reason", err)
+		}
+	}
+}
+
+// finish ends the watch and returns what saves the last snapshot, to be called when the
+// actors have stopped: what they did at the end is in it.
+func (k *snapshots) finish() (save func()) {
+	k.stop()
+	k.wg.Wait()
+	state, event, err := k.server.state(context.Background())
+	return func() {
+		log := k.server.cfg.Log
+		last := log.Last()
+		if err == nil {
+			err = log.Fold(event, last, func(_ uint64, e proto.Message) { state = state.Apply(e) })
+		}
+		if err == nil {
+			err = saveSnapshot(log, state, last)
+		}
+		if err != nil {
+			k.server.cfg.Logger.Warn("no snapshot could be saved; the next start replays more", "reason", err)
+		}
+	}
+}
+
+func saveSnapshot(log *eventlog.Log, state ServerState, event uint64) error {
+	frozen, err := state.Frozen()
+	if err != nil {
+		return err
+	}
+	return log.SaveSnapshot(event, frozen)
+}
+
+// state is that of all actors at one event, and the event's number.
+func (s *Server) state(ctx context.Context) (ServerState, uint64, error) {
+	views, err := s.look(ctx, catalogName, schedulerName, pacerName, chainManagerName)
+	if err != nil {
+		return ServerState{}, 0, fmt.Errorf("the server is busy or restarting an actor: %w", err)
+	}
+	return s.align(views)
+}
