@@ -85,6 +85,7 @@ func (f *flat) add(path string, raw json.RawMessage) {
 		for i, value := range array {
 			f.add(path+"["+strconv.Itoa(i)+"]", value)
 		}
+	case string(raw) == "[]", string(raw) == "{}": // what comes or goes is told by itself
 	default:
 		f.paths = append(f.paths, path)
 		f.values[path] = string(plain(bytes.TrimSpace(raw)))
