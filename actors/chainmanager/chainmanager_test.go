@@ -1,0 +1,196 @@
+package chainmanager
+
+import (
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
+
+	"conga/actors/eventlog"
+	"conga/messages"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// blind is a store that cannot be read for a while.
+type blind struct {
+	eventlog.Store
+	is atomic.Bool
+}
+
+func (b *blind) Read(after uint64, limit int, part eventlog.Part) ([]eventlog.Row, error) {
+	if b.is.Load() {
+		return nil, errors.New("input/output error")
+	}
+	return b.Store.Read(after, limit, part)
+}
+
+func (*blind) Close() error { return nil }
+
+// office is a chain manager at work, inside a synctest bubble.
+type office struct {
+	t      *testing.T
+	log    *eventlog.Log
+	system *actor.ActorSystem
+	pid    *actor.PID
+	desk   *actor.PID // stands where the request connections do, and asks
+	heard  chan any
+}
+
+func openLog(t *testing.T, store eventlog.Store) *eventlog.Log {
+	t.Helper()
+	log, err := eventlog.Open(store, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log
+}
+
+func open(t *testing.T, log *eventlog.Log) *office {
+	t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	o := &office{t: t, log: log, heard: make(chan any, 100), system: actor.NewActorSystem(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }),
+		actor.WithDeadLetterThrottleInterval(time.Millisecond),
+	)}
+	o.desk = o.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+		switch msg := ctx.Message().(type) {
+		case *messages.Welcome, *messages.Neighbours:
+			o.heard <- msg
+		}
+	}))
+	props := Props(Config{
+		Log: log, Publish: func(proto.Message) {}, Links: func() *actor.PID { return o.desk }, Now: time.Now,
+	})
+	backoff := actor.WithSupervisor(actor.NewExponentialBackoffStrategy(10*time.Second, 100*time.Millisecond))
+	o.pid = o.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+		if _, is := ctx.Message().(*actor.Started); is {
+			ctx.Spawn(props)
+		} else if len(ctx.Children()) > 0 {
+			ctx.Forward(ctx.Children()[0])
+		}
+	}, backoff))
+	return o
+}
+
+func (o *office) close() {
+	o.t.Helper()
+	for _, pid := range []*actor.PID{o.pid, o.desk} {
+		if err := o.system.Root.StopFuture(pid).Wait(); err != nil {
+			o.t.Error(err)
+		}
+	}
+	o.system.Shutdown()
+	time.Sleep(2 * time.Millisecond) // the library's dead letter throttle ends by the bubble's clock only
+	if err := o.log.Close(); err != nil {
+		o.t.Error(err)
+	}
+}
+
+// say sends the message and returns what was told in consequence, as "welcome" or as
+// the listener and its upstream, "bob below amy".
+func (o *office) say(message proto.Message) []string {
+	o.t.Helper()
+	o.system.Root.RequestWithCustomSender(o.pid, message, o.desk)
+	return o.told()
+}
+
+func (o *office) told() []string {
+	synctest.Wait()
+	var told []string
+	for {
+		select {
+		case m := <-o.heard:
+			if n, is := m.(*messages.Neighbours); is {
+				told = append(told, n.GetId()+" below "+n.GetAncestors()[0].GetId())
+			} else {
+				told = append(told, "welcome")
+			}
+		default:
+			return told
+		}
+	}
+}
+
+func (o *office) want(got []string, want ...string) {
+	o.t.Helper()
+	if len(got) != len(want) {
+		o.t.Fatalf("told %q, want %q", got, want)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			o.t.Fatalf("told %q, want %q", got, want)
+		}
+	}
+}
+
+func keep(t *testing.T, store eventlog.Store, events ...proto.Message) {
+	t.Helper()
+	if _, err := openLog(t, store).Append(eventlog.Any, "test", nil, events...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Each is told what concerns it and no more; one that comes back on a new connection is
+// told again.
+func TestChainManager_Tells(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t, openLog(t, eventlog.NewMemory()))
+		defer o.close()
+		o.want(o.say(&messages.JoinChain{Node: node("amy")}), "welcome", "amy below server")
+		o.want(o.say(&messages.JoinChain{Node: node("bob")}), "welcome", "amy below server", "bob below amy")
+		o.want(o.say(&messages.JoinChain{Node: node("cem")}), "welcome", "bob below amy", "cem below bob")
+		o.want(o.say(&messages.JoinChain{Node: node("amy")}), "welcome", "amy below server")
+		o.want(o.say(&messages.PeerLost{Id: "bob", SeenBy: messages.ServerID}), "amy below server", "cem below amy")
+		o.want(o.say(&messages.PeerLost{Id: "bob", SeenBy: messages.ServerID}))
+		o.want(o.say(&messages.LeaveChain{Id: "amy"}), "cem below server")
+	})
+}
+
+// After the server's restart those who do not come back within five seconds are taken
+// out; one who does stays where it was.
+func TestChainManager_Restart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &blind{Store: eventlog.NewMemory()}
+		keep(t, store,
+			&messages.ListenerJoined{Node: node("amy"), After: messages.ServerID},
+			&messages.ListenerJoined{Node: node("bob"), After: "amy"},
+			&messages.BroadcastOpened{Epoch: 2})
+		o := open(t, openLog(t, store))
+		defer o.close()
+		o.want(o.told(), "amy below server", "bob below amy")
+		time.Sleep(returnWithin - time.Millisecond)
+		o.want(o.say(&messages.JoinChain{Node: node("bob")}), "welcome", "bob below amy")
+		time.Sleep(time.Millisecond)
+		o.want(o.told(), "bob below server")
+	})
+}
+
+// The log cannot be read when the actor starts: it tries again until it can, and can be
+// stopped meanwhile.
+func TestChainManager_LogUnreadable(t *testing.T) {
+	for _, heals := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			store := &blind{Store: eventlog.NewMemory()}
+			keep(t, store, &messages.ListenerJoined{Node: node("amy"), After: messages.ServerID})
+			log := openLog(t, store)
+			store.is.Store(true)
+			o := open(t, log)
+			defer o.close()
+			time.Sleep(3 * time.Second)
+			o.want(o.told())
+			if !heals {
+				return
+			}
+			store.is.Store(false)
+			time.Sleep(3 * time.Second)
+			o.want(o.told(), "amy below server")
+		})
+	}
+}
