@@ -72,7 +72,7 @@ func TestServer_Dump_IsReplay(t *testing.T) {
 		})
 	}
 	var last uint64
-	for range 150 {
+	for range 60 {
 		dump, err := h.Dump(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -98,6 +98,7 @@ func TestServer_Dump_IsReplay(t *testing.T) {
 // The disk is full for a while: nothing is acknowledged meanwhile, the actors come back,
 // and all that was acknowledged before is there.
 func TestServer_DiskFull(t *testing.T) {
+	t.Parallel()
 	store := newDisk()
 	h := open(t, store)
 	defer h.close()
@@ -142,6 +143,7 @@ func TestServer_DiskFull(t *testing.T) {
 // A dump of a server whose disk hangs is an error within seconds, even if nobody sets a
 // deadline; when the disk is back there is a dump again.
 func TestServer_Dump_NeverHangs(t *testing.T) {
+	t.Parallel()
 	store := newDisk()
 	h := open(t, store)
 	defer h.close()
@@ -174,8 +176,10 @@ func TestServer_Dump_NeverHangs(t *testing.T) {
 // the next one, listeners are told their places, and news has the queue. So it is when
 // the log's beginning was archived.
 func TestServer_Restart(t *testing.T) {
+	t.Parallel()
 	for _, archived := range []bool{false, true} {
 		t.Run(fmt.Sprint("archived ", archived), func(t *testing.T) {
+			t.Parallel() // it waits for the listener that does not come back
 			store := newDisk()
 			h := open(t, store)
 			h.onAir()
