@@ -178,6 +178,7 @@ func (r *relay) welcome(ctx actor.Context, msg *messages.Welcome) {
 }
 
 func (r *relay) neighbours(ctx actor.Context, msg *messages.Neighbours) {
+	r.flow.mixed = r.flow.mixed || msg.GetUnproved() // it is said BEFORE any such comes, and what is kept stays
 	r.decide(ctx, msg)
 	if msg.GetEvent() < r.keep.State().Event {
 		return
@@ -336,6 +337,7 @@ func (r *relay) dial(ctx actor.Context, sought *messages.UpstreamSought) {
 	open := &messages.OpenStream{
 		Version: messages.DialectVersion, Node: r.cfg.Self(), Next: r.flow.next,
 		PlayAtUnixUs: r.nowUs(), Epoch: r.epoch, Upstream: sought.GetNode().GetId(),
+		Song: r.flow.mixed && r.flow.doubtful,
 	}
 	props := r.cfg.Dial
 	if sought.GetOffered() {

@@ -1,0 +1,25 @@
+package actors
+
+import (
+	"context"
+
+	"conga/actors/relay"
+	"conga/messages"
+)
+
+// Upstream is host:port of who feeds this node, empty while nobody does or if the relay does
+// not answer before ctx ends.
+func (c *Client) Upstream(ctx context.Context) string {
+	views, err := c.look(ctx, relayName)
+	if err != nil {
+		return ""
+	}
+	state, ok := views[relayName].State.(relay.State)
+	switch {
+	case !ok || state.Upstream == nil:
+		return ""
+	case state.Upstream.Node.ID == messages.ServerID:
+		return c.cfg.Stream
+	}
+	return state.Upstream.Node.Relay
+}
