@@ -35,10 +35,12 @@ func keyOf(seed byte) ed25519.PrivateKey {
 }
 
 // record makes a broadcast of songs with so many chunks each, four frames of 24 ms a chunk.
-func record(chunks ...int) *broadcast {
+func record(chunks ...int) *broadcast { return recordAt(startAt, chunks...) }
+
+// recordAt makes one whose first sample is to be heard at `at`.
+func recordAt(at int64, chunks ...int) *broadcast {
 	key := keyOf(1)
 	b := &broadcast{key: key.Public().(ed25519.PublicKey)}
-	at := startAt
 	for i, n := range chunks {
 		change, err := messages.NewSongChange(&messages.SongChange{
 			Number: uint64(len(b.items)) + 1, Song: fmt.Sprintf("%d.mp3", i), SampleRate: 48000,

@@ -81,6 +81,7 @@ type relay struct {
 	offer   net.Conn              // of the ancestor that a decision is about
 	lost    *messages.UpstreamLost
 	watch   watch
+	ending  bool
 }
 
 // memory outlives a restart of the relay. It belongs to the relay's goroutine.
@@ -97,10 +98,15 @@ type memory struct {
 
 // Receive is all the plumbing; where the music comes from is in state.go.
 func (r *relay) Receive(ctx actor.Context) {
+	if r.ending {
+		r.outlast(ctx.Message())
+		return
+	}
 	switch msg := ctx.Message().(type) {
 	case *actor.Started:
 		r.start(ctx)
 	case *actor.Stopping, *actor.Restarting:
+		r.ending = true
 		r.watch.stop()
 	case *messages.Welcome:
 		r.welcome(ctx, msg)
@@ -135,6 +141,26 @@ func (r *relay) Receive(ctx actor.Context) {
 	}
 }
 
+// outlast takes what comes while the relay waits for its links' end: a link that were
+// dialled now nobody would end. What the next relay cannot ask for is kept for it.
+func (r *relay) outlast(msg any) {
+	switch msg := msg.(type) {
+	case *messages.Neighbours:
+		if msg.GetEvent() >= r.above.GetEvent() {
+			r.above = msg
+		}
+	case *messages.Welcome:
+		r.epoch = max(r.epoch, msg.GetEpoch())
+		_ = r.flow.trust(keyIn(msg, r.flow.key)) // no link stands: nothing was vouched for
+	case *messages.StreamOffered:
+		_ = msg.Conn.Close()
+	case *messages.DownstreamOpened:
+		r.fed = append(r.fed, msg.Node)
+	case *messages.DownstreamClosed:
+		r.unfed(msg.Node.GetId())
+	}
+}
+
 // start begins with what the log and the window have; links of a life before this one
 // are gone, and nobody is to blame for that.
 func (r *relay) start(ctx actor.Context) {
@@ -154,16 +180,25 @@ func (r *relay) start(ctx actor.Context) {
 		r.closed(ctx, &messages.LinkClosed{Link: link.Number, Reason: "the relay was restarted", Own: true})
 	}
 	// A search that found nobody has lost its timer, and a ring its oldest events.
-	if state = r.keep.State(); state.Upstream == nil && len(state.Seeking) == 0 && r.above != nil {
+	state = r.keep.State()
+	if r.above.GetEvent() > state.Event || r.above != nil && state.Upstream == nil && len(state.Seeking) == 0 {
 		r.decide(ctx, r.above)
 	}
 	r.lookAgain(ctx)
 }
 
-// welcome takes the key that proves the music. Another key later is no server of ours.
+// keyIn is the server's key in its welcome, or the one known before if it has none.
+func keyIn(msg *messages.Welcome, known ed25519.PublicKey) ed25519.PublicKey {
+	if key := ed25519.PublicKey(msg.GetKey()); len(key) == ed25519.PublicKeySize {
+		return key
+	}
+	return known
+}
+
+// welcome takes the key that proves the music.
 func (r *relay) welcome(ctx actor.Context, msg *messages.Welcome) {
 	up := r.keep.State().Upstream
-	if key := ed25519.PublicKey(msg.GetKey()); len(key) == ed25519.PublicKeySize && !key.Equal(r.flow.key) {
+	if key := keyIn(msg, r.flow.key); !key.Equal(r.flow.key) {
 		if err := r.flow.trust(key); err != nil && up != nil {
 			r.judge(ctx, up.Number, err)
 		}

@@ -44,9 +44,10 @@ type watch struct {
 	steady    *time.Timer // looked
 	round     uint64      // of steady
 
-	epoch           uint64 // of the upstream, as it said itself
-	heard, reviewed time.Time
-	hungers, climbs int
+	epoch           uint64    // of the upstream, as it said itself
+	heard           time.Time // an item, or the upstream's answer
+	asked, reviewed time.Time // others for music; the first choice whether it is well
+	hungers, climbs int       // how often since
 }
 
 // retryAfter is the wait behind so many searches in a row that found nobody. It has
@@ -124,8 +125,9 @@ func (r *relay) look(ctx actor.Context, msg looked) {
 	on := &messages.SearchOn{Link: state.Links, AtUnixUs: r.nowUs()}
 	switch {
 	case w.hungry():
-		if time.Since(w.heard) >= starving<<min(w.hungers, doublings) {
+		if w.hungers == 0 || time.Since(w.asked) >= starving<<min(w.hungers, doublings) {
 			w.hungers++
+			w.asked = time.Now()
 			on.Starving = true
 			r.decide(ctx, on)
 		}

@@ -1,0 +1,201 @@
+package relay
+
+import (
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
+	"conga/actors/eventlog"
+	"conga/actors/window"
+	"conga/messages"
+)
+
+// house is a running relay inside a synctest bubble. Its links are what dial makes of
+// them; by default the test speaks for them.
+type house struct {
+	t      *testing.T
+	system *actor.ActorSystem
+	pid    *actor.PID
+	log    *eventlog.Log
+	window *window.Window
+	b      *broadcast
+	dial   func(l *link) *actor.Props // nil: the link is silent
+
+	mu     sync.Mutex
+	links  []*link // in the order of their numbers
+	told   []proto.Message
+	margin func(int64)
+}
+
+// link is a connection that the relay asked for.
+type link struct {
+	number  uint64
+	addr    string
+	open    *messages.OpenStream
+	mu      sync.Mutex
+	credits int
+	stopped bool
+}
+
+// Receive notes what the relay gives back.
+func (l *link) Receive(ctx actor.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch ctx.Message().(type) {
+	case *messages.Credit:
+		l.credits++
+	case *actor.Stopping:
+		l.stopped = true
+	}
+}
+
+func (l *link) seen() (credits int, stopped bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.credits, l.stopped
+}
+
+// build starts a relay. A broadcast of these songs begins to be sent just now.
+func build(t *testing.T, chunks ...int) *house {
+	h := &house{t: t, window: window.New(), b: recordAt(time.Now().Add(messages.Slack).UnixMicro(), chunks...)}
+	var err error
+	h.log, err = eventlog.OpenRing(eventlog.NewMemory(), time.Now, 10_000)
+	must(t, err)
+	discard := slog.New(slog.DiscardHandler)
+	h.system = actor.NewActorSystem(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return discard }),
+		actor.WithDeadLetterThrottleInterval(time.Millisecond),
+	)
+	h.pid = h.system.Root.Spawn(Props(Config{
+		Log: h.log, Window: h.window, Logger: discard,
+		Self:   func() *messages.Node { return &messages.Node{Id: "me"} },
+		Server: func() string { return "server:1" },
+		Dial: func(number uint64, addr string, open *messages.OpenStream) *actor.Props {
+			l := &link{number: number, addr: addr, open: open}
+			h.mu.Lock()
+			h.links = append(h.links, l)
+			h.mu.Unlock()
+			if h.dial != nil {
+				return h.dial(l)
+			}
+			return actor.PropsFromProducer(func() actor.Actor { return l })
+		},
+		Margin: func(us int64) {
+			if h.margin != nil {
+				h.margin(us)
+			}
+		},
+		Tell: func(m proto.Message) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.told = append(h.told, m)
+		},
+		ServerNow: func() int64 { return time.Now().UnixMicro() },
+	}))
+	h.send(&messages.Welcome{Key: h.b.key, Epoch: 3})
+	return h
+}
+
+// end stops all; the bubble's goroutines end with it.
+func (h *house) end() {
+	must(h.t, h.system.Root.StopFuture(h.pid).Wait())
+	h.system.Shutdown()
+	h.window.Close()
+	must(h.t, h.log.Close())
+	time.Sleep(time.Second) // virtual: the dead letters' throttle ends
+}
+
+// send tells the relay, and waits until nothing more follows from it now.
+func (h *house) send(m any) {
+	h.system.Root.Send(h.pid, m)
+	synctest.Wait()
+}
+
+// above tells who is above, nearest first.
+func (h *house) above(event uint64, names ...string) {
+	n := &messages.Neighbours{Id: "me", Event: event}
+	for _, name := range names {
+		n.Ancestors = append(n.Ancestors, ancestor(name))
+	}
+	h.send(n)
+}
+
+// answer lets the link's upstream take the listener in.
+func (h *house) answer(number, first uint64) {
+	h.send(&messages.UpstreamOpened{Link: number, Answer: &messages.StreamOpened{First: first, Epoch: 3}})
+}
+
+// music sends all that the reader has up to and with an item.
+func (h *house) music(link uint64, r *reader, last uint64) {
+	for r.at <= last {
+		s, song, item := r.next()
+		if s != nil {
+			h.send(&messages.UpstreamSeal{Link: link, Seal: s})
+		}
+		if song != nil {
+			h.send(&messages.UpstreamItem{Link: link, Item: song})
+		}
+		h.send(&messages.UpstreamItem{Link: link, Item: item})
+	}
+}
+
+// from is an upstream that begins with this item, as it was asked.
+func (h *house) from(number uint64) *reader { return &reader{b: h.b, asked: number, at: number} }
+
+func (h *house) look() (State, Live) {
+	h.t.Helper()
+	reply := make(chan messages.View, 1)
+	h.send(&messages.Look{Reply: reply})
+	select {
+	case view := <-reply:
+		return view.State.(State), view.Live.(Live)
+	default:
+		h.t.Fatal("no answer to Look")
+		return State{}, Live{}
+	}
+}
+
+// link is the one with that number.
+func (h *house) link(number uint64) *link {
+	h.t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, l := range h.links {
+		if l.number == number {
+			return l
+		}
+	}
+	h.t.Fatalf("no link %d, only %d", number, len(h.links))
+	return nil
+}
+
+func (h *house) dialled() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.links)
+}
+
+// accused are the ids that the server was told of.
+func (h *house) accused() (ids []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, m := range h.told {
+		if lost, ok := m.(*messages.PeerLost); ok {
+			ids = append(ids, lost.GetId())
+		}
+	}
+	return ids
+}
+
+// fed says who feeds the relay.
+func (h *house) fed(want string) {
+	h.t.Helper()
+	if _, live := h.look(); live.Upstream != want {
+		h.t.Fatalf("fed by %q, want %q", live.Upstream, want)
+	}
+}
