@@ -16,7 +16,7 @@ const costs = 1.02
 // The server pays for one listener, however many there are. CONGA_TEST_LISTENERS makes
 // them more than a small machine can run beside all other tests.
 func TestE2E_ServerPaysForOne(t *testing.T) {
-	listeners := 8
+	listeners := 6
 	if n := os.Getenv("CONGA_TEST_LISTENERS"); n != "" {
 		if _, err := fmt.Sscan(n, &listeners); err != nil {
 			t.Fatal(err)

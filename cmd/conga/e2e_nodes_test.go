@@ -273,12 +273,11 @@ type nodeDump struct {
 }
 
 // chain is the names in the server's chain, nearest the server first.
-func (d *nodeDump) chain() string {
-	var names []string
+func (d *nodeDump) chain() (names []string) {
 	for _, node := range d.State.ChainManager.Chain {
 		names = append(names, node.Name)
 	}
-	return strings.Join(names, " ")
+	return names
 }
 
 var errBusy = errors.New("the node asks to be asked again")

@@ -47,16 +47,16 @@ func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
+	debug, err := listenHTTP(c.HTTP) // BEFORE anything plays
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
 	node, err := startServer(serverOptions{
 		songs: c.Songs, listen: c.Listen, store: store, key: key, logger: newLogger(io.err),
 		token: c.token(), limits: c.limits(),
 	})
 	if err != nil {
-		return err
-	}
-	debug, err := listenHTTP(c.HTTP)
-	if err != nil {
-		return errors.Join(err, node.stop())
+		return errors.Join(err, hangUp(debug))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
