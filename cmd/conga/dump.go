@@ -40,31 +40,18 @@ func (d *dumpCmd) Run(ctx context.Context, streams *streams) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dumpTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/debug/dump", http.NoBody)
+	answer, err := askNode(ctx, addr, "/debug/dump")
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", addr, err)
+		return err
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // one question, and never by a proxy
-	answer, err := client.Do(request)
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("nobody answers at %s: start a node there with `conga serve` or `conga join`, or give the http=… address of its ready line", addr)
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("no answer from %s within %v: is that the http=… address of a ready line?", addr, dumpTimeout)
-	case err != nil:
-		return fmt.Errorf("ask %s: %w: is that the http=… address of a ready line?", addr, errors.Unwrap(err))
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s: is that the http=… address of a ready line?", addr, answer.Status)
-	}
+	defer answer.Close()
 	if d.Key == "" {
-		if _, err := io.Copy(streams.out, answer.Body); err != nil {
+		if _, err := io.Copy(streams.out, answer); err != nil {
 			return fmt.Errorf("read the dump of %s: %w", addr, err)
 		}
 		return nil
 	}
-	dump, err := io.ReadAll(answer.Body)
+	dump, err := io.ReadAll(answer)
 	if err != nil {
 		return fmt.Errorf("read the dump of %s: %w", addr, err)
 	}
@@ -74,6 +61,29 @@ func (d *dumpCmd) Run(ctx context.Context, streams *streams) error {
 	}
 	_, err = streams.out.Write(pretty(value))
 	return err
+}
+
+// askNode gets what a node answers over HTTP. The caller closes it.
+func askNode(ctx context.Context, addr, path string) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", addr, err)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // one question, and never by a proxy
+	answer, err := client.Do(request)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("nobody answers at %s: start a node there with `conga serve` or `conga join`, or give the http=… address of its ready line", addr)
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, fmt.Errorf("no answer from %s within %v: is that the http=… address of a ready line?", addr, dumpTimeout)
+	case err != nil:
+		return nil, fmt.Errorf("ask %s: %w: is that the http=… address of a ready line?", addr, errors.Unwrap(err))
+	}
+	if answer.StatusCode != http.StatusOK {
+		_ = answer.Body.Close()
+		return nil, fmt.Errorf("%s answers %s: is that the http=… address of a ready line?", addr, answer.Status)
+	}
+	return answer.Body, nil
 }
 
 // valueOf finds a.b.c in nested objects.

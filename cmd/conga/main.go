@@ -40,6 +40,7 @@ type commands struct {
 	Demo    demoCmd    `cmd:"" help:"A server and its listeners in this terminal."`
 	Dump    dumpCmd    `cmd:"" help:"Print what a running node knows, as JSON."`
 	Log     logCmd     `cmd:"" help:"Read, check, replay and move the event log."`
+	Why     whyCmd     `cmd:"" help:"Why did the music stop? Why is my song not played? What happened, in sentences."`
 	Chaos   chaosCmd   `cmd:"" help:"Kill, freeze and restart nodes, and see that nobody else hears it."`
 	Version versionCmd `cmd:"" help:"Print the version of this conga."`
 }

@@ -1,0 +1,247 @@
+package why
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"conga/actors/eventlog"
+	"conga/messages"
+)
+
+// nearby is how far apart two reports of the same failure may be.
+const nearby = 10 * time.Second
+
+// chain tells what the server's log says of the places in the chain.
+func (t *teller) chain() {
+	for _, r := range t.Server {
+		switch e := r.Event.(type) {
+		case *messages.BroadcastOpened:
+			if e.GetEpoch() > 1 {
+				t.say(r.Time, "the server was started again, for the %s time on this log.", ordinal(int(e.GetEpoch())))
+			} else {
+				t.say(r.Time, "the server was started on a new log.")
+			}
+		case *messages.ListenerJoined:
+			if t.about(e.GetNode().GetId()) {
+				t.joined(r.Time, e)
+			}
+		case *messages.ListenerReturned:
+			if t.about(e.GetNode().GetId()) {
+				t.say(r.Time, "%s came back, to the place that it had.", t.called(e.GetNode()))
+			}
+		case *messages.ListenerLeft:
+			if t.about(e.GetId()) {
+				t.left(r.Time, e)
+			}
+		case *messages.ListenerMoved:
+			if t.about(e.GetId()) {
+				t.moved(r.Time, e)
+			}
+		case *messages.ListenerReconnected:
+			if t.about(e.GetId()) {
+				t.reconnected(r, e)
+			}
+		}
+	}
+}
+
+func (t *teller) joined(at time.Time, e *messages.ListenerJoined) {
+	text := fmt.Sprintf("%s joined the chain behind %s", t.called(e.GetNode()), t.name(e.GetAfter()))
+	switch {
+	case e.GetUnreachable() != "":
+		text += fmt.Sprintf("; nobody can connect to it (%s), so it has to dial those whom it feeds", e.GetUnreachable())
+	case e.GetLeaf():
+		text += "; it passes the music on to nobody"
+	}
+	t.say(at, "%s.", text)
+}
+
+func (t *teller) left(at time.Time, e *messages.ListenerLeft) {
+	name := t.name(e.GetId())
+	switch e.GetCause() {
+	case messages.ListenerLeft_CAUSE_SAID_SO:
+		t.say(at, "%s said goodbye and left.", name)
+	case messages.ListenerLeft_CAUSE_DID_NOT_RETURN:
+		t.say(at, "%s had not come back after the server's restart and was taken out of the chain.", name)
+	default:
+		t.say(at, "the server lost %s%s, and took it out of the chain.", name, because(e.GetReason()))
+	}
+}
+
+func (t *teller) moved(at time.Time, e *messages.ListenerMoved) {
+	text := fmt.Sprintf("%s was moved behind %s: %s complained about it%s", t.name(e.GetId()), t.name(e.GetAfter()), t.name(e.GetSeenBy()), because(e.GetReason()))
+	if e.GetLying() {
+		text += ". It sent what the server did not, so it feeds nobody any more"
+	}
+	t.say(at, "%s.", text)
+}
+
+// reconnected is the heart of the matter: who failed, how the music came back, and what
+// it cost.
+func (t *teller) reconnected(r eventlog.Record, e *messages.ListenerReconnected) {
+	search := micros(e.GetSearchUs())
+	lostAt := r.Time.Add(-search)
+	t.fed(lostAt, feeding{
+		who: t.name(e.GetId()), lost: e.GetLost(), reason: e.GetReason(), upstream: e.GetUpstream(),
+		search: search, buffered: micros(e.GetBufferedUs()), missing: e.GetMissing(),
+	})
+}
+
+// feeding is a change of the upstream, as the server's log or the listener's own has it.
+type feeding struct {
+	who            string
+	lost, upstream *messages.Node
+	reason         string
+	search         time.Duration
+	buffered       time.Duration
+	missing        uint64
+}
+
+func (t *teller) fed(lostAt time.Time, f feeding) {
+	t.failures++
+	t.longest = max(t.longest, f.search)
+	if t.failures == 1 || f.buffered < t.least {
+		t.least = f.buffered
+	}
+	t.missing += f.missing
+	text := fmt.Sprintf("%s lost its music: %s, which fed it, %s. %s later it was fed by %s.",
+		f.who, t.called(f.lost), t.fate(f.lost, f.reason, lostAt), span(f.search), t.called(f.upstream))
+	if f.buffered > 0 {
+		text += fmt.Sprintf(" It still had %s of music, so nothing was heard of it", span(f.buffered))
+	} else {
+		text += " Its buffer had run empty, so it fell silent"
+	}
+	if f.missing == 0 {
+		t.say(lostAt, "%s; nothing was lost.", text)
+	} else {
+		t.say(lostAt, "%s; %s could not be had from anybody and were lost.", text, plural(f.missing, "chunk"))
+	}
+}
+
+// fate says what became of a node that fed somebody until at.
+func (t *teller) fate(n *messages.Node, reason string, at time.Time) string {
+	near := func(r eventlog.Record) bool { return r.Time.Sub(at).Abs() <= nearby }
+	for _, r := range t.Server {
+		switch e := r.Event.(type) {
+		case *messages.ListenerLeft:
+			if e.GetId() != n.GetId() || !near(r) {
+				continue
+			}
+			if e.GetCause() == messages.ListenerLeft_CAUSE_SAID_SO {
+				return fmt.Sprintf("said goodbye%s", because(reason))
+			}
+			return fmt.Sprintf("failed (%s; the server lost it too%s)", reason, because(e.GetReason()))
+		case *messages.ListenerMoved:
+			if e.GetId() == n.GetId() && near(r) {
+				return fmt.Sprintf("failed it (%s) and was moved behind %s", reason, t.name(e.GetAfter()))
+			}
+		case *messages.BroadcastOpened:
+			if n.GetId() == messages.ServerID && near(r) {
+				return fmt.Sprintf("failed (%s) and was started again at %s", reason, t.clock(r.Time))
+			}
+		}
+	}
+	if n.GetId() != messages.ServerID && slices.ContainsFunc(t.Server, func(r eventlog.Record) bool {
+		e, is := r.Event.(*messages.ListenerReturned)
+		return is && e.GetNode().GetId() == n.GetId() && near(r)
+	}) {
+		return fmt.Sprintf("was cut off (%s) and came back", reason)
+	}
+	return fmt.Sprintf("stopped feeding it (%s)", reason)
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ": " + reason
+}
+
+func ordinal(n int) string {
+	suffix := "th"
+	switch {
+	case n%100 >= 11 && n%100 <= 13:
+	case n%10 == 1:
+		suffix = "st"
+	case n%10 == 2:
+		suffix = "nd"
+	case n%10 == 3:
+		suffix = "rd"
+	}
+	return fmt.Sprintf("%d%s", n, suffix)
+}
+
+// summary says how things stand.
+func (t *teller) summary() {
+	chain := t.State.ChainManager.Chain
+	if t.subjects == nil {
+		if len(t.told) == 0 {
+			t.sayNow("nothing happened since %s.", t.clock(t.Since))
+		}
+		t.sayNow("%s in the chain now.", plural(uint64(len(chain)), "listener"))
+		return
+	}
+	if t.failures > 0 || t.silences > 0 {
+		t.sayNow("%s", t.account())
+	} else {
+		t.sayNow("its music never stopped since %s, as far as is known.", t.clock(t.Since))
+	}
+	if len(t.Server) == 0 && len(chain) == 0 {
+		return // the server was not asked
+	}
+	for at, m := range chain {
+		if !t.subjects[m.ID] {
+			continue
+		}
+		above := messages.ServerID
+		if at > 0 {
+			above = chain[at-1].ID
+		}
+		text := fmt.Sprintf("%s is the %s of %d in the chain now, behind %s", m.Name, ordinal(at+1), len(chain), t.name(above))
+		if m.Absent {
+			text += "; the server has not heard of it since its restart"
+		}
+		t.sayNow("%s.", text)
+		return
+	}
+	t.sayNow("%s is not in the chain now.", t.subject())
+}
+
+func (t *teller) subject() string {
+	for id := range t.subjects {
+		return t.name(id) // all are called so, or there is one
+	}
+	return t.Name
+}
+
+// account adds up what the failures cost.
+func (t *teller) account() string {
+	text := "in all: "
+	switch t.failures {
+	case 0:
+		text += "nobody who fed it failed"
+	default:
+		text += fmt.Sprintf("it was fed by another node %s, after at most %s; its buffer never went below %s",
+			times(t.failures), span(t.longest), span(max(0, t.least)))
+	}
+	if t.missing == 0 {
+		text += "; nothing was lost"
+	} else {
+		text += fmt.Sprintf("; %s lost", plural(t.missing, "chunk"))
+	}
+	if t.silences > 0 {
+		text += fmt.Sprintf("; it was silent %s, for %s together", times(t.silences), span(t.silent))
+	}
+	return text + "."
+}
+
+func times(n int) string {
+	switch n {
+	case 1:
+		return "once"
+	case 2:
+		return "twice"
+	}
+	return fmt.Sprintf("%d times", n)
+}

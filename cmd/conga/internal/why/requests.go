@@ -1,0 +1,264 @@
+package why
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"conga/actors/scheduler"
+	"conga/messages"
+)
+
+// request is a song that somebody asked for, and what became of it.
+type request struct {
+	id, song, by    string
+	asked           time.Time
+	chosen, skipped time.Time
+	started, ended  time.Time
+	reason          string // of the skip, or of the end
+}
+
+// requests tells what became of each request of the subjects.
+func (t *teller) requests() {
+	told := t.asked(func(e *messages.SongQueued) bool { return t.about(e.GetListenerId()) })
+	for _, q := range told {
+		t.became(q)
+	}
+	t.waitSince(told, func(r scheduler.Request) bool { return t.subjects == nil || r.Listener == t.subject() })
+	t.refused(func(e *messages.PlayRefused) bool { return t.about(e.GetListenerId()) })
+}
+
+// aboutSong tells what became of a song that is nobody's name.
+func (t *teller) aboutSong(song string) {
+	told := t.asked(func(e *messages.SongQueued) bool { return e.GetSong() == song })
+	for _, q := range told {
+		t.became(q)
+	}
+	t.waitSince(told, func(r scheduler.Request) bool { return r.Song == song })
+	t.refused(func(e *messages.PlayRefused) bool { return t.wish(e.GetWish()) == song })
+	for _, r := range t.Server {
+		switch e := r.Event.(type) {
+		case *messages.SongAdded:
+			if e.GetSong().GetName() == song {
+				t.say(r.Time, "%s can be requested from now on.", song)
+			}
+		case *messages.SongRemoved:
+			if e.GetName() == song {
+				t.say(r.Time, "%s is gone from the folder.", song)
+			}
+		case *messages.SongRejected:
+			if e.GetName() == song {
+				t.say(r.Time, "%s cannot be played: %s.", song, e.GetReason())
+			}
+		}
+	}
+	if len(t.told) == 0 {
+		t.sayNow("nobody asked for %s since %s.", song, t.clock(t.Since))
+	}
+	for _, bad := range t.State.Catalog.Rejected {
+		if bad.Name == song {
+			t.sayNow("%s cannot be played: %s.", song, bad.Reason)
+		}
+	}
+}
+
+// song is the song's full name, empty if there is none of the name.
+func (t *teller) song(name string) string {
+	if name == "" {
+		return ""
+	}
+	for _, full := range []string{name, name + ".mp3"} {
+		if slices.Contains(t.State.Scheduler.Songs, full) {
+			return full
+		}
+		for _, bad := range t.State.Catalog.Rejected {
+			if bad.Name == full {
+				return full
+			}
+		}
+		for _, r := range t.Server {
+			switch e := r.Event.(type) {
+			case *messages.SongQueued:
+				if e.GetSong() == full {
+					return full
+				}
+			case *messages.SongRemoved:
+				if e.GetName() == full {
+					return full
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// wish is the song that somebody meant: its name, with or without .mp3, or its number.
+func (t *teller) wish(text string) string {
+	songs := t.State.Scheduler.Songs
+	for _, full := range []string{text, text + ".mp3"} {
+		if slices.Contains(songs, full) {
+			return full
+		}
+	}
+	if n, err := strconv.Atoi(text); err == nil && n >= 1 && n <= len(songs) {
+		return songs[n-1]
+	}
+	return text
+}
+
+// waitSince tells of requests in the queue that were made before the story begins.
+func (t *teller) waitSince(told []*request, wanted func(scheduler.Request) bool) {
+	for _, r := range t.State.Scheduler.Queue {
+		if wanted(r) && !slices.ContainsFunc(told, func(q *request) bool { return q.id == r.RequestID }) {
+			q := &request{id: r.RequestID, song: r.Song, by: who(r.Listener)}
+			t.sayNow("%s asked for %s before %s%s.", q.by, q.song, t.clock(t.Since), t.waits(q))
+		}
+	}
+}
+
+// asked follows each request that is wanted through the log.
+func (t *teller) asked(wanted func(*messages.SongQueued) bool) []*request {
+	var all []*request
+	byID := map[string]*request{}
+	var on *request
+	for _, r := range t.Server {
+		switch e := r.Event.(type) {
+		case *messages.SongQueued:
+			if wanted(e) {
+				q := &request{id: e.GetRequestId(), song: e.GetSong(), by: who(e.GetListenerName()), asked: r.Time}
+				all = append(all, q)
+				byID[q.id] = q
+			}
+		case *messages.SongSkipped:
+			if q := byID[e.GetRequestId()]; q != nil {
+				q.skipped, q.reason = r.Time, e.GetReason()
+			}
+		case *messages.SongChosen:
+			if on = byID[e.GetRequestId()]; on != nil {
+				on.chosen = r.Time
+			}
+		case *messages.SongStarted:
+			if on != nil && on.song == e.GetSong().GetName() {
+				on.started = time.UnixMicro(e.GetPlayAtUnixUs())
+			}
+		case *messages.SongEnded:
+			if on != nil && on.song == e.GetSong() {
+				on.ended, on.reason = time.UnixMicro(e.GetNextPlayAtUnixUs()), e.GetReason()
+			}
+			on = nil
+		}
+	}
+	return all
+}
+
+// became says what became of the request.
+func (t *teller) became(q *request) {
+	text := fmt.Sprintf("%s asked for %s", q.by, q.song)
+	switch {
+	case !q.skipped.IsZero():
+		text += fmt.Sprintf("; at %s it was skipped: %s", t.clock(q.skipped), q.reason)
+	case !q.ended.IsZero() && q.reason != "" && q.started.IsZero():
+		text += fmt.Sprintf("; at %s its turn came, but it could not be played: %s", t.clock(q.chosen), q.reason)
+	case !q.ended.IsZero():
+		text += fmt.Sprintf("; it was heard from %s to %s", t.clock(q.started), t.clock(q.ended))
+		if q.reason != "" {
+			text += fmt.Sprintf(", not whole: %s", q.reason)
+		}
+	case !q.started.IsZero() && q.started.After(t.Now):
+		text += fmt.Sprintf("; it is the next, from %s on", t.clock(q.started))
+	case !q.started.IsZero():
+		text += fmt.Sprintf("; it is being heard since %s", t.clock(q.started))
+	case !q.chosen.IsZero():
+		text += fmt.Sprintf("; its turn came at %s, and it is about to be played", t.clock(q.chosen))
+	default:
+		text += t.waits(q)
+	}
+	t.say(q.asked, "%s.", text)
+}
+
+// waits says where the request stands, and for how long about.
+func (t *teller) waits(q *request) string {
+	queue := t.State.Scheduler.Queue
+	for at, r := range queue {
+		if r.RequestID != q.id {
+			continue
+		}
+		wait, known := t.rest()
+		var before []string
+		for _, b := range queue[:at] {
+			before = append(before, b.Song)
+			length, is := t.length(b.Song)
+			wait, known = wait+length, known && is
+		}
+		text := fmt.Sprintf("; it has not been played yet: it is the %s in the queue", ordinal(at+1))
+		if len(before) > 0 {
+			text += ", behind " + strings.Join(before[:min(len(before), 5)], ", ")
+			if len(before) > 5 {
+				text += fmt.Sprintf(" and %d more", len(before)-5)
+			}
+		}
+		if p := t.State.Pacer.Song; p != nil {
+			text += fmt.Sprintf(", and %s is on", p.Name)
+		}
+		if known {
+			text += fmt.Sprintf("; its turn comes in about %s", span(max(wait, time.Millisecond)))
+		}
+		return text
+	}
+	return "; what became of it is not known"
+}
+
+// rest is how long the song that is on still takes.
+func (t *teller) rest() (time.Duration, bool) {
+	p := t.State.Pacer.Song
+	if p == nil {
+		return 0, true
+	}
+	return max(0, time.UnixMicro(p.PlayAt+p.DurationUs).Sub(t.Now)), true
+}
+
+func (t *teller) length(song string) (time.Duration, bool) {
+	if found := t.State.Catalog.Find(song); found != nil {
+		return micros(found.GetDurationUs()), true
+	}
+	return 0, false
+}
+
+// refused tells why requests were not taken.
+func (t *teller) refused(wanted func(*messages.PlayRefused) bool) {
+	for i, r := range t.Server {
+		e, is := r.Event.(*messages.PlayRefused)
+		if !is || !wanted(e) {
+			continue
+		}
+		t.say(r.Time, "%s asked for %q and was refused: %s.", who(e.GetListenerName()), e.GetWish(), t.why(i, e))
+	}
+}
+
+// why is the refusal's reason in words; i is the event's place in the story.
+func (t *teller) why(i int, e *messages.PlayRefused) string {
+	switch e.GetReason() {
+	case messages.PlayRefused_REASON_NO_SUCH_SONG:
+		return "there is no song of that name or number in the folder"
+	case messages.PlayRefused_REASON_QUEUE_FULL:
+		return "the queue was full"
+	case messages.PlayRefused_REASON_ALREADY_REQUESTED:
+		for _, r := range slices.Backward(t.Server[:i]) {
+			if q, is := r.Event.(*messages.SongQueued); is && q.GetSong() == t.wish(e.GetWish()) {
+				return fmt.Sprintf("%s stood in the queue already, since %s for %s", q.GetSong(), t.clock(r.Time), who(q.GetListenerName()))
+			}
+		}
+		return "it stood in the queue already"
+	}
+	return "the server did not say why"
+}
+
+// who asked; strangers with nc have no name.
+func who(name string) string {
+	if name == "" {
+		return "somebody without conga"
+	}
+	return name
+}

@@ -1,0 +1,223 @@
+// Package why tells in sentences what happened: to a listener, to a song that somebody
+// asked for, or to the whole chain. It asks nobody; Tell is a function of events.
+package why
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"conga/actors"
+	"conga/actors/eventlog"
+	"conga/messages"
+)
+
+// Story is what is known.
+type Story struct {
+	// Name is a listener's name or id, a song's name, or empty for the whole chain.
+	Name  string
+	Since time.Time
+	Now   time.Time // in the zone in which times are told
+	// Server are the server's events after Since, State its state now. Without Server
+	// State is nothing.
+	Server []eventlog.Record
+	State  actors.ServerState
+	// Node are the listener's own events after Since.
+	Node []eventlog.Record
+	// Notes say what could not be asked.
+	Notes []string
+}
+
+// sentence is a line of the answer; what happened at the same time keeps its order.
+type sentence struct {
+	at   time.Time
+	text string
+}
+
+// teller gathers sentences about one subject.
+type teller struct {
+	Story
+	names    map[string]string // id to name
+	subjects map[string]bool   // ids; nil: everybody
+	told     []sentence
+
+	failures, silences int
+	longest            time.Duration // search
+	least              time.Duration // buffer
+	silent             time.Duration
+	missing            uint64
+}
+
+// Listeners returns the ids under which the story knows listeners called name, or with
+// that id, and the address of the last one's debug answers.
+func Listeners(s Story) (ids []string, http string) {
+	add := func(id, name, address string) {
+		if id == "" || id != s.Name && name != s.Name {
+			return
+		}
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+		http = cmp.Or(address, http)
+	}
+	for _, r := range slices.Concat(s.Server, s.Node) {
+		for _, n := range nodes(r.Event) {
+			add(n.GetId(), n.GetName(), n.GetHttp())
+		}
+	}
+	for _, m := range s.State.ChainManager.Chain {
+		add(m.ID, m.Name, m.HTTP)
+	}
+	return ids, http
+}
+
+// Tell answers, one sentence or two a line. It is an error if nobody and nothing has
+// the name.
+func Tell(s Story) ([]string, error) {
+	t := &teller{Story: s, names: map[string]string{messages.ServerID: "the server"}}
+	for _, r := range slices.Concat(s.Server, s.Node) {
+		for _, n := range nodes(r.Event) {
+			if n.GetId() != messages.ServerID && n.GetName() != "" {
+				t.names[n.GetId()] = n.GetName()
+			}
+		}
+	}
+	for _, m := range s.State.ChainManager.Chain {
+		t.names[m.ID] = m.Name
+	}
+	song := t.song(s.Name)
+	if s.Name != "" {
+		ids, _ := Listeners(s)
+		if len(ids) == 0 && song == "" {
+			return nil, fmt.Errorf("nobody called %q was in the chain since %s, and no such song is known: "+
+				"a longer --since looks further back", s.Name, t.clock(s.Since))
+		}
+		t.subjects = map[string]bool{}
+		for _, id := range ids {
+			t.subjects[id] = true
+		}
+		if len(ids) == 0 {
+			t.aboutSong(song)
+			return t.lines(), nil
+		}
+	}
+	t.chain()
+	t.node()
+	t.requests()
+	t.summary()
+	return t.lines(), nil
+}
+
+// lines are the notes, then what happened in its order.
+func (t *teller) lines() []string {
+	slices.SortStableFunc(t.told, func(a, b sentence) int { return a.at.Compare(b.at) })
+	lines := slices.Clone(t.Notes)
+	for _, s := range t.told {
+		if s.at.After(t.Now) {
+			lines = append(lines, s.text) // of now
+			continue
+		}
+		lines = append(lines, t.clock(s.at)+"  "+s.text)
+	}
+	return lines
+}
+
+func (t *teller) say(at time.Time, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	first, _, _ := strings.Cut(text, " ")
+	if slices.Contains(ownWords, first) { // names stay as they are
+		text = strings.ToUpper(text[:1]) + text[1:]
+	}
+	t.told = append(t.told, sentence{at, text})
+}
+
+// ownWords begin sentences that do not begin with a name.
+var ownWords = []string{"the", "in", "its", "nothing", "nobody", "somebody", "before"}
+
+// sayNow is for what is true at the end of the story.
+func (t *teller) sayNow(format string, args ...any) {
+	t.say(t.Now.Add(time.Hour), format, args...)
+}
+
+// about says whether id is whom the story is about.
+func (t *teller) about(id string) bool { return t.subjects == nil || t.subjects[id] }
+
+// name is what people call the node.
+func (t *teller) name(id string) string {
+	switch {
+	case t.names[id] != "":
+		return t.names[id]
+	case id == "":
+		return "somebody"
+	}
+	return "listener " + id[:min(8, len(id))]
+}
+
+// called is the node's own name, or what its id is known by.
+func (t *teller) called(n *messages.Node) string {
+	if n.GetId() == messages.ServerID {
+		return "the server"
+	}
+	return cmp.Or(n.GetName(), t.name(n.GetId()))
+}
+
+// clock is a time of the day, with the day if it is not today.
+func (t *teller) clock(at time.Time) string {
+	at = at.In(t.Now.Location())
+	if at.Format(time.DateOnly) != t.Now.Format(time.DateOnly) {
+		return at.Format("2006-01-02 15:04:05.000")
+	}
+	return at.Format("15:04:05.000")
+}
+
+func micros(us int64) time.Duration { return time.Duration(us) * time.Microsecond }
+
+// span is a duration as people say it.
+func span(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return "less than 1 ms"
+	case d < 10*time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", int(d.Round(time.Second).Seconds()))
+	}
+	return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Round(time.Second).Seconds())%60)
+}
+
+// plural is "1 chunk", "2 chunks".
+func plural(n uint64, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+// nodes are those that the event names.
+func nodes(event any) []*messages.Node {
+	switch e := event.(type) {
+	case *messages.ListenerJoined:
+		return []*messages.Node{e.GetNode()}
+	case *messages.ListenerReturned:
+		return []*messages.Node{e.GetNode()}
+	case *messages.ListenerLeft:
+		return []*messages.Node{{Id: e.GetId(), Name: e.GetName()}}
+	case *messages.ListenerMoved:
+		return []*messages.Node{{Id: e.GetId(), Name: e.GetName()}}
+	case *messages.ListenerReconnected:
+		return []*messages.Node{{Id: e.GetId(), Name: e.GetName()}, e.GetUpstream(), e.GetLost()}
+	case *messages.SongQueued:
+		return []*messages.Node{{Id: e.GetListenerId(), Name: e.GetListenerName()}}
+	case *messages.PlayRefused:
+		return []*messages.Node{{Id: e.GetListenerId(), Name: e.GetListenerName()}}
+	case *messages.NodeStarted:
+		return []*messages.Node{e.GetNode()}
+	case *messages.UpstreamConnected:
+		return []*messages.Node{e.GetNode()}
+	case *messages.UpstreamLost:
+		return []*messages.Node{e.GetNode()}
+	}
+	return nil
+}
