@@ -9,7 +9,7 @@ import (
 )
 
 // feeds says whether the member may be anybody's source.
-func (m Member) feeds() bool { return !m.Leaf && !m.Liar }
+func (m Member) feeds() bool { return !m.Leaf && !m.Liar && !m.Barren }
 
 // reaches says whether the two can be connected at all: one end must be able to dial
 // the other, and it is the same which; but who speaks only the seed's bytes takes no offers.

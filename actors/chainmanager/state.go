@@ -27,6 +27,9 @@ type Member struct {
 	Dials bool   `json:"dials,omitempty"` // it cannot be reached: it dials the one that it feeds
 	Liar  bool   `json:"liar,omitempty"`  // it sent what the server did not: it feeds nobody
 	Seed  bool   `json:"seed,omitempty"`  // it speaks only the seed's bytes
+	// Barren: a seed client that fell silent. It may live, but cannot be told to receive from
+	// elsewhere: it feeds nobody any more.
+	Barren bool `json:"barren,omitempty"`
 	// Mixed: it stood behind a node of the seed's kind, and may have music without a proof.
 	Mixed bool `json:"mixed,omitempty"`
 	// Absent marks those whom a restarted server has not heard of yet: they most
@@ -92,12 +95,6 @@ func (s State) part(seenBy string, moved *messages.ListenerMoved) []proto.Messag
 	if at < 0 || below < 0 || s.source(below) != moved.GetId() {
 		return nil
 	}
-	if s.Chain[at].Seed { // it cannot be told to go elsewhere, and nobody else can help it
-		return s.remove(&messages.ListenerLeft{
-			Id: moved.GetId(), Cause: messages.ListenerLeft_CAUSE_LOST,
-			SeenBy: seenBy, Reason: moved.GetReason(), AtUnixUs: moved.GetAtUnixUs(),
-		})
-	}
 	moved.Name, moved.After = s.Chain[at].Name, s.at(len(s.Chain)-1)
 	return s.spliced(moved)
 }
@@ -146,7 +143,7 @@ func (s State) Apply(event proto.Message) State {
 	case *messages.ListenerReturned:
 		if at := s.place(event.GetNode().GetId()); at >= 0 {
 			back := member(event.GetNode(), s.Chain[at].Leaf, event.GetUnreachable())
-			back.Liar, back.Mixed = s.Chain[at].Liar, s.Chain[at].Mixed
+			back.Liar, back.Mixed, back.Barren = s.Chain[at].Liar, s.Chain[at].Mixed, s.Chain[at].Barren
 			s.Chain = slices.Clone(s.Chain)
 			s.Chain[at] = back
 		}
@@ -154,6 +151,7 @@ func (s State) Apply(event proto.Message) State {
 		if at := s.place(event.GetId()); at >= 0 {
 			moved := s.Chain[at]
 			moved.Liar = moved.Liar || event.GetLying()
+			moved.Barren = moved.Seed
 			s.Chain = append(slices.Delete(slices.Clone(s.Chain), at, at+1), moved)
 			s.mix(len(s.Chain) - 1)
 		}
