@@ -15,6 +15,7 @@ import (
 	"conga/actors/player"
 	"conga/messages"
 	"conga/transport"
+	"conga/transport/seed"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/google/uuid"
@@ -85,9 +86,15 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 		default: // only the first answer decides whether it starts
 		}
 	}
+	names := &seed.Names{}
+	above := &seed.Dialer{Dial: o.dial, Names: names}
 	member := transport.NewMembership(o.token, &trust{keys: o.keys, logger: o.logger, distrust: answer})
 	n.client, err = actors.StartClient(actors.ClientConfig{
-		System: newSystem(o.logger), Log: o.log, Stream: stream, Output: o.output, Logger: o.logger, News: o.news,
+		System: newSystem(o.logger), Log: o.log, Stream: stream, Output: o.output, Logger: o.logger,
+		News: func(news *messages.Playing) {
+			names.Add(news)
+			o.news(news)
+		},
 		Node: &messages.Node{
 			Id: cmp.Or(o.id, uuid.NewString()), Name: o.name, Http: o.http,
 			Relay: cmp.Or(o.advertise, advertised(relay.Addr())),
@@ -96,7 +103,7 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 		Streams: func(c *actors.Client) *actor.Props {
 			return transport.Streams(transport.StreamsConfig{
 				Listener: relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch, Offered: c.Offer, Dial: o.dial,
-				Pass: member.Pass, ServerNow: c.ServerNow,
+				Pass: member.Pass, ServerNow: c.ServerNow, Seed: feedSeeds(c, member.Pass),
 				Open: func(open *messages.OpenStream) (transport.Cursor, error) {
 					if open.GetNode().GetId() == c.Node().GetId() {
 						return nil, errors.New("this is you")
@@ -106,7 +113,7 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 			})
 		},
 		Upstream: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {
-			return transport.Upstream(transport.UpstreamConfig{Link: link, Addr: addr, Open: open, Dial: o.dial, Pass: member.Pass})
+			return transport.Upstream(transport.UpstreamConfig{Link: link, Addr: addr, Open: open, Dial: above.Connect, Pass: member.Pass})
 		},
 		Offered: func(link uint64, conn net.Conn, open *messages.OpenStream) *actor.Props {
 			return transport.Upstream(transport.UpstreamConfig{Link: link, Conn: conn, Open: open, Pass: member.Pass})

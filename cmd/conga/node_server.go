@@ -21,6 +21,7 @@ import (
 	"conga/actors/eventlog"
 	"conga/messages"
 	"conga/transport"
+	"conga/transport/seed"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -57,6 +58,8 @@ func startServer(o serverOptions) (*serverNode, error) {
 		return nil, errors.Join(err, o.store.Close(), requests.Close(), stream.Close())
 	}
 	n := &serverNode{requests: requests, stream: stream, log: log}
+	ports := seed.NewPorts(stream)
+	var porter *seed.Porter // there before the requests are
 	counters, now := &transport.Counters{}, steadyClock()
 	_, streamPort, _ := net.SplitHostPort(stream.Addr().String())
 	n.server, err = actors.StartServer(actors.ServerConfig{
@@ -64,8 +67,13 @@ func startServer(o serverOptions) (*serverNode, error) {
 		Now: now, Logger: o.logger,
 		Sent: func() (bytes, chunks int64) { return counters.Bytes.Load(), counters.Chunks.Load() },
 		Streams: func(s *actors.Server) *actor.Props {
+			porter = newPorter(s, requests.Addr(), ports, counters, now)
+			var seeds func(context.Context, *transport.Stranger)
+			if auth == nil { // who speaks only the seed's bytes knows no token
+				seeds = porter.Stream
+			}
 			return transport.Streams(transport.StreamsConfig{
-				Listener: stream, Owner: s.ChainManager(), Counters: counters, Epoch: s.Epoch,
+				Listener: ports, Owner: s.ChainManager(), Counters: counters, Epoch: s.Epoch, Seed: seeds,
 				Self: func() *messages.Node { return &messages.Node{Id: messages.ServerID, Name: messages.ServerID} },
 				Open: func(open *messages.OpenStream) (transport.Cursor, error) { return s.Open(open), nil },
 				Pass: auth.Pass, ServerNow: func() int64 { return now().UnixMicro() }, Limits: o.limits,
@@ -74,12 +82,12 @@ func startServer(o serverOptions) (*serverNode, error) {
 		Requests: func(s *actors.Server) *actor.Props {
 			return transport.Requests(transport.RequestsConfig{
 				Listener: requests, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: now,
-				Auth: auth, TLS: secure, Limits: o.limits, Counters: counters,
+				Auth: auth, TLS: secure, Limits: o.limits, Counters: counters, Seed: porter.Request,
 			})
 		},
 	})
 	if err != nil {
-		return nil, errors.Join(err, requests.Close(), stream.Close(), log.Close())
+		return nil, errors.Join(err, requests.Close(), ports.Close(), log.Close())
 	}
 	return n, nil
 }

@@ -1,0 +1,263 @@
+package seed
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"conga/messages"
+	"conga/transport"
+)
+
+const (
+	// preroll is how much is decoded and not sent, so that the first sample sent is whole.
+	preroll = 300 * time.Millisecond
+	// heartbeat is the longest that a Feeder says nothing.
+	heartbeat = 250 * time.Millisecond
+	// stuckAfter is how long a write may take: a seed client reads no faster than it plays.
+	stuckAfter = 10 * time.Second
+	// formatPatience is how long one waits to know what plays.
+	formatPatience = 50 * time.Millisecond
+	// goodbyePatience is how long a client may take to go elsewhere after DC.
+	goodbyePatience = time.Second
+)
+
+// Decoder turns items, in the order of their numbers, into samples: whole frames, 16-bit
+// little-endian, left and right; nothing for a song change. It belongs to one goroutine.
+type Decoder interface{ Sound(*messages.Item) []byte }
+
+// Feeder plays the music to clients of the seed's kind, each from a cursor of its own. Its
+// methods may be called by any goroutine.
+type Feeder struct {
+	// Open returns a cursor that begins at the first item to be heard at that time (µs on
+	// the server's clock) or later.
+	Open     func(playAtUnixUs int64) transport.Cursor
+	Decoder  func() Decoder
+	Now      func() int64  // the server's clock, in unix µs
+	Upstream func() string // host:port that this node receives from, for DC; may be nil or say ""
+	Counters *transport.Counters
+}
+
+// Feed plays to the stranger until it goes, does not read, or this node leaves or ends. It
+// is what a listener's StreamsConfig.Seed does.
+func (f *Feeder) Feed(ctx context.Context, client *transport.Stranger) {
+	f.feed(ctx, client, transport.Format{})
+}
+
+// feed plays to a client that believes in a format; the zero value is none.
+func (f *Feeder) feed(ctx context.Context, client *transport.Stranger, told transport.Format) {
+	node := &messages.Node{Id: uuid.NewString(), Name: "seed client " + hostOf(client.RemoteAddr()), Seed: true}
+	client.Tell(&messages.DownstreamOpened{Node: node})
+	reason := "it closed the connection"
+	defer func() { client.Tell(&messages.DownstreamClosed{Node: node, Reason: reason}) }()
+
+	music, over := context.WithCancel(ctx)
+	defer over()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer client.Close() // wakes hear
+	gone := make(chan struct{})
+	wg.Go(func() {
+		defer over()
+		defer close(gone)
+		hear(client)
+	})
+	wg.Go(func() {
+		select {
+		case <-client.Leaving:
+			over()
+		case <-music.Done():
+		}
+	})
+	s := &speech{f: f, to: client, told: told}
+	if err := s.play(music); err != nil {
+		reason = err.Error()
+	}
+	select {
+	case <-client.Leaving:
+	default:
+		return
+	}
+	select {
+	case <-gone:
+		return
+	default:
+	}
+	if s.goodbye() == nil {
+		wait := time.NewTimer(goodbyePatience)
+		defer wait.Stop()
+		select {
+		case <-gone:
+		case <-wait.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// format is how that sounds which plays now, or some usual format while nothing does.
+func (f *Feeder) format(ctx context.Context) transport.Format {
+	cursor := f.Open(f.Now())
+	defer cursor.Close()
+	ctx, cancel := context.WithTimeout(ctx, formatPatience)
+	defer cancel()
+	if item, err := cursor.Next(ctx); err == nil && item.Song != nil {
+		return formatOf(item.Song.GetSampleRate())
+	}
+	return formatOf(placeRates[0])
+}
+
+// hear waits for the client's end: it has nothing to say.
+func hear(client *transport.Stranger) {
+	buf := make([]byte, 512)
+	for {
+		if _, err := client.Reader.Read(buf); err != nil {
+			return
+		}
+	}
+}
+
+// speech is what one client is told. It belongs to one goroutine.
+type speech struct {
+	f    *Feeder
+	to   *transport.Stranger
+	told transport.Format // what the client believes
+	song uint64           // the change whose chunks it gets
+	deaf bool             // a write has failed: it hears nothing any more
+}
+
+var errStuck = errors.New("it does not read")
+
+// play sends what the cursor gives until ctx ends or the client is over. A client that has
+// fallen behind all that is kept goes on with the newest.
+func (s *speech) play(ctx context.Context) error {
+	for {
+		// The newest, not the next to be heard: a seed client plays what it gets at once, and
+		// those behind it have as much time left as anybody.
+		from := s.f.Now() + messages.Slack.Microseconds()
+		err := s.follow(ctx, from)
+		if ctx.Err() != nil || s.deaf {
+			return err
+		}
+		select { // a window that is closed or a cursor that fell out: not in a busy loop
+		case <-time.After(heartbeat):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// follow sends what one cursor gives, from the first item to be heard at `from` or later.
+func (s *speech) follow(ctx context.Context, from int64) error {
+	cursor := s.f.Open(from - preroll.Microseconds())
+	defer cursor.Close()
+	decoder := s.f.Decoder()
+	for {
+		item, err := next(ctx, cursor)
+		switch {
+		case errors.Is(err, errQuiet):
+			if err := s.say(messages.KindChunk, make([]byte, pulse)); err != nil {
+				return err
+			}
+			continue
+		case err != nil:
+			return err
+		}
+		sound := decoder.Sound(item)
+		if item.Song == nil || item.PlayAt() < from && item.Change == nil {
+			continue
+		}
+		if err := s.begin(item.Song); err != nil {
+			return err
+		}
+		if err := s.chunk(item, sound); err != nil {
+			return err
+		}
+	}
+}
+
+// errQuiet: no item came in time.
+var errQuiet = errors.New("no item yet")
+
+func next(ctx context.Context, cursor transport.Cursor) (*messages.Item, error) {
+	wait, cancel := context.WithTimeoutCause(ctx, heartbeat, errQuiet)
+	defer cancel()
+	item, err := cursor.Next(wait)
+	if err != nil && wait.Err() != nil && errors.Is(err, wait.Err()) {
+		return nil, context.Cause(wait)
+	}
+	return item, err
+}
+
+// begin says NS BEFORE a song's first chunk, and before the first chunk of all unless the client
+// has just been told the same.
+func (s *speech) begin(song *messages.SongChange) error {
+	format := formatOf(song.GetSampleRate())
+	known := song.GetNumber() == s.song || s.song == 0 && format == s.told
+	s.song, s.told = song.GetNumber(), format
+	if known {
+		return nil
+	}
+	return s.say(messages.KindSongChange, songPayload(format))
+}
+
+func (s *speech) chunk(item *messages.Item, sound []byte) error {
+	if len(sound) == 0 {
+		return nil
+	}
+	at := place{
+		number: item.Number, index: item.Number - item.Song.GetNumber() - 1,
+		playAt: item.Song.GetPlayAtUnixUs(), rate: item.Song.GetSampleRate(),
+	}
+	for _, n := range pieces(len(sound), at) {
+		if err := s.say(messages.KindChunk, sound[:n]); err != nil {
+			return err
+		}
+		sound = sound[n:]
+	}
+	s.f.Counters.Chunks.Add(1)
+	return nil
+}
+
+func (s *speech) goodbye() error {
+	if s.deaf || s.f.Upstream == nil {
+		return errStuck
+	}
+	payload, ok := leaving(s.f.Upstream())
+	if !ok {
+		return errStuck
+	}
+	return s.say(messages.KindLeaving, payload)
+}
+
+// say writes one message in one go: header and payload are one segment, as a rule, for a
+// client that takes a part of a header for all of it.
+func (s *speech) say(kind messages.Kind, payload []byte) error {
+	_ = s.to.SetWriteDeadline(time.Now().Add(stuckAfter))
+	n, err := s.to.Write(frame(kind, payload))
+	s.f.Counters.Bytes.Add(int64(n))
+	if err != nil {
+		s.deaf = true
+		var timeout net.Error
+		if errors.As(err, &timeout) && timeout.Timeout() {
+			s.f.Counters.Cut.Add(1)
+			return errStuck
+		}
+	}
+	return err
+}
+
+// hostOf is the address without its port.
+func hostOf(addr net.Addr) string {
+	host, _, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return ""
+	}
+	if ip := net.ParseIP(host); ip != nil {
+		return ip.String() // an IPv4 address as such, also when it came over IPv6
+	}
+	return strings.TrimSpace(host)
+}

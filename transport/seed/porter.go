@@ -1,0 +1,474 @@
+package seed
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"conga/messages"
+	"conga/transport"
+)
+
+const (
+	// pairPatience is how far a client's two connections may come from each other.
+	pairPatience = 3 * time.Second
+	// lonelyAfter is when a connection from the host of a client that has its place, to which no
+	// request connection belongs, counts as coming for the music.
+	lonelyAfter = 500 * time.Millisecond
+	// packetPatience is how long a client may take to read its three packets and hang up.
+	packetPatience = 5 * time.Second
+	// settle is how long a request that has no end may take to be whole.
+	settle = 20 * time.Millisecond
+)
+
+// PorterConfig says for which server a Porter works.
+type PorterConfig struct {
+	Requests net.Addr                                // of the server's requests: whom stand-ins talk to
+	Ports    *Ports                                  // of the server's stream
+	Feeder   *Feeder                                 // of the server
+	Dial     func(context.Context) (net.Conn, error) // to Requests; nil: TCP
+}
+
+// Porter is the server's door for clients of the seed's kind. Stream and Request are what
+// the server's StreamsConfig.Seed and RequestsConfig.Seed do; any goroutine may call them.
+type Porter struct {
+	cfg     PorterConfig
+	joining chan struct{} // holds one: clients join one after the other, each behind the one before
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced when waiting or guests change
+	waiting []*visitor    // request connections without a client, oldest first
+	guests  []*guest      // clients that have their packets, in the order in which they came
+}
+
+// visitor is a request connection that has said nothing yet, or not what it is.
+type visitor struct {
+	*transport.Stranger
+	host  string
+	guest *guest // nil until it is paired
+}
+
+// guest is a client in the chain.
+type guest struct {
+	host  string
+	in    *standIn         // nil before it has its packets
+	told  transport.Format // by its packets
+	above string           // id of who stands above it
+	apart bool             // the server feeds it on a port of its own, wherever it stands
+	// It is about to come for its music, to the server's stream port, between these two.
+	dueFrom, dueUntil time.Time
+	gone              bool
+	port              uint16 // that it listens on
+}
+
+// due says that a client will come for its music: not before `from`, and soon.
+func (g *guest) due(from time.Time) { g.dueFrom, g.dueUntil = from, time.Now().Add(pairPatience) }
+
+// NewPorter makes a porter.
+func NewPorter(cfg PorterConfig) *Porter {
+	if cfg.Dial == nil {
+		cfg.Dial = func(ctx context.Context) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", reachable(cfg.Requests))
+		}
+	}
+	return &Porter{cfg: cfg, joining: make(chan struct{}, 1), changed: make(chan struct{})}
+}
+
+// reachable is the address as this machine reaches it.
+func reachable(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return addr.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if ip.To4() == nil {
+			host = "::1"
+		}
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// wake tells those who wait that waiting or guests have changed. p.mu is held.
+func (p *Porter) wake() {
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// Stream takes a connection to the stream port that waits to be spoken to: a client that joins
+// is told its place, one that has its place gets its music. Which of the two it is shows by
+// the address, and by whether a request connection comes with it; in which order the
+// two come does not matter.
+func (p *Porter) Stream(ctx context.Context, conn *transport.Stranger) {
+	host := hostOf(conn.RemoteAddr())
+	if p.cfg.Ports.extra(conn.LocalAddr()) {
+		p.cfg.Feeder.Feed(ctx, conn)
+		return
+	}
+	deadline, lonely := time.NewTimer(pairPatience), time.NewTimer(lonelyAfter)
+	defer deadline.Stop()
+	defer lonely.Stop()
+	for {
+		p.mu.Lock()
+		g, v, changed := p.takeDue(host, conn.Since), (*visitor)(nil), p.changed
+		if g == nil {
+			v = p.takeVisitor(host, conn.Since)
+		}
+		p.mu.Unlock()
+		switch {
+		case g != nil:
+			p.cfg.Feeder.feed(ctx, conn, g.told)
+			return
+		case v != nil:
+			p.join(ctx, conn, v)
+			return
+		}
+		select {
+		case <-changed:
+		case <-lonely.C:
+			if p.hosts(host) { // its upstream has sent it here, and we did not know that it would
+				p.cfg.Feeder.Feed(ctx, conn)
+				return
+			}
+		case <-deadline.C:
+			return // a client has two connections: this is none
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// takeDue is the client of that host that is expected for its music, if there is one. p.mu
+// is held.
+func (p *Porter) takeDue(host string, since time.Time) *guest {
+	for _, g := range p.guests {
+		if g.host == host && !since.Before(g.dueFrom) && since.Before(g.dueUntil) {
+			g.dueUntil = time.Time{}
+			return g
+		}
+	}
+	return nil
+}
+
+// hosts says whether a client of the host has a place.
+func (p *Porter) hosts(host string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.guests, func(g *guest) bool { return g.host == host })
+}
+
+// takeVisitor is the request connection that goes with a stream connection from the host:
+// of those that came near it in time, the nearest. p.mu is held.
+func (p *Porter) takeVisitor(host string, since time.Time) *visitor {
+	best := -1
+	for i, v := range p.waiting {
+		away := v.Since.Sub(since).Abs()
+		if v.host == host && away <= pairPatience && (best < 0 || away < p.waiting[best].Since.Sub(since).Abs()) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return nil
+	}
+	v := p.waiting[best]
+	p.waiting = append(p.waiting[:best:best], p.waiting[best+1:]...)
+	v.guest = &guest{host: host}
+	if v.Admit() {
+		_ = v.SetReadDeadline(time.Time{})
+	}
+	p.wake()
+	return v
+}
+
+// join gives the client its place: behind the last one, on a port above that one's.
+func (p *Porter) join(ctx context.Context, conn *transport.Stranger, v *visitor) {
+	select {
+	case p.joining <- struct{}{}:
+		defer func() { <-p.joining }()
+	case <-ctx.Done():
+		return
+	}
+	g := v.guest
+	in := &standIn{
+		dial:  p.cfg.Dial,
+		node:  &messages.Node{Id: uuid.NewString(), Name: "seed-" + g.host, Seed: true},
+		moved: func(ancestors []*messages.Node) { p.moved(g, ancestors) },
+	}
+	ancestors, err := in.join(ctx, "")
+	if err != nil {
+		p.drop(v)
+		return
+	}
+	s, err := p.seat(conn, ancestors)
+	format := p.cfg.Feeder.format(ctx)
+	if err == nil {
+		err = p.tell(conn, transport.Join{Format: format, Host: s.host, Port: s.port})
+	}
+	hungUp := time.Now()
+	if err == nil {
+		relay := net.JoinHostPort(listensAt(g.host, s.port), strconv.Itoa(int(s.port)))
+		_, err = in.join(ctx, relay)
+	}
+	if err != nil {
+		p.cfg.Ports.release(g.host, s.port)
+		in.leave(true)
+		p.drop(v)
+		return
+	}
+	p.mu.Lock()
+	gone := g.gone // its request connection has ended meanwhile
+	if !gone {
+		g.in, g.told, g.apart, g.port = in, format, s.apart, s.port
+		if s.own {
+			g.due(hungUp)
+		}
+		p.guests = append(p.guests, g)
+		p.wake()
+	}
+	p.mu.Unlock()
+	if gone {
+		p.cfg.Ports.release(g.host, s.port)
+		in.leave(false)
+	}
+}
+
+// drop ends a client that could not join.
+func (p *Porter) drop(v *visitor) {
+	p.mu.Lock()
+	v.guest.gone = true
+	p.mu.Unlock()
+	_ = v.Close()
+}
+
+// seat is where a client is to receive from, and the port that it is to listen on.
+type seat struct {
+	host  string
+	port  uint16
+	own   bool // it will come to the server's stream port
+	apart bool // it will come to a port of its own
+}
+
+func (p *Porter) seat(conn net.Conn, ancestors []*messages.Node) (seat, error) {
+	client, here := hostOf(conn.RemoteAddr()), hostOf(conn.LocalAddr())
+	if len(ancestors) > 0 && ancestors[0].GetId() != messages.ServerID && !ancestors[0].GetDials() {
+		above, at, err := net.SplitHostPort(ancestors[0].GetRelay())
+		if n, bad := strconv.ParseUint(at, 10, 16); err == nil && bad == nil && n < 65535 && p.cfg.Ports.reserve(client, uint16(n)+1) {
+			return seat{host: above, port: uint16(n) + 1}, nil
+		}
+	} else if port := p.cfg.Ports.first(); len(ancestors) > 0 && ancestors[0].GetId() == messages.ServerID && p.cfg.Ports.reserve(client, port) {
+		return seat{host: here, port: port, own: true}, nil
+	}
+	// Who is above cannot be reached from a port below one that is free, so the server feeds it.
+	port, err := p.cfg.Ports.open(client)
+	return seat{host: here, port: port, apart: true}, err
+}
+
+// tell says the three packets in one go, so that they arrive whole, and waits until the
+// client has hung up: it then listens.
+func (p *Porter) tell(conn net.Conn, join transport.Join) error {
+	var all []byte
+	for _, packet := range join.Packets() {
+		var err error
+		if all, err = transport.AppendPacket(all, packet); err != nil {
+			return err
+		}
+	}
+	_ = conn.SetDeadline(time.Now().Add(packetPatience))
+	if _, err := conn.Write(all); err != nil {
+		return err
+	}
+	_, err := io.Copy(io.Discard, io.LimitReader(conn, messages.MaxPayload))
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return err
+	}
+	return nil // an end, or a reset, which says the same
+}
+
+// moved hears whom the client would receive from, were it a native. One whose upstream has
+// left is about to come to the server, if that is the next.
+func (p *Porter) moved(g *guest, ancestors []*messages.Node) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(ancestors) == 0 {
+		return
+	}
+	before := g.above
+	g.above = ancestors[0].GetId()
+	if g.in == nil || g.apart || g.above == before || g.above != messages.ServerID {
+		return
+	}
+	g.told = transport.Format{} // what it has heard since is not known here
+	g.due(time.Now().Add(-pairPatience))
+	p.wake()
+}
+
+// Request takes a request connection: that of a client of the seed's kind until its end, and
+// one that says so by its first request. It leaves all others to the lines.
+func (p *Porter) Request(ctx context.Context, conn *transport.Stranger) bool {
+	v := &visitor{Stranger: conn, host: hostOf(conn.RemoteAddr())}
+	p.mu.Lock()
+	p.waiting = append(p.waiting, v)
+	p.wake()
+	p.mu.Unlock()
+	defer p.forget(v)
+
+	_, err := conn.Reader.Peek(1)
+	if g := p.guestOf(v); g != nil {
+		p.serve(ctx, v, g)
+		return true
+	}
+	if err != nil || !p.isSeed(conn) {
+		return false
+	}
+	if !conn.Admit() {
+		return true
+	}
+	_ = conn.SetReadDeadline(time.Time{})
+	p.serve(ctx, v, nil)
+	return true
+}
+
+// isSeed waits until it is clear what the peer speaks.
+func (p *Porter) isSeed(conn *transport.Stranger) bool {
+	for {
+		b, _ := conn.Reader.Peek(conn.Reader.Buffered())
+		switch classify(b) {
+		case request:
+			return true
+		case notSeed:
+			return false
+		}
+		if _, err := conn.Reader.Peek(len(b) + 1); err != nil {
+			return false
+		}
+	}
+}
+
+func (p *Porter) guestOf(v *visitor) *guest {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return v.guest
+}
+
+// forget takes the visitor out: whatever comes now does not belong to it.
+func (p *Porter) forget(v *visitor) {
+	p.mu.Lock()
+	for i, w := range p.waiting {
+		if w == v {
+			p.waiting = append(p.waiting[:i:i], p.waiting[i+1:]...)
+			break
+		}
+	}
+	p.mu.Unlock()
+}
+
+// serve answers requests until the client leaves or its connection ends.
+func (p *Porter) serve(ctx context.Context, v *visitor, g *guest) {
+	said := p.answer(ctx, v)
+	if g == nil {
+		g = p.guestOf(v)
+	}
+	if g == nil {
+		return
+	}
+	p.mu.Lock()
+	g.gone = true
+	in := g.in
+	for i, other := range p.guests {
+		if other == g {
+			p.guests = append(p.guests[:i:i], p.guests[i+1:]...)
+			break
+		}
+	}
+	p.wake()
+	p.mu.Unlock()
+	if in != nil {
+		p.cfg.Ports.release(g.host, g.port)
+		in.leave(said)
+	}
+}
+
+// answer returns true when the client says that it leaves.
+func (p *Porter) answer(ctx context.Context, v *visitor) (left bool) {
+	for {
+		b, ok := gather(v.Stranger)
+		if !ok {
+			return false
+		}
+		for len(b) > 0 {
+			req, rest, known := cut(b, func(wish string) bool { return p.exists(ctx, v, wish) })
+			if !known {
+				break // unreadable: what comes next may be better
+			}
+			b = rest
+			var reply []byte
+			switch req.verb {
+			case askSongs:
+				reply = songList(listed(p.ask(ctx, v, "SONGS")))
+			case askRequests:
+				reply = requestList(listed(p.ask(ctx, v, "REQUESTS")))
+			case askPlay:
+				reply = sentence(p.ask(ctx, v, "PLAY "+req.wish))
+			case sayLeave:
+				return true
+			}
+			_ = v.SetWriteDeadline(time.Now().Add(answerPatience))
+			if _, err := v.Write(reply); err != nil {
+				return false
+			}
+		}
+	}
+}
+
+// gather reads what has been sent in one go: all that is there, and for a request whose end
+// cannot be seen, what comes within settle.
+func gather(conn *transport.Stranger) ([]byte, bool) {
+	if _, err := conn.Reader.Peek(1); err != nil {
+		return nil, false
+	}
+	for {
+		b, _ := conn.Reader.Peek(conn.Reader.Buffered())
+		if done := string(b); done == askSongs || done == askRequests || len(b) >= maxRequest {
+			break
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(settle))
+		if _, err := conn.Reader.Peek(len(b) + 1); err != nil {
+			break
+		}
+	}
+	_ = conn.SetReadDeadline(time.Time{})
+	b := make([]byte, conn.Reader.Buffered())
+	n, err := conn.Reader.Read(b)
+	return b[:n], err == nil
+}
+
+// ask asks in the client's own name, if it has a place in the chain.
+func (p *Porter) ask(ctx context.Context, v *visitor, line string) []string {
+	p.mu.Lock()
+	var in *standIn
+	if v.guest != nil {
+		in = v.guest.in
+	}
+	p.mu.Unlock()
+	if in != nil {
+		return in.ask(ctx, line)
+	}
+	return askPlainly(ctx, p.cfg.Dial, line)
+}
+
+func (p *Porter) exists(ctx context.Context, v *visitor, wish string) bool {
+	for _, name := range listed(p.ask(ctx, v, "SONGS")) {
+		if name == wish {
+			return true
+		}
+	}
+	return false
+}
