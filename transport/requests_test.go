@@ -3,6 +3,7 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"crypto/ed25519"
 	"errors"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,12 +68,15 @@ type requestHouse struct {
 	pid    *actor.PID
 	chain  <-chan any // what the chain is told; joins it answers by itself
 	count  *Counters
+	key    *atomic.Value // ed25519.PublicKey that its Welcome names
 }
 
 func openRequests(t *testing.T, l net.Listener, change func(*RequestsConfig)) requestHouse {
 	t.Helper()
 	system := newSystem(t)
 	told := make(chan any, 4096)
+	key := &atomic.Value{}
+	key.Store(publicOf(testKey))
 	chain := spawn(t, system, actor.PropsFromFunc(func(ctx actor.Context) {
 		switch msg := ctx.Message().(type) {
 		case *messages.JoinChain:
@@ -80,7 +85,7 @@ func openRequests(t *testing.T, l net.Listener, change func(*RequestsConfig)) re
 				ctx.Respond(&messages.Refused{Reason: "the chain is full"})
 				return
 			}
-			ctx.Respond(&messages.Welcome{Version: 1, Node: msg.GetNode(), Epoch: 3})
+			ctx.Respond(&messages.Welcome{Version: 1, Node: msg.GetNode(), Epoch: 3, Key: key.Load().(ed25519.PublicKey)})
 		case proto.Message:
 			told <- msg
 		}
@@ -93,7 +98,7 @@ func openRequests(t *testing.T, l net.Listener, change func(*RequestsConfig)) re
 	if change != nil {
 		change(&cfg)
 	}
-	return requestHouse{system, spawn(t, system, Requests(cfg)), told, cfg.Counters}
+	return requestHouse{system, spawn(t, system, Requests(cfg)), told, cfg.Counters, key}
 }
 
 func TestRequests_Conversation(t *testing.T) {

@@ -1,0 +1,288 @@
+package transport
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/time/rate"
+	"pgregory.net/rapid"
+
+	"conga/messages"
+)
+
+func TestAddress(t *testing.T) {
+	for text, want := range map[string]string{
+		"192.0.2.7:1":            "192.0.2.7/32",
+		"[::ffff:192.0.2.7]:1":   "192.0.2.7/32",
+		"[2001:db8:1:2:3::4]:1":  "2001:db8:1:2::/64",
+		"[2001:db8:1:2:ff::9]:1": "2001:db8:1:2::/64",
+		"[fe80::1%eth0]:1":       "fe80::/64",
+		"nonsense":               "invalid Prefix",
+	} {
+		if got := address(someAddr(text)).String(); got != want {
+			t.Errorf("%s is %s, want %s", text, got, want)
+		}
+	}
+	if address(nil).IsValid() {
+		t.Error("no address is one")
+	}
+}
+
+type someAddr string
+
+func (someAddr) Network() string  { return "tcp" }
+func (a someAddr) String() string { return string(a) }
+
+// Addresses without end cost bounded memory, and those that are busy are remembered.
+func TestBuckets_Bounded(t *testing.T) {
+	b := newBuckets(rate.Every(time.Hour), 2)
+	busy := someAddr("192.0.2.7:1")
+	b.of(busy).Allow()
+	for i := range 3 * maxBuckets {
+		b.of(someAddr(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 1).String()))
+	}
+	if n := len(b.known); n > maxBuckets {
+		t.Errorf("%d addresses are kept", n)
+	}
+	if tokens := b.of(busy).Tokens(); tokens > 1.5 {
+		t.Errorf("the busy one has %v tokens again", tokens)
+	}
+	for i := range 3 * maxBuckets { // all of them busy
+		b.of(someAddr(netip.AddrPortFrom(netip.AddrFrom4([4]byte{11, byte(i >> 16), byte(i >> 8), byte(i)}), 1).String())).Allow()
+	}
+	if n := len(b.known); n > maxBuckets {
+		t.Errorf("%d busy addresses are kept", n)
+	}
+}
+
+// far is a connection that comes from an address of its own.
+type far struct {
+	net.Conn
+	from   string
+	closed bool
+}
+
+func (f *far) RemoteAddr() net.Addr               { return someAddr(f.from) }
+func (f *far) Close() error                       { f.closed = true; return nil }
+func (f *far) SetWriteDeadline(_ time.Time) error { return nil }
+
+// Whoever floods a port pushes out himself.
+func TestLobby_Flood(t *testing.T) {
+	l := newLobby(Limits{PerAddress: 50, HalfOpen: 20}, 10, nil)
+	quiet := &far{from: "192.0.2.1:1"}
+	g := l.enter(quiet)
+	flood := make([]*far, 1000)
+	for i := range flood {
+		flood[i] = &far{from: fmt.Sprintf("198.51.100.9:%d", i+1)}
+		l.enter(flood[i])
+	}
+	if quiet.closed || !g.admit() || !g.admit() {
+		t.Error("the flood has pushed another out")
+	}
+	kept := slices.DeleteFunc(flood, func(f *far) bool { return f.closed })
+	if len(kept) != 19 || kept[0].from != "198.51.100.9:982" {
+		t.Errorf("%d of the flood are kept, from %v on", len(kept), kept[0].from)
+	}
+	if g := l.enter(&far{from: "198.51.100.9:1"}); !g.admit() {
+		t.Error("the newest of the flood cannot come in")
+	}
+}
+
+// The lobby's books are right after any story: what the model says.
+func TestLobby_Model(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const addresses = 4
+		limits := Limits{PerAddress: rapid.IntRange(1, 6).Draw(t, "per address"), HalfOpen: rapid.IntRange(1, 8).Draw(t, "half open")}
+		most := rapid.IntRange(1, 8).Draw(t, "most")
+		l := newLobby(limits, most, nil)
+		var guests []*guest
+		t.Repeat(map[string]func(*rapid.T){
+			"enter": func(t *rapid.T) {
+				conn := &far{from: fmt.Sprintf("192.0.2.%d:1", rapid.IntRange(1, addresses).Draw(t, "address"))}
+				switch g := l.enter(conn); {
+				case g != nil && conn.closed && limits.HalfOpen > 1:
+					t.Error("who comes last is dropped first")
+				case g != nil:
+					guests = append(guests, g)
+				case !conn.closed:
+					t.Error("turned away and left open")
+				}
+			},
+			"admit": func(t *rapid.T) {
+				if len(guests) > 0 {
+					rapid.SampledFrom(guests).Draw(t, "guest").admit()
+				}
+			},
+			"leave": func(t *rapid.T) {
+				if len(guests) > 0 {
+					rapid.SampledFrom(guests).Draw(t, "guest").leave()
+				}
+			},
+			"": func(t *rapid.T) {
+				silent, inside, of := 0, 0, map[netip.Prefix]int{}
+				for _, g := range guests {
+					switch {
+					case g.in && g.place != nil:
+						t.Fatal("inside and outside")
+					case g.in:
+						inside++
+					case g.place != nil:
+						silent++
+					default:
+						continue
+					}
+					of[g.from]++
+					if g.conn.(*far).closed {
+						t.Fatal("counted and closed")
+					}
+				}
+				if silent != l.silent || inside != l.inside || len(of) != len(l.hosts) {
+					t.Fatalf("books: %d silent, %d inside, %d hosts; real: %d, %d, %d", l.silent, l.inside, len(l.hosts), silent, inside, len(of))
+				}
+				if silent > limits.HalfOpen || inside > most {
+					t.Fatalf("%d silent of %d, %d inside of %d", silent, limits.HalfOpen, inside, most)
+				}
+				for from, n := range of {
+					if n != l.hosts[from].connections || n > limits.PerAddress {
+						t.Fatalf("%v has %d, the books say %d", from, n, l.hosts[from].connections)
+					}
+				}
+			},
+		})
+	})
+}
+
+// An address that has as many connections as it may is told so, on both ports.
+func TestLimits_PerAddress(t *testing.T) {
+	limits := Limits{PerAddress: 2}
+	t.Run("requests", func(t *testing.T) {
+		l := listen(t)
+		openRequests(t, l, func(c *RequestsConfig) { c.Limits = limits })
+		for range 2 {
+			conn := dial(t, l)
+			send(t, conn, []byte("REQUESTS\n"))
+			if line, err := readReply(bufio.NewReader(conn)); line != sayNoWishes {
+				t.Fatal(line, err)
+			}
+		}
+		conn := dial(t, l)
+		send(t, conn, []byte("REQUESTS\n"))
+		if got, err := io.ReadAll(conn); !strings.HasPrefix(string(got), "Your address has 2 connections") {
+			t.Errorf("read %q, %v", got, err)
+		}
+	})
+	t.Run("streams", func(t *testing.T) {
+		l := listen(t)
+		openStreams(t, l, func(c *StreamsConfig) { c.Limits = limits })
+		for range 2 {
+			conn := dial(t, l)
+			send(t, conn, hiOf(t, 0))
+			readFrame(t, bufio.NewReader(conn), messages.KindHi)
+		}
+		_, told := child(t, newSystem(t), Upstream(UpstreamConfig{Link: 1, Addr: l.Addr().String(), Open: openingOf(messages.ServerID, 1)}))
+		if closed := await[*messages.UpstreamClosed](t, told); closed.Reason != "refused: "+errCrowd.Error() {
+			t.Errorf("closed: %s", closed.Reason)
+		}
+	})
+}
+
+// Requests are counted for the connection and for the address: more connections do not
+// help, and each that is too much is answered.
+func TestLimits_Requests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes()
+		openRequests(t, l, func(c *RequestsConfig) { c.Limits = Limits{Requests: 2} })
+		const share, all = burstSeconds*2 + 1, household*burstSeconds*2 + 1 // no time passes here
+		served := 0
+		var conn net.Conn
+		for i := range 2 * household {
+			conn = l.dial(t)
+			r := bufio.NewReader(conn)
+			mine := 0
+			for range 3 * share {
+				send(t, conn, []byte("PLAY nosuch\n"))
+				switch line, err := readReply(r); line {
+				case sayNoSuch:
+					mine++
+				case fmt.Sprintf(sayTooFast, 2.0):
+				default:
+					t.Fatalf("connection %d read %q, %v", i, line, err)
+				}
+			}
+			if served += mine; mine > share {
+				t.Errorf("connection %d got %d answers", i, mine)
+			}
+		}
+		if served != all {
+			t.Errorf("the address got %d answers, want %d", served, all)
+		}
+		time.Sleep(time.Minute)
+		send(t, conn, []byte("PLAY\nPLAY nosuch\n"))
+		r := bufio.NewReader(conn)
+		for _, want := range []string{sayWhich, sayNoSuch} {
+			if line, err := readReply(r); line != want {
+				t.Errorf("a minute later: %q, %v", line, err)
+			}
+		}
+	})
+}
+
+// An Ask counts like a line.
+func TestLimits_Asks(t *testing.T) {
+	l := listen(t)
+	house := openRequests(t, l, func(c *RequestsConfig) { c.Limits = Limits{Requests: 0.1} })
+	conn := dial(t, l)
+	r := join(t, house, conn, amyID)
+	var last []string
+	for i := range 3 {
+		sayLine(t, conn, &messages.Ask{RequestId: fmt.Sprint(i), Line: "PLAY nosuch"})
+		last = readLine[*messages.Answer](t, r).GetLines()
+	}
+	if want := fmt.Sprintf(sayTooFast, 0.1); !slices.Equal(last, []string{want}) {
+		t.Errorf("answered %q, want %q", last, want)
+	}
+}
+
+func TestLimits_Listeners(t *testing.T) {
+	l := listen(t)
+	house := openRequests(t, l, func(c *RequestsConfig) { c.Limits = Limits{Listeners: 1} })
+	first := dial(t, l)
+	join(t, house, first, amyID)
+	conn := dial(t, l)
+	sayLine(t, conn, &messages.Hello{Version: 1, Node: &messages.Node{Id: bobID}})
+	if refused := readLine[*messages.Refused](t, bufio.NewReader(conn)); !strings.Contains(refused.GetReason(), "there are 1 listeners") {
+		t.Errorf("refused: %s", refused.GetReason())
+	}
+	join(t, house, dial(t, l), amyID) // who is in may come back
+	if len(house.chain) > 0 {
+		t.Errorf("the chain heard %v", <-house.chain)
+	}
+}
+
+// Silent connections, TLS ones among them, never keep a listener out.
+func TestRequests_SilentCrowd(t *testing.T) {
+	l := listen(t)
+	house := openRequests(t, l, guarded(t, testToken, testKey))
+	crowd := make([]net.Conn, 3*DefaultLimits.HalfOpen)
+	for i := range crowd {
+		crowd[i] = dial(t, l)
+		if i%2 == 0 {
+			_, _ = crowd[i].Write([]byte{handshakeRecord, 3})
+		}
+	}
+	member := NewMembership(testToken, &someTrust{})
+	system := newSystem(t)
+	requester, told := child(t, system, RequestLink(RequestLinkConfig{Link: 4, Addr: l.Addr().String(), Member: member}))
+	await[*messages.RequestsOpened](t, told)
+	system.Root.Send(requester, &messages.Hello{Version: 1, Node: &messages.Node{Id: amyID}, Leaf: true})
+	await[*messages.Welcome](t, told)
+	await[*messages.JoinChain](t, house.chain)
+}
