@@ -19,15 +19,20 @@ import (
 const (
 	firstRetry = 20 * time.Millisecond
 	lastRetry  = time.Second
+	// patient is behind how many failures the wait is the longest.
+	patient = 6
 	// A connection's first pings come quickly, to know the clock before the first chunk
 	// is played; the others keep it true and show that both ends live.
 	firstPings  = 8
 	quickPing   = 30 * time.Millisecond
 	steadyPing  = time.Second
 	pongMissing = 4 * time.Second
+	// steady is how long a connection must have stood to count as made: a server that
+	// takes in and hangs up is not hammered.
+	steady = 2 * time.Second
 	// maxPending bounds the lines that wait while the server is away, maxReports what this
-	// node has to tell it.
-	maxPending = 64
+	// node has to tell it: all of it fits into a new connection at once.
+	maxPending = 32
 	maxReports = 8
 	// maxLines is how much of an answer goes into the listener's log.
 	maxLines = 8
@@ -59,7 +64,8 @@ func Props(cfg Config) *actor.Props {
 	if cfg.Report == nil {
 		cfg.Report = func(proto.Message) {}
 	}
-	return actor.PropsFromProducer(func() actor.Actor { return &requester{cfg: cfg} })
+	kept := &memory{}
+	return actor.PropsFromProducer(func() actor.Actor { return &requester{cfg: cfg, memory: kept} })
 }
 
 // Live is the requester's part of the dump.
@@ -79,27 +85,38 @@ type pending struct {
 }
 
 type requester struct {
-	cfg     Config
+	*memory
+
+	cfg      Config
+	child    *actor.PID
+	welcome  bool      // the server has taken this connection in
+	welcomed time.Time // when
+	leaving  bool      // or ending: no connection is made any more
+	failed   int       // connections in a row that did not last
+
+	pings  int
+	ponged time.Time
+	round  uint64 // numbers the timers: an old one's message is ignored
+	timer  *time.Timer
+}
+
+// memory outlives a restart of the requester: who typed a line waits for its answer, and
+// a link's number is never used again. It belongs to the requester's goroutine.
+type memory struct {
 	link    uint64 // number of the connection that counts
-	child   *actor.PID
-	welcome bool // the server has taken this connection in
-	leaving bool
-	failed  int // connections in a row that brought no Welcome
-
 	waiting []pending
-	reports []*messages.Reconnected // what the server has not been told yet, oldest first
+	reports []proto.Message // what the server has not been told yet, oldest first
 	samples samples
-	pings   int
-	ponged  time.Time
-	round   uint64 // numbers the timers: an old one's message is ignored
-	timer   *time.Timer
 
+	dialled         uint64
 	asked, answered int64
 }
 
 type (
-	redial struct{ round uint64 }
-	ping   struct{ round uint64 }
+	redial  struct{ round uint64 }
+	ping    struct{ round uint64 }
+	giveUp  struct{ round uint64 }
+	message func(round uint64) any
 )
 
 // Receive handles one message; each case is a line of the conversation.
@@ -108,6 +125,7 @@ func (r *requester) Receive(ctx actor.Context) {
 	case *actor.Started:
 		r.dial(ctx)
 	case *actor.Stopping, *actor.Restarting:
+		r.leaving = true // a connection that were made now nobody would end
 		r.after(ctx, 0, nil)
 	case redial:
 		if msg.round == r.round {
@@ -117,18 +135,23 @@ func (r *requester) Receive(ctx actor.Context) {
 		if msg.round == r.round {
 			r.ping(ctx)
 		}
+	case giveUp:
+		if msg.round == r.round {
+			r.closed(ctx, "the server does not answer")
+		}
 	case *messages.RequestsOpened:
-		if msg.Link == r.link {
+		if msg.Link == r.link && r.child != nil {
 			ctx.Send(r.child, r.cfg.Hello())
 		}
 	case *messages.RequestsClosed:
-		if msg.Link == r.link {
+		if msg.Link == r.link && r.child != nil {
 			r.closed(ctx, msg.Reason)
 		}
 	case *messages.Welcome:
-		r.welcomed(ctx, msg)
+		r.taken(ctx, msg)
 	case *messages.Refused:
 		r.cfg.Logger.Warn("the server refuses this listener", "reason", msg.GetReason())
+		r.failed = max(r.failed, patient)
 		r.cfg.Joined(nil, msg)
 	case *messages.Neighbours:
 		r.cfg.Tell(msg)
@@ -141,13 +164,12 @@ func (r *requester) Receive(ctx actor.Context) {
 	case *messages.TypedLine:
 		r.ask(ctx, msg)
 	case *messages.PeerLost:
-		if r.welcome {
-			ctx.Send(r.child, msg)
+		// Who is only dead or slow the relay will ask, and accuse, again; a liar never.
+		if r.welcome || msg.GetLying() {
+			r.report(ctx, msg)
 		}
 	case *messages.Reconnected: // the server may be what was lost: it hears of it when it is back
-		r.reports = append(r.reports, msg)
-		r.reports = r.reports[max(0, len(r.reports)-maxReports):]
-		r.tellReports(ctx)
+		r.report(ctx, msg)
 	case *messages.Leave:
 		r.leave(ctx)
 	case *messages.Look:
@@ -156,27 +178,38 @@ func (r *requester) Receive(ctx actor.Context) {
 }
 
 // after replaces the one timer that the requester has; message nil only stops it.
-func (r *requester) after(ctx actor.Context, wait time.Duration, message func(round uint64) any) {
+func (r *requester) after(ctx actor.Context, wait time.Duration, say message) {
 	if r.timer != nil {
 		r.timer.Stop()
 	}
 	r.round++
-	if message == nil {
+	if say == nil {
 		return
 	}
-	root, self, m := ctx.ActorSystem().Root, ctx.Self(), message(r.round)
+	root, self, m := ctx.ActorSystem().Root, ctx.Self(), say(r.round)
 	r.timer = time.AfterFunc(wait, func() { root.Send(self, m) })
 }
 
 func (r *requester) dial(ctx actor.Context) {
+	if r.leaving {
+		return
+	}
 	r.link++
+	r.dialled++
 	r.child = ctx.Spawn(r.cfg.Dial(r.link))
+	// A frozen server accepts connections and never answers.
+	r.after(ctx, pongMissing, func(round uint64) any { return giveUp{round} })
 }
 
 func (r *requester) closed(ctx actor.Context, reason string) {
 	if r.welcome {
 		r.cfg.Logger.Warn("request connection lost", "reason", reason)
-		r.failed = 0
+		if time.Since(r.welcomed) >= steady {
+			r.failed = 0
+		}
+	}
+	if r.child != nil {
+		ctx.Stop(r.child) // it may be only silent
 	}
 	r.child, r.welcome = nil, false
 	r.link++ // what the dead connection still says is ignored
@@ -189,11 +222,12 @@ func (r *requester) closed(ctx actor.Context, reason string) {
 	r.after(ctx, wait/2+rand.N(wait/2), func(round uint64) any { return redial{round} })
 }
 
-func (r *requester) welcomed(ctx actor.Context, msg *messages.Welcome) {
-	if r.child == nil {
+// taken begins the conversation: the server has taken the listener in.
+func (r *requester) taken(ctx actor.Context, msg *messages.Welcome) {
+	if r.child == nil || r.leaving {
 		return
 	}
-	r.welcome, r.failed = true, 0
+	r.welcome, r.welcomed = true, time.Now()
 	r.pings, r.ponged = 0, time.Now()
 	r.cfg.Tell(msg)
 	r.cfg.Joined(msg, nil)
@@ -202,6 +236,12 @@ func (r *requester) welcomed(ctx actor.Context, msg *messages.Welcome) {
 	}
 	r.tellReports(ctx)
 	r.ping(ctx)
+}
+
+func (r *requester) report(ctx actor.Context, msg proto.Message) {
+	r.reports = append(r.reports, msg)
+	r.reports = r.reports[max(0, len(r.reports)-maxReports):]
+	r.tellReports(ctx)
 }
 
 func (r *requester) tellReports(ctx actor.Context) {
@@ -219,7 +259,6 @@ func (r *requester) ping(ctx actor.Context) {
 		return
 	}
 	if time.Since(r.ponged) > pongMissing {
-		ctx.Stop(r.child)
 		r.closed(ctx, "the server does not answer")
 		return
 	}
@@ -270,20 +309,25 @@ func (r *requester) answer(msg *messages.Answer) {
 	}
 }
 
-// leave says goodbye once; the connection still sends it, and is not made again.
+// leave says goodbye once; the connection still sends it, and is not made again. One that
+// the server has not answered yet must not become a place in the chain.
 func (r *requester) leave(ctx actor.Context) {
 	r.leaving = true
-	if r.welcome {
+	r.after(ctx, 0, nil)
+	switch {
+	case r.welcome:
 		ctx.Send(r.child, &messages.LeaveChain{AtUnixUs: r.cfg.Clock.Now()})
 		ctx.Poison(r.child)
-		r.welcome = false
+	case r.child != nil:
+		ctx.Stop(r.child)
 	}
+	r.child, r.welcome = nil, false
 }
 
 func (r *requester) live() Live {
 	offset, _ := r.cfg.Clock.Offset()
 	l := Live{
-		Connected: r.welcome, Connections: r.link, Asked: r.asked, Answered: r.answered,
+		Connected: r.welcome, Connections: r.dialled, Asked: r.asked, Answered: r.answered,
 		Waiting: len(r.waiting), ClockOffsetMs: float64(offset) / 1000,
 	}
 	if best, ok := r.samples.best(); ok {

@@ -1,0 +1,377 @@
+package requester
+
+import (
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// house is a running requester in a bubble of virtual time; the test speaks for the server.
+type house struct {
+	t      *testing.T
+	system *actor.ActorSystem
+	pid    *actor.PID
+	clock  *Clock
+
+	mu      sync.Mutex
+	dials   []time.Time
+	links   []*link
+	told    []proto.Message
+	joined  int
+	refused int
+	broken  atomic.Bool // the next word to the relay breaks the requester
+}
+
+// link is a connection as the requester sees it.
+type link struct {
+	mu      sync.Mutex
+	sent    []proto.Message
+	stopped bool
+}
+
+func (l *link) Receive(ctx actor.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch msg := ctx.Message().(type) {
+	case proto.Message:
+		l.sent = append(l.sent, msg)
+	case *actor.Stopping:
+		l.stopped = true
+	}
+}
+
+// said are the messages of this kind that were sent on the link.
+func said[M proto.Message](l *link) (all []M) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range l.sent {
+		if m, ok := m.(M); ok {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+func inside(t *testing.T, f func(h *house)) {
+	synctest.Test(t, func(t *testing.T) {
+		discard := slog.New(slog.DiscardHandler)
+		h := &house{t: t, clock: NewClock()}
+		h.system = actor.NewActorSystem(
+			actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return discard }),
+			actor.WithDeadLetterThrottleInterval(time.Millisecond),
+		)
+		h.pid = h.system.Root.Spawn(Props(Config{
+			Hello: func() *messages.Hello { return &messages.Hello{Version: 1} },
+			Clock: h.clock, Logger: discard, Margin: func() int64 { return 7 }, News: func(*messages.Playing) {},
+			Dial: func(uint64) *actor.Props {
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				l := &link{}
+				h.dials, h.links = append(h.dials, time.Now()), append(h.links, l)
+				return actor.PropsFromProducer(func() actor.Actor { return l })
+			},
+			Tell: func(m proto.Message) {
+				if h.broken.CompareAndSwap(true, false) {
+					panic("broken")
+				}
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				h.told = append(h.told, m)
+			},
+			Joined: func(_ *messages.Welcome, refused *messages.Refused) {
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				if h.joined++; refused != nil {
+					h.refused++
+				}
+			},
+		}))
+		synctest.Wait()
+		f(h)
+		if err := h.system.Root.StopFuture(h.pid).Wait(); err != nil {
+			t.Error(err)
+		}
+		h.system.Shutdown()
+		time.Sleep(time.Second) // virtual: the dead letters' throttle ends
+	})
+}
+
+func (h *house) send(m any) {
+	h.system.Root.Send(h.pid, m)
+	synctest.Wait()
+}
+
+func (h *house) pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// last is the newest connection.
+func (h *house) last() *link {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.links[len(h.links)-1]
+}
+
+func (h *house) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.links)
+}
+
+// each says it for every link: only the one that counts is heard.
+func (h *house) each(m func(link uint64) any) {
+	for n := range uint64(2*h.count() + 3) {
+		h.system.Root.Send(h.pid, m(n))
+	}
+	synctest.Wait()
+}
+
+func (h *house) welcome() {
+	h.each(func(n uint64) any { return &messages.RequestsOpened{Link: n} })
+	h.send(&messages.Welcome{})
+}
+
+func (h *house) close() {
+	h.each(func(n uint64) any { return &messages.RequestsClosed{Link: n, Reason: "gone"} })
+}
+
+func (h *house) live() Live {
+	h.t.Helper()
+	reply := make(chan messages.View, 1)
+	h.send(&messages.Look{Reply: reply})
+	return (<-reply).Live.(Live)
+}
+
+func (h *house) typed(line string) <-chan []string {
+	reply := make(chan []string, 1)
+	h.send(&messages.TypedLine{Line: line, Reply: reply})
+	return reply
+}
+
+// The waits grow from 20 ms to a second, with jitter, while nobody is there, while the
+// server takes in and hangs up, and while it refuses.
+func TestRequester_Backoff(t *testing.T) {
+	for name, answer := range map[string]func(h *house){
+		"away":     func(*house) {},
+		"hangs up": (*house).welcome,
+		"refuses":  func(h *house) { h.send(&messages.Refused{Reason: "full"}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inside(t, func(h *house) {
+				for range 30 {
+					before := h.count()
+					answer(h)
+					h.close()
+					h.pass(lastRetry)
+					if h.count() != before+1 {
+						t.Fatalf("%d connections after one was closed", h.count()-before)
+					}
+				}
+				if name == "refuses" && h.refused != 30 {
+					t.Errorf("told %d refusals", h.refused)
+				}
+				var waits []time.Duration
+				for i := range h.dials[1:] {
+					waits = append(waits, h.dials[i+1].Sub(h.dials[i])) // each was closed at once
+				}
+				if first := waits[0]; name != "refuses" && (first < firstRetry/2 || first >= lastRetry+firstRetry) {
+					t.Errorf("first wait %v", first)
+				}
+				if h.live().Connections != 31 {
+					t.Errorf("%+v", h.live())
+				}
+			})
+		})
+	}
+}
+
+// How long it waits behind so many failures, and that no two wait in step.
+func TestRequester_Waits(t *testing.T) {
+	inside(t, func(h *house) {
+		for i, least := range []time.Duration{10, 20, 40, 80, 160, 320, 500, 500, 500} {
+			h.close()
+			start, before := time.Now(), h.count()
+			for h.count() == before {
+				h.pass(time.Millisecond)
+			}
+			if wait := time.Since(start); wait < least*time.Millisecond || wait > 2*least*time.Millisecond+time.Millisecond {
+				t.Errorf("wait %d is %v", i, wait)
+			}
+		}
+		// One that has stood for a while counts: it is made again soon.
+		h.welcome()
+		for range 6 {
+			h.pass(time.Second)
+			h.pong()
+		}
+		h.close()
+		start, before := time.Now(), h.count()
+		for h.count() == before {
+			h.pass(time.Millisecond)
+		}
+		if wait := time.Since(start); wait > firstRetry {
+			t.Errorf("after a good connection it waits %v", wait)
+		}
+	})
+}
+
+// pong answers the newest ping; the server's clock is an hour ahead.
+func (h *house) pong() {
+	pings := said[*messages.ClockPing](h.last())
+	if len(pings) > 0 {
+		h.send(&messages.ClockPong{SentUs: pings[len(pings)-1].GetSentUs(), ServerUnixUs: h.clock.local() + 3600_000_000})
+	}
+}
+
+// What was asked and not answered is asked again on the next connection under the same
+// id, in order; answers find their lines, strangers' answers nobody.
+func TestRequester_AsksAgain(t *testing.T) {
+	inside(t, func(h *house) {
+		one, two := h.typed("PLAY a"), h.typed("SONGS")
+		if len(said[*messages.Ask](h.last())) > 0 {
+			t.Error("asked before the welcome")
+		}
+		h.welcome()
+		first := said[*messages.Ask](h.last())
+		three := h.typed("REQUESTS")
+		third := said[*messages.Ask](h.last())[2]
+		h.send(&messages.Answer{RequestId: first[1].GetRequestId(), Lines: []string{"b"}})
+		h.send(&messages.Answer{RequestId: "another", Lines: []string{"x"}})
+		if got := <-two; !slices.Equal(got, []string{"b"}) {
+			t.Errorf("got %v", got)
+		}
+		h.close()
+		h.pass(lastRetry)
+		h.welcome()
+		again := said[*messages.Ask](h.last())
+		if len(again) != 2 || !proto.Equal(again[0], first[0]) || !proto.Equal(again[1], third) {
+			t.Errorf("asked again %v", again)
+		}
+		// Also after a breakdown of the requester itself.
+		h.broken.Store(true)
+		h.send(&messages.Neighbours{})
+		if h.broken.Load() {
+			t.Fatal("it did not break")
+		}
+		h.welcome()
+		h.send(&messages.Answer{RequestId: again[1].GetRequestId(), Lines: []string{"c"}})
+		h.send(&messages.Answer{RequestId: again[0].GetRequestId(), Lines: []string{"a"}})
+		h.send(&messages.Answer{RequestId: again[0].GetRequestId(), Lines: []string{"twice"}})
+		if got := append(<-one, <-three...); !slices.Equal(got, []string{"a", "c"}) {
+			t.Errorf("got %v", got)
+		}
+		if live := h.live(); live.Asked != 3 || live.Answered != 3 || live.Waiting != 0 {
+			t.Errorf("%+v", live)
+		}
+	})
+}
+
+// A line too many is refused at once and not forgotten.
+func TestRequester_TooMuchWaits(t *testing.T) {
+	inside(t, func(h *house) {
+		for range maxPending {
+			h.typed("SONGS")
+		}
+		if got := <-h.typed("SONGS"); len(got) != 1 {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// A server that does not answer, neither the Hello nor the pings, is left; what the dead
+// connection still says is ignored.
+func TestRequester_Silence(t *testing.T) {
+	inside(t, func(h *house) {
+		frozen := h.last()
+		h.each(func(n uint64) any { return &messages.RequestsOpened{Link: n} })
+		if len(said[*messages.Hello](frozen)) != 1 {
+			t.Error("no Hello")
+		}
+		h.pass(pongMissing + lastRetry)
+		if h.count() != 2 || !frozen.stopped {
+			t.Fatalf("%d connections, the frozen one is stopped: %v", h.count(), frozen.stopped)
+		}
+		h.welcome()
+		for range 20 { // it answers
+			h.pass(time.Second)
+			h.pong()
+		}
+		if h.count() != 2 {
+			t.Fatalf("%d connections", h.count())
+		}
+		silent := h.last()
+		h.pass(pongMissing + 2*steadyPing + lastRetry) // and now it does not
+		if h.count() != 3 || !silent.stopped {
+			t.Fatalf("%d connections, the silent one is stopped: %v", h.count(), silent.stopped)
+		}
+		if now := h.clock.Now() - time.Now().UnixMicro(); now < 3599_000_000 || now > 3601_000_000 {
+			t.Errorf("the clock is %d us off", now)
+		}
+	})
+}
+
+// Who leaves says so once and does not come back, wherever the connection is just then.
+func TestRequester_Leave(t *testing.T) {
+	for name, begin := range map[string]func(h *house){
+		"welcome":     (*house).welcome,
+		"dialling":    func(*house) {},
+		"hello":       func(h *house) { h.each(func(n uint64) any { return &messages.RequestsOpened{Link: n} }) },
+		"backing off": (*house).close,
+	} {
+		t.Run(name, func(t *testing.T) {
+			inside(t, func(h *house) {
+				begin(h)
+				h.send(&messages.Leave{})
+				l, n := h.last(), h.count()
+				if goodbye := len(said[*messages.LeaveChain](l)); goodbye != 0 != (name == "welcome") {
+					t.Errorf("%d goodbyes", goodbye)
+				}
+				h.send(&messages.Welcome{})
+				h.close()
+				h.pass(time.Minute)
+				if h.count() != n || len(said[*messages.LeaveChain](l)) > 1 {
+					t.Errorf("%d connections, then %d", n, h.count())
+				}
+				if name != "backing off" && !l.stopped {
+					t.Error("the connection is kept")
+				}
+				if name != "welcome" && h.joined > 0 {
+					t.Error("it joined after it had left")
+				}
+			})
+		})
+	}
+}
+
+// What the server must hear it hears also when it is back; at most so much.
+func TestRequester_Reports(t *testing.T) {
+	inside(t, func(h *house) {
+		h.send(&messages.PeerLost{Id: "dead"})
+		h.send(&messages.PeerLost{Id: "liar", Lying: true})
+		for range maxReports - 1 {
+			h.send(&messages.Reconnected{Missing: 1})
+		}
+		h.welcome()
+		h.send(&messages.PeerLost{Id: "slow"})
+		lost := said[*messages.PeerLost](h.last())
+		if len(lost) != 2 || lost[0].GetId() != "liar" || lost[1].GetId() != "slow" {
+			t.Errorf("told %v", lost)
+		}
+		if n := len(said[*messages.Reconnected](h.last())); n != maxReports-1 {
+			t.Errorf("%d reports", n)
+		}
+	})
+}
