@@ -1,0 +1,210 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/hex"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func someKey(seed byte) ed25519.PublicKey {
+	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize))
+	return key.Public().(ed25519.PublicKey)
+}
+
+// casesServer serves parsing and the fuzzer's seeds.
+var casesServer = []struct {
+	text, addr string
+	key        ed25519.PublicKey
+	wrong      string // in the error
+}{
+	{text: "radio.example", addr: "radio.example:7000"},
+	{text: "conga", addr: "conga:7000"},
+	{text: "conga:9000", addr: "conga:9000"},
+	{text: "conga://radio.example", addr: "radio.example:7000"},
+	{text: "conga://radio.example:9000/", addr: "radio.example:9000"},
+	{text: "conga://radio.example?key=" + keyText(someKey(1)), addr: "radio.example:7000", key: someKey(1)},
+	{text: " conga://[2001:db8::1]:7?key=" + hex.EncodeToString(someKey(1)), addr: "[2001:db8::1]:7", key: someKey(1)},
+	{text: "conga://?key=" + keyText(someKey(1)), wrong: "not a join link"},
+	{text: "conga://radio.example/path", wrong: "not a join link"},
+	{text: "conga://amy@radio.example", wrong: "not a join link"},
+	{text: "conga://radio.example?key=%zz", wrong: "not a join link"},
+	{text: "conga://radio.example?key=x", wrong: "no key"},
+	{text: "conga://radio.example?key=", wrong: "no key"},
+	{text: "conga://radio.example?key=" + keyText(someKey(1)) + "&key=" + keyText(someKey(2)), wrong: "does not know"},
+	{text: "conga://radio.example?token=secret", wrong: "CONGA_AUTH"},
+	{text: "conga://radio.example?volume=11", wrong: `"volume"`},
+	{text: "conga://radio.example:port", wrong: "not a join link"},
+	{text: "conga:/radio.example", wrong: "port"},
+}
+
+func TestParseServer(t *testing.T) {
+	for _, c := range casesServer {
+		addr, key, err := parseServer(c.text)
+		if c.wrong != "" {
+			if err == nil || !strings.Contains(err.Error(), c.wrong) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("%s: error %v, want %q in it", c.text, err, c.wrong)
+			}
+			continue
+		}
+		if err != nil || addr != c.addr || !key.Equal(c.key) {
+			t.Errorf("%s: %s, %x, %v", c.text, addr, key, err)
+		}
+	}
+}
+
+func FuzzParseServer(f *testing.F) {
+	for _, c := range casesServer {
+		f.Add(c.text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		addr, key, err := parseServer(text)
+		if err != nil {
+			return
+		}
+		host, port, err := net.SplitHostPort(addr)
+		if err != nil || host == "" || port == "" || key != nil && len(key) != ed25519.PublicKeySize {
+			t.Fatalf("%q is %q, %x", text, addr, key)
+		}
+		if key == nil {
+			return
+		}
+		again, same, err := parseServer(joinLink(addr, key))
+		if err != nil || again != addr || !same.Equal(key) {
+			t.Errorf("%q: its link leads to %q, %v", text, again, err)
+		}
+	})
+}
+
+func TestParseKey(t *testing.T) {
+	key := someKey(3)
+	for _, text := range []string{
+		keyText(key), hex.EncodeToString(key), strings.ToUpper(hex.EncodeToString(key)),
+		base64.StdEncoding.EncodeToString(key), base64.RawStdEncoding.EncodeToString(key), base64.URLEncoding.EncodeToString(key),
+	} {
+		if got, err := parseKey(text); err != nil || !got.Equal(key) {
+			t.Errorf("%s: %x, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "x", keyText(key)[1:], keyText(key) + "AA", hex.EncodeToString(key[1:])} {
+		if _, err := parseKey(text); err == nil {
+			t.Errorf("%q is a key", text)
+		}
+	}
+}
+
+// casesKnown are contents of known_servers.
+var casesKnown = []struct {
+	text  string
+	key   ed25519.PublicKey
+	wrong bool
+}{
+	{text: ""},
+	{text: "# radio.example:7000 is ours\nother.example:7000 " + keyText(someKey(2)) + "\n\n\x00\n"},
+	{text: "radio.example:7000 " + keyText(someKey(1)) + "\n", key: someKey(1)},
+	{text: "radio.example:7000\t" + keyText(someKey(1)) + "  # since May", key: someKey(1)},
+	{text: "radio.example:7000 " + keyText(someKey(1)) + "\nradio.example:7000 " + keyText(someKey(2)) + "\n", key: someKey(2)},
+	{text: "radio.example:7000\n", wrong: true},
+	{text: "radio.example:7000 nonsense\n", wrong: true},
+	{text: strings.Repeat("x", 100_000), wrong: true},
+}
+
+func TestFindKey(t *testing.T) {
+	for _, c := range casesKnown {
+		key, err := findKey(strings.NewReader(c.text), "radio.example:7000")
+		if (err != nil) != c.wrong || !c.wrong && !key.Equal(c.key) {
+			t.Errorf("%.80q: %x, %v", c.text, key, err)
+		}
+	}
+}
+
+func FuzzFindKey(f *testing.F) {
+	for _, c := range casesKnown {
+		f.Add(c.text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if key, err := findKey(strings.NewReader(text), "radio.example:7000"); err == nil && key != nil && len(key) != ed25519.PublicKeySize {
+			t.Errorf("%x", key)
+		}
+	})
+}
+
+// As with ssh: the first key is remembered, another one is refused, in words that say
+// what to do; and an explicit key wins.
+func TestKeyring(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	const server = "radio.example:7000"
+	k := newKeyring(server, nil)
+	if err := k.check(someKey(1)); err != nil {
+		t.Fatalf("the first time: %v", err)
+	}
+	for range 2 {
+		if err := k.keep(someKey(1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := os.ReadFile(filepath.Join(dataDir(), "known_servers"))
+	if want := server + " " + keyText(someKey(1)) + "\n"; err != nil || string(data) != want {
+		t.Errorf("kept %q, %v, want %q", data, err, want)
+	}
+	if err := k.check(someKey(1)); err != nil {
+		t.Errorf("the second time: %v", err)
+	}
+	if err := newKeyring("other.example:7000", nil).check(someKey(2)); err != nil {
+		t.Errorf("another server: %v", err)
+	}
+	err = k.check(someKey(2))
+	if err == nil {
+		t.Fatal("another key is taken")
+	}
+	for _, part := range []string{server, "--key " + keyText(someKey(2)), k.file} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q does not say %q", err, part)
+		}
+	}
+	given := newKeyring(server, someKey(2))
+	if err := given.check(someKey(1)); err == nil {
+		t.Error("the key that was given is not asked for")
+	}
+	if err := given.check(someKey(2)); err != nil {
+		t.Errorf("the key that was given: %v", err)
+	}
+	if err := given.keep(someKey(2)); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.check(someKey(2)); err != nil {
+		t.Errorf("after it was given once: %v", err)
+	}
+}
+
+// A file that cannot be read lets nobody in.
+func TestKeyring_Unreadable(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	k := newKeyring("radio.example:7000", nil)
+	if err := os.MkdirAll(k.file, 0o700); err != nil { // a folder in its place
+		t.Fatal(err)
+	}
+	if err := k.check(someKey(1)); err == nil {
+		t.Error("it is read")
+	}
+	if err := k.keep(someKey(1)); err == nil {
+		t.Error("it is written")
+	}
+}
+
+// Servers come and go on this machine's ports.
+func TestKeyring_Loopback(t *testing.T) {
+	for addr, here := range map[string]bool{
+		"127.0.0.1:7000": true, "[::1]:7000": true, "localhost:7000": true, "127.9.9.9:1": true,
+		"192.0.2.1:7000": false, "localhost.example:7000": false,
+	} {
+		if k := newKeyring(addr, nil); (k.file == "") != here {
+			t.Errorf("%s: remembered in %q", addr, k.file)
+		}
+	}
+}
