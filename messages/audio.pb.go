@@ -138,7 +138,7 @@ type Seal struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	First         uint64                 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`        // number of the first item
-	Hashes        []byte                 `protobuf:"bytes,3,opt,name=hashes,proto3" json:"hashes,omitempty"`       // 12 bytes an item: the head of SHA-256 over kind and payload
+	Hashes        []byte                 `protobuf:"bytes,3,opt,name=hashes,proto3" json:"hashes,omitempty"`       // 10 bytes an item: the head of SHA-256 over kind and payload
 	Signature     []byte                 `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"` // ed25519
 	Song          []byte                 `protobuf:"bytes,5,opt,name=song,proto3" json:"song,omitempty"`           // the hash of the song change that the items belong to: newcomers get it out of turn
 	unknownFields protoimpl.UnknownFields

@@ -32,6 +32,7 @@ const (
 	SilenceIsDeath = time.Second
 	// SealItems is how many items one Seal covers: about a second and a half.
 	SealItems = 16
-	// HashSize is how much of an item's SHA-256 travels: a forger needs 2^96 tries.
-	HashSize = 12
+	// HashSize is how much of an item's SHA-256 travels: a forger needs 2^80 tries
+	// for one item, and has two seconds. More would not fit into 2 % of the music.
+	HashSize = 10
 )

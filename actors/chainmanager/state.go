@@ -15,6 +15,8 @@ import (
 type State struct {
 	Epoch uint64   `json:"epoch"`
 	Chain []Member `json:"chain"`
+	// MovedAt is when the last few listeners were moved for a complaint, unix microseconds.
+	MovedAt []int64 `json:"movedAtUnixUs"`
 }
 
 // Member is a listener's place in the chain.
@@ -95,8 +97,24 @@ func (s State) part(seenBy string, moved *messages.ListenerMoved) []proto.Messag
 	if at < 0 || below < 0 || s.source(below) != moved.GetId() {
 		return nil
 	}
+	if !moved.GetLying() && s.restless(moved.GetAtUnixUs()) {
+		return nil
+	}
 	moved.Name, moved.After = s.Chain[at].Name, s.at(len(s.Chain)-1)
 	return s.spliced(moved)
+}
+
+// Many complaints at once have one cause that no move mends: a machine or a network
+// that is too busy for all. Each move makes others search, and that makes them late, too.
+const (
+	maxMoves  = 4
+	movesTime = 10 * 1000 * 1000 // microseconds in which there are at most maxMoves
+)
+
+// restless says whether the chain has been moved about enough lately. Those who complain
+// feed on another ancestor meanwhile; whoever is dead goes with its request connection.
+func (s State) restless(at int64) bool {
+	return len(s.MovedAt) == maxMoves && at-s.MovedAt[0] < movesTime
 }
 
 // remove takes listeners out, any number that go at once: a gap of several
@@ -148,6 +166,9 @@ func (s State) Apply(event proto.Message) State {
 			s.Chain[at] = back
 		}
 	case *messages.ListenerMoved:
+		if !event.GetLying() {
+			s.MovedAt = append(slices.Clone(s.MovedAt[max(0, len(s.MovedAt)+1-maxMoves):]), event.GetAtUnixUs())
+		}
 		if at := s.place(event.GetId()); at >= 0 {
 			moved := s.Chain[at]
 			moved.Liar = moved.Liar || event.GetLying()
@@ -178,6 +199,9 @@ func (s State) MarshalJSON() ([]byte, error) {
 	type plain State
 	if s.Chain == nil {
 		s.Chain = []Member{}
+	}
+	if s.MovedAt == nil {
+		s.MovedAt = []int64{}
 	}
 	return json.Marshal(plain(s))
 }
