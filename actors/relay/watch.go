@@ -15,7 +15,7 @@ import (
 const (
 	// patience is how long an ancestor may take to answer before the next one is
 	// asked too: a frozen process accepts connections and never answers.
-	patience = 80 * time.Millisecond
+	patience = 40 * time.Millisecond
 	// firstRetry to quickRetry are the waits between searches that found nobody, while a
 	// restarted server can still be found within the slack; after that up to lastRetry.
 	firstRetry   = 20 * time.Millisecond
