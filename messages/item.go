@@ -34,7 +34,7 @@ type Item struct {
 	Frames     []byte      // a chunk's whole mp3 frames, unchanged
 	Payload    []byte      // as it travels, and what its hash is taken over
 	// Sound is the chunk in place of Frames where a node of the seed's kind stood above: 16-bit
-	// samples, little-endian, left and right, of whole mp3 frames. It has no seal.
+	// samples, little-endian, left and right. It has no seal.
 	Sound []byte
 
 	// Song is the change that the item belongs to, and Seal what vouches for it.

@@ -11,7 +11,8 @@ const SoundFrame = SamplesPerFrame * 4
 // maxSound is the longest chunk of sound: 16 frames, as of mp3.
 const maxSound = 16 * SoundFrame
 
-// NewSound makes a chunk of sound, which is kept: 1 to 16 frames.
+// NewSound makes a chunk of sound, which is kept: up to 16 frames, whole ones but for a
+// song's last.
 func NewSound(number uint64, firstFrame int64, sound []byte) *Item {
 	return &Item{Number: number, FirstFrame: firstFrame, Sound: sound, Payload: sound}
 }
@@ -60,7 +61,7 @@ func (s *Sounds) Add(part []byte) (*Item, error) {
 	switch {
 	case number == 0 || first > maxFrames:
 		return nil, fmt.Errorf("sound %d begins with frame %d: %w", number, first, ErrPayload)
-	case whole == 0 || whole > maxSound || whole%SoundFrame != 0:
+	case whole == 0 || whole > maxSound || whole%4 != 0:
 		return nil, fmt.Errorf("sound of %d bytes: %w", whole, ErrPayload)
 	case len(rest) == 0 || uint64(len(s.sound)+len(rest)) > whole:
 		return nil, fmt.Errorf("part of %d bytes of sound: %w", len(rest), ErrPayload)

@@ -40,7 +40,7 @@ func TestSounds_Refused(t *testing.T) {
 		"no length":        {{7, 0}},
 		"no sound":         {{7, 0, 0}},
 		"number 0":         messages.NewSound(0, 0, make([]byte, messages.SoundFrame)).Parts(),
-		"half a frame":     messages.NewSound(7, 0, make([]byte, messages.SoundFrame/2)).Parts(),
+		"half a sample":    messages.NewSound(7, 0, make([]byte, messages.SoundFrame-2)).Parts(),
 		"17 frames":        messages.NewSound(7, 0, make([]byte, 17*messages.SoundFrame)).Parts(),
 		"another between":  {four[0], other[1]},
 		"part with no end": {four[0], append(four[1], make([]byte, 2*messages.SoundFrame)...)},

@@ -171,8 +171,8 @@ func (f *flow) place(item *messages.Item) error {
 			item.Number, item.FirstFrame, song.GetNumber())
 	}
 	if item.Sound != nil {
-		if frames := int64(len(item.Sound) / messages.SoundFrame); frames > per {
-			return fmt.Errorf("chunk %d has %d frames, not %d", item.Number, frames, per)
+		if most := per * messages.SoundFrame; int64(len(item.Sound)) > most {
+			return fmt.Errorf("chunk %d has %d bytes of sound, not %d", item.Number, len(item.Sound), most)
 		}
 	} else if _, err := mp3.SplitChunk(item.Frames); err != nil {
 		return fmt.Errorf("chunk %d: %w", item.Number, err)
