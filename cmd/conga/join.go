@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"conga/actors"
 	"conga/actors/player"
 	"conga/messages"
+	"conga/transport/seed"
 )
 
 type joinCmd struct {
@@ -23,6 +26,8 @@ type joinCmd struct {
 	HTTP      string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the debug dump and log are, or off (${default})."`
 	Data      string `placeholder:"DIR" help:"Folder of this listener's own log, or none (${listeners}/NAME)."`
 	Key       string `placeholder:"KEY" help:"The server's key, in base64 or hex (the one that it had when you joined first)."`
+
+	SeedDialect bool `help:"The server is the Python program of 2016, or speaks as it does."`
 
 	tokenFlag
 }
@@ -40,6 +45,7 @@ When it ends it prints a receipt: what it heard, what was lost, how close the ch
 		"conga join radio.example", "listen on the loudspeaker",
 		"conga join localhost:9000 --output null", "only pass the music on",
 		"conga join localhost --output wav:take.wav", "record what is heard",
+		"conga join old.example:9000 --seed-dialect", "listen in the chain of the Python program of 2016",
 	)
 }
 
@@ -92,8 +98,12 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 	if err != nil {
 		return errors.Join(err, hangUp(debug))
 	}
+	radio, listen, err := c.tune(ctx, keys.server)
+	if err != nil {
+		return errors.Join(err, journal.log.Close(), hangUp(debug))
+	}
 	node, err := startListener(ctx, listenerOptions{
-		server: keys.server, keys: keys, token: c.token(), name: c.Name, listen: c.Listen, advertise: c.Advertise, output: output, logger: logger,
+		server: keys.server, keys: keys, token: c.token(), name: c.Name, listen: listen, radio: radio, advertise: c.Advertise, output: output, logger: logger,
 		log: journal.log, id: journal.id, http: debugAddr(debug),
 		news: func(news *messages.Playing) {
 			if song := news.GetSong(); song != nil {
@@ -115,6 +125,23 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 	}()
 	<-ctx.Done()
 	return errors.Join(node.farewell(streams.out), <-served)
+}
+
+// tune joins a server of the seed's kind, which says on which port this listener is to
+// listen; --listen says only on which address.
+func (c *joinCmd) tune(ctx context.Context, server string) (*seed.Radio, string, error) {
+	if !c.SeedDialect {
+		return nil, c.Listen, nil
+	}
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return nil, "", fmt.Errorf("--listen %s is not HOST:PORT: %w", c.Listen, err)
+	}
+	radio, err := seed.Tune(ctx, server)
+	if err != nil {
+		return nil, "", err
+	}
+	return radio, net.JoinHostPort(host, strconv.Itoa(int(radio.Port()))), nil
 }
 
 // answerLines sends each line to the server and prints its answer, one after the other. It

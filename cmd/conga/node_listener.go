@@ -26,6 +26,7 @@ type listenerNode struct {
 	client *actors.Client
 	relay  net.Listener
 	log    *eventlog.Log
+	radio  *seed.Radio // nil: the server is native
 }
 
 type listenerOptions struct {
@@ -40,6 +41,8 @@ type listenerOptions struct {
 	http      string // host:port of its debug answers; empty: none
 	news      func(*messages.Playing)
 	logger    *slog.Logger
+
+	radio *seed.Radio // a server of the seed's kind, instead of a native one; listen is its port
 
 	token string  // the server's; empty: none
 	keys  keyring // which key the server must have
@@ -69,16 +72,18 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 	if bind == nil {
 		bind = func(addr string) (net.Listener, error) { return net.Listen("tcp", addr) }
 	}
-	conn, err := dial(ctx, o.server)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("no conga server answers at %s: %w", o.server, err), o.log.Close())
+	if o.radio == nil {
+		conn, err := dial(ctx, o.server)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("no conga server answers at %s: %w", o.server, err), o.log.Close())
+		}
+		_ = conn.Close()
 	}
-	_ = conn.Close()
 	relay, err := bind(o.listen)
 	if err != nil {
 		return nil, errors.Join(portError(o.listen, err), o.log.Close())
 	}
-	n := &listenerNode{relay: relay, log: o.log}
+	n := &listenerNode{relay: relay, log: o.log, radio: o.radio}
 	joined := make(chan error, 1)
 	answer := func(err error) {
 		select {
@@ -89,6 +94,11 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 	names := &seed.Names{}
 	above := &seed.Dialer{Dial: o.dial, Names: names}
 	member := transport.NewMembership(o.token, &trust{keys: o.keys, logger: o.logger, distrust: answer})
+	upstream, requests := above.Connect, transport.RequestLinkConfig{Addr: o.server, Dial: o.dial, Member: member}
+	if o.radio != nil { // it speaks for a server that knows nothing of keys
+		o.radio.Listening()
+		upstream, requests = o.radio.Stream, transport.RequestLinkConfig{Addr: o.server, Dial: o.radio.Requests}
+	}
 	n.client, err = actors.StartClient(actors.ClientConfig{
 		System: newSystem(o.logger), Log: o.log, Stream: stream, Output: o.output, Logger: o.logger,
 		News: func(news *messages.Playing) {
@@ -103,7 +113,7 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 		Streams: func(c *actors.Client) *actor.Props {
 			return transport.Streams(transport.StreamsConfig{
 				Listener: relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch, Offered: c.Offer, Dial: o.dial,
-				Pass: member.Pass, ServerNow: c.ServerNow, Seed: feedSeeds(c, member.Pass),
+				Pass: member.Pass, ServerNow: c.ServerNow, Seed: feedSeeds(c, member.Pass, o.radio),
 				Open: func(open *messages.OpenStream) (transport.Cursor, error) {
 					if open.GetNode().GetId() == c.Node().GetId() {
 						return nil, errors.New("this is you")
@@ -113,13 +123,14 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 			})
 		},
 		Upstream: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {
-			return transport.Upstream(transport.UpstreamConfig{Link: link, Addr: addr, Open: open, Dial: above.Connect, Pass: member.Pass})
+			return transport.Upstream(transport.UpstreamConfig{Link: link, Addr: addr, Open: open, Dial: upstream, Pass: member.Pass})
 		},
 		Offered: func(link uint64, conn net.Conn, open *messages.OpenStream) *actor.Props {
 			return transport.Upstream(transport.UpstreamConfig{Link: link, Conn: conn, Open: open, Pass: member.Pass})
 		},
 		Requests: func(link uint64) *actor.Props {
-			return transport.RequestLink(transport.RequestLinkConfig{Link: link, Addr: o.server, Dial: o.dial, Member: member})
+			requests.Link = link
+			return transport.RequestLink(requests)
 		},
 		Joined: func(_ *messages.Welcome, refused *messages.Refused) {
 			if refused != nil {
@@ -152,6 +163,9 @@ func await(ctx context.Context, joined <-chan error, server string) error {
 // leave says goodbye and ends the listener.
 func (n *listenerNode) leave() error {
 	n.client.Leave()
+	if n.radio != nil {
+		_ = n.radio.Close() // it has said goodbye
+	}
 	return n.log.Close()
 }
 

@@ -18,8 +18,8 @@ func newSeedDecoder() seed.Decoder { return player.NewDecoder() }
 const upstreamPatience = 200 * time.Millisecond
 
 // feedSeeds plays to clients of the seed's kind that come to the listener's relay port, unless a
-// pass is asked for: they have none.
-func feedSeeds(c *actors.Client, pass func() (transport.Pass, error)) func(context.Context, *transport.Stranger) {
+// pass is asked for: they have none. With a radio, that knows who is above.
+func feedSeeds(c *actors.Client, pass func() (transport.Pass, error), radio *seed.Radio) func(context.Context, *transport.Stranger) {
 	feeder := &seed.Feeder{
 		Open:    func(playAt int64) transport.Cursor { return c.Open(&messages.OpenStream{PlayAtUnixUs: playAt}) },
 		Decoder: newSeedDecoder, Now: c.ServerNow, Counters: &transport.Counters{},
@@ -28,6 +28,9 @@ func feedSeeds(c *actors.Client, pass func() (transport.Pass, error)) func(conte
 			defer cancel()
 			return c.Upstream(ctx)
 		},
+	}
+	if radio != nil {
+		feeder.Upstream = radio.Farewell
 	}
 	return func(ctx context.Context, client *transport.Stranger) {
 		if needed, err := pass(); err == nil && len(needed) == 0 {

@@ -113,17 +113,18 @@ func readPlace(lengths []int) (place, bool) {
 	return p, p.sayable() && p.check() == check
 }
 
-// pieces are the lengths in which a chunk of sound goes out, whole frames.
+// pieces are the lengths in which a chunk of sound goes out. One that is no whole frames says
+// nothing of its place.
 func pieces(size int, p place) []int {
 	var lengths []int
 	frames := size / messages.SoundFrame
 	switch full := int(messages.FramesPerChunk(p.rate)); {
-	case frames == full && p.sayable():
+	case size == full*messages.SoundFrame && p.sayable():
 		lengths = append(lengths, fullMark)
 		for _, digit := range p.digits() {
 			lengths = append(lengths, digit)
 		}
-	case frames <= maxShort:
+	case size%messages.SoundFrame == 0 && frames <= maxShort:
 		lengths = append(lengths, shortMark(frames))
 	}
 	for _, length := range lengths {

@@ -1,0 +1,239 @@
+package seed
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"conga/messages"
+	"conga/transport"
+)
+
+// Radio is a server of the seed's kind, as a listener of ours sees it: Requests and Stream
+// connect the listener to something that speaks as a native server does. The music's
+// numbers and times are the Radio's own, for the seed's bytes have none.
+type Radio struct {
+	join transport.Join
+	gate net.Conn // on which the join was told; nil once Listening
+
+	requests net.Conn
+	answers  *bufio.Reader
+	asking   sync.Mutex // one request at a time: answers have no names
+
+	left chan struct{} // closed when the server has been told that the listener goes
+	once sync.Once     // of left
+
+	mu    sync.Mutex
+	above string    // host:port that the music comes from
+	moved time.Time // when the one above said to go there
+	songs int       // that have begun so far
+}
+
+// hearsay is how long a server may take to hear that a client leaves: one that is asked for
+// music before that takes the asker for a new client, and waits for its requests for ever.
+const hearsay = 200 * time.Millisecond
+
+// errOver: the one request connection that a client has is gone.
+var errOver = errors.New("the server has ended the request connection; join again")
+
+// Tune joins the server whose requests are at addr. The listener then opens Port and
+// says Listening, BEFORE it asks for the music.
+func Tune(ctx context.Context, addr string) (*Radio, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not HOST:PORT: %w", addr, err)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 || n == 65535 {
+		return nil, fmt.Errorf("%q: the port must be from 1 to 65534", addr)
+	}
+	dialer := net.Dialer{Timeout: answerPatience}
+	// In this order: the server pairs the two by it.
+	gate, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.FormatUint(n+1, 10)))
+	if err != nil {
+		return nil, fmt.Errorf("no server of the seed's kind at %s: %w", addr, err)
+	}
+	requests, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("no server of the seed's kind at %s: %w", addr, err), gate.Close())
+	}
+	_ = gate.SetReadDeadline(time.Now().Add(2 * answerPatience))
+	defer context.AfterFunc(ctx, func() { _ = gate.Close() })()
+	join, err := transport.ReadJoin(gate)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s does not answer like a server of the seed's kind: %w", addr, err), gate.Close(), requests.Close())
+	}
+	return &Radio{
+		join: join, gate: gate, requests: requests, answers: bufio.NewReader(requests), left: make(chan struct{}),
+		above: net.JoinHostPort(join.Host, strconv.Itoa(int(join.Port)-1)),
+	}, nil
+}
+
+// Port is what the listener must listen on for the next one.
+func (r *Radio) Port() uint16 { return r.join.Port }
+
+// Listening ends the join: the server, or whoever is to come, may count on the port.
+func (r *Radio) Listening() {
+	if r.gate != nil {
+		_ = r.gate.Close()
+		r.gate = nil
+	}
+}
+
+// Upstream is host:port of who is to feed this listener.
+func (r *Radio) Upstream() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.above
+}
+
+// Farewell is Upstream for the listener's own DC: it comes when the server has been told, or
+// after a while without that.
+func (r *Radio) Farewell() string {
+	select {
+	case <-r.left:
+	case <-time.After(hearsay):
+	}
+	return r.Upstream()
+}
+
+// Close ends the request connection; who has not said LEAVECHAIN before is lost to the server.
+func (r *Radio) Close() error {
+	r.Listening()
+	return r.requests.Close()
+}
+
+// Requests connects to the server's requests as if it were native: it is a listener's
+// RequestLinkConfig.Dial. What happens on the connection ends with it.
+func (r *Radio) Requests(context.Context, string) (net.Conn, error) {
+	here, there := net.Pipe()
+	go func() {
+		defer there.Close()
+		r.converse(there)
+	}()
+	return here, nil
+}
+
+// converse answers a native's lines.
+func (r *Radio) converse(conn net.Conn) {
+	lines := bufio.NewScanner(conn)
+	for lines.Scan() {
+		m, err := transport.ParseLine(lines.Text())
+		if err != nil {
+			continue
+		}
+		now := time.Now().UnixMicro()
+		switch m := m.(type) {
+		case *messages.Hello:
+			if write(conn, &messages.Welcome{
+				Version: messages.DialectVersion, Node: m.GetNode(), Epoch: 1,
+				ServerUnixUs: now, SlackUs: messages.Slack.Microseconds(),
+			}) != nil {
+				return
+			}
+			err = write(conn, &messages.Neighbours{Id: m.GetNode().GetId(), Event: 1, Unproved: true})
+		case *messages.ClockPing:
+			err = write(conn, &messages.ClockPong{SentUs: m.GetSentUs(), ServerUnixUs: now})
+		case *messages.Ask:
+			err = write(conn, &messages.Answer{RequestId: m.GetRequestId(), Lines: r.answer(m.GetLine())})
+		case *messages.LeaveChain:
+			r.leave()
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// answer asks what the typed line asks.
+func (r *Radio) answer(line string) []string {
+	word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+	rest = strings.TrimSpace(rest)
+	r.asking.Lock()
+	defer r.asking.Unlock()
+	switch strings.ToUpper(word) {
+	case "SONGS":
+		return r.list(askSongs, pythonList, "No songs at this time")
+	case "REQUESTS":
+		return r.list(askRequests, commaList, "No requests at this time")
+	case "PLAY":
+		if rest == "" {
+			return []string{"Say which song: PLAY <name or number>"}
+		}
+		if err := r.send(askPlay + rest); err != nil {
+			return []string{err.Error()}
+		}
+		text, err := r.sentence()
+		if err != nil {
+			return []string{errOver.Error()}
+		}
+		return []string{text}
+	}
+	return []string{"I do not know that word. A server of the seed's kind knows SONGS, REQUESTS and PLAY <name or number>."}
+}
+
+func (r *Radio) send(text string) error {
+	_ = r.requests.SetDeadline(time.Now().Add(answerPatience))
+	// What an answer before had left over belongs to no request.
+	_, _ = r.answers.Discard(r.answers.Buffered())
+	if _, err := r.requests.Write([]byte(text)); err != nil {
+		return errOver
+	}
+	return nil
+}
+
+// list asks for a list and numbers it.
+func (r *Radio) list(verb string, parse func(string) []string, none string) []string {
+	if err := r.send(verb); err != nil {
+		return []string{err.Error()}
+	}
+	text, err := readMeasured(r.answers)
+	if err != nil {
+		return []string{"The server has not answered: " + err.Error()}
+	}
+	names := parse(text)
+	if len(names) == 0 {
+		return []string{none}
+	}
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%d. %s", i+1, name)
+	}
+	return names
+}
+
+// sentence reads an answer that has no end: what comes until nothing more does.
+func (r *Radio) sentence() (string, error) {
+	if _, err := r.answers.Peek(1); err != nil {
+		return "", err
+	}
+	for r.answers.Buffered() < maxRequest {
+		_ = r.requests.SetReadDeadline(time.Now().Add(settle))
+		if _, err := r.answers.Peek(r.answers.Buffered() + 1); err != nil {
+			break
+		}
+	}
+	b := make([]byte, r.answers.Buffered())
+	n, _ := r.answers.Read(b) // of what is there
+	return printable(string(b[:n])), nil
+}
+
+// leave tells the server that the listener goes. It names whom it received from, as the
+// seed's program does.
+func (r *Radio) leave() {
+	r.asking.Lock()
+	defer r.asking.Unlock()
+	host, port, err := net.SplitHostPort(r.Upstream())
+	if err != nil {
+		return
+	}
+	n, _ := strconv.Atoi(port)
+	defer r.once.Do(func() { close(r.left) })
+	_ = r.send(fmt.Sprintf("%sHOST,%s,PORT,%d", sayLeave, host, n+1))
+}

@@ -1,0 +1,291 @@
+package seed
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+	"conga/transport"
+)
+
+const (
+	// lead is how long before its time a song comes that follows none: more than the second
+	// in which a seed client passes on nothing before it leaves.
+	lead = 1500 * time.Millisecond
+	// tardy is how long before its time a chunk must come: a later one begins a new time.
+	tardy = 50 * time.Millisecond
+	// songsAtOnce is how many songs may begin without any sound: a peer that sends more is broken.
+	songsAtOnce = 16
+)
+
+// Stream connects to whoever is to feed the listener, as if it were a native server: it is a
+// listener's UpstreamConfig.Dial. The connection numbers the music from what the listener
+// needs next, and gives it its time.
+//
+// A server of the seed's kind sends as fast as it is read, for its clients read no faster than
+// they play. So does the connection: it is never more than messages.Slack ahead.
+func (r *Radio) Stream(ctx context.Context, _ string) (net.Conn, error) {
+	r.mu.Lock()
+	above, wait := r.above, time.Until(r.moved.Add(hearsay))
+	r.mu.Unlock()
+	if wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	conn, err := transport.DialTCP(ctx, above)
+	if err != nil {
+		return nil, err
+	}
+	here, there := net.Pipe()
+	t := &tuner{radio: r, from: conn, to: there, format: r.join.Format, pieces: make(chan piece)}
+	life, over := context.WithCancel(context.Background())
+	go func() {
+		defer over()
+		_ = t.read(life)
+	}()
+	go func() {
+		defer func() {
+			over()
+			_ = there.Close()
+			if half, ok := conn.(interface{ CloseWrite() error }); ok {
+				_ = half.CloseWrite() // an end, BEFORE the reset that unread music brings
+			}
+			_ = conn.Close()
+		}()
+		_ = t.run(life)
+	}()
+	return here, nil
+}
+
+// piece is one message of the upstream.
+type piece = transport.Frame
+
+// tuner turns what one upstream sends into native frames.
+type tuner struct {
+	radio  *Radio
+	from   net.Conn
+	to     net.Conn // the listener's end is native
+	format transport.Format
+	pieces chan piece // closed with the upstream
+
+	next   uint64 // number of the next item
+	song   *messages.SongChange
+	frames int64  // of the song, given on
+	bytes  int64  // of the song, given on
+	sound  []byte // of the next chunk
+	ended  int64  // when the song before is over, µs; 0: there was none
+	begun  int    // songs in a row without sound
+}
+
+// read hands on what the upstream sends. It waits for its taker: that is the pace.
+func (t *tuner) read(ctx context.Context) error {
+	defer close(t.pieces)
+	in := bufio.NewReaderSize(t.from, 16<<10)
+	for {
+		f, err := transport.ReadFrame(in)
+		if err != nil {
+			return err
+		}
+		select {
+		case t.pieces <- f:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+var (
+	errUpstreamGone = errors.New("the upstream has gone")
+	errUnplayable   = errors.New("sound of a kind that conga cannot play")
+)
+
+// run answers the listener's HI and gives on the music until either end is over.
+func (t *tuner) run(ctx context.Context) error {
+	_ = t.to.SetReadDeadline(time.Now().Add(answerPatience))
+	f, err := transport.ReadFrame(bufio.NewReader(t.to))
+	if err != nil {
+		return err
+	}
+	open := &messages.OpenStream{}
+	if err := proto.Unmarshal(f.Payload, open); err != nil {
+		return fmt.Errorf("%s: %w", f.Kind, transport.ErrFrame)
+	}
+	t.next = max(open.GetNext(), 1)
+	err = t.write(messages.KindHi, &messages.StreamOpened{
+		Version: messages.DialectVersion, Epoch: 1, First: t.next,
+		Node: &messages.Node{Id: messages.ServerID, Name: messages.ServerID, Seed: true},
+	})
+	for err == nil {
+		select {
+		case p, open := <-t.pieces:
+			if !open {
+				return errUpstreamGone
+			}
+			err = t.take(ctx, p)
+		case <-time.After(heartbeat):
+			if err = t.flush(ctx); err == nil { // the last of a song that nothing follows
+				err = t.put(frame(messages.KindHeartbeat, nil))
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return err
+}
+
+func (t *tuner) take(ctx context.Context, p piece) error {
+	switch p.Kind {
+	case messages.KindChunk:
+		return t.hear(ctx, p.Payload)
+	case messages.KindSongChange:
+		format, err := parseSong(p.Payload)
+		if err != nil {
+			return err
+		}
+		if err := t.flush(ctx); err != nil {
+			return err
+		}
+		if t.begun++; t.begun > songsAtOnce {
+			return fmt.Errorf("%d songs without sound: %w", t.begun, transport.ErrFrame)
+		}
+		t.format, t.song = format, nil
+	case messages.KindLeaving:
+		addr, ok := parseLeaving(p.Payload)
+		if !ok {
+			return fmt.Errorf("%s %.60q: %w", p.Kind, p.Payload, transport.ErrFrame)
+		}
+		if err := t.flush(ctx); err != nil {
+			return err
+		}
+		t.radio.mu.Lock()
+		t.radio.above, t.radio.moved = addr, time.Now()
+		t.radio.mu.Unlock()
+		return t.put(frame(messages.KindLeaving, nil))
+	default:
+		return fmt.Errorf("%s of no dialect: %w", p.Kind, transport.ErrFrame)
+	}
+	return nil
+}
+
+// hear adds sound, and gives on what makes a whole chunk.
+func (t *tuner) hear(ctx context.Context, sound []byte) error {
+	rate := sampleRate(t.format)
+	if rate == 0 {
+		return fmt.Errorf("%d bytes at %d: %w", t.format.Width, t.format.Rate, errUnplayable)
+	}
+	t.begun = 0
+	whole := int(messages.FramesPerChunk(rate)) * messages.SoundFrame
+	for t.sound = append(t.sound, sound...); len(t.sound) >= whole; {
+		chunk := t.sound[:whole:whole]
+		t.sound = append([]byte(nil), t.sound[whole:]...)
+		if err := t.pass(ctx, rate, chunk); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flush gives on what has not made a whole chunk; then the song is over.
+func (t *tuner) flush(ctx context.Context) error {
+	rest := t.sound[:len(t.sound)/4*4]
+	t.sound = nil
+	if len(rest) == 0 {
+		return nil
+	}
+	if err := t.pass(ctx, sampleRate(t.format), rest); err != nil {
+		return err
+	}
+	t.song = nil
+	return nil
+}
+
+// pass gives on a chunk when there is room for it: no more than the slack before its time. A
+// song begins where the one before ends; one that would come too late begins a new time.
+func (t *tuner) pass(ctx context.Context, rate int32, sound []byte) error {
+	now := time.Now()
+	if t.song == nil || t.due(t.bytes) < now.Add(tardy).UnixMicro() {
+		at := now.Add(lead).UnixMicro()
+		if t.song == nil && t.ended > now.Add(tardy).UnixMicro() {
+			at = t.ended
+		}
+		if err := t.begin(rate, at); err != nil {
+			return err
+		}
+	}
+	if early := time.UnixMicro(t.due(t.bytes)).Add(-messages.Slack).Sub(now); early > 0 {
+		if err := t.rest(ctx, early); err != nil {
+			return err
+		}
+	}
+	var out []byte
+	for _, part := range messages.NewSound(t.next, t.frames, sound).Parts() {
+		out = append(out, frame(messages.KindSound, part)...)
+	}
+	t.next++
+	t.frames += int64(messages.FramesPerChunk(rate))
+	t.bytes += int64(len(sound))
+	t.ended = t.due(t.bytes)
+	return t.put(out)
+}
+
+// rest waits, and shows meanwhile that it lives.
+func (t *tuner) rest(ctx context.Context, wait time.Duration) error {
+	for wait > 0 {
+		step := min(wait, heartbeat)
+		select {
+		case <-time.After(step):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if wait -= step; wait > 0 {
+			if err := t.put(frame(messages.KindHeartbeat, nil)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// begin says a song whose name nobody has told.
+func (t *tuner) begin(rate int32, playAt int64) error {
+	t.radio.mu.Lock()
+	t.radio.songs++
+	name := fmt.Sprintf("song-%d", t.radio.songs)
+	t.radio.mu.Unlock()
+	t.song = &messages.SongChange{
+		Number: t.next, Song: name, SampleRate: rate, PlayAtUnixUs: playAt,
+		FramesPerChunk: messages.FramesPerChunk(rate),
+	}
+	t.next++
+	t.frames, t.bytes = 0, 0
+	return t.write(messages.KindSongChange, t.song)
+}
+
+// due is when the byte of the song is to be heard, in µs.
+func (t *tuner) due(bytes int64) int64 {
+	samples, rate := bytes/4, int64(t.song.GetSampleRate())
+	return t.song.GetPlayAtUnixUs() + samples/rate*1e6 + samples%rate*1e6/rate
+}
+
+func (t *tuner) write(kind messages.Kind, m proto.Message) error {
+	payload, err := proto.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", kind, err)
+	}
+	return t.put(frame(kind, payload))
+}
+
+func (t *tuner) put(b []byte) error {
+	_ = t.to.SetWriteDeadline(time.Now().Add(stuckAfter))
+	_, err := t.to.Write(b)
+	return err
+}
