@@ -60,7 +60,7 @@ func startInner(ctx context.Context, n network, server, name string, logger *slo
 	w := newWire(n)
 	node, err := startListener(ctx, listenerOptions{
 		server: server, name: name, listen: "127.0.0.1:0", output: output, log: log, logger: logger,
-		news: func(*messages.Playing) {}, dial: w.dialThrough, bind: w.bindThrough,
+		news: func(*messages.Playing) {}, dial: w.dial, bind: w.bind,
 	})
 	if err != nil {
 		w.cut()

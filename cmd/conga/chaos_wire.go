@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -29,24 +30,24 @@ func loopback() network {
 // are closed at once and nothing is said. And it can be frozen, as SIGSTOP does: nothing
 // is read, written or closed, while the kernel still accepts connections and bytes.
 type wire struct {
-	network
+	net network
 
 	mu     sync.Mutex
-	closes map[interface{ Close() error }]bool // open sockets
-	frozen chan struct{}                       // closed at the thaw; nil: it flows
+	open   map[io.Closer]bool // sockets
+	frozen chan struct{}      // closed at the thaw; nil: it flows
 	gone   bool
 }
 
 func newWire(n network) *wire {
-	return &wire{network: n, closes: map[interface{ Close() error }]bool{}}
+	return &wire{net: n, open: map[io.Closer]bool{}}
 }
 
 // cut closes everything, for ever.
 func (w *wire) cut() {
 	w.mu.Lock()
 	w.gone = true
-	sockets := w.closes
-	w.closes = nil
+	sockets := w.open
+	w.open = nil
 	w.mu.Unlock()
 	for socket := range sockets {
 		_ = socket.Close()
@@ -88,29 +89,29 @@ func (w *wire) pass() error {
 }
 
 // own takes a socket among those that the cut closes.
-func (w *wire) own(socket interface{ Close() error }) error {
+func (w *wire) own(socket io.Closer) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.gone {
 		_ = socket.Close()
 		return net.ErrClosed
 	}
-	w.closes[socket] = true
+	w.open[socket] = true
 	return nil
 }
 
-func (w *wire) disown(socket interface{ Close() error }) {
+func (w *wire) disown(socket io.Closer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.closes, socket)
+	delete(w.open, socket)
 }
 
-// dialThrough and bindThrough are the network as the node sees it.
-func (w *wire) dialThrough(ctx context.Context, addr string) (net.Conn, error) {
+// dial and bind are the network as the node sees it.
+func (w *wire) dial(ctx context.Context, addr string) (net.Conn, error) {
 	if err := w.pass(); err != nil {
 		return nil, err
 	}
-	conn, err := w.dial(ctx, addr)
+	conn, err := w.net.dial(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -127,8 +128,8 @@ func (w *wire) lead(conn net.Conn) (net.Conn, error) {
 	return &wireConn{conn, w}, nil
 }
 
-func (w *wire) bindThrough(addr string) (net.Listener, error) {
-	listener, err := w.bind(addr)
+func (w *wire) bind(addr string) (net.Listener, error) {
+	listener, err := w.net.bind(addr)
 	if err != nil {
 		return nil, err
 	}

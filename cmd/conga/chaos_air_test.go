@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// air is a network in memory, for virtual time: its goroutines block only where
+// testing/synctest sees it. It has no delay, keeps bytes for those who do not read, and
+// accepts for those who are frozen, as a kernel does.
+type air struct {
+	mu    sync.Mutex
+	ports map[int]*airListener
+	last  int
+}
+
+func newAir() *air { return &air{ports: map[int]*airListener{}, last: 20_000} }
+
+func (a *air) network() network { return network{dial: a.dial, bind: a.bind} }
+
+func airAddr(port int) *net.TCPAddr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
+
+func (a *air) bind(addr string) (net.Listener, error) {
+	_, text, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if port == 0 {
+		a.last++
+		port = a.last
+	}
+	if a.ports[port] != nil {
+		return nil, syscall.EADDRINUSE
+	}
+	l := &airListener{air: a, port: port, backlog: make(chan net.Conn, 1024), closed: make(chan struct{})}
+	a.ports[port] = l
+	return l, nil
+}
+
+func (a *air) dial(_ context.Context, addr string) (net.Conn, error) {
+	_, text, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	listener := a.ports[port]
+	if listener == nil {
+		return nil, syscall.ECONNREFUSED
+	}
+	a.last++
+	up, down := newAirPipe(), newAirPipe()
+	near := &airConn{in: down, out: up, local: airAddr(a.last), remote: airAddr(port)}
+	far := &airConn{in: up, out: down, local: airAddr(port), remote: airAddr(a.last)}
+	select {
+	case listener.backlog <- far:
+		return near, nil
+	default:
+		return nil, syscall.ECONNREFUSED
+	}
+}
+
+type airListener struct {
+	air     *air
+	port    int
+	backlog chan net.Conn
+	closed  chan struct{}
+	once    sync.Once
+}
+
+func (l *airListener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.backlog:
+		return conn, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close also ends the connections that were never accepted.
+func (l *airListener) Close() error {
+	l.once.Do(func() {
+		l.air.mu.Lock()
+		delete(l.air.ports, l.port)
+		l.air.mu.Unlock()
+		close(l.closed)
+		for {
+			select {
+			case conn := <-l.backlog:
+				_ = conn.Close()
+			default:
+				return
+			}
+		}
+	})
+	return nil
+}
+
+func (l *airListener) Addr() net.Addr { return airAddr(l.port) }
+
+type airConn struct {
+	in, out       *airPipe
+	local, remote net.Addr
+}
+
+func (c *airConn) Read(p []byte) (int, error)  { return c.in.read(p) }
+func (c *airConn) Write(p []byte) (int, error) { return c.out.write(p) }
+func (c *airConn) CloseWrite() error           { c.out.end(); return nil }
+func (c *airConn) LocalAddr() net.Addr         { return c.local }
+func (c *airConn) RemoteAddr() net.Addr        { return c.remote }
+
+func (c *airConn) Close() error {
+	c.out.end()
+	c.in.stop()
+	return nil
+}
+
+func (c *airConn) SetDeadline(t time.Time) error {
+	c.in.readBy.set(c.in, t)
+	c.out.writeBy.set(c.out, t)
+	return nil
+}
+
+func (c *airConn) SetReadDeadline(t time.Time) error  { c.in.readBy.set(c.in, t); return nil }
+func (c *airConn) SetWriteDeadline(t time.Time) error { c.out.writeBy.set(c.out, t); return nil }
+
+// airBuffer is what a kernel keeps for one direction.
+const airBuffer = 256 << 10
+
+// airPipe is one direction of a connection.
+type airPipe struct {
+	mu              sync.Mutex
+	changed         *sync.Cond
+	buf             []byte
+	ended           bool // nothing more is written
+	stopped         bool // nobody reads any more
+	readBy, writeBy deadline
+}
+
+func newAirPipe() *airPipe {
+	p := &airPipe{}
+	p.changed = sync.NewCond(&p.mu)
+	return p
+}
+
+func (p *airPipe) read(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		switch {
+		case p.stopped:
+			return 0, net.ErrClosed
+		case p.readBy.over():
+			return 0, os.ErrDeadlineExceeded
+		case len(p.buf) > 0:
+			n := copy(b, p.buf)
+			p.buf = p.buf[n:]
+			p.changed.Broadcast()
+			return n, nil
+		case p.ended:
+			return 0, io.EOF
+		}
+		p.changed.Wait()
+	}
+}
+
+func (p *airPipe) write(b []byte) (n int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for n < len(b) {
+		room := airBuffer - len(p.buf)
+		switch {
+		case p.ended:
+			return n, net.ErrClosed
+		case p.stopped:
+			return n, syscall.EPIPE
+		case p.writeBy.over():
+			return n, os.ErrDeadlineExceeded
+		case room > 0:
+			some := b[n:min(len(b), n+room)]
+			p.buf = append(p.buf, some...)
+			n += len(some)
+			p.changed.Broadcast()
+		default:
+			p.changed.Wait()
+		}
+	}
+	return n, nil
+}
+
+func (p *airPipe) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = true
+	p.changed.Broadcast()
+}
+
+func (p *airPipe) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopped, p.buf = true, nil
+	p.changed.Broadcast()
+}
+
+// deadline is guarded by its pipe's lock.
+type deadline struct {
+	at    time.Time
+	timer *time.Timer
+}
+
+func (d *deadline) over() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
+
+func (d *deadline) set(p *airPipe, at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d.at = at
+	if d.timer != nil {
+		d.timer.Stop()
+		d.timer = nil
+	}
+	if !at.IsZero() {
+		d.timer = time.AfterFunc(time.Until(at), func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.changed.Broadcast()
+		})
+	}
+	p.changed.Broadcast()
+}

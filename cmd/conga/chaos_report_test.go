@@ -1,0 +1,94 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"conga/actors"
+	"conga/messages"
+)
+
+// witness is a victim with a receipt and searches of the test's choice.
+type witness struct {
+	victim
+	found []search
+}
+
+func (w witness) searches() []search { return w.found }
+
+// One bad receipt among many good ones must not go unseen.
+func TestOutcome_Bad(t *testing.T) {
+	ms := 1500.0
+	sum := messages.SongSum{Song: "bach.mp3", First: 2, Chunks: 300, SHA256: "abc"}
+	other := sum
+	other.SHA256 = "abd"
+	for _, c := range []struct {
+		name   string
+		spoil  func(a *arena, c *contestant)
+		reason string // empty: all is well
+	}{
+		{"all is well", func(*arena, *contestant) {}, ""},
+		{"lost", func(_ *arena, c *contestant) { c.proof.Lost = 1 }, "lost 1"},
+		{"twice", func(_ *arena, c *contestant) { c.proof.Twice = 1 }, "twice 1"},
+		{"underrun", func(_ *arena, c *contestant) { c.proof.Underruns = 1 }, "underruns 1"},
+		{"unproved", func(_ *arena, c *contestant) { c.proof.Unproved = 1 }, "unproved 1"},
+		{"a lie", func(_ *arena, c *contestant) { c.proof.Lies = 1 }, "lies 1"},
+		{"another song", func(_ *arena, c *contestant) { c.proof.Songs = append(c.proof.Songs, other) }, "1 of 2"},
+		{"deaf", func(_ *arena, c *contestant) { c.deaf = true }, "hears nothing"},
+		{"it was killed later", func(_ *arena, c *contestant) { c.gone, c.proof.Lost = true, 1 }, "lost 1"},
+		{"it was frozen", func(_ *arena, c *contestant) { c.marred, c.proof.Lost = true, 1 }, ""},
+		{"a fault", func(a *arena, _ *contestant) { a.fault("%s could not join", "n9") }, "could not join"},
+		{"nobody", func(a *arena, _ *contestant) { a.all = nil }, "nobody is left"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := &arena{}
+			for n := 1; n <= 3; n++ {
+				a.all = append(a.all, &contestant{name: nodeLabel(n), victim: witness{}, proof: &actors.Receipt{
+					Name: nodeLabel(n), Heard: 400, LowestMarginMs: &ms, Songs: []messages.SongSum{sum},
+				}})
+			}
+			c.spoil(a, a.all[1])
+			o := a.outcome([]messages.SongSum{sum})
+			var text strings.Builder
+			o.show(&text)
+			if (len(o.bad) > 0) != (c.reason != "") || c.reason != "" && !strings.Contains(text.String(), c.reason) {
+				t.Errorf("want %q, got %v in\n%s", c.reason, o.bad, text.String())
+			}
+		})
+	}
+}
+
+func TestOutcome_Splices(t *testing.T) {
+	start := time.Now()
+	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
+	a := &arena{
+		counts: map[blow]*count{blowKill: {1, 1}, blowFreeze: {1, 1}},
+		hits:   map[string][]hit{"n1": {{blowFreeze, at(1)}, {blowKill, at(8)}}},
+		all: []*contestant{{victim: witness{found: []search{
+			{"n1", at(2), 5 * time.Millisecond},  // after the freeze
+			{"n1", at(9), 7 * time.Millisecond},  // after the kill
+			{"n2", at(9), 11 * time.Millisecond}, // nobody hit it
+		}}}},
+	}
+	o := a.outcome(nil)
+	for kind, want := range map[blow]time.Duration{
+		blowFreeze: messages.SilenceIsDeath + 5*time.Millisecond, blowKill: 7 * time.Millisecond, unprovoked: 11 * time.Millisecond,
+	} {
+		if got := o.splices[kind]; len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %v, want %v", kind, got, want)
+		}
+	}
+}
+
+func TestPercentile(t *testing.T) {
+	three := []time.Duration{1, 2, 3}
+	for p, want := range map[int]time.Duration{0: 1, 50: 2, 99: 3, 100: 3} {
+		if got := percentile(three, max(1, p)); got != want {
+			t.Errorf("p%d of %v: %v, want %v", p, three, got, want)
+		}
+	}
+	if got := percentile(nil, 50); got != 0 {
+		t.Error(got)
+	}
+}
