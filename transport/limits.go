@@ -39,9 +39,10 @@ func (l Limits) filled() Limits {
 const (
 	// burstSeconds is how many seconds' worth of requests may come at once.
 	burstSeconds = 10
-	// household is how many times one connection's share an address gets: a hundred
-	// connections must not be a hundred clients, nor a family one.
-	household = 5
+	// household is how many times one connection's rate an address gets, and crowd how many
+	// times its burst: a hundred connections must not be a hundred clients, nor a family
+	// one. Each PLAY waits for the disk, and the next song's choice stands behind them all.
+	household, crowd = 5, 2
 	// Arrivals of one address: a TLS handshake costs the server a signature. Who comes
 	// faster waits at the door.
 	arrivalsPerSecond, arrivalsAtOnce = 100, 500

@@ -200,7 +200,7 @@ func TestLimits_Requests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipes()
 		openRequests(t, l, func(c *RequestsConfig) { c.Limits = Limits{Requests: 2} })
-		const share, all = burstSeconds*2 + 1, household*burstSeconds*2 + 1 // no time passes here
+		const share, all = burstSeconds*2 + 1, crowd*burstSeconds*2 + 1 // no time passes here
 		served := 0
 		var conn net.Conn
 		for i := range 2 * household {

@@ -70,7 +70,7 @@ func Requests(cfg RequestsConfig) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
 		return &requests{cfg: &cfg, bound: make(map[string]*actor.PID), pace: &pace{
 			arrivals: newBuckets(arrivalsPerSecond, arrivalsAtOnce),
-			requests: newBuckets(rate.Limit(household*cfg.Limits.Requests), int(household*burstSeconds*cfg.Limits.Requests)+1),
+			requests: newBuckets(rate.Limit(household*cfg.Limits.Requests), int(crowd*burstSeconds*cfg.Limits.Requests)+1),
 		}}
 	}, stopBroken())
 }
