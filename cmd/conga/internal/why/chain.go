@@ -2,7 +2,6 @@ package why
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"conga/actors/eventlog"
@@ -121,34 +120,39 @@ func (t *teller) fed(lostAt time.Time, f feeding) {
 
 // fate says what became of a node that fed somebody until at.
 func (t *teller) fate(n *messages.Node, reason string, at time.Time) string {
-	near := func(r eventlog.Record) bool { return r.Time.Sub(at).Abs() <= nearby }
-	for _, r := range t.Server {
-		switch e := r.Event.(type) {
-		case *messages.ListenerLeft:
-			if e.GetId() != n.GetId() || !near(r) {
-				continue
-			}
-			if e.GetCause() == messages.ListenerLeft_CAUSE_SAID_SO {
-				return fmt.Sprintf("said goodbye%s", because(reason))
-			}
-			return fmt.Sprintf("failed (%s; the server lost it too%s)", reason, because(e.GetReason()))
-		case *messages.ListenerMoved:
-			if e.GetId() == n.GetId() && near(r) {
-				return fmt.Sprintf("failed it (%s) and was moved behind %s", reason, t.name(e.GetAfter()))
-			}
-		case *messages.BroadcastOpened:
-			if n.GetId() == messages.ServerID && near(r) {
+	if n.GetId() == messages.ServerID {
+		for _, r := range t.Server {
+			if _, is := r.Event.(*messages.BroadcastOpened); is && r.Time.After(at) {
 				return fmt.Sprintf("failed (%s) and was started again at %s", reason, t.clock(r.Time))
 			}
 		}
+		return fmt.Sprintf("stopped feeding it (%s)", reason)
 	}
-	if n.GetId() != messages.ServerID && slices.ContainsFunc(t.Server, func(r eventlog.Record) bool {
-		e, is := r.Event.(*messages.ListenerReturned)
-		return is && e.GetNode().GetId() == n.GetId() && near(r)
-	}) {
-		return fmt.Sprintf("was cut off (%s) and came back", reason)
+	fate := fmt.Sprintf("stopped feeding it (%s)", reason)
+	for _, r := range t.Server {
+		if r.Time.Sub(at).Abs() > nearby {
+			continue
+		}
+		switch e := r.Event.(type) {
+		case *messages.ListenerLeft:
+			switch {
+			case e.GetId() != n.GetId():
+			case e.GetCause() == messages.ListenerLeft_CAUSE_SAID_SO:
+				return "said goodbye"
+			default:
+				return fmt.Sprintf("failed (%s; the server lost it too%s)", reason, because(e.GetReason()))
+			}
+		case *messages.ListenerMoved: // it may still turn out to be dead
+			if e.GetId() == n.GetId() {
+				fate = fmt.Sprintf("failed it (%s) and was moved behind %s", reason, t.name(e.GetAfter()))
+			}
+		case *messages.ListenerReturned:
+			if e.GetNode().GetId() == n.GetId() {
+				fate = fmt.Sprintf("was cut off (%s) and came back", reason)
+			}
+		}
 	}
-	return fmt.Sprintf("stopped feeding it (%s)", reason)
+	return fate
 }
 
 func because(reason string) string {
@@ -184,8 +188,6 @@ func (t *teller) summary() {
 	}
 	if t.failures > 0 || t.silences > 0 {
 		t.sayNow("%s", t.account())
-	} else {
-		t.sayNow("its music never stopped since %s, as far as is known.", t.clock(t.Since))
 	}
 	if len(t.Server) == 0 && len(chain) == 0 {
 		return // the server was not asked
@@ -201,6 +203,9 @@ func (t *teller) summary() {
 		text := fmt.Sprintf("%s is the %s of %d in the chain now, behind %s", m.Name, ordinal(at+1), len(chain), t.name(above))
 		if m.Absent {
 			text += "; the server has not heard of it since its restart"
+		}
+		if t.failures == 0 && t.silences == 0 {
+			text += "; its music has not stopped since " + t.clock(t.Since) + ", as far as is known"
 		}
 		t.sayNow("%s.", text)
 		return
@@ -222,8 +227,13 @@ func (t *teller) account() string {
 	case 0:
 		text += "nobody who fed it failed"
 	default:
-		text += fmt.Sprintf("it was fed by another node %s, after at most %s; its buffer never went below %s",
-			times(t.failures), span(t.longest), span(max(0, t.least)))
+		text += fmt.Sprintf("it lost its music %s and was fed again after at most %s; its buffer ",
+			times(t.failures), span(t.longest))
+		if t.least > 0 {
+			text += "never went below " + span(t.least)
+		} else {
+			text += "ran empty"
+		}
 	}
 	if t.missing == 0 {
 		text += "; nothing was lost"

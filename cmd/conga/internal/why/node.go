@@ -14,7 +14,7 @@ func (t *teller) node() {
 	who := t.subject()
 	var lost *messages.UpstreamLost
 	var lostAt time.Time
-	var vain []string
+	var vain vain
 	asked := map[string]eventlog.Record{}
 	for _, r := range t.Node {
 		switch e := r.Event.(type) {
@@ -25,12 +25,11 @@ func (t *teller) node() {
 			lost, lostAt, vain = e, r.Time, nil
 		case *messages.UpstreamUnusable:
 			if lost != nil {
-				vain = append(vain, fmt.Sprintf("%s (%s)", t.called(e.GetNode()), e.GetReason()))
+				vain = vain.add(t.called(e.GetNode()), e.GetReason())
 			}
 		case *messages.SearchExhausted:
 			if e.GetSearches() == 1 {
-				t.say(r.Time, "%s asked everybody above it in vain, and tried again.%s", who, inVain(vain))
-				vain = nil
+				t.say(r.Time, "%s found nobody to feed it, and went on asking.", who)
 			}
 		case *messages.UpstreamConnected:
 			if lost != nil && !t.serverKnows(r.Time, e) {
@@ -40,7 +39,7 @@ func (t *teller) node() {
 				})
 			}
 			if len(vain) > 0 {
-				t.say(r.Time, "before %s answered, %s.", t.called(e.GetNode()), strings.TrimSpace(inVain(vain)))
+				t.say(r.Time, "before %s answered, %s had asked in vain: %s.", t.called(e.GetNode()), who, vain)
 			}
 			lost, vain = nil, nil
 		case *messages.PlayerUnderran:
@@ -65,12 +64,37 @@ func (t *teller) node() {
 	}
 }
 
-// inVain lists who could not help.
-func inVain(vain []string) string {
-	if len(vain) == 0 {
-		return ""
+// vain is whom a node asked in vain, and why it was in vain.
+type vain []refusal
+
+type refusal struct {
+	node, reason string
+	times        int
+}
+
+// add counts what was the same before. Of a reason only the end says something to people.
+func (v vain) add(node, reason string) vain {
+	reason = reason[strings.LastIndex(reason, ": ")+1:]
+	reason = strings.TrimSpace(reason)
+	for i := range v {
+		if v[i].node == node && v[i].reason == reason {
+			v[i].times++
+			return v
+		}
 	}
-	return " asked in vain: " + strings.Join(vain, ", ")
+	return append(v, refusal{node, reason, 1})
+}
+
+func (v vain) String() string {
+	var all []string
+	for _, r := range v {
+		text := fmt.Sprintf("%s (%s)", r.node, r.reason)
+		if r.times > 1 {
+			text = fmt.Sprintf("%s (%s, %s)", r.node, r.reason, times(r.times))
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ", ")
 }
 
 // serverKnows says whether the server's log has this change of the upstream: then it is told
