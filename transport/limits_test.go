@@ -121,17 +121,24 @@ func TestLobby_Model(t *testing.T) {
 					rapid.SampledFrom(guests).Draw(t, "guest").admit()
 				}
 			},
+			"admit as a stranger": func(t *rapid.T) {
+				if len(guests) > 0 {
+					rapid.SampledFrom(guests).Draw(t, "guest").admitSeed()
+				}
+			},
 			"leave": func(t *rapid.T) {
 				if len(guests) > 0 {
 					rapid.SampledFrom(guests).Draw(t, "guest").leave()
 				}
 			},
 			"": func(t *rapid.T) {
-				silent, inside, of := 0, 0, map[netip.Prefix]int{}
+				silent, inside, seeds, of := 0, 0, 0, map[netip.Prefix]int{}
 				for _, g := range guests {
 					switch {
 					case g.in && g.place != nil:
 						t.Fatal("inside and outside")
+					case g.in && g.seed:
+						seeds++
 					case g.in:
 						inside++
 					case g.place != nil:
@@ -144,7 +151,7 @@ func TestLobby_Model(t *testing.T) {
 						t.Fatal("counted and closed")
 					}
 				}
-				if silent != l.silent || inside != l.inside || len(of) != len(l.hosts) {
+				if silent != l.silent || inside != l.inside || seeds != l.seeds || len(of) != len(l.hosts) {
 					t.Fatalf("books: %d silent, %d inside, %d hosts; real: %d, %d, %d", l.silent, l.inside, len(l.hosts), silent, inside, len(of))
 				}
 				if silent > limits.HalfOpen || inside > most {
@@ -158,6 +165,36 @@ func TestLobby_Model(t *testing.T) {
 			},
 		})
 	})
+}
+
+// Who waits to be spoken to may be nobody: such take no listener's place, and one address
+// does not take all of theirs.
+func TestLobby_Seeds(t *testing.T) {
+	l := newLobby(Limits{HalfOpen: 1000, PerAddress: 1000}, 1, nil)
+	let := map[string]int{}
+	for i := range 200 {
+		from := fmt.Sprintf("192.0.2.%d:%d", i%2, i+1)
+		if g := l.enter(&far{from: from}); g.admitSeed() {
+			let[from[:9]]++
+		}
+	}
+	if let["192.0.2.0"] != maxSeedsOfAddress || let["192.0.2.1"] != maxSeedsOfAddress {
+		t.Errorf("let in %v", let)
+	}
+	for i := range 2 * maxSeeds {
+		l.enter(&far{from: fmt.Sprintf("198.51.100.%d:1", i)}).admitSeed()
+	}
+	if l.seeds != maxSeeds {
+		t.Errorf("%d strangers are in", l.seeds)
+	}
+	g := l.enter(&far{from: "192.0.2.0:1"})
+	if !g.admit() {
+		t.Error("they have taken a native's place")
+	}
+	g.leave()
+	if g := l.enter(&far{from: "192.0.2.0:1"}); !g.admit() {
+		t.Error("a place is not free again")
+	}
 }
 
 // An address that has as many connections as it may is told so, on both ports.

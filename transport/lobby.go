@@ -12,7 +12,7 @@ import (
 // those that were let in. Of the silent ones, when they become too many, the address
 // that has the most loses its oldest: whoever floods the port pushes out himself.
 type lobby struct {
-	max        int           // let in
+	max        int           // let in, strangers not counted
 	maxSilent  int           // not yet
 	maxAddress int           // of one address, both
 	sorry      func() []byte // the last word to a connection too many of its address; may be nil
@@ -21,6 +21,7 @@ type lobby struct {
 	hosts   map[netip.Prefix]*host
 	silent  int
 	inside  int
+	seeds   int // let in as strangers
 	entered uint64
 	porters int
 	closed  bool
@@ -29,6 +30,7 @@ type lobby struct {
 // host is what one address has in a lobby.
 type host struct {
 	connections int
+	seeds       int
 	silent      list.List // of *guest, oldest first
 }
 
@@ -38,8 +40,10 @@ type guest struct {
 	conn   net.Conn
 	from   netip.Prefix
 	number uint64
+	since  time.Time
 	place  *list.Element // in its host's silent; nil when not there
 	in     bool
+	seed   bool // it is in as a stranger
 }
 
 func newLobby(limits Limits, most int, sorry func() []byte) *lobby {
@@ -53,7 +57,7 @@ func newLobby(limits Limits, most int, sorry func() []byte) *lobby {
 // enter takes a new connection among the silent ones; nil if it was closed instead: the
 // lobby is closed, or the address has as many connections as it may.
 func (l *lobby) enter(conn net.Conn) *guest {
-	g := &guest{lobby: l, conn: conn, from: address(conn.RemoteAddr())}
+	g := &guest{lobby: l, conn: conn, from: address(conn.RemoteAddr()), since: time.Now()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -116,10 +120,14 @@ func (l *lobby) forget(g *guest) {
 		g.place = nil
 		l.silent--
 	}
-	if g.in {
-		g.in = false
+	switch {
+	case g.in && g.seed:
+		l.seeds--
+		h.seeds--
+	case g.in:
 		l.inside--
 	}
+	g.in = false
 	if h.connections--; h.connections == 0 {
 		delete(l.hosts, g.from)
 	}
@@ -170,11 +178,36 @@ func (g *guest) admit() bool {
 	case g.place == nil || l.inside >= l.max:
 		return false
 	}
+	l.inside++
+	l.seat(g)
+	return true
+}
+
+// maxSeeds is how many a port takes in for saying nothing, and maxSeedsOfAddress how many
+// from one address: each may cost a decoder, and anybody can say nothing.
+const maxSeeds, maxSeedsOfAddress = 64, 16
+
+// admitSeed lets the connection in as a client of the seed's kind, because it waits to be
+// spoken to. These never take a native's place.
+func (g *guest) admitSeed() bool {
+	l := g.lobby
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if g.place == nil || l.seeds >= maxSeeds || l.hosts[g.from].seeds >= maxSeedsOfAddress {
+		return false
+	}
+	g.seed = true
+	l.seeds++
+	l.hosts[g.from].seeds++
+	l.seat(g)
+	return true
+}
+
+// seat takes the guest from among the silent ones.
+func (l *lobby) seat(g *guest) {
 	l.hosts[g.from].silent.Remove(g.place)
 	l.silent--
 	g.place, g.in = nil, true
-	l.inside++
-	return true
 }
 
 // leave forgets the connection; twice is once.

@@ -98,7 +98,7 @@ func (t *requestTalk) greet() error {
 	t.r = bufio.NewReaderSize(t.conn, messages.MaxLine)
 	_ = t.conn.SetReadDeadline(time.Now().Add(firstLinePatience))
 	if t.cfg.Seed != nil && t.cfg.Auth == nil &&
-		t.cfg.Seed(t.life, &Stranger{Conn: t.conn, Reader: t.r, Since: time.Now(), Admit: t.guest.admit}) {
+		t.cfg.Seed(t.life, &Stranger{Conn: t.conn, Reader: t.r, Since: t.guest.since, Admit: t.guest.admit}) {
 		return errDone
 	}
 	first, err := t.r.Peek(1)

@@ -58,10 +58,10 @@ func (t *streamTalk) serve() (given bool) {
 		if pass, err := t.cfg.Pass(); err != nil || len(pass) > 0 {
 			return false // the seed's bytes have no word for a token
 		}
-		if t.guest.admit() && t.cfg.Seed != nil {
+		if t.cfg.Seed != nil && t.guest.admitSeed() {
 			_ = t.conn.SetReadDeadline(time.Time{})
 			t.cfg.Seed(t.life, &Stranger{
-				Conn: t.conn, Reader: r, Since: time.Now().Add(-seedGrace), Leaving: t.playing.Done(),
+				Conn: t.conn, Reader: r, Since: t.guest.since, Leaving: t.playing.Done(),
 				Tell: func(m any) { t.root.Send(t.cfg.Owner, m) },
 			})
 		}
