@@ -19,6 +19,10 @@ import (
 const (
 	// pairPatience is how far a client's two connections may come from each other.
 	pairPatience = 3 * time.Second
+	// gathering is how long one who came is not yet told apart from those who came with it.
+	gathering = 50 * time.Millisecond
+	// blur is how much later a connection may be seen than one that came after it, to another port.
+	blur = 20 * time.Millisecond
 	// lonelyAfter is when a connection from the host of a client that has its place, to which no
 	// request connection belongs, counts as coming for the music.
 	lonelyAfter = 500 * time.Millisecond
@@ -43,9 +47,16 @@ type Porter struct {
 	joining chan struct{} // holds one: clients join one after the other, each behind the one before
 
 	mu      sync.Mutex
-	changed chan struct{} // closed and replaced when waiting or guests change
+	changed chan struct{} // closed and replaced when one of these changes
+	callers []*caller     // stream connections of which it is not clear yet what they want
 	waiting []*visitor    // request connections without a client, oldest first
 	guests  []*guest      // clients that have their packets, in the order in which they came
+}
+
+// caller is a connection to the stream port.
+type caller struct {
+	*transport.Stranger
+	host string
 }
 
 // visitor is a request connection that has said nothing yet, or not what it is.
@@ -66,6 +77,7 @@ type guest struct {
 	dueFrom, dueUntil time.Time
 	gone              bool
 	port              uint16 // that it listens on
+	visitor           *visitor
 }
 
 // due says that a client will come for its music: not before `from`, and soon.
@@ -96,7 +108,7 @@ func reachable(addr net.Addr) string {
 	return net.JoinHostPort(host, port)
 }
 
-// wake tells those who wait that waiting or guests have changed. p.mu is held.
+// wake tells those who wait that something has changed. p.mu is held.
 func (p *Porter) wake() {
 	close(p.changed)
 	p.changed = make(chan struct{})
@@ -107,54 +119,101 @@ func (p *Porter) wake() {
 // the address, and by whether a request connection comes with it; in which order the
 // two come does not matter.
 func (p *Porter) Stream(ctx context.Context, conn *transport.Stranger) {
-	host := hostOf(conn.RemoteAddr())
 	if p.cfg.Ports.extra(conn.LocalAddr()) {
 		p.cfg.Feeder.Feed(ctx, conn)
 		return
 	}
-	deadline, lonely := time.NewTimer(pairPatience), time.NewTimer(lonelyAfter)
-	defer deadline.Stop()
+	c := &caller{Stranger: conn, host: hostOf(conn.RemoteAddr())}
+	p.mu.Lock()
+	p.callers = append(p.callers, c)
+	p.wake()
+	p.mu.Unlock()
+	g, v := p.tellApart(ctx, c)
+	switch {
+	case v != nil:
+		p.join(ctx, conn, v)
+	case g != nil:
+		p.cfg.Feeder.feed(ctx, conn, g.told)
+	}
+}
+
+// tellApart waits until it is clear what the caller is: a client that is in the chain, or
+// the other half of a visitor; neither, if it is no client.
+func (p *Porter) tellApart(ctx context.Context, c *caller) (*guest, *visitor) {
+	defer func() {
+		p.mu.Lock()
+		p.callers = slices.DeleteFunc(p.callers, func(other *caller) bool { return other == c })
+		p.wake()
+		p.mu.Unlock()
+	}()
+	// Those who came at the same moment are not all here yet.
+	others, lonely, deadline := time.NewTimer(gathering), time.NewTimer(lonelyAfter), time.NewTimer(pairPatience)
+	defer others.Stop()
 	defer lonely.Stop()
+	defer deadline.Stop()
+	select {
+	case <-others.C:
+	case <-ctx.Done():
+		return nil, nil
+	}
 	for {
 		p.mu.Lock()
-		g, v, changed := p.takeDue(host, conn.Since), (*visitor)(nil), p.changed
-		if g == nil {
-			v = p.takeVisitor(host, conn.Since)
-		}
+		g, v, changed := p.match(c)
 		p.mu.Unlock()
-		switch {
-		case g != nil:
-			p.cfg.Feeder.feed(ctx, conn, g.told)
-			return
-		case v != nil:
-			p.join(ctx, conn, v)
-			return
+		if g != nil || v != nil {
+			return g, v
 		}
 		select {
 		case <-changed:
 		case <-lonely.C:
-			if p.hosts(host) { // its upstream has sent it here, and we did not know that it would
-				p.cfg.Feeder.Feed(ctx, conn)
-				return
+			if p.hosts(c.host) { // its upstream has sent it here, and we did not know that it would
+				return &guest{}, nil
 			}
 		case <-deadline.C:
-			return // a client has two connections: this is none
+			return nil, nil
 		case <-ctx.Done():
-			return
+			return nil, nil
 		}
 	}
 }
 
-// takeDue is the client of that host that is expected for its music, if there is one. p.mu
-// is held.
-func (p *Porter) takeDue(host string, since time.Time) *guest {
-	for _, g := range p.guests {
-		if g.host == host && !since.Before(g.dueFrom) && since.Before(g.dueUntil) {
-			g.dueUntil = time.Time{}
-			return g
+// match is what the caller is as far as is known now. A client that joins opens its request
+// connection right after this one, so a visitor belongs to the last caller before it; then
+// comes who is due; then a visitor that overtook its caller. p.mu is held.
+func (p *Porter) match(c *caller) (*guest, *visitor, <-chan struct{}) {
+	for i, v := range p.waiting {
+		behind := v.Since.Add(blur)
+		if v.host == c.host && behind.After(c.Since) && v.Since.Sub(c.Since) <= pairPatience &&
+			!slices.ContainsFunc(p.callers, func(other *caller) bool {
+				return other.host == c.host && other.Since.After(c.Since) && !other.Since.After(behind)
+			}) {
+			return nil, p.pair(i), p.changed
 		}
 	}
-	return nil
+	for _, g := range p.guests {
+		if g.host == c.host && !c.Since.Before(g.dueFrom) && c.Since.Before(g.dueUntil) {
+			g.dueUntil = time.Time{}
+			return g, nil, p.changed
+		}
+	}
+	for i, v := range p.waiting {
+		if v.host == c.host && c.Since.Sub(v.Since).Abs() <= pairPatience {
+			return nil, p.pair(i), p.changed
+		}
+	}
+	return nil, nil, p.changed
+}
+
+// pair takes the visitor for a client that joins. p.mu is held.
+func (p *Porter) pair(i int) *visitor {
+	v := p.waiting[i]
+	p.waiting = slices.Delete(slices.Clone(p.waiting), i, i+1)
+	v.guest = &guest{host: v.host, visitor: v}
+	if v.Admit() {
+		_ = v.SetReadDeadline(time.Time{})
+	}
+	p.wake()
+	return v
 }
 
 // hosts says whether a client of the host has a place.
@@ -162,29 +221,6 @@ func (p *Porter) hosts(host string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.ContainsFunc(p.guests, func(g *guest) bool { return g.host == host })
-}
-
-// takeVisitor is the request connection that goes with a stream connection from the host:
-// of those that came near it in time, the nearest. p.mu is held.
-func (p *Porter) takeVisitor(host string, since time.Time) *visitor {
-	best := -1
-	for i, v := range p.waiting {
-		away := v.Since.Sub(since).Abs()
-		if v.host == host && away <= pairPatience && (best < 0 || away < p.waiting[best].Since.Sub(since).Abs()) {
-			best = i
-		}
-	}
-	if best < 0 {
-		return nil
-	}
-	v := p.waiting[best]
-	p.waiting = append(p.waiting[:best:best], p.waiting[best+1:]...)
-	v.guest = &guest{host: host}
-	if v.Admit() {
-		_ = v.SetReadDeadline(time.Time{})
-	}
-	p.wake()
-	return v
 }
 
 // join gives the client its place: behind the last one, on a port above that one's.
@@ -207,11 +243,10 @@ func (p *Porter) join(ctx context.Context, conn *transport.Stranger, v *visitor)
 		return
 	}
 	s, err := p.seat(conn, ancestors)
-	format := p.cfg.Feeder.format(ctx)
+	format, told := p.cfg.Feeder.format(ctx), time.Now()
 	if err == nil {
 		err = p.tell(conn, transport.Join{Format: format, Host: s.host, Port: s.port})
 	}
-	hungUp := time.Now()
 	if err == nil {
 		relay := net.JoinHostPort(listensAt(g.host, s.port), strconv.Itoa(int(s.port)))
 		_, err = in.join(ctx, relay)
@@ -227,7 +262,7 @@ func (p *Porter) join(ctx context.Context, conn *transport.Stranger, v *visitor)
 	if !gone {
 		g.in, g.told, g.apart, g.port = in, format, s.apart, s.port
 		if s.own {
-			g.due(hungUp)
+			g.due(told)
 		}
 		p.guests = append(p.guests, g)
 		p.wake()
@@ -321,8 +356,8 @@ func (p *Porter) Request(ctx context.Context, conn *transport.Stranger) bool {
 	defer p.forget(v)
 
 	_, err := conn.Reader.Peek(1)
-	if g := p.guestOf(v); g != nil {
-		p.serve(ctx, v, g)
+	if p.guestOf(v) != nil {
+		p.serve(ctx, v)
 		return true
 	}
 	if err != nil || !p.isSeed(conn) {
@@ -332,7 +367,7 @@ func (p *Porter) Request(ctx context.Context, conn *transport.Stranger) bool {
 		return true
 	}
 	_ = conn.SetReadDeadline(time.Time{})
-	p.serve(ctx, v, nil)
+	p.serve(ctx, v)
 	return true
 }
 
@@ -371,11 +406,9 @@ func (p *Porter) forget(v *visitor) {
 }
 
 // serve answers requests until the client leaves or its connection ends.
-func (p *Porter) serve(ctx context.Context, v *visitor, g *guest) {
+func (p *Porter) serve(ctx context.Context, v *visitor) {
 	said := p.answer(ctx, v)
-	if g == nil {
-		g = p.guestOf(v)
-	}
+	g := p.guestOf(v)
 	if g == nil {
 		return
 	}
@@ -418,6 +451,7 @@ func (p *Porter) answer(ctx context.Context, v *visitor) (left bool) {
 			case askPlay:
 				reply = sentence(p.ask(ctx, v, "PLAY "+req.wish))
 			case sayLeave:
+				p.correct(v, req.port)
 				return true
 			}
 			_ = v.SetWriteDeadline(time.Now().Add(answerPatience))
@@ -425,6 +459,24 @@ func (p *Porter) answer(ctx context.Context, v *visitor) (left bool) {
 				return false
 			}
 		}
+	}
+}
+
+// correct makes the visitor the other half of the client of its host that listens on the port,
+// if that is not the one that it was paired with: of several that came at the same
+// moment only the clients themselves know which is which.
+func (p *Porter) correct(v *visitor, port int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, g := range p.guests {
+		if g == v.guest || g.host != v.host || int(g.port) != port {
+			continue
+		}
+		if v.guest != nil && g.visitor != nil {
+			g.visitor.guest, v.guest.visitor = v.guest, g.visitor
+		}
+		v.guest, g.visitor = g, v
+		return
 	}
 }
 

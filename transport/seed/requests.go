@@ -57,6 +57,7 @@ func classify(b []byte) kindOf {
 type asked struct {
 	verb string // one of verbs
 	wish string // of PLAY
+	port int    // of DC, 0 if it says none
 }
 
 // cut takes the first request off what has come, and nothing if it is none: then all of
@@ -73,7 +74,9 @@ func cut(b []byte, whole func(wish string) bool) (first asked, rest []byte, ok b
 		case askSongs, askRequests:
 			return asked{verb: verb}, after, true
 		case sayLeave: // nothing comes after it
-			return asked{verb: verb}, nil, true
+			fields := strings.Split(strings.TrimSpace(string(after)), ",")
+			port, _ := strconv.Atoi(fields[len(fields)-1])
+			return asked{verb: verb, port: port}, nil, true
 		}
 		wish := strings.TrimSpace(string(after))
 		end := len(after)
@@ -83,9 +86,9 @@ func cut(b []byte, whole func(wish string) bool) (first asked, rest []byte, ok b
 			}
 		}
 		if end == len(after) || whole(wish) {
-			return asked{askPlay, wish}, nil, true
+			return asked{verb: askPlay, wish: wish}, nil, true
 		}
-		return asked{askPlay, strings.TrimSpace(string(after[:end]))}, after[end:], true
+		return asked{verb: askPlay, wish: strings.TrimSpace(string(after[:end]))}, after[end:], true
 	}
 	return asked{}, nil, false
 }

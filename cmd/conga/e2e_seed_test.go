@@ -1,0 +1,423 @@
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"conga/actors/player"
+	"conga/messages"
+	"conga/transport/seed/seedtest"
+)
+
+// seedClient joins a client of the seed's kind, which ends with the test.
+func seedClient(t testing.TB, addr string) *seedtest.Client {
+	t.Helper()
+	c, err := seedtest.Join(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Kill() })
+	return c
+}
+
+// sound is what a seed client must get of a song, and its format.
+func sound(t testing.TB, c cut) (format string, samples []byte) {
+	t.Helper()
+	frames := c.frames(t)
+	rate := []int32{44100, 48000, 32000}[frames[2]>>2&3]
+	song := &messages.SongChange{
+		Number: 1, SampleRate: rate, PlayAtUnixUs: 1, Frames: int64(c.n), FramesPerChunk: messages.FramesPerChunk(rate),
+	}
+	decoder := player.NewDecoder()
+	for at, number := 0, uint64(2); at < c.n; number++ {
+		n, size := min(c.n-at, int(song.FramesPerChunk)), 0
+		for range n {
+			size += frameSize(t, frames[size:])
+		}
+		item := messages.NewChunk(number, int64(at), frames[:size])
+		item.Song = song
+		samples = append(samples, decoder.Sound(item)...)
+		frames, at = frames[size:], at+n
+	}
+	return fmt.Sprintf("2/%d/%d", 2*rate, rate/1000*4), samples
+}
+
+// wholeSongs checks that what the client heard between two NS is what the songs sound like,
+// sample by sample, and returns how many it was.
+func wholeSongs(t testing.TB, c *seedtest.Client) int {
+	t.Helper()
+	_, _, heard, _ := c.Heard()
+	whole := 0
+	for _, song := range heard {
+		if song.Early || song.Bytes == 0 {
+			continue
+		}
+		known := false
+		for _, cut := range shortSongs {
+			format, samples := sound(t, cut)
+			known = known || song.Format == format && song.Bytes == len(samples) && song.SHA256 == digest(samples)
+		}
+		if !known {
+			t.Errorf("a client heard %+v, which is no song", song)
+		}
+		whole++
+	}
+	return whole
+}
+
+// rightSums checks a native's songs against the files: as mp3, or as sound. Of one that came
+// partly so and partly so only the chunks can be counted.
+func rightSums(t testing.TB, p *process) int {
+	t.Helper()
+	songs := p.dump(t).Live.Relay.Songs
+	for _, song := range songs {
+		cut, known := shortSongs[song.Song]
+		if !known {
+			t.Errorf("%s: %+v is no song", p.name, song)
+			continue
+		}
+		_, samples := sound(t, cut)
+		switch song.Sound {
+		case 0:
+			if want := digest(cut.frames(t)); song.SHA256 != want {
+				t.Errorf("%s: %+v, in the file it is %s", p.name, song, want)
+			}
+		case song.Chunks:
+			if want := digest(samples); song.SHA256 != want {
+				t.Errorf("%s: %+v, it sounds %s", p.name, song, want)
+			}
+		}
+		frames := messages.FramesPerChunk([]int32{44100, 48000, 32000}[cut.frames(t)[2]>>2&3])
+		if want := uint64((cut.n + int(frames) - 1) / int(frames)); song.Chunks != want {
+			t.Errorf("%s: %+v, it has %d chunks", p.name, song, want)
+		}
+	}
+	return len(songs)
+}
+
+func TestE2E_SeedRequests(t *testing.T) {
+	t.Parallel()
+	first, err := seedtest.FreePorts(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := launchServer(t, longSongs(t, "a.mp3", "it's b.mp3"), t.TempDir(), "--listen", fmt.Sprintf("127.0.0.1:%d", first))
+	awaitPlaying(t, server)
+	_, port := splitPort(t, server.requests())
+	c := seedClient(t, server.requests())
+	if want := [3]string{
+		fmt.Sprintf("%-100s", "NS/2/88200/176"), fmt.Sprintf("%-100s", "HOST/127.0.0.1"), fmt.Sprintf("%-100s", fmt.Sprintf("PORT/%d", port+2)),
+	}; c.Packets != want {
+		t.Errorf("packets %q, want %q", c.Packets, want)
+	}
+	second := seedClient(t, server.requests())
+	if second.Port != port+3 {
+		t.Errorf("the second client is to listen on PORT+%d", second.Port-port)
+	}
+	for _, talk := range []struct{ verb, want string }{
+		{"SONGLIST", `['a.mp3', "it's b.mp3"]`},
+		{"REQUESTLIST", ""},
+		{"PLAY,2", "Song it's b.mp3 has been requested!"},
+		{"PLAY,it's b.mp3", "Song has already been requested"},
+		{"PLAY,nosuch", "Song does not exist"},
+		{"REQUESTLIST", "it's b.mp3"},
+		{"PLAY,a.mp3", "Song a.mp3 has been requested!"},
+	} {
+		var got string
+		var err error
+		if wish, play := strings.CutPrefix(talk.verb, "PLAY,"); play {
+			got, err = second.Play(wish)
+		} else {
+			got, err = second.List(talk.verb)
+		}
+		if err != nil || got != talk.want {
+			t.Errorf("%s: %q, %v, want %q", talk.verb, got, err, talk.want)
+		}
+	}
+	eventually(t, "both hear", func() string {
+		one, _, _, err1 := c.Heard()
+		two, _, _, err2 := second.Heard()
+		if err1 != nil || err2 != nil {
+			t.Fatal(err1, err2)
+		}
+		if one == 0 || two == 0 {
+			return fmt.Sprint(one, two)
+		}
+		return ""
+	})
+	if err := second.Leave(0); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "the chain is one", func() string {
+		if chain := server.dump(t).chain(); len(chain) != 1 {
+			return fmt.Sprint(chain)
+		}
+		return ""
+	})
+}
+
+// Two clients of one host that come at the same moment are told apart.
+func TestE2E_SeedCrowd(t *testing.T) {
+	t.Parallel()
+	server := launchServer(t, longSongs(t, "a.mp3"), t.TempDir())
+	awaitPlaying(t, server)
+	const crowd = 6
+	joined := make(chan *seedtest.Client, crowd)
+	for range crowd {
+		go func() {
+			c, err := seedtest.Join(server.requests())
+			if err != nil {
+				t.Error(err)
+			}
+			joined <- c
+		}()
+	}
+	ports := map[int]bool{}
+	for range crowd {
+		c := <-joined
+		if c == nil {
+			continue
+		}
+		t.Cleanup(func() { _ = c.Kill() })
+		ports[c.Port] = true
+		eventually(t, "a client hears", func() string {
+			n, _, _, err := c.Heard()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n == 0 {
+				return "nothing"
+			}
+			return ""
+		})
+	}
+	if len(ports) != crowd {
+		t.Errorf("%d clients listen on %d ports", crowd, len(ports))
+	}
+}
+
+func splitPort(t testing.TB, addr string) (host string, n int) {
+	t.Helper()
+	host, text, _ := strings.Cut(addr, ":")
+	if _, err := fmt.Sscan(text, &n); err != nil {
+		t.Fatal(err)
+	}
+	return host, n
+}
+
+// peer is a place in a mixed chain.
+type peer struct {
+	native *process
+	seed   *seedtest.Client
+}
+
+func (p peer) String() string {
+	if p.native != nil {
+		return "native"
+	}
+	return "seed"
+}
+
+// Chains of both kinds play three songs; whoever leaves or dies, the others lose nothing but
+// what a seed client cannot survive: that the one above it dies without a word.
+func TestE2E_MixedChains(t *testing.T) {
+	if testing.Short() {
+		t.Skip("minutes of music")
+	}
+	for _, chain := range []string{"native seed native", "seed native seed"} {
+		for _, how := range []string{"DC", "kill"} {
+			for place := range 3 {
+				t.Run(fmt.Sprintf("%s, %s of %d", chain, how, place+1), func(t *testing.T) {
+					t.Parallel()
+					mixedChain(t, strings.Fields(chain), how, place)
+				})
+			}
+		}
+	}
+}
+
+func mixedChain(t *testing.T, kinds []string, how string, place int) {
+	server := launchServer(t, cutSongs(t, shortSongs), t.TempDir())
+	awaitPlaying(t, server)
+	var chain []peer
+	for i, kind := range kinds {
+		if kind == "native" {
+			name := fmt.Sprintf("native-%d", i+1)
+			chain = append(chain, peer{native: launchListener(t, server, name).awaitReady(t, listenerReady)})
+		} else {
+			chain = append(chain, peer{seed: seedClient(t, server.requests())})
+		}
+		eventually(t, "the chain grows", func() string {
+			if got := server.dump(t).chain(); len(got) != i+1 {
+				return fmt.Sprint(got)
+			}
+			return chain[i].plays(t)
+		})
+	}
+	gone := chain[place]
+	gone.goes(t, how)
+	rest := slices.Delete(slices.Clone(chain), place, place+1)
+	doomed := how == "kill" && gone.native != nil && place+1 < len(chain) // the seed client just below
+	if doomed {
+		rest = slices.DeleteFunc(rest, func(p peer) bool { return p == chain[place+1] })
+	}
+	since := time.Now()
+	for _, p := range rest {
+		eventually(t, "three songs whole", func() string { return p.hasThree(t) })
+	}
+	t.Logf("three songs after %v", time.Since(since).Round(time.Millisecond))
+	for _, p := range rest {
+		if p.native != nil {
+			rightSums(t, p.native)
+			p.native.unhurt(t)
+		}
+	}
+	for _, c := range rest {
+		if c.seed != nil && (place > slices.Index(chain, c)) { // nothing above it has changed
+			wholeSongs(t, c.seed)
+		}
+	}
+	if doomed { // its program runs on without music, until somebody ends it
+		_ = chain[place+1].seed.Kill()
+	}
+	want := len(rest)
+	eventually(t, "the chain is spliced", func() string {
+		if got := server.dump(t).chain(); len(got) > want {
+			return fmt.Sprint(got)
+		}
+		return ""
+	})
+}
+
+func (p peer) plays(t *testing.T) string {
+	if p.native != nil {
+		if r := p.native.dump(t).Live.Relay; r.Received < 5 {
+			return fmt.Sprintf("%s has %d items", p.native.name, r.Received)
+		}
+		return ""
+	}
+	n, _, _, err := p.seed.Heard()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n < 20 {
+		return fmt.Sprintf("a seed client has %d messages", n)
+	}
+	return ""
+}
+
+func (p peer) goes(t *testing.T, how string) {
+	switch {
+	case p.native != nil && how == "DC":
+		p.native.end(t)
+	case p.native != nil:
+		p.native.kill()
+	case how == "DC":
+		if err := p.seed.Leave(time.Second); err != nil { // as long as the 2016 program takes
+			t.Error(err)
+		}
+	default:
+		_ = p.seed.Kill()
+	}
+}
+
+// hasThree waits for three songs from their first to their last chunk.
+func (p peer) hasThree(t *testing.T) string {
+	if p.native != nil {
+		if songs := p.native.dump(t).Live.Relay.Songs; len(songs) < 3 {
+			return fmt.Sprintf("%s: %+v", p.native.name, songs)
+		}
+		return ""
+	}
+	_, told, songs, err := p.seed.Heard()
+	if err != nil {
+		t.Fatalf("a seed client has ended: %v, after %q", err, told)
+	}
+	songs = slices.DeleteFunc(songs, func(s seedtest.Song) bool { return s.Early || s.Bytes == 0 })
+	if len(songs) < 3 {
+		return fmt.Sprintf("a seed client: %+v", songs)
+	}
+	return ""
+}
+
+// tones are songs of a second or so for a seed server: nobody needs a decoder for them.
+func tones() [][]byte {
+	var songs [][]byte
+	for song := range 3 {
+		var samples []byte
+		for n := range 44100 + song*1000 {
+			value := int16((n * (song + 3) * 97) % 12000)
+			samples = binary.LittleEndian.AppendUint16(samples, uint16(value))
+			samples = binary.LittleEndian.AppendUint16(samples, uint16(-value))
+		}
+		songs = append(songs, samples)
+	}
+	return songs
+}
+
+// In a seed server's chain conga is one of the clients.
+func TestE2E_SeedServer(t *testing.T) {
+	t.Parallel()
+	songs := tones()
+	server, err := seedtest.Serve([]string{"a.mp3", "b.mp3"}, songs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	native := launch(t, "native", "join", server.Addr, "--seed-dialect", "--name", "native",
+		"--output", "null", "--listen", "127.0.0.1:0", "--data", "none").awaitReady(t, listenerReady)
+	if _, port := splitPort(t, server.Addr); native.relay() != fmt.Sprintf("127.0.0.1:%d", port+2) {
+		t.Errorf("it listens on %s, the server has said PORT+2 of %d", native.relay(), port)
+	}
+	below := seedClient(t, server.Addr)
+	sums := map[string]bool{}
+	for _, song := range songs {
+		sums[digest(song)] = true
+	}
+	eventually(t, "three songs", func() string {
+		if got := native.dump(t).Live.Relay.Songs; len(got) < 4 {
+			return fmt.Sprintf("native %+v", got)
+		}
+		if _, _, got, err := below.Heard(); len(got) < 5 || err != nil {
+			return fmt.Sprintf("seed %+v, %v", got, err)
+		}
+		return ""
+	})
+	for _, song := range native.dump(t).Live.Relay.Songs[1:] { // the first may have begun before
+		if !sums[song.SHA256] || song.Sound != song.Chunks {
+			t.Errorf("native has %+v, which is none of %v", song, sums)
+		}
+	}
+	native.unhurt(t)
+	if _, _, got, _ := below.Heard(); !sums[got[len(got)-1].SHA256] {
+		t.Errorf("below has %+v, which is none of %v", got, sums)
+	}
+	for _, line := range []string{"SONGS", "PLAY b.mp3", "REQUESTS"} {
+		native.say(t, line)
+	}
+	eventually(t, "answers", func() string {
+		if got := native.out.String(); !strings.Contains(got, "1. a.mp3\n2. b.mp3\nSong b.mp3 requested!\n1. b.mp3\n") {
+			return got
+		}
+		return ""
+	})
+	before, _, _, _ := below.Heard()
+	native.end(t)
+	eventually(t, "below hears on", func() string {
+		now, told, _, err := below.Heard()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(told) != 1 || now < before+500 {
+			return fmt.Sprint(told, now-before)
+		}
+		return ""
+	})
+	if said := server.Said(); !slices.ContainsFunc(said, func(s string) bool { return strings.HasPrefix(s, "DC,HOST,127.0.0.1,PORT,") }) {
+		t.Errorf("the server has heard %q", said)
+	}
+}
