@@ -35,6 +35,41 @@ func fails(t *testing.T, code int, args ...string) string {
 	return lines[len(lines)-1]
 }
 
+// The flags are a contract with scripts.
+func TestRun_AccessFlags(t *testing.T) {
+	for command, parts := range map[string][]string{
+		"serve": {
+			"--auth=TOKEN", "($CONGA_AUTH)", "--max-listeners=", "(1000)", "--max-per-address=", "(256)",
+			"--max-half-open=", "--max-requests=", "(10)",
+		},
+		"join": {"--auth=TOKEN", "($CONGA_AUTH)", "--key=KEY", "conga://HOST:PORT?key=KEY"},
+	} {
+		t.Setenv("CONGA_AUTH", "nobody may read this")
+		_, out, _ := conga(t, command, "--help")
+		text := strings.Join(strings.Fields(out), " ") // help wraps
+		for _, part := range parts {
+			if !strings.Contains(text, part) {
+				t.Errorf("conga %s --help lacks %q:\n%s", command, part, out)
+			}
+		}
+		if strings.Contains(text, "nobody may read this") {
+			t.Errorf("conga %s --help shows the token", command)
+		}
+	}
+	for args, want := range map[string]string{
+		"serve --auth=":           "empty token",
+		"serve --max-listeners 0": "--max-listeners",
+		"serve --max-requests -1": "--max-requests",
+		"join a --key x":          "no key of a server",
+		"join conga://a?token=x":  "CONGA_AUTH",
+		"join conga://a?key=" + keyText(someKey(1)) + " --key " + keyText(someKey(2)): "another key",
+	} {
+		if code, _, err := conga(t, strings.Fields(args)...); code != exitUsage || !strings.Contains(err, want) || strings.Count(err, "\n") != 1 {
+			t.Errorf("conga %s: exit %d, %q, want %q", args, code, err, want)
+		}
+	}
+}
+
 // A guarded radio: who knows the token hears everything, who does not hears nothing, at
 // any port.
 func TestE2E_Auth(t *testing.T) {
