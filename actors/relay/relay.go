@@ -353,6 +353,9 @@ func (r *relay) fedBy(event *messages.UpstreamConnected) {
 			SearchUs: event.GetSearchUs(), Missing: event.GetMissing(),
 			BufferedUs: event.GetBufferedUs(), AtUnixUs: event.GetAtUnixUs(),
 		})
+		if r.lost.GetHole() && event.GetMissing() == 0 { // others have what it left out
+			r.accuse(r.lost.GetNode(), r.lost.GetReason(), false, event.GetAtUnixUs())
+		}
 		r.lost = nil
 	}
 }
