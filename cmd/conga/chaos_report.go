@@ -70,7 +70,7 @@ func (a *arena) outcome(sent []messages.SongSum) *outcome {
 		if c.victim == nil {
 			continue
 		}
-		for _, s := range c.victim.searches() {
+		for _, s := range c.found {
 			kind := a.blame(s)
 			if kind == blowFreeze {
 				s.took += messages.SilenceIsDeath // since the last byte

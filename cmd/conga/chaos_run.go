@@ -46,6 +46,7 @@ type contestant struct {
 	marred bool          // it was frozen: it cannot have heard everything
 	gone   bool
 	proof  *actors.Receipt // when it went, or in the end
+	found  []search        // until then
 	deaf   bool            // nothing came any more in the end
 }
 
@@ -192,6 +193,9 @@ func (a *arena) do(ctx context.Context, act act) {
 		for _, c := range hit { // all at once: what takes time comes after
 			c.victim.kill()
 		}
+		for _, c := range hit {
+			c.victim.close() // the dead do nothing any more
+		}
 	}
 }
 
@@ -206,7 +210,7 @@ func (a *arena) testify(ctx context.Context, who []*contestant) {
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			if c.gone = true; err == nil {
-				c.proof = &proof
+				c.proof, c.found = &proof, c.victim.searches()
 			} else if !c.marred {
 				a.faults = append(a.faults, fmt.Sprintf("%s has no receipt: %v", c.name, err))
 			}
@@ -251,7 +255,7 @@ func (a *arena) lastLook(ctx context.Context) {
 				a.fault("%s has no receipt: %v", c.name, err)
 				return
 			}
-			c.proof = &proof
+			c.proof, c.found = &proof, c.victim.searches()
 		})
 	}
 	wg.Wait()

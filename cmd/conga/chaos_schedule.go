@@ -81,9 +81,9 @@ func (p plan) schedule() []act {
 		s.came++
 		s.chain = append(s.chain, placed{id: s.came, since: -grownUp})
 	}
-	step := p.over / time.Duration(max(1, p.failures))
+	step := max(time.Millisecond, p.over/time.Duration(p.failures)) // else nobody ever grows up
 	for at := time.Duration(0); s.sum() > 0; at += step {
-		s.strike(at + time.Duration(s.chance.Int64N(int64(max(1, step)))))
+		s.strike(at + time.Duration(s.chance.Int64N(int64(step))))
 	}
 	slices.SortStableFunc(s.acts, func(a, b act) int { return cmp.Compare(a.at, b.at) })
 	return s.acts
