@@ -1,0 +1,330 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"conga/actors/eventlog"
+	"conga/messages"
+)
+
+// incidentFile is a server's log of a real run.
+const incidentFile = "../../actors/testdata/incidents/middle_killed.jsonl"
+
+// incidentData is a data folder with that log.
+func incidentData(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "data")
+	if code, out, err := conga(t, "log", "import", incidentFile, "--data", dir); code != 0 || !strings.Contains(out, "events") {
+		t.Fatalf("exit %d: %s%s", code, out, err)
+	}
+	return dir
+}
+
+// ok runs the command, which must succeed, and returns what it prints.
+func ok(t *testing.T, args ...string) string {
+	t.Helper()
+	code, out, err := conga(t, args...)
+	if code != 0 || err != "" {
+		t.Fatalf("conga %s: exit %d: %s", strings.Join(args, " "), code, err)
+	}
+	return out
+}
+
+// refuses runs the command, which must fail with one line that has the words.
+func refuses(t *testing.T, args []string, words ...string) {
+	t.Helper()
+	code, out, err := conga(t, args...)
+	if code != exitFailed || strings.Count(err, "\n") != 1 {
+		t.Errorf("conga %s: exit %d, %q, stdout %q", strings.Join(args, " "), code, err, out)
+	}
+	for _, word := range words {
+		if !strings.Contains(err, word) {
+			t.Errorf("conga %s: no %q in %q", strings.Join(args, " "), word, err)
+		}
+	}
+}
+
+func TestLog_ImportExport(t *testing.T) {
+	data := incidentData(t)
+	original, err := os.ReadFile(incidentFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "again.jsonl")
+	ok(t, "log", "export", file, "--data", data)
+	again, err := os.ReadFile(file)
+	if err != nil || !bytes.Equal(again, original) {
+		t.Errorf("the export is another than was imported (%v)", err)
+	}
+	if ok(t, "log", "export", "-", "--data", data) != string(original) {
+		t.Error("the standard output is another than the file")
+	}
+	part := ok(t, "log", "export", "-", "--to", "2", "--data", data)
+	if n := strings.Count(part, "\n"); n == 0 || n > 2 || !strings.HasPrefix(string(original), part) {
+		t.Errorf("up to event 2 there are %d", n)
+	}
+	refuses(t, []string{"log", "import", incidentFile, "--data", data}, "events already", "empty data folder")
+}
+
+func TestLog_Show(t *testing.T) {
+	data := incidentData(t)
+	all := strings.Split(strings.TrimSpace(ok(t, "log", "show", "--data", data)), "\n")
+	if got := ok(t, "log", "show", incidentFile); strings.TrimSpace(got) != strings.Join(all, "\n") {
+		t.Error("the file shows something else than the folder")
+	}
+	if got := ok(t, "log", "show", "--from", "3", "--to", "5", "--data", data); got != strings.Join(all[2:5], "\n")+"\n" {
+		t.Errorf("events 3 to 5:\n%s", got)
+	}
+	for line := range strings.Lines(ok(t, "log", "show", "--actor", "scheduler", "--data", data)) {
+		if !strings.Contains(line, " scheduler ") {
+			t.Errorf("not the scheduler's: %s", line)
+		}
+	}
+	at := strings.Fields(all[9])[1]
+	for line := range strings.Lines(ok(t, "log", "show", "--from", at, "--json", "--data", data)) {
+		var event struct {
+			Seq  int    `json:"seq"`
+			Time string `json:"time"`
+		}
+		if err := json.Unmarshal([]byte(line), &event); err != nil || event.Seq < 9 || event.Time < at[:19] {
+			t.Errorf("%v: %s", err, line)
+		}
+	}
+}
+
+// Replay prints what the dump's state is, wherever the log is.
+func TestLog_Replay(t *testing.T) {
+	data := incidentData(t)
+	whole := ok(t, "log", "replay", "--data", data)
+	recorded, err := os.ReadFile(strings.TrimSuffix(incidentFile, ".jsonl") + ".state.json")
+	if err != nil || whole != string(recorded) {
+		t.Errorf("state (%v)\n%s\nrecorded\n%s", err, whole, recorded)
+	}
+	if got := ok(t, "log", "replay", incidentFile); got != whole {
+		t.Error("the file gives another state than the folder")
+	}
+	early := ok(t, "log", "replay", "--at", "5", "--data", data)
+	if early == whole || ok(t, "log", "replay", "--at", "5", incidentFile) != early {
+		t.Errorf("at event 5\n%s", early)
+	}
+	fifth := strings.Fields(ok(t, "log", "show", "--from", "5", "--to", "5", "--json", incidentFile))
+	_, after, _ := strings.Cut(fifth[0], `"time":"`)
+	at, _, _ := strings.Cut(after, `"`)
+	if got := ok(t, "log", "replay", "--at", at, "--data", data); !strings.Contains(got, `"scheduler"`) || len(got) < len(early) {
+		t.Errorf("at %s\n%s", at, got)
+	}
+	if got := ok(t, "log", "diff", "5", "5", "--data", data); got != "" {
+		t.Errorf("a moment differs from itself: %s", got)
+	}
+	if got := ok(t, "log", "diff", "5", "7", "--data", data); !strings.Contains(got, " -> ") {
+		t.Errorf("nothing changed: %q", got)
+	}
+	if got := ok(t, "log", "diff", data, incidentFile); got != "" {
+		t.Errorf("the same log differs: %s", got)
+	}
+	if got := ok(t, "log", "diff", data, incidentFile, "--at", "7"); got != "" {
+		t.Errorf("the same log differs at event 7: %s", got)
+	}
+}
+
+func TestLog_Archive(t *testing.T) {
+	data := incidentData(t)
+	whole := ok(t, "log", "replay", "--data", data)
+	for _, before := range []string{"9", "16"} {
+		ok(t, "log", "archive", "--before", before, "--data", data)
+		if got := ok(t, "log", "replay", "--data", data); got != whole {
+			t.Errorf("before %s archived:\n%s\nwant\n%s", before, got, whole)
+		}
+		if got := ok(t, "log", "verify", "--data", data); !strings.Contains(got, "lead to the state with which the log begins") {
+			t.Error(got)
+		}
+	}
+	files := archives(data)
+	if len(files) != 2 {
+		t.Fatalf("archives %v", files)
+	}
+	rest, again := filepath.Join(t.TempDir(), "rest.jsonl"), filepath.Join(t.TempDir(), "again")
+	ok(t, "log", "export", rest, "--data", data)
+	ok(t, append(append([]string{"log", "import"}, files...), rest, "--data", again)...)
+	if ok(t, "log", "export", "-", "--data", again) != ok(t, "log", "export", "-", "--data", incidentData(t)) {
+		t.Error("archives and rest are another log than before")
+	}
+	refuses(t, []string{"log", "replay", "--at", "3", "--data", data}, "event 3 was archived")
+	refuses(t, []string{"log", "archive", "--before", "2", "--data", data}, "no event is before 2")
+	text, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(files[0], bytes.Replace(text, []byte(`"data":"C`), []byte(`"data":"D`), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refuses(t, []string{"log", "verify", "--data", data}, "archives in", "event 1")
+}
+
+func TestLog_Mistakes(t *testing.T) {
+	nowhere, empty := filepath.Join(t.TempDir(), "nowhere"), t.TempDir()
+	store, err := eventlog.OpenSQLite(empty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data := incidentData(t)
+	for _, command := range []string{"show", "verify", "replay", "tail"} {
+		refuses(t, []string{"log", command, "--data", nowhere}, "conga log "+command+": no log in "+nowhere, "--data")
+	}
+	for _, command := range []string{"show", "verify", "replay"} {
+		refuses(t, []string{"log", command, "--data", empty}, "has no events yet")
+		refuses(t, []string{"log", command, "log_test.go"}, "line 1", "conga log export")
+	}
+	refuses(t, []string{"log", "replay", "--at", "9999", "--data", data}, "event 9999 has not happened: the log ends with event")
+	refuses(t, []string{"log", "replay", "--at", "soon", "--data", data}, `"soon" is no time`, "or an event number")
+	refuses(t, []string{"log", "show", "--from", "soon", "--data", data}, `--from "soon" is no time`)
+	refuses(t, []string{"log", "show", "--data", incidentFile}, "name it without --data")
+	refuses(t, []string{"log", "archive", "--before", "1h", "--data", nowhere}, "no log in "+nowhere)
+}
+
+// One bit anywhere: verify says where, the server does not start, and what is sound can be saved.
+func TestLog_Damaged(t *testing.T) {
+	clean, err := os.ReadFile(filepath.Join(incidentData(t), "conga.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(clean, []byte("pachelbel.mp3"))
+	if at < 0 {
+		t.Fatal("the song's name is not in the file")
+	}
+	data := incidentData(t)
+	clean[at] ^= 4
+	if err := os.WriteFile(filepath.Join(data, "conga.db"), clean, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refuses(t, []string{"log", "verify", "--data", data}, "damaged")
+	refuses(t, []string{"serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data", data}, "damaged", "export")
+	sound := filepath.Join(t.TempDir(), "sound.jsonl")
+	refuses(t, []string{"log", "export", sound, "--data", data}, "are sound and now in "+sound)
+	again := filepath.Join(t.TempDir(), "again")
+	ok(t, "log", "import", sound, "--data", again)
+	ok(t, "log", "verify", "--data", again)
+}
+
+// syncBuffer may be written by one goroutine and read by another.
+type syncBuffer struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.String()
+}
+
+// Tail shows what another program's log gets while it is open.
+func TestLog_Tail(t *testing.T) {
+	data := t.TempDir()
+	store, err := eventlog.OpenSQLite(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := eventlog.Open(store, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	add := func(song string) {
+		if _, err := log.Append(eventlog.Any, "scheduler", nil, &messages.SongQueued{Song: song}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("first.mp3")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var out, wrong syncBuffer
+	done := make(chan int)
+	go func() { done <- run(ctx, []string{"log", "tail", "--data", data}, strings.NewReader(""), &out, &wrong) }()
+	await := func(song string) {
+		eventually(t, "tail shows "+song, func() string {
+			if text := out.String(); !strings.Contains(text, "song="+song) {
+				return "not in " + text + wrong.String()
+			}
+			return ""
+		})
+	}
+	await("first.mp3")
+	add("second.mp3")
+	await("second.mp3")
+	for i := range 30 {
+		add(fmt.Sprintf("more%d.mp3", i))
+	}
+	await("more29.mp3")
+	cancel()
+	if code := <-done; code != 0 || strings.Count(out.String(), "\n") != 32 {
+		t.Errorf("exit %d, %s\n%s", code, wrong.String(), out.String())
+	}
+}
+
+func TestWhen(t *testing.T) {
+	zone := time.FixedZone("there", 2*3600)
+	now := time.Date(2026, 11, 22, 10, 11, 12, 0, zone)
+	for text, want := range map[string]time.Time{
+		"10m":                       now.Add(-10 * time.Minute),
+		"1h30m ago":                 now.Add(-90 * time.Minute),
+		"09:00":                     time.Date(2026, 11, 22, 9, 0, 0, 0, zone),
+		"09:00:01.5":                time.Date(2026, 11, 22, 9, 0, 1, 5e8, zone),
+		"2026-11-21":                time.Date(2026, 11, 21, 0, 0, 0, 0, zone),
+		"2026-11-21 09:00":          time.Date(2026, 11, 21, 9, 0, 0, 0, zone),
+		"2026-11-21T09:00:00Z":      time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC),
+		"2026-11-21T09:00:00.25Z":   time.Date(2026, 11, 21, 9, 0, 0, 25e7, time.UTC),
+		"2026-11-21T09:00:00+02:00": time.Date(2026, 11, 21, 9, 0, 0, 0, zone),
+	} {
+		if got, err := when(text, now); err != nil || !got.Equal(want) {
+			t.Errorf("%q: %v, want %v (%v)", text, got, want, err)
+		}
+	}
+	for _, text := range []string{"", "soon", "-5m", "25:00", "2026-13-01"} {
+		if got, err := when(text, now); err == nil {
+			t.Errorf("%q is %v", text, got)
+		}
+	}
+}
+
+func TestPretty(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"a":[],"b":{},"c":"<&>"}`:         "{\n  \"a\": [],\n  \"b\": {},\n  \"c\": \"<&>\"\n}\n",
+		`"\u003c \\u003c \u0001 \" \u2028"`: "\"< \\\\u003c \\u0001 \\\" \u2028\"\n",
+		`no json`:                           `no json`,
+	} {
+		if got := string(pretty([]byte(in))); got != want {
+			t.Errorf("%s: %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestDump_Key(t *testing.T) {
+	addr := node(t, dumpOf(`{"event":7,"state":{"queue":[1,2],"song":"a<b.mp3"},"live":{}}`))
+	if got := ok(t, "dump", addr, "--key", "state"); got != "{\n  \"queue\": [\n    1,\n    2\n  ],\n  \"song\": \"a<b.mp3\"\n}\n" {
+		t.Errorf("%q", got)
+	}
+	if got := ok(t, "dump", addr, "--key", "state.queue"); got != "[\n  1,\n  2\n]\n" {
+		t.Errorf("%q", got)
+	}
+	refuses(t, []string{"dump", addr, "--key", "states"}, "no states in it, but event, live, state")
+	refuses(t, []string{"dump", addr, "--key", "event.x"}, "no event.x in it")
+}
