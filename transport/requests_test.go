@@ -288,6 +288,17 @@ func TestRequests_Native(t *testing.T) {
 	if lost := await[*messages.PeerLost](t, house.chain); !proto.Equal(lost, want) {
 		t.Errorf("the chain heard %v, want %v", lost, want)
 	}
+	sayLine(t, conn, &messages.Reconnected{
+		Id: bobID, Upstream: &messages.Node{Id: bobID, Name: "bob\n"}, Lost: &messages.Node{Id: messages.ServerID, Name: "me"},
+		Reason: "silent\n", SearchUs: 7, Missing: 3, BufferedUs: -1, AtUnixUs: 99,
+	})
+	way := &messages.Reconnected{
+		Id: amyID, Upstream: &messages.Node{Id: bobID, Name: "bob"}, Lost: &messages.Node{Id: messages.ServerID, Name: messages.ServerID},
+		Reason: "silent", SearchUs: 7, Missing: 3, BufferedUs: -1, AtUnixUs: 42,
+	}
+	if back := await[*messages.Reconnected](t, house.chain); !proto.Equal(back, way) {
+		t.Errorf("the chain heard %v, want %v", back, way)
+	}
 	sayLine(t, conn, &messages.Welcome{})
 	readLine[*messages.Refused](t, r)
 	sayLine(t, conn, &messages.LeaveChain{Id: bobID})

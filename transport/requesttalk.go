@@ -303,6 +303,9 @@ func (t *requestTalk) candidate(hello *messages.Hello) (*messages.Node, error) {
 	return node, nil
 }
 
+// reportsWait is how old a report may be that waited for the server's return.
+const reportsWait = time.Hour
+
 // reconnected is the report with what a log may hold, and with the name of who says it.
 func (t *requestTalk) reconnected(m *messages.Reconnected) *messages.Reconnected {
 	clean := func(n *messages.Node) *messages.Node {
@@ -311,10 +314,16 @@ func (t *requestTalk) reconnected(m *messages.Reconnected) *messages.Reconnected
 		}
 		return cleanNode(n)
 	}
+	// While the server was away the report waited: its own time counts, if it can be true.
+	now := t.cfg.Now()
+	at := m.GetAtUnixUs()
+	if at > now.UnixMicro() || at < now.Add(-reportsWait).UnixMicro() {
+		at = now.UnixMicro()
+	}
 	return &messages.Reconnected{
 		Id: t.node.GetId(), Upstream: clean(m.GetUpstream()), Lost: clean(m.GetLost()),
 		Reason: printable(m.GetReason(), maxReason), SearchUs: m.GetSearchUs(), Missing: m.GetMissing(),
-		BufferedUs: m.GetBufferedUs(), AtUnixUs: t.cfg.Now().UnixMicro(),
+		BufferedUs: m.GetBufferedUs(), AtUnixUs: at,
 	}
 }
 

@@ -17,7 +17,10 @@ func conga(t *testing.T, args ...string) (code int, stdout, stderr string) {
 
 func TestRun_Help(t *testing.T) {
 	t.Setenv("XDG_DATA_HOME", "/data")
-	for _, command := range []string{"", "serve", "join", "demo", "dump", "version"} {
+	for _, command := range []string{
+		"", "serve", "join", "demo", "dump", "why", "version", "log", "log tail", "log show", "log export", "log import",
+		"log verify", "log replay", "log diff", "log archive",
+	} {
 		t.Run(command, func(t *testing.T) {
 			code, out, err := conga(t, append(strings.Fields(command), "--help")...)
 			if code != 0 || err != "" {
@@ -37,11 +40,16 @@ func TestRun_Flags(t *testing.T) {
 	t.Setenv("XDG_DATA_HOME", "/data")
 	for command, parts := range map[string][]string{
 		"serve": {"--songs=", "(songs)", "--listen=", "(:7000)", "--http=", "(127.0.0.1:8000)", "--data=", "(/data/conga)"},
-		"join":  {"<host[:port]>", "--name=", "--output=", "(speaker)", "--listen=", "(:0)", "--http=", "(127.0.0.1:0)"},
+		"join":  {"<host[:port]>", "--name=", "--output=", "(speaker)", "--listen=", "(:0)", "--http=", "(127.0.0.1:0)", "--data=", "(/data/conga/listeners/NAME)"},
 		"demo":  {"--listeners=", "(3)", "--songs="},
-		"dump":  {"[<node>]", "(127.0.0.1:8000)"},
+		"dump":  {"[<node>]", "(127.0.0.1:8000)", "--key="},
+		"why":   {"[<name>]", "--since=", "(10m)", "--http=", "(127.0.0.1:8000)"},
+
+		"log show":   {"[<file.jsonl>]", "--from=", "--to=", "--actor=", "--json", "--data=", "(/data/conga)"},
+		"log replay": {"[<file.jsonl>]", "--at=", "--data=", "(/data/conga)"},
+		"log import": {"<file.jsonl>", "--data="},
 	} {
-		_, out, _ := conga(t, command, "--help")
+		_, out, _ := conga(t, append(strings.Fields(command), "--help")...)
 		text := strings.Join(strings.Fields(out), " ") // help wraps
 		for _, part := range parts {
 			if !strings.Contains(text, part) {

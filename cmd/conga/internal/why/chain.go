@@ -80,7 +80,11 @@ func (t *teller) moved(at time.Time, e *messages.ListenerMoved) {
 // it cost.
 func (t *teller) reconnected(r eventlog.Record, e *messages.ListenerReconnected) {
 	search := micros(e.GetSearchUs())
-	lostAt := r.Time.Add(-search)
+	at := r.Time
+	if us := e.GetAtUnixUs(); us > 0 { // it may have waited for the server's return
+		at = time.UnixMicro(us)
+	}
+	lostAt := at.Add(-search)
 	t.fed(lostAt, feeding{
 		who: t.name(e.GetId()), lost: e.GetLost(), reason: e.GetReason(), upstream: e.GetUpstream(),
 		search: search, buffered: micros(e.GetBufferedUs()), missing: e.GetMissing(),
