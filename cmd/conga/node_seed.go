@@ -15,7 +15,7 @@ import (
 func newSeedDecoder() seed.Decoder { return player.NewDecoder() }
 
 // upstreamPatience is how long a busy relay may take to say who feeds it.
-const upstreamPatience = 200 * time.Millisecond
+const upstreamPatience = 300 * time.Millisecond
 
 // feedSeeds plays to clients of the seed's kind that come to the listener's relay port, unless a
 // pass is asked for: they have none. With a radio, that knows who is above.

@@ -22,9 +22,9 @@ type locator struct {
 	sound  []byte
 }
 
-// songChange says that what follows is another song.
+// songChange says that what follows is another song: a short chunk there follows nothing.
 func (l *locator) songChange() {
-	l.open, l.sound = false, nil
+	l.open, l.known, l.sound = false, false, nil
 }
 
 // add takes the next message of sound, which it does not keep. It returns the chunk that ends

@@ -1,0 +1,202 @@
+package seed
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"conga/messages"
+	"conga/transport"
+	"conga/transport/seed/seedtest"
+)
+
+// house is a server that is all transport: its rooms are stubs.
+type house struct {
+	port   int
+	porter *Porter
+	feeder *Feeder
+	pid    *actor.PID // of the requests
+	system *actor.ActorSystem
+
+	mu    sync.Mutex
+	chain []*messages.Node
+	gone  []any // LeaveChain and PeerLost, as they came
+}
+
+// openHouse starts one on two free ports above which some more are free.
+func openHouse(t *testing.T, items ...*messages.Item) *house {
+	t.Helper()
+	port, err := seedtest.FreePorts(8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	requests, stream := listen(t, port), listen(t, port+1)
+	h := &house{port: port, system: actor.NewActorSystem(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }),
+		actor.WithDeadLetterThrottleInterval(time.Millisecond),
+	)}
+	t.Cleanup(func() { <-time.After(5 * time.Millisecond) }) // a dead letter's goroutine
+	ports := NewPorts(stream)
+	h.feeder = &Feeder{
+		Open:    func(int64) transport.Cursor { return &tape{items: items} },
+		Decoder: func() Decoder { return ramps{} },
+		Now:     func() int64 { return 0 }, Upstream: func() string { return "10.0.0.1:7001" },
+		Counters: &transport.Counters{},
+	}
+	h.porter = NewPorter(PorterConfig{Requests: requests.Addr(), Ports: ports, Feeder: h.feeder})
+	catalog := h.room(t, func(ctx actor.Context) {
+		if _, is := ctx.Message().(*messages.ListSongs); is {
+			ctx.Respond(&messages.List{Names: []string{"air.mp3", "it's \"é\".mp3"}})
+		}
+	})
+	queue := []string{}
+	scheduler := h.room(t, func(ctx actor.Context) {
+		switch m := ctx.Message().(type) {
+		case *messages.ListRequests:
+			ctx.Respond(&messages.List{Names: queue})
+		case *messages.RequestPlay:
+			if m.GetWish() != "air.mp3" && m.GetWish() != "1" {
+				ctx.Respond(&messages.PlayRefused{Reason: messages.PlayRefused_REASON_NO_SUCH_SONG})
+				return
+			}
+			queue = append(queue, "air.mp3")
+			ctx.Respond(&messages.SongQueued{Song: "air.mp3"})
+		}
+	})
+	chain := h.room(t, h.chainManager)
+	h.pid = h.spawn(t, transport.Requests(transport.RequestsConfig{
+		Listener: requests, Catalog: catalog, Scheduler: scheduler, Chain: chain, Seed: h.porter.Request,
+	}))
+	h.spawn(t, transport.Streams(transport.StreamsConfig{
+		Listener: ports, Owner: chain, Seed: h.porter.Stream, Epoch: func() uint64 { return 1 },
+		Self: func() *messages.Node { return &messages.Node{Id: messages.ServerID} },
+		Open: func(*messages.OpenStream) (transport.Cursor, error) { return &tape{items: items}, nil },
+	}))
+	return h
+}
+
+func listen(t *testing.T, port int) net.Listener {
+	t.Helper()
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func (h *house) room(t *testing.T, f actor.ReceiveFunc) *actor.PID {
+	return h.spawn(t, actor.PropsFromFunc(f))
+}
+
+func (h *house) spawn(t *testing.T, props *actor.Props) *actor.PID {
+	pid := h.system.Root.Spawn(props)
+	t.Cleanup(func() { _ = h.system.Root.StopFuture(pid).Wait() })
+	return pid
+}
+
+// chainManager puts newcomers at the end and tells all their neighbours.
+func (h *house) chainManager(ctx actor.Context) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch m := ctx.Message().(type) {
+	case *messages.JoinChain:
+		h.remove(m.GetNode().GetId(), m.GetNode())
+		ctx.Respond(&messages.Welcome{Node: m.GetNode()})
+	case *messages.LeaveChain:
+		h.gone = append(h.gone, m)
+		h.remove(m.GetId(), nil)
+	case *messages.PeerLost:
+		h.gone = append(h.gone, m)
+		h.remove(m.GetId(), nil)
+	default:
+		return
+	}
+	for i, node := range h.chain {
+		above := &messages.Node{Id: messages.ServerID}
+		if i > 0 {
+			above = h.chain[i-1]
+		}
+		ctx.Send(h.pid, &messages.Neighbours{Id: node.GetId(), Ancestors: []*messages.Node{above}})
+	}
+}
+
+// remove takes the node out, or puts another in its place; behind the last if it had none.
+func (h *house) remove(id string, by *messages.Node) {
+	for i, node := range h.chain {
+		if node.GetId() != id {
+			continue
+		}
+		h.chain = append(h.chain[:i:i], h.chain[i+1:]...)
+		if by != nil {
+			h.chain = append(h.chain[:i:i], append([]*messages.Node{by}, h.chain[i:]...)...)
+		}
+		return
+	}
+	if by != nil {
+		h.chain = append(h.chain, by)
+	}
+}
+
+func (h *house) state() (chain []*messages.Node, gone []any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]*messages.Node(nil), h.chain...), append([]any(nil), h.gone...)
+}
+
+// tape gives its items, and then no more.
+type tape struct {
+	items []*messages.Item
+	over  chan struct{} // closed when more is asked for; may be nil
+}
+
+func (c *tape) Next(ctx context.Context) (*messages.Item, error) {
+	if len(c.items) == 0 {
+		if c.over != nil {
+			close(c.over)
+			c.over = nil
+		}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	item := c.items[0]
+	c.items = c.items[1:]
+	return item, nil
+}
+
+func (c *tape) Close() {}
+
+// ramps decodes whatever comes to the same sound, as long as the song says.
+type ramps struct{}
+
+func (ramps) Sound(item *messages.Item) []byte {
+	if item.Change != nil {
+		return nil
+	}
+	return ramp(len(item.Frames) * messages.SoundFrame)
+}
+
+// song is a song of chunks with so many frames each; a frame is a byte here. It is to be heard
+// when nobody lives any more, so all of it is new to everybody.
+func song(t *testing.T, number uint64, rate int32, chunks ...int) []*messages.Item {
+	t.Helper()
+	change, err := messages.NewSongChange(&messages.SongChange{
+		Number: number, Song: "air.mp3", SampleRate: rate, PlayAtUnixUs: 1 << 51, FramesPerChunk: messages.FramesPerChunk(rate),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	items := []*messages.Item{change}
+	first := int64(0)
+	for i, frames := range chunks {
+		item := messages.NewChunk(number+1+uint64(i), first, make([]byte, frames))
+		item.Song = change.Change
+		items = append(items, item)
+		first += int64(frames)
+	}
+	return items
+}

@@ -1,0 +1,178 @@
+package seed
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"conga/messages"
+	"conga/transport/seed/seedtest"
+)
+
+// eventually looks every millisecond until try finds nothing wrong.
+func eventually(t *testing.T, try func() (wrong string)) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for start := time.Now(); ; <-tick.C {
+		wrong := try()
+		if wrong == "" {
+			return
+		}
+		if time.Since(start) > patience {
+			t.Fatal(wrong)
+		}
+	}
+}
+
+// The two connections of a client may come in either order, and others of its host between.
+func TestPorter_EitherOrder(t *testing.T) {
+	for _, order := range []string{"stream first", "requests first"} {
+		t.Run(order, func(t *testing.T) {
+			h := openHouse(t, song(t, 40, 44100, 4)...)
+			c := &conversation{port: h.port, sound: ramp(4 * messages.SoundFrame)}
+			lines := []string{"gate dials PORT+1", "requests dials PORT"}
+			if order == "requests first" {
+				lines[0], lines[1] = lines[1], lines[0]
+			}
+			run(t, c, append(lines,
+				`gate says "NS/2/88200/176" 100`, `gate says "HOST/127.0.0.1" 100`, `gate says "PORT/{PORT+2}" 100`,
+				"gate closes", "music dials PORT+1", "music plays 64 256",
+			)...)
+			eventually(t, func() string {
+				chain, _ := h.state()
+				if len(chain) != 1 || chain[0].GetRelay() != fmt.Sprintf("127.0.0.1:%d", h.port+2) || !chain[0].GetSeed() {
+					return fmt.Sprintf("chain %v", chain)
+				}
+				return ""
+			})
+			run(t, c, "requests closes") // it dies
+			eventually(t, func() string {
+				if chain, gone := h.state(); len(chain) != 0 || len(gone) != 1 {
+					return fmt.Sprintf("chain %v, gone %v", chain, gone)
+				}
+				return ""
+			})
+			if _, gone := h.state(); strings.Contains(fmt.Sprintf("%T", gone[0]), "LeaveChain") {
+				t.Errorf("who died without a word is said to have left: %v", gone)
+			}
+		})
+	}
+}
+
+func run(t *testing.T, c *conversation, lines ...string) {
+	t.Helper()
+	if c.conns == nil {
+		c.begin()
+	}
+	for _, line := range lines {
+		if err := c.step(t, line); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+	}
+}
+
+// A connection to the stream port that no request connection belongs to is no client.
+func TestPorter_Alone(t *testing.T) {
+	h := openHouse(t)
+	run(t, &conversation{port: h.port}, "gate dials PORT+1", "gate ends")
+	if chain, _ := h.state(); len(chain) > 0 {
+		t.Errorf("the chain is %v", chain)
+	}
+}
+
+// A person who says nothing for a while is no client, and is answered in lines.
+func TestPorter_SlowPerson(t *testing.T) {
+	h := openHouse(t)
+	run(t, &conversation{port: h.port}, "nc dials PORT", `nc sends "SON"`, `nc sends "GS\n"`,
+		`nc says "1. air.mp3\n2. it's \"é\".mp3\n\n"`, `nc sends "QUIT\n"`, "nc ends")
+}
+
+// Three in a row, whose ports are given out upwards; the second goes, and his port rests.
+func TestPorter_Chain(t *testing.T) {
+	h := openHouse(t, song(t, 40, 44100, 4, 4)...)
+	var clients []*seedtest.Client
+	for i := range 3 {
+		c, err := seedtest.Join(fmt.Sprintf("127.0.0.1:%d", h.port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Kill()
+		if c.Port != h.port+2+i {
+			t.Errorf("client %d is to listen on PORT+%d", i, c.Port-h.port)
+		}
+		clients = append(clients, c)
+		eventually(t, func() string {
+			if chain, _ := h.state(); len(chain) != i+1 || chain[i].GetRelay() == "" {
+				return fmt.Sprintf("chain %v", chain)
+			}
+			return ""
+		})
+	}
+	if err := clients[1].Leave(0); err != nil {
+		t.Error(err)
+	}
+	eventually(t, func() string {
+		chain, gone := h.state()
+		if len(chain) != 2 || len(gone) != 1 || chain[1].GetRelay() != fmt.Sprintf("127.0.0.1:%d", h.port+4) {
+			return fmt.Sprintf("chain %v, gone %v", chain, gone)
+		}
+		return ""
+	})
+	eventually(t, func() string {
+		if _, told, _, err := clients[2].Heard(); len(told) != 1 || err != nil {
+			return fmt.Sprintf("the third was told %q, %v", told, err)
+		}
+		return ""
+	})
+}
+
+// A port is given to a host once, and rests when its user has gone.
+func TestPorts_Rest(t *testing.T) {
+	first, err := seedtest.FreePorts(6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := NewPorts(listen(t, first))
+	defer p.Close()
+	if at := p.first(); int(at) != first+1 || !p.reserve("127.0.0.1", at) || p.reserve("127.0.0.1", at) {
+		t.Errorf("the first client's port is PORT+%d", int(at)-first)
+	}
+	p.release("127.0.0.1", p.first())
+	if p.reserve("127.0.0.1", p.first()) {
+		t.Error("a port is given again at once")
+	}
+	if !p.reserve("192.0.2.1", p.first()) {
+		t.Error("another host cannot have it")
+	}
+	p.mu.Lock()
+	p.sweep(time.Now().Add(portRest + time.Second))
+	p.mu.Unlock()
+	if !p.reserve("127.0.0.1", p.first()) {
+		t.Error("it is never given again")
+	}
+	port, err := p.open("127.0.0.1")
+	if err != nil || int(port) < first+3 {
+		t.Fatalf("opened below %d, %v", port, err)
+	}
+	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	accepted, err := p.Accept()
+	if err != nil || !p.extra(accepted.LocalAddr()) {
+		t.Fatalf("accepted %v, %v", accepted, err)
+	}
+	_ = accepted.Close()
+	p.release("127.0.0.1", port)
+	p.mu.Lock()
+	p.sweep(time.Now().Add(portRest + time.Second))
+	p.mu.Unlock()
+	if conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port-1)); err == nil {
+		_ = conn.Close()
+		t.Error("the further port is open for ever")
+	}
+}
