@@ -43,7 +43,8 @@ func startStudio(ctx context.Context, songs, data string, logs io.Writer) (*oute
 }
 
 func (s *outerStudio) start(ctx context.Context, listen string) (*outer, error) {
-	return startOuter(ctx, s.logs, "serve", "--songs", s.songs, "--data", s.data, "--listen", listen, "--http", "127.0.0.1:0")
+	return startOuter(ctx, s.logs, "serve", "--songs", s.songs, "--data", s.data, "--listen", listen, "--http", "127.0.0.1:0",
+		"--max-per-address", "4096") // all listeners are on this machine
 }
 
 func (s *outerStudio) requests() string { return s.addr }
@@ -51,7 +52,7 @@ func (s *outerStudio) requests() string { return s.addr }
 func (s *outerStudio) restart(ctx context.Context, pause time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.remember(ctx) // BEFORE the kill: the next one tells of its own songs only
+	_ = s.remember(ctx) // BEFORE the kill: the next one tells of its own songs only
 	s.on.close()
 	select {
 	case <-time.After(pause):
