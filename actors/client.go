@@ -22,6 +22,7 @@ import (
 // ClientConfig is what a listener needs. The caller owns Log and closes it after Leave.
 type ClientConfig struct {
 	System *actor.ActorSystem
+	Shared bool          // others use System, too: it outlives Leave
 	Log    *eventlog.Log // the listener's own
 	Node   *messages.Node
 	Server string // host:port of its requests
@@ -68,7 +69,7 @@ const (
 // StartClient starts a listener; it joins as soon as the server answers.
 func StartClient(cfg ClientConfig) (*Client, error) {
 	c := &Client{
-		tree: tree{system: cfg.System, name: "listener-" + cfg.Node.GetId()},
+		tree: tree{system: cfg.System, shared: cfg.Shared, name: "listener-" + cfg.Node.GetId()},
 		cfg:  cfg, window: window.New(), clock: requester.NewClock(),
 	}
 	c.node.Store(cfg.Node)

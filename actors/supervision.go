@@ -46,6 +46,7 @@ func (r *root) spawn(ctx actor.Context) error {
 // tree is a running supervision tree.
 type tree struct {
 	system *actor.ActorSystem
+	shared bool // other trees grow in the system, too: stop leaves it
 	name   string
 	pid    *actor.PID
 }
@@ -78,7 +79,9 @@ func (t *tree) tell(name string, message any) {
 // stop ends all actors, children first, and waits for them.
 func (t *tree) stop() {
 	_ = t.system.Root.StopFuture(t.pid).Wait() // nothing can be done about one that hangs
-	t.system.Shutdown()
+	if !t.shared {
+		t.system.Shutdown()
+	}
 }
 
 // lookTakes is the longest anybody waits for a look: who asks for a dump asks because

@@ -113,6 +113,8 @@ func (c *chaosCmd) fight(ctx context.Context, acts []act, data string, logs, pro
 	}
 	defer server.close()
 	logger := newLogger(logs)
+	system := newSystem(logger)
+	defer system.Shutdown()
 	processes := map[string]bool{}
 	for n := 1; n <= c.Processes; n++ {
 		processes[nodeLabel(n*c.Nodes/c.Processes)] = true // all along the chain
@@ -124,7 +126,7 @@ func (c *chaosCmd) fight(ctx context.Context, acts []act, data string, logs, pro
 				return startOuter(ctx, logs, "join", server.requests(), "--name", name, "--output", "none",
 					"--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data", noData)
 			}
-			return startInner(ctx, loopback(), server.requests(), name, logger.With("node", name))
+			return startInner(ctx, loopback(), system, server.requests(), name, logger.With("node", name))
 		},
 		say: func(format string, args ...any) { fmt.Fprintf(progress, format+"\n", args...) },
 	}

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
+
 	"conga/actors"
 	"conga/actors/eventlog"
 	"conga/actors/player"
@@ -48,7 +50,7 @@ type inner struct {
 	left error
 }
 
-func startInner(ctx context.Context, n network, server, name string, logger *slog.Logger) (*inner, error) {
+func startInner(ctx context.Context, n network, system *actor.ActorSystem, server, name string, logger *slog.Logger) (*inner, error) {
 	log, err := listenerLog()
 	if err != nil {
 		return nil, err
@@ -59,7 +61,7 @@ func startInner(ctx context.Context, n network, server, name string, logger *slo
 	}
 	w := newWire(n)
 	node, err := startListener(ctx, listenerOptions{
-		server: server, name: name, listen: "127.0.0.1:0", output: output, log: log, logger: logger,
+		server: server, name: name, listen: "127.0.0.1:0", output: output, log: log, logger: logger, system: system,
 		news: func(*messages.Playing) {}, dial: w.dial, bind: w.bind,
 	})
 	if err != nil {

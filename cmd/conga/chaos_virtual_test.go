@@ -246,10 +246,12 @@ func TestChaos_VirtualTime(t *testing.T) {
 		network := newAir()
 		studio := newAirStudio(t, network, songs, logger.With("node", "server"))
 		defer studio.close()
+		system := newSystem(logger)
+		defer system.Shutdown()
 		a := &arena{
 			acts: p.schedule(), nodes: p.nodes, server: studio, say: t.Logf,
 			spawn: func(ctx context.Context, name string) (victim, error) {
-				return startInner(ctx, network.network(), airRequests, name, logger.With("node", name))
+				return startInner(ctx, network.network(), system, airRequests, name, logger.With("node", name))
 			},
 		}
 		result, err := a.run(t.Context())

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
+
 	"conga/actors"
 	"conga/actors/eventlog"
 	"conga/actors/player"
@@ -23,6 +25,7 @@ type demo struct {
 	server    *serverNode
 	listeners []*listenerNode // in the order they came; the last one is heard
 	program   programme
+	system    *actor.ActorSystem // of all listeners
 }
 
 // startDemo starts the nodes. They run until stop.
@@ -35,7 +38,7 @@ func startDemo(ctx context.Context, songs string, listeners int, logs io.Writer)
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{server: server}
+	d := &demo{server: server, system: newSystem(logger)}
 	for i := range listeners {
 		output, news := "null", func(*messages.Playing) {}
 		if i == listeners-1 {
@@ -51,7 +54,7 @@ func startDemo(ctx context.Context, songs string, listeners int, logs io.Writer)
 		}
 		node, err := startListener(ctx, listenerOptions{
 			server: server.requests.Addr().String(), name: screen.Name(i), listen: "127.0.0.1:0",
-			output: to, log: log, news: news, logger: logger,
+			output: to, log: log, news: news, logger: logger, system: d.system,
 		})
 		if err != nil {
 			return nil, errors.Join(err, d.stop())
@@ -68,6 +71,7 @@ func (d *demo) stop() error {
 	for _, node := range slices.Backward(d.listeners) {
 		errs = append(errs, node.leave())
 	}
+	d.system.Shutdown()
 	return errors.Join(append(errs, d.server.stop())...)
 }
 
