@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"conga/messages"
+	"conga/transport"
 	"conga/transport/seed/seedtest"
 )
 
@@ -174,5 +175,28 @@ func TestPorts_Rest(t *testing.T) {
 	if conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port-1)); err == nil {
 		_ = conn.Close()
 		t.Error("the further port is open for ever")
+	}
+}
+
+// Clients of one host that come at the same moment may be paired crosswise; who leaves says
+// which he is.
+func TestPorter_Crosswise(t *testing.T) {
+	now := time.Now()
+	one := &visitor{Stranger: &transport.Stranger{Since: now}, host: "h"}
+	two := &visitor{Stranger: &transport.Stranger{Since: now}, host: "h"}
+	later := &visitor{Stranger: &transport.Stranger{Since: now.Add(time.Hour)}, host: "h"}
+	p := &Porter{}
+	for i, v := range []*visitor{one, two, later} {
+		v.guest = &guest{host: "h", port: uint16(7002 + i), visitor: v}
+		p.guests = append(p.guests, v.guest)
+	}
+	p.correct(one, 7003)
+	if one.guest.port != 7003 || two.guest.port != 7002 || one.guest.visitor != one || two.guest.visitor != two {
+		t.Errorf("the first stands for port %d, the second for %d", one.guest.port, two.guest.port)
+	}
+	p.correct(one, 7004) // a port that has passed on to somebody who came much later
+	p.correct(&visitor{host: "h"}, 7002)
+	if one.guest.port != 7003 || later.guest.port != 7004 || two.guest.visitor != two {
+		t.Error("a stranger or a newcomer was taken for another client")
 	}
 }
