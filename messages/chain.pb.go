@@ -72,7 +72,7 @@ func (x ListenerLeft_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ListenerLeft_Cause.Descriptor instead.
 func (ListenerLeft_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{10, 0}
+	return file_messages_chain_proto_rawDescGZIP(), []int{11, 0}
 }
 
 // Node is a member of the chain, or the server itself (id "server").
@@ -599,6 +599,51 @@ func (x *PeerLost) GetLying() bool {
 	return false
 }
 
+// PeersLost: several at about the same moment, for one repair.
+type PeersLost struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lost          []*PeerLost            `protobuf:"bytes,1,rep,name=lost,proto3" json:"lost,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PeersLost) Reset() {
+	*x = PeersLost{}
+	mi := &file_messages_chain_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PeersLost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PeersLost) ProtoMessage() {}
+
+func (x *PeersLost) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_chain_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PeersLost.ProtoReflect.Descriptor instead.
+func (*PeersLost) Descriptor() ([]byte, []int) {
+	return file_messages_chain_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PeersLost) GetLost() []*PeerLost {
+	if x != nil {
+		return x.Lost
+	}
+	return nil
+}
+
 // ReportSlow: a listener's music comes ever later, while that of the node above it does not.
 type ReportSlow struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -612,7 +657,7 @@ type ReportSlow struct {
 
 func (x *ReportSlow) Reset() {
 	*x = ReportSlow{}
-	mi := &file_messages_chain_proto_msgTypes[7]
+	mi := &file_messages_chain_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -624,7 +669,7 @@ func (x *ReportSlow) String() string {
 func (*ReportSlow) ProtoMessage() {}
 
 func (x *ReportSlow) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[7]
+	mi := &file_messages_chain_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -637,7 +682,7 @@ func (x *ReportSlow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportSlow.ProtoReflect.Descriptor instead.
 func (*ReportSlow) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{7}
+	return file_messages_chain_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ReportSlow) GetId() string {
@@ -682,7 +727,7 @@ type ListenerJoined struct {
 
 func (x *ListenerJoined) Reset() {
 	*x = ListenerJoined{}
-	mi := &file_messages_chain_proto_msgTypes[8]
+	mi := &file_messages_chain_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +739,7 @@ func (x *ListenerJoined) String() string {
 func (*ListenerJoined) ProtoMessage() {}
 
 func (x *ListenerJoined) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[8]
+	mi := &file_messages_chain_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +752,7 @@ func (x *ListenerJoined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerJoined.ProtoReflect.Descriptor instead.
 func (*ListenerJoined) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{8}
+	return file_messages_chain_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListenerJoined) GetNode() *Node {
@@ -757,7 +802,7 @@ type ListenerReturned struct {
 
 func (x *ListenerReturned) Reset() {
 	*x = ListenerReturned{}
-	mi := &file_messages_chain_proto_msgTypes[9]
+	mi := &file_messages_chain_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -769,7 +814,7 @@ func (x *ListenerReturned) String() string {
 func (*ListenerReturned) ProtoMessage() {}
 
 func (x *ListenerReturned) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[9]
+	mi := &file_messages_chain_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -782,7 +827,7 @@ func (x *ListenerReturned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerReturned.ProtoReflect.Descriptor instead.
 func (*ListenerReturned) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{9}
+	return file_messages_chain_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListenerReturned) GetNode() *Node {
@@ -821,7 +866,7 @@ type ListenerLeft struct {
 
 func (x *ListenerLeft) Reset() {
 	*x = ListenerLeft{}
-	mi := &file_messages_chain_proto_msgTypes[10]
+	mi := &file_messages_chain_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -833,7 +878,7 @@ func (x *ListenerLeft) String() string {
 func (*ListenerLeft) ProtoMessage() {}
 
 func (x *ListenerLeft) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[10]
+	mi := &file_messages_chain_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -846,7 +891,7 @@ func (x *ListenerLeft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerLeft.ProtoReflect.Descriptor instead.
 func (*ListenerLeft) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{10}
+	return file_messages_chain_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListenerLeft) GetId() string {
@@ -909,7 +954,7 @@ type ListenerMoved struct {
 
 func (x *ListenerMoved) Reset() {
 	*x = ListenerMoved{}
-	mi := &file_messages_chain_proto_msgTypes[11]
+	mi := &file_messages_chain_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -921,7 +966,7 @@ func (x *ListenerMoved) String() string {
 func (*ListenerMoved) ProtoMessage() {}
 
 func (x *ListenerMoved) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[11]
+	mi := &file_messages_chain_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -934,7 +979,7 @@ func (x *ListenerMoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerMoved.ProtoReflect.Descriptor instead.
 func (*ListenerMoved) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{11}
+	return file_messages_chain_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListenerMoved) GetId() string {
@@ -998,7 +1043,7 @@ type ChainSpliced struct {
 
 func (x *ChainSpliced) Reset() {
 	*x = ChainSpliced{}
-	mi := &file_messages_chain_proto_msgTypes[12]
+	mi := &file_messages_chain_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1010,7 +1055,7 @@ func (x *ChainSpliced) String() string {
 func (*ChainSpliced) ProtoMessage() {}
 
 func (x *ChainSpliced) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[12]
+	mi := &file_messages_chain_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1023,7 +1068,7 @@ func (x *ChainSpliced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainSpliced.ProtoReflect.Descriptor instead.
 func (*ChainSpliced) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{12}
+	return file_messages_chain_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ChainSpliced) GetFrom() string {
@@ -1064,7 +1109,7 @@ type Reconnected struct {
 
 func (x *Reconnected) Reset() {
 	*x = Reconnected{}
-	mi := &file_messages_chain_proto_msgTypes[13]
+	mi := &file_messages_chain_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1076,7 +1121,7 @@ func (x *Reconnected) String() string {
 func (*Reconnected) ProtoMessage() {}
 
 func (x *Reconnected) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[13]
+	mi := &file_messages_chain_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1089,7 +1134,7 @@ func (x *Reconnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reconnected.ProtoReflect.Descriptor instead.
 func (*Reconnected) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{13}
+	return file_messages_chain_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Reconnected) GetId() string {
@@ -1166,7 +1211,7 @@ type ListenerReconnected struct {
 
 func (x *ListenerReconnected) Reset() {
 	*x = ListenerReconnected{}
-	mi := &file_messages_chain_proto_msgTypes[14]
+	mi := &file_messages_chain_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1178,7 +1223,7 @@ func (x *ListenerReconnected) String() string {
 func (*ListenerReconnected) ProtoMessage() {}
 
 func (x *ListenerReconnected) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[14]
+	mi := &file_messages_chain_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1191,7 +1236,7 @@ func (x *ListenerReconnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerReconnected.ProtoReflect.Descriptor instead.
 func (*ListenerReconnected) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{14}
+	return file_messages_chain_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListenerReconnected) GetId() string {
@@ -1267,7 +1312,7 @@ type ExpireAbsent struct {
 
 func (x *ExpireAbsent) Reset() {
 	*x = ExpireAbsent{}
-	mi := &file_messages_chain_proto_msgTypes[15]
+	mi := &file_messages_chain_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1279,7 +1324,7 @@ func (x *ExpireAbsent) String() string {
 func (*ExpireAbsent) ProtoMessage() {}
 
 func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[15]
+	mi := &file_messages_chain_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1292,7 +1337,7 @@ func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExpireAbsent.ProtoReflect.Descriptor instead.
 func (*ExpireAbsent) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{15}
+	return file_messages_chain_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExpireAbsent) GetAtUnixUs() int64 {
@@ -1318,7 +1363,7 @@ type Neighbours struct {
 
 func (x *Neighbours) Reset() {
 	*x = Neighbours{}
-	mi := &file_messages_chain_proto_msgTypes[16]
+	mi := &file_messages_chain_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1330,7 +1375,7 @@ func (x *Neighbours) String() string {
 func (*Neighbours) ProtoMessage() {}
 
 func (x *Neighbours) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[16]
+	mi := &file_messages_chain_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1343,7 +1388,7 @@ func (x *Neighbours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbours.ProtoReflect.Descriptor instead.
 func (*Neighbours) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{16}
+	return file_messages_chain_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Neighbours) GetId() string {
@@ -1399,7 +1444,7 @@ type ClockPing struct {
 
 func (x *ClockPing) Reset() {
 	*x = ClockPing{}
-	mi := &file_messages_chain_proto_msgTypes[17]
+	mi := &file_messages_chain_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1411,7 +1456,7 @@ func (x *ClockPing) String() string {
 func (*ClockPing) ProtoMessage() {}
 
 func (x *ClockPing) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[17]
+	mi := &file_messages_chain_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1424,7 +1469,7 @@ func (x *ClockPing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPing.ProtoReflect.Descriptor instead.
 func (*ClockPing) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{17}
+	return file_messages_chain_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ClockPing) GetSentUs() int64 {
@@ -1451,7 +1496,7 @@ type ClockPong struct {
 
 func (x *ClockPong) Reset() {
 	*x = ClockPong{}
-	mi := &file_messages_chain_proto_msgTypes[18]
+	mi := &file_messages_chain_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1463,7 +1508,7 @@ func (x *ClockPong) String() string {
 func (*ClockPong) ProtoMessage() {}
 
 func (x *ClockPong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[18]
+	mi := &file_messages_chain_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1476,7 +1521,7 @@ func (x *ClockPong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPong.ProtoReflect.Descriptor instead.
 func (*ClockPong) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{18}
+	return file_messages_chain_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ClockPong) GetSentUs() int64 {
@@ -1541,7 +1586,9 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\x12\x14\n" +
-	"\x05lying\x18\x05 \x01(\bR\x05lying\"p\n" +
+	"\x05lying\x18\x05 \x01(\bR\x05lying\"0\n" +
+	"\tPeersLost\x12#\n" +
+	"\x04lost\x18\x01 \x03(\v2\x0f.conga.PeerLostR\x04lost\"p\n" +
 	"\n" +
 	"ReportSlow\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
@@ -1644,7 +1691,7 @@ func file_messages_chain_proto_rawDescGZIP() []byte {
 }
 
 var file_messages_chain_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_messages_chain_proto_goTypes = []any{
 	(ListenerLeft_Cause)(0),     // 0: conga.ListenerLeft.Cause
 	(*Node)(nil),                // 1: conga.Node
@@ -1654,37 +1701,39 @@ var file_messages_chain_proto_goTypes = []any{
 	(*JoinChain)(nil),           // 5: conga.JoinChain
 	(*LeaveChain)(nil),          // 6: conga.LeaveChain
 	(*PeerLost)(nil),            // 7: conga.PeerLost
-	(*ReportSlow)(nil),          // 8: conga.ReportSlow
-	(*ListenerJoined)(nil),      // 9: conga.ListenerJoined
-	(*ListenerReturned)(nil),    // 10: conga.ListenerReturned
-	(*ListenerLeft)(nil),        // 11: conga.ListenerLeft
-	(*ListenerMoved)(nil),       // 12: conga.ListenerMoved
-	(*ChainSpliced)(nil),        // 13: conga.ChainSpliced
-	(*Reconnected)(nil),         // 14: conga.Reconnected
-	(*ListenerReconnected)(nil), // 15: conga.ListenerReconnected
-	(*ExpireAbsent)(nil),        // 16: conga.ExpireAbsent
-	(*Neighbours)(nil),          // 17: conga.Neighbours
-	(*ClockPing)(nil),           // 18: conga.ClockPing
-	(*ClockPong)(nil),           // 19: conga.ClockPong
+	(*PeersLost)(nil),           // 8: conga.PeersLost
+	(*ReportSlow)(nil),          // 9: conga.ReportSlow
+	(*ListenerJoined)(nil),      // 10: conga.ListenerJoined
+	(*ListenerReturned)(nil),    // 11: conga.ListenerReturned
+	(*ListenerLeft)(nil),        // 12: conga.ListenerLeft
+	(*ListenerMoved)(nil),       // 13: conga.ListenerMoved
+	(*ChainSpliced)(nil),        // 14: conga.ChainSpliced
+	(*Reconnected)(nil),         // 15: conga.Reconnected
+	(*ListenerReconnected)(nil), // 16: conga.ListenerReconnected
+	(*ExpireAbsent)(nil),        // 17: conga.ExpireAbsent
+	(*Neighbours)(nil),          // 18: conga.Neighbours
+	(*ClockPing)(nil),           // 19: conga.ClockPing
+	(*ClockPong)(nil),           // 20: conga.ClockPong
 }
 var file_messages_chain_proto_depIdxs = []int32{
 	1,  // 0: conga.Hello.node:type_name -> conga.Node
 	1,  // 1: conga.Welcome.node:type_name -> conga.Node
 	1,  // 2: conga.JoinChain.node:type_name -> conga.Node
-	1,  // 3: conga.ListenerJoined.node:type_name -> conga.Node
-	1,  // 4: conga.ListenerReturned.node:type_name -> conga.Node
-	0,  // 5: conga.ListenerLeft.cause:type_name -> conga.ListenerLeft.Cause
-	1,  // 6: conga.Reconnected.upstream:type_name -> conga.Node
-	1,  // 7: conga.Reconnected.lost:type_name -> conga.Node
-	1,  // 8: conga.ListenerReconnected.upstream:type_name -> conga.Node
-	1,  // 9: conga.ListenerReconnected.lost:type_name -> conga.Node
-	1,  // 10: conga.Neighbours.ancestors:type_name -> conga.Node
-	1,  // 11: conga.Neighbours.downstream:type_name -> conga.Node
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	7,  // 3: conga.PeersLost.lost:type_name -> conga.PeerLost
+	1,  // 4: conga.ListenerJoined.node:type_name -> conga.Node
+	1,  // 5: conga.ListenerReturned.node:type_name -> conga.Node
+	0,  // 6: conga.ListenerLeft.cause:type_name -> conga.ListenerLeft.Cause
+	1,  // 7: conga.Reconnected.upstream:type_name -> conga.Node
+	1,  // 8: conga.Reconnected.lost:type_name -> conga.Node
+	1,  // 9: conga.ListenerReconnected.upstream:type_name -> conga.Node
+	1,  // 10: conga.ListenerReconnected.lost:type_name -> conga.Node
+	1,  // 11: conga.Neighbours.ancestors:type_name -> conga.Node
+	1,  // 12: conga.Neighbours.downstream:type_name -> conga.Node
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_messages_chain_proto_init() }
@@ -1698,7 +1747,7 @@ func file_messages_chain_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_chain_proto_rawDesc), len(file_messages_chain_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

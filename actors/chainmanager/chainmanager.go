@@ -40,7 +40,8 @@ type Config struct {
 // Props describes the chain manager's actor. It answers a *messages.JoinChain with a
 // *messages.Welcome, a *messages.Look with a messages.View.
 func Props(cfg Config) *actor.Props {
-	return actor.PropsFromProducer(func() actor.Actor { return &chainManager{cfg: cfg} })
+	lost := &losses{} // outlives a restart: nobody says it again
+	return actor.PropsFromProducer(func() actor.Actor { return &chainManager{cfg: cfg, lost: lost} })
 }
 
 type chainManager struct {
@@ -49,7 +50,18 @@ type chainManager struct {
 	told   map[string]*messages.Neighbours // what each listener was told last
 	expire *time.Timer
 	slow   slow
+	lost   *losses
 }
+
+// losses are those not yet decided on.
+type losses struct{ waiting []*messages.PeerLost }
+
+// together is how long the first loss waits for others: when half of all go at once, or
+// three in a row, that is one repair. Those who lost their upstream do not wait for it.
+const together = 10 * time.Millisecond
+
+// repair is the end of that wait.
+type repair struct{}
 
 // Receive is all the plumbing; what the chain should do is in state.go.
 func (m *chainManager) Receive(ctx actor.Context) {
@@ -61,6 +73,7 @@ func (m *chainManager) Receive(ctx actor.Context) {
 			m.expire.Stop()
 		}
 	case *messages.JoinChain:
+		m.repair(ctx) // BEFORE: who is lost and comes back is a newcomer
 		m.handle(ctx, msg)
 		delete(m.told, msg.GetNode().GetId()) // a new connection knows nothing
 		ctx.Respond(m.welcome(msg.GetNode()))
@@ -70,6 +83,16 @@ func (m *chainManager) Receive(ctx actor.Context) {
 			m.handle(ctx, report)
 			m.tell(ctx)
 		}
+	case *messages.PeerLost:
+		if msg.GetSeenBy() == messages.ServerID {
+			m.lose(ctx, msg)
+			return
+		}
+		m.handle(ctx, msg)
+		m.tell(ctx)
+	case repair:
+		m.repair(ctx)
+		m.tell(ctx)
 	case proto.Message:
 		m.handle(ctx, msg)
 		m.tell(ctx)
@@ -85,11 +108,27 @@ func (m *chainManager) start(ctx actor.Context) {
 	}
 	m.keep = keep
 	m.told = map[string]*messages.Neighbours{}
+	m.repair(ctx)
 	root, self := ctx.ActorSystem().Root, ctx.Self()
 	m.expire = time.AfterFunc(returnWithin, func() {
 		root.Send(self, &messages.ExpireAbsent{AtUnixUs: m.cfg.Now().UnixMicro()})
 	})
 	m.tell(ctx)
+}
+
+// lose gathers losses for one repair.
+func (m *chainManager) lose(ctx actor.Context, lost *messages.PeerLost) {
+	m.lost.waiting = append(m.lost.waiting, lost)
+	if len(m.lost.waiting) == 1 {
+		root, self := ctx.ActorSystem().Root, ctx.Self()
+		time.AfterFunc(together, func() { root.Send(self, repair{}) })
+	}
+}
+
+// repair decides on all losses so far.
+func (m *chainManager) repair(ctx actor.Context) {
+	m.handle(ctx, &messages.PeersLost{Lost: m.lost.waiting})
+	m.lost.waiting = nil
 }
 
 func (m *chainManager) handle(ctx actor.Context, cmd proto.Message) {

@@ -98,6 +98,9 @@ func (o *office) close() {
 func (o *office) say(message proto.Message) []string {
 	o.t.Helper()
 	o.system.Root.RequestWithCustomSender(o.pid, message, o.desk)
+	if _, lost := message.(*messages.PeerLost); lost {
+		time.Sleep(2 * together) // virtual: losses wait for others
+	}
 	return o.told()
 }
 
@@ -150,6 +153,38 @@ func TestChainManager_Tells(t *testing.T) {
 		o.want(o.say(&messages.PeerLost{Id: "bob", SeenBy: messages.ServerID}), "amy below server", "cem below amy")
 		o.want(o.say(&messages.PeerLost{Id: "bob", SeenBy: messages.ServerID}))
 		o.want(o.say(&messages.LeaveChain{Id: "amy"}), "cem below server")
+	})
+}
+
+// Half of all go in the same moment: that is one commit, and nobody is told of a chain that
+// is half mended.
+func TestChainManager_OneRepair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := openLog(t, eventlog.NewMemory())
+		o := open(t, log)
+		defer o.close()
+		for _, name := range []string{"amy", "bob", "cem", "dora", "emil", "fay"} {
+			o.say(&messages.JoinChain{Node: node(name)})
+		}
+		before := log.Last()
+		o.system.Root.Send(o.pid, &messages.PeerLost{Id: "bob", SeenBy: messages.ServerID})
+		o.system.Root.Send(o.pid, &messages.PeerLost{Id: "dora", SeenBy: messages.ServerID})
+		o.want(o.say(&messages.PeerLost{Id: "cem", SeenBy: messages.ServerID}), "amy below server", "emil below amy", "fay below emil")
+		var causes []proto.Message
+		for record, err := range log.Since(before) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if record.Cause != nil {
+				causes = append(causes, record.Cause)
+			}
+		}
+		if len(causes) != 1 {
+			t.Errorf("%d commits, want one: %v", len(causes), causes)
+		}
+		// One that is lost and back at once stands at the tail, and stays.
+		o.system.Root.Send(o.pid, &messages.PeerLost{Id: "amy", SeenBy: messages.ServerID})
+		o.want(o.say(&messages.JoinChain{Node: node("amy")}), "welcome", "emil below server", "fay below emil", "amy below fay")
 	})
 }
 

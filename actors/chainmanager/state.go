@@ -56,10 +56,13 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 				Lying: cmd.GetLying(), AtUnixUs: cmd.GetAtUnixUs(),
 			})
 		}
-		return s.remove(&messages.ListenerLeft{
-			Id: cmd.GetId(), Cause: messages.ListenerLeft_CAUSE_LOST, SeenBy: cmd.GetSeenBy(),
-			Reason: cmd.GetReason(), AtUnixUs: cmd.GetAtUnixUs(),
-		})
+		return s.remove(lost(cmd))
+	case *messages.PeersLost:
+		var left []*messages.ListenerLeft
+		for _, one := range cmd.GetLost() {
+			left = append(left, lost(one))
+		}
+		return s.remove(left...)
 	case *messages.ExpireAbsent:
 		return s.expire(cmd)
 	case *messages.ReportSlow:
@@ -115,6 +118,13 @@ const (
 // feed on another ancestor meanwhile; whoever is dead goes with its request connection.
 func (s State) restless(at int64) bool {
 	return len(s.MovedAt) == maxMoves && at-s.MovedAt[0] < movesTime
+}
+
+func lost(cmd *messages.PeerLost) *messages.ListenerLeft {
+	return &messages.ListenerLeft{
+		Id: cmd.GetId(), Cause: messages.ListenerLeft_CAUSE_LOST, SeenBy: cmd.GetSeenBy(),
+		Reason: cmd.GetReason(), AtUnixUs: cmd.GetAtUnixUs(),
+	}
 }
 
 // remove takes listeners out, any number that go at once: a gap of several

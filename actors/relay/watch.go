@@ -19,8 +19,8 @@ const (
 	// firstRetry to quickRetry are the waits between searches that found nobody, while a
 	// restarted server can still be found within the slack; after that up to lastRetry.
 	firstRetry   = 20 * time.Millisecond
-	quickRetry   = 250 * time.Millisecond
-	quickRetries = 14 // some 3 s
+	quickRetry   = 120 * time.Millisecond
+	quickRetries = 28 // some 3 s
 	lastRetry    = 2 * time.Second
 	// starving is how long a living upstream may send no music before others are asked
 	// for it, once and then less and less often: a relay can be broken and sound alive.
