@@ -186,7 +186,7 @@ func (f *flow) place(item *messages.Item) error {
 // chunk that comes again on one link is a lie: no reader of a window gets one twice.
 func (f *flow) known(item *messages.Item) (bool, error) {
 	if item.Change != nil && (f.next == 0 || item.Number < f.next) {
-		if f.song == nil || item.Number > f.song.GetNumber() ||
+		if f.next == 0 || item.Number > f.song.GetNumber() ||
 			item.Number == f.song.GetNumber() && f.doubtful && item.Seal != nil {
 			f.song, f.doubtful = item.Change, item.Seal == nil
 		}
