@@ -21,7 +21,7 @@ SEED ?= 1
 help:
 	@echo 'make demo     hear it: a server and three listeners        go run ./cmd/conga demo'
 	@echo 'make build    bin/conga                                    go build -o bin/conga ./cmd/conga'
-	@echo 'make test     all that CI runs: lint, tests, fuzz, sound   go test -race ./...'
+	@echo 'make test     all that CI runs: lint, tests, sound         go test -race ./...'
 	@echo 'make lint     form and suspicious code                     go vet ./...'
 	@echo 'make chaos    kill, freeze, restart: who hears it?         go run ./cmd/conga chaos --nodes 200'
 	@echo 'make bench    speed and memory                             go test -run "^$$" -bench . -benchmem ./...'
@@ -39,7 +39,6 @@ test: speaker sound-test lint
 	@[ -n '$(race)' ] || echo 'test: no C compiler, so the tests run without the race detector'
 	go test $(flags) $(race) ./...
 	@.ci/sound $(flags)
-	@.ci/fuzz 2000x $(flags)
 
 lint: speaker
 	@unformatted=$$(go run mvdan.cc/gofumpt@v0.12.0 -l .); [ -z "$$unformatted" ] || { echo "gofumpt would change: $$unformatted (gofumpt -w .)"; exit 1; }
