@@ -115,7 +115,7 @@ func TestServer_Snapshot_WhileRunning(t *testing.T) {
 	defer h.close()
 	h.onAir()
 	often := keepSnapshots(h.Server, 5)
-	defer often.finish()
+	defer func() { often.finish()() }()
 	enough := time.Now().Add(patience)
 	for i := 0; ; i++ {
 		h.ask(h.ChainManager(), join(fmt.Sprint("n", i%7)), patience)

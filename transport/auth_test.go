@@ -393,7 +393,8 @@ func TestAuth_PassStays(t *testing.T) {
 		p, _ := a.Pass()
 		return string(p)
 	}
-	if pass("a", testKey) != pass("a", testKey) {
+	before, after := pass("a", testKey), pass("a", testKey)
+	if before != after {
 		t.Error("a restart changes the pass: nobody in the chain could reach another")
 	}
 	if pass("a", testKey) == pass("b", testKey) || pass("a", testKey) == pass("a", otherKey) {

@@ -18,7 +18,6 @@ import (
 type proof struct {
 	mu      sync.Mutex
 	broken  []string
-	busy    bool
 	over    bool // Run has returned
 	frames  int
 	waiting int

@@ -281,7 +281,9 @@ func TestFlow_KeyComesLater(t *testing.T) {
 func TestFlow_HostileSeal(t *testing.T) {
 	for _, key := range []byte{0, 1} {
 		for _, s := range []*messages.Seal{
-			{}, {First: 1, Hashes: make([]byte, 12)}, {First: 1 << 63, Song: make([]byte, 11), Hashes: make([]byte, 24)},
+			{},
+			{First: 1, Hashes: make([]byte, 12)},
+			{First: 1 << 63, Song: make([]byte, 11), Hashes: make([]byte, 24)},
 			{First: ^uint64(0), Song: make([]byte, 12), Hashes: make([]byte, 1000)},
 		} {
 			b := record(5)

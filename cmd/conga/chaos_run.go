@@ -12,7 +12,7 @@ import (
 
 const (
 	// atOnce is how many join at the same time: a radio is not switched on by all at once.
-	atOnce = 4
+	atOnce = 2
 	// joinWithin is how long a newcomer tries: the server may be down when it comes.
 	joinWithin = 30 * time.Second
 	// settling is how long the chain is left in peace before the first blow, and before the

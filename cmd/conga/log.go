@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -120,12 +119,4 @@ func (s logSource) with(do func(*eventlog.Log) error) error {
 		err = salvage(s.Data, err)
 	}
 	return errors.Join(err, log.Close())
-}
-
-// interrupted is nil: ctrl-C ends a command that would go on for ever, and is no failure.
-func interrupted(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }

@@ -180,13 +180,13 @@ func decide[S State[S]](state S, cmd proto.Message) ([]proto.Message, error) {
 	}
 	events := state.Decide(cmd)
 	if after, err := json.Marshal(state); err != nil || string(after) != string(before) {
-		return nil, fmt.Errorf("Decide changed the state:\n before %s\n after  %s", before, after)
+		return nil, fmt.Errorf("deciding changed the state:\n before %s\n after  %s", before, after)
 	}
 	if Line(cmd) != asked {
-		return nil, fmt.Errorf("Decide changed the command into %s", Line(cmd))
+		return nil, fmt.Errorf("deciding changed the command into %s", Line(cmd))
 	}
 	if again := state.Decide(cmd); !slices.EqualFunc(events, again, proto.Equal) {
-		return nil, fmt.Errorf("Decide, asked twice, decides otherwise: %v", again)
+		return nil, fmt.Errorf("asked twice it decides otherwise: %v", again)
 	}
 	var back S
 	if err := json.Unmarshal(before, &back); err != nil {
