@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -173,6 +174,7 @@ func (b *behind) take() (steps []step, lost bool) {
 			steps[n-1].rows = append(steps[n-1].rows, s.rows...)
 			continue
 		}
+		s.rows = slices.Clip(s.rows) // the array is the caller's: what is joined to it goes elsewhere
 		steps = append(steps, s)
 	}
 	b.steps, b.waiting = nil, 0
