@@ -26,7 +26,7 @@ type behind struct {
 
 	mu      sync.Mutex
 	steps   []step
-	waiting int           // rows in steps
+	waiting int           // rows that the disk has not got
 	wake    chan struct{} // has room for one
 	closing chan struct{}
 	lost    bool // the disk was given up
@@ -177,7 +177,7 @@ func (b *behind) take() (steps []step, lost bool) {
 		s.rows = slices.Clip(s.rows) // the array is the caller's: what is joined to it goes elsewhere
 		steps = append(steps, s)
 	}
-	b.steps, b.waiting = nil, 0
+	b.steps = nil
 	return steps, b.lost
 }
 
@@ -185,6 +185,13 @@ func (b *behind) insistOn(steps []step) bool {
 	for _, s := range steps {
 		if !b.insist(s) {
 			return false
+		}
+		b.mu.Lock()
+		b.waiting -= len(s.rows) // AFTER they are on the disk: those in hand count, too
+		lost := b.lost
+		b.mu.Unlock()
+		if lost {
+			return true
 		}
 	}
 	return true
