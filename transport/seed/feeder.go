@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -56,15 +57,15 @@ func (f *Feeder) feed(ctx context.Context, client *transport.Stranger, told tran
 	reason := "it closed the connection"
 	defer func() { client.Tell(&messages.DownstreamClosed{Node: node, Reason: reason}) }()
 
-	music, over := context.WithCancel(ctx)
+	life, die := context.WithCancel(ctx) // the client's
+	defer die()
+	music, over := context.WithCancel(life)
 	defer over()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer client.Close() // wakes hear
-	gone := make(chan struct{})
 	wg.Go(func() {
-		defer over()
-		defer close(gone)
+		defer die()
 		hear(client)
 	})
 	wg.Go(func() {
@@ -74,7 +75,7 @@ func (f *Feeder) feed(ctx context.Context, client *transport.Stranger, told tran
 		case <-music.Done():
 		}
 	})
-	s := &speech{f: f, to: client, told: told}
+	s := &speech{f: f, to: client, life: life, told: told}
 	if err := s.play(music); err != nil {
 		reason = err.Error()
 	}
@@ -83,18 +84,12 @@ func (f *Feeder) feed(ctx context.Context, client *transport.Stranger, told tran
 	default:
 		return
 	}
-	select {
-	case <-gone:
-		return
-	default:
-	}
-	if s.goodbye() == nil {
+	if life.Err() == nil && s.goodbye() == nil {
 		wait := time.NewTimer(goodbyePatience)
 		defer wait.Stop()
 		select {
-		case <-gone:
 		case <-wait.C:
-		case <-ctx.Done():
+		case <-life.Done():
 		}
 	}
 }
@@ -125,12 +120,11 @@ func hear(client *transport.Stranger) {
 type speech struct {
 	f    *Feeder
 	to   *transport.Stranger
+	life context.Context  // ends with the client
 	told transport.Format // what the client believes
 	song uint64           // the change whose chunks it gets
 	deaf bool             // a write has failed: it hears nothing any more
 }
-
-var errStuck = errors.New("it does not read")
 
 // play sends what the cursor gives until ctx ends or the client is over. A client that has
 // fallen behind all that is kept goes on with the newest.
@@ -233,20 +227,23 @@ func (s *speech) goodbye() error {
 	return s.say(messages.KindLeaving, payload)
 }
 
-// say writes one message in one go: header and payload are one segment, as a rule, for a
-// client that takes a part of a header for all of it.
+// say writes one message, header and payload in one go, when the line is clear for it: the
+// header comes in one piece, for a client that takes a part of a header for all of it.
 func (s *speech) say(kind messages.Kind, payload []byte) error {
-	_ = s.to.SetWriteDeadline(time.Now().Add(stuckAfter))
-	n, err := s.to.Write(frame(kind, payload))
-	s.f.Counters.Bytes.Add(int64(n))
-	if err != nil {
-		s.deaf = true
-		var timeout net.Error
-		if errors.As(err, &timeout) && timeout.Timeout() {
-			s.f.Counters.Cut.Add(1)
-			return errStuck
-		}
+	err := await(s.life, func() (line, bool) { return lineOf(s.to.Conn) })
+	if err == nil {
+		_ = s.to.SetWriteDeadline(time.Now().Add(stuckAfter))
+		var n int
+		n, err = s.to.Write(frame(kind, payload))
+		s.f.Counters.Bytes.Add(int64(n))
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errStuck
+	}
+	if errors.Is(err, errStuck) {
+		s.f.Counters.Cut.Add(1)
+	}
+	s.deaf = err != nil
 	return err
 }
 

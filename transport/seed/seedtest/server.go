@@ -12,7 +12,9 @@ import (
 )
 
 // Server is a seed server. It sends as fast as its first client reads, and pairs the two
-// connections of a client by the order in which they come.
+// connections of a client by the order in which they come. Whoever comes to it in the place
+// of a first one that has left gets the sound no faster than it plays: that may be a Client,
+// and one that is sent all that its line holds reads a part of a header sooner or later.
 type Server struct {
 	Addr string // of its requests
 
@@ -29,6 +31,8 @@ type Server struct {
 	from     []string   // whence each came: its host
 	shift    int        // ports that are given no more
 	spliced  bool       // the first has left: who comes to the stream port is the second
+	paced    time.Time  // when that one came; zero: nobody did
+	sent     int        // messages since then
 	queue    []string
 	Messages []string // requests, as they came
 	closed   bool
@@ -94,7 +98,7 @@ func (s *Server) accept() {
 		splice := s.spliced && len(s.clients) > 0
 		s.mu.Unlock()
 		if splice {
-			s.feed(conn)
+			s.feed(conn, time.Now())
 			continue
 		}
 		requests, err := s.requests.Accept()
@@ -106,10 +110,11 @@ func (s *Server) accept() {
 	}
 }
 
-func (s *Server) feed(conn net.Conn) {
+// feed makes conn the first client's, which is paced from a time on, or not at all.
+func (s *Server) feed(conn net.Conn, paced time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.spliced = false
+	s.spliced, s.paced, s.sent = false, paced, 0
 	if s.first != nil {
 		_ = s.first.Close()
 	}
@@ -135,7 +140,7 @@ func (s *Server) welcome(conn, requests net.Conn) {
 	s.wg.Go(func() { s.answer(requests) })
 	if lone {
 		if music, err := s.stream.Accept(); err == nil {
-			s.feed(music)
+			s.feed(music, time.Time{})
 		}
 	}
 	_ = conn.Close()
@@ -163,11 +168,12 @@ func (s *Server) say(header string, payload []byte) bool {
 	for {
 		s.mu.Lock()
 		first, closed := s.first, s.closed
+		early := !s.paced.IsZero() && time.Since(s.paced) < time.Duration(s.sent)*time.Millisecond-buffered
 		s.mu.Unlock()
 		switch {
 		case closed:
 			return false
-		case first == nil:
+		case first == nil || early:
 			<-time.After(time.Millisecond)
 			continue
 		}
@@ -175,13 +181,12 @@ func (s *Server) say(header string, payload []byte) bool {
 		if err == nil {
 			_, err = first.Write(payload)
 		}
-		if err != nil {
-			s.mu.Lock()
-			if s.first == first {
-				s.first = nil
-			}
-			s.mu.Unlock()
+		s.mu.Lock()
+		s.sent++ // a millisecond of sound, as a rule
+		if err != nil && s.first == first {
+			s.first = nil
 		}
+		s.mu.Unlock()
 		return true
 	}
 }
