@@ -3,8 +3,8 @@ package seedtest
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,13 +66,26 @@ func (s *Server) listen() (err error) {
 	return nil
 }
 
-// FreePorts is the first of n ports in a row that are free on the loopback address. It looks
-// where no system takes its own from: there they stay free.
+// ports are where a process looks for free ones: each in a part of its own, as a rule, for
+// the tests of several packages run at once. No system takes its own from there.
+const firstPort, parts, perPart = 10_000, 50, 400
+
+var ports struct {
+	sync.Mutex
+	next int // in the part
+}
+
+// FreePorts is the first of n ports in a row that are free on the loopback address. They stay
+// free until somebody listens there: nobody is told the same ports again for long.
 func FreePorts(n int) (int, error) {
-	const tries = 200
+	ports.Lock()
+	defer ports.Unlock()
 	var err error
-	for range tries {
-		first := 10_000 + rand.IntN(20_000)
+	for range perPart {
+		if ports.next+n > perPart {
+			ports.next = 0
+		}
+		first := firstPort + os.Getpid()%parts*perPart + ports.next
 		free := 0
 		for ; free < n; free++ {
 			var l net.Listener
@@ -82,8 +95,10 @@ func FreePorts(n int) (int, error) {
 			_ = l.Close()
 		}
 		if free == n {
+			ports.next += n
 			return first, nil
 		}
+		ports.next += free + 1
 	}
 	return 0, err
 }
