@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"conga/cmd/conga/internal/cables"
 )
 
 type chaosCmd struct {
@@ -17,7 +19,7 @@ type chaosCmd struct {
 	Failures  int           `default:"100" placeholder:"N" help:"How many blows fall (${default})."`
 	Seed      uint64        `default:"1" placeholder:"N" help:"The same seed is the same schedule (${default})."`
 	Time      time.Duration `placeholder:"TIME" help:"For all failures (0.3 s each)."`
-	Kinds     []string      `placeholder:"KIND,…" help:"Only these failures: kill, end, neighbours, half, freeze, server (all)."`
+	Kinds     []string      `placeholder:"KIND,…" help:"Only these failures: ${blows} (all)."`
 	Songs     string        `default:"songs" placeholder:"DIR" help:"Folder of mp3 files (${default})."`
 	DryRun    bool          `help:"Print the schedule and do nothing."`
 	Log       string        `placeholder:"FILE" help:"Write what all nodes say to this file."`
@@ -26,9 +28,13 @@ type chaosCmd struct {
 // Help shows examples.
 func (chaosCmd) Help() string {
 	return `A server and its listeners run on this machine while listeners are killed, frozen and
-sent away, alone, in rows and by halves, and the server is killed and started again. Then
-every receipt is compared with what the server sent. It fails if anybody who was not hit
-lost an item, had one twice, or had nothing to play when it was due.
+sent away, alone, in rows and by halves, cables are pulled and made slow, and the server is
+killed and started again. Then every receipt is compared with what the server sent. It
+fails if anybody who was not hit lost an item, had one twice, or had nothing to play when
+it was due.
+
+Cables are network namespaces of Linux, for which one must be root, or inside of
+unshare --user --map-root-user. Without them those failures are left out, and it says so.
 
 ` + examples(
 		"conga chaos", "a hundred failures in half a minute",
@@ -59,7 +65,7 @@ func (c *chaosCmd) plan() plan {
 func (c *chaosCmd) Validate() error {
 	for _, kind := range c.Kinds {
 		if !slices.ContainsFunc(blows, func(s share) bool { return string(s.kind) == kind }) {
-			return fmt.Errorf("--kinds %s is not one of kill, end, neighbours, half, freeze, server", kind)
+			return fmt.Errorf("--kinds %s is not one of %s", kind, blowNames())
 		}
 	}
 	switch {
@@ -92,7 +98,8 @@ func (c *chaosCmd) Run(ctx context.Context, streams *streams) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("make a folder for the server's log: %w", err), closeLogs())
 	}
-	result, err := c.fight(ctx, acts, data, logs, streams.err)
+	say := func(format string, args ...any) { fmt.Fprintf(streams.err, format+"\n", args...) }
+	result, err := c.fight(ctx, acts, data, logs, say)
 	err = errors.Join(err, os.RemoveAll(data), closeLogs())
 	if err != nil {
 		return err
@@ -105,9 +112,33 @@ func (c *chaosCmd) Run(ctx context.Context, streams *streams) error {
 	return nil
 }
 
+// places returns where the server and the listeners may stand, and the acts that are possible
+// there: each has a cable of its own, if one is asked for and can be had.
+func places(acts []act, say func(string, ...any)) (place func() (network, error), possible []act, done func() error) {
+	here := func() (network, error) { return loopback(), nil }
+	cabled := func(act act) bool { return act.kind.cabled() }
+	if !slices.ContainsFunc(acts, cabled) {
+		return here, acts, func() error { return nil }
+	}
+	router, err := cables.New()
+	if err != nil {
+		all := len(acts)
+		acts = slices.DeleteFunc(acts, cabled)
+		say("%d failures are left out, since there are no cables: %v", all-len(acts), err)
+		return here, acts, func() error { return nil }
+	}
+	return func() (network, error) { return wired(router) }, acts, router.Close
+}
+
 // fight runs the schedule against real nodes.
-func (c *chaosCmd) fight(ctx context.Context, acts []act, data string, logs, progress io.Writer) (*outcome, error) {
-	server, err := startStudio(ctx, c.Songs, data, logs)
+func (c *chaosCmd) fight(ctx context.Context, acts []act, data string, logs io.Writer, say func(string, ...any)) (result *outcome, err error) {
+	place, acts, done := places(acts, say)
+	defer func() { err = errors.Join(err, done()) }()
+	studio, err := place()
+	if err != nil {
+		return nil, err
+	}
+	server, err := startStudio(ctx, studio, c.Songs, data, logs)
 	if err != nil {
 		return nil, err
 	}
@@ -120,15 +151,14 @@ func (c *chaosCmd) fight(ctx context.Context, acts []act, data string, logs, pro
 		processes[nodeLabel(n*c.Nodes/c.Processes)] = true // all along the chain
 	}
 	a := &arena{
-		acts: acts, nodes: c.Nodes, server: server,
-		spawn: func(ctx context.Context, name string) (victim, error) {
+		acts: acts, nodes: c.Nodes, server: server, place: place, say: say,
+		spawn: func(ctx context.Context, n network, name string) (victim, error) {
 			if processes[name] {
-				return startOuter(ctx, logs, "join", server.requests(), "--name", name, "--output", "none",
-					"--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data", noData)
+				return startOuter(ctx, n, logs, "join", server.requests(), "--name", name, "--output", "none",
+					"--listen", n.addr+":0", "--http", n.addr+":0", "--data", noData)
 			}
-			return startInner(ctx, loopback(), system, server.requests(), name, logger.With("node", name))
+			return startInner(ctx, n, system, server.requests(), name, logger.With("node", name))
 		},
-		say: func(format string, args ...any) { fmt.Fprintf(progress, format+"\n", args...) },
 	}
 	return a.run(ctx)
 }

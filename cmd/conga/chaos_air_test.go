@@ -22,7 +22,7 @@ type air struct {
 
 func newAir() *air { return &air{ports: map[int]*airListener{}, last: 20_000} }
 
-func (a *air) network() network { return network{dial: a.dial, bind: a.bind} }
+func (a *air) network() network { return network{addr: "127.0.0.1", dial: a.dial, bind: a.bind} }
 
 func airAddr(port int) *net.TCPAddr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
 

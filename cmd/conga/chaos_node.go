@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -61,7 +62,7 @@ func startInner(ctx context.Context, n network, system *actor.ActorSystem, serve
 	}
 	w := newWire(n)
 	node, err := startListener(ctx, listenerOptions{
-		server: server, name: name, listen: "127.0.0.1:0", output: output, log: log, logger: logger, system: system,
+		server: server, name: name, listen: n.addr + ":0", output: output, log: log, logger: logger, system: system,
 		news: func(*messages.Playing) {}, dial: w.dial, bind: w.bind,
 	})
 	if err != nil {
@@ -112,6 +113,7 @@ func searchesIn(log *eventlog.Log) []search {
 
 // outer is a conga of its own: the server, or a listener that real signals hit.
 type outer struct {
+	net   network
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
 	done  chan struct{} // closed when it has ended
@@ -119,12 +121,12 @@ type outer struct {
 }
 
 // startOuter runs this very program with args and waits for its ready line.
-func startOuter(ctx context.Context, logs io.Writer, args ...string) (*outer, error) {
+func startOuter(ctx context.Context, n network, logs io.Writer, args ...string) (*outer, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	o := &outer{cmd: exec.Command(program, args...), done: make(chan struct{})}
+	o := &outer{net: n, cmd: exec.Command(program, args...), done: make(chan struct{})}
 	o.cmd.Stderr = logs
 	stdin, err := o.cmd.StdinPipe()
 	if err != nil {
@@ -135,7 +137,7 @@ func startOuter(ctx context.Context, logs io.Writer, args ...string) (*outer, er
 		return nil, fmt.Errorf("run %s: %w", args[0], err)
 	}
 	o.stdin = stdin
-	if err := o.cmd.Start(); err != nil {
+	if err := n.start(o.cmd); err != nil {
 		return nil, fmt.Errorf("run %s: %w", args[0], err)
 	}
 	line := make(chan string, 1)
@@ -203,13 +205,17 @@ func (o *outer) receipt(ctx context.Context) (actors.Receipt, error) {
 	return dump.Live.Receipt, err
 }
 
+func (o *outer) dial(ctx context.Context, _, addr string) (net.Conn, error) {
+	return o.net.dial(ctx, addr)
+}
+
 // dump asks over HTTP.
 func (o *outer) dump(ctx context.Context, into any) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+o.ready["http"]+"/debug/dump", http.NoBody)
 	if err != nil {
 		return fmt.Errorf("ask for the dump: %w", err)
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: o.dial}}
 	answer, err := client.Do(request)
 	if err != nil {
 		return fmt.Errorf("ask for the dump: %w", err)

@@ -21,7 +21,7 @@ type outcome struct {
 	total   tally
 	left    int      // who stand in the end and were never frozen
 	before  int      // who went before, unharmed until then
-	frozen  int      // who were frozen, and cannot have heard everything
+	hurt    int      // who were frozen or alone for a while, and cannot have heard everything
 	bad     []string // what must not be
 }
 
@@ -72,7 +72,10 @@ func (a *arena) outcome(sent []messages.SongSum) *outcome {
 		}
 		for _, s := range c.found {
 			kind := a.blame(s)
-			if kind == blowFreeze {
+			if c.marred && a.hit(c.name, s.at) {
+				continue // its own cable, and nobody's above it
+			}
+			if kind == blowFreeze || kind == blowLink {
 				s.took += messages.SilenceIsDeath // since the last byte
 			}
 			o.splices[kind] = append(o.splices[kind], s.took)
@@ -82,7 +85,7 @@ func (a *arena) outcome(sent []messages.SongSum) *outcome {
 			o.bad = append(o.bad, c.name+" hears nothing any more")
 		case c.proof == nil:
 		case c.marred:
-			o.frozen++
+			o.hurt++
 		default:
 			one := tally{}
 			one.add(c.proof, sent)
@@ -106,17 +109,23 @@ func (a *arena) outcome(sent []messages.SongSum) *outcome {
 	return o
 }
 
-// blame is the last blow that hit the lost upstream before it was missed. Clocks and
-// goroutines may be a little apart.
+// asideMost is how far clocks and goroutines may be apart.
+const asideMost = 20 * time.Millisecond
+
+// blame is the last blow that hit the lost upstream before it was missed.
 func (a *arena) blame(s search) blow {
-	const apart = 20 * time.Millisecond
 	kind := unprovoked
 	for _, h := range a.hits[s.lost] {
-		if !h.at.After(s.at.Add(apart)) {
+		if !h.at.After(s.at.Add(asideMost)) {
 			kind = h.kind
 		}
 	}
 	return kind
+}
+
+// hit says whether a blow had hit the node by then.
+func (a *arena) hit(name string, by time.Time) bool {
+	return slices.ContainsFunc(a.hits[name], func(h hit) bool { return !h.at.After(by.Add(asideMost)) })
 }
 
 // percentile of sorted durations by nearest rank; 0 if there are none.
@@ -153,7 +162,7 @@ func (o *outcome) show(w io.Writer) {
 	}
 	row(unprovoked)
 	_ = table.Flush()
-	fmt.Fprintf(w, "\nreceipts: %d survivors, %d until they went; %d were frozen and are not counted\n", o.left, o.before, o.frozen)
+	fmt.Fprintf(w, "\nreceipts: %d survivors, %d until they went; %d were frozen, alone or slow, and are not counted\n", o.left, o.before, o.hurt)
 	fmt.Fprintf(w, "%s (%s)\n", o.total.String(), o.total.marginOf)
 	for _, trouble := range o.bad[:min(len(o.bad), mostBad)] {
 		fmt.Fprintln(w, "BAD:", trouble)

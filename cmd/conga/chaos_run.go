@@ -27,7 +27,8 @@ type arena struct {
 	acts   []act
 	nodes  int
 	server studio
-	spawn  func(ctx context.Context, name string) (victim, error)
+	place  func() (network, error) // for a listener; it is freed when the listener is gone
+	spawn  func(ctx context.Context, n network, name string) (victim, error)
 	say    func(format string, args ...any) // progress
 
 	mu      sync.Mutex
@@ -43,8 +44,10 @@ type contestant struct {
 	name   string
 	ready  chan struct{} // closed when it has joined, or failed to
 	victim victim        // nil if it failed
-	marred bool          // it was frozen: it cannot have heard everything
+	net    network       // the victim's
+	marred bool          // it was frozen or alone: it cannot have heard everything
 	gone   bool
+	buried sync.Once
 	proof  *actors.Receipt // when it went, or in the end
 	found  []search        // until then
 	deaf   bool            // nothing came any more in the end
@@ -121,9 +124,9 @@ func (a *arena) join(ctx context.Context, n int) {
 	ctx, cancel := context.WithTimeout(ctx, joinWithin)
 	defer cancel()
 	for {
-		v, err := a.spawn(ctx, c.name)
+		v, n, err := a.newcomer(ctx, c.name)
 		if err == nil {
-			c.victim = v
+			c.victim, c.net = v, n
 			return
 		}
 		if pause(ctx, 100*time.Millisecond) != nil {
@@ -131,6 +134,26 @@ func (a *arena) join(ctx context.Context, n int) {
 			return
 		}
 	}
+}
+
+func (a *arena) newcomer(ctx context.Context, name string) (victim, network, error) {
+	n, err := a.place()
+	if err != nil {
+		return nil, n, err
+	}
+	v, err := a.spawn(ctx, n, name)
+	if err != nil {
+		n.free()
+	}
+	return v, n, err
+}
+
+// bury waits until nothing is left of one that is dead.
+func (c *contestant) bury() {
+	c.buried.Do(func() {
+		c.victim.close()
+		c.net.free()
+	})
 }
 
 // contestant is the n-th listener. Whoever speaks of it first, makes it.
@@ -166,7 +189,7 @@ func (a *arena) do(ctx context.Context, act act) {
 			hit = append(hit, c)
 		}
 	}
-	if act.kind != blowFreeze { // who is frozen stays, with a proof of its own in the end
+	if !act.kind.hurts() { // who stays has a proof of its own in the end
 		a.testify(ctx, hit)
 	}
 	a.note(act.kind, hit)
@@ -175,27 +198,44 @@ func (a *arena) do(ctx context.Context, act act) {
 		if err := a.server.restart(ctx, act.lasts); err != nil {
 			a.fault("%v", err)
 		}
-	case blowFreeze:
+	case blowFreeze, blowLink, blowSlow:
 		for _, c := range hit {
-			c.victim.freeze()
-		}
-		_ = pause(ctx, act.lasts)
-		for _, c := range hit {
-			c.victim.thaw()
+			a.hurt(ctx, c, act)
 		}
 	case blowEnd:
 		for _, c := range hit {
 			if err := c.victim.end(); err != nil {
 				a.fault("%s ended badly: %v", c.name, err)
 			}
+			c.bury()
 		}
 	default:
 		for _, c := range hit { // all at once: what takes time comes after
 			c.victim.kill()
 		}
 		for _, c := range hit {
-			c.victim.close() // the dead do nothing any more
+			c.bury()
 		}
+	}
+}
+
+// slowCable is half of what a song of 128 kbit/s takes, in bytes a second.
+const slowCable = 8000
+
+// hurt lets a blow fall that passes.
+func (a *arena) hurt(ctx context.Context, c *contestant, act act) {
+	fall := func() error { c.victim.freeze(); return nil }
+	pass := func() error { c.victim.thaw(); return nil }
+	switch act.kind {
+	case blowLink:
+		fall, pass = c.net.cable.Pull, c.net.cable.Plug
+	case blowSlow:
+		fall, pass = func() error { return c.net.cable.Slow(slowCable) }, c.net.cable.Fast
+	}
+	err := fall()
+	_ = pause(ctx, act.lasts)
+	if err = errors.Join(err, pass()); err != nil {
+		a.fault("%v: %v", act, err)
 	}
 }
 
@@ -231,7 +271,7 @@ func (a *arena) note(kind blow, who []*contestant) {
 	n.nodes += len(who)
 	now := time.Now()
 	for _, c := range who {
-		c.marred = c.marred || kind == blowFreeze
+		c.marred = c.marred || kind.hurts()
 		a.hits[c.name] = append(a.hits[c.name], hit{kind, now})
 	}
 	if kind == blowServer {
@@ -288,7 +328,7 @@ func (a *arena) closeAll() {
 		wg.Go(func() {
 			<-c.ready
 			if c.victim != nil {
-				c.victim.close()
+				c.bury()
 			}
 		})
 	}

@@ -19,15 +19,41 @@ const (
 	blowNeighbours blow = "neighbours" // two to five in a row, kill -9 at once
 	blowHalf       blow = "half"       // half of all, kill -9 at once
 	blowFreeze     blow = "freeze"     // SIGSTOP, and SIGCONT 1.5 to 6 s later
+	blowLink       blow = "link"       // its cable is pulled, and plugged in 0.3 to 6 s later
+	blowSlow       blow = "slow"       // it can send at half of play rate only, for 6 to 8 s
 	blowServer     blow = "server"     // kill -9 and a new start on the same log
 )
+
+// hurts says whether the one that is hit stays, and comes back to itself.
+func (b blow) hurts() bool { return b == blowFreeze || b.cabled() }
+
+// cabled says whether it takes a cable of one's own.
+func (b blow) cabled() bool { return b == blowLink || b == blowSlow }
+
+// silent says whether those below find it out by waiting.
+func (b blow) silent() bool { return b.hurts() || b == blowServer }
 
 // join is no failure: a newcomer takes the place of one who is gone.
 const join blow = "join"
 
 // blows are all kinds, and how many of a hundred failures each is.
 var blows = []share{
-	{blowKill, 45}, {blowEnd, 16}, {blowNeighbours, 24}, {blowHalf, 2}, {blowFreeze, 10}, {blowServer, 3},
+	{blowKill, 45},
+	{blowEnd, 15},
+	{blowNeighbours, 24},
+	{blowHalf, 2},
+	{blowFreeze, 6},
+	{blowLink, 4},
+	{blowSlow, 1},
+	{blowServer, 3},
+}
+
+func blowNames() string {
+	var names []string
+	for _, b := range blows {
+		names = append(names, string(b.kind))
+	}
+	return strings.Join(names, ", ")
 }
 
 type share struct {
@@ -40,7 +66,7 @@ type act struct {
 	at    time.Duration // since the chain stands
 	kind  blow
 	nodes []int         // whom it hits, numbered in the order of their coming, from 1
-	lasts time.Duration // until the frozen one wakes up, or the server starts again
+	lasts time.Duration // until the frozen one wakes up, the cable is as before, or the server starts again
 }
 
 func (a act) String() string {
@@ -154,9 +180,15 @@ func (s *drafting) strike(at time.Duration) {
 	case blowNeighbours:
 		first := s.chance.IntN(len(old))
 		s.hit(&a, old[first:min(len(old), first+2+s.chance.IntN(4))]...)
-	case blowFreeze:
-		a.lasts = s.between(1500, 6000)
-		s.quiet = at + apart
+	case blowFreeze, blowLink, blowSlow:
+		a.lasts, s.quiet = s.between(1500, 6000), at+apart
+		switch kind {
+		case blowLink:
+			a.lasts = s.between(300, 6000)
+		case blowSlow: // it is found in some seconds, in which the slack dwindles
+			a.lasts = s.between(6000, 8000)
+			s.quiet = at + a.lasts
+		}
 		m := s.chain[old[s.chance.IntN(len(old))]]
 		a.nodes = []int{m.id}
 		s.chain = slices.DeleteFunc(s.chain, func(other placed) bool { return other == m })
@@ -187,7 +219,7 @@ func (s *drafting) choose(at time.Duration) (blow, bool) {
 	grown := len(s.grown(at))
 	var bag []blow
 	for _, b := range blows {
-		silent := b.kind == blowFreeze || b.kind == blowServer
+		silent := b.kind.silent()
 		enough := grown >= (s.nodes+1)/2 // a chain of newcomers only is no chain
 		if b.kind == blowHalf {
 			enough = grown >= s.nodes*3/4

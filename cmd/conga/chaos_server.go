@@ -23,6 +23,7 @@ type studio interface {
 
 // outerStudio is a server process.
 type outerStudio struct {
+	net         network
 	songs, data string
 	logs        io.Writer
 
@@ -32,9 +33,9 @@ type outerStudio struct {
 	known []messages.SongSum
 }
 
-func startStudio(ctx context.Context, songs, data string, logs io.Writer) (*outerStudio, error) {
-	s := &outerStudio{songs: songs, data: data, logs: logs}
-	on, err := s.start(ctx, "127.0.0.1:0")
+func startStudio(ctx context.Context, n network, songs, data string, logs io.Writer) (*outerStudio, error) {
+	s := &outerStudio{net: n, songs: songs, data: data, logs: logs}
+	on, err := s.start(ctx, n.addr+":0")
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +44,7 @@ func startStudio(ctx context.Context, songs, data string, logs io.Writer) (*oute
 }
 
 func (s *outerStudio) start(ctx context.Context, listen string) (*outer, error) {
-	return startOuter(ctx, s.logs, "serve", "--songs", s.songs, "--data", s.data, "--listen", listen, "--http", "127.0.0.1:0",
+	return startOuter(ctx, s.net, s.logs, "serve", "--songs", s.songs, "--data", s.data, "--listen", listen, "--http", s.net.addr+":0",
 		"--max-per-address", "4096") // all listeners are on this machine
 }
 

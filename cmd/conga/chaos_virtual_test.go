@@ -228,7 +228,7 @@ func TestChaos_VirtualTime(t *testing.T) {
 		songs[name] = song.frames(t)
 	}
 	p := plan{
-		nodes: *virtualNodes, failures: *virtualFailures, seed: *virtualSeed, kinds: allKinds(),
+		nodes: *virtualNodes, failures: *virtualFailures, seed: *virtualSeed, kinds: slices.DeleteFunc(allKinds(), blow.cabled),
 		over: time.Duration(*virtualFailures) * paceOfBlows,
 	}
 	logs := io.Discard
@@ -243,15 +243,16 @@ func TestChaos_VirtualTime(t *testing.T) {
 	began := time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		logger := slog.New(slog.NewTextHandler(&oneByOne{w: logs}, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		network := newAir()
-		studio := newAirStudio(t, network, songs, logger.With("node", "server"))
+		air := newAir()
+		studio := newAirStudio(t, air, songs, logger.With("node", "server"))
 		defer studio.close()
 		system := newSystem(logger)
 		defer system.Shutdown()
 		a := &arena{
 			acts: p.schedule(), nodes: p.nodes, server: studio, say: t.Logf,
-			spawn: func(ctx context.Context, name string) (victim, error) {
-				return startInner(ctx, network.network(), system, airRequests, name, logger.With("node", name))
+			place: func() (network, error) { return air.network(), nil },
+			spawn: func(ctx context.Context, n network, name string) (victim, error) {
+				return startInner(ctx, n, system, airRequests, name, logger.With("node", name))
 			},
 		}
 		result, err := a.run(t.Context())

@@ -4,25 +4,58 @@ import (
 	"context"
 	"io"
 	"net"
+	"os/exec"
 	"sync"
 	"time"
 
+	"conga/cmd/conga/internal/cables"
 	"conga/transport"
 )
 
-// network is where addresses are: this machine's, or one in memory.
+// network is a node's place in a network: this machine's, one with a cable, or one in memory.
 type network struct {
-	dial transport.DialFunc
-	bind func(addr string) (net.Listener, error)
+	addr  string // without a port
+	dial  transport.DialFunc
+	bind  func(addr string) (net.Listener, error)
+	start func(*exec.Cmd) error // a process of that place; nil in memory
+	cable *cables.Host          // nil: it has none
 }
 
 // loopback is this machine's network.
 func loopback() network {
+	return network{addr: "127.0.0.1", dial: dialSoon, start: (*exec.Cmd).Start, bind: func(addr string) (net.Listener, error) {
+		return net.Listen("tcp", addr)
+	}}
+}
+
+func dialSoon(ctx context.Context, addr string) (net.Conn, error) {
+	return (&net.Dialer{Timeout: 500 * time.Millisecond}).DialContext(ctx, "tcp", addr)
+}
+
+// wired is a place with a cable of its own.
+func wired(router *cables.Router) (network, error) {
+	host, err := router.Host()
+	if err != nil {
+		return network{}, err
+	}
 	return network{
-		dial: func(ctx context.Context, addr string) (net.Conn, error) {
-			return (&net.Dialer{Timeout: 500 * time.Millisecond}).DialContext(ctx, "tcp", addr)
+		addr: host.Addr().String(), cable: host,
+		dial: func(ctx context.Context, addr string) (conn net.Conn, err error) {
+			err = host.Do(func() error { conn, err = dialSoon(ctx, addr); return err })
+			return conn, err
 		},
-		bind: func(addr string) (net.Listener, error) { return net.Listen("tcp", addr) },
+		bind: func(addr string) (l net.Listener, err error) {
+			err = host.Do(func() error { l, err = net.Listen("tcp", addr); return err })
+			return l, err
+		},
+		start: func(cmd *exec.Cmd) error { return host.Do(cmd.Start) },
+	}, nil
+}
+
+// free gives the place to others.
+func (n network) free() {
+	if n.cable != nil {
+		_ = n.cable.Free() // one whose cable cannot be mended, nobody gets
 	}
 }
 

@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(&streams{in: stdin, out: stdout, err: stderr}),
-		kong.Vars{"data": dataDir(), "listeners": listenersDir(), "name": nodeName()},
+		kong.Vars{"data": dataDir(), "listeners": listenersDir(), "name": nodeName(), "blows": blowNames()},
 	)
 	if len(args) == 0 {
 		args = []string{"--help"}
