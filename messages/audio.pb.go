@@ -325,8 +325,9 @@ type StreamOpened struct {
 	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	Node          *Node                  `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"` // who answers
 	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Refused       string                 `protobuf:"bytes,4,opt,name=refused,proto3" json:"refused,omitempty"` // empty: welcome
-	First         uint64                 `protobuf:"varint,5,opt,name=first,proto3" json:"first,omitempty"`    // number of the first item that follows, 0 if not known yet
+	Refused       string                 `protobuf:"bytes,4,opt,name=refused,proto3" json:"refused,omitempty"`                      // empty: welcome
+	First         uint64                 `protobuf:"varint,5,opt,name=first,proto3" json:"first,omitempty"`                         // number of the first item that follows, 0 if not known yet
+	AtUnixUs      int64                  `protobuf:"varint,6,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"` // on the server's clock, when it was said
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -392,6 +393,13 @@ func (x *StreamOpened) GetRefused() string {
 func (x *StreamOpened) GetFirst() uint64 {
 	if x != nil {
 		return x.First
+	}
+	return 0
+}
+
+func (x *StreamOpened) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
 	}
 	return 0
 }
@@ -500,13 +508,15 @@ const file_messages_audio_proto_rawDesc = "" +
 	"\x05token\x18\x06 \x01(\tR\x05token\x12\x1a\n" +
 	"\bupstream\x18\a \x01(\tR\bupstream\x12\x14\n" +
 	"\x05proof\x18\b \x01(\fR\x05proof\x12\x12\n" +
-	"\x04song\x18\t \x01(\bR\x04song\"\x8f\x01\n" +
+	"\x04song\x18\t \x01(\bR\x04song\"\xad\x01\n" +
 	"\fStreamOpened\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\arefused\x18\x04 \x01(\tR\arefused\x12\x14\n" +
-	"\x05first\x18\x05 \x01(\x04R\x05first\"|\n" +
+	"\x05first\x18\x05 \x01(\x04R\x05first\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x06 \x01(\x03R\batUnixUs\"|\n" +
 	"\vOfferStream\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x1c\n" +

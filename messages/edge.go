@@ -35,6 +35,9 @@ type UpstreamOpened struct {
 type UpstreamItem struct {
 	Link uint64
 	Item *Item
+	// SentUs is the newest word of the upstream that says when it was sent, in unix
+	// microseconds on the server's clock; 0 if none came since the item before.
+	SentUs int64
 }
 
 // UpstreamSeal: a seal came from above, BEFORE the items that it covers.

@@ -20,7 +20,7 @@ const (
 	KindLeaving    Kind = "DC" // HOST#<host>#PORT#<port>
 	KindHi         Kind = "HI" // OpenStream up, StreamOpened down
 	KindSeal       Kind = "SG" // Seal
-	KindHeartbeat  Kind = "HB" // empty
+	KindHeartbeat  Kind = "HB" // a time, see AppendTime, or empty
 	KindOffer      Kind = "OF" // OfferStream
 	KindSound      Kind = "PC" // part of a chunk that came as sound, see Sounds; numbered
 )
@@ -161,4 +161,19 @@ func FramesPerChunk(sampleRate int32) int32 {
 func (s *Song) Chunks() uint64 {
 	per := int64(FramesPerChunk(s.GetSampleRate()))
 	return uint64((s.GetFrames() + per - 1) / per)
+}
+
+// AppendTime appends a moment in unix microseconds, as a uvarint of milliseconds.
+func AppendTime(dst []byte, unixUs int64) []byte {
+	return binary.AppendUvarint(dst, uint64(max(0, unixUs/1000)))
+}
+
+// ParseTime returns the moment that begins the bytes, in unix microseconds, and 0 if none
+// does that a calendar has.
+func ParseTime(p []byte) int64 {
+	ms, n := binary.Uvarint(p)
+	if n <= 0 || ms > 1<<48 {
+		return 0
+	}
+	return int64(ms) * 1000
 }

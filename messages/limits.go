@@ -27,6 +27,8 @@ const (
 	Ancestors = 3
 	// Heartbeat is the longest a living stream connection says nothing.
 	Heartbeat = 250 * time.Millisecond
+	// StampEvery is how often a stream that has music to send says what time it is.
+	StampEvery = 500 * time.Millisecond
 	// SilenceIsDeath is how long an upstream may say nothing: below Slack, above
 	// Heartbeat and a lost packet or two.
 	SilenceIsDeath = time.Second

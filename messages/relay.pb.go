@@ -382,7 +382,7 @@ type SearchOn struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Link          uint64                 `protobuf:"varint,1,opt,name=link,proto3" json:"link,omitempty"` // the last link when the timer was set: an old timer is ignored
 	AtUnixUs      int64                  `protobuf:"varint,2,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	Starving      bool                   `protobuf:"varint,3,opt,name=starving,proto3" json:"starving,omitempty"` // the upstream lives but sends no music: ask any other for it
+	Starving      bool                   `protobuf:"varint,3,opt,name=starving,proto3" json:"starving,omitempty"` // the upstream lives but sends no music, or ever later: ask any other for it
 	Nearer        bool                   `protobuf:"varint,4,opt,name=nearer,proto3" json:"nearer,omitempty"`     // the upstream is not the first choice: look whether that is well again
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

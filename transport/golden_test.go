@@ -25,6 +25,7 @@ func TestStreams_Golden(t *testing.T) {
 	music := newTape(testChunk(9, testSeal), testChunk(10, testSeal), testChunk(11, &messages.Seal{First: 11, Epoch: 4}))
 	openStreams(t, l, func(c *StreamsConfig) {
 		c.Open = func(*messages.OpenStream) (Cursor, error) { return music, nil }
+		c.ServerNow = func() int64 { return 1_700_000_000_123_456 }
 	})
 	conn := dial(t, l)
 	hi := hiOf(t, 0)

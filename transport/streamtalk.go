@@ -41,8 +41,9 @@ type streamTalk struct {
 	life    context.Context // ends with the actor
 	playing context.Context // ends with life, or before with errLeaving
 
-	buf  []byte // of the write under way
-	seal *messages.Seal
+	buf     []byte // of the write under way
+	seal    *messages.Seal
+	stamped time.Time // when the listener was told the time
 }
 
 // serve talks to one listener until either side ends it. given: the connection was an
@@ -183,6 +184,7 @@ func hiOfNode(cfg *StreamsConfig, answer *messages.StreamOpened) (Frame, error) 
 	answer.Version = messages.DialectVersion
 	answer.Node = cfg.Self()
 	answer.Epoch = cfg.Epoch()
+	answer.AtUnixUs = cfg.ServerNow()
 	payload, err := proto.Marshal(answer)
 	if err != nil {
 		return Frame{}, fmt.Errorf("encode the answer to %s: %w", messages.KindHi, err)
@@ -223,6 +225,7 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 	if err := t.answer(answer); err != nil {
 		return err
 	}
+	t.stamped = time.Now()
 	begun := false
 	if item == nil { // HI itself was a sign of life
 		item, err = next(playing, cursor, messages.Heartbeat)
@@ -236,7 +239,7 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 				return err
 			}
 		case errors.Is(err, errQuiet):
-			if err := t.write(Frame{Kind: messages.KindHeartbeat}); err != nil {
+			if err := t.write(t.stamp()); err != nil {
 				return err
 			}
 		default:
@@ -298,7 +301,10 @@ func leavingPayload(upstream func() string) []byte {
 // send writes the item in one go: the seal that vouches for it, if that is a new one,
 // and the song that it belongs to, if the listener comes into the middle of it, BEFORE it.
 func (t *streamTalk) send(item *messages.Item, mid bool) error {
-	frames := make([]Frame, 0, 3)
+	frames := make([]Frame, 0, 4)
+	if time.Since(t.stamped) >= messages.StampEvery {
+		frames = append(frames, t.stamp())
+	}
 	if item.Seal != nil && item.Seal != t.seal {
 		payload, err := proto.Marshal(item.Seal)
 		if err != nil {
@@ -324,6 +330,12 @@ func (t *streamTalk) send(item *messages.Item, mid bool) error {
 		t.cfg.Counters.Chunks.Add(1)
 	}
 	return nil
+}
+
+// stamp tells the time: what comes ever later after it was sent, comes over a slow link.
+func (t *streamTalk) stamp() Frame {
+	t.stamped = time.Now()
+	return Frame{Kind: messages.KindHeartbeat, Payload: messages.AppendTime(nil, t.cfg.ServerNow())}
 }
 
 var errStuck = errors.New("it does not read")

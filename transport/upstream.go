@@ -174,7 +174,7 @@ func (t *upstreamTalk) read(conn net.Conn, r *bufio.Reader) (Frame, error) {
 
 // listen passes on what comes after HI.
 func (t *upstreamTalk) listen(life context.Context, conn net.Conn, r *bufio.Reader) error {
-	seals, leaving := 0, false
+	seals, leaving, sent := 0, false, int64(0)
 	var sounds messages.Sounds
 	for {
 		frame, err := t.read(conn, r)
@@ -201,7 +201,8 @@ func (t *upstreamTalk) listen(life context.Context, conn net.Conn, r *bufio.Read
 				return life.Err()
 			}
 			seals = 0
-			t.root.Send(t.parent, &messages.UpstreamItem{Link: t.cfg.Link, Item: item})
+			t.root.Send(t.parent, &messages.UpstreamItem{Link: t.cfg.Link, Item: item, SentUs: sent})
+			sent = 0
 		case messages.KindSeal:
 			seal := &messages.Seal{}
 			if err := proto.Unmarshal(frame.Payload, seal); err != nil {
@@ -218,7 +219,9 @@ func (t *upstreamTalk) listen(life context.Context, conn net.Conn, r *bufio.Read
 			}
 		case messages.KindHi:
 			return fmt.Errorf("%s twice: %w", frame.Kind, ErrFrame)
-		default: // a heartbeat, or a kind of a later dialect: sound enough
+		case messages.KindHeartbeat:
+			sent = messages.ParseTime(frame.Payload)
+		default: // a kind of a later dialect: a sign of life
 		}
 	}
 }

@@ -34,6 +34,8 @@ type Member struct {
 	Barren bool `json:"barren,omitempty"`
 	// Mixed: it stood behind a node of the seed's kind, and may have music without a proof.
 	Mixed bool `json:"mixed,omitempty"`
+	// AccusedAt is when it was last moved for a complaint, unix microseconds; 0: never.
+	AccusedAt int64 `json:"accusedAtUnixUs,omitempty"`
 	// Absent marks those whom a restarted server has not heard of yet: they most
 	// likely play on, fed by each other, and are about to come back.
 	Absent bool `json:"absent,omitempty"`
@@ -100,7 +102,7 @@ func (s State) part(seenBy string, moved *messages.ListenerMoved) []proto.Messag
 	if at < 0 || below < 0 || s.source(below) != moved.GetId() {
 		return nil
 	}
-	if !moved.GetLying() && s.restless(moved.GetAtUnixUs()) {
+	if !moved.GetLying() && (s.restless(moved.GetAtUnixUs()) || s.Chain[below].suspect(moved.GetAtUnixUs())) {
 		return nil
 	}
 	moved.Name, moved.After = s.Chain[at].Name, s.at(len(s.Chain)-1)
@@ -111,13 +113,19 @@ func (s State) part(seenBy string, moved *messages.ListenerMoved) []proto.Messag
 // that is too busy for all. Each move makes others search, and that makes them late, too.
 const (
 	maxMoves  = 4
-	movesTime = 10 * 1000 * 1000 // microseconds in which there are at most maxMoves
+	movesTime = 10 * 1000 * 1000 // microseconds in which there are at most maxMoves, and the moved are not believed
 )
 
 // restless says whether the chain has been moved about enough lately. Those who complain
 // feed on another ancestor meanwhile; whoever is dead goes with its request connection.
 func (s State) restless(at int64) bool {
 	return len(s.MovedAt) == maxMoves && at-s.MovedAt[0] < movesTime
+}
+
+// suspect says whether others have complained of it lately. Whose line is bad hears nothing
+// from anybody, and its word would turn the chain against the innocent.
+func (m Member) suspect(at int64) bool {
+	return m.AccusedAt > 0 && at-m.AccusedAt < movesTime
 }
 
 func lost(cmd *messages.PeerLost) *messages.ListenerLeft {
@@ -172,6 +180,7 @@ func (s State) Apply(event proto.Message) State {
 		if at := s.place(event.GetNode().GetId()); at >= 0 {
 			back := member(event.GetNode(), s.Chain[at].Leaf, event.GetUnreachable())
 			back.Liar, back.Mixed, back.Barren = s.Chain[at].Liar, s.Chain[at].Mixed, s.Chain[at].Barren
+			back.AccusedAt = s.Chain[at].AccusedAt
 			s.Chain = slices.Clone(s.Chain)
 			s.Chain[at] = back
 		}
@@ -182,7 +191,7 @@ func (s State) Apply(event proto.Message) State {
 		if at := s.place(event.GetId()); at >= 0 {
 			moved := s.Chain[at]
 			moved.Liar = moved.Liar || event.GetLying()
-			moved.Barren = moved.Seed
+			moved.Barren, moved.AccusedAt = moved.Seed, event.GetAtUnixUs()
 			s.Chain = append(slices.Delete(slices.Clone(s.Chain), at, at+1), moved)
 			s.mix(len(s.Chain) - 1)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -35,13 +36,25 @@ func TestState_Stories(t *testing.T) {
 			return &messages.JoinChain{Node: node(words[1]), Unreachable: "refused"}
 		case "lie":
 			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "forged", Lying: true}
-		case "slow":
-			return &messages.ReportSlow{Id: words[1], SeenBy: words[3], MarginUs: 300_000}
+		case "slow": // slow bob by cem at 5
+			report := &messages.ReportSlow{Id: words[1], SeenBy: words[3], MarginUs: 300_000}
+			if len(words) > 4 {
+				report.AtUnixUs = seconds(words[5])
+			}
+			return report
 		case "expire":
 			return &messages.ExpireAbsent{}
 		}
 		return nil
 	})
+}
+
+func seconds(word string) int64 {
+	n, err := strconv.Atoi(word)
+	if err != nil {
+		panic(err)
+	}
+	return int64(n) * 1_000_000
 }
 
 func text(t interface{ Fatal(...any) }, s State) string {

@@ -25,6 +25,7 @@ type house struct {
 	window *window.Window
 	b      *broadcast
 	dial   func(l *link) *actor.Props // nil: the link is silent
+	sent   func() int64               // what the upstream says when it sends an item; nil: nothing
 
 	mu     sync.Mutex
 	links  []*link // in the order of their numbers
@@ -140,7 +141,11 @@ func (h *house) music(link uint64, r *reader, last uint64) {
 		if song != nil {
 			h.send(&messages.UpstreamItem{Link: link, Item: song})
 		}
-		h.send(&messages.UpstreamItem{Link: link, Item: item})
+		came := &messages.UpstreamItem{Link: link, Item: item}
+		if h.sent != nil {
+			came.SentUs = h.sent()
+		}
+		h.send(came)
 	}
 }
 

@@ -259,6 +259,7 @@ func (r *relay) take(ctx actor.Context, msg *messages.UpstreamItem) {
 	if o := r.waiting[msg.Link]; o != nil {
 		r.waited(ctx, o, msg.Item)
 	} else if r.feeds(msg.Link) {
+		r.watch.stamped(msg.SentUs, r.nowUs())
 		r.pass(ctx, msg.Link, msg.Item)
 	}
 	if pid := r.links[msg.Link]; pid != nil {

@@ -25,6 +25,14 @@ const (
 	// starving is how long a living upstream may send no music before others are asked
 	// for it, once and then less and less often: a relay can be broken and sound alive.
 	starving = messages.SilenceIsDeath
+	// tooLate is how much longer than at its best a link may take for what is sent; more
+	// would soon use up the slack of all who are fed by it.
+	tooLate = 400 * time.Millisecond
+	// lateGlances is how often in a row it must be so: a lost packet delays one word.
+	lateGlances = 3
+	// blameless is how long nobody is blamed for a slow link after somebody was: if the next
+	// one is as slow, the cause is this node's own line.
+	blameless = 10 * time.Second
 	// climb is how long a node is fed by another than its first choice before it tries
 	// that again; each time in vain doubles the wait.
 	climb = 5 * time.Second
@@ -48,6 +56,42 @@ type watch struct {
 	heard           time.Time // an item, or the upstream's answer
 	asked, reviewed time.Time // others for music; the first choice whether it is well
 	hungers, climbs int       // how often since
+
+	sent   int64         // the upstream's newest word, by the server's clock; 0: it does not say
+	took   time.Duration // until that was here, by two nodes' notions of that clock
+	fast   time.Duration // the least that a word took
+	lates  int           // glances in a row at which it was too late
+	blamed time.Time     // when a node was blamed for that
+}
+
+// stamped notes when the upstream sent what arrives at now; both in microseconds.
+func (w *watch) stamped(sent, now int64) {
+	took := time.Duration(now-sent) * time.Microsecond
+	if sent == 0 || took.Abs() > implausible {
+		return
+	}
+	if w.sent == 0 || took < w.fast {
+		w.fast = took
+	}
+	w.sent, w.took = sent, took
+}
+
+// implausible is how far two notions of the server's clock cannot be apart.
+const implausible = time.Minute
+
+// glanced notes at now whether the link is too slow at this moment.
+func (w *watch) glanced(now int64) {
+	due := time.Duration(now-w.sent)*time.Microsecond - messages.StampEvery // the next word
+	if w.sent == 0 || max(w.took, due)-w.fast <= tooLate {
+		w.lates = 0
+		return
+	}
+	w.lates++
+}
+
+// slow says whether others are to be asked, since the link falls behind.
+func (w *watch) slow() bool {
+	return w.lates >= lateGlances && time.Since(w.blamed) >= blameless
 }
 
 // retryAfter is the wait behind so many searches in a row that found nobody. It has
@@ -68,6 +112,7 @@ func (w *watch) fed() {
 	w.stopSearch()
 	w.heard, w.reviewed = time.Now(), time.Now()
 	w.hungers = 0
+	w.sent, w.lates = 0, 0
 }
 
 // music notes that an item came.
@@ -119,6 +164,7 @@ func (r *relay) look(ctx actor.Context, msg looked) {
 	}
 	r.lookAgain(ctx)
 	state, w := r.keep.State(), &r.watch
+	w.glanced(r.nowUs())
 	if state.Upstream == nil || len(state.Seeking) > 0 {
 		return
 	}
@@ -127,6 +173,12 @@ func (r *relay) look(ctx actor.Context, msg looked) {
 	case w.hungry():
 		if w.hungers == 0 || time.Since(w.asked) >= starving<<min(w.hungers, doublings) {
 			w.hungers++
+			w.asked = time.Now()
+			on.Starving = true
+			r.decide(ctx, on)
+		}
+	case w.slow():
+		if time.Since(w.asked) >= starving {
 			w.asked = time.Now()
 			on.Starving = true
 			r.decide(ctx, on)
@@ -175,7 +227,7 @@ func (r *relay) opened(ctx actor.Context, msg *messages.UpstreamOpened) {
 
 // connect makes the link the one that feeds, if first leaves no hole.
 func (r *relay) connect(ctx actor.Context, o *opening, first uint64) {
-	before, hungry := r.keep.State().Upstream, r.watch.hungry()
+	before, hungry, slow := r.keep.State().Upstream, r.watch.hungry(), r.watch.slow()
 	delete(r.waiting, o.link)
 	r.decide(ctx, &messages.LinkOpened{
 		Link: o.link, Asked: r.flow.next, First: first, Epoch: o.answer.GetEpoch(),
@@ -186,8 +238,14 @@ func (r *relay) connect(ctx actor.Context, o *opening, first uint64) {
 	}
 	r.watch.epoch = o.answer.GetEpoch()
 	r.epoch = max(r.epoch, r.watch.epoch)
-	if before != nil && hungry {
+	r.watch.stamped(o.answer.GetAtUnixUs(), r.nowUs())
+	switch {
+	case before == nil:
+	case hungry:
 		r.accuse(before.Node.message(), "it sends no music, others do", false, r.nowUs())
+	case slow:
+		r.watch.blamed = time.Now()
+		r.accuse(before.Node.message(), "its music comes ever later after it was sent, others have it in time", false, r.nowUs())
 	}
 	if o.seal != nil {
 		r.seal(ctx, &messages.UpstreamSeal{Link: o.link, Seal: o.seal})
