@@ -375,7 +375,7 @@ func (r *relay) dial(ctx actor.Context, sought *messages.UpstreamSought) {
 	}
 	open := &messages.OpenStream{
 		Version: messages.DialectVersion, Node: r.cfg.Self(), Next: r.flow.next,
-		PlayAtUnixUs: r.nowUs(), Epoch: r.epoch, Upstream: sought.GetNode().GetId(),
+		PlayAtUnixUs: r.nowUs() + messages.JoinAhead.Microseconds(), Epoch: r.epoch, Upstream: sought.GetNode().GetId(),
 		Song: r.flow.mixed && r.flow.doubtful,
 	}
 	props := r.cfg.Dial
