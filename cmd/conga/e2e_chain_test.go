@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"testing"
@@ -74,6 +75,40 @@ func TestE2E_OneLeaves(t *testing.T) {
 	awaitMusic(t, chain, time.Now())
 	for _, listener := range chain {
 		listener.unhurt(t)
+	}
+}
+
+// Several die in one go, as neighbours or here and there: one gap or many, those who remain
+// lose nothing.
+func TestE2E_ManyDieAtOnce(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	half := rand.New(rand.NewPCG(seed, 0)).Perm(10)[:5]
+	for name, places := range map[string][]int{
+		"4, 5 and 6":                       {3, 4, 5},
+		fmt.Sprintf("half, seed %d", seed): half,
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := launchServer(t, cutSongs(t, shortSongs), t.TempDir())
+			var chain, left []*process
+			for i := range 10 {
+				chain = append(chain, launchListener(t, server, fmt.Sprint("n", i+1), "--output", "none").awaitReady(t, listenerReady))
+			}
+			awaitMusic(t, chain, time.Now())
+			chain = inOrder(t, server, chain)
+			for place, listener := range chain {
+				if slices.Contains(places, place) {
+					_ = listener.cmd.Process.Kill() // all at once: nobody waits for an end
+				} else {
+					left = append(left, listener)
+				}
+			}
+			awaitChain(t, server, left)
+			awaitMusic(t, left, time.Now())
+			for _, listener := range left {
+				listener.unhurt(t)
+			}
+		})
 	}
 }
 
