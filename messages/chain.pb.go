@@ -529,7 +529,8 @@ type PeerLost struct {
 	SeenBy        string                 `protobuf:"bytes,2,opt,name=seen_by,json=seenBy,proto3" json:"seen_by,omitempty"` // id of the node that saw it; "server" for its request connection
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,4,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	Lying         bool                   `protobuf:"varint,5,opt,name=lying,proto3" json:"lying,omitempty"` // it sent what the server did not
+	Lying         bool                   `protobuf:"varint,5,opt,name=lying,proto3" json:"lying,omitempty"`       // it sent what the server did not
+	Skipping      bool                   `protobuf:"varint,6,opt,name=skipping,proto3" json:"skipping,omitempty"` // it left out what others above it had
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -595,6 +596,13 @@ func (x *PeerLost) GetAtUnixUs() int64 {
 func (x *PeerLost) GetLying() bool {
 	if x != nil {
 		return x.Lying
+	}
+	return false
+}
+
+func (x *PeerLost) GetSkipping() bool {
+	if x != nil {
+		return x.Skipping
 	}
 	return false
 }
@@ -946,8 +954,9 @@ type ListenerMoved struct {
 	SeenBy        string                 `protobuf:"bytes,3,opt,name=seen_by,json=seenBy,proto3" json:"seen_by,omitempty"`
 	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	Lying         bool                   `protobuf:"varint,6,opt,name=lying,proto3" json:"lying,omitempty"` // it is nobody's source from now on
-	Name          string                 `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`    // the node's
+	Lying         bool                   `protobuf:"varint,6,opt,name=lying,proto3" json:"lying,omitempty"`       // it is nobody's source from now on
+	Name          string                 `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`          // the node's
+	Skipping      bool                   `protobuf:"varint,8,opt,name=skipping,proto3" json:"skipping,omitempty"` // it left out what others above it had
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1029,6 +1038,13 @@ func (x *ListenerMoved) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *ListenerMoved) GetSkipping() bool {
+	if x != nil {
+		return x.Skipping
+	}
+	return false
 }
 
 // ChainSpliced: `to` now receives from `from`; `around` lists who stood between.
@@ -1579,14 +1595,15 @@ const file_messages_chain_proto_rawDesc = "" +
 	"LeaveChain\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"\x7f\n" +
+	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"\x9b\x01\n" +
 	"\bPeerLost\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
 	"\aseen_by\x18\x02 \x01(\tR\x06seenBy\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\x12\x14\n" +
-	"\x05lying\x18\x05 \x01(\bR\x05lying\"0\n" +
+	"\x05lying\x18\x05 \x01(\bR\x05lying\x12\x1a\n" +
+	"\bskipping\x18\x06 \x01(\bR\bskipping\"0\n" +
 	"\tPeersLost\x12#\n" +
 	"\x04lost\x18\x01 \x03(\v2\x0f.conga.PeerLostR\x04lost\"p\n" +
 	"\n" +
@@ -1621,7 +1638,7 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\rCAUSE_SAID_SO\x10\x01\x12\x0e\n" +
 	"\n" +
 	"CAUSE_LOST\x10\x02\x12\x18\n" +
-	"\x14CAUSE_DID_NOT_RETURN\x10\x03\"\xae\x01\n" +
+	"\x14CAUSE_DID_NOT_RETURN\x10\x03\"\xca\x01\n" +
 	"\rListenerMoved\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\tR\x05after\x12\x17\n" +
@@ -1630,7 +1647,8 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\n" +
 	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x14\n" +
 	"\x05lying\x18\x06 \x01(\bR\x05lying\x12\x12\n" +
-	"\x04name\x18\a \x01(\tR\x04name\"J\n" +
+	"\x04name\x18\a \x01(\tR\x04name\x12\x1a\n" +
+	"\bskipping\x18\b \x01(\bR\bskipping\"J\n" +
 	"\fChainSpliced\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x16\n" +

@@ -36,6 +36,8 @@ type Member struct {
 	Mixed bool `json:"mixed,omitempty"`
 	// AccusedAt is when it was last moved for a complaint, unix microseconds; 0: never.
 	AccusedAt int64 `json:"accusedAtUnixUs,omitempty"`
+	// SkippedBy is the id of the listener that found last that it leaves out what others have.
+	SkippedBy string `json:"skippedBy,omitempty"`
 	// Absent marks those whom a restarted server has not heard of yet: they most
 	// likely play on, fed by each other, and are about to come back.
 	Absent bool `json:"absent,omitempty"`
@@ -55,7 +57,7 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 		if cmd.GetSeenBy() != messages.ServerID {
 			return s.part(cmd.GetSeenBy(), &messages.ListenerMoved{
 				Id: cmd.GetId(), SeenBy: cmd.GetSeenBy(), Reason: cmd.GetReason(),
-				Lying: cmd.GetLying(), AtUnixUs: cmd.GetAtUnixUs(),
+				Lying: cmd.GetLying(), Skipping: cmd.GetSkipping(), AtUnixUs: cmd.GetAtUnixUs(),
 			})
 		}
 		return s.remove(lost(cmd))
@@ -104,6 +106,10 @@ func (s State) part(seenBy string, moved *messages.ListenerMoved) []proto.Messag
 	}
 	if !moved.GetLying() && (s.restless(moved.GetAtUnixUs()) || s.Chain[below].suspect(moved.GetAtUnixUs())) {
 		return nil
+	}
+	// Once it may have been a misfortune further up; found by two, it is the node.
+	if by := s.Chain[at].SkippedBy; moved.GetSkipping() && by != "" && by != seenBy {
+		moved.Lying = true
 	}
 	moved.Name, moved.After = s.Chain[at].Name, s.at(len(s.Chain)-1)
 	return s.spliced(moved)
@@ -180,7 +186,7 @@ func (s State) Apply(event proto.Message) State {
 		if at := s.place(event.GetNode().GetId()); at >= 0 {
 			back := member(event.GetNode(), s.Chain[at].Leaf, event.GetUnreachable())
 			back.Liar, back.Mixed, back.Barren = s.Chain[at].Liar, s.Chain[at].Mixed, s.Chain[at].Barren
-			back.AccusedAt = s.Chain[at].AccusedAt
+			back.AccusedAt, back.SkippedBy = s.Chain[at].AccusedAt, s.Chain[at].SkippedBy
 			s.Chain = slices.Clone(s.Chain)
 			s.Chain[at] = back
 		}
@@ -192,6 +198,9 @@ func (s State) Apply(event proto.Message) State {
 			moved := s.Chain[at]
 			moved.Liar = moved.Liar || event.GetLying()
 			moved.Barren, moved.AccusedAt = moved.Seed, event.GetAtUnixUs()
+			if event.GetSkipping() {
+				moved.SkippedBy = event.GetSeenBy()
+			}
 			s.Chain = append(slices.Delete(slices.Clone(s.Chain), at, at+1), moved)
 			s.mix(len(s.Chain) - 1)
 		}

@@ -34,6 +34,8 @@ func TestState_Stories(t *testing.T) {
 			return &messages.JoinChain{Node: &messages.Node{Id: words[1], Name: words[1], Relay: words[2], Seed: true}}
 		case "joinclosed":
 			return &messages.JoinChain{Node: node(words[1]), Unreachable: "refused"}
+		case "skip":
+			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "items 7 to 7", Skipping: true}
 		case "lie":
 			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "forged", Lying: true}
 		case "slow": // slow bob by cem at 5

@@ -328,12 +328,14 @@ func (r *relay) act(ctx actor.Context, event proto.Message) {
 		r.lost = event
 		r.cfg.Logger.Info("upstream lost", "node", event.GetNode().GetName(), "reason", event.GetReason())
 		if !event.GetLeaving() && !event.GetHole() && !event.GetOwn() {
-			r.accuse(event.GetNode(), event.GetReason(), event.GetLying(), event.GetAtUnixUs())
+			r.accuse(event.GetNode(), &messages.PeerLost{
+				Reason: event.GetReason(), Lying: event.GetLying(), AtUnixUs: event.GetAtUnixUs(),
+			})
 		}
 	case *messages.UpstreamUnusable:
 		r.cfg.Logger.Debug("ancestor cannot serve", "node", event.GetNode().GetName(), "reason", event.GetReason())
 		if !event.GetHole() && !event.GetOwn() {
-			r.accuse(event.GetNode(), event.GetReason(), false, event.GetAtUnixUs())
+			r.accuse(event.GetNode(), &messages.PeerLost{Reason: event.GetReason(), AtUnixUs: event.GetAtUnixUs()})
 		}
 	case *messages.SearchExhausted:
 		if r.keep.State().Upstream == nil {
@@ -355,16 +357,18 @@ func (r *relay) fedBy(event *messages.UpstreamConnected) {
 			BufferedUs: event.GetBufferedUs(), AtUnixUs: event.GetAtUnixUs(),
 		})
 		if r.lost.GetHole() && event.GetMissing() == 0 { // others have what it left out
-			r.accuse(r.lost.GetNode(), r.lost.GetReason(), false, event.GetAtUnixUs())
+			r.accuse(r.lost.GetNode(), &messages.PeerLost{
+				Reason: r.lost.GetReason(), Skipping: true, AtUnixUs: event.GetAtUnixUs(),
+			})
 		}
 		r.lost = nil
 	}
 }
 
 // accuse tells the server of a node above that does not do its part.
-func (r *relay) accuse(node *messages.Node, reason string, lying bool, atUnixUs int64) {
-	if node.GetId() != messages.ServerID {
-		r.cfg.Tell(&messages.PeerLost{Id: node.GetId(), Reason: reason, Lying: lying, AtUnixUs: atUnixUs})
+func (r *relay) accuse(node *messages.Node, of *messages.PeerLost) {
+	if of.Id = node.GetId(); of.Id != messages.ServerID {
+		r.cfg.Tell(of)
 	}
 }
 

@@ -242,10 +242,12 @@ func (r *relay) connect(ctx actor.Context, o *opening, first uint64) {
 	switch {
 	case before == nil:
 	case hungry:
-		r.accuse(before.Node.message(), "it sends no music, others do", false, r.nowUs())
+		r.accuse(before.Node.message(), &messages.PeerLost{Reason: "it sends no music, others do", AtUnixUs: r.nowUs()})
 	case slow:
 		r.watch.blamed = time.Now()
-		r.accuse(before.Node.message(), "its music comes ever later after it was sent, others have it in time", false, r.nowUs())
+		r.accuse(before.Node.message(), &messages.PeerLost{
+			Reason: "its music comes ever later after it was sent, others have it in time", AtUnixUs: r.nowUs(),
+		})
 	}
 	if o.seal != nil {
 		r.seal(ctx, &messages.UpstreamSeal{Link: o.link, Seal: o.seal})
