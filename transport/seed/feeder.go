@@ -24,6 +24,9 @@ const (
 	stuckAfter = 10 * time.Second
 	// formatPatience is how long one waits to know what plays.
 	formatPatience = 50 * time.Millisecond
+	// hurryAfter is how long one who leaves waits for a line that is full, BEFORE it speaks on in
+	// spite of that: without DC the client's music ends for certain.
+	hurryAfter = 300 * time.Millisecond
 	// goodbyePatience is how long a client may take to go elsewhere after DC.
 	goodbyePatience = time.Second
 )
@@ -68,14 +71,23 @@ func (f *Feeder) feed(ctx context.Context, client *transport.Stranger, told tran
 		defer die()
 		hear(client)
 	})
+	hurry := make(chan struct{})
 	wg.Go(func() {
 		select {
 		case <-client.Leaving:
 			over()
 		case <-music.Done():
+			return
+		}
+		wait := time.NewTimer(hurryAfter)
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+			close(hurry)
+		case <-life.Done():
 		}
 	})
-	s := &speech{f: f, to: client, life: life, told: told}
+	s := &speech{f: f, to: client, life: life, hurry: hurry, told: told}
 	if err := s.play(music); err != nil {
 		reason = err.Error()
 	}
@@ -118,12 +130,13 @@ func hear(client *transport.Stranger) {
 
 // speech is what one client is told. It belongs to one goroutine.
 type speech struct {
-	f    *Feeder
-	to   *transport.Stranger
-	life context.Context  // ends with the client
-	told transport.Format // what the client believes
-	song uint64           // the change whose chunks it gets
-	deaf bool             // a write has failed: it hears nothing any more
+	f     *Feeder
+	to    *transport.Stranger
+	life  context.Context  // ends with the client
+	hurry <-chan struct{}  // closed when this node must be gone
+	told  transport.Format // what the client believes
+	song  uint64           // the change whose chunks it gets
+	deaf  bool             // a write has failed: it hears nothing any more
 }
 
 // play sends what the cursor gives until ctx ends or the client is over. A client that has
@@ -176,7 +189,12 @@ func (s *speech) follow(ctx context.Context, from int64) error {
 // errQuiet: no item came in time.
 var errQuiet = errors.New("no item yet")
 
+// next waits for an item, but gives none when ctx is over: a client that is behind must not
+// keep one from leaving, and a cursor gives what it has without a look at ctx.
 func next(ctx context.Context, cursor transport.Cursor) (*messages.Item, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	wait, cancel := context.WithTimeoutCause(ctx, heartbeat, errQuiet)
 	defer cancel()
 	item, err := cursor.Next(wait)
@@ -230,7 +248,7 @@ func (s *speech) goodbye() error {
 // say writes one message, header and payload in one go, when the line is clear for it: the
 // header comes in one piece, for a client that takes a part of a header for all of it.
 func (s *speech) say(kind messages.Kind, payload []byte) error {
-	err := await(s.life, func() (line, bool) { return lineOf(s.to.Conn) })
+	err := await(s.life, s.hurry, func() (line, bool) { return lineOf(s.to.Conn) })
 	if err == nil {
 		_ = s.to.SetWriteDeadline(time.Now().Add(stuckAfter))
 		var n int

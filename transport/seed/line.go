@@ -31,9 +31,9 @@ func (l line) whole() bool {
 	return l.unsent == 0 && (l.window == 0 || room <= 0 || room >= headerSize)
 }
 
-// await waits until the line that look sees is clear for a message, or fails with errStuck. A
-// line that cannot be seen is clear.
-func await(ctx context.Context, look func() (line, bool)) error {
+// await waits until the line that look sees is clear for a message, or until one must hurry, or
+// fails with errStuck. A line that cannot be seen is clear.
+func await(ctx context.Context, hurry <-chan struct{}, look func() (line, bool)) error {
 	for deadline := time.Now().Add(stuckAfter); ; {
 		if l, seen := look(); !seen || l.whole() {
 			return nil
@@ -43,6 +43,8 @@ func await(ctx context.Context, look func() (line, bool)) error {
 		}
 		select {
 		case <-time.After(lineEvery):
+		case <-hurry:
+			return nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}

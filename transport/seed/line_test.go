@@ -33,14 +33,15 @@ func TestLine_Whole(t *testing.T) {
 
 func TestAwait(t *testing.T) {
 	for name, c := range map[string]struct {
-		clears, ends time.Duration // 0: never
-		seen         bool
-		want         error
-		after        time.Duration
+		clears, ends, hurry time.Duration // 0: never
+		seen                bool
+		want                error
+		after               time.Duration
 	}{
 		"clear at last":     {clears: time.Second, seen: true, after: time.Second},
 		"never":             {seen: true, want: errStuck, after: stuckAfter},
 		"the client's end":  {ends: time.Second, seen: true, want: context.Canceled, after: time.Second},
+		"one must hurry":    {hurry: time.Second, seen: true, after: time.Second},
 		"cannot be seen":    {},
 		"clear from before": {clears: time.Nanosecond, seen: true},
 	} {
@@ -51,8 +52,12 @@ func TestAwait(t *testing.T) {
 				if c.ends > 0 {
 					defer time.AfterFunc(c.ends, die).Stop()
 				}
+				hurry := make(chan struct{})
+				if c.hurry > 0 {
+					defer time.AfterFunc(c.hurry, func() { close(hurry) }).Stop()
+				}
 				begun := time.Now()
-				err := await(life, func() (line, bool) {
+				err := await(life, hurry, func() (line, bool) {
 					l := line{unsent: 1}
 					if c.clears > 0 && time.Since(begun) >= c.clears-time.Nanosecond {
 						l.unsent = 0
