@@ -90,12 +90,35 @@ func wholeSongs(t testing.TB, c *seedtest.Client) int {
 	return whole
 }
 
+// chunks is how many the cut is sent in.
+func (c cut) chunks(t testing.TB) uint64 {
+	t.Helper()
+	frames := messages.FramesPerChunk([]int32{44100, 48000, 32000}[c.frames(t)[2]>>2&3])
+	return uint64((c.n + int(frames) - 1) / int(frames))
+}
+
+// soundsRight says whether some song's sound has the sum, or, where only a part of the song came
+// as sound, its chunks.
+func soundsRight(t testing.TB, sum string, chunks, asSound uint64) bool {
+	t.Helper()
+	for _, c := range shortSongs {
+		if chunks == c.chunks(t) && (asSound < chunks || sum == sound(t, c).sha256) {
+			return true
+		}
+	}
+	return false
+}
+
 // rightSums checks a native's songs against the files: as mp3, or as sound. Of one that came
-// partly so and partly so only the chunks can be counted.
+// partly so and partly so only the chunks can be counted. Sound has no name but by the news of
+// the server, which may come after it: such a song is known by how it sounds.
 func rightSums(t testing.TB, p *process) int {
 	t.Helper()
 	songs := p.dump(t).Live.Relay.Songs
 	for _, song := range songs {
+		if song.Song == "" && song.Sound > 0 && soundsRight(t, song.SHA256, song.Chunks, song.Sound) {
+			continue
+		}
 		cut, known := shortSongs[song.Song]
 		if !known {
 			t.Errorf("%s: %+v is no song", p.name, song)
@@ -111,8 +134,7 @@ func rightSums(t testing.TB, p *process) int {
 				t.Errorf("%s: %+v, it sounds %s", p.name, song, want)
 			}
 		}
-		frames := messages.FramesPerChunk([]int32{44100, 48000, 32000}[cut.frames(t)[2]>>2&3])
-		if want := uint64((cut.n + int(frames) - 1) / int(frames)); song.Chunks != want {
+		if want := cut.chunks(t); song.Chunks != want {
 			t.Errorf("%s: %+v, it has %d chunks", p.name, song, want)
 		}
 	}
