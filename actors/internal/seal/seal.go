@@ -64,13 +64,21 @@ func Check(s *messages.Seal, item *messages.Item) error {
 		return nil
 	}
 	if !Covers(s, item.Number) {
-		return fmt.Errorf("item %d has no seal: %w", item.Number, ErrAltered)
+		return fmt.Errorf("item %d has no seal, the last one is %s: %w", item.Number, span(s), ErrAltered)
 	}
 	at := int(item.Number-s.GetFirst()) * messages.HashSize
 	if item.Hash() != [messages.HashSize]byte(s.GetHashes()[at:]) {
 		return fmt.Errorf("item %d: %w", item.Number, ErrAltered)
 	}
 	return nil
+}
+
+// span says what a seal is about.
+func span(s *messages.Seal) string {
+	if s == nil {
+		return "none"
+	}
+	return fmt.Sprintf("of items %d to %d in epoch %d", s.GetFirst(), s.GetFirst()+uint64(len(s.GetHashes())/messages.HashSize)-1, s.GetEpoch())
 }
 
 // signed is what the signature covers. The head keeps it apart from all else that
