@@ -12,12 +12,14 @@ import (
 )
 
 // air is a network in memory, for virtual time: its goroutines block only where
-// testing/synctest sees it. It has no delay, keeps bytes for those who do not read, and
+// testing/synctest sees it. It has no delay but for the weather, keeps bytes for those who do not read, and
 // accepts for those who are frozen, as a kernel does.
 type air struct {
 	mu    sync.Mutex
 	ports map[int]*airListener
 	last  int
+
+	weather func() time.Duration // see airPipe; nil: it is fine
 }
 
 func newAir() *air { return &air{ports: map[int]*airListener{}, last: 20_000} }
@@ -65,7 +67,7 @@ func (a *air) dial(_ context.Context, addr string) (net.Conn, error) {
 		return nil, syscall.ECONNREFUSED
 	}
 	a.last++
-	up, down := newAirPipe(), newAirPipe()
+	up, down := newAirPipe(a.weather), newAirPipe(a.weather)
 	near := &airConn{in: down, out: up, local: airAddr(a.last), remote: airAddr(port)}
 	far := &airConn{in: up, out: down, local: airAddr(port), remote: airAddr(a.last)}
 	select {
@@ -151,10 +153,12 @@ type airPipe struct {
 	ended           bool // nothing more is written
 	stopped         bool // nobody reads any more
 	readBy, writeBy deadline
+	weather         func() time.Duration // how long nothing comes through, at each write; nil: it is fine
+	clears          time.Time            // until then
 }
 
-func newAirPipe() *airPipe {
-	p := &airPipe{}
+func newAirPipe(weather func() time.Duration) *airPipe {
+	p := &airPipe{weather: weather}
 	p.changed = sync.NewCond(&p.mu)
 	return p
 }
@@ -168,12 +172,12 @@ func (p *airPipe) read(b []byte) (int, error) {
 			return 0, net.ErrClosed
 		case p.readBy.over():
 			return 0, os.ErrDeadlineExceeded
-		case len(p.buf) > 0:
+		case len(p.buf) > 0 && !time.Now().Before(p.clears):
 			n := copy(b, p.buf)
 			p.buf = p.buf[n:]
 			p.changed.Broadcast()
 			return n, nil
-		case p.ended:
+		case p.ended && len(p.buf) == 0:
 			return 0, io.EOF
 		}
 		p.changed.Wait()
@@ -196,12 +200,30 @@ func (p *airPipe) write(b []byte) (n int, err error) {
 			some := b[n:min(len(b), n+room)]
 			p.buf = append(p.buf, some...)
 			n += len(some)
+			p.cloud()
 			p.changed.Broadcast()
 		default:
 			p.changed.Wait()
 		}
 	}
 	return n, nil
+}
+
+// cloud lets the weather decide when the bytes come through, and those behind them.
+func (p *airPipe) cloud() {
+	if p.weather == nil {
+		return
+	}
+	if wait := p.weather(); wait > 0 {
+		if at := time.Now().Add(wait); at.After(p.clears) {
+			p.clears = at
+		}
+		time.AfterFunc(wait, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.changed.Broadcast()
+		})
+	}
 }
 
 func (p *airPipe) end() {

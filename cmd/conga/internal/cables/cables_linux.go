@@ -34,6 +34,9 @@ type Host struct {
 	space  netns.NsHandle
 	addr   netip.Addr
 	socket string // name of the router's end of the cable
+
+	mu     sync.Mutex
+	spoilt bool // Pull or Slow was called
 }
 
 // New returns a router without a host.
@@ -155,6 +158,7 @@ func (h *Host) Do(f func() error) error { return inside(h.space, f) }
 // Pull takes the plug out: nothing comes or goes. Connections that stand are not told; who
 // dials the host hears from the router that there is no way.
 func (h *Host) Pull() error {
+	h.spoil()
 	return h.cable(h.router.space, h.socket, (*netlink.Handle).LinkSetDown)
 }
 
@@ -168,6 +172,7 @@ const queue = 16 << 10
 
 // Slow lets the host send so many bytes a second and no more; it receives as before.
 func (h *Host) Slow(bytesPerSecond uint64) error {
+	h.spoil()
 	return h.cable(h.space, card, func(in *netlink.Handle, link netlink.Link) error {
 		const atOnce = 4 << 10
 		return in.QdiscReplace(&netlink.Tbf{
@@ -195,11 +200,22 @@ func (h *Host) Fast() error {
 	})
 }
 
+func (h *Host) spoil() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.spoilt = true
+}
+
 // Free gives the host back, its cable mended. Its sockets must be closed.
 func (h *Host) Free() error {
-	if err := errors.Join(h.Plug(), h.Fast()); err != nil {
-		return err // nobody else gets it
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.spoilt {
+		if err := errors.Join(h.Plug(), h.Fast()); err != nil {
+			return err // nobody else gets it
+		}
 	}
+	h.spoilt = false
 	h.router.mu.Lock()
 	defer h.router.mu.Unlock()
 	h.router.free = append(h.router.free, h)
