@@ -531,6 +531,7 @@ type PeerLost struct {
 	AtUnixUs      int64                  `protobuf:"varint,4,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
 	Lying         bool                   `protobuf:"varint,5,opt,name=lying,proto3" json:"lying,omitempty"`       // it sent what the server did not
 	Skipping      bool                   `protobuf:"varint,6,opt,name=skipping,proto3" json:"skipping,omitempty"` // it left out what others above it had
+	Slow          bool                   `protobuf:"varint,7,opt,name=slow,proto3" json:"slow,omitempty"`         // its line is too slow for the music, or that of the one who says so
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -603,6 +604,13 @@ func (x *PeerLost) GetLying() bool {
 func (x *PeerLost) GetSkipping() bool {
 	if x != nil {
 		return x.Skipping
+	}
+	return false
+}
+
+func (x *PeerLost) GetSlow() bool {
+	if x != nil {
+		return x.Slow
 	}
 	return false
 }
@@ -957,6 +965,7 @@ type ListenerMoved struct {
 	Lying         bool                   `protobuf:"varint,6,opt,name=lying,proto3" json:"lying,omitempty"`       // it is nobody's source from now on
 	Name          string                 `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`          // the node's
 	Skipping      bool                   `protobuf:"varint,8,opt,name=skipping,proto3" json:"skipping,omitempty"` // it left out what others above it had
+	Slow          bool                   `protobuf:"varint,9,opt,name=slow,proto3" json:"slow,omitempty"`         // its line is too slow for the music, or that of the one who says so
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1043,6 +1052,13 @@ func (x *ListenerMoved) GetName() string {
 func (x *ListenerMoved) GetSkipping() bool {
 	if x != nil {
 		return x.Skipping
+	}
+	return false
+}
+
+func (x *ListenerMoved) GetSlow() bool {
+	if x != nil {
+		return x.Slow
 	}
 	return false
 }
@@ -1595,7 +1611,7 @@ const file_messages_chain_proto_rawDesc = "" +
 	"LeaveChain\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"\x9b\x01\n" +
+	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"\xaf\x01\n" +
 	"\bPeerLost\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
 	"\aseen_by\x18\x02 \x01(\tR\x06seenBy\x12\x16\n" +
@@ -1603,7 +1619,8 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\n" +
 	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\x12\x14\n" +
 	"\x05lying\x18\x05 \x01(\bR\x05lying\x12\x1a\n" +
-	"\bskipping\x18\x06 \x01(\bR\bskipping\"0\n" +
+	"\bskipping\x18\x06 \x01(\bR\bskipping\x12\x12\n" +
+	"\x04slow\x18\a \x01(\bR\x04slow\"0\n" +
 	"\tPeersLost\x12#\n" +
 	"\x04lost\x18\x01 \x03(\v2\x0f.conga.PeerLostR\x04lost\"p\n" +
 	"\n" +
@@ -1638,7 +1655,7 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\rCAUSE_SAID_SO\x10\x01\x12\x0e\n" +
 	"\n" +
 	"CAUSE_LOST\x10\x02\x12\x18\n" +
-	"\x14CAUSE_DID_NOT_RETURN\x10\x03\"\xca\x01\n" +
+	"\x14CAUSE_DID_NOT_RETURN\x10\x03\"\xde\x01\n" +
 	"\rListenerMoved\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\tR\x05after\x12\x17\n" +
@@ -1648,7 +1665,8 @@ const file_messages_chain_proto_rawDesc = "" +
 	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x14\n" +
 	"\x05lying\x18\x06 \x01(\bR\x05lying\x12\x12\n" +
 	"\x04name\x18\a \x01(\tR\x04name\x12\x1a\n" +
-	"\bskipping\x18\b \x01(\bR\bskipping\"J\n" +
+	"\bskipping\x18\b \x01(\bR\bskipping\x12\x12\n" +
+	"\x04slow\x18\t \x01(\bR\x04slow\"J\n" +
 	"\fChainSpliced\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x16\n" +

@@ -199,7 +199,7 @@ func (t *requestTalk) handle(line string) error {
 		if id := m.GetId(); id != t.node.GetId() && (goodID(id) || id == messages.ServerID) {
 			t.root.Send(t.cfg.Chain, &messages.PeerLost{
 				Id: id, SeenBy: t.node.GetId(), Reason: printable(m.GetReason(), maxReason),
-				Lying: m.GetLying(), Skipping: m.GetSkipping(), AtUnixUs: t.cfg.Now().UnixMicro(),
+				Lying: m.GetLying(), Skipping: m.GetSkipping(), Slow: m.GetSlow(), AtUnixUs: t.cfg.Now().UnixMicro(),
 			})
 		}
 	case *messages.Reconnected:

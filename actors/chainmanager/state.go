@@ -36,6 +36,8 @@ type Member struct {
 	Mixed bool `json:"mixed,omitempty"`
 	// AccusedAt is when it was last moved for a complaint, unix microseconds; 0: never.
 	AccusedAt int64 `json:"accusedAtUnixUs,omitempty"`
+	// FoundSlowAt is when it found last that the line of a node above is slow, unix microseconds.
+	FoundSlowAt int64 `json:"foundSlowAtUnixUs,omitempty"`
 	// SkippedBy is the id of the listener that found last that it leaves out what others have.
 	SkippedBy string `json:"skippedBy,omitempty"`
 	// Absent marks those whom a restarted server has not heard of yet: they most
@@ -57,7 +59,7 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 		if cmd.GetSeenBy() != messages.ServerID {
 			return s.part(cmd.GetSeenBy(), &messages.ListenerMoved{
 				Id: cmd.GetId(), SeenBy: cmd.GetSeenBy(), Reason: cmd.GetReason(),
-				Lying: cmd.GetLying(), Skipping: cmd.GetSkipping(), AtUnixUs: cmd.GetAtUnixUs(),
+				Lying: cmd.GetLying(), Skipping: cmd.GetSkipping(), Slow: cmd.GetSlow(), AtUnixUs: cmd.GetAtUnixUs(),
 			})
 		}
 		return s.remove(lost(cmd))
@@ -71,7 +73,7 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 		return s.expire(cmd)
 	case *messages.ReportSlow:
 		return s.part(cmd.GetSeenBy(), &messages.ListenerMoved{
-			Id: cmd.GetId(), SeenBy: cmd.GetSeenBy(), AtUnixUs: cmd.GetAtUnixUs(),
+			Id: cmd.GetId(), SeenBy: cmd.GetSeenBy(), AtUnixUs: cmd.GetAtUnixUs(), Slow: true,
 			Reason: fmt.Sprintf("it cannot keep up: its listener has the music only %d ms before its time", cmd.GetMarginUs()/1000),
 		})
 	case *messages.Reconnected:
@@ -106,6 +108,13 @@ func (s State) part(seenBy string, moved *messages.ListenerMoved) []proto.Messag
 	}
 	if !moved.GetLying() && (s.restless(moved.GetAtUnixUs()) || s.Chain[below].suspect(moved.GetAtUnixUs())) {
 		return nil
+	}
+	// Whom every line is too slow for, has a slow line.
+	if since := s.Chain[below].FoundSlowAt; moved.GetSlow() && since > 0 && moved.GetAtUnixUs()-since < movesTime {
+		moved.Id, moved.Reason = seenBy, "it finds everybody slow, so its own line is"
+		if at = below; at == len(s.Chain)-1 {
+			return nil // it harms nobody there
+		}
 	}
 	// Once it may have been a misfortune further up; found by two, it is the node.
 	if by := s.Chain[at].SkippedBy; moved.GetSkipping() && by != "" && by != seenBy {
@@ -186,13 +195,17 @@ func (s State) Apply(event proto.Message) State {
 		if at := s.place(event.GetNode().GetId()); at >= 0 {
 			back := member(event.GetNode(), s.Chain[at].Leaf, event.GetUnreachable())
 			back.Liar, back.Mixed, back.Barren = s.Chain[at].Liar, s.Chain[at].Mixed, s.Chain[at].Barren
-			back.AccusedAt, back.SkippedBy = s.Chain[at].AccusedAt, s.Chain[at].SkippedBy
+			back.AccusedAt, back.SkippedBy, back.FoundSlowAt = s.Chain[at].AccusedAt, s.Chain[at].SkippedBy, s.Chain[at].FoundSlowAt
 			s.Chain = slices.Clone(s.Chain)
 			s.Chain[at] = back
 		}
 	case *messages.ListenerMoved:
 		if !event.GetLying() {
 			s.MovedAt = append(slices.Clone(s.MovedAt[max(0, len(s.MovedAt)+1-maxMoves):]), event.GetAtUnixUs())
+		}
+		if by := s.place(event.GetSeenBy()); by >= 0 && event.GetSlow() {
+			s.Chain = slices.Clone(s.Chain)
+			s.Chain[by].FoundSlowAt = event.GetAtUnixUs()
 		}
 		if at := s.place(event.GetId()); at >= 0 {
 			moved := s.Chain[at]
