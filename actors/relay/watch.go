@@ -70,7 +70,8 @@ type watch struct {
 	blamed time.Time     // when a node was blamed for that
 
 	left, best time.Duration // how long before its time the newest item came, and the best of them on this link
-	lows       int           // glances in a row at which that was too little
+	before     time.Duration // left at the glance before
+	lows       int           // glances in a row at which that was too little, and not more than before
 	asks       int           // how often others were asked since it was enough, and the link fast
 }
 
@@ -97,9 +98,10 @@ const implausible = time.Minute
 
 // glanced notes at now whether the link is too slow at this moment.
 func (w *watch) glanced(now int64) {
-	if w.lows++; w.best-w.left <= tooLow {
+	if w.lows++; w.best-w.left <= tooLow || w.left > w.before { // who catches up is left in peace
 		w.lows = 0
 	}
+	w.before = w.left
 	defer func() {
 		if w.lates+w.lows == 0 {
 			w.asks = 0
@@ -137,7 +139,7 @@ func (w *watch) fed() {
 	w.heard, w.reviewed = time.Now(), time.Now()
 	w.hungers = 0
 	w.sent, w.lates = 0, 0
-	w.best, w.left, w.lows = 0, 0, 0
+	w.best, w.left, w.before, w.lows = 0, 0, 0, 0
 }
 
 // music notes that an item came.
