@@ -275,7 +275,6 @@ func (r *relay) pass(ctx actor.Context, link uint64, item *messages.Item) {
 		r.watch.music()
 		playAt, now := item.PlayAt(), r.nowUs()
 		r.margin.arrived(playAt, now)
-		r.watch.arrived(playAt - now)
 		r.cfg.Margin(playAt - now)
 	}
 	r.judge(ctx, link, err)

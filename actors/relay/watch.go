@@ -28,12 +28,6 @@ const (
 	// tooLate is how much longer than at its best a link may take for what is sent; more
 	// would soon use up the slack of all who are fed by it.
 	tooLate = 400 * time.Millisecond
-	// tooLow is how much less of the slack than at its best may be left when the music comes,
-	// whoever is to blame: more, and others are asked for it.
-	tooLow = 800 * time.Millisecond
-	// behind is how many items one may be behind the upstream that it is to replace, for
-	// longer than a moment.
-	behind = 4
 	// lateGlances is how often in a row it must be so: a lost packet delays one word.
 	lateGlances = 3
 	// blameless is how long nobody is blamed for a slow link after somebody was: if the next
@@ -68,17 +62,6 @@ type watch struct {
 	fast   time.Duration // the least that a word took
 	lates  int           // glances in a row at which it was too late
 	blamed time.Time     // when a node was blamed for that
-
-	left, best time.Duration // how long before its time the newest item came, and the best of them on this link
-	before     time.Duration // left at the glance before
-	lows       int           // glances in a row at which that was too little, and not more than before
-	asks       int           // how often others were asked since it was enough, and the link fast
-}
-
-// arrived notes how long before its time an item came, in microseconds.
-func (w *watch) arrived(us int64) {
-	w.left = time.Duration(us) * time.Microsecond
-	w.best = max(w.best, w.left)
 }
 
 // stamped notes when the upstream sent what arrives at now; both in microseconds.
@@ -98,15 +81,6 @@ const implausible = time.Minute
 
 // glanced notes at now whether the link is too slow at this moment.
 func (w *watch) glanced(now int64) {
-	if w.lows++; w.best-w.left <= tooLow || w.left > w.before { // who catches up is left in peace
-		w.lows = 0
-	}
-	w.before = w.left
-	defer func() {
-		if w.lates+w.lows == 0 {
-			w.asks = 0
-		}
-	}()
 	due := time.Duration(now-w.sent)*time.Microsecond - messages.StampEvery // the next word
 	if w.sent == 0 || max(w.took, due)-w.fast <= tooLate {
 		w.lates = 0
@@ -139,7 +113,6 @@ func (w *watch) fed() {
 	w.heard, w.reviewed = time.Now(), time.Now()
 	w.hungers = 0
 	w.sent, w.lates = 0, 0
-	w.best, w.left, w.before, w.lows = 0, 0, 0, 0
 }
 
 // music notes that an item came.
@@ -150,10 +123,6 @@ func (w *watch) music() {
 
 // hungry says whether the upstream feeds no more than air.
 func (w *watch) hungry() bool { return time.Since(w.heard) >= starving }
-
-// low says whether others are to be asked, since too little of the slack is left. Perhaps
-// the upstream gets its music late and cannot help it; those above it may have it in time.
-func (w *watch) low() bool { return w.lows >= lateGlances }
 
 func (w *watch) stopSearch() {
 	w.searching = false
@@ -208,9 +177,8 @@ func (r *relay) look(ctx actor.Context, msg looked) {
 			on.Starving = true
 			r.decide(ctx, on)
 		}
-	case w.slow(), w.low():
-		if w.asks == 0 || time.Since(w.asked) >= starving<<min(w.asks, doublings) {
-			w.asks++
+	case w.slow():
+		if time.Since(w.asked) >= starving {
 			w.asked = time.Now()
 			on.Starving = true
 			r.decide(ctx, on)
@@ -230,7 +198,6 @@ type opening struct {
 	answer *messages.StreamOpened
 	seal   *messages.Seal
 	song   *messages.Item
-	late   time.Time // when it was found behind the present upstream
 }
 
 func (r *relay) opened(ctx actor.Context, msg *messages.UpstreamOpened) {
@@ -299,15 +266,6 @@ func (r *relay) connect(ctx actor.Context, o *opening, first uint64) {
 func (r *relay) waited(ctx actor.Context, o *opening, item *messages.Item) {
 	if item.Change != nil && item.Number < r.flow.next {
 		o.song = item
-		return
-	}
-	if r.keep.State().Upstream != nil && item.Number+behind < r.flow.next { // it may yet catch up
-		switch {
-		case o.late.IsZero():
-			o.late = time.Now()
-		case time.Since(o.late) > starving:
-			r.closed(ctx, &messages.LinkClosed{Link: o.link, Hole: true, Reason: "it has its music later"})
-		}
 		return
 	}
 	r.connect(ctx, o, item.Number)
