@@ -153,7 +153,7 @@ func TestE2E_Keys(t *testing.T) {
 		t.Helper()
 		args := []string{"join", server, "--output", "null", "--listen", "127.0.0.1:0", "--http", "off", "--data", "none"}
 		if key != "" {
-			args = append(args, "--key", key)
+			args = append(args, "--key="+key)
 		}
 		var out, log bytes.Buffer
 		code := run(t.Context(), args, strings.NewReader("END\n"), &out, &log)
