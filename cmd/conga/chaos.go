@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -99,6 +100,7 @@ func (c *chaosCmd) Run(ctx context.Context, streams *streams) error {
 		return errors.Join(fmt.Errorf("make a folder for the server's log: %w", err), closeLogs())
 	}
 	say := func(format string, args ...any) { fmt.Fprintf(streams.err, format+"\n", args...) }
+	defer debug.SetGCPercent(debug.SetGCPercent(rarely))
 	result, err := c.fight(ctx, acts, data, logs, say)
 	err = errors.Join(err, os.RemoveAll(data), closeLogs())
 	if err != nil {
@@ -169,6 +171,10 @@ func (c *chaosCmd) fight(ctx context.Context, acts []act, data string, logs io.W
 	}
 	return a.run(ctx)
 }
+
+// rarely is how much more memory than is in use may be taken, in per cent, before it is
+// collected: hundreds of listeners share one collector here, and each would wait for it.
+const rarely = 400
 
 // logs is where the nodes write: a file, or nowhere.
 func (c *chaosCmd) logs() (w io.Writer, done func() error, err error) {

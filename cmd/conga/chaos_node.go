@@ -27,6 +27,7 @@ import (
 
 // victim is a listener that may be hit.
 type victim interface {
+	fall()      // it is about to be killed with others, and lets nobody in
 	kill()      // as kill -9
 	freeze()    // as SIGSTOP
 	thaw()      // as SIGCONT
@@ -72,7 +73,8 @@ func startInner(ctx context.Context, n network, system *actor.ActorSystem, serve
 	return &inner{wire: w, node: node}, nil
 }
 
-func (v *inner) kill()      { v.wire.cut() }
+func (v *inner) fall()      { v.wire.fall() }
+func (v *inner) kill()      { v.wire.die() }
 func (v *inner) freeze()    { v.wire.freeze() }
 func (v *inner) thaw()      { v.wire.thaw() }
 func (v *inner) end() error { v.gone.Do(func() { v.left = v.node.leave() }); return v.left }
@@ -176,6 +178,7 @@ func readyFields(line string) map[string]string {
 	return fields
 }
 
+func (o *outer) fall()   { o.freeze() }
 func (o *outer) kill()   { _ = o.cmd.Process.Kill() } // one that has ended already is as dead
 func (o *outer) freeze() { _ = o.cmd.Process.Signal(syscall.SIGSTOP) }
 func (o *outer) thaw()   { _ = o.cmd.Process.Signal(syscall.SIGCONT) }

@@ -18,6 +18,8 @@ const (
 	// settling is how long the chain is left in peace before the first blow, and before the
 	// last look.
 	settling = 4 * time.Second
+	// wake is how long the killed lie before they are buried.
+	wake = 500 * time.Millisecond
 	// hearsWithin is how long a listener may take for its next item, at the last look.
 	hearsWithin = 5 * time.Second
 )
@@ -210,9 +212,13 @@ func (a *arena) do(ctx context.Context, act act) {
 			c.bury()
 		}
 	default:
-		for _, c := range hit { // all at once: what takes time comes after
+		for _, c := range hit { // all at once: none is to die while others ask it for music
+			c.victim.fall()
+		}
+		for _, c := range hit {
 			c.victim.kill()
 		}
+		_ = pause(ctx, wake) // to clear them away takes time, which the others need now
 		for _, c := range hit {
 			c.bury()
 		}

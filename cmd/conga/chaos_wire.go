@@ -28,8 +28,10 @@ func loopback() network {
 	}}
 }
 
+const dialWithin = 500 * time.Millisecond
+
 func dialSoon(ctx context.Context, addr string) (net.Conn, error) {
-	return (&net.Dialer{Timeout: 500 * time.Millisecond}).DialContext(ctx, "tcp", addr)
+	return (&net.Dialer{Timeout: dialWithin}).DialContext(ctx, "tcp", addr)
 }
 
 // wired is a place with a cable of its own.
@@ -40,9 +42,8 @@ func wired(router *cables.Router) (network, error) {
 	}
 	return network{
 		addr: host.Addr().String(), cable: host,
-		dial: func(ctx context.Context, addr string) (conn net.Conn, err error) {
-			err = host.Do(func() error { conn, err = dialSoon(ctx, addr); return err })
-			return conn, err
+		dial: func(ctx context.Context, addr string) (net.Conn, error) {
+			return host.Dial(ctx, addr, dialWithin)
 		},
 		bind: func(addr string) (l net.Listener, err error) {
 			err = host.Do(func() error { l, err = net.Listen("tcp", addr); return err })
@@ -59,33 +60,54 @@ func (n network) free() {
 	}
 }
 
-// wire is all that one node has of a network. It can be cut, as kill -9 does: all sockets
-// are closed at once and nothing is said. And it can be frozen, as SIGSTOP does: nothing
-// is read, written or closed, while the kernel still accepts connections and bytes.
+// wire is all that one node has of a network. It can die, as of kill -9: all sockets are
+// closed at once and nothing is said. And it can be frozen, as by SIGSTOP: nothing is
+// read, written or closed, while the kernel still accepts connections and bytes.
 type wire struct {
 	net network
 
-	mu     sync.Mutex
-	open   map[io.Closer]bool // sockets
-	frozen chan struct{}      // closed at the thaw; nil: it flows
-	gone   bool
+	mu         sync.Mutex
+	open       map[io.Closer]bool // sockets
+	ports      []net.Listener     // those of them that listen
+	frozen     chan struct{}      // closed at the thaw; nil: it flows
+	dead, gone bool
 }
 
 func newWire(n network) *wire {
 	return &wire{net: n, open: map[io.Closer]bool{}}
 }
 
-// cut closes everything, for ever.
-func (w *wire) cut() {
+// fall closes the ports: nobody comes in any more.
+func (w *wire) fall() {
+	w.freeze()
 	w.mu.Lock()
-	w.gone = true
+	defer w.mu.Unlock()
+	w.dead = true
+	for _, port := range w.ports {
+		_ = port.Close()
+	}
+}
+
+// die closes every socket. The node itself hears nothing of it: it hangs, for what is
+// killed uses no processor, neither to search nor to end in good order. cut clears it away.
+func (w *wire) die() {
+	w.fall()
+	w.mu.Lock()
 	sockets := w.open
-	w.open = nil
+	w.open = map[io.Closer]bool{}
 	w.mu.Unlock()
 	for socket := range sockets {
 		_ = socket.Close()
 	}
-	w.thaw()
+}
+
+// cut closes everything, and says so to the node.
+func (w *wire) cut() {
+	w.die()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.gone = true
+	w.flow()
 }
 
 func (w *wire) freeze() {
@@ -99,6 +121,13 @@ func (w *wire) freeze() {
 func (w *wire) thaw() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if !w.dead {
+		w.flow()
+	}
+}
+
+// flow lets those go on who wait. The caller holds mu.
+func (w *wire) flow() {
 	if w.frozen != nil {
 		close(w.frozen)
 		w.frozen = nil
@@ -121,16 +150,19 @@ func (w *wire) pass() error {
 	}
 }
 
-// own takes a socket among those that the cut closes.
+// own takes a socket among those that die.
 func (w *wire) own(socket io.Closer) error {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.gone {
-		_ = socket.Close()
-		return net.ErrClosed
+	dead := w.dead
+	if !dead {
+		w.open[socket] = true
 	}
-	w.open[socket] = true
-	return nil
+	w.mu.Unlock()
+	if !dead {
+		return nil
+	}
+	_ = socket.Close()
+	return w.pass()
 }
 
 func (w *wire) disown(socket io.Closer) {
@@ -169,6 +201,9 @@ func (w *wire) bind(addr string) (net.Listener, error) {
 	if err := w.own(listener); err != nil {
 		return nil, err
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ports = append(w.ports, listener)
 	return &wireListener{listener, w}, nil
 }
 
@@ -180,6 +215,7 @@ type wireListener struct {
 func (l *wireListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
+		_ = l.w.pass() // a dead one does not see that its port is closed
 		return nil, err
 	}
 	return l.w.lead(conn)

@@ -1,6 +1,7 @@
 package cables
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -8,6 +9,8 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -22,6 +25,7 @@ const card = "eth0"
 // Router joins all cables.
 type Router struct {
 	space netns.NsHandle
+	clerk *clerk
 
 	mu   sync.Mutex
 	laid []*Host
@@ -41,17 +45,20 @@ type Host struct {
 
 // New returns a router without a host.
 func New() (*Router, error) {
-	space, err := newSpace()
+	clerk := hire()
+	space, err := clerk.newSpace()
 	if err != nil {
+		clerk.dismiss()
 		return nil, err
 	}
-	err = inside(space, func() error {
+	err = clerk.inside(space, func() error {
 		return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0)
 	})
 	if err != nil {
+		clerk.dismiss()
 		return nil, errors.Join(fmt.Errorf("let the router pass on packets: %w", err), space.Close())
 	}
-	return &Router{space: space}, nil
+	return &Router{space: space, clerk: clerk}, nil
 }
 
 // Host returns a host with a cable that works: one that was given back, or a new one.
@@ -80,6 +87,7 @@ func (r *Router) Close() error {
 		err = errors.Join(err, h.space.Close())
 	}
 	r.laid, r.free = nil, nil
+	r.clerk.dismiss()
 	return err
 }
 
@@ -89,7 +97,7 @@ func (r *Router) lay(n int) (*Host, error) {
 	at[1], at[2], at[3] = at[1]+byte(n>>15&1), byte(n>>7), byte(n<<1)
 	gateway := netip.AddrFrom4(at)
 	h := &Host{router: r, addr: gateway.Next(), socket: fmt.Sprintf("host%d", n)}
-	space, err := newSpace()
+	space, err := r.clerk.newSpace()
 	if err != nil {
 		return nil, err
 	}
@@ -152,8 +160,34 @@ func raise(in *netlink.Handle, name string, addr netip.Addr) error {
 func (h *Host) Addr() netip.Addr { return h.addr }
 
 // Do calls f on a thread that is on the host: sockets that f opens and processes that it
-// starts are the host's, and stay so. f must not leave that to other goroutines.
-func (h *Host) Do(f func() error) error { return inside(h.space, f) }
+// starts are the host's, and stay so. f must not leave that to other goroutines, nor wait
+// for anybody: there is one such thread for all hosts.
+func (h *Host) Do(f func() error) error { return h.router.clerk.inside(h.space, f) }
+
+// Dial connects the host to addr, an IPv4 address and a port, by TCP.
+func (h *Host) Dial(ctx context.Context, addr string, patience time.Duration) (net.Conn, error) {
+	return (&net.Dialer{Timeout: patience, ControlContext: h.exchange}).DialContext(ctx, "tcp4", addr)
+}
+
+// exchange puts a socket of the host in the place of one that is about to dial: whose it is,
+// is settled when it is made, and to wait for the answer takes no thread.
+func (h *Host) exchange(_ context.Context, _, _ string, raw syscall.RawConn) error {
+	var fault error
+	err := raw.Control(func(fd uintptr) {
+		fault = h.Do(func() error {
+			socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = syscall.Close(socket) }() // fd is the same socket
+			return syscall.Dup3(socket, int(fd), syscall.O_CLOEXEC)
+		})
+	})
+	if err = errors.Join(err, fault); err != nil {
+		return fmt.Errorf("make a socket of %v: %w", h.addr, err)
+	}
+	return nil
+}
 
 // Pull takes the plug out: nothing comes or goes. Connections that stand are not told; who
 // dials the host hears from the router that there is no way.
@@ -238,9 +272,34 @@ func (h *Host) cable(space netns.NsHandle, name string, do func(*netlink.Handle,
 	return nil
 }
 
-func newSpace() (netns.NsHandle, error) {
+// clerk is a thread that goes from one namespace to another. A thread for each errand would
+// cost more than the errand, and what is to be measured with it.
+type clerk struct {
+	errands chan func()
+	gone    chan struct{} // closed by dismiss
+}
+
+func hire() *clerk {
+	c := &clerk{errands: make(chan func()), gone: make(chan struct{})}
+	go func() {
+		runtime.LockOSThread() // for ever: nobody else could use a thread that is in a namespace
+		for {
+			select {
+			case errand := <-c.errands:
+				errand()
+			case <-c.gone:
+				return
+			}
+		}
+	}()
+	return c
+}
+
+func (c *clerk) dismiss() { close(c.gone) }
+
+func (c *clerk) newSpace() (netns.NsHandle, error) {
 	space := netns.None()
-	err := onThread(func() (err error) {
+	err := c.do(func() (err error) {
 		space, err = netns.New()
 		return err
 	})
@@ -253,8 +312,8 @@ func newSpace() (netns.NsHandle, error) {
 	return space, nil
 }
 
-func inside(space netns.NsHandle, f func() error) error {
-	return onThread(func() error {
+func (c *clerk) inside(space netns.NsHandle, f func() error) error {
+	return c.do(func() error {
 		if err := netns.Set(space); err != nil {
 			return fmt.Errorf("enter a network namespace: %w", err)
 		}
@@ -262,23 +321,12 @@ func inside(space netns.NsHandle, f func() error) error {
 	})
 }
 
-// onThread calls f on a thread that has no other goroutine, and brings it home after. A
-// thread that does not come home ends.
-func onThread(f func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		home, err := netns.Get()
-		if err != nil {
-			done <- err
-			return
-		}
-		defer home.Close()
-		err = f()
-		if netns.Set(home) == nil {
-			runtime.UnlockOSThread()
-		}
-		done <- err
-	}()
-	return <-done
+func (c *clerk) do(f func() error) error {
+	done := make(chan error, 1)
+	select {
+	case c.errands <- func() { done <- f() }:
+		return <-done
+	case <-c.gone:
+		return net.ErrClosed
+	}
 }

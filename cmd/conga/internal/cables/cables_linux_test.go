@@ -1,6 +1,7 @@
 package cables
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -57,12 +58,8 @@ func bind(t *testing.T, h *Host) net.Listener {
 	return l
 }
 
-func dial(h *Host, addr string) (conn net.Conn, err error) {
-	err = h.Do(func() error {
-		conn, err = (&net.Dialer{Timeout: 5 * time.Second}).Dial("tcp", addr)
-		return err
-	})
-	return conn, err
+func dial(h *Host, addr string) (net.Conn, error) {
+	return h.Dial(context.Background(), addr, 5*time.Second)
 }
 
 // pair is a connection from one new host to another.
