@@ -36,6 +36,8 @@ type Member struct {
 	Mixed bool `json:"mixed,omitempty"`
 	// AccusedAt is when it was last moved for a complaint, unix microseconds; 0: never.
 	AccusedAt int64 `json:"accusedAtUnixUs,omitempty"`
+	// Slow counts the times that it was moved because its line is too slow.
+	Slow int `json:"slow,omitempty"`
 	// FoundSlowAt is when it found last that the line of a node above is slow, unix microseconds.
 	FoundSlowAt int64 `json:"foundSlowAtUnixUs,omitempty"`
 	// SkippedBy is the id of the listener that found last that it leaves out what others have.
@@ -92,7 +94,7 @@ func (s State) join(cmd *messages.JoinChain) []proto.Message {
 			Node: node, AtUnixUs: cmd.GetAtUnixUs(), Unreachable: cmd.GetUnreachable(),
 		}}
 	}
-	after := s.seat(member(node, cmd.GetLeaf(), cmd.GetUnreachable()))
+	after := s.seat(member(node, cmd.GetLeaf(), cmd.GetUnreachable()), cmd.GetAtUnixUs())
 	return s.spliced(&messages.ListenerJoined{
 		Node: node, After: s.at(after), Leaf: cmd.GetLeaf(), AtUnixUs: cmd.GetAtUnixUs(), Unreachable: cmd.GetUnreachable(),
 	})
@@ -141,6 +143,13 @@ func (s State) restless(at int64) bool {
 // from anybody, and its word would turn the chain against the innocent.
 func (m Member) suspect(at int64) bool {
 	return m.AccusedAt > 0 && at-m.AccusedAt < movesTime
+}
+
+// doubted says whether nobody is to come behind it yet. Who was slow time and again, has a
+// slow line: each time doubles the wait.
+func (m Member) doubted(at int64) bool {
+	const doublings = 5
+	return m.AccusedAt > 0 && at-m.AccusedAt < movesTime<<min(max(m.Slow-1, 0), doublings)
 }
 
 func lost(cmd *messages.PeerLost) *messages.ListenerLeft {
@@ -195,7 +204,8 @@ func (s State) Apply(event proto.Message) State {
 		if at := s.place(event.GetNode().GetId()); at >= 0 {
 			back := member(event.GetNode(), s.Chain[at].Leaf, event.GetUnreachable())
 			back.Liar, back.Mixed, back.Barren = s.Chain[at].Liar, s.Chain[at].Mixed, s.Chain[at].Barren
-			back.AccusedAt, back.SkippedBy, back.FoundSlowAt = s.Chain[at].AccusedAt, s.Chain[at].SkippedBy, s.Chain[at].FoundSlowAt
+			back.AccusedAt, back.SkippedBy = s.Chain[at].AccusedAt, s.Chain[at].SkippedBy
+			back.Slow, back.FoundSlowAt = s.Chain[at].Slow, s.Chain[at].FoundSlowAt
 			s.Chain = slices.Clone(s.Chain)
 			s.Chain[at] = back
 		}
@@ -213,6 +223,9 @@ func (s State) Apply(event proto.Message) State {
 			moved.Barren, moved.AccusedAt = moved.Seed, event.GetAtUnixUs()
 			if event.GetSkipping() {
 				moved.SkippedBy = event.GetSeenBy()
+			}
+			if event.GetSlow() {
+				moved.Slow++
 			}
 			s.Chain = append(slices.Delete(slices.Clone(s.Chain), at, at+1), moved)
 			s.mix(len(s.Chain) - 1)

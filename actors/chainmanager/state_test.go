@@ -23,7 +23,7 @@ func TestState_Stories(t *testing.T) {
 	story.Run(t, "testdata", State{}, func(_ *testing.T, words []string) proto.Message {
 		switch words[0] {
 		case "join", "return":
-			return &messages.JoinChain{Node: node(words[1])}
+			return &messages.JoinChain{Node: node(words[1]), AtUnixUs: when(words[2:])}
 		case "leave":
 			return &messages.LeaveChain{Id: words[1]}
 		case "lost":
@@ -39,11 +39,7 @@ func TestState_Stories(t *testing.T) {
 		case "lie":
 			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "forged", Lying: true}
 		case "slow": // slow bob by cem at 5
-			report := &messages.ReportSlow{Id: words[1], SeenBy: words[3], MarginUs: 300_000}
-			if len(words) > 4 {
-				report.AtUnixUs = seconds(words[5])
-			}
-			return report
+			return &messages.ReportSlow{Id: words[1], SeenBy: words[3], MarginUs: 300_000, AtUnixUs: when(words[4:])}
 		case "expire":
 			return &messages.ExpireAbsent{}
 		}
@@ -51,8 +47,12 @@ func TestState_Stories(t *testing.T) {
 	})
 }
 
-func seconds(word string) int64 {
-	n, err := strconv.Atoi(word)
+// when reads "at 5", in seconds; without it, it is 0.
+func when(words []string) int64 {
+	if len(words) == 0 {
+		return 0
+	}
+	n, err := strconv.Atoi(words[1])
 	if err != nil {
 		panic(err)
 	}
