@@ -48,17 +48,20 @@ type chainManager struct {
 	cfg    Config
 	keep   *eventlog.Keeper[State]
 	told   map[string]*messages.Neighbours // what each listener was told last
+	chain  []Member                        // of which told is
 	expire *time.Timer
 	slow   slow
 	lost   *losses
 }
 
-// losses are those not yet decided on.
-type losses struct{ waiting []*messages.PeerLost }
+// losses is what the server and listeners have seen go, and not yet decided on.
+type losses struct{ waiting []proto.Message }
 
 // together is how long the first loss waits for others: when half of all go at once, or
-// three in a row, that is one repair. Those who lost their upstream do not wait for it.
-const together = 10 * time.Millisecond
+// three in a row, that is one repair. Those who lost their upstream do not wait for it: they
+// know whom to turn to, and have all processors and lines for themselves meanwhile. And most
+// of whom a listener misses, the server is about to miss, too: those need not be moved.
+const together = 100 * time.Millisecond
 
 // repair is the end of that wait.
 type repair struct{}
@@ -84,12 +87,14 @@ func (m *chainManager) Receive(ctx actor.Context) {
 			m.tell(ctx)
 		}
 	case *messages.PeerLost:
-		if msg.GetSeenBy() == messages.ServerID {
+		if msg.GetSeenBy() == messages.ServerID || !msg.GetLying() && !msg.GetSkipping() && !msg.GetSlow() {
 			m.lose(ctx, msg)
 			return
 		}
 		m.handle(ctx, msg)
 		m.tell(ctx)
+	case *messages.Reconnected:
+		m.lose(ctx, msg) // it moves nobody, and is no hurry
 	case repair:
 		m.repair(ctx)
 		m.tell(ctx)
@@ -117,7 +122,7 @@ func (m *chainManager) start(ctx actor.Context) {
 }
 
 // lose gathers losses for one repair.
-func (m *chainManager) lose(ctx actor.Context, lost *messages.PeerLost) {
+func (m *chainManager) lose(ctx actor.Context, lost proto.Message) {
 	m.lost.waiting = append(m.lost.waiting, lost)
 	if len(m.lost.waiting) == 1 {
 		root, self := ctx.ActorSystem().Root, ctx.Self()
@@ -125,9 +130,21 @@ func (m *chainManager) lose(ctx actor.Context, lost *messages.PeerLost) {
 	}
 }
 
-// repair decides on all losses so far.
+// repair decides on all losses so far, and on what listeners say of them last.
 func (m *chainManager) repair(ctx actor.Context) {
-	m.handle(ctx, &messages.PeersLost{Lost: m.lost.waiting})
+	seen := &messages.PeersLost{}
+	var said []proto.Message
+	for _, msg := range m.lost.waiting {
+		if lost, is := msg.(*messages.PeerLost); is && lost.GetSeenBy() == messages.ServerID {
+			seen.Lost = append(seen.Lost, lost)
+		} else {
+			said = append(said, msg)
+		}
+	}
+	m.handle(ctx, seen)
+	for _, msg := range said {
+		m.handle(ctx, msg)
+	}
 	m.lost.waiting = nil
 }
 
@@ -144,6 +161,9 @@ func (m *chainManager) handle(ctx actor.Context, cmd proto.Message) {
 // tell sends each listener its neighbours if they are not what it was told last.
 func (m *chainManager) tell(ctx actor.Context) {
 	chain := m.keep.State()
+	if len(m.told) == len(chain.Chain) && unchanged(m.chain, chain.Chain) {
+		return
+	}
 	told := make(map[string]*messages.Neighbours, len(chain.Chain))
 	for _, member := range chain.Chain {
 		n := chain.Neighbours(member.ID)
@@ -154,7 +174,12 @@ func (m *chainManager) tell(ctx actor.Context) {
 		}
 		told[member.ID] = n
 	}
-	m.told = told
+	m.told, m.chain = told, chain.Chain
+}
+
+// unchanged says whether both are the same slice: a State is immutable.
+func unchanged(a, b []Member) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
 func (m *chainManager) welcome(node *messages.Node) *messages.Welcome {

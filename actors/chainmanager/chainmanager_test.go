@@ -188,6 +188,29 @@ func TestChainManager_OneRepair(t *testing.T) {
 	})
 }
 
+// Whom a listener misses and the server, too, is dead: it is not moved first.
+func TestChainManager_MissedByBoth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := openLog(t, eventlog.NewMemory())
+		o := open(t, log)
+		defer o.close()
+		for _, name := range []string{"amy", "bob", "cem", "dora"} {
+			o.say(&messages.JoinChain{Node: node(name)})
+		}
+		o.system.Root.Send(o.pid, &messages.PeerLost{Id: "bob", SeenBy: "cem"})
+		o.want(o.say(&messages.PeerLost{Id: "bob", SeenBy: messages.ServerID}), "amy below server", "cem below amy", "dora below cem")
+		for record, err := range log.Since(0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if moved, is := record.Event.(*messages.ListenerMoved); is {
+				t.Errorf("%v", moved)
+			}
+		}
+		o.want(o.say(&messages.PeerLost{Id: "cem", SeenBy: "dora"}), "amy below server", "dora below amy", "cem below dora")
+	})
+}
+
 // After the server's restart those who do not come back within five seconds are taken
 // out; one who does stays where it was.
 func TestChainManager_Restart(t *testing.T) {
