@@ -20,9 +20,9 @@ type State struct {
 	Upstream *Link `json:"upstream"`
 	// Seeking are the ancestors that were asked and have not answered, in that order.
 	Seeking []Link `json:"seeking"`
-	// Tried are the ids that were asked in this search in vain, Dead those that
-	// failed while they fed this node: they are not asked again while the server lists
-	// them, unless all else has failed or some time has passed.
+	// Tried are the ids that were asked in this search in vain, Dead those that failed
+	// while they fed this node, or were left for one further up: they are not asked again
+	// while the server lists them, unless all else has failed or some time has passed.
 	Tried []string `json:"tried"`
 	Dead  []string `json:"dead"`
 	// Liars are the ids that sent what the server did not: they are never asked again.
@@ -258,6 +258,9 @@ func (s State) Apply(event proto.Message) State {
 		s.Links = event.GetLink()
 		s.Seeking = append(slices.Clip(s.Seeking), Link{event.GetLink(), node(event.GetNode())})
 	case *messages.UpstreamConnected:
+		if up := s.Upstream; up != nil && up.Node.ID != messages.ServerID && !s.prefers(node(event.GetNode())) {
+			s.Dead = with(s.Dead, up.Node.ID)
+		}
 		s.Upstream = &Link{event.GetLink(), node(event.GetNode())}
 		s.Seeking, s.Tried = nil, nil
 		s.LostAt, s.ConnectedAt, s.Least = 0, event.GetAtUnixUs(), 0

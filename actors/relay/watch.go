@@ -23,11 +23,17 @@ const (
 	quickRetries = 28 // some 3 s
 	lastRetry    = 2 * time.Second
 	// starving is how long a living upstream may send no music before others are asked
-	// for it, once and then less and less often: a relay can be broken and sound alive.
-	starving = messages.SilenceIsDeath
+	// for it, once and then less and less often: a relay can be broken and sound alive. It is
+	// longer than a silent node further up is waited for by those whom it feeds.
+	starving = messages.SilenceIsDeath + 250*time.Millisecond
 	// tooLate is how much longer than at its best a link may take for what is sent; more
 	// would soon use up the slack of all who are fed by it.
 	tooLate = 400 * time.Millisecond
+	// atBest is what the best time over a link is believed to be at most, the clocks' error
+	// included: one that is slow from its first word on is not to pass for a good one.
+	atBest = 200 * time.Millisecond
+	// stopped is how long no music comes when it does not just come slowly.
+	stopped = 350 * time.Millisecond
 	// lateGlances is how often in a row it must be so: a lost packet delays one word.
 	lateGlances = 3
 	// blameless is how long nobody is blamed for a slow link after somebody was: if the next
@@ -59,7 +65,7 @@ type watch struct {
 
 	sent   int64         // the upstream's newest word, by the server's clock; 0: it does not say
 	took   time.Duration // until that was here, by two nodes' notions of that clock
-	fast   time.Duration // the least that a word took
+	fast   time.Duration // the least that a word took, or atBest
 	lates  int           // glances in a row at which it was too late
 	blamed time.Time     // when a node was blamed for that
 }
@@ -70,23 +76,22 @@ func (w *watch) stamped(sent, now int64) {
 	if sent == 0 || took.Abs() > implausible {
 		return
 	}
-	if w.sent == 0 || took < w.fast {
-		w.fast = took
-	}
-	w.sent, w.took = sent, took
+	w.sent, w.took, w.fast = sent, took, min(took, w.fast)
 }
 
 // implausible is how far two notions of the server's clock cannot be apart.
 const implausible = time.Minute
 
-// glanced notes at now whether the link is too slow at this moment.
+// glanced notes at now whether the link is too slow at this moment. While nothing comes
+// nobody knows: most likely the music stopped further up.
 func (w *watch) glanced(now int64) {
 	due := time.Duration(now-w.sent)*time.Microsecond - messages.StampEvery // the next word
-	if w.sent == 0 || max(w.took, due)-w.fast <= tooLate {
+	switch {
+	case w.sent == 0 || max(w.took, due)-w.fast <= tooLate:
 		w.lates = 0
-		return
+	case time.Since(w.heard) < stopped:
+		w.lates++
 	}
-	w.lates++
 }
 
 // slow says whether others are to be asked, since the link falls behind.
@@ -112,7 +117,7 @@ func (w *watch) fed() {
 	w.stopSearch()
 	w.heard, w.reviewed = time.Now(), time.Now()
 	w.hungers = 0
-	w.sent, w.lates = 0, 0
+	w.sent, w.fast, w.lates = 0, atBest, 0
 }
 
 // music notes that an item came.
@@ -250,6 +255,7 @@ func (r *relay) connect(ctx actor.Context, o *opening, first uint64) {
 		r.accuse(before.Node.message(), &messages.PeerLost{Reason: "it sends no music, others do", AtUnixUs: r.nowUs()})
 	case slow:
 		r.watch.blamed = time.Now()
+		r.watch.reviewed = r.watch.blamed.Add(blameless - climb) // before that it could not be left again
 		r.accuse(before.Node.message(), &messages.PeerLost{
 			Reason: "its music comes ever later after it was sent, others have it in time", Slow: true, AtUnixUs: r.nowUs(),
 		})

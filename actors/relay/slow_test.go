@@ -1,0 +1,114 @@
+package relay
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// line is a link of a test over which everything takes ever longer: half a second more in
+// each second. The nodes' notions of the server's clock differ.
+type line struct {
+	h     *house
+	link  uint64
+	from  *reader
+	since time.Time
+}
+
+const clocksApart = 3 * time.Millisecond
+
+func (h *house) line(link, next uint64) *line {
+	return &line{h: h, link: link, from: h.from(next), since: time.Now()}
+}
+
+// runs lets the music come for so long, each item a tenth of a second after the other was
+// sent, with the upstream's stamp; it stops when the relay asks another.
+func (l *line) runs(long time.Duration, slow bool) (asked *Link) {
+	for begin := time.Now(); time.Since(begin) < long; time.Sleep(50 * time.Millisecond) {
+		at := time.Since(l.since)
+		sent := at
+		if slow {
+			sent /= 2
+		}
+		l.h.sent = func() int64 { return l.since.Add(sent + clocksApart).UnixMicro() }
+		l.h.music(l.link, l.from, l.from.asked+uint64(sent/(100*time.Millisecond)))
+		if state, _ := l.h.look(); len(state.Seeking) > 0 {
+			return &state.Seeking[0]
+		}
+	}
+	return nil
+}
+
+// An upstream whose line is too slow is left long before the slack is used up, and the
+// server is told. If the next one is as slow, the cause is this node's own line, and
+// nobody else is blamed.
+func TestRelay_SlowLine(t *testing.T) {
+	inside(t, func(h *house) {
+		h.above(1, "bob", "amy")
+		h.answer(1, 1)
+		begin := time.Now()
+		asked := h.line(1, 1).runs(5*time.Second, true)
+		if asked == nil || asked.Node.ID != "amy" || time.Since(begin) > 2*time.Second {
+			t.Fatalf("asked %v after %v", asked, time.Since(begin))
+		}
+		_, live := h.look()
+		h.answer(asked.Number, live.Next)
+		if h.fed("amy"); !slices.Equal(h.accused(), []string{"bob"}) {
+			t.Errorf("accused %v", h.accused())
+		}
+		h.above(2, "amy") // bob was moved
+		if asked = h.line(asked.Number, live.Next).runs(8*time.Second, true); asked != nil {
+			t.Errorf("asked %v, though its own line is slow", asked)
+		}
+	})
+}
+
+// A line that was slow before this node came to it is left as soon.
+func TestRelay_SlowFromTheFirst(t *testing.T) {
+	inside(t, func(h *house) {
+		h.above(1, "bob", "amy")
+		const late = 1500 * time.Millisecond
+		h.sent = func() int64 { return time.Now().Add(-late).UnixMicro() }
+		h.answer(1, 1)
+		for r, begin := h.from(1), time.Now(); ; time.Sleep(100 * time.Millisecond) {
+			h.music(1, r, r.asked+uint64(time.Since(begin)/(100*time.Millisecond)))
+			state, _ := h.look()
+			if len(state.Seeking) > 0 {
+				break
+			}
+			if time.Since(begin) > 2*time.Second {
+				t.Fatal("nobody else was asked")
+			}
+		}
+	})
+}
+
+// A node further up falls silent, and for a second nothing comes. No line is slow for that,
+// and those whom it feeds will have found another by the time that this one would have.
+func TestRelay_StopFurtherUp(t *testing.T) {
+	inside(t, func(h *house) {
+		h.above(1, "bob", "amy")
+		h.sent = func() int64 { return time.Now().UnixMicro() }
+		h.answer(1, 1)
+		for r, begin := h.from(1), time.Now(); time.Since(begin) < 5*time.Second; time.Sleep(50 * time.Millisecond) {
+			if at := time.Since(begin); at < time.Second || at > 2100*time.Millisecond {
+				h.music(1, r, uint64(at/(100*time.Millisecond)))
+			}
+			if state, _ := h.look(); len(state.Seeking) > 0 {
+				t.Fatalf("asked %v after %v", state.Seeking, time.Since(begin))
+			}
+		}
+	})
+}
+
+// One that has its music late itself is not to blame: it says when it sends.
+func TestRelay_LateUpstream(t *testing.T) {
+	inside(t, func(h *house) {
+		time.Sleep(1500 * time.Millisecond) // all of it is late by now
+		h.above(1, "bob", "amy")
+		h.answer(1, 1)
+		if asked := h.line(1, 1).runs(4*time.Second, false); asked != nil {
+			t.Errorf("asked %v", asked)
+		}
+	})
+}
