@@ -78,11 +78,13 @@ func (s State) Neighbours(id string) *messages.Neighbours {
 
 // seat is where a newcomer comes to stand: the index of the member above it, -1 for the
 // server. That is the tail, before those who were moved there for a complaint of late: it
-// would suffer as who complained did. But one who cannot be reached, and would stand
-// behind another such, goes between two who can be, for there it can feed.
+// would suffer as who complained did. A client of the seed's kind stands behind them all the
+// same, for who comes to stand behind it hears without a proof. And one who cannot be
+// reached, and would stand behind another such, goes between two who can be, for there it
+// can feed.
 func (s State) seat(newcomer Member, at int64) int {
 	tail := len(s.Chain) - 1
-	for tail >= 0 && s.Chain[tail].doubted(at) {
+	for tail >= 0 && !newcomer.Seed && s.Chain[tail].doubted(at) {
 		tail--
 	}
 	if !newcomer.Dials || tail < 0 || reaches(s.Chain[tail], newcomer) {
