@@ -54,8 +54,12 @@ type chainManager struct {
 	lost   *losses
 }
 
-// losses is what the server and listeners have seen go, and not yet decided on.
-type losses struct{ waiting []proto.Message }
+// losses are not yet decided on.
+type losses struct {
+	seen    []*messages.PeerLost // by the server itself
+	said    []proto.Message      // by listeners: whom they miss, and how they came back to the music
+	waiting bool                 // for others
+}
 
 // together is how long the first loss waits for others: when half of all go at once, or
 // three in a row, that is one repair. Those who lost their upstream do not wait for it: they
@@ -76,7 +80,7 @@ func (m *chainManager) Receive(ctx actor.Context) {
 			m.expire.Stop()
 		}
 	case *messages.JoinChain:
-		m.repair(ctx) // BEFORE: who is lost and comes back is a newcomer
+		m.mend(ctx) // BEFORE: who is lost and comes back is a newcomer
 		m.handle(ctx, msg)
 		delete(m.told, msg.GetNode().GetId()) // a new connection knows nothing
 		ctx.Respond(m.welcome(msg.GetNode()))
@@ -87,17 +91,22 @@ func (m *chainManager) Receive(ctx actor.Context) {
 			m.tell(ctx)
 		}
 	case *messages.PeerLost:
-		if msg.GetSeenBy() == messages.ServerID || !msg.GetLying() && !msg.GetSkipping() && !msg.GetSlow() {
-			m.lose(ctx, msg)
-			return
+		switch {
+		case msg.GetSeenBy() == messages.ServerID:
+			m.lost.seen = append(m.lost.seen, msg)
+			m.wait(ctx)
+		case msg.GetLying() || msg.GetSkipping() || msg.GetSlow():
+			m.handle(ctx, msg)
+			m.tell(ctx)
+		default:
+			m.lost.said = append(m.lost.said, msg)
+			m.wait(ctx)
 		}
-		m.handle(ctx, msg)
-		m.tell(ctx)
-	case *messages.Reconnected:
-		m.lose(ctx, msg) // it moves nobody, and is no hurry
+	case *messages.Reconnected: // it moves nobody
+		m.lost.said = append(m.lost.said, msg)
+		m.wait(ctx)
 	case repair:
 		m.repair(ctx)
-		m.tell(ctx)
 	case proto.Message:
 		m.handle(ctx, msg)
 		m.tell(ctx)
@@ -121,31 +130,33 @@ func (m *chainManager) start(ctx actor.Context) {
 	m.tell(ctx)
 }
 
-// lose gathers losses for one repair.
-func (m *chainManager) lose(ctx actor.Context, lost proto.Message) {
-	m.lost.waiting = append(m.lost.waiting, lost)
-	if len(m.lost.waiting) == 1 {
-		root, self := ctx.ActorSystem().Root, ctx.Self()
-		time.AfterFunc(together, func() { root.Send(self, repair{}) })
+// wait gathers losses for one repair.
+func (m *chainManager) wait(ctx actor.Context) {
+	if m.lost.waiting {
+		return
 	}
+	m.lost.waiting = true
+	root, self := ctx.ActorSystem().Root, ctx.Self()
+	time.AfterFunc(together, func() { root.Send(self, repair{}) })
 }
 
-// repair decides on all losses so far, and on what listeners say of them last.
+// repair decides on all losses so far, and tells of the splice before it goes into what
+// listeners say. Who has gone meanwhile is not heard any more.
 func (m *chainManager) repair(ctx actor.Context) {
-	seen := &messages.PeersLost{}
-	var said []proto.Message
-	for _, msg := range m.lost.waiting {
-		if lost, is := msg.(*messages.PeerLost); is && lost.GetSeenBy() == messages.ServerID {
-			seen.Lost = append(seen.Lost, lost)
-		} else {
-			said = append(said, msg)
-		}
+	m.lost.waiting = false
+	m.mend(ctx)
+	m.tell(ctx)
+	for len(m.lost.said) > 0 {
+		m.handle(ctx, m.lost.said[0])
+		m.lost.said = m.lost.said[1:]
 	}
-	m.handle(ctx, seen)
-	for _, msg := range said {
-		m.handle(ctx, msg)
-	}
-	m.lost.waiting = nil
+	m.tell(ctx)
+}
+
+// mend takes out whom the server has lost.
+func (m *chainManager) mend(ctx actor.Context) {
+	m.handle(ctx, &messages.PeersLost{Lost: m.lost.seen})
+	m.lost.seen = nil
 }
 
 func (m *chainManager) handle(ctx actor.Context, cmd proto.Message) {
@@ -161,7 +172,7 @@ func (m *chainManager) handle(ctx actor.Context, cmd proto.Message) {
 // tell sends each listener its neighbours if they are not what it was told last.
 func (m *chainManager) tell(ctx actor.Context) {
 	chain := m.keep.State()
-	if len(m.told) == len(chain.Chain) && unchanged(m.chain, chain.Chain) {
+	if unchanged(m.chain, chain.Chain) {
 		return
 	}
 	told := make(map[string]*messages.Neighbours, len(chain.Chain))

@@ -211,6 +211,22 @@ func TestChainManager_MissedByBoth(t *testing.T) {
 	})
 }
 
+// A newcomer in the same moment must not wait for the repair, nor is it a reason to move those
+// who are missed.
+func TestChainManager_JoinBeforeRepair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t, openLog(t, eventlog.NewMemory()))
+		defer o.close()
+		for _, name := range []string{"amy", "bob", "cem"} {
+			o.say(&messages.JoinChain{Node: node(name)})
+		}
+		o.system.Root.Send(o.pid, &messages.PeerLost{Id: "amy", SeenBy: "bob"})
+		o.want(o.say(&messages.JoinChain{Node: node("dora")}), "welcome", "cem below bob", "dora below cem")
+		time.Sleep(2 * together)
+		o.want(o.told(), "bob below server", "cem below bob", "dora below cem", "amy below dora")
+	})
+}
+
 // After the server's restart those who do not come back within five seconds are taken
 // out; one who does stays where it was.
 func TestChainManager_Restart(t *testing.T) {

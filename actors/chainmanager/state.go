@@ -112,7 +112,7 @@ func (s State) part(seenBy string, moved *messages.ListenerMoved) []proto.Messag
 		return nil
 	}
 	// Whom every line is too slow for, has a slow line.
-	if since := s.Chain[below].FoundSlowAt; moved.GetSlow() && since > 0 && moved.GetAtUnixUs()-since < movesTime {
+	if since := s.Chain[below].FoundSlowAt; moved.GetSlow() && since > 0 && moved.GetAtUnixUs()-since < slowAgain {
 		moved.Id, moved.Reason = seenBy, "it finds everybody slow, so its own line is"
 		if at = below; at == len(s.Chain)-1 {
 			return nil // it harms nobody there
@@ -131,6 +131,9 @@ func (s State) part(seenBy string, moved *messages.ListenerMoved) []proto.Messag
 const (
 	maxMoves  = 4
 	movesTime = 10 * 1000 * 1000 // microseconds in which there are at most maxMoves, and the moved are not believed
+	// slowAgain is how soon after one complaint of a slow line another makes it the one's own.
+	// A relay blames nobody twice within ten seconds.
+	slowAgain = 3 * movesTime
 )
 
 // restless says whether the chain has been moved about enough lately. Those who complain
@@ -145,8 +148,8 @@ func (m Member) suspect(at int64) bool {
 	return m.AccusedAt > 0 && at-m.AccusedAt < movesTime
 }
 
-// doubted says whether nobody is to come behind it yet. Who was slow time and again, has a
-// slow line: each time doubles the wait.
+// doubted says whether nobody is to come behind it yet: others have complained of it of
+// late. Each time that it was slow before doubles the wait.
 func (m Member) doubted(at int64) bool {
 	const doublings = 5
 	return m.AccusedAt > 0 && at-m.AccusedAt < movesTime<<min(max(m.Slow-1, 0), doublings)
