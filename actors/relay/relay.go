@@ -257,7 +257,7 @@ func (r *relay) closed(ctx actor.Context, cmd *messages.LinkClosed) {
 // take is the way of the music. Only the link that feeds this node counts.
 func (r *relay) take(ctx actor.Context, msg *messages.UpstreamItem) {
 	if o := r.waiting[msg.Link]; o != nil {
-		r.waited(ctx, o, msg.Item)
+		r.waited(ctx, o, msg.Item, msg.SentUs)
 	} else if r.feeds(msg.Link) {
 		r.watch.stamped(msg.SentUs, r.nowUs())
 		r.pass(ctx, msg.Link, msg.Item)

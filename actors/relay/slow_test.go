@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"conga/messages"
 )
 
 // line is a link of a test over which everything takes ever longer: half a second more in
@@ -110,5 +112,39 @@ func TestRelay_LateUpstream(t *testing.T) {
 		if asked := h.line(1, 1).runs(4*time.Second, false); asked != nil {
 			t.Errorf("asked %v", asked)
 		}
+	})
+}
+
+// A nearer node that had no music yet when it was asked is not slow for the wait: what counts
+// is when the music was sent that it began with.
+func TestRelay_WaitedFor(t *testing.T) {
+	inside(t, func(h *house) {
+		h.above(1, "amy")
+		h.sent = func() int64 { return time.Now().UnixMicro() }
+		h.answer(1, 1)
+		begin := time.Now()
+		last := func() uint64 { return uint64(time.Since(begin)/(100*time.Millisecond)) + 1 }
+		amy := h.from(1)
+		h.music(1, amy, last())
+		h.above(2, "bob", "amy")
+		h.send(&messages.UpstreamOpened{Link: 2, Answer: &messages.StreamOpened{
+			Epoch: 3, AtUnixUs: time.Now().UnixMicro(), // and no first item
+		}})
+		for range 30 {
+			time.Sleep(50 * time.Millisecond)
+			h.music(1, amy, last())
+		}
+		_, live := h.look()
+		bob := h.from(live.Next)
+		for begun := time.Now(); time.Since(begun) < 3*time.Second; time.Sleep(50 * time.Millisecond) {
+			if h.sent = nil; bob.at == live.Next || time.Since(begun) > 800*time.Millisecond { // a word now and then
+				h.sent = func() int64 { return time.Now().UnixMicro() }
+			}
+			h.music(2, bob, last())
+			if state, _ := h.look(); len(state.Seeking) > 0 && state.Seeking[0].Number > 2 {
+				t.Fatalf("asked %v after %v", state.Seeking, time.Since(begun))
+			}
+		}
+		h.fed("bob")
 	})
 }

@@ -261,6 +261,7 @@ func (s State) Apply(event proto.Message) State {
 		if up := s.Upstream; up != nil && up.Node.ID != messages.ServerID && !s.prefers(node(event.GetNode())) {
 			s.Dead = with(s.Dead, up.Node.ID)
 		}
+		s.Dead = without(s.Dead, event.GetNode().GetId())
 		s.Upstream = &Link{event.GetLink(), node(event.GetNode())}
 		s.Seeking, s.Tried = nil, nil
 		s.LostAt, s.ConnectedAt, s.Least = 0, event.GetAtUnixUs(), 0
@@ -331,6 +332,14 @@ func with(ids []string, id string) []string {
 		return ids
 	}
 	return append(slices.Clip(ids), id)
+}
+
+// without is ids with no id in it.
+func without(ids []string, id string) []string {
+	if !slices.Contains(ids, id) {
+		return ids
+	}
+	return slices.DeleteFunc(slices.Clone(ids), func(other string) bool { return other == id })
 }
 
 // MarshalJSON writes empty lists as [], whatever way they became empty: the same

@@ -29,8 +29,8 @@ const (
 	// tooLate is how much longer than at its best a link may take for what is sent; more
 	// would soon use up the slack of all who are fed by it.
 	tooLate = 400 * time.Millisecond
-	// atBest is what the best time over a link is believed to be at most, the clocks' error
-	// included: one that is slow from its first word on is not to pass for a good one.
+	// atBest bounds the best time over a link that is believed, the clocks' error included: one
+	// that is slow from its first word on is not to pass for a good one.
 	atBest = 200 * time.Millisecond
 	// stopped is how long no music comes when it does not just come slowly.
 	stopped = 350 * time.Millisecond
@@ -76,7 +76,7 @@ func (w *watch) stamped(sent, now int64) {
 	if sent == 0 || took.Abs() > implausible {
 		return
 	}
-	w.sent, w.took, w.fast = sent, took, min(took, w.fast)
+	w.sent, w.took, w.fast = sent, took, max(min(took, w.fast), -atBest)
 }
 
 // implausible is how far two notions of the server's clock cannot be apart.
@@ -188,7 +188,7 @@ func (r *relay) look(ctx actor.Context, msg looked) {
 			on.Starving = true
 			r.decide(ctx, on)
 		}
-	case time.Since(w.reviewed) >= climb<<min(w.climbs, doublings):
+	case time.Since(w.reviewed) >= climb<<min(w.climbs, doublings) && time.Since(w.blamed) >= blameless: // else a slow one could not be left again
 		w.climbs++
 		w.reviewed = time.Now()
 		on.Nearer = true
@@ -201,6 +201,7 @@ func (r *relay) look(ctx actor.Context, msg looked) {
 type opening struct {
 	link   uint64
 	answer *messages.StreamOpened
+	sent   int64 // its newest word, by the server's clock; 0: that is too long ago
 	seal   *messages.Seal
 	song   *messages.Item
 }
@@ -224,11 +225,12 @@ func (r *relay) opened(ctx actor.Context, msg *messages.UpstreamOpened) {
 		r.closed(ctx, &messages.LinkClosed{Link: msg.Link, Hole: true, Reason: "it took this listener for a program of 2016, which says nothing"})
 		return
 	}
-	o := &opening{link: msg.Link, answer: msg.Answer}
+	o := &opening{link: msg.Link, answer: msg.Answer, sent: msg.Answer.GetAtUnixUs()}
 	switch {
 	case state.Upstream == nil || msg.Answer.GetFirst() > 0:
 		r.connect(ctx, o, msg.Answer.GetFirst())
 	case state.prefers(link.Node):
+		o.sent = 0
 		r.waiting[msg.Link] = o
 	default: // it was asked because the upstream has none
 		r.closed(ctx, &messages.LinkClosed{Link: msg.Link, Hole: true, Reason: "it has no music either"})
@@ -248,14 +250,13 @@ func (r *relay) connect(ctx actor.Context, o *opening, first uint64) {
 	}
 	r.watch.epoch = o.answer.GetEpoch()
 	r.epoch = max(r.epoch, r.watch.epoch)
-	r.watch.stamped(o.answer.GetAtUnixUs(), r.nowUs())
+	r.watch.stamped(o.sent, r.nowUs())
 	switch {
 	case before == nil:
 	case hungry:
 		r.accuse(before.Node.message(), &messages.PeerLost{Reason: "it sends no music, others do", AtUnixUs: r.nowUs()})
 	case slow:
 		r.watch.blamed = time.Now()
-		r.watch.reviewed = r.watch.blamed.Add(blameless - climb) // before that it could not be left again
 		r.accuse(before.Node.message(), &messages.PeerLost{
 			Reason: "its music comes ever later after it was sent, others have it in time", Slow: true, AtUnixUs: r.nowUs(),
 		})
@@ -269,7 +270,8 @@ func (r *relay) connect(ctx actor.Context, o *opening, first uint64) {
 }
 
 // waited takes an item of a link that is to take over with its first chunk.
-func (r *relay) waited(ctx actor.Context, o *opening, item *messages.Item) {
+func (r *relay) waited(ctx actor.Context, o *opening, item *messages.Item, sent int64) {
+	o.sent = sent
 	if item.Change != nil && item.Number < r.flow.next {
 		o.song = item
 		return
