@@ -27,7 +27,7 @@ import (
 
 // victim is a listener that may be hit.
 type victim interface {
-	fall()      // it is about to be killed with others, and lets nobody in
+	fall()      // it is about to be killed with others, and does nothing any more
 	kill()      // as kill -9
 	freeze()    // as SIGSTOP
 	thaw()      // as SIGCONT

@@ -77,11 +77,11 @@ func newWire(n network) *wire {
 	return &wire{net: n, open: map[io.Closer]bool{}}
 }
 
-// fall closes the ports: nobody comes in any more.
+// fall closes the ports, so that nobody comes in while others die with this one.
 func (w *wire) fall() {
-	w.freeze()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.hold()
 	w.dead = true
 	for _, port := range w.ports {
 		_ = port.Close()
@@ -94,7 +94,7 @@ func (w *wire) die() {
 	w.fall()
 	w.mu.Lock()
 	sockets := w.open
-	w.open = map[io.Closer]bool{}
+	w.open = nil
 	w.mu.Unlock()
 	for socket := range sockets {
 		_ = socket.Close()
@@ -113,6 +113,11 @@ func (w *wire) cut() {
 func (w *wire) freeze() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.hold()
+}
+
+// hold lets nobody pass from now on. The caller holds mu.
+func (w *wire) hold() {
 	if w.frozen == nil && !w.gone {
 		w.frozen = make(chan struct{})
 	}

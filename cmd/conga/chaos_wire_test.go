@@ -56,6 +56,41 @@ func TestWire_Cut(t *testing.T) {
 	})
 }
 
+// To others a killed node is gone at once. It sees nothing of that itself.
+func TestWire_Die(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(newAir().network())
+		listener, err := w.bind("n:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		near, far := pair(t, w)
+		ended := make(chan error, 3)
+		go func() { _, err := near.Read(make([]byte, 1)); ended <- err }()
+		go func() { _, err := listener.Accept(); ended <- err }()
+		w.fall()
+		if _, err := w.net.dial(t.Context(), listener.Addr().String()); err == nil {
+			t.Error("one that is about to die lets somebody in")
+		}
+		w.die()
+		if _, err := far.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("the far end reads: %v", err)
+		}
+		go func() { _, err := w.dial(t.Context(), "n:1"); ended <- err }()
+		w.thaw() // SIGCONT wakes no dead
+		time.Sleep(time.Minute)
+		if len(ended) > 0 {
+			t.Errorf("it goes on: %v", <-ended)
+		}
+		w.cut()
+		for range cap(ended) {
+			if err := <-ended; err == nil {
+				t.Error("it goes on after the cut")
+			}
+		}
+	})
+}
+
 // A frozen node sees and says nothing, while bytes still reach it; then it goes on.
 func TestWire_Freeze(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
