@@ -143,24 +143,31 @@ const mostBad = 20
 func (o *outcome) show(w io.Writer) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "failure\ttimes\tnodes\tsplices\tp50 ms\tp99 ms\tmax ms\t")
-	row := func(kind blow) {
-		n, took := o.counts[kind], o.splices[kind]
-		if n == nil {
-			n = &count{}
+	row := func(name string, kinds ...blow) {
+		var n count
+		var took []time.Duration
+		for _, kind := range kinds {
+			if c := o.counts[kind]; c != nil {
+				n.times, n.nodes = n.times+c.times, n.nodes+c.nodes
+			}
+			took = append(took, o.splices[kind]...)
 		}
 		if n.times == 0 && len(took) == 0 {
 			return
 		}
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d", kind, n.times, n.nodes, len(took))
+		slices.Sort(took)
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d", name, n.times, n.nodes, len(took))
 		for _, p := range []int{50, 99, 100} {
 			fmt.Fprintf(table, "\t%.1f", float64(percentile(took, p).Microseconds())/1000)
 		}
 		fmt.Fprint(table, "\t\n")
 	}
 	for _, b := range blows {
-		row(b.kind)
+		row(string(b.kind), b.kind)
 	}
-	row(unprovoked)
+	row(string(unprovoked), unprovoked)
+	row("sockets closed", blowKill, blowEnd, blowNeighbours, blowHalf)
+	row("silence", blowFreeze, blowLink)
 	_ = table.Flush()
 	fmt.Fprintf(w, "\nreceipts: %d survivors, %d until they went; %d were frozen, alone or slow, and are not counted\n", o.left, o.before, o.hurt)
 	fmt.Fprintf(w, "%s (%s)\n", o.total.String(), o.total.marginOf)
