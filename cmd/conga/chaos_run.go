@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -193,6 +194,9 @@ func (a *arena) do(ctx context.Context, act act) {
 	}
 	if !act.kind.hurts() { // who stays has a proof of its own in the end
 		a.testify(ctx, hit)
+	}
+	if act.kind == blowHalf {
+		runtime.GC() // the receipts of so many are waste by now: let it not be collected while the others search
 	}
 	a.note(act.kind, hit)
 	switch act.kind {
