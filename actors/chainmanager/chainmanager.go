@@ -127,7 +127,6 @@ func (m *chainManager) start(ctx actor.Context) {
 	m.expire = time.AfterFunc(returnWithin, func() {
 		root.Send(self, &messages.ExpireAbsent{AtUnixUs: m.cfg.Now().UnixMicro()})
 	})
-	m.tell(ctx)
 }
 
 // wait gathers losses for one repair.
