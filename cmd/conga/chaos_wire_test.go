@@ -29,14 +29,21 @@ func pair(t *testing.T, w *wire) (near, far net.Conn) {
 	return near, far
 }
 
+// onWire is a wire with a port and a connection.
+func onWire(t *testing.T) (w *wire, listener net.Listener, near, far net.Conn) {
+	t.Helper()
+	w = newWire(newAir().network())
+	listener, err := w.bind("n:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, far = pair(t, w)
+	return w, listener, near, far
+}
+
 func TestWire_Cut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWire(newAir().network())
-		listener, err := w.bind("n:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		near, far := pair(t, w)
+		w, listener, near, far := onWire(t)
 		w.cut()
 		if _, err := far.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("the far end reads: %v", err)
@@ -59,12 +66,7 @@ func TestWire_Cut(t *testing.T) {
 // To others a killed node is gone at once. It sees nothing of that itself.
 func TestWire_Die(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWire(newAir().network())
-		listener, err := w.bind("n:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		near, far := pair(t, w)
+		w, listener, near, far := onWire(t)
 		ended := make(chan error, 3)
 		go func() { _, err := near.Read(make([]byte, 1)); ended <- err }()
 		go func() { _, err := listener.Accept(); ended <- err }()
