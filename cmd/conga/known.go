@@ -80,9 +80,6 @@ type keyring struct {
 	file   string            // known_servers; empty: nothing is remembered
 }
 
-// maxKnown bounds what is read of known_servers.
-const maxKnown = 1 << 20
-
 // newKeyring is for the server at addr. Keys of this machine are not remembered: nobody
 // stands in between, and servers come and go on its ports.
 func newKeyring(addr string, given ed25519.PublicKey) keyring {
@@ -131,14 +128,15 @@ func (k keyring) known() (ed25519.PublicKey, error) {
 		return nil, fmt.Errorf("look up the server's key: %w", err)
 	}
 	defer file.Close()
-	key, err := findKey(io.LimitReader(file, maxKnown), k.server)
+	key, err := findKey(file, k.server)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", k.file, err)
 	}
 	return key, nil
 }
 
-// findKey reads lines "HOST:PORT KEY". Others, and those after a #, are left alone; but the
+// findKey reads lines "HOST:PORT KEY" one by one, to the end of the file, however long it is: a
+// key behind a limit would be a server that anybody may pose as. Others, and those after a #, are left alone; but the
 // server's own line must hold a key: a broken one must not let everybody in.
 func findKey(r io.Reader, server string) (key ed25519.PublicKey, err error) {
 	lines := bufio.NewScanner(r)
@@ -168,10 +166,25 @@ func (k keyring) keep(key ed25519.PublicKey) error {
 	if err := os.MkdirAll(filepath.Dir(k.file), 0o700); err != nil {
 		return fmt.Errorf("remember the server's key: %w", err)
 	}
-	file, err := os.OpenFile(k.file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(k.file, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("remember the server's key: %w", err)
 	}
-	_, err = fmt.Fprintf(file, "%s %s\n", k.server, keyText(key)) // one write: others may append too
-	return errors.Join(err, file.Close())
+	line := fmt.Sprintf("%s %s\n", k.server, keyText(key))
+	if unended(file) {
+		line = "\n" + line
+	}
+	_, err = io.WriteString(file, line) // one write: others may append too
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
+// unended says whether the last line has no end: an editor left it so.
+func unended(file *os.File) bool {
+	info, err := file.Stat()
+	if err != nil || info.Size() == 0 {
+		return false
+	}
+	last := make([]byte, 1)
+	_, err = file.ReadAt(last, info.Size()-1)
+	return err == nil && last[0] != '\n'
 }

@@ -182,6 +182,32 @@ func TestKeyring(t *testing.T) {
 	}
 }
 
+// A key that stands behind more than a mebibyte of others is known, and so is one behind
+// a line that an editor left without its end.
+func TestKeyring_Long(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	k := newKeyring("radio.example:7000", nil)
+	others := strings.Repeat("other.example:7000 "+keyText(someKey(2))+"\n", 20_000)
+	if err := os.MkdirAll(dataDir(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(k.file, []byte(others[:len(others)-1]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.keep(someKey(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.check(someKey(3)); err == nil {
+		t.Error("another key is taken")
+	}
+	if err := k.check(someKey(1)); err != nil {
+		t.Errorf("the same key: %v", err)
+	}
+	if err := newKeyring("other.example:7000", nil).check(someKey(2)); err != nil {
+		t.Errorf("the one before: %v", err)
+	}
+}
+
 // A file that cannot be read lets nobody in.
 func TestKeyring_Unreadable(t *testing.T) {
 	t.Setenv("XDG_DATA_HOME", t.TempDir())

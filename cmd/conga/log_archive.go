@@ -10,6 +10,7 @@ import (
 
 	"conga/actors"
 	"conga/actors/eventlog"
+	"conga/cmd/conga/internal/disk"
 )
 
 type logArchiveCmd struct {
@@ -106,9 +107,5 @@ func writeArchive(ctx context.Context, file string, log *eventlog.Log, base even
 	if err := os.Rename(part, file); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(file))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close()) // the name is on disk BEFORE the events leave the log
+	return disk.SyncFolder(filepath.Dir(file)) // the name is on disk BEFORE the events leave the log
 }

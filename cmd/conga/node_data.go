@@ -14,6 +14,7 @@ import (
 
 	"conga/actors"
 	"conga/actors/eventlog"
+	"conga/cmd/conga/internal/disk"
 
 	"github.com/google/uuid"
 )
@@ -153,7 +154,7 @@ func identity(dir string) (string, error) {
 		return "", fmt.Errorf("read the listener's id: %w", err)
 	}
 	id := uuid.NewString()
-	if err := os.WriteFile(path, []byte(id+"\n"), 0o600); err != nil {
+	if err := disk.WriteFile(path, []byte(id+"\n"), 0o600); err != nil {
 		return "", fmt.Errorf("keep the listener's id: %w", err)
 	}
 	return id, nil

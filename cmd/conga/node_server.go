@@ -19,6 +19,7 @@ import (
 
 	"conga/actors"
 	"conga/actors/eventlog"
+	"conga/cmd/conga/internal/disk"
 	"conga/messages"
 	"conga/transport"
 	"conga/transport/seed"
@@ -199,7 +200,7 @@ func signingKey(dir string) (ed25519.PrivateKey, error) {
 func makeKey(path string) (ed25519.PrivateKey, error) {
 	key := newKey()
 	data := pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: key.Seed()})
-	if err := os.WriteFile(path, data, 0o600); err != nil {
+	if err := disk.WriteFile(path, data, 0o600); err != nil {
 		return nil, fmt.Errorf("keep the signing key: %w", err)
 	}
 	return key, nil

@@ -1,0 +1,7 @@
+//go:build !windows
+
+package disk
+
+import "os"
+
+func syncNames(dir *os.File) error { return dir.Sync() }
