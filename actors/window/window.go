@@ -48,16 +48,20 @@ func New() *Window {
 
 // Append adds the item, whose Song must be set. A number that is not above all
 // before it is refused. What has been heard longer than messages.Window before the new
-// item is dropped.
+// item is dropped. After Close an item is dropped, too, which is no error: of a node
+// that stops, the writer may hear it last.
 func (w *Window) Append(item *messages.Item) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if item.Number < w.next || item.Number == 0 {
 		return fmt.Errorf("item %d after item %d: numbers only grow", item.Number, w.next-1)
 	}
+	w.next = item.Number + 1
+	if w.closed {
+		return nil
+	}
 	w.items = append(w.items, item)
 	w.bytes += len(item.Payload)
-	w.next = item.Number + 1
 	w.drop(item.PlayAt() - messages.Window.Microseconds())
 	close(w.changed)
 	w.changed = make(chan struct{})

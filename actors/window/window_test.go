@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"conga/messages"
 
@@ -111,6 +112,65 @@ func TestWindow_NumbersOnlyGrow(t *testing.T) {
 	}
 	if err := w.Append(items[1]); err == nil {
 		t.Fatal("an older number was taken")
+	}
+}
+
+// A node that stops closes its window before its writer has heard of it.
+func TestWindow_AppendAfterClose(t *testing.T) {
+	w := New()
+	items := broadcast(t, 3)
+	if err := w.Append(items[0]); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	w.Close()
+	if err := w.Append(items[1]); err != nil {
+		t.Errorf("an item after the end: %v", err)
+	}
+	if err := w.Append(items[1]); err == nil {
+		t.Error("the same number twice was taken")
+	}
+	c := w.Open(1)
+	if item, err := c.Next(t.Context()); err != nil || item.Number != 1 {
+		t.Errorf("what was there before the end: %v, %v", item, err)
+	}
+	if item, err := c.Next(t.Context()); !errors.Is(err, ErrClosed) {
+		t.Errorf("after the end: %v, %v", item, err)
+	}
+}
+
+// The bounds leave room for all of messages.Window, also of the largest frames that layer III
+// has (1441 bytes; free format, which nobody takes, could send them at 48 kHz) and of
+// the shortest chunks, a frame each.
+func TestWindow_HoldsTheLargestMusic(t *testing.T) {
+	const largestFrame, frameUs = 1441, 24_000
+	for _, perChunk := range []int{1, 4} {
+		change, err := messages.NewSongChange(&messages.SongChange{
+			Number: 1, Song: "a.mp3", SampleRate: 48000, FramesPerChunk: int32(perChunk), PlayAtUnixUs: 1_000_000,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := New()
+		if err := w.Append(change); err != nil {
+			t.Fatal(err)
+		}
+		chunks := 3 * int(messages.Window.Microseconds()) / frameUs / perChunk
+		for i := range chunks {
+			chunk := messages.NewChunk(uint64(i)+2, int64(i*perChunk), make([]byte, perChunk*largestFrame))
+			chunk.Song = change.Change
+			if err := w.Append(chunk); err != nil {
+				t.Fatal(err)
+			}
+		}
+		oldest, err := w.Open(1).Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		held := time.Duration(w.Last().PlayAt()-oldest.PlayAt()) * time.Microsecond
+		if chunk := time.Duration(perChunk*frameUs) * time.Microsecond; held <= messages.Window-chunk || held > messages.Window {
+			t.Errorf("with %d frames a chunk the window holds %v", perChunk, held)
+		}
 	}
 }
 
