@@ -50,7 +50,6 @@ type Client struct {
 	clock  *requester.Clock
 	node   atomic.Pointer[messages.Node] // as the server knows it
 	epoch  atomic.Uint64
-	margin atomic.Int64 // how long before its time the newest item came, microseconds
 }
 
 // Offer gives the relay a connection that a node above has made.
@@ -85,7 +84,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 	err = c.start(
 		child{relayName, relay.Props(relay.Config{
 			Log: cfg.Log, Window: c.window, Self: c.Node, Server: func() string { return cfg.Stream },
-			Dial: cfg.Upstream, Take: cfg.Offered, Margin: c.margin.Store,
+			Dial: cfg.Upstream, Take: cfg.Offered,
 			Offer:     func(to *messages.Node) { c.tell(streamsName, &messages.OfferMusic{To: to}) },
 			Tell:      func(m proto.Message) { c.tell(requesterName, m) },
 			ServerNow: c.clock.Now, Logger: cfg.Logger,
@@ -97,7 +96,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 		child{streamsName, cfg.Streams(c)},
 		child{requesterName, requester.Props(requester.Config{
 			Hello: c.hello, Clock: c.clock, Dial: cfg.Requests, News: cfg.News, Logger: cfg.Logger,
-			Tell: c.heard, Joined: cfg.Joined, Margin: c.margin.Load, Report: c.report(requesterName),
+			Tell: c.heard, Joined: cfg.Joined, Report: c.report(requesterName),
 		})},
 	)
 	if err != nil {

@@ -23,6 +23,68 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Fault is what a node finds wrong with the one that feeds it. It is that node's word, no more.
+type Fault int32
+
+const (
+	Fault_FAULT_UNSPECIFIED Fault = 0 // none: it refuses, is full, leaves, or has not what is needed yet
+	Fault_FAULT_GONE        Fault = 1 // its connection was closed, or cannot be made
+	Fault_FAULT_SILENT      Fault = 2 // it is connected and says nothing
+	Fault_FAULT_STARVING    Fault = 3 // it lives but sends no music, and others do
+	Fault_FAULT_SLOW        Fault = 4 // its music comes ever later, though others have it in time
+	Fault_FAULT_SKIPPING    Fault = 5 // it leaves out what others have
+	Fault_FAULT_LYING       Fault = 6 // it sent what the server did not
+)
+
+// Enum value maps for Fault.
+var (
+	Fault_name = map[int32]string{
+		0: "FAULT_UNSPECIFIED",
+		1: "FAULT_GONE",
+		2: "FAULT_SILENT",
+		3: "FAULT_STARVING",
+		4: "FAULT_SLOW",
+		5: "FAULT_SKIPPING",
+		6: "FAULT_LYING",
+	}
+	Fault_value = map[string]int32{
+		"FAULT_UNSPECIFIED": 0,
+		"FAULT_GONE":        1,
+		"FAULT_SILENT":      2,
+		"FAULT_STARVING":    3,
+		"FAULT_SLOW":        4,
+		"FAULT_SKIPPING":    5,
+		"FAULT_LYING":       6,
+	}
+)
+
+func (x Fault) Enum() *Fault {
+	p := new(Fault)
+	*p = x
+	return p
+}
+
+func (x Fault) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Fault) Descriptor() protoreflect.EnumDescriptor {
+	return file_messages_chain_proto_enumTypes[0].Descriptor()
+}
+
+func (Fault) Type() protoreflect.EnumType {
+	return &file_messages_chain_proto_enumTypes[0]
+}
+
+func (x Fault) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Fault.Descriptor instead.
+func (Fault) EnumDescriptor() ([]byte, []int) {
+	return file_messages_chain_proto_rawDescGZIP(), []int{0}
+}
+
 type ListenerLeft_Cause int32
 
 const (
@@ -59,11 +121,11 @@ func (x ListenerLeft_Cause) String() string {
 }
 
 func (ListenerLeft_Cause) Descriptor() protoreflect.EnumDescriptor {
-	return file_messages_chain_proto_enumTypes[0].Descriptor()
+	return file_messages_chain_proto_enumTypes[1].Descriptor()
 }
 
 func (ListenerLeft_Cause) Type() protoreflect.EnumType {
-	return &file_messages_chain_proto_enumTypes[0]
+	return &file_messages_chain_proto_enumTypes[1]
 }
 
 func (x ListenerLeft_Cause) Number() protoreflect.EnumNumber {
@@ -72,7 +134,7 @@ func (x ListenerLeft_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ListenerLeft_Cause.Descriptor instead.
 func (ListenerLeft_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{11, 0}
+	return file_messages_chain_proto_rawDescGZIP(), []int{10, 0}
 }
 
 // Node is a member of the chain, or the server itself (id "server").
@@ -529,9 +591,7 @@ type PeerLost struct {
 	SeenBy        string                 `protobuf:"bytes,2,opt,name=seen_by,json=seenBy,proto3" json:"seen_by,omitempty"` // id of the node that saw it; "server" for its request connection
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,4,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	Lying         bool                   `protobuf:"varint,5,opt,name=lying,proto3" json:"lying,omitempty"`       // it sent what the server did not
-	Skipping      bool                   `protobuf:"varint,6,opt,name=skipping,proto3" json:"skipping,omitempty"` // it left out what others above it had
-	Slow          bool                   `protobuf:"varint,7,opt,name=slow,proto3" json:"slow,omitempty"`         // its line is too slow for the music, or that of the one who says so
+	Fault         Fault                  `protobuf:"varint,5,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -594,25 +654,11 @@ func (x *PeerLost) GetAtUnixUs() int64 {
 	return 0
 }
 
-func (x *PeerLost) GetLying() bool {
+func (x *PeerLost) GetFault() Fault {
 	if x != nil {
-		return x.Lying
+		return x.Fault
 	}
-	return false
-}
-
-func (x *PeerLost) GetSkipping() bool {
-	if x != nil {
-		return x.Skipping
-	}
-	return false
-}
-
-func (x *PeerLost) GetSlow() bool {
-	if x != nil {
-		return x.Slow
-	}
-	return false
+	return Fault_FAULT_UNSPECIFIED
 }
 
 // PeersLost: several at about the same moment, for one repair.
@@ -660,75 +706,6 @@ func (x *PeersLost) GetLost() []*PeerLost {
 	return nil
 }
 
-// ReportSlow: a listener's music comes ever later, while that of the node above it does not.
-type ReportSlow struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // the node that cannot keep up
-	SeenBy        string                 `protobuf:"bytes,2,opt,name=seen_by,json=seenBy,proto3" json:"seen_by,omitempty"`
-	MarginUs      int64                  `protobuf:"varint,3,opt,name=margin_us,json=marginUs,proto3" json:"margin_us,omitempty"` // how long before its time the music reaches the one below it
-	AtUnixUs      int64                  `protobuf:"varint,4,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ReportSlow) Reset() {
-	*x = ReportSlow{}
-	mi := &file_messages_chain_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ReportSlow) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ReportSlow) ProtoMessage() {}
-
-func (x *ReportSlow) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ReportSlow.ProtoReflect.Descriptor instead.
-func (*ReportSlow) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{8}
-}
-
-func (x *ReportSlow) GetId() string {
-	if x != nil {
-		return x.Id
-	}
-	return ""
-}
-
-func (x *ReportSlow) GetSeenBy() string {
-	if x != nil {
-		return x.SeenBy
-	}
-	return ""
-}
-
-func (x *ReportSlow) GetMarginUs() int64 {
-	if x != nil {
-		return x.MarginUs
-	}
-	return 0
-}
-
-func (x *ReportSlow) GetAtUnixUs() int64 {
-	if x != nil {
-		return x.AtUnixUs
-	}
-	return 0
-}
-
 // ListenerJoined: the node stands in the chain behind `after`.
 type ListenerJoined struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -743,7 +720,7 @@ type ListenerJoined struct {
 
 func (x *ListenerJoined) Reset() {
 	*x = ListenerJoined{}
-	mi := &file_messages_chain_proto_msgTypes[9]
+	mi := &file_messages_chain_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -755,7 +732,7 @@ func (x *ListenerJoined) String() string {
 func (*ListenerJoined) ProtoMessage() {}
 
 func (x *ListenerJoined) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[9]
+	mi := &file_messages_chain_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -768,7 +745,7 @@ func (x *ListenerJoined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerJoined.ProtoReflect.Descriptor instead.
 func (*ListenerJoined) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{9}
+	return file_messages_chain_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListenerJoined) GetNode() *Node {
@@ -818,7 +795,7 @@ type ListenerReturned struct {
 
 func (x *ListenerReturned) Reset() {
 	*x = ListenerReturned{}
-	mi := &file_messages_chain_proto_msgTypes[10]
+	mi := &file_messages_chain_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -830,7 +807,7 @@ func (x *ListenerReturned) String() string {
 func (*ListenerReturned) ProtoMessage() {}
 
 func (x *ListenerReturned) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[10]
+	mi := &file_messages_chain_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -843,7 +820,7 @@ func (x *ListenerReturned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerReturned.ProtoReflect.Descriptor instead.
 func (*ListenerReturned) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{10}
+	return file_messages_chain_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListenerReturned) GetNode() *Node {
@@ -882,7 +859,7 @@ type ListenerLeft struct {
 
 func (x *ListenerLeft) Reset() {
 	*x = ListenerLeft{}
-	mi := &file_messages_chain_proto_msgTypes[11]
+	mi := &file_messages_chain_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +871,7 @@ func (x *ListenerLeft) String() string {
 func (*ListenerLeft) ProtoMessage() {}
 
 func (x *ListenerLeft) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[11]
+	mi := &file_messages_chain_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,7 +884,7 @@ func (x *ListenerLeft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerLeft.ProtoReflect.Descriptor instead.
 func (*ListenerLeft) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{11}
+	return file_messages_chain_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListenerLeft) GetId() string {
@@ -962,17 +939,16 @@ type ListenerMoved struct {
 	SeenBy        string                 `protobuf:"bytes,3,opt,name=seen_by,json=seenBy,proto3" json:"seen_by,omitempty"`
 	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	Lying         bool                   `protobuf:"varint,6,opt,name=lying,proto3" json:"lying,omitempty"`       // it is nobody's source from now on
-	Name          string                 `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`          // the node's
-	Skipping      bool                   `protobuf:"varint,8,opt,name=skipping,proto3" json:"skipping,omitempty"` // it left out what others above it had
-	Slow          bool                   `protobuf:"varint,9,opt,name=slow,proto3" json:"slow,omitempty"`         // its line is too slow for the music, or that of the one who says so
+	Fault         Fault                  `protobuf:"varint,6,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"`
+	Name          string                 `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`            // the node's
+	Convicted     bool                   `protobuf:"varint,8,opt,name=convicted,proto3" json:"convicted,omitempty"` // it is nobody's source from now on
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListenerMoved) Reset() {
 	*x = ListenerMoved{}
-	mi := &file_messages_chain_proto_msgTypes[12]
+	mi := &file_messages_chain_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -984,7 +960,7 @@ func (x *ListenerMoved) String() string {
 func (*ListenerMoved) ProtoMessage() {}
 
 func (x *ListenerMoved) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[12]
+	mi := &file_messages_chain_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -997,7 +973,7 @@ func (x *ListenerMoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerMoved.ProtoReflect.Descriptor instead.
 func (*ListenerMoved) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{12}
+	return file_messages_chain_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListenerMoved) GetId() string {
@@ -1035,11 +1011,11 @@ func (x *ListenerMoved) GetAtUnixUs() int64 {
 	return 0
 }
 
-func (x *ListenerMoved) GetLying() bool {
+func (x *ListenerMoved) GetFault() Fault {
 	if x != nil {
-		return x.Lying
+		return x.Fault
 	}
-	return false
+	return Fault_FAULT_UNSPECIFIED
 }
 
 func (x *ListenerMoved) GetName() string {
@@ -1049,16 +1025,9 @@ func (x *ListenerMoved) GetName() string {
 	return ""
 }
 
-func (x *ListenerMoved) GetSkipping() bool {
+func (x *ListenerMoved) GetConvicted() bool {
 	if x != nil {
-		return x.Skipping
-	}
-	return false
-}
-
-func (x *ListenerMoved) GetSlow() bool {
-	if x != nil {
-		return x.Slow
+		return x.Convicted
 	}
 	return false
 }
@@ -1075,7 +1044,7 @@ type ChainSpliced struct {
 
 func (x *ChainSpliced) Reset() {
 	*x = ChainSpliced{}
-	mi := &file_messages_chain_proto_msgTypes[13]
+	mi := &file_messages_chain_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1087,7 +1056,7 @@ func (x *ChainSpliced) String() string {
 func (*ChainSpliced) ProtoMessage() {}
 
 func (x *ChainSpliced) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[13]
+	mi := &file_messages_chain_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1100,7 +1069,7 @@ func (x *ChainSpliced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainSpliced.ProtoReflect.Descriptor instead.
 func (*ChainSpliced) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{13}
+	return file_messages_chain_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ChainSpliced) GetFrom() string {
@@ -1141,7 +1110,7 @@ type Reconnected struct {
 
 func (x *Reconnected) Reset() {
 	*x = Reconnected{}
-	mi := &file_messages_chain_proto_msgTypes[14]
+	mi := &file_messages_chain_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1122,7 @@ func (x *Reconnected) String() string {
 func (*Reconnected) ProtoMessage() {}
 
 func (x *Reconnected) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[14]
+	mi := &file_messages_chain_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1135,7 @@ func (x *Reconnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reconnected.ProtoReflect.Descriptor instead.
 func (*Reconnected) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{14}
+	return file_messages_chain_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Reconnected) GetId() string {
@@ -1243,7 +1212,7 @@ type ListenerReconnected struct {
 
 func (x *ListenerReconnected) Reset() {
 	*x = ListenerReconnected{}
-	mi := &file_messages_chain_proto_msgTypes[15]
+	mi := &file_messages_chain_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1255,7 +1224,7 @@ func (x *ListenerReconnected) String() string {
 func (*ListenerReconnected) ProtoMessage() {}
 
 func (x *ListenerReconnected) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[15]
+	mi := &file_messages_chain_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1268,7 +1237,7 @@ func (x *ListenerReconnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerReconnected.ProtoReflect.Descriptor instead.
 func (*ListenerReconnected) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{15}
+	return file_messages_chain_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListenerReconnected) GetId() string {
@@ -1344,7 +1313,7 @@ type ExpireAbsent struct {
 
 func (x *ExpireAbsent) Reset() {
 	*x = ExpireAbsent{}
-	mi := &file_messages_chain_proto_msgTypes[16]
+	mi := &file_messages_chain_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1356,7 +1325,7 @@ func (x *ExpireAbsent) String() string {
 func (*ExpireAbsent) ProtoMessage() {}
 
 func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[16]
+	mi := &file_messages_chain_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1369,7 +1338,7 @@ func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExpireAbsent.ProtoReflect.Descriptor instead.
 func (*ExpireAbsent) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{16}
+	return file_messages_chain_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExpireAbsent) GetAtUnixUs() int64 {
@@ -1395,7 +1364,7 @@ type Neighbours struct {
 
 func (x *Neighbours) Reset() {
 	*x = Neighbours{}
-	mi := &file_messages_chain_proto_msgTypes[17]
+	mi := &file_messages_chain_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1407,7 +1376,7 @@ func (x *Neighbours) String() string {
 func (*Neighbours) ProtoMessage() {}
 
 func (x *Neighbours) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[17]
+	mi := &file_messages_chain_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1420,7 +1389,7 @@ func (x *Neighbours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbours.ProtoReflect.Descriptor instead.
 func (*Neighbours) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{17}
+	return file_messages_chain_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Neighbours) GetId() string {
@@ -1468,15 +1437,14 @@ func (x *Neighbours) GetUnproved() bool {
 // ClockPing and ClockPong measure a listener's offset to the server's clock.
 type ClockPing struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	SentUs        int64                  `protobuf:"varint,1,opt,name=sent_us,json=sentUs,proto3" json:"sent_us,omitempty"`       // the sender's own clock, echoed
-	MarginUs      int64                  `protobuf:"varint,2,opt,name=margin_us,json=marginUs,proto3" json:"margin_us,omitempty"` // how long before its time the newest music came; 0: none yet
+	SentUs        int64                  `protobuf:"varint,1,opt,name=sent_us,json=sentUs,proto3" json:"sent_us,omitempty"` // the sender's own clock, echoed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ClockPing) Reset() {
 	*x = ClockPing{}
-	mi := &file_messages_chain_proto_msgTypes[18]
+	mi := &file_messages_chain_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1488,7 +1456,7 @@ func (x *ClockPing) String() string {
 func (*ClockPing) ProtoMessage() {}
 
 func (x *ClockPing) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[18]
+	mi := &file_messages_chain_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1501,19 +1469,12 @@ func (x *ClockPing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPing.ProtoReflect.Descriptor instead.
 func (*ClockPing) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{18}
+	return file_messages_chain_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ClockPing) GetSentUs() int64 {
 	if x != nil {
 		return x.SentUs
-	}
-	return 0
-}
-
-func (x *ClockPing) GetMarginUs() int64 {
-	if x != nil {
-		return x.MarginUs
 	}
 	return 0
 }
@@ -1528,7 +1489,7 @@ type ClockPong struct {
 
 func (x *ClockPong) Reset() {
 	*x = ClockPong{}
-	mi := &file_messages_chain_proto_msgTypes[19]
+	mi := &file_messages_chain_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1540,7 +1501,7 @@ func (x *ClockPong) String() string {
 func (*ClockPong) ProtoMessage() {}
 
 func (x *ClockPong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[19]
+	mi := &file_messages_chain_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1553,7 +1514,7 @@ func (x *ClockPong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPong.ProtoReflect.Descriptor instead.
 func (*ClockPong) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{19}
+	return file_messages_chain_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ClockPong) GetSentUs() int64 {
@@ -1611,25 +1572,16 @@ const file_messages_chain_proto_rawDesc = "" +
 	"LeaveChain\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"\xaf\x01\n" +
+	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"\x8d\x01\n" +
 	"\bPeerLost\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
 	"\aseen_by\x18\x02 \x01(\tR\x06seenBy\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\x12\x14\n" +
-	"\x05lying\x18\x05 \x01(\bR\x05lying\x12\x1a\n" +
-	"\bskipping\x18\x06 \x01(\bR\bskipping\x12\x12\n" +
-	"\x04slow\x18\a \x01(\bR\x04slow\"0\n" +
+	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\x12\"\n" +
+	"\x05fault\x18\x05 \x01(\x0e2\f.conga.FaultR\x05fault\"0\n" +
 	"\tPeersLost\x12#\n" +
-	"\x04lost\x18\x01 \x03(\v2\x0f.conga.PeerLostR\x04lost\"p\n" +
-	"\n" +
-	"ReportSlow\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
-	"\aseen_by\x18\x02 \x01(\tR\x06seenBy\x12\x1b\n" +
-	"\tmargin_us\x18\x03 \x01(\x03R\bmarginUs\x12\x1c\n" +
-	"\n" +
-	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\"\x9b\x01\n" +
+	"\x04lost\x18\x01 \x03(\v2\x0f.conga.PeerLostR\x04lost\"\x9b\x01\n" +
 	"\x0eListenerJoined\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\tR\x05after\x12\x12\n" +
@@ -1655,18 +1607,17 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\rCAUSE_SAID_SO\x10\x01\x12\x0e\n" +
 	"\n" +
 	"CAUSE_LOST\x10\x02\x12\x18\n" +
-	"\x14CAUSE_DID_NOT_RETURN\x10\x03\"\xde\x01\n" +
+	"\x14CAUSE_DID_NOT_RETURN\x10\x03\"\xda\x01\n" +
 	"\rListenerMoved\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\tR\x05after\x12\x17\n" +
 	"\aseen_by\x18\x03 \x01(\tR\x06seenBy\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x14\n" +
-	"\x05lying\x18\x06 \x01(\bR\x05lying\x12\x12\n" +
-	"\x04name\x18\a \x01(\tR\x04name\x12\x1a\n" +
-	"\bskipping\x18\b \x01(\bR\bskipping\x12\x12\n" +
-	"\x04slow\x18\t \x01(\bR\x04slow\"J\n" +
+	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\"\n" +
+	"\x05fault\x18\x06 \x01(\x0e2\f.conga.FaultR\x05fault\x12\x12\n" +
+	"\x04name\x18\a \x01(\tR\x04name\x12\x1c\n" +
+	"\tconvicted\x18\b \x01(\bR\tconvicted\"J\n" +
 	"\fChainSpliced\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x16\n" +
@@ -1706,13 +1657,22 @@ const file_messages_chain_proto_rawDesc = "" +
 	"downstream\x12\x14\n" +
 	"\x05event\x18\x04 \x01(\x04R\x05event\x12\x14\n" +
 	"\x05offer\x18\x05 \x01(\bR\x05offer\x12\x1a\n" +
-	"\bunproved\x18\x06 \x01(\bR\bunproved\"A\n" +
+	"\bunproved\x18\x06 \x01(\bR\bunproved\"$\n" +
 	"\tClockPing\x12\x17\n" +
-	"\asent_us\x18\x01 \x01(\x03R\x06sentUs\x12\x1b\n" +
-	"\tmargin_us\x18\x02 \x01(\x03R\bmarginUs\"J\n" +
+	"\asent_us\x18\x01 \x01(\x03R\x06sentUs\"J\n" +
 	"\tClockPong\x12\x17\n" +
 	"\asent_us\x18\x01 \x01(\x03R\x06sentUs\x12$\n" +
-	"\x0eserver_unix_us\x18\x02 \x01(\x03R\fserverUnixUsB\x10Z\x0econga/messagesb\x06proto3"
+	"\x0eserver_unix_us\x18\x02 \x01(\x03R\fserverUnixUs*\x89\x01\n" +
+	"\x05Fault\x12\x15\n" +
+	"\x11FAULT_UNSPECIFIED\x10\x00\x12\x0e\n" +
+	"\n" +
+	"FAULT_GONE\x10\x01\x12\x10\n" +
+	"\fFAULT_SILENT\x10\x02\x12\x12\n" +
+	"\x0eFAULT_STARVING\x10\x03\x12\x0e\n" +
+	"\n" +
+	"FAULT_SLOW\x10\x04\x12\x12\n" +
+	"\x0eFAULT_SKIPPING\x10\x05\x12\x0f\n" +
+	"\vFAULT_LYING\x10\x06B\x10Z\x0econga/messagesb\x06proto3"
 
 var (
 	file_messages_chain_proto_rawDescOnce sync.Once
@@ -1726,19 +1686,19 @@ func file_messages_chain_proto_rawDescGZIP() []byte {
 	return file_messages_chain_proto_rawDescData
 }
 
-var file_messages_chain_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_messages_chain_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_messages_chain_proto_goTypes = []any{
-	(ListenerLeft_Cause)(0),     // 0: conga.ListenerLeft.Cause
-	(*Node)(nil),                // 1: conga.Node
-	(*Hello)(nil),               // 2: conga.Hello
-	(*Welcome)(nil),             // 3: conga.Welcome
-	(*Refused)(nil),             // 4: conga.Refused
-	(*JoinChain)(nil),           // 5: conga.JoinChain
-	(*LeaveChain)(nil),          // 6: conga.LeaveChain
-	(*PeerLost)(nil),            // 7: conga.PeerLost
-	(*PeersLost)(nil),           // 8: conga.PeersLost
-	(*ReportSlow)(nil),          // 9: conga.ReportSlow
+	(Fault)(0),                  // 0: conga.Fault
+	(ListenerLeft_Cause)(0),     // 1: conga.ListenerLeft.Cause
+	(*Node)(nil),                // 2: conga.Node
+	(*Hello)(nil),               // 3: conga.Hello
+	(*Welcome)(nil),             // 4: conga.Welcome
+	(*Refused)(nil),             // 5: conga.Refused
+	(*JoinChain)(nil),           // 6: conga.JoinChain
+	(*LeaveChain)(nil),          // 7: conga.LeaveChain
+	(*PeerLost)(nil),            // 8: conga.PeerLost
+	(*PeersLost)(nil),           // 9: conga.PeersLost
 	(*ListenerJoined)(nil),      // 10: conga.ListenerJoined
 	(*ListenerReturned)(nil),    // 11: conga.ListenerReturned
 	(*ListenerLeft)(nil),        // 12: conga.ListenerLeft
@@ -1752,24 +1712,26 @@ var file_messages_chain_proto_goTypes = []any{
 	(*ClockPong)(nil),           // 20: conga.ClockPong
 }
 var file_messages_chain_proto_depIdxs = []int32{
-	1,  // 0: conga.Hello.node:type_name -> conga.Node
-	1,  // 1: conga.Welcome.node:type_name -> conga.Node
-	1,  // 2: conga.JoinChain.node:type_name -> conga.Node
-	7,  // 3: conga.PeersLost.lost:type_name -> conga.PeerLost
-	1,  // 4: conga.ListenerJoined.node:type_name -> conga.Node
-	1,  // 5: conga.ListenerReturned.node:type_name -> conga.Node
-	0,  // 6: conga.ListenerLeft.cause:type_name -> conga.ListenerLeft.Cause
-	1,  // 7: conga.Reconnected.upstream:type_name -> conga.Node
-	1,  // 8: conga.Reconnected.lost:type_name -> conga.Node
-	1,  // 9: conga.ListenerReconnected.upstream:type_name -> conga.Node
-	1,  // 10: conga.ListenerReconnected.lost:type_name -> conga.Node
-	1,  // 11: conga.Neighbours.ancestors:type_name -> conga.Node
-	1,  // 12: conga.Neighbours.downstream:type_name -> conga.Node
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	2,  // 0: conga.Hello.node:type_name -> conga.Node
+	2,  // 1: conga.Welcome.node:type_name -> conga.Node
+	2,  // 2: conga.JoinChain.node:type_name -> conga.Node
+	0,  // 3: conga.PeerLost.fault:type_name -> conga.Fault
+	8,  // 4: conga.PeersLost.lost:type_name -> conga.PeerLost
+	2,  // 5: conga.ListenerJoined.node:type_name -> conga.Node
+	2,  // 6: conga.ListenerReturned.node:type_name -> conga.Node
+	1,  // 7: conga.ListenerLeft.cause:type_name -> conga.ListenerLeft.Cause
+	0,  // 8: conga.ListenerMoved.fault:type_name -> conga.Fault
+	2,  // 9: conga.Reconnected.upstream:type_name -> conga.Node
+	2,  // 10: conga.Reconnected.lost:type_name -> conga.Node
+	2,  // 11: conga.ListenerReconnected.upstream:type_name -> conga.Node
+	2,  // 12: conga.ListenerReconnected.lost:type_name -> conga.Node
+	2,  // 13: conga.Neighbours.ancestors:type_name -> conga.Node
+	2,  // 14: conga.Neighbours.downstream:type_name -> conga.Node
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_messages_chain_proto_init() }
@@ -1782,8 +1744,8 @@ func file_messages_chain_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_chain_proto_rawDesc), len(file_messages_chain_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   20,
+			NumEnums:      2,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -26,7 +26,6 @@
 //	LeaveChain        requests       chainmanager   as the cause
 //	PeerLost          requests       chainmanager   as the cause
 //	PeersLost         chainmanager   chainmanager   as the cause
-//	ReportSlow        chainmanager   chainmanager   as the cause
 //	Reconnected       requests       chainmanager   as the cause
 //	ExpireAbsent      server's timer chainmanager   as the cause
 //	ListenerJoined    chainmanager   requests       yes

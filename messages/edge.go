@@ -54,6 +54,7 @@ type UpstreamLeaving struct{ Link uint64 }
 type UpstreamClosed struct {
 	Link   uint64
 	Reason string
+	Fault  Fault // of the upstream; none if it refused
 }
 
 // Credit lets an upstream connection read one more item.
@@ -76,12 +77,6 @@ type OfferMusic struct{ To *Node }
 type StreamOffered struct {
 	Node *Node
 	Conn net.Conn
-}
-
-// Margin: a listener says how long before its time the newest music reached it.
-type Margin struct {
-	ID       string
-	MarginUs int64
 }
 
 // SayGoodbye asks the stream connections to tell their listeners that this node

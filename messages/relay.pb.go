@@ -238,9 +238,9 @@ type LinkClosed struct {
 	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	Leaving       bool                   `protobuf:"varint,3,opt,name=leaving,proto3" json:"leaving,omitempty"` // it said that it goes
 	AtUnixUs      int64                  `protobuf:"varint,4,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	Hole          bool                   `protobuf:"varint,5,opt,name=hole,proto3" json:"hole,omitempty"`   // it is sound, but has not what is needed next: others are asked first
-	Own           bool                   `protobuf:"varint,6,opt,name=own,proto3" json:"own,omitempty"`     // for a reason of this node's own: the upstream is not to blame
-	Lying         bool                   `protobuf:"varint,7,opt,name=lying,proto3" json:"lying,omitempty"` // it sent what the server did not
+	Hole          bool                   `protobuf:"varint,5,opt,name=hole,proto3" json:"hole,omitempty"`                    // it is sound, but has not what is needed next: others are asked first
+	Own           bool                   `protobuf:"varint,6,opt,name=own,proto3" json:"own,omitempty"`                      // for a reason of this node's own: the upstream is not to blame
+	Fault         Fault                  `protobuf:"varint,7,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"` // none with leaving, hole and own
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -317,11 +317,11 @@ func (x *LinkClosed) GetOwn() bool {
 	return false
 }
 
-func (x *LinkClosed) GetLying() bool {
+func (x *LinkClosed) GetFault() Fault {
 	if x != nil {
-		return x.Lying
+		return x.Fault
 	}
-	return false
+	return Fault_FAULT_UNSPECIFIED
 }
 
 // UpstreamOffered: an ancestor that cannot be reached has dialled this node.
@@ -661,9 +661,9 @@ type UpstreamLost struct {
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	Leaving       bool                   `protobuf:"varint,4,opt,name=leaving,proto3" json:"leaving,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	Hole          bool                   `protobuf:"varint,6,opt,name=hole,proto3" json:"hole,omitempty"`   // it is sound, but left out what is needed next
-	Own           bool                   `protobuf:"varint,7,opt,name=own,proto3" json:"own,omitempty"`     // for a reason of this node's own
-	Lying         bool                   `protobuf:"varint,8,opt,name=lying,proto3" json:"lying,omitempty"` // it is not asked again
+	Hole          bool                   `protobuf:"varint,6,opt,name=hole,proto3" json:"hole,omitempty"`                    // it is sound, but left out what is needed next
+	Own           bool                   `protobuf:"varint,7,opt,name=own,proto3" json:"own,omitempty"`                      // for a reason of this node's own
+	Fault         Fault                  `protobuf:"varint,8,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"` // who lies is not asked again
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -747,11 +747,11 @@ func (x *UpstreamLost) GetOwn() bool {
 	return false
 }
 
-func (x *UpstreamLost) GetLying() bool {
+func (x *UpstreamLost) GetFault() Fault {
 	if x != nil {
-		return x.Lying
+		return x.Fault
 	}
-	return false
+	return Fault_FAULT_UNSPECIFIED
 }
 
 // UpstreamUnusable: an ancestor that was asked cannot serve.
@@ -762,8 +762,9 @@ type UpstreamUnusable struct {
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	Hole          bool                   `protobuf:"varint,4,opt,name=hole,proto3" json:"hole,omitempty"` // it could, but no longer has the next number
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	Own           bool                   `protobuf:"varint,6,opt,name=own,proto3" json:"own,omitempty"`     // for a reason of this node's own
-	First         uint64                 `protobuf:"varint,7,opt,name=first,proto3" json:"first,omitempty"` // with hole: the first number that it has, 0 if not known
+	Own           bool                   `protobuf:"varint,6,opt,name=own,proto3" json:"own,omitempty"`                      // for a reason of this node's own
+	First         uint64                 `protobuf:"varint,7,opt,name=first,proto3" json:"first,omitempty"`                  // with hole: the first number that it has, 0 if not known
+	Fault         Fault                  `protobuf:"varint,8,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"` // none if it refused
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -847,6 +848,13 @@ func (x *UpstreamUnusable) GetFirst() uint64 {
 	return 0
 }
 
+func (x *UpstreamUnusable) GetFault() Fault {
+	if x != nil {
+		return x.Fault
+	}
+	return Fault_FAULT_UNSPECIFIED
+}
+
 // SearchExhausted: no ancestor answered, nor the server; all are tried again soon.
 type SearchExhausted struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -924,7 +932,7 @@ const file_messages_relay_proto_rawDesc = "" +
 	"\n" +
 	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x1f\n" +
 	"\vbuffered_us\x18\x06 \x01(\x03R\n" +
-	"bufferedUs\"\xac\x01\n" +
+	"bufferedUs\"\xba\x01\n" +
 	"\n" +
 	"LinkClosed\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x16\n" +
@@ -933,8 +941,8 @@ const file_messages_relay_proto_rawDesc = "" +
 	"\n" +
 	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\x12\x12\n" +
 	"\x04hole\x18\x05 \x01(\bR\x04hole\x12\x10\n" +
-	"\x03own\x18\x06 \x01(\bR\x03own\x12\x14\n" +
-	"\x05lying\x18\a \x01(\bR\x05lying\"P\n" +
+	"\x03own\x18\x06 \x01(\bR\x03own\x12\"\n" +
+	"\x05fault\x18\a \x01(\x0e2\f.conga.FaultR\x05fault\"P\n" +
 	"\x0fUpstreamOffered\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x1c\n" +
 	"\n" +
@@ -962,7 +970,7 @@ const file_messages_relay_proto_rawDesc = "" +
 	"\n" +
 	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x1f\n" +
 	"\vbuffered_us\x18\x06 \x01(\x03R\n" +
-	"bufferedUs\"\xcf\x01\n" +
+	"bufferedUs\"\xdd\x01\n" +
 	"\fUpstreamLost\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x16\n" +
@@ -971,8 +979,8 @@ const file_messages_relay_proto_rawDesc = "" +
 	"\n" +
 	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x12\n" +
 	"\x04hole\x18\x06 \x01(\bR\x04hole\x12\x10\n" +
-	"\x03own\x18\a \x01(\bR\x03own\x12\x14\n" +
-	"\x05lying\x18\b \x01(\bR\x05lying\"\xb9\x01\n" +
+	"\x03own\x18\a \x01(\bR\x03own\x12\"\n" +
+	"\x05fault\x18\b \x01(\x0e2\f.conga.FaultR\x05fault\"\xdd\x01\n" +
 	"\x10UpstreamUnusable\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x16\n" +
@@ -981,7 +989,8 @@ const file_messages_relay_proto_rawDesc = "" +
 	"\n" +
 	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x10\n" +
 	"\x03own\x18\x06 \x01(\bR\x03own\x12\x14\n" +
-	"\x05first\x18\a \x01(\x04R\x05first\"K\n" +
+	"\x05first\x18\a \x01(\x04R\x05first\x12\"\n" +
+	"\x05fault\x18\b \x01(\x0e2\f.conga.FaultR\x05fault\"K\n" +
 	"\x0fSearchExhausted\x12\x1a\n" +
 	"\bsearches\x18\x01 \x01(\rR\bsearches\x12\x1c\n" +
 	"\n" +
@@ -1014,21 +1023,25 @@ var file_messages_relay_proto_goTypes = []any{
 	(*UpstreamUnusable)(nil),  // 10: conga.UpstreamUnusable
 	(*SearchExhausted)(nil),   // 11: conga.SearchExhausted
 	(*Node)(nil),              // 12: conga.Node
+	(Fault)(0),                // 13: conga.Fault
 }
 var file_messages_relay_proto_depIdxs = []int32{
 	12, // 0: conga.StartNode.node:type_name -> conga.Node
 	12, // 1: conga.NodeStarted.node:type_name -> conga.Node
-	12, // 2: conga.UpstreamOffered.node:type_name -> conga.Node
-	12, // 3: conga.UpstreamsAssigned.ancestors:type_name -> conga.Node
-	12, // 4: conga.UpstreamSought.node:type_name -> conga.Node
-	12, // 5: conga.UpstreamConnected.node:type_name -> conga.Node
-	12, // 6: conga.UpstreamLost.node:type_name -> conga.Node
-	12, // 7: conga.UpstreamUnusable.node:type_name -> conga.Node
-	8,  // [8:8] is the sub-list for method output_type
-	8,  // [8:8] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	13, // 2: conga.LinkClosed.fault:type_name -> conga.Fault
+	12, // 3: conga.UpstreamOffered.node:type_name -> conga.Node
+	12, // 4: conga.UpstreamsAssigned.ancestors:type_name -> conga.Node
+	12, // 5: conga.UpstreamSought.node:type_name -> conga.Node
+	12, // 6: conga.UpstreamConnected.node:type_name -> conga.Node
+	12, // 7: conga.UpstreamLost.node:type_name -> conga.Node
+	13, // 8: conga.UpstreamLost.fault:type_name -> conga.Fault
+	12, // 9: conga.UpstreamUnusable.node:type_name -> conga.Node
+	13, // 10: conga.UpstreamUnusable.fault:type_name -> conga.Fault
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_messages_relay_proto_init() }

@@ -191,15 +191,12 @@ func (t *requestTalk) handle(line string) error {
 			return t.life.Err()
 		}
 	case *messages.ClockPing: // before any Ask that waits: its delay would look like distance
-		if m.GetMarginUs() != 0 {
-			t.root.Send(t.cfg.Chain, &messages.Margin{ID: t.node.GetId(), MarginUs: m.GetMarginUs()})
-		}
 		return t.put(&messages.ClockPong{SentUs: m.GetSentUs(), ServerUnixUs: t.cfg.Now().UnixMicro()})
 	case *messages.PeerLost:
 		if id := m.GetId(); id != t.node.GetId() && (goodID(id) || id == messages.ServerID) {
 			t.root.Send(t.cfg.Chain, &messages.PeerLost{
 				Id: id, SeenBy: t.node.GetId(), Reason: printable(m.GetReason(), maxReason),
-				Lying: m.GetLying(), Skipping: m.GetSkipping(), Slow: m.GetSlow(), AtUnixUs: t.cfg.Now().UnixMicro(),
+				Fault: m.GetFault(), AtUnixUs: t.cfg.Now().UnixMicro(),
 			})
 		}
 	case *messages.Reconnected:

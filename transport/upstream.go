@@ -74,14 +74,15 @@ func (u *upstream) Receive(ctx actor.Context) {
 		talk := &upstreamTalk{cfg: u.cfg, root: root, parent: ctx.Parent(), credits: u.credits}
 		go func() {
 			defer retire(life, root, self)
-			reason := "broke down"
+			reason, fault := "broke down", messages.Fault_FAULT_UNSPECIFIED
 			defer func() { // also when a panic passes through: one word is the last
 				if broken := recover(); broken != nil {
 					reason = printable(fmt.Sprintf("broke down: %v", broken), maxReason)
 				}
-				root.Send(talk.parent, &messages.UpstreamClosed{Link: u.cfg.Link, Reason: reason})
+				root.Send(talk.parent, &messages.UpstreamClosed{Link: u.cfg.Link, Reason: reason, Fault: fault})
 			}()
-			reason = reasonOf(talk.run(life))
+			err := talk.run(life)
+			reason, fault = reasonOf(err), faultOf(err)
 		}()
 	case *messages.Credit:
 		select {
@@ -101,7 +102,22 @@ type upstreamTalk struct {
 	credits <-chan struct{}
 }
 
-var errUpstreamGone = errors.New("the upstream closed the connection")
+var (
+	errUpstreamGone = errors.New("the upstream closed the connection")
+	errSilent       = errors.New("silent")
+	errRefused      = errors.New("refused")
+)
+
+// faultOf is what the end of the connection says of the upstream. To refuse is no fault.
+func faultOf(err error) messages.Fault {
+	switch {
+	case errors.Is(err, errRefused), errors.Is(err, context.Canceled):
+		return messages.Fault_FAULT_UNSPECIFIED
+	case errors.Is(err, errSilent):
+		return messages.Fault_FAULT_SILENT
+	}
+	return messages.Fault_FAULT_GONE
+}
 
 // run connects, says HI and reads until the end. The error says why; it is never nil.
 func (t *upstreamTalk) run(life context.Context) error {
@@ -120,7 +136,7 @@ func (t *upstreamTalk) run(life context.Context) error {
 	case life.Err() != nil:
 		return life.Err()
 	case timedOut(err):
-		return fmt.Errorf("silent for %v", t.cfg.Silence)
+		return fmt.Errorf("%w for %v", errSilent, t.cfg.Silence)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errUpstreamGone
 	}
@@ -159,7 +175,7 @@ func (t *upstreamTalk) talk(life context.Context, conn net.Conn) error {
 		return fmt.Errorf("%s: %w", messages.KindHi, ErrFrame)
 	}
 	if answer.GetRefused() != "" {
-		return fmt.Errorf("refused: %s", printable(answer.GetRefused(), maxReason))
+		return fmt.Errorf("%w: %s", errRefused, printable(answer.GetRefused(), maxReason))
 	}
 	t.root.Send(t.parent, &messages.UpstreamOpened{Link: t.cfg.Link, Answer: answer})
 	return t.listen(life, conn, r)

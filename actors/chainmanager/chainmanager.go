@@ -50,7 +50,6 @@ type chainManager struct {
 	told   map[string]*messages.Neighbours // what each listener was told last
 	chain  []Member                        // of which told is
 	expire *time.Timer
-	slow   slow
 	lost   *losses
 }
 
@@ -85,17 +84,12 @@ func (m *chainManager) Receive(ctx actor.Context) {
 		delete(m.told, msg.GetNode().GetId()) // a new connection knows nothing
 		ctx.Respond(m.welcome(msg.GetNode()))
 		m.tell(ctx)
-	case *messages.Margin:
-		if report := m.slow.heard(msg, m.keep.State(), m.cfg.Now()); report != nil {
-			m.handle(ctx, report)
-			m.tell(ctx)
-		}
 	case *messages.PeerLost:
 		switch {
 		case msg.GetSeenBy() == messages.ServerID:
 			m.lost.seen = append(m.lost.seen, msg)
 			m.wait(ctx)
-		case msg.GetLying() || msg.GetSkipping() || msg.GetSlow():
+		case msg.GetFault() >= messages.Fault_FAULT_SLOW:
 			m.handle(ctx, msg)
 			m.tell(ctx)
 		default:

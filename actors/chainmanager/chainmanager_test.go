@@ -197,7 +197,7 @@ func TestChainManager_MissedByBoth(t *testing.T) {
 		for _, name := range []string{"amy", "bob", "cem", "dora"} {
 			o.say(&messages.JoinChain{Node: node(name)})
 		}
-		o.system.Root.Send(o.pid, &messages.PeerLost{Id: "bob", SeenBy: "cem"})
+		o.system.Root.Send(o.pid, &messages.PeerLost{Id: "bob", SeenBy: "cem", Fault: messages.Fault_FAULT_SILENT})
 		o.want(o.say(&messages.PeerLost{Id: "bob", SeenBy: messages.ServerID}), "amy below server", "cem below amy", "dora below cem")
 		for record, err := range log.Since(0) {
 			if err != nil {
@@ -207,7 +207,7 @@ func TestChainManager_MissedByBoth(t *testing.T) {
 				t.Errorf("%v", moved)
 			}
 		}
-		o.want(o.say(&messages.PeerLost{Id: "cem", SeenBy: "dora"}), "amy below server", "dora below amy", "cem below dora")
+		o.want(o.say(&messages.PeerLost{Id: "cem", SeenBy: "dora", Fault: messages.Fault_FAULT_SILENT}), "amy below server", "dora below amy", "cem below dora")
 	})
 }
 
@@ -220,7 +220,7 @@ func TestChainManager_JoinBeforeRepair(t *testing.T) {
 		for _, name := range []string{"amy", "bob", "cem"} {
 			o.say(&messages.JoinChain{Node: node(name)})
 		}
-		o.system.Root.Send(o.pid, &messages.PeerLost{Id: "amy", SeenBy: "bob"})
+		o.system.Root.Send(o.pid, &messages.PeerLost{Id: "amy", SeenBy: "bob", Fault: messages.Fault_FAULT_SILENT})
 		o.want(o.say(&messages.JoinChain{Node: node("dora")}), "welcome", "cem below bob", "dora below cem")
 		time.Sleep(2 * together)
 		o.want(o.told(), "bob below server", "cem below bob", "dora below cem", "amy below dora")

@@ -2,7 +2,6 @@ package chainmanager
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 
 	"conga/messages"
@@ -61,7 +60,7 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 		if cmd.GetSeenBy() != messages.ServerID {
 			return s.part(cmd.GetSeenBy(), &messages.ListenerMoved{
 				Id: cmd.GetId(), SeenBy: cmd.GetSeenBy(), Reason: cmd.GetReason(),
-				Lying: cmd.GetLying(), Skipping: cmd.GetSkipping(), Slow: cmd.GetSlow(), AtUnixUs: cmd.GetAtUnixUs(),
+				Fault: cmd.GetFault(), Convicted: cmd.GetFault() == messages.Fault_FAULT_LYING, AtUnixUs: cmd.GetAtUnixUs(),
 			})
 		}
 		return s.remove(lost(cmd))
@@ -73,11 +72,6 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 		return s.remove(left...)
 	case *messages.ExpireAbsent:
 		return s.expire(cmd)
-	case *messages.ReportSlow:
-		return s.part(cmd.GetSeenBy(), &messages.ListenerMoved{
-			Id: cmd.GetId(), SeenBy: cmd.GetSeenBy(), AtUnixUs: cmd.GetAtUnixUs(), Slow: true,
-			Reason: fmt.Sprintf("it cannot keep up: its listener has the music only %d ms before its time", cmd.GetMarginUs()/1000),
-		})
 	case *messages.Reconnected:
 		return s.reconnected(cmd)
 	}
@@ -105,22 +99,22 @@ func (s State) join(cmd *messages.JoinChain) []proto.Message {
 // soon. Only the listener that the node feeds may complain: others hear nothing of it.
 func (s State) part(seenBy string, moved *messages.ListenerMoved) []proto.Message {
 	at, below := s.place(moved.GetId()), s.place(seenBy)
-	if at < 0 || below < 0 || s.source(below) != moved.GetId() {
+	if at < 0 || below < 0 || moved.GetFault() == messages.Fault_FAULT_UNSPECIFIED || s.source(below) != moved.GetId() {
 		return nil
 	}
-	if !moved.GetLying() && (s.restless(moved.GetAtUnixUs()) || s.Chain[below].suspect(moved.GetAtUnixUs())) {
+	if moved.GetFault() != messages.Fault_FAULT_LYING && (s.restless(moved.GetAtUnixUs()) || s.Chain[below].suspect(moved.GetAtUnixUs())) {
 		return nil
 	}
-	// Whom every line is too slow for, has a slow line.
-	if since := s.Chain[below].FoundSlowAt; moved.GetSlow() && since > 0 && moved.GetAtUnixUs()-since < slowAgain {
+	// If every upstream looks slow to a node, its own line is slow.
+	if since := s.Chain[below].FoundSlowAt; moved.GetFault() == messages.Fault_FAULT_SLOW && since > 0 && moved.GetAtUnixUs()-since < slowAgain {
 		moved.Id, moved.Reason = seenBy, "it finds everybody slow, so its own line is"
 		if at = below; at == len(s.Chain)-1 {
 			return nil // it harms nobody there
 		}
 	}
 	// Once it may have been a misfortune further up; found by two, it is the node.
-	if by := s.Chain[at].SkippedBy; moved.GetSkipping() && by != "" && by != seenBy {
-		moved.Lying = true
+	if by := s.Chain[at].SkippedBy; moved.GetFault() == messages.Fault_FAULT_SKIPPING && by != "" && by != seenBy {
+		moved.Convicted = true
 	}
 	moved.Name, moved.After = s.Chain[at].Name, s.at(len(s.Chain)-1)
 	return s.spliced(moved)
@@ -213,21 +207,21 @@ func (s State) Apply(event proto.Message) State {
 			s.Chain[at] = back
 		}
 	case *messages.ListenerMoved:
-		if !event.GetLying() {
+		if !event.GetConvicted() {
 			s.MovedAt = append(slices.Clone(s.MovedAt[max(0, len(s.MovedAt)+1-maxMoves):]), event.GetAtUnixUs())
 		}
-		if by := s.place(event.GetSeenBy()); by >= 0 && event.GetSlow() {
+		if by := s.place(event.GetSeenBy()); by >= 0 && event.GetFault() == messages.Fault_FAULT_SLOW {
 			s.Chain = slices.Clone(s.Chain)
 			s.Chain[by].FoundSlowAt = event.GetAtUnixUs()
 		}
 		if at := s.place(event.GetId()); at >= 0 {
 			moved := s.Chain[at]
-			moved.Liar = moved.Liar || event.GetLying()
+			moved.Liar = moved.Liar || event.GetConvicted()
 			moved.Barren, moved.AccusedAt = moved.Seed, event.GetAtUnixUs()
-			if event.GetSkipping() {
+			switch event.GetFault() {
+			case messages.Fault_FAULT_SKIPPING:
 				moved.SkippedBy = event.GetSeenBy()
-			}
-			if event.GetSlow() {
+			case messages.Fault_FAULT_SLOW:
 				moved.Slow++
 			}
 			s.Chain = append(slices.Delete(slices.Clone(s.Chain), at, at+1), moved)

@@ -29,17 +29,17 @@ func TestState_Stories(t *testing.T) {
 		case "lost":
 			return &messages.PeerLost{Id: words[1], SeenBy: messages.ServerID, Reason: "reset"}
 		case "accuse":
-			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "silent"}
+			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "silent", Fault: messages.Fault_FAULT_SILENT}
 		case "joinseed":
 			return &messages.JoinChain{Node: &messages.Node{Id: words[1], Name: words[1], Relay: words[2], Seed: true}}
 		case "joinclosed":
 			return &messages.JoinChain{Node: node(words[1]), Unreachable: "refused"}
 		case "skip":
-			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "items 7 to 7", Skipping: true}
+			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "items 7 to 7", Fault: messages.Fault_FAULT_SKIPPING}
 		case "lie":
-			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "forged", Lying: true}
+			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "forged", Fault: messages.Fault_FAULT_LYING}
 		case "slow": // slow bob by cem at 5
-			return &messages.ReportSlow{Id: words[1], SeenBy: words[3], MarginUs: 300_000, AtUnixUs: when(words[4:])}
+			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "ever later", Fault: messages.Fault_FAULT_SLOW, AtUnixUs: when(words[4:])}
 		case "expire":
 			return &messages.ExpireAbsent{}
 		}
@@ -128,7 +128,7 @@ func TestState_Property_OnePath(t *testing.T) {
 				gone(id)
 			case 5:
 				by := rapid.SampledFrom(append(names, "nobody")).Draw(t, "by")
-				cmd = &messages.PeerLost{Id: id, SeenBy: by}
+				cmd = &messages.PeerLost{Id: id, SeenBy: by, Fault: messages.Fault_FAULT_GONE}
 				if at >= 0 && at+1 < len(want) && want[at+1] == by {
 					want = append(slices.Delete(want, at, at+1), id)
 				}

@@ -27,10 +27,10 @@ type house struct {
 	dial   func(l *link) *actor.Props // nil: the link is silent
 	sent   func() int64               // what the upstream says when it sends an item; nil: nothing
 
-	mu     sync.Mutex
-	links  []*link // in the order of their numbers
-	told   []proto.Message
-	margin func(int64)
+	mu    sync.Mutex
+	links []*link // in the order of their numbers
+	told  []proto.Message
+	taken func(number uint64) // whenever the relay reads the clock and has an item: it may break there
 }
 
 // link is a connection that the relay asked for.
@@ -86,17 +86,17 @@ func build(t *testing.T, chunks ...int) *house {
 			}
 			return actor.PropsFromProducer(func() actor.Actor { return l })
 		},
-		Margin: func(us int64) {
-			if h.margin != nil {
-				h.margin(us)
-			}
-		},
 		Tell: func(m proto.Message) {
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			h.told = append(h.told, m)
 		},
-		ServerNow: func() int64 { return time.Now().UnixMicro() },
+		ServerNow: func() int64 {
+			if h.taken != nil && h.window.Last() != nil {
+				h.taken(h.window.Last().Number)
+			}
+			return time.Now().UnixMicro()
+		},
 	}))
 	h.send(&messages.Welcome{Key: h.b.key, Epoch: 3})
 	return h

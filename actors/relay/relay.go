@@ -36,8 +36,6 @@ type Config struct {
 	Take func(link uint64, conn net.Conn, open *messages.OpenStream) *actor.Props
 	// Offer makes the stream port dial a listener that this node must dial; nil: nobody.
 	Offer func(to *messages.Node)
-	// Margin is told how long before its time each item came, in microseconds.
-	Margin func(us int64)
 	// Tell sends the server what this node saw.
 	Tell func(proto.Message)
 	// ServerNow is the server's clock as far as this node knows, in unix microseconds.
@@ -130,7 +128,7 @@ func (r *relay) Receive(ctx actor.Context) {
 	case *messages.UpstreamLeaving:
 		r.closed(ctx, &messages.LinkClosed{Link: msg.Link, Reason: "it leaves", Leaving: true})
 	case *messages.UpstreamClosed:
-		r.closed(ctx, &messages.LinkClosed{Link: msg.Link, Reason: msg.Reason})
+		r.closed(ctx, &messages.LinkClosed{Link: msg.Link, Reason: msg.Reason, Fault: msg.Fault})
 		delete(r.links, msg.Link)
 	case *messages.DownstreamOpened:
 		r.fed = append(r.fed, msg.Node)
@@ -273,9 +271,7 @@ func (r *relay) pass(ctx actor.Context, link uint64, item *messages.Item) {
 	err := r.flow.take(item, r.keep.State().tolerates(r.nowUs()))
 	if r.flow.received > before {
 		r.watch.music()
-		playAt, now := item.PlayAt(), r.nowUs()
-		r.margin.arrived(playAt, now)
-		r.cfg.Margin(playAt - now)
+		r.margin.arrived(item.PlayAt(), r.nowUs())
 	}
 	r.judge(ctx, link, err)
 }
@@ -293,11 +289,12 @@ func (r *relay) judge(ctx actor.Context, link uint64, err error) {
 	if err == nil {
 		return
 	}
-	lying := errors.Is(err, errLie)
-	if lying {
+	if errors.Is(err, errLie) {
 		r.lies++
+		r.closed(ctx, &messages.LinkClosed{Link: link, Reason: err.Error(), Fault: messages.Fault_FAULT_LYING})
+	} else {
+		r.closed(ctx, &messages.LinkClosed{Link: link, Reason: err.Error(), Hole: true})
 	}
-	r.closed(ctx, &messages.LinkClosed{Link: link, Reason: err.Error(), Lying: lying, Hole: !lying})
 }
 
 func (r *relay) feeds(link uint64) bool {
@@ -327,16 +324,10 @@ func (r *relay) act(ctx actor.Context, event proto.Message) {
 	case *messages.UpstreamLost:
 		r.lost = event
 		r.cfg.Logger.Info("upstream lost", "node", event.GetNode().GetName(), "reason", event.GetReason())
-		if !event.GetLeaving() && !event.GetHole() && !event.GetOwn() {
-			r.accuse(event.GetNode(), &messages.PeerLost{
-				Reason: event.GetReason(), Lying: event.GetLying(), AtUnixUs: event.GetAtUnixUs(),
-			})
-		}
+		r.accuse(event.GetNode(), event.GetFault(), event.GetReason())
 	case *messages.UpstreamUnusable:
 		r.cfg.Logger.Debug("ancestor cannot serve", "node", event.GetNode().GetName(), "reason", event.GetReason())
-		if !event.GetHole() && !event.GetOwn() {
-			r.accuse(event.GetNode(), &messages.PeerLost{Reason: event.GetReason(), AtUnixUs: event.GetAtUnixUs()})
-		}
+		r.accuse(event.GetNode(), event.GetFault(), event.GetReason())
 	case *messages.SearchExhausted:
 		if r.keep.State().Upstream == nil {
 			r.searchOn(ctx, retryAfter(event.GetSearches()))
@@ -357,18 +348,16 @@ func (r *relay) fedBy(event *messages.UpstreamConnected) {
 			BufferedUs: event.GetBufferedUs(), AtUnixUs: event.GetAtUnixUs(),
 		})
 		if r.lost.GetHole() && event.GetMissing() == 0 { // others have what it left out
-			r.accuse(r.lost.GetNode(), &messages.PeerLost{
-				Reason: r.lost.GetReason(), Skipping: true, AtUnixUs: event.GetAtUnixUs(),
-			})
+			r.accuse(r.lost.GetNode(), messages.Fault_FAULT_SKIPPING, r.lost.GetReason())
 		}
 		r.lost = nil
 	}
 }
 
 // accuse tells the server of a node above that does not do its part.
-func (r *relay) accuse(node *messages.Node, of *messages.PeerLost) {
-	if of.Id = node.GetId(); of.Id != messages.ServerID {
-		r.cfg.Tell(of)
+func (r *relay) accuse(node *messages.Node, fault messages.Fault, reason string) {
+	if fault != messages.Fault_FAULT_UNSPECIFIED && node.GetId() != messages.ServerID {
+		r.cfg.Tell(&messages.PeerLost{Id: node.GetId(), Fault: fault, Reason: reason, AtUnixUs: r.nowUs()})
 	}
 }
 

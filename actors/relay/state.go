@@ -147,13 +147,13 @@ func (s State) closed(cmd *messages.LinkClosed) []proto.Message {
 	case s.Upstream != nil && s.Upstream.Number == cmd.GetLink():
 		d.add(&messages.UpstreamLost{
 			Link: cmd.GetLink(), Node: s.Upstream.Node.message(), Reason: cmd.GetReason(),
-			Leaving: cmd.GetLeaving(), Hole: cmd.GetHole(), Own: cmd.GetOwn(), Lying: cmd.GetLying(),
+			Leaving: cmd.GetLeaving(), Hole: cmd.GetHole(), Own: cmd.GetOwn(), Fault: cmd.GetFault(),
 			AtUnixUs: cmd.GetAtUnixUs(),
 		})
 	case seeking:
 		d.add(&messages.UpstreamUnusable{
 			Link: link.Number, Node: link.Node.message(), Reason: cmd.GetReason(),
-			Hole: cmd.GetHole(), Own: cmd.GetOwn(), AtUnixUs: cmd.GetAtUnixUs(),
+			Hole: cmd.GetHole(), Own: cmd.GetOwn(), Fault: cmd.GetFault(), AtUnixUs: cmd.GetAtUnixUs(),
 		})
 	default:
 		return nil
@@ -317,7 +317,7 @@ func (s State) lost(event *messages.UpstreamLost) State {
 	case event.GetOwn():
 	case id != messages.ServerID:
 		s.Dead = with(s.Dead, id)
-		if event.GetLying() && !slices.Contains(s.Liars, id) {
+		if event.GetFault() == messages.Fault_FAULT_LYING && !slices.Contains(s.Liars, id) {
 			s.Liars = with(s.Liars[max(0, len(s.Liars)+1-maxLiars):], id)
 		}
 	case unsteady || event.GetHole(): // otherwise the server is asked again at once

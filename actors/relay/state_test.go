@@ -54,7 +54,7 @@ func words(t *testing.T, words []string) proto.Message {
 	case "closed":
 		return &messages.LinkClosed{
 			Link: num(1), Reason: "gone", AtUnixUs: at, Own: slices.Contains(words, "own"), Hole: slices.Contains(words, "hole"),
-			Lying: slices.Contains(words, "lying"), Leaving: slices.Contains(words, "leaving"),
+			Fault: faultIn(words), Leaving: slices.Contains(words, "leaving"),
 		}
 	case "patience":
 		return &messages.SearchOn{Link: num(1), AtUnixUs: at}
@@ -123,7 +123,7 @@ func commands(t *rapid.T, s State, at int64) proto.Message {
 	case 5, 6:
 		return &messages.LinkClosed{
 			Link: link, AtUnixUs: at, Own: rapid.Bool().Draw(t, "own"), Hole: rapid.Bool().Draw(t, "hole"),
-			Lying: rapid.Bool().Draw(t, "lying"), Leaving: rapid.Bool().Draw(t, "leaving"),
+			Fault: messages.Fault(rapid.Int32Range(0, 6).Draw(t, "fault")), Leaving: rapid.Bool().Draw(t, "leaving"),
 		}
 	case 7:
 		return &messages.UpstreamOffered{Node: ancestor(rapid.SampledFrom([]string{"b~", "a", "x~"}).Draw(t, "offer")), AtUnixUs: at}
@@ -222,7 +222,7 @@ func TestState_WritesLittle(t *testing.T) {
 			return []proto.Message{&messages.LinkOpened{Link: link, AtUnixUs: at}, &messages.LinkClosed{Link: link, AtUnixUs: at + 1}}
 		},
 		"all lie": func(link uint64, at int64) []proto.Message {
-			return []proto.Message{&messages.LinkOpened{Link: link, AtUnixUs: at}, &messages.LinkClosed{Link: link, Lying: true, AtUnixUs: at + 1}}
+			return []proto.Message{&messages.LinkOpened{Link: link, AtUnixUs: at}, &messages.LinkClosed{Link: link, Fault: messages.Fault_FAULT_LYING, AtUnixUs: at + 1}}
 		},
 		"all have a hole": func(link uint64, at int64) []proto.Message {
 			return []proto.Message{&messages.LinkOpened{Link: link, AtUnixUs: at}, &messages.LinkClosed{Link: link, Hole: true, AtUnixUs: at + 1}}
@@ -271,4 +271,15 @@ func ExampleState_Decide() {
 	// Output:
 	// UpstreamsAssigned event=1
 	// UpstreamSought link=1 node={id=server name=server}
+}
+
+// faultIn is what a story says of a closed link.
+func faultIn(words []string) messages.Fault {
+	switch {
+	case slices.Contains(words, "lying"):
+		return messages.Fault_FAULT_LYING
+	case slices.Contains(words, "own"), slices.Contains(words, "hole"), slices.Contains(words, "leaving"):
+		return messages.Fault_FAULT_UNSPECIFIED
+	}
+	return messages.Fault_FAULT_GONE
 }

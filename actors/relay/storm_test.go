@@ -72,7 +72,7 @@ func (u *upstream) Receive(ctx actor.Context) {
 		u.stop = stop
 		go func() {
 			reason := u.run(life, func(m any) { root.Send(parent, m) })
-			root.Send(parent, &messages.UpstreamClosed{Link: u.l.number, Reason: reason})
+			root.Send(parent, &messages.UpstreamClosed{Link: u.l.number, Reason: reason, Fault: messages.Fault_FAULT_GONE})
 			if life.Err() == nil {
 				root.Stop(self)
 			}

@@ -254,12 +254,10 @@ func (r *relay) connect(ctx actor.Context, o *opening, first uint64) {
 	switch {
 	case before == nil:
 	case hungry:
-		r.accuse(before.Node.message(), &messages.PeerLost{Reason: "it sends no music, others do", AtUnixUs: r.nowUs()})
+		r.accuse(before.Node.message(), messages.Fault_FAULT_STARVING, "it sends no music, others do")
 	case slow:
 		r.watch.blamed = time.Now()
-		r.accuse(before.Node.message(), &messages.PeerLost{
-			Reason: "its music comes ever later after it was sent, others have it in time", Slow: true, AtUnixUs: r.nowUs(),
-		})
+		r.accuse(before.Node.message(), messages.Fault_FAULT_SLOW, "its music comes ever later after it was sent, others have it in time")
 	}
 	if o.seal != nil {
 		r.seal(ctx, &messages.UpstreamSeal{Link: o.link, Seal: o.seal})

@@ -46,8 +46,6 @@ type Config struct {
 	Dial func(link uint64) *actor.Props
 	// Tell gives the relay what concerns it: *messages.Welcome, *messages.Neighbours.
 	Tell func(proto.Message)
-	// Margin is how long before its time the newest music came, in microseconds; 0: none yet.
-	Margin func() int64
 	// Report takes the facts for the listener's log: RequestSent, RequestAnswered. May be nil.
 	Report func(proto.Message)
 	// News shows the listener what plays.
@@ -165,7 +163,7 @@ func (r *requester) Receive(ctx actor.Context) {
 		r.ask(ctx, msg)
 	case *messages.PeerLost:
 		// Who is only dead or slow the relay will ask, and accuse, again; a liar never.
-		if r.welcome || msg.GetLying() {
+		if r.welcome || msg.GetFault() == messages.Fault_FAULT_LYING {
 			r.report(ctx, msg)
 		}
 	case *messages.Reconnected: // the server may be what was lost: it hears of it when it is back
@@ -262,7 +260,7 @@ func (r *requester) ping(ctx actor.Context) {
 		r.closed(ctx, "the server does not answer")
 		return
 	}
-	ctx.Send(r.child, &messages.ClockPing{SentUs: r.cfg.Clock.local(), MarginUs: r.cfg.Margin()})
+	ctx.Send(r.child, &messages.ClockPing{SentUs: r.cfg.Clock.local()})
 	wait := steadyPing
 	if r.pings++; r.pings < firstPings {
 		wait = quickPing

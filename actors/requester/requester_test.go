@@ -74,7 +74,7 @@ func inside(t *testing.T, f func(h *house)) {
 		)
 		h.pid = h.system.Root.Spawn(Props(Config{
 			Hello: func() *messages.Hello { return &messages.Hello{Version: 1} },
-			Clock: h.clock, Logger: discard, Margin: func() int64 { return 7 }, News: func(*messages.Playing) {},
+			Clock: h.clock, Logger: discard, News: func(*messages.Playing) {},
 			Dial: func(uint64) *actor.Props {
 				h.mu.Lock()
 				defer h.mu.Unlock()
@@ -360,7 +360,7 @@ func TestRequester_Leave(t *testing.T) {
 func TestRequester_Reports(t *testing.T) {
 	inside(t, func(h *house) {
 		h.send(&messages.PeerLost{Id: "dead"})
-		h.send(&messages.PeerLost{Id: "liar", Lying: true})
+		h.send(&messages.PeerLost{Id: "liar", Fault: messages.Fault_FAULT_LYING})
 		for range maxReports - 1 {
 			h.send(&messages.Reconnected{Missing: 1})
 		}

@@ -149,7 +149,7 @@ func TestE2E_Liars(t *testing.T) {
 			_, log, _ := conga(t, "log", "show", "--data", data)
 			words := []string{"ListenerMoved", "name=bob"}
 			if name == "skips" {
-				words = append(words, "skipping=true")
+				words = append(words, "fault=FAULT_SKIPPING")
 			}
 			if !lineWith(log, words...) {
 				t.Errorf("the log does not name bob:\n%s", log)

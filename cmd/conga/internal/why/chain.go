@@ -71,9 +71,9 @@ func (t *teller) left(at time.Time, e *messages.ListenerLeft) {
 func (t *teller) moved(at time.Time, e *messages.ListenerMoved) {
 	text := fmt.Sprintf("%s was moved behind %s: %s complained about it%s", t.name(e.GetId()), t.name(e.GetAfter()), t.name(e.GetSeenBy()), because(e.GetReason()))
 	switch {
-	case e.GetLying() && e.GetSkipping():
+	case e.GetConvicted() && e.GetFault() == messages.Fault_FAULT_SKIPPING:
 		text += ". It is the second to say so, so it feeds nobody any more"
-	case e.GetLying():
+	case e.GetConvicted():
 		text += ". It sent what the server did not, so it feeds nobody any more"
 	}
 	t.say(at, "%s.", text)
