@@ -73,10 +73,11 @@ type far struct {
 func (f *far) RemoteAddr() net.Addr               { return someAddr(f.from) }
 func (f *far) Close() error                       { f.closed = true; return nil }
 func (f *far) SetWriteDeadline(_ time.Time) error { return nil }
+func (f *far) SetReadDeadline(_ time.Time) error  { return nil }
 
 // Whoever floods a port pushes out himself.
 func TestLobby_Flood(t *testing.T) {
-	l := newLobby(Limits{PerAddress: 50, HalfOpen: 20}, 10, nil)
+	l := streamLobby(Limits{PerAddress: 50, HalfOpen: 20}, 10, nil)
 	quiet := &far{from: "192.0.2.1:1"}
 	g := l.enter(quiet)
 	flood := make([]*far, 1000)
@@ -96,19 +97,33 @@ func TestLobby_Flood(t *testing.T) {
 	}
 }
 
-// The lobby's books are right after any story: what the model says.
+// The lobby's books are right after any story: what the model says. And no pot is ever
+// fuller than its rule.
 func TestLobby_Model(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const addresses = 4
-		limits := Limits{PerAddress: rapid.IntRange(1, 6).Draw(t, "per address"), HalfOpen: rapid.IntRange(1, 8).Draw(t, "half open")}
-		most := rapid.IntRange(1, 8).Draw(t, "most")
-		l := newLobby(limits, most, nil)
+		var rules [pots]potRule
+		for p := range rules {
+			rules[p] = potRule{
+				max:        rapid.IntRange(1, 6).Draw(t, "max"),
+				perAddress: rapid.IntRange(0, 4).Draw(t, "per address"),
+				full:       whenFull(rapid.IntRange(0, 2).Draw(t, "full")),
+			}
+		}
+		rules[silent] = potRule{max: rules[silent].max, full: oldestOfMost}
+		most := rapid.IntRange(1, 12).Draw(t, "of an address")
+		l := newLobby(most, nil, rules)
 		var guests []*guest
+		some := func(t *rapid.T, do func(*guest)) {
+			if len(guests) > 0 {
+				do(rapid.SampledFrom(guests).Draw(t, "guest"))
+			}
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"enter": func(t *rapid.T) {
 				conn := &far{from: fmt.Sprintf("192.0.2.%d:1", rapid.IntRange(1, addresses).Draw(t, "address"))}
 				switch g := l.enter(conn); {
-				case g != nil && conn.closed && limits.HalfOpen > 1:
+				case g != nil && conn.closed && rules[silent].max > 1:
 					t.Error("who comes last is dropped first")
 				case g != nil:
 					guests = append(guests, g)
@@ -116,50 +131,57 @@ func TestLobby_Model(t *testing.T) {
 					t.Error("turned away and left open")
 				}
 			},
-			"admit": func(t *rapid.T) {
-				if len(guests) > 0 {
-					rapid.SampledFrom(guests).Draw(t, "guest").admit()
-				}
+			"move": func(t *rapid.T) {
+				some(t, func(g *guest) {
+					to := pot(rapid.IntRange(int(newcomers), int(members)).Draw(t, "to"))
+					if went := g.move(to); went && (g.place == nil || g.pot != to) {
+						t.Errorf("it is in pot %d, not in %d", g.pot, to)
+					}
+				})
 			},
-			"admit as a stranger": func(t *rapid.T) {
-				if len(guests) > 0 {
-					rapid.SampledFrom(guests).Draw(t, "guest").admitSeed()
-				}
+			"outrank": func(t *rapid.T) {
+				some(t, func(g *guest) {
+					before := l.count[members]
+					if ranks := g.outrank(); ranks != (l.count[members] == before-1) {
+						t.Errorf("outranks: %v, and of %d members %d are left", ranks, before, l.count[members])
+					}
+				})
 			},
-			"leave": func(t *rapid.T) {
-				if len(guests) > 0 {
-					rapid.SampledFrom(guests).Draw(t, "guest").leave()
-				}
-			},
+			"leave": func(t *rapid.T) { some(t, (*guest).leave) },
 			"": func(t *rapid.T) {
-				silent, inside, seeds, of := 0, 0, 0, map[netip.Prefix]int{}
+				var count [pots]int
+				of := map[netip.Prefix]*[pots]int{}
 				for _, g := range guests {
-					switch {
-					case g.in && g.place != nil:
-						t.Fatal("inside and outside")
-					case g.in && g.seed:
-						seeds++
-					case g.in:
-						inside++
-					case g.place != nil:
-						silent++
-					default:
+					if g.place == nil {
 						continue
 					}
-					of[g.from]++
-					if g.conn.(*far).closed {
+					if g.conn.(*far).closed || g.dismissed.Load() {
 						t.Fatal("counted and closed")
 					}
+					if of[g.from] == nil {
+						of[g.from] = &[pots]int{}
+					}
+					count[g.pot]++
+					of[g.from][g.pot]++
 				}
-				if silent != l.silent || inside != l.inside || seeds != l.seeds || len(of) != len(l.hosts) {
-					t.Fatalf("books: %d silent, %d inside, %d hosts; real: %d, %d, %d", l.silent, l.inside, len(l.hosts), silent, inside, len(of))
+				if count != l.count || len(of) != len(l.hosts) {
+					t.Fatalf("books: %v of %d hosts; real: %v of %d", l.count, len(l.hosts), count, len(of))
 				}
-				if silent > limits.HalfOpen || inside > most {
-					t.Fatalf("%d silent of %d, %d inside of %d", silent, limits.HalfOpen, inside, most)
+				for p, n := range count {
+					if n > rules[p].max {
+						t.Fatalf("%d in pot %d, which takes %d", n, p, rules[p].max)
+					}
 				}
-				for from, n := range of {
-					if n != l.hosts[from].connections || n > limits.PerAddress {
-						t.Fatalf("%v has %d, the books say %d", from, n, l.hosts[from].connections)
+				for from, mine := range of {
+					all := 0
+					for p, n := range mine {
+						all += n
+						if l.hosts[from].in[p].Len() != n || rules[p].perAddress > 0 && n > rules[p].perAddress {
+							t.Fatalf("%v has %v, pot %d says %d", from, mine, p, l.hosts[from].in[p].Len())
+						}
+					}
+					if all != l.hosts[from].connections || all > most {
+						t.Fatalf("%v has %d connections of %d, the books say %d", from, all, most, l.hosts[from].connections)
 					}
 				}
 			},
@@ -170,11 +192,11 @@ func TestLobby_Model(t *testing.T) {
 // Who waits to be spoken to may be nobody: such take no listener's place, and one address
 // does not take all of theirs.
 func TestLobby_Seeds(t *testing.T) {
-	l := newLobby(Limits{HalfOpen: 1000, PerAddress: 1000}, 1, nil)
+	l := streamLobby(Limits{HalfOpen: 1000, PerAddress: 1000}, 1, nil)
 	let := map[string]int{}
 	for i := range 200 {
 		from := fmt.Sprintf("192.0.2.%d:%d", i%2, i+1)
-		if g := l.enter(&far{from: from}); g.admitSeed() {
+		if g := l.enter(&far{from: from}); g.move(seeds) {
 			let[from[:9]]++
 		}
 	}
@@ -182,10 +204,10 @@ func TestLobby_Seeds(t *testing.T) {
 		t.Errorf("let in %v", let)
 	}
 	for i := range 2 * maxSeeds {
-		l.enter(&far{from: fmt.Sprintf("198.51.100.%d:1", i)}).admitSeed()
+		l.enter(&far{from: fmt.Sprintf("198.51.100.%d:1", i)}).move(seeds)
 	}
-	if l.seeds != maxSeeds {
-		t.Errorf("%d strangers are in", l.seeds)
+	if l.count[seeds] != maxSeeds {
+		t.Errorf("%d strangers are in", l.count[seeds])
 	}
 	g := l.enter(&far{from: "192.0.2.0:1"})
 	if !g.admit() {
@@ -197,18 +219,58 @@ func TestLobby_Seeds(t *testing.T) {
 	}
 }
 
+// Behind one address, its strangers go before one of its members has to stay outside.
+func TestLobby_Household(t *testing.T) {
+	l := requestLobby(Limits{PerAddress: 3}, nil)
+	member := func() bool {
+		g := l.enter(&far{from: "192.0.2.1:1"})
+		return g != nil && g.move(newcomers) && g.admit()
+	}
+	for range 5 {
+		l.enter(&far{from: "192.0.2.1:1"}).move(visitors)
+	}
+	for i := range 3 {
+		if !member() {
+			t.Errorf("member %d stays outside", i+1)
+		}
+	}
+	if member() || l.enter(&far{from: "192.0.2.1:1"}) != nil {
+		t.Error("the address has more than it may")
+	}
+}
+
+// One address that takes all places of listeners gives them up to those who have fewer, one
+// by one, and does not get them back.
+func TestLobby_Outrank(t *testing.T) {
+	const places = 10
+	l := requestLobby(Limits{Listeners: places}, nil)
+	many := make([]*guest, places)
+	for i := range many {
+		many[i] = l.enter(&far{from: "198.51.100.9:1"})
+		many[i].admit()
+	}
+	for i := range places - 1 {
+		g := l.enter(&far{from: fmt.Sprintf("192.0.2.%d:1", i+1)})
+		if !g.outrank() || !g.admit() || !many[places-1-i].dismissed.Load() {
+			t.Errorf("listener %d got no place", i+1)
+		}
+	}
+	if again := l.enter(&far{from: "198.51.100.9:1"}); again.outrank() {
+		t.Error("the many come back")
+	}
+	if l.count[members] != places {
+		t.Errorf("%d members", l.count[members])
+	}
+}
+
 // An address that has as many connections as it may is told so, on both ports.
 func TestLimits_PerAddress(t *testing.T) {
 	limits := Limits{PerAddress: 2}
 	t.Run("requests", func(t *testing.T) {
 		l := listen(t)
-		openRequests(t, l, func(c *RequestsConfig) { c.Limits = limits })
-		for range 2 {
-			conn := dial(t, l)
-			send(t, conn, []byte("REQUESTS\n"))
-			if line, err := readReply(bufio.NewReader(conn)); line != sayNoWishes {
-				t.Fatal(line, err)
-			}
+		house := openRequests(t, l, func(c *RequestsConfig) { c.Limits = limits })
+		for _, id := range []string{amyID, bobID} {
+			join(t, house, dial(t, l), id)
 		}
 		conn := dial(t, l)
 		send(t, conn, []byte("REQUESTS\n"))

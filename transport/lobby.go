@@ -5,23 +5,48 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// lobby counts a port's connections: those that have not yet said who they are, and
-// those that were let in. Of the silent ones, when they become too many, the address
-// that has the most loses its oldest: whoever floods the port pushes out himself.
+// pot is what a connection has shown of itself. Each has its own limit: however many there
+// are of one kind, they take no place from another.
+type pot int
+
+const (
+	silent    pot = iota // it has not yet said who it is
+	newcomers            // it says HELLO
+	visitors             // it is no listener: a person with nc
+	seeds                // it speaks the bytes of 2016
+	members              // it was let in
+	pots
+)
+
+// whenFull is what becomes of who comes to a pot that is full.
+type whenFull int
+
+const (
+	refuse       whenFull = iota // it has to go
+	oldestOfMost                 // the address that has the most in the pot loses its oldest: a flood pushes out itself
+	newestOfMost                 // that address loses its newest, if it has more than the one that comes: else as refuse
+)
+
+// potRule is a pot's limit.
+type potRule struct {
+	max        int
+	perAddress int // 0: max
+	full       whenFull
+}
+
+// lobby counts a port's connections, by what they have shown and by address.
 type lobby struct {
-	max        int           // let in, strangers not counted
-	maxSilent  int           // not yet
-	maxAddress int           // of one address, both
+	rules      [pots]potRule
+	maxAddress int           // of one address, in all pots
 	sorry      func() []byte // the last word to a connection too many of its address; may be nil
 
 	mu      sync.Mutex
 	hosts   map[netip.Prefix]*host
-	silent  int
-	inside  int
-	seeds   int // let in as strangers
+	count   [pots]int
 	entered uint64
 	porters int
 	closed  bool
@@ -30,8 +55,7 @@ type lobby struct {
 // host is what one address has in a lobby.
 type host struct {
 	connections int
-	seeds       int
-	silent      list.List // of *guest, oldest first
+	in          [pots]list.List // of *guest, oldest first
 }
 
 // guest is one connection in the eyes of its lobby.
@@ -41,21 +65,47 @@ type guest struct {
 	from   netip.Prefix
 	number uint64
 	since  time.Time
-	place  *list.Element // in its host's silent; nil when not there
-	in     bool
-	seed   bool // it is in as a stranger
+	pot    pot
+	place  *list.Element // in its host's pot; nil: it was forgotten
+
+	// dismissed: its place is another's now. Its reader wakes with a timeout and has
+	// lingerTime for a last word.
+	dismissed atomic.Bool
 }
 
-func newLobby(limits Limits, most int, sorry func() []byte) *lobby {
+// maxSeeds is how many a stream port takes in for saying nothing, and maxSeedsOfAddress how
+// many from one address: each may cost a decoder, and anybody can say nothing.
+const maxSeeds, maxSeedsOfAddress = 64, 16
+
+// streamLobby is for a stream port that serves so many listeners.
+func streamLobby(limits Limits, most int, sorry func() []byte) *lobby {
 	limits = limits.filled()
-	return &lobby{
-		max: most, maxSilent: limits.HalfOpen, maxAddress: limits.PerAddress, sorry: sorry,
-		hosts: make(map[netip.Prefix]*host),
-	}
+	return newLobby(limits.PerAddress, sorry, [pots]potRule{
+		silent:  {max: limits.HalfOpen, full: oldestOfMost},
+		seeds:   {max: maxSeeds, perAddress: maxSeedsOfAddress},
+		members: {max: most},
+	})
+}
+
+// requestLobby is for the request port. Members are counted by their ids elsewhere, and an
+// old connection overlaps with the new one of the same listener: hence twice as many.
+func requestLobby(limits Limits, sorry func() []byte) *lobby {
+	limits = limits.filled()
+	return newLobby(limits.PerAddress, sorry, [pots]potRule{
+		silent:    {max: limits.HalfOpen, full: oldestOfMost},
+		newcomers: {max: limits.HalfOpen, full: oldestOfMost},
+		visitors:  {max: limits.Visitors, full: oldestOfMost},
+		seeds:     {max: limits.Listeners},
+		members:   {max: 2 * limits.Listeners, full: newestOfMost},
+	})
+}
+
+func newLobby(maxAddress int, sorry func() []byte, rules [pots]potRule) *lobby {
+	return &lobby{rules: rules, maxAddress: maxAddress, sorry: sorry, hosts: make(map[netip.Prefix]*host)}
 }
 
 // enter takes a new connection among the silent ones; nil if it was closed instead: the
-// lobby is closed, or the address has as many connections as it may.
+// lobby is closed, or the address has as many connections as it may, all of them let in.
 func (l *lobby) enter(conn net.Conn) *guest {
 	g := &guest{lobby: l, conn: conn, from: address(conn.RemoteAddr()), since: time.Now()}
 	l.mu.Lock()
@@ -64,70 +114,144 @@ func (l *lobby) enter(conn net.Conn) *guest {
 		_ = conn.Close()
 		return nil
 	}
+	if h := l.hosts[g.from]; h != nil && h.connections >= l.maxAddress && !l.shrink(h) {
+		l.turnAway(conn)
+		return nil
+	}
 	h := l.hosts[g.from]
 	if h == nil {
 		h = &host{}
 		l.hosts[g.from] = h
 	}
-	if h.connections >= l.maxAddress {
-		if h.silent.Len() == 0 {
-			l.turnAway(conn)
-			return nil
-		}
-		l.drop(h)
-		l.hosts[g.from] = h // drop forgets a host without connections
-	}
 	l.entered++
-	g.number, g.place = l.entered, h.silent.PushBack(g)
 	h.connections++
-	if l.silent++; l.silent > l.maxSilent {
-		l.drop(l.noisiest())
-	}
+	g.number = l.entered
+	l.seat(g, silent)
 	return g
 }
 
-// noisiest is the host with the most silent connections, the oldest among equals.
-func (l *lobby) noisiest() *host {
-	var worst *host
-	for _, h := range l.hosts {
-		n := h.silent.Len()
-		switch {
-		case n == 0, worst != nil && n < worst.silent.Len():
-		case worst == nil, n > worst.silent.Len(), h.oldest().number < worst.oldest().number:
-			worst = h
+// shrink makes room for one more connection of the address: its own strangers go before its
+// members have to stay outside. False: it has none.
+func (l *lobby) shrink(h *host) bool {
+	for _, p := range []pot{silent, visitors, newcomers} {
+		if h.in[p].Len() > 0 {
+			l.drop(h.first(p))
+			return true
 		}
 	}
-	return worst
+	return false
 }
 
-func (h *host) oldest() *guest { return h.silent.Front().Value.(*guest) }
+// seat puts the guest into the pot, and drops one of the pot's address that has the most if
+// that was one too many.
+func (l *lobby) seat(g *guest, p pot) {
+	g.pot, g.place = p, l.hosts[g.from].in[p].PushBack(g)
+	l.count[p]++
+	if l.count[p] > l.rules[p].max && l.rules[p].full == oldestOfMost {
+		l.drop(l.most(p).first(p))
+	}
+}
 
-// drop closes the host's oldest silent connection; its actor sees the end and goes.
-func (l *lobby) drop(h *host) {
-	g := h.oldest()
+// move takes the guest from one pot to another. It is false when that one is full, or the
+// connection was dropped meanwhile. Where it is already it may stay.
+func (g *guest) move(to pot) bool {
+	l := g.lobby
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case g.place == nil:
+		return false
+	case g.pot == to:
+		return true
+	}
+	rule, h := l.rules[to], l.hosts[g.from]
+	if rule.perAddress > 0 && h.in[to].Len() >= rule.perAddress {
+		return false
+	}
+	if l.count[to] >= rule.max && (rule.full == refuse || rule.full == newestOfMost && !l.relieve(to, h)) {
+		return false
+	}
+	h.in[g.pot].Remove(g.place)
+	l.count[g.pot]--
+	l.seat(g, to)
+	return g.place != nil
+}
+
+// relieve drops the newest of the pot's address that has the most, if it has more than the
+// address of who comes would have.
+func (l *lobby) relieve(p pot, comes *host) bool {
+	most := l.most(p)
+	if most == nil || most.in[p].Len() <= comes.in[p].Len()+1 {
+		return false
+	}
+	l.drop(most.last(p))
+	return true
+}
+
+// outrank takes the place of a member whose address has more of them than the guest's. False:
+// none has.
+func (g *guest) outrank() bool {
+	l := g.lobby
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return g.place != nil && l.relieve(members, l.hosts[g.from])
+}
+
+// admit lets the connection in, for it has said who it is.
+func (g *guest) admit() bool { return g.move(members) }
+
+// most is the host with the most in the pot, that with the oldest among equals.
+func (l *lobby) most(p pot) *host {
+	var most *host
+	for _, h := range l.hosts {
+		n := h.in[p].Len()
+		switch {
+		case n == 0, most != nil && n < most.in[p].Len():
+		case most == nil, n > most.in[p].Len(), h.first(p).number < most.first(p).number:
+			most = h
+		}
+	}
+	return most
+}
+
+func (h *host) first(p pot) *guest { return h.in[p].Front().Value.(*guest) }
+func (h *host) last(p pot) *guest  { return h.in[p].Back().Value.(*guest) }
+
+// drop ends the connection; its actor sees that and goes. One that has spoken may have
+// a last word.
+func (l *lobby) drop(g *guest) {
+	spoken := g.pot != silent
 	l.forget(g)
-	_ = g.conn.Close()
+	if !spoken {
+		_ = g.conn.Close()
+		return
+	}
+	g.dismissed.Store(true)
+	_ = g.conn.SetReadDeadline(time.Now()) // AFTER: who sets another deadline looks then
+	time.AfterFunc(lingerTime, func() { _ = g.conn.Close() })
+}
+
+// patience is how long the connection's reader may wait for what comes next, from now.
+func (g *guest) patience(d time.Duration) {
+	deadline := time.Time{}
+	if d > 0 {
+		deadline = time.Now().Add(d)
+	}
+	_ = g.conn.SetReadDeadline(deadline)
+	if g.dismissed.Load() {
+		_ = g.conn.SetReadDeadline(time.Now())
+	}
 }
 
 // forget takes the guest out of all counts; twice is once.
 func (l *lobby) forget(g *guest) {
-	if g.place == nil && !g.in {
+	if g.place == nil {
 		return
 	}
 	h := l.hosts[g.from]
-	if g.place != nil {
-		h.silent.Remove(g.place)
-		g.place = nil
-		l.silent--
-	}
-	switch {
-	case g.in && g.seed:
-		l.seeds--
-		h.seeds--
-	case g.in:
-		l.inside--
-	}
-	g.in = false
+	h.in[g.pot].Remove(g.place)
+	l.count[g.pot]--
+	g.place = nil
 	if h.connections--; h.connections == 0 {
 		delete(l.hosts, g.from)
 	}
@@ -160,54 +284,10 @@ func (l *lobby) close() {
 	defer l.mu.Unlock()
 	l.closed = true
 	for _, h := range l.hosts {
-		for e := h.silent.Front(); e != nil; e = e.Next() {
+		for e := h.in[silent].Front(); e != nil; e = e.Next() {
 			_ = e.Value.(*guest).conn.Close()
 		}
 	}
-}
-
-// admit lets the connection in, for it has said who it is. It is false when the house is
-// full or the connection was dropped meanwhile. Twice is once.
-func (g *guest) admit() bool {
-	l := g.lobby
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case g.in:
-		return true
-	case g.place == nil || l.inside >= l.max:
-		return false
-	}
-	l.inside++
-	l.seat(g)
-	return true
-}
-
-// maxSeeds is how many a port takes in for saying nothing, and maxSeedsOfAddress how many
-// from one address: each may cost a decoder, and anybody can say nothing.
-const maxSeeds, maxSeedsOfAddress = 64, 16
-
-// admitSeed lets the connection in as a client of the seed's kind, because it waits to be
-// spoken to. These never take a native's place.
-func (g *guest) admitSeed() bool {
-	l := g.lobby
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if g.place == nil || l.seeds >= maxSeeds || l.hosts[g.from].seeds >= maxSeedsOfAddress {
-		return false
-	}
-	g.seed = true
-	l.seeds++
-	l.hosts[g.from].seeds++
-	l.seat(g)
-	return true
-}
-
-// seat takes the guest from among the silent ones.
-func (l *lobby) seat(g *guest) {
-	l.hosts[g.from].silent.Remove(g.place)
-	l.silent--
-	g.place, g.in = nil, true
 }
 
 // leave forgets the connection; twice is once.

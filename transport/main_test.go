@@ -22,6 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	amyID = "11111111-1111-4111-8111-111111111111"
 	bobID = "22222222-2222-4222-8222-222222222222"
+	cemID = "33333333-3333-4333-8333-333333333333"
 )
 
 // patience is how long a test waits for what must come; it is never waited out.
@@ -122,6 +123,23 @@ func (p *pipes) dial(t *testing.T) net.Conn {
 	p.conns <- there
 	return here
 }
+
+// dialFrom dials as a peer with another address does.
+func (p *pipes) dialFrom(t *testing.T, from string) net.Conn {
+	t.Helper()
+	here, there := net.Pipe()
+	t.Cleanup(func() { _ = here.Close() })
+	p.conns <- peer{there, someAddr(from)}
+	return here
+}
+
+// peer is a connection from an address.
+type peer struct {
+	net.Conn
+	from net.Addr
+}
+
+func (p peer) RemoteAddr() net.Addr { return p.from }
 
 func listen(t *testing.T) net.Listener {
 	t.Helper()

@@ -15,10 +15,6 @@ import (
 	"conga/messages"
 )
 
-// strangers is how many connections that have spoken the server keeps beside those of its
-// listeners: people with nc.
-const strangers = 256
-
 // RequestsConfig says whom the server's request port asks.
 type RequestsConfig struct {
 	Listener net.Listener // the acceptor closes it
@@ -34,7 +30,6 @@ type RequestsConfig struct {
 	Dial     DialFunc         // tries a newcomer's relay; nil: TCP, 500 ms
 	Now      func() time.Time // the server's clock; nil: time.Now
 	Counters *Counters        // may be nil
-	Max      int              // connections that have spoken; 0: what the listeners need, and 256
 
 	// Seed sees a connection before its first line is read, and waits for what comes. It is
 	// true when it has taken the connection over and is done with it; false leaves it, and
@@ -55,9 +50,6 @@ type pace struct{ arrivals, requests *buckets }
 // not lost.
 func Requests(cfg RequestsConfig) *actor.Props {
 	cfg.Limits = cfg.Limits.filled()
-	if cfg.Max == 0 {
-		cfg.Max = cfg.Limits.Listeners + strangers
-	}
 	if cfg.Dial == nil {
 		cfg.Dial = dialTCP
 	}
@@ -88,8 +80,9 @@ type requests struct {
 type (
 	// bind asks that news for the id go to the connection; answered with bound.
 	bind struct {
-		id   string
-		conn *actor.PID
+		id    string
+		conn  *actor.PID
+		guest *guest
 	}
 	bound struct {
 		replaced bool // an older connection had the id
@@ -118,7 +111,7 @@ func (r *requests) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started:
 		root, self := ctx.ActorSystem().Root, ctx.Self()
-		r.lobby = newLobby(r.cfg.Limits, r.cfg.Max, func() []byte {
+		r.lobby = requestLobby(r.cfg.Limits, func() []byte {
 			return fmt.Appendf(nil, "Your address has %d connections here, as many as it may. Close some, or try again later.\n", r.cfg.Limits.PerAddress)
 		})
 		go accept(root, self, r.cfg.Listener, r.lobby)
@@ -128,7 +121,7 @@ func (r *requests) Receive(ctx actor.Context) {
 		}))
 	case *bind:
 		older, is := r.bound[msg.id]
-		if !is && len(r.bound) >= r.cfg.Limits.Listeners {
+		if !is && len(r.bound) >= r.cfg.Limits.Listeners && !msg.guest.outrank() {
 			ctx.Respond(&bound{full: true})
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -434,18 +435,81 @@ func TestRequests_NoAnswer(t *testing.T) {
 	})
 }
 
-func TestRequests_Full(t *testing.T) {
-	l := listen(t)
-	openRequests(t, l, func(c *RequestsConfig) { c.Max = 1 })
-	first := dial(t, l)
-	send(t, first, []byte("REQUESTS\n"))
-	r := bufio.NewReader(first)
-	if line, err := readReply(r); line != sayNoWishes {
-		t.Fatalf("read %q, %v", line, err)
-	}
-	second := dial(t, l)
-	send(t, second, []byte("REQUESTS\n"))
-	if got, err := io.ReadAll(second); string(got) != "The server has as many connections as it may. Try again later.\n" {
-		t.Errorf("read %q, %v", got, err)
-	}
+// Six addresses fill the port with connections that said HELP and stay. They take the places
+// of each other, and nobody else's: listeners join, other people are answered. After some
+// minutes of silence they are told goodbye.
+func TestRequests_StrangersFill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const addresses, each, most = 6, 60, 100
+		l := newPipes()
+		house := openRequests(t, l, func(c *RequestsConfig) { c.Limits = Limits{Visitors: most} })
+		help := strings.Join(helpLines, "\n") + "\n\n"
+		type end struct {
+			said string
+			at   time.Time
+		}
+		ended := make(chan end, addresses*each)
+		for i := range addresses * each {
+			conn := l.dialFrom(t, fmt.Sprintf("198.51.100.%d:%d", i%addresses, i+1))
+			send(t, conn, []byte("HELP\n"))
+			if _, err := io.ReadFull(conn, make([]byte, len(help))); err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				said, _ := io.ReadAll(conn)
+				ended <- end{string(said), time.Now()}
+			}()
+		}
+		synctest.Wait()
+		begun := time.Now()
+		for range addresses*each - most {
+			if e := <-ended; e.said != sentence(errPlace)+"\n" {
+				t.Fatalf("one that lost its place was told %q", e.said)
+			}
+		}
+		if waited := time.Since(begun); waited > 0 {
+			t.Errorf("the last of them went after %v", waited)
+		}
+		join(t, house, l.dialFrom(t, "127.0.0.1:9"), amyID)
+		conn := l.dialFrom(t, "192.0.2.2:1")
+		send(t, conn, []byte("REQUESTS\n"))
+		if line, err := readReply(bufio.NewReader(conn)); line != sayNoWishes {
+			t.Fatalf("a person read %q, %v", line, err)
+		}
+		<-ended // whose place the person has
+		for range most - 1 {
+			e := <-ended
+			if e.said != "You have said nothing for 5 minutes. Goodbye.\n" || e.at.Sub(begun) > visitorPatience {
+				t.Fatalf("after %v one was told %q", e.at.Sub(begun), e.said)
+			}
+		}
+	})
+}
+
+// When there are as many listeners as there may be, an address that has many of the places
+// gives one up to an address that has none: it is told why, and is lost.
+func TestRequests_Crowded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes()
+		house := openRequests(t, l, func(c *RequestsConfig) { c.Limits = Limits{Listeners: 2} })
+		var last *bufio.Reader
+		for _, id := range []string{amyID, bobID} {
+			last = join(t, house, l.dialFrom(t, "127.0.0.1:1"), id)
+		}
+		third := l.dialFrom(t, "192.0.2.1:1")
+		sayLine(t, third, &messages.Hello{Node: &messages.Node{Id: cemID}, Leaf: true})
+		readLine[*messages.Welcome](t, bufio.NewReader(third))
+		if refused := readLine[*messages.Refused](t, last); refused.GetReason() != errPlace.Error() {
+			t.Errorf("refused: %v", refused)
+		}
+		var lost *messages.PeerLost
+		for range 2 {
+			if m, is := (<-house.chain).(*messages.PeerLost); is {
+				lost = m
+			}
+		}
+		if lost.GetId() != bobID || lost.GetReason() != errPlace.Error() {
+			t.Errorf("lost %v", lost)
+		}
+	})
 }

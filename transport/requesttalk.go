@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,8 @@ import (
 const (
 	// firstLinePatience is how long a request connection may say nothing at first.
 	firstLinePatience = time.Minute
+	// visitorPatience is how long a person may say nothing.
+	visitorPatience = 5 * time.Minute
 	// badLines is how many lines that are no text end a connection: it is no person.
 	badLines = 16
 	// asksWaiting is how many Asks of a native may wait behind the one under way.
@@ -48,6 +51,7 @@ type requestTalk struct {
 	parent   *actor.PID
 	life     context.Context
 
+	visits  bool          // it is no listener, or not yet: a person
 	known   bool          // it has shown that it knows the token, where there is one
 	strange int           // lines before that
 	asking  *rate.Limiter // its requests
@@ -57,8 +61,12 @@ type requestTalk struct {
 	busy sync.WaitGroup     // that goroutine
 }
 
-// errDone: the conversation is over, nothing is wrong.
-var errDone = errors.New("said goodbye")
+var (
+	// errDone: the conversation is over, nothing is wrong.
+	errDone = errors.New("said goodbye")
+	// errPlace: of its kind there are too many connections, and its address has the most.
+	errPlace = errors.New("others need this place, and your address has the most connections here: try again later")
+)
 
 // serve answers lines until the peer or the server ends the connection. What was asked
 // before the peer's end is answered first.
@@ -96,9 +104,9 @@ func (t *requestTalk) serve() {
 // connection, of which nobody has noticed anything.
 func (t *requestTalk) greet() error {
 	t.r = bufio.NewReaderSize(t.conn, messages.MaxLine)
-	_ = t.conn.SetReadDeadline(time.Now().Add(firstLinePatience))
+	t.guest.patience(firstLinePatience)
 	if t.cfg.Seed != nil && t.cfg.Auth == nil &&
-		t.cfg.Seed(t.life, &Stranger{Conn: t.conn, Reader: t.r, Since: t.guest.since, Admit: t.guest.admit}) {
+		t.cfg.Seed(t.life, &Stranger{Conn: t.conn, Reader: t.r, Since: t.guest.since, Admit: t.admitSeed}) {
 		return errDone
 	}
 	first, err := t.r.Peek(1)
@@ -116,19 +124,33 @@ func (t *requestTalk) greet() error {
 		return err
 	}
 	t.conn, t.session, t.r = secure, session, bufio.NewReaderSize(secure, messages.MaxLine)
-	_ = t.conn.SetReadDeadline(time.Now().Add(firstLinePatience))
+	t.guest.patience(firstLinePatience)
+	if !t.guest.move(newcomers) {
+		return errPlace
+	}
 	return nil
 }
 
+// admitSeed lets in who speaks the bytes of 2016.
+func (t *requestTalk) admitSeed() bool { return t.guest.move(seeds) }
+
 func (t *requestTalk) read() error {
 	pace := rate.NewLimiter(linesPerSecond, linesAtOnce)
-	bad, admitted := 0, false
+	bad := 0
 	for {
-		if t.node != nil {
-			_ = t.conn.SetReadDeadline(time.Now().Add(nativeSilence))
+		switch {
+		case t.node != nil:
+			t.guest.patience(nativeSilence)
+		case t.visits:
+			t.guest.patience(visitorPatience)
 		}
 		line, err := ReadLine(t.r)
 		switch {
+		case t.guest.dismissed.Load():
+			return t.dismissed()
+		case timedOut(err) && t.visits:
+			t.say(fmt.Sprintf("You have said nothing for %.0f minutes. Goodbye.", visitorPatience.Minutes()))
+			return err
 		case errors.Is(err, ErrLineTooLong):
 			t.say(fmt.Sprintf("A line may have at most %d bytes. Goodbye.", messages.MaxLine))
 			return err
@@ -147,13 +169,8 @@ func (t *requestTalk) read() error {
 				continue
 			}
 		}
-		if !admitted {
-			if !t.guest.admit() {
-				t.say("The server has as many connections as it may. Try again later.")
-				return errFull
-			}
-			admitted = true
-			_ = t.conn.SetReadDeadline(time.Time{})
+		if !t.place(line) {
+			return t.dismissed()
 		}
 		if err != nil {
 			t.say("This line is not plain text. " + knownWords)
@@ -166,6 +183,30 @@ func (t *requestTalk) read() error {
 			return err
 		}
 	}
+}
+
+// place finds the pot for who says the line, unless it has its own; false if the connection
+// was dropped.
+func (t *requestTalk) place(line string) bool {
+	word, _, _ := strings.Cut(line, " ")
+	switch {
+	case t.node != nil || t.visits:
+		return true
+	case word == verb(&messages.Hello{}):
+		return t.guest.move(newcomers)
+	}
+	t.visits = true
+	return t.guest.move(visitors)
+}
+
+// dismissed says why the connection ends: others need its place.
+func (t *requestTalk) dismissed() error {
+	if t.node != nil || t.session != nil && !t.visits {
+		_ = t.put(&messages.Refused{Reason: errPlace.Error()})
+	} else {
+		t.say(sentence(errPlace))
+	}
+	return errPlace
 }
 
 // handle does what the line asks; an error ends the connection.
@@ -218,7 +259,7 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 	if err != nil {
 		return t.turnAway(err.Error())
 	}
-	answer, err := ask(t.life, t.root, t.parent, &bind{id: node.GetId(), conn: t.self})
+	answer, err := ask(t.life, t.root, t.parent, &bind{id: node.GetId(), conn: t.self, guest: t.guest})
 	if err != nil {
 		return err
 	}
@@ -230,6 +271,9 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 		return t.turnAway(fmt.Sprintf("there are %d listeners, as many as its --max-listeners lets in: try again later", t.cfg.Limits.Listeners))
 	}
 	t.standing.Store(&standing{id: node.GetId(), report: true, reason: "broke down"}) // until we know better
+	if !t.guest.admit() {
+		return t.dismissed()
+	}
 	answer, err = ask(t.life, t.root, t.cfg.Chain, &messages.JoinChain{
 		Node: node, Leaf: hello.GetLeaf(), AtUnixUs: t.cfg.Now().UnixMicro(), Unreachable: t.probe(node),
 	})

@@ -95,7 +95,7 @@ func (s *streams) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started:
 		root, self := ctx.ActorSystem().Root, ctx.Self()
-		s.lobby = newLobby(s.cfg.Limits, s.cfg.Max, func() []byte { return refusal(s.cfg, errCrowd) })
+		s.lobby = streamLobby(s.cfg.Limits, s.cfg.Max, func() []byte { return refusal(s.cfg, errCrowd) })
 		go accept(root, self, s.cfg.Listener, s.lobby)
 	case *accepted:
 		if s.leaving { // it came just before the port was closed

@@ -59,7 +59,7 @@ func (t *streamTalk) serve() (given bool) {
 		if pass, err := t.cfg.Pass(); err != nil || len(pass) > 0 {
 			return false // the seed's bytes have no word for a token
 		}
-		if t.cfg.Seed != nil && t.guest.admitSeed() {
+		if t.cfg.Seed != nil && t.guest.move(seeds) {
 			_ = t.conn.SetReadDeadline(time.Time{})
 			t.cfg.Seed(t.life, &Stranger{
 				Conn: t.conn, Reader: r, Since: t.guest.since, Leaving: t.playing.Done(),

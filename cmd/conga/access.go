@@ -40,19 +40,20 @@ type limitFlags struct {
 	MaxListeners  int     `default:"1000" placeholder:"N" help:"Listeners in the chain (${default})."`
 	MaxPerAddress int     `default:"256" placeholder:"N" help:"Connections of one address to each port (${default})."`
 	MaxHalfOpen   int     `default:"256" placeholder:"N" help:"Connections to each port that have not yet said who they are (${default})."`
+	MaxVisitors   int     `default:"256" placeholder:"N" help:"Connections of people with nc, who take no listener's place (${default})."`
 	MaxRequests   float64 `default:"10" placeholder:"N" help:"Requests a second of one client; five times that of one address (${default})."`
 }
 
 func (f limitFlags) validate() error {
-	if f.MaxListeners < 1 || f.MaxPerAddress < 1 || f.MaxHalfOpen < 1 || f.MaxRequests <= 0 || f.MaxRequests > 1e6 {
-		return errors.New("--max-listeners, --max-per-address, --max-half-open and --max-requests must be more than 0")
+	if f.MaxListeners < 1 || f.MaxPerAddress < 1 || f.MaxHalfOpen < 1 || f.MaxVisitors < 1 || f.MaxRequests <= 0 || f.MaxRequests > 1e6 {
+		return errors.New("--max-listeners, --max-per-address, --max-half-open, --max-visitors and --max-requests must be more than 0")
 	}
 	return nil
 }
 
 func (f limitFlags) limits() transport.Limits {
 	return transport.Limits{
-		PerAddress: f.MaxPerAddress, HalfOpen: f.MaxHalfOpen, Requests: f.MaxRequests, Listeners: f.MaxListeners,
+		PerAddress: f.MaxPerAddress, HalfOpen: f.MaxHalfOpen, Visitors: f.MaxVisitors, Requests: f.MaxRequests, Listeners: f.MaxListeners,
 	}
 }
 
