@@ -1358,6 +1358,7 @@ type Neighbours struct {
 	Event         uint64                 `protobuf:"varint,4,opt,name=event,proto3" json:"event,omitempty"`          // number of the event that this follows from: an older one is ignored
 	Offer         bool                   `protobuf:"varint,5,opt,name=offer,proto3" json:"offer,omitempty"`          // the node cannot be reached: it is to dial downstream
 	Unproved      bool                   `protobuf:"varint,6,opt,name=unproved,proto3" json:"unproved,omitempty"`    // a node of the seed's kind stood above: music without a proof may come
+	Guests        []string               `protobuf:"bytes,7,rep,name=guests,proto3" json:"guests,omitempty"`         // ids of those who may ask the node for the music: it is among their ancestors
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1432,6 +1433,13 @@ func (x *Neighbours) GetUnproved() bool {
 		return x.Unproved
 	}
 	return false
+}
+
+func (x *Neighbours) GetGuests() []string {
+	if x != nil {
+		return x.Guests
+	}
+	return nil
 }
 
 // ClockPing and ClockPong measure a listener's offset to the server's clock.
@@ -1647,7 +1655,7 @@ const file_messages_chain_proto_rawDesc = "" +
 	"at_unix_us\x18\t \x01(\x03R\batUnixUs\",\n" +
 	"\fExpireAbsent\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\"\xbc\x01\n" +
+	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\"\xd4\x01\n" +
 	"\n" +
 	"Neighbours\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
@@ -1657,7 +1665,8 @@ const file_messages_chain_proto_rawDesc = "" +
 	"downstream\x12\x14\n" +
 	"\x05event\x18\x04 \x01(\x04R\x05event\x12\x14\n" +
 	"\x05offer\x18\x05 \x01(\bR\x05offer\x12\x1a\n" +
-	"\bunproved\x18\x06 \x01(\bR\bunproved\"$\n" +
+	"\bunproved\x18\x06 \x01(\bR\bunproved\x12\x16\n" +
+	"\x06guests\x18\a \x03(\tR\x06guests\"$\n" +
 	"\tClockPing\x12\x17\n" +
 	"\asent_us\x18\x01 \x01(\x03R\x06sentUs\"J\n" +
 	"\tClockPong\x12\x17\n" +

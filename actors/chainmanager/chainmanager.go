@@ -169,11 +169,14 @@ func (m *chainManager) tell(ctx actor.Context) {
 		return
 	}
 	told := make(map[string]*messages.Neighbours, len(chain.Chain))
-	for _, member := range chain.Chain {
+	guests := chain.guests()
+	for _, member := range chain.Chain { // from the top: a node is told of its guests BEFORE they are of it
 		n := chain.Neighbours(member.ID)
-		if !proto.Equal(m.told[member.ID], n) {
-			news := proto.Clone(n).(*messages.Neighbours)
+		n.Guests = guests[member.ID]
+		if before := m.told[member.ID]; !proto.Equal(before, n) {
+			news := proto.CloneOf(n)
 			news.Event = m.keep.Seq()
+			news.Guests = alsoBefore(n.Guests, before.GetGuests())
 			ctx.Send(m.cfg.Links(), news)
 		}
 		told[member.ID] = n

@@ -46,6 +46,17 @@ func (s State) source(place int) string {
 	return messages.ServerID
 }
 
+// above are the indices of those whom the place may ask for the music, at most n, best first.
+func (s State) above(place, n int) []int {
+	var found []int
+	for i, above := range s.sources(place) {
+		if len(found) < n && (i == 0 || !s.Chain[above].Dials) { // those dial only the one that they feed
+			found = append(found, above)
+		}
+	}
+	return found
+}
+
 // Neighbours says whom the listener receives from and whom it feeds. It is nil for
 // who is not in the chain.
 func (s State) Neighbours(id string) *messages.Neighbours {
@@ -54,13 +65,7 @@ func (s State) Neighbours(id string) *messages.Neighbours {
 		return nil
 	}
 	n := &messages.Neighbours{Id: id, Unproved: s.Chain[at].Mixed}
-	for i, above := range s.sources(at) {
-		if len(n.Ancestors) == messages.Ancestors {
-			break
-		}
-		if i > 0 && s.Chain[above].Dials {
-			continue // it dials only the one that it feeds
-		}
+	for _, above := range s.above(at, messages.Ancestors) {
 		n.Ancestors = append(n.Ancestors, s.Chain[above].node())
 	}
 	if len(n.Ancestors) < messages.Ancestors {

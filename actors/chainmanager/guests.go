@@ -1,0 +1,47 @@
+package chainmanager
+
+import (
+	"slices"
+
+	"conga/messages"
+)
+
+const (
+	// deputies is how many nodes above a listener serve it: its ancestors, and those who will
+	// be when some of these fail at once. So nobody has to be told anything in a hurry.
+	deputies = 2 * messages.Ancestors
+	// maxGuests is how many a node is told of. More than these no uplink could feed.
+	maxGuests = 32
+	// maxTold bounds them with those of the telling before: one line must hold it all.
+	maxTold = 56
+)
+
+// guests are, for each member that may feed somebody, the ids of those who may ask it for the
+// music, nearest first. It takes one pass over the chain.
+func (s State) guests() map[string][]string {
+	guests := make(map[string][]string, len(s.Chain))
+	for place, m := range s.Chain {
+		for _, above := range s.above(place, deputies) {
+			host := s.Chain[above].ID
+			if len(guests[host]) < maxGuests {
+				guests[host] = append(guests[host], m.ID)
+			}
+		}
+	}
+	return guests
+}
+
+// alsoBefore are the guests that a node is told of: those of now, and those of the telling
+// before, who may not have heard yet that they are to ask elsewhere.
+func alsoBefore(now, before []string) []string {
+	all := slices.Clone(now)
+	for _, id := range before {
+		if len(all) == maxTold {
+			break
+		}
+		if !slices.Contains(now, id) {
+			all = append(all, id)
+		}
+	}
+	return all
+}

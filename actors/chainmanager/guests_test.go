@@ -1,0 +1,84 @@
+package chainmanager
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"pgregory.net/rapid"
+
+	"conga/messages"
+)
+
+func TestState_Guests(t *testing.T) {
+	for _, c := range []struct{ name, chain, of, want string }{
+		{"those below who have it among their ancestors, and those who soon may", "a b c d e f g h i", "b", "c d e f g h"},
+		{"nobody is fed from below", "a b c", "c", ""},
+		{"a leaf feeds nobody", "a b_ c d", "b", ""},
+		{"nor does a liar", "a b! c d", "b", ""},
+		{"who must dial serves only the one that it dials", "a^ b^ c", "a", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := strings.Join(chain(c.chain).guests()[c.of], " "); got != c.want {
+				t.Errorf("%s may ask %s, want %s", got, c.of, c.want)
+			}
+		})
+	}
+}
+
+// Whoever has a node among the ancestors that it was told of is among that node's guests; also
+// while half of the chain has heard of the last change and half has not.
+func TestState_Property_Guests(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var s State
+		before := s.guests()
+		for i := range rapid.IntRange(1, 40).Draw(t, "steps") {
+			join := &messages.JoinChain{Node: node(fmt.Sprint("n", i)), Leaf: rapid.IntRange(0, 5).Draw(t, "leaf") == 0}
+			if rapid.IntRange(0, 4).Draw(t, "closed") == 0 {
+				join.Unreachable = "refused"
+			}
+			old := s
+			if len(s.Chain) > 3 && rapid.Bool().Draw(t, "goes") {
+				gone := rapid.SampledFrom(s.Chain).Draw(t, "who").ID
+				s = s.Apply(&messages.ListenerLeft{Id: gone})
+			} else {
+				for _, event := range s.Decide(join) {
+					s = s.Apply(event)
+				}
+			}
+			now := s.guests()
+			for _, asks := range []State{old, s} {
+				for _, m := range asks.Chain {
+					for _, above := range asks.Neighbours(m.ID).GetAncestors() {
+						host := above.GetId()
+						if host == messages.ServerID || s.place(host) < 0 {
+							continue
+						}
+						if told := alsoBefore(now[host], before[host]); !slices.Contains(told, m.ID) {
+							t.Fatalf("%s may ask %s, which is told of %v: %v", m.ID, host, told, ids(s))
+						}
+					}
+				}
+			}
+			before = now
+		}
+	})
+}
+
+// A telling is one line of the request connection, however many may come.
+func TestNeighbours_OneLine(t *testing.T) {
+	long := &messages.Node{Id: strings.Repeat("i", 36), Name: strings.Repeat("n", messages.MaxName), Relay: strings.Repeat("r", 64)}
+	n := &messages.Neighbours{Id: long.Id, Ancestors: []*messages.Node{long, long, long}, Downstream: long, Event: 1 << 40, Offer: true}
+	for i := range maxTold {
+		n.Guests = append(n.Guests, fmt.Sprintf("%036d", i))
+	}
+	line, err := protojson.Marshal(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if room := messages.MaxLine - len("NEIGHBOURS \n"); len(line) > room-200 {
+		t.Errorf("it takes %d of %d bytes", len(line), room)
+	}
+}
