@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"conga/messages/plain"
 )
 
 const (
@@ -122,7 +124,7 @@ func reasonOf(err error) string {
 	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op != "dial" {
-		return printable(fmt.Sprint(op.Err), maxReason)
+		return plain.Text(fmt.Sprint(op.Err), maxReason)
 	}
-	return printable(err.Error(), maxReason)
+	return plain.Text(err.Error(), maxReason)
 }

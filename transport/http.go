@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"conga/messages/plain"
 )
 
 // Events yields a node's events behind since, each as one line of JSON without a newline.
@@ -36,7 +38,7 @@ func HTTP(dump func(context.Context) (any, error), events Events) http.Handler {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(append(body, '\n')) // a client that has gone misses nothing
+		_, _ = w.Write(append(plain.JSON(body), '\n')) // a client that has gone misses nothing
 	})
 	mux.HandleFunc("GET /debug/log", func(w http.ResponseWriter, r *http.Request) {
 		since, err := sinceWhen(r.URL.Query().Get("since"), time.Now())
@@ -80,10 +82,11 @@ func sinceWhen(text string, now time.Time) (time.Time, error) {
 }
 
 // Serve answers HTTP on the listener, which it closes, until ctx ends; then requests under
-// way have a second. It returns nil when ctx ended it.
-func Serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+// way have a second. It returns nil when ctx ended it. Who asks must call this node by an address, as
+// localhost or by one of the names; web pages of others are refused.
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler, names ...string) error {
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           ownOnly(listener.Addr(), names, handler),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"iter"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -27,7 +28,7 @@ func TestHTTP(t *testing.T) {
 				_ = yield(since.AppendFormat(nil, time.RFC3339), nil) && yield([]byte(`{"seq":2}`), nil) &&
 					fail.Load() && yield(nil, errTest)
 			}
-		}))
+		}), "radio.lan")
 	}()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	get := func(method, path string) (int, string) {
@@ -72,6 +73,42 @@ func TestHTTP(t *testing.T) {
 	if code, _ := get("POST", "/debug/dump"); code != 405 {
 		t.Errorf("POST: %d", code)
 	}
+	for header, refused := range map[[2]string]bool{
+		{"Host", "rebound.page.example"}:      true,
+		{"Host", "rebound.page.example:8000"}: true,
+		{"Host", "10.1.2.3:8000"}:             true, // nobody reaches a loopback address so
+		{"Host", "127.0.0.1.page.example"}:    true,
+		{"Host", "localhost.page.example"}:    true,
+		{"Host", "localhost"}:                 false,
+		{"Host", "LOCALHOST.:9"}:              false,
+		{"Host", "127.0.0.2:8000"}:            false,
+		{"Host", "[::1]:8000"}:                false,
+		{"Host", "radio.lan:8000"}:            false, // as Serve was told
+		{"Origin", "http://page.example"}:     true,
+		{"Origin", "null"}:                    true,
+		{"Origin", "http://localhost:3000"}:   true,
+		{"Sec-Fetch-Site", "cross-site"}:      true,
+		{"Sec-Fetch-Site", "same-site"}:       true,
+		{"Sec-Fetch-Site", "same-origin"}:     false,
+		{"Sec-Fetch-Site", "none"}:            false,
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+l.Addr().String()+"/debug/dump", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if req.Header.Set(header[0], header[1]); header[0] == "Host" {
+			req.Host = header[1]
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if want := map[bool]int{true: http.StatusForbidden, false: http.StatusOK}[refused]; resp.StatusCode != want || strings.Contains(string(body), "amy") == refused {
+			t.Errorf("%s: %d %q", header, resp.StatusCode, body)
+		}
+	}
 	fail.Store(true)
 	if code, body := get("GET", "/debug/dump"); code != 500 || !strings.Contains(body, errTest.Error()) {
 		t.Errorf("a dump that fails: %d %q", code, body)
@@ -99,4 +136,18 @@ func read(t *testing.T, client *http.Client, url string) (string, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	return string(body), err
+}
+
+// A node that listens for others, because the user said so, is asked by whatever address they
+// reach it by; names are as strange to it as to the others.
+func TestOwnHost_ForOthers(t *testing.T) {
+	everywhere := &net.TCPAddr{IP: net.IPv6unspecified, Port: 8000}
+	for host, own := range map[string]bool{
+		"192.168.1.5:8000": true, "[2001:db8::1]:8000": true, "127.0.0.1": true, "": true, "radio.lan": true, "RADIO.lan:8000": true,
+		"page.example:8000": false, "1.2.3": false, "0x7f000001": false, "192.168.1.5.page.example": false,
+	} {
+		if got := ownHost(host, everywhere, []string{"radio.lan"}); got != own {
+			t.Errorf("%q is own: %v", host, got)
+		}
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"conga/messages"
+	"conga/messages/plain"
 )
 
 // RequestLinkConfig says which server to talk to. It is for one connection: its Link is
@@ -61,7 +62,7 @@ func (l *link) Receive(ctx actor.Context) {
 			reason := "broke down"
 			defer func() { // also when a panic passes through: one word is the last
 				if broken := recover(); broken != nil {
-					reason = printable(fmt.Sprintf("broke down: %v", broken), maxReason)
+					reason = plain.Text(fmt.Sprintf("broke down: %v", broken), maxReason)
 				}
 				root.Send(talk.parent, &messages.RequestsClosed{Link: l.cfg.Link, Reason: reason})
 			}()
@@ -170,6 +171,7 @@ func (t *linkTalk) read(life context.Context, conn net.Conn) error {
 		case err != nil:
 			return err
 		default:
+			makePlain(m.ProtoReflect())
 			if welcome, is := m.(*messages.Welcome); is && t.cfg.Member != nil {
 				if err := t.cfg.Member.welcome(t.session, welcome); err != nil {
 					t.cfg.Member.report(err)

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"conga/messages"
 )
 
@@ -85,6 +87,46 @@ func TestRequestLink_Closed(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a server says is shown on terminals and kept in logs: each text of it is plain, and of
+// bounded length.
+func TestRequestLink_Words(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, told, _ := openLink(t)
+		const evil, plain = "\x1b[2J\u202ex\nready relay=\u009b1", "[2Jx ready relay=1"
+		node := &messages.Node{Id: evil, Name: evil, Relay: evil, Http: evil}
+		long := strings.Repeat("é", messages.MaxLine)
+		for _, m := range []proto.Message{
+			&messages.Refused{Reason: evil},
+			&messages.Answer{RequestId: "r", Lines: []string{evil, long}},
+			&messages.Playing{Song: &messages.Song{Name: evil, Title: evil, Artist: evil}, ListenerName: evil, Queue: []string{evil}},
+			&messages.Neighbours{Id: evil, Ancestors: []*messages.Node{node, node}},
+		} {
+			line, err := AppendLine(nil, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := conn.Write(line); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if refused := await[*messages.Refused](t, told); refused.GetReason() != plain {
+			t.Errorf("refused %q", refused.GetReason())
+		}
+		if lines := await[*messages.Answer](t, told).GetLines(); lines[0] != plain || lines[1] != long[:maxWords] {
+			t.Errorf("answered %q", lines)
+		}
+		if p := await[*messages.Playing](t, told); !proto.Equal(p, &messages.Playing{
+			Song: &messages.Song{Name: plain, Title: plain, Artist: plain}, ListenerName: plain, Queue: []string{plain},
+		}) {
+			t.Errorf("playing %q", p)
+		}
+		node = &messages.Node{Id: plain, Name: plain, Relay: plain, Http: plain}
+		if n := await[*messages.Neighbours](t, told); !proto.Equal(n, &messages.Neighbours{Id: plain, Ancestors: []*messages.Node{node, node}}) {
+			t.Errorf("neighbours %q", n)
+		}
+	})
 }
 
 // A server that does not read gets no more than a queue's worth.

@@ -4,30 +4,42 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"conga/messages"
+	"conga/messages/plain"
 )
 
 const maxReason = 200 // bytes of a peer's or the system's words that reach a log
 
-// printable is s without what could move a cursor or forge a line, at most limit bytes.
-func printable(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return -1
+// maxWords is the longest text, in bytes, that a node takes from its server or upstream: an
+// answer's lines are names of files, and a number.
+const maxWords = 512
+
+// makePlain replaces all text in the message, whose sender is not to be trusted, by what may
+// be shown of it.
+func makePlain(m protoreflect.Message) {
+	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		switch {
+		case field.IsMap(): // no word of the dialect has one
+			m.Clear(field)
+		case field.Kind() == protoreflect.StringKind && field.IsList():
+			for i := range value.List().Len() {
+				value.List().Set(i, protoreflect.ValueOfString(plain.Text(value.List().Get(i).String(), maxWords)))
+			}
+		case field.Kind() == protoreflect.StringKind:
+			m.Set(field, protoreflect.ValueOfString(plain.Text(value.String(), maxWords)))
+		case field.Kind() == protoreflect.MessageKind && field.IsList():
+			for i := range value.List().Len() {
+				makePlain(value.List().Get(i).Message())
+			}
+		case field.Kind() == protoreflect.MessageKind:
+			makePlain(value.Message())
 		}
-		return r
-	}, s[:min(len(s), 4*limit)])
-	for len(s) > limit {
-		_, size := utf8.DecodeLastRuneInString(s)
-		s = s[:len(s)-size]
-	}
-	return strings.TrimSpace(s)
+		return true
+	})
 }
 
 // goodID says whether id can name a listener: the usual 36 characters of a uuid.
@@ -35,13 +47,13 @@ func goodID(id string) bool {
 	return len(id) == 36 && uuid.Validate(id) == nil
 }
 
-// cleanNode is the node as it may go into the chain: a uuid for id, a printable name. It
+// cleanNode is the node as it may go into the chain: a uuid for id, a plain name. It
 // returns nil if it has no usable id. Its relay is untouched.
 func cleanNode(n *messages.Node) *messages.Node {
 	if !goodID(n.GetId()) {
 		return nil
 	}
-	name := printable(n.GetName(), messages.MaxName)
+	name := plain.Text(n.GetName(), messages.MaxName)
 	if name == "" {
 		name = "listener-" + n.GetId()[:4]
 	}
@@ -52,7 +64,7 @@ func cleanNode(n *messages.Node) *messages.Node {
 // host becomes the one the connection came from. It is false for what is no address.
 func completeRelay(relay string, remote net.Addr) (string, bool) {
 	host, port, err := net.SplitHostPort(relay)
-	if err != nil || len(relay) > 255+6 || printable(host, 255) != host {
+	if err != nil || len(relay) > 255+6 || plain.Text(host, 255) != host {
 		return "", false
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
@@ -65,6 +77,21 @@ func completeRelay(relay string, remote net.Addr) (string, bool) {
 		}
 	}
 	return net.JoinHostPort(host, port), true
+}
+
+// ownHTTP is the address of a node's debug answers, empty if it has none at the host from which
+// it came: somebody will ask there, and must not be led anywhere else.
+func ownHTTP(addr string, remote net.Addr) string {
+	addr, ok := completeRelay(addr, remote)
+	if !ok {
+		return ""
+	}
+	host, port, _ := net.SplitHostPort(addr)
+	ip, err := netip.ParseAddr(host)
+	if own := hostOf(remote); err != nil || own == "" || ip.Unmap().String() != own {
+		return ""
+	}
+	return net.JoinHostPort(ip.Unmap().String(), port)
 }
 
 // hostOf is the address without its port, empty if it has none.

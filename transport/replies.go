@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"conga/messages"
+	"conga/messages/plain"
 )
 
 // The sentences of the seed document, and those that it lacks.
@@ -134,7 +135,7 @@ func numbered(answer any, none string) []string {
 }
 
 // oneLine keeps a file's name from breaking its line.
-func oneLine(name string) string { return printable(name, 255) }
+func oneLine(name string) string { return plain.Text(name, 255) }
 
 // maxAnswer is how much of a list goes into one Answer: with all its quoting it stays
 // below maxReply.

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"conga/messages"
+	"conga/messages/plain"
 )
 
 const (
@@ -236,7 +237,7 @@ func (t *requestTalk) handle(line string) error {
 	case *messages.PeerLost:
 		if id := m.GetId(); id != t.node.GetId() && (goodID(id) || id == messages.ServerID) {
 			t.root.Send(t.cfg.Chain, &messages.PeerLost{
-				Id: id, SeenBy: t.node.GetId(), Reason: printable(m.GetReason(), maxReason),
+				Id: id, SeenBy: t.node.GetId(), Reason: plain.Text(m.GetReason(), maxReason),
 				Fault: m.GetFault(), AtUnixUs: t.cfg.Now().UnixMicro(),
 			})
 		}
@@ -331,7 +332,7 @@ func (t *requestTalk) candidate(hello *messages.Hello) (*messages.Node, error) {
 	if node == nil {
 		return nil, errID
 	}
-	node.Http, _ = completeRelay(hello.GetNode().GetHttp(), t.conn.RemoteAddr()) // empty: it has none
+	node.Http = ownHTTP(hello.GetNode().GetHttp(), t.conn.RemoteAddr())
 	switch {
 	case hello.GetLeaf() || node.GetRelay() == "":
 		node.Relay = ""
@@ -364,7 +365,7 @@ func (t *requestTalk) reconnected(m *messages.Reconnected) *messages.Reconnected
 	}
 	return &messages.Reconnected{
 		Id: t.node.GetId(), Upstream: clean(m.GetUpstream()), Lost: clean(m.GetLost()),
-		Reason: printable(m.GetReason(), maxReason), SearchUs: m.GetSearchUs(), Missing: m.GetMissing(),
+		Reason: plain.Text(m.GetReason(), maxReason), SearchUs: m.GetSearchUs(), Missing: m.GetMissing(),
 		BufferedUs: m.GetBufferedUs(), AtUnixUs: at,
 	}
 }
@@ -379,7 +380,7 @@ func (t *requestTalk) turnAway(reason string) error {
 // answerAsks answers a native's Asks one after the other.
 func (t *requestTalk) answerAsks() {
 	for m := range t.asks {
-		id := printable(m.GetRequestId(), maxRequestID)
+		id := plain.Text(m.GetRequestId(), maxRequestID)
 		var lines []string
 		switch {
 		case id == "" || id != m.GetRequestId():

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"conga/messages"
+	"conga/messages/plain"
 )
 
 const (
@@ -77,7 +78,7 @@ func (u *upstream) Receive(ctx actor.Context) {
 			reason, fault := "broke down", messages.Fault_FAULT_UNSPECIFIED
 			defer func() { // also when a panic passes through: one word is the last
 				if broken := recover(); broken != nil {
-					reason = printable(fmt.Sprintf("broke down: %v", broken), maxReason)
+					reason = plain.Text(fmt.Sprintf("broke down: %v", broken), maxReason)
 				}
 				root.Send(talk.parent, &messages.UpstreamClosed{Link: u.cfg.Link, Reason: reason, Fault: fault})
 			}()
@@ -174,8 +175,9 @@ func (t *upstreamTalk) talk(life context.Context, conn net.Conn) error {
 	if err := proto.Unmarshal(frame.Payload, answer); err != nil {
 		return fmt.Errorf("%s: %w", messages.KindHi, ErrFrame)
 	}
-	if answer.GetRefused() != "" {
-		return fmt.Errorf("%w: %s", errRefused, printable(answer.GetRefused(), maxReason))
+	makePlain(answer.ProtoReflect())
+	if reason := answer.GetRefused(); reason != "" {
+		return fmt.Errorf("%w: %s", errRefused, plain.Text(reason, maxReason))
 	}
 	t.root.Send(t.parent, &messages.UpstreamOpened{Link: t.cfg.Link, Answer: answer})
 	return t.listen(life, conn, r)

@@ -110,7 +110,7 @@ func TestUpstream_Closed(t *testing.T) {
 		bytes string
 		want  string
 	}{
-		"refused":           {string(mustFrame(t, messages.KindHi, &messages.StreamOpened{Refused: "full\n\x1b[2J"})), "refused: full[2J"},
+		"refused":           {string(mustFrame(t, messages.KindHi, &messages.StreamOpened{Refused: "full\n\x1b[2J"})), "refused: full [2J"},
 		"garbage":           {"HTTP/1.1 400", `header "HTTP/1" has no length: not a frame of the stream`},
 		"music before HI":   {"HB0   ", "HB before HI: not a frame of the stream"},
 		"no protobuf":       {"HI1   \xff", "HI: not a frame of the stream"},

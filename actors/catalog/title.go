@@ -3,9 +3,10 @@ package catalog
 import (
 	"io"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/dhowden/tag"
+
+	"conga/messages/plain"
 )
 
 const (
@@ -36,22 +37,5 @@ func readTitle(file io.ReaderAt, size int64) (title, artist string) {
 }
 
 func oneLine(s string) string {
-	if len(s) > 4*maxTitle {
-		s = s[:4*maxTitle]
-	}
-	s = strings.Map(func(r rune) rune {
-		if notText(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, ""))
-	s = strings.Join(strings.Fields(s), " ")
-	if len(s) <= maxTitle {
-		return s
-	}
-	end := maxTitle
-	for !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end]
+	return strings.Join(strings.Fields(plain.Text(s, maxTitle)), " ")
 }

@@ -15,6 +15,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"conga/messages/plain"
 )
 
 // jsonRecord is a record as a line of JSON. The data fields are what counts: they
@@ -36,7 +38,7 @@ type jsonRecord struct {
 }
 
 // EncodeJSON returns the record, which must come from a Log or from DecodeJSON, as
-// one line of JSON without a newline: the same bytes in every build.
+// one line of JSON without a newline, plain text: the same bytes in every build.
 func EncodeJSON(r Record) ([]byte, error) {
 	row := r.row
 	if row.Seq == 0 {
@@ -63,7 +65,7 @@ func EncodeJSON(r Record) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode event %d: %w", r.Seq, err)
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return plain.JSON(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
 // DecodeJSON reads what EncodeJSON has written. It takes the kept bytes, not their

@@ -42,6 +42,6 @@ func (c *demoCmd) Run(ctx context.Context, streams *streams) error {
 	if err != nil {
 		return err
 	}
-	shown := screen.Show(ctx, nodes.source(ctx), streams.in, streams.out)
+	shown := screen.Show(ctx, nodes.source(ctx), streams.in, streams.screen)
 	return errors.Join(shown, nodes.stop())
 }

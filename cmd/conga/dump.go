@@ -7,15 +7,24 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"conga/messages/plain"
 )
 
-// dumpTimeout is how long a node may take to answer: it only looks at itself.
-const dumpTimeout = 10 * time.Second
+const (
+	// dumpTimeout is how long a node may take to answer: it only looks at itself.
+	dumpTimeout = 10 * time.Second
+	// maxDump bounds a node's dump: that of a server with 1000 listeners takes 2 MB.
+	maxDump = 32 << 20
+	// maxHead bounds the headers of its answer.
+	maxHead = 16 << 10
+)
 
 type dumpCmd struct {
 	Key  string `placeholder:"KEY" help:"Print only this value, as state or state.scheduler."`
@@ -32,7 +41,7 @@ func (dumpCmd) Help() string {
 	)
 }
 
-// Run prints the node's answer as it came.
+// Run prints the node's answer.
 func (d *dumpCmd) Run(ctx context.Context, streams *streams) error {
 	addr, err := withPort(d.Node, httpPort)
 	if err != nil {
@@ -40,20 +49,18 @@ func (d *dumpCmd) Run(ctx context.Context, streams *streams) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dumpTimeout)
 	defer cancel()
-	answer, err := askNode(ctx, addr, "/debug/dump")
+	answer, err := askNode(ctx, addr, "/debug/dump", maxDump)
 	if err != nil {
 		return err
 	}
 	defer answer.Close()
-	if d.Key == "" {
-		if _, err := io.Copy(streams.out, answer); err != nil {
-			return fmt.Errorf("read the dump of %s: %w", addr, err)
-		}
-		return nil
-	}
 	dump, err := io.ReadAll(answer)
 	if err != nil {
 		return fmt.Errorf("read the dump of %s: %w", addr, err)
+	}
+	if d.Key == "" {
+		_, err := streams.out.Write(plain.JSON(dump))
+		return err
 	}
 	value, err := valueOf(dump, d.Key)
 	if err != nil {
@@ -63,27 +70,67 @@ func (d *dumpCmd) Run(ctx context.Context, streams *streams) error {
 	return err
 }
 
-// askNode gets what a node answers over HTTP. The caller closes it.
-func askNode(ctx context.Context, addr, path string) (io.ReadCloser, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, http.NoBody)
-	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", addr, err)
-	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // one question, and never by a proxy
-	answer, err := client.Do(request)
+// askNode gets what a node answers over HTTP, at most limit bytes: more is an error of whoever
+// reads it. The caller closes it. Nobody can lead it to another address, and it asks by number,
+// for nodes answer to no name that a stranger could have given to their address.
+func askNode(ctx context.Context, addr, path string, limit int64) (io.ReadCloser, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fmt.Errorf("nobody answers at %s: start a node there with `conga serve` or `conga join`, or give the http=… address of its ready line", addr)
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, fmt.Errorf("no answer from %s within %v: is that the http=… address of a ready line?", addr, dumpTimeout)
+		return nil, noAnswer(addr)
+	case err != nil:
+		return nil, fmt.Errorf("ask %s: %w: is that the http=… address of a ready line?", addr, err)
+	}
+	host := strings.ReplaceAll(conn.RemoteAddr().String(), "%", "%25") // of an IPv6 zone
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+path, http.NoBody)
+	if err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("ask %s: %w", addr, err)
+	}
+	client := http.Client{
+		Transport: &http.Transport{ // one question, and never by a proxy
+			DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: maxHead,
+			DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	answer, err := client.Do(request)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, noAnswer(addr)
 	case err != nil:
 		return nil, fmt.Errorf("ask %s: %w: is that the http=… address of a ready line?", addr, errors.Unwrap(err))
-	}
-	if answer.StatusCode != http.StatusOK {
+	case answer.StatusCode != http.StatusOK || answer.Header.Get("Content-Encoding") != "":
 		_ = answer.Body.Close()
-		return nil, fmt.Errorf("%s answers %s: is that the http=… address of a ready line?", addr, answer.Status)
+		return nil, fmt.Errorf("%s answers %.100s: is that the http=… address of a ready line?", addr, answer.Status)
 	}
-	return answer.Body, nil
+	return &bounded{answer.Body, limit}, nil
+}
+
+func noAnswer(addr string) error {
+	return fmt.Errorf("no answer from %s within %v: is that the http=… address of a ready line?", addr, dumpTimeout)
+}
+
+// bounded is an error behind so many bytes.
+type bounded struct {
+	io.ReadCloser
+	left int64
+}
+
+var errTooLong = errors.New("the answer is too long")
+
+// Read reads at most what is left, and then tries one byte more.
+func (b *bounded) Read(p []byte) (int, error) {
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, errTooLong
+	}
+	return n, err
 }
 
 // valueOf finds a.b.c in nested objects.

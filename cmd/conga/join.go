@@ -14,6 +14,7 @@ import (
 	"conga/actors"
 	"conga/actors/player"
 	"conga/messages"
+	"conga/messages/plain"
 	"conga/transport/seed"
 )
 
@@ -116,7 +117,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	served := serveHTTP(ctx, debug, journal.log, node.client.Dump)
+	served := serveHTTP(ctx, debug, c.HTTP, journal.log, node.client.Dump)
 	fmt.Fprintf(streams.out, "ready relay=%s http=%s\n", node.client.Node().GetRelay(), shownHTTP(debug))
 	go func() {
 		if answerLines(ctx, node.client, streams.in, streams.out) {
@@ -162,8 +163,19 @@ func answerLines(ctx context.Context, client *actors.Client, in io.Reader, out i
 			return false
 		}
 		for _, text := range answer {
-			fmt.Fprintln(out, text)
+			fmt.Fprintln(out, said(text))
 		}
 	}
 	return false
+}
+
+// said is a line of the server's answer as it is printed: whoever reads the output can tell
+// it from what this command says by itself, the ready line and the receipt.
+func said(line string) string {
+	line = plain.Text(line, messages.MaxLine)
+	switch word, _, _ := strings.Cut(line, " "); word {
+	case "ready", "receipt":
+		return "> " + line
+	}
+	return line
 }

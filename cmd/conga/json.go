@@ -7,22 +7,24 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+
+	"conga/messages/plain"
 )
 
 // pretty is JSON for people, as jq prints it: two spaces deeper each level, and < > & as
-// themselves. The same value gives the same bytes.
+// themselves, but what is not plain as escapes. The same value gives the same bytes.
 func pretty(raw []byte) []byte {
 	var b bytes.Buffer
 	if json.Indent(&b, raw, "", "  ") != nil {
-		return raw // it is not JSON: as it came
+		return raw // it is not JSON
 	}
-	return append(plain(bytes.TrimSpace(b.Bytes())), '\n')
+	return append(plain.JSON(unescape(bytes.TrimSpace(b.Bytes()))), '\n')
 }
 
 // escaped are what encoding/json escapes for the sake of web pages.
-var escaped = map[string]string{"u003c": "<", "u003e": ">", "u0026": "&", "u2028": "\u2028", "u2029": "\u2029"}
+var escaped = map[string]string{"u003c": "<", "u003e": ">", "u0026": "&"}
 
-func plain(text []byte) []byte {
+func unescape(text []byte) []byte {
 	out := make([]byte, 0, len(text))
 	for i := 0; i < len(text); i++ {
 		if text[i] != '\\' || i+1 == len(text) {
@@ -88,7 +90,7 @@ func (f *flat) add(path string, raw json.RawMessage) {
 	case string(raw) == "[]", string(raw) == "{}": // what comes or goes is told by itself
 	default:
 		f.paths = append(f.paths, path)
-		f.values[path] = string(plain(bytes.TrimSpace(raw)))
+		f.values[path] = string(plain.JSON(unescape(bytes.TrimSpace(raw))))
 	}
 }
 

@@ -308,7 +308,7 @@ func TestWhen(t *testing.T) {
 func TestPretty(t *testing.T) {
 	for in, want := range map[string]string{
 		`{"a":[],"b":{},"c":"<&>"}`:         "{\n  \"a\": [],\n  \"b\": {},\n  \"c\": \"<&>\"\n}\n",
-		`"\u003c \\u003c \u0001 \" \u2028"`: "\"< \\\\u003c \\u0001 \\\" \u2028\"\n",
+		`"\u003c \\u003c \u0001 \" \u2028"`: "\"< \\\\u003c \\u0001 \\\" \\u2028\"\n",
 		`no json`:                           `no json`,
 	} {
 		if got := string(pretty([]byte(in))); got != want {

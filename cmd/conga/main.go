@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"conga/messages/plain"
 )
 
 // Exit codes: what a script can tell apart.
@@ -28,9 +30,13 @@ func main() {
 }
 
 // streams are the three ends of a command: its lines in, its answers, its log.
+//
+// What a command prints is plain, for it says much that others said. A picture needs more
+// than that: whoever draws on screen sees to it that others' words in it are plain.
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
+	screen   io.Writer // out as it is
 }
 
 // commands is the whole command line; each command lives in its own file.
@@ -57,6 +63,8 @@ func (commands) Help() string {
 // run is main without the process: it returns the exit code, and has written one
 // line to stderr unless that is 0. It ends when the command does; ctx asks for that.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	screen := stdout
+	stdout, stderr = plain.NewWriter(stdout), plain.NewWriter(stderr)
 	answered := false // --help and --version answer while parsing; nothing is left to run
 	parser := kong.Must(&commands{},
 		kong.Name("conga"),
@@ -65,7 +73,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.Exit(func(int) { answered = true }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(&streams{in: stdin, out: stdout, err: stderr}),
+		kong.Bind(&streams{in: stdin, out: stdout, err: stderr, screen: screen}),
 		kong.Vars{"data": dataDir(), "listeners": listenersDir(), "name": nodeName(), "blows": blowNames()},
 	)
 	if len(args) == 0 {

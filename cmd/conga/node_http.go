@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"net"
+	"os"
 	"time"
 
 	"conga/actors"
@@ -48,9 +49,9 @@ func hangUp(listener net.Listener) error {
 	return listener.Close()
 }
 
-// serveHTTP serves a node's dump and log until ctx ends, even if there is no listener. It
-// closes the listener.
-func serveHTTP(ctx context.Context, listener net.Listener, log *eventlog.Log, dump func(context.Context) (actors.Dump, error)) <-chan error {
+// serveHTTP serves a node's dump and log until ctx ends, even if there is no listener, which
+// was made for addr. It closes the listener.
+func serveHTTP(ctx context.Context, listener net.Listener, addr string, log *eventlog.Log, dump func(context.Context) (actors.Dump, error)) <-chan error {
 	done := make(chan error, 1)
 	if listener == nil {
 		go func() {
@@ -60,8 +61,22 @@ func serveHTTP(ctx context.Context, listener net.Listener, log *eventlog.Log, du
 		return done
 	}
 	handler := transport.HTTP(func(ctx context.Context) (any, error) { return dump(ctx) }, recent(log))
-	go func() { done <- transport.Serve(ctx, listener, handler) }()
+	go func() { done <- transport.Serve(ctx, listener, handler, ownNames(listener.Addr(), addr)...) }()
 	return done
+}
+
+// ownNames are the names under which others may ask a node that listens at addr, as the user
+// said it: that name, and this machine's, unless only this machine can ask.
+func ownNames(listening net.Addr, addr string) []string {
+	if isLoopback(listening.String()) {
+		return nil
+	}
+	host, _, _ := net.SplitHostPort(addr)
+	names := []string{host}
+	if name, err := os.Hostname(); err == nil {
+		names = append(names, name)
+	}
+	return names
 }
 
 // recent is the log for those who ask over HTTP what happened.

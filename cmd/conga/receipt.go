@@ -6,11 +6,13 @@ import (
 	"io"
 
 	"conga/actors"
+	"conga/messages"
+	"conga/messages/plain"
 )
 
 // showReceipt prints what a listener can show, for people.
 func showReceipt(w io.Writer, r actors.Receipt) {
-	fmt.Fprintf(w, "receipt of %s\n", r.Name)
+	fmt.Fprintf(w, "receipt of %s\n", plain.Text(r.Name, messages.MaxName))
 	fmt.Fprintf(w, "  heard %d items, lost %d, twice %d, underruns %d, silence %d ms\n", r.Heard, r.Lost, r.Twice, r.Underruns, r.SilentMs)
 	proof := "every item was checked against the server's seals"
 	if r.Unproved > 0 {
@@ -19,7 +21,7 @@ func showReceipt(w io.Writer, r actors.Receipt) {
 	fmt.Fprintf(w, "  %s; upstreams cut for lies: %d\n", proof, r.Lies)
 	fmt.Fprintf(w, "  splices %d, longest search %.1f ms, lowest margin %s\n", r.Splices, r.LongestSearchMs, inMs(r.LowestMarginMs))
 	for _, song := range r.Songs {
-		fmt.Fprintf(w, "  whole: %s, %d chunks from %d, sha256 %s\n", song.Song, song.Chunks, song.First, song.SHA256)
+		fmt.Fprintf(w, "  whole: %s, %d chunks from %d, sha256 %s\n", plain.Text(song.Song, 255), song.Chunks, song.First, song.SHA256)
 	}
 }
 

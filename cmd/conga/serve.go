@@ -60,7 +60,7 @@ func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	served := serveHTTP(ctx, debug, node.log, node.server.Dump)
+	served := serveHTTP(ctx, debug, c.HTTP, node.log, node.server.Dump)
 	fmt.Fprintf(io.out, "ready requests=%s stream=%s http=%s\n",
 		shown(node.requests.Addr()), shown(node.stream.Addr()), shownHTTP(debug))
 	invite(io.err, node.requests.Addr(), key.Public().(ed25519.PublicKey), c.token())

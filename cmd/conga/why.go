@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,17 @@ import (
 	"conga/actors"
 	"conga/actors/eventlog"
 	"conga/cmd/conga/internal/why"
+	"conga/messages"
+	"conga/messages/plain"
+)
+
+const (
+	// maxServerLog bounds what the operator's own server may tell.
+	maxServerLog = 256 << 20
+	// maxListenerAnswer and listenerTimeout bound what a stranger's listener may: about
+	// 20,000 events.
+	maxListenerAnswer = 8 << 20
+	listenerTimeout   = 4 * time.Second
 )
 
 type whyCmd struct {
@@ -58,7 +70,7 @@ func (c *whyCmd) Run(ctx context.Context, streams *streams) error {
 		}
 		story.Notes = append(story.Notes, fmt.Sprintf("The server could not be asked (%v).", away))
 	}
-	c.askNode(ctx, &story, addr)
+	c.askListener(ctx, &story, addr)
 	if away != nil && story.Node == nil {
 		return away
 	}
@@ -76,7 +88,7 @@ func (c *whyCmd) Run(ctx context.Context, streams *streams) error {
 
 // askServer fills in what the server knows.
 func askServer(ctx context.Context, story *why.Story, addr string) error {
-	dump, err := askNode(ctx, addr, "/debug/dump")
+	dump, err := askNode(ctx, addr, "/debug/dump", maxDump)
 	if err != nil {
 		return err
 	}
@@ -89,20 +101,28 @@ func askServer(ctx context.Context, story *why.Story, addr string) error {
 		return fmt.Errorf("read the dump of %s: %w", addr, err)
 	}
 	if answer.Node != "server" {
-		return fmt.Errorf("%s is the listener %s, not the server: --http takes the http=… address of the server's ready line", addr, answer.Node)
+		return fmt.Errorf("%s is the listener %s, not the server: --http takes the http=… address of the server's ready line", addr, plain.Text(answer.Node, messages.MaxName))
 	}
 	story.State = answer.State
-	story.Server, err = eventsOf(ctx, addr, story.Since)
+	story.Server, err = eventsOf(ctx, addr, story.Since, maxServerLog)
+	if errors.Is(err, errTooLong) {
+		err = fmt.Errorf("%w: a shorter --since makes it shorter", err)
+	}
 	return err
 }
 
-// askNode fills in what the listener itself knows, over HTTP or out of its log on this
+// askListener fills in what the listener itself knows, over HTTP or out of its log on this
 // machine, or notes why it cannot.
-func (c *whyCmd) askNode(ctx context.Context, story *why.Story, server string) {
+func (c *whyCmd) askListener(ctx context.Context, story *why.Story, server string) {
 	if c.Name == "" {
 		return
 	}
-	ids, addr := why.Listeners(*story)
+	ids := why.Listeners(*story)
+	addr, err := why.Ask(*story)
+	if err != nil { // one of them must not speak for the others
+		story.Notes = append(story.Notes, err.Error()+".")
+		return
+	}
 	note := ""
 	if addr != "" {
 		var err error
@@ -119,6 +139,8 @@ func (c *whyCmd) askNode(ctx context.Context, story *why.Story, server string) {
 		story.Notes = append(story.Notes, fmt.Sprintf("%s's own log could not be read: %v.", c.Name, err))
 	case note != "":
 		story.Notes = append(story.Notes, note)
+	case len(ids) > 0 && addr == "":
+		story.Notes = append(story.Notes, fmt.Sprintf("%s's own log, if it keeps one, can be read on its own machine only: conga why tells more there.", c.Name))
 	}
 }
 
@@ -126,7 +148,9 @@ func (c *whyCmd) overHTTP(ctx context.Context, story why.Story, addr, server str
 	if onLoopback(addr) && !onLoopback(server) {
 		return nil, fmt.Errorf("its address %s can be reached on its own machine only; conga why tells more there", addr)
 	}
-	dump, err := askNode(ctx, addr, "/debug/dump")
+	ctx, cancel := context.WithTimeout(ctx, listenerTimeout)
+	defer cancel()
+	dump, err := askNode(ctx, addr, "/debug/dump", maxListenerAnswer)
 	if err != nil {
 		return nil, err
 	}
@@ -138,9 +162,9 @@ func (c *whyCmd) overHTTP(ctx context.Context, story why.Story, addr, server str
 		return nil, fmt.Errorf("read the dump of %s: %w", addr, err)
 	}
 	if answer.Node != c.Name && !slices.Contains(ids, c.Name) {
-		return nil, fmt.Errorf("at its address %s there is %s now", addr, answer.Node)
+		return nil, fmt.Errorf("at its address %s there is %s now", addr, plain.Text(answer.Node, messages.MaxName))
 	}
-	return eventsOf(ctx, addr, story.Since)
+	return eventsOf(ctx, addr, story.Since, maxListenerAnswer)
 }
 
 // fromDisk reads the log that the listener has, or had, on this machine: nil if there
@@ -185,9 +209,9 @@ func eventsSince(log *eventlog.Log, since time.Time) ([]eventlog.Record, error) 
 	return events, nil
 }
 
-// eventsOf asks a node for its events since then.
-func eventsOf(ctx context.Context, addr string, since time.Time) ([]eventlog.Record, error) {
-	body, err := askNode(ctx, addr, "/debug/log?since="+url.QueryEscape(since.Format(time.RFC3339Nano)))
+// eventsOf asks a node for its events since then, which take at most limit bytes.
+func eventsOf(ctx context.Context, addr string, since time.Time, limit int64) ([]eventlog.Record, error) {
+	body, err := askNode(ctx, addr, "/debug/log?since="+url.QueryEscape(since.Format(time.RFC3339Nano)), limit)
 	if err != nil {
 		return nil, err
 	}
@@ -195,6 +219,7 @@ func eventsOf(ctx context.Context, addr string, since time.Time) ([]eventlog.Rec
 	events := []eventlog.Record{}
 	lines := bufio.NewScanner(body)
 	lines.Buffer(make([]byte, 1<<16), maxJSONLine)
+	lines.Split(wholeLines)
 	for lines.Scan() {
 		record, err := eventlog.DecodeJSON(lines.Bytes())
 		if err != nil {
@@ -206,6 +231,14 @@ func eventsOf(ctx context.Context, addr string, since time.Time) ([]eventlog.Rec
 		return nil, fmt.Errorf("read the log of %s: %w", addr, err)
 	}
 	return events, nil
+}
+
+// wholeLines is bufio.ScanLines, but for a last line without an end: it was cut off.
+func wholeLines(data []byte, _ bool) (advance int, token []byte, err error) {
+	if end := bytes.IndexByte(data, '\n'); end >= 0 {
+		return end + 1, data[:end], nil
+	}
+	return 0, nil, nil
 }
 
 func onLoopback(addr string) bool {

@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode"
+
+	"conga/messages/plain"
 )
 
 // maxList is the longest list that is read of a server, in characters.
@@ -57,7 +58,7 @@ func readCharacters(r *bufio.Reader, n int) (string, error) {
 func commaList(text string) []string {
 	var names []string
 	for name := range strings.SplitSeq(text, ",") {
-		if name = printable(name); name != "" {
+		if name = plain.Text(name, maxWords); name != "" {
 			names = append(names, name)
 		}
 	}
@@ -77,7 +78,7 @@ func pythonList(text string) []string {
 		}
 		var name string
 		name, rest = pythonText(rest, quote)
-		if name = printable(name); name != "" {
+		if name = plain.Text(name, maxWords); name != "" {
 			names = append(names, name)
 		}
 	}
@@ -111,12 +112,5 @@ func pythonText(text []rune, quote rune) (string, []rune) {
 	return b.String(), nil
 }
 
-// printable is s without what could move a cursor or forge a line.
-func printable(s string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, s))
-}
+// maxWords is the longest name that is taken of a list, in bytes.
+const maxWords = 255

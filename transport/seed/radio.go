@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"conga/messages"
+	"conga/messages/plain"
 	"conga/transport"
 )
 
@@ -221,7 +222,7 @@ func (r *Radio) sentence() (string, error) {
 	}
 	b := make([]byte, r.answers.Buffered())
 	n, _ := r.answers.Read(b) // of what is there
-	return printable(string(b[:n])), nil
+	return plain.Text(string(b[:n]), maxWords), nil
 }
 
 // leave tells the server that the listener goes. It names whom it received from, as the

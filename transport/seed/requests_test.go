@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"conga/messages/plain"
 )
 
 func never(string) bool { return false }
@@ -154,7 +156,7 @@ func FuzzCut(f *testing.F) {
 	})
 }
 
-// What a server answers, however broken, gives printable names and an end.
+// What a server answers, however broken, gives plain names and an end.
 func FuzzLists(f *testing.F) {
 	f.Add([]byte("18##['a.mp3', 'b.mp3']"))
 	f.Add([]byte("9999999##x"))
@@ -165,7 +167,7 @@ func FuzzLists(f *testing.F) {
 			text = string(b)
 		}
 		for _, name := range append(pythonList(text), commaList(text)...) {
-			if name == "" || name != printable(name) || len(name) > 4*len(b) {
+			if name == "" || name != plain.Text(name, maxWords) || len(name) > 4*len(b) {
 				t.Fatalf("%q gives %q", b, name)
 			}
 		}

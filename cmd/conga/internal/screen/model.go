@@ -137,7 +137,7 @@ func (m model) recall(step int) model {
 func (m model) say(k kind, texts ...string) model {
 	lines := append([]line(nil), m.lines...)
 	for _, text := range texts {
-		text = strings.TrimRight(clean(text), " ")
+		text = clean(text)
 		if text == "" {
 			continue
 		}

@@ -16,11 +16,12 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
 	"github.com/charmbracelet/x/term"
+
+	"conga/messages/plain"
 )
 
 // pollEvery is how often the picture follows the music: a bar of 80 characters and a
@@ -163,19 +164,12 @@ func isEnd(line string) bool {
 	return strings.EqualFold(strings.TrimSpace(line), "end")
 }
 
-// clean makes text from tags, peers and libraries safe for a terminal: no escape
-// sequence, no control character, no reversed writing gets through.
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsGraphic(r):
-			return r
-		case r == '\t':
-			return ' '
-		}
-		return -1
-	}, text)
-}
+// maxText is the longest text that the screen takes from anybody, in bytes: no terminal is
+// so wide.
+const maxText = 1024
+
+// clean makes text from tags, peers and libraries safe for a terminal.
+func clean(text string) string { return plain.Text(text, maxText) }
 
 // clock is a duration as people read it on a player: 3:07, 1:02:09.
 func clock(d time.Duration) string {

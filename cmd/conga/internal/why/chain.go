@@ -230,6 +230,9 @@ func (t *teller) subject() string {
 // account adds up what the failures cost.
 func (t *teller) account() string {
 	text := "in all: "
+	if t.own > 0 {
+		text = "in all, also by its own log: "
+	}
 	switch t.failures {
 	case 0:
 		text += "nobody who fed it failed"

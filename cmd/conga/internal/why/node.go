@@ -9,9 +9,22 @@ import (
 	"conga/messages"
 )
 
-// node tells what only the listener's own log knows.
+// maxOwn is how many sentences the listener's own log may fill.
+const maxOwn = 500
+
+// node tells what only the listener's own log knows, as the listener's own words.
 func (t *teller) node() {
 	who := t.subject()
+	before, failures := len(t.told), t.failures
+	t.speaker = who
+	defer func() {
+		t.speaker = ""
+		t.own = t.failures - failures + t.silences
+		if len(t.told)-before > maxOwn {
+			t.told = t.told[:before+maxOwn]
+			t.sayNow("%s's own log says more than that: a shorter --since shows it.", who)
+		}
+	}()
 	var lost *messages.UpstreamLost
 	var lostAt time.Time
 	var vain vain

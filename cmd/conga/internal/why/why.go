@@ -12,6 +12,7 @@ import (
 	"conga/actors"
 	"conga/actors/eventlog"
 	"conga/messages"
+	"conga/messages/plain"
 )
 
 // Story is what is known.
@@ -42,7 +43,9 @@ type teller struct {
 	names    map[string]string // id to name
 	subjects map[string]bool   // ids; nil: everybody
 	told     []sentence
+	speaker  string // whose own words are told; empty: the server's
 
+	own                int // failures and silences that only the listener's own log knows
 	failures, silences int
 	longest            time.Duration // search
 	least              time.Duration // buffer
@@ -51,18 +54,28 @@ type teller struct {
 }
 
 // Listeners returns the ids under which the story knows listeners called name, or with
-// that id, and the address of the last one's debug answers.
-func Listeners(s Story) (ids []string, http string) {
-	add := func(id, name, address string) {
-		if id == "" || id != s.Name && name != s.Name {
-			return
-		}
-		if !slices.Contains(ids, id) {
-			ids = append(ids, id)
-		}
-		http = cmp.Or(address, http)
+// that id. What a listener says of others counts only if the server was not asked.
+func Listeners(s Story) (ids []string) {
+	for id := range s.namesakes() {
+		ids = append(ids, id)
 	}
-	for _, r := range slices.Concat(s.Server, s.Node) {
+	slices.Sort(ids)
+	return ids
+}
+
+// namesakes are the listeners that are meant: id to the address of its debug answers.
+func (s Story) namesakes() map[string]string {
+	all := map[string]string{}
+	add := func(id, name, http string) {
+		if id != "" && id != messages.ServerID && (id == s.Name || name == s.Name) {
+			all[id] = cmp.Or(http, all[id])
+		}
+	}
+	records := s.Server
+	if len(records) == 0 && len(s.State.ChainManager.Chain) == 0 {
+		records = s.Node
+	}
+	for _, r := range records {
 		for _, n := range nodes(r.Event) {
 			add(n.GetId(), n.GetName(), n.GetHttp())
 		}
@@ -70,14 +83,39 @@ func Listeners(s Story) (ids []string, http string) {
 	for _, m := range s.State.ChainManager.Chain {
 		add(m.ID, m.Name, m.HTTP)
 	}
-	return ids, http
+	return all
+}
+
+// Ask returns where to ask the listener that is meant for its own log: the one of that name
+// that is in the chain, or that was. It is empty if there is none. Several of one name are
+// an error that says how to tell them apart: one must not speak for another.
+func Ask(s Story) (http string, err error) {
+	all := s.namesakes()
+	var here []string
+	for _, m := range s.State.ChainManager.Chain {
+		if _, is := all[m.ID]; is {
+			here = append(here, m.ID)
+		}
+	}
+	switch {
+	case len(here) == 1:
+		return all[here[0]], nil
+	case len(here) > 1:
+		return "", fmt.Errorf("%d listeners are called %s, so none of them was asked for its own log: ask for one of them by its id (%s)",
+			len(here), s.Name, strings.Join(here, ", "))
+	case len(all) == 1:
+		for _, http := range all {
+			return http, nil
+		}
+	}
+	return "", nil
 }
 
 // Tell answers, one sentence or two a line. It is an error if nobody and nothing has
 // the name.
 func Tell(s Story) ([]string, error) {
 	t := &teller{Story: s, names: map[string]string{messages.ServerID: "the server"}}
-	for _, r := range slices.Concat(s.Server, s.Node) {
+	for _, r := range s.Server {
 		for _, n := range nodes(r.Event) {
 			if n.GetId() != messages.ServerID && n.GetName() != "" {
 				t.names[n.GetId()] = n.GetName()
@@ -87,9 +125,14 @@ func Tell(s Story) ([]string, error) {
 	for _, m := range s.State.ChainManager.Chain {
 		t.names[m.ID] = m.Name
 	}
+	for _, r := range s.Node { // it gives names to those whom the server does not know
+		for _, n := range nodes(r.Event) {
+			t.names[n.GetId()] = cmp.Or(t.names[n.GetId()], n.GetName())
+		}
+	}
 	song := t.song(s.Name)
 	if s.Name != "" {
-		ids, _ := Listeners(s)
+		ids := Listeners(s)
 		if len(ids) == 0 && song == "" {
 			return nil, fmt.Errorf("nobody called %q was in the chain since %s, and no such song is known: "+
 				"a longer --since looks further back", s.Name, t.clock(s.Since))
@@ -121,13 +164,21 @@ func (t *teller) lines() []string {
 		}
 		lines = append(lines, t.clock(s.at)+"  "+s.text)
 	}
+	for i, line := range lines {
+		lines[i] = plain.Text(line, maxSentence)
+	}
 	return lines
 }
+
+// maxSentence is the longest line of the answer: it holds two reasons and several names.
+const maxSentence = 2000
 
 func (t *teller) say(at time.Time, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	first, _, _ := strings.Cut(text, " ")
-	if slices.Contains(ownWords, first) { // names stay as they are
+	if t.speaker != "" {
+		text = fmt.Sprintf("%s's own log says: %s", t.speaker, text)
+	} else if slices.Contains(ownWords, first) { // names stay as they are
 		text = strings.ToUpper(text[:1]) + text[1:]
 	}
 	t.told = append(t.told, sentence{at, text})

@@ -1,0 +1,63 @@
+package transport
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// ownOnly lets through to handler what a person or a program of this house asks: a GET or
+// HEAD, at an address or name of this node, not for a web page of somebody else. A stranger
+// can give a name of his own to this machine's address, and have the browser of whoever looks
+// at his page ask here; but then the question says that name.
+func ownOnly(listening net.Addr, names []string, handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		header.Set("Cross-Origin-Resource-Policy", "same-origin")
+		header.Set("Cache-Control", "no-store")
+		switch {
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			header.Set("Allow", "GET, HEAD")
+			http.Error(w, "This port only answers: GET or HEAD.", http.StatusMethodNotAllowed)
+		case !ownHost(r.Host, listening, names):
+			http.Error(w, "This is no name of this node. Ask by its address, as in its ready line: http="+listening.String(), http.StatusForbidden)
+		case !ownPage(r):
+			http.Error(w, "A page of another site may not ask here.", http.StatusForbidden)
+		default:
+			handler.ServeHTTP(w, r)
+		}
+	})
+}
+
+// ownHost says whether host, of a question, is this machine as those reach it who may: by an
+// address, or a name that it is known to have. An address cannot be given away; but
+// whoever listens for this machine only is not asked by another one's.
+func ownHost(host string, listening net.Addr, names []string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return ip.Unmap().IsLoopback() || !onLoopback(listening)
+	}
+	return host == "" || host == "localhost" || slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, host) })
+}
+
+func onLoopback(addr net.Addr) bool {
+	ip, err := netip.ParseAddr(hostOf(addr))
+	return err == nil && ip.IsLoopback()
+}
+
+// ownPage says whether no page asks, or one that this node has served itself. Browsers say
+// so, also of questions whose answers they would not show to the page.
+func ownPage(r *http.Request) bool {
+	if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host {
+		return false
+	}
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site == "" || site == "none" || site == "same-origin"
+}
