@@ -30,6 +30,13 @@ type ClientConfig struct {
 	Output player.Output
 	Logger *slog.Logger
 
+	// Chunk checks what a chunk holds, and Samples gives its samples, where that is not mp3;
+	// nil: it is.
+	Chunk   func(frames []byte) error
+	Samples func(*messages.Item) []int16
+	// Seeds is told which clients of 2016 this node feeds, as the server says; may be nil.
+	Seeds func([]*messages.Node)
+
 	// Streams describes the port for the next listener, Upstream a connection to a node
 	// above, Requests a connection to the server's requests.
 	Streams  func(*Client) *actor.Props
@@ -84,14 +91,14 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 	err = c.start(
 		child{relayName, relay.Props(relay.Config{
 			Log: cfg.Log, Window: c.window, Self: c.Node, Server: func() string { return cfg.Stream },
-			Dial: cfg.Upstream, Take: cfg.Offered,
+			Dial: cfg.Upstream, Take: cfg.Offered, Chunk: cfg.Chunk,
 			Offer:     func(to *messages.Node) { c.tell(streamsName, &messages.OfferMusic{To: to}) },
 			Tell:      func(m proto.Message) { c.tell(requesterName, m) },
 			ServerNow: c.clock.Now, Logger: cfg.Logger,
 		})},
 		child{playerName, player.Props(player.Config{
 			Open: func() player.Source { return c.window.OpenAt(c.clock.Now() - player.Preroll.Microseconds()) },
-			Now:  c.clock.Now, Output: cfg.Output, Log: cfg.Logger, Report: c.report(playerName),
+			Now:  c.clock.Now, Output: cfg.Output, Samples: cfg.Samples, Log: cfg.Logger, Report: c.report(playerName),
 		})},
 		child{streamsName, cfg.Streams(c)},
 		child{requesterName, requester.Props(requester.Config{
@@ -117,6 +124,9 @@ func (c *Client) heard(m proto.Message) {
 		c.node.Store(welcome.GetNode())
 		c.epoch.Store(welcome.GetEpoch())
 	}
+	if news, ok := m.(*messages.Neighbours); ok && c.cfg.Seeds != nil {
+		c.cfg.Seeds(news.GetSeeds())
+	}
 	c.tell(relayName, m)
 }
 
@@ -128,6 +138,11 @@ func (c *Client) report(actor string) func(proto.Message) {
 			c.cfg.Logger.Warn("the listener's log cannot be written", "reason", err)
 		}
 	}
+}
+
+// CutOff tells the server that this node feeds a client of 2016 no longer.
+func (c *Client) CutOff(id, reason string) {
+	c.tell(requesterName, &messages.ReportSilent{Id: id, Reason: reason})
 }
 
 // Node is this listener as the server knows it.

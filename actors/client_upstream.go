@@ -7,8 +7,10 @@ import (
 	"conga/messages"
 )
 
-// Upstream is host:port of who feeds this node: the server's stream, which feeds anybody,
-// also while nobody does or if the relay does not answer before ctx ends.
+// Upstream is host:port of who is to feed those whom this node feeds when it leaves: the node
+// that the server has placed above it, which the server tells so; or the server's stream, which
+// feeds anybody: if that node is not what feeds this one now, cannot be reached, or is not known
+// before ctx ends.
 func (c *Client) Upstream(ctx context.Context) string {
 	views, err := c.look(ctx, relayName)
 	if err != nil {
@@ -16,8 +18,12 @@ func (c *Client) Upstream(ctx context.Context) string {
 	}
 	state, ok := views[relayName].State.(relay.State)
 	switch {
-	case !ok, state.Upstream == nil, state.Upstream.Node.ID == messages.ServerID, state.Upstream.Node.Relay == "":
+	case !ok, state.Upstream == nil, len(state.Ancestors) == 0:
 		return c.cfg.Stream
 	}
-	return state.Upstream.Node.Relay
+	above := state.Ancestors[0]
+	if state.Upstream.Node.ID != above.ID || above.ID == messages.ServerID || above.Dials || above.Relay == "" {
+		return c.cfg.Stream
+	}
+	return above.Relay
 }

@@ -221,7 +221,6 @@ type OpenStream struct {
 	Token         string                 `protobuf:"bytes,6,opt,name=token,proto3" json:"token,omitempty"`                                        // never sent: see proof
 	Upstream      string                 `protobuf:"bytes,7,opt,name=upstream,proto3" json:"upstream,omitempty"`                                  // id of the node that it means to ask
 	Proof         []byte                 `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"`                                        // that it has the members' pass; empty where all may come
-	Song          bool                   `protobuf:"varint,9,opt,name=song,proto3" json:"song,omitempty"`                                         // it knows its song only from hearsay: the change is to be sent again
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -310,13 +309,6 @@ func (x *OpenStream) GetProof() []byte {
 		return x.Proof
 	}
 	return nil
-}
-
-func (x *OpenStream) GetSong() bool {
-	if x != nil {
-		return x.Song
-	}
-	return false
 }
 
 // StreamOpened is the upstream's HI: the stream follows, or it says why not.
@@ -497,7 +489,7 @@ const file_messages_audio_proto_rawDesc = "" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x12\x16\n" +
 	"\x06hashes\x18\x03 \x01(\fR\x06hashes\x12\x1c\n" +
 	"\tsignature\x18\x04 \x01(\fR\tsignature\x12\x12\n" +
-	"\x04song\x18\x05 \x01(\fR\x04song\"\xf4\x01\n" +
+	"\x04song\x18\x05 \x01(\fR\x04song\"\xe0\x01\n" +
 	"\n" +
 	"OpenStream\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
@@ -507,8 +499,7 @@ const file_messages_audio_proto_rawDesc = "" +
 	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05token\x18\x06 \x01(\tR\x05token\x12\x1a\n" +
 	"\bupstream\x18\a \x01(\tR\bupstream\x12\x14\n" +
-	"\x05proof\x18\b \x01(\fR\x05proof\x12\x12\n" +
-	"\x04song\x18\t \x01(\bR\x04song\"\xad\x01\n" +
+	"\x05proof\x18\b \x01(\fR\x05proof\"\xad\x01\n" +
 	"\fStreamOpened\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +

@@ -145,7 +145,6 @@ type Node struct {
 	Relay         string                 `protobuf:"bytes,3,opt,name=relay,proto3" json:"relay,omitempty"`  // host:port where its listener connects; empty if it relays to nobody
 	Dials         bool                   `protobuf:"varint,4,opt,name=dials,proto3" json:"dials,omitempty"` // its relay cannot be reached from outside: it dials those that it feeds
 	Http          string                 `protobuf:"bytes,5,opt,name=http,proto3" json:"http,omitempty"`    // host:port of its debug answers; empty if it has none
-	Seed          bool                   `protobuf:"varint,6,opt,name=seed,proto3" json:"seed,omitempty"`   // it speaks only the seed's bytes: what comes from it has no proof
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -213,13 +212,6 @@ func (x *Node) GetHttp() string {
 		return x.Http
 	}
 	return ""
-}
-
-func (x *Node) GetSeed() bool {
-	if x != nil {
-		return x.Seed
-	}
-	return false
 }
 
 // Hello: a native's first line on the request connection; also its return after a lost connection.
@@ -467,7 +459,9 @@ type JoinChain struct {
 	Node          *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	Leaf          bool                   `protobuf:"varint,2,opt,name=leaf,proto3" json:"leaf,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,3,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	Unreachable   string                 `protobuf:"bytes,4,opt,name=unreachable,proto3" json:"unreachable,omitempty"` // why its relay could not be reached; empty: it could
+	Unreachable   string                 `protobuf:"bytes,4,opt,name=unreachable,proto3" json:"unreachable,omitempty"`   // why its relay could not be reached; empty: it could
+	Seed          bool                   `protobuf:"varint,15,opt,name=seed,proto3" json:"seed,omitempty"`               // a client of 2016: only the server's own adapter for those can say so
+	FedBy         string                 `protobuf:"bytes,16,opt,name=fed_by,json=fedBy,proto3" json:"fed_by,omitempty"` // with seed: id of the node that the client was told to receive from
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -526,6 +520,20 @@ func (x *JoinChain) GetAtUnixUs() int64 {
 func (x *JoinChain) GetUnreachable() string {
 	if x != nil {
 		return x.Unreachable
+	}
+	return ""
+}
+
+func (x *JoinChain) GetSeed() bool {
+	if x != nil {
+		return x.Seed
+	}
+	return false
+}
+
+func (x *JoinChain) GetFedBy() string {
+	if x != nil {
+		return x.FedBy
 	}
 	return ""
 }
@@ -714,6 +722,8 @@ type ListenerJoined struct {
 	Leaf          bool                   `protobuf:"varint,3,opt,name=leaf,proto3" json:"leaf,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,4,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
 	Unreachable   string                 `protobuf:"bytes,5,opt,name=unreachable,proto3" json:"unreachable,omitempty"`
+	Seed          bool                   `protobuf:"varint,15,opt,name=seed,proto3" json:"seed,omitempty"`               // a client of 2016
+	FedBy         string                 `protobuf:"bytes,16,opt,name=fed_by,json=fedBy,proto3" json:"fed_by,omitempty"` // with seed: who feeds it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -779,6 +789,20 @@ func (x *ListenerJoined) GetAtUnixUs() int64 {
 func (x *ListenerJoined) GetUnreachable() string {
 	if x != nil {
 		return x.Unreachable
+	}
+	return ""
+}
+
+func (x *ListenerJoined) GetSeed() bool {
+	if x != nil {
+		return x.Seed
+	}
+	return false
+}
+
+func (x *ListenerJoined) GetFedBy() string {
+	if x != nil {
+		return x.FedBy
 	}
 	return ""
 }
@@ -1032,6 +1056,153 @@ func (x *ListenerMoved) GetConvicted() bool {
 	return false
 }
 
+// ListenerFellSilent: a client of 2016 lives on, but hears nothing any more: whoever fed it
+// vanished without a word, or has cut it off. It stays so until it goes, and feeds nobody.
+type ListenerFellSilent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	FedBy         string                 `protobuf:"bytes,3,opt,name=fed_by,json=fedBy,proto3" json:"fed_by,omitempty"` // id
+	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListenerFellSilent) Reset() {
+	*x = ListenerFellSilent{}
+	mi := &file_messages_chain_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenerFellSilent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenerFellSilent) ProtoMessage() {}
+
+func (x *ListenerFellSilent) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_chain_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenerFellSilent.ProtoReflect.Descriptor instead.
+func (*ListenerFellSilent) Descriptor() ([]byte, []int) {
+	return file_messages_chain_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListenerFellSilent) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ListenerFellSilent) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ListenerFellSilent) GetFedBy() string {
+	if x != nil {
+		return x.FedBy
+	}
+	return ""
+}
+
+func (x *ListenerFellSilent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ListenerFellSilent) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
+// ReportSilent: a node has cut off a client of 2016 that it fed.
+type ReportSilent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                       // the client
+	SeenBy        string                 `protobuf:"bytes,2,opt,name=seen_by,json=seenBy,proto3" json:"seen_by,omitempty"` // who fed it
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	AtUnixUs      int64                  `protobuf:"varint,4,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportSilent) Reset() {
+	*x = ReportSilent{}
+	mi := &file_messages_chain_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportSilent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportSilent) ProtoMessage() {}
+
+func (x *ReportSilent) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_chain_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportSilent.ProtoReflect.Descriptor instead.
+func (*ReportSilent) Descriptor() ([]byte, []int) {
+	return file_messages_chain_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ReportSilent) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ReportSilent) GetSeenBy() string {
+	if x != nil {
+		return x.SeenBy
+	}
+	return ""
+}
+
+func (x *ReportSilent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ReportSilent) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
 // ChainSpliced: `to` now receives from `from`; `around` lists who stood between.
 type ChainSpliced struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1044,7 +1215,7 @@ type ChainSpliced struct {
 
 func (x *ChainSpliced) Reset() {
 	*x = ChainSpliced{}
-	mi := &file_messages_chain_proto_msgTypes[12]
+	mi := &file_messages_chain_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1056,7 +1227,7 @@ func (x *ChainSpliced) String() string {
 func (*ChainSpliced) ProtoMessage() {}
 
 func (x *ChainSpliced) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[12]
+	mi := &file_messages_chain_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1069,7 +1240,7 @@ func (x *ChainSpliced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainSpliced.ProtoReflect.Descriptor instead.
 func (*ChainSpliced) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{12}
+	return file_messages_chain_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ChainSpliced) GetFrom() string {
@@ -1110,7 +1281,7 @@ type Reconnected struct {
 
 func (x *Reconnected) Reset() {
 	*x = Reconnected{}
-	mi := &file_messages_chain_proto_msgTypes[13]
+	mi := &file_messages_chain_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1122,7 +1293,7 @@ func (x *Reconnected) String() string {
 func (*Reconnected) ProtoMessage() {}
 
 func (x *Reconnected) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[13]
+	mi := &file_messages_chain_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1135,7 +1306,7 @@ func (x *Reconnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reconnected.ProtoReflect.Descriptor instead.
 func (*Reconnected) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{13}
+	return file_messages_chain_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Reconnected) GetId() string {
@@ -1212,7 +1383,7 @@ type ListenerReconnected struct {
 
 func (x *ListenerReconnected) Reset() {
 	*x = ListenerReconnected{}
-	mi := &file_messages_chain_proto_msgTypes[14]
+	mi := &file_messages_chain_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1224,7 +1395,7 @@ func (x *ListenerReconnected) String() string {
 func (*ListenerReconnected) ProtoMessage() {}
 
 func (x *ListenerReconnected) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[14]
+	mi := &file_messages_chain_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1237,7 +1408,7 @@ func (x *ListenerReconnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerReconnected.ProtoReflect.Descriptor instead.
 func (*ListenerReconnected) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{14}
+	return file_messages_chain_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListenerReconnected) GetId() string {
@@ -1313,7 +1484,7 @@ type ExpireAbsent struct {
 
 func (x *ExpireAbsent) Reset() {
 	*x = ExpireAbsent{}
-	mi := &file_messages_chain_proto_msgTypes[15]
+	mi := &file_messages_chain_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1325,7 +1496,7 @@ func (x *ExpireAbsent) String() string {
 func (*ExpireAbsent) ProtoMessage() {}
 
 func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[15]
+	mi := &file_messages_chain_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1338,7 +1509,7 @@ func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExpireAbsent.ProtoReflect.Descriptor instead.
 func (*ExpireAbsent) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{15}
+	return file_messages_chain_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExpireAbsent) GetAtUnixUs() int64 {
@@ -1357,15 +1528,15 @@ type Neighbours struct {
 	Downstream    *Node                  `protobuf:"bytes,3,opt,name=downstream,proto3" json:"downstream,omitempty"` // unset at the tail
 	Event         uint64                 `protobuf:"varint,4,opt,name=event,proto3" json:"event,omitempty"`          // number of the event that this follows from: an older one is ignored
 	Offer         bool                   `protobuf:"varint,5,opt,name=offer,proto3" json:"offer,omitempty"`          // the node cannot be reached: it is to dial downstream
-	Unproved      bool                   `protobuf:"varint,6,opt,name=unproved,proto3" json:"unproved,omitempty"`    // a node of the seed's kind stood above: music without a proof may come
 	Guests        []string               `protobuf:"bytes,7,rep,name=guests,proto3" json:"guests,omitempty"`         // ids of those who may ask the node for the music: it is among their ancestors
+	Seeds         []*Node                `protobuf:"bytes,15,rep,name=seeds,proto3" json:"seeds,omitempty"`          // the clients of 2016 that the node feeds
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Neighbours) Reset() {
 	*x = Neighbours{}
-	mi := &file_messages_chain_proto_msgTypes[16]
+	mi := &file_messages_chain_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1377,7 +1548,7 @@ func (x *Neighbours) String() string {
 func (*Neighbours) ProtoMessage() {}
 
 func (x *Neighbours) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[16]
+	mi := &file_messages_chain_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1390,7 +1561,7 @@ func (x *Neighbours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbours.ProtoReflect.Descriptor instead.
 func (*Neighbours) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{16}
+	return file_messages_chain_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Neighbours) GetId() string {
@@ -1428,16 +1599,16 @@ func (x *Neighbours) GetOffer() bool {
 	return false
 }
 
-func (x *Neighbours) GetUnproved() bool {
-	if x != nil {
-		return x.Unproved
-	}
-	return false
-}
-
 func (x *Neighbours) GetGuests() []string {
 	if x != nil {
 		return x.Guests
+	}
+	return nil
+}
+
+func (x *Neighbours) GetSeeds() []*Node {
+	if x != nil {
+		return x.Seeds
 	}
 	return nil
 }
@@ -1452,7 +1623,7 @@ type ClockPing struct {
 
 func (x *ClockPing) Reset() {
 	*x = ClockPing{}
-	mi := &file_messages_chain_proto_msgTypes[17]
+	mi := &file_messages_chain_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1464,7 +1635,7 @@ func (x *ClockPing) String() string {
 func (*ClockPing) ProtoMessage() {}
 
 func (x *ClockPing) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[17]
+	mi := &file_messages_chain_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1477,7 +1648,7 @@ func (x *ClockPing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPing.ProtoReflect.Descriptor instead.
 func (*ClockPing) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{17}
+	return file_messages_chain_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ClockPing) GetSentUs() int64 {
@@ -1497,7 +1668,7 @@ type ClockPong struct {
 
 func (x *ClockPong) Reset() {
 	*x = ClockPong{}
-	mi := &file_messages_chain_proto_msgTypes[18]
+	mi := &file_messages_chain_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1509,7 +1680,7 @@ func (x *ClockPong) String() string {
 func (*ClockPong) ProtoMessage() {}
 
 func (x *ClockPong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[18]
+	mi := &file_messages_chain_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1522,7 +1693,7 @@ func (x *ClockPong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPong.ProtoReflect.Descriptor instead.
 func (*ClockPong) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{18}
+	return file_messages_chain_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ClockPong) GetSentUs() int64 {
@@ -1543,14 +1714,13 @@ var File_messages_chain_proto protoreflect.FileDescriptor
 
 const file_messages_chain_proto_rawDesc = "" +
 	"\n" +
-	"\x14messages/chain.proto\x12\x05conga\"~\n" +
+	"\x14messages/chain.proto\x12\x05conga\"j\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
 	"\x05relay\x18\x03 \x01(\tR\x05relay\x12\x14\n" +
 	"\x05dials\x18\x04 \x01(\bR\x05dials\x12\x12\n" +
-	"\x04http\x18\x05 \x01(\tR\x04http\x12\x12\n" +
-	"\x04seed\x18\x06 \x01(\bR\x04seed\"\x98\x01\n" +
+	"\x04http\x18\x05 \x01(\tR\x04http\"\x98\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
@@ -1569,13 +1739,15 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x05proof\x18\b \x01(\fR\x05proof\x12\x12\n" +
 	"\x04pass\x18\t \x01(\fR\x04pass\"!\n" +
 	"\aRefused\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x80\x01\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xab\x01\n" +
 	"\tJoinChain\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x12\n" +
 	"\x04leaf\x18\x02 \x01(\bR\x04leaf\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x03 \x01(\x03R\batUnixUs\x12 \n" +
-	"\vunreachable\x18\x04 \x01(\tR\vunreachable\":\n" +
+	"\vunreachable\x18\x04 \x01(\tR\vunreachable\x12\x12\n" +
+	"\x04seed\x18\x0f \x01(\bR\x04seed\x12\x15\n" +
+	"\x06fed_by\x18\x10 \x01(\tR\x05fedBy\":\n" +
 	"\n" +
 	"LeaveChain\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
@@ -1589,14 +1761,16 @@ const file_messages_chain_proto_rawDesc = "" +
 	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\x12\"\n" +
 	"\x05fault\x18\x05 \x01(\x0e2\f.conga.FaultR\x05fault\"0\n" +
 	"\tPeersLost\x12#\n" +
-	"\x04lost\x18\x01 \x03(\v2\x0f.conga.PeerLostR\x04lost\"\x9b\x01\n" +
+	"\x04lost\x18\x01 \x03(\v2\x0f.conga.PeerLostR\x04lost\"\xc6\x01\n" +
 	"\x0eListenerJoined\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\tR\x05after\x12\x12\n" +
 	"\x04leaf\x18\x03 \x01(\bR\x04leaf\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\x12 \n" +
-	"\vunreachable\x18\x05 \x01(\tR\vunreachable\"s\n" +
+	"\vunreachable\x18\x05 \x01(\tR\vunreachable\x12\x12\n" +
+	"\x04seed\x18\x0f \x01(\bR\x04seed\x12\x15\n" +
+	"\x06fed_by\x18\x10 \x01(\tR\x05fedBy\"s\n" +
 	"\x10ListenerReturned\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x1c\n" +
 	"\n" +
@@ -1625,7 +1799,20 @@ const file_messages_chain_proto_rawDesc = "" +
 	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\"\n" +
 	"\x05fault\x18\x06 \x01(\x0e2\f.conga.FaultR\x05fault\x12\x12\n" +
 	"\x04name\x18\a \x01(\tR\x04name\x12\x1c\n" +
-	"\tconvicted\x18\b \x01(\bR\tconvicted\"J\n" +
+	"\tconvicted\x18\b \x01(\bR\tconvicted\"\x85\x01\n" +
+	"\x12ListenerFellSilent\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x15\n" +
+	"\x06fed_by\x18\x03 \x01(\tR\x05fedBy\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\"m\n" +
+	"\fReportSilent\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
+	"\aseen_by\x18\x02 \x01(\tR\x06seenBy\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\"J\n" +
 	"\fChainSpliced\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x16\n" +
@@ -1655,7 +1842,7 @@ const file_messages_chain_proto_rawDesc = "" +
 	"at_unix_us\x18\t \x01(\x03R\batUnixUs\",\n" +
 	"\fExpireAbsent\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\"\xd4\x01\n" +
+	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\"\xdb\x01\n" +
 	"\n" +
 	"Neighbours\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
@@ -1664,9 +1851,9 @@ const file_messages_chain_proto_rawDesc = "" +
 	"downstream\x18\x03 \x01(\v2\v.conga.NodeR\n" +
 	"downstream\x12\x14\n" +
 	"\x05event\x18\x04 \x01(\x04R\x05event\x12\x14\n" +
-	"\x05offer\x18\x05 \x01(\bR\x05offer\x12\x1a\n" +
-	"\bunproved\x18\x06 \x01(\bR\bunproved\x12\x16\n" +
-	"\x06guests\x18\a \x03(\tR\x06guests\"$\n" +
+	"\x05offer\x18\x05 \x01(\bR\x05offer\x12\x16\n" +
+	"\x06guests\x18\a \x03(\tR\x06guests\x12!\n" +
+	"\x05seeds\x18\x0f \x03(\v2\v.conga.NodeR\x05seeds\"$\n" +
 	"\tClockPing\x12\x17\n" +
 	"\asent_us\x18\x01 \x01(\x03R\x06sentUs\"J\n" +
 	"\tClockPong\x12\x17\n" +
@@ -1696,7 +1883,7 @@ func file_messages_chain_proto_rawDescGZIP() []byte {
 }
 
 var file_messages_chain_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_messages_chain_proto_goTypes = []any{
 	(Fault)(0),                  // 0: conga.Fault
 	(ListenerLeft_Cause)(0),     // 1: conga.ListenerLeft.Cause
@@ -1712,13 +1899,15 @@ var file_messages_chain_proto_goTypes = []any{
 	(*ListenerReturned)(nil),    // 11: conga.ListenerReturned
 	(*ListenerLeft)(nil),        // 12: conga.ListenerLeft
 	(*ListenerMoved)(nil),       // 13: conga.ListenerMoved
-	(*ChainSpliced)(nil),        // 14: conga.ChainSpliced
-	(*Reconnected)(nil),         // 15: conga.Reconnected
-	(*ListenerReconnected)(nil), // 16: conga.ListenerReconnected
-	(*ExpireAbsent)(nil),        // 17: conga.ExpireAbsent
-	(*Neighbours)(nil),          // 18: conga.Neighbours
-	(*ClockPing)(nil),           // 19: conga.ClockPing
-	(*ClockPong)(nil),           // 20: conga.ClockPong
+	(*ListenerFellSilent)(nil),  // 14: conga.ListenerFellSilent
+	(*ReportSilent)(nil),        // 15: conga.ReportSilent
+	(*ChainSpliced)(nil),        // 16: conga.ChainSpliced
+	(*Reconnected)(nil),         // 17: conga.Reconnected
+	(*ListenerReconnected)(nil), // 18: conga.ListenerReconnected
+	(*ExpireAbsent)(nil),        // 19: conga.ExpireAbsent
+	(*Neighbours)(nil),          // 20: conga.Neighbours
+	(*ClockPing)(nil),           // 21: conga.ClockPing
+	(*ClockPong)(nil),           // 22: conga.ClockPong
 }
 var file_messages_chain_proto_depIdxs = []int32{
 	2,  // 0: conga.Hello.node:type_name -> conga.Node
@@ -1736,11 +1925,12 @@ var file_messages_chain_proto_depIdxs = []int32{
 	2,  // 12: conga.ListenerReconnected.lost:type_name -> conga.Node
 	2,  // 13: conga.Neighbours.ancestors:type_name -> conga.Node
 	2,  // 14: conga.Neighbours.downstream:type_name -> conga.Node
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	2,  // 15: conga.Neighbours.seeds:type_name -> conga.Node
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_messages_chain_proto_init() }
@@ -1754,7 +1944,7 @@ func file_messages_chain_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_chain_proto_rawDesc), len(file_messages_chain_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

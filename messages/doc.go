@@ -26,12 +26,14 @@
 //	LeaveChain        requests       chainmanager   as the cause
 //	PeerLost          requests       chainmanager   as the cause
 //	PeersLost         chainmanager   chainmanager   as the cause
+//	ReportSilent      requests       chainmanager   as the cause
 //	Reconnected       requests       chainmanager   as the cause
 //	ExpireAbsent      server's timer chainmanager   as the cause
 //	ListenerJoined    chainmanager   requests       yes
 //	ListenerReturned  chainmanager   requests       yes
 //	ListenerLeft      chainmanager   requests       yes
 //	ListenerMoved     chainmanager   requests       yes
+//	ListenerFellSilent chainmanager  who asks why   yes
 //	ChainSpliced      chainmanager   requests       yes
 //	ListenerReconnected chainmanager who asks why   yes
 //	Hello … ClockPong a listener     the server     no: lines of the request connection

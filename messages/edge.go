@@ -79,6 +79,10 @@ type StreamOffered struct {
 	Conn net.Conn
 }
 
+// FindFeeder asks the chain manager who would feed a client of 2016 that joins now. It answers
+// into Reply, which has room for the answer.
+type FindFeeder struct{ Reply chan<- *Node }
+
 // SayGoodbye asks the stream connections to tell their listeners that this node
 // goes (DC); they close when the listener has gone elsewhere.
 type SayGoodbye struct{}
@@ -112,9 +116,6 @@ type SongSum struct {
 	First  uint64 `json:"first"`  // number of its first chunk
 	Chunks uint64 `json:"chunks"` // how many, with consecutive numbers
 	SHA256 string `json:"sha256"` // over the mp3 frames of all its chunks, in order
-	// Sound is how many of the chunks came as sound and not as mp3, because a node of the
-	// seed's kind stood above: for them the sum is over 16-bit samples, and nothing is proved.
-	Sound uint64 `json:"sound,omitempty"`
 }
 
 // MaxSongSums is how many songs a node remembers for comparison.

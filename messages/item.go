@@ -22,7 +22,6 @@ const (
 	KindSeal       Kind = "SG" // Seal
 	KindHeartbeat  Kind = "HB" // a time, see AppendTime, or empty
 	KindOffer      Kind = "OF" // OfferStream
-	KindSound      Kind = "PC" // part of a chunk that came as sound, see Sounds; numbered
 )
 
 // Item is one numbered thing of the broadcast: a song change or a chunk of whole
@@ -33,9 +32,6 @@ type Item struct {
 	FirstFrame int64       // a chunk's first frame, counted from 0 in its song
 	Frames     []byte      // a chunk's whole mp3 frames, unchanged
 	Payload    []byte      // as it travels, and what its hash is taken over
-	// Sound is the chunk in place of Frames where a node of the seed's kind stood above: 16-bit
-	// samples, little-endian, left and right. It has no seal.
-	Sound []byte
 
 	// Song is the change that the item belongs to, and Seal what vouches for it.
 	// Whoever puts the item into a window sets both BEFORE; Seal may be nil where
@@ -122,11 +118,8 @@ func (c *SongChange) check() error {
 
 // Kind is the item's two letters.
 func (i *Item) Kind() Kind {
-	switch {
-	case i.Change != nil:
+	if i.Change != nil {
 		return KindSongChange
-	case i.Sound != nil:
-		return KindSound
 	}
 	return KindChunk
 }

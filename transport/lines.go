@@ -38,7 +38,7 @@ var verbs = func() map[string]proto.Message {
 		&messages.Ask{}, &messages.Answer{},
 		&messages.Neighbours{}, &messages.Playing{},
 		&messages.ClockPing{}, &messages.ClockPong{},
-		&messages.PeerLost{}, &messages.LeaveChain{}, &messages.Reconnected{},
+		&messages.PeerLost{}, &messages.LeaveChain{}, &messages.Reconnected{}, &messages.ReportSilent{},
 	} {
 		known[verb(m)] = m
 	}

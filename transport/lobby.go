@@ -71,6 +71,7 @@ type guest struct {
 	// dismissed: its place is another's now. Its reader wakes with a timeout and has
 	// lingerTime for a last word.
 	dismissed atomic.Bool
+	own       bool // this process's own: no limit counts it
 }
 
 // maxSeeds is how many a stream port takes in for saying nothing, and maxSeedsOfAddress how
@@ -130,6 +131,11 @@ func (l *lobby) enter(conn net.Conn) *guest {
 	return g
 }
 
+// own is a connection of this process itself, which no limit counts.
+func (l *lobby) own(conn net.Conn) *guest {
+	return &guest{lobby: l, conn: conn, since: time.Now(), own: true}
+}
+
 // shrink makes room for one more connection of the address: its own strangers go before its
 // members have to stay outside. False: it has none.
 func (l *lobby) shrink(h *host) bool {
@@ -159,6 +165,8 @@ func (g *guest) move(to pot) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
+	case g.own:
+		return true
 	case g.place == nil:
 		return false
 	case g.pot == to:

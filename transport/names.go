@@ -57,7 +57,7 @@ func cleanNode(n *messages.Node) *messages.Node {
 	if name == "" {
 		name = "listener-" + n.GetId()[:4]
 	}
-	return &messages.Node{Id: n.GetId(), Name: name, Relay: n.GetRelay(), Seed: n.GetSeed()}
+	return &messages.Node{Id: n.GetId(), Name: name, Relay: n.GetRelay()}
 }
 
 // completeRelay is the relay address as others can reach it: a missing or unspecified

@@ -76,6 +76,13 @@ type requests struct {
 	closing bool
 }
 
+// StandIn gives the port a connection of the server's own: on it somebody speaks as a native in
+// the name of a client of 2016, which only so can come into the chain. Conn is the port's then.
+type StandIn struct {
+	Conn  net.Conn
+	FedBy string // id of the node that the client was told to receive from
+}
+
 // What a connection and its acceptor say to each other.
 type (
 	// bind asks that news for the id go to the connection; answered with bound.
@@ -118,6 +125,14 @@ func (r *requests) Receive(ctx actor.Context) {
 	case *accepted:
 		ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
 			return &request{cfg: r.cfg, pace: r.pace, conn: msg.conn, guest: msg.guest}
+		}))
+	case *StandIn:
+		if r.closing {
+			_ = msg.Conn.Close()
+			return
+		}
+		ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
+			return &request{cfg: r.cfg, pace: r.pace, conn: msg.Conn, guest: r.lobby.own(msg.Conn), standIn: msg}
 		}))
 	case *bind:
 		older, is := r.bound[msg.id]
@@ -172,6 +187,8 @@ type request struct {
 	pace  *pace
 	conn  net.Conn // as it was accepted: to close it waits for nobody, unlike TLS
 	guest *guest
+	// standIn is set where the server's own adapter speaks.
+	standIn *StandIn
 
 	stop     context.CancelFunc
 	out      *outbox
@@ -219,7 +236,7 @@ func (q *request) start(ctx actor.Context) {
 	conn := q.conn
 	q.out = newOutbox(&q.cfg.Counters.Cut, func(error) { _ = conn.Close() })
 	talk := &requestTalk{
-		cfg: q.cfg, pace: q.pace, conn: conn, guest: q.guest, out: q.out, standing: q.standing,
+		cfg: q.cfg, pace: q.pace, conn: conn, guest: q.guest, standIn: q.standIn, out: q.out, standing: q.standing,
 		root: root, self: self, parent: ctx.Parent(), life: life,
 		asking: rate.NewLimiter(rate.Limit(q.cfg.Limits.Requests), int(burstSeconds*q.cfg.Limits.Requests)+1),
 	}

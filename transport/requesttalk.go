@@ -45,6 +45,7 @@ type requestTalk struct {
 	r        *bufio.Reader
 	session  *session // of TLS; nil in plain text
 	guest    *guest
+	standIn  *StandIn // the server's own adapter speaks; nil: a peer does
 	out      *outbox
 	standing *atomic.Pointer[standing]
 	root     *actor.RootContext
@@ -106,7 +107,7 @@ func (t *requestTalk) serve() {
 func (t *requestTalk) greet() error {
 	t.r = bufio.NewReaderSize(t.conn, messages.MaxLine)
 	t.guest.patience(firstLinePatience)
-	if t.cfg.Seed != nil && t.cfg.Auth == nil &&
+	if t.cfg.Seed != nil && t.cfg.Auth == nil && t.standIn == nil &&
 		t.cfg.Seed(t.life, &Stranger{Conn: t.conn, Reader: t.r, Since: t.guest.since, Admit: t.admitSeed}) {
 		return errDone
 	}
@@ -241,6 +242,12 @@ func (t *requestTalk) handle(line string) error {
 				Fault: m.GetFault(), AtUnixUs: t.cfg.Now().UnixMicro(),
 			})
 		}
+	case *messages.ReportSilent:
+		if goodID(m.GetId()) {
+			t.root.Send(t.cfg.Chain, &messages.ReportSilent{
+				Id: m.GetId(), SeenBy: t.node.GetId(), Reason: plain.Text(m.GetReason(), maxReason), AtUnixUs: t.cfg.Now().UnixMicro(),
+			})
+		}
 	case *messages.Reconnected:
 		t.root.Send(t.cfg.Chain, t.reconnected(m))
 	case *messages.LeaveChain:
@@ -275,9 +282,13 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 	if !t.guest.admit() {
 		return t.dismissed()
 	}
-	answer, err = ask(t.life, t.root, t.cfg.Chain, &messages.JoinChain{
-		Node: node, Leaf: hello.GetLeaf(), AtUnixUs: t.cfg.Now().UnixMicro(), Unreachable: t.probe(node),
-	})
+	join := &messages.JoinChain{Node: node, Leaf: hello.GetLeaf(), AtUnixUs: t.cfg.Now().UnixMicro()}
+	if t.standIn != nil {
+		join.Seed, join.FedBy = true, t.standIn.FedBy
+	} else {
+		join.Unreachable = t.probe(node)
+	}
+	answer, err = ask(t.life, t.root, t.cfg.Chain, join)
 	if err != nil {
 		return errors.Join(t.turnAway("the server is busy, try again"), err)
 	}
@@ -305,8 +316,8 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 // probe tries the node's relay BEFORE the chain makes it anybody's source. It says why
 // it cannot be reached, or nothing.
 func (t *requestTalk) probe(node *messages.Node) string {
-	if node.GetRelay() == "" || node.GetSeed() {
-		return "" // it does not want to be one; a seed client would take the try for its listener
+	if node.GetRelay() == "" {
+		return "" // it does not want to be one
 	}
 	conn, err := t.cfg.Dial(t.life, node.GetRelay())
 	if err != nil {

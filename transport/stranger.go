@@ -13,6 +13,8 @@ type Stranger struct {
 	Reader  *bufio.Reader   // of Conn; it holds what has come already
 	Since   time.Time       // when it came
 	Leaving <-chan struct{} // a stream's: closed when this node goes, or stops
-	Admit   func() bool     // a request connection's: no longer count it among those who say nothing
-	Tell    func(any)       // a stream's: tells the owner of the port
+	// Admit takes it out of those who say nothing, when it is clear who it is; false if there is
+	// no room: then it is to be closed.
+	Admit func() bool
+	Tell  func(any) // a stream's: tells the owner of the port
 }

@@ -59,10 +59,10 @@ func (t *streamTalk) serve() (given bool) {
 		if pass, err := t.cfg.Pass(); err != nil || len(pass) > 0 {
 			return false // the seed's bytes have no word for a token
 		}
-		if t.cfg.Seed != nil && t.guest.move(seeds) {
+		if t.cfg.Seed != nil {
 			_ = t.conn.SetReadDeadline(time.Time{})
 			t.cfg.Seed(t.life, &Stranger{
-				Conn: t.conn, Reader: r, Since: t.guest.since, Leaving: t.playing.Done(),
+				Conn: t.conn, Reader: r, Since: t.guest.since, Leaving: t.playing.Done(), Admit: func() bool { return t.guest.move(seeds) },
 				Tell: func(m any) { t.root.Send(t.cfg.Owner, m) },
 			})
 		}
@@ -233,7 +233,7 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 	for {
 		switch {
 		case err == nil:
-			mid := !begun && item.Change == nil && (open.GetNext() == 0 || item.Number != open.GetNext() || open.GetSong())
+			mid := !begun && item.Change == nil && (open.GetNext() == 0 || item.Number != open.GetNext())
 			begun = true
 			if err := t.send(item, mid); err != nil {
 				return err
@@ -320,9 +320,7 @@ func (t *streamTalk) send(item *messages.Item, mid bool) error {
 		}
 		frames = append(frames, Frame{Kind: messages.KindSongChange, Payload: song.Payload})
 	}
-	for _, part := range item.Parts() {
-		frames = append(frames, Frame{Kind: item.Kind(), Payload: part})
-	}
+	frames = append(frames, Frame{Kind: item.Kind(), Payload: item.Payload})
 	if err := t.write(frames...); err != nil {
 		return err
 	}

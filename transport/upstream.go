@@ -193,25 +193,16 @@ func (t *upstreamTalk) read(conn net.Conn, r *bufio.Reader) (Frame, error) {
 // listen passes on what comes after HI.
 func (t *upstreamTalk) listen(life context.Context, conn net.Conn, r *bufio.Reader) error {
 	seals, leaving, sent := 0, false, int64(0)
-	var sounds messages.Sounds
 	for {
 		frame, err := t.read(conn, r)
 		if err != nil {
 			return err
 		}
 		switch frame.Kind {
-		case messages.KindSongChange, messages.KindChunk, messages.KindSound:
-			var item *messages.Item
-			if frame.Kind == messages.KindSound {
-				item, err = sounds.Add(frame.Payload)
-			} else {
-				item, err = messages.ParseItem(frame.Kind, frame.Payload)
-			}
+		case messages.KindSongChange, messages.KindChunk:
+			item, err := messages.ParseItem(frame.Kind, frame.Payload)
 			if err != nil {
 				return err
-			}
-			if item == nil { // the first part of it
-				continue
 			}
 			select { // the wait is ours, not the upstream's silence
 			case <-t.credits:

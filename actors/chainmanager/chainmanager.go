@@ -104,6 +104,11 @@ func (m *chainManager) Receive(ctx actor.Context) {
 	case proto.Message:
 		m.handle(ctx, msg)
 		m.tell(ctx)
+	case *messages.FindFeeder:
+		m.mend(ctx) // BEFORE: whoever is lost feeds nobody
+		state := m.keep.State()
+		msg.Reply <- state.node(state.at(state.feeder(m.cfg.Now().UnixMicro())))
+		m.tell(ctx)
 	case *messages.Look:
 		msg.Reply <- messages.View{Actor: "chainManager", Seq: m.keep.Seq(), State: m.keep.State()}
 	}

@@ -5,18 +5,23 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"conga/messages"
 )
 
-// chain reads "amy bob^ cem! dora_": ^ cannot be reached, ! has lied, _ is a leaf.
+// chain reads "amy bob^ cem! dora_ sid~amy": ^ cannot be reached, ! has lied, _ is a leaf, and sid
+// is a client of 2016 that amy feeds; with ? behind, it hears nothing any more.
 func chain(words string) State {
 	var s State
 	for _, word := range strings.Fields(words) {
+		word, fedBy, seed := strings.Cut(word, "~")
 		name := strings.TrimRight(word, "^!_")
 		s.Chain = append(s.Chain, Member{
-			ID: name, Name: name, Dials: strings.Contains(word, "^"), Liar: strings.Contains(word, "!"), Leaf: strings.Contains(word, "_"),
+			ID: name, Name: name, Relay: name + ":1",
+			Seed: seed, FedBy: strings.TrimRight(fedBy, "?"), Silent: strings.Contains(fedBy, "?"),
+			Dials: strings.Contains(word, "^"), Liar: strings.Contains(word, "!"), Leaf: strings.Contains(word, "_"),
 		})
 	}
 	return s
@@ -40,6 +45,10 @@ func TestState_Neighbours(t *testing.T) {
 		{"a liar still hears", "amy bob cem!", "cem", "bob amy server", ""},
 		{"leaves are spread", "ann amy bob_ cem_", "cem", "ann amy server", ""},
 		{"all closed", "amy^ bob^", "bob", "server", ""},
+		{"a client of 2016 feeds no native", "amy sid~amy bob", "bob", "amy server", ""},
+		{"nor is it anybody's downstream", "amy sid~amy bob", "amy", "server", "bob"},
+		{"a row of those spreads nobody", "ann amy sid~amy sue~sid bob", "bob", "amy ann server", ""},
+		{"it knows who feeds it", "amy sid~server bob", "sid", "server", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := chain(c.chain).Neighbours(c.of)
@@ -103,4 +112,102 @@ func TestState_Property_Sources(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Who would feed a client of 2016 that comes now.
+func TestState_Feeder(t *testing.T) {
+	for _, c := range []struct{ name, chain, want string }{
+		{"nobody else", "", "server"},
+		{"the native before it", "amy bob", "bob"},
+		{"the client before it", "amy bob sid~bob", "sid"},
+		{"one that feeds a client already", "amy sid~amy sue~sid?", "amy"},
+		{"those who cannot be reached, lie, or will not", "amy bob^ cem! dora_", "amy"},
+		{"clients that hear nothing", "amy sid~amy?", "amy"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := chain(c.chain)
+			if got := s.at(s.feeder(0)); got != c.want {
+				t.Errorf("it is %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// Whatever clients of 2016 and natives do: a native's path to the server leads over natives
+// only; a client that is not silent is fed, over living ones, and exactly one node is told so.
+func TestState_Property_Seeds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var s State
+		at := int64(0)
+		do := func(cmd proto.Message) {
+			for _, event := range s.Decide(cmd) {
+				s = s.Apply(event)
+			}
+		}
+		for i := range rapid.IntRange(0, 40).Draw(t, "steps") {
+			at += 1_000_000
+			someone := ""
+			if len(s.Chain) > 0 {
+				someone = rapid.SampledFrom(s.Chain).Draw(t, "who").ID
+			}
+			switch rapid.IntRange(0, 7).Draw(t, "what") {
+			case 0, 1:
+				join := &messages.JoinChain{Node: &messages.Node{Id: fmt.Sprint("n", i), Relay: ":1"}, AtUnixUs: at}
+				if rapid.Bool().Draw(t, "closed") {
+					join.Unreachable = "refused"
+				}
+				do(join)
+			case 2, 3:
+				do(&messages.JoinChain{
+					Node: &messages.Node{Id: fmt.Sprint("s", i), Relay: ":1"}, Seed: true, FedBy: s.at(s.feeder(at)), AtUnixUs: at,
+				})
+			case 4:
+				do(&messages.LeaveChain{Id: someone, AtUnixUs: at})
+			case 5:
+				do(&messages.PeersLost{Lost: []*messages.PeerLost{{Id: someone, SeenBy: messages.ServerID, AtUnixUs: at}}})
+			case 6:
+				if place := s.place(someone); place >= 0 {
+					do(&messages.PeerLost{Id: s.source(place), SeenBy: someone, AtUnixUs: at, Fault: rapid.SampledFrom([]messages.Fault{messages.Fault_FAULT_SILENT, messages.Fault_FAULT_LYING}).Draw(t, "fault")})
+				}
+			case 7:
+				if place := s.place(someone); place >= 0 {
+					do(&messages.ReportSilent{Id: someone, SeenBy: s.source(place), AtUnixUs: at})
+				}
+			}
+			checkSeeds(t, s)
+		}
+	})
+}
+
+func checkSeeds(t *rapid.T, s State) {
+	told := map[string]int{}
+	for _, m := range s.Chain {
+		for _, seed := range s.Neighbours(m.ID).GetSeeds() {
+			told[seed.GetId()]++
+		}
+		for _, a := range s.Neighbours(m.ID).GetAncestors() {
+			if at := s.place(a.GetId()); at >= 0 && s.Chain[at].Seed && !m.Seed {
+				t.Fatalf("%s may turn to %s, a client of 2016: %v", m.ID, a.GetId(), s.Chain)
+			}
+		}
+	}
+	for at, m := range s.Chain {
+		from := s.source(at)
+		if m.Silent {
+			if from != "" || told[m.ID] > 0 {
+				t.Fatalf("%s hears nothing, and is fed by %q: %v", m.ID, from, s.Chain)
+			}
+			continue
+		}
+		for hops := 0; from != messages.ServerID; hops++ {
+			above := s.place(from)
+			if above < 0 || hops > len(s.Chain) || !m.Seed && s.Chain[above].Seed || s.Chain[above].Silent {
+				t.Fatalf("%s is fed over %q: %v", m.ID, from, s.Chain)
+			}
+			from = s.source(above)
+		}
+		if want := m.Seed && s.source(at) != messages.ServerID; m.Seed && (told[m.ID] == 1) != want {
+			t.Fatalf("%d nodes are told that they feed %s: %v", told[m.ID], m.ID, s.Chain)
+		}
+	}
 }

@@ -21,6 +21,9 @@ const (
 func (s State) guests() map[string][]string {
 	guests := make(map[string][]string, len(s.Chain))
 	for place, m := range s.Chain {
+		if m.Seed { // a client of 2016 says nothing, see Neighbours.seeds
+			continue
+		}
 		for _, above := range s.above(place, deputies) {
 			host := s.Chain[above].ID
 			if len(guests[host]) < maxGuests {

@@ -27,12 +27,12 @@ type Member struct {
 	Leaf  bool   `json:"leaf,omitempty"`  // it does not want to feed anybody
 	Dials bool   `json:"dials,omitempty"` // it cannot be reached: it dials the one that it feeds
 	Liar  bool   `json:"liar,omitempty"`  // it sent what the server did not: it feeds nobody
-	Seed  bool   `json:"seed,omitempty"`  // it speaks only the seed's bytes
-	// Barren: a seed client that fell silent. It may live, but cannot be told to receive from
-	// elsewhere: it feeds nobody any more.
-	Barren bool `json:"barren,omitempty"`
-	// Mixed: it stood behind a node of the seed's kind, and may have music without a proof.
-	Mixed bool `json:"mixed,omitempty"`
+	Seed  bool   `json:"seed,omitempty"`  // a client of 2016
+	// FedBy is the id of who feeds a client of 2016: it was told when it came, and goes
+	// elsewhere only when that one leaves and says so.
+	FedBy string `json:"fedBy,omitempty"`
+	// Silent: a client of 2016 that hears nothing any more. It may live, but no word reaches it.
+	Silent bool `json:"silent,omitempty"`
 	// AccusedAt is when it was last moved for a complaint, unix microseconds; 0: never.
 	AccusedAt int64 `json:"accusedAtUnixUs,omitempty"`
 	// Slow counts the times that it was moved because its line is too slow.
@@ -74,6 +74,8 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 		return s.expire(cmd)
 	case *messages.Reconnected:
 		return s.reconnected(cmd)
+	case *messages.ReportSilent:
+		return s.cutOff(cmd)
 	}
 	return nil
 }
@@ -88,10 +90,34 @@ func (s State) join(cmd *messages.JoinChain) []proto.Message {
 			Node: node, AtUnixUs: cmd.GetAtUnixUs(), Unreachable: cmd.GetUnreachable(),
 		}}
 	}
-	after := s.seat(member(node, cmd.GetLeaf(), cmd.GetUnreachable()), cmd.GetAtUnixUs())
-	return s.spliced(&messages.ListenerJoined{
-		Node: node, After: s.at(after), Leaf: cmd.GetLeaf(), AtUnixUs: cmd.GetAtUnixUs(), Unreachable: cmd.GetUnreachable(),
-	})
+	joined := &messages.ListenerJoined{
+		Node: node, Leaf: cmd.GetLeaf(), AtUnixUs: cmd.GetAtUnixUs(), Unreachable: cmd.GetUnreachable(), Seed: cmd.GetSeed(),
+	}
+	if cmd.GetSeed() {
+		joined.FedBy = s.node(cmd.GetFedBy()).GetId()
+	}
+	joined.After = s.at(s.seat(joiner(joined), cmd.GetAtUnixUs()))
+	events := []proto.Message{joined}
+	if at := s.place(joined.GetFedBy()); joined.GetSeed() && (joined.GetFedBy() != cmd.GetFedBy() || at >= 0 && s.Chain[at].Silent) {
+		// Who was to feed it has gone between its being told and this word.
+		events = append(events, &messages.ListenerFellSilent{
+			Id: node.GetId(), Name: node.GetName(), FedBy: cmd.GetFedBy(), Reason: "who was to feed it has gone", AtUnixUs: cmd.GetAtUnixUs(),
+		})
+	}
+	return s.spliced(events...)
+}
+
+// cutOff hears from a node that it feeds a client of 2016 no longer. Only who feeds it knows.
+func (s State) cutOff(cmd *messages.ReportSilent) []proto.Message {
+	at := s.place(cmd.GetId())
+	if at < 0 || !s.Chain[at].Seed || s.source(at) != cmd.GetSeenBy() {
+		return nil
+	}
+	fell := &messages.ListenerFellSilent{
+		Id: cmd.GetId(), Name: s.Chain[at].Name, FedBy: cmd.GetSeenBy(), Reason: cmd.GetReason(), AtUnixUs: cmd.GetAtUnixUs(),
+	}
+	gone := map[string]string{cmd.GetId(): "who feeds it hears nothing itself"}
+	return append([]proto.Message{fell}, s.silenced(gone, cmd.GetAtUnixUs())...)
 }
 
 // part moves a node that its listener complains of to the tail: the two part. Who is
@@ -99,7 +125,7 @@ func (s State) join(cmd *messages.JoinChain) []proto.Message {
 // soon. Only the listener that the node feeds may complain: others hear nothing of it.
 func (s State) part(seenBy string, moved *messages.ListenerMoved) []proto.Message {
 	at, below := s.place(moved.GetId()), s.place(seenBy)
-	if at < 0 || below < 0 || moved.GetFault() == messages.Fault_FAULT_UNSPECIFIED || s.source(below) != moved.GetId() {
+	if at < 0 || below < 0 || s.Chain[below].Seed || moved.GetFault() == messages.Fault_FAULT_UNSPECIFIED || s.source(below) != moved.GetId() {
 		return nil
 	}
 	if moved.GetFault() != messages.Fault_FAULT_LYING && (s.restless(moved.GetAtUnixUs()) || s.Chain[below].suspect(moved.GetAtUnixUs())) {
@@ -159,16 +185,20 @@ func lost(cmd *messages.PeerLost) *messages.ListenerLeft {
 // remove takes listeners out, any number that go at once: a gap of several
 // neighbours is spliced once.
 func (s State) remove(left ...*messages.ListenerLeft) []proto.Message {
-	gone := map[string]bool{}
+	gone, silent := map[string]bool{}, map[string]string{}
 	var events []proto.Message
+	at := int64(0)
 	for _, l := range left {
-		if at := s.place(l.GetId()); at >= 0 && !gone[l.GetId()] {
+		if place := s.place(l.GetId()); place >= 0 && !gone[l.GetId()] {
 			gone[l.GetId()] = true
-			l.Name = s.Chain[at].Name
+			if l.GetCause() != messages.ListenerLeft_CAUSE_SAID_SO {
+				silent[l.GetId()] = "who feeds it vanished"
+			}
+			l.Name, at = s.Chain[place].Name, l.GetAtUnixUs()
 			events = append(events, l)
 		}
 	}
-	return s.spliced(events...)
+	return s.spliced(append(s.silenced(silent, at), events...)...)
 }
 
 func (s State) expire(cmd *messages.ExpireAbsent) []proto.Message {
@@ -195,12 +225,11 @@ func (s State) Apply(event proto.Message) State {
 		}
 	case *messages.ListenerJoined:
 		at := s.place(event.GetAfter()) + 1
-		s.Chain = slices.Insert(slices.Clone(s.Chain), at, member(event.GetNode(), event.GetLeaf(), event.GetUnreachable()))
-		s.mix(at)
+		s.Chain = slices.Insert(slices.Clone(s.Chain), at, joiner(event))
 	case *messages.ListenerReturned:
 		if at := s.place(event.GetNode().GetId()); at >= 0 {
 			back := member(event.GetNode(), s.Chain[at].Leaf, event.GetUnreachable())
-			back.Liar, back.Mixed, back.Barren = s.Chain[at].Liar, s.Chain[at].Mixed, s.Chain[at].Barren
+			back.Liar, back.Seed, back.FedBy, back.Silent = s.Chain[at].Liar, s.Chain[at].Seed, s.Chain[at].FedBy, s.Chain[at].Silent
 			back.AccusedAt, back.SkippedBy = s.Chain[at].AccusedAt, s.Chain[at].SkippedBy
 			back.Slow, back.FoundSlowAt = s.Chain[at].Slow, s.Chain[at].FoundSlowAt
 			s.Chain = slices.Clone(s.Chain)
@@ -217,7 +246,7 @@ func (s State) Apply(event proto.Message) State {
 		if at := s.place(event.GetId()); at >= 0 {
 			moved := s.Chain[at]
 			moved.Liar = moved.Liar || event.GetConvicted()
-			moved.Barren, moved.AccusedAt = moved.Seed, event.GetAtUnixUs()
+			moved.AccusedAt = event.GetAtUnixUs()
 			switch event.GetFault() {
 			case messages.Fault_FAULT_SKIPPING:
 				moved.SkippedBy = event.GetSeenBy()
@@ -225,23 +254,24 @@ func (s State) Apply(event proto.Message) State {
 				moved.Slow++
 			}
 			s.Chain = append(slices.Delete(slices.Clone(s.Chain), at, at+1), moved)
-			s.mix(len(s.Chain) - 1)
 		}
 	case *messages.ListenerLeft:
 		if at := s.place(event.GetId()); at >= 0 {
+			heir := s.heir(at)
 			s.Chain = slices.Delete(slices.Clone(s.Chain), at, at+1)
+			for i := range s.Chain {
+				if s.Chain[i].FedBy == event.GetId() && !s.Chain[i].Silent {
+					s.Chain[i].FedBy = heir
+				}
+			}
+		}
+	case *messages.ListenerFellSilent:
+		if at := s.place(event.GetId()); at >= 0 {
+			s.Chain = slices.Clone(s.Chain)
+			s.Chain[at].Silent = true
 		}
 	}
 	return s
-}
-
-// mix marks the places from at on that stand behind a node of the seed's kind, or behind
-// one that did. The chain must be a copy.
-func (s State) mix(at int) {
-	for ; at < len(s.Chain); at++ {
-		m := &s.Chain[at]
-		m.Mixed = m.Mixed || m.Seed || at > 0 && s.Chain[at-1].Mixed
-	}
 }
 
 // MarshalJSON writes empty lists as [], whatever way they became empty: the same
@@ -273,8 +303,13 @@ func (s State) at(place int) string {
 func member(n *messages.Node, leaf bool, unreachable string) Member {
 	return Member{
 		ID: n.GetId(), Name: n.GetName(), Relay: n.GetRelay(), HTTP: n.GetHttp(), Leaf: leaf, Dials: unreachable != "",
-		Seed: n.GetSeed(),
 	}
+}
+
+func joiner(event *messages.ListenerJoined) Member {
+	m := member(event.GetNode(), event.GetLeaf(), event.GetUnreachable())
+	m.Seed, m.FedBy = event.GetSeed(), event.GetFedBy()
+	return m
 }
 
 func (m Member) node() *messages.Node {

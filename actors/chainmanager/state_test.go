@@ -31,7 +31,9 @@ func TestState_Stories(t *testing.T) {
 		case "accuse":
 			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "silent", Fault: messages.Fault_FAULT_SILENT}
 		case "joinseed":
-			return &messages.JoinChain{Node: &messages.Node{Id: words[1], Name: words[1], Relay: words[2], Seed: true}}
+			return &messages.JoinChain{Node: &messages.Node{Id: words[1], Name: words[1], Relay: words[2]}, Seed: true, FedBy: words[4]}
+		case "silent": // silent sid by amy
+			return &messages.ReportSilent{Id: words[1], SeenBy: words[3], Reason: "it does not read"}
 		case "joinclosed":
 			return &messages.JoinChain{Node: node(words[1]), Unreachable: "refused"}
 		case "skip":

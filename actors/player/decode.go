@@ -50,9 +50,10 @@ func (c *chunk) at() moment { return moment{c.due, int64(c.played), int64(c.rate
 
 // decoder turns items into chunks. It belongs to one goroutine.
 type decoder struct {
-	make newDecoder
-	song *messages.SongChange
-	next uint64 // the number that continues what is decoded; 0: nothing is
+	make    newDecoder
+	samples func(*messages.Item) []int16 // nil: chunks are mp3
+	song    *messages.SongChange
+	next    uint64 // the number that continues what is decoded; 0: nothing is
 
 	mp3       io.Reader // nil: the next frame begins anew
 	feed      bytes.Reader
@@ -78,12 +79,12 @@ func (d *decoder) decode(item *messages.Item, now int64) (*chunk, error) {
 	if item.Change != nil {
 		return nil, nil
 	}
-	if item.Sound != nil {
-		d.mp3, d.reservoir = nil, 0
-		return heard(item), nil
+	c := &chunk{item: item, due: item.PlayAt(), rate: int(song.GetSampleRate())}
+	if d.samples != nil {
+		c.pcm = d.samples(item)
+		return c, nil
 	}
 	want := expectedFrames(item)
-	c := &chunk{item: item, due: item.PlayAt(), rate: int(song.GetSampleRate())}
 	c.pcm = make([]int16, 0, want*samples*2)
 	var failed error
 	rest := item.Frames
@@ -107,16 +108,6 @@ func (d *decoder) decode(item *messages.Item, now int64) (*chunk, error) {
 		failed = fmt.Errorf("item %d: %w", item.Number, failed)
 	}
 	return c, failed
-}
-
-// heard is the chunk of an item that came as sound.
-func heard(item *messages.Item) *chunk {
-	c := &chunk{item: item, due: item.PlayAt(), rate: int(item.Song.GetSampleRate())}
-	c.pcm = make([]int16, len(item.Sound)/bytesPerFrame*2)
-	for i := range c.pcm {
-		c.pcm[i] = int16(binary.LittleEndian.Uint16(item.Sound[2*i:]))
-	}
-	return c
 }
 
 // timed reports whether the item has a play-out time.

@@ -114,7 +114,7 @@ func (e *engine) read(ctx context.Context) {
 
 // decode keeps the deck filled.
 func (e *engine) decode(ctx context.Context) {
-	d := decoder{make: e.cfg.decoder}
+	d := decoder{make: e.cfg.decoder, samples: e.cfg.Samples}
 	var next uint64
 	for {
 		var in arrival

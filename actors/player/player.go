@@ -33,6 +33,8 @@ type Config struct {
 	Now func() int64
 	// Output is used by one player only. A restarted player uses it again.
 	Output Output
+	// Samples gives a chunk's samples, left and right, where chunks are not mp3; nil: they are.
+	Samples func(*messages.Item) []int16
 	// DeviceOffset is how much later than the output believes the sound is heard.
 	DeviceOffset time.Duration
 	// Report takes the facts for the listener's log: PlayerUnderran, SongHeard,

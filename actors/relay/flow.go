@@ -42,9 +42,8 @@ type flow struct {
 	song *messages.SongChange // whose chunks come now
 	next uint64               // 0 before the first
 	last uint64               // the newest number that came down this link
-	// mixed: the server has said that a node of the seed's kind stands above, or did. Sound may
-	// come, and songs by hearsay, of which nothing is proved; doubtful is that of song.
-	mixed, doubtful bool
+	// chunk checks what a chunk holds where nothing else vouches for it; nil: mp3 frames.
+	chunk func(frames []byte) error
 	// epoch is that of the newest seal from which an item was taken.
 	epoch uint64
 
@@ -57,7 +56,6 @@ type flow struct {
 type sum struct {
 	song  *messages.SongChange
 	next  uint64
-	sound uint64 // chunks that came as sound
 	bytes hash.Hash
 }
 
@@ -130,7 +128,7 @@ func (f *flow) take(item *messages.Item, holes bool) error {
 	}
 	if item.Change != nil {
 		f.finish()
-		f.song, f.doubtful = item.Change, item.Seal == nil
+		f.song = item.Change
 	}
 	if err := f.window.Append(item); err != nil {
 		return fmt.Errorf("%w: %w", errLie, err)
@@ -147,12 +145,10 @@ func (f *flow) take(item *messages.Item, holes bool) error {
 // prove compares the item with its seal.
 func (f *flow) prove(item *messages.Item) error {
 	if f.key != nil || f.seal != nil {
-		switch err := seal.Check(f.seal, item); {
-		case err == nil:
-			item.Seal = f.seal
-		case !f.mixed || item.Sound == nil && item.Change == nil:
+		if err := seal.Check(f.seal, item); err != nil {
 			return err
 		}
+		item.Seal = f.seal
 	}
 	if item.Number > maxNumber {
 		return fmt.Errorf("no broadcast has an item %d", item.Number)
@@ -176,15 +172,20 @@ func (f *flow) place(item *messages.Item) error {
 		return fmt.Errorf("chunk %d cannot begin with frame %d of the song that began with item %d",
 			item.Number, item.FirstFrame, song.GetNumber())
 	}
-	if item.Sound != nil {
-		if most := per * messages.SoundFrame; int64(len(item.Sound)) > most {
-			return fmt.Errorf("chunk %d has %d bytes of sound, not %d", item.Number, len(item.Sound), most)
-		}
-	} else if _, err := mp3.SplitChunk(item.Frames); err != nil {
+	check := f.chunk
+	if check == nil {
+		check = mp3Frames
+	}
+	if err := check(item.Frames); err != nil {
 		return fmt.Errorf("chunk %d: %w", item.Number, err)
 	}
 	item.Song = song
 	return nil
+}
+
+func mp3Frames(frames []byte) error {
+	_, err := mp3.SplitChunk(frames)
+	return err
 }
 
 // known says whether nothing of the item is new. A song change is also sent to tell
@@ -192,9 +193,8 @@ func (f *flow) place(item *messages.Item) error {
 // chunk that comes again on one link is a lie: no reader of a window gets one twice.
 func (f *flow) known(item *messages.Item) (bool, error) {
 	if item.Change != nil && (f.next == 0 || item.Number < f.next) {
-		if f.next == 0 || item.Number > f.song.GetNumber() ||
-			item.Number == f.song.GetNumber() && f.doubtful && item.Seal != nil {
-			f.song, f.doubtful = item.Change, item.Seal == nil
+		if f.next == 0 || item.Number > f.song.GetNumber() {
+			f.song = item.Change
 		}
 		return true, nil
 	}
@@ -223,10 +223,6 @@ func (f *flow) count(item *messages.Item) {
 	}
 	if f.sum != nil {
 		f.sum.bytes.Write(item.Frames)
-		if item.Sound != nil {
-			f.sum.bytes.Write(item.Sound)
-			f.sum.sound++
-		}
 		f.sum.next = item.Number + 1
 	}
 }
@@ -239,7 +235,7 @@ func (f *flow) finish() {
 	first := f.sum.song.GetNumber() + 1
 	f.songs = append(f.songs, messages.SongSum{
 		Song: f.sum.song.GetSong(), First: first, Chunks: f.sum.next - first,
-		SHA256: hex.EncodeToString(f.sum.bytes.Sum(nil)), Sound: f.sum.sound,
+		SHA256: hex.EncodeToString(f.sum.bytes.Sum(nil)),
 	})
 	f.songs = f.songs[max(0, len(f.songs)-messages.MaxSongSums):]
 	f.sum = nil

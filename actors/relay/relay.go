@@ -28,6 +28,8 @@ import (
 type Config struct {
 	Log    *eventlog.Log // the listener's own
 	Window *window.Window
+	// Chunk checks what a chunk holds; nil: mp3 frames.
+	Chunk  func(frames []byte) error
 	Self   func() *messages.Node
 	Server func() string // host:port of the server's stream
 	// Dial describes a child that connects to addr, says open and reports what comes.
@@ -49,7 +51,7 @@ type Config struct {
 func Props(cfg Config) *actor.Props {
 	// A relay that broke down is a new one: what it had counted, whom it feeds and which
 	// key it trusts it could not ask anybody.
-	kept := &memory{flow: &flow{window: cfg.Window}}
+	kept := &memory{flow: &flow{window: cfg.Window, chunk: cfg.Chunk}}
 	return actor.PropsFromProducer(func() actor.Actor { return &relay{cfg: cfg, memory: kept} })
 }
 
@@ -211,7 +213,6 @@ func (r *relay) welcome(ctx actor.Context, msg *messages.Welcome) {
 }
 
 func (r *relay) neighbours(ctx actor.Context, msg *messages.Neighbours) {
-	r.flow.mixed = r.flow.mixed || msg.GetUnproved() // it is said BEFORE any such comes, and what is kept stays
 	r.decide(ctx, msg)
 	if msg.GetEvent() < r.keep.State().Event {
 		return
@@ -369,7 +370,6 @@ func (r *relay) dial(ctx actor.Context, sought *messages.UpstreamSought) {
 	open := &messages.OpenStream{
 		Version: messages.DialectVersion, Node: r.cfg.Self(), Next: r.flow.next,
 		PlayAtUnixUs: r.nowUs() + messages.JoinAhead.Microseconds(), Epoch: r.epoch, Upstream: sought.GetNode().GetId(),
-		Song: r.flow.mixed && r.flow.doubtful,
 	}
 	props := r.cfg.Dial
 	if sought.GetOffered() {

@@ -232,24 +232,6 @@ func TestRelay_Starving(t *testing.T) {
 	})
 }
 
-// An upstream that heard this listener too late speaks as to a client of the seed's kind,
-// without a proof. It is no liar for that: another is asked, and it will be again.
-func TestRelay_TakenForASeed(t *testing.T) {
-	inside(t, func(h *house) {
-		h.above(1, "bob", "amy")
-		h.send(&messages.UpstreamOpened{Link: 1, Answer: &messages.StreamOpened{
-			Epoch: 3, First: 1, Node: &messages.Node{Id: "bob", Seed: true},
-		}})
-		h.send(&messages.UpstreamItem{Link: 1, Item: h.b.fresh(1)})
-		h.answer(2, 1)
-		h.music(2, h.from(1), 3)
-		state, live := h.look()
-		if h.fed("amy"); live.Lies > 0 || live.Unproved > 0 || live.Lost > 0 || len(state.Liars) > 0 || len(h.accused()) > 0 {
-			t.Errorf("%+v, liars %v, accused %v", live, state.Liars, h.accused())
-		}
-	})
-}
-
 // A better ancestor that was too slow once is asked again later, and less and less often.
 func TestRelay_ClimbsBack(t *testing.T) {
 	inside(t, func(h *house) {

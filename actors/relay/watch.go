@@ -220,11 +220,6 @@ func (r *relay) opened(ctx actor.Context, msg *messages.UpstreamOpened) {
 			"it is still in epoch %d of the broadcast, now is %d", epoch, r.epoch)})
 		return
 	}
-	if r.flow.key != nil && !r.flow.mixed && msg.Answer.GetNode().GetSeed() {
-		// This listener's first word was late. What comes now has no proof, and is no lie.
-		r.closed(ctx, &messages.LinkClosed{Link: msg.Link, Hole: true, Reason: "it took this listener for a program of 2016, which says nothing"})
-		return
-	}
 	o := &opening{link: msg.Link, answer: msg.Answer, sent: msg.Answer.GetAtUnixUs()}
 	switch {
 	case state.Upstream == nil || msg.Answer.GetFirst() > 0:

@@ -166,6 +166,10 @@ func (r *requester) Receive(ctx actor.Context) {
 		if r.welcome || msg.GetFault() == messages.Fault_FAULT_LYING {
 			r.report(ctx, msg)
 		}
+	case *messages.ReportSilent: // a server that was away knows nothing of that client
+		if r.welcome {
+			r.report(ctx, msg)
+		}
 	case *messages.Reconnected: // the server may be what was lost: it hears of it when it is back
 		r.report(ctx, msg)
 	case *messages.Leave:

@@ -222,7 +222,6 @@ type songSum struct {
 	First  uint64 `json:"first"`
 	Chunks uint64 `json:"chunks"`
 	SHA256 string `json:"sha256"`
-	Sound  uint64 `json:"sound"`
 }
 
 type nodeDump struct {

@@ -94,35 +94,44 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 		default: // only the first answer decides whether it starts
 		}
 	}
-	names := &seed.Names{}
-	above := &seed.Dialer{Dial: o.dial, Names: names}
 	member := transport.NewMembership(o.token, &trust{keys: o.keys, logger: o.logger, distrust: answer})
-	upstream, requests := above.Connect, transport.RequestLinkConfig{Addr: o.server, Dial: o.dial, Member: member}
+	upstream, requests := o.dial, transport.RequestLinkConfig{Addr: o.server, Dial: o.dial, Member: member}
+	var chunk func([]byte) error
+	var samples func(*messages.Item) []int16
 	if o.radio != nil { // it speaks for a server that knows nothing of keys
 		o.radio.Listening()
 		upstream, requests = o.radio.Stream, transport.RequestLinkConfig{Addr: o.server, Dial: o.radio.Requests}
+		chunk, samples = seed.CheckSound, seed.Sound{}.Samples
 	}
+	behind := &seed.Behind{}
 	system := o.system
 	if system == nil {
 		system = newSystem(o.logger)
 	}
 	n.client, err = actors.StartClient(actors.ClientConfig{
 		System: system, Shared: o.system != nil, Log: o.log, Stream: stream, Output: o.output, Logger: o.logger,
-		News: func(news *messages.Playing) {
-			names.Add(news)
-			o.news(news)
-		},
+		News: o.news, Chunk: chunk, Samples: samples, Seeds: behind.Set,
 		Node: &messages.Node{
 			Id: cmp.Or(o.id, uuid.NewString()), Name: o.name, Http: o.http,
 			Relay: cmp.Or(o.advertise, advertised(relay.Addr())),
 		},
 		Server: o.server,
 		Streams: func(c *actors.Client) *actor.Props {
+			feeder := seedFeeder(c)
+			behind.Feeder, behind.CutOff = feeder, c.CutOff
+			seeds := behind.Stream
+			if o.radio != nil {
+				feeder.Decoder, feeder.Upstream = func() seed.Decoder { return seed.Sound{} }, o.radio.Farewell
+				seeds = feeder.Stream
+			}
 			return transport.Streams(transport.StreamsConfig{
 				Listener: relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch, Offered: c.Offer, Dial: o.dial,
-				Pass: member.Pass, ServerNow: c.ServerNow, Seed: feedSeeds(c, member.Pass, o.radio),
+				Pass: member.Pass, ServerNow: c.ServerNow, Seed: seeds,
 				Open: func(open *messages.OpenStream) (transport.Cursor, error) {
-					if open.GetNode().GetId() == c.Node().GetId() {
+					switch {
+					case o.radio != nil:
+						return nil, errOtherChain
+					case open.GetNode().GetId() == c.Node().GetId():
 						return nil, errors.New("this is you")
 					}
 					return c.Open(open), nil

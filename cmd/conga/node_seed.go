@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"net"
+	"errors"
 	"time"
 
 	"conga/actors"
@@ -17,10 +17,9 @@ func newSeedDecoder() seed.Decoder { return player.NewDecoder() }
 // upstreamPatience is how long a busy relay may take to say who feeds it.
 const upstreamPatience = 300 * time.Millisecond
 
-// feedSeeds plays to clients of the seed's kind that come to the listener's relay port, unless a
-// pass is asked for: they have none. With a radio, that knows who is above.
-func feedSeeds(c *actors.Client, pass func() (transport.Pass, error), radio *seed.Radio) func(context.Context, *transport.Stranger) {
-	feeder := &seed.Feeder{
+// seedFeeder plays to clients of 2016 what the listener has.
+func seedFeeder(c *actors.Client) *seed.Feeder {
+	return &seed.Feeder{
 		Open:    func(playAt int64) transport.Cursor { return c.Open(&messages.OpenStream{PlayAtUnixUs: playAt}) },
 		Decoder: newSeedDecoder, Now: c.ServerNow, Counters: &transport.Counters{},
 		Upstream: func() string {
@@ -29,20 +28,21 @@ func feedSeeds(c *actors.Client, pass func() (transport.Pass, error), radio *see
 			return c.Upstream(ctx)
 		},
 	}
-	if radio != nil {
-		feeder.Upstream = radio.Farewell
-	}
-	return func(ctx context.Context, client *transport.Stranger) {
-		if needed, err := pass(); err == nil && len(needed) == 0 {
-			feeder.Feed(ctx, client)
-		}
-	}
 }
 
-// newPorter is the server's door for clients of the seed's kind.
-func newPorter(s *actors.Server, requests net.Addr, ports *seed.Ports, sent *transport.Counters, now func() time.Time) *seed.Porter {
-	return seed.NewPorter(seed.PorterConfig{Requests: requests, Ports: ports, Feeder: &seed.Feeder{
-		Open:    func(playAt int64) transport.Cursor { return s.Open(&messages.OpenStream{PlayAtUnixUs: playAt}) },
-		Decoder: newSeedDecoder, Now: func() int64 { return now().UnixMicro() }, Counters: sent,
-	}})
+// errOtherChain is for natives that come to a listener in the chain of a server of 2016: what it
+// has nobody can prove, and its numbers are its own.
+var errOtherChain = errors.New("this node plays in the chain of a server of 2016: join that with --seed-dialect")
+
+// newPorter is the server's door for clients of 2016.
+func newPorter(s *actors.Server, ports *seed.Ports, sent *transport.Counters, now func() time.Time) *seed.Porter {
+	return seed.NewPorter(seed.PorterConfig{
+		Ports: ports,
+		Feeder: &seed.Feeder{
+			Open:    func(playAt int64) transport.Cursor { return s.Open(&messages.OpenStream{PlayAtUnixUs: playAt}) },
+			Decoder: newSeedDecoder, Now: func() int64 { return now().UnixMicro() }, Counters: sent,
+		},
+		Above: s.SeedFeeder, CutOff: s.SeedCutOff,
+		Speak: func(in *transport.StandIn) { s.TellRequests(in) },
+	})
 }

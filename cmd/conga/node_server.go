@@ -68,7 +68,7 @@ func startServer(o serverOptions) (*serverNode, error) {
 		Now: now, Logger: o.logger,
 		Sent: func() (bytes, chunks int64) { return counters.Bytes.Load(), counters.Chunks.Load() },
 		Streams: func(s *actors.Server) *actor.Props {
-			porter = newPorter(s, requests.Addr(), ports, counters, now)
+			porter = newPorter(s, ports, counters, now)
 			var seeds func(context.Context, *transport.Stranger)
 			if auth == nil { // who speaks only the seed's bytes knows no token
 				seeds = porter.Stream

@@ -188,7 +188,7 @@ func (p *Porter) ask(ctx context.Context, v *visitor, line string) []string {
 	if in != nil {
 		return in.ask(ctx, line)
 	}
-	return askPlainly(ctx, p.cfg.Dial, line)
+	return askPlainly(p.talk(""), line)
 }
 
 func (p *Porter) exists(ctx context.Context, v *visitor, wish string) bool {

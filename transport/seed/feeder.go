@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +19,12 @@ import (
 const (
 	// preroll is how much is decoded and not sent, so that the first sample sent is whole.
 	preroll = 300 * time.Millisecond
+	// reserve is how much a client gets at once, to play when something comes late.
+	reserve = 400 * time.Millisecond
+	// pulse is a message of silence: it says that its sender lives, in bytes.
+	pulse = 4
+	// usualRate is what songs have as a rule.
+	usualRate = 44100
 	// heartbeat is the longest that a Feeder says nothing.
 	heartbeat = 250 * time.Millisecond
 	// stuckAfter is how long a write may take: a seed client reads no faster than it plays.
@@ -31,9 +38,9 @@ const (
 	goodbyePatience = time.Second
 )
 
-// Decoder turns items, in the order of their numbers, into samples: whole frames, 16-bit
-// little-endian, left and right; nothing for a song change. It belongs to one goroutine.
-type Decoder interface{ Sound(*messages.Item) []byte }
+// Decoder turns items, in the order of their numbers, into samples, left and right; nothing for
+// a song change. It belongs to one goroutine.
+type Decoder interface{ Samples(*messages.Item) []int16 }
 
 // Feeder plays the music to clients of the seed's kind, each from a cursor of its own. Its
 // methods may be called by any goroutine.
@@ -47,15 +54,18 @@ type Feeder struct {
 	Counters *transport.Counters
 }
 
-// Feed plays to the stranger until it goes, does not read, or this node leaves or ends. It
-// is what a listener's StreamsConfig.Seed does.
-func (f *Feeder) Feed(ctx context.Context, client *transport.Stranger) {
-	f.feed(ctx, client, transport.Format{})
+// Stream plays to whoever waits to be spoken to. It is what a listener's StreamsConfig.Seed does in
+// the chain of a server of 2016, where nobody knows who comes.
+func (f *Feeder) Stream(ctx context.Context, client *transport.Stranger) {
+	if client.Admit() {
+		node := &messages.Node{Id: uuid.NewString(), Name: "seed-" + hostOf(client.RemoteAddr())}
+		_ = f.feed(ctx, client, node, transport.Format{}) // its end is told
+	}
 }
 
-// feed plays to a client that believes in a format; the zero value is none.
-func (f *Feeder) feed(ctx context.Context, client *transport.Stranger, told transport.Format) {
-	node := &messages.Node{Id: uuid.NewString(), Name: "seed client " + hostOf(client.RemoteAddr()), Seed: true}
+// feed plays to a client that believes in a format, the zero value is none, until it goes, does
+// not read, or this node leaves or ends. It is errStuck when the client was cut off.
+func (f *Feeder) feed(ctx context.Context, client *transport.Stranger, node *messages.Node, told transport.Format) (err error) {
 	client.Tell(&messages.DownstreamOpened{Node: node})
 	reason := "it closed the connection"
 	defer func() { client.Tell(&messages.DownstreamClosed{Node: node, Reason: reason}) }()
@@ -88,13 +98,13 @@ func (f *Feeder) feed(ctx context.Context, client *transport.Stranger, told tran
 		}
 	})
 	s := &speech{f: f, to: client, life: life, hurry: hurry, told: told}
-	if err := s.play(music); err != nil {
+	if err = s.play(music); err != nil {
 		reason = err.Error()
 	}
 	select {
 	case <-client.Leaving:
 	default:
-		return
+		return err
 	}
 	if life.Err() == nil && s.goodbye() == nil {
 		wait := time.NewTimer(goodbyePatience)
@@ -104,6 +114,7 @@ func (f *Feeder) feed(ctx context.Context, client *transport.Stranger, told tran
 		case <-life.Done():
 		}
 	}
+	return nil
 }
 
 // format is how that sounds which plays now, or some usual format while nothing does.
@@ -115,7 +126,7 @@ func (f *Feeder) format(ctx context.Context) transport.Format {
 	if item, err := cursor.Next(ctx); err == nil && item.Song != nil {
 		return formatOf(item.Song.GetSampleRate())
 	}
-	return formatOf(placeRates[0])
+	return formatOf(usualRate)
 }
 
 // hear waits for the client's end: it has nothing to say.
@@ -143,9 +154,9 @@ type speech struct {
 // fallen behind all that is kept goes on with the newest.
 func (s *speech) play(ctx context.Context) error {
 	for {
-		// The newest, not the next to be heard: a seed client plays what it gets at once, and
-		// those behind it have as much time left as anybody.
-		from := s.f.Now() + messages.Slack.Microseconds()
+		// Nearly the newest: a seed client plays what it gets at once, and what it gets at once
+		// beyond that is all the reserve that it ever has.
+		from := s.f.Now() + (messages.Slack - reserve).Microseconds()
 		err := s.follow(ctx, from)
 		if ctx.Err() != nil || s.deaf {
 			return err
@@ -173,14 +184,14 @@ func (s *speech) follow(ctx context.Context, from int64) error {
 		case err != nil:
 			return err
 		}
-		sound := decoder.Sound(item)
+		sound := soundOf(decoder.Samples(item))
 		if item.Song == nil || item.PlayAt() < from && item.Change == nil {
 			continue
 		}
 		if err := s.begin(item.Song); err != nil {
 			return err
 		}
-		if err := s.chunk(item, sound); err != nil {
+		if err := s.chunk(sound); err != nil {
 			return err
 		}
 	}
@@ -216,19 +227,14 @@ func (s *speech) begin(song *messages.SongChange) error {
 	return s.say(messages.KindSongChange, songPayload(format))
 }
 
-func (s *speech) chunk(item *messages.Item, sound []byte) error {
+func (s *speech) chunk(sound []byte) error {
 	if len(sound) == 0 {
 		return nil
 	}
-	at := place{
-		number: item.Number, index: item.Number - item.Song.GetNumber() - 1,
-		playAt: item.Song.GetPlayAtUnixUs(), rate: item.Song.GetSampleRate(),
-	}
-	for _, n := range pieces(len(sound), at) {
-		if err := s.say(messages.KindChunk, sound[:n]); err != nil {
+	for piece := range slices.Chunk(sound, maxPiece) {
+		if err := s.say(messages.KindChunk, piece); err != nil {
 			return err
 		}
-		sound = sound[n:]
 	}
 	s.f.Counters.Chunks.Add(1)
 	return nil
@@ -263,6 +269,12 @@ func (s *speech) say(kind messages.Kind, payload []byte) error {
 	}
 	s.deaf = err != nil
 	return err
+}
+
+// hostIn is the host of host:port.
+func hostIn(addr string) string {
+	host, _, _ := net.SplitHostPort(addr)
+	return host
 }
 
 // hostOf is the address without its port.

@@ -27,9 +27,9 @@ func TestFeeder_LeavesOneBehind(t *testing.T) {
 		fed := make(chan struct{})
 		go func() {
 			defer close(fed)
-			feeder.Feed(t.Context(), &transport.Stranger{
+			_ = feeder.feed(t.Context(), &transport.Stranger{
 				Conn: far, Reader: bufio.NewReader(far), Leaving: leaving, Tell: func(any) {},
-			})
+			}, &messages.Node{}, transport.Format{})
 		}()
 		in := bufio.NewReader(near)
 		if f, err := transport.ReadFrame(in); err != nil || f.Kind != messages.KindSongChange {
@@ -49,7 +49,7 @@ func TestFeeder_LeavesOneBehind(t *testing.T) {
 			}
 			late += len(f.Payload)
 		}
-		if chunk := 4 * messages.SoundFrame; late != chunk {
+		if chunk := 4 * soundFrame; late != chunk {
 			t.Errorf("DC came after %d bytes more, a chunk is %d", late, chunk)
 		}
 		_ = near.Close()

@@ -2,6 +2,7 @@ package seed
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"strconv"
@@ -24,6 +25,18 @@ const (
 // in chunks of a millisecond.
 func formatOf(sampleRate int32) transport.Format {
 	return transport.Format{Width: sampleWidth, Rate: 2 * int(sampleRate), Chunk: int(sampleRate) / 1000 * 4}
+}
+
+// soundFrame is how many bytes a frame of messages.SamplesPerFrame has as sound.
+const soundFrame = messages.SamplesPerFrame * 2 * sampleWidth
+
+// soundOf is how samples travel.
+func soundOf(samples []int16) []byte {
+	sound := make([]byte, 0, sampleWidth*len(samples))
+	for _, sample := range samples {
+		sound = binary.LittleEndian.AppendUint16(sound, uint16(sample))
+	}
+	return sound
 }
 
 // songPayload is the payload of NS.

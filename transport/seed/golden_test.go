@@ -13,8 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"conga/messages"
 )
 
 // patience is how long a test waits for what must come; it is never waited out.
@@ -26,7 +24,7 @@ func TestGolden_Client(t *testing.T) {
 	h := openHouse(t, items...)
 	var sound []byte
 	for _, item := range items {
-		sound = append(sound, ramps{}.Sound(item)...)
+		sound = append(sound, soundOf(ramps{}.Samples(item))...)
 	}
 	replay(t, "client.txt", &conversation{port: h.port, sound: sound})
 }
@@ -156,17 +154,4 @@ func expect(r io.Reader, want []byte) error {
 		return fmt.Errorf("got %.200q, want %.200q (%v)", got[:n], want, err)
 	}
 	return nil
-}
-
-// TestGolden_Places pins how places are said: nodes of different versions must read each
-// other's through a seed client.
-func TestGolden_Places(t *testing.T) {
-	for want, p := range map[string]place{
-		"[64 256 256 256 256 260 400 256 256 272 256 256 256 256 256 256 256 300 668]": {number: 41, index: 0, playAt: 1 << 51, rate: 44100},
-	} {
-		got := fmt.Sprint(pieces(4*messages.SoundFrame, p)[:1+placeDigits])
-		if got != want {
-			t.Errorf("%+v is said %v, not %v", p, got, want)
-		}
-	}
 }

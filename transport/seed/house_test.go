@@ -25,6 +25,7 @@ type house struct {
 
 	mu    sync.Mutex
 	chain []*messages.Node
+	joins []*messages.JoinChain
 	gone  []any // LeaveChain and PeerLost, as they came
 }
 
@@ -48,7 +49,11 @@ func openHouse(t *testing.T, items ...*messages.Item) *house {
 		Now:     func() int64 { return 0 }, Upstream: func() string { return "10.0.0.1:7001" },
 		Counters: &transport.Counters{},
 	}
-	h.porter = NewPorter(PorterConfig{Requests: requests.Addr(), Ports: ports, Feeder: h.feeder})
+	h.porter = NewPorter(PorterConfig{
+		Ports: ports, Feeder: h.feeder, Above: h.above,
+		Speak:  func(s *transport.StandIn) { h.system.Root.Send(h.pid, s) },
+		CutOff: func(id, reason string) { t.Errorf("%s was cut off: %s", id, reason) },
+	})
 	catalog := h.room(t, func(ctx actor.Context) {
 		if _, is := ctx.Message().(*messages.ListSongs); is {
 			ctx.Respond(&messages.List{Names: []string{"air.mp3", "it's \"é\".mp3"}})
@@ -99,12 +104,23 @@ func (h *house) spawn(t *testing.T, props *actor.Props) *actor.PID {
 	return pid
 }
 
+// above is the last of the chain.
+func (h *house) above(context.Context) (*messages.Node, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.chain) > 0 {
+		return h.chain[len(h.chain)-1], nil
+	}
+	return &messages.Node{Id: messages.ServerID}, nil
+}
+
 // chainManager puts newcomers at the end and tells all their neighbours.
 func (h *house) chainManager(ctx actor.Context) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch m := ctx.Message().(type) {
 	case *messages.JoinChain:
+		h.joins = append(h.joins, m)
 		h.remove(m.GetNode().GetId(), m.GetNode())
 		ctx.Respond(&messages.Welcome{Node: m.GetNode()})
 	case *messages.LeaveChain:
@@ -173,11 +189,41 @@ func (c *tape) Close() {}
 // ramps decodes whatever comes to the same sound, as long as the song says.
 type ramps struct{}
 
-func (ramps) Sound(item *messages.Item) []byte {
+func (ramps) Samples(item *messages.Item) []int16 {
 	if item.Change != nil {
 		return nil
 	}
-	return ramp(len(item.Frames) * messages.SoundFrame)
+	return ramp(len(item.Frames))
+}
+
+// ramp is so many frames of samples.
+func ramp(frames int) []int16 {
+	samples := make([]int16, frames*soundFrame/sampleWidth)
+	for i := range samples {
+		samples[i] = int16(i * 3)
+	}
+	return samples
+}
+
+// connected are the two ends of a loopback connection.
+func connected(t *testing.T) (near, far net.Conn) {
+	t.Helper()
+	l := listen(t, 0)
+	defer l.Close()
+	near, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if far, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = near.Close()
+		_ = far.Close()
+	})
+	_ = near.SetDeadline(time.Now().Add(patience))
+	_ = far.SetDeadline(time.Now().Add(patience))
+	return near, far
 }
 
 // song is a song of chunks with so many frames each; a frame is a byte here. It is to be heard
@@ -199,4 +245,10 @@ func song(t *testing.T, number uint64, rate int32, chunks ...int) []*messages.It
 		first += int64(frames)
 	}
 	return items
+}
+
+func (h *house) joined() []*messages.JoinChain {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]*messages.JoinChain(nil), h.joins...)
 }

@@ -32,10 +32,23 @@ const (
 
 // PorterConfig says for which server a Porter works.
 type PorterConfig struct {
-	Requests net.Addr                                // of the server's requests: whom stand-ins talk to
-	Ports    *Ports                                  // of the server's stream
-	Feeder   *Feeder                                 // of the server
-	Dial     func(context.Context) (net.Conn, error) // to Requests; nil: TCP
+	Ports  *Ports  // of the server's stream
+	Feeder *Feeder // of the server
+	// Above asks who would feed a client that joins now.
+	Above func(context.Context) (*messages.Node, error)
+	// Before are the clients that had a place when the server stopped last: they play on.
+	Before []*messages.Node
+	// Speak gives the server's requests a connection on which a stand-in speaks, or only asks.
+	Speak func(*transport.StandIn)
+	// CutOff tells the chain of a client that the server feeds no longer.
+	CutOff func(id, reason string)
+}
+
+// talk is a connection to the server's requests.
+func (p *Porter) talk(fedBy string) net.Conn {
+	here, there := net.Pipe()
+	p.cfg.Speak(&transport.StandIn{Conn: there, FedBy: fedBy})
+	return here
 }
 
 // Porter is the server's door for clients of the seed's kind. Stream and Request are what
@@ -45,10 +58,12 @@ type Porter struct {
 	joining chan struct{} // holds one: clients join one after the other, each behind the one before
 
 	mu      sync.Mutex
-	changed chan struct{} // closed and replaced when one of these changes
-	callers []*caller     // stream connections of which it is not clear yet what they want
-	waiting []*visitor    // request connections without a client, oldest first
-	guests  []*guest      // clients that have their packets, in the order in which they came
+	changed chan struct{}  // closed and replaced when one of these changes
+	callers []*caller      // stream connections of which it is not clear yet what they want
+	waiting []*visitor     // request connections without a client, oldest first
+	guests  []*guest       // clients that have their packets, in the order in which they came
+	before  map[string]int // clients of a host that had a place when the server stopped
+	strays  map[string]int // connections of a host, see stray
 }
 
 // caller is a connection to the stream port.
@@ -67,10 +82,12 @@ type visitor struct {
 // guest is a client in the chain.
 type guest struct {
 	host  string
+	node  *messages.Node   // as the chain knows it
 	in    *standIn         // nil before it has its packets
 	told  transport.Format // by its packets
 	above string           // id of who stands above it
 	apart bool             // the server feeds it on a port of its own, wherever it stands
+	stray bool             // nobody knows which client it is
 	// It is about to come for its music, to the server's stream port, between these two.
 	dueFrom, dueUntil time.Time
 	gone              bool
@@ -83,27 +100,13 @@ func (g *guest) due(from time.Time) { g.dueFrom, g.dueUntil = from, time.Now().A
 
 // NewPorter makes a porter.
 func NewPorter(cfg PorterConfig) *Porter {
-	if cfg.Dial == nil {
-		cfg.Dial = func(ctx context.Context) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "tcp", reachable(cfg.Requests))
-		}
+	p := &Porter{
+		cfg: cfg, joining: make(chan struct{}, 1), changed: make(chan struct{}), before: map[string]int{}, strays: map[string]int{},
 	}
-	return &Porter{cfg: cfg, joining: make(chan struct{}, 1), changed: make(chan struct{})}
-}
-
-// reachable is the address as this machine reaches it.
-func reachable(addr net.Addr) string {
-	host, port, err := net.SplitHostPort(addr.String())
-	if err != nil {
-		return addr.String()
+	for _, client := range cfg.Before {
+		p.before[hostIn(client.GetRelay())]++
 	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-		if ip.To4() == nil {
-			host = "::1"
-		}
-	}
-	return net.JoinHostPort(host, port)
+	return p
 }
 
 // wake tells those who wait that something has changed. p.mu is held.
@@ -117,8 +120,10 @@ func (p *Porter) wake() {
 // the address, and by whether a request connection comes with it; in which order the
 // two come does not matter.
 func (p *Porter) Stream(ctx context.Context, conn *transport.Stranger) {
-	if p.cfg.Ports.extra(conn.LocalAddr()) {
-		p.cfg.Feeder.Feed(ctx, conn)
+	if at, is := p.cfg.Ports.extra(conn.LocalAddr()); is {
+		if g := p.apart(ctx, hostOf(conn.RemoteAddr()), at+1); g != nil {
+			p.feed(ctx, conn, g)
+		}
 		return
 	}
 	c := &caller{Stranger: conn, host: hostOf(conn.RemoteAddr())}
@@ -131,7 +136,49 @@ func (p *Porter) Stream(ctx context.Context, conn *transport.Stranger) {
 	case v != nil:
 		p.join(ctx, conn, v)
 	case g != nil:
-		p.cfg.Feeder.feed(ctx, conn, g.told)
+		p.feed(ctx, conn, g)
+	}
+}
+
+// feed plays to the client.
+func (p *Porter) feed(ctx context.Context, conn *transport.Stranger, g *guest) {
+	if g.stray {
+		defer func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.strays[g.host]--
+		}()
+	}
+	if !conn.Admit() {
+		return
+	}
+	if err := p.cfg.Feeder.feed(ctx, conn, g.node, g.told); errors.Is(err, errStuck) {
+		p.cfg.CutOff(g.node.GetId(), err.Error())
+	}
+}
+
+// apart waits for the client of the host that listens on the port and receives from one of its
+// own: the chain is just told of it.
+func (p *Porter) apart(ctx context.Context, host string, port uint16) *guest {
+	deadline := time.NewTimer(pairPatience)
+	defer deadline.Stop()
+	for {
+		p.mu.Lock()
+		changed := p.changed
+		for _, g := range p.guests {
+			if g.apart && g.port == port && g.host == host {
+				p.mu.Unlock()
+				return g
+			}
+		}
+		p.mu.Unlock()
+		select {
+		case <-changed:
+		case <-deadline.C:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
 	}
 }
 
@@ -164,8 +211,8 @@ func (p *Porter) tellApart(ctx context.Context, c *caller) (*guest, *visitor) {
 		select {
 		case <-changed:
 		case <-lonely.C:
-			if p.hosts(c.host) { // its upstream has sent it here, and we did not know that it would
-				return &guest{}, nil
+			if g := p.stray(c.host); g != nil {
+				return g, nil
 			}
 		case <-deadline.C:
 			return nil, nil
@@ -177,7 +224,7 @@ func (p *Porter) tellApart(ctx context.Context, c *caller) (*guest, *visitor) {
 
 // match is what the caller is as far as is known now. A client that joins opens its request
 // connection right after this one, so a visitor belongs to the last caller before it; then
-// comes who is due; then a visitor that overtook its caller. p.mu is held.
+// comes who is due. p.mu is held.
 func (p *Porter) match(c *caller) (*guest, *visitor, <-chan struct{}) {
 	for i, v := range p.waiting {
 		behind := v.Since.Add(blur)
@@ -192,11 +239,6 @@ func (p *Porter) match(c *caller) (*guest, *visitor, <-chan struct{}) {
 		if g.host == c.host && !c.Since.Before(g.dueFrom) && c.Since.Before(g.dueUntil) {
 			g.dueUntil = time.Time{}
 			return g, nil, p.changed
-		}
-	}
-	for i, v := range p.waiting {
-		if v.host == c.host && c.Since.Sub(v.Since).Abs() <= pairPatience {
-			return nil, p.pair(i), p.changed
 		}
 	}
 	return nil, nil, p.changed
@@ -214,14 +256,27 @@ func (p *Porter) pair(i int) *visitor {
 	return v
 }
 
-// hosts says whether a client of the host has a place.
-func (p *Porter) hosts(host string) bool {
+// stray is a client of the host of which is not known why it comes: whoever fed it has sent it
+// here, or it had its place before the server was restarted. There are no more of them than the
+// host has clients. Its caller says when it has gone.
+func (p *Porter) stray(host string) *guest {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.ContainsFunc(p.guests, func(g *guest) bool { return g.host == host })
+	room := p.before[host] - p.strays[host]
+	for _, g := range p.guests {
+		if g.host == host {
+			room++
+		}
+	}
+	if room <= 0 {
+		return nil
+	}
+	p.strays[host]++
+	return &guest{host: host, stray: true, node: &messages.Node{Id: uuid.NewString(), Name: "seed-" + host}}
 }
 
-// join gives the client its place: behind the last one, on a port above that one's.
+// join gives the client its place: behind the last one, on a port above that one's. The chain
+// hears of it when it has its packets and listens, BEFORE it is fed.
 func (p *Porter) join(ctx context.Context, conn *transport.Stranger, v *visitor) {
 	select {
 	case p.joining <- struct{}{}:
@@ -230,54 +285,58 @@ func (p *Porter) join(ctx context.Context, conn *transport.Stranger, v *visitor)
 		return
 	}
 	g := v.guest
-	in := &standIn{
-		dial:  p.cfg.Dial,
-		node:  &messages.Node{Id: uuid.NewString(), Name: "seed-" + g.host, Seed: true},
-		moved: func(ancestors []*messages.Node) { p.moved(g, ancestors) },
-	}
-	ancestors, err := in.join(ctx, "")
-	if err != nil {
-		p.drop(v)
-		return
-	}
-	s, err := p.seat(conn, ancestors)
-	format, told := p.cfg.Feeder.format(ctx), time.Now()
-	if err == nil {
-		err = p.tell(conn, transport.Join{Format: format, Host: s.host, Port: s.port})
-	}
-	if err == nil {
-		relay := net.JoinHostPort(listensAt(g.host, s.port), strconv.Itoa(int(s.port)))
-		_, err = in.join(ctx, relay)
-	}
-	if err != nil {
-		p.cfg.Ports.release(g.host, s.port)
-		in.leave(true)
-		p.drop(v)
+	if err := p.settle(ctx, conn, g); err != nil {
+		p.cfg.Ports.release(g.host, g.port)
+		p.mu.Lock()
+		g.gone = true
+		p.mu.Unlock()
+		_ = v.Close()
 		return
 	}
 	p.mu.Lock()
 	gone := g.gone // its request connection has ended meanwhile
 	if !gone {
-		g.in, g.told, g.apart, g.port = in, format, s.apart, s.port
-		if s.own {
-			g.due(told)
-		}
 		p.guests = append(p.guests, g)
 		p.wake()
 	}
 	p.mu.Unlock()
 	if gone {
-		p.cfg.Ports.release(g.host, s.port)
-		in.leave(false)
+		p.cfg.Ports.release(g.host, g.port)
+		g.in.leave(false)
 	}
 }
 
-// drop ends a client that could not join.
-func (p *Porter) drop(v *visitor) {
-	p.mu.Lock()
-	v.guest.gone = true
-	p.mu.Unlock()
-	_ = v.Close()
+// settle tells the client its place, and then the chain.
+func (p *Porter) settle(ctx context.Context, conn *transport.Stranger, g *guest) error {
+	asking, cancel := context.WithTimeout(ctx, answerPatience)
+	defer cancel()
+	above, err := p.cfg.Above(asking)
+	if err != nil {
+		return err
+	}
+	s, err := p.seat(conn, above)
+	if err != nil {
+		return err
+	}
+	g.port, g.apart, g.told = s.port, s.apart, p.cfg.Feeder.format(ctx)
+	told := time.Now()
+	if err := p.tell(conn, transport.Join{Format: g.told, Host: s.host, Port: s.port}); err != nil {
+		return err
+	}
+	fedBy := above.GetId()
+	if s.apart {
+		fedBy = messages.ServerID
+	}
+	at := net.JoinHostPort(listensAt(g.host, s.port), strconv.Itoa(int(s.port)))
+	g.node = &messages.Node{Id: uuid.NewString(), Name: "seed-" + net.JoinHostPort(g.host, strconv.Itoa(int(s.port))), Relay: at}
+	g.above = fedBy
+	if s.own {
+		p.mu.Lock()
+		g.due(told)
+		p.mu.Unlock()
+	}
+	g.in = &standIn{node: g.node, moved: func(ancestors []*messages.Node) { p.moved(g, ancestors) }}
+	return g.in.join(ctx, p.talk(fedBy))
 }
 
 // seat is where a client is to receive from, and the port that it is to listen on.
@@ -288,15 +347,16 @@ type seat struct {
 	apart bool // it will come to a port of its own
 }
 
-func (p *Porter) seat(conn net.Conn, ancestors []*messages.Node) (seat, error) {
+func (p *Porter) seat(conn net.Conn, above *messages.Node) (seat, error) {
 	client, here := hostOf(conn.RemoteAddr()), hostOf(conn.LocalAddr())
-	if len(ancestors) > 0 && ancestors[0].GetId() != messages.ServerID && !ancestors[0].GetDials() {
-		above, at, err := net.SplitHostPort(ancestors[0].GetRelay())
-		if n, bad := strconv.ParseUint(at, 10, 16); err == nil && bad == nil && n < 65535 && p.cfg.Ports.reserve(client, uint16(n)+1) {
-			return seat{host: above, port: uint16(n) + 1}, nil
+	if above.GetId() == messages.ServerID {
+		if port := p.cfg.Ports.first(); p.cfg.Ports.reserve(client, port) {
+			return seat{host: here, port: port, own: true}, nil
 		}
-	} else if port := p.cfg.Ports.first(); len(ancestors) > 0 && ancestors[0].GetId() == messages.ServerID && p.cfg.Ports.reserve(client, port) {
-		return seat{host: here, port: port, own: true}, nil
+	} else if host, at, err := net.SplitHostPort(above.GetRelay()); err == nil {
+		if n, err := strconv.ParseUint(at, 10, 16); err == nil && n < 65535 && p.cfg.Ports.reserve(client, uint16(n)+1) {
+			return seat{host: host, port: uint16(n) + 1}, nil
+		}
 	}
 	// Who is above cannot be reached from a port below one that is free, so the server feeds it.
 	port, err := p.cfg.Ports.open(client)

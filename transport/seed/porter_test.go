@@ -33,22 +33,25 @@ func TestPorter_EitherOrder(t *testing.T) {
 	for _, order := range []string{"stream first", "requests first"} {
 		t.Run(order, func(t *testing.T) {
 			h := openHouse(t, song(t, 40, 44100, 4)...)
-			c := &conversation{port: h.port, sound: ramp(4 * messages.SoundFrame)}
+			c := &conversation{port: h.port, sound: soundOf(ramp(4))}
 			lines := []string{"gate dials PORT+1", "requests dials PORT"}
 			if order == "requests first" {
 				lines[0], lines[1] = lines[1], lines[0]
 			}
 			run(t, c, append(lines,
 				`gate says "NS/2/88200/176" 100`, `gate says "HOST/127.0.0.1" 100`, `gate says "PORT/{PORT+2}" 100`,
-				"gate closes", "music dials PORT+1", "music plays 64 256",
+				"gate closes", "music dials PORT+1", "music plays 1404 1404",
 			)...)
 			eventually(t, func() string {
 				chain, _ := h.state()
-				if len(chain) != 1 || chain[0].GetRelay() != fmt.Sprintf("127.0.0.1:%d", h.port+2) || !chain[0].GetSeed() {
+				if len(chain) != 1 || chain[0].GetRelay() != fmt.Sprintf("127.0.0.1:%d", h.port+2) {
 					return fmt.Sprintf("chain %v", chain)
 				}
 				return ""
 			})
+			if joins := h.joined(); len(joins) != 1 || !joins[0].GetSeed() || joins[0].GetFedBy() != messages.ServerID || !strings.HasSuffix(joins[0].GetNode().GetName(), fmt.Sprintf(":%d", h.port+2)) {
+				t.Errorf("the chain was told %v", joins)
+			}
 			run(t, c, "requests closes") // it dies
 			eventually(t, func() string {
 				if chain, gone := h.state(); len(chain) != 0 || len(gone) != 1 {
@@ -164,7 +167,10 @@ func TestPorts_Rest(t *testing.T) {
 	}
 	defer conn.Close()
 	accepted, err := p.Accept()
-	if err != nil || !p.extra(accepted.LocalAddr()) {
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at, is := p.extra(accepted.LocalAddr()); !is || at != port-1 {
 		t.Fatalf("accepted %v, %v", accepted, err)
 	}
 	_ = accepted.Close()

@@ -122,12 +122,12 @@ func (p *Ports) Close() error {
 // first is the port that a client listens on which receives from the stream port.
 func (p *Ports) first() uint16 { return portOf(p.Addr()) + 1 }
 
-// extra says whether the address is that of a further port: nobody joins there.
-func (p *Ports) extra(addr net.Addr) bool {
+// extra is the port of the address, if it is a further one: nobody joins there.
+func (p *Ports) extra(addr net.Addr) (port uint16, is bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, is := p.more[portOf(addr)]
-	return is
+	_, is = p.more[portOf(addr)]
+	return portOf(addr), is
 }
 
 // reserve gives the port to a client of the host, if nobody has it or had it just now.

@@ -138,7 +138,7 @@ func (r *Radio) converse(conn net.Conn) {
 			}) != nil {
 				return
 			}
-			err = write(conn, &messages.Neighbours{Id: m.GetNode().GetId(), Event: 1, Unproved: true})
+			err = write(conn, &messages.Neighbours{Id: m.GetNode().GetId(), Event: 1})
 		case *messages.ClockPing:
 			err = write(conn, &messages.ClockPong{SentUs: m.GetSentUs(), ServerUnixUs: now})
 		case *messages.Ask:

@@ -3,6 +3,7 @@ package seed
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -66,6 +67,32 @@ func (r *Radio) Stream(ctx context.Context, _ string) (net.Conn, error) {
 	return here, nil
 }
 
+// chunkFrames is how many frames' sound a chunk holds: as many as a message can.
+const chunkFrames = messages.MaxPayload / soundFrame
+
+var errSound = errors.New("not the sound of whole samples")
+
+// CheckSound checks what a chunk of a Radio's holds, and Sound gives its samples: nobody but this
+// listener ever hears of such chunks.
+func CheckSound(sound []byte) error {
+	if len(sound) == 0 || len(sound)%(2*sampleWidth) != 0 || len(sound) > chunkFrames*soundFrame {
+		return fmt.Errorf("%d bytes: %w", len(sound), errSound)
+	}
+	return nil
+}
+
+// Sound is a Decoder for the chunks of a Radio.
+type Sound struct{}
+
+// Samples are the item's, left and right; none for a song change.
+func (Sound) Samples(item *messages.Item) []int16 {
+	samples := make([]int16, len(item.Frames)/sampleWidth)
+	for i := range samples {
+		samples[i] = int16(binary.LittleEndian.Uint16(item.Frames[sampleWidth*i:]))
+	}
+	return samples
+}
+
 // piece is one message of the upstream.
 type piece = transport.Frame
 
@@ -122,7 +149,7 @@ func (t *tuner) run(ctx context.Context) error {
 	t.next = max(open.GetNext(), 1)
 	err = t.write(messages.KindHi, &messages.StreamOpened{
 		Version: messages.DialectVersion, Epoch: 1, First: t.next,
-		Node: &messages.Node{Id: messages.ServerID, Name: messages.ServerID, Seed: true},
+		Node: &messages.Node{Id: messages.ServerID, Name: messages.ServerID},
 	})
 	for err == nil {
 		select {
@@ -183,7 +210,7 @@ func (t *tuner) hear(ctx context.Context, sound []byte) error {
 		return fmt.Errorf("%d bytes at %d: %w", t.format.Width, t.format.Rate, errUnplayable)
 	}
 	t.begun = 0
-	whole := int(messages.FramesPerChunk(rate)) * messages.SoundFrame
+	whole := chunkFrames * soundFrame
 	for t.sound = append(t.sound, sound...); len(t.sound) >= whole; {
 		chunk := t.sound[:whole:whole]
 		t.sound = append([]byte(nil), t.sound[whole:]...)
@@ -226,12 +253,9 @@ func (t *tuner) pass(ctx context.Context, rate int32, sound []byte) error {
 			return err
 		}
 	}
-	var out []byte
-	for _, part := range messages.NewSound(t.next, t.frames, sound).Parts() {
-		out = append(out, frame(messages.KindSound, part)...)
-	}
+	out := frame(messages.KindChunk, messages.NewChunk(t.next, t.frames, sound).Payload)
 	t.next++
-	t.frames += int64(messages.FramesPerChunk(rate))
+	t.frames += chunkFrames
 	t.bytes += int64(len(sound))
 	t.ended = t.due(t.bytes)
 	return t.put(out)
@@ -263,7 +287,7 @@ func (t *tuner) begin(rate int32, playAt int64) error {
 	t.radio.mu.Unlock()
 	t.song = &messages.SongChange{
 		Number: t.next, Song: name, SampleRate: rate, PlayAtUnixUs: playAt,
-		FramesPerChunk: messages.FramesPerChunk(rate),
+		FramesPerChunk: chunkFrames,
 	}
 	t.next++
 	t.frames, t.bytes = 0, 0

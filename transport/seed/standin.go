@@ -30,7 +30,6 @@ var errAway = errors.New("the server does not answer")
 // standIn is the native that stands in for a seed client: it has the client's place in the chain
 // and speaks lines with the server's own request port.
 type standIn struct {
-	dial func(context.Context) (net.Conn, error)
 	node *messages.Node
 	// moved is told the node's ancestors, by the goroutine that reads; nearest first.
 	moved func(ancestors []*messages.Node)
@@ -41,51 +40,39 @@ type standIn struct {
 	wg      sync.WaitGroup
 }
 
-// join takes a place in the chain, or comes back to it with another relay. It returns the
-// ancestors, nearest first. After an error there is no place.
-func (s *standIn) join(ctx context.Context, relay string) ([]*messages.Node, error) {
+// join takes a place in the chain, on a connection to the server's requests. After an error there
+// is no place.
+func (s *standIn) join(ctx context.Context, conn net.Conn) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, answerPatience, errAway)
 	defer cancel()
-	conn, err := s.dial(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("stand in for %s: %w", s.node.GetName(), err)
-	}
-	s.node.Relay = relay
-	hello := &messages.Hello{Version: messages.DialectVersion, Node: s.node}
-	if err := write(conn, hello); err != nil {
-		_ = conn.Close()
-		return nil, fmt.Errorf("stand in for %s: %w", s.node.GetName(), err)
-	}
+	first := make(chan error, 2)
+	over := make(chan struct{})
 	s.mu.Lock()
-	before := s.conn
 	s.conn, s.waiting = conn, map[string]chan []string{}
 	s.mu.Unlock()
-
-	first := make(chan any, 2) // the ancestors, or an error
-	over := make(chan struct{})
 	s.wg.Go(func() {
 		defer close(over)
 		first <- s.read(conn, first)
 	})
+	err := write(conn, &messages.Hello{Version: messages.DialectVersion, Node: s.node})
 	s.wg.Go(func() { ping(conn, over) })
-	var answer any
-	select {
-	case answer = <-first:
-	case <-ctx.Done():
-		answer = context.Cause(ctx)
+	if err == nil {
+		select {
+		case err = <-first:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
 	}
-	if before != nil {
-		_ = before.Close() // the server has closed it already
+	if err != nil {
+		_ = conn.Close()
+		s.wg.Wait()
+		return fmt.Errorf("stand in for %s: %w", s.node.GetName(), err)
 	}
-	if ancestors, is := answer.([]*messages.Node); is {
-		return ancestors, nil
-	}
-	_ = conn.Close()
-	return nil, fmt.Errorf("stand in for %s: %w", s.node.GetName(), answer.(error))
+	return nil
 }
 
-// read takes the server's lines until the connection ends; first gets the ancestors that come first.
-func (s *standIn) read(conn net.Conn, first chan<- any) error {
+// read takes the server's lines until the connection ends; first hears that there is a place.
+func (s *standIn) read(conn net.Conn, first chan<- error) error {
 	lines := bufio.NewScanner(conn)
 	lines.Buffer(make([]byte, 0, messages.MaxLine), maxAnswer)
 	told := false
@@ -98,7 +85,7 @@ func (s *standIn) read(conn net.Conn, first chan<- any) error {
 		case *messages.Neighbours:
 			if !told {
 				told = true
-				first <- m.GetAncestors()
+				first <- nil
 			}
 			s.moved(m.GetAncestors())
 		case *messages.Refused:
@@ -158,16 +145,9 @@ func (s *standIn) leave(said bool) {
 	s.mu.Lock()
 	conn := s.conn
 	s.mu.Unlock()
-	if conn == nil {
-		return
-	}
-	if said {
-		_ = write(conn, &messages.LeaveChain{Id: s.node.GetId()})
-		if half, ok := conn.(interface{ CloseWrite() error }); ok {
-			_ = half.CloseWrite()
-			_ = conn.SetReadDeadline(time.Now().Add(answerPatience)) // the server closes when it has read it
-			s.wg.Wait()
-		}
+	if said && write(conn, &messages.LeaveChain{Id: s.node.GetId()}) == nil {
+		_ = conn.SetReadDeadline(time.Now().Add(answerPatience)) // the server closes when it has read it
+		s.wg.Wait()
 	}
 	_ = conn.Close()
 	s.wg.Wait()
@@ -184,16 +164,10 @@ func write(conn net.Conn, m proto.Message) error {
 }
 
 // askPlainly sends one line as a stranger does, for a client of which nothing is known.
-func askPlainly(ctx context.Context, dial func(context.Context) (net.Conn, error), line string) []string {
-	conn, err := dial(ctx)
-	if err != nil {
-		return nil
-	}
+func askPlainly(conn net.Conn, line string) []string {
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(answerPatience))
-	if _, err := io.WriteString(conn, line+"\nQUIT\n"); err != nil {
-		return nil
-	}
+	go func() { _, _ = io.WriteString(conn, line+"\nQUIT\n") }()
 	var lines []string
 	in := bufio.NewScanner(conn)
 	for in.Scan() {

@@ -1,0 +1,32 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+
+	"conga/messages"
+)
+
+// What the server's door for clients of 2016 asks and says.
+
+// SeedFeeder is who would feed such a client that joins now.
+func (s *Server) SeedFeeder(ctx context.Context) (*messages.Node, error) {
+	reply := make(chan *messages.Node, 1)
+	s.tell(chainManagerName, &messages.FindFeeder{Reply: reply})
+	select {
+	case node := <-reply:
+		return node, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("find who feeds a newcomer: %w", ctx.Err())
+	}
+}
+
+// SeedCutOff tells the chain that the server feeds such a client no longer.
+func (s *Server) SeedCutOff(id, reason string) {
+	s.tell(chainManagerName, &messages.ReportSilent{
+		Id: id, SeenBy: messages.ServerID, Reason: reason, AtUnixUs: s.cfg.Now().UnixMicro(),
+	})
+}
+
+// TellRequests gives the request port a message.
+func (s *Server) TellRequests(message any) { s.tell(requestsName, message) }

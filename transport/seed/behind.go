@@ -1,0 +1,150 @@
+package seed
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"conga/messages"
+	"conga/transport"
+)
+
+const (
+	// wordPatience is how long a client that waits for its music may be here before the server
+	// says so: it learns of a client just when that comes.
+	wordPatience = 3 * time.Second
+	// elsewhere is when a client is no longer looked for under the address that the server knows:
+	// the two may see it from different sides.
+	elsewhere = time.Second
+)
+
+// Behind is a listener's door for clients of 2016: it plays to those that the server says it
+// feeds, and to nobody else who says nothing, for each costs a decoder. Its methods may be called
+// by any goroutine.
+type Behind struct {
+	Feeder *Feeder
+	// CutOff is told of a client that did not read, which is lost for good.
+	CutOff func(id, reason string)
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced when one of these changes
+	clients []*messages.Node
+	served  map[string]*serving // by the client's id
+}
+
+// serving is a connection to one client.
+type serving struct {
+	known bool // it comes from the client's address
+	end   context.CancelFunc
+}
+
+// Set says which clients this node feeds. One that is not named any more may still be here: it
+// goes by itself.
+func (b *Behind) Set(clients []*messages.Node) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.clients = clients
+	b.wake()
+}
+
+// wake tells those who wait that something has changed. b.mu is held.
+func (b *Behind) wake() {
+	if b.changed != nil {
+		close(b.changed)
+	}
+	b.changed = make(chan struct{})
+}
+
+// Stream takes a connection that waits to be spoken to. It is what a listener's
+// StreamsConfig.Seed does.
+func (b *Behind) Stream(ctx context.Context, conn *transport.Stranger) {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	s := &serving{end: end}
+	client := b.await(ctx, conn, s)
+	if client == nil {
+		return
+	}
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.served[client.GetId()] == s {
+			delete(b.served, client.GetId())
+			b.wake()
+		}
+	}()
+	if !conn.Admit() {
+		return
+	}
+	node := &messages.Node{Id: client.GetId(), Name: client.GetName()}
+	if err := b.Feeder.feed(ctx, conn, node, transport.Format{}); errors.Is(err, errStuck) {
+		b.CutOff(client.GetId(), err.Error())
+	}
+}
+
+// await is the client that the connection comes from; nil if it comes from none.
+func (b *Behind) await(ctx context.Context, conn *transport.Stranger, s *serving) *messages.Node {
+	host := hostOf(conn.RemoteAddr())
+	late, deadline := time.NewTimer(elsewhere), time.NewTimer(wordPatience)
+	defer late.Stop()
+	defer deadline.Stop()
+	gone := make(chan struct{})
+	go func() { // who waits for its music says nothing
+		defer close(gone)
+		_, _ = conn.Reader.Peek(1)
+	}()
+	defer func() {
+		_ = conn.SetReadDeadline(time.Now())
+		<-gone
+		_ = conn.SetReadDeadline(time.Time{})
+	}()
+	for anywhere := false; ; {
+		b.mu.Lock()
+		client := b.claim(host, anywhere, s)
+		if b.changed == nil {
+			b.changed = make(chan struct{})
+		}
+		changed := b.changed
+		b.mu.Unlock()
+		if client != nil {
+			return client
+		}
+		select {
+		case <-changed:
+		case <-late.C:
+			anywhere = true
+		case <-gone:
+			return nil
+		case <-deadline.C:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// claim takes the place of a client of the host that nobody has, or whom only a connection from
+// elsewhere has; anywhere: of any client that nobody has. b.mu is held.
+func (b *Behind) claim(host string, anywhere bool, s *serving) *messages.Node {
+	for _, client := range b.clients {
+		other := b.served[client.GetId()]
+		switch known := sameHost(hostIn(client.GetRelay()), host); {
+		case other == nil && (known || anywhere), other != nil && known && !other.known:
+			if other != nil {
+				other.end()
+			}
+			if b.served == nil {
+				b.served = map[string]*serving{}
+			}
+			s.known = known
+			b.served[client.GetId()] = s
+			return client
+		}
+	}
+	return nil
+}
+
+// sameHost says whether both are the same machine as far as this one can know: its own
+// addresses are one.
+func sameHost(a, b string) bool { return a == b || isOurs(a) && isOurs(b) }
