@@ -139,7 +139,7 @@ func TestServerStateAt(t *testing.T) {
 	defer h.close()
 	h.onAir()
 	for i := range 30 {
-		h.ask(h.Scheduler(), play(fmt.Sprint("r", i), fmt.Sprint(i%5)), patience)
+		h.ask(h.Scheduler(), &messages.RequestPlay{RequestId: fmt.Sprint("r", i), ListenerId: "amy", Wish: fmt.Sprint(i % 5)}, patience)
 	}
 	for _, at := range []uint64{0, 1, 5, h.log.Last()} {
 		got, err := ServerStateAt(h.log, at)

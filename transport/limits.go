@@ -1,9 +1,12 @@
 package transport
 
 import (
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -51,6 +54,60 @@ const (
 	// faster waits at the door.
 	arrivalsPerSecond, arrivalsAtOnce = 100, 500
 )
+
+// What a connection says and the server writes into its log, each with a sync of the disk, has
+// a budget: PLAY, RECONNECTED, PEERLOST. One connection has so many words a minute as it has
+// requests a second, and an address six times that. Beyond it a PLAY is refused, a report
+// is dropped and counted. A HELLO, with the end that it will have, counts for the address only: it may
+// bring in all its connections twice over at once, and then all of them anew in some minutes.
+const (
+	wordsAtOnce        = 3               // times Limits.Requests, of one connection
+	addressWords       = 6               // times the words a minute of one connection
+	addressWordsAtOnce = 12              // times Limits.Requests
+	hellosEvery        = 4 * time.Second // for an address that may have hellosOf connections, and more often for more
+	hellosOf           = 256
+	hellosAtOnce       = 2 // times Limits.PerAddress
+)
+
+// WordBytes is the most that one such word, and a HELLO with its end, adds to the log. So a
+// connection adds at most 45 MB a day, and an address 340 MB with the default limits.
+const WordBytes = 3072
+
+// pace is what all connections of the port share.
+type pace struct {
+	arrivals, requests, words, hellos *buckets
+
+	dropped atomic.Int64 // reports
+	told    atomic.Int64 // when the operator was last told of them, unix seconds
+}
+
+func newPace(l Limits) *pace {
+	return &pace{
+		arrivals: newBuckets(arrivalsPerSecond, arrivalsAtOnce),
+		requests: newBuckets(rate.Limit(household*l.Requests), int(crowd*burstSeconds*l.Requests)+1),
+		words:    newBuckets(addressWords*perMinute(l.Requests), int(addressWordsAtOnce*l.Requests)+1),
+		hellos:   newBuckets(rate.Every(hellosEvery*hellosOf/time.Duration(l.hellos())), hellosAtOnce*l.hellos()),
+	}
+}
+
+// hellos is the number of connections of an address that its HELLOs are reckoned by.
+func (l Limits) hellos() int { return max(hellosOf, l.PerAddress) }
+
+func perMinute(n float64) rate.Limit { return rate.Limit(n / 60) }
+
+// newWords is the budget of one connection.
+func newWords(l Limits) *rate.Limiter {
+	return rate.NewLimiter(perMinute(l.Requests), int(wordsAtOnce*l.Requests)+1)
+}
+
+// dropReport counts a report that is beyond its budget. The operator hears of it once a minute.
+func (p *pace) dropReport(from net.Addr) {
+	dropped, now := p.dropped.Add(1), time.Now().Unix()
+	if told := p.told.Load(); now-told >= 60 && p.told.CompareAndSwap(told, now) {
+		slog.Warn("listeners report more than the log takes from one address or connection: reports are dropped",
+			"address", address(from), "dropped so far", dropped)
+	}
+}
 
 // address is whom a limit counts: an IPv4 address, or the /64 of an IPv6 address, which
 // one customer has to himself. What has neither counts as one.

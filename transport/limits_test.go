@@ -8,10 +8,12 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"golang.org/x/time/rate"
 	"pgregory.net/rapid"
 
@@ -307,10 +309,11 @@ func TestLimits_Requests(t *testing.T) {
 			r := bufio.NewReader(conn)
 			mine := 0
 			for range 3 * share {
-				send(t, conn, []byte("PLAY nosuch\n"))
+				send(t, conn, []byte("REQUESTS\n"))
 				switch line, err := readReply(r); line {
-				case sayNoSuch:
+				case sayNoWishes:
 					mine++
+					_, _ = r.ReadString('\n') // the list's end
 				case fmt.Sprintf(sayTooFast, 2.0):
 				default:
 					t.Fatalf("connection %d read %q, %v", i, line, err)
@@ -324,9 +327,9 @@ func TestLimits_Requests(t *testing.T) {
 			t.Errorf("the address got %d answers, want %d", served, all)
 		}
 		time.Sleep(time.Minute)
-		send(t, conn, []byte("PLAY\nPLAY nosuch\n"))
+		send(t, conn, []byte("PLAY\nREQUESTS\n"))
 		r := bufio.NewReader(conn)
-		for _, want := range []string{sayWhich, sayNoSuch} {
+		for _, want := range []string{sayWhich, sayNoWishes} {
 			if line, err := readReply(r); line != want {
 				t.Errorf("a minute later: %q, %v", line, err)
 			}
@@ -347,6 +350,155 @@ func TestLimits_Asks(t *testing.T) {
 	}
 	if want := fmt.Sprintf(sayTooFast, 0.1); !slices.Equal(last, []string{want}) {
 		t.Errorf("answered %q, want %q", last, want)
+	}
+}
+
+// Members that report and ask as fast as they may fill the log no faster than their budgets
+// allow, in any hour: each connection by its own, all of an address by the address's. What
+// is too much is answered or dropped; another address does not notice.
+func TestLimits_Words(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const hour = time.Hour
+		l := newPipes()
+		tally := openTallied(t, l, Limits{})
+		member := func(id, from string) net.Conn {
+			conn := l.dialFrom(t, from)
+			sayLine(t, conn, &messages.Hello{Node: &messages.Node{Id: id}, Leaf: true})
+			readLine[*messages.Welcome](t, bufio.NewReader(conn))
+			go func() { _, _ = io.Copy(io.Discard, conn) }()
+			return conn
+		}
+		flood := func(id, from string) {
+			conn := member(id, from)
+			for begun := time.Now(); time.Since(begun) < hour; time.Sleep(4 * time.Second) {
+				for range 3 {
+					sayLine(t, conn, &messages.Reconnected{Reason: "bored"})
+					sayLine(t, conn, &messages.PeerLost{Id: messages.ServerID})
+					sayLine(t, conn, &messages.Ask{RequestId: "r", Line: "PLAY nosuch"})
+				}
+			}
+		}
+		var floods sync.WaitGroup
+		const crew = 20
+		for i := range crew {
+			floods.Go(func() { flood(fmt.Sprintf("%08d-0000-4000-8000-000000000000", i), "198.51.100.9:1") })
+		}
+		floods.Go(func() { flood(amyID, "192.0.2.1:1") })
+		floods.Wait()
+		synctest.Wait()
+
+		const requests = 10 // Limits.Requests
+		said := tally.said
+		alone, all := int(wordsAtOnce*requests)+1+requests*60, int(addressWordsAtOnce*requests)+1+addressWords*requests*60
+		if n := said(amyID); n > alone || n < alone/4 {
+			t.Errorf("one connection reported %d times in an hour, its budget is %d", n, alone)
+		}
+		crewed := 0
+		for i := range crew {
+			crewed += said(fmt.Sprintf("%08d-0000-4000-8000-000000000000", i))
+		}
+		if n := crewed + said(amyID) + tally.asked(); n > alone+all || n < (alone+all)*3/4 {
+			t.Errorf("%d words of both addresses, their budgets are %d and %d", n, alone, all)
+		}
+		sayLine(t, member(bobID, "192.0.2.2:1"), &messages.PeerLost{Id: messages.ServerID})
+		synctest.Wait()
+		if said(bobID) != 1 {
+			t.Error("another's report is dropped")
+		}
+	})
+}
+
+// tally counts what rooms behind a request port are told.
+type tally struct {
+	mu      sync.Mutex
+	reports map[string]int // by who says it
+	plays   int
+}
+
+func (c *tally) said(id string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reports[id]
+}
+
+func (c *tally) asked() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.plays
+}
+
+// openTallied opens a request port before rooms that take everybody in and refuse every song.
+func openTallied(t *testing.T, l net.Listener, limits Limits) *tally {
+	t.Helper()
+	c := &tally{reports: map[string]int{}}
+	system := newSystem(t)
+	rooms := spawn(t, system, actor.PropsFromFunc(func(ctx actor.Context) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		switch msg := ctx.Message().(type) {
+		case *messages.JoinChain:
+			ctx.Respond(&messages.Welcome{Version: 1, Node: msg.GetNode(), Key: publicOf(testKey)})
+		case *messages.Reconnected:
+			c.reports[msg.GetId()]++
+		case *messages.PeerLost:
+			c.reports[msg.GetSeenBy()]++
+		case *messages.RequestPlay:
+			c.plays++
+			ctx.Respond(&messages.PlayRefused{RequestId: msg.GetRequestId(), Reason: messages.PlayRefused_REASON_NO_SUCH_SONG})
+		}
+	}))
+	spawn(t, system, Requests(RequestsConfig{Listener: l, Catalog: rooms, Scheduler: rooms, Chain: rooms, Limits: limits}))
+	return c
+}
+
+// Who comes and goes without end is told to wait, and its neighbours are not.
+func TestLimits_Hellos(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = hellosAtOnce * hellosOf // no time passes
+		l := newPipes()
+		openTallied(t, l, Limits{})
+		come := func(from string) (in bool) {
+			conn := l.dialFrom(t, from)
+			defer conn.Close()
+			sayLine(t, conn, &messages.Hello{Node: &messages.Node{Id: amyID}, Leaf: true})
+			line, err := readReply(bufio.NewReader(conn))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, _ := ParseLine(line)
+			_, in = m.(*messages.Welcome)
+			return in
+		}
+		let := 0
+		for range most + 50 {
+			if come("198.51.100.9:1") {
+				let++
+			}
+		}
+		if waited := int(arrivalsWait(most + 50).Seconds()); let < most || let > most+waited+1 {
+			t.Errorf("let in %d times in %d s", let, waited)
+		}
+		if !come("192.0.2.1:1") {
+			t.Error("another has to wait, too")
+		}
+	})
+}
+
+// arrivalsWait is how long the last of n waits at the door.
+func arrivalsWait(n int) time.Duration {
+	return max(0, time.Duration(n-arrivalsAtOnce)*time.Second/arrivalsPerSecond)
+}
+
+func TestRequests_LongWish(t *testing.T) {
+	l := listen(t)
+	openRequests(t, l, nil)
+	conn := dial(t, l)
+	r := bufio.NewReader(conn)
+	for n, want := range map[int]string{maxWish: sayNoSuch, maxWish + 1: fmt.Sprintf(sayTooLong, maxWish)} {
+		send(t, conn, []byte("PLAY "+strings.Repeat("x", n)+"\n"))
+		if line, err := readReply(r); line != want {
+			t.Errorf("%d bytes: %q, %v", n, line, err)
+		}
 	}
 }
 

@@ -24,6 +24,8 @@ const (
 	sayFull     = "The queue is full, try again later"
 	sayNoToken  = "Nothing keeps you out: no token is needed now"
 	sayTooFast  = "Too many requests: you may ask %g times a second"
+	sayTooMany  = "Too many songs were asked for, by you or at your address: you may ask for %g a minute"
+	sayTooLong  = "A song's name has at most %d bytes"
 )
 
 var helpLines = []string{
@@ -86,6 +88,12 @@ func (t *requestTalk) reply(line, requestID string) (lines []string, several boo
 		if rest == "" {
 			return []string{sayWhich}, false
 		}
+		if len(rest) > maxWish {
+			return []string{fmt.Sprintf(sayTooLong, maxWish)}, false
+		}
+		if !t.mayLog() {
+			return []string{fmt.Sprintf(sayTooMany, t.cfg.Limits.Requests)}, false
+		}
 		return []string{t.play(rest, requestID)}, false
 	case "HELP":
 		return append([]string(nil), helpLines...), true
@@ -134,8 +142,11 @@ func numbered(answer any, none string) []string {
 	return lines
 }
 
+// maxWish is the longest name that a file can have, and that a log keeps of a wish.
+const maxWish = 255
+
 // oneLine keeps a file's name from breaking its line.
-func oneLine(name string) string { return plain.Text(name, 255) }
+func oneLine(name string) string { return plain.Text(name, maxWish) }
 
 // maxAnswer is how much of a list goes into one Answer: with all its quoting it stays
 // below maxReply.

@@ -38,9 +38,6 @@ type RequestsConfig struct {
 	Seed func(context.Context, *Stranger) bool
 }
 
-// pace is what all connections of the port share.
-type pace struct{ arrivals, requests *buckets }
-
 // Requests is the server's request port: an acceptor whose children are the connections.
 //
 // Neighbours sent to it reach the connection of the node that they are of, Playing
@@ -60,10 +57,7 @@ func Requests(cfg RequestsConfig) *actor.Props {
 		cfg.Counters = &Counters{}
 	}
 	return actor.PropsFromProducer(func() actor.Actor {
-		return &requests{cfg: &cfg, bound: make(map[string]*actor.PID), pace: &pace{
-			arrivals: newBuckets(arrivalsPerSecond, arrivalsAtOnce),
-			requests: newBuckets(rate.Limit(household*cfg.Limits.Requests), int(crowd*burstSeconds*cfg.Limits.Requests)+1),
-		}}
+		return &requests{cfg: &cfg, bound: make(map[string]*actor.PID), pace: newPace(cfg.Limits)}
 	}, stopBroken())
 }
 
@@ -239,6 +233,7 @@ func (q *request) start(ctx actor.Context) {
 		cfg: q.cfg, pace: q.pace, conn: conn, guest: q.guest, standIn: q.standIn, out: q.out, standing: q.standing,
 		root: root, self: self, parent: ctx.Parent(), life: life,
 		asking: rate.NewLimiter(rate.Limit(q.cfg.Limits.Requests), int(burstSeconds*q.cfg.Limits.Requests)+1),
+		words:  newWords(q.cfg.Limits),
 	}
 	guard(root, self, func() {
 		talk.serve()

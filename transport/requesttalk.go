@@ -57,6 +57,7 @@ type requestTalk struct {
 	known   bool          // it has shown that it knows the token, where there is one
 	strange int           // lines before that
 	asking  *rate.Limiter // its requests
+	words   *rate.Limiter // what it says and the log keeps
 
 	node *messages.Node     // a native's; nil for a stranger
 	asks chan *messages.Ask // a native's, answered in order by a goroutine of their own
@@ -236,7 +237,7 @@ func (t *requestTalk) handle(line string) error {
 	case *messages.ClockPing: // before any Ask that waits: its delay would look like distance
 		return t.put(&messages.ClockPong{SentUs: m.GetSentUs(), ServerUnixUs: t.cfg.Now().UnixMicro()})
 	case *messages.PeerLost:
-		if id := m.GetId(); id != t.node.GetId() && (goodID(id) || id == messages.ServerID) {
+		if id := m.GetId(); id != t.node.GetId() && (goodID(id) || id == messages.ServerID) && t.mayReport() {
 			t.root.Send(t.cfg.Chain, &messages.PeerLost{
 				Id: id, SeenBy: t.node.GetId(), Reason: plain.Text(m.GetReason(), maxReason),
 				Fault: m.GetFault(), AtUnixUs: t.cfg.Now().UnixMicro(),
@@ -249,6 +250,9 @@ func (t *requestTalk) handle(line string) error {
 			})
 		}
 	case *messages.Reconnected:
+		if !t.mayReport() {
+			return nil
+		}
 		t.root.Send(t.cfg.Chain, t.reconnected(m))
 	case *messages.LeaveChain:
 		t.standing.Store(&standing{id: t.node.GetId()})
@@ -266,6 +270,9 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 	node, err := t.candidate(hello)
 	if err != nil {
 		return t.turnAway(err.Error())
+	}
+	if !t.pace.hellos.of(t.conn.RemoteAddr()).Allow() {
+		return t.turnAway("listeners come and go at your address faster than the server's log takes: try again in a minute")
 	}
 	answer, err := ask(t.life, t.root, t.parent, &bind{id: node.GetId(), conn: t.self, guest: t.guest})
 	if err != nil {
@@ -311,6 +318,20 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 		return t.turnAway(answer.GetReason())
 	}
 	return fmt.Errorf("join: %T", answer)
+}
+
+// mayLog counts a word that the log will keep: for the connection and for its address.
+func (t *requestTalk) mayLog() bool {
+	return t.words.Allow() && t.pace.words.of(t.conn.RemoteAddr()).Allow()
+}
+
+// mayReport is mayLog for what nobody waits for an answer to.
+func (t *requestTalk) mayReport() bool {
+	may := t.mayLog()
+	if !may {
+		t.pace.dropReport(t.conn.RemoteAddr())
+	}
+	return may
 }
 
 // probe tries the node's relay BEFORE the chain makes it anybody's source. It says why
@@ -366,7 +387,11 @@ func (t *requestTalk) reconnected(m *messages.Reconnected) *messages.Reconnected
 		if n.GetId() == messages.ServerID {
 			return &messages.Node{Id: messages.ServerID, Name: messages.ServerID}
 		}
-		return cleanNode(n)
+		node := cleanNode(n)
+		if node != nil {
+			node.Relay = "" // a log keeps who it was, not what anybody says of it
+		}
+		return node
 	}
 	// While the server was away the report waited: its own time counts, if it can be true.
 	now := t.cfg.Now()

@@ -73,17 +73,15 @@ func (s *scheduler) commit(cmd proto.Message) []proto.Message {
 	return events
 }
 
-// answer is what followed from the request, else what the state remembers of it, so
-// that one sent twice gets the same answer twice.
+// answer is what followed from the request, else what the state says of it.
 func (s *scheduler) answer(cmd *messages.RequestPlay, events []proto.Message) proto.Message {
 	if len(events) > 0 {
 		return events[0]
 	}
-	a, _ := s.keep.State().Answer(cmd.GetRequestId())
-	if a.Song == "" {
-		return &messages.PlayRefused{RequestId: cmd.GetRequestId(), Wish: cmd.GetWish(), Reason: a.Reason}
+	if err := s.keep.CatchUp(); err != nil { // what was decided on may be newer than the state
+		panic(err)
 	}
-	return &messages.SongQueued{RequestId: cmd.GetRequestId(), ListenerName: cmd.GetListenerName(), Song: a.Song}
+	return s.keep.State().Reply(cmd)
 }
 
 func (s *scheduler) choose(cmd *messages.ChooseSong) any {

@@ -57,33 +57,63 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 	return nil
 }
 
+// request queues the song or refuses it. A refusal is an event for members of the chain only:
+// what strangers ask in vain is nobody's history, and they could ask without end.
 func (s State) request(cmd *messages.RequestPlay) []proto.Message {
 	if _, again := s.Answer(cmd.GetRequestId()); again {
 		return nil
 	}
-	refused := &messages.PlayRefused{
-		RequestId:    cmd.GetRequestId(),
-		ListenerId:   cmd.GetListenerId(),
-		ListenerName: cmd.GetListenerName(),
-		Wish:         cmd.GetWish(),
-	}
-	song, exists := s.find(cmd.GetWish())
+	song, reason := s.grant(cmd.GetWish())
 	switch {
-	case !exists:
-		refused.Reason = messages.PlayRefused_REASON_NO_SUCH_SONG
-	case slices.ContainsFunc(s.Queue, func(r Request) bool { return r.Song == song }):
-		refused.Reason = messages.PlayRefused_REASON_ALREADY_REQUESTED
-	case len(s.Queue) >= maxQueue:
-		refused.Reason = messages.PlayRefused_REASON_QUEUE_FULL
-	default:
+	case song != "":
 		return []proto.Message{&messages.SongQueued{
 			RequestId:    cmd.GetRequestId(),
 			ListenerId:   cmd.GetListenerId(),
 			ListenerName: cmd.GetListenerName(),
 			Song:         song,
 		}}
+	case cmd.GetListenerId() == "":
+		return nil
 	}
-	return []proto.Message{refused}
+	return []proto.Message{refusal(cmd, reason)}
+}
+
+// grant is the song that the wish may have, or why it gets none.
+func (s State) grant(wish string) (song string, reason messages.PlayRefused_Reason) {
+	song, exists := s.find(wish)
+	switch {
+	case !exists:
+		return "", messages.PlayRefused_REASON_NO_SUCH_SONG
+	case slices.ContainsFunc(s.Queue, func(r Request) bool { return r.Song == song }):
+		return "", messages.PlayRefused_REASON_ALREADY_REQUESTED
+	case len(s.Queue) >= maxQueue:
+		return "", messages.PlayRefused_REASON_QUEUE_FULL
+	}
+	return song, 0
+}
+
+func refusal(cmd *messages.RequestPlay, reason messages.PlayRefused_Reason) *messages.PlayRefused {
+	return &messages.PlayRefused{
+		RequestId:    cmd.GetRequestId(),
+		ListenerId:   cmd.GetListenerId(),
+		ListenerName: cmd.GetListenerName(),
+		Wish:         cmd.GetWish(),
+		Reason:       reason,
+	}
+}
+
+// Reply is what to tell about a request from which no event followed: what it got when it was
+// asked before, or why a stranger's is refused.
+func (s State) Reply(cmd *messages.RequestPlay) proto.Message {
+	a, known := s.Answer(cmd.GetRequestId())
+	switch {
+	case !known:
+		_, reason := s.grant(cmd.GetWish())
+		return refusal(cmd, reason)
+	case a.Song == "":
+		return refusal(cmd, a.Reason)
+	}
+	return &messages.SongQueued{RequestId: cmd.GetRequestId(), ListenerName: cmd.GetListenerName(), Song: a.Song}
 }
 
 // find reads a wish: an exact file name, a name without .mp3, or a number in SONGS.

@@ -16,14 +16,14 @@ import (
 	"conga/messages"
 )
 
-// TestState_Stories: "play amy#1 WISH" is amy's first request, "choose 7" a choice
-// with the seed 7.
+// TestState_Stories: "play amy#1 WISH" is amy's first request, "play #1 WISH" a stranger's,
+// "choose 7" a choice with the seed 7.
 func TestState_Stories(t *testing.T) {
 	story.Run(t, "testdata", State{}, func(t *testing.T, words []string) proto.Message {
 		switch words[0] {
 		case "play":
 			name, _, _ := strings.Cut(words[1], "#")
-			return &messages.RequestPlay{RequestId: words[1], ListenerName: name, Wish: strings.Join(words[2:], " ")}
+			return &messages.RequestPlay{RequestId: words[1], ListenerId: name, ListenerName: name, Wish: strings.Join(words[2:], " ")}
 		case "choose":
 			seed, err := strconv.ParseUint(words[1], 10, 64)
 			if err != nil {
@@ -81,7 +81,10 @@ func TestState_Property_Queue(t *testing.T) {
 				apply(&messages.SongRemoved{Name: song})
 			case 2, 3:
 				wish := rapid.SampledFrom([]string{song, strings.TrimSuffix(song, ".mp3"), "1", "3", "nosuch"}).Draw(t, "wish")
-				cmd = &messages.RequestPlay{RequestId: fmt.Sprint(rapid.IntRange(0, n).Draw(t, "id")), Wish: wish}
+				cmd = &messages.RequestPlay{
+					RequestId: fmt.Sprint(rapid.IntRange(0, n).Draw(t, "id")), Wish: wish,
+					ListenerId: rapid.SampledFrom([]string{"", "amy"}).Draw(t, "who"),
+				}
 			case 4:
 				cmd = &messages.ChooseSong{Seed: rapid.Uint64().Draw(t, "seed")}
 			case 5:
@@ -187,11 +190,41 @@ func TestState_QueueFull(t *testing.T) {
 		state = state.Apply(add(fmt.Sprintf("%04d.mp3", n)))
 	}
 	for n := range maxQueue + 1 {
-		events := state.Decide(&messages.RequestPlay{RequestId: fmt.Sprint(n), Wish: fmt.Sprintf("%04d.mp3", n)})
+		events := state.Decide(&messages.RequestPlay{RequestId: fmt.Sprint(n), ListenerId: "amy", Wish: fmt.Sprintf("%04d.mp3", n)})
 		state = eventlog.Replay(state, events...)
 		refused, is := events[0].(*messages.PlayRefused)
 		if is != (n == maxQueue) || is && refused.GetReason() != messages.PlayRefused_REASON_QUEUE_FULL {
 			t.Fatalf("request %d: %v", n, events)
+		}
+	}
+}
+
+// What a stranger asks in vain is answered and leaves no event: there is no end to it.
+func TestState_Reply_Stranger(t *testing.T) {
+	state := State{}.Apply(add("bach.mp3"))
+	for _, c := range []struct {
+		wish   string
+		reason messages.PlayRefused_Reason // 0: queued
+	}{
+		{"nosuch", messages.PlayRefused_REASON_NO_SUCH_SONG},
+		{"bach", 0},
+		{"bach", messages.PlayRefused_REASON_ALREADY_REQUESTED},
+	} {
+		cmd := &messages.RequestPlay{RequestId: "1" + c.wish, Wish: c.wish}
+		if c.reason > 0 {
+			cmd.RequestId = "2" + c.wish
+		}
+		events := state.Decide(cmd)
+		if c.reason == 0 {
+			state = eventlog.Replay(state, events...)
+			if again, is := state.Reply(cmd).(*messages.SongQueued); !is || again.GetSong() != "bach.mp3" || len(events) != 1 {
+				t.Errorf("%s: %v, asked again %v", c.wish, events, again)
+			}
+			continue
+		}
+		refused, is := state.Reply(cmd).(*messages.PlayRefused)
+		if len(events) > 0 || !is || refused.GetReason() != c.reason || refused.GetWish() != c.wish {
+			t.Errorf("%s: events %v, reply %v", c.wish, events, refused)
 		}
 	}
 }

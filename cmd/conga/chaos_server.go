@@ -45,7 +45,7 @@ func startStudio(ctx context.Context, n network, songs, data string, logs io.Wri
 
 func (s *outerStudio) start(ctx context.Context, listen string) (*outer, error) {
 	return startOuter(ctx, s.net, s.logs, "serve", "--songs", s.songs, "--data", s.data, "--listen", listen, "--http", s.net.addr+":0",
-		"--max-per-address", "4096") // all listeners are on this machine
+		"--max-per-address", "4096", "--max-requests", "1000") // all listeners are on this machine
 }
 
 func (s *outerStudio) requests() string { return s.addr }
