@@ -50,14 +50,15 @@ func verb(m proto.Message) string {
 }
 
 // ReadLine reads one line without its end, "\n" or "\r\n". r's buffer is the longest
-// length; beyond it, or without an end within it, the line is ErrLineTooLong. A last line
+// length; beyond it, or without an end within it, the line is ErrLineTooLong, and its beginning
+// is returned. A last line
 // without an end counts; then io.EOF. A line that is not text is returned with ErrNotText, and
 // the next one can be read.
 func ReadLine(r *bufio.Reader) (string, error) {
 	raw, err := r.ReadSlice('\n')
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
-		return "", ErrLineTooLong
+		return string(raw), ErrLineTooLong
 	case errors.Is(err, io.EOF) && len(raw) > 0: // the end comes with the next call
 	case err != nil:
 		return "", err

@@ -105,8 +105,8 @@ func TestReadLine(t *testing.T) {
 		}
 	}
 	r = bufio.NewReaderSize(strings.NewReader(full+"x\n"), messages.MaxLine)
-	if line, err := ReadLine(r); !errors.Is(err, ErrLineTooLong) || line != "" {
-		t.Errorf("a line of a byte too much is %q, %v", line, err)
+	if line, err := ReadLine(r); !errors.Is(err, ErrLineTooLong) || line != (full + "x\n")[:messages.MaxLine] {
+		t.Errorf("a line of a byte too much is %.20q, %v", line, err)
 	}
 }
 

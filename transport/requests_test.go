@@ -159,9 +159,15 @@ func TestRequests_Hostile(t *testing.T) {
 			ends(t, c)
 		},
 		"garbage": func(t *testing.T, c net.Conn) {
-			send(t, c, bytes.Repeat([]byte("\x00\xff\n"), 1000))
+			send(t, c, bytes.Repeat([]byte("\x01\xff\n"), 1000))
 			got, _ := io.ReadAll(c)
 			if !bytes.HasSuffix(got, []byte("This is not plain text. Goodbye.\n")) || bytes.Count(got, []byte("\n")) != badLines+1 {
+				t.Errorf("read %q", got)
+			}
+		},
+		"a browser's STUN": func(t *testing.T, c net.Conn) { // its user name is the page's to choose
+			send(t, c, []byte("\x00\x01\x00\x20\x21\x12\xa4\x42 user\nPLAY 1\nPLAY 2\nSONGS\n"))
+			if got, _ := io.ReadAll(c); string(got) != "This is not plain text. Goodbye.\n" {
 				t.Errorf("read %q", got)
 			}
 		},

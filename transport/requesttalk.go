@@ -139,7 +139,7 @@ func (t *requestTalk) admitSeed() bool { return t.guest.move(seeds) }
 
 func (t *requestTalk) read() error {
 	pace := rate.NewLimiter(linesPerSecond, linesAtOnce)
-	bad := 0
+	bad, begun := 0, false
 	for {
 		switch {
 		case t.node != nil:
@@ -148,6 +148,12 @@ func (t *requestTalk) read() error {
 			t.guest.patience(visitorPatience)
 		}
 		line, err := ReadLine(t.r)
+		if cut := errors.Is(err, ErrLineTooLong); !begun && (err == nil || cut || errors.Is(err, ErrNotText)) {
+			if t.session != nil && t.session.web || speaksWeb(line, cut) {
+				return t.web(line, cut)
+			}
+		}
+		begun = true
 		switch {
 		case t.guest.dismissed.Load():
 			return t.dismissed()
@@ -158,7 +164,9 @@ func (t *requestTalk) read() error {
 			t.say(fmt.Sprintf("A line may have at most %d bytes. Goodbye.", messages.MaxLine))
 			return err
 		case errors.Is(err, ErrNotText):
-			if bad++; bad > badLines {
+			// A zero byte nobody types: it is a program that takes this for another port, and
+			// may send somebody else's lines.
+			if bad++; bad > badLines || strings.ContainsRune(line, 0) {
 				t.say("This is not plain text. Goodbye.")
 				return err
 			}

@@ -18,7 +18,7 @@ import (
 const (
 	// handshakeRecord is the first byte of every TLS connection and of no line of text.
 	handshakeRecord = 0x16
-	// protocol is what both ends name in the handshake: no browser can be led here.
+	// protocol is what both ends name in the handshake: a browser names another.
 	protocol = "conga"
 	// exporterLabel keeps the bytes that both ends of one TLS connection share, and
 	// nobody else, apart from all else that TLS may export.
@@ -45,7 +45,7 @@ func ServerTLS(key ed25519.PrivateKey) (*tls.Config, error) {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
 		Certificates:           []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
-		NextProtos:             []string{protocol},
+		NextProtos:             []string{protocol, webProtocol},
 		SessionTicketsDisabled: true, // every connection proves the key anew
 	}, nil
 }
@@ -54,6 +54,7 @@ func ServerTLS(key ed25519.PrivateKey) (*tls.Config, error) {
 type session struct {
 	key      ed25519.PublicKey // the server's
 	exporter []byte            // nobody in between has the same
+	web      bool              // the other end is a browser
 }
 
 // dialTLS speaks TLS on conn. check is asked about the server's key when the server has
@@ -99,7 +100,7 @@ func acceptTLS(ctx context.Context, conn net.Conn, r *bufio.Reader, cfg *tls.Con
 	}
 	state := secure.ConnectionState()
 	exporter, err := state.ExportKeyingMaterial(exporterLabel, nil, exporterSize)
-	return secure, &session{exporter: exporter}, err
+	return secure, &session{exporter: exporter, web: state.NegotiatedProtocol == webProtocol}, err
 }
 
 // begun is a connection whose first bytes lie in a reader.
