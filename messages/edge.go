@@ -1,6 +1,10 @@
 package messages
 
-import "net"
+import (
+	"net"
+
+	"google.golang.org/protobuf/proto"
+)
 
 // The words between the rooms of one process: actors and the transport
 // adapters at their edge. They never travel and are never in the log, so they
@@ -87,9 +91,14 @@ type FindFeeder struct{ Reply chan<- *Node }
 // goes (DC); they close when the listener has gone elsewhere.
 type SayGoodbye struct{}
 
-// RequestsOpened and RequestsClosed: a listener's connection to the server's requests.
+// RequestsOpened, RequestsSaid and RequestsClosed: a listener's connection to the server's
+// requests, and a line of the server on it.
 type (
 	RequestsOpened struct{ Link uint64 }
+	RequestsSaid   struct {
+		Link uint64
+		Said proto.Message
+	}
 	RequestsClosed struct {
 		Link   uint64
 		Reason string

@@ -27,7 +27,7 @@ type RequestLinkConfig struct {
 }
 
 // RequestLink is a listener's request connection, a child of its requester. It tells its
-// parent RequestsOpened, then every line of the server as its message, and in any case,
+// parent RequestsOpened, then RequestsSaid of every line of the server, and in any case,
 // once and last, RequestsClosed; then it stops. It never tries again and says nothing by
 // itself.
 //
@@ -178,7 +178,7 @@ func (t *linkTalk) read(life context.Context, conn net.Conn) error {
 					return err
 				}
 			}
-			t.root.Send(t.parent, m)
+			t.root.Send(t.parent, &messages.RequestsSaid{Link: t.cfg.Link, Said: m})
 		}
 		if err := pace.Wait(life); err != nil {
 			return err

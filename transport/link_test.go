@@ -41,8 +41,8 @@ func TestRequestLink(t *testing.T) {
 		t.Errorf("answer %v", answer)
 	}
 	house.system.Root.Send(house.pid, &messages.Neighbours{Id: amyID, Event: 8})
-	if n := await[*messages.Neighbours](t, told); n.GetEvent() != 8 {
-		t.Errorf("neighbours %v", n)
+	if said := (<-told).(*messages.RequestsSaid); said.Link != 4 || said.Said.(*messages.Neighbours).GetEvent() != 8 {
+		t.Errorf("neighbours %v", said)
 	}
 	// The last word is said although the link is told to go right behind it.
 	root.Send(requester, &messages.LeaveChain{})

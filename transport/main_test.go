@@ -83,6 +83,9 @@ func await[M any](t *testing.T, heard <-chan any) M {
 	t.Helper()
 	select {
 	case m := <-heard:
+		if said, is := m.(*messages.RequestsSaid); is { // of whichever link the test has
+			m = said.Said
+		}
 		want, is := m.(M)
 		if !is {
 			t.Fatalf("heard %T %v, want a %T", m, m, want)

@@ -145,20 +145,10 @@ func (r *requester) Receive(ctx actor.Context) {
 		if msg.Link == r.link && r.child != nil {
 			r.closed(ctx, msg.Reason)
 		}
-	case *messages.Welcome:
-		r.taken(ctx, msg)
-	case *messages.Refused:
-		r.cfg.Logger.Warn("the server refuses this listener", "reason", msg.GetReason())
-		r.failed = max(r.failed, patient)
-		r.cfg.Joined(nil, msg)
-	case *messages.Neighbours:
-		r.cfg.Tell(msg)
-	case *messages.Playing:
-		r.cfg.News(msg)
-	case *messages.Answer:
-		r.answer(msg)
-	case *messages.ClockPong:
-		r.pong(msg)
+	case *messages.RequestsSaid:
+		if msg.Link == r.link && r.child != nil {
+			r.hear(ctx, msg.Said)
+		}
 	case *messages.TypedLine:
 		r.ask(ctx, msg)
 	case *messages.PeerLost:
@@ -176,6 +166,27 @@ func (r *requester) Receive(ctx actor.Context) {
 		r.leave(ctx)
 	case *messages.Look:
 		msg.Reply <- messages.View{Actor: "requester", Live: r.live()}
+	}
+}
+
+// hear takes what the server says on the connection that counts: what an older one still
+// says, of another server perhaps, says nothing about this one.
+func (r *requester) hear(ctx actor.Context, said proto.Message) {
+	switch said := said.(type) {
+	case *messages.Welcome:
+		r.taken(ctx, said)
+	case *messages.Refused:
+		r.cfg.Logger.Warn("the server refuses this listener", "reason", said.GetReason())
+		r.failed = max(r.failed, patient)
+		r.cfg.Joined(nil, said)
+	case *messages.Neighbours:
+		r.cfg.Tell(said)
+	case *messages.Playing:
+		r.cfg.News(said)
+	case *messages.Answer:
+		r.answer(said)
+	case *messages.ClockPong:
+		r.pong(said)
 	}
 }
 
@@ -226,7 +237,7 @@ func (r *requester) closed(ctx actor.Context, reason string) {
 
 // taken begins the conversation: the server has taken the listener in.
 func (r *requester) taken(ctx actor.Context, msg *messages.Welcome) {
-	if r.child == nil || r.leaving {
+	if r.leaving {
 		return
 	}
 	r.welcome, r.welcomed = true, time.Now()

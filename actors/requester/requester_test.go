@@ -141,7 +141,12 @@ func (h *house) each(m func(link uint64) any) {
 
 func (h *house) welcome() {
 	h.each(func(n uint64) any { return &messages.RequestsOpened{Link: n} })
-	h.send(&messages.Welcome{})
+	h.says(&messages.Welcome{})
+}
+
+// says is a word of the server, on the connection that counts.
+func (h *house) says(m proto.Message) {
+	h.each(func(n uint64) any { return &messages.RequestsSaid{Link: n, Said: m} })
 }
 
 func (h *house) close() {
@@ -167,7 +172,7 @@ func TestRequester_Backoff(t *testing.T) {
 	for name, answer := range map[string]func(h *house){
 		"away":     func(*house) {},
 		"hangs up": (*house).welcome,
-		"refuses":  func(h *house) { h.send(&messages.Refused{Reason: "full"}) },
+		"refuses":  func(h *house) { h.says(&messages.Refused{Reason: "full"}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inside(t, func(h *house) {
@@ -232,7 +237,7 @@ func TestRequester_Waits(t *testing.T) {
 func (h *house) pong() {
 	pings := said[*messages.ClockPing](h.last())
 	if len(pings) > 0 {
-		h.send(&messages.ClockPong{SentUs: pings[len(pings)-1].GetSentUs(), ServerUnixUs: h.clock.local() + 3600_000_000})
+		h.says(&messages.ClockPong{SentUs: pings[len(pings)-1].GetSentUs(), ServerUnixUs: h.clock.local() + 3600_000_000})
 	}
 }
 
@@ -248,8 +253,8 @@ func TestRequester_AsksAgain(t *testing.T) {
 		first := said[*messages.Ask](h.last())
 		three := h.typed("REQUESTS")
 		third := said[*messages.Ask](h.last())[2]
-		h.send(&messages.Answer{RequestId: first[1].GetRequestId(), Lines: []string{"b"}})
-		h.send(&messages.Answer{RequestId: "another", Lines: []string{"x"}})
+		h.says(&messages.Answer{RequestId: first[1].GetRequestId(), Lines: []string{"b"}})
+		h.says(&messages.Answer{RequestId: "another", Lines: []string{"x"}})
 		if got := <-two; !slices.Equal(got, []string{"b"}) {
 			t.Errorf("got %v", got)
 		}
@@ -262,14 +267,14 @@ func TestRequester_AsksAgain(t *testing.T) {
 		}
 		// Also after a breakdown of the requester itself.
 		h.broken.Store(true)
-		h.send(&messages.Neighbours{})
+		h.says(&messages.Neighbours{})
 		if h.broken.Load() {
 			t.Fatal("it did not break")
 		}
 		h.welcome()
-		h.send(&messages.Answer{RequestId: again[1].GetRequestId(), Lines: []string{"c"}})
-		h.send(&messages.Answer{RequestId: again[0].GetRequestId(), Lines: []string{"a"}})
-		h.send(&messages.Answer{RequestId: again[0].GetRequestId(), Lines: []string{"twice"}})
+		h.says(&messages.Answer{RequestId: again[1].GetRequestId(), Lines: []string{"c"}})
+		h.says(&messages.Answer{RequestId: again[0].GetRequestId(), Lines: []string{"a"}})
+		h.says(&messages.Answer{RequestId: again[0].GetRequestId(), Lines: []string{"twice"}})
 		if got := append(<-one, <-three...); !slices.Equal(got, []string{"a", "c"}) {
 			t.Errorf("got %v", got)
 		}
@@ -323,6 +328,35 @@ func TestRequester_Silence(t *testing.T) {
 	})
 }
 
+// A frozen server wakes up when its listener has begun to dial again: what it says on the old
+// connection says nothing about the new one, on which it has not taken the listener in.
+func TestRequester_LateWords(t *testing.T) {
+	inside(t, func(h *house) {
+		const first = 1
+		h.send(&messages.RequestsOpened{Link: first})
+		answer := h.typed("SONGS")
+		h.pass(pongMissing + lastRetry)
+		if h.count() != 2 {
+			t.Fatalf("%d connections", h.count())
+		}
+		for _, m := range []proto.Message{&messages.Welcome{}, &messages.Refused{}, &messages.Neighbours{}, &messages.ClockPong{SentUs: 1, ServerUnixUs: 1}} {
+			h.send(&messages.RequestsSaid{Link: first, Said: m})
+		}
+		if live := h.live(); live.Connected || h.joined > 0 || len(h.told) > 0 || len(h.last().sent) > 0 || h.clock.synced.Load() {
+			t.Errorf("it believes the old connection: %+v; told %v, sent %v", live, h.told, h.last().sent)
+		}
+		h.welcome()
+		ask := said[*messages.Ask](h.last())
+		if h.joined != 1 || len(ask) != 1 {
+			t.Fatalf("joined %d times, asks %v", h.joined, ask)
+		}
+		h.says(&messages.Answer{RequestId: ask[0].GetRequestId(), Lines: []string{"a"}})
+		if got := <-answer; !slices.Equal(got, []string{"a"}) {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
 // Who leaves says so once and does not come back, wherever the connection is just then.
 func TestRequester_Leave(t *testing.T) {
 	for name, begin := range map[string]func(h *house){
@@ -339,7 +373,7 @@ func TestRequester_Leave(t *testing.T) {
 				if goodbye := len(said[*messages.LeaveChain](l)); goodbye != 0 != (name == "welcome") {
 					t.Errorf("%d goodbyes", goodbye)
 				}
-				h.send(&messages.Welcome{})
+				h.says(&messages.Welcome{})
 				h.close()
 				h.pass(time.Minute)
 				if h.count() != n || len(said[*messages.LeaveChain](l)) > 1 {
