@@ -151,7 +151,12 @@ func newGossip(t *testing.T, n *serverNode) *gossip {
 			ctx.Send(link, hello)
 		case *messages.Ask, *messages.Reconnected, *messages.LeaveChain, *messages.PeerLost:
 			ctx.Send(link, msg)
-		case *messages.Welcome, *messages.Refused, *messages.Answer, *messages.RequestsClosed:
+		case *messages.RequestsSaid:
+			switch said := msg.Said.(type) {
+			case *messages.Welcome, *messages.Refused, *messages.Answer:
+				p.heard <- said
+			}
+		case *messages.RequestsClosed:
 			p.heard <- msg
 		}
 	}))
