@@ -70,20 +70,21 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 	}
 	s.epoch = opening.State().Epoch
 
+	ends := limited(cfg.System)
 	publish := func(event proto.Message) { s.tell(announcerName, event) }
 	err = s.start(
-		child{catalogName, catalog.Props(catalog.Config{Dir: cfg.Songs, Log: cfg.Log, Logger: cfg.Logger})},
-		child{schedulerName, scheduler.Props(scheduler.Config{Log: cfg.Log, Publish: publish})},
+		child{catalogName, catalog.Props(catalog.Config{Dir: cfg.Songs, Log: cfg.Log, Logger: cfg.Logger}).Configure(ends)},
+		child{schedulerName, scheduler.Props(scheduler.Config{Log: cfg.Log, Publish: publish}).Configure(ends)},
 		child{chainManagerName, chainmanager.Props(chainmanager.Config{
 			Log: cfg.Log, Publish: publish, Links: func() *actor.PID { return s.of(requestsName) },
 			Key: cfg.Key.Public().(ed25519.PublicKey), Stream: cfg.Stream, Now: cfg.Now,
-		})},
+		}).Configure(ends)},
 		child{pacerName, pacer.Props(pacer.Config{
 			Log: cfg.Log, Window: s.window, Key: cfg.Key, Publish: publish, Sent: cfg.Sent, Now: cfg.Now, Logger: cfg.Logger,
 			Scheduler: func() *actor.PID { return s.of(schedulerName) },
 			Catalog:   func() *actor.PID { return s.of(catalogName) },
 			Open:      func(name string) (pacer.File, error) { return openSong(cfg.Songs, name) },
-		})},
+		}).Configure(ends)},
 		child{streamsName, cfg.Streams(s)},
 		child{requestsName, cfg.Requests(s)},
 		// Last, for it begins with news to those above; what it misses before is in the log.

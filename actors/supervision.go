@@ -10,23 +10,6 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// backoff is how every actor of both trees is restarted: a disk that is full for an hour
-// must neither stop the radio for good nor be hammered.
-func backoff() actor.SupervisorStrategy {
-	return loud{actor.NewExponentialBackoffStrategy(10*time.Second, 100*time.Millisecond)}
-}
-
-// loud says why an actor is restarted: a full disk is the operator's to mend.
-type loud struct{ actor.SupervisorStrategy }
-
-// HandleFailure logs the reason and leaves the rest to the strategy.
-func (l loud) HandleFailure(system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID,
-	stats *actor.RestartStatistics, reason, message any,
-) {
-	system.Logger().Error("an actor broke and is restarted", "actor", child.GetId(), "reason", reason)
-	l.SupervisorStrategy.HandleFailure(system, supervisor, child, stats, reason, message)
-}
-
 // root spawns its children, in order, and does nothing else.
 type root struct {
 	children []child
@@ -65,7 +48,7 @@ type tree struct {
 // start returns when all children can be reached: what is sent to one before that is lost.
 func (t *tree) start(children ...child) error {
 	r := &root{children, make(chan error, 1)}
-	props := actor.PropsFromProducer(func() actor.Actor { return r }, actor.WithSupervisor(backoff()))
+	props := actor.PropsFromProducer(func() actor.Actor { return r }, actor.WithSupervisor(newBackoff()))
 	pid, err := t.system.Root.SpawnNamed(props, t.name)
 	if err != nil {
 		return err

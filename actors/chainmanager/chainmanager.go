@@ -55,9 +55,10 @@ type chainManager struct {
 
 // losses are not yet decided on.
 type losses struct {
-	seen    []*messages.PeerLost // by the server itself
-	said    []proto.Message      // by listeners: whom they miss, and how they came back to the music
-	waiting bool                 // for others
+	left    []*messages.LeaveChain // who said goodbye
+	seen    []*messages.PeerLost   // by the server itself
+	said    []proto.Message        // by listeners: whom they miss, and how they came back to the music
+	waiting bool                   // for others
 }
 
 // together is how long the first loss waits for others: when half of all go at once, or
@@ -96,6 +97,10 @@ func (m *chainManager) Receive(ctx actor.Context) {
 			m.lost.said = append(m.lost.said, msg)
 			m.wait(ctx)
 		}
+	case *messages.LeaveChain:
+		m.lost.left = append(m.lost.left, msg) // BEFORE: a goodbye that a failure swallowed would leave a ghost
+		m.mend(ctx)
+		m.tell(ctx)
 	case *messages.Reconnected: // it moves nobody
 		m.lost.said = append(m.lost.said, msg)
 		m.wait(ctx)
@@ -151,8 +156,12 @@ func (m *chainManager) repair(ctx actor.Context) {
 	m.tell(ctx)
 }
 
-// mend takes out whom the server has lost.
+// mend takes out who has said goodbye and whom the server has lost.
 func (m *chainManager) mend(ctx actor.Context) {
+	for len(m.lost.left) > 0 {
+		m.handle(ctx, m.lost.left[0])
+		m.lost.left = m.lost.left[1:]
+	}
 	m.handle(ctx, &messages.PeersLost{Lost: m.lost.seen})
 	m.lost.seen = nil
 }

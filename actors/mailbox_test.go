@@ -1,0 +1,76 @@
+package actors
+
+import (
+	"fmt"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+)
+
+// While the log cannot be written, mailboxes have an end: reports are dropped, joins and songs
+// are refused at once, in this order. No goodbye and no loss that the server has seen is
+// forgotten: when there is room again, nobody stands in the chain who has gone.
+func TestServer_FullDisk_Mailboxes(t *testing.T) {
+	d := newDisk()
+	h := open(t, d)
+	defer h.close()
+	h.onAir()
+	const listeners = 300
+	id := func(i int) string { return fmt.Sprint("n", i) }
+	for i := range listeners {
+		if _, is := h.ask(h.ChainManager(), join(id(i)), patience).(*messages.Welcome); !is {
+			t.Fatalf("%s is not taken in", id(i))
+		}
+	}
+	hold := make(chan struct{})
+	d.stall(hold)
+	root := h.system.Root
+	root.Send(h.ChainManager(), &messages.LeaveChain{Id: id(0)}) // it fails, later
+	root.Send(h.Scheduler(), play("first", "bach"))
+	for range 10 {
+		for i := 1; i < listeners; i++ {
+			root.Send(h.ChainManager(), &messages.Reconnected{Id: id(i)})
+			root.Send(h.ChainManager(), &messages.PeerLost{Id: id(i), SeenBy: id(i - 1)})
+		}
+	}
+	for i := range 2 * roomForQuestions {
+		root.Send(h.Scheduler(), play(fmt.Sprint("more", i), "bach"))
+	}
+	busy := func(what string, answer any) {
+		t.Helper()
+		if refused, is := answer.(*messages.Refused); !is || refused.GetReason() == "" {
+			t.Errorf("%s: %v", what, answer)
+		}
+	}
+	busy("a join", h.ask(h.ChainManager(), join("late"), patience))
+	busy("a song", h.ask(h.Scheduler(), play("late", "bach"), patience))
+	for i := 1; i < listeners; i++ {
+		var gone proto.Message = &messages.LeaveChain{Id: id(i)}
+		if i%2 == 0 {
+			gone = &messages.PeerLost{Id: id(i), SeenBy: messages.ServerID}
+		}
+		root.Send(h.ChainManager(), gone)
+	}
+	d.fill(true)
+	d.stall(nil)
+	close(hold) // what hung fails now, and the actors are down
+
+	for { // soon it is known that it makes no sense to wait
+		if _, is := h.ask(h.Scheduler(), &messages.ListRequests{}, patience).(*messages.Refused); is {
+			break
+		}
+	}
+	d.fill(false)
+	left := 0
+	h.await("the last goodbye", func(e proto.Message) bool {
+		if _, is := e.(*messages.ListenerLeft); is {
+			left++
+		}
+		return left == listeners
+	})
+	if _, is := h.ask(h.ChainManager(), join("late"), patience).(*messages.Welcome); !is {
+		t.Error("nobody can join")
+	}
+}
