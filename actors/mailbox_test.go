@@ -25,6 +25,7 @@ func TestServer_FullDisk_Mailboxes(t *testing.T) {
 		}
 	}
 	hold := make(chan struct{})
+	d.fill(true)
 	d.stall(hold)
 	root := h.system.Root
 	root.Send(h.ChainManager(), &messages.LeaveChain{Id: id(0)}) // it fails, later
@@ -53,7 +54,6 @@ func TestServer_FullDisk_Mailboxes(t *testing.T) {
 		}
 		root.Send(h.ChainManager(), gone)
 	}
-	d.fill(true)
 	d.stall(nil)
 	close(hold) // what hung fails now, and the actors are down
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,9 +68,21 @@ func retire(life context.Context, root *actor.RootContext, self *actor.PID) {
 	}
 }
 
-// accept hands every connection of the listener to the actor self until the listener is
-// closed.
-func accept(root *actor.RootContext, self *actor.PID, listener net.Listener, lobby *lobby) {
+// door is where connections come in. It outlives a restart of its acceptor, which has a new
+// lobby then: a loop for each life of the actor would count by two lobbies.
+type door struct {
+	once  sync.Once // begins the loop
+	lobby atomic.Pointer[lobby]
+}
+
+// open lets connections of the listener in, to the actor self and the lobby.
+func (d *door) open(root *actor.RootContext, self *actor.PID, listener net.Listener, l *lobby) {
+	d.lobby.Store(l)
+	d.once.Do(func() { go d.accept(root, self, listener) })
+}
+
+// accept hands every connection to the actor self until the listener is closed.
+func (d *door) accept(root *actor.RootContext, self *actor.PID, listener net.Listener) {
 	wait := firstBackoff
 	for {
 		conn, err := listener.Accept()
@@ -86,7 +99,7 @@ func accept(root *actor.RootContext, self *actor.PID, listener net.Listener, lob
 		if tcp, ok := conn.(*net.TCPConn); ok { // which sends at once, Go's default
 			_ = tcp.SetKeepAliveConfig(keepAlive)
 		}
-		if guest := lobby.enter(conn); guest != nil {
+		if guest := d.lobby.Load().enter(conn); guest != nil {
 			root.Send(self, &accepted{conn: conn, guest: guest})
 		}
 	}

@@ -46,6 +46,18 @@ func spawn(t *testing.T, system *actor.ActorSystem, props *actor.Props) *actor.P
 	return pid
 }
 
+// stumble breaks an actor that is spawned with stumbling.
+type stumble struct{}
+
+var stumbling = actor.WithReceiverMiddleware(func(next actor.ReceiverFunc) actor.ReceiverFunc {
+	return func(ctx actor.ReceiverContext, envelope *actor.MessageEnvelope) {
+		if _, is := envelope.Message.(stumble); is {
+			panic("it stumbled")
+		}
+		next(ctx, envelope)
+	}
+})
+
 // stop waits until the actor and its children are gone. (StopFuture would leave a timer
 // in a synctest bubble.)
 func stop(t *testing.T, system *actor.ActorSystem, pid *actor.PID) {

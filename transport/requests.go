@@ -56,13 +56,15 @@ func Requests(cfg RequestsConfig) *actor.Props {
 	if cfg.Counters == nil {
 		cfg.Counters = &Counters{}
 	}
+	entry, pace := &door{}, newPace(cfg.Limits) // of the port, whatever becomes of its actor
 	return actor.PropsFromProducer(func() actor.Actor {
-		return &requests{cfg: &cfg, bound: make(map[string]*actor.PID), pace: newPace(cfg.Limits)}
+		return &requests{cfg: &cfg, door: entry, bound: make(map[string]*actor.PID), pace: pace}
 	}, stopBroken())
 }
 
 type requests struct {
 	cfg     *RequestsConfig
+	door    *door
 	lobby   *lobby
 	pace    *pace
 	bound   map[string]*actor.PID // a listener's id -> its connection
@@ -115,7 +117,7 @@ func (r *requests) Receive(ctx actor.Context) {
 		r.lobby = requestLobby(r.cfg.Limits, func() []byte {
 			return fmt.Appendf(nil, "Your address has %d connections here, as many as it may. Close some, or try again later.\n", r.cfg.Limits.PerAddress)
 		})
-		go accept(root, self, r.cfg.Listener, r.lobby)
+		r.door.open(root, self, r.cfg.Listener, r.lobby)
 	case *accepted:
 		ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
 			return &request{cfg: r.cfg, pace: r.pace, conn: msg.conn, guest: msg.guest}
@@ -153,6 +155,8 @@ func (r *requests) Receive(ctx actor.Context) {
 		for _, conn := range r.bound {
 			ctx.Send(conn, msg)
 		}
+	case *actor.Restarting:
+		r.lobby.close()
 	case *actor.Stopping:
 		r.closing = true // the server goes, its listeners stay: they are not lost
 		_ = r.cfg.Listener.Close()

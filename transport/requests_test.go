@@ -99,7 +99,7 @@ func openRequests(t *testing.T, l net.Listener, change func(*RequestsConfig)) re
 	if change != nil {
 		change(&cfg)
 	}
-	return requestHouse{system, spawn(t, system, Requests(cfg)), told, cfg.Counters, key}
+	return requestHouse{system, spawn(t, system, Requests(cfg).Configure(stumbling)), told, cfg.Counters, key}
 }
 
 func TestRequests_Conversation(t *testing.T) {
@@ -369,6 +369,30 @@ func TestRequests_Stop(t *testing.T) {
 	ends(t, conn)
 	if len(house.chain) > 0 {
 		t.Errorf("the chain heard %v", <-house.chain)
+	}
+}
+
+// An acceptor that broke and is restarted has one loop and one lobby, as before: its limits are
+// the same, and those who were there come back.
+func TestRequests_Restarted(t *testing.T) {
+	l := listen(t)
+	house := openRequests(t, l, func(c *RequestsConfig) { c.Limits = Limits{PerAddress: 2} })
+	conn := dial(t, l)
+	join(t, house, conn, amyID)
+	house.system.Root.Send(house.pid, stumble{})
+	ends(t, conn)
+	if lost := await[*messages.PeerLost](t, house.chain); lost.GetId() != amyID {
+		t.Errorf("lost %v", lost)
+	}
+	for _, id := range []string{amyID, bobID} {
+		join(t, house, dial(t, l), id)
+	}
+	for range 10 {
+		conn := dial(t, l)
+		send(t, conn, []byte("REQUESTS\n"))
+		if got, err := io.ReadAll(conn); !strings.HasPrefix(string(got), "Your address has 2 connections") {
+			t.Fatalf("read %q, %v", got, err)
+		}
 	}
 }
 

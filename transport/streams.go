@@ -80,11 +80,13 @@ func Streams(cfg StreamsConfig) *actor.Props {
 		cfg.ServerNow = func() int64 { return time.Now().UnixMicro() }
 	}
 	cfg.Limits = cfg.Limits.filled()
-	return actor.PropsFromProducer(func() actor.Actor { return &streams{cfg: &cfg} }, stopBroken())
+	entry := &door{} // of the port, whatever becomes of its actor
+	return actor.PropsFromProducer(func() actor.Actor { return &streams{cfg: &cfg, door: entry} }, stopBroken())
 }
 
 type streams struct {
 	cfg     *StreamsConfig
+	door    *door
 	lobby   *lobby
 	offer   offerer
 	leaving bool
@@ -96,7 +98,7 @@ func (s *streams) Receive(ctx actor.Context) {
 	case *actor.Started:
 		root, self := ctx.ActorSystem().Root, ctx.Self()
 		s.lobby = streamLobby(s.cfg.Limits, s.cfg.Max, func() []byte { return refusal(s.cfg, errCrowd) })
-		go accept(root, self, s.cfg.Listener, s.lobby)
+		s.door.open(root, self, s.cfg.Listener, s.lobby)
 	case *accepted:
 		if s.leaving { // it came just before the port was closed
 			_ = msg.conn.Close()
@@ -125,6 +127,8 @@ func (s *streams) Receive(ctx actor.Context) {
 		for _, child := range ctx.Children() {
 			ctx.Send(child, msg)
 		}
+	case *actor.Restarting:
+		s.lobby.close()
 	case *actor.Stopping:
 		_ = s.cfg.Listener.Close()
 		s.offer.end()
