@@ -29,6 +29,8 @@ type ServerConfig struct {
 	Stream string           // address of the stream port; without a host it is that of requests
 	Now    func() time.Time // the server's clock: it must not step
 	Logger *slog.Logger
+	// Members is told the ids of all in the chain: the stream port serves each of them. May be nil.
+	Members func(ids []string)
 
 	// Streams and Requests describe the two ports.
 	Streams  func(*Server) *actor.Props
@@ -77,7 +79,7 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		child{schedulerName, scheduler.Props(scheduler.Config{Log: cfg.Log, Publish: publish}).Configure(ends)},
 		child{chainManagerName, chainmanager.Props(chainmanager.Config{
 			Log: cfg.Log, Publish: publish, Links: func() *actor.PID { return s.of(requestsName) },
-			Key: cfg.Key.Public().(ed25519.PublicKey), Stream: cfg.Stream, Now: cfg.Now,
+			Key: cfg.Key.Public().(ed25519.PublicKey), Stream: cfg.Stream, Now: cfg.Now, Members: cfg.Members,
 		}).Configure(ends)},
 		child{pacerName, pacer.Props(pacer.Config{
 			Log: cfg.Log, Window: s.window, Key: cfg.Key, Publish: publish, Sent: cfg.Sent, Now: cfg.Now, Logger: cfg.Logger,

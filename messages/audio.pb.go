@@ -23,6 +23,65 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Refusal says why there is no stream. It is no fault of the upstream's.
+type StreamOpened_Refusal int32
+
+const (
+	StreamOpened_REFUSAL_NONE     StreamOpened_Refusal = 0 // welcome
+	StreamOpened_REFUSAL_STRANGER StreamOpened_Refusal = 1 // the chain does not send the asker there, or it does not prove who it is
+	StreamOpened_REFUSAL_STALE    StreamOpened_Refusal = 2 // the words are too old, or were said before: say new ones
+	StreamOpened_REFUSAL_FULL     StreamOpened_Refusal = 3 // the asker or its address has taken as much as it may
+	StreamOpened_REFUSAL_LEAVING  StreamOpened_Refusal = 4 // the upstream is about to go
+	StreamOpened_REFUSAL_OTHER    StreamOpened_Refusal = 5
+)
+
+// Enum value maps for StreamOpened_Refusal.
+var (
+	StreamOpened_Refusal_name = map[int32]string{
+		0: "REFUSAL_NONE",
+		1: "REFUSAL_STRANGER",
+		2: "REFUSAL_STALE",
+		3: "REFUSAL_FULL",
+		4: "REFUSAL_LEAVING",
+		5: "REFUSAL_OTHER",
+	}
+	StreamOpened_Refusal_value = map[string]int32{
+		"REFUSAL_NONE":     0,
+		"REFUSAL_STRANGER": 1,
+		"REFUSAL_STALE":    2,
+		"REFUSAL_FULL":     3,
+		"REFUSAL_LEAVING":  4,
+		"REFUSAL_OTHER":    5,
+	}
+)
+
+func (x StreamOpened_Refusal) Enum() *StreamOpened_Refusal {
+	p := new(StreamOpened_Refusal)
+	*p = x
+	return p
+}
+
+func (x StreamOpened_Refusal) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StreamOpened_Refusal) Descriptor() protoreflect.EnumDescriptor {
+	return file_messages_audio_proto_enumTypes[0].Descriptor()
+}
+
+func (StreamOpened_Refusal) Type() protoreflect.EnumType {
+	return &file_messages_audio_proto_enumTypes[0]
+}
+
+func (x StreamOpened_Refusal) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StreamOpened_Refusal.Descriptor instead.
+func (StreamOpened_Refusal) EnumDescriptor() ([]byte, []int) {
+	return file_messages_audio_proto_rawDescGZIP(), []int{3, 0}
+}
+
 // SongChange is the payload of a native NS: the song whose chunks follow.
 type SongChange struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -218,9 +277,11 @@ type OpenStream struct {
 	Next          uint64                 `protobuf:"varint,3,opt,name=next,proto3" json:"next,omitempty"`                                         // number it needs next; 0: a newcomer
 	PlayAtUnixUs  int64                  `protobuf:"varint,4,opt,name=play_at_unix_us,json=playAtUnixUs,proto3" json:"play_at_unix_us,omitempty"` // a newcomer starts at the first chunk to be heard then or later
 	Epoch         uint64                 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`                                       // the epoch that it knows
-	Token         string                 `protobuf:"bytes,6,opt,name=token,proto3" json:"token,omitempty"`                                        // never sent: see proof
 	Upstream      string                 `protobuf:"bytes,7,opt,name=upstream,proto3" json:"upstream,omitempty"`                                  // id of the node that it means to ask
 	Proof         []byte                 `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"`                                        // that it has the members' pass; empty where all may come
+	AtUnixUs      int64                  `protobuf:"varint,10,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`              // when it was said, on the server's clock: it is good for a minute, and once
+	Nonce         []byte                 `protobuf:"bytes,11,opt,name=nonce,proto3" json:"nonce,omitempty"`                                       // chance
+	Signature     []byte                 `protobuf:"bytes,12,opt,name=signature,proto3" json:"signature,omitempty"`                               // with the key of the node's id, over who asks whom and when
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -290,13 +351,6 @@ func (x *OpenStream) GetEpoch() uint64 {
 	return 0
 }
 
-func (x *OpenStream) GetToken() string {
-	if x != nil {
-		return x.Token
-	}
-	return ""
-}
-
 func (x *OpenStream) GetUpstream() string {
 	if x != nil {
 		return x.Upstream
@@ -311,15 +365,37 @@ func (x *OpenStream) GetProof() []byte {
 	return nil
 }
 
+func (x *OpenStream) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
+func (x *OpenStream) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
+func (x *OpenStream) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
 // StreamOpened is the upstream's HI: the stream follows, or it says why not.
 type StreamOpened struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	Node          *Node                  `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"` // who answers
 	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Refused       string                 `protobuf:"bytes,4,opt,name=refused,proto3" json:"refused,omitempty"`                      // empty: welcome
-	First         uint64                 `protobuf:"varint,5,opt,name=first,proto3" json:"first,omitempty"`                         // number of the first item that follows, 0 if not known yet
-	AtUnixUs      int64                  `protobuf:"varint,6,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"` // on the server's clock, when it was said
+	Refused       string                 `protobuf:"bytes,4,opt,name=refused,proto3" json:"refused,omitempty"`                                  // empty: welcome
+	First         uint64                 `protobuf:"varint,5,opt,name=first,proto3" json:"first,omitempty"`                                     // number of the first item that follows, 0 if not known yet
+	AtUnixUs      int64                  `protobuf:"varint,6,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`             // on the server's clock, when it was said
+	Refusal       StreamOpened_Refusal   `protobuf:"varint,8,opt,name=refusal,proto3,enum=conga.StreamOpened_Refusal" json:"refusal,omitempty"` // what `refused` says in words
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -396,6 +472,13 @@ func (x *StreamOpened) GetAtUnixUs() int64 {
 	return 0
 }
 
+func (x *StreamOpened) GetRefusal() StreamOpened_Refusal {
+	if x != nil {
+		return x.Refusal
+	}
+	return StreamOpened_REFUSAL_NONE
+}
+
 // OfferStream is the payload of OF, the first frame of a connection that an upstream made
 // because it cannot be reached itself. The listener answers as if it had dialled: with HI.
 type OfferStream struct {
@@ -404,6 +487,8 @@ type OfferStream struct {
 	Node          *Node                  `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`                            // who offers
 	AtUnixUs      int64                  `protobuf:"varint,3,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"` // on the server's clock
 	Proof         []byte                 `protobuf:"bytes,4,opt,name=proof,proto3" json:"proof,omitempty"`                          // as in OpenStream
+	Nonce         []byte                 `protobuf:"bytes,5,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	Signature     []byte                 `protobuf:"bytes,6,opt,name=signature,proto3" json:"signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -466,6 +551,110 @@ func (x *OfferStream) GetProof() []byte {
 	return nil
 }
 
+func (x *OfferStream) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
+func (x *OfferStream) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+// AskIdentity is the payload of ID: the server asks a relay port whose it is.
+type AskIdentity struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Nonce         []byte                 `protobuf:"bytes,1,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AskIdentity) Reset() {
+	*x = AskIdentity{}
+	mi := &file_messages_audio_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AskIdentity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AskIdentity) ProtoMessage() {}
+
+func (x *AskIdentity) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_audio_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AskIdentity.ProtoReflect.Descriptor instead.
+func (*AskIdentity) Descriptor() ([]byte, []int) {
+	return file_messages_audio_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *AskIdentity) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
+// ProveIdentity is the answer, also as ID.
+type ProveIdentity struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Signature     []byte                 `protobuf:"bytes,1,opt,name=signature,proto3" json:"signature,omitempty"` // over the nonce, with the key of the relay's id
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProveIdentity) Reset() {
+	*x = ProveIdentity{}
+	mi := &file_messages_audio_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProveIdentity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProveIdentity) ProtoMessage() {}
+
+func (x *ProveIdentity) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_audio_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProveIdentity.ProtoReflect.Descriptor instead.
+func (*ProveIdentity) Descriptor() ([]byte, []int) {
+	return file_messages_audio_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ProveIdentity) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
 var File_messages_audio_proto protoreflect.FileDescriptor
 
 const file_messages_audio_proto_rawDesc = "" +
@@ -489,17 +678,21 @@ const file_messages_audio_proto_rawDesc = "" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x12\x16\n" +
 	"\x06hashes\x18\x03 \x01(\fR\x06hashes\x12\x1c\n" +
 	"\tsignature\x18\x04 \x01(\fR\tsignature\x12\x12\n" +
-	"\x04song\x18\x05 \x01(\fR\x04song\"\xe0\x01\n" +
+	"\x04song\x18\x05 \x01(\fR\x04song\"\x9c\x02\n" +
 	"\n" +
 	"OpenStream\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x12\n" +
 	"\x04next\x18\x03 \x01(\x04R\x04next\x12%\n" +
 	"\x0fplay_at_unix_us\x18\x04 \x01(\x03R\fplayAtUnixUs\x12\x14\n" +
-	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\x12\x14\n" +
-	"\x05token\x18\x06 \x01(\tR\x05token\x12\x1a\n" +
+	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\x12\x1a\n" +
 	"\bupstream\x18\a \x01(\tR\bupstream\x12\x14\n" +
-	"\x05proof\x18\b \x01(\fR\x05proof\"\xad\x01\n" +
+	"\x05proof\x18\b \x01(\fR\x05proof\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\n" +
+	" \x01(\x03R\batUnixUs\x12\x14\n" +
+	"\x05nonce\x18\v \x01(\fR\x05nonce\x12\x1c\n" +
+	"\tsignature\x18\f \x01(\fR\tsignature\"\xe4\x02\n" +
 	"\fStreamOpened\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
@@ -507,13 +700,27 @@ const file_messages_audio_proto_rawDesc = "" +
 	"\arefused\x18\x04 \x01(\tR\arefused\x12\x14\n" +
 	"\x05first\x18\x05 \x01(\x04R\x05first\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x06 \x01(\x03R\batUnixUs\"|\n" +
+	"at_unix_us\x18\x06 \x01(\x03R\batUnixUs\x125\n" +
+	"\arefusal\x18\b \x01(\x0e2\x1b.conga.StreamOpened.RefusalR\arefusal\"~\n" +
+	"\aRefusal\x12\x10\n" +
+	"\fREFUSAL_NONE\x10\x00\x12\x14\n" +
+	"\x10REFUSAL_STRANGER\x10\x01\x12\x11\n" +
+	"\rREFUSAL_STALE\x10\x02\x12\x10\n" +
+	"\fREFUSAL_FULL\x10\x03\x12\x13\n" +
+	"\x0fREFUSAL_LEAVING\x10\x04\x12\x11\n" +
+	"\rREFUSAL_OTHER\x10\x05\"\xb0\x01\n" +
 	"\vOfferStream\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x03 \x01(\x03R\batUnixUs\x12\x14\n" +
-	"\x05proof\x18\x04 \x01(\fR\x05proofB\x10Z\x0econga/messagesb\x06proto3"
+	"\x05proof\x18\x04 \x01(\fR\x05proof\x12\x14\n" +
+	"\x05nonce\x18\x05 \x01(\fR\x05nonce\x12\x1c\n" +
+	"\tsignature\x18\x06 \x01(\fR\tsignature\"#\n" +
+	"\vAskIdentity\x12\x14\n" +
+	"\x05nonce\x18\x01 \x01(\fR\x05nonce\"-\n" +
+	"\rProveIdentity\x12\x1c\n" +
+	"\tsignature\x18\x01 \x01(\fR\tsignatureB\x10Z\x0econga/messagesb\x06proto3"
 
 var (
 	file_messages_audio_proto_rawDescOnce sync.Once
@@ -527,24 +734,29 @@ func file_messages_audio_proto_rawDescGZIP() []byte {
 	return file_messages_audio_proto_rawDescData
 }
 
-var file_messages_audio_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_messages_audio_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_messages_audio_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_messages_audio_proto_goTypes = []any{
-	(*SongChange)(nil),   // 0: conga.SongChange
-	(*Seal)(nil),         // 1: conga.Seal
-	(*OpenStream)(nil),   // 2: conga.OpenStream
-	(*StreamOpened)(nil), // 3: conga.StreamOpened
-	(*OfferStream)(nil),  // 4: conga.OfferStream
-	(*Node)(nil),         // 5: conga.Node
+	(StreamOpened_Refusal)(0), // 0: conga.StreamOpened.Refusal
+	(*SongChange)(nil),        // 1: conga.SongChange
+	(*Seal)(nil),              // 2: conga.Seal
+	(*OpenStream)(nil),        // 3: conga.OpenStream
+	(*StreamOpened)(nil),      // 4: conga.StreamOpened
+	(*OfferStream)(nil),       // 5: conga.OfferStream
+	(*AskIdentity)(nil),       // 6: conga.AskIdentity
+	(*ProveIdentity)(nil),     // 7: conga.ProveIdentity
+	(*Node)(nil),              // 8: conga.Node
 }
 var file_messages_audio_proto_depIdxs = []int32{
-	5, // 0: conga.OpenStream.node:type_name -> conga.Node
-	5, // 1: conga.StreamOpened.node:type_name -> conga.Node
-	5, // 2: conga.OfferStream.node:type_name -> conga.Node
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	8, // 0: conga.OpenStream.node:type_name -> conga.Node
+	8, // 1: conga.StreamOpened.node:type_name -> conga.Node
+	0, // 2: conga.StreamOpened.refusal:type_name -> conga.StreamOpened.Refusal
+	8, // 3: conga.OfferStream.node:type_name -> conga.Node
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_messages_audio_proto_init() }
@@ -558,13 +770,14 @@ func file_messages_audio_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_audio_proto_rawDesc), len(file_messages_audio_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   5,
+			NumEnums:      1,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_messages_audio_proto_goTypes,
 		DependencyIndexes: file_messages_audio_proto_depIdxs,
+		EnumInfos:         file_messages_audio_proto_enumTypes,
 		MessageInfos:      file_messages_audio_proto_msgTypes,
 	}.Build()
 	File_messages_audio_proto = out.File

@@ -145,6 +145,7 @@ type Node struct {
 	Relay         string                 `protobuf:"bytes,3,opt,name=relay,proto3" json:"relay,omitempty"`  // host:port where its listener connects; empty if it relays to nobody
 	Dials         bool                   `protobuf:"varint,4,opt,name=dials,proto3" json:"dials,omitempty"` // its relay cannot be reached from outside: it dials those that it feeds
 	Http          string                 `protobuf:"bytes,5,opt,name=http,proto3" json:"http,omitempty"`    // host:port of its debug answers; empty if it has none
+	Key           []byte                 `protobuf:"bytes,7,opt,name=key,proto3" json:"key,omitempty"`      // ed25519 public key that the id is made from: only where a signature is to be checked
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -214,15 +215,23 @@ func (x *Node) GetHttp() string {
 	return ""
 }
 
+func (x *Node) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
 // Hello: a native's first line on the request connection; also its return after a lost connection.
 type Hello struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"` // of the native dialect, now 1
-	Node          *Node                  `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`        // relay may lack the host: the server then takes the connection's
-	Token         string                 `protobuf:"bytes,3,opt,name=token,proto3" json:"token,omitempty"`      // never sent: it would be read by whoever is in between
-	Leaf          bool                   `protobuf:"varint,4,opt,name=leaf,proto3" json:"leaf,omitempty"`       // it cannot or will not relay
-	Epoch         uint64                 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`     // the last epoch it knew; 0 for a newcomer
-	Proof         []byte                 `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`      // that it knows the server's --auth, good for this TLS connection only
+	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`    // of the native dialect, now 1
+	Node          *Node                  `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`           // relay may lack the host: the server then takes the connection's
+	Leaf          bool                   `protobuf:"varint,4,opt,name=leaf,proto3" json:"leaf,omitempty"`          // it cannot or will not relay
+	Epoch         uint64                 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`        // the last epoch it knew; 0 for a newcomer
+	Proof         []byte                 `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`         // that it knows the server's --auth, good for this TLS connection only
+	Signature     []byte                 `protobuf:"bytes,7,opt,name=signature,proto3" json:"signature,omitempty"` // with the key of the node's id, good for this TLS connection only
+	Instance      string                 `protobuf:"bytes,8,opt,name=instance,proto3" json:"instance,omitempty"`   // chance, one for each life of the process: two copies of one data folder differ in it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -271,13 +280,6 @@ func (x *Hello) GetNode() *Node {
 	return nil
 }
 
-func (x *Hello) GetToken() string {
-	if x != nil {
-		return x.Token
-	}
-	return ""
-}
-
 func (x *Hello) GetLeaf() bool {
 	if x != nil {
 		return x.Leaf
@@ -297,6 +299,20 @@ func (x *Hello) GetProof() []byte {
 		return x.Proof
 	}
 	return nil
+}
+
+func (x *Hello) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+func (x *Hello) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
 }
 
 // Welcome: the server's answer to Hello.
@@ -1714,20 +1730,22 @@ var File_messages_chain_proto protoreflect.FileDescriptor
 
 const file_messages_chain_proto_rawDesc = "" +
 	"\n" +
-	"\x14messages/chain.proto\x12\x05conga\"j\n" +
+	"\x14messages/chain.proto\x12\x05conga\"|\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
 	"\x05relay\x18\x03 \x01(\tR\x05relay\x12\x14\n" +
 	"\x05dials\x18\x04 \x01(\bR\x05dials\x12\x12\n" +
-	"\x04http\x18\x05 \x01(\tR\x04http\"\x98\x01\n" +
+	"\x04http\x18\x05 \x01(\tR\x04http\x12\x10\n" +
+	"\x03key\x18\a \x01(\fR\x03key\"\xbc\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
-	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
-	"\x05token\x18\x03 \x01(\tR\x05token\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x12\n" +
 	"\x04leaf\x18\x04 \x01(\bR\x04leaf\x12\x14\n" +
 	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\x12\x14\n" +
-	"\x05proof\x18\x06 \x01(\fR\x05proof\"\xef\x01\n" +
+	"\x05proof\x18\x06 \x01(\fR\x05proof\x12\x1c\n" +
+	"\tsignature\x18\a \x01(\fR\tsignature\x12\x1a\n" +
+	"\binstance\x18\b \x01(\tR\binstance\"\xef\x01\n" +
 	"\aWelcome\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +

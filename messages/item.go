@@ -22,6 +22,7 @@ const (
 	KindSeal       Kind = "SG" // Seal
 	KindHeartbeat  Kind = "HB" // a time, see AppendTime, or empty
 	KindOffer      Kind = "OF" // OfferStream
+	KindIdentity   Kind = "ID" // AskIdentity up, ProveIdentity down
 )
 
 // Item is one numbered thing of the broadcast: a song change or a chunk of whole

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/hmac"
@@ -11,9 +12,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/time/rate"
 	"google.golang.org/protobuf/proto"
 
@@ -156,12 +159,15 @@ type Trust interface {
 	Distrust(error)
 }
 
-// Membership is a listener's standing with its server: whom it trusts, and what it was
-// given. It lasts as long as the listener, over all its connections. Safe for many
+// Membership is a listener's standing with its server: who it is, whom it trusts, and what
+// it was given. It lasts as long as the listener, over all its connections. Safe for many
 // goroutines.
 type Membership struct {
-	token string
-	trust Trust
+	identity *Identity
+	instance string // of this life of the process
+	token    string
+	trust    Trust
+	expected *Expected
 
 	mu      sync.Mutex
 	key     ed25519.PublicKey // nil before the first Welcome, then for ever the same
@@ -171,8 +177,37 @@ type Membership struct {
 }
 
 // NewMembership is for a listener whose user was given a token, or none ("").
-func NewMembership(token string, trust Trust) *Membership {
-	return &Membership{token: token, trust: trust}
+func NewMembership(identity *Identity, token string, trust Trust) *Membership {
+	return &Membership{
+		identity: identity, instance: uuid.NewString(), token: token, trust: trust, expected: newListenerExpected(),
+	}
+}
+
+// Identity is the listener's own.
+func (m *Membership) Identity() *Identity { return m.identity }
+
+// Expected is whom the chain sends to this listener, as its server said last.
+func (m *Membership) Expected() *Expected { return m.expected }
+
+// Server is the key of the server, nil before it has taken the listener in.
+func (m *Membership) Server() ed25519.PublicKey {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.key
+}
+
+// neighbours takes what the server says of this listener's place.
+func (m *Membership) neighbours(n *messages.Neighbours) {
+	guests := slices.Clone(n.GetGuests())
+	if below := n.GetDownstream().GetId(); below != "" {
+		guests = append(guests, below)
+	}
+	m.expected.Guests(guests)
+	var hosts []string
+	for _, above := range n.GetAncestors() {
+		hosts = append(hosts, above.GetId())
+	}
+	m.expected.offerers(hosts)
 }
 
 var (
@@ -240,6 +275,33 @@ func (m *Membership) welcome(s *session, answer *messages.Welcome) error {
 	m.mu.Unlock()
 	m.trust.Keep(s.key)
 	return nil
+}
+
+// Secured is a listener's connection to its server, with what belongs to it alone.
+type Secured struct {
+	net.Conn
+	member  *Membership
+	session *session
+	proof   []byte
+}
+
+// Secure speaks TLS on conn with the server that is meant, or says why that is another one.
+func (m *Membership) Secure(ctx context.Context, conn net.Conn) (*Secured, error) {
+	secure, session, err := dialTLS(ctx, conn, m.check)
+	if err != nil {
+		return nil, err
+	}
+	proof, err := m.prove("listener", session)
+	return &Secured{Conn: secure, member: m, session: session, proof: proof}, err
+}
+
+// Introduce completes the Hello: it is good for this connection only.
+func (s *Secured) Introduce(hello *messages.Hello) *messages.Hello {
+	hello = proto.CloneOf(hello)
+	hello.Node = s.member.identity.node(hello.GetNode())
+	hello.Instance, hello.Proof = s.member.instance, s.proof
+	hello.Signature = s.member.identity.sign(useHello, s.session.identity)
+	return hello
 }
 
 // distrust marks what no further try will mend.

@@ -23,9 +23,9 @@ import (
 const testToken = "open sesame"
 
 // testKey is the signing key of the server that tests mean, otherKey another's.
-var testKey, otherKey = keyOf(1), keyOf(2)
+var testKey, otherKey = keyFrom(1), keyFrom(2)
 
-func keyOf(seed byte) ed25519.PrivateKey {
+func keyFrom(seed byte) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize))
 }
 
@@ -192,7 +192,7 @@ func TestRequestLink_Secure(t *testing.T) {
 			})
 			house.key.Store(publicOf(c.key))
 			trust := &someTrust{knows: c.knows}
-			member := NewMembership(c.token, trust)
+			member := NewMembership(amy, c.token, trust)
 			system := newSystem(t)
 			requester, told := child(t, system, RequestLink(RequestLinkConfig{Link: 4, Addr: l.Addr().String(), Member: member}))
 			hello := &messages.Hello{Version: 1, Node: &messages.Node{Id: amyID}, Leaf: true}
@@ -238,7 +238,7 @@ func TestRequestLink_Secure(t *testing.T) {
 
 // Once joined, a listener knows its server, whatever its user knows.
 func TestMembership_AnotherKeyLater(t *testing.T) {
-	m := NewMembership("", &someTrust{})
+	m := NewMembership(amy, "", &someTrust{})
 	s := &session{key: publicOf(testKey)}
 	if err := m.welcome(s, &messages.Welcome{Key: publicOf(otherKey)}); err == nil {
 		t.Error("a server that signs with another key is believed")
@@ -269,7 +269,7 @@ func sayTLS(t *testing.T, l net.Listener) (*tls.Conn, *session) {
 func TestRequests_ProofPassedOn(t *testing.T) {
 	l := listen(t)
 	openRequests(t, l, guarded(t, testToken, testKey))
-	m := NewMembership(testToken, &someTrust{})
+	m := NewMembership(amy, testToken, &someTrust{})
 	_, first := sayTLS(t, l)
 	proof, err := m.prove("listener", first)
 	if err != nil {
@@ -349,7 +349,7 @@ func TestRequestLink_PlainServer(t *testing.T) {
 	go func() { _, _ = io.Copy(io.Discard, here) }()
 	go func() { _, _ = here.Write([]byte("Your address has too many connections\n")) }()
 	_, told := child(t, newSystem(t), RequestLink(RequestLinkConfig{
-		Link: 4, Member: NewMembership(testToken, &someTrust{}),
+		Link: 4, Member: NewMembership(amy, testToken, &someTrust{}),
 		Dial: func(context.Context, string) (net.Conn, error) { return there, nil },
 	}))
 	if closed := await[*messages.RequestsClosed](t, told); !strings.Contains(closed.Reason, "plain words") {

@@ -15,7 +15,7 @@ const (
 )
 
 var (
-	errClear   = errors.New("this server has a token and speaks TLS with its listeners: use conga join")
+	errClear   = errors.New("this server speaks TLS with its listeners: use conga join")
 	errNoProof = errors.New("this server wants a token: give it in CONGA_AUTH or with --auth")
 )
 

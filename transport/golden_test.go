@@ -28,7 +28,10 @@ func TestStreams_Golden(t *testing.T) {
 		c.ServerNow = func() int64 { return 1_700_000_000_123_456 }
 	})
 	conn := dial(t, l)
-	hi := hiOf(t, 0)
+	open := sayHi(nil, messages.ServerID, 1_700_000_000_123_000)
+	open.Nonce = bytes.Repeat([]byte{7}, nonceSize)
+	open.Signature = amy.sign(useOpen, askingOf(open).parts()...)
+	hi := mustFrame(t, messages.KindHi, open)
 	send(t, conn, hi)
 	var said strings.Builder
 	fmt.Fprintf(&said, "> %s\n", hex.EncodeToString(hi))

@@ -75,7 +75,7 @@ const WordBytes = 3072
 
 // pace is what all connections of the port share.
 type pace struct {
-	arrivals, requests, words, hellos *buckets
+	arrivals, requests, words, hellos, named *buckets
 
 	dropped atomic.Int64 // reports
 	told    atomic.Int64 // when the operator was last told of them, unix seconds
@@ -84,6 +84,7 @@ type pace struct {
 func newPace(l Limits) *pace {
 	return &pace{
 		arrivals: newBuckets(arrivalsPerSecond, arrivalsAtOnce),
+		named:    newBuckets(rate.Every(namedWait), namedAtOnce),
 		requests: newBuckets(rate.Limit(household*l.Requests), int(crowd*burstSeconds*l.Requests)+1),
 		words:    newBuckets(addressWords*perMinute(l.Requests), int(addressWordsAtOnce*l.Requests)+1),
 		hellos:   newBuckets(rate.Every(hellosEvery*hellosOf/time.Duration(l.hellos())), hellosAtOnce*l.hellos()),

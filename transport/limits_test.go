@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -271,8 +272,8 @@ func TestLimits_PerAddress(t *testing.T) {
 	t.Run("requests", func(t *testing.T) {
 		l := listen(t)
 		house := openRequests(t, l, func(c *RequestsConfig) { c.Limits = limits })
-		for _, id := range []string{amyID, bobID} {
-			join(t, house, dial(t, l), id)
+		for _, who := range []*Identity{amy, bob} {
+			join(t, house, dial(t, l), who)
 		}
 		conn := dial(t, l)
 		send(t, conn, []byte("REQUESTS\n"))
@@ -283,12 +284,12 @@ func TestLimits_PerAddress(t *testing.T) {
 	t.Run("streams", func(t *testing.T) {
 		l := listen(t)
 		openStreams(t, l, func(c *StreamsConfig) { c.Limits = limits })
-		for range 2 {
+		for _, who := range []*Identity{amy, bob} {
 			conn := dial(t, l)
-			send(t, conn, hiOf(t, 0))
+			send(t, conn, saidBy(t, who, &messages.OpenStream{}))
 			readFrame(t, bufio.NewReader(conn), messages.KindHi)
 		}
-		_, told := child(t, newSystem(t), Upstream(UpstreamConfig{Link: 1, Addr: l.Addr().String(), Open: openingOf(messages.ServerID, 1)}))
+		_, told := child(t, newSystem(t), Upstream(UpstreamConfig{Link: 1, Addr: l.Addr().String(), Identity: amy, Open: &messages.OpenStream{Upstream: messages.ServerID}}))
 		if closed := await[*messages.UpstreamClosed](t, told); closed.Reason != "refused: "+errCrowd.Error() {
 			t.Errorf("closed: %s", closed.Reason)
 		}
@@ -341,8 +342,7 @@ func TestLimits_Requests(t *testing.T) {
 func TestLimits_Asks(t *testing.T) {
 	l := listen(t)
 	house := openRequests(t, l, func(c *RequestsConfig) { c.Limits = Limits{Requests: 0.1} })
-	conn := dial(t, l)
-	r := join(t, house, conn, amyID)
+	conn, r := join(t, house, dial(t, l), amy)
 	var last []string
 	for i := range 3 {
 		sayLine(t, conn, &messages.Ask{RequestId: fmt.Sprint(i), Line: "PLAY nosuch"})
@@ -361,15 +361,15 @@ func TestLimits_Words(t *testing.T) {
 		const hour = time.Hour
 		l := newPipes()
 		tally := openTallied(t, l, Limits{})
-		member := func(id, from string) net.Conn {
-			conn := l.dialFrom(t, from)
-			sayLine(t, conn, &messages.Hello{Node: &messages.Node{Id: id}, Leaf: true})
+		member := func(who *Identity, from string) net.Conn {
+			conn := secure(t, l.dialFrom(t, from), who)
+			sayLine(t, conn, conn.Introduce(&messages.Hello{Leaf: true}))
 			readLine[*messages.Welcome](t, bufio.NewReader(conn))
 			go func() { _, _ = io.Copy(io.Discard, conn) }()
 			return conn
 		}
-		flood := func(id, from string) {
-			conn := member(id, from)
+		flood := func(who *Identity, from string) {
+			conn := member(who, from)
 			for begun := time.Now(); time.Since(begun) < hour; time.Sleep(4 * time.Second) {
 				for range 3 {
 					sayLine(t, conn, &messages.Reconnected{Reason: "bored"})
@@ -379,11 +379,12 @@ func TestLimits_Words(t *testing.T) {
 			}
 		}
 		var floods sync.WaitGroup
-		const crew = 20
+		crew := make([]*Identity, 20)
 		for i := range crew {
-			floods.Go(func() { flood(fmt.Sprintf("%08d-0000-4000-8000-000000000000", i), "198.51.100.9:1") })
+			crew[i] = NewIdentity()
+			floods.Go(func() { flood(crew[i], "198.51.100.9:1") })
 		}
-		floods.Go(func() { flood(amyID, "192.0.2.1:1") })
+		floods.Go(func() { flood(amy, "192.0.2.1:1") })
 		floods.Wait()
 		synctest.Wait()
 
@@ -394,13 +395,13 @@ func TestLimits_Words(t *testing.T) {
 			t.Errorf("one connection reported %d times in an hour, its budget is %d", n, alone)
 		}
 		crewed := 0
-		for i := range crew {
-			crewed += said(fmt.Sprintf("%08d-0000-4000-8000-000000000000", i))
+		for _, who := range crew {
+			crewed += said(who.ID())
 		}
 		if n := crewed + said(amyID) + tally.asked(); n > alone+all || n < (alone+all)*3/4 {
 			t.Errorf("%d words of both addresses, their budgets are %d and %d", n, alone, all)
 		}
-		sayLine(t, member(bobID, "192.0.2.2:1"), &messages.PeerLost{Id: messages.ServerID})
+		sayLine(t, member(bob, "192.0.2.2:1"), &messages.PeerLost{Id: messages.ServerID})
 		synctest.Wait()
 		if said(bobID) != 1 {
 			t.Error("another's report is dropped")
@@ -447,7 +448,9 @@ func openTallied(t *testing.T, l net.Listener, limits Limits) *tally {
 			ctx.Respond(&messages.PlayRefused{RequestId: msg.GetRequestId(), Reason: messages.PlayRefused_REASON_NO_SUCH_SONG})
 		}
 	}))
-	spawn(t, system, Requests(RequestsConfig{Listener: l, Catalog: rooms, Scheduler: rooms, Chain: rooms, Limits: limits}))
+	cfg := RequestsConfig{Listener: l, Catalog: rooms, Scheduler: rooms, Chain: rooms, Limits: limits}
+	guarded(t, "", testKey)(&cfg)
+	spawn(t, system, Requests(cfg))
 	return c
 }
 
@@ -457,10 +460,14 @@ func TestLimits_Hellos(t *testing.T) {
 		const most = hellosAtOnce * hellosOf // no time passes
 		l := newPipes()
 		openTallied(t, l, Limits{})
+		member := NewMembership(amy, "", &someTrust{})
 		come := func(from string) (in bool) {
-			conn := l.dialFrom(t, from)
-			defer conn.Close()
-			sayLine(t, conn, &messages.Hello{Node: &messages.Node{Id: amyID}, Leaf: true})
+			conn, err := member.Secure(t.Context(), l.dialFrom(t, from))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Conn.(*tls.Conn).NetConn().Close()
+			sayLine(t, conn, conn.Introduce(&messages.Hello{Leaf: true}))
 			line, err := readReply(bufio.NewReader(conn))
 			if err != nil {
 				t.Fatal(err)
@@ -505,17 +512,26 @@ func TestRequests_LongWish(t *testing.T) {
 func TestLimits_Listeners(t *testing.T) {
 	l := listen(t)
 	house := openRequests(t, l, func(c *RequestsConfig) { c.Limits = Limits{Listeners: 1} })
-	first := dial(t, l)
-	join(t, house, first, amyID)
-	conn := dial(t, l)
-	sayLine(t, conn, &messages.Hello{Version: 1, Node: &messages.Node{Id: bobID}})
+	first, _ := join(t, house, dial(t, l), amy)
+	conn := secure(t, dial(t, l), bob)
+	sayLine(t, conn, conn.Introduce(&messages.Hello{Version: 1}))
 	if refused := readLine[*messages.Refused](t, bufio.NewReader(conn)); !strings.Contains(refused.GetReason(), "there are 1 listeners") {
 		t.Errorf("refused: %s", refused.GetReason())
 	}
-	join(t, house, dial(t, l), amyID) // who is in may come back
+	rejoin(t, house, sameLife(t, first, dial(t, l)), amy) // who is in may come back
 	if len(house.chain) > 0 {
 		t.Errorf("the chain heard %v", <-house.chain)
 	}
+}
+
+// sameLife is another connection of the same process.
+func sameLife(t *testing.T, before *Secured, conn net.Conn) *Secured {
+	t.Helper()
+	again, err := before.member.Secure(t.Context(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return again
 }
 
 // Silent connections, TLS ones among them, never keep a listener out.
@@ -529,7 +545,7 @@ func TestRequests_SilentCrowd(t *testing.T) {
 			_, _ = crowd[i].Write([]byte{handshakeRecord, 3})
 		}
 	}
-	member := NewMembership(testToken, &someTrust{})
+	member := NewMembership(amy, testToken, &someTrust{})
 	system := newSystem(t)
 	requester, told := child(t, system, RequestLink(RequestLinkConfig{Link: 4, Addr: l.Addr().String(), Member: member}))
 	await[*messages.RequestsOpened](t, told)

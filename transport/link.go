@@ -32,7 +32,8 @@ type RequestLinkConfig struct {
 // itself.
 //
 // Messages that have a line (Hello, Ask, ClockPing, PeerLost, LeaveChain) go to the server
-// in the order in which they come, also those sent before the connection stands.
+// in the order in which they come, also those sent before the connection stands. But Hello
+// proves who says it on this connection, so it comes after RequestsOpened.
 // Poisoned, it still sends what was said to it before.
 func RequestLink(cfg RequestLinkConfig) *actor.Props {
 	if cfg.Dial == nil {
@@ -42,10 +43,10 @@ func RequestLink(cfg RequestLinkConfig) *actor.Props {
 }
 
 type link struct {
-	cfg   *RequestLinkConfig
-	stop  context.CancelCauseFunc
-	out   *outbox
-	proof atomic.Pointer[[]byte] // goes with Hello; set before RequestsOpened is told
+	cfg  *RequestLinkConfig
+	stop context.CancelCauseFunc
+	out  *outbox
+	conn atomic.Pointer[Secured] // completes Hello; set before RequestsOpened is told
 }
 
 // Receive queues what is for the server; the reading is in linkTalk.
@@ -56,7 +57,7 @@ func (l *link) Receive(ctx actor.Context) {
 		life, stop := context.WithCancelCause(context.Background())
 		l.stop = stop
 		l.out = newOutbox(&atomic.Int64{}, func(err error) { stop(err) })
-		talk := &linkTalk{cfg: l.cfg, root: root, parent: ctx.Parent(), out: l.out, proof: &l.proof}
+		talk := &linkTalk{cfg: l.cfg, root: root, parent: ctx.Parent(), out: l.out, secured: &l.conn}
 		go func() {
 			defer root.Stop(self)
 			reason := "broke down"
@@ -70,7 +71,7 @@ func (l *link) Receive(ctx actor.Context) {
 		}()
 	case proto.Message:
 		if hello, is := msg.(*messages.Hello); is {
-			msg = l.proved(hello)
+			msg = l.introduced(hello)
 		}
 		if line, err := AppendLine(nil, msg); err == nil { // what has no line is not for the server
 			l.out.push(line)
@@ -80,24 +81,21 @@ func (l *link) Receive(ctx actor.Context) {
 	}
 }
 
-// proved is the Hello with this connection's proof.
-func (l *link) proved(hello *messages.Hello) *messages.Hello {
-	hello = proto.CloneOf(hello)
-	if proof := l.proof.Load(); proof != nil {
-		hello.Proof = *proof
+// introduced is the Hello with what this connection adds.
+func (l *link) introduced(hello *messages.Hello) *messages.Hello {
+	if conn := l.conn.Load(); conn != nil {
+		return conn.Introduce(hello)
 	}
 	return hello
 }
 
 // linkTalk is the conversation with the server. It belongs to one goroutine.
 type linkTalk struct {
-	cfg    *RequestLinkConfig
-	root   *actor.RootContext
-	parent *actor.PID
-	out    *outbox
-	proof  *atomic.Pointer[[]byte]
-
-	session *session // of TLS
+	cfg     *RequestLinkConfig
+	root    *actor.RootContext
+	parent  *actor.PID
+	out     *outbox
+	secured *atomic.Pointer[Secured]
 }
 
 var errServerGone = errors.New("the server closed the connection")
@@ -140,25 +138,26 @@ func (t *linkTalk) run(life context.Context) error {
 	return err
 }
 
-// secure speaks TLS with the server that was meant, and prepares the proof for it.
+// secure speaks TLS with the server that was meant.
 func (t *linkTalk) secure(life context.Context, raw net.Conn) (net.Conn, error) {
-	conn, session, err := dialTLS(life, raw, t.cfg.Member.check)
-	if err == nil {
-		var proof []byte
-		proof, err = t.cfg.Member.prove("listener", session)
-		t.proof.Store(&proof)
-	}
+	conn, err := t.cfg.Member.Secure(life, raw)
 	if err != nil {
 		t.cfg.Member.report(err)
 		return nil, err
 	}
-	t.session = session
+	t.secured.Store(conn)
 	return conn, nil
 }
 
 // read passes the server's lines on. A word of a later dialect is read over.
 func (t *linkTalk) read(life context.Context, conn net.Conn) error {
 	r := bufio.NewReaderSize(conn, messages.MaxLine)
+	linked := false
+	defer func() {
+		if linked {
+			t.cfg.Member.expected.linked(-1)
+		}
+	}()
 	pace := rate.NewLimiter(linesPerSecond, linesAtOnce) // a flood stays in the kernel, not in the parent's mailbox
 	for {
 		line, err := readReply(r)
@@ -172,10 +171,14 @@ func (t *linkTalk) read(life context.Context, conn net.Conn) error {
 			return err
 		default:
 			makePlain(m.ProtoReflect())
-			if welcome, is := m.(*messages.Welcome); is && t.cfg.Member != nil {
-				if err := t.cfg.Member.welcome(t.session, welcome); err != nil {
-					t.cfg.Member.report(err)
+			if t.cfg.Member != nil {
+				taken, err := t.member(m)
+				if err != nil {
 					return err
+				}
+				if taken && !linked {
+					linked = true
+					t.cfg.Member.expected.linked(+1)
 				}
 			}
 			t.root.Send(t.parent, &messages.RequestsSaid{Link: t.cfg.Link, Said: m})
@@ -184,6 +187,21 @@ func (t *linkTalk) read(life context.Context, conn net.Conn) error {
 			return err
 		}
 	}
+}
+
+// member takes from the server's word what concerns the listener's standing. taken: it is in.
+func (t *linkTalk) member(m proto.Message) (taken bool, err error) {
+	switch m := m.(type) {
+	case *messages.Welcome:
+		if err := t.cfg.Member.welcome(t.secured.Load().session, m); err != nil {
+			t.cfg.Member.report(err)
+			return false, err
+		}
+		return true, nil
+	case *messages.Neighbours:
+		t.cfg.Member.neighbours(m)
+	}
+	return false, nil
 }
 
 // readReply reads one line of up to maxReply bytes.

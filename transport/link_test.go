@@ -21,12 +21,14 @@ func TestRequestLink(t *testing.T) {
 	l := listen(t)
 	house := openRequests(t, l, nil)
 	system := newSystem(t)
-	requester, told := child(t, system, RequestLink(RequestLinkConfig{Link: 4, Addr: l.Addr().String()}))
+	requester, told := child(t, system, RequestLink(RequestLinkConfig{
+		Link: 4, Addr: l.Addr().String(), Member: NewMembership(amy, "", &someTrust{}),
+	}))
 	root := system.Root
-	root.Send(requester, &messages.Hello{Version: 1, Node: &messages.Node{Id: amyID}, Leaf: true})
 	if opened := await[*messages.RequestsOpened](t, told); opened.Link != 4 {
 		t.Errorf("opened %v", opened)
 	}
+	root.Send(requester, &messages.Hello{Version: 1, Node: &messages.Node{Id: amyID}, Leaf: true})
 	await[*messages.Welcome](t, told)
 	await[*messages.JoinChain](t, house.chain)
 	for i := range 3 {

@@ -19,10 +19,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const (
-	amyID = "11111111-1111-4111-8111-111111111111"
-	bobID = "22222222-2222-4222-8222-222222222222"
-	cemID = "33333333-3333-4333-8333-333333333333"
+var (
+	amy, bob, cem       = IdentityOf(keyFrom(11)), IdentityOf(keyFrom(12)), IdentityOf(keyFrom(13))
+	amyID, bobID, cemID = amy.ID(), bob.ID(), cem.ID()
 )
 
 // patience is how long a test waits for what must come; it is never waited out.

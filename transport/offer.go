@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"net"
 	"time"
 
@@ -72,13 +73,19 @@ func (o *offerer) dial(ctx actor.Context, cfg *StreamsConfig) {
 	})
 }
 
+var errNobody = errors.New("this node has no key to sign an offer with")
+
 func sayOffer(conn net.Conn, cfg *StreamsConfig, to *messages.Node) error {
 	pass, err := cfg.Pass()
 	if err != nil {
 		return err
 	}
-	offer := &messages.OfferStream{Version: messages.DialectVersion, Node: cfg.Self(), AtUnixUs: cfg.ServerNow()}
-	pass.signOffer(offer, to.GetId())
+	if cfg.Identity == nil {
+		return errNobody
+	}
+	offer := &messages.OfferStream{Version: messages.DialectVersion, Node: cfg.Self()}
+	cfg.Identity.signOffer(offer, to.GetId(), cfg.ServerNow())
+	offer.Proof = pass.prove(offeringOf(offer, to.GetId()))
 	payload, err := proto.Marshal(offer)
 	if err != nil {
 		return err

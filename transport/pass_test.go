@@ -3,6 +3,7 @@ package transport
 import (
 	"bufio"
 	"context"
+	"crypto/ed25519"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -18,76 +19,116 @@ const (
 	minuteUs  = int64(time.Minute / time.Microsecond)
 )
 
-// openingOf is amy's HI to the node.
-func openingOf(to string, atUs int64) *messages.OpenStream {
-	return &messages.OpenStream{
-		Version: messages.DialectVersion, Node: &messages.Node{Id: amyID, Name: "amy"}, Upstream: to, PlayAtUnixUs: atUs,
-	}
+// hello of amy to the node, with her signature and the pass.
+func sayHi(pass Pass, to string, atUs int64) *messages.OpenStream {
+	open := &messages.OpenStream{Version: messages.DialectVersion, Node: &messages.Node{Name: "amy"}, Upstream: to}
+	amy.SignOpen(open, atUs)
+	open.Proof = pass.prove(askingOf(open))
+	return open
 }
 
-// casesPass are ways to be, or not to be, a member in the eyes of the server.
-var casesPass = []struct {
+// again makes the HI's signature and proof right for what it says now.
+func again(open *messages.OpenStream, who *Identity) {
+	open.Signature = who.sign(useOpen, askingOf(open).parts()...)
+	open.Proof = testPass.prove(askingOf(open))
+}
+
+// casesHi are ways to be, or not to be, a member who asks the server now.
+var casesHi = []struct {
 	name   string
 	pass   Pass // of who asks
 	change func(*messages.OpenStream)
-	member bool
+	want   error
 }{
-	{name: "member", pass: testPass, member: true},
-	{name: "member who will need it in a while", pass: testPass, member: true, change: func(o *messages.OpenStream) { o.Next = 7 }},
-	{name: "clock half a minute ahead", pass: testPass, member: true, change: func(o *messages.OpenStream) {
-		o.PlayAtUnixUs += minuteUs / 2
-		testPass.sign(o)
+	{name: "member", pass: testPass},
+	{name: "who needs a number", pass: testPass, change: func(o *messages.OpenStream) { o.Next = 7 }},
+	{name: "clock half a minute ahead", pass: testPass, change: func(o *messages.OpenStream) {
+		o.AtUnixUs += minuteUs / 2
+		again(o, amy)
 	}},
-	{name: "stranger"},
-	{name: "another pass", pass: Pass("of another broadcast")},
-	{name: "another's words", pass: testPass, change: func(o *messages.OpenStream) { o.Node.Id = bobID }},
-	{name: "words to another node", pass: testPass, change: func(o *messages.OpenStream) {
+	{name: "no pass", want: errStranger},
+	{name: "another pass", pass: Pass("of another broadcast"), want: errStranger},
+	{name: "half a pass", pass: testPass, want: errStranger, change: func(o *messages.OpenStream) { o.Proof = o.Proof[:16] }},
+	{name: "another's id", pass: testPass, want: errForged, change: func(o *messages.OpenStream) {
+		o.Node.Id = bobID
+		again(o, amy)
+	}},
+	{name: "another's key", pass: testPass, want: errForged, change: func(o *messages.OpenStream) {
+		o.Node = bob.node(nil)
+		again(o, amy)
+	}},
+	{name: "no key", pass: testPass, want: errForged, change: func(o *messages.OpenStream) { o.Node.Key = nil }},
+	{name: "half a key", pass: testPass, want: errForged, change: func(o *messages.OpenStream) { o.Node.Key = o.Node.Key[:31] }},
+	{name: "no signature", pass: testPass, want: errForged, change: func(o *messages.OpenStream) { o.Signature = nil }},
+	{name: "no nonce", pass: testPass, want: errForged, change: func(o *messages.OpenStream) {
+		o.Nonce = nil
+		again(o, amy)
+	}},
+	{name: "another nonce", pass: testPass, want: errForged, change: func(o *messages.OpenStream) {
+		o.Nonce = nonce()
+		o.Proof = testPass.prove(askingOf(o))
+	}},
+	{name: "to another node", pass: testPass, want: errNotMe, change: func(o *messages.OpenStream) {
 		o.Upstream = bobID
-		testPass.sign(o)
+		again(o, amy)
 	}},
-	{name: "words of yesterday", pass: testPass, change: func(o *messages.OpenStream) {
-		o.PlayAtUnixUs -= 24 * 60 * minuteUs
-		testPass.sign(o)
+	{name: "passed on", pass: testPass, want: errForged, change: func(o *messages.OpenStream) {
+		o.Upstream = bobID
+		again(o, amy)
+		o.Upstream = messages.ServerID
+		o.Proof = testPass.prove(askingOf(o))
 	}},
-	{name: "words of tomorrow", pass: testPass, change: func(o *messages.OpenStream) {
-		o.PlayAtUnixUs += 24 * 60 * minuteUs
-		testPass.sign(o)
+	{name: "yesterday", pass: testPass, want: errStale, change: func(o *messages.OpenStream) {
+		o.AtUnixUs -= 24 * 60 * minuteUs
+		again(o, amy)
 	}},
-	{name: "time changed", pass: testPass, change: func(o *messages.OpenStream) { o.PlayAtUnixUs++ }},
-	{name: "an offer's words", pass: testPass, change: func(o *messages.OpenStream) {
-		offer := &messages.OfferStream{Node: o.GetNode(), AtUnixUs: o.GetPlayAtUnixUs()}
-		testPass.signOffer(offer, messages.ServerID)
-		o.Proof = offer.GetProof()
+	{name: "tomorrow", pass: testPass, want: errStale, change: func(o *messages.OpenStream) {
+		o.AtUnixUs += 24 * 60 * minuteUs
+		again(o, amy)
 	}},
-	{name: "half a proof", pass: testPass, change: func(o *messages.OpenStream) { o.Proof = o.Proof[:16] }},
+	{name: "time changed", pass: testPass, want: errForged, change: func(o *messages.OpenStream) {
+		o.AtUnixUs++
+		o.Proof = testPass.prove(askingOf(o))
+	}},
+	{name: "an offer's signature", pass: testPass, want: errForged, change: func(o *messages.OpenStream) {
+		o.Signature = amy.sign(useOffer, askingOf(o).parts()...)
+	}},
+	{name: "an offer's pass", pass: testPass, want: errStranger, change: func(o *messages.OpenStream) {
+		a := askingOf(o)
+		a.use = useOffer
+		o.Proof = testPass.prove(a)
+	}},
+	{name: "the server's name", pass: testPass, want: errForged, change: func(o *messages.OpenStream) {
+		o.Node.Id = messages.ServerID
+		again(o, amy)
+	}},
 }
 
-func TestStreams_Pass(t *testing.T) {
-	for _, c := range casesPass {
+func TestStreams_Hi(t *testing.T) {
+	for _, c := range casesHi {
 		t.Run(c.name, func(t *testing.T) {
 			l := listen(t)
 			house := openStreams(t, l, func(s *StreamsConfig) {
 				s.Pass = func() (Pass, error) { return testPass, nil }
 				s.ServerNow = func() int64 { return testNowUs }
+				s.Server = func() ed25519.PublicKey { return publicOf(testKey) }
 			})
-			open := openingOf(messages.ServerID, testNowUs)
-			c.pass.sign(open)
+			open := sayHi(c.pass, messages.ServerID, testNowUs)
 			if c.change != nil {
 				c.change(open)
 			}
 			conn := dial(t, l)
 			send(t, conn, mustFrame(t, messages.KindHi, open))
 			answer := unmarshal(t, readFrame(t, bufio.NewReader(conn), messages.KindHi).Payload, &messages.StreamOpened{})
-			want := ""
-			if !c.member {
-				want = errStranger.Error()
-			}
-			if answer.GetRefused() != want {
-				t.Errorf("refused: %q, want %q", answer.GetRefused(), want)
-			}
-			if c.member {
+			if c.want == nil {
+				if answer.GetRefused() != "" {
+					t.Fatalf("refused: %s", answer.GetRefused())
+				}
 				await[*messages.DownstreamOpened](t, house.told)
 				return
+			}
+			if answer.GetRefused() != c.want.Error() || answer.GetRefusal() == messages.StreamOpened_REFUSAL_NONE {
+				t.Errorf("refused: %v %q, want %q", answer.GetRefusal(), answer.GetRefused(), c.want)
 			}
 			ends(t, conn)
 			if len(house.told) > 0 {
@@ -97,27 +138,28 @@ func TestStreams_Pass(t *testing.T) {
 	}
 }
 
-// Both ends together; also where the listener's clock is behind, and before it has joined.
+// Both ends together; also before the listener has joined.
 func TestUpstream_Pass(t *testing.T) {
 	for name, c := range map[string]struct {
-		pass func() (Pass, error)
-		want string
+		pass    func() (Pass, error)
+		want    string
+		refusal messages.StreamOpened_Refusal
 	}{
-		"member":   {func() (Pass, error) { return testPass, nil }, ""},
-		"stranger": {nil, "refused: " + errStranger.Error()},
-		"not yet":  {func() (Pass, error) { return nil, errNotYet }, errNotYet.Error()},
+		"member":   {func() (Pass, error) { return testPass, nil }, "", 0},
+		"stranger": {nil, "refused: " + errStranger.Error(), messages.StreamOpened_REFUSAL_STRANGER},
+		"not yet":  {func() (Pass, error) { return nil, errNotYet }, errNotYet.Error(), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := listen(t)
 			openStreams(t, l, func(s *StreamsConfig) { s.Pass = func() (Pass, error) { return testPass, nil } })
-			open := openingOf(messages.ServerID, time.Now().UnixMicro())
-			_, told := child(t, newSystem(t), Upstream(UpstreamConfig{Link: 1, Addr: l.Addr().String(), Open: open, Pass: c.pass}))
+			open := &messages.OpenStream{Upstream: messages.ServerID}
+			_, told := child(t, newSystem(t), Upstream(UpstreamConfig{Link: 1, Addr: l.Addr().String(), Open: open, Identity: amy, Pass: c.pass}))
 			if c.want == "" {
 				await[*messages.UpstreamOpened](t, told)
-			} else if closed := await[*messages.UpstreamClosed](t, told); closed.Reason != c.want {
-				t.Errorf("closed: %s, want %s", closed.Reason, c.want)
+			} else if closed := await[*messages.UpstreamClosed](t, told); closed.Reason != c.want || closed.Refusal != c.refusal {
+				t.Errorf("closed: %v %s, want %s", closed.Refusal, closed.Reason, c.want)
 			}
-			if open.GetProof() != nil {
+			if open.GetProof() != nil || open.GetSignature() != nil {
 				t.Error("the caller's opening was changed")
 			}
 		})
@@ -150,36 +192,46 @@ func TestStreams_Closed(t *testing.T) {
 	}
 }
 
-// Only a member's offer is taken: what answers it holds a proof.
-func TestStreams_OfferPass(t *testing.T) {
+// Only the offer of a member that stands above is taken, now and once: what answers it holds
+// a proof.
+func TestStreams_Offer(t *testing.T) {
 	for name, c := range map[string]struct {
 		pass  Pass
+		who   *Identity
 		to    string
 		atUs  int64
 		taken bool
 	}{
-		"member":           {testPass, bobID, testNowUs, true},
-		"stranger":         {nil, bobID, testNowUs, false},
-		"to another":       {testPass, messages.ServerID, testNowUs, false},
-		"of an hour ago":   {testPass, bobID, testNowUs - 60*minuteUs, false},
-		"of an hour later": {testPass, bobID, testNowUs + 60*minuteUs, false},
+		"member above":     {testPass, amy, bobID, testNowUs, true},
+		"member elsewhere": {testPass, IdentityOf(keyFrom(13)), bobID, testNowUs, false},
+		"stranger":         {nil, amy, bobID, testNowUs, false},
+		"to another":       {testPass, amy, messages.ServerID, testNowUs, false},
+		"of an hour ago":   {testPass, amy, bobID, testNowUs - 60*minuteUs, false},
+		"of an hour later": {testPass, amy, bobID, testNowUs + 60*minuteUs, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := listen(t)
 			taken := make(chan net.Conn, 1)
+			expected := NewExpected()
+			expected.offerers([]string{amyID})
 			openStreams(t, l, func(s *StreamsConfig) {
 				s.Self = func() *messages.Node { return &messages.Node{Id: bobID} }
+				s.Expected = expected
 				s.Pass = func() (Pass, error) { return testPass, nil }
 				s.ServerNow = func() int64 { return testNowUs }
 				s.Offered = func(_ *messages.Node, conn net.Conn) bool { taken <- conn; return true }
 			})
-			offer := &messages.OfferStream{Version: messages.DialectVersion, Node: &messages.Node{Id: amyID}, AtUnixUs: c.atUs}
-			c.pass.signOffer(offer, c.to)
+			offer := &messages.OfferStream{Version: messages.DialectVersion}
+			c.who.signOffer(offer, c.to, c.atUs)
+			offer.Proof = c.pass.prove(offeringOf(offer, c.to))
 			conn := dial(t, l)
 			send(t, conn, mustFrame(t, messages.KindOffer, offer))
 			if c.taken {
 				_ = (<-taken).Close()
 			}
+			ends(t, conn)
+			conn = dial(t, l)
+			send(t, conn, mustFrame(t, messages.KindOffer, offer)) // overheard, and said again
 			ends(t, conn)
 			if len(taken) > 0 {
 				t.Error("the offer was taken")
@@ -192,6 +244,7 @@ func TestStreams_OfferPass(t *testing.T) {
 func TestStreams_MakesOffer(t *testing.T) {
 	l, theirs := listen(t), listen(t)
 	house := openStreams(t, l, func(s *StreamsConfig) {
+		s.Identity = amy
 		s.Pass = func() (Pass, error) { return testPass, nil }
 		s.ServerNow = func() int64 { return testNowUs }
 	})
@@ -202,25 +255,8 @@ func TestStreams_MakesOffer(t *testing.T) {
 	}
 	defer conn.Close()
 	offer := unmarshal(t, readFrame(t, bufio.NewReader(conn), messages.KindOffer).Payload, &messages.OfferStream{})
-	if err := testPass.checkOffer(offer, bobID, testNowUs); err != nil {
+	words := offeringOf(offer, bobID)
+	if err := words.genuine(publicOf(amy.key)); err != nil || words.timely(bobID, testNowUs) != nil || testPass.check(words, offer.GetProof()) != nil {
 		t.Errorf("offer %v: %v", offer, err)
 	}
-}
-
-// No bytes make a stranger a member.
-func FuzzOpening(f *testing.F) {
-	for _, c := range casesPass {
-		f.Add(amyID, messages.ServerID, testNowUs, []byte(c.name))
-	}
-	f.Fuzz(func(t *testing.T, from, to string, atUs int64, proof []byte) {
-		open := &messages.OpenStream{Node: &messages.Node{Id: from}, Upstream: to, PlayAtUnixUs: atUs, Proof: proof}
-		if testPass.check(open, messages.ServerID, testNowUs) == nil {
-			t.Error("let in")
-		}
-		testPass.sign(open) // a member's words count only for whom and when they were said
-		recent := atUs >= testNowUs-minuteUs && atUs <= testNowUs+minuteUs
-		if err := testPass.check(open, to, testNowUs); (err == nil) != recent {
-			t.Errorf("a member at %d: %v", atUs-testNowUs, err)
-		}
-	})
 }

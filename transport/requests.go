@@ -28,6 +28,7 @@ type RequestsConfig struct {
 	Limits Limits
 
 	Dial     DialFunc         // tries a newcomer's relay; nil: TCP, 500 ms
+	Resolve  ResolveFunc      // of a host that a newcomer names; nil: as this machine does
 	Now      func() time.Time // the server's clock; nil: time.Now
 	Counters *Counters        // may be nil
 
@@ -50,6 +51,9 @@ func Requests(cfg RequestsConfig) *actor.Props {
 	if cfg.Dial == nil {
 		cfg.Dial = dialTCP
 	}
+	if cfg.Resolve == nil {
+		cfg.Resolve = resolve
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -58,7 +62,7 @@ func Requests(cfg RequestsConfig) *actor.Props {
 	}
 	entry, pace := &door{}, newPace(cfg.Limits) // of the port, whatever becomes of its actor
 	return actor.PropsFromProducer(func() actor.Actor {
-		return &requests{cfg: &cfg, door: entry, bound: make(map[string]*actor.PID), pace: pace}
+		return &requests{cfg: &cfg, door: entry, bound: make(map[string]holder), pace: pace}
 	}, stopBroken())
 }
 
@@ -67,8 +71,8 @@ type requests struct {
 	door    *door
 	lobby   *lobby
 	pace    *pace
-	bound   map[string]*actor.PID // a listener's id -> its connection
-	playing *messages.Playing     // the latest, for those who come
+	bound   map[string]holder // a listener's id -> its connection
+	playing *messages.Playing // the latest, for those who come
 	closing bool
 }
 
@@ -84,12 +88,22 @@ type (
 	// bind asks that news for the id go to the connection; answered with bound.
 	bind struct {
 		id    string
-		conn  *actor.PID
 		guest *guest
+		since time.Time // when it said HELLO
+		holder
+	}
+	// holder is the connection that has an id.
+	holder struct {
+		conn     *actor.PID
+		instance string
+		from     string
+		heard    *atomic.Int64 // when it last said something, unix nanoseconds
 	}
 	bound struct {
-		replaced bool // an older connection had the id
-		full     bool // there are as many listeners as there may be: it is not bound
+		replaced bool   // an older connection had the id
+		full     bool   // there are as many listeners as there may be: it is not bound
+		claimed  ruling // of an id that another connection has: only takeOver means bound
+		by       string // address of that other
 	}
 	// replaced tells a connection that its listener has a newer one.
 	replaced struct{}
@@ -137,23 +151,31 @@ func (r *requests) Receive(ctx actor.Context) {
 			return
 		}
 		if is {
-			ctx.Send(older, &replaced{})
+			claim := claim{
+				sameLife: older.instance == msg.instance, waited: time.Since(msg.since),
+				quiet: time.Since(time.Unix(0, older.heard.Load())),
+			}
+			if ruling := claim.rule(); ruling != takeOver {
+				ctx.Respond(&bound{claimed: ruling, by: older.from})
+				return
+			}
+			ctx.Send(older.conn, &replaced{})
 		}
-		r.bound[msg.id] = msg.conn
+		r.bound[msg.id] = msg.holder
 		if r.playing != nil {
 			ctx.Send(msg.conn, r.playing)
 		}
-		ctx.Respond(&bound{replaced: is})
+		ctx.Respond(&bound{replaced: is, claimed: takeOver})
 	case *ended:
 		r.ended(ctx, msg)
 	case *messages.Neighbours:
-		if conn, is := r.bound[msg.GetId()]; is {
-			ctx.Send(conn, msg)
+		if to, is := r.bound[msg.GetId()]; is {
+			ctx.Send(to.conn, msg)
 		}
 	case *messages.Playing:
 		r.playing = msg
-		for _, conn := range r.bound {
-			ctx.Send(conn, msg)
+		for _, to := range r.bound {
+			ctx.Send(to.conn, msg)
 		}
 	case *actor.Restarting:
 		r.lobby.close()
@@ -167,7 +189,7 @@ func (r *requests) Receive(ctx actor.Context) {
 func (r *requests) ended(ctx actor.Context, msg *ended) {
 	id := msg.standing.id
 	if current, is := r.bound[id]; is {
-		if !current.Equal(msg.conn) {
+		if !current.conn.Equal(msg.conn) {
 			return // the listener is there, on its newer connection
 		}
 		delete(r.bound, id)

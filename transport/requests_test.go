@@ -96,6 +96,7 @@ func openRequests(t *testing.T, l net.Listener, change func(*RequestsConfig)) re
 		Listener: l, Catalog: rooms, Scheduler: rooms, Chain: chain,
 		Now: func() time.Time { return time.UnixMicro(42) }, Counters: &Counters{},
 	}
+	guarded(t, "", testKey)(&cfg)
 	if change != nil {
 		change(&cfg)
 	}
@@ -191,11 +192,14 @@ func TestRequests_Hostile(t *testing.T) {
 		"a later dialect": func(t *testing.T, c net.Conn) {
 			refusedLine(t, c, `HELLO {"version":9}`, "this server speaks version 1 of the dialect, not 9: take the same conga on both sides")
 		},
+		"in clear": func(t *testing.T, c net.Conn) {
+			refusedLine(t, c, `HELLO {"node":{"id":"`+amyID+`"}}`, errClear.Error())
+		},
 		"no address": func(t *testing.T, c net.Conn) {
-			refusedLine(t, c, `HELLO {"node":{"id":"`+amyID+`","relay":"nowhere"}}`, "the node's relay must be HOST:PORT or :PORT")
+			refusedHello(t, secure(t, c, amy), &messages.Hello{Node: &messages.Node{Relay: "nowhere"}}, errRelay.Error())
 		},
 		"the chain says no": func(t *testing.T, c net.Conn) {
-			refusedLine(t, c, `HELLO {"node":{"id":"`+amyID+`","name":"nobody"}}`, "the chain is full")
+			refusedHello(t, secure(t, c, amy), &messages.Hello{Node: &messages.Node{Name: "nobody"}}, "the chain is full")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -224,6 +228,24 @@ func refusedLine(t *testing.T, conn net.Conn, line, want string) {
 	}
 }
 
+func refusedHello(t *testing.T, conn *Secured, hello *messages.Hello, want string) {
+	t.Helper()
+	sayLine(t, conn, conn.Introduce(hello))
+	if got := readLine[*messages.Refused](t, bufio.NewReader(conn)); got.GetReason() != want {
+		t.Errorf("%v: refused with %q, want %q", hello, got.GetReason(), want)
+	}
+}
+
+// secure speaks TLS as the listener.
+func secure(t *testing.T, conn net.Conn, who *Identity) *Secured {
+	t.Helper()
+	secured, err := NewMembership(who, "", &someTrust{}).Secure(t.Context(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secured
+}
+
 // readLine reads the next line, which must be an M.
 func readLine[M proto.Message](t *testing.T, r *bufio.Reader) M {
 	t.Helper()
@@ -249,13 +271,19 @@ func sayLine(t *testing.T, conn net.Conn, m proto.Message) {
 }
 
 // join says HELLO and reads WELCOME.
-func join(t *testing.T, house requestHouse, conn net.Conn, id string) *bufio.Reader {
+func join(t *testing.T, house requestHouse, raw net.Conn, who *Identity) (*Secured, *bufio.Reader) {
 	t.Helper()
-	sayLine(t, conn, &messages.Hello{Version: 1, Node: &messages.Node{Id: id, Name: "a\x1bmy", Relay: ":7100"}})
+	conn := secure(t, raw, who)
+	return conn, rejoin(t, house, conn, who)
+}
+
+func rejoin(t *testing.T, house requestHouse, conn *Secured, who *Identity) *bufio.Reader {
+	t.Helper()
+	sayLine(t, conn, conn.Introduce(&messages.Hello{Version: 1, Node: &messages.Node{Name: "a\x1bmy", Relay: ":7100"}}))
 	r := bufio.NewReader(conn)
 	readLine[*messages.Welcome](t, r)
 	joined := await[*messages.JoinChain](t, house.chain)
-	if n := joined.GetNode(); n.GetId() != id || n.GetName() != "amy" || n.GetRelay() != "127.0.0.1:7100" || joined.GetAtUnixUs() != 42 {
+	if n := joined.GetNode(); n.GetId() != who.ID() || n.GetKey() != nil || n.GetName() != "amy" || n.GetRelay() != "127.0.0.1:7100" || joined.GetAtUnixUs() != 42 {
 		t.Errorf("the chain was asked for %v", joined)
 	}
 	return r
@@ -267,8 +295,7 @@ func TestRequests_Native(t *testing.T) {
 	root := house.system.Root
 	root.Send(house.pid, &messages.Playing{Song: &messages.Song{Name: "old.mp3"}})
 	root.Send(house.pid, &messages.Playing{Song: &messages.Song{Name: "bach.mp3"}})
-	conn := dial(t, l)
-	r := join(t, house, conn, amyID)
+	conn, r := join(t, house, dial(t, l), amy)
 	if news := readLine[*messages.Playing](t, r); news.GetSong().GetName() != "bach.mp3" {
 		t.Errorf("the newcomer hears of %v", news)
 	}
@@ -316,7 +343,7 @@ func TestRequests_Native(t *testing.T) {
 		t.Errorf("after LEAVECHAIN: %v", err)
 	}
 	// Who said goodbye is not lost: the next thing the chain hears is the next join.
-	join(t, house, dial(t, l), bobID)
+	join(t, house, dial(t, l), bob)
 }
 
 func TestRequests_PeerLost(t *testing.T) {
@@ -333,7 +360,7 @@ func TestRequests_PeerLost(t *testing.T) {
 			l := listen(t)
 			house := openRequests(t, l, nil)
 			conn := dial(t, l)
-			join(t, house, conn, amyID)
+			join(t, house, conn, amy)
 			end(conn)
 			lost := await[*messages.PeerLost](t, house.chain)
 			if lost.GetId() != amyID || lost.GetSeenBy() != messages.ServerID || lost.GetReason() == "" || lost.GetAtUnixUs() != 42 {
@@ -347,24 +374,22 @@ func TestRequests_PeerLost(t *testing.T) {
 func TestRequests_Replaced(t *testing.T) {
 	l := listen(t)
 	house := openRequests(t, l, nil)
-	older := dial(t, l)
-	join(t, house, older, amyID)
-	newer := dial(t, l)
-	r := join(t, house, newer, amyID)
+	older, _ := join(t, house, dial(t, l), amy)
+	newer := sameLife(t, older, dial(t, l))
+	r := rejoin(t, house, newer, amy)
 	ends(t, older)
 	house.system.Root.Send(house.pid, &messages.Neighbours{Id: amyID, Event: 2})
 	readLine[*messages.Neighbours](t, r)
 	_ = newer.Close()
 	await[*messages.PeerLost](t, house.chain) // once, and only now
-	join(t, house, dial(t, l), bobID)
+	join(t, house, dial(t, l), bob)
 }
 
 // The server's own end is nobody's loss: its listeners come back to the next one.
 func TestRequests_Stop(t *testing.T) {
 	l := listen(t)
 	house := openRequests(t, l, nil)
-	conn := dial(t, l)
-	join(t, house, conn, amyID)
+	conn, _ := join(t, house, dial(t, l), amy)
 	stop(t, house.system, house.pid)
 	ends(t, conn)
 	if len(house.chain) > 0 {
@@ -378,14 +403,14 @@ func TestRequests_Restarted(t *testing.T) {
 	l := listen(t)
 	house := openRequests(t, l, func(c *RequestsConfig) { c.Limits = Limits{PerAddress: 2} })
 	conn := dial(t, l)
-	join(t, house, conn, amyID)
+	join(t, house, conn, amy)
 	house.system.Root.Send(house.pid, stumble{})
 	ends(t, conn)
 	if lost := await[*messages.PeerLost](t, house.chain); lost.GetId() != amyID {
 		t.Errorf("lost %v", lost)
 	}
-	for _, id := range []string{amyID, bobID} {
-		join(t, house, dial(t, l), id)
+	for _, who := range []*Identity{amy, bob} {
+		join(t, house, dial(t, l), who)
 	}
 	for range 10 {
 		conn := dial(t, l)
@@ -401,16 +426,16 @@ func TestRequests_SlowNative(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipes()
 		house := openRequests(t, l, nil)
-		hello := func(id string) (net.Conn, *bufio.Reader) {
-			conn := l.dial(t)
-			sayLine(t, conn, &messages.Hello{Node: &messages.Node{Id: id}, Leaf: true})
+		hello := func(who *Identity) (net.Conn, *bufio.Reader) {
+			conn := secure(t, l.dial(t), who)
+			sayLine(t, conn, conn.Introduce(&messages.Hello{Leaf: true}))
 			r := bufio.NewReader(conn)
 			readLine[*messages.Welcome](t, r)
 			await[*messages.JoinChain](t, house.chain)
 			return conn, r
 		}
-		_, r := hello(bobID)
-		slow, _ := hello(amyID)
+		_, r := hello(bob)
+		slow, _ := hello(amy)
 		start := time.Now()
 		for i := range 4 * outboxSize {
 			house.system.Root.Send(house.pid, &messages.Playing{PlayAtUnixUs: int64(i)})
@@ -500,7 +525,7 @@ func TestRequests_StrangersFill(t *testing.T) {
 		if waited := time.Since(begun); waited > 0 {
 			t.Errorf("the last of them went after %v", waited)
 		}
-		join(t, house, l.dialFrom(t, "127.0.0.1:9"), amyID)
+		join(t, house, l.dialFrom(t, "127.0.0.1:9"), amy)
 		conn := l.dialFrom(t, "192.0.2.2:1")
 		send(t, conn, []byte("REQUESTS\n"))
 		if line, err := readReply(bufio.NewReader(conn)); line != sayNoWishes {
@@ -523,11 +548,11 @@ func TestRequests_Crowded(t *testing.T) {
 		l := newPipes()
 		house := openRequests(t, l, func(c *RequestsConfig) { c.Limits = Limits{Listeners: 2} })
 		var last *bufio.Reader
-		for _, id := range []string{amyID, bobID} {
-			last = join(t, house, l.dialFrom(t, "127.0.0.1:1"), id)
+		for _, who := range []*Identity{amy, bob} {
+			_, last = join(t, house, l.dialFrom(t, "127.0.0.1:1"), who)
 		}
-		third := l.dialFrom(t, "192.0.2.1:1")
-		sayLine(t, third, &messages.Hello{Node: &messages.Node{Id: cemID}, Leaf: true})
+		third := secure(t, l.dialFrom(t, "192.0.2.1:1"), cem)
+		sayLine(t, third, third.Introduce(&messages.Hello{Leaf: true}))
 		readLine[*messages.Welcome](t, bufio.NewReader(third))
 		if refused := readLine[*messages.Refused](t, last); refused.GetReason() != errPlace.Error() {
 			t.Errorf("refused: %v", refused)

@@ -48,6 +48,7 @@ type requestTalk struct {
 	standIn  *StandIn // the server's own adapter speaks; nil: a peer does
 	out      *outbox
 	standing *atomic.Pointer[standing]
+	heard    atomic.Int64 // when it last said something, unix nanoseconds
 	root     *actor.RootContext
 	self     *actor.PID
 	parent   *actor.PID
@@ -148,6 +149,9 @@ func (t *requestTalk) read() error {
 			t.guest.patience(visitorPatience)
 		}
 		line, err := ReadLine(t.r)
+		if err == nil {
+			t.heard.Store(time.Now().UnixNano())
+		}
 		if cut := errors.Is(err, ErrLineTooLong); !begun && (err == nil || cut || errors.Is(err, ErrNotText)) {
 			if t.session != nil && t.session.web || speaksWeb(line, cut) {
 				return t.web(line, cut)
@@ -282,14 +286,22 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 	if !t.pace.hellos.of(t.conn.RemoteAddr()).Allow() {
 		return t.turnAway("listeners come and go at your address faster than the server's log takes: try again in a minute")
 	}
-	answer, err := ask(t.life, t.root, t.parent, &bind{id: node.GetId(), conn: t.self, guest: t.guest})
-	if err != nil {
-		return err
+	unreachable := ""
+	if node.GetRelay() != "" {
+		var err error
+		if node.Relay, err = t.locate(node.GetRelay()); errors.Is(err, errRelay) {
+			return t.turnAway(err.Error())
+		} else if err != nil {
+			unreachable = err.Error()
+		}
 	}
-	was, is := answer.(*bound)
+	node.Http = ownHTTP(hello.GetNode().GetHttp(), t.conn.RemoteAddr())
+	was, err := t.bind(node.GetId(), hello.GetInstance())
 	switch {
-	case !is:
-		return fmt.Errorf("bind %s: %T", node.GetId(), answer)
+	case err != nil:
+		return err
+	case was.claimed == keepAway:
+		return t.turnAway(fmt.Sprintf(sayCopy, was.by))
 	case was.full:
 		return t.turnAway(fmt.Sprintf("there are %d listeners, as many as its --max-listeners lets in: try again later", t.cfg.Limits.Listeners))
 	}
@@ -297,13 +309,13 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 	if !t.guest.admit() {
 		return t.dismissed()
 	}
-	join := &messages.JoinChain{Node: node, Leaf: hello.GetLeaf(), AtUnixUs: t.cfg.Now().UnixMicro()}
+	join := &messages.JoinChain{Node: node, Leaf: hello.GetLeaf(), AtUnixUs: t.cfg.Now().UnixMicro(), Unreachable: unreachable}
 	if t.standIn != nil {
 		join.Seed, join.FedBy = true, t.standIn.FedBy
-	} else {
-		join.Unreachable = t.probe(node)
+	} else if unreachable == "" {
+		join.Unreachable = t.probe(node, hello.GetNode().GetKey())
 	}
-	answer, err = ask(t.life, t.root, t.cfg.Chain, join)
+	answer, err := ask(t.life, t.root, t.cfg.Chain, join)
 	if err != nil {
 		return errors.Join(t.turnAway("the server is busy, try again"), err)
 	}
@@ -342,18 +354,34 @@ func (t *requestTalk) mayReport() bool {
 	return may
 }
 
-// probe tries the node's relay BEFORE the chain makes it anybody's source. It says why
-// it cannot be reached, or nothing.
-func (t *requestTalk) probe(node *messages.Node) string {
-	if node.GetRelay() == "" {
-		return "" // it does not want to be one
+// sayCopy tells the second of two processes with one key what to do.
+const sayCopy = "another listener with this identity is in the chain, from %s: if its data folder was copied, remove listener.pem from the copy, or take another --data"
+
+// bind asks that the id be this connection's, as long as that takes.
+func (t *requestTalk) bind(id, instance string) (*bound, error) {
+	msg := &bind{id: id, guest: t.guest, since: time.Now(), holder: holder{
+		conn: t.self, instance: instance, from: hostOf(t.conn.RemoteAddr()), heard: &t.heard,
+	}}
+	again := time.NewTicker(claimLook)
+	defer again.Stop()
+	for {
+		answer, err := ask(t.life, t.root, t.parent, msg)
+		if err != nil {
+			return nil, err
+		}
+		was, is := answer.(*bound)
+		switch {
+		case !is:
+			return nil, fmt.Errorf("bind %s: %T", id, answer)
+		case was.full || was.claimed != waitOn:
+			return was, nil
+		}
+		select {
+		case <-again.C:
+		case <-t.life.Done():
+			return nil, t.life.Err()
+		}
 	}
-	conn, err := t.cfg.Dial(t.life, node.GetRelay())
-	if err != nil {
-		return reasonOf(err)
-	}
-	_ = conn.Close()
-	return ""
 }
 
 // candidate is the node as the chain may take it.
@@ -365,25 +393,31 @@ func (t *requestTalk) candidate(hello *messages.Hello) (*messages.Node, error) {
 		return nil, fmt.Errorf("this server speaks version %d of the dialect, not %d: take the same conga on both sides",
 			messages.DialectVersion, hello.GetVersion())
 	}
-	if t.cfg.Auth != nil && t.session == nil { // it said AUTH, which is enough for a person
-		return nil, errClear
-	}
 	node := cleanNode(hello.GetNode())
 	if node == nil {
 		return nil, errID
 	}
-	node.Http = ownHTTP(hello.GetNode().GetHttp(), t.conn.RemoteAddr())
-	switch {
-	case hello.GetLeaf() || node.GetRelay() == "":
+	if err := t.identified(hello); err != nil {
+		return nil, err
+	}
+	if hello.GetLeaf() {
 		node.Relay = ""
-		return node, nil
 	}
-	relay, ok := completeRelay(node.GetRelay(), t.conn.RemoteAddr())
-	if !ok {
-		return nil, errors.New("the node's relay must be HOST:PORT or :PORT")
-	}
-	node.Relay = relay
 	return node, nil
+}
+
+// identified says why the HELLO is not from the owner of its id.
+func (t *requestTalk) identified(hello *messages.Hello) error {
+	switch {
+	case t.standIn != nil:
+		return nil
+	case t.session == nil:
+		return errClear
+	}
+	if !signed(ownKey(hello.GetNode()), hello.GetSignature(), useHello, t.session.identity) {
+		return errForged
+	}
+	return nil
 }
 
 // reportsWait is how old a report may be that waited for the server's return.

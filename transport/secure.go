@@ -23,6 +23,8 @@ const (
 	// exporterLabel keeps the bytes that both ends of one TLS connection share, and
 	// nobody else, apart from all else that TLS may export.
 	exporterLabel = "EXPORTER-conga-token"
+	// identityLabel is for other bytes of that kind: those that a HELLO is signed over.
+	identityLabel = "EXPORTER-conga-identity"
 	exporterSize  = 32
 )
 
@@ -54,7 +56,17 @@ func ServerTLS(key ed25519.PrivateKey) (*tls.Config, error) {
 type session struct {
 	key      ed25519.PublicKey // the server's
 	exporter []byte            // nobody in between has the same
+	identity []byte            // likewise; a HELLO signs these
 	web      bool              // the other end is a browser
+}
+
+// export takes from the connection what only its two ends have.
+func (s *session) export(state tls.ConnectionState) (err error) {
+	if s.exporter, err = state.ExportKeyingMaterial(exporterLabel, nil, exporterSize); err != nil {
+		return err
+	}
+	s.identity, err = state.ExportKeyingMaterial(identityLabel, nil, exporterSize)
+	return err
 }
 
 // dialTLS speaks TLS on conn. check is asked about the server's key when the server has
@@ -84,10 +96,7 @@ func dialTLS(ctx context.Context, conn net.Conn, check func(ed25519.PublicKey) e
 		}
 		return nil, nil, fmt.Errorf("speak TLS with the server: %w", err)
 	}
-	state := secure.ConnectionState()
-	var err error
-	s.exporter, err = state.ExportKeyingMaterial(exporterLabel, nil, exporterSize)
-	return secure, s, err
+	return secure, s, s.export(secure.ConnectionState())
 }
 
 // acceptTLS speaks TLS on conn, of which r has read the first bytes.
@@ -99,8 +108,8 @@ func acceptTLS(ctx context.Context, conn net.Conn, r *bufio.Reader, cfg *tls.Con
 		return nil, nil, fmt.Errorf("speak TLS: %w", err)
 	}
 	state := secure.ConnectionState()
-	exporter, err := state.ExportKeyingMaterial(exporterLabel, nil, exporterSize)
-	return secure, &session{exporter: exporter, web: state.NegotiatedProtocol == webProtocol}, err
+	s := &session{web: state.NegotiatedProtocol == webProtocol}
+	return secure, s, s.export(state)
 }
 
 // begun is a connection whose first bytes lie in a reader.

@@ -2,6 +2,8 @@ package transport
 
 import (
 	"context"
+	"crypto/ed25519"
+	"math"
 	"net"
 	"sync/atomic"
 	"time"
@@ -12,9 +14,6 @@ import (
 )
 
 const (
-	// defaultStreams is how many listeners a node feeds at most. In a chain it feeds
-	// one; the rest is room for orphans and for the server's first seconds after a restart.
-	defaultStreams = 64
 	// helloPatience is how long a connection may take for its whole HI.
 	helloPatience = 5 * time.Second
 	// seedGrace is how long the server waits for a native's first byte before it takes
@@ -45,11 +44,16 @@ type StreamsConfig struct {
 	Epoch    func() uint64
 	Upstream func() string // host:port that this node receives from, for DC; may be nil or say ""
 	Counters *Counters     // may be nil
+	// Identity signs what this node says; nil: it says nothing of that kind, as the server.
+	Identity *Identity
+	// Expected is whom the chain sends here; nil: whoever proves to be who it says.
+	Expected *Expected
+	// Server is the key of the server, which may look in at any time; nil, or nil from it: not known.
+	Server func() ed25519.PublicKey
 	// Pass is what a listener must show; an error refuses all, in its words. nil: all may come.
 	Pass      func() (Pass, error)
 	ServerNow func() int64 // the server's clock, in unix microseconds; nil: this machine's
 	Limits    Limits       // of one address, and of those who have not said HI
-	Max       int          // listeners fed at once; 0: 64
 
 	// Offered takes over a connection by which a node above offers its music; false if it
 	// is not wanted. nil: this node takes no offers.
@@ -64,9 +68,6 @@ type StreamsConfig struct {
 // Streams is the stream port of a node: an acceptor whose children are the connections.
 // SayGoodbye closes the port and makes every connection tell its listener.
 func Streams(cfg StreamsConfig) *actor.Props {
-	if cfg.Max == 0 {
-		cfg.Max = defaultStreams
-	}
 	if cfg.Counters == nil {
 		cfg.Counters = &Counters{}
 	}
@@ -80,16 +81,19 @@ func Streams(cfg StreamsConfig) *actor.Props {
 		cfg.ServerNow = func() int64 { return time.Now().UnixMicro() }
 	}
 	cfg.Limits = cfg.Limits.filled()
-	entry := &door{} // of the port, whatever becomes of its actor
-	return actor.PropsFromProducer(func() actor.Actor { return &streams{cfg: &cfg, door: entry} }, stopBroken())
+	entry, admission := &door{}, newAdmission(&cfg) // of the port, whatever becomes of its actor
+	return actor.PropsFromProducer(func() actor.Actor {
+		return &streams{cfg: &cfg, door: entry, admission: admission}
+	}, stopBroken())
 }
 
 type streams struct {
-	cfg     *StreamsConfig
-	door    *door
-	lobby   *lobby
-	offer   offerer
-	leaving bool
+	cfg       *StreamsConfig
+	door      *door
+	admission *admission
+	lobby     *lobby
+	offer     offerer
+	leaving   bool
 }
 
 // Receive spawns a child for each connection.
@@ -97,7 +101,7 @@ func (s *streams) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started:
 		root, self := ctx.ActorSystem().Root, ctx.Self()
-		s.lobby = streamLobby(s.cfg.Limits, s.cfg.Max, func() []byte { return refusal(s.cfg, errCrowd) })
+		s.lobby = streamLobby(s.cfg.Limits, math.MaxInt, func() []byte { return refusal(s.cfg, errCrowd) })
 		s.door.open(root, self, s.cfg.Listener, s.lobby)
 	case *accepted:
 		if s.leaving { // it came just before the port was closed
@@ -139,7 +143,7 @@ func (s *streams) Receive(ctx actor.Context) {
 // talk gives the connection an actor of its own.
 func (s *streams) talk(ctx actor.Context, conn net.Conn, guest *guest) *actor.PID {
 	return ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
-		return &stream{cfg: s.cfg, conn: conn, guest: guest}
+		return &stream{cfg: s.cfg, admission: s.admission, conn: conn, guest: guest}
 	}))
 }
 
@@ -165,9 +169,10 @@ func (s *streams) offered(ctx actor.Context, msg *offered) {
 
 // stream is one accepted connection.
 type stream struct {
-	cfg   *StreamsConfig
-	conn  net.Conn
-	guest *guest
+	cfg       *StreamsConfig
+	admission *admission
+	conn      net.Conn
+	guest     *guest
 
 	stop  context.CancelFunc      // ends everything
 	leave context.CancelCauseFunc // ends the music, for DC
@@ -182,7 +187,7 @@ func (s *stream) Receive(ctx actor.Context) {
 		life, stop := context.WithCancel(context.Background())
 		playing, leave := context.WithCancelCause(life)
 		s.stop, s.leave = stop, leave
-		talk := &streamTalk{cfg: s.cfg, conn: s.conn, guest: s.guest, root: root, self: self, life: life, playing: playing}
+		talk := &streamTalk{cfg: s.cfg, admission: s.admission, conn: s.conn, guest: s.guest, root: root, self: self, life: life, playing: playing}
 		guard(root, self, func() {
 			s.given.Store(talk.serve())
 			s.close()

@@ -3,6 +3,7 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -84,11 +85,18 @@ func openStreams(t *testing.T, l net.Listener, change func(*StreamsConfig)) stre
 	return streamHouse{system, spawn(t, system, Streams(cfg)), told, cfg.Counters}
 }
 
+// hiOf is amy's HI to the server.
 func hiOf(t *testing.T, next uint64) []byte {
 	t.Helper()
-	return mustFrame(t, messages.KindHi, &messages.OpenStream{
-		Version: messages.DialectVersion, Node: &messages.Node{Id: amyID, Name: "amy"}, Next: next,
-	})
+	return saidBy(t, amy, &messages.OpenStream{Node: &messages.Node{Name: "amy"}, Next: next})
+}
+
+// saidBy is the HI as who says it now, to the server if it names nobody.
+func saidBy(t *testing.T, who *Identity, open *messages.OpenStream) []byte {
+	t.Helper()
+	open.Version, open.Upstream = messages.DialectVersion, cmp.Or(open.GetUpstream(), messages.ServerID)
+	who.SignOpen(open, time.Now().UnixMicro())
+	return mustFrame(t, messages.KindHi, open)
 }
 
 func send(t *testing.T, conn net.Conn, b []byte) {
@@ -191,6 +199,12 @@ func TestStreams_Context(t *testing.T) {
 	}
 }
 
+func signedBy(who *Identity) *messages.OpenStream {
+	open := &messages.OpenStream{Upstream: messages.ServerID}
+	who.SignOpen(open, time.Now().UnixMicro())
+	return open
+}
+
 func TestStreams_Refused(t *testing.T) {
 	for name, c := range map[string]struct {
 		open   *messages.OpenStream
@@ -199,10 +213,11 @@ func TestStreams_Refused(t *testing.T) {
 	}{
 		"no uuid": {&messages.OpenStream{Node: &messages.Node{Id: "amy"}}, nil, errID.Error()},
 		"no node": {&messages.OpenStream{}, nil, errID.Error()},
-		"unwanted": {&messages.OpenStream{Node: &messages.Node{Id: amyID}}, func(c *StreamsConfig) {
+		"unwanted": {signedBy(amy), func(c *StreamsConfig) {
 			c.Open = func(*messages.OpenStream) (Cursor, error) { return nil, errTest }
 		}, errTest.Error()},
-		"full": {&messages.OpenStream{Node: &messages.Node{Id: amyID}}, func(c *StreamsConfig) { c.Max = -1 }, errFull.Error()},
+		"unexpected": {signedBy(amy), func(c *StreamsConfig) { c.Expected = NewExpected() }, errUnexpected.Error()},
+		"unsigned":   {&messages.OpenStream{Node: &messages.Node{Id: amyID}}, nil, errForged.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := listen(t)

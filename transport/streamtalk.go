@@ -24,24 +24,28 @@ const goodbyePatience = time.Second
 const firstPatience = 5 * time.Millisecond
 
 var (
-	errLeaving = errors.New("this node leaves")
-	errFull    = errors.New("this node feeds as many listeners as it may; ask another")
-	errID      = errors.New("the node's id must be a uuid")
-	errCrowd   = errors.New("your address has as many connections to this node as it may")
+	errLeaving    = &refused{messages.StreamOpened_REFUSAL_LEAVING, "this node leaves"}
+	errID         = &refused{messages.StreamOpened_REFUSAL_STRANGER, "the node's id must be a uuid"}
+	errUnexpected = &refused{messages.StreamOpened_REFUSAL_STRANGER, "the chain does not send you here: join at the server"}
+	errCrowd      = &refused{messages.StreamOpened_REFUSAL_FULL, "your address has as many connections to this node as it may"}
+	errDropped    = &refused{messages.StreamOpened_REFUSAL_FULL, "too many of your address have not said who they are"}
+	errSeat       = errors.New("its seat is another's: of the same listener, or of one that the chain sends here")
 )
 
 // streamTalk is what one accepted stream connection says and hears. It belongs to the
 // goroutine in serve.
 type streamTalk struct {
-	cfg     *StreamsConfig
-	conn    net.Conn
-	guest   *guest
-	root    *actor.RootContext
-	self    *actor.PID
-	life    context.Context // ends with the actor
-	playing context.Context // ends with life, or before with errLeaving
+	cfg       *StreamsConfig
+	admission *admission
+	conn      net.Conn
+	guest     *guest
+	root      *actor.RootContext
+	self      *actor.PID
+	life      context.Context // ends with the actor
+	playing   context.Context // ends with life, or before with errLeaving
 
-	buf     []byte // of the write under way
+	record  *record // of the listener
+	buf     []byte  // of the write under way
 	seal    *messages.Seal
 	stamped time.Time // when the listener was told the time
 }
@@ -54,7 +58,7 @@ func (t *streamTalk) serve() (given bool) {
 		_ = tcp.SetWriteBuffer(streamBuffer)
 	}
 	r := bufio.NewReader(t.conn)
-	open, offer, err := t.readHi(r)
+	first, err := t.readFirst(r)
 	if errors.Is(err, errSeed) {
 		if pass, err := t.cfg.Pass(); err != nil || len(pass) > 0 {
 			return false // the seed's bytes have no word for a token
@@ -71,31 +75,52 @@ func (t *streamTalk) serve() (given bool) {
 	if err != nil {
 		return false // it never said who it is: nobody to tell, nothing to answer
 	}
-	if offer != nil {
-		return t.handOver(r, offer)
+	switch first := first.(type) {
+	case *messages.OfferStream:
+		return t.handOver(r, first)
+	case *messages.AskIdentity:
+		t.identify(first)
+	case *messages.OpenStream:
+		t.open(r, first)
 	}
+	return false
+}
+
+// open feeds whoever said HI, or says why not.
+func (t *streamTalk) open(r *bufio.Reader, open *messages.OpenStream) {
 	node := cleanNode(open.GetNode())
+	if open.GetNode().GetId() == messages.ServerID {
+		node = &messages.Node{Id: messages.ServerID, Name: messages.ServerID}
+	}
 	switch {
 	case node == nil:
 		t.refuse(errID)
-		return false
+		return
 	case t.playing.Err() != nil:
 		t.refuse(errLeaving)
-		return false
+		return
 	}
-	if err := t.member(open); err != nil {
+	playing, over := context.WithCancelCause(t.playing)
+	defer over(nil)
+	conn := t.conn
+	seat, record, err := t.admission.let(t.life, open, t.guest, func() {
+		over(errSeat)
+		_ = conn.Close() // wakes every read and write
+	})
+	if err != nil {
 		t.refuse(err)
-		return false
+		return
 	}
-	if !t.guest.admit() {
-		t.refuse(errFull)
-		return false
+	defer t.admission.leave(seat)
+	if !t.guest.admit() { // its lobby has closed it meanwhile
+		t.refuse(errDropped)
+		return
 	}
-	open.Node = node
+	t.playing, t.record, open.Node = playing, record, node
 	cursor, err := t.cfg.Open(open)
 	if err != nil {
 		t.refuse(err)
-		return false
+		return
 	}
 	defer cursor.Close()
 
@@ -105,26 +130,29 @@ func (t *streamTalk) serve() (given bool) {
 		t.root.Send(t.cfg.Owner, &messages.DownstreamClosed{Node: node, Reason: reason})
 	}()
 	reason = reasonOf(t.feed(r, open, cursor))
-	return false
+	if cause := context.Cause(playing); errors.Is(cause, errSeat) {
+		reason = cause.Error()
+	}
 }
 
-// member refuses who cannot show the pass, where there is one.
-func (t *streamTalk) member(open *messages.OpenStream) error {
-	pass, err := t.cfg.Pass()
-	if err != nil {
-		return err
+// identify tells whose port this is.
+func (t *streamTalk) identify(ask *messages.AskIdentity) {
+	if t.cfg.Identity == nil {
+		return
 	}
-	return pass.check(open, t.cfg.Self().GetId(), t.cfg.ServerNow())
+	payload, err := proto.Marshal(proveIdentity(t.cfg.Identity, ask))
+	if err == nil {
+		err = t.write(Frame{Kind: messages.KindIdentity, Payload: payload})
+	}
+	if err == nil {
+		linger(t.conn)
+	}
 }
 
 // handOver gives the connection to whoever takes offers; nothing may have been read beyond it.
 func (t *streamTalk) handOver(r *bufio.Reader, offer *messages.OfferStream) (given bool) {
 	node := cleanNode(offer.GetNode())
-	if node == nil || r.Buffered() > 0 || t.cfg.Offered == nil {
-		return false
-	}
-	pass, err := t.cfg.Pass()
-	if err != nil || pass.checkOffer(offer, t.cfg.Self().GetId(), t.cfg.ServerNow()) != nil {
+	if node == nil || r.Buffered() > 0 || t.cfg.Offered == nil || t.admission.offer(offer) != nil {
 		return false
 	}
 	return t.cfg.Offered(node, t.conn)
@@ -133,42 +161,48 @@ func (t *streamTalk) handOver(r *bufio.Reader, offer *messages.OfferStream) (giv
 // errSeed: the peer has not announced itself within the grace.
 var errSeed = errors.New("the peer waits to be spoken to")
 
-// readHi waits for the listener's HI, or the offer of a node above; either may come byte
-// by byte but not for ever.
-func (t *streamTalk) readHi(r *bufio.Reader) (open *messages.OpenStream, offer *messages.OfferStream, err error) {
+// readFirst waits for the listener's HI, the offer of a node above, or the server's question
+// whose port this is; each may come byte by byte but not for ever.
+func (t *streamTalk) readFirst(r *bufio.Reader) (proto.Message, error) {
 	start := time.Now()
 	if t.cfg.Seed != nil {
 		_ = t.conn.SetReadDeadline(start.Add(seedGrace))
 		if _, err := r.Peek(1); timedOut(err) {
-			return nil, nil, errSeed
+			return nil, errSeed
 		}
 	}
 	_ = t.conn.SetReadDeadline(start.Add(helloPatience))
 	frame, err := ReadFrame(r)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if frame.Kind == messages.KindOffer {
-		o := &messages.OfferStream{}
-		if err := proto.Unmarshal(frame.Payload, o); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", frame.Kind, ErrFrame)
-		}
-		_ = t.conn.SetReadDeadline(time.Time{})
-		return nil, o, nil
+	var first proto.Message
+	switch frame.Kind {
+	case messages.KindHi:
+		first = &messages.OpenStream{}
+	case messages.KindOffer:
+		first = &messages.OfferStream{}
+	case messages.KindIdentity:
+		first = &messages.AskIdentity{}
+	default:
+		return nil, fmt.Errorf("%s before %s: %w", frame.Kind, messages.KindHi, ErrFrame)
 	}
-	open = &messages.OpenStream{}
-	if frame.Kind != messages.KindHi {
-		return nil, nil, fmt.Errorf("%s before %s: %w", frame.Kind, messages.KindHi, ErrFrame)
-	}
-	if err := proto.Unmarshal(frame.Payload, open); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", messages.KindHi, ErrFrame)
+	if err := proto.Unmarshal(frame.Payload, first); err != nil {
+		return nil, fmt.Errorf("%s: %w", frame.Kind, ErrFrame)
 	}
 	_ = t.conn.SetReadDeadline(time.Time{})
-	return open, nil, nil
+	return first, nil
 }
 
-func (t *streamTalk) refuse(reason error) {
-	_ = t.answer(&messages.StreamOpened{Refused: reason.Error()})
+func (t *streamTalk) refuse(reason error) { _ = t.answer(refusing(reason)) }
+
+// refusing is the answer to a HI that is refused for the reason.
+func refusing(reason error) *messages.StreamOpened {
+	answer := &messages.StreamOpened{Refused: reason.Error(), Refusal: messages.StreamOpened_REFUSAL_OTHER}
+	if no := (*refused)(nil); errors.As(reason, &no) {
+		answer.Refusal = no.refusal()
+	}
+	return answer
 }
 
 func (t *streamTalk) answer(answer *messages.StreamOpened) error {
@@ -194,7 +228,7 @@ func hiOfNode(cfg *StreamsConfig, answer *messages.StreamOpened) (Frame, error) 
 
 // refusal is the bytes of a refusal, for a connection that has no conversation.
 func refusal(cfg *StreamsConfig, reason error) []byte {
-	frame, err := hiOfNode(cfg, &messages.StreamOpened{Refused: reason.Error()})
+	frame, err := hiOfNode(cfg, refusing(reason))
 	if err != nil {
 		return nil
 	}
@@ -326,6 +360,7 @@ func (t *streamTalk) send(item *messages.Item, mid bool) error {
 	}
 	if item.Change == nil {
 		t.cfg.Counters.Chunks.Add(1)
+		t.record.give(time.Now())
 	}
 	return nil
 }

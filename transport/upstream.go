@@ -31,9 +31,11 @@ type UpstreamConfig struct {
 	Conn net.Conn             // a connection that the upstream made; Addr is not dialled then
 	Open *messages.OpenStream // our HI
 
-	Pass    func() (Pass, error) // what to show; nil: nothing
-	Dial    DialFunc             // nil: TCP, 500 ms
-	Silence time.Duration        // how long the upstream may say nothing; 0: messages.SilenceIsDeath
+	Identity *Identity            // who asks; nil: nobody in particular, as where all may come
+	Now      func() int64         // the server's clock, in unix microseconds; nil: this machine's
+	Pass     func() (Pass, error) // what to show; nil: nothing
+	Dial     DialFunc             // nil: TCP, 500 ms
+	Silence  time.Duration        // how long the upstream may say nothing; 0: messages.SilenceIsDeath
 }
 
 // Upstream is one connection to a node above, a child of the relay. It tells its parent
@@ -48,6 +50,9 @@ func Upstream(cfg UpstreamConfig) *actor.Props {
 	}
 	if cfg.Pass == nil {
 		cfg.Pass = openHouse
+	}
+	if cfg.Now == nil {
+		cfg.Now = func() int64 { return time.Now().UnixMicro() }
 	}
 	if cfg.Silence == 0 {
 		cfg.Silence = messages.SilenceIsDeath
@@ -75,15 +80,18 @@ func (u *upstream) Receive(ctx actor.Context) {
 		talk := &upstreamTalk{cfg: u.cfg, root: root, parent: ctx.Parent(), credits: u.credits}
 		go func() {
 			defer retire(life, root, self)
-			reason, fault := "broke down", messages.Fault_FAULT_UNSPECIFIED
+			end := &messages.UpstreamClosed{Link: u.cfg.Link, Reason: "broke down"}
 			defer func() { // also when a panic passes through: one word is the last
 				if broken := recover(); broken != nil {
-					reason = plain.Text(fmt.Sprintf("broke down: %v", broken), maxReason)
+					end.Reason = plain.Text(fmt.Sprintf("broke down: %v", broken), maxReason)
 				}
-				root.Send(talk.parent, &messages.UpstreamClosed{Link: u.cfg.Link, Reason: reason, Fault: fault})
+				root.Send(talk.parent, end)
 			}()
 			err := talk.run(life)
-			reason, fault = reasonOf(err), faultOf(err)
+			end.Reason, end.Fault = reasonOf(err), faultOf(err)
+			if no := (*refused)(nil); errors.As(err, &no) {
+				end.Refusal = no.refusal()
+			}
 		}()
 	case *messages.Credit:
 		select {
@@ -106,13 +114,13 @@ type upstreamTalk struct {
 var (
 	errUpstreamGone = errors.New("the upstream closed the connection")
 	errSilent       = errors.New("silent")
-	errRefused      = errors.New("refused")
 )
 
 // faultOf is what the end of the connection says of the upstream. To refuse is no fault.
 func faultOf(err error) messages.Fault {
+	no := (*refused)(nil)
 	switch {
-	case errors.Is(err, errRefused), errors.Is(err, context.Canceled):
+	case errors.As(err, &no), errors.Is(err, context.Canceled):
 		return messages.Fault_FAULT_UNSPECIFIED
 	case errors.Is(err, errSilent):
 		return messages.Fault_FAULT_SILENT
@@ -150,7 +158,10 @@ func (t *upstreamTalk) talk(life context.Context, conn net.Conn) error {
 		return err
 	}
 	open := proto.CloneOf(t.cfg.Open)
-	pass.sign(open)
+	if t.cfg.Identity != nil {
+		t.cfg.Identity.SignOpen(open, t.cfg.Now())
+	}
+	open.Proof = pass.prove(askingOf(open))
 	payload, err := proto.Marshal(open)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", messages.KindHi, err)
@@ -176,8 +187,8 @@ func (t *upstreamTalk) talk(life context.Context, conn net.Conn) error {
 		return fmt.Errorf("%s: %w", messages.KindHi, ErrFrame)
 	}
 	makePlain(answer.ProtoReflect())
-	if reason := answer.GetRefused(); reason != "" {
-		return fmt.Errorf("%w: %s", errRefused, plain.Text(reason, maxReason))
+	if answer.GetRefused() != "" || answer.GetRefusal() != messages.StreamOpened_REFUSAL_NONE {
+		return &refused{answer.GetRefusal(), "refused: " + plain.Text(answer.GetRefused(), maxReason)}
 	}
 	t.root.Send(t.parent, &messages.UpstreamOpened{Link: t.cfg.Link, Answer: answer})
 	return t.listen(life, conn, r)

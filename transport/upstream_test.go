@@ -260,7 +260,7 @@ func TestUpstream_Streams(t *testing.T) {
 	})
 	system := newSystem(t)
 	relay, told := child(t, system, Upstream(UpstreamConfig{
-		Addr: l.Addr().String(), Open: &messages.OpenStream{Node: &messages.Node{Id: bobID}, Next: 8}, Silence: patience,
+		Addr: l.Addr().String(), Identity: bob, Open: &messages.OpenStream{Upstream: messages.ServerID, Next: 8}, Silence: patience,
 	}))
 	await[*messages.UpstreamOpened](t, told)
 	for number := uint64(8); number < 208; number++ {

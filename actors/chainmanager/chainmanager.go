@@ -29,6 +29,9 @@ type Config struct {
 	Publish func(proto.Message)
 	// Links is who can reach a listener: it is sent *messages.Neighbours.
 	Links func() *actor.PID
+	// Members is told the ids of all in the chain, BEFORE anybody is told its neighbours: the
+	// server serves every one of them. May be nil.
+	Members func(ids []string)
 	// Key is the ed25519 public key that signs the broadcast.
 	Key []byte
 	// Stream is the address of the server's stream; without a host it is that of requests.
@@ -184,6 +187,9 @@ func (m *chainManager) tell(ctx actor.Context) {
 	}
 	told := make(map[string]*messages.Neighbours, len(chain.Chain))
 	guests := chain.guests()
+	if m.cfg.Members != nil {
+		m.cfg.Members(chain.ids())
+	}
 	for _, member := range chain.Chain { // from the top: a node is told of its guests BEFORE they are of it
 		n := chain.Neighbours(member.ID)
 		n.Guests = guests[member.ID]

@@ -41,6 +41,8 @@ type office struct {
 	pid    *actor.PID
 	desk   *actor.PID // stands where the request connections do, and asks
 	heard  chan any
+
+	members atomic.Pointer[[]string] // ids, as told last
 }
 
 func openLog(t *testing.T, store eventlog.Store) *eventlog.Log {
@@ -67,6 +69,7 @@ func open(t *testing.T, log *eventlog.Log) *office {
 	}))
 	props := Props(Config{
 		Log: log, Publish: func(proto.Message) {}, Links: func() *actor.PID { return o.desk }, Now: time.Now,
+		Members: func(ids []string) { o.members.Store(&ids) },
 	})
 	backoff := actor.WithSupervisor(actor.NewExponentialBackoffStrategy(10*time.Second, 100*time.Millisecond))
 	o.pid = o.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
@@ -239,10 +242,14 @@ func TestChainManager_Restart(t *testing.T) {
 		o := open(t, openLog(t, store))
 		defer o.close()
 		o.want(o.told(), "amy below server", "bob below amy")
+		o.want(*o.members.Load(), "amy", "bob") // they may ask the server for music BEFORE they have said HELLO again
 		time.Sleep(returnWithin - time.Millisecond)
 		o.want(o.say(&messages.JoinChain{Node: node("bob")}), "welcome", "bob below amy")
 		time.Sleep(time.Millisecond)
 		o.want(o.told(), "bob below server")
+		o.want(*o.members.Load(), "bob")
+		o.say(&messages.LeaveChain{Id: "bob"})
+		o.want(*o.members.Load())
 	})
 }
 

@@ -34,6 +34,15 @@ func (s State) guests() map[string][]string {
 	return guests
 }
 
+// ids are all in the chain. The server serves each of them.
+func (s State) ids() []string {
+	ids := make([]string, len(s.Chain))
+	for place, m := range s.Chain {
+		ids[place] = m.ID
+	}
+	return ids
+}
+
 // alsoBefore are the guests that a node is told of: those of now, and those of the telling
 // before, who may not have heard yet that they are to ask elsewhere.
 func alsoBefore(now, before []string) []string {

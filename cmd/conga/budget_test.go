@@ -137,7 +137,7 @@ func newGossip(t *testing.T, n *serverNode) *gossip {
 	p := &gossip{system: newSystem(slog.New(slog.DiscardHandler)), heard: make(chan any, 4096)}
 	logger := slog.New(slog.DiscardHandler)
 	addr := n.requests.Addr().String()
-	member := transport.NewMembership("", &trust{keys: newKeyring(addr, nil), logger: logger, distrust: func(err error) { t.Error(err) }})
+	member := transport.NewMembership(transport.NewIdentity(), "", &trust{keys: newKeyring(addr, nil), logger: logger, distrust: func(err error) { t.Error(err) }})
 	var link *actor.PID
 	var hello *messages.Hello
 	links := uint64(0)

@@ -106,7 +106,7 @@ func (s *airStudio) start() error {
 	s.system, s.window, s.roots = newSystem(s.logger), window.New(), nil
 	of := func(name string) *actor.PID { return s.system.NewLocalPID(name) }
 	publish := func(proto.Message) {}
-	w := s.window
+	w, members := s.window, transport.NewExpected()
 	for _, child := range []struct {
 		name  string
 		props *actor.Props
@@ -115,7 +115,7 @@ func (s *airStudio) start() error {
 		{"scheduler", scheduler.Props(scheduler.Config{Log: s.log, Publish: publish})},
 		{"chainmanager", chainmanager.Props(chainmanager.Config{
 			Log: s.log, Publish: publish, Links: func() *actor.PID { return of("requests") },
-			Key: s.key.Public().(ed25519.PublicKey), Stream: ":7001", Now: time.Now,
+			Key: s.key.Public().(ed25519.PublicKey), Stream: ":7001", Now: time.Now, Members: members.Guests,
 		})},
 		{"pacer", pacer.Props(pacer.Config{
 			Log: s.log, Window: w, Key: s.key, Publish: publish, Now: time.Now, Logger: s.logger,
@@ -126,7 +126,7 @@ func (s *airStudio) start() error {
 			},
 		})},
 		{"streams", transport.Streams(transport.StreamsConfig{
-			Listener: stream, Owner: of("chainmanager"), Epoch: func() uint64 { return epoch },
+			Listener: stream, Owner: of("chainmanager"), Expected: members, Epoch: func() uint64 { return epoch },
 			Self: func() *messages.Node { return &messages.Node{Id: messages.ServerID, Name: messages.ServerID} },
 			Open: func(open *messages.OpenStream) (transport.Cursor, error) {
 				if open.GetNext() > 0 {

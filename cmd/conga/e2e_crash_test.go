@@ -143,11 +143,11 @@ const inFlight = 3
 func ask(t *testing.T, addr string, songs []string, random *rand.Rand) *asker {
 	ctx, cancel := context.WithCancel(t.Context())
 	a := &asker{cancel: cancel, acked: map[string]string{}}
-	node := &messages.Node{Id: uuid.NewString(), Name: "asker"}
+	member := transport.NewMembership(transport.NewIdentity(), "", anyServer{})
 	waiting := map[string]string{} // request id to line
 	a.done.Go(func() {
 		for ctx.Err() == nil {
-			a.talk(ctx, addr, node, waiting, func() string { return "PLAY " + songs[random.IntN(len(songs))] })
+			a.talk(ctx, addr, member, waiting, func() string { return "PLAY " + songs[random.IntN(len(songs))] })
 			select {
 			case <-ctx.Done():
 			case <-time.After(5 * time.Millisecond):
@@ -159,13 +159,17 @@ func ask(t *testing.T, addr string, songs []string, random *rand.Rand) *asker {
 }
 
 // talk asks on one connection until it breaks.
-func (a *asker) talk(ctx context.Context, addr string, node *messages.Node, waiting map[string]string, wish func() string) {
-	conn, err := net.DialTimeout("tcp", addr, time.Second)
+func (a *asker) talk(ctx context.Context, addr string, member *transport.Membership, waiting map[string]string, wish func() string) {
+	raw, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
 		return
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	defer raw.Close()
+	defer context.AfterFunc(ctx, func() { _ = raw.Close() })()
+	conn, err := member.Secure(ctx, raw)
+	if err != nil {
+		return
+	}
 	lines := bufio.NewScanner(conn)
 	send := func(id string) error {
 		line, err := transport.AppendLine(nil, &messages.Ask{RequestId: id, Line: waiting[id]})
@@ -174,7 +178,9 @@ func (a *asker) talk(ctx context.Context, addr string, node *messages.Node, wait
 		}
 		return err
 	}
-	hello, err := transport.AppendLine(nil, &messages.Hello{Version: messages.DialectVersion, Node: node, Leaf: true})
+	hello, err := transport.AppendLine(nil, conn.Introduce(&messages.Hello{
+		Version: messages.DialectVersion, Node: &messages.Node{Name: "asker"}, Leaf: true,
+	}))
 	if err != nil {
 		return
 	}

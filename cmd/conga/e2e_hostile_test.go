@@ -13,9 +13,6 @@ import (
 
 	"conga/messages"
 	"conga/transport"
-
-	"github.com/google/uuid"
-	"google.golang.org/protobuf/proto"
 )
 
 // What killed the seed program does not matter here: on both ports of the server and on
@@ -46,8 +43,12 @@ func TestE2E_Hostile(t *testing.T) {
 		t.Errorf("a line beyond 4 KiB is answered %q", got)
 	}
 	slowly(t, dialNode(t, server.requests()), []byte("SONGS\nPLAY nosuch\n"), "Song does not exist\n")
-	listenSlowly(t, server.stream())
-	listenSlowly(t, amy.relay())
+	dora := joinNative(t, server, nil, true) // she may ask those above her
+	listenSlowly(t, dora.identity, messages.ServerID, server.stream())
+	for _, above := range dora.ancestors(t) {
+		listenSlowly(t, dora.identity, above.GetId(), above.GetRelay())
+	}
+	_ = dora.Close()
 
 	for _, listener := range chain {
 		listener.hears(t)
@@ -65,25 +66,14 @@ func TestE2E_RequestsWithoutStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ghost := &messages.Node{Id: uuid.NewString(), Name: "ghost", Relay: gone.Addr().String()}
 	_ = gone.Close() // nobody listens there
-	hello, err := transport.AppendLine(nil, &messages.Hello{Version: messages.DialectVersion, Node: ghost})
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn := dialNode(t, server.requests())
-	if _, err := conn.Write(hello); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
+	ghost := joinNative(t, server, &messages.Node{Name: "ghost", Relay: gone.Addr().String()}, false)
 	bob := joinChain(t, server, "bob")[0]
 	bob.hears(t)
 	for _, listener := range []*process{amy, bob} {
 		listener.unhurt(t)
 	}
-	_ = conn.Close()
+	_ = ghost.Close()
 	awaitChain(t, server, []*process{amy, bob})
 	bob.hears(t)
 	bob.unhurt(t)
@@ -141,23 +131,11 @@ func drip(t testing.TB, conn *net.TCPConn, said []byte) {
 	}
 }
 
-// listenSlowly takes the stream with a header that comes byte by byte, and without ever
-// opening a request connection.
-func listenSlowly(t testing.TB, addr string) {
+// listenSlowly takes the stream with a header that comes byte by byte.
+func listenSlowly(t testing.TB, who *transport.Identity, id, addr string) {
 	t.Helper()
-	hi, err := proto.Marshal(&messages.OpenStream{
-		Version: messages.DialectVersion,
-		Node:    &messages.Node{Id: uuid.NewString(), Name: "stranger"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	frame, err := transport.AppendFrame(nil, transport.Frame{Kind: messages.KindHi, Payload: hi})
-	if err != nil {
-		t.Fatal(err)
-	}
 	conn := dialNode(t, addr)
-	drip(t, conn, frame)
+	drip(t, conn, hiTo(t, who, id))
 	r := bufio.NewReader(conn)
 	for chunks := 0; chunks < 10; {
 		got, err := transport.ReadFrame(r)

@@ -105,7 +105,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 	}
 	node, err := startListener(ctx, listenerOptions{
 		server: keys.server, keys: keys, token: c.token(), name: c.Name, listen: listen, radio: radio, advertise: c.Advertise, output: output, logger: logger,
-		log: journal.log, id: journal.id, http: debugAddr(debug),
+		log: journal.log, identity: journal.identity, http: debugAddr(debug),
 		news: func(news *messages.Playing) {
 			if song := news.GetSong(); song != nil {
 				logger.Info("now playing", "song", song.GetName(), "title", song.GetTitle(), "artist", song.GetArtist())

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -14,9 +13,7 @@ import (
 
 	"conga/actors"
 	"conga/actors/eventlog"
-	"conga/cmd/conga/internal/disk"
-
-	"github.com/google/uuid"
+	"conga/transport"
 )
 
 const (
@@ -26,15 +23,14 @@ const (
 	keepEvents = 10_000
 	// namesakes is how many listeners of one name may run on a machine and have a folder.
 	namesakes = 1000
-	idFile    = "id"
 )
 
 // journal is what a listener remembers: its log, and who it is in the chain, so that it
 // comes back to its old place.
 type journal struct {
-	log *eventlog.Log
-	id  string
-	dir string // empty: in memory
+	log      *eventlog.Log
+	identity *transport.Identity
+	dir      string // empty: in memory
 }
 
 // openJournal opens the log of the listener called name. data is its folder, noData, or
@@ -62,7 +58,7 @@ func listenerLog() (*eventlog.Log, error) {
 
 func memoryJournal() (journal, error) {
 	log, err := listenerLog()
-	return journal{log: log, id: uuid.NewString()}, err
+	return journal{log: log, identity: transport.NewIdentity()}, err
 }
 
 // namesakeJournal is diskJournal in dir, or in a numbered folder beside it while other
@@ -94,11 +90,14 @@ func diskJournal(dir string, logger *slog.Logger) (journal, error) {
 	if err != nil {
 		return journal{}, err
 	}
-	id, err := identity(dir)
+	key, err := keptKey(filepath.Join(dir, identityFile))
+	if errors.Is(err, errNoKey) {
+		err = fmt.Errorf("%w; remove it, and this listener is a new one", err)
+	}
 	if err != nil {
 		return journal{}, errors.Join(err, log.Close())
 	}
-	return journal{log: log, id: id, dir: dir}, nil
+	return journal{log: log, identity: transport.IdentityOf(key), dir: dir}, nil
 }
 
 // diskRing opens the ring in dir. The disk follows behind: no listener waits for it.
@@ -141,23 +140,6 @@ func putAside(dir string) error {
 		}
 	}
 	return nil
-}
-
-// identity is the listener's id, made at its first start.
-func identity(dir string) (string, error) {
-	path := filepath.Join(dir, idFile)
-	data, err := os.ReadFile(path)
-	if id := strings.TrimSpace(string(data)); err == nil && uuid.Validate(id) == nil && len(id) == 36 {
-		return id, nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("read the listener's id: %w", err)
-	}
-	id := uuid.NewString()
-	if err := disk.WriteFile(path, []byte(id+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("keep the listener's id: %w", err)
-	}
-	return id, nil
 }
 
 // folderName is name without what a file system or a shell could take for something else.

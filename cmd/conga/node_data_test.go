@@ -46,15 +46,15 @@ func TestJournal_Namesakes(t *testing.T) {
 	}
 	heard(t, first, "bach.mp3")
 	second, said := journalOf(t, "", listeners, "amy")
-	if second.dir != filepath.Join(listeners, "amy-2") || second.id == first.id || strings.Count(said, "amy-2") != 1 {
+	if second.dir != filepath.Join(listeners, "amy-2") || second.identity.ID() == first.identity.ID() || strings.Count(said, "amy-2") != 1 {
 		t.Errorf("in %s, said %q", second.dir, said)
 	}
 	if err := first.log.Close(); err != nil {
 		t.Fatal(err)
 	}
 	again, said := journalOf(t, "", listeners, "amy")
-	if again.id != first.id || again.log.Last() != 1 || said != "" {
-		t.Errorf("id %s, was %s; %d events; said %q", again.id, first.id, again.log.Last(), said)
+	if again.identity.ID() != first.identity.ID() || again.log.Last() != 1 || said != "" {
+		t.Errorf("id %s, was %s; %d events; said %q", again.identity.ID(), first.identity.ID(), again.log.Last(), said)
 	}
 }
 
@@ -62,7 +62,7 @@ func TestJournal_None(t *testing.T) {
 	listeners := t.TempDir()
 	j, said := journalOf(t, "none", listeners, "amy")
 	heard(t, j, "bach.mp3")
-	if files, _ := os.ReadDir(listeners); len(files) > 0 || said != "" || j.id == "" || j.dir != "" {
+	if files, _ := os.ReadDir(listeners); len(files) > 0 || said != "" || j.identity == nil || j.dir != "" {
 		t.Errorf("%v, %q", files, said)
 	}
 }
@@ -101,8 +101,8 @@ func TestJournal_Damaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	again, said := journalOf(t, data, "", "amy")
-	if again.id != j.id || again.log.Last() != 0 || !strings.Contains(said, "put aside") {
-		t.Errorf("id %s, was %s; %d events; said %q", again.id, j.id, again.log.Last(), said)
+	if again.identity.ID() != j.identity.ID() || again.log.Last() != 0 || !strings.Contains(said, "put aside") {
+		t.Errorf("id %s, was %s; %d events; said %q", again.identity.ID(), j.identity.ID(), again.log.Last(), said)
 	}
 	if text, err := os.ReadFile(filepath.Join(data, "conga.db"+asideSuffix)); err != nil || string(text) != "not a log" {
 		t.Errorf("aside is %q (%v)", text, err)
@@ -124,7 +124,7 @@ func TestWhy_FromDisk(t *testing.T) {
 	listeners := t.TempDir()
 	j, _ := journalOf(t, "", listeners, "amy")
 	if _, err := j.log.Append(eventlog.Any, "relay", nil, &messages.NodeStarted{
-		Node: &messages.Node{Id: j.id, Name: "amy"}, Server: "radio:7000", AtUnixUs: time.Now().UnixMicro(),
+		Node: &messages.Node{Id: j.identity.ID(), Name: "amy"}, Server: "radio:7000", AtUnixUs: time.Now().UnixMicro(),
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,6 @@ import (
 	"conga/transport/seed"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"github.com/google/uuid"
 )
 
 // listenerNode is a listener with its port, as join and demo run it.
@@ -37,8 +36,8 @@ type listenerOptions struct {
 	advertise string
 	output    player.Output
 	log       *eventlog.Log
-	id        string // empty: a new one
-	http      string // host:port of its debug answers; empty: none
+	identity  *transport.Identity // nil: a new one
+	http      string              // host:port of its debug answers; empty: none
 	news      func(*messages.Playing)
 	logger    *slog.Logger
 	// system is for many nodes in one process, and outlives them; nil: one of its own. An
@@ -94,7 +93,10 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 		default: // only the first answer decides whether it starts
 		}
 	}
-	member := transport.NewMembership(o.token, &trust{keys: o.keys, logger: o.logger, distrust: answer})
+	if o.identity == nil {
+		o.identity = transport.NewIdentity()
+	}
+	member := transport.NewMembership(o.identity, o.token, &trust{keys: o.keys, logger: o.logger, distrust: answer})
 	upstream, requests := o.dial, transport.RequestLinkConfig{Addr: o.server, Dial: o.dial, Member: member}
 	var chunk func([]byte) error
 	var samples func(*messages.Item) []int16
@@ -104,6 +106,11 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 		chunk, samples = seed.CheckSound, seed.Sound{}.Samples
 	}
 	behind := &seed.Behind{}
+	var now func() int64 // the server's clock
+	above := func(link uint64, open *messages.OpenStream, to transport.UpstreamConfig) *actor.Props {
+		to.Link, to.Open, to.Identity, to.Pass, to.Now = link, open, o.identity, member.Pass, now
+		return transport.Upstream(to)
+	}
 	system := o.system
 	if system == nil {
 		system = newSystem(o.logger)
@@ -112,11 +119,12 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 		System: system, Shared: o.system != nil, Log: o.log, Stream: stream, Output: o.output, Logger: o.logger,
 		News: o.news, Chunk: chunk, Samples: samples, Seeds: behind.Set,
 		Node: &messages.Node{
-			Id: cmp.Or(o.id, uuid.NewString()), Name: o.name, Http: o.http,
+			Id: o.identity.ID(), Name: o.name, Http: o.http,
 			Relay: cmp.Or(o.advertise, advertised(relay.Addr())),
 		},
 		Server: o.server,
 		Streams: func(c *actors.Client) *actor.Props {
+			now = c.ServerNow
 			feeder := seedFeeder(c)
 			behind.Feeder, behind.CutOff = feeder, c.CutOff
 			seeds := behind.Stream
@@ -126,6 +134,7 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 			}
 			return transport.Streams(transport.StreamsConfig{
 				Listener: relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch, Offered: c.Offer, Dial: o.dial,
+				Identity: o.identity, Expected: member.Expected(), Server: member.Server,
 				Pass: member.Pass, ServerNow: c.ServerNow, Seed: seeds,
 				Open: func(open *messages.OpenStream) (transport.Cursor, error) {
 					switch {
@@ -139,10 +148,10 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 			})
 		},
 		Upstream: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {
-			return transport.Upstream(transport.UpstreamConfig{Link: link, Addr: addr, Open: open, Dial: upstream, Pass: member.Pass})
+			return above(link, open, transport.UpstreamConfig{Addr: addr, Dial: upstream})
 		},
 		Offered: func(link uint64, conn net.Conn, open *messages.OpenStream) *actor.Props {
-			return transport.Upstream(transport.UpstreamConfig{Link: link, Conn: conn, Open: open, Pass: member.Pass})
+			return above(link, open, transport.UpstreamConfig{Conn: conn})
 		},
 		Requests: func(link uint64) *actor.Props {
 			requests.Link = link

@@ -3,23 +3,18 @@ package main
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/tls"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"time"
 
 	"conga/actors"
 	"conga/actors/eventlog"
-	"conga/cmd/conga/internal/disk"
 	"conga/messages"
 	"conga/transport"
 	"conga/transport/seed"
@@ -61,11 +56,11 @@ func startServer(o serverOptions) (*serverNode, error) {
 	n := &serverNode{requests: requests, stream: stream, log: log}
 	ports := seed.NewPorts(stream)
 	var porter *seed.Porter // there before the requests are
-	counters, now := &transport.Counters{}, steadyClock()
+	counters, now, members := &transport.Counters{}, steadyClock(), transport.NewExpected()
 	_, streamPort, _ := net.SplitHostPort(stream.Addr().String())
 	n.server, err = actors.StartServer(actors.ServerConfig{
 		System: newSystem(o.logger), Log: log, Songs: o.songs, Key: o.key, Stream: ":" + streamPort,
-		Now: now, Logger: o.logger,
+		Now: now, Logger: o.logger, Members: members.Guests,
 		Sent: func() (bytes, chunks int64) { return counters.Bytes.Load(), counters.Chunks.Load() },
 		Streams: func(s *actors.Server) *actor.Props {
 			porter = newPorter(s, ports, counters, now)
@@ -75,9 +70,9 @@ func startServer(o serverOptions) (*serverNode, error) {
 			}
 			return transport.Streams(transport.StreamsConfig{
 				Listener: ports, Owner: s.ChainManager(), Counters: counters, Epoch: s.Epoch, Seed: seeds,
-				Self: func() *messages.Node { return &messages.Node{Id: messages.ServerID, Name: messages.ServerID} },
-				Open: func(open *messages.OpenStream) (transport.Cursor, error) { return s.Open(open), nil },
-				Pass: auth.Pass, ServerNow: func() int64 { return now().UnixMicro() }, Limits: o.limits,
+				Self:     func() *messages.Node { return &messages.Node{Id: messages.ServerID, Name: messages.ServerID} },
+				Open:     func(open *messages.OpenStream) (transport.Cursor, error) { return s.Open(open), nil },
+				Expected: members, Pass: auth.Pass, ServerNow: func() int64 { return now().UnixMicro() }, Limits: o.limits,
 			})
 		},
 		Requests: func(s *actors.Server) *actor.Props {
@@ -173,40 +168,12 @@ func newLogger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, nil))
 }
 
-// keyFile holds the signing key: its folder is a server's.
-const keyFile = "key.pem"
-
-// keyBlock is the type of the PEM block in the key file.
-const keyBlock = "PRIVATE KEY"
-
-// signingKey reads the key that signs the broadcast, and makes it at the first start.
-// Listeners remember its public half: a server that loses it is a stranger to them.
+// signingKey is the key that signs the broadcast. Listeners remember its public half: a server
+// that loses it is a stranger to them.
 func signingKey(dir string) (ed25519.PrivateKey, error) {
-	path := filepath.Join(dir, keyFile)
-	data, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return makeKey(path)
-	case err != nil:
-		return nil, fmt.Errorf("read the signing key: %w", err)
+	key, err := keptKey(filepath.Join(dir, keyFile))
+	if errors.Is(err, errNoKey) {
+		return nil, fmt.Errorf("%w; move it away and a new one is made, but listeners that know the old one will ask", err)
 	}
-	block, _ := pem.Decode(data)
-	if block == nil || block.Type != keyBlock || len(block.Bytes) != ed25519.SeedSize {
-		return nil, fmt.Errorf("%s is no signing key of conga; move it away and a new one is made, but listeners that know the old one will ask", path)
-	}
-	return ed25519.NewKeyFromSeed(block.Bytes), nil
-}
-
-func makeKey(path string) (ed25519.PrivateKey, error) {
-	key := newKey()
-	data := pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: key.Seed()})
-	if err := disk.WriteFile(path, data, 0o600); err != nil {
-		return nil, fmt.Errorf("keep the signing key: %w", err)
-	}
-	return key, nil
-}
-
-func newKey() ed25519.PrivateKey {
-	_, key, _ := ed25519.GenerateKey(rand.Reader) // crypto/rand does not fail
-	return key
+	return key, err
 }

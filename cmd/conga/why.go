@@ -9,10 +9,8 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"conga/actors"
@@ -20,6 +18,7 @@ import (
 	"conga/cmd/conga/internal/why"
 	"conga/messages"
 	"conga/messages/plain"
+	"conga/transport"
 )
 
 const (
@@ -175,11 +174,11 @@ func (c *whyCmd) fromDisk(ids []string, since time.Time) ([]eventlog.Record, err
 		return nil, err
 	}
 	for _, dir := range dirs {
-		data, err := os.ReadFile(filepath.Join(dir, idFile))
+		key, err := readKey(filepath.Join(dir, identityFile))
 		if err != nil {
 			continue
 		}
-		id := strings.TrimSpace(string(data))
+		id := transport.IdentityOf(key).ID()
 		if !slices.Contains(ids, id) && (len(ids) > 0 || filepath.Base(dir) != folderName(c.Name) && id != c.Name) {
 			continue
 		}

@@ -1,0 +1,139 @@
+package transport
+
+import (
+	"context"
+	"crypto/ed25519"
+	"sync"
+	"time"
+
+	"conga/messages"
+)
+
+// admission decides for all connections of one stream port who is served. It outlives a
+// restart of the port's actor. Safe for many goroutines.
+type admission struct {
+	cfg *StreamsConfig
+
+	mu      sync.Mutex
+	seats   seats
+	records records
+}
+
+func newAdmission(cfg *StreamsConfig) *admission {
+	return &admission{cfg: cfg, records: records{}}
+}
+
+// let gives whoever said the HI a seat, or says why not. The cheapest questions come first, and
+// a signature is only checked of those who are welcome: strangers cost nothing but the wait.
+// over ends the stream when another takes the seat.
+func (d *admission) let(life context.Context, open *messages.OpenStream, from *guest, over func()) (*seat, *record, error) {
+	id, now := open.GetNode().GetId(), d.cfg.ServerNow
+	key := ownKey(open.GetNode())
+	if id == messages.ServerID { // it looks after its chain
+		key = nil
+		if d.cfg.Server != nil {
+			key = d.cfg.Server()
+		}
+	}
+	words := askingOf(open)
+	if key == nil {
+		return nil, nil, errForged
+	}
+	if err := words.timely(d.cfg.Self().GetId(), now()); err != nil {
+		return nil, nil, err
+	}
+	pass, err := d.cfg.Pass()
+	if err == nil {
+		err = pass.check(words, open.GetProof())
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	standing := expected
+	if id != messages.ServerID && d.cfg.Expected != nil {
+		if standing = d.cfg.Expected.wait(life, id); standing == unwelcome {
+			return nil, nil, errUnexpected
+		}
+	}
+	if err := words.genuine(key); err != nil {
+		return nil, nil, err
+	}
+	seat := &seat{id: id, from: from.from, expected: standing == expected, over: over}
+	record, out, err := d.sit(seat, words, now())
+	for _, other := range out {
+		other.over()
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return seat, record, nil
+}
+
+// sit remembers the words and gives the seat.
+func (d *admission) sit(newcomer *seat, words asking, nowUs int64) (*record, []*seat, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var out []*seat
+	if d.cfg.Expected != nil {
+		out = d.seats.recount(func(id string) bool {
+			return id == messages.ServerID || d.cfg.Expected.is(id) == expected
+		})
+	}
+	known := newcomer.id
+	if !newcomer.expected {
+		known = "" // strangers share one
+	}
+	record := d.records.of(known, nowUs)
+	if err := record.hear(words.nonce, words.atUnixUs, nowUs); err != nil {
+		return nil, out, err
+	}
+	if record.sated(time.Now()) {
+		return nil, out, errGreedy
+	}
+	return record, append(out, d.seats.take(newcomer)...), nil
+}
+
+func (d *admission) leave(seat *seat) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.seats.leave(seat)
+}
+
+// offer says why the OF is not that of a node which is to offer its music here.
+func (d *admission) offer(offer *messages.OfferStream) error {
+	self, nowUs := d.cfg.Self().GetId(), d.cfg.ServerNow()
+	words := offeringOf(offer, self)
+	key := ownKey(offer.GetNode())
+	if key == nil {
+		return errForged
+	}
+	if err := words.timely(self, nowUs); err != nil {
+		return err
+	}
+	pass, err := d.cfg.Pass()
+	if err == nil {
+		err = pass.check(words, offer.GetProof())
+	}
+	switch {
+	case err != nil:
+		return err
+	case d.cfg.Expected != nil && !d.cfg.Expected.offers(offer.GetNode().GetId()):
+		return errUnexpected
+	}
+	if err := words.genuine(key); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.records.of(offer.GetNode().GetId(), nowUs).hear(words.nonce, words.atUnixUs, nowUs)
+}
+
+// proveIdentity answers the server's question whose port this is.
+func proveIdentity(identity *Identity, ask *messages.AskIdentity) *messages.ProveIdentity {
+	return &messages.ProveIdentity{Signature: identity.sign(useIdentity, []byte(identity.ID()), ask.GetNonce())}
+}
+
+// proves says whether the answer comes from the port of the key's owner.
+func proves(answer *messages.ProveIdentity, key ed25519.PublicKey, nonce []byte) bool {
+	return signed(key, answer.GetSignature(), useIdentity, []byte(idOf(key)), nonce)
+}

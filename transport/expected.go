@@ -1,0 +1,150 @@
+package transport
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"conga/messages"
+)
+
+const (
+	// listWait is how long an asker that is not expected may wait to become so: it may have
+	// heard from the server a moment before this node. It must not take that for silence.
+	listWait = messages.SilenceIsDeath / 2
+	// listGrace is how long whoever was expected may still come: it may have lost its
+	// request connection, and know nothing newer.
+	listGrace = 30 * time.Second
+	// maxLeft bounds those.
+	maxLeft = 2048
+)
+
+// Expected is whom the chain sends to a node: those who may ask for the music there, and
+// those who may offer theirs. Nobody is expected at first. Safe for many goroutines.
+type Expected struct {
+	mu      sync.Mutex
+	guests  map[string]bool
+	hosts   map[string]bool
+	left    map[string]time.Time // were guests until then
+	loose   bool
+	links   int           // of this node to the server, that stand
+	changed chan struct{} // closed and replaced with each change
+}
+
+// NewExpected is for the server's stream port, which is always told by whoever keeps the chain.
+func NewExpected() *Expected {
+	return &Expected{
+		guests: map[string]bool{}, hosts: map[string]bool{}, left: map[string]time.Time{}, changed: make(chan struct{}),
+	}
+}
+
+// newListenerExpected is for a listener, which may have lost the server that tells it: then
+// its list may be old.
+func newListenerExpected() *Expected {
+	e := NewExpected()
+	e.loose = true
+	return e
+}
+
+// Guests replaces the ids of those who may ask.
+func (e *Expected) Guests(ids []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := time.Now()
+	guests := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		guests[id] = true
+		delete(e.left, id)
+	}
+	for id := range e.guests {
+		if !guests[id] {
+			e.left[id] = now
+		}
+	}
+	for id, since := range e.left {
+		if now.Sub(since) >= listGrace || len(e.left) > maxLeft {
+			delete(e.left, id)
+		}
+	}
+	e.guests = guests
+	e.wake()
+}
+
+// offerers replaces the ids of those who may offer.
+func (e *Expected) offerers(ids []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.hosts = make(map[string]bool, len(ids))
+	for _, id := range ids {
+		e.hosts[id] = true
+	}
+}
+
+// linked counts the connections to the server that stand: +1 or -1.
+func (e *Expected) linked(change int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.links += change
+	e.wake()
+}
+
+// wake tells those who wait. e.mu is held.
+func (e *Expected) wake() {
+	close(e.changed)
+	e.changed = make(chan struct{})
+}
+
+// welcome is what an asker may count on.
+type welcome int
+
+const (
+	unwelcome   welcome = iota
+	provisional         // this node cannot know: if there is room
+	expected            // in any case
+)
+
+// is says how welcome the id is now.
+func (e *Expected) is(id string) welcome {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.find(id)
+}
+
+func (e *Expected) find(id string) welcome {
+	since, left := e.left[id]
+	switch {
+	case e.guests[id], left && time.Since(since) < listGrace:
+		return expected
+	case e.loose && e.links == 0:
+		return provisional
+	}
+	return unwelcome
+}
+
+// wait is `is`, once the id is expected or it has had the time to become so.
+func (e *Expected) wait(life context.Context, id string) welcome {
+	timeout := time.NewTimer(listWait)
+	defer timeout.Stop()
+	for {
+		e.mu.Lock()
+		now, changed := e.find(id), e.changed
+		e.mu.Unlock()
+		if now != unwelcome {
+			return now
+		}
+		select {
+		case <-changed:
+		case <-timeout.C:
+			return e.is(id)
+		case <-life.Done():
+			return unwelcome
+		}
+	}
+}
+
+// offers says whether the id may offer its music.
+func (e *Expected) offers(id string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.hosts[id]
+}

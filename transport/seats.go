@@ -1,0 +1,88 @@
+package transport
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+)
+
+const (
+	// maxStrangers is how many a port feeds of whom it does not know that the chain sends them,
+	// and maxStrangersOfAddress how many of one address.
+	maxStrangers, maxStrangersOfAddress = 4, 2
+)
+
+// seat is one listener that a stream port feeds.
+type seat struct {
+	id       string
+	from     netip.Prefix
+	expected bool
+	over     func() // ends its stream
+
+	number uint64 // in the order in which they came
+}
+
+// seats are all that a stream port feeds. Whoever is expected has one in any case, one each:
+// how many these are, the chain decides. Strangers have few, and push out each other, never
+// one that is expected. It reads no clock and ends no stream: that is for the caller to do.
+type seats struct {
+	taken map[string]*seat // by id
+	last  uint64
+}
+
+// take gives the newcomer a seat. Those in out have none any more: their streams must be ended.
+func (s *seats) take(newcomer *seat) (out []*seat) {
+	if older := s.taken[newcomer.id]; older != nil {
+		out = append(out, older)
+	}
+	if s.taken == nil {
+		s.taken = map[string]*seat{}
+	}
+	s.last++
+	newcomer.number = s.last
+	s.taken[newcomer.id] = newcomer
+	return append(out, s.trim()...)
+}
+
+// recount looks who is expected now. Those who are not any more may stay, if they are few.
+func (s *seats) recount(expected func(id string) bool) (out []*seat) {
+	for id, seat := range s.taken {
+		seat.expected = expected(id)
+	}
+	return s.trim()
+}
+
+// leave gives the seat up; twice is once.
+func (s *seats) leave(seat *seat) {
+	if s.taken[seat.id] == seat {
+		delete(s.taken, seat.id)
+	}
+}
+
+// trim takes seats from strangers until they are few enough: the oldest of those addresses
+// that have the most.
+func (s *seats) trim() (out []*seat) {
+	var strangers []*seat
+	of := map[netip.Prefix]int{}
+	for _, seat := range s.taken {
+		if !seat.expected {
+			strangers = append(strangers, seat)
+			of[seat.from]++
+		}
+	}
+	slices.SortFunc(strangers, func(a, b *seat) int { return cmp.Compare(a.number, b.number) })
+	all := len(strangers)
+	for most := maxStrangersOfAddress; most >= 0; most-- {
+		strangers = slices.DeleteFunc(strangers, func(seat *seat) bool {
+			if of[seat.from] <= most || most < maxStrangersOfAddress && all <= maxStrangers {
+				return false
+			}
+			of[seat.from]--
+			all--
+			delete(s.taken, seat.id)
+			out = append(out, seat)
+			return true
+		})
+	}
+	return out
+}
