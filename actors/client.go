@@ -113,9 +113,11 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 }
 
 func (c *Client) hello() *messages.Hello {
-	return &messages.Hello{
-		Version: messages.DialectVersion, Node: c.cfg.Node, Epoch: c.epoch.Load(),
+	hello := &messages.Hello{Version: messages.DialectVersion, Node: c.cfg.Node, Epoch: c.epoch.Load()}
+	if last := c.window.Last(); last != nil {
+		hello.SongNumber, hello.SongPlayAtUnixUs = last.Song.GetNumber(), last.Song.GetPlayAtUnixUs()
 	}
+	return hello
 }
 
 // heard passes on what the server says of this node's place.
@@ -158,6 +160,9 @@ func (c *Client) ServerNow() int64 { return c.clock.Now() }
 func (c *Client) Open(open *messages.OpenStream) *window.Cursor {
 	return openCursor(c.window, open)
 }
+
+// Newest is the number of the newest item that has come, 0 before the first.
+func (c *Client) Newest() uint64 { return newest(c.window) }
 
 // Relay is told of the listeners that this node feeds.
 func (c *Client) Relay() *actor.PID { return c.of(relayName) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"conga/actors/catalog"
@@ -44,6 +45,7 @@ type Server struct {
 	tree
 	cfg    ServerConfig
 	window *window.Window
+	place  atomic.Pointer[pacer.State]
 	epoch  uint64
 	keep   *snapshots
 }
@@ -70,7 +72,9 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 	if _, err := opening.Commit(&messages.OpenBroadcast{AtUnixUs: cfg.Now().UnixMicro()}); err != nil {
 		return nil, fmt.Errorf("open the broadcast: %w", err)
 	}
-	s.epoch = opening.State().Epoch
+	at := opening.State()
+	s.place.Store(&at)
+	s.epoch = at.Epoch
 
 	ends := limited(cfg.System)
 	publish := func(event proto.Message) { s.tell(announcerName, event) }
@@ -82,7 +86,7 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 			Key: cfg.Key.Public().(ed25519.PublicKey), Stream: cfg.Stream, Now: cfg.Now, Members: cfg.Members,
 		}).Configure(ends)},
 		child{pacerName, pacer.Props(pacer.Config{
-			Log: cfg.Log, Window: s.window, Key: cfg.Key, Publish: publish, Sent: cfg.Sent, Now: cfg.Now, Logger: cfg.Logger,
+			Log: cfg.Log, Window: s.window, Key: cfg.Key, Publish: publish, Placed: func(at pacer.State) { s.place.Store(&at) }, Sent: cfg.Sent, Now: cfg.Now, Logger: cfg.Logger,
 			Scheduler: func() *actor.PID { return s.of(schedulerName) },
 			Catalog:   func() *actor.PID { return s.of(catalogName) },
 			Open:      func(name string) (pacer.File, error) { return openSong(cfg.Songs, name) },
@@ -126,10 +130,21 @@ func (s *Server) ChainManager() *actor.PID { return s.of(chainManagerName) }
 // Epoch counts the server's starts on its log.
 func (s *Server) Epoch() uint64 { return s.epoch }
 
+// Follows says whether the broadcast goes on from what a listener has that heard last the song
+// whose change had that number and which was to be heard at playAt.
+func (s *Server) Follows(song uint64, playAt int64) bool {
+	return s.place.Load().Follows(song, playAt)
+}
+
 // Open is where a stream connection begins to read.
 func (s *Server) Open(open *messages.OpenStream) *window.Cursor {
 	return openCursor(s.window, open)
 }
+
+// Newest is the number of the newest item that was given out, 0 before the first.
+func (s *Server) Newest() uint64 { return newest(s.window) }
+
+func newest(w *window.Window) uint64 { return max(w.Next(), 1) - 1 }
 
 func openCursor(w *window.Window, open *messages.OpenStream) *window.Cursor {
 	if open.GetNext() > 0 {

@@ -396,6 +396,7 @@ type StreamOpened struct {
 	First         uint64                 `protobuf:"varint,5,opt,name=first,proto3" json:"first,omitempty"`                                     // number of the first item that follows, 0 if not known yet
 	AtUnixUs      int64                  `protobuf:"varint,6,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`             // on the server's clock, when it was said
 	Refusal       StreamOpened_Refusal   `protobuf:"varint,8,opt,name=refusal,proto3,enum=conga.StreamOpened_Refusal" json:"refusal,omitempty"` // what `refused` says in words
+	Newest        uint64                 `protobuf:"varint,7,opt,name=newest,proto3" json:"newest,omitempty"`                                   // the newest number that it has, 0 before the first
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -477,6 +478,13 @@ func (x *StreamOpened) GetRefusal() StreamOpened_Refusal {
 		return x.Refusal
 	}
 	return StreamOpened_REFUSAL_NONE
+}
+
+func (x *StreamOpened) GetNewest() uint64 {
+	if x != nil {
+		return x.Newest
+	}
+	return 0
 }
 
 // OfferStream is the payload of OF, the first frame of a connection that an upstream made
@@ -692,7 +700,7 @@ const file_messages_audio_proto_rawDesc = "" +
 	"at_unix_us\x18\n" +
 	" \x01(\x03R\batUnixUs\x12\x14\n" +
 	"\x05nonce\x18\v \x01(\fR\x05nonce\x12\x1c\n" +
-	"\tsignature\x18\f \x01(\fR\tsignature\"\xe4\x02\n" +
+	"\tsignature\x18\f \x01(\fR\tsignature\"\xfc\x02\n" +
 	"\fStreamOpened\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
@@ -701,7 +709,8 @@ const file_messages_audio_proto_rawDesc = "" +
 	"\x05first\x18\x05 \x01(\x04R\x05first\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x06 \x01(\x03R\batUnixUs\x125\n" +
-	"\arefusal\x18\b \x01(\x0e2\x1b.conga.StreamOpened.RefusalR\arefusal\"~\n" +
+	"\arefusal\x18\b \x01(\x0e2\x1b.conga.StreamOpened.RefusalR\arefusal\x12\x16\n" +
+	"\x06newest\x18\a \x01(\x04R\x06newest\"~\n" +
 	"\aRefusal\x12\x10\n" +
 	"\fREFUSAL_NONE\x10\x00\x12\x14\n" +
 	"\x10REFUSAL_STRANGER\x10\x01\x12\x11\n" +

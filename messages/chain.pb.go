@@ -224,16 +224,18 @@ func (x *Node) GetKey() []byte {
 
 // Hello: a native's first line on the request connection; also its return after a lost connection.
 type Hello struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`    // of the native dialect, now 1
-	Node          *Node                  `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`           // relay may lack the host: the server then takes the connection's
-	Leaf          bool                   `protobuf:"varint,4,opt,name=leaf,proto3" json:"leaf,omitempty"`          // it cannot or will not relay
-	Epoch         uint64                 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`        // the last epoch it knew; 0 for a newcomer
-	Proof         []byte                 `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`         // that it knows the server's --auth, good for this TLS connection only
-	Signature     []byte                 `protobuf:"bytes,7,opt,name=signature,proto3" json:"signature,omitempty"` // with the key of the node's id, good for this TLS connection only
-	Instance      string                 `protobuf:"bytes,8,opt,name=instance,proto3" json:"instance,omitempty"`   // chance, one for each life of the process: two copies of one data folder differ in it
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Version          uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`                                                  // of the native dialect, now 1
+	Node             *Node                  `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`                                                         // relay may lack the host: the server then takes the connection's
+	Leaf             bool                   `protobuf:"varint,4,opt,name=leaf,proto3" json:"leaf,omitempty"`                                                        // it cannot or will not relay
+	Epoch            uint64                 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`                                                      // the last epoch it knew; 0 for a newcomer
+	Proof            []byte                 `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`                                                       // that it knows the server's --auth, good for this TLS connection only
+	Signature        []byte                 `protobuf:"bytes,7,opt,name=signature,proto3" json:"signature,omitempty"`                                               // with the key of the node's id, good for this TLS connection only
+	Instance         string                 `protobuf:"bytes,8,opt,name=instance,proto3" json:"instance,omitempty"`                                                 // chance, one for each life of the process: two copies of one data folder differ in it
+	SongNumber       uint64                 `protobuf:"varint,20,opt,name=song_number,json=songNumber,proto3" json:"song_number,omitempty"`                         // the number of the song change that it had last; 0: none yet
+	SongPlayAtUnixUs int64                  `protobuf:"varint,21,opt,name=song_play_at_unix_us,json=songPlayAtUnixUs,proto3" json:"song_play_at_unix_us,omitempty"` // when that song was to be heard
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Hello) Reset() {
@@ -315,6 +317,20 @@ func (x *Hello) GetInstance() string {
 	return ""
 }
 
+func (x *Hello) GetSongNumber() uint64 {
+	if x != nil {
+		return x.SongNumber
+	}
+	return 0
+}
+
+func (x *Hello) GetSongPlayAtUnixUs() int64 {
+	if x != nil {
+		return x.SongPlayAtUnixUs
+	}
+	return 0
+}
+
 // Welcome: the server's answer to Hello.
 type Welcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -327,6 +343,7 @@ type Welcome struct {
 	Stream        string                 `protobuf:"bytes,7,opt,name=stream,proto3" json:"stream,omitempty"` // host:port of the server's stream; host empty: as for requests
 	Proof         []byte                 `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"`   // that the server knows the token too
 	Pass          []byte                 `protobuf:"bytes,9,opt,name=pass,proto3" json:"pass,omitempty"`     // what members show each other on stream connections; empty: all may come
+	Anew          bool                   `protobuf:"varint,20,opt,name=anew,proto3" json:"anew,omitempty"`   // the server's log does not have the song that Hello names: it was restored from a copy. The listener forgets its numbers
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -422,6 +439,13 @@ func (x *Welcome) GetPass() []byte {
 		return x.Pass
 	}
 	return nil
+}
+
+func (x *Welcome) GetAnew() bool {
+	if x != nil {
+		return x.Anew
+	}
+	return false
 }
 
 // Refused: the server's other answer to Hello, in words that say what to do.
@@ -1737,7 +1761,7 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x05relay\x18\x03 \x01(\tR\x05relay\x12\x14\n" +
 	"\x05dials\x18\x04 \x01(\bR\x05dials\x12\x12\n" +
 	"\x04http\x18\x05 \x01(\tR\x04http\x12\x10\n" +
-	"\x03key\x18\a \x01(\fR\x03key\"\xbc\x01\n" +
+	"\x03key\x18\a \x01(\fR\x03key\"\x8d\x02\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x12\n" +
@@ -1745,7 +1769,10 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05proof\x18\x06 \x01(\fR\x05proof\x12\x1c\n" +
 	"\tsignature\x18\a \x01(\fR\tsignature\x12\x1a\n" +
-	"\binstance\x18\b \x01(\tR\binstance\"\xef\x01\n" +
+	"\binstance\x18\b \x01(\tR\binstance\x12\x1f\n" +
+	"\vsong_number\x18\x14 \x01(\x04R\n" +
+	"songNumber\x12.\n" +
+	"\x14song_play_at_unix_us\x18\x15 \x01(\x03R\x10songPlayAtUnixUs\"\x83\x02\n" +
 	"\aWelcome\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
@@ -1755,7 +1782,8 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\bslack_us\x18\x06 \x01(\x03R\aslackUs\x12\x16\n" +
 	"\x06stream\x18\a \x01(\tR\x06stream\x12\x14\n" +
 	"\x05proof\x18\b \x01(\fR\x05proof\x12\x12\n" +
-	"\x04pass\x18\t \x01(\fR\x04pass\"!\n" +
+	"\x04pass\x18\t \x01(\fR\x04pass\x12\x12\n" +
+	"\x04anew\x18\x14 \x01(\bR\x04anew\"!\n" +
 	"\aRefused\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xab\x01\n" +
 	"\tJoinChain\x12\x1f\n" +

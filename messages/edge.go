@@ -1,6 +1,7 @@
 package messages
 
 import (
+	"errors"
 	"net"
 
 	"google.golang.org/protobuf/proto"
@@ -61,6 +62,10 @@ type UpstreamClosed struct {
 	Fault   Fault                // of the upstream; none if it refused
 	Refusal StreamOpened_Refusal // not NONE: it does not take this node in
 }
+
+// ErrAnew ends the reading of a broadcast that does not go on: a server that was restored from
+// a copy sends another one, whose numbers begin elsewhere.
+var ErrAnew = errors.New("the broadcast begins anew")
 
 // Credit lets an upstream connection read one more item.
 type Credit struct{}

@@ -24,6 +24,117 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Ending says why a connection to an upstream is over.
+type Ending int32
+
+const (
+	Ending_ENDING_FAULT   Ending = 0 // a fault of the upstream, or it refuses: then there is no fault
+	Ending_ENDING_LEAVING Ending = 1 // the upstream said that it goes
+	Ending_ENDING_HOLE    Ending = 2 // the upstream is sound, but has not what is needed next
+	Ending_ENDING_EMPTY   Ending = 3 // the upstream has no more music than the one that feeds
+	Ending_ENDING_OWN     Ending = 4 // a reason of this node's own: the upstream is not to blame
+)
+
+// Enum value maps for Ending.
+var (
+	Ending_name = map[int32]string{
+		0: "ENDING_FAULT",
+		1: "ENDING_LEAVING",
+		2: "ENDING_HOLE",
+		3: "ENDING_EMPTY",
+		4: "ENDING_OWN",
+	}
+	Ending_value = map[string]int32{
+		"ENDING_FAULT":   0,
+		"ENDING_LEAVING": 1,
+		"ENDING_HOLE":    2,
+		"ENDING_EMPTY":   3,
+		"ENDING_OWN":     4,
+	}
+)
+
+func (x Ending) Enum() *Ending {
+	p := new(Ending)
+	*p = x
+	return p
+}
+
+func (x Ending) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Ending) Descriptor() protoreflect.EnumDescriptor {
+	return file_messages_relay_proto_enumTypes[0].Descriptor()
+}
+
+func (Ending) Type() protoreflect.EnumType {
+	return &file_messages_relay_proto_enumTypes[0]
+}
+
+func (x Ending) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Ending.Descriptor instead.
+func (Ending) EnumDescriptor() ([]byte, []int) {
+	return file_messages_relay_proto_rawDescGZIP(), []int{0}
+}
+
+type SearchOn_Why int32
+
+const (
+	SearchOn_WHY_NEXT     SearchOn_Why = 0 // nobody feeds, and who was asked last has not answered yet
+	SearchOn_WHY_STARVING SearchOn_Why = 1 // the upstream lives but sends no music: all others are asked for it
+	SearchOn_WHY_LATE     SearchOn_Why = 2 // the music comes late: is an ancestor further ahead?
+	SearchOn_WHY_URGENT   SearchOn_Why = 3 // the same with little left to play: the server is asked first
+	SearchOn_WHY_NEARER   SearchOn_Why = 4 // the upstream is not the first choice: is that well again?
+)
+
+// Enum value maps for SearchOn_Why.
+var (
+	SearchOn_Why_name = map[int32]string{
+		0: "WHY_NEXT",
+		1: "WHY_STARVING",
+		2: "WHY_LATE",
+		3: "WHY_URGENT",
+		4: "WHY_NEARER",
+	}
+	SearchOn_Why_value = map[string]int32{
+		"WHY_NEXT":     0,
+		"WHY_STARVING": 1,
+		"WHY_LATE":     2,
+		"WHY_URGENT":   3,
+		"WHY_NEARER":   4,
+	}
+)
+
+func (x SearchOn_Why) Enum() *SearchOn_Why {
+	p := new(SearchOn_Why)
+	*p = x
+	return p
+}
+
+func (x SearchOn_Why) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SearchOn_Why) Descriptor() protoreflect.EnumDescriptor {
+	return file_messages_relay_proto_enumTypes[1].Descriptor()
+}
+
+func (SearchOn_Why) Type() protoreflect.EnumType {
+	return &file_messages_relay_proto_enumTypes[1]
+}
+
+func (x SearchOn_Why) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SearchOn_Why.Descriptor instead.
+func (SearchOn_Why) EnumDescriptor() ([]byte, []int) {
+	return file_messages_relay_proto_rawDescGZIP(), []int{5, 0}
+}
+
 // StartNode: the listener's process starts, on a new log or an old one.
 type StartNode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -155,6 +266,8 @@ type LinkOpened struct {
 	Epoch         uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
 	BufferedUs    int64                  `protobuf:"varint,6,opt,name=buffered_us,json=bufferedUs,proto3" json:"buffered_us,omitempty"` // what the node still has to play
+	Newest        uint64                 `protobuf:"varint,7,opt,name=newest,proto3" json:"newest,omitempty"`                           // the newest number that it has; 0: it has not said
+	StarvedUs     int64                  `protobuf:"varint,8,opt,name=starved_us,json=starvedUs,proto3" json:"starved_us,omitempty"`    // how long no music has come from whoever feeds
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -231,16 +344,28 @@ func (x *LinkOpened) GetBufferedUs() int64 {
 	return 0
 }
 
+func (x *LinkOpened) GetNewest() uint64 {
+	if x != nil {
+		return x.Newest
+	}
+	return 0
+}
+
+func (x *LinkOpened) GetStarvedUs() int64 {
+	if x != nil {
+		return x.StarvedUs
+	}
+	return 0
+}
+
 // LinkClosed: a connection to an upstream ended or could not be made.
 type LinkClosed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Link          uint64                 `protobuf:"varint,1,opt,name=link,proto3" json:"link,omitempty"`
 	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	Leaving       bool                   `protobuf:"varint,3,opt,name=leaving,proto3" json:"leaving,omitempty"` // it said that it goes
+	Ending        Ending                 `protobuf:"varint,3,opt,name=ending,proto3,enum=conga.Ending" json:"ending,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,4,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	Hole          bool                   `protobuf:"varint,5,opt,name=hole,proto3" json:"hole,omitempty"`                    // it is sound, but has not what is needed next: others are asked first
-	Own           bool                   `protobuf:"varint,6,opt,name=own,proto3" json:"own,omitempty"`                      // for a reason of this node's own: the upstream is not to blame
-	Fault         Fault                  `protobuf:"varint,7,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"` // none with leaving, hole and own
+	Fault         Fault                  `protobuf:"varint,5,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"` // with ENDING_FAULT only
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -289,11 +414,11 @@ func (x *LinkClosed) GetReason() string {
 	return ""
 }
 
-func (x *LinkClosed) GetLeaving() bool {
+func (x *LinkClosed) GetEnding() Ending {
 	if x != nil {
-		return x.Leaving
+		return x.Ending
 	}
-	return false
+	return Ending_ENDING_FAULT
 }
 
 func (x *LinkClosed) GetAtUnixUs() int64 {
@@ -301,20 +426,6 @@ func (x *LinkClosed) GetAtUnixUs() int64 {
 		return x.AtUnixUs
 	}
 	return 0
-}
-
-func (x *LinkClosed) GetHole() bool {
-	if x != nil {
-		return x.Hole
-	}
-	return false
-}
-
-func (x *LinkClosed) GetOwn() bool {
-	if x != nil {
-		return x.Own
-	}
-	return false
 }
 
 func (x *LinkClosed) GetFault() Fault {
@@ -377,13 +488,12 @@ func (x *UpstreamOffered) GetAtUnixUs() int64 {
 	return 0
 }
 
-// SearchOn: the ancestor asked last has not answered yet, or it is time to try all again.
+// SearchOn: it is time to ask other ancestors.
 type SearchOn struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Link          uint64                 `protobuf:"varint,1,opt,name=link,proto3" json:"link,omitempty"` // the last link when the timer was set: an old timer is ignored
 	AtUnixUs      int64                  `protobuf:"varint,2,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	Starving      bool                   `protobuf:"varint,3,opt,name=starving,proto3" json:"starving,omitempty"` // the upstream lives but sends no music, or ever later: ask any other for it
-	Nearer        bool                   `protobuf:"varint,4,opt,name=nearer,proto3" json:"nearer,omitempty"`     // the upstream is not the first choice: look whether that is well again
+	Why           SearchOn_Why           `protobuf:"varint,3,opt,name=why,proto3,enum=conga.SearchOn_Why" json:"why,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -432,18 +542,11 @@ func (x *SearchOn) GetAtUnixUs() int64 {
 	return 0
 }
 
-func (x *SearchOn) GetStarving() bool {
+func (x *SearchOn) GetWhy() SearchOn_Why {
 	if x != nil {
-		return x.Starving
+		return x.Why
 	}
-	return false
-}
-
-func (x *SearchOn) GetNearer() bool {
-	if x != nil {
-		return x.Nearer
-	}
-	return false
+	return SearchOn_WHY_NEXT
 }
 
 // UpstreamsAssigned: the server told the node its ancestors.
@@ -506,6 +609,7 @@ type UpstreamSought struct {
 	Node          *Node                  `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,3,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
 	Offered       bool                   `protobuf:"varint,4,opt,name=offered,proto3" json:"offered,omitempty"` // the ancestor made the connection
+	Why           SearchOn_Why           `protobuf:"varint,5,opt,name=why,proto3,enum=conga.SearchOn_Why" json:"why,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -566,6 +670,13 @@ func (x *UpstreamSought) GetOffered() bool {
 		return x.Offered
 	}
 	return false
+}
+
+func (x *UpstreamSought) GetWhy() SearchOn_Why {
+	if x != nil {
+		return x.Why
+	}
+	return SearchOn_WHY_NEXT
 }
 
 // UpstreamConnected: the node receives from this ancestor; other links are given up.
@@ -659,11 +770,9 @@ type UpstreamLost struct {
 	Link          uint64                 `protobuf:"varint,1,opt,name=link,proto3" json:"link,omitempty"`
 	Node          *Node                  `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	Leaving       bool                   `protobuf:"varint,4,opt,name=leaving,proto3" json:"leaving,omitempty"`
+	Ending        Ending                 `protobuf:"varint,4,opt,name=ending,proto3,enum=conga.Ending" json:"ending,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	Hole          bool                   `protobuf:"varint,6,opt,name=hole,proto3" json:"hole,omitempty"`                    // it is sound, but left out what is needed next
-	Own           bool                   `protobuf:"varint,7,opt,name=own,proto3" json:"own,omitempty"`                      // for a reason of this node's own
-	Fault         Fault                  `protobuf:"varint,8,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"` // who lies is not asked again
+	Fault         Fault                  `protobuf:"varint,6,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"` // with ENDING_FAULT only; who lies is not asked again
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -719,11 +828,11 @@ func (x *UpstreamLost) GetReason() string {
 	return ""
 }
 
-func (x *UpstreamLost) GetLeaving() bool {
+func (x *UpstreamLost) GetEnding() Ending {
 	if x != nil {
-		return x.Leaving
+		return x.Ending
 	}
-	return false
+	return Ending_ENDING_FAULT
 }
 
 func (x *UpstreamLost) GetAtUnixUs() int64 {
@@ -731,20 +840,6 @@ func (x *UpstreamLost) GetAtUnixUs() int64 {
 		return x.AtUnixUs
 	}
 	return 0
-}
-
-func (x *UpstreamLost) GetHole() bool {
-	if x != nil {
-		return x.Hole
-	}
-	return false
-}
-
-func (x *UpstreamLost) GetOwn() bool {
-	if x != nil {
-		return x.Own
-	}
-	return false
 }
 
 func (x *UpstreamLost) GetFault() Fault {
@@ -760,11 +855,10 @@ type UpstreamUnusable struct {
 	Link          uint64                 `protobuf:"varint,1,opt,name=link,proto3" json:"link,omitempty"`
 	Node          *Node                  `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	Hole          bool                   `protobuf:"varint,4,opt,name=hole,proto3" json:"hole,omitempty"` // it could, but no longer has the next number
+	Ending        Ending                 `protobuf:"varint,4,opt,name=ending,proto3,enum=conga.Ending" json:"ending,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	Own           bool                   `protobuf:"varint,6,opt,name=own,proto3" json:"own,omitempty"`                      // for a reason of this node's own
-	First         uint64                 `protobuf:"varint,7,opt,name=first,proto3" json:"first,omitempty"`                  // with hole: the first number that it has, 0 if not known
-	Fault         Fault                  `protobuf:"varint,8,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"` // none if it refused
+	First         uint64                 `protobuf:"varint,6,opt,name=first,proto3" json:"first,omitempty"`                  // with a hole: the first number that it has, 0 if not known
+	Fault         Fault                  `protobuf:"varint,7,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"` // with ENDING_FAULT only; none if it refused
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -820,11 +914,11 @@ func (x *UpstreamUnusable) GetReason() string {
 	return ""
 }
 
-func (x *UpstreamUnusable) GetHole() bool {
+func (x *UpstreamUnusable) GetEnding() Ending {
 	if x != nil {
-		return x.Hole
+		return x.Ending
 	}
-	return false
+	return Ending_ENDING_FAULT
 }
 
 func (x *UpstreamUnusable) GetAtUnixUs() int64 {
@@ -832,13 +926,6 @@ func (x *UpstreamUnusable) GetAtUnixUs() int64 {
 		return x.AtUnixUs
 	}
 	return 0
-}
-
-func (x *UpstreamUnusable) GetOwn() bool {
-	if x != nil {
-		return x.Own
-	}
-	return false
 }
 
 func (x *UpstreamUnusable) GetFirst() uint64 {
@@ -922,7 +1009,7 @@ const file_messages_relay_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x16\n" +
 	"\x06server\x18\x02 \x01(\tR\x06server\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x03 \x01(\x03R\batUnixUs\"\xa1\x01\n" +
+	"at_unix_us\x18\x03 \x01(\x03R\batUnixUs\"\xd8\x01\n" +
 	"\n" +
 	"LinkOpened\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x14\n" +
@@ -932,36 +1019,45 @@ const file_messages_relay_proto_rawDesc = "" +
 	"\n" +
 	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x1f\n" +
 	"\vbuffered_us\x18\x06 \x01(\x03R\n" +
-	"bufferedUs\"\xba\x01\n" +
+	"bufferedUs\x12\x16\n" +
+	"\x06newest\x18\a \x01(\x04R\x06newest\x12\x1d\n" +
+	"\n" +
+	"starved_us\x18\b \x01(\x03R\tstarvedUs\"\xa1\x01\n" +
 	"\n" +
 	"LinkClosed\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
-	"\aleaving\x18\x03 \x01(\bR\aleaving\x12\x1c\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12%\n" +
+	"\x06ending\x18\x03 \x01(\x0e2\r.conga.EndingR\x06ending\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\x12\x12\n" +
-	"\x04hole\x18\x05 \x01(\bR\x04hole\x12\x10\n" +
-	"\x03own\x18\x06 \x01(\bR\x03own\x12\"\n" +
-	"\x05fault\x18\a \x01(\x0e2\f.conga.FaultR\x05fault\"P\n" +
+	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\x12\"\n" +
+	"\x05fault\x18\x05 \x01(\x0e2\f.conga.FaultR\x05fault\"P\n" +
 	"\x0fUpstreamOffered\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"p\n" +
+	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"\xb8\x01\n" +
 	"\bSearchOn\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\x12\x1a\n" +
-	"\bstarving\x18\x03 \x01(\bR\bstarving\x12\x16\n" +
-	"\x06nearer\x18\x04 \x01(\bR\x06nearer\"T\n" +
+	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\x12%\n" +
+	"\x03why\x18\x03 \x01(\x0e2\x13.conga.SearchOn.WhyR\x03why\"S\n" +
+	"\x03Why\x12\f\n" +
+	"\bWHY_NEXT\x10\x00\x12\x10\n" +
+	"\fWHY_STARVING\x10\x01\x12\f\n" +
+	"\bWHY_LATE\x10\x02\x12\x0e\n" +
+	"\n" +
+	"WHY_URGENT\x10\x03\x12\x0e\n" +
+	"\n" +
+	"WHY_NEARER\x10\x04\"T\n" +
 	"\x11UpstreamsAssigned\x12)\n" +
 	"\tancestors\x18\x01 \x03(\v2\v.conga.NodeR\tancestors\x12\x14\n" +
-	"\x05event\x18\x02 \x01(\x04R\x05event\"}\n" +
+	"\x05event\x18\x02 \x01(\x04R\x05event\"\xa4\x01\n" +
 	"\x0eUpstreamSought\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x03 \x01(\x03R\batUnixUs\x12\x18\n" +
-	"\aoffered\x18\x04 \x01(\bR\aoffered\"\xbe\x01\n" +
+	"\aoffered\x18\x04 \x01(\bR\aoffered\x12%\n" +
+	"\x03why\x18\x05 \x01(\x0e2\x13.conga.SearchOn.WhyR\x03why\"\xbe\x01\n" +
 	"\x11UpstreamConnected\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x1b\n" +
@@ -970,31 +1066,35 @@ const file_messages_relay_proto_rawDesc = "" +
 	"\n" +
 	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x1f\n" +
 	"\vbuffered_us\x18\x06 \x01(\x03R\n" +
-	"bufferedUs\"\xdd\x01\n" +
+	"bufferedUs\"\xc4\x01\n" +
 	"\fUpstreamLost\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
-	"\aleaving\x18\x04 \x01(\bR\aleaving\x12\x1c\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12%\n" +
+	"\x06ending\x18\x04 \x01(\x0e2\r.conga.EndingR\x06ending\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x12\n" +
-	"\x04hole\x18\x06 \x01(\bR\x04hole\x12\x10\n" +
-	"\x03own\x18\a \x01(\bR\x03own\x12\"\n" +
-	"\x05fault\x18\b \x01(\x0e2\f.conga.FaultR\x05fault\"\xdd\x01\n" +
+	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\"\n" +
+	"\x05fault\x18\x06 \x01(\x0e2\f.conga.FaultR\x05fault\"\xde\x01\n" +
 	"\x10UpstreamUnusable\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x12\n" +
-	"\x04hole\x18\x04 \x01(\bR\x04hole\x12\x1c\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12%\n" +
+	"\x06ending\x18\x04 \x01(\x0e2\r.conga.EndingR\x06ending\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x10\n" +
-	"\x03own\x18\x06 \x01(\bR\x03own\x12\x14\n" +
-	"\x05first\x18\a \x01(\x04R\x05first\x12\"\n" +
-	"\x05fault\x18\b \x01(\x0e2\f.conga.FaultR\x05fault\"K\n" +
+	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x14\n" +
+	"\x05first\x18\x06 \x01(\x04R\x05first\x12\"\n" +
+	"\x05fault\x18\a \x01(\x0e2\f.conga.FaultR\x05fault\"K\n" +
 	"\x0fSearchExhausted\x12\x1a\n" +
 	"\bsearches\x18\x01 \x01(\rR\bsearches\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x02 \x01(\x03R\batUnixUsB\x10Z\x0econga/messagesb\x06proto3"
+	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs*a\n" +
+	"\x06Ending\x12\x10\n" +
+	"\fENDING_FAULT\x10\x00\x12\x12\n" +
+	"\x0eENDING_LEAVING\x10\x01\x12\x0f\n" +
+	"\vENDING_HOLE\x10\x02\x12\x10\n" +
+	"\fENDING_EMPTY\x10\x03\x12\x0e\n" +
+	"\n" +
+	"ENDING_OWN\x10\x04B\x10Z\x0econga/messagesb\x06proto3"
 
 var (
 	file_messages_relay_proto_rawDescOnce sync.Once
@@ -1008,40 +1108,48 @@ func file_messages_relay_proto_rawDescGZIP() []byte {
 	return file_messages_relay_proto_rawDescData
 }
 
+var file_messages_relay_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_messages_relay_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_messages_relay_proto_goTypes = []any{
-	(*StartNode)(nil),         // 0: conga.StartNode
-	(*NodeStarted)(nil),       // 1: conga.NodeStarted
-	(*LinkOpened)(nil),        // 2: conga.LinkOpened
-	(*LinkClosed)(nil),        // 3: conga.LinkClosed
-	(*UpstreamOffered)(nil),   // 4: conga.UpstreamOffered
-	(*SearchOn)(nil),          // 5: conga.SearchOn
-	(*UpstreamsAssigned)(nil), // 6: conga.UpstreamsAssigned
-	(*UpstreamSought)(nil),    // 7: conga.UpstreamSought
-	(*UpstreamConnected)(nil), // 8: conga.UpstreamConnected
-	(*UpstreamLost)(nil),      // 9: conga.UpstreamLost
-	(*UpstreamUnusable)(nil),  // 10: conga.UpstreamUnusable
-	(*SearchExhausted)(nil),   // 11: conga.SearchExhausted
-	(*Node)(nil),              // 12: conga.Node
-	(Fault)(0),                // 13: conga.Fault
+	(Ending)(0),               // 0: conga.Ending
+	(SearchOn_Why)(0),         // 1: conga.SearchOn.Why
+	(*StartNode)(nil),         // 2: conga.StartNode
+	(*NodeStarted)(nil),       // 3: conga.NodeStarted
+	(*LinkOpened)(nil),        // 4: conga.LinkOpened
+	(*LinkClosed)(nil),        // 5: conga.LinkClosed
+	(*UpstreamOffered)(nil),   // 6: conga.UpstreamOffered
+	(*SearchOn)(nil),          // 7: conga.SearchOn
+	(*UpstreamsAssigned)(nil), // 8: conga.UpstreamsAssigned
+	(*UpstreamSought)(nil),    // 9: conga.UpstreamSought
+	(*UpstreamConnected)(nil), // 10: conga.UpstreamConnected
+	(*UpstreamLost)(nil),      // 11: conga.UpstreamLost
+	(*UpstreamUnusable)(nil),  // 12: conga.UpstreamUnusable
+	(*SearchExhausted)(nil),   // 13: conga.SearchExhausted
+	(*Node)(nil),              // 14: conga.Node
+	(Fault)(0),                // 15: conga.Fault
 }
 var file_messages_relay_proto_depIdxs = []int32{
-	12, // 0: conga.StartNode.node:type_name -> conga.Node
-	12, // 1: conga.NodeStarted.node:type_name -> conga.Node
-	13, // 2: conga.LinkClosed.fault:type_name -> conga.Fault
-	12, // 3: conga.UpstreamOffered.node:type_name -> conga.Node
-	12, // 4: conga.UpstreamsAssigned.ancestors:type_name -> conga.Node
-	12, // 5: conga.UpstreamSought.node:type_name -> conga.Node
-	12, // 6: conga.UpstreamConnected.node:type_name -> conga.Node
-	12, // 7: conga.UpstreamLost.node:type_name -> conga.Node
-	13, // 8: conga.UpstreamLost.fault:type_name -> conga.Fault
-	12, // 9: conga.UpstreamUnusable.node:type_name -> conga.Node
-	13, // 10: conga.UpstreamUnusable.fault:type_name -> conga.Fault
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	14, // 0: conga.StartNode.node:type_name -> conga.Node
+	14, // 1: conga.NodeStarted.node:type_name -> conga.Node
+	0,  // 2: conga.LinkClosed.ending:type_name -> conga.Ending
+	15, // 3: conga.LinkClosed.fault:type_name -> conga.Fault
+	14, // 4: conga.UpstreamOffered.node:type_name -> conga.Node
+	1,  // 5: conga.SearchOn.why:type_name -> conga.SearchOn.Why
+	14, // 6: conga.UpstreamsAssigned.ancestors:type_name -> conga.Node
+	14, // 7: conga.UpstreamSought.node:type_name -> conga.Node
+	1,  // 8: conga.UpstreamSought.why:type_name -> conga.SearchOn.Why
+	14, // 9: conga.UpstreamConnected.node:type_name -> conga.Node
+	14, // 10: conga.UpstreamLost.node:type_name -> conga.Node
+	0,  // 11: conga.UpstreamLost.ending:type_name -> conga.Ending
+	15, // 12: conga.UpstreamLost.fault:type_name -> conga.Fault
+	14, // 13: conga.UpstreamUnusable.node:type_name -> conga.Node
+	0,  // 14: conga.UpstreamUnusable.ending:type_name -> conga.Ending
+	15, // 15: conga.UpstreamUnusable.fault:type_name -> conga.Fault
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_messages_relay_proto_init() }
@@ -1055,13 +1163,14 @@ func file_messages_relay_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_relay_proto_rawDesc), len(file_messages_relay_proto_rawDesc)),
-			NumEnums:      0,
+			NumEnums:      2,
 			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_messages_relay_proto_goTypes,
 		DependencyIndexes: file_messages_relay_proto_depIdxs,
+		EnumInfos:         file_messages_relay_proto_enumTypes,
 		MessageInfos:      file_messages_relay_proto_msgTypes,
 	}.Build()
 	File_messages_relay_proto = out.File

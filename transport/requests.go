@@ -23,6 +23,9 @@ type RequestsConfig struct {
 	Scheduler *actor.PID // is asked ListRequests (List) and RequestPlay (SongQueued or PlayRefused)
 	Chain     *actor.PID // is asked JoinChain (Welcome or Refused), is told LeaveChain and PeerLost
 
+	// Follows says whether the broadcast goes on from the song that a Hello names; nil: it does.
+	Follows func(songNumber uint64, playAtUnixUs int64) bool
+
 	Auth   *Auth       // who comes in must know its token; nil: all may come
 	TLS    *tls.Config // see ServerTLS; nil: plain text only
 	Limits Limits
@@ -56,6 +59,9 @@ func Requests(cfg RequestsConfig) *actor.Props {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Follows == nil {
+		cfg.Follows = func(uint64, int64) bool { return true }
 	}
 	if cfg.Counters == nil {
 		cfg.Counters = &Counters{}

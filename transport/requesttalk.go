@@ -107,6 +107,7 @@ func (t *requestTalk) serve() {
 // greet waits for the first byte, and speaks TLS with who begins so. Its error ends the
 // connection, of which nobody has noticed anything.
 func (t *requestTalk) greet() error {
+	t.conn = &awake{Conn: t.conn}
 	t.r = bufio.NewReaderSize(t.conn, messages.MaxLine)
 	t.guest.patience(firstLinePatience)
 	if t.cfg.Seed != nil && t.cfg.Auth == nil && t.standIn == nil &&
@@ -322,6 +323,7 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 	switch answer := answer.(type) {
 	case *messages.Welcome:
 		t.node = node
+		answer.Anew = hello.GetSongNumber() > 0 && !t.cfg.Follows(hello.GetSongNumber(), hello.GetSongPlayAtUnixUs())
 		if err := t.put(t.cfg.Auth.complete(answer, t.session)); err != nil {
 			return err
 		}

@@ -42,6 +42,7 @@ type StreamsConfig struct {
 
 	Self     func() *messages.Node
 	Epoch    func() uint64
+	Newest   func() uint64 // the newest number that this node has, 0 before the first; nil: it does not say
 	Upstream func() string // host:port that this node receives from, for DC; may be nil or say ""
 	Counters *Counters     // may be nil
 	// Identity signs what this node says; nil: it says nothing of that kind, as the server.
@@ -76,6 +77,9 @@ func Streams(cfg StreamsConfig) *actor.Props {
 	}
 	if cfg.Pass == nil {
 		cfg.Pass = openHouse
+	}
+	if cfg.Newest == nil {
+		cfg.Newest = func() uint64 { return 0 }
 	}
 	if cfg.ServerNow == nil {
 		cfg.ServerNow = func() int64 { return time.Now().UnixMicro() }

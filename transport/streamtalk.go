@@ -47,7 +47,8 @@ type streamTalk struct {
 	record  *record // of the listener
 	buf     []byte  // of the write under way
 	seal    *messages.Seal
-	stamped time.Time // when the listener was told the time
+	song    *messages.SongChange // that the listener knows
+	stamped time.Time            // when the listener was told the time
 }
 
 // serve talks to one listener until either side ends it. given: the connection was an
@@ -252,7 +253,7 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 	if err != nil && !errors.Is(err, errQuiet) {
 		return t.end(playing, err, heard)
 	}
-	answer := &messages.StreamOpened{}
+	answer := &messages.StreamOpened{Newest: t.cfg.Newest()}
 	if item != nil {
 		answer.First = item.Number
 	}
@@ -267,9 +268,11 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 	for {
 		switch {
 		case err == nil:
-			mid := !begun && item.Change == nil && (open.GetNext() == 0 || item.Number != open.GetNext())
+			if !begun && item.Number == open.GetNext() {
+				t.song = item.Song // the listener goes on in the midst of it
+			}
 			begun = true
-			if err := t.send(item, mid); err != nil {
+			if err := t.send(item); err != nil {
 				return err
 			}
 		case errors.Is(err, errQuiet):
@@ -297,9 +300,11 @@ func next(ctx context.Context, cursor Cursor, patience time.Duration) (*messages
 	return item, err
 }
 
-// end is the last of feed: a node that leaves says so and waits for its listener to go.
+// end is the last of feed: a node that leaves says so and waits for its listener to go. One
+// that begins anew says so, too: it is not to blame that nothing follows.
 func (t *streamTalk) end(playing context.Context, err error, heard <-chan error) error {
-	if !errors.Is(context.Cause(playing), errLeaving) {
+	leaving := errors.Is(context.Cause(playing), errLeaving)
+	if !leaving && !errors.Is(err, messages.ErrAnew) {
 		return err
 	}
 	if err := t.write(Frame{Kind: messages.KindLeaving, Payload: leavingPayload(t.cfg.Upstream)}); err != nil {
@@ -312,7 +317,10 @@ func (t *streamTalk) end(playing context.Context, err error, heard <-chan error)
 	case <-wait.C:
 	case <-t.life.Done():
 	}
-	return errLeaving
+	if leaving {
+		return errLeaving
+	}
+	return err
 }
 
 // leavingPayload says whom to receive from instead, in the seed's words: its port is the
@@ -333,8 +341,9 @@ func leavingPayload(upstream func() string) []byte {
 }
 
 // send writes the item in one go: the seal that vouches for it, if that is a new one,
-// and the song that it belongs to, if the listener comes into the middle of it, BEFORE it.
-func (t *streamTalk) send(item *messages.Item, mid bool) error {
+// and the song that it belongs to, if the listener has not had that, BEFORE it: one that comes
+// into the middle of it, or one that a hole has carried there.
+func (t *streamTalk) send(item *messages.Item) error {
 	frames := make([]Frame, 0, 4)
 	if time.Since(t.stamped) >= messages.StampEvery {
 		frames = append(frames, t.stamp())
@@ -347,13 +356,14 @@ func (t *streamTalk) send(item *messages.Item, mid bool) error {
 		frames = append(frames, Frame{Kind: messages.KindSeal, Payload: payload})
 		t.seal = item.Seal
 	}
-	if mid && item.Song != nil {
+	if item.Change == nil && item.Song != nil && item.Song.GetNumber() != t.song.GetNumber() {
 		song, err := messages.NewSongChange(item.Song)
 		if err != nil {
 			return err
 		}
 		frames = append(frames, Frame{Kind: messages.KindSongChange, Payload: song.Payload})
 	}
+	t.song = item.Song
 	frames = append(frames, Frame{Kind: item.Kind(), Payload: item.Payload})
 	if err := t.write(frames...); err != nil {
 		return err

@@ -139,6 +139,7 @@ func (t *upstreamTalk) run(life context.Context) error {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(life, func() { _ = conn.Close() })() // wakes every read and write
+	conn = &awake{Conn: conn}
 
 	err := t.talk(life, conn)
 	switch {

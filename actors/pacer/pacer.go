@@ -46,6 +46,7 @@ type Config struct {
 	Open      func(name string) (File, error)
 	Key       ed25519.PrivateKey // signs the broadcast
 	Publish   func(proto.Message)
+	Placed    func(State)                  // is told the state BEFORE anything of it is given out; nil: nobody
 	Sent      func() (bytes, chunks int64) // by the stream connections so far
 	Now       func() time.Time             // the server's clock: never steps
 	Logger    *slog.Logger
@@ -101,6 +102,7 @@ func (p *pacer) Receive(ctx actor.Context) {
 			panic(fmt.Errorf("rebuild the pacer: %w", err))
 		}
 		p.keep = keep
+		p.placed()
 		p.resume()
 		p.run(ctx)
 	case *actor.Stopping, *actor.Restarting:
@@ -352,8 +354,15 @@ func (p *pacer) commit(cmd proto.Message) {
 	if err != nil {
 		panic(err) // an actor that cannot remember must not act: the supervisor restarts it
 	}
+	p.placed()
 	for _, event := range events {
 		p.cfg.Publish(event)
+	}
+}
+
+func (p *pacer) placed() {
+	if p.cfg.Placed != nil {
+		p.cfg.Placed(p.keep.State())
 	}
 }
 

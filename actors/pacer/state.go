@@ -14,7 +14,8 @@ import (
 // Together with the clock and the files it gives every chunk, also those of the last
 // seconds, so that a restarted server can hand them out again. It is immutable.
 type State struct {
-	// Epoch counts the server's starts.
+	// Epoch names the server's last start and grows from one to the next: it is the second in
+	// which that was, so that a log restored from a copy does not begin an epoch again.
 	Epoch uint64 `json:"epoch"`
 	// Song is on, nil between two songs.
 	Song *Started `json:"song"`
@@ -49,7 +50,8 @@ type Started struct {
 func (s State) Decide(cmd proto.Message) []proto.Message {
 	switch cmd := cmd.(type) {
 	case *messages.OpenBroadcast:
-		return []proto.Message{&messages.BroadcastOpened{Epoch: s.Epoch + 1, AtUnixUs: cmd.GetAtUnixUs()}}
+		epoch := max(s.Epoch+1, uint64(max(0, cmd.GetAtUnixUs()))/1e6)
+		return []proto.Message{&messages.BroadcastOpened{Epoch: epoch, AtUnixUs: cmd.GetAtUnixUs()}}
 	case *messages.StartSong:
 		if s.Song != nil {
 			return nil
@@ -74,6 +76,25 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 		}}
 	}
 	return nil
+}
+
+// Follows says whether this broadcast goes on from what somebody has who heard last a song
+// whose change had that number, and which was to be heard at playAt. It does not if the log
+// was restored from a copy: then it knows no such song, or another one. What is long past is
+// not known any more, and goes on with a hole.
+func (s State) Follows(number uint64, playAt int64) bool {
+	songs := s.Recent
+	if s.Song != nil {
+		songs = append(slices.Clip(songs), *s.Song)
+	}
+	next := max(s.Next, 1)
+	for _, song := range songs {
+		if song.Number == number {
+			return song.PlayAt == playAt
+		}
+		next = max(next, song.Number+1)
+	}
+	return number < next
 }
 
 // playAt is when the next song begins: gapless after the last one, but not before

@@ -65,15 +65,18 @@ func (s State) prefers(node Node) bool {
 	return false
 }
 
-// other is the nearest ancestor not asked yet besides the present upstream.
-func (s State) other() (Node, bool) {
+// others are the ancestors not asked yet besides the present upstream, nearest first.
+func (s State) others() (others []Node) {
 	for _, node := range s.above() {
-		if !s.feeds(node) && !node.Dials && !slices.Contains(s.Tried, node.ID) && !s.shuns(node.ID) {
-			return node, true
+		if !s.feeds(node) && !node.Dials && !s.asks(node.ID) && !slices.Contains(s.Tried, node.ID) && !s.shuns(node.ID) {
+			others = append(others, node)
 		}
 	}
-	return Node{}, false
+	return others
 }
+
+// listed says whether the present upstream is among those who may feed this node.
+func (s State) listed() bool { return slices.ContainsFunc(s.above(), s.feeds) }
 
 func (s State) feeds(node Node) bool {
 	return s.Upstream != nil && s.Upstream.Node.same(node)
@@ -88,10 +91,11 @@ func (s State) asks(id string) bool {
 	return slices.ContainsFunc(s.Seeking, func(l Link) bool { return l.Node.ID == id })
 }
 
-// accepts says whether a hole up to first is taken: never while somebody feeds; after
-// all were asked, from whoever misses least; and then from anybody.
-func (s State) accepts(first uint64) bool {
-	if s.Upstream != nil {
+// accepts says whether a hole up to first is taken: never while somebody feeds, which is to
+// send music now and then; after all were asked, from whoever misses least; and then from
+// anybody. starved is how long no music has come, in microseconds.
+func (s State) accepts(first uint64, at, starved int64) bool {
+	if s.Upstream != nil && starved < famine || at-s.LeastAt > sameSearch {
 		return false
 	}
 	return s.Resigned > 1 || s.Resigned == 1 && first <= s.Least+sameHole

@@ -107,9 +107,20 @@ func (f *flow) vouch(s *messages.Seal) error {
 	return nil
 }
 
-// take checks an item and puts it into the window. Items that were there before are
-// dropped. A hole is errHole, and nothing is taken, unless holes are allowed.
-func (f *flow) take(item *messages.Item, holes bool) error {
+// restart forgets the broadcast: what comes now is another one, of that epoch or later.
+func (f *flow) restart(epoch uint64) {
+	f.window.Restart()
+	f.next, f.song, f.sum, f.good = 0, nil, nil, nil
+	f.epoch = epoch
+	f.link()
+}
+
+// take checks an item at now, in microseconds of the server's clock, and puts it into the
+// window. Items that were there before are dropped. A hole is errHole, and nothing is taken,
+// unless holes are allowed, or all that is missing should have been heard by now: then nobody
+// can need it any more, and a chain that was without music for long is not searched for it
+// node by node.
+func (f *flow) take(item *messages.Item, now int64, holes bool) error {
 	if err := f.prove(item); err != nil {
 		return fmt.Errorf("%w: %w", errLie, err)
 	}
@@ -120,7 +131,7 @@ func (f *flow) take(item *messages.Item, holes bool) error {
 		return fmt.Errorf("%w: %w", errLie, err)
 	}
 	if hole := item.Number - f.next; f.next > 0 && hole > 0 {
-		if !holes {
+		if !holes && item.PlayAt() > now {
 			return fmt.Errorf("%w: items %d to %d", errHole, f.next, item.Number-1)
 		}
 		f.lost += int64(hole)

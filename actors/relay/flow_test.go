@@ -22,11 +22,11 @@ func feed(f *flow, r *reader, holes bool) error {
 		}
 	}
 	if song != nil {
-		if err := f.take(song, holes); err != nil {
+		if err := f.take(song, 0, holes); err != nil {
 			return err
 		}
 	}
-	return f.take(item, holes)
+	return f.take(item, 0, holes)
 }
 
 // account is what a flow's figures must be, kept in the plainest way.
@@ -134,21 +134,21 @@ func TestFlow_Accounts(t *testing.T) {
 				if s != nil {
 					must2(t, f.vouch(s))
 				}
-				unchanged(f.take(bad, true), errLie)
+				unchanged(f.take(bad, 0, true), errLie)
 				relink(a.next)
 			case 3: // another's signature, then none
 				item := b.fresh(r.at)
 				song := b.fresh(b.item(r.at).Song.GetNumber())
 				forged := seal.Sign(stranger, 3, song, []*messages.Item{item})
 				unchanged(f.vouch(forged), errLie)
-				unchanged(f.take(b.fresh(r.at), true), errLie)
+				unchanged(f.take(b.fresh(r.at), 0, true), errLie)
 				relink(a.next)
 			case 4: // the same chunk again
 				if newest == 0 || b.item(newest).Change != nil || !seal.Covers(f.seal, newest) {
 					continue
 				}
 				a.twice++
-				unchanged(f.take(b.fresh(newest), true), errLie)
+				unchanged(f.take(b.fresh(newest), 0, true), errLie)
 				relink(a.next)
 			case 5: // the broken-down relay begins again
 				f.resync()
@@ -250,7 +250,7 @@ func TestFlow_LyingContext(t *testing.T) {
 	must(t, err)
 	f := trusting(t, b)
 	must(t, f.vouch(b.item(20).Seal)) // of 17 to 21
-	if err := f.take(change, true); !errors.Is(err, errLie) {
+	if err := f.take(change, 0, true); !errors.Is(err, errLie) {
 		t.Errorf("a false song change: %v", err)
 	}
 	all(t, f, &reader{b: b, at: 20}, 21)
@@ -262,15 +262,15 @@ func TestFlow_KeyComesLater(t *testing.T) {
 	f := &flow{window: window.New()}
 	song, item := b.fresh(1), b.fresh(2)
 	must(t, f.vouch(seal.Sign(keyOf(9), 99, song, []*messages.Item{item})))
-	must(t, f.take(song, false))
-	must(t, f.take(item, false))
+	must(t, f.take(song, 0, false))
+	must(t, f.take(item, 0, false))
 	if f.unproved != 1 {
 		t.Errorf("unproved %d, want 1", f.unproved)
 	}
 	if err := f.trust(b.key); !errors.Is(err, errLie) {
 		t.Errorf("a stranger's seal with the server's key: %v", err)
 	}
-	if err := f.take(b.fresh(3), false); !errors.Is(err, errLie) {
+	if err := f.take(b.fresh(3), 0, false); !errors.Is(err, errLie) {
 		t.Errorf("without a seal: %v", err)
 	}
 	f.link()
@@ -291,7 +291,7 @@ func TestFlow_HostileSeal(t *testing.T) {
 			if key == 1 {
 				must(t, f.trust(b.key))
 			}
-			if f.vouch(s) == nil && (f.take(b.fresh(1), true) == nil || f.take(b.fresh(2), true) == nil) {
+			if f.vouch(s) == nil && (f.take(b.fresh(1), 0, true) == nil || f.take(b.fresh(2), 0, true) == nil) {
 				t.Errorf("%v vouched for something", s)
 			}
 		}
@@ -306,7 +306,7 @@ func TestFlow_LastNumber(t *testing.T) {
 	f.link()
 	change, err := messages.NewSongChange(&messages.SongChange{Number: ^uint64(0), SampleRate: 48000, FramesPerChunk: 1})
 	must(t, err)
-	if err := f.take(change, true); !errors.Is(err, errLie) || f.next != 4 {
+	if err := f.take(change, 0, true); !errors.Is(err, errLie) || f.next != 4 {
 		t.Errorf("%v, next %d", err, f.next)
 	}
 }

@@ -128,7 +128,18 @@ func (h *house) above(event uint64, names ...string) {
 
 // answer lets the link's upstream take the listener in.
 func (h *house) answer(number, first uint64) {
-	h.send(&messages.UpstreamOpened{Link: number, Answer: &messages.StreamOpened{First: first, Epoch: 3}})
+	h.send(&messages.UpstreamOpened{Link: number, Answer: &messages.StreamOpened{First: first, Epoch: 3, Newest: h.newest()}})
+}
+
+// newest is the number of what the server sent last.
+func (h *house) newest() (number uint64) {
+	for _, item := range h.b.items {
+		if due(item).After(time.Now()) {
+			break
+		}
+		number = item.Number
+	}
+	return number
 }
 
 // music sends all that the reader has up to and with an item.

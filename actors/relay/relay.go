@@ -81,6 +81,7 @@ type relay struct {
 	offer   net.Conn              // of the ancestor that a decision is about
 	lost    *messages.UpstreamLost
 	watch   watch
+	arrival arrival
 	ending  bool
 }
 
@@ -102,6 +103,7 @@ func (r *relay) Receive(ctx actor.Context) {
 		r.outlast(ctx.Message())
 		return
 	}
+	r.arrival.runs(time.Now())
 	switch msg := ctx.Message().(type) {
 	case *actor.Started:
 		r.start(ctx)
@@ -128,7 +130,7 @@ func (r *relay) Receive(ctx actor.Context) {
 	case *messages.UpstreamSeal:
 		r.seal(ctx, msg)
 	case *messages.UpstreamLeaving:
-		r.closed(ctx, &messages.LinkClosed{Link: msg.Link, Reason: "it leaves", Leaving: true})
+		r.closed(ctx, &messages.LinkClosed{Link: msg.Link, Reason: "it leaves", Ending: messages.Ending_ENDING_LEAVING})
 	case *messages.UpstreamClosed:
 		r.closed(ctx, &messages.LinkClosed{Link: msg.Link, Reason: msg.Reason, Fault: msg.Fault})
 		delete(r.links, msg.Link)
@@ -150,7 +152,7 @@ func (r *relay) outlast(msg any) {
 			r.above = msg
 		}
 	case *messages.Welcome:
-		r.epoch = max(r.epoch, msg.GetEpoch())
+		r.adopt(msg)
 		_ = r.flow.trust(keyIn(msg, r.flow.key)) // no link stands: nothing was vouched for
 	case *messages.StreamOffered:
 		_ = msg.Conn.Close()
@@ -177,7 +179,7 @@ func (r *relay) start(ctx actor.Context) {
 		links = append(links, *state.Upstream)
 	}
 	for _, link := range links {
-		r.closed(ctx, &messages.LinkClosed{Link: link.Number, Reason: "the relay was restarted", Own: true})
+		r.closed(ctx, &messages.LinkClosed{Link: link.Number, Reason: "the relay was restarted", Ending: messages.Ending_ENDING_OWN})
 	}
 	// A search that found nobody has lost its timer, and a ring its oldest events.
 	state = r.keep.State()
@@ -203,12 +205,21 @@ func (r *relay) welcome(ctx actor.Context, msg *messages.Welcome) {
 			r.judge(ctx, up.Number, err)
 		}
 	}
-	if msg.GetEpoch() <= r.epoch {
-		return
+	known := r.epoch
+	r.adopt(msg)
+	if up = r.keep.State().Upstream; up != nil && (msg.GetAnew() || up.Node.ID == messages.ServerID && known != r.epoch && r.watch.epoch != r.epoch) {
+		r.closed(ctx, &messages.LinkClosed{Link: up.Number, Ending: messages.Ending_ENDING_OWN, Reason: "another server has taken over"})
 	}
+}
+
+// adopt believes the server's word, inside its own TLS connection, about which broadcast
+// this is; nobody else's counts. The log of a server that was restored from a copy does not
+// go on from what this node has: then the node begins anew, and so do all who read from it.
+func (r *relay) adopt(msg *messages.Welcome) {
 	r.epoch = msg.GetEpoch()
-	if up = r.keep.State().Upstream; up != nil && up.Node.ID == messages.ServerID && r.watch.epoch < r.epoch {
-		r.closed(ctx, &messages.LinkClosed{Link: up.Number, Own: true, Reason: "another server has taken over"})
+	if msg.GetAnew() && r.flow.next > 0 {
+		r.cfg.Logger.Warn("the server's broadcast does not go on from what was heard: beginning anew")
+		r.flow.restart(msg.GetEpoch())
 	}
 }
 
@@ -247,8 +258,13 @@ func (r *relay) offered(ctx actor.Context, msg *messages.StreamOffered) {
 
 func (r *relay) nowUs() int64 { return r.cfg.ServerNow() }
 
+// closed goes on without the link. If this node stood still, its upstream could not but hang
+// up: it is asked again first.
 func (r *relay) closed(ctx actor.Context, cmd *messages.LinkClosed) {
 	cmd.AtUnixUs = r.nowUs()
+	if r.feeds(cmd.GetLink()) && r.arrival.excused(time.Now()) && cmd.GetEnding() == messages.Ending_ENDING_FAULT && cmd.GetFault() != messages.Fault_FAULT_LYING {
+		cmd.Ending, cmd.Fault = messages.Ending_ENDING_OWN, messages.Fault_FAULT_UNSPECIFIED
+	}
 	r.decide(ctx, cmd)
 	r.fallBack(ctx)
 }
@@ -258,7 +274,7 @@ func (r *relay) take(ctx actor.Context, msg *messages.UpstreamItem) {
 	if o := r.waiting[msg.Link]; o != nil {
 		r.waited(ctx, o, msg.Item, msg.SentUs)
 	} else if r.feeds(msg.Link) {
-		r.watch.stamped(msg.SentUs, r.nowUs())
+		r.arrival.stamped(msg.SentUs, r.nowUs())
 		r.pass(ctx, msg.Link, msg.Item)
 	}
 	if pid := r.links[msg.Link]; pid != nil {
@@ -268,11 +284,12 @@ func (r *relay) take(ctx actor.Context, msg *messages.UpstreamItem) {
 
 // pass puts an item into the window.
 func (r *relay) pass(ctx actor.Context, link uint64, item *messages.Item) {
-	before := r.flow.received
-	err := r.flow.take(item, r.keep.State().tolerates(r.nowUs()))
+	before, now := r.flow.received, r.nowUs()
+	err := r.flow.take(item, now, r.keep.State().tolerates(now))
 	if r.flow.received > before {
-		r.watch.music()
-		r.margin.arrived(item.PlayAt(), r.nowUs())
+		r.watch.vain = 0
+		r.arrival.music(time.Now(), now, item.PlayAt())
+		r.margin.arrived(item.PlayAt(), now)
 	}
 	r.judge(ctx, link, err)
 }
@@ -294,7 +311,7 @@ func (r *relay) judge(ctx actor.Context, link uint64, err error) {
 		r.lies++
 		r.closed(ctx, &messages.LinkClosed{Link: link, Reason: err.Error(), Fault: messages.Fault_FAULT_LYING})
 	} else {
-		r.closed(ctx, &messages.LinkClosed{Link: link, Reason: err.Error(), Hole: true})
+		r.closed(ctx, &messages.LinkClosed{Link: link, Reason: err.Error(), Ending: messages.Ending_ENDING_HOLE})
 	}
 }
 
@@ -325,19 +342,25 @@ func (r *relay) act(ctx actor.Context, event proto.Message) {
 	case *messages.UpstreamLost:
 		r.lost = event
 		r.cfg.Logger.Info("upstream lost", "node", event.GetNode().GetName(), "reason", event.GetReason())
-		r.accuse(event.GetNode(), event.GetFault(), event.GetReason())
+		r.accuse(node(event.GetNode()), event.GetFault(), event.GetReason())
 	case *messages.UpstreamUnusable:
 		r.cfg.Logger.Debug("ancestor cannot serve", "node", event.GetNode().GetName(), "reason", event.GetReason())
-		r.accuse(event.GetNode(), event.GetFault(), event.GetReason())
+		r.accuse(node(event.GetNode()), event.GetFault(), event.GetReason())
 	case *messages.SearchExhausted:
-		if r.keep.State().Upstream == nil {
+		switch state := r.keep.State(); {
+		case state.Upstream == nil:
 			r.searchOn(ctx, retryAfter(event.GetSearches()))
+		case !r.arrival.hungry(time.Now()):
+			r.arrival.settle(time.Now())
+		case state.Least > 0 && r.arrival.starved(time.Now()).Microseconds() >= famine:
+			r.watch.asked = time.Time{} // what others have, with a hole, is taken at the next glance
 		}
 	}
 }
 
 func (r *relay) fedBy(event *messages.UpstreamConnected) {
 	r.watch.fed()
+	r.arrival.fed(time.Now())
 	r.flow.link()
 	r.connected++
 	r.longest = max(r.longest, time.Duration(event.GetSearchUs())*time.Microsecond)
@@ -348,18 +371,23 @@ func (r *relay) fedBy(event *messages.UpstreamConnected) {
 			SearchUs: event.GetSearchUs(), Missing: event.GetMissing(),
 			BufferedUs: event.GetBufferedUs(), AtUnixUs: event.GetAtUnixUs(),
 		})
-		if r.lost.GetHole() && event.GetMissing() == 0 { // others have what it left out
-			r.accuse(r.lost.GetNode(), messages.Fault_FAULT_SKIPPING, r.lost.GetReason())
+		if r.lost.GetEnding() == messages.Ending_ENDING_HOLE && event.GetMissing() == 0 { // others have what it left out
+			r.accuse(node(r.lost.GetNode()), messages.Fault_FAULT_SKIPPING, r.lost.GetReason())
 		}
 		r.lost = nil
 	}
 }
 
-// accuse tells the server of a node above that does not do its part.
-func (r *relay) accuse(node *messages.Node, fault messages.Fault, reason string) {
-	if fault != messages.Fault_FAULT_UNSPECIFIED && node.GetId() != messages.ServerID {
-		r.cfg.Tell(&messages.PeerLost{Id: node.GetId(), Fault: fault, Reason: reason, AtUnixUs: r.nowUs()})
+// accuse tells the server of a node above that does not do its part. Who stood still a moment
+// ago cannot tell its own faults from others', except for a lie.
+func (r *relay) accuse(node Node, fault messages.Fault, reason string) {
+	if fault == messages.Fault_FAULT_UNSPECIFIED || node.ID == messages.ServerID {
+		return
 	}
+	if fault != messages.Fault_FAULT_LYING && r.arrival.excused(time.Now()) {
+		return
+	}
+	r.cfg.Tell(&messages.PeerLost{Id: node.ID, Fault: fault, Reason: reason, AtUnixUs: r.nowUs()})
 }
 
 func (r *relay) dial(ctx actor.Context, sought *messages.UpstreamSought) {

@@ -199,8 +199,8 @@ func TestRelay_Epoch(t *testing.T) {
 	})
 }
 
-// An upstream lives and sends no music: others are asked, one by one and less and less
-// often; the first that has some takes over, and the server is told.
+// An upstream lives and sends no music: all others are asked now and then; the first that
+// has some takes over, and the server is told.
 func TestRelay_Starving(t *testing.T) {
 	inside(t, func(h *house) {
 		h.above(1, "bob", "amy")
@@ -210,12 +210,13 @@ func TestRelay_Starving(t *testing.T) {
 		for range 600 { // nobody has any: the server is down
 			time.Sleep(time.Second)
 			synctest.Wait()
-			if state, _ := h.look(); len(state.Seeking) > 0 {
-				h.answer(state.Seeking[0].Number, 0)
+			state, _ := h.look()
+			for _, link := range state.Seeking {
+				h.answer(link.Number, 0)
 			}
 		}
 		h.fed("bob")
-		if wrote := h.log.Last() - events; wrote > 100 {
+		if wrote := h.log.Last() - events; wrote > 1500 {
 			t.Errorf("%d events in ten minutes", wrote)
 		}
 		if got := h.accused(); len(got) > 0 {
@@ -241,7 +242,7 @@ func TestRelay_ClimbsBack(t *testing.T) {
 		r := h.from(1)
 		for range 6000 { // ten minutes
 			h.music(2, r, min(r.at, 1000))
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(chunk * time.Microsecond)
 			if state, _ := h.look(); len(state.Seeking) > 0 {
 				h.send(&messages.UpstreamClosed{Link: state.Seeking[0].Number, Reason: "refused"})
 			}
@@ -270,7 +271,7 @@ func TestRelay_Restart(t *testing.T) {
 				panic("broken")
 			}
 		}
-		h.music(1, h.from(411), 411)
+		h.music(1, h.from(411), 412) // it reads the clock when the next one comes, which is lost with it
 		if !broken.Load() {
 			t.Fatal("it did not break")
 		}
@@ -352,7 +353,7 @@ func TestRelay_EndsWithItsLinks(t *testing.T) {
 				panic("broken")
 			}
 		}
-		h.music(1, h.from(1), 2)
+		h.music(1, h.from(1), 3)
 		h.answer(2, 3)
 		if state, live := h.look(); state.Links != 2 || len(live.Downstream) != 1 || live.Upstream != "bob" {
 			t.Errorf("%d links, feeds %v, fed by %q", state.Links, live.Downstream, live.Upstream)

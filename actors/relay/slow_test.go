@@ -59,8 +59,13 @@ func TestRelay_SlowLine(t *testing.T) {
 			t.Errorf("accused %v", h.accused())
 		}
 		h.above(2, "amy") // bob was moved
-		if asked = h.line(asked.Number, live.Next).runs(8*time.Second, true); asked != nil {
-			t.Errorf("asked %v, though its own line is slow", asked)
+		if asked = h.line(asked.Number, live.Next).runs(5*time.Second, true); asked == nil {
+			t.Fatal("stayed with amy, whose music comes late, too")
+		}
+		_, live = h.look()
+		h.answer(asked.Number, live.Next)
+		if h.fed("server"); !slices.Equal(h.accused(), []string{"bob"}) {
+			t.Errorf("accused %v, though its own line is slow", h.accused())
 		}
 	})
 }
@@ -103,14 +108,58 @@ func TestRelay_StopFurtherUp(t *testing.T) {
 	})
 }
 
-// One that has its music late itself is not to blame: it says when it sends.
+// One that has its music late itself is not to blame if nobody above has it earlier.
 func TestRelay_LateUpstream(t *testing.T) {
 	inside(t, func(h *house) {
-		time.Sleep(1500 * time.Millisecond) // all of it is late by now
+		time.Sleep(1800 * time.Millisecond) // all of it is late by now
 		h.above(1, "bob", "amy")
 		h.answer(1, 1)
-		if asked := h.line(1, 1).runs(4*time.Second, false); asked != nil {
-			t.Errorf("asked %v", asked)
+		line := h.line(1, 1)
+		for range 8 {
+			asked := line.runs(4*time.Second, false)
+			if asked == nil {
+				break
+			}
+			_, live := h.look()
+			h.send(&messages.UpstreamOpened{Link: asked.Number, Answer: &messages.StreamOpened{
+				First: live.Next, Epoch: 3, Newest: live.Next,
+			}})
+		}
+		if h.fed("bob"); len(h.accused()) > 0 {
+			t.Errorf("accused %v", h.accused())
+		}
+	})
+}
+
+// A relay that holds back a little more of each item and says that it sent it just now is
+// found by its listener's own clock: others have the music earlier.
+func TestRelay_Delays(t *testing.T) {
+	inside(t, func(h *house) {
+		h.above(1, "bob", "amy")
+		h.answer(1, 1)
+		h.sent = func() int64 { return time.Now().UnixMicro() }
+		r := h.from(1)
+		for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+			held := time.Since(begin) / 50 // of each second of music, 20 ms more
+			for int(r.at) < len(h.b.items) && !due(h.b.item(r.at)).Add(held).After(time.Now()) {
+				h.music(1, r, r.at)
+			}
+			state, live := h.look()
+			if len(state.Seeking) > 0 {
+				h.answer(state.Seeking[0].Number, live.Next)
+			}
+			if _, live = h.look(); live.Upstream != "bob" {
+				break
+			}
+			if left := h.b.item(live.Next).PlayAt() - time.Now().UnixMicro(); left < 300_000 {
+				t.Fatalf("not left with %d us to play", left)
+			}
+			if time.Since(begin) > 100*time.Second {
+				t.Fatal("nobody else was asked")
+			}
+		}
+		if h.fed("amy"); !slices.Equal(h.accused(), []string{"bob"}) {
+			t.Errorf("accused %v", h.accused())
 		}
 	})
 }

@@ -38,7 +38,9 @@ type State struct {
 	Searches uint32 `json:"searches"`
 	// Least is the smallest number that was offered in this search by those who no longer
 	// have the one needed next, 0 if nobody did; Resigned counts the rounds that ended so.
+	// LeastAt is when it was offered, in unix microseconds.
 	Least    uint64 `json:"least"`
+	LeastAt  int64  `json:"leastAtUnixUs"`
 	Resigned uint32 `json:"resigned"`
 }
 
@@ -49,6 +51,14 @@ const (
 	// sameHole is how many items the oldest one kept may have moved on while all were
 	// asked: some three seconds.
 	sameHole = 32
+	// famine is how long an upstream may send no music before it counts as none: then a hole
+	// that nobody can fill is taken from another.
+	famine = 3_000_000 // microseconds
+	// sameSearch is how long an offer with a hole is remembered.
+	sameSearch = 10_000_000 // microseconds
+	// ahead is by how many items an ancestor must be ahead of this node to be heard instead
+	// of an upstream whose music comes late: some 400 ms of music.
+	ahead = 4
 )
 
 // Node is an ancestor.
@@ -67,6 +77,13 @@ const maxLiars = 16
 type Link struct {
 	Number uint64 `json:"number"`
 	Node   Node   `json:"node"`
+	// Why is what the ancestor was asked for.
+	Why messages.SearchOn_Why `json:"why,omitempty"`
+}
+
+// late says whether the ancestor is to be heard only if it is ahead of the upstream.
+func (l Link) late() bool {
+	return l.Why == messages.SearchOn_WHY_LATE || l.Why == messages.SearchOn_WHY_URGENT
 }
 
 var server = Node{ID: messages.ServerID, Name: messages.ServerID}
@@ -104,7 +121,7 @@ func (s State) assign(cmd *messages.Neighbours) []proto.Message {
 	d.add(&messages.UpstreamsAssigned{Ancestors: above, Event: cmd.GetEvent()})
 	// A search under way goes on at its own pace, unless there is somebody nearer now.
 	if node, found := d.s.candidate(false); found {
-		d.ask(node, 0)
+		d.ask(node, messages.SearchOn_WHY_NEXT, 0)
 	} else if d.s.Upstream == nil && len(d.s.Seeking) == 0 {
 		d.exhaust(0)
 	}
@@ -120,13 +137,19 @@ func (s State) opened(cmd *messages.LinkOpened) []proto.Message {
 	if cmd.GetAsked() > 0 && cmd.GetFirst() > cmd.GetAsked() {
 		missing = cmd.GetFirst() - cmd.GetAsked()
 	}
+	unusable := &messages.UpstreamUnusable{Link: link.Number, Node: link.Node.message(), AtUnixUs: cmd.GetAtUnixUs()}
 	d := deciding{s: s}
-	if missing > 0 && !s.accepts(cmd.GetFirst()) { // perhaps another has it
-		d.add(&messages.UpstreamUnusable{
-			Link: link.Number, Node: link.Node.message(), Hole: true, First: cmd.GetFirst(),
-			Reason: "it no longer has what is needed next", AtUnixUs: cmd.GetAtUnixUs(),
-		})
-		d.seekOrExhaust(cmd.GetAtUnixUs())
+	switch {
+	case s.Upstream != nil && link.late() && cmd.GetNewest() < cmd.GetAsked()+ahead:
+		unusable.Ending, unusable.Reason = messages.Ending_ENDING_EMPTY, "it is not ahead of the upstream"
+		d.add(unusable)
+		d.goOn(link, cmd.GetAtUnixUs())
+		return d.events
+	case missing > 0 && !s.accepts(cmd.GetFirst(), cmd.GetAtUnixUs(), cmd.GetStarvedUs()): // perhaps another has it
+		unusable.Ending, unusable.Reason = messages.Ending_ENDING_HOLE, "it no longer has what is needed next"
+		unusable.First = cmd.GetFirst()
+		d.add(unusable)
+		d.goOn(link, cmd.GetAtUnixUs())
 		return d.events
 	}
 	connected := &messages.UpstreamConnected{
@@ -147,39 +170,37 @@ func (s State) closed(cmd *messages.LinkClosed) []proto.Message {
 	case s.Upstream != nil && s.Upstream.Number == cmd.GetLink():
 		d.add(&messages.UpstreamLost{
 			Link: cmd.GetLink(), Node: s.Upstream.Node.message(), Reason: cmd.GetReason(),
-			Leaving: cmd.GetLeaving(), Hole: cmd.GetHole(), Own: cmd.GetOwn(), Fault: cmd.GetFault(),
-			AtUnixUs: cmd.GetAtUnixUs(),
+			Ending: cmd.GetEnding(), Fault: cmd.GetFault(), AtUnixUs: cmd.GetAtUnixUs(),
 		})
 	case seeking:
 		d.add(&messages.UpstreamUnusable{
 			Link: link.Number, Node: link.Node.message(), Reason: cmd.GetReason(),
-			Hole: cmd.GetHole(), Own: cmd.GetOwn(), Fault: cmd.GetFault(), AtUnixUs: cmd.GetAtUnixUs(),
+			Ending: cmd.GetEnding(), Fault: cmd.GetFault(), AtUnixUs: cmd.GetAtUnixUs(),
 		})
 	default:
 		return nil
 	}
-	d.seekOrExhaust(cmd.GetAtUnixUs())
+	d.goOn(link, cmd.GetAtUnixUs())
 	return d.events
 }
 
 func (s State) searchOn(cmd *messages.SearchOn) []proto.Message {
-	if cmd.GetLink() != s.Links {
+	why, at := cmd.GetWhy(), cmd.GetAtUnixUs()
+	if why == messages.SearchOn_WHY_NEXT && cmd.GetLink() != s.Links {
 		return nil
 	}
 	d := deciding{s: s}
 	switch {
 	case s.Upstream == nil:
-		d.seek(cmd.GetAtUnixUs())
+		d.seek(at)
+	case why == messages.SearchOn_WHY_STARVING:
+		d.askAll(at)
 	case len(s.Seeking) > 0: // one question at a time
-	case cmd.GetStarving():
-		if node, found := s.other(); found {
-			d.ask(node, cmd.GetAtUnixUs())
-		} else if len(s.Tried)+len(s.Dead) > 0 { // nobody has any music: begin again at the next time
-			d.add(&messages.SearchExhausted{Searches: s.Searches, AtUnixUs: cmd.GetAtUnixUs()})
-		}
-	case cmd.GetNearer():
+	case why == messages.SearchOn_WHY_LATE, why == messages.SearchOn_WHY_URGENT:
+		d.askAhead(why, at)
+	case why == messages.SearchOn_WHY_NEARER:
 		if node, found := s.nearest(); found {
-			d.ask(node, cmd.GetAtUnixUs())
+			d.ask(node, why, at)
 		}
 	}
 	return d.events
@@ -216,14 +237,53 @@ func (d *deciding) add(event proto.Message) {
 	d.s = d.s.Apply(event)
 }
 
-func (d *deciding) ask(node Node, at int64) {
-	d.add(&messages.UpstreamSought{Link: d.s.Links + 1, Node: node.message(), AtUnixUs: at})
+func (d *deciding) ask(node Node, why messages.SearchOn_Why, at int64) {
+	d.add(&messages.UpstreamSought{Link: d.s.Links + 1, Node: node.message(), AtUnixUs: at, Why: why})
+}
+
+// goOn seeks on after the link has failed: as an orphan, or for whatever it was asked for.
+func (d *deciding) goOn(link Link, at int64) {
+	switch {
+	case d.s.Upstream != nil && link.late():
+		d.askAhead(link.Why, at)
+	case d.s.Upstream != nil && link.Why == messages.SearchOn_WHY_STARVING: // all others were asked, too
+	default:
+		d.seekOrExhaust(at)
+	}
+}
+
+// askAll asks all others for music, since the upstream sends none. A round that is not over
+// goes on; one that is over is the end of a search that found nobody.
+func (d *deciding) askAll(at int64) {
+	if slices.ContainsFunc(d.s.Seeking, func(l Link) bool { return l.Why == messages.SearchOn_WHY_STARVING }) {
+		return
+	}
+	if len(d.s.Tried)+len(d.s.Dead) > 0 {
+		d.add(&messages.SearchExhausted{Searches: d.s.Searches, AtUnixUs: at})
+	}
+	for _, node := range d.s.others() {
+		d.ask(node, messages.SearchOn_WHY_STARVING, at)
+	}
+}
+
+// askAhead asks the next of the others whether it is ahead. Nearest first spares the uplinks
+// of those further up; when it is urgent the server is the one most likely to be in time.
+func (d *deciding) askAhead(why messages.SearchOn_Why, at int64) {
+	others := d.s.others()
+	switch {
+	case len(others) == 0:
+		d.add(&messages.SearchExhausted{Searches: d.s.Searches, AtUnixUs: at})
+	case why == messages.SearchOn_WHY_URGENT:
+		d.ask(others[len(others)-1], why, at)
+	default:
+		d.ask(others[0], why, at)
+	}
 }
 
 // seek asks the best ancestor not asked yet, if it is better than who feeds now.
 func (d *deciding) seek(at int64) {
 	if node, found := d.s.candidate(true); found {
-		d.ask(node, at)
+		d.ask(node, messages.SearchOn_WHY_NEXT, at)
 	}
 }
 
@@ -256,24 +316,24 @@ func (s State) Apply(event proto.Message) State {
 		return s.assigned(event)
 	case *messages.UpstreamSought:
 		s.Links = event.GetLink()
-		s.Seeking = append(slices.Clip(s.Seeking), Link{event.GetLink(), node(event.GetNode())})
+		s.Seeking = append(slices.Clip(s.Seeking), Link{event.GetLink(), node(event.GetNode()), event.GetWhy()})
 	case *messages.UpstreamConnected:
 		if up := s.Upstream; up != nil && up.Node.ID != messages.ServerID && !s.prefers(node(event.GetNode())) {
 			s.Dead = with(s.Dead, up.Node.ID)
 		}
 		s.Dead = without(s.Dead, event.GetNode().GetId())
-		s.Upstream = &Link{event.GetLink(), node(event.GetNode())}
+		s.Upstream = &Link{Number: event.GetLink(), Node: node(event.GetNode())}
 		s.Seeking, s.Tried = nil, nil
 		s.LostAt, s.ConnectedAt, s.Least = 0, event.GetAtUnixUs(), 0
 	case *messages.UpstreamLost:
 		return s.lost(event)
 	case *messages.UpstreamUnusable:
 		s.Seeking = slices.DeleteFunc(slices.Clone(s.Seeking), func(l Link) bool { return l.Number == event.GetLink() })
-		if !event.GetOwn() {
+		if event.GetEnding() != messages.Ending_ENDING_OWN {
 			s.Tried = with(s.Tried, event.GetNode().GetId())
 		}
-		if first := event.GetFirst(); first > 0 && s.Upstream == nil && (s.Least == 0 || first < s.Least) {
-			s.Least = first
+		if event.GetFirst() > 0 {
+			s = s.missed(event.GetFirst(), event.GetAtUnixUs())
 		}
 	case *messages.SearchExhausted:
 		s.Searches = event.GetSearches()
@@ -305,6 +365,18 @@ func (s State) assigned(event *messages.UpstreamsAssigned) State {
 	return s
 }
 
+// missed notes that somebody offered no less than the number first.
+func (s State) missed(first uint64, at int64) State {
+	if at-s.LeastAt > sameSearch {
+		s.Least, s.Resigned = 0, 0
+	}
+	if s.Least == 0 || first < s.Least {
+		s.Least = first
+	}
+	s.LeastAt = at
+	return s
+}
+
 func (s State) lost(event *messages.UpstreamLost) State {
 	unsteady := s.unsteady(event.GetAtUnixUs())
 	s.Upstream, s.LostAt, s.ConnectedAt = nil, event.GetAtUnixUs(), 0
@@ -314,13 +386,13 @@ func (s State) lost(event *messages.UpstreamLost) State {
 	}
 	id := event.GetNode().GetId()
 	switch {
-	case event.GetOwn():
+	case event.GetEnding() == messages.Ending_ENDING_OWN:
 	case id != messages.ServerID:
 		s.Dead = with(s.Dead, id)
 		if event.GetFault() == messages.Fault_FAULT_LYING && !slices.Contains(s.Liars, id) {
 			s.Liars = with(s.Liars[max(0, len(s.Liars)+1-maxLiars):], id)
 		}
-	case unsteady || event.GetHole(): // otherwise the server is asked again at once
+	case unsteady || event.GetEnding() == messages.Ending_ENDING_HOLE: // otherwise the server is asked again at once
 		s.Dead = with(s.Dead, id)
 	}
 	return s

@@ -20,10 +20,11 @@ import (
 // TestState_Stories: the words are
 //
 //	told 7 cem amy server    the server's event 7 says who is above, nearest first
-//	opened 2 [100 [104]]     link 2 answered; 100 was asked for, 104 is its first
-//	closed 2 [own|hole|lying|leaving] link 2 is over
+//	opened 2 [100 [104 [120 [4000]]]] link 2 answered; 100 was asked for, 104 is its first,
+//	                         120 its newest, and for 4000 ms no music came
+//	closed 2 [own|hole|empty|lying|leaving] link 2 is over
 //	patience 2               the timer that was set when 2 was the last link
-//	climb 2, starving 2      the same, while an upstream feeds
+//	climb, starving, late, urgent   time to ask others while an upstream feeds
 //
 // and @5000 behind any of them is the time in milliseconds. A node's relay port is its
 // name; cem~ cannot be reached, cem- has none, cem+ has another one than before.
@@ -50,20 +51,35 @@ func words(t *testing.T, words []string) proto.Message {
 		}
 		return n
 	case "opened":
-		return &messages.LinkOpened{Link: num(1), Asked: num(2), First: num(3), AtUnixUs: at}
+		return &messages.LinkOpened{
+			Link: num(1), Asked: num(2), First: num(3), Newest: num(4), StarvedUs: int64(num(5)) * 1000, AtUnixUs: at,
+		}
 	case "closed":
 		return &messages.LinkClosed{
-			Link: num(1), Reason: "gone", AtUnixUs: at, Own: slices.Contains(words, "own"), Hole: slices.Contains(words, "hole"),
-			Fault: faultIn(words), Leaving: slices.Contains(words, "leaving"),
+			Link: num(1), Reason: "gone", AtUnixUs: at, Ending: endingIn(words), Fault: faultIn(words),
 		}
 	case "patience":
 		return &messages.SearchOn{Link: num(1), AtUnixUs: at}
 	case "climb":
-		return &messages.SearchOn{Link: num(1), AtUnixUs: at, Nearer: true}
+		return &messages.SearchOn{AtUnixUs: at, Why: messages.SearchOn_WHY_NEARER}
 	case "starving":
-		return &messages.SearchOn{Link: num(1), AtUnixUs: at, Starving: true}
+		return &messages.SearchOn{AtUnixUs: at, Why: messages.SearchOn_WHY_STARVING}
+	case "late":
+		return &messages.SearchOn{AtUnixUs: at, Why: messages.SearchOn_WHY_LATE}
+	case "urgent":
+		return &messages.SearchOn{AtUnixUs: at, Why: messages.SearchOn_WHY_URGENT}
 	}
 	return nil
+}
+
+// endingIn is the ending that one of the words names.
+func endingIn(words []string) messages.Ending {
+	for ending, word := range []string{"", "leaving", "hole", "empty", "own"} {
+		if word != "" && slices.Contains(words, word) {
+			return messages.Ending(ending)
+		}
+	}
+	return messages.Ending_ENDING_FAULT
 }
 
 func number(t *testing.T, word string) int64 {
@@ -118,17 +134,18 @@ func commands(t *rapid.T, s State, at int64) proto.Message {
 	case 2, 3, 4:
 		return &messages.LinkOpened{
 			Link: link, Asked: rapid.Uint64Range(0, 3).Draw(t, "asked"),
-			First: rapid.Uint64Range(0, 90).Draw(t, "first"), AtUnixUs: at,
+			First: rapid.Uint64Range(0, 90).Draw(t, "first"), Newest: rapid.Uint64Range(0, 90).Draw(t, "newest"),
+			StarvedUs: rapid.Int64Range(0, 5_000_000).Draw(t, "starved"), AtUnixUs: at,
 		}
 	case 5, 6:
 		return &messages.LinkClosed{
-			Link: link, AtUnixUs: at, Own: rapid.Bool().Draw(t, "own"), Hole: rapid.Bool().Draw(t, "hole"),
-			Fault: messages.Fault(rapid.Int32Range(0, 6).Draw(t, "fault")), Leaving: rapid.Bool().Draw(t, "leaving"),
+			Link: link, AtUnixUs: at, Ending: messages.Ending(rapid.Int32Range(0, 4).Draw(t, "ending")),
+			Fault: messages.Fault(rapid.Int32Range(0, 6).Draw(t, "fault")),
 		}
 	case 7:
 		return &messages.UpstreamOffered{Node: ancestor(rapid.SampledFrom([]string{"b~", "a", "x~"}).Draw(t, "offer")), AtUnixUs: at}
 	default:
-		return &messages.SearchOn{Link: link, AtUnixUs: at, Starving: rapid.Bool().Draw(t, "starving"), Nearer: rapid.Bool().Draw(t, "nearer")}
+		return &messages.SearchOn{Link: link, AtUnixUs: at, Why: messages.SearchOn_Why(rapid.Int32Range(0, 4).Draw(t, "why"))}
 	}
 }
 
@@ -225,7 +242,7 @@ func TestState_WritesLittle(t *testing.T) {
 			return []proto.Message{&messages.LinkOpened{Link: link, AtUnixUs: at}, &messages.LinkClosed{Link: link, Fault: messages.Fault_FAULT_LYING, AtUnixUs: at + 1}}
 		},
 		"all have a hole": func(link uint64, at int64) []proto.Message {
-			return []proto.Message{&messages.LinkOpened{Link: link, AtUnixUs: at}, &messages.LinkClosed{Link: link, Hole: true, AtUnixUs: at + 1}}
+			return []proto.Message{&messages.LinkOpened{Link: link, AtUnixUs: at}, &messages.LinkClosed{Link: link, Ending: messages.Ending_ENDING_HOLE, AtUnixUs: at + 1}}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -278,7 +295,7 @@ func faultIn(words []string) messages.Fault {
 	switch {
 	case slices.Contains(words, "lying"):
 		return messages.Fault_FAULT_LYING
-	case slices.Contains(words, "own"), slices.Contains(words, "hole"), slices.Contains(words, "leaving"):
+	case endingIn(words) != messages.Ending_ENDING_FAULT:
 		return messages.Fault_FAULT_UNSPECIFIED
 	}
 	return messages.Fault_FAULT_GONE

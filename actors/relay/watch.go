@@ -21,37 +21,26 @@ const (
 	firstRetry   = 20 * time.Millisecond
 	quickRetry   = 120 * time.Millisecond
 	quickRetries = 28 // some 3 s
-	lastRetry    = 2 * time.Second
-	// starving is how long a living upstream may send no music before others are asked
-	// for it, once and then less and less often: a relay can be broken and sound alive. It is
-	// longer than a silent node further up is waited for by those whom it feeds.
-	starving = messages.SilenceIsDeath + 250*time.Millisecond
-	// tooLate is how much longer than at its best a link may take for what is sent; more
-	// would soon use up the slack of all who are fed by it.
-	tooLate = 400 * time.Millisecond
-	// atBest bounds the best time over a link that is believed, the clocks' error included: one
-	// that is slow from its first word on is not to pass for a good one.
-	atBest = 200 * time.Millisecond
-	// stopped is how long no music comes when it does not just come slowly.
-	stopped = 350 * time.Millisecond
-	// lateGlances is how often in a row it must be so: a lost packet delays one word.
-	lateGlances = 3
-	// blameless is how long nobody is blamed for a slow link after somebody was: if the next
-	// one is as slow, the cause is this node's own line.
+	lastRetry    = 1600 * time.Millisecond
+	// blameless is how long nobody is blamed for a slow link after somebody was: if every
+	// upstream looks slow to a node, its own line is slow.
 	blameless = 10 * time.Second
+	// askAgain is how long others are not asked again for earlier music; each time in vain
+	// doubles the wait.
+	askAgain = time.Second
 	// climb is how long a node is fed by another than its first choice before it tries
 	// that again; each time in vain doubles the wait.
 	climb = 5 * time.Second
-	// doublings bounds both.
-	doublings = 5
-	// glance is how often the relay looks whether one of them is due.
-	glance = 250 * time.Millisecond
+	// doublings bounds that wait, hungerDoublings that between two rounds in which all are asked
+	// for music: when music is back, it must be found within some seconds.
+	doublings, hungerDoublings = 5, 1
 )
 
 // looked is the message of the relay's steady timer.
 type looked struct{ round uint64 }
 
-// watch knows since when things are as they are. It belongs to the relay's goroutine.
+// watch is the relay's timers, and when it did what it does not do too often. It belongs to
+// the relay's goroutine.
 type watch struct {
 	search    *time.Timer // SearchOn
 	searching bool        // its message has not come yet
@@ -59,44 +48,9 @@ type watch struct {
 	round     uint64      // of steady
 
 	epoch           uint64    // of the upstream, as it said itself
-	heard           time.Time // an item, or the upstream's answer
 	asked, reviewed time.Time // others for music; the first choice whether it is well
-	hungers, climbs int       // how often since
-
-	sent   int64         // the upstream's newest word, by the server's clock; 0: it does not say
-	took   time.Duration // until that was here, by two nodes' notions of that clock
-	fast   time.Duration // the least that a word took, or atBest
-	lates  int           // glances in a row at which it was too late
-	blamed time.Time     // when a node was blamed for that
-}
-
-// stamped notes when the upstream sent what arrives at now; both in microseconds.
-func (w *watch) stamped(sent, now int64) {
-	took := time.Duration(now-sent) * time.Microsecond
-	if sent == 0 || took.Abs() > implausible {
-		return
-	}
-	w.sent, w.took, w.fast = sent, took, max(min(took, w.fast), -atBest)
-}
-
-// implausible is how far two notions of the server's clock cannot be apart.
-const implausible = time.Minute
-
-// glanced notes at now whether the link is too slow at this moment. While nothing comes
-// nobody knows: most likely the music stopped further up.
-func (w *watch) glanced(now int64) {
-	due := time.Duration(now-w.sent)*time.Microsecond - messages.StampEvery // the next word
-	switch {
-	case w.sent == 0 || max(w.took, due)-w.fast <= tooLate:
-		w.lates = 0
-	case time.Since(w.heard) < stopped:
-		w.lates++
-	}
-}
-
-// slow says whether others are to be asked, since the link falls behind.
-func (w *watch) slow() bool {
-	return w.lates >= lateGlances && time.Since(w.blamed) >= blameless
+	vain, climbs    int       // how often since
+	blamed          time.Time // when a node was blamed for a slow line
 }
 
 // retryAfter is the wait behind so many searches in a row that found nobody. It has
@@ -115,19 +69,9 @@ func retryAfter(searches uint32) time.Duration {
 // fed begins anew with another upstream.
 func (w *watch) fed() {
 	w.stopSearch()
-	w.heard, w.reviewed = time.Now(), time.Now()
-	w.hungers = 0
-	w.sent, w.fast, w.lates = 0, atBest, 0
+	w.reviewed = time.Now()
+	w.vain = 0
 }
-
-// music notes that an item came.
-func (w *watch) music() {
-	w.heard = time.Now()
-	w.hungers = 0
-}
-
-// hungry says whether the upstream feeds no more than air.
-func (w *watch) hungry() bool { return time.Since(w.heard) >= starving }
 
 func (w *watch) stopSearch() {
 	w.searching = false
@@ -161,39 +105,54 @@ func (r *relay) lookAgain(ctx actor.Context) {
 	r.watch.steady = time.AfterFunc(glance, func() { root.Send(self, next) })
 }
 
-// look asks others for the music if the upstream has none, and the first choice
-// whether it is well again if another feeds. The upstream is kept until one does better.
+// look asks others for the music if the upstream has none or has it late, and the first
+// choice whether it is well again if another feeds. The upstream is kept until one does
+// better; but one that is no ancestor any more is kept only while music comes from it. For
+// two nodes that learn at different times that they have changed places may feed each other,
+// and then nobody else.
 func (r *relay) look(ctx actor.Context, msg looked) {
 	if msg.round != r.watch.round {
 		return
 	}
 	r.lookAgain(ctx)
-	state, w := r.keep.State(), &r.watch
-	w.glanced(r.nowUs())
-	if state.Upstream == nil || len(state.Seeking) > 0 {
+	now, w := time.Now(), &r.watch
+	r.arrival.glanced(now, r.nowUs())
+	state := r.keep.State()
+	if state.Upstream == nil {
 		return
 	}
-	on := &messages.SearchOn{Link: state.Links, AtUnixUs: r.nowUs()}
-	switch {
-	case w.hungry():
-		if w.hungers == 0 || time.Since(w.asked) >= starving<<min(w.hungers, doublings) {
-			w.hungers++
-			w.asked = time.Now()
-			on.Starving = true
-			r.decide(ctx, on)
-		}
-	case w.slow():
-		if time.Since(w.asked) >= starving {
-			w.asked = time.Now()
-			on.Starving = true
-			r.decide(ctx, on)
-		}
-	case time.Since(w.reviewed) >= climb<<min(w.climbs, doublings) && time.Since(w.blamed) >= blameless: // else a slow one could not be left again
-		w.climbs++
-		w.reviewed = time.Now()
-		on.Nearer = true
-		r.decide(ctx, on)
+	hungry := r.arrival.hungry(now)
+	if hungry && !state.listed() {
+		r.closed(ctx, &messages.LinkClosed{
+			Link: state.Upstream.Number, Reason: "it is no ancestor any more, and sends no music",
+		})
+		return
 	}
+	late := r.arrival.late()
+	switch {
+	case hungry:
+		if now.Sub(w.asked) >= starving<<min(w.vain, hungerDoublings) {
+			r.askOthers(ctx, messages.SearchOn_WHY_STARVING)
+		}
+	case late && now.Sub(w.asked) >= askAgain<<min(w.vain, doublings):
+		why := messages.SearchOn_WHY_LATE
+		if r.arrival.urgent() {
+			why = messages.SearchOn_WHY_URGENT
+		}
+		r.askOthers(ctx, why)
+	case late || len(state.Seeking) > 0:
+	case now.Sub(w.reviewed) >= climb<<min(w.climbs, doublings) && now.Sub(w.blamed) >= blameless: // else a slow one could not be left again
+		w.climbs++
+		w.reviewed = now
+		r.decide(ctx, &messages.SearchOn{Why: messages.SearchOn_WHY_NEARER, AtUnixUs: r.nowUs()})
+	}
+}
+
+// askOthers looks for somebody who does better than the upstream.
+func (r *relay) askOthers(ctx actor.Context, why messages.SearchOn_Why) {
+	r.watch.asked = time.Now()
+	r.watch.vain++
+	r.decide(ctx, &messages.SearchOn{Why: why, AtUnixUs: r.nowUs()})
 }
 
 // opening is an ancestor that answered while another feeds: it takes over with its
@@ -214,8 +173,7 @@ func (r *relay) opened(ctx actor.Context, msg *messages.UpstreamOpened) {
 	}
 	// Only the server itself can be of an older broadcast. A node above may not have
 	// heard of the server's restart yet; its music is as good as ever.
-	epoch := msg.Answer.GetEpoch()
-	if link.Node.ID == messages.ServerID && epoch < r.epoch {
+	if epoch := msg.Answer.GetEpoch(); link.Node.ID == messages.ServerID && epoch < r.epoch {
 		r.closed(ctx, &messages.LinkClosed{Link: msg.Link, Reason: fmt.Sprintf(
 			"it is still in epoch %d of the broadcast, now is %d", epoch, r.epoch)})
 		return
@@ -228,31 +186,32 @@ func (r *relay) opened(ctx actor.Context, msg *messages.UpstreamOpened) {
 		o.sent = 0
 		r.waiting[msg.Link] = o
 	default: // it was asked because the upstream has none
-		r.closed(ctx, &messages.LinkClosed{Link: msg.Link, Hole: true, Reason: "it has no music either"})
+		r.closed(ctx, &messages.LinkClosed{Link: msg.Link, Ending: messages.Ending_ENDING_EMPTY, Reason: "it has no music either"})
 	}
 }
 
 // connect makes the link the one that feeds, if first leaves no hole.
 func (r *relay) connect(ctx actor.Context, o *opening, first uint64) {
-	before, hungry, slow := r.keep.State().Upstream, r.watch.hungry(), r.watch.slow()
+	now := time.Now()
+	before, hungry, late := r.keep.State().Upstream, r.arrival.hungry(now), r.arrival.late()
+	whole := first > 0 && first <= r.flow.next // others had meanwhile all that was missed here
 	delete(r.waiting, o.link)
 	r.decide(ctx, &messages.LinkOpened{
-		Link: o.link, Asked: r.flow.next, First: first, Epoch: o.answer.GetEpoch(),
-		AtUnixUs: r.nowUs(), BufferedUs: r.buffered(),
+		Link: o.link, Asked: r.flow.next, First: first, Newest: o.answer.GetNewest(), Epoch: o.answer.GetEpoch(),
+		AtUnixUs: r.nowUs(), BufferedUs: r.buffered(), StarvedUs: r.arrival.starved(now).Microseconds(),
 	})
 	if !r.feeds(o.link) {
 		return
 	}
 	r.watch.epoch = o.answer.GetEpoch()
-	r.epoch = max(r.epoch, r.watch.epoch)
-	r.watch.stamped(o.sent, r.nowUs())
+	r.arrival.stamped(o.sent, r.nowUs())
 	switch {
-	case before == nil:
+	case before == nil || !whole:
 	case hungry:
-		r.accuse(before.Node.message(), messages.Fault_FAULT_STARVING, "it sends no music, others do")
-	case slow:
-		r.watch.blamed = time.Now()
-		r.accuse(before.Node.message(), messages.Fault_FAULT_SLOW, "its music comes ever later after it was sent, others have it in time")
+		r.accuse(before.Node, messages.Fault_FAULT_STARVING, "it sends no music, others do")
+	case late && now.Sub(r.watch.blamed) >= blameless:
+		r.watch.blamed = now
+		r.accuse(before.Node, messages.Fault_FAULT_SLOW, "its music comes late, others have it in time")
 	}
 	if o.seal != nil {
 		r.seal(ctx, &messages.UpstreamSeal{Link: o.link, Seal: o.seal})

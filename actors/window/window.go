@@ -39,6 +39,7 @@ type Window struct {
 	floor   uint64        // the newest item dropped, 0 if none was
 	changed chan struct{} // closed and replaced at every append
 	closed  bool
+	life    int // counts the restarts
 }
 
 // New returns an empty window.
@@ -107,17 +108,36 @@ func (w *Window) Close() {
 	}
 }
 
+// Restart forgets all items and numbers: another broadcast begins. Who reads is told so by
+// messages.ErrAnew.
+func (w *Window) Restart() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.items, w.bytes, w.next, w.floor = nil, 0, 0, 0
+	w.life++
+	if !w.closed {
+		close(w.changed)
+		w.changed = make(chan struct{})
+	}
+}
+
 // Open returns a cursor that begins at number next, or at the oldest item after it
 // that is kept: the reader sees the hole by the number of its first item.
 func (w *Window) Open(next uint64) *Cursor {
-	return &Cursor{w: w, next: next, fresh: true}
+	return w.cursor(next, 0)
+}
+
+func (w *Window) cursor(next uint64, playAt int64) *Cursor {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return &Cursor{w: w, next: next, playAt: playAt, fresh: true, life: w.life}
 }
 
 // OpenAt returns a cursor that begins at the first item to be heard at playAt
 // (microseconds on the server's clock) or later, and at the first that comes if there is
 // none yet. A chunk is never preceded by its song change: Item.Song has it.
 func (w *Window) OpenAt(playAt int64) *Cursor {
-	return &Cursor{w: w, playAt: playAt, fresh: true}
+	return w.cursor(0, playAt)
 }
 
 // Cursor is one reader's place. It belongs to one goroutine.
@@ -126,6 +146,7 @@ type Cursor struct {
 	next   uint64
 	playAt int64
 	fresh  bool // has read nothing yet: begins wherever it can
+	life   int  // of the window, when it was opened
 }
 
 // Next waits for the reader's next item. Items come in the order of their numbers; a
@@ -148,6 +169,9 @@ func (c *Cursor) take() (*messages.Item, <-chan struct{}, error) {
 	w := c.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if c.life != w.life {
+		return nil, nil, messages.ErrAnew
+	}
 	if !c.fresh && c.next <= w.floor {
 		return nil, nil, fmt.Errorf("item %d: %w", c.next, ErrFellOut)
 	}

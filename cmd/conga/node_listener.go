@@ -133,7 +133,7 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 				seeds = feeder.Stream
 			}
 			return transport.Streams(transport.StreamsConfig{
-				Listener: relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch, Offered: c.Offer, Dial: o.dial,
+				Listener: relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch, Newest: c.Newest, Offered: c.Offer, Dial: o.dial,
 				Identity: o.identity, Expected: member.Expected(), Server: member.Server,
 				Pass: member.Pass, ServerNow: c.ServerNow, Seed: seeds,
 				Open: func(open *messages.OpenStream) (transport.Cursor, error) {

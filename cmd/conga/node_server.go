@@ -69,7 +69,7 @@ func startServer(o serverOptions) (*serverNode, error) {
 				seeds = porter.Stream
 			}
 			return transport.Streams(transport.StreamsConfig{
-				Listener: ports, Owner: s.ChainManager(), Counters: counters, Epoch: s.Epoch, Seed: seeds,
+				Listener: ports, Owner: s.ChainManager(), Counters: counters, Epoch: s.Epoch, Newest: s.Newest, Seed: seeds,
 				Self:     func() *messages.Node { return &messages.Node{Id: messages.ServerID, Name: messages.ServerID} },
 				Open:     func(open *messages.OpenStream) (transport.Cursor, error) { return s.Open(open), nil },
 				Expected: members, Pass: auth.Pass, ServerNow: func() int64 { return now().UnixMicro() }, Limits: o.limits,
@@ -77,7 +77,7 @@ func startServer(o serverOptions) (*serverNode, error) {
 		},
 		Requests: func(s *actors.Server) *actor.Props {
 			return transport.Requests(transport.RequestsConfig{
-				Listener: requests, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: now,
+				Listener: requests, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: now, Follows: s.Follows,
 				Auth: auth, TLS: secure, Limits: o.limits, Counters: counters, Seed: porter.Request,
 			})
 		},
