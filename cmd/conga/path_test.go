@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"pgregory.net/rapid"
+
+	"conga/actors/relay"
+	"conga/messages"
+)
+
+// outage is a failure that lasts: whom it hits cannot be reached and reaches nobody.
+type outage struct {
+	at, lasts time.Duration
+	kind      string // server, node, all, kill, restart
+	node      int
+}
+
+func (o outage) String() string {
+	return fmt.Sprintf("%v %s %d for %v", o.at, o.kind, o.node, o.lasts)
+}
+
+// drawOutages is a storm of a few failures, any of them at any time, over each other too.
+func drawOutages(t *rapid.T, nodes int) (all []outage) {
+	for range rapid.IntRange(1, 4).Draw(t, "failures") {
+		o := outage{
+			at:   time.Duration(rapid.IntRange(0, 20_000).Draw(t, "at")) * time.Millisecond,
+			kind: rapid.SampledFrom([]string{"server", "server", "node", "all", "kill", "restart"}).Draw(t, "kind"),
+			node: rapid.IntRange(0, nodes-1).Draw(t, "node"),
+		}
+		most := rapid.SampledFrom([]int{1_000, 8_000, 30_000, 30_000, 120_000}).Draw(t, "most")
+		o.lasts = time.Duration(rapid.IntRange(50, most).Draw(t, "lasts")) * time.Millisecond
+		all = append(all, o)
+	}
+	slices.SortStableFunc(all, func(a, b outage) int { return int(a.at - b.at) })
+	return all
+}
+
+// mendedWithin is how long after the last failure everybody must hear again.
+const mendedWithin = 5 * time.Second
+
+// Five seconds after the last failure, whatever it was and however long it took, who feeds
+// whom is a path from the server, and everybody hears in time.
+func TestChain_Property_Path(t *testing.T) {
+	songs := map[string][]byte{}
+	for name, song := range shortSongs {
+		song.n = virtualSongFrames
+		songs[name] = song.frames(t)
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		nodes := rapid.IntRange(1, 5).Draw(rt, "nodes")
+		outages := drawOutages(rt, nodes)
+		if trouble := storm(t, songs, nodes, outages, rt.Logf); trouble != "" {
+			rt.Fatalf("%v: %s", outages, trouble)
+		}
+	})
+}
+
+// storm lets the failures happen to a chain in virtual time and says what is wrong with it
+// afterwards.
+func storm(t *testing.T, songs map[string][]byte, nodes int, outages []outage, say func(string, ...any)) (trouble string) {
+	synctest.Test(t, func(t *testing.T) {
+		var logs io.Writer = io.Discard
+		if *virtualLog != "" {
+			file, err := os.Create(*virtualLog)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			logs = file
+		}
+		logger := slog.New(slog.NewTextHandler(&oneByOne{w: logs}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		air := newAir()
+		studio := newAirStudio(t, air, songs, logger.With("node", "server"))
+		defer studio.close()
+		system := newSystem(logger)
+		defer system.Shutdown()
+		chain := newSquad(t, system, air, nodes, logger)
+		defer chain.close()
+		chain.server = studio.wire
+		time.Sleep(settling)
+		begin, last := time.Now(), time.Time{}
+		for _, o := range outages {
+			if end := begin.Add(o.at + o.lasts); end.After(last) {
+				last = end
+			}
+			time.AfterFunc(o.at, func() { chain.hit(studio, o) })
+		}
+		time.Sleep(time.Until(last) + mendedWithin)
+		trouble = chain.look()
+	})
+	return trouble
+}
+
+// squad is the listeners of a storm.
+type squad struct {
+	t      *testing.T
+	nodes  []*inner
+	mu     sync.Mutex // is never held while anything is waited for
+	dead   []bool
+	held   []int // how many outages hold a node; the last is the server
+	server *wire // nil: it is down
+}
+
+func newSquad(t *testing.T, system *actor.ActorSystem, air *air, nodes int, logger *slog.Logger) *squad {
+	s := &squad{t: t, dead: make([]bool, nodes), held: make([]int, nodes+1)}
+	for n := range nodes {
+		name := nodeLabel(n + 1)
+		v, err := startInner(t.Context(), air.network(), system, airRequests, name, logger.With("node", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.nodes = append(s.nodes, v)
+	}
+	return s
+}
+
+func (s *squad) close() {
+	for _, v := range s.nodes {
+		v.close()
+	}
+}
+
+// hit lets one failure begin, and end after its time.
+func (s *squad) hit(studio *airStudio, o outage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch server := len(s.nodes); o.kind {
+	case "server":
+		s.hold(o.lasts, server)
+	case "node":
+		s.hold(o.lasts, o.node)
+	case "all":
+		for n := range server + 1 {
+			s.hold(o.lasts, n)
+		}
+	case "kill":
+		if !s.dead[o.node] {
+			s.dead[o.node] = true
+			s.nodes[o.node].kill()
+		}
+	case "restart":
+		if s.server == nil {
+			return
+		}
+		s.server = nil
+		go func() {
+			if err := studio.restart(context.Background(), o.lasts); err != nil {
+				s.t.Error(err)
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.server = studio.wire; s.held[server] > 0 {
+				s.server.freeze()
+			}
+		}()
+	}
+}
+
+// hold cuts the node off for a while; where two outages meet, until both are over.
+// The caller holds mu.
+func (s *squad) hold(lasts time.Duration, n int) {
+	set := func(hold bool) {
+		switch wire := s.wire(n); {
+		case wire == nil:
+		case hold:
+			wire.freeze()
+		default:
+			wire.thaw()
+		}
+	}
+	if s.held[n]++; s.held[n] == 1 {
+		set(true)
+	}
+	time.AfterFunc(lasts, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.held[n]--; s.held[n] == 0 {
+			set(false)
+		}
+	})
+}
+
+func (s *squad) wire(n int) *wire {
+	switch {
+	case n == len(s.nodes):
+		return s.server
+	case s.dead[n]:
+		return nil
+	}
+	return s.nodes[n].wire
+}
+
+// look says who is not on the path from the server, and who does not hear.
+func (s *squad) look() string {
+	type place struct {
+		name, upstream string
+		heard          uint64
+	}
+	snap := func() (all []place) {
+		for n, v := range s.nodes {
+			if s.dead[n] {
+				continue
+			}
+			ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
+			dump, err := v.node.client.Dump(ctx)
+			cancel()
+			if err != nil {
+				s.t.Error(err)
+				continue
+			}
+			live := dump.Live["relay"].(relay.Live)
+			all = append(all, place{nodeLabel(n + 1), live.Upstream, live.Next})
+		}
+		return all
+	}
+	before := snap()
+	time.Sleep(messages.Slack / 2)
+	var trouble []string
+	above := map[string]string{}
+	for _, p := range before {
+		above[p.name] = p.upstream
+	}
+	for i, p := range snap() {
+		if p.heard < before[i].heard+5 {
+			trouble = append(trouble, fmt.Sprintf("%s below %q hears %d items in a second", p.name, p.upstream, p.heard-before[i].heard))
+		}
+		at, steps := p.name, 0
+		for ; at != messages.ServerID && at != "" && steps <= len(before); steps++ {
+			at = above[at]
+		}
+		if at != messages.ServerID {
+			trouble = append(trouble, fmt.Sprintf("%s is on no path: %v", p.name, above))
+		}
+	}
+	return strings.Join(trouble, "; ")
+}
