@@ -40,7 +40,7 @@ type State struct {
 	// have the one needed next, 0 if nobody did; Resigned counts the rounds that ended so.
 	// LeastAt is when it was offered, in unix microseconds.
 	Least    uint64 `json:"least"`
-	LeastAt  int64  `json:"leastAtUnixUs"`
+	LeastAt  int64  `json:"leastAtUnixUs,omitempty"`
 	Resigned uint32 `json:"resigned"`
 }
 

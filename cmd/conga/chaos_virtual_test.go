@@ -128,7 +128,7 @@ func (s *airStudio) start() error {
 		{"streams", transport.Streams(transport.StreamsConfig{
 			Listener: stream, Owner: of("chainmanager"), Expected: members, Epoch: func() uint64 { return epoch },
 			Newest: func() uint64 { return max(w.Next(), 1) - 1 },
-			Self: func() *messages.Node { return &messages.Node{Id: messages.ServerID, Name: messages.ServerID} },
+			Self:   func() *messages.Node { return &messages.Node{Id: messages.ServerID, Name: messages.ServerID} },
 			Open: func(open *messages.OpenStream) (transport.Cursor, error) {
 				if open.GetNext() > 0 {
 					return w.Open(open.GetNext()), nil
