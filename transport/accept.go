@@ -39,7 +39,7 @@ type accepted struct {
 }
 
 // crashed carries a panic from a connection's goroutine into its actor.
-type crashed struct{ reason any }
+type crashed struct{ reason error }
 
 // stopBroken is every acceptor's strategy: a connection that panics is closed for good,
 // its peer comes back; nothing is worth a restart on the same bytes.
@@ -47,16 +47,27 @@ func stopBroken() actor.PropsOption {
 	return actor.WithSupervisor(actor.NewOneForOneStrategy(0, 0, func(any) actor.Directive { return actor.StopDirective }))
 }
 
+// errBroken: a goroutine of a connection has panicked.
+var errBroken = errors.New("broke down")
+
+// caught runs f in a goroutine of a connection: whatever bytes break it, the process lives, and
+// somebody is told.
+func caught(f func() error) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fmt.Errorf("%w: %v", errBroken, reason)
+		}
+	}()
+	return f()
+}
+
 // guard runs f in a goroutine of the actor self; a panic of f becomes the actor's own,
-// so that supervision sees it and stops the connection, and the process lives.
+// so that supervision sees it and stops the connection.
 func guard(root *actor.RootContext, self *actor.PID, f func()) {
 	go func() {
-		defer func() {
-			if reason := recover(); reason != nil {
-				root.Send(self, &crashed{reason: reason})
-			}
-		}()
-		f()
+		if err := caught(func() error { f(); return nil }); err != nil {
+			root.Send(self, &crashed{reason: err})
+		}
 	}()
 }
 

@@ -14,7 +14,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"conga/messages"
-	"conga/messages/plain"
 )
 
 // RequestLinkConfig says which server to talk to. It is for one connection: its Link is
@@ -60,14 +59,8 @@ func (l *link) Receive(ctx actor.Context) {
 		talk := &linkTalk{cfg: l.cfg, root: root, parent: ctx.Parent(), out: l.out, secured: &l.conn}
 		go func() {
 			defer root.Stop(self)
-			reason := "broke down"
-			defer func() { // also when a panic passes through: one word is the last
-				if broken := recover(); broken != nil {
-					reason = plain.Text(fmt.Sprintf("broke down: %v", broken), maxReason)
-				}
-				root.Send(talk.parent, &messages.RequestsClosed{Link: l.cfg.Link, Reason: reason})
-			}()
-			reason = reasonOf(talk.run(life))
+			err := caught(func() error { return talk.run(life) })
+			root.Send(talk.parent, &messages.RequestsClosed{Link: l.cfg.Link, Reason: reasonOf(err)})
 		}()
 	case proto.Message:
 		if hello, is := msg.(*messages.Hello); is {
@@ -116,7 +109,11 @@ func (t *linkTalk) run(life context.Context) error {
 			return err
 		}
 	}
-	go t.out.run(conn)
+	go func() {
+		if err := caught(func() error { t.out.run(conn); return nil }); err != nil {
+			t.out.over(err)
+		}
+	}()
 	defer func() {
 		_ = raw.Close()
 		t.out.finish()

@@ -19,7 +19,7 @@ type outbox struct {
 	stop  chan struct{} // closed by finish
 	done  chan struct{} // closed when nothing more will be written
 	slow  atomic.Bool
-	once  sync.Once // of finish
+	once  sync.Once // of end
 }
 
 func newOutbox(cut *atomic.Int64, over func(error)) *outbox {
@@ -97,9 +97,12 @@ func (o *outbox) push(b []byte) {
 
 // finish lets what was put be written, and waits for that. run must have been started.
 func (o *outbox) finish() {
-	o.once.Do(func() { close(o.stop) })
+	o.end()
 	<-o.done
 }
+
+// end is finish without the wait; twice is once.
+func (o *outbox) end() { o.once.Do(func() { close(o.stop) }) }
 
 // lingerTime and lingerBytes bound how long a closing connection reads what the peer
 // still says: closed with bytes unread, TCP would destroy the last answers on their way.

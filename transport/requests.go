@@ -122,12 +122,23 @@ type (
 	welcomed struct{}
 )
 
-// standing is what a connection's end would mean for the chain.
+// standing is what a connection's end would mean for the chain. Whoever takes it from the
+// connection, by swapping it for another, tells the acceptor: so the chain hears of each end
+// once, whatever breaks.
 type standing struct {
-	id     string
-	report bool // the chain believes that the listener is there
+	id     string // empty: nobody's
+	ends   ending
 	reason string
 }
+
+// ending is what the chain is told.
+type ending int
+
+const (
+	notIn ending = iota // nothing: it does not believe that the listener is there
+	lost                // PeerLost
+	left                // LeaveChain
+)
 
 // Receive knows which connection is whose, and nothing else.
 func (r *requests) Receive(ctx actor.Context) {
@@ -193,17 +204,18 @@ func (r *requests) Receive(ctx actor.Context) {
 }
 
 func (r *requests) ended(ctx actor.Context, msg *ended) {
-	id := msg.standing.id
+	id, now := msg.standing.id, r.cfg.Now().UnixMicro()
 	if current, is := r.bound[id]; is {
 		if !current.conn.Equal(msg.conn) {
 			return // the listener is there, on its newer connection
 		}
 		delete(r.bound, id)
 	}
-	if msg.standing.report && !r.closing {
-		ctx.Send(r.cfg.Chain, &messages.PeerLost{
-			Id: id, SeenBy: messages.ServerID, Reason: msg.standing.reason, AtUnixUs: r.cfg.Now().UnixMicro(),
-		})
+	switch {
+	case msg.standing.ends == left:
+		ctx.Send(r.cfg.Chain, &messages.LeaveChain{Id: id, AtUnixUs: now})
+	case msg.standing.ends == lost && !r.closing:
+		ctx.Send(r.cfg.Chain, &messages.PeerLost{Id: id, SeenBy: messages.ServerID, Reason: msg.standing.reason, AtUnixUs: now})
 	}
 }
 
@@ -245,7 +257,7 @@ func (q *request) Receive(ctx actor.Context) {
 		q.stop()
 		_ = q.conn.Close() // wakes every read and write
 		q.guest.leave()
-		if s := q.standing.Load(); s.id != "" {
+		if s := q.standing.Swap(&standing{}); s.id != "" {
 			ctx.Send(ctx.Parent(), &ended{standing: *s, conn: ctx.Self()})
 		}
 	case *crashed:

@@ -346,6 +346,52 @@ func TestRequests_Native(t *testing.T) {
 	join(t, house, dial(t, l), bob)
 }
 
+// However a listener's connection ends, the chain hears of it once: also if our own code breaks.
+func TestRequests_EndsOnce(t *testing.T) {
+	for name, test := range map[string]struct {
+		end  func(t *testing.T, c, raw net.Conn)
+		want proto.Message
+	}{
+		"a word breaks it": {func(t *testing.T, c, _ net.Conn) {
+			sayLine(t, c, &messages.ClockPing{SentUs: 1})
+		}, &messages.PeerLost{Id: amyID, SeenBy: messages.ServerID, Reason: "broke down", AtUnixUs: 42}},
+		"a word breaks it behind a goodbye": {func(t *testing.T, c, _ net.Conn) {
+			send(t, c, []byte("LEAVECHAIN {}\nCLOCKPING {}\nLEAVECHAIN {}\n"))
+		}, &messages.LeaveChain{Id: amyID, AtUnixUs: 42}},
+		"a goodbye and a reset": {func(t *testing.T, c, raw net.Conn) {
+			send(t, c, []byte("LEAVECHAIN {}\n"))
+			_ = raw.(*net.TCPConn).SetLinger(0)
+			_ = raw.Close()
+		}, &messages.LeaveChain{Id: amyID, AtUnixUs: 42}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := listen(t)
+			var broken, asked atomic.Bool
+			house := openRequests(t, l, func(c *RequestsConfig) {
+				c.Now = func() time.Time {
+					if broken.CompareAndSwap(true, false) {
+						asked.Store(true)
+						panic("the clock stands still")
+					}
+					return time.UnixMicro(42)
+				}
+			})
+			raw := dial(t, l)
+			conn, _ := join(t, house, raw, amy)
+			broken.Store(name == "a word breaks it")
+			test.end(t, conn, raw)
+			if got := await[proto.Message](t, house.chain); !proto.Equal(got, test.want) {
+				t.Errorf("the chain heard %v, want %v", got, test.want)
+			}
+			if name == "a word breaks it" != asked.Load() {
+				t.Errorf("it broke: %v", asked.Load())
+			}
+			_, _ = io.Copy(io.Discard, conn) // until it is closed
+			join(t, house, dial(t, l), bob)
+		})
+	}
+}
+
 func TestRequests_PeerLost(t *testing.T) {
 	for name, end := range map[string]func(net.Conn){
 		"closed": func(c net.Conn) { _ = c.Close() },

@@ -82,12 +82,11 @@ func (t *requestTalk) serve() {
 		return // the actor closes the connection
 	}
 	guard(t.root, t.self, func() { t.out.run(t.conn) })
+	defer t.out.end() // also when a panic passes through
 	err := t.read()
-	if t.asks != nil {
-		close(t.asks)
-		t.busy.Wait()
-	}
-	if s := *t.standing.Load(); s.id != "" {
+	t.busy.Wait()
+	if before := t.standing.Load(); before.id != "" {
+		s := *before
 		switch {
 		case t.out.slow.Load():
 			s.reason = errStuck.Error()
@@ -98,7 +97,7 @@ func (t *requestTalk) serve() {
 		default:
 			s.reason = reasonOf(err)
 		}
-		t.standing.Store(&s)
+		t.standing.CompareAndSwap(before, &s)
 	}
 	t.out.finish()
 	linger(t.conn)
@@ -140,6 +139,11 @@ func (t *requestTalk) greet() error {
 func (t *requestTalk) admitSeed() bool { return t.guest.move(seeds) }
 
 func (t *requestTalk) read() error {
+	defer func() {
+		if t.asks != nil {
+			close(t.asks)
+		}
+	}()
 	pace := rate.NewLimiter(linesPerSecond, linesAtOnce)
 	bad, begun := 0, false
 	for {
@@ -268,8 +272,7 @@ func (t *requestTalk) handle(line string) error {
 		}
 		t.root.Send(t.cfg.Chain, t.reconnected(m))
 	case *messages.LeaveChain:
-		t.standing.Store(&standing{id: t.node.GetId()})
-		t.root.Send(t.cfg.Chain, &messages.LeaveChain{Id: t.node.GetId(), AtUnixUs: t.cfg.Now().UnixMicro()})
+		t.tellEnd(left) // now: its neighbours need not wait for the connection's end
 		return errDone
 	default: // a word that only a server says
 		return t.put(&messages.Refused{Reason: verb(m) + " is for the server to say"})
@@ -298,15 +301,19 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 	}
 	node.Http = ownHTTP(hello.GetNode().GetHttp(), t.conn.RemoteAddr())
 	was, err := t.bind(node.GetId(), hello.GetInstance())
+	// Until we know better, and also if there was no answer: it may be bound, and another
+	// connection of the listener closed for it.
+	t.stand(standing{id: node.GetId(), ends: lost, reason: errBroken.Error()})
 	switch {
 	case err != nil:
 		return err
 	case was.claimed == keepAway:
+		t.stand(standing{})
 		return t.turnAway(fmt.Sprintf(sayCopy, was.by))
 	case was.full:
+		t.stand(standing{})
 		return t.turnAway(fmt.Sprintf("there are %d listeners, as many as its --max-listeners lets in: try again later", t.cfg.Limits.Listeners))
 	}
-	t.standing.Store(&standing{id: node.GetId(), report: true, reason: "broke down"}) // until we know better
 	if !t.guest.admit() {
 		return t.dismissed()
 	}
@@ -336,10 +343,31 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 		t.root.Send(t.self, &welcomed{})
 		return nil
 	case *messages.Refused:
-		t.standing.Store(&standing{id: node.GetId(), report: was.replaced, reason: "broke down"})
+		ends := notIn
+		if was.replaced {
+			ends = lost
+		}
+		t.stand(standing{id: node.GetId(), ends: ends, reason: errBroken.Error()})
 		return t.turnAway(answer.GetReason())
 	}
 	return fmt.Errorf("join: %T", answer)
+}
+
+// stand says what the connection's end means from now on. If the actor has stopped already, that is
+// told at once.
+func (t *requestTalk) stand(s standing) {
+	t.standing.Store(&s)
+	if t.life.Err() != nil {
+		t.tellEnd(s.ends)
+	}
+}
+
+// tellEnd tells the acceptor what has ended, unless the actor has.
+func (t *requestTalk) tellEnd(ends ending) {
+	if s := *t.standing.Swap(&standing{}); s.id != "" {
+		s.ends = ends
+		t.root.Send(t.parent, &ended{standing: s, conn: t.self})
+	}
 }
 
 // mayLog counts a word that the log will keep: for the connection and for its address.

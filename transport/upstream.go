@@ -80,18 +80,12 @@ func (u *upstream) Receive(ctx actor.Context) {
 		talk := &upstreamTalk{cfg: u.cfg, root: root, parent: ctx.Parent(), credits: u.credits}
 		go func() {
 			defer retire(life, root, self)
-			end := &messages.UpstreamClosed{Link: u.cfg.Link, Reason: "broke down"}
-			defer func() { // also when a panic passes through: one word is the last
-				if broken := recover(); broken != nil {
-					end.Reason = plain.Text(fmt.Sprintf("broke down: %v", broken), maxReason)
-				}
-				root.Send(talk.parent, end)
-			}()
-			err := talk.run(life)
-			end.Reason, end.Fault = reasonOf(err), faultOf(err)
+			err := caught(func() error { return talk.run(life) })
+			end := &messages.UpstreamClosed{Link: u.cfg.Link, Reason: reasonOf(err), Fault: faultOf(err)}
 			if no := (*refused)(nil); errors.As(err, &no) {
 				end.Refusal = no.refusal()
 			}
+			root.Send(talk.parent, end)
 		}()
 	case *messages.Credit:
 		select {
@@ -120,7 +114,7 @@ var (
 func faultOf(err error) messages.Fault {
 	no := (*refused)(nil)
 	switch {
-	case errors.As(err, &no), errors.Is(err, context.Canceled):
+	case errors.As(err, &no), errors.Is(err, context.Canceled), errors.Is(err, errBroken):
 		return messages.Fault_FAULT_UNSPECIFIED
 	case errors.Is(err, errSilent):
 		return messages.Fault_FAULT_SILENT

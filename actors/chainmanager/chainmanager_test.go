@@ -33,6 +33,21 @@ func (b *blind) Read(after uint64, limit int, part eventlog.Part) ([]eventlog.Ro
 
 func (*blind) Close() error { return nil }
 
+// full is a store that cannot be written for a while.
+type full struct {
+	eventlog.Store
+	is atomic.Bool
+}
+
+func (f *full) Append(after uint64, rows []eventlog.Row) error {
+	if f.is.Load() {
+		return errors.New("no space left on device")
+	}
+	return f.Store.Append(after, rows)
+}
+
+func (*full) Close() error { return nil }
+
 // office is a chain manager at work, inside a synctest bubble.
 type office struct {
 	t      *testing.T
@@ -250,6 +265,30 @@ func TestChainManager_Restart(t *testing.T) {
 		o.want(*o.members.Load(), "bob")
 		o.say(&messages.LeaveChain{Id: "bob"})
 		o.want(*o.members.Load())
+	})
+}
+
+// What is said once, while the disk is full, is not forgotten: a goodbye, a loss.
+func TestChainManager_LogUnwritable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &full{Store: eventlog.NewMemory()}
+		o := open(t, openLog(t, store))
+		defer o.close()
+		for _, name := range []string{"amy", "bob", "cem", "dora"} {
+			o.say(&messages.JoinChain{Node: node(name)})
+		}
+		store.is.Store(true)
+		o.system.Root.Send(o.pid, &messages.LeaveChain{Id: "bob"})
+		o.system.Root.Send(o.pid, &messages.LeaveChain{Id: "amy"})
+		o.system.Root.Send(o.pid, &messages.PeerLost{Id: "cem", SeenBy: messages.ServerID})
+		time.Sleep(3 * time.Second)
+		o.told() // at each restart, what the log has
+		store.is.Store(false)
+		time.Sleep(20 * time.Second)
+		told := o.told()
+		if len(told) == 0 || told[len(told)-1] != "dora below server" {
+			t.Errorf("told %q: who has gone is still there", told)
+		}
 	})
 }
 
