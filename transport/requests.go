@@ -252,6 +252,7 @@ func (q *request) Receive(ctx actor.Context) {
 	case *messages.Playing:
 		q.tell(msg)
 	case *replaced:
+		q.standing.Store(&standing{}) // its end is no end of the listener's, however late it comes
 		_ = q.conn.Close()
 	case *actor.Stopping:
 		q.stop()
