@@ -183,8 +183,8 @@ func (c *Client) Ask(ctx context.Context, line string) ([]string, error) {
 // goodbye is how long those below may take to turn to their next ancestor.
 const goodbye = 1200 * time.Millisecond
 
-// Leave says goodbye to the server and to the next listener, waits until it has
-// turned elsewhere, and ends all actors.
+// Leave says goodbye to the server and to the next listener, waits until the one has heard it
+// and the other has turned elsewhere, and ends all actors.
 func (c *Client) Leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), goodbye)
 	defer cancel()
@@ -192,7 +192,7 @@ func (c *Client) Leave() {
 	c.tell(requesterName, &messages.Leave{})
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
-	for c.feeds(ctx) {
+	for c.busy(ctx) {
 		select {
 		case <-again.C:
 		case <-ctx.Done():
@@ -207,14 +207,16 @@ func (c *Client) Stop() {
 	c.window.Close()
 }
 
-// feeds says whether anybody still receives from this node, until ctx ends.
-func (c *Client) feeds(ctx context.Context) bool {
-	views, err := c.look(ctx, relayName)
+// busy says whether anybody still receives from this node, or the server may not have heard yet
+// that it leaves, until ctx ends.
+func (c *Client) busy(ctx context.Context) bool {
+	views, err := c.look(ctx, relayName, requesterName)
 	if err != nil {
 		return false
 	}
-	live, ok := views["relay"].Live.(relay.Live)
-	return ok && len(live.Downstream) > 0
+	fed, _ := views[relayName].Live.(relay.Live)
+	asks, _ := views[requesterName].Live.(requester.Live)
+	return len(fed.Downstream) > 0 || asks.Goodbye
 }
 
 // Dump asks the actors what they are.

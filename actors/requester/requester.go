@@ -75,6 +75,7 @@ type Live struct {
 	Waiting       int     `json:"waiting"` // lines without an answer yet
 	ClockOffsetMs float64 `json:"clockOffsetMs"`
 	RoundTripMs   float64 `json:"roundTripMs"`
+	Goodbye       bool    `json:"goodbye,omitempty"` // it leaves, and the server may not have heard so yet
 }
 
 type pending struct {
@@ -90,6 +91,7 @@ type requester struct {
 	welcome  bool      // the server has taken this connection in
 	welcomed time.Time // when
 	leaving  bool      // or ending: no connection is made any more
+	goodbye  bool      // is on its way to the server
 	failed   int       // connections in a row that did not last
 
 	pings  int
@@ -138,6 +140,9 @@ func (r *requester) Receive(ctx actor.Context) {
 			r.closed(ctx, "the server does not answer")
 		}
 	case *messages.RequestsOpened:
+		if msg.Link == r.link && r.leaving {
+			r.goodbye = false
+		}
 		if msg.Link == r.link && r.child != nil {
 			ctx.Send(r.child, r.cfg.Hello())
 		}
@@ -331,6 +336,7 @@ func (r *requester) leave(ctx actor.Context) {
 	case r.welcome:
 		ctx.Send(r.child, &messages.LeaveChain{AtUnixUs: r.cfg.Clock.Now()})
 		ctx.Poison(r.child)
+		r.goodbye = true
 	case r.child != nil:
 		ctx.Stop(r.child)
 	}
@@ -341,7 +347,7 @@ func (r *requester) live() Live {
 	offset, _ := r.cfg.Clock.Offset()
 	l := Live{
 		Connected: r.welcome, Connections: r.dialled, Asked: r.asked, Answered: r.answered,
-		Waiting: len(r.waiting), ClockOffsetMs: float64(offset) / 1000,
+		Waiting: len(r.waiting), Goodbye: r.goodbye, ClockOffsetMs: float64(offset) / 1000,
 	}
 	if best, ok := r.samples.best(); ok {
 		l.RoundTripMs = float64(best.roundTrip) / 1000

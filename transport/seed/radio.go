@@ -30,6 +30,10 @@ type Radio struct {
 	left chan struct{} // closed when the server has been told that the listener goes
 	once sync.Once     // of left
 
+	life context.Context // ends with Close
+	end  context.CancelFunc
+	wg   sync.WaitGroup // conversations and streams
+
 	mu    sync.Mutex
 	above string    // host:port that the music comes from
 	moved time.Time // when the one above said to go there
@@ -70,8 +74,10 @@ func Tune(ctx context.Context, addr string) (*Radio, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s does not answer like a server of the seed's kind: %w", addr, err), gate.Close(), requests.Close())
 	}
+	life, end := context.WithCancel(context.Background())
 	return &Radio{
 		join: join, gate: gate, requests: requests, answers: bufio.NewReader(requests), left: make(chan struct{}),
+		life: life, end: end,
 		above: net.JoinHostPort(join.Host, strconv.Itoa(int(join.Port)-1)),
 	}, nil
 }
@@ -104,20 +110,25 @@ func (r *Radio) Farewell() string {
 	return r.Upstream()
 }
 
-// Close ends the request connection; who has not said LEAVECHAIN before is lost to the server.
+// Close ends all connections, and returns when they are: a process that ends before resets them,
+// which breaks the program above. Who has not said LEAVECHAIN before is lost to the server.
 func (r *Radio) Close() error {
 	r.Listening()
-	return r.requests.Close()
+	r.end()
+	err := r.requests.Close()
+	r.wg.Wait()
+	return err
 }
 
 // Requests connects to the server's requests as if it were native: it is a listener's
 // RequestLinkConfig.Dial. What happens on the connection ends with it.
 func (r *Radio) Requests(context.Context, string) (net.Conn, error) {
 	here, there := net.Pipe()
-	go func() {
+	r.wg.Go(func() {
+		defer context.AfterFunc(r.life, func() { _ = there.Close() })()
 		defer there.Close()
 		r.converse(there)
-	}()
+	})
 	return here, nil
 }
 

@@ -48,12 +48,12 @@ func (r *Radio) Stream(ctx context.Context, _ string) (net.Conn, error) {
 	}
 	here, there := net.Pipe()
 	t := &tuner{radio: r, from: conn, to: there, format: r.join.Format, pieces: make(chan piece)}
-	life, over := context.WithCancel(context.Background())
-	go func() {
+	life, over := context.WithCancel(r.life)
+	r.wg.Go(func() {
 		defer over()
 		_ = t.read(life)
-	}()
-	go func() {
+	})
+	r.wg.Go(func() {
 		defer func() {
 			over()
 			_ = there.Close()
@@ -62,8 +62,9 @@ func (r *Radio) Stream(ctx context.Context, _ string) (net.Conn, error) {
 			}
 			_ = conn.Close()
 		}()
+		defer context.AfterFunc(r.life, func() { _ = there.Close() })()
 		_ = t.run(life)
-	}()
+	})
 	return here, nil
 }
 

@@ -5,11 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -22,6 +22,12 @@ type Song struct {
 }
 
 // Client is a seed client. Its methods may be called by any goroutine.
+//
+// It has the habits of the program of 2016: it opens its sound for a while before it passes
+// anything on, plays what comes at once, and never catches up what it was held up. A listener
+// of its own that is gone breaks it when it passes on a song change, or when the end was a
+// reset; then, as when the one above vanishes, its music ends for good, and its request
+// connection, its port and whoever hangs on it stay as they are.
 type Client struct {
 	Packets [3]string // as they came, spaces included
 	Port    int       // that it listens on
@@ -39,7 +45,9 @@ type Client struct {
 	leaving bool
 	pieces  int64
 	bytes   int64
-	told    []string // DC
+	told    []string        // DC
+	gaps    []time.Duration // in which it had nothing to play
+	held    time.Time       // until then it passes on nothing
 	songs   []Song
 	sum     interface {
 		Write([]byte) (int, error)
@@ -58,11 +66,11 @@ func Join(addr string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	gate, err := net.Dial("tcp", net.JoinHostPort(host, strconv.Itoa(port+1)))
+	gate, err := net.Dial("tcp4", net.JoinHostPort(host, strconv.Itoa(port+1)))
 	if err != nil {
 		return nil, err
 	}
-	requests, err := net.Dial("tcp", addr)
+	requests, err := net.Dial("tcp4", addr)
 	if err != nil {
 		return nil, errors.Join(err, gate.Close())
 	}
@@ -106,7 +114,7 @@ func (c *Client) take() error {
 }
 
 func dial(host string, port int) (net.Conn, error) {
-	return net.Dial("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	return net.Dial("tcp4", net.JoinHostPort(host, strconv.Itoa(port)))
 }
 
 // accept takes one listener after the other, the next when the one before is gone.
@@ -119,12 +127,15 @@ func (c *Client) accept() {
 		c.mu.Lock()
 		c.to = conn
 		c.mu.Unlock()
-		gone := make(chan struct{})
-		c.wg.Go(func() { // the 2016 program finds out by its next send
-			defer close(gone)
-			_, _ = io.Copy(io.Discard, conn)
-		})
-		<-gone
+		for { // it finds out by its next send that the listener is gone
+			c.mu.Lock()
+			gone := c.to != conn || c.leaving
+			c.mu.Unlock()
+			if gone {
+				break
+			}
+			<-time.After(time.Millisecond)
+		}
 	}
 }
 
@@ -139,8 +150,15 @@ func (c *Client) stream() {
 }
 
 func (c *Client) play() error {
+	<-time.After(opening)
 	c.begun = time.Now()
 	for {
+		c.mu.Lock()
+		held := time.Until(c.held)
+		c.mu.Unlock()
+		if held > 0 {
+			<-time.After(held)
+		}
 		c.mu.Lock()
 		from := c.from
 		c.mu.Unlock()
@@ -164,10 +182,14 @@ func (c *Client) play() error {
 		switch kind := string(header[:2]); kind {
 		case "SC":
 			c.hear(payload)
-			c.pass(header, payload)
+			if err := c.pass(header, payload); errors.Is(err, syscall.ECONNRESET) {
+				return fmt.Errorf("pass on sound: %w", err)
+			}
 		case "NS":
 			c.song(strings.TrimRight(string(payload), " "))
-			c.pass(header, payload)
+			if err := c.pass(header, payload); err != nil {
+				return fmt.Errorf("pass on a song change: %w", err)
+			}
 		case "DC":
 			if err := c.turn(string(payload)); err != nil {
 				return err
@@ -191,6 +213,7 @@ func (c *Client) hear(sound []byte) {
 	}
 	over := c.begun.Add(time.Duration(c.bytes) * time.Second / time.Duration(2*rate))
 	if time.Since(over) > buffered { // there was nothing to play
+		c.gaps = append(c.gaps, time.Since(over))
 		c.begun = c.begun.Add(time.Since(over))
 	}
 	c.mu.Unlock()
@@ -199,8 +222,8 @@ func (c *Client) hear(sound []byte) {
 	}
 }
 
-// buffered is what lies in the sound card.
-const buffered = 50 * time.Millisecond
+// buffered is what lies in the sound card, and opening how long it takes to open.
+const buffered, opening = 50 * time.Millisecond, 200 * time.Millisecond
 
 func (c *Client) song(format string) {
 	c.mu.Lock()
@@ -217,12 +240,12 @@ func (c *Client) close() {
 	c.sum = sha256.New()
 }
 
-func (c *Client) pass(header, payload []byte) {
+func (c *Client) pass(header, payload []byte) error {
 	c.mu.Lock()
 	to := c.to
 	c.mu.Unlock()
 	if to == nil {
-		return
+		return nil
 	}
 	_, err := to.Write(header)
 	if err == nil {
@@ -236,6 +259,21 @@ func (c *Client) pass(header, payload []byte) {
 		}
 		c.mu.Unlock()
 	}
+	return err
+}
+
+// Hold stops the client for a while, as a busy machine does: it reads, plays and passes on nothing.
+func (c *Client) Hold(pause time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held = time.Now().Add(pause)
+}
+
+// Gaps are the times in which it had nothing to play, from its first sound on.
+func (c *Client) Gaps() []time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]time.Duration(nil), c.gaps...)
 }
 
 // turn goes where DC says.

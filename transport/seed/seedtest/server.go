@@ -11,10 +11,14 @@ import (
 	"time"
 )
 
-// Server is a seed server. It sends as fast as its first client reads, and pairs the two
-// connections of a client by the order in which they come. Whoever comes to it in the place
-// of a first one that has left gets the sound no faster than it plays: that may be a Client,
-// and one that is sent all that its line holds reads a part of a header sooner or later.
+// Server is a seed server, with the habits of the program of 2016: it sends as fast as its first
+// client reads, and pairs the two connections of a client by the order in which they come, so a
+// lone connection to its requests is taken for the half of whoever comes next. A first client
+// that goes without DC breaks it.
+//
+// Whoever comes to it in the place of a first one that has left gets the sound no faster than it
+// plays: that may be a Client, and one that is sent all that its line holds reads a part of a
+// header sooner or later.
 type Server struct {
 	Addr string // of its requests
 
@@ -36,6 +40,7 @@ type Server struct {
 	queue    []string
 	Messages []string // requests, as they came
 	closed   bool
+	err      error // why it plays no more
 }
 
 // Serve starts a server on two free ports in a row of the loopback address. It plays the songs
@@ -186,7 +191,7 @@ func (s *Server) say(header string, payload []byte) bool {
 		early := !s.paced.IsZero() && time.Since(s.paced) < time.Duration(s.sent)*time.Millisecond-buffered
 		s.mu.Unlock()
 		switch {
-		case closed:
+		case closed || s.err != nil:
 			return false
 		case first == nil || early:
 			<-time.After(time.Millisecond)
@@ -198,8 +203,8 @@ func (s *Server) say(header string, payload []byte) bool {
 		}
 		s.mu.Lock()
 		s.sent++ // a millisecond of sound, as a rule
-		if err != nil && s.first == first {
-			s.first = nil
+		if err != nil && s.first == first && !s.closed {
+			s.err = fmt.Errorf("play to the first client: %w", err)
 		}
 		s.mu.Unlock()
 		return true
@@ -261,6 +266,13 @@ func (s *Server) leave(conn net.Conn, fields []string) {
 		}
 		return
 	}
+}
+
+// Err says why the server plays no more, if it does not.
+func (s *Server) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
 }
 
 // Said are the requests that have come.
