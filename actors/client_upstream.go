@@ -27,3 +27,6 @@ func (c *Client) Upstream(ctx context.Context) string {
 	}
 	return above.Relay
 }
+
+// ServerStream is host:port of the server's stream.
+func (c *Client) ServerStream() string { return c.cfg.Stream }

@@ -48,6 +48,7 @@ type Server struct {
 	place  atomic.Pointer[pacer.State]
 	epoch  uint64
 	keep   *snapshots
+	seeds  []*messages.Node // see SeedsBefore
 }
 
 // The server's children, and what their logs and addresses are called.
@@ -75,6 +76,11 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 	at := opening.State()
 	s.place.Store(&at)
 	s.epoch = at.Epoch
+	chain, err := eventlog.NewKeeper(cfg.Log, chainManagerName, chainmanager.State{})
+	if err != nil {
+		return nil, err
+	}
+	s.seeds = chain.State().Seeds()
 
 	ends := limited(cfg.System)
 	publish := func(event proto.Message) { s.tell(announcerName, event) }

@@ -154,6 +154,16 @@ func (s State) seedsOf(id string) (seeds []*messages.Node) {
 	return seeds
 }
 
+// Seeds are the clients of 2016 that hear music.
+func (s State) Seeds() (seeds []*messages.Node) {
+	for _, m := range s.Chain {
+		if m.Seed && !m.Silent {
+			seeds = append(seeds, m.node())
+		}
+	}
+	return seeds
+}
+
 // node is the member as others are told of it, or the server.
 func (s State) node(id string) *messages.Node {
 	if at := s.place(id); at >= 0 {

@@ -1,11 +1,17 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+	"conga/transport"
 	"conga/transport/seed/seedtest"
 )
 
@@ -73,4 +79,53 @@ func hears(t *testing.T, client *seedtest.Client, messages int64) {
 		}
 		return ""
 	})
+}
+
+// Who joins without --seed-dialect is told of it, and hurts nobody: that server pairs connections
+// by their order.
+func TestE2E_SeedServer_WithoutTheFlag(t *testing.T) {
+	t.Parallel()
+	server := seedServer(t)
+	first := seedClient(t, server.Addr)
+	hears(t, first, 100)
+	code, _, stderr := conga(t, "join", server.Addr, "--output", "null", "--listen", "127.0.0.1:0", "--data", "none")
+	if code == 0 || !strings.Contains(stderr, "--seed-dialect") {
+		t.Errorf("it ended with %d and %q", code, stderr)
+	}
+	last := seedClient(t, server.Addr)
+	hears(t, last, 100)
+	now, _, _, _ := first.Heard()
+	hears(t, first, now+100)
+}
+
+// A native that finds a listener in the chain of a server of 2016 is not fed by it: the numbers
+// there are of that listener's own making.
+func TestE2E_SeedDialect_RefusesNatives(t *testing.T) {
+	t.Parallel()
+	server := launchServer(t, longSongs(t, "a.mp3"), t.TempDir())
+	awaitPlaying(t, server)
+	posing := launch(t, "posing", "join", server.requests(), "--seed-dialect", "--name", "posing",
+		"--output", "null", "--listen", "127.0.0.1:0", "--data", "none").awaitReady(t, listenerReady)
+	posing.hears(t)
+	native := launchListener(t, server, "native").awaitReady(t, listenerReady)
+	native.hears(t)
+	if up := native.dump(t).Live.Relay.Upstream; up != messages.ServerID {
+		t.Errorf("a native receives from %q, which plays as a client of 2016", up)
+	}
+	payload, err := proto.Marshal(&messages.OpenStream{Version: 1, Node: &messages.Node{Id: uuid.NewString()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hi, err := transport.AppendFrame(nil, transport.Frame{Kind: messages.KindHi, Payload: payload})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := dialNode(t, posing.relay())
+	if _, err := conn.Write(hi); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := transport.ReadFrame(bufio.NewReader(conn)); !strings.Contains(string(answer.Payload), "--seed-dialect") {
+		t.Errorf("a native that asks it is told %q, %v", answer.Payload, err)
+	}
+	native.unhurt(t)
 }

@@ -64,6 +64,9 @@ func (c *joinCmd) Validate() error {
 	if _, err := c.keys(); err != nil {
 		return err
 	}
+	if _, key, _ := parseServer(c.Server); c.SeedDialect && (key != nil || c.Key != "") {
+		return errors.New("a server of 2016 has no key: leave out either the key or --seed-dialect")
+	}
 	return c.validate()
 }
 
@@ -100,6 +103,9 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 		return errors.Join(err, hangUp(debug))
 	}
 	radio, listen, err := c.tune(ctx, keys.server)
+	if radio != nil {
+		logger.Warn("nothing that a server of 2016 plays is proved: you hear whatever the nodes above send")
+	}
 	if err != nil {
 		return errors.Join(err, journal.log.Close(), hangUp(debug))
 	}
@@ -124,14 +130,23 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 			cancel()
 		}
 	}()
-	<-ctx.Done()
-	return errors.Join(node.farewell(streams.out), <-served)
+	var over error
+	select {
+	case <-ctx.Done():
+	case <-node.lost():
+		over = seed.ErrLost
+		cancel()
+	}
+	return errors.Join(node.farewell(streams.out), <-served, over)
 }
 
 // tune joins a server of the seed's kind, which says on which port this listener is to
 // listen; --listen says only on which address.
 func (c *joinCmd) tune(ctx context.Context, server string) (*seed.Radio, string, error) {
 	if !c.SeedDialect {
+		if seed.Recognize(ctx, server) {
+			return nil, "", fmt.Errorf("%s is a server of 2016, which signs nothing: conga join %s --seed-dialect plays what comes, on trust", server, server)
+		}
 		return nil, c.Listen, nil
 	}
 	host, _, err := net.SplitHostPort(c.Listen)

@@ -185,6 +185,14 @@ func await(ctx context.Context, joined <-chan error, server string) error {
 	}
 }
 
+// lost is closed when the music is over for good; nil: it never is.
+func (n *listenerNode) lost() <-chan struct{} {
+	if n.radio == nil {
+		return nil
+	}
+	return n.radio.Lost()
+}
+
 // leave says goodbye and ends the listener.
 func (n *listenerNode) leave() error {
 	n.client.Leave()

@@ -22,10 +22,13 @@ func seedFeeder(c *actors.Client) *seed.Feeder {
 	return &seed.Feeder{
 		Open:    func(playAt int64) transport.Cursor { return c.Open(&messages.OpenStream{PlayAtUnixUs: playAt}) },
 		Decoder: newSeedDecoder, Now: c.ServerNow, Counters: &transport.Counters{},
-		Upstream: func() string {
+		Upstream: func(expected bool) []string {
+			if !expected { // the server feeds anybody who has fed before
+				return []string{c.ServerStream()}
+			}
 			ctx, cancel := context.WithTimeout(context.Background(), upstreamPatience)
 			defer cancel()
-			return c.Upstream(ctx)
+			return []string{c.Upstream(ctx), c.ServerStream()}
 		},
 	}
 }
@@ -42,7 +45,7 @@ func newPorter(s *actors.Server, ports *seed.Ports, sent *transport.Counters, no
 			Open:    func(playAt int64) transport.Cursor { return s.Open(&messages.OpenStream{PlayAtUnixUs: playAt}) },
 			Decoder: newSeedDecoder, Now: func() int64 { return now().UnixMicro() }, Counters: sent,
 		},
-		Above: s.SeedFeeder, CutOff: s.SeedCutOff,
+		Above: s.SeedFeeder, CutOff: s.SeedCutOff, Before: s.SeedsBefore(),
 		Speak: func(in *transport.StandIn) { s.TellRequests(in) },
 	})
 }

@@ -3,6 +3,7 @@ package seed
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -78,7 +79,12 @@ func (b *Behind) Stream(ctx context.Context, conn *transport.Stranger) {
 		return
 	}
 	node := &messages.Node{Id: client.GetId(), Name: client.GetName()}
-	if err := b.Feeder.feed(ctx, conn, node, transport.Format{}); errors.Is(err, errStuck) {
+	expected := func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return slices.ContainsFunc(b.clients, func(c *messages.Node) bool { return c.GetId() == node.GetId() })
+	}
+	if err := b.Feeder.feed(ctx, conn, audience{node: node, expected: expected}); errors.Is(err, errStuck) {
 		b.CutOff(client.GetId(), err.Error())
 	}
 }

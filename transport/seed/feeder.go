@@ -47,10 +47,12 @@ type Decoder interface{ Samples(*messages.Item) []int16 }
 type Feeder struct {
 	// Open returns a cursor that begins at the first item to be heard at that time (µs on
 	// the server's clock) or later.
-	Open     func(playAtUnixUs int64) transport.Cursor
-	Decoder  func() Decoder
-	Now      func() int64  // the server's clock, in unix µs
-	Upstream func() string // host:port that this node receives from, for DC; may be nil or say ""
+	Open    func(playAtUnixUs int64) transport.Cursor
+	Decoder func() Decoder
+	Now     func() int64 // the server's clock, in unix µs
+	// Upstream is whom a client is to receive from when this node leaves, host:port, first choice
+	// first. expected: the chain knows that it comes there. nil: nobody.
+	Upstream func(expected bool) []string
 	Counters *transport.Counters
 }
 
@@ -59,13 +61,21 @@ type Feeder struct {
 func (f *Feeder) Stream(ctx context.Context, client *transport.Stranger) {
 	if client.Admit() {
 		node := &messages.Node{Id: uuid.NewString(), Name: "seed-" + hostOf(client.RemoteAddr())}
-		_ = f.feed(ctx, client, node, transport.Format{}) // its end is told
+		_ = f.feed(ctx, client, audience{node: node}) // its end is told
 	}
 }
 
-// feed plays to a client that believes in a format, the zero value is none, until it goes, does
-// not read, or this node leaves or ends. It is errStuck when the client was cut off.
-func (f *Feeder) feed(ctx context.Context, client *transport.Stranger, node *messages.Node, told transport.Format) (err error) {
+// audience is a client that is played to.
+type audience struct {
+	node     *messages.Node
+	told     transport.Format // what it believes; the zero value is nothing
+	expected func() bool      // whether the chain knows that this node feeds it; nil: it does
+}
+
+// feed plays to a client until it goes, does not read, or this node leaves or ends. It is
+// errStuck when the client was cut off.
+func (f *Feeder) feed(ctx context.Context, client *transport.Stranger, to audience) (err error) {
+	node := to.node
 	client.Tell(&messages.DownstreamOpened{Node: node})
 	reason := "it closed the connection"
 	defer func() { client.Tell(&messages.DownstreamClosed{Node: node, Reason: reason}) }()
@@ -97,7 +107,7 @@ func (f *Feeder) feed(ctx context.Context, client *transport.Stranger, node *mes
 		case <-life.Done():
 		}
 	})
-	s := &speech{f: f, to: client, life: life, hurry: hurry, told: told}
+	s := &speech{f: f, to: client, life: life, hurry: hurry, told: to.told, expected: to.expected}
 	if err = s.play(music); err != nil {
 		reason = err.Error()
 	}
@@ -148,6 +158,8 @@ type speech struct {
 	told  transport.Format // what the client believes
 	song  uint64           // the change whose chunks it gets
 	deaf  bool             // a write has failed: it hears nothing any more
+	// expected is the audience's.
+	expected func() bool
 }
 
 // play sends what the cursor gives until ctx ends or the client is over. A client that has
@@ -240,15 +252,18 @@ func (s *speech) chunk(sound []byte) error {
 	return nil
 }
 
+// goodbye says where to go on, to the first who has an address that the client can use.
 func (s *speech) goodbye() error {
 	if s.deaf || s.f.Upstream == nil {
 		return errStuck
 	}
-	payload, ok := leaving(s.f.Upstream())
-	if !ok {
-		return errStuck
+	for _, addr := range s.f.Upstream(s.expected == nil || s.expected()) {
+		addr, found := overIPv4(s.life, addr)
+		if payload, ok := leaving(addr); found && ok {
+			return s.say(messages.KindLeaving, payload)
+		}
 	}
-	return s.say(messages.KindLeaving, payload)
+	return errStuck
 }
 
 // say writes one message, header and payload in one go, when the line is clear for it: the

@@ -21,7 +21,7 @@ func TestFeeder_LeavesOneBehind(t *testing.T) {
 		items, leaving := song(t, 40, 44100, chunks...), make(chan struct{})
 		feeder := &Feeder{
 			Open: func(int64) transport.Cursor { return &tape{items: items} }, Decoder: func() Decoder { return ramps{} },
-			Now: func() int64 { return 0 }, Upstream: func() string { return "10.0.0.1:7001" }, Counters: &transport.Counters{},
+			Now: func() int64 { return 0 }, Upstream: func(bool) []string { return []string{"10.0.0.1:7001"} }, Counters: &transport.Counters{},
 		}
 		near, far := net.Pipe()
 		fed := make(chan struct{})
@@ -29,7 +29,7 @@ func TestFeeder_LeavesOneBehind(t *testing.T) {
 			defer close(fed)
 			_ = feeder.feed(t.Context(), &transport.Stranger{
 				Conn: far, Reader: bufio.NewReader(far), Leaving: leaving, Tell: func(any) {},
-			}, &messages.Node{}, transport.Format{})
+			}, audience{node: &messages.Node{}})
 		}()
 		in := bufio.NewReader(near)
 		if f, err := transport.ReadFrame(in); err != nil || f.Kind != messages.KindSongChange {

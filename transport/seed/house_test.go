@@ -46,7 +46,7 @@ func openHouse(t *testing.T, items ...*messages.Item) *house {
 	h.feeder = &Feeder{
 		Open:    func(int64) transport.Cursor { return &tape{items: items} },
 		Decoder: func() Decoder { return ramps{} },
-		Now:     func() int64 { return 0 }, Upstream: func() string { return "10.0.0.1:7001" },
+		Now:     func() int64 { return 0 }, Upstream: func(bool) []string { return []string{"10.0.0.1:7001"} },
 		Counters: &transport.Counters{},
 	}
 	h.porter = NewPorter(PorterConfig{

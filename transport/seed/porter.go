@@ -152,7 +152,7 @@ func (p *Porter) feed(ctx context.Context, conn *transport.Stranger, g *guest) {
 	if !conn.Admit() {
 		return
 	}
-	if err := p.cfg.Feeder.feed(ctx, conn, g.node, g.told); errors.Is(err, errStuck) {
+	if err := p.cfg.Feeder.feed(ctx, conn, audience{node: g.node, told: g.told}); errors.Is(err, errStuck) {
 		p.cfg.CutOff(g.node.GetId(), err.Error())
 	}
 }
@@ -353,7 +353,7 @@ func (p *Porter) seat(conn net.Conn, above *messages.Node) (seat, error) {
 		if port := p.cfg.Ports.first(); p.cfg.Ports.reserve(client, port) {
 			return seat{host: here, port: port, own: true}, nil
 		}
-	} else if host, at, err := net.SplitHostPort(above.GetRelay()); err == nil {
+	} else if host, at, err := net.SplitHostPort(above.GetRelay()); err == nil && isIPv4(host) {
 		if n, err := strconv.ParseUint(at, 10, 16); err == nil && n < 65535 && p.cfg.Ports.reserve(client, uint16(n)+1) {
 			return seat{host: host, port: uint16(n) + 1}, nil
 		}

@@ -30,6 +30,8 @@ type Radio struct {
 	left chan struct{} // closed when the server has been told that the listener goes
 	once sync.Once     // of left
 
+	lost chan struct{} // closed when whoever fed this listener is gone for good
+
 	life context.Context // ends with Close
 	end  context.CancelFunc
 	wg   sync.WaitGroup // conversations and streams
@@ -38,6 +40,36 @@ type Radio struct {
 	above string    // host:port that the music comes from
 	moved time.Time // when the one above said to go there
 	songs int       // that have begun so far
+	// missed is since when nobody answers at above; zero: somebody does.
+	missed time.Time
+}
+
+// goneAfter is how long nobody answers where the music came from until it is over: in the chain of
+// a server of 2016 nobody says where else it is to be had.
+const goneAfter = 10 * time.Second
+
+// ErrLost: whoever fed this listener is gone without a word.
+var ErrLost = errors.New("who fed this listener is gone without a word, and in the chain of a server of 2016 nobody says where to go on: join again")
+
+// Lost is closed when ErrLost is so.
+func (r *Radio) Lost() <-chan struct{} { return r.lost }
+
+// dialled notes whether somebody answers above, as of now.
+func (r *Radio) dialled(answers bool, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case answers:
+		r.missed = time.Time{}
+	case r.missed.IsZero():
+		r.missed = now
+	case now.Sub(r.missed) >= goneAfter:
+		select {
+		case <-r.lost:
+		default:
+			close(r.lost)
+		}
+	}
 }
 
 // hearsay is how long a server may take to hear that a client leaves: one that is asked for
@@ -50,17 +82,13 @@ var errOver = errors.New("the server has ended the request connection; join agai
 // Tune joins the server whose requests are at addr. The listener then opens Port and
 // says Listening, BEFORE it asks for the music.
 func Tune(ctx context.Context, addr string) (*Radio, error) {
-	host, port, err := net.SplitHostPort(addr)
+	stream, err := streamOf(addr)
 	if err != nil {
-		return nil, fmt.Errorf("%q is not HOST:PORT: %w", addr, err)
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || n == 0 || n == 65535 {
-		return nil, fmt.Errorf("%q: the port must be from 1 to 65534", addr)
+		return nil, err
 	}
 	dialer := net.Dialer{Timeout: answerPatience}
 	// In this order: the server pairs the two by it.
-	gate, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.FormatUint(n+1, 10)))
+	gate, err := dialer.DialContext(ctx, "tcp", stream)
 	if err != nil {
 		return nil, fmt.Errorf("no server of the seed's kind at %s: %w", addr, err)
 	}
@@ -77,7 +105,7 @@ func Tune(ctx context.Context, addr string) (*Radio, error) {
 	life, end := context.WithCancel(context.Background())
 	return &Radio{
 		join: join, gate: gate, requests: requests, answers: bufio.NewReader(requests), left: make(chan struct{}),
-		life: life, end: end,
+		life: life, end: end, lost: make(chan struct{}),
 		above: net.JoinHostPort(join.Host, strconv.Itoa(int(join.Port)-1)),
 	}, nil
 }
@@ -100,14 +128,14 @@ func (r *Radio) Upstream() string {
 	return r.above
 }
 
-// Farewell is Upstream for the listener's own DC: it comes when the server has been told, or
-// after a while without that.
-func (r *Radio) Farewell() string {
+// Farewell is Upstream for the listener's own DC, as a Feeder asks for it: it comes when the server
+// has been told, or after a while without that.
+func (r *Radio) Farewell(bool) []string {
 	select {
 	case <-r.left:
 	case <-time.After(hearsay):
 	}
-	return r.Upstream()
+	return []string{r.Upstream()}
 }
 
 // Close ends all connections, and returns when they are: a process that ends before resets them,

@@ -43,6 +43,9 @@ func (r *Radio) Stream(ctx context.Context, _ string) (net.Conn, error) {
 		}
 	}
 	conn, err := transport.DialTCP(ctx, above)
+	if ctx.Err() == nil {
+		r.dialled(err == nil, time.Now())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -57,10 +60,7 @@ func (r *Radio) Stream(ctx context.Context, _ string) (net.Conn, error) {
 		defer func() {
 			over()
 			_ = there.Close()
-			if half, ok := conn.(interface{ CloseWrite() error }); ok {
-				_ = half.CloseWrite() // an end, BEFORE the reset that unread music brings
-			}
-			_ = conn.Close()
+			hangUp(conn)
 		}()
 		defer context.AfterFunc(r.life, func() { _ = there.Close() })()
 		_ = t.run(life)
@@ -195,7 +195,7 @@ func (t *tuner) take(ctx context.Context, p piece) error {
 			return err
 		}
 		t.radio.mu.Lock()
-		t.radio.above, t.radio.moved = addr, time.Now()
+		t.radio.above, t.radio.moved, t.radio.missed = addr, time.Now(), time.Time{}
 		t.radio.mu.Unlock()
 		return t.put(frame(messages.KindLeaving, nil))
 	default:

@@ -1,0 +1,100 @@
+package seed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"time"
+
+	"conga/messages"
+	"conga/transport"
+)
+
+// nativePatience is how long a native server may take to answer: one of 2016 never does.
+const nativePatience = time.Second
+
+// Recognize says whether the server whose requests are at addr is of the seed's kind. Such a server
+// is hurt for good by whoever opens its ports in another order than its clients do, so a native
+// asks BEFORE it opens them in its own. It joins as a client does, and leaves at once.
+//
+// Whatever it finds otherwise, nobody at all included, it leaves to the native's own join to tell.
+func Recognize(ctx context.Context, addr string) bool {
+	stream, err := streamOf(addr)
+	if err != nil {
+		return false
+	}
+	dialer := net.Dialer{Timeout: nativePatience}
+	gate, err := dialer.DialContext(ctx, "tcp", stream)
+	if err != nil {
+		return false
+	}
+	defer gate.Close()
+	defer context.AfterFunc(ctx, func() { _ = gate.Close() })()
+	// A native server refuses who does not say his name. That is an answer, too.
+	_ = gate.SetDeadline(time.Now().Add(nativePatience))
+	if _, err := gate.Write(frame(messages.KindHi, nil)); err != nil {
+		return false
+	}
+	var kind [len(messages.KindHi)]byte
+	_, err = io.ReadFull(gate, kind[:])
+	var timeout net.Error
+	if !errors.As(err, &timeout) || !timeout.Timeout() {
+		return false
+	}
+	requests, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return false
+	}
+	defer requests.Close()
+	_ = gate.SetDeadline(time.Now().Add(nativePatience))
+	join, err := transport.ReadJoin(gate)
+	if err != nil {
+		return false
+	}
+	_ = decline(ctx, join, gate, requests) // nothing more can be done for that server
+	return true
+}
+
+// decline takes the place and gives it up again, as a client of 2016 does.
+func decline(ctx context.Context, join transport.Join, gate, requests net.Conn) error {
+	here, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(int(join.Port))))
+	if err != nil {
+		return err
+	}
+	defer here.Close()
+	_ = gate.Close()
+	above := net.JoinHostPort(join.Host, strconv.Itoa(int(join.Port)-1))
+	music, err := transport.DialTCP(ctx, above)
+	if err != nil {
+		return err
+	}
+	defer hangUp(music)
+	_ = requests.SetDeadline(time.Now().Add(answerPatience))
+	_, err = fmt.Fprintf(requests, "%sHOST,%s,PORT,%d", sayLeave, join.Host, join.Port)
+	return err
+}
+
+// hangUp says the end BEFORE the reset that unread music brings: a program of 2016 survives the
+// one, and breaks at the other.
+func hangUp(conn net.Conn) {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+	_ = conn.Close()
+}
+
+// streamOf is the stream's address of the server whose requests are at addr.
+func streamOf(addr string) (string, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", fmt.Errorf("%q is not HOST:PORT: %w", addr, err)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 || n == 65535 {
+		return "", fmt.Errorf("%q: the port must be from 1 to 65534", addr)
+	}
+	return net.JoinHostPort(host, strconv.FormatUint(n+1, 10)), nil
+}
