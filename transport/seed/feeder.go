@@ -68,8 +68,8 @@ func (f *Feeder) Stream(ctx context.Context, client *transport.Stranger) {
 // audience is a client that is played to.
 type audience struct {
 	node     *messages.Node
-	told     transport.Format // what it believes; the zero value is nothing
-	expected func() bool      // whether the chain knows that this node feeds it; nil: it does
+	told     Format      // what it believes; the zero value is nothing
+	expected func() bool // whether the chain knows that this node feeds it; nil: it does
 }
 
 // feed plays to a client until it goes, does not read, or this node leaves or ends. It is
@@ -128,7 +128,7 @@ func (f *Feeder) feed(ctx context.Context, client *transport.Stranger, to audien
 }
 
 // format is how that sounds which plays now, or some usual format while nothing does.
-func (f *Feeder) format(ctx context.Context) transport.Format {
+func (f *Feeder) format(ctx context.Context) Format {
 	cursor := f.Open(f.Now())
 	defer cursor.Close()
 	ctx, cancel := context.WithTimeout(ctx, formatPatience)
@@ -153,11 +153,11 @@ func hear(client *transport.Stranger) {
 type speech struct {
 	f     *Feeder
 	to    *transport.Stranger
-	life  context.Context  // ends with the client
-	hurry <-chan struct{}  // closed when this node must be gone
-	told  transport.Format // what the client believes
-	song  uint64           // the change whose chunks it gets
-	deaf  bool             // a write has failed: it hears nothing any more
+	life  context.Context // ends with the client
+	hurry <-chan struct{} // closed when this node must be gone
+	told  Format          // what the client believes
+	song  uint64          // the change whose chunks it gets
+	deaf  bool            // a write has failed: it hears nothing any more
 	// expected is the audience's.
 	expected func() bool
 }

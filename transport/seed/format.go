@@ -23,8 +23,8 @@ const (
 
 // formatOf is how the seed's program says "stereo at this rate": one channel of twice the rate,
 // in chunks of a millisecond.
-func formatOf(sampleRate int32) transport.Format {
-	return transport.Format{Width: sampleWidth, Rate: 2 * int(sampleRate), Chunk: int(sampleRate) / 1000 * 4}
+func formatOf(sampleRate int32) Format {
+	return Format{Width: sampleWidth, Rate: 2 * int(sampleRate), Chunk: int(sampleRate) / 1000 * 4}
 }
 
 // soundFrame is how many bytes a frame of messages.SamplesPerFrame has as sound.
@@ -40,32 +40,32 @@ func soundOf(samples []int16) []byte {
 }
 
 // songPayload is the payload of NS.
-func songPayload(f transport.Format) []byte {
+func songPayload(f Format) []byte {
 	text := fmt.Sprintf("%d/%d/%d", f.Width, f.Rate, f.Chunk)
 	return fmt.Appendf(nil, "%-*s", songSize, text)
 }
 
 // parseSong reads the payload of NS. Further fields are left alone; every error is a
 // transport.ErrFrame.
-func parseSong(payload []byte) (transport.Format, error) {
+func parseSong(payload []byte) (Format, error) {
 	fields := strings.Split(strings.TrimRight(string(payload), " \x00"), "/")
 	var numbers [3]int
 	if len(fields) < len(numbers) {
-		return transport.Format{}, fmt.Errorf("song %.100q: %w", payload, transport.ErrFrame)
+		return Format{}, fmt.Errorf("song %.100q: %w", payload, transport.ErrFrame)
 	}
 	for i := range numbers {
 		n, err := strconv.Atoi(strings.TrimSpace(fields[i]))
 		if err != nil || n < 1 || n > 1<<20 {
-			return transport.Format{}, fmt.Errorf("song %.100q: %w", payload, transport.ErrFrame)
+			return Format{}, fmt.Errorf("song %.100q: %w", payload, transport.ErrFrame)
 		}
 		numbers[i] = n
 	}
-	return transport.Format{Width: numbers[0], Rate: numbers[1], Chunk: numbers[2]}, nil
+	return Format{Width: numbers[0], Rate: numbers[1], Chunk: numbers[2]}, nil
 }
 
 // sampleRate is the rate at which the format's left and right are played; 0 for what
 // conga cannot play.
-func sampleRate(f transport.Format) int32 {
+func sampleRate(f Format) int32 {
 	switch rate := f.Rate / 2; {
 	case f.Width != sampleWidth || f.Rate%2 != 0:
 		return 0
@@ -91,7 +91,7 @@ func leaving(upstream string) ([]byte, bool) {
 // parseLeaving is the address that the payload of DC names.
 func parseLeaving(payload []byte) (addr string, ok bool) {
 	fields := bytes.Split(payload, []byte("#"))
-	if len(fields) < 4 || string(fields[0]) != transport.PacketHost || string(fields[2]) != transport.PacketPort {
+	if len(fields) < 4 || string(fields[0]) != PacketHost || string(fields[2]) != PacketPort {
 		return "", false
 	}
 	port, err := strconv.ParseUint(strings.TrimSpace(string(fields[3])), 10, 16)

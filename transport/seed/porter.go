@@ -82,12 +82,12 @@ type visitor struct {
 // guest is a client in the chain.
 type guest struct {
 	host  string
-	node  *messages.Node   // as the chain knows it
-	in    *standIn         // nil before it has its packets
-	told  transport.Format // by its packets
-	above string           // id of who stands above it
-	apart bool             // the server feeds it on a port of its own, wherever it stands
-	stray bool             // nobody knows which client it is
+	node  *messages.Node // as the chain knows it
+	in    *standIn       // nil before it has its packets
+	told  Format         // by its packets
+	above string         // id of who stands above it
+	apart bool           // the server feeds it on a port of its own, wherever it stands
+	stray bool           // nobody knows which client it is
 	// It is about to come for its music, to the server's stream port, between these two.
 	dueFrom, dueUntil time.Time
 	gone              bool
@@ -320,7 +320,7 @@ func (p *Porter) settle(ctx context.Context, conn *transport.Stranger, g *guest)
 	}
 	g.port, g.apart, g.told = s.port, s.apart, p.cfg.Feeder.format(ctx)
 	told := time.Now()
-	if err := p.tell(conn, transport.Join{Format: g.told, Host: s.host, Port: s.port}); err != nil {
+	if err := p.tell(conn, Join{Format: g.told, Host: s.host, Port: s.port}); err != nil {
 		return err
 	}
 	fedBy := above.GetId()
@@ -365,11 +365,11 @@ func (p *Porter) seat(conn net.Conn, above *messages.Node) (seat, error) {
 
 // tell says the three packets in one go, so that they arrive whole, and waits until the
 // client has hung up: it then listens.
-func (p *Porter) tell(conn net.Conn, join transport.Join) error {
+func (p *Porter) tell(conn net.Conn, join Join) error {
 	var all []byte
 	for _, packet := range join.Packets() {
 		var err error
-		if all, err = transport.AppendPacket(all, packet); err != nil {
+		if all, err = AppendPacket(all, packet); err != nil {
 			return err
 		}
 	}
@@ -398,7 +398,7 @@ func (p *Porter) moved(g *guest, ancestors []*messages.Node) {
 	if g.in == nil || g.apart || g.above == before || g.above != messages.ServerID {
 		return
 	}
-	g.told = transport.Format{} // what it has heard since is not known here
+	g.told = Format{} // what it has heard since is not known here
 	g.due(time.Now().Add(-pairPatience))
 	p.wake()
 }

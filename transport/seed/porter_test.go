@@ -184,6 +184,87 @@ func TestPorts_Rest(t *testing.T) {
 	}
 }
 
+// Above the last port there are none: a server that has given that out begins below.
+func TestPorts_Last(t *testing.T) {
+	first, err := seedtest.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := NewPorts(listen(t, first))
+	defer p.Close()
+	for _, latest := range []uint16{65533, 65534, 65535} {
+		p.latest = latest
+		port, err := p.open("127.0.0.1")
+		if err != nil || port <= minPort {
+			t.Errorf("after port %d comes %d, %v", latest, port, err)
+		}
+	}
+}
+
+// A client of 2016 knows IPv4 only: whatever address the node above has, it is told one of its kind.
+func TestPorter_IPv4(t *testing.T) {
+	h := openHouse(t, song(t, 40, 44100, 4)...)
+	for _, relay := range []string{"[::1]:9", "[2001:db8::1]:9"} {
+		h.mu.Lock()
+		h.chain = []*messages.Node{{Id: "above", Relay: relay}}
+		h.mu.Unlock()
+		c, err := seedtest.Join(fmt.Sprintf("127.0.0.1:%d", h.port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Kill()
+		if want := fmt.Sprintf("%-100s", "HOST/127.0.0.1"); c.Packets[1] != want {
+			t.Errorf("below %s it is told %q", relay, c.Packets[1])
+		}
+		eventually(t, func() string {
+			if n, _, _, err := c.Heard(); n == 0 || err != nil {
+				return fmt.Sprintf("below %s it has heard %d messages, %v", relay, n, err)
+			}
+			return ""
+		})
+	}
+}
+
+func TestOverIPv4(t *testing.T) {
+	l := listen(t, 0)
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	for addr, want := range map[string]string{
+		"10.0.0.1:7001": "10.0.0.1:7001", "[::ffff:10.0.0.1]:7001": "10.0.0.1:7001",
+		"localhost:" + port: "127.0.0.1:" + port, "[::1]:" + port: "127.0.0.1:" + port,
+		"[::1]:1": "", "[2001:db8::1]:7001": "", "": "", "nonsense": "",
+	} {
+		if got, found := overIPv4(t.Context(), addr); got != want || found != (want != "") {
+			t.Errorf("%s is %q, want %q", addr, got, want)
+		}
+	}
+}
+
+// Where music came from nobody answers any more: after a while that is the end of it.
+func TestRadio_Lost(t *testing.T) {
+	r, now := &Radio{lost: make(chan struct{})}, time.Unix(0, 0)
+	lost := func() bool {
+		select {
+		case <-r.Lost():
+			return true
+		default:
+			return false
+		}
+	}
+	r.dialled(false, now)
+	r.dialled(true, now.Add(goneAfter-time.Second))
+	r.dialled(false, now.Add(goneAfter))
+	r.dialled(false, now.Add(2*goneAfter-time.Second))
+	if lost() {
+		t.Error("it was given up although somebody answered meanwhile")
+	}
+	r.dialled(false, now.Add(2*goneAfter))
+	r.dialled(false, now.Add(3*goneAfter))
+	if !lost() {
+		t.Error("it is never given up")
+	}
+}
+
 // Clients of one host that come at the same moment may be paired crosswise; who leaves says
 // which he is.
 func TestPorter_Crosswise(t *testing.T) {

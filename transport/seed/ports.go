@@ -18,6 +18,10 @@ const portRest = time.Minute
 // inUse is how long a port is given, if it is not released.
 const inUse = 100 * 365 * 24 * time.Hour
 
+// minPort and maxPort bound the ports that are given out: those below are the system's, and a
+// client's is one above another.
+const minPort, maxPort = 1024, 65535
+
 // maxPorts is how many further ports a server opens at most.
 const maxPorts = 256
 
@@ -189,7 +193,12 @@ func (p *Ports) open(host string) (uint16, error) {
 		return 0, fmt.Errorf("%d ports are open for seed clients", maxPorts)
 	}
 	const tries = 500
-	for port := max(p.latest, portOf(p.Addr())) + 1; port > 2 && port < 65535 && port < p.latest+tries; port++ {
+	next := int(max(p.latest, portOf(p.Addr())))
+	for range tries {
+		if next++; next >= maxPort {
+			next, p.latest = minPort, 0 // there are no more above: begin below
+		}
+		port := uint16(next)
 		if !p.take(host, port+1) {
 			continue
 		}

@@ -20,7 +20,7 @@ import (
 // connect the listener to something that speaks as a native server does. The music's
 // numbers and times are the Radio's own, for the seed's bytes have none.
 type Radio struct {
-	join transport.Join
+	join Join
 	gate net.Conn // on which the join was told; nil once Listening
 
 	requests net.Conn
@@ -98,7 +98,7 @@ func Tune(ctx context.Context, addr string) (*Radio, error) {
 	}
 	_ = gate.SetReadDeadline(time.Now().Add(2 * answerPatience))
 	defer context.AfterFunc(ctx, func() { _ = gate.Close() })()
-	join, err := transport.ReadJoin(gate)
+	join, err := ReadJoin(gate)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s does not answer like a server of the seed's kind: %w", addr, err), gate.Close(), requests.Close())
 	}

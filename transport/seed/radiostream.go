@@ -102,7 +102,7 @@ type tuner struct {
 	radio  *Radio
 	from   net.Conn
 	to     net.Conn // the listener's end is native
-	format transport.Format
+	format Format
 	pieces chan piece // closed with the upstream
 
 	next   uint64 // number of the next item

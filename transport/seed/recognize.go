@@ -50,7 +50,7 @@ func Recognize(ctx context.Context, addr string) bool {
 	}
 	defer requests.Close()
 	_ = gate.SetDeadline(time.Now().Add(nativePatience))
-	join, err := transport.ReadJoin(gate)
+	join, err := ReadJoin(gate)
 	if err != nil {
 		return false
 	}
@@ -59,7 +59,7 @@ func Recognize(ctx context.Context, addr string) bool {
 }
 
 // decline takes the place and gives it up again, as a client of 2016 does.
-func decline(ctx context.Context, join transport.Join, gate, requests net.Conn) error {
+func decline(ctx context.Context, join Join, gate, requests net.Conn) error {
 	here, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(int(join.Port))))
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package transport
+package seed
 
 import (
 	"errors"
