@@ -49,7 +49,7 @@ func (d *admission) let(life context.Context, open *messages.OpenStream, from *g
 	if err != nil {
 		return nil, nil, err
 	}
-	standing := expected
+	standing := expectedGuest
 	if id != messages.ServerID && d.cfg.Expected != nil {
 		if standing = d.cfg.Expected.wait(life, id); standing == unwelcome {
 			return nil, nil, errUnexpected
@@ -58,7 +58,7 @@ func (d *admission) let(life context.Context, open *messages.OpenStream, from *g
 	if err := words.genuine(key); err != nil {
 		return nil, nil, err
 	}
-	seat := &seat{id: id, from: from.from, expected: standing == expected, over: over}
+	seat := &seat{id: id, from: from.from, expected: standing == expectedGuest, over: over}
 	record, out, err := d.sit(seat, words, now())
 	for _, other := range out {
 		other.over()
@@ -76,7 +76,7 @@ func (d *admission) sit(newcomer *seat, words asking, nowUs int64) (*record, []*
 	var out []*seat
 	if d.cfg.Expected != nil {
 		out = d.seats.recount(func(id string) bool {
-			return id == messages.ServerID || d.cfg.Expected.is(id) == expected
+			return id == messages.ServerID || d.cfg.Expected.is(id) == expectedGuest
 		})
 	}
 	known := newcomer.id

@@ -98,9 +98,9 @@ func (e *Expected) wake() {
 type welcome int
 
 const (
-	unwelcome   welcome = iota
-	provisional         // this node cannot know: if there is room
-	expected            // in any case
+	unwelcome     welcome = iota
+	provisional           // this node cannot know: if there is room
+	expectedGuest         // in any case
 )
 
 // is says how welcome the id is now.
@@ -114,7 +114,7 @@ func (e *Expected) find(id string) welcome {
 	since, left := e.left[id]
 	switch {
 	case e.guests[id], left && time.Since(since) < listGrace:
-		return expected
+		return expectedGuest
 	case e.loose && e.links == 0:
 		return provisional
 	}

@@ -16,6 +16,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"conga/messages"
+	"conga/transport"
 )
 
 // The full attack is -run E2E_Crowd -crowd 5000 -attack 10s; it needs `ulimit -n 16000`.
@@ -90,8 +93,9 @@ func TestE2E_Auth(t *testing.T) {
 		`^This server wants its token first: AUTH <token>\nThat is not .*\nThe token is right\. .*\nSong does not exist\n$`).MatchString(got) {
 		t.Errorf("nc reads %q", got)
 	}
-	for _, addr := range []string{server.stream(), chain[0].relay(), chain[1].relay()} {
-		stranger(t, addr)
+	stranger(t, messages.ServerID, server.stream())
+	for _, member := range server.dump(t).State.ChainManager.Chain {
+		stranger(t, member.ID, member.Relay)
 	}
 	if got, err := io.ReadAll(dialNode(t, server.stream())); len(got) > 0 || err != nil { // a seed client waits to be spoken to
 		t.Errorf("a seed client is told %q, %v", got, err)
@@ -118,17 +122,19 @@ func TestE2E_Auth(t *testing.T) {
 	}
 }
 
-// stranger asks for the music and must be refused.
-func stranger(t *testing.T, addr string) {
+// stranger asks for the music, with a key of its own and without the pass, and must be refused.
+func stranger(t *testing.T, id, addr string) {
 	t.Helper()
 	conn := dialNode(t, addr)
-	// A HI of version 1 by a node whose id is a uuid.
-	node := "\x0a\x24" + "11111111-1111-4111-8111-111111111111"
-	hi := "\x08\x01\x12" + string(rune(len(node))) + node
-	fmt.Fprintf(conn, "HI%-4d%s", len(hi), hi)
-	answer, err := io.ReadAll(conn)
-	if err != nil || !bytes.Contains(answer, []byte("members")) || bytes.Contains(answer, []byte("SC")) {
-		t.Errorf("%s answers a stranger %.200q, %v", addr, answer, err)
+	if _, err := conn.Write(hiTo(t, transport.NewIdentity(), id)); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(conn)
+	if answer := openedBy(t, r); !strings.Contains(answer.GetRefused(), "members") {
+		t.Errorf("%s answers a stranger %v", addr, answer)
+	}
+	if frame, err := transport.ReadFrame(r); err == nil {
+		t.Errorf("%s sends a stranger %s", addr, frame.Kind)
 	}
 }
 
