@@ -346,6 +346,18 @@ func TestRequests_Native(t *testing.T) {
 	join(t, house, dial(t, l), bob)
 }
 
+// Who names no relay is nobody's source: those below would dial nothing.
+func TestRequests_NoRelay(t *testing.T) {
+	l := listen(t)
+	house := openRequests(t, l, nil)
+	conn := secure(t, dial(t, l), amy)
+	sayLine(t, conn, conn.Introduce(&messages.Hello{Version: 1, Node: &messages.Node{Name: "amy"}}))
+	readLine[*messages.Welcome](t, bufio.NewReader(conn))
+	if joined := await[*messages.JoinChain](t, house.chain); !joined.GetLeaf() || joined.GetNode().GetRelay() != "" {
+		t.Errorf("the chain was asked for %v", joined)
+	}
+}
+
 // However a listener's connection ends, the chain hears of it once: also if our own code breaks.
 func TestRequests_EndsOnce(t *testing.T) {
 	for name, test := range map[string]struct {

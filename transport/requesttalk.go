@@ -317,7 +317,9 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 	if !t.guest.admit() {
 		return t.dismissed()
 	}
-	join := &messages.JoinChain{Node: node, Leaf: hello.GetLeaf(), AtUnixUs: t.cfg.Now().UnixMicro(), Unreachable: unreachable}
+	// Who names no relay is nobody's source, whatever it says of itself: nobody could reach it.
+	leaf := hello.GetLeaf() || node.GetRelay() == ""
+	join := &messages.JoinChain{Node: node, Leaf: leaf, AtUnixUs: t.cfg.Now().UnixMicro(), Unreachable: unreachable}
 	if t.standIn != nil {
 		join.Seed, join.FedBy = true, t.standIn.FedBy
 	} else if unreachable == "" {

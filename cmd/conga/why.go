@@ -128,7 +128,7 @@ func (c *whyCmd) askListener(ctx context.Context, story *why.Story, server strin
 		if story.Node, err = c.overHTTP(ctx, *story, addr, server, ids); err == nil {
 			return
 		}
-		note = fmt.Sprintf("%s itself could not be asked: %v.", c.Name, err)
+		note = fmt.Sprintf("%s itself could not be asked (%v).", c.Name, err)
 	}
 	events, err := c.fromDisk(ids, story.Since)
 	switch {
