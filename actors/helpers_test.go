@@ -180,5 +180,5 @@ func play(id, wish string) *messages.RequestPlay {
 }
 
 func join(id string) *messages.JoinChain {
-	return &messages.JoinChain{Node: &messages.Node{Id: id, Name: id}}
+	return &messages.JoinChain{Node: &messages.Node{Id: id, Name: id, Relay: id + ":1"}}
 }

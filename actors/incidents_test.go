@@ -203,7 +203,7 @@ func TestIncidents_Cover(t *testing.T) {
 	for _, needed := range []string{
 		"BroadcastOpened", "SongStarted", "SongEnded", "SongQueued", "PlayRefused", "SongChosen", "SongAdded", "SongRemoved",
 		"ListenerJoined", "ListenerReturned", "ListenerLeft", "ListenerMoved", "ListenerReconnected", "ChainSpliced",
-		"cause PeerLost", "cause LeaveChain", "cause ExpireAbsent", "cause Reconnected",
+		"cause PeerLost", "cause LeaveChain", "cause ExpireAbsent",
 		"NodeStarted", "UpstreamsAssigned", "UpstreamSought", "UpstreamConnected", "UpstreamLost", "UpstreamUnusable",
 		"SearchExhausted", "RequestSent", "RequestAnswered", "SongHeard",
 	} {

@@ -36,6 +36,10 @@ type ServerConfig struct {
 	// Streams and Requests describe the two ports.
 	Streams  func(*Server) *actor.Props
 	Requests func(*Server) *actor.Props
+	// Audit describes a connection to a listener's relay, on which the server asks for the music as
+	// Auditor does; nil: it never does. See chainmanager.Config.
+	Audit   func(link uint64, addr string, open *messages.OpenStream) *actor.Props
+	Auditor *messages.Node
 	// Sent is what went out on all stream connections.
 	Sent func() (bytes, chunks int64)
 }
@@ -90,6 +94,7 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		child{chainManagerName, chainmanager.Props(chainmanager.Config{
 			Log: cfg.Log, Publish: publish, Links: func() *actor.PID { return s.of(requestsName) },
 			Key: cfg.Key.Public().(ed25519.PublicKey), Stream: cfg.Stream, Now: cfg.Now, Members: cfg.Members,
+			Audit: cfg.Audit, Auditor: cfg.Auditor, Newest: s.newest,
 		}).Configure(ends)},
 		child{pacerName, pacer.Props(pacer.Config{
 			Log: cfg.Log, Window: s.window, Key: cfg.Key, Publish: publish, Placed: func(at pacer.State) { s.place.Store(&at) }, Sent: cfg.Sent, Now: cfg.Now, Logger: cfg.Logger,
@@ -107,6 +112,14 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 	}
 	s.keep = keepSnapshots(s, snapshotEvery)
 	return s, nil
+}
+
+// newest is the number of the last item that was given out.
+func (s *Server) newest() uint64 {
+	if last := s.window.Last(); last != nil {
+		return last.Number
+	}
+	return 0
 }
 
 // openSong opens a song and says which file it is.

@@ -502,6 +502,7 @@ type JoinChain struct {
 	Unreachable   string                 `protobuf:"bytes,4,opt,name=unreachable,proto3" json:"unreachable,omitempty"`   // why its relay could not be reached; empty: it could
 	Seed          bool                   `protobuf:"varint,15,opt,name=seed,proto3" json:"seed,omitempty"`               // a client of 2016: only the server's own adapter for those can say so
 	FedBy         string                 `protobuf:"bytes,16,opt,name=fed_by,json=fedBy,proto3" json:"fed_by,omitempty"` // with seed: id of the node that the client was told to receive from
+	Address       string                 `protobuf:"bytes,30,opt,name=address,proto3" json:"address,omitempty"`          // the connection's, IPv6 by its /64: who may be one and the same person
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -574,6 +575,13 @@ func (x *JoinChain) GetSeed() bool {
 func (x *JoinChain) GetFedBy() string {
 	if x != nil {
 		return x.FedBy
+	}
+	return ""
+}
+
+func (x *JoinChain) GetAddress() string {
+	if x != nil {
+		return x.Address
 	}
 	return ""
 }
@@ -764,6 +772,7 @@ type ListenerJoined struct {
 	Unreachable   string                 `protobuf:"bytes,5,opt,name=unreachable,proto3" json:"unreachable,omitempty"`
 	Seed          bool                   `protobuf:"varint,15,opt,name=seed,proto3" json:"seed,omitempty"`               // a client of 2016
 	FedBy         string                 `protobuf:"bytes,16,opt,name=fed_by,json=fedBy,proto3" json:"fed_by,omitempty"` // with seed: who feeds it
+	Address       string                 `protobuf:"bytes,30,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -847,12 +856,20 @@ func (x *ListenerJoined) GetFedBy() string {
 	return ""
 }
 
+func (x *ListenerJoined) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
 // ListenerReturned: a node of the chain is back after its or the server's restart, at its old place.
 type ListenerReturned struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,2,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
 	Unreachable   string                 `protobuf:"bytes,3,opt,name=unreachable,proto3" json:"unreachable,omitempty"` // why its relay could not be reached now
+	Address       string                 `protobuf:"bytes,30,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -904,6 +921,13 @@ func (x *ListenerReturned) GetAtUnixUs() int64 {
 func (x *ListenerReturned) GetUnreachable() string {
 	if x != nil {
 		return x.Unreachable
+	}
+	return ""
+}
+
+func (x *ListenerReturned) GetAddress() string {
+	if x != nil {
+		return x.Address
 	}
 	return ""
 }
@@ -1243,6 +1267,291 @@ func (x *ReportSilent) GetAtUnixUs() int64 {
 	return 0
 }
 
+// AuditEnded: the server has asked an accused node for the music itself, and looked at it.
+type AuditEnded struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                         // the accused
+	SeenBy        string                 `protobuf:"bytes,2,opt,name=seen_by,json=seenBy,proto3" json:"seen_by,omitempty"`   // the accuser
+	Address       string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`               // the accuser's
+	Fault         Fault                  `protobuf:"varint,4,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"` // that was found; none: the node is sound, and the accuser is not believed for a while
+	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	AtUnixUs      int64                  `protobuf:"varint,6,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditEnded) Reset() {
+	*x = AuditEnded{}
+	mi := &file_messages_chain_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditEnded) ProtoMessage() {}
+
+func (x *AuditEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_chain_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditEnded.ProtoReflect.Descriptor instead.
+func (*AuditEnded) Descriptor() ([]byte, []int) {
+	return file_messages_chain_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *AuditEnded) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AuditEnded) GetSeenBy() string {
+	if x != nil {
+		return x.SeenBy
+	}
+	return ""
+}
+
+func (x *AuditEnded) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *AuditEnded) GetFault() Fault {
+	if x != nil {
+		return x.Fault
+	}
+	return Fault_FAULT_UNSPECIFIED
+}
+
+func (x *AuditEnded) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *AuditEnded) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
+// ListenerAudited: what AuditEnded said of a node that is still there. A liar or a skipper
+// feeds nobody from now on.
+type ListenerAudited struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	SeenBy        string                 `protobuf:"bytes,3,opt,name=seen_by,json=seenBy,proto3" json:"seen_by,omitempty"`
+	Address       string                 `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
+	Fault         Fault                  `protobuf:"varint,5,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"`
+	Reason        string                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	AtUnixUs      int64                  `protobuf:"varint,7,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListenerAudited) Reset() {
+	*x = ListenerAudited{}
+	mi := &file_messages_chain_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenerAudited) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenerAudited) ProtoMessage() {}
+
+func (x *ListenerAudited) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_chain_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenerAudited.ProtoReflect.Descriptor instead.
+func (*ListenerAudited) Descriptor() ([]byte, []int) {
+	return file_messages_chain_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListenerAudited) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ListenerAudited) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ListenerAudited) GetSeenBy() string {
+	if x != nil {
+		return x.SeenBy
+	}
+	return ""
+}
+
+func (x *ListenerAudited) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *ListenerAudited) GetFault() Fault {
+	if x != nil {
+		return x.Fault
+	}
+	return Fault_FAULT_UNSPECIFIED
+}
+
+func (x *ListenerAudited) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ListenerAudited) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
+// ExpireVerdicts: it is time to look whose verdict is over.
+type ExpireVerdicts struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AtUnixUs      int64                  `protobuf:"varint,1,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpireVerdicts) Reset() {
+	*x = ExpireVerdicts{}
+	mi := &file_messages_chain_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpireVerdicts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpireVerdicts) ProtoMessage() {}
+
+func (x *ExpireVerdicts) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_chain_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpireVerdicts.ProtoReflect.Descriptor instead.
+func (*ExpireVerdicts) Descriptor() ([]byte, []int) {
+	return file_messages_chain_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ExpireVerdicts) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
+// ListenerPardoned: the node's verdict is over, it may feed others again.
+type ListenerPardoned struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	AtUnixUs      int64                  `protobuf:"varint,3,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListenerPardoned) Reset() {
+	*x = ListenerPardoned{}
+	mi := &file_messages_chain_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenerPardoned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenerPardoned) ProtoMessage() {}
+
+func (x *ListenerPardoned) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_chain_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenerPardoned.ProtoReflect.Descriptor instead.
+func (*ListenerPardoned) Descriptor() ([]byte, []int) {
+	return file_messages_chain_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListenerPardoned) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ListenerPardoned) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ListenerPardoned) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
 // ChainSpliced: `to` now receives from `from`; `around` lists who stood between.
 type ChainSpliced struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1255,7 +1564,7 @@ type ChainSpliced struct {
 
 func (x *ChainSpliced) Reset() {
 	*x = ChainSpliced{}
-	mi := &file_messages_chain_proto_msgTypes[14]
+	mi := &file_messages_chain_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1267,7 +1576,7 @@ func (x *ChainSpliced) String() string {
 func (*ChainSpliced) ProtoMessage() {}
 
 func (x *ChainSpliced) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[14]
+	mi := &file_messages_chain_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1280,7 +1589,7 @@ func (x *ChainSpliced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainSpliced.ProtoReflect.Descriptor instead.
 func (*ChainSpliced) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{14}
+	return file_messages_chain_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ChainSpliced) GetFrom() string {
@@ -1321,7 +1630,7 @@ type Reconnected struct {
 
 func (x *Reconnected) Reset() {
 	*x = Reconnected{}
-	mi := &file_messages_chain_proto_msgTypes[15]
+	mi := &file_messages_chain_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1333,7 +1642,7 @@ func (x *Reconnected) String() string {
 func (*Reconnected) ProtoMessage() {}
 
 func (x *Reconnected) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[15]
+	mi := &file_messages_chain_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1346,7 +1655,7 @@ func (x *Reconnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reconnected.ProtoReflect.Descriptor instead.
 func (*Reconnected) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{15}
+	return file_messages_chain_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Reconnected) GetId() string {
@@ -1423,7 +1732,7 @@ type ListenerReconnected struct {
 
 func (x *ListenerReconnected) Reset() {
 	*x = ListenerReconnected{}
-	mi := &file_messages_chain_proto_msgTypes[16]
+	mi := &file_messages_chain_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1435,7 +1744,7 @@ func (x *ListenerReconnected) String() string {
 func (*ListenerReconnected) ProtoMessage() {}
 
 func (x *ListenerReconnected) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[16]
+	mi := &file_messages_chain_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1448,7 +1757,7 @@ func (x *ListenerReconnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerReconnected.ProtoReflect.Descriptor instead.
 func (*ListenerReconnected) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{16}
+	return file_messages_chain_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListenerReconnected) GetId() string {
@@ -1524,7 +1833,7 @@ type ExpireAbsent struct {
 
 func (x *ExpireAbsent) Reset() {
 	*x = ExpireAbsent{}
-	mi := &file_messages_chain_proto_msgTypes[17]
+	mi := &file_messages_chain_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1536,7 +1845,7 @@ func (x *ExpireAbsent) String() string {
 func (*ExpireAbsent) ProtoMessage() {}
 
 func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[17]
+	mi := &file_messages_chain_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1549,7 +1858,7 @@ func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExpireAbsent.ProtoReflect.Descriptor instead.
 func (*ExpireAbsent) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{17}
+	return file_messages_chain_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ExpireAbsent) GetAtUnixUs() int64 {
@@ -1576,7 +1885,7 @@ type Neighbours struct {
 
 func (x *Neighbours) Reset() {
 	*x = Neighbours{}
-	mi := &file_messages_chain_proto_msgTypes[18]
+	mi := &file_messages_chain_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1588,7 +1897,7 @@ func (x *Neighbours) String() string {
 func (*Neighbours) ProtoMessage() {}
 
 func (x *Neighbours) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[18]
+	mi := &file_messages_chain_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1601,7 +1910,7 @@ func (x *Neighbours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbours.ProtoReflect.Descriptor instead.
 func (*Neighbours) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{18}
+	return file_messages_chain_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Neighbours) GetId() string {
@@ -1663,7 +1972,7 @@ type ClockPing struct {
 
 func (x *ClockPing) Reset() {
 	*x = ClockPing{}
-	mi := &file_messages_chain_proto_msgTypes[19]
+	mi := &file_messages_chain_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +1984,7 @@ func (x *ClockPing) String() string {
 func (*ClockPing) ProtoMessage() {}
 
 func (x *ClockPing) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[19]
+	mi := &file_messages_chain_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +1997,7 @@ func (x *ClockPing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPing.ProtoReflect.Descriptor instead.
 func (*ClockPing) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{19}
+	return file_messages_chain_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ClockPing) GetSentUs() int64 {
@@ -1708,7 +2017,7 @@ type ClockPong struct {
 
 func (x *ClockPong) Reset() {
 	*x = ClockPong{}
-	mi := &file_messages_chain_proto_msgTypes[20]
+	mi := &file_messages_chain_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1720,7 +2029,7 @@ func (x *ClockPong) String() string {
 func (*ClockPong) ProtoMessage() {}
 
 func (x *ClockPong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[20]
+	mi := &file_messages_chain_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1733,7 +2042,7 @@ func (x *ClockPong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPong.ProtoReflect.Descriptor instead.
 func (*ClockPong) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{20}
+	return file_messages_chain_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ClockPong) GetSentUs() int64 {
@@ -1785,7 +2094,7 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x04pass\x18\t \x01(\fR\x04pass\x12\x12\n" +
 	"\x04anew\x18\x14 \x01(\bR\x04anew\"!\n" +
 	"\aRefused\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xab\x01\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xc5\x01\n" +
 	"\tJoinChain\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x12\n" +
 	"\x04leaf\x18\x02 \x01(\bR\x04leaf\x12\x1c\n" +
@@ -1793,7 +2102,8 @@ const file_messages_chain_proto_rawDesc = "" +
 	"at_unix_us\x18\x03 \x01(\x03R\batUnixUs\x12 \n" +
 	"\vunreachable\x18\x04 \x01(\tR\vunreachable\x12\x12\n" +
 	"\x04seed\x18\x0f \x01(\bR\x04seed\x12\x15\n" +
-	"\x06fed_by\x18\x10 \x01(\tR\x05fedBy\":\n" +
+	"\x06fed_by\x18\x10 \x01(\tR\x05fedBy\x12\x18\n" +
+	"\aaddress\x18\x1e \x01(\tR\aaddress\":\n" +
 	"\n" +
 	"LeaveChain\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
@@ -1807,7 +2117,7 @@ const file_messages_chain_proto_rawDesc = "" +
 	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\x12\"\n" +
 	"\x05fault\x18\x05 \x01(\x0e2\f.conga.FaultR\x05fault\"0\n" +
 	"\tPeersLost\x12#\n" +
-	"\x04lost\x18\x01 \x03(\v2\x0f.conga.PeerLostR\x04lost\"\xc6\x01\n" +
+	"\x04lost\x18\x01 \x03(\v2\x0f.conga.PeerLostR\x04lost\"\xe0\x01\n" +
 	"\x0eListenerJoined\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\tR\x05after\x12\x12\n" +
@@ -1816,12 +2126,14 @@ const file_messages_chain_proto_rawDesc = "" +
 	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\x12 \n" +
 	"\vunreachable\x18\x05 \x01(\tR\vunreachable\x12\x12\n" +
 	"\x04seed\x18\x0f \x01(\bR\x04seed\x12\x15\n" +
-	"\x06fed_by\x18\x10 \x01(\tR\x05fedBy\"s\n" +
+	"\x06fed_by\x18\x10 \x01(\tR\x05fedBy\x12\x18\n" +
+	"\aaddress\x18\x1e \x01(\tR\aaddress\"\x8d\x01\n" +
 	"\x10ListenerReturned\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\x12 \n" +
-	"\vunreachable\x18\x03 \x01(\tR\vunreachable\"\x8f\x02\n" +
+	"\vunreachable\x18\x03 \x01(\tR\vunreachable\x12\x18\n" +
+	"\aaddress\x18\x1e \x01(\tR\aaddress\"\x8f\x02\n" +
 	"\fListenerLeft\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12/\n" +
 	"\x05cause\x18\x02 \x01(\x0e2\x19.conga.ListenerLeft.CauseR\x05cause\x12\x17\n" +
@@ -1858,7 +2170,33 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\aseen_by\x18\x02 \x01(\tR\x06seenBy\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\"J\n" +
+	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\"\xa9\x01\n" +
+	"\n" +
+	"AuditEnded\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
+	"\aseen_by\x18\x02 \x01(\tR\x06seenBy\x12\x18\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\"\n" +
+	"\x05fault\x18\x04 \x01(\x0e2\f.conga.FaultR\x05fault\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x06 \x01(\x03R\batUnixUs\"\xc2\x01\n" +
+	"\x0fListenerAudited\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x17\n" +
+	"\aseen_by\x18\x03 \x01(\tR\x06seenBy\x12\x18\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\x12\"\n" +
+	"\x05fault\x18\x05 \x01(\x0e2\f.conga.FaultR\x05fault\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\a \x01(\x03R\batUnixUs\".\n" +
+	"\x0eExpireVerdicts\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\"T\n" +
+	"\x10ListenerPardoned\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x03 \x01(\x03R\batUnixUs\"J\n" +
 	"\fChainSpliced\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x16\n" +
@@ -1929,7 +2267,7 @@ func file_messages_chain_proto_rawDescGZIP() []byte {
 }
 
 var file_messages_chain_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_messages_chain_proto_goTypes = []any{
 	(Fault)(0),                  // 0: conga.Fault
 	(ListenerLeft_Cause)(0),     // 1: conga.ListenerLeft.Cause
@@ -1947,13 +2285,17 @@ var file_messages_chain_proto_goTypes = []any{
 	(*ListenerMoved)(nil),       // 13: conga.ListenerMoved
 	(*ListenerFellSilent)(nil),  // 14: conga.ListenerFellSilent
 	(*ReportSilent)(nil),        // 15: conga.ReportSilent
-	(*ChainSpliced)(nil),        // 16: conga.ChainSpliced
-	(*Reconnected)(nil),         // 17: conga.Reconnected
-	(*ListenerReconnected)(nil), // 18: conga.ListenerReconnected
-	(*ExpireAbsent)(nil),        // 19: conga.ExpireAbsent
-	(*Neighbours)(nil),          // 20: conga.Neighbours
-	(*ClockPing)(nil),           // 21: conga.ClockPing
-	(*ClockPong)(nil),           // 22: conga.ClockPong
+	(*AuditEnded)(nil),          // 16: conga.AuditEnded
+	(*ListenerAudited)(nil),     // 17: conga.ListenerAudited
+	(*ExpireVerdicts)(nil),      // 18: conga.ExpireVerdicts
+	(*ListenerPardoned)(nil),    // 19: conga.ListenerPardoned
+	(*ChainSpliced)(nil),        // 20: conga.ChainSpliced
+	(*Reconnected)(nil),         // 21: conga.Reconnected
+	(*ListenerReconnected)(nil), // 22: conga.ListenerReconnected
+	(*ExpireAbsent)(nil),        // 23: conga.ExpireAbsent
+	(*Neighbours)(nil),          // 24: conga.Neighbours
+	(*ClockPing)(nil),           // 25: conga.ClockPing
+	(*ClockPong)(nil),           // 26: conga.ClockPong
 }
 var file_messages_chain_proto_depIdxs = []int32{
 	2,  // 0: conga.Hello.node:type_name -> conga.Node
@@ -1965,18 +2307,20 @@ var file_messages_chain_proto_depIdxs = []int32{
 	2,  // 6: conga.ListenerReturned.node:type_name -> conga.Node
 	1,  // 7: conga.ListenerLeft.cause:type_name -> conga.ListenerLeft.Cause
 	0,  // 8: conga.ListenerMoved.fault:type_name -> conga.Fault
-	2,  // 9: conga.Reconnected.upstream:type_name -> conga.Node
-	2,  // 10: conga.Reconnected.lost:type_name -> conga.Node
-	2,  // 11: conga.ListenerReconnected.upstream:type_name -> conga.Node
-	2,  // 12: conga.ListenerReconnected.lost:type_name -> conga.Node
-	2,  // 13: conga.Neighbours.ancestors:type_name -> conga.Node
-	2,  // 14: conga.Neighbours.downstream:type_name -> conga.Node
-	2,  // 15: conga.Neighbours.seeds:type_name -> conga.Node
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	0,  // 9: conga.AuditEnded.fault:type_name -> conga.Fault
+	0,  // 10: conga.ListenerAudited.fault:type_name -> conga.Fault
+	2,  // 11: conga.Reconnected.upstream:type_name -> conga.Node
+	2,  // 12: conga.Reconnected.lost:type_name -> conga.Node
+	2,  // 13: conga.ListenerReconnected.upstream:type_name -> conga.Node
+	2,  // 14: conga.ListenerReconnected.lost:type_name -> conga.Node
+	2,  // 15: conga.Neighbours.ancestors:type_name -> conga.Node
+	2,  // 16: conga.Neighbours.downstream:type_name -> conga.Node
+	2,  // 17: conga.Neighbours.seeds:type_name -> conga.Node
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_messages_chain_proto_init() }
@@ -1990,7 +2334,7 @@ func file_messages_chain_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_chain_proto_rawDesc), len(file_messages_chain_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   21,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -29,11 +29,15 @@
 //	ReportSilent      requests       chainmanager   as the cause
 //	Reconnected       requests       chainmanager   as the cause
 //	ExpireAbsent      server's timer chainmanager   as the cause
+//	AuditEnded        chainmanager   chainmanager   as the cause
+//	ExpireVerdicts    server's timer chainmanager   as the cause
 //	ListenerJoined    chainmanager   requests       yes
 //	ListenerReturned  chainmanager   requests       yes
 //	ListenerLeft      chainmanager   requests       yes
 //	ListenerMoved     chainmanager   requests       yes
 //	ListenerFellSilent chainmanager  who asks why   yes
+//	ListenerAudited   chainmanager   who asks why   yes
+//	ListenerPardoned  chainmanager   who asks why   yes
 //	ChainSpliced      chainmanager   requests       yes
 //	ListenerReconnected chainmanager who asks why   yes
 //	Hello … ClockPong a listener     the server     no: lines of the request connection

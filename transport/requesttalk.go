@@ -319,7 +319,10 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 	}
 	// Who names no relay is nobody's source, whatever it says of itself: nobody could reach it.
 	leaf := hello.GetLeaf() || node.GetRelay() == ""
-	join := &messages.JoinChain{Node: node, Leaf: leaf, AtUnixUs: t.cfg.Now().UnixMicro(), Unreachable: unreachable}
+	join := &messages.JoinChain{
+		Node: node, Leaf: leaf, AtUnixUs: t.cfg.Now().UnixMicro(), Unreachable: unreachable,
+		Address: address(t.conn.RemoteAddr()).String(),
+	}
 	if t.standIn != nil {
 		join.Seed, join.FedBy = true, t.standIn.FedBy
 	} else if unreachable == "" {

@@ -9,6 +9,8 @@ package chainmanager
 
 import (
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"conga/actors/eventlog"
@@ -38,13 +40,22 @@ type Config struct {
 	Stream string
 	// Now reads the server's clock.
 	Now func() time.Time
+	// Audit describes a child that connects to a node's stream, says open and reports what comes,
+	// as for a relay; nil: the server looks at nobody. Auditor is who it says that it is: an
+	// ordinary guest, as far as the accused can tell. Newest is the server's newest item.
+	Audit   func(link uint64, addr string, open *messages.OpenStream) *actor.Props
+	Auditor *messages.Node
+	Newest  func() uint64
 }
 
 // Props describes the chain manager's actor. It answers a *messages.JoinChain with a
 // *messages.Welcome, a *messages.Look with a messages.View.
 func Props(cfg Config) *actor.Props {
-	lost := &losses{} // outlives a restart: nobody says it again
-	return actor.PropsFromProducer(func() actor.Actor { return &chainManager{cfg: cfg, lost: lost} })
+	lost, dropped := &losses{}, &atomic.Int64{} // they outlive a restart
+	comings, telling := newComings(), newReporting()
+	return actor.PropsFromProducer(func() actor.Actor {
+		return &chainManager{cfg: cfg, lost: lost, dropped: dropped, comings: comings, telling: telling}
+	})
 }
 
 type chainManager struct {
@@ -53,15 +64,27 @@ type chainManager struct {
 	told   map[string]*messages.Neighbours // what each listener was told last
 	chain  []Member                        // of which told is
 	expire *time.Timer
+	pardon *time.Timer // when the next verdict ends
+	audits audits
 	lost   *losses
+
+	reports          *actor.PID
+	dropped          *atomic.Int64 // reports
+	comings, telling *budget
 }
 
 // losses are not yet decided on.
 type losses struct {
 	left    []*messages.LeaveChain // who said goodbye
 	seen    []*messages.PeerLost   // by the server itself
-	said    []proto.Message        // by listeners: whom they miss, and how they came back to the music
+	said    []*messages.PeerLost   // by listeners, whom they miss; each one's last word
 	waiting bool                   // for others
+}
+
+// miss notes what a listener says. Many words of one count no more than one.
+func (l *losses) miss(msg *messages.PeerLost) {
+	l.said = slices.DeleteFunc(l.said, func(other *messages.PeerLost) bool { return other.GetSeenBy() == msg.GetSeenBy() })
+	l.said = append(l.said, msg)
 }
 
 // together is how long the first loss waits for others: when half of all go at once, or
@@ -81,34 +104,36 @@ func (m *chainManager) Receive(ctx actor.Context) {
 	case *actor.Stopping, *actor.Restarting:
 		if m.expire != nil { // else it never started
 			m.expire.Stop()
+			m.pardon.Stop()
 		}
 	case *messages.JoinChain:
-		m.mend(ctx) // BEFORE: who is lost and comes back is a newcomer
-		m.handle(ctx, msg)
-		delete(m.told, msg.GetNode().GetId()) // a new connection knows nothing
-		ctx.Respond(m.welcome(msg.GetNode()))
-		m.tell(ctx)
+		m.join(ctx, msg)
 	case *messages.PeerLost:
 		switch {
 		case msg.GetSeenBy() == messages.ServerID:
 			m.lost.seen = append(m.lost.seen, msg)
 			m.wait(ctx)
 		case msg.GetFault() >= messages.Fault_FAULT_SLOW:
-			m.handle(ctx, msg)
+			m.accused(ctx, msg)
 			m.tell(ctx)
 		default:
-			m.lost.said = append(m.lost.said, msg)
+			m.lost.miss(msg)
 			m.wait(ctx)
 		}
 	case *messages.LeaveChain:
 		m.lost.left = append(m.lost.left, msg) // BEFORE: a goodbye that a failure swallowed would leave a ghost
 		m.mend(ctx)
 		m.tell(ctx)
-	case *messages.Reconnected: // it moves nobody
-		m.lost.said = append(m.lost.said, msg)
-		m.wait(ctx)
+	case *messages.Reconnected:
+		m.reconnected(ctx, msg)
 	case repair:
 		m.repair(ctx)
+	case *audited:
+		m.audited(ctx, msg)
+		m.tell(ctx)
+	case *actor.Terminated:
+		m.audits.over(msg.Who)
+		m.audit(ctx)
 	case proto.Message:
 		m.handle(ctx, msg)
 		m.tell(ctx)
@@ -118,8 +143,46 @@ func (m *chainManager) Receive(ctx actor.Context) {
 		msg.Reply <- state.node(state.at(state.feeder(m.cfg.Now().UnixMicro())))
 		m.tell(ctx)
 	case *messages.Look:
-		msg.Reply <- messages.View{Actor: "chainManager", Seq: m.keep.Seq(), State: m.keep.State()}
+		msg.Reply <- messages.View{Actor: "chainManager", Seq: m.keep.Seq(), State: m.keep.State(), Live: m.live()}
 	}
+}
+
+// Live is the chain manager's part of the dump that the log does not know.
+type Live struct {
+	Audits         int   `json:"audits"`         // under way
+	DroppedReports int64 `json:"droppedReports"` // of listeners that say too much
+}
+
+func (m *chainManager) live() Live {
+	return Live{Audits: len(m.audits.running), DroppedReports: m.dropped.Load()}
+}
+
+// join takes a listener in, unless it or its address comes and goes too often.
+func (m *chainManager) join(ctx actor.Context, msg *messages.JoinChain) {
+	m.mend(ctx) // BEFORE: who is lost and comes back is a newcomer
+	if !m.comings.spend(msg.GetNode().GetId(), msg.GetAddress(), m.cfg.Now()) {
+		ctx.Respond(&messages.Refused{Reason: "this listener, or its address, comes and goes too often: wait a minute"})
+		m.tell(ctx)
+		return
+	}
+	m.handle(ctx, msg)
+	delete(m.told, msg.GetNode().GetId()) // a new connection knows nothing
+	ctx.Respond(m.welcome(msg.GetNode()))
+	m.tell(ctx)
+}
+
+// reconnected passes a report on to where it is written down, unless it is one too many.
+func (m *chainManager) reconnected(ctx actor.Context, msg *messages.Reconnected) {
+	state := m.keep.State()
+	event := state.reconnected(msg)
+	if event == nil {
+		return
+	}
+	if !m.telling.spend(event.GetId(), state.Chain[state.place(event.GetId())].Address, m.cfg.Now()) {
+		m.dropped.Add(1)
+		return
+	}
+	ctx.Send(m.reports, event)
 }
 
 func (m *chainManager) start(ctx actor.Context) {
@@ -129,8 +192,15 @@ func (m *chainManager) start(ctx actor.Context) {
 	}
 	m.keep = keep
 	m.told = map[string]*messages.Neighbours{}
-	m.repair(ctx)
 	root, self := ctx.ActorSystem().Root, ctx.Self()
+	m.pardon = time.AfterFunc(time.Hour, func() {
+		root.Send(self, &messages.ExpireVerdicts{AtUnixUs: m.cfg.Now().UnixMicro()})
+	})
+	m.awaitPardon()
+	m.reports = ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
+		return &reports{log: m.cfg.Log, publish: m.cfg.Publish, dropped: m.dropped}
+	}))
+	m.repair(ctx)
 	m.expire = time.AfterFunc(returnWithin, func() {
 		root.Send(self, &messages.ExpireAbsent{AtUnixUs: m.cfg.Now().UnixMicro()})
 	})
@@ -153,7 +223,7 @@ func (m *chainManager) repair(ctx actor.Context) {
 	m.mend(ctx)
 	m.tell(ctx)
 	for len(m.lost.said) > 0 {
-		m.handle(ctx, m.lost.said[0])
+		m.accused(ctx, m.lost.said[0])
 		m.lost.said = m.lost.said[1:]
 	}
 	m.tell(ctx)
@@ -177,6 +247,16 @@ func (m *chainManager) handle(ctx actor.Context, cmd proto.Message) {
 	for _, event := range events {
 		m.cfg.Publish(event)
 	}
+	if len(events) > 0 {
+		m.awaitPardon()
+	}
+}
+
+// awaitPardon sets the timer to the end of the next verdict.
+func (m *chainManager) awaitPardon() {
+	if next := m.keep.State().nextPardon(); next > 0 {
+		m.pardon.Reset(time.UnixMicro(next).Sub(m.cfg.Now()))
+	}
 }
 
 // tell sends each listener its neighbours if they are not what it was told last.
@@ -186,20 +266,20 @@ func (m *chainManager) tell(ctx actor.Context) {
 		return
 	}
 	told := make(map[string]*messages.Neighbours, len(chain.Chain))
-	guests := chain.guests()
 	if m.cfg.Members != nil {
 		m.cfg.Members(chain.ids())
 	}
-	for _, member := range chain.Chain { // from the top: a node is told of its guests BEFORE they are of it
-		n := chain.Neighbours(member.ID)
-		n.Guests = guests[member.ID]
-		if before := m.told[member.ID]; !proto.Equal(before, n) {
+	for _, n := range chain.layout().tellings() { // from the top: a node is told of its guests BEFORE they are of it
+		if before := m.told[n.Id]; !proto.Equal(before, n) {
 			news := proto.CloneOf(n)
 			news.Event = m.keep.Seq()
 			news.Guests = alsoBefore(n.Guests, before.GetGuests())
+			if m.cfg.Auditor != nil {
+				news.Guests = append(news.Guests, m.cfg.Auditor.GetId())
+			}
 			ctx.Send(m.cfg.Links(), news)
 		}
-		told[member.ID] = n
+		told[n.Id] = n
 	}
 	m.told, m.chain = told, chain.Chain
 }

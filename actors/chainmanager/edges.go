@@ -1,8 +1,6 @@
 package chainmanager
 
 import (
-	"slices"
-
 	"conga/messages"
 
 	"google.golang.org/protobuf/proto"
@@ -10,36 +8,11 @@ import (
 
 // feeds says whether the member may be a native's source. A client of 2016 never is: what it
 // passes on has no proof, and comes as late as it was held up.
-func (m Member) feeds() bool { return !m.Leaf && !m.Liar && !m.Seed }
+func (m Member) feeds() bool { return !m.Leaf && !m.Liar && !m.Seed && m.Relay != "" }
 
 // reaches says whether the two can be connected at all: one end must be able to dial
 // the other, and it is the same which.
 func reaches(above, below Member) bool { return !above.Dials || !below.Dials }
-
-// maxSources is how far sources looks: enough to spread a row of those who cannot feed.
-const maxSources = 8
-
-// sources are the indices of those who can feed the native at the place, best first. Usually that is
-// the one above it, then the one above that. Where several stand in a row who cannot feed
-// the next, they are spread over different sources: nobody's uplink is to carry them all.
-func (s State) sources(place int) []int {
-	var found []int
-	unfit := 0 // in a row just above
-	for above := place - 1; above >= 0 && len(found) < maxSources; above-- {
-		switch m := s.Chain[above]; {
-		case m.Seed: // it is as if it did not stand there
-		case m.feeds() && reaches(m, s.Chain[place]):
-			found = append(found, above)
-		case len(found) == 0:
-			unfit++
-		}
-	}
-	if me := s.Chain[place]; unfit == 0 || len(found) == 0 || me.feeds() && !me.Dials {
-		return found
-	}
-	turn := unfit % len(found)
-	return append(slices.Clone(found[turn:]), found[:turn]...)
-}
 
 // feeder is who would feed a client of 2016 that came now: the last of the chain who can,
 // native or not; -1 is the server. Those clients take one listener each and cannot be offered
@@ -53,7 +26,7 @@ func (s State) feeder(at int64) int {
 	}
 	for last := len(s.Chain) - 1; last >= 0; last-- {
 		m := s.Chain[last]
-		if m.Seed && !m.Silent && !taken[m.ID] || m.feeds() && !m.Dials && m.Relay != "" && !m.doubted(at) {
+		if m.Seed && !m.Silent && !taken[m.ID] || m.feeds() && !m.Dials && !m.doubted(at) {
 			return last
 		}
 	}
@@ -86,34 +59,10 @@ func (s State) heir(place int) string {
 	if s.Chain[place].Seed {
 		return s.Chain[place].FedBy
 	}
-	if from := s.sources(place); len(from) > 0 && !s.Chain[from[0]].Dials {
+	if from := s.layout().sources(place); len(from) > 0 && !s.Chain[from[0]].Dials {
 		return s.Chain[from[0]].ID
 	}
 	return messages.ServerID
-}
-
-// source is the id of who feeds the place; empty for a client of 2016 that hears nothing.
-func (s State) source(place int) string {
-	if m := s.Chain[place]; m.Silent {
-		return ""
-	} else if m.Seed {
-		return m.FedBy
-	}
-	if from := s.sources(place); len(from) > 0 {
-		return s.Chain[from[0]].ID
-	}
-	return messages.ServerID
-}
-
-// above are the indices of those whom the place may ask for the music, at most n, best first.
-func (s State) above(place, n int) []int {
-	var found []int
-	for i, above := range s.sources(place) {
-		if len(found) < n && (i == 0 || !s.Chain[above].Dials) { // those dial only the one that they feed
-			found = append(found, above)
-		}
-	}
-	return found
 }
 
 // Neighbours says whom the listener receives from and whom it feeds. It is nil for
@@ -123,36 +72,11 @@ func (s State) Neighbours(id string) *messages.Neighbours {
 	if at < 0 {
 		return nil
 	}
-	n := &messages.Neighbours{Id: id, Seeds: s.seedsOf(id)}
-	if s.Chain[at].Seed {
-		n.Ancestors = []*messages.Node{s.node(s.Chain[at].FedBy)}
-		return n
-	}
-	for _, above := range s.above(at, messages.Ancestors) {
-		n.Ancestors = append(n.Ancestors, s.Chain[above].node())
-	}
-	if len(n.Ancestors) < messages.Ancestors {
-		n.Ancestors = append(n.Ancestors, s.node(messages.ServerID))
-	}
-	for below := at + 1; below < len(s.Chain); below++ {
-		if !s.Chain[below].Seed && s.source(below) == id {
-			n.Downstream = s.Chain[below].node()
-			n.Offer = s.Chain[at].Dials
-			break
-		}
-	}
-	return n
+	return s.layout().tellings()[at]
 }
 
-// seedsOf are the clients of 2016 that the node feeds.
-func (s State) seedsOf(id string) (seeds []*messages.Node) {
-	for at, m := range s.Chain {
-		if m.Seed && s.source(at) == id {
-			seeds = append(seeds, m.node())
-		}
-	}
-	return seeds
-}
+// source is the id of who feeds the place; empty for a client of 2016 that hears nothing.
+func (s State) source(place int) string { return s.layout().source(place) }
 
 // Seeds are the clients of 2016 that hear music.
 func (s State) Seeds() (seeds []*messages.Node) {
@@ -210,12 +134,13 @@ func (s State) spliced(events ...proto.Message) []proto.Message {
 			moved[event.GetId()] = true
 		}
 	}
+	was, is := s.layout(), after.layout()
 	for at, m := range after.Chain {
-		before := s.place(m.ID)
-		if before < 0 || moved[m.ID] || m.Silent || s.source(before) == after.source(at) {
+		before, stood := was.index[m.ID]
+		if !stood || moved[m.ID] || m.Silent || was.source(before) == is.source(at) {
 			continue
 		}
-		splice := &messages.ChainSpliced{From: after.source(at), To: m.ID}
+		splice := &messages.ChainSpliced{From: is.source(at), To: m.ID}
 		for _, between := range s.Chain[min(s.place(splice.From)+1, before):before] { // a client of 2016 may stand above who feeds it
 			if moved[between.ID] {
 				splice.Around = append(splice.Around, between.ID)

@@ -16,24 +16,6 @@ const (
 	maxTold = 56
 )
 
-// guests are, for each member that may feed somebody, the ids of those who may ask it for the
-// music, nearest first. It takes one pass over the chain.
-func (s State) guests() map[string][]string {
-	guests := make(map[string][]string, len(s.Chain))
-	for place, m := range s.Chain {
-		if m.Seed { // a client of 2016 says nothing, see Neighbours.seeds
-			continue
-		}
-		for _, above := range s.above(place, deputies) {
-			host := s.Chain[above].ID
-			if len(guests[host]) < maxGuests {
-				guests[host] = append(guests[host], m.ID)
-			}
-		}
-	}
-	return guests
-}
-
 // ids are all in the chain. The server serves each of them.
 func (s State) ids() []string {
 	ids := make([]string, len(s.Chain))

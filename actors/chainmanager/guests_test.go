@@ -21,7 +21,7 @@ func TestState_Guests(t *testing.T) {
 		{"who must dial serves only the one that it dials", "a^ b^ c", "a", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := strings.Join(chain(c.chain).guests()[c.of], " "); got != c.want {
+			if got := strings.Join(chain(c.chain).Neighbours(c.of).GetGuests(), " "); got != c.want {
 				t.Errorf("%s may ask %s, want %s", got, c.of, c.want)
 			}
 		})
@@ -33,7 +33,7 @@ func TestState_Guests(t *testing.T) {
 func TestState_Property_Guests(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var s State
-		before := s.guests()
+		before := map[string][]string{}
 		for i := range rapid.IntRange(1, 40).Draw(t, "steps") {
 			join := &messages.JoinChain{Node: node(fmt.Sprint("n", i)), Leaf: rapid.IntRange(0, 5).Draw(t, "leaf") == 0}
 			if rapid.IntRange(0, 4).Draw(t, "closed") == 0 {
@@ -48,7 +48,10 @@ func TestState_Property_Guests(t *testing.T) {
 					s = s.Apply(event)
 				}
 			}
-			now := s.guests()
+			now := map[string][]string{}
+			for _, n := range s.layout().tellings() {
+				now[n.Id] = n.Guests
+			}
 			for _, asks := range []State{old, s} {
 				for _, m := range asks.Chain {
 					for _, above := range asks.Neighbours(m.ID).GetAncestors() {

@@ -16,6 +16,8 @@ type State struct {
 	Chain []Member `json:"chain"`
 	// MovedAt is when the last few listeners were moved for a complaint, unix microseconds.
 	MovedAt []int64 `json:"movedAtUnixUs"`
+	// Ledger is what is remembered of those who accused others, or were convicted.
+	Ledger Ledger `json:"ledger,omitempty"`
 }
 
 // Member is a listener's place in the chain.
@@ -26,8 +28,10 @@ type Member struct {
 	HTTP  string `json:"http,omitempty"`  // host:port of its debug answers
 	Leaf  bool   `json:"leaf,omitempty"`  // it does not want to feed anybody
 	Dials bool   `json:"dials,omitempty"` // it cannot be reached: it dials the one that it feeds
-	Liar  bool   `json:"liar,omitempty"`  // it sent what the server did not: it feeds nobody
-	Seed  bool   `json:"seed,omitempty"`  // a client of 2016
+	Liar  bool   `json:"liar,omitempty"`  // convicted of lying or skipping: it feeds nobody for a while
+	// Address is that of its request connection, IPv6 by the /64.
+	Address string `json:"address,omitempty"`
+	Seed    bool   `json:"seed,omitempty"` // a client of 2016
 	// FedBy is the id of who feeds a client of 2016: it was told when it came, and goes
 	// elsewhere only when that one leaves and says so.
 	FedBy string `json:"fedBy,omitempty"`
@@ -35,12 +39,10 @@ type Member struct {
 	Silent bool `json:"silent,omitempty"`
 	// AccusedAt is when it was last moved for a complaint, unix microseconds; 0: never.
 	AccusedAt int64 `json:"accusedAtUnixUs,omitempty"`
-	// Slow counts the times that it was moved because its line is too slow.
-	Slow int `json:"slow,omitempty"`
-	// FoundSlowAt is when it found last that the line of a node above is slow, unix microseconds.
-	FoundSlowAt int64 `json:"foundSlowAtUnixUs,omitempty"`
-	// SkippedBy is the id of the listener that found last that it leaves out what others have.
-	SkippedBy string `json:"skippedBy,omitempty"`
+	// Doubts counts the times that it was found slow, or an audit found it bad.
+	Doubts int `json:"doubts,omitempty"`
+	// Voices are the last accusations of lying and skipping.
+	Voices []Voice `json:"voices,omitempty"`
 	// Absent marks those whom a restarted server has not heard of yet: they most
 	// likely play on, fed by each other, and are about to come back.
 	Absent bool `json:"absent,omitempty"`
@@ -58,10 +60,7 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 		})
 	case *messages.PeerLost:
 		if cmd.GetSeenBy() != messages.ServerID {
-			return s.part(cmd.GetSeenBy(), &messages.ListenerMoved{
-				Id: cmd.GetId(), SeenBy: cmd.GetSeenBy(), Reason: cmd.GetReason(),
-				Fault: cmd.GetFault(), Convicted: cmd.GetFault() == messages.Fault_FAULT_LYING, AtUnixUs: cmd.GetAtUnixUs(),
-			})
+			return s.accuse(cmd)
 		}
 		return s.remove(lost(cmd))
 	case *messages.PeersLost:
@@ -72,8 +71,10 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 		return s.remove(left...)
 	case *messages.ExpireAbsent:
 		return s.expire(cmd)
-	case *messages.Reconnected:
-		return s.reconnected(cmd)
+	case *messages.AuditEnded:
+		return s.audited(cmd)
+	case *messages.ExpireVerdicts:
+		return s.pardons(cmd.GetAtUnixUs())
 	case *messages.ReportSilent:
 		return s.cutOff(cmd)
 	}
@@ -87,11 +88,12 @@ func (s State) join(cmd *messages.JoinChain) []proto.Message {
 	}
 	if s.place(node.GetId()) >= 0 {
 		return []proto.Message{&messages.ListenerReturned{
-			Node: node, AtUnixUs: cmd.GetAtUnixUs(), Unreachable: cmd.GetUnreachable(),
+			Node: node, AtUnixUs: cmd.GetAtUnixUs(), Unreachable: cmd.GetUnreachable(), Address: cmd.GetAddress(),
 		}}
 	}
 	joined := &messages.ListenerJoined{
 		Node: node, Leaf: cmd.GetLeaf(), AtUnixUs: cmd.GetAtUnixUs(), Unreachable: cmd.GetUnreachable(), Seed: cmd.GetSeed(),
+		Address: cmd.GetAddress(),
 	}
 	if cmd.GetSeed() {
 		joined.FedBy = s.node(cmd.GetFedBy()).GetId()
@@ -118,61 +120,6 @@ func (s State) cutOff(cmd *messages.ReportSilent) []proto.Message {
 	}
 	gone := map[string]string{cmd.GetId(): "who feeds it hears nothing itself"}
 	return append([]proto.Message{fell}, s.silenced(gone, cmd.GetAtUnixUs())...)
-}
-
-// part moves a node that its listener complains of to the tail: the two part. Who is
-// right is not known, so nobody is thrown out; a dead node's request connection ends
-// soon. Only the listener that the node feeds may complain: others hear nothing of it.
-func (s State) part(seenBy string, moved *messages.ListenerMoved) []proto.Message {
-	at, below := s.place(moved.GetId()), s.place(seenBy)
-	if at < 0 || below < 0 || s.Chain[below].Seed || moved.GetFault() == messages.Fault_FAULT_UNSPECIFIED || s.source(below) != moved.GetId() {
-		return nil
-	}
-	if moved.GetFault() != messages.Fault_FAULT_LYING && (s.restless(moved.GetAtUnixUs()) || s.Chain[below].suspect(moved.GetAtUnixUs())) {
-		return nil
-	}
-	// If every upstream looks slow to a node, its own line is slow.
-	if since := s.Chain[below].FoundSlowAt; moved.GetFault() == messages.Fault_FAULT_SLOW && since > 0 && moved.GetAtUnixUs()-since < slowAgain {
-		moved.Id, moved.Reason = seenBy, "it finds everybody slow, so its own line is"
-		if at = below; at == len(s.Chain)-1 {
-			return nil // it harms nobody there
-		}
-	}
-	// Once it may have been a misfortune further up; found by two, it is the node.
-	if by := s.Chain[at].SkippedBy; moved.GetFault() == messages.Fault_FAULT_SKIPPING && by != "" && by != seenBy {
-		moved.Convicted = true
-	}
-	moved.Name, moved.After = s.Chain[at].Name, s.at(len(s.Chain)-1)
-	return s.spliced(moved)
-}
-
-// Many complaints at once have one cause that no move mends: a machine or a network
-// that is too busy for all. Each move makes others search, and that makes them late, too.
-const (
-	maxMoves  = 4
-	movesTime = 10 * 1000 * 1000 // microseconds in which there are at most maxMoves, and the moved are not believed
-	// slowAgain is how soon after one complaint of a slow line another makes it the one's own.
-	// A relay blames nobody twice within ten seconds.
-	slowAgain = 3 * movesTime
-)
-
-// restless says whether the chain has been moved about enough lately. Those who complain
-// feed on another ancestor meanwhile; whoever is dead goes with its request connection.
-func (s State) restless(at int64) bool {
-	return len(s.MovedAt) == maxMoves && at-s.MovedAt[0] < movesTime
-}
-
-// suspect says whether others have complained of it lately. Whose line is bad hears nothing
-// from anybody, and its word would turn the chain against the innocent.
-func (m Member) suspect(at int64) bool {
-	return m.AccusedAt > 0 && at-m.AccusedAt < movesTime
-}
-
-// doubted says whether nobody is to come behind it yet: others have complained of it of
-// late. Each time that it was slow before doubles the wait.
-func (m Member) doubted(at int64) bool {
-	const doublings = 5
-	return m.AccusedAt > 0 && at-m.AccusedAt < movesTime<<min(max(m.Slow-1, 0), doublings)
 }
 
 func lost(cmd *messages.PeerLost) *messages.ListenerLeft {
@@ -223,48 +170,38 @@ func (s State) Apply(event proto.Message) State {
 		for i := range s.Chain {
 			s.Chain[i].Absent = true
 		}
+		s = s.reopened(event.GetAtUnixUs())
 	case *messages.ListenerJoined:
 		at := s.place(event.GetAfter()) + 1
-		s.Chain = slices.Insert(slices.Clone(s.Chain), at, joiner(event))
+		m := joiner(event)
+		m.Liar = s.Ledger[m.ID].ConvictedAt > 0
+		s.Chain = slices.Insert(slices.Clone(s.Chain), at, m)
 	case *messages.ListenerReturned:
 		if at := s.place(event.GetNode().GetId()); at >= 0 {
 			back := member(event.GetNode(), s.Chain[at].Leaf, event.GetUnreachable())
 			back.Liar, back.Seed, back.FedBy, back.Silent = s.Chain[at].Liar, s.Chain[at].Seed, s.Chain[at].FedBy, s.Chain[at].Silent
-			back.AccusedAt, back.SkippedBy = s.Chain[at].AccusedAt, s.Chain[at].SkippedBy
-			back.Slow, back.FoundSlowAt = s.Chain[at].Slow, s.Chain[at].FoundSlowAt
+			back.Address = event.GetAddress()
+			back.AccusedAt, back.Doubts, back.Voices = s.Chain[at].AccusedAt, s.Chain[at].Doubts, s.Chain[at].Voices
 			s.Chain = slices.Clone(s.Chain)
 			s.Chain[at] = back
 		}
 	case *messages.ListenerMoved:
-		if !event.GetConvicted() {
-			s.MovedAt = append(slices.Clone(s.MovedAt[max(0, len(s.MovedAt)+1-maxMoves):]), event.GetAtUnixUs())
-		}
-		if by := s.place(event.GetSeenBy()); by >= 0 && event.GetFault() == messages.Fault_FAULT_SLOW {
-			s.Chain = slices.Clone(s.Chain)
-			s.Chain[by].FoundSlowAt = event.GetAtUnixUs()
-		}
-		if at := s.place(event.GetId()); at >= 0 {
-			moved := s.Chain[at]
-			moved.Liar = moved.Liar || event.GetConvicted()
-			moved.AccusedAt = event.GetAtUnixUs()
-			switch event.GetFault() {
-			case messages.Fault_FAULT_SKIPPING:
-				moved.SkippedBy = event.GetSeenBy()
-			case messages.Fault_FAULT_SLOW:
-				moved.Slow++
-			}
-			s.Chain = append(slices.Delete(slices.Clone(s.Chain), at, at+1), moved)
-		}
+		return s.moved(event)
+	case *messages.ListenerAudited:
+		return s.found(event)
+	case *messages.ListenerPardoned:
+		return s.pardoned(event.GetId())
 	case *messages.ListenerLeft:
 		if at := s.place(event.GetId()); at >= 0 {
-			heir := s.heir(at)
+			before := s
 			s.Chain = slices.Delete(slices.Clone(s.Chain), at, at+1)
 			for i := range s.Chain {
 				if s.Chain[i].FedBy == event.GetId() && !s.Chain[i].Silent {
-					s.Chain[i].FedBy = heir
+					s.Chain[i].FedBy = before.heir(at)
 				}
 			}
 		}
+		return s.lostToo(event)
 	case *messages.ListenerFellSilent:
 		if at := s.place(event.GetId()); at >= 0 {
 			s.Chain = slices.Clone(s.Chain)
@@ -308,7 +245,7 @@ func member(n *messages.Node, leaf bool, unreachable string) Member {
 
 func joiner(event *messages.ListenerJoined) Member {
 	m := member(event.GetNode(), event.GetLeaf(), event.GetUnreachable())
-	m.Seed, m.FedBy = event.GetSeed(), event.GetFedBy()
+	m.Seed, m.FedBy, m.Address = event.GetSeed(), event.GetFedBy(), event.GetAddress()
 	return m
 }
 

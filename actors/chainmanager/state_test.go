@@ -15,50 +15,70 @@ import (
 	"conga/messages"
 )
 
-func node(id string) *messages.Node { return &messages.Node{Id: id, Name: id} }
+func node(id string) *messages.Node { return &messages.Node{Id: id, Name: id, Relay: id + ":1"} }
 
 // TestState_Stories: "join amy" also serves those who "return"; "lost amy" is what the
-// server sees, "accuse amy by bob" what bob does.
+// server sees, "accuse amy by bob" what bob does, "audit amy by bob finds slow" what the server
+// finds when it has looked at amy because of bob. Behind each may stand "from home", the
+// address, and "at 5", in seconds.
 func TestState_Stories(t *testing.T) {
 	story.Run(t, "testdata", State{}, func(_ *testing.T, words []string) proto.Message {
+		at, from := option(words, "at"), option(words, "from")
+		accuse := func(fault messages.Fault, reason string) proto.Message {
+			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: reason, Fault: fault, AtUnixUs: micros(at)}
+		}
 		switch words[0] {
 		case "join", "return":
-			return &messages.JoinChain{Node: node(words[1]), AtUnixUs: when(words[2:])}
-		case "leave":
-			return &messages.LeaveChain{Id: words[1]}
-		case "lost":
-			return &messages.PeerLost{Id: words[1], SeenBy: messages.ServerID, Reason: "reset"}
-		case "accuse":
-			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "silent", Fault: messages.Fault_FAULT_SILENT}
+			return &messages.JoinChain{Node: node(words[1]), Address: from, AtUnixUs: micros(at)}
 		case "joinseed":
 			return &messages.JoinChain{Node: &messages.Node{Id: words[1], Name: words[1], Relay: words[2]}, Seed: true, FedBy: words[4]}
+		case "joinclosed":
+			return &messages.JoinChain{Node: node(words[1]), Unreachable: "refused", Address: from}
+		case "joinmute": // it names no port
+			return &messages.JoinChain{Node: &messages.Node{Id: words[1], Name: words[1]}}
+		case "leave":
+			return &messages.LeaveChain{Id: words[1], AtUnixUs: micros(at)}
+		case "lost":
+			return &messages.PeerLost{Id: words[1], SeenBy: messages.ServerID, Reason: "reset", AtUnixUs: micros(at)}
+		case "accuse":
+			return accuse(messages.Fault_FAULT_SILENT, "silent")
+		case "skip":
+			return accuse(messages.Fault_FAULT_SKIPPING, "items 7 to 7")
+		case "lie":
+			return accuse(messages.Fault_FAULT_LYING, "forged")
+		case "slow":
+			return accuse(messages.Fault_FAULT_SLOW, "ever later")
+		case "refuse":
+			return accuse(messages.Fault_FAULT_UNSPECIFIED, "it is full")
 		case "silent": // silent sid by amy
 			return &messages.ReportSilent{Id: words[1], SeenBy: words[3], Reason: "it does not read"}
-		case "joinclosed":
-			return &messages.JoinChain{Node: node(words[1]), Unreachable: "refused"}
-		case "skip":
-			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "items 7 to 7", Fault: messages.Fault_FAULT_SKIPPING}
-		case "lie":
-			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "forged", Fault: messages.Fault_FAULT_LYING}
-		case "slow": // slow bob by cem at 5
-			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: "ever later", Fault: messages.Fault_FAULT_SLOW, AtUnixUs: when(words[4:])}
+		case "audit":
+			fault := map[string]messages.Fault{
+				"nothing": messages.Fault_FAULT_UNSPECIFIED, "silent": messages.Fault_FAULT_SILENT, "slow": messages.Fault_FAULT_SLOW,
+				"skipping": messages.Fault_FAULT_SKIPPING, "lying": messages.Fault_FAULT_LYING,
+			}[words[5]]
+			return &messages.AuditEnded{Id: words[1], SeenBy: words[3], Address: from, Fault: fault, Reason: "looked", AtUnixUs: micros(at)}
 		case "expire":
 			return &messages.ExpireAbsent{}
+		case "pardon":
+			return &messages.ExpireVerdicts{AtUnixUs: micros(at)}
 		}
 		return nil
 	})
 }
 
-// when reads "at 5", in seconds; without it, it is 0.
-func when(words []string) int64 {
-	if len(words) == 0 {
-		return 0
+// option is the word behind name, empty without it.
+func option(words []string, name string) string {
+	if i := slices.Index(words, name); i > 0 && i+1 < len(words) {
+		return words[i+1]
 	}
-	n, err := strconv.Atoi(words[1])
-	if err != nil {
-		panic(err)
-	}
-	return int64(n) * 1_000_000
+	return ""
+}
+
+// micros reads seconds; without any it is 0.
+func micros(seconds string) int64 {
+	n, _ := strconv.Atoi(seconds)
+	return int64(n) * second
 }
 
 func text(t interface{ Fatal(...any) }, s State) string {
@@ -91,6 +111,8 @@ func TestState_Property_OnePath(t *testing.T) {
 		absent := map[string]bool{} // since the restart
 		from := edges{}             // by the events
 		var events []proto.Message  // all
+		var now int64
+		moved := map[string]bool{} // somebody complained of it
 		states, texts := []State{state}, []string{text(t, state)}
 		apply := func(event proto.Message) {
 			events = append(events, event)
@@ -99,8 +121,17 @@ func TestState_Property_OnePath(t *testing.T) {
 			switch event := event.(type) {
 			case *messages.ListenerJoined:
 				from[event.GetNode().GetId()] = event.GetAfter()
+				place := slices.Index(want, event.GetAfter()) + 1
+				for _, behind := range want[place:] {
+					if !moved[behind] {
+						t.Fatalf("%s comes to stand above %s, of whom nobody complained", event.GetNode().GetId(), behind)
+					}
+				}
+				want = slices.Insert(want, place, event.GetNode().GetId())
 			case *messages.ListenerMoved:
 				from[event.GetId()] = event.GetAfter()
+				want = append(slices.DeleteFunc(want, func(w string) bool { return w == event.GetId() }), event.GetId())
+				moved[event.GetId()] = true
 			case *messages.ListenerLeft:
 				delete(from, event.GetId())
 			case *messages.ChainSpliced:
@@ -117,10 +148,7 @@ func TestState_Property_OnePath(t *testing.T) {
 			var cmd proto.Message
 			switch rapid.IntRange(0, 7).Draw(t, "kind") {
 			case 0, 1, 2:
-				cmd = &messages.JoinChain{Node: node(id)}
-				if at < 0 {
-					want = append(want, id)
-				}
+				cmd = &messages.JoinChain{Node: node(id), AtUnixUs: now}
 				delete(absent, id)
 			case 3:
 				cmd = &messages.LeaveChain{Id: id}
@@ -130,9 +158,11 @@ func TestState_Property_OnePath(t *testing.T) {
 				gone(id)
 			case 5:
 				by := rapid.SampledFrom(append(names, "nobody")).Draw(t, "by")
-				cmd = &messages.PeerLost{Id: id, SeenBy: by, Fault: messages.Fault_FAULT_GONE}
-				if at >= 0 && at+1 < len(want) && want[at+1] == by {
-					want = append(slices.Delete(want, at, at+1), id)
+				fault := messages.Fault(rapid.Int32Range(0, 5).Draw(t, "fault"))
+				now += rapid.SampledFrom([]int64{0, second, minute}).Draw(t, "later")
+				cmd = &messages.PeerLost{Id: id, SeenBy: by, Fault: fault, AtUnixUs: now}
+				if (at < 0 || at+1 >= len(want) || want[at+1] != by) && len(state.Decide(cmd)) > 0 {
+					t.Fatalf("%s is moved because of %s, whom it does not feed", id, by)
 				}
 			case 6:
 				apply(&messages.BroadcastOpened{Epoch: state.Epoch + 1})

@@ -58,9 +58,16 @@ func startServer(o serverOptions) (*serverNode, error) {
 	var porter *seed.Porter // there before the requests are
 	counters, now, members := &transport.Counters{}, steadyClock(), transport.NewExpected()
 	_, streamPort, _ := net.SplitHostPort(stream.Addr().String())
+	auditor := transport.NewIdentity() // an ordinary one: a liar that knew the server's would serve that honestly
 	n.server, err = actors.StartServer(actors.ServerConfig{
 		System: newSystem(o.logger), Log: log, Songs: o.songs, Key: o.key, Stream: ":" + streamPort,
 		Now: now, Logger: o.logger, Members: members.Guests,
+		Auditor: &messages.Node{Id: auditor.ID(), Name: "guest"},
+		Audit: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {
+			return transport.Upstream(transport.UpstreamConfig{
+				Link: link, Addr: addr, Open: open, Pass: auth.Pass, Identity: auditor, Now: func() int64 { return now().UnixMicro() },
+			})
+		},
 		Sent: func() (bytes, chunks int64) { return counters.Bytes.Load(), counters.Chunks.Load() },
 		Streams: func(s *actors.Server) *actor.Props {
 			porter = newPorter(s, ports, counters, now)

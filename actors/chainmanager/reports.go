@@ -1,0 +1,80 @@
+package chainmanager
+
+import (
+	"sync/atomic"
+	"time"
+
+	"conga/actors/eventlog"
+	"conga/messages"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+)
+
+// reportsEvery is how often what listeners told is written down, all of it at once.
+const reportsEvery = time.Second
+
+// reconnected keeps what a listener says of its way back to the music, for those who
+// ask why it stopped. It moves nobody. Strangers are not believed.
+func (s State) reconnected(cmd *messages.Reconnected) *messages.ListenerReconnected {
+	at := s.place(cmd.GetId())
+	if at < 0 {
+		return nil
+	}
+	return &messages.ListenerReconnected{
+		Id: cmd.GetId(), Name: s.Chain[at].Name,
+		Upstream: cmd.GetUpstream(), Lost: cmd.GetLost(), Reason: cmd.GetReason(),
+		SearchUs: cmd.GetSearchUs(), Missing: cmd.GetMissing(), BufferedUs: cmd.GetBufferedUs(),
+		AtUnixUs: cmd.GetAtUnixUs(),
+	}
+}
+
+// reports writes them down. It is a child of the chain manager, so no decision waits for the disk
+// because of them; and what cannot be written is dropped and counted: nobody depends on it.
+type reports struct {
+	log     *eventlog.Log
+	publish func(proto.Message)
+	dropped *atomic.Int64
+	waiting []proto.Message
+	timer   *time.Timer
+}
+
+// writeReports is its timer.
+type writeReports struct{}
+
+// maxReports bounds those that wait, and so a commit of them.
+const maxReports = 1000
+
+// Receive gathers reports, and writes them a moment after the first.
+func (r *reports) Receive(ctx actor.Context) {
+	switch msg := ctx.Message().(type) {
+	case *actor.Stopping:
+		if r.timer != nil {
+			r.timer.Stop()
+		}
+		r.write()
+	case *messages.ListenerReconnected:
+		if len(r.waiting) == maxReports {
+			r.dropped.Add(1)
+			return
+		}
+		r.waiting = append(r.waiting, msg)
+		if len(r.waiting) == 1 {
+			root, self := ctx.ActorSystem().Root, ctx.Self()
+			r.timer = time.AfterFunc(reportsEvery, func() { root.Send(self, writeReports{}) })
+		}
+	case writeReports:
+		r.write()
+	}
+}
+
+func (r *reports) write() {
+	if _, err := r.log.Append(eventlog.Any, "chainmanager", nil, r.waiting...); err != nil {
+		r.dropped.Add(int64(len(r.waiting)))
+	} else {
+		for _, event := range r.waiting {
+			r.publish(event)
+		}
+	}
+	r.waiting = nil
+}
