@@ -91,6 +91,9 @@ func (t *requestTalk) reply(line, requestID string) (lines []string, several boo
 		if len(rest) > maxWish {
 			return []string{fmt.Sprintf(sayTooLong, maxWish)}, false
 		}
+		if t.cfg.Full() {
+			return []string{sentence(errRoom)}, false
+		}
 		if !t.mayLog() {
 			return []string{fmt.Sprintf(sayTooMany, t.cfg.Limits.Requests)}, false
 		}

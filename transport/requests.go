@@ -29,6 +29,7 @@ type RequestsConfig struct {
 	Auth   *Auth       // who comes in must know its token; nil: all may come
 	TLS    *tls.Config // see ServerTLS; nil: plain text only
 	Limits Limits
+	Full   func() bool // the log has no room but for songs and goodbyes; nil: it always has
 
 	Dial     DialFunc         // tries a newcomer's relay; nil: TCP, 500 ms
 	Resolve  ResolveFunc      // of a host that a newcomer names; nil: as this machine does
@@ -62,6 +63,9 @@ func Requests(cfg RequestsConfig) *actor.Props {
 	}
 	if cfg.Follows == nil {
 		cfg.Follows = func(uint64, int64) bool { return true }
+	}
+	if cfg.Full == nil {
+		cfg.Full = func() bool { return false }
 	}
 	if cfg.Counters == nil {
 		cfg.Counters = &Counters{}

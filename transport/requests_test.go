@@ -479,6 +479,38 @@ func TestRequests_Restarted(t *testing.T) {
 	}
 }
 
+// While the disk is full joins and songs are refused in words and reports are dropped, but a
+// goodbye is passed on, and so is a loss.
+func TestRequests_DiskFull(t *testing.T) {
+	l := listen(t)
+	var full atomic.Bool
+	house := openRequests(t, l, func(c *RequestsConfig) { c.Full = full.Load })
+	amysLink, r := join(t, house, dial(t, l), amy)
+	bobsLink, _ := join(t, house, dial(t, l), bob)
+	full.Store(true)
+	late := secure(t, dial(t, l), cem)
+	sayLine(t, late, late.Introduce(&messages.Hello{Node: &messages.Node{}}))
+	if refused := readLine[*messages.Refused](t, bufio.NewReader(late)); refused.GetReason() != errRoom.Error() {
+		t.Errorf("refused: %v", refused)
+	}
+	for line, want := range map[string]string{"PLAY 1": sentence(errRoom), "REQUESTS": sayNoWishes} {
+		sayLine(t, amysLink, &messages.Ask{RequestId: "r", Line: line})
+		if a := readLine[*messages.Answer](t, r); !slices.Equal(a.GetLines(), []string{want}) {
+			t.Errorf("%s: %v", line, a)
+		}
+	}
+	sayLine(t, amysLink, &messages.Reconnected{})
+	sayLine(t, amysLink, &messages.PeerLost{Id: bobID})
+	sayLine(t, amysLink, &messages.LeaveChain{})
+	if left := await[*messages.LeaveChain](t, house.chain); left.GetId() != amyID {
+		t.Errorf("%v has left", left)
+	}
+	_ = bobsLink.Close()
+	if lost := await[*messages.PeerLost](t, house.chain); lost.GetId() != bobID || lost.GetSeenBy() != messages.ServerID {
+		t.Errorf("lost %v", lost)
+	}
+}
+
 // A native that does not read is cut after a while; the others hear everything meanwhile.
 func TestRequests_SlowNative(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

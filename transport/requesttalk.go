@@ -68,6 +68,8 @@ type requestTalk struct {
 var (
 	// errDone: the conversation is over, nothing is wrong.
 	errDone = errors.New("said goodbye")
+	// errRoom: what is left of the disk is for songs.
+	errRoom = errors.New("the server's disk is full: it plays on, but takes no listeners and no requests until there is room")
 	// errPlace: of its kind there are too many connections, and its address has the most.
 	errPlace = errors.New("others need this place, and your address has the most connections here: try again later")
 )
@@ -287,6 +289,9 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 	if err != nil {
 		return t.turnAway(err.Error())
 	}
+	if t.cfg.Full() {
+		return t.turnAway(errRoom.Error())
+	}
 	if !t.pace.hellos.of(t.conn.RemoteAddr()).Allow() {
 		return t.turnAway("listeners come and go at your address faster than the server's log takes: try again in a minute")
 	}
@@ -382,7 +387,7 @@ func (t *requestTalk) mayLog() bool {
 
 // mayReport is mayLog for what nobody waits for an answer to.
 func (t *requestTalk) mayReport() bool {
-	may := t.mayLog()
+	may := !t.cfg.Full() && t.mayLog()
 	if !may {
 		t.pace.dropReport(t.conn.RemoteAddr())
 	}

@@ -48,6 +48,8 @@ var (
 	ErrLocked = errors.New("data folder in use")
 	// ErrClosed: the log was closed.
 	ErrClosed = errors.New("the log is closed")
+	// ErrFull: the disk has no room.
+	ErrFull = errors.New("no room on the disk")
 	// ErrDamaged: what is kept is not what was written.
 	ErrDamaged = errors.New("the log is damaged")
 	// ErrNewer: the log was written by a newer conga.

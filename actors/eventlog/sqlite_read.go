@@ -160,6 +160,9 @@ func damaged(path, what string) error {
 		"then restore it from a backup, or export the sound events and import them into a new --data", ErrDamaged, path, what)
 }
 
+// noRoom is how little must be free for an error of the disk to be a full disk.
+const noRoom = 256 << 10
+
 // explain says in words what SQLite's code means for a person, and what to do.
 func (s *sqliteStore) explain(err error) error {
 	var lite *sqlite.Error
@@ -169,9 +172,15 @@ func (s *sqliteStore) explain(err error) error {
 	if !errors.As(err, &lite) {
 		return err
 	}
-	switch lite.Code() & 0xff {
+	code := lite.Code() & 0xff
+	if code == sqlite3.SQLITE_IOERR { // so it calls a sync that found no room, for one
+		if free, err := freeBytes(s.dir); err == nil && free < noRoom {
+			code = sqlite3.SQLITE_FULL
+		}
+	}
+	switch code {
 	case sqlite3.SQLITE_FULL:
-		return fmt.Errorf("%s: no room on the disk: make some, nothing that was acknowledged is lost: %w", s.path, err)
+		return fmt.Errorf("%s: %w: make some, nothing that was acknowledged is lost: %w", s.path, ErrFull, err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN:
 		return fmt.Errorf("%s cannot be written: make the file and its folder writable, or choose another with --data: %w", s.path, err)
 	case sqlite3.SQLITE_IOERR:

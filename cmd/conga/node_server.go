@@ -36,6 +36,7 @@ type serverOptions struct {
 	key           ed25519.PrivateKey
 	token         string // empty: all may come in
 	limits        transport.Limits
+	full          func() bool // see transport.RequestsConfig
 	logger        *slog.Logger
 }
 
@@ -85,7 +86,7 @@ func startServer(o serverOptions) (*serverNode, error) {
 		Requests: func(s *actors.Server) *actor.Props {
 			return transport.Requests(transport.RequestsConfig{
 				Listener: requests, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: now, Follows: s.Follows,
-				Auth: auth, TLS: secure, Limits: o.limits, Counters: counters, Seed: porter.Request,
+				Auth: auth, TLS: secure, Limits: o.limits, Full: o.full, Counters: counters, Seed: porter.Request,
 			})
 		},
 	})

@@ -9,6 +9,10 @@ import (
 	"conga/actors/eventlog"
 )
 
+// reserveBytes is kept free on the disk for the music: some hours of songs, and of
+// goodbyes, each of which costs some pages.
+const reserveBytes = 8 << 20
+
 type serveCmd struct {
 	Songs  string `default:"songs" placeholder:"DIR" help:"Folder of mp3 files; what is dropped in is played (${default})."`
 	Listen string `default:":7000" placeholder:"HOST:PORT" help:"Port for requests; the stream is on the port after it. Port 0 takes a free pair (${default})."`
@@ -51,9 +55,17 @@ func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
+	logger := newLogger(io.err)
+	reserve := eventlog.OpenReserve(store, c.Data, reserveBytes, func(full bool) {
+		if full {
+			logger.Error("the disk is full: make room; the music plays on from what is kept free for it, but nobody can join or ask for songs", "data", c.Data)
+		} else {
+			logger.Info("the disk has room again: listeners can join and ask for songs", "data", c.Data)
+		}
+	})
 	node, err := startServer(serverOptions{
-		songs: c.Songs, listen: c.Listen, store: store, key: key, logger: newLogger(io.err),
-		token: c.token(), limits: c.limits(),
+		songs: c.Songs, listen: c.Listen, store: reserve, key: key, logger: logger,
+		token: c.token(), limits: c.limits(), full: reserve.Full,
 	})
 	if err != nil {
 		return errors.Join(err, hangUp(debug))
