@@ -199,6 +199,51 @@ func TestStreams_Context(t *testing.T) {
 	}
 }
 
+// A hole carries the listener into another song: it is told which, or it could not but think
+// that the upstream lies.
+func TestStreams_HoleOverASongChange(t *testing.T) {
+	l := listen(t)
+	other := messages.NewChunk(30, 8, []byte("music"))
+	other.Song = &messages.SongChange{Number: 27, Song: "pachelbel.mp3", SampleRate: 44100, Frames: 100, FramesPerChunk: 4}
+	openStreams(t, l, func(cfg *StreamsConfig) {
+		cfg.Open = func(*messages.OpenStream) (Cursor, error) { return newTape(testChunk(9, nil), other), nil }
+	})
+	conn := dial(t, l)
+	send(t, conn, hiOf(t, 9))
+	r := bufio.NewReader(conn)
+	readFrame(t, r, messages.KindHi)
+	readFrame(t, r, messages.KindChunk)
+	change := unmarshal(t, readFrame(t, r, messages.KindSongChange).Payload, &messages.SongChange{})
+	if !proto.Equal(change, other.Song) {
+		t.Errorf("told of %v", change)
+	}
+	readFrame(t, r, messages.KindChunk)
+}
+
+// anew is a node whose broadcast begins anew after the first item.
+type anew struct{ *tape }
+
+func (a anew) Next(ctx context.Context) (*messages.Item, error) {
+	if len(a.items) == 0 {
+		return nil, messages.ErrAnew
+	}
+	return a.tape.Next(ctx)
+}
+
+// A node that begins anew says DC, as one that leaves: it is not to blame.
+func TestStreams_Anew(t *testing.T) {
+	l := listen(t)
+	openStreams(t, l, func(cfg *StreamsConfig) {
+		cfg.Open = func(*messages.OpenStream) (Cursor, error) { return anew{newTape(testChunk(9, nil))}, nil }
+	})
+	conn := dial(t, l)
+	send(t, conn, hiOf(t, 9))
+	r := bufio.NewReader(conn)
+	for _, kind := range []messages.Kind{messages.KindHi, messages.KindChunk, messages.KindLeaving} {
+		readFrame(t, r, kind)
+	}
+}
+
 func signedBy(who *Identity) *messages.OpenStream {
 	open := &messages.OpenStream{Upstream: messages.ServerID}
 	who.SignOpen(open, time.Now().UnixMicro())

@@ -14,8 +14,8 @@ import (
 // Together with the clock and the files it gives every chunk, also those of the last
 // seconds, so that a restarted server can hand them out again. It is immutable.
 type State struct {
-	// Epoch names the server's last start and grows from one to the next: it is the second in
-	// which that was, so that a log restored from a copy does not begin an epoch again.
+	// Epoch names the server's last start and grows from one to the next: it is the unix
+	// millisecond of that start, so that a log restored from a copy does not begin an epoch again.
 	Epoch uint64 `json:"epoch"`
 	// Song is on, nil between two songs.
 	Song *Started `json:"song"`
@@ -50,7 +50,7 @@ type Started struct {
 func (s State) Decide(cmd proto.Message) []proto.Message {
 	switch cmd := cmd.(type) {
 	case *messages.OpenBroadcast:
-		epoch := max(s.Epoch+1, uint64(max(0, cmd.GetAtUnixUs()))/1e6)
+		epoch := max(s.Epoch+1, uint64(max(0, cmd.GetAtUnixUs()))/1000)
 		return []proto.Message{&messages.BroadcastOpened{Epoch: epoch, AtUnixUs: cmd.GetAtUnixUs()}}
 	case *messages.StartSong:
 		if s.Song != nil {
@@ -87,14 +87,15 @@ func (s State) Follows(number uint64, playAt int64) bool {
 	if s.Song != nil {
 		songs = append(slices.Clip(songs), *s.Song)
 	}
-	next := max(s.Next, 1)
 	for _, song := range songs {
 		if song.Number == number {
 			return song.PlayAt == playAt
 		}
-		next = max(next, song.Number+1)
 	}
-	return number < next
+	if len(songs) > 0 {
+		return number < songs[0].Number
+	}
+	return number < max(s.Next, 1)
 }
 
 // playAt is when the next song begins: gapless after the last one, but not before

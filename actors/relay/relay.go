@@ -152,7 +152,7 @@ func (r *relay) outlast(msg any) {
 			r.above = msg
 		}
 	case *messages.Welcome:
-		r.adopt(msg)
+		_ = r.adopt(msg)
 		_ = r.flow.trust(keyIn(msg, r.flow.key)) // no link stands: nothing was vouched for
 	case *messages.StreamOffered:
 		_ = msg.Conn.Close()
@@ -206,8 +206,8 @@ func (r *relay) welcome(ctx actor.Context, msg *messages.Welcome) {
 		}
 	}
 	known := r.epoch
-	r.adopt(msg)
-	if up = r.keep.State().Upstream; up != nil && (msg.GetAnew() || up.Node.ID == messages.ServerID && known != r.epoch && r.watch.epoch != r.epoch) {
+	anew := r.adopt(msg)
+	if up = r.keep.State().Upstream; up != nil && (anew || up.Node.ID == messages.ServerID && known != r.epoch && r.watch.epoch != r.epoch) {
 		r.closed(ctx, &messages.LinkClosed{Link: up.Number, Ending: messages.Ending_ENDING_OWN, Reason: "another server has taken over"})
 	}
 }
@@ -215,12 +215,15 @@ func (r *relay) welcome(ctx actor.Context, msg *messages.Welcome) {
 // adopt believes the server's word, inside its own TLS connection, about which broadcast
 // this is; nobody else's counts. The log of a server that was restored from a copy does not
 // go on from what this node has: then the node begins anew, and so do all who read from it.
-func (r *relay) adopt(msg *messages.Welcome) {
+// An epoch below one that was heard is such a log, too: within one log they only grow.
+func (r *relay) adopt(msg *messages.Welcome) (anew bool) {
 	r.epoch = msg.GetEpoch()
-	if msg.GetAnew() && r.flow.next > 0 {
+	anew = r.flow.next > 0 && (msg.GetAnew() || r.epoch < r.flow.epoch)
+	if anew {
 		r.cfg.Logger.Warn("the server's broadcast does not go on from what was heard: beginning anew")
 		r.flow.restart(msg.GetEpoch())
 	}
+	return anew
 }
 
 func (r *relay) neighbours(ctx actor.Context, msg *messages.Neighbours) {

@@ -29,6 +29,31 @@ func broadcast(t interface{ Fatal(...any) }, n int) []*messages.Item {
 	return items
 }
 
+// After a restart the window is as new, and those who read on are told.
+func TestWindow_Restart(t *testing.T) {
+	w := New()
+	items := broadcast(t, 100)
+	for _, item := range items {
+		if err := w.Append(item); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := w.Open(50)
+	w.Restart()
+	if _, err := old.Next(t.Context()); !errors.Is(err, messages.ErrAnew) {
+		t.Errorf("a reader of before is told %v", err)
+	}
+	if w.Next() != 0 || w.Last() != nil {
+		t.Errorf("it still has %v", w.Last())
+	}
+	if err := w.Append(items[1]); err != nil {
+		t.Fatal(err)
+	}
+	if item, err := w.Open(0).Next(t.Context()); err != nil || item != items[1] {
+		t.Errorf("a new reader gets %v, %v", item, err)
+	}
+}
+
 func TestWindow_ReadersSeeAllInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := New()
