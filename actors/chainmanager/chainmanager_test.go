@@ -71,6 +71,27 @@ func openLog(t *testing.T, store eventlog.Store) *eventlog.Log {
 
 func open(t *testing.T, log *eventlog.Log) *office {
 	t.Helper()
+	return openOn(t, log, func(*Config) {})
+}
+
+// openWith opens one on a new log.
+func openWith(t *testing.T, change func(*Config)) *office {
+	t.Helper()
+	return openOn(t, openLog(t, eventlog.NewMemory()), change)
+}
+
+// memoryWith is a store in which this has happened.
+func memoryWith(t *testing.T, events ...proto.Message) eventlog.Store {
+	t.Helper()
+	store := &blind{Store: eventlog.NewMemory()}
+	if len(events) > 0 {
+		keep(t, store, events...)
+	}
+	return store
+}
+
+func openOn(t *testing.T, log *eventlog.Log, change func(*Config)) *office {
+	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	o := &office{t: t, log: log, heard: make(chan any, 100), system: actor.NewActorSystem(
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }),
@@ -82,10 +103,12 @@ func open(t *testing.T, log *eventlog.Log) *office {
 			o.heard <- msg
 		}
 	}))
-	props := Props(Config{
+	cfg := Config{
 		Log: log, Publish: func(proto.Message) {}, Links: func() *actor.PID { return o.desk }, Now: time.Now,
 		Members: func(ids []string) { o.members.Store(&ids) },
-	})
+	}
+	change(&cfg)
+	props := Props(cfg)
 	backoff := actor.WithSupervisor(actor.NewExponentialBackoffStrategy(10*time.Second, 100*time.Millisecond))
 	o.pid = o.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
 		if _, is := ctx.Message().(*actor.Started); is {
