@@ -178,7 +178,7 @@ func TestStreams_Closed(t *testing.T) {
 				l := newPipes()
 				openStreams(t, l, func(s *StreamsConfig) {
 					s.Pass = pass
-					s.Seed = func(context.Context, *Stranger) { t.Error("a seed client was let in") }
+					s.Seed = func(context.Context, *Stranger) bool { t.Error("a seed client was let in"); return true }
 				})
 				ends(t, &patient{l.dial(t)}) // it waits to be spoken to
 				conn := l.dial(t)

@@ -16,9 +16,9 @@ import (
 const (
 	// helloPatience is how long a connection may take for its whole HI.
 	helloPatience = 5 * time.Second
-	// seedGrace is how long the server waits for a native's first byte before it takes
+	// SeedGrace is how long the server waits for a native's first byte before it takes
 	// the peer for a client of the seed's kind, which waits to be spoken to.
-	seedGrace = 250 * time.Millisecond
+	SeedGrace = 250 * time.Millisecond
 	// streamBuffer is what the kernel may keep for a listener that does not read.
 	streamBuffer = 128 << 10 // bytes
 )
@@ -61,9 +61,10 @@ type StreamsConfig struct {
 	Offered func(*messages.Node, net.Conn) bool
 	Dial    DialFunc // for offers of this node; nil: TCP, 500 ms
 
-	// Seed takes over a connection that has not announced itself as native within the
-	// grace, and returns when it is done with it. nil: such a connection is closed.
-	Seed func(context.Context, *Stranger)
+	// Seed sees a connection that has not announced itself as native within the grace. It is
+	// true when it has taken it over and is done with it; after false the peer is heard if it
+	// has spoken meanwhile. nil: there are only natives.
+	Seed func(context.Context, *Stranger) bool
 }
 
 // Streams is the stream port of a node: an acceptor whose children are the connections.

@@ -461,17 +461,27 @@ func TestStreams_Seed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipes()
 		openStreams(t, l, func(c *StreamsConfig) {
-			c.Seed = func(_ context.Context, conn *Stranger) { _, _ = conn.Write([]byte("spoken to")) }
+			c.Seed = func(_ context.Context, conn *Stranger) bool {
+				_ = conn.SetReadDeadline(time.Now().Add(SeedGrace))
+				if _, err := conn.Reader.Peek(1); err == nil {
+					return false
+				}
+				_, _ = conn.Write([]byte("spoken to"))
+				return true
+			}
 		})
 		start := time.Now()
 		conn := l.dial(t)
 		b, err := io.ReadAll(conn)
-		if took := time.Since(start); string(b) != "spoken to" || took != seedGrace {
+		if took := time.Since(start); string(b) != "spoken to" || took != 2*SeedGrace {
 			t.Errorf("a client of the seed's kind read %q, %v after %v", b, err, took)
 		}
-		native := l.dial(t)
-		send(t, native, hiOf(t, 0))
-		readFrame(t, bufio.NewReader(native), messages.KindHi)
+		for _, late := range []time.Duration{0, SeedGrace + time.Millisecond} {
+			native := l.dial(t)
+			<-time.After(late)
+			send(t, native, hiOf(t, 0))
+			readFrame(t, bufio.NewReader(native), messages.KindHi)
+		}
 	})
 }
 

@@ -61,17 +61,10 @@ func (t *streamTalk) serve() (given bool) {
 	r := bufio.NewReader(t.conn)
 	first, err := t.readFirst(r)
 	if errors.Is(err, errSeed) {
-		if pass, err := t.cfg.Pass(); err != nil || len(pass) > 0 {
-			return false // the seed's bytes have no word for a token
+		if t.silent(r) {
+			return false
 		}
-		if t.cfg.Seed != nil {
-			_ = t.conn.SetReadDeadline(time.Time{})
-			t.cfg.Seed(t.life, &Stranger{
-				Conn: t.conn, Reader: r, Since: t.guest.since, Leaving: t.playing.Done(), Admit: func() bool { return t.guest.move(seeds) },
-				Tell: func(m any) { t.root.Send(t.cfg.Owner, m) },
-			})
-		}
-		return false
+		first, err = t.readNative(r)
 	}
 	if err != nil {
 		return false // it never said who it is: nobody to tell, nothing to answer
@@ -85,6 +78,20 @@ func (t *streamTalk) serve() (given bool) {
 		t.open(r, first)
 	}
 	return false
+}
+
+// silent takes a peer that waits to be spoken to. It is false if that speaks after all: a native's
+// first word may be late.
+func (t *streamTalk) silent(r *bufio.Reader) bool {
+	_ = t.conn.SetReadDeadline(time.Time{})
+	if pass, err := t.cfg.Pass(); err != nil || len(pass) > 0 {
+		return true // the seed's bytes have no word for a token
+	}
+	spoken := t.cfg.Seed(t.life, &Stranger{
+		Conn: t.conn, Reader: r, Since: t.guest.since, Leaving: t.playing.Done(), Admit: func() bool { return t.guest.move(seeds) },
+		Tell: func(m any) { t.root.Send(t.cfg.Owner, m) },
+	})
+	return spoken || r.Buffered() == 0
 }
 
 // open feeds whoever said HI, or says why not.
@@ -165,14 +172,18 @@ var errSeed = errors.New("the peer waits to be spoken to")
 // readFirst waits for the listener's HI, the offer of a node above, or the server's question
 // whose port this is; each may come byte by byte but not for ever.
 func (t *streamTalk) readFirst(r *bufio.Reader) (proto.Message, error) {
-	start := time.Now()
 	if t.cfg.Seed != nil {
-		_ = t.conn.SetReadDeadline(start.Add(seedGrace))
+		_ = t.conn.SetReadDeadline(time.Now().Add(SeedGrace))
 		if _, err := r.Peek(1); timedOut(err) {
 			return nil, errSeed
 		}
 	}
-	_ = t.conn.SetReadDeadline(start.Add(helloPatience))
+	return t.readNative(r)
+}
+
+// readNative is readFirst without a thought of 2016.
+func (t *streamTalk) readNative(r *bufio.Reader) (proto.Message, error) {
+	_ = t.conn.SetReadDeadline(time.Now().Add(helloPatience))
 	frame, err := ReadFrame(r)
 	if err != nil {
 		return nil, err

@@ -41,12 +41,16 @@ type limitFlags struct {
 	MaxPerAddress int     `default:"256" placeholder:"N" help:"Connections of one address to each port (${default})."`
 	MaxHalfOpen   int     `default:"256" placeholder:"N" help:"Connections to each port that have not yet said who they are (${default})."`
 	MaxVisitors   int     `default:"256" placeholder:"N" help:"Connections of people with nc, who take no listener's place (${default})."`
+	SeedListeners int     `default:"8" placeholder:"N" help:"Clients of the Python program of 2016 in the chain; 0 lets none in, nor does --auth (${default})."`
 	MaxRequests   float64 `default:"10" placeholder:"N" help:"Requests a second of one client; five times that of one address (${default})."`
 }
 
 func (f limitFlags) validate() error {
 	if f.MaxListeners < 1 || f.MaxPerAddress < 1 || f.MaxHalfOpen < 1 || f.MaxVisitors < 1 || f.MaxRequests <= 0 || f.MaxRequests > 1e6 {
 		return errors.New("--max-listeners, --max-per-address, --max-half-open, --max-visitors and --max-requests must be more than 0")
+	}
+	if f.SeedListeners < 0 {
+		return errors.New("--seed-listeners must be 0 or more")
 	}
 	return nil
 }

@@ -38,9 +38,9 @@ func seedFeeder(c *actors.Client) *seed.Feeder {
 var errOtherChain = errors.New("this node plays in the chain of a server of 2016: join that with --seed-dialect")
 
 // newPorter is the server's door for clients of 2016.
-func newPorter(s *actors.Server, ports *seed.Ports, sent *transport.Counters, now func() time.Time) *seed.Porter {
+func newPorter(s *actors.Server, ports *seed.Ports, most int, sent *transport.Counters, now func() time.Time) *seed.Porter {
 	return seed.NewPorter(seed.PorterConfig{
-		Ports: ports,
+		Ports: ports, Max: most,
 		Feeder: &seed.Feeder{
 			Open:    func(playAt int64) transport.Cursor { return s.Open(&messages.OpenStream{PlayAtUnixUs: playAt}) },
 			Decoder: newSeedDecoder, Now: func() int64 { return now().UnixMicro() }, Counters: sent,

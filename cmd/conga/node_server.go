@@ -37,6 +37,7 @@ type serverOptions struct {
 	token         string // empty: all may come in
 	limits        transport.Limits
 	full          func() bool // see transport.RequestsConfig
+	seedListeners int         // clients of 2016; 0: none
 	logger        *slog.Logger
 }
 
@@ -56,7 +57,7 @@ func startServer(o serverOptions) (*serverNode, error) {
 	}
 	n := &serverNode{requests: requests, stream: stream, log: log}
 	ports := seed.NewPorts(stream)
-	var porter *seed.Porter // there before the requests are
+	var seedRequests func(context.Context, *transport.Stranger) bool // there before the requests are
 	counters, now, members := &transport.Counters{}, steadyClock(), transport.NewExpected()
 	_, streamPort, _ := net.SplitHostPort(stream.Addr().String())
 	auditor := transport.NewIdentity() // an ordinary one: a liar that knew the server's would serve that honestly
@@ -71,10 +72,10 @@ func startServer(o serverOptions) (*serverNode, error) {
 		},
 		Sent: func() (bytes, chunks int64) { return counters.Bytes.Load(), counters.Chunks.Load() },
 		Streams: func(s *actors.Server) *actor.Props {
-			porter = newPorter(s, ports, counters, now)
-			var seeds func(context.Context, *transport.Stranger)
-			if auth == nil { // who speaks only the seed's bytes knows no token
-				seeds = porter.Stream
+			var seeds func(context.Context, *transport.Stranger) bool
+			if auth == nil && o.seedListeners > 0 { // who speaks only the seed's bytes knows no token
+				porter := newPorter(s, ports, o.seedListeners, counters, now)
+				seeds, seedRequests = porter.Stream, porter.Request
 			}
 			return transport.Streams(transport.StreamsConfig{
 				Listener: ports, Owner: s.ChainManager(), Counters: counters, Epoch: s.Epoch, Newest: s.Newest, Seed: seeds,
@@ -86,7 +87,7 @@ func startServer(o serverOptions) (*serverNode, error) {
 		Requests: func(s *actors.Server) *actor.Props {
 			return transport.Requests(transport.RequestsConfig{
 				Listener: requests, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: now, Follows: s.Follows,
-				Auth: auth, TLS: secure, Limits: o.limits, Full: o.full, Counters: counters, Seed: porter.Request,
+				Auth: auth, TLS: secure, Limits: o.limits, Full: o.full, Counters: counters, Seed: seedRequests,
 			})
 		},
 	})

@@ -65,7 +65,7 @@ func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 	})
 	node, err := startServer(serverOptions{
 		songs: c.Songs, listen: c.Listen, store: reserve, key: key, logger: logger,
-		token: c.token(), limits: c.limits(), full: reserve.Full,
+		token: c.token(), limits: c.limits(), full: reserve.Full, seedListeners: c.SeedListeners,
 	})
 	if err != nil {
 		return errors.Join(err, hangUp(debug))

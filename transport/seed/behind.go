@@ -59,13 +59,13 @@ func (b *Behind) wake() {
 
 // Stream takes a connection that waits to be spoken to. It is what a listener's
 // StreamsConfig.Seed does.
-func (b *Behind) Stream(ctx context.Context, conn *transport.Stranger) {
+func (b *Behind) Stream(ctx context.Context, conn *transport.Stranger) (taken bool) {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	s := &serving{end: end}
 	client := b.await(ctx, conn, s)
 	if client == nil {
-		return
+		return false
 	}
 	defer func() {
 		b.mu.Lock()
@@ -76,7 +76,7 @@ func (b *Behind) Stream(ctx context.Context, conn *transport.Stranger) {
 		}
 	}()
 	if !conn.Admit() {
-		return
+		return true
 	}
 	node := &messages.Node{Id: client.GetId(), Name: client.GetName()}
 	expected := func() bool {
@@ -87,6 +87,22 @@ func (b *Behind) Stream(ctx context.Context, conn *transport.Stranger) {
 	if err := b.Feeder.feed(ctx, conn, audience{node: node, expected: expected}); errors.Is(err, errStuck) {
 		b.CutOff(client.GetId(), err.Error())
 	}
+	return true
+}
+
+// speaks is closed when the peer says something, or is gone: a client that waits for its music
+// says nothing. stop must be called BEFORE anybody reads.
+func speaks(conn *transport.Stranger) (said <-chan struct{}, stop func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = conn.Reader.Peek(1)
+	}()
+	return done, func() {
+		_ = conn.SetReadDeadline(time.Now())
+		<-done
+		_ = conn.SetReadDeadline(time.Time{})
+	}
 }
 
 // await is the client that the connection comes from; nil if it comes from none.
@@ -95,16 +111,8 @@ func (b *Behind) await(ctx context.Context, conn *transport.Stranger, s *serving
 	late, deadline := time.NewTimer(elsewhere), time.NewTimer(wordPatience)
 	defer late.Stop()
 	defer deadline.Stop()
-	gone := make(chan struct{})
-	go func() { // who waits for its music says nothing
-		defer close(gone)
-		_, _ = conn.Reader.Peek(1)
-	}()
-	defer func() {
-		_ = conn.SetReadDeadline(time.Now())
-		<-gone
-		_ = conn.SetReadDeadline(time.Time{})
-	}()
+	gone, stop := speaks(conn)
+	defer stop()
 	for anywhere := false; ; {
 		b.mu.Lock()
 		client := b.claim(host, anywhere, s)

@@ -58,11 +58,12 @@ type Feeder struct {
 
 // Stream plays to whoever waits to be spoken to. It is what a listener's StreamsConfig.Seed does in
 // the chain of a server of 2016, where nobody knows who comes.
-func (f *Feeder) Stream(ctx context.Context, client *transport.Stranger) {
+func (f *Feeder) Stream(ctx context.Context, client *transport.Stranger) (taken bool) {
 	if client.Admit() {
 		node := &messages.Node{Id: uuid.NewString(), Name: "seed-" + hostOf(client.RemoteAddr())}
 		_ = f.feed(ctx, client, audience{node: node}) // its end is told
 	}
+	return true
 }
 
 // audience is a client that is played to.
@@ -86,7 +87,8 @@ func (f *Feeder) feed(ctx context.Context, client *transport.Stranger, to audien
 	defer over()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer client.Close() // wakes hear
+	defer client.Close()                                          // wakes hear
+	defer context.AfterFunc(ctx, func() { _ = client.Close() })() // wakes a write
 	wg.Go(func() {
 		defer die()
 		hear(client)

@@ -50,7 +50,7 @@ func openHouse(t *testing.T, items ...*messages.Item) *house {
 		Counters: &transport.Counters{},
 	}
 	h.porter = NewPorter(PorterConfig{
-		Ports: ports, Feeder: h.feeder, Above: h.above,
+		Ports: ports, Feeder: h.feeder, Max: 3, Above: h.above,
 		Speak:  func(s *transport.StandIn) { h.system.Root.Send(h.pid, s) },
 		CutOff: func(id, reason string) { t.Errorf("%s was cut off: %s", id, reason) },
 	})

@@ -21,6 +21,9 @@ const (
 	pairPatience = 3 * time.Second
 	// gathering is how long one who came is not yet told apart from those who came with it.
 	gathering = 50 * time.Millisecond
+	// ripe is how long a request connection has been here when all stream connections that came
+	// before it are known: those are told only after a while that they say nothing.
+	ripe = transport.SeedGrace + gathering
 	// blur is how much later a connection may be seen than one that came after it, to another port.
 	blur = 20 * time.Millisecond
 	// lonelyAfter is when a connection from the host of a client that has its place, to which no
@@ -34,6 +37,7 @@ const (
 type PorterConfig struct {
 	Ports  *Ports  // of the server's stream
 	Feeder *Feeder // of the server
+	Max    int     // clients that have a place at once
 	// Above asks who would feed a client that joins now.
 	Above func(context.Context) (*messages.Node, error)
 	// Before are the clients that had a place when the server stopped last: they play on.
@@ -119,25 +123,27 @@ func (p *Porter) wake() {
 // is told its place, one that has its place gets its music. Which of the two it is shows by
 // the address, and by whether a request connection comes with it; in which order the
 // two come does not matter.
-func (p *Porter) Stream(ctx context.Context, conn *transport.Stranger) {
+func (p *Porter) Stream(ctx context.Context, conn *transport.Stranger) (taken bool) {
 	if at, is := p.cfg.Ports.extra(conn.LocalAddr()); is {
 		if g := p.apart(ctx, hostOf(conn.RemoteAddr()), at+1); g != nil {
 			p.feed(ctx, conn, g)
 		}
-		return
+		return true
 	}
 	c := &caller{Stranger: conn, host: hostOf(conn.RemoteAddr())}
 	p.mu.Lock()
 	p.callers = append(p.callers, c)
 	p.wake()
 	p.mu.Unlock()
-	g, v := p.tellApart(ctx, c)
-	switch {
+	switch g, v := p.tellApart(ctx, c); {
 	case v != nil:
 		p.join(ctx, conn, v)
 	case g != nil:
 		p.feed(ctx, conn, g)
+	default:
+		return false
 	}
+	return true
 }
 
 // feed plays to the client.
@@ -196,8 +202,12 @@ func (p *Porter) tellApart(ctx context.Context, c *caller) (*guest, *visitor) {
 	defer others.Stop()
 	defer lonely.Stop()
 	defer deadline.Stop()
+	said, stop := speaks(c.Stranger)
+	defer stop()
 	select {
 	case <-others.C:
+	case <-said:
+		return nil, nil
 	case <-ctx.Done():
 		return nil, nil
 	}
@@ -214,6 +224,8 @@ func (p *Porter) tellApart(ctx context.Context, c *caller) (*guest, *visitor) {
 			if g := p.stray(c.host); g != nil {
 				return g, nil
 			}
+		case <-said:
+			return nil, nil
 		case <-deadline.C:
 			return nil, nil
 		case <-ctx.Done():
@@ -228,6 +240,9 @@ func (p *Porter) tellApart(ctx context.Context, c *caller) (*guest, *visitor) {
 func (p *Porter) match(c *caller) (*guest, *visitor, <-chan struct{}) {
 	for i, v := range p.waiting {
 		behind := v.Since.Add(blur)
+		if time.Since(v.Since) < ripe {
+			continue // Request wakes us
+		}
 		if v.host == c.host && behind.After(c.Since) && v.Since.Sub(c.Since) <= pairPatience &&
 			!slices.ContainsFunc(p.callers, func(other *caller) bool {
 				return other.host == c.host && other.Since.After(c.Since) && !other.Since.After(behind)
@@ -306,8 +321,17 @@ func (p *Porter) join(ctx context.Context, conn *transport.Stranger, v *visitor)
 	}
 }
 
+// errFull is said to nobody: such a client understands no reason.
+var errFull = errors.New("there are as many clients of 2016 as there may be")
+
 // settle tells the client its place, and then the chain.
 func (p *Porter) settle(ctx context.Context, conn *transport.Stranger, g *guest) error {
+	p.mu.Lock()
+	full := len(p.guests) >= p.cfg.Max
+	p.mu.Unlock()
+	if full {
+		return errFull
+	}
 	asking, cancel := context.WithTimeout(ctx, answerPatience)
 	defer cancel()
 	above, err := p.cfg.Above(asking)
