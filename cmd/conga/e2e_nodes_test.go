@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"conga/actors"
 )
 
 // patience is how long anything may take on the busiest machine. What usually takes
@@ -241,9 +243,12 @@ type nodeDump struct {
 		} `json:"catalog"`
 		ChainManager struct {
 			Chain []struct {
-				ID    string `json:"id"`
-				Name  string `json:"name"`
-				Relay string `json:"relay"`
+				ID     string `json:"id"`
+				Name   string `json:"name"`
+				Relay  string `json:"relay"`
+				Seed   bool   `json:"seed"`
+				FedBy  string `json:"fedBy"`
+				Silent bool   `json:"silent"`
 			} `json:"chain"`
 		} `json:"chainManager"`
 	} `json:"state"`
@@ -269,6 +274,7 @@ type nodeDump struct {
 			Underruns  int64   `json:"underruns"`
 			BufferedMs float64 `json:"bufferedMs"`
 		} `json:"player"`
+		Receipt actors.Receipt `json:"receipt"`
 	} `json:"live"`
 }
 

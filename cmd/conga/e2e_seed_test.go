@@ -222,139 +222,183 @@ func splitPort(t testing.TB, addr string) (host string, n int) {
 	return host, n
 }
 
-// peer is a place in a mixed chain.
-type peer struct {
-	native *process
-	seed   *seedtest.Client
-}
-
-func (p peer) String() string {
-	if p.native != nil {
-		return "native"
-	}
-	return "seed"
-}
-
-// Chains of both kinds play three songs; whoever leaves or dies, the others lose nothing but
-// what a seed client cannot survive: that the one above it dies without a word.
-func TestE2E_MixedChains(t *testing.T) {
-	if testing.Short() {
-		t.Skip("minutes of music")
-	}
-	for _, chain := range []string{"native seed native", "seed native seed"} {
-		for _, how := range []string{"DC", "kill"} {
-			for place := range 3 {
-				t.Run(fmt.Sprintf("%s, %s of %d", chain, how, place+1), func(t *testing.T) {
-					t.Parallel()
-					mixedChain(t, strings.Fields(chain), how, place)
-				})
+// A chain of natives and clients of 2016, in which each client came behind a native, and a native
+// 0, 0.1 and 0.3 s behind each client. Whoever goes, and however: the natives lose nothing,
+// hear no silence and nothing without proof, and so do clients whose feeder lives or said DC.
+func TestE2E_ChainOfBoth(t *testing.T) {
+	for _, how := range []string{"END", "kill"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			c := buildBoth(t)
+			kill := how == "kill"
+			c.clients[1].Hold(850 * time.Millisecond) // it is behind from now on: that is nobody's harm
+			c.nativeGoes(t, 0, kill)
+			c.clientGoes(t, 1, kill)
+			c.nativeGoes(t, 2, kill)
+			if c.clients[2] != nil {
+				c.clientGoes(t, 2, kill)
 			}
-		}
-	}
-}
-
-func mixedChain(t *testing.T, kinds []string, how string, place int) {
-	server := launchServer(t, cutSongs(t, shortSongs), t.TempDir())
-	awaitPlaying(t, server)
-	var chain []peer
-	for i, kind := range kinds {
-		if kind == "native" {
-			name := fmt.Sprintf("native-%d", i+1)
-			chain = append(chain, peer{native: launchListener(t, server, name).awaitReady(t, listenerReady)})
-		} else {
-			chain = append(chain, peer{seed: seedClient(t, server.requests())})
-		}
-		eventually(t, "the chain grows", func() string {
-			if got := server.dump(t).chain(); len(got) != i+1 {
-				return fmt.Sprint(got)
+			c.nativeGoes(t, 3, kill)
+			last := seedClient(t, c.server.requests()) // not behind one that is dead
+			hears(t, last, 500)
+			native := c.natives[1]
+			eventually(t, "three songs", func() string {
+				if songs := native.dump(t).Live.Relay.Songs; len(songs) < 3 {
+					return fmt.Sprint(len(songs))
+				}
+				return ""
+			})
+			rightSums(t, native)
+			c.unhurt(t)
+			if living := c.clients[0]; living != nil {
+				hears(t, living, 1)
+				wholeSongs(t, last)
 			}
-			return chain[i].plays(t)
 		})
 	}
-	gone := chain[place]
-	gone.goes(t, how)
-	rest := slices.Delete(slices.Clone(chain), place, place+1)
-	doomed := how == "kill" && gone.native != nil && place+1 < len(chain) // the seed client just below
-	if doomed {
-		rest = slices.DeleteFunc(rest, func(p peer) bool { return p == chain[place+1] })
-	}
-	since := time.Now()
-	for _, p := range rest {
-		eventually(t, "three songs whole", func() string { return p.hasThree(t) })
-	}
-	t.Logf("three songs after %v", time.Since(since).Round(time.Millisecond))
-	for _, p := range rest {
-		if p.native != nil {
-			rightSums(t, p.native)
-			p.native.unhurt(t)
-		}
-	}
-	for _, c := range rest {
-		if c.seed != nil && (place > slices.Index(chain, c)) { // nothing above it has changed
-			wholeSongs(t, c.seed)
-		}
-	}
-	if doomed { // its program runs on without music, until somebody ends it
-		_ = chain[place+1].seed.Kill()
-	}
-	want := len(rest)
-	eventually(t, "the chain is spliced", func() string {
-		if got := server.dump(t).chain(); len(got) > want {
-			return fmt.Sprint(got)
-		}
-		return ""
-	})
 }
 
-func (p peer) plays(t *testing.T) string {
-	if p.native != nil {
-		if r := p.native.dump(t).Live.Relay; r.Received < 5 {
-			return fmt.Sprintf("%s has %d items", p.native.name, r.Received)
+// both is a chain of natives and clients; client i came behind native i. Who has gone is nil,
+// and so is a client that cannot hear any more.
+type both struct {
+	server  *process
+	natives []*process
+	clients []*seedtest.Client
+}
+
+func buildBoth(t *testing.T) *both {
+	c := &both{server: launchServer(t, cutSongs(t, shortSongs), t.TempDir())}
+	awaitPlaying(t, c.server)
+	for i, after := range []time.Duration{0, 0, 100 * time.Millisecond, 300 * time.Millisecond} {
+		if i > 0 {
+			c.clients = append(c.clients, seedClient(t, c.server.requests()))
+			<-time.After(after)
 		}
-		return ""
+		native := launchListener(t, c.server, fmt.Sprint("native-", i+1)).awaitReady(t, listenerReady)
+		native.hears(t)
+		c.natives = append(c.natives, native)
 	}
-	n, _, _, err := p.seed.Heard()
+	for _, client := range c.clients {
+		hears(t, client, 100)
+	}
+	want := "[native-1 by native-2 by native-3 by native-4]"
+	var got []string
+	ids := map[string]string{}
+	for _, m := range c.server.dump(t).State.ChainManager.Chain {
+		ids[m.ID] = m.Name
+		if got = append(got, m.Name); m.Seed {
+			got[len(got)-1] = "by"
+			if feeder := ids[m.FedBy]; feeder != got[len(got)-2] {
+				t.Errorf("a client is fed by %q, it came behind %s", feeder, got[len(got)-2])
+			}
+		}
+	}
+	if fmt.Sprint(got) != want {
+		t.Errorf("the chain is %v", got)
+	}
+	return c
+}
+
+// nativeGoes ends a native, and checks what it has heard.
+func (c *both) nativeGoes(t *testing.T, i int, kill bool) {
+	t.Helper()
+	native := c.natives[i]
+	native.flawless(t)
+	c.natives[i] = nil
+	if kill {
+		native.kill()
+		if i < len(c.clients) && c.clients[i] != nil {
+			client := fmt.Sprintf("seed-127.0.0.1:%d", c.clients[i].Port)
+			c.clients[i] = nil // its program runs on without music, until somebody ends it
+			eventually(t, "the chain knows that a client is silent", func() string {
+				for _, m := range c.server.dump(t).State.ChainManager.Chain {
+					if m.Silent && m.Name == client {
+						return ""
+					}
+				}
+				return client
+			})
+		}
+	} else {
+		native.end(t)
+	}
+	c.hearOn(t)
+}
+
+func (c *both) clientGoes(t *testing.T, i int, kill bool) {
+	t.Helper()
+	client := c.clients[i]
+	c.clients[i] = nil
+	if kill {
+		_ = client.Kill()
+	} else if err := client.Leave(time.Second); err != nil { // as long as the program of 2016 takes
+		t.Error(err)
+	}
+	c.hearOn(t)
+}
+
+// hearOn waits until all who are left have heard more.
+func (c *both) hearOn(t *testing.T) {
+	t.Helper()
+	for _, native := range c.natives {
+		if native != nil {
+			native.hears(t)
+		}
+	}
+	for _, client := range c.clients {
+		if client != nil {
+			now, _, _, _ := client.Heard()
+			hears(t, client, now+500)
+		}
+	}
+}
+
+func (c *both) unhurt(t *testing.T) {
+	t.Helper()
+	for _, native := range c.natives {
+		if native != nil {
+			native.flawless(t)
+		}
+	}
+}
+
+// flawless checks that the listener has lost nothing, heard no silence and nothing without proof.
+func (p *process) flawless(t *testing.T) {
+	t.Helper()
+	if r := p.dump(t).Live.Receipt; r.Heard == 0 || r.Lost+r.Twice+r.Unproved+r.Lies+int64(r.Underruns)+r.SilentMs != 0 {
+		t.Errorf("%s: %+v", p.name, r)
+	}
+}
+
+// A client of 2016 plays on while its server is restarted. The server that comes back does not know
+// it, and feeds it all the same when the listener that did leaves.
+func TestE2E_SeedOverRestart(t *testing.T) {
+	t.Parallel()
+	first, err := seedtest.FreePorts(5)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n < 20 {
-		return fmt.Sprintf("a seed client has %d messages", n)
-	}
-	return ""
-}
-
-func (p peer) goes(t *testing.T, how string) {
-	switch {
-	case p.native != nil && how == "DC":
-		p.native.end(t)
-	case p.native != nil:
-		p.native.kill()
-	case how == "DC":
-		if err := p.seed.Leave(time.Second); err != nil { // as long as the 2016 program takes
-			t.Error(err)
-		}
-	default:
-		_ = p.seed.Kill()
-	}
-}
-
-// hasThree waits for three songs from their first to their last chunk.
-func (p peer) hasThree(t *testing.T) string {
-	if p.native != nil {
-		if songs := p.native.dump(t).Live.Relay.Songs; len(songs) < 3 {
-			return fmt.Sprintf("%s: %+v", p.native.name, songs)
+	songs, data, at := longSongs(t, "a.mp3"), t.TempDir(), fmt.Sprintf("127.0.0.1:%d", first)
+	server := launchServer(t, songs, data, "--listen", at)
+	awaitPlaying(t, server)
+	native := launchListener(t, server, "native").awaitReady(t, listenerReady)
+	native.hears(t)
+	client := seedClient(t, at)
+	hears(t, client, 100)
+	server.kill()
+	server = launchServer(t, songs, data, "--listen", at)
+	eventually(t, "the listener is back, the client's place is given up", func() string {
+		if chain := server.dump(t).chain(); fmt.Sprint(chain) != "[native]" {
+			return fmt.Sprint(chain)
 		}
 		return ""
+	})
+	native.end(t)
+	now, _, _, _ := client.Heard()
+	hears(t, client, now+1000)
+	if _, told, _, _ := client.Heard(); fmt.Sprint(told) != fmt.Sprintf("[HOST#127.0.0.1#PORT#%d]", first+2) {
+		t.Errorf("it was told %q", told)
 	}
-	_, told, songs, err := p.seed.Heard()
-	if err != nil {
-		t.Fatalf("a seed client has ended: %v, after %q", err, told)
-	}
-	songs = slices.DeleteFunc(songs, func(s seedtest.Song) bool { return s.Early || s.Bytes == 0 })
-	if len(songs) < 3 {
-		return fmt.Sprintf("a seed client: %+v", songs)
-	}
-	return ""
 }
 
 // tones are songs of a second or so for a seed server: nobody needs a decoder for them.
