@@ -240,7 +240,7 @@ func TestE2E_ChainOfBoth(t *testing.T) {
 			}
 			c.nativeGoes(t, 3, kill)
 			last := seedClient(t, c.server.requests()) // not behind one that is dead
-			hears(t, last, 500)
+			hears(t, last, 60)
 			native := c.natives[1]
 			eventually(t, "three songs", func() string {
 				if songs := native.dump(t).Live.Relay.Songs; len(songs) < 3 {
@@ -279,7 +279,7 @@ func buildBoth(t *testing.T) *both {
 		c.natives = append(c.natives, native)
 	}
 	for _, client := range c.clients {
-		hears(t, client, 100)
+		hears(t, client, 30)
 	}
 	want := "[native-1 by native-2 by native-3 by native-4]"
 	var got []string
@@ -340,6 +340,8 @@ func (c *both) clientGoes(t *testing.T, i int, kill bool) {
 // hearOn waits until all who are left have heard more.
 func (c *both) hearOn(t *testing.T) {
 	t.Helper()
+	since := time.Now()
+	defer func() { t.Logf("all who are left have heard on after %v", time.Since(since).Round(time.Millisecond)) }()
 	for _, native := range c.natives {
 		if native != nil {
 			native.hears(t)
@@ -348,7 +350,7 @@ func (c *both) hearOn(t *testing.T) {
 	for _, client := range c.clients {
 		if client != nil {
 			now, _, _, _ := client.Heard()
-			hears(t, client, now+500)
+			hears(t, client, now+60)
 		}
 	}
 }
@@ -384,7 +386,7 @@ func TestE2E_SeedOverRestart(t *testing.T) {
 	native := launchListener(t, server, "native").awaitReady(t, listenerReady)
 	native.hears(t)
 	client := seedClient(t, at)
-	hears(t, client, 100)
+	hears(t, client, 30)
 	server.kill()
 	server = launchServer(t, songs, data, "--listen", at)
 	eventually(t, "the listener is back, the client's place is given up", func() string {
@@ -395,7 +397,7 @@ func TestE2E_SeedOverRestart(t *testing.T) {
 	})
 	native.end(t)
 	now, _, _, _ := client.Heard()
-	hears(t, client, now+1000)
+	hears(t, client, now+100)
 	if _, told, _, _ := client.Heard(); fmt.Sprint(told) != fmt.Sprintf("[HOST#127.0.0.1#PORT#%d]", first+2) {
 		t.Errorf("it was told %q", told)
 	}

@@ -25,11 +25,12 @@ func (p *Porter) Request(ctx context.Context, conn *transport.Stranger) bool {
 	p.wake()
 	p.mu.Unlock()
 	defer p.forget(v)
-	defer time.AfterFunc(ripe-time.Since(v.Since), func() {
+	later := time.AfterFunc(ripe-time.Since(v.Since), func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.wake()
-	}).Stop()
+	})
+	defer later.Stop()
 
 	_, err := conn.Reader.Peek(1)
 	if p.guestOf(v) != nil {

@@ -40,6 +40,7 @@ type Radio struct {
 	above string    // host:port that the music comes from
 	moved time.Time // when the one above said to go there
 	songs int       // that have begun so far
+	going bool      // the server is told that the listener leaves: it takes whoever comes for a newcomer
 	// missed is since when nobody answers at above; zero: somebody does.
 	missed time.Time
 }
@@ -274,6 +275,9 @@ func (r *Radio) leave() {
 		return
 	}
 	n, _ := strconv.Atoi(port)
+	r.mu.Lock()
+	r.going = true
+	r.mu.Unlock()
 	defer r.once.Do(func() { close(r.left) })
 	_ = r.send(fmt.Sprintf("%sHOST,%s,PORT,%d", sayLeave, host, n+1))
 }

@@ -33,8 +33,11 @@ const (
 // they play. So does the connection: it is never more than messages.Slack ahead.
 func (r *Radio) Stream(ctx context.Context, _ string) (net.Conn, error) {
 	r.mu.Lock()
-	above, wait := r.above, time.Until(r.moved.Add(hearsay))
+	above, wait, going := r.above, time.Until(r.moved.Add(hearsay)), r.going
 	r.mu.Unlock()
+	if going {
+		return nil, errGoing
+	}
 	if wait > 0 {
 		select {
 		case <-time.After(wait):
@@ -133,6 +136,7 @@ func (t *tuner) read(ctx context.Context) error {
 
 var (
 	errUpstreamGone = errors.New("the upstream has gone")
+	errGoing        = errors.New("this listener leaves")
 	errUnplayable   = errors.New("sound of a kind that conga cannot play")
 )
 
