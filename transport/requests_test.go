@@ -358,6 +358,30 @@ func TestRequests_NoRelay(t *testing.T) {
 	}
 }
 
+// Only the server's own adapter brings a client of 2016 into the chain, whatever a HELLO says.
+func TestRequests_StandIn(t *testing.T) {
+	l := listen(t)
+	house := openRequests(t, l, nil)
+	conn := secure(t, dial(t, l), amy)
+	line, err := AppendLine(nil, conn.Introduce(&messages.Hello{Version: 1, Node: &messages.Node{Name: "amy"}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(t, conn, bytes.Replace(line, []byte(`"name":`), []byte(`"seed":true,"name":`), 1))
+	if joined := await[*messages.JoinChain](t, house.chain); joined.GetNode().GetId() != amyID || joined.GetSeed() {
+		t.Errorf("the chain was asked for %v", joined)
+	}
+	here, there := net.Pipe()
+	defer here.Close()
+	house.system.Root.Send(house.pid, &StandIn{Conn: there, FedBy: amyID})
+	sayLine(t, here, &messages.Hello{Version: 1, Node: &messages.Node{Id: bobID, Name: "sid", Relay: "192.0.2.1:7002"}})
+	readLine[*messages.Welcome](t, bufio.NewReader(here))
+	joined := await[*messages.JoinChain](t, house.chain)
+	if !joined.GetSeed() || joined.GetFedBy() != amyID || joined.GetUnreachable() != "" || joined.GetNode().GetRelay() != "192.0.2.1:7002" {
+		t.Errorf("the chain was asked for %v", joined)
+	}
+}
+
 // However a listener's connection ends, the chain hears of it once: also if our own code breaks.
 func TestRequests_EndsOnce(t *testing.T) {
 	for name, test := range map[string]struct {

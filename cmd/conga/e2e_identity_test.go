@@ -65,14 +65,7 @@ func TestE2E_StolenID(t *testing.T) {
 	bob := chain[1]
 	bob.hears(t)
 	before := server.dump(t).State.ChainManager.Chain
-	at := slices.IndexFunc(before, func(m struct {
-		ID    string `json:"id"`
-		Name  string `json:"name"`
-		Relay string `json:"relay"`
-	},
-	) bool {
-		return m.Name == "bob"
-	})
+	at := slices.IndexFunc(before, func(m chainMember) bool { return m.Name == "bob" })
 	bobs := before[at]
 
 	// A member in good standing, which knows what everybody knows: ids and addresses.

@@ -226,6 +226,16 @@ type songSum struct {
 	SHA256 string `json:"sha256"`
 }
 
+// chainMember is a listener in the server's chain.
+type chainMember struct {
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+	Relay  string `json:"relay"`
+	Seed   bool   `json:"seed"`
+	FedBy  string `json:"fedBy"`
+	Silent bool   `json:"silent"`
+}
+
 type nodeDump struct {
 	Node  string `json:"node"`
 	Event uint64 `json:"event"`
@@ -242,14 +252,7 @@ type nodeDump struct {
 			} `json:"songs"`
 		} `json:"catalog"`
 		ChainManager struct {
-			Chain []struct {
-				ID     string `json:"id"`
-				Name   string `json:"name"`
-				Relay  string `json:"relay"`
-				Seed   bool   `json:"seed"`
-				FedBy  string `json:"fedBy"`
-				Silent bool   `json:"silent"`
-			} `json:"chain"`
+			Chain []chainMember `json:"chain"`
 		} `json:"chainManager"`
 	} `json:"state"`
 	Live struct {
