@@ -27,19 +27,11 @@ func newAdmission(cfg *StreamsConfig) *admission {
 // a signature is only checked of those who are welcome: strangers cost nothing but the wait.
 // over ends the stream when another takes the seat.
 func (d *admission) let(life context.Context, open *messages.OpenStream, from *guest, over func()) (*seat, *record, error) {
-	id, now := open.GetNode().GetId(), d.cfg.ServerNow
-	key := ownKey(open.GetNode())
-	if id == messages.ServerID { // it looks after its chain
-		key = nil
-		if d.cfg.Server != nil {
-			key = d.cfg.Server()
-		}
-	}
-	words := askingOf(open)
+	id, words, key := open.GetNode().GetId(), askingOf(open), ownKey(open.GetNode())
 	if key == nil {
 		return nil, nil, errForged
 	}
-	if err := words.timely(d.cfg.Self().GetId(), now()); err != nil {
+	if err := words.timely(d.cfg.Self().GetId(), d.cfg.ServerNow()); err != nil {
 		return nil, nil, err
 	}
 	pass, err := d.cfg.Pass()
@@ -50,7 +42,7 @@ func (d *admission) let(life context.Context, open *messages.OpenStream, from *g
 		return nil, nil, err
 	}
 	standing := expectedGuest
-	if id != messages.ServerID && d.cfg.Expected != nil {
+	if d.cfg.Expected != nil {
 		if standing = d.cfg.Expected.wait(life, id); standing == unwelcome {
 			return nil, nil, errUnexpected
 		}
@@ -59,10 +51,7 @@ func (d *admission) let(life context.Context, open *messages.OpenStream, from *g
 		return nil, nil, err
 	}
 	seat := &seat{id: id, from: from.from, expected: standing == expectedGuest, over: over}
-	record, out, err := d.sit(seat, words, now())
-	for _, other := range out {
-		other.over()
-	}
+	record, err := d.sit(seat, words, d.cfg.ServerNow())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -70,27 +59,43 @@ func (d *admission) let(life context.Context, open *messages.OpenStream, from *g
 }
 
 // sit remembers the words and gives the seat.
-func (d *admission) sit(newcomer *seat, words asking, nowUs int64) (*record, []*seat, error) {
+func (d *admission) sit(newcomer *seat, words asking, nowUs int64) (*record, error) {
+	d.sweep()
+	var out []*seat
+	defer func() {
+		for _, other := range out {
+			other.over()
+		}
+	}()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var out []*seat
-	if d.cfg.Expected != nil {
-		out = d.seats.recount(func(id string) bool {
-			return id == messages.ServerID || d.cfg.Expected.is(id) == expectedGuest
-		})
-	}
 	known := newcomer.id
 	if !newcomer.expected {
 		known = "" // strangers share one
 	}
 	record := d.records.of(known, nowUs)
 	if err := record.hear(words.nonce, words.atUnixUs, nowUs); err != nil {
-		return nil, out, err
+		return nil, err
 	}
 	if record.sated(time.Now()) {
-		return nil, out, errGreedy
+		return nil, errGreedy
 	}
-	return record, append(out, d.seats.take(newcomer)...), nil
+	out = d.seats.take(newcomer)
+	return record, nil
+}
+
+// sweep ends the streams of those who are not expected any more, but for a few. Whoever sat down
+// before it left the chain must not stay for ever, even where nobody else comes.
+func (d *admission) sweep() {
+	if d.cfg.Expected == nil {
+		return
+	}
+	d.mu.Lock()
+	out := d.seats.recount(func(id string) bool { return d.cfg.Expected.is(id) == expectedGuest })
+	d.mu.Unlock()
+	for _, other := range out {
+		other.over()
+	}
 }
 
 func (d *admission) leave(seat *seat) {

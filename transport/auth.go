@@ -189,13 +189,6 @@ func (m *Membership) Identity() *Identity { return m.identity }
 // Expected is whom the chain sends to this listener, as its server said last.
 func (m *Membership) Expected() *Expected { return m.expected }
 
-// Server is the key of the server, nil before it has taken the listener in.
-func (m *Membership) Server() ed25519.PublicKey {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.key
-}
-
 // neighbours takes what the server says of this listener's place.
 func (m *Membership) neighbours(n *messages.Neighbours) {
 	guests := slices.Clone(n.GetGuests())

@@ -47,13 +47,7 @@ func IdentityOf(key ed25519.PrivateKey) *Identity {
 	return &Identity{id: idOf(key.Public().(ed25519.PublicKey)), key: key}
 }
 
-// ServerIdentity is the server as it asks a listener for the music: everybody in its chain
-// knows the key that signs the broadcast.
-func ServerIdentity(key ed25519.PrivateKey) *Identity {
-	return &Identity{id: messages.ServerID, key: key}
-}
-
-// ID is a uuid, or messages.ServerID.
+// ID is a uuid.
 func (i *Identity) ID() string { return i.id }
 
 func (i *Identity) public() ed25519.PublicKey { return i.key.Public().(ed25519.PublicKey) }

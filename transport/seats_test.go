@@ -3,8 +3,8 @@ package transport
 import (
 	"bufio"
 	"context"
-	"crypto/ed25519"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -209,6 +209,47 @@ func TestStreams_WithoutServer(t *testing.T) {
 	})
 }
 
+// Whoever sat down and then left the chain does not stay for ever, also where nobody comes.
+func TestStreams_Overstay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes()
+		crew := make([]*Identity, 10)
+		for i := range crew {
+			crew[i] = NewIdentity()
+		}
+		house, expected := guestHouse(t, l, append(crew, amy)...)
+		for i, who := range append(crew, amy) {
+			conn := l.dialFrom(t, fmt.Sprintf("198.51.100.%d:1", i/5))
+			if answer, r := asks(t, conn, who); answer.GetRefused() != "" {
+				t.Fatal(answer)
+			} else {
+				go func() { _, _ = r.WriteTo(io.Discard) }()
+			}
+		}
+		expected.Guests([]string{amyID})
+		time.Sleep(listGrace - time.Second)
+		closed := func() (n int) {
+			synctest.Wait()
+			for len(house.told) > 0 {
+				if closed, is := (<-house.told).(*messages.DownstreamClosed); is {
+					n++
+					if closed.Node.GetId() == amyID {
+						t.Error("a guest has to go")
+					}
+				}
+			}
+			return n
+		}
+		if n := closed(); n > 0 {
+			t.Errorf("%d have to go at once", n)
+		}
+		time.Sleep(sweepEvery + time.Second)
+		if n := closed(); n != len(crew)-maxStrangers {
+			t.Errorf("%d of %d had to go", n, len(crew))
+		}
+	})
+}
+
 // One listener has one stream at a node: the newer. What was overheard of the older opens none.
 func TestStreams_OneStreamEach(t *testing.T) {
 	l := listen(t)
@@ -290,24 +331,6 @@ func TestStreams_Greedy(t *testing.T) {
 			t.Errorf("%d chunks in a minute, at most %d", got, most)
 		}
 	})
-}
-
-// The server looks in under its own name, with the key that the broadcast is signed with.
-func TestStreams_ServerLooksIn(t *testing.T) {
-	l := listen(t)
-	openStreams(t, l, func(c *StreamsConfig) {
-		c.Expected = NewExpected()
-		c.Self = func() *messages.Node { return &messages.Node{Id: bobID} }
-		c.Server = func() ed25519.PublicKey { return publicOf(testKey) }
-	})
-	for who, want := range map[*Identity]string{ServerIdentity(testKey): "", ServerIdentity(otherKey): errForged.Error()} {
-		conn := dial(t, l)
-		send(t, conn, saidBy(t, who, &messages.OpenStream{Upstream: bobID}))
-		answer := unmarshal(t, readFrame(t, bufio.NewReader(conn), messages.KindHi).Payload, &messages.StreamOpened{})
-		if answer.GetRefused() != want {
-			t.Errorf("refused: %q, want %q", answer.GetRefused(), want)
-		}
-	}
 }
 
 // What a listener's server says reaches its port: guests, who may offer, and whether it is there.

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"crypto/ed25519"
 	"math"
 	"net"
 	"sync/atomic"
@@ -49,8 +48,6 @@ type StreamsConfig struct {
 	Identity *Identity
 	// Expected is whom the chain sends here; nil: whoever proves to be who it says.
 	Expected *Expected
-	// Server is the key of the server, which may look in at any time; nil, or nil from it: not known.
-	Server func() ed25519.PublicKey
 	// Pass is what a listener must show; an error refuses all, in its words. nil: all may come.
 	Pass      func() (Pass, error)
 	ServerNow func() int64 // the server's clock, in unix microseconds; nil: this machine's
@@ -92,6 +89,12 @@ func Streams(cfg StreamsConfig) *actor.Props {
 	}, stopBroken())
 }
 
+// sweepEvery is how often a port looks for those who are not expected any more.
+const sweepEvery = listGrace / 3
+
+// sweep is the port's timer.
+type sweep struct{}
+
 type streams struct {
 	cfg       *StreamsConfig
 	door      *door
@@ -99,6 +102,13 @@ type streams struct {
 	lobby     *lobby
 	offer     offerer
 	leaving   bool
+	sweeping  *time.Timer
+}
+
+// later sweeps again after a while.
+func (s *streams) later(ctx actor.Context) {
+	root, self := ctx.ActorSystem().Root, ctx.Self()
+	s.sweeping = time.AfterFunc(sweepEvery, func() { root.Send(self, sweep{}) })
 }
 
 // Receive spawns a child for each connection.
@@ -108,6 +118,10 @@ func (s *streams) Receive(ctx actor.Context) {
 		root, self := ctx.ActorSystem().Root, ctx.Self()
 		s.lobby = streamLobby(s.cfg.Limits, math.MaxInt, func() []byte { return refusal(s.cfg, errCrowd) })
 		s.door.open(root, self, s.cfg.Listener, s.lobby)
+		s.later(ctx)
+	case sweep:
+		s.admission.sweep()
+		s.later(ctx)
 	case *accepted:
 		if s.leaving { // it came just before the port was closed
 			_ = msg.conn.Close()
@@ -137,8 +151,10 @@ func (s *streams) Receive(ctx actor.Context) {
 			ctx.Send(child, msg)
 		}
 	case *actor.Restarting:
+		s.sweeping.Stop()
 		s.lobby.close()
 	case *actor.Stopping:
+		s.sweeping.Stop()
 		_ = s.cfg.Listener.Close()
 		s.offer.end()
 		s.lobby.close()

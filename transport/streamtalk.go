@@ -97,9 +97,6 @@ func (t *streamTalk) silent(r *bufio.Reader) bool {
 // open feeds whoever said HI, or says why not.
 func (t *streamTalk) open(r *bufio.Reader, open *messages.OpenStream) {
 	node := cleanNode(open.GetNode())
-	if open.GetNode().GetId() == messages.ServerID {
-		node = &messages.Node{Id: messages.ServerID, Name: messages.ServerID}
-	}
 	switch {
 	case node == nil:
 		t.refuse(errID)

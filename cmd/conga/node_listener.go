@@ -134,7 +134,7 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 			}
 			return transport.Streams(transport.StreamsConfig{
 				Listener: relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch, Newest: c.Newest, Offered: c.Offer, Dial: o.dial,
-				Identity: o.identity, Expected: member.Expected(), Server: member.Server,
+				Identity: o.identity, Expected: member.Expected(),
 				Pass: member.Pass, ServerNow: c.ServerNow, Seed: seeds,
 				Open: func(open *messages.OpenStream) (transport.Cursor, error) {
 					switch {
