@@ -13,13 +13,18 @@ const nearby = 10 * time.Second
 
 // chain tells what the server's log says of the places in the chain.
 func (t *teller) chain() {
+	starts := 0
 	for _, r := range t.Server {
 		switch e := r.Event.(type) {
 		case *messages.BroadcastOpened:
-			if e.GetEpoch() > 1 {
-				t.say(r.Time, "the server was started again, for the %s time on this log.", ordinal(int(e.GetEpoch())))
-			} else {
+			starts++
+			switch {
+			case r.Seq == 1:
 				t.say(r.Time, "the server was started on a new log.")
+			case t.Server[0].Seq == 1:
+				t.say(r.Time, "the server was started again, for the %s time on this log.", ordinal(starts))
+			default:
+				t.say(r.Time, "the server was started again.")
 			}
 		case *messages.ListenerJoined:
 			if t.about(e.GetNode().GetId()) {
@@ -36,6 +41,14 @@ func (t *teller) chain() {
 		case *messages.ListenerMoved:
 			if t.about(e.GetId()) {
 				t.moved(r.Time, e)
+			}
+		case *messages.ListenerAudited:
+			if t.about(e.GetId()) {
+				t.audited(r.Time, e)
+			}
+		case *messages.ListenerPardoned:
+			if t.about(e.GetId()) {
+				t.say(r.Time, "%s may feed others again.", t.name(e.GetId()))
 			}
 		case *messages.ListenerReconnected:
 			if t.about(e.GetId()) {
@@ -71,12 +84,26 @@ func (t *teller) left(at time.Time, e *messages.ListenerLeft) {
 func (t *teller) moved(at time.Time, e *messages.ListenerMoved) {
 	text := fmt.Sprintf("%s was moved behind %s: %s complained about it%s", t.name(e.GetId()), t.name(e.GetAfter()), t.name(e.GetSeenBy()), because(e.GetReason()))
 	switch {
-	case e.GetConvicted() && e.GetFault() == messages.Fault_FAULT_SKIPPING:
-		text += ". It is the second to say so, so it feeds nobody any more"
+	case e.GetSeenBy() == e.GetId():
+		text = fmt.Sprintf("%s was moved behind %s: %s", t.name(e.GetId()), t.name(e.GetAfter()), e.GetReason())
+	case e.GetSeenBy() == messages.ServerID:
+		text = fmt.Sprintf("%s was moved behind %s", t.name(e.GetId()), t.name(e.GetAfter()))
 	case e.GetConvicted():
-		text += ". It sent what the server did not, so it feeds nobody any more"
+		text += ". Others have said so before, so it feeds nobody for a while"
 	}
 	t.say(at, "%s.", text)
+}
+
+// audited tells what the server saw when it looked at a node itself.
+func (t *teller) audited(at time.Time, e *messages.ListenerAudited) {
+	switch e.GetFault() {
+	case messages.Fault_FAULT_UNSPECIFIED:
+		t.say(at, "the server looked at %s, of which %s had complained, and found nothing wrong.", t.name(e.GetId()), t.name(e.GetSeenBy()))
+	case messages.Fault_FAULT_LYING, messages.Fault_FAULT_SKIPPING:
+		t.say(at, "the server looked at %s itself%s. It feeds nobody for a while.", t.name(e.GetId()), because(e.GetReason()))
+	default:
+		t.say(at, "the server looked at %s itself%s.", t.name(e.GetId()), because(e.GetReason()))
+	}
 }
 
 // reconnected is the heart of the matter: who failed, how the music came back, and what

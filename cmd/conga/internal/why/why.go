@@ -257,6 +257,10 @@ func nodes(event any) []*messages.Node {
 		return []*messages.Node{{Id: e.GetId(), Name: e.GetName()}}
 	case *messages.ListenerMoved:
 		return []*messages.Node{{Id: e.GetId(), Name: e.GetName()}}
+	case *messages.ListenerAudited:
+		return []*messages.Node{{Id: e.GetId(), Name: e.GetName()}}
+	case *messages.ListenerPardoned:
+		return []*messages.Node{{Id: e.GetId(), Name: e.GetName()}}
 	case *messages.ListenerReconnected:
 		return []*messages.Node{{Id: e.GetId(), Name: e.GetName()}, e.GetUpstream(), e.GetLost()}
 	case *messages.SongQueued:

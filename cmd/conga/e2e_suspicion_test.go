@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"conga/messages"
+	"conga/transport"
+)
+
+// movesOf counts the moves of those in the log.
+func movesOf(t *testing.T, data string, names ...string) (moves int) {
+	t.Helper()
+	_, log, _ := conga(t, "log", "show", "--data", data)
+	for line := range strings.Lines(log) {
+		for _, name := range names {
+			if strings.Contains(line, "ListenerMoved") && regexp.MustCompile(`\bname=`+name+`\b`).MatchString(line) {
+				moves++
+			}
+		}
+	}
+	return moves
+}
+
+// A member in good standing says of whoever feeds it all that can be said, two hundred times. One
+// of those moves, perhaps another; nobody is convicted, and nobody hears anything of it.
+func TestE2E_OneVoice(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	server := launchServer(t, longSongs(t, "bach.mp3"), data)
+	names := []string{"amy", "bob", "cem", "dora"}
+	honest := joinChain(t, server, names...)
+	mallory := joinNative(t, server, nil, true)
+	next := time.NewTicker(20 * time.Millisecond)
+	defer next.Stop()
+	for n := range 200 {
+		<-next.C
+		if above := mallory.ancestors(t); len(above) > 0 {
+			mallory.put(t, &messages.PeerLost{
+				Id: above[0].GetId(), Reason: "it is bad", Fault: messages.Fault(n % 8),
+			})
+		}
+	}
+	eventually(t, "the server has looked", func() string {
+		_, log, _ := conga(t, "log", "show", "--data", data)
+		if !lineWith(log, "ListenerAudited") {
+			return "nothing of it in the log"
+		}
+		return ""
+	})
+	if moves := movesOf(t, data, names...); moves > 2 {
+		t.Errorf("honest listeners were moved %d times", moves)
+	}
+	_, log, _ := conga(t, "log", "show", "--data", data)
+	if lineWith(log, "ListenerAudited", "fault=") || lineWith(log, "convicted=true") {
+		t.Errorf("somebody is convicted:\n%s", log)
+	}
+	for _, listener := range honest {
+		listener.hears(t)
+		listener.unhurt(t)
+	}
+}
+
+// A relay alters every tenth chunk. The server hears of it, looks itself, and sees it: from then
+// on it feeds nobody, and a newcomer behind it is fed by somebody else.
+func TestE2E_LiarConvicted(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	server := launchServer(t, longSongs(t, "bach.mp3"), data)
+	port := freePort(t)
+	liar := startMeddler(t, port, func(n int, f transport.Frame) []transport.Frame {
+		if n%10 == 9 {
+			f.Payload[len(f.Payload)/2] ^= 1
+		}
+		return []transport.Frame{f}
+	})
+	amy := launchListener(t, server, "amy").awaitReady(t, listenerReady)
+	launchListener(t, server, "bob", "--listen", port, "--advertise", liar.Addr().String()).awaitReady(t, listenerReady)
+	cem := launchListener(t, server, "cem").awaitReady(t, listenerReady)
+	eventually(t, "bob is convicted", func() string {
+		_, log, _ := conga(t, "log", "show", "--data", data)
+		if !lineWith(log, "ListenerAudited", "name=bob", "fault=FAULT_LYING") {
+			return log
+		}
+		return ""
+	})
+	dora := launchListener(t, server, "dora").awaitReady(t, listenerReady)
+	for _, p := range []*process{amy, cem, dora} {
+		p.hears(t)
+		p.unhurt(t)
+	}
+	if up := dora.dump(t).Live.Relay.Upstream; up == "bob" {
+		t.Error("dora is fed by bob")
+	}
+}
+
+// hush is what the relays of fakes give out: nothing.
+type hush struct{}
+
+func (hush) Next(ctx context.Context) (*messages.Item, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+func (hush) Close() {}
+
+// Sixty of one address join, answer whoever comes, and never send a chunk. Whoever joins behind
+// them hears all the same, and the server feeds few more than before.
+func TestE2E_ManyOfOneAddress(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	server := launchServer(t, longSongs(t, "bach.mp3"), data)
+	honest := joinChain(t, server, "amy", "bob")
+	system := newSystem(slog.New(slog.DiscardHandler))
+	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 6, 6)}, Timeout: patience}
+	for i := range 60 {
+		port, err := net.Listen("tcp", "127.0.6.6:0")
+		if err != nil {
+			t.Skip("this machine has one loopback address only:", err)
+		}
+		fake := newNative()
+		pid := system.Root.Spawn(transport.Streams(transport.StreamsConfig{
+			Listener: port, Owner: system.Root.Spawn(actor.PropsFromFunc(func(actor.Context) {})), Identity: fake.identity,
+			Self:  func() *messages.Node { return &messages.Node{Id: fake.identity.ID(), Name: "fake"} },
+			Epoch: func() uint64 { return 1 },
+			Open:  func(*messages.OpenStream) (transport.Cursor, error) { return hush{}, nil },
+		}))
+		t.Cleanup(func() { _ = system.Root.StopFuture(pid).Wait() })
+		conn, err := from.Dial("tcp", server.requests())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fake.hello(t, conn, &messages.Node{Name: fmt.Sprint("fake", i), Relay: port.Addr().String()}, false)
+		fake.wait(t, "a WELCOME", func() bool { return fake.welcome != nil || fake.refused != nil || fake.over })
+	}
+	honest = append(honest, joinChain(t, server, "cem", "dora", "emil")...)
+	for _, p := range honest {
+		p.hears(t)
+	}
+	before := server.dump(t).Live.Pacer
+	for _, p := range honest {
+		for range 5 {
+			p.hears(t)
+		}
+		p.unhurt(t)
+		t.Logf("%s is fed by %s", p.name, p.dump(t).Live.Relay.Upstream)
+	}
+	after := server.dump(t).Live.Pacer
+	t.Logf("the server sent %d chunks of %d", after.ChunksSent-before.ChunksSent, after.Next-before.Next)
+}
