@@ -218,14 +218,6 @@ func joinChain(t testing.TB, server *process, names ...string) []*process {
 	return chain
 }
 
-// songSum, dump and what they hold are the contract with scripts, by its own words.
-type songSum struct {
-	Song   string `json:"song"`
-	First  uint64 `json:"first"`
-	Chunks uint64 `json:"chunks"`
-	SHA256 string `json:"sha256"`
-}
-
 // chainMember is a listener in the server's chain.
 type chainMember struct {
 	ID     string `json:"id"`
@@ -234,6 +226,14 @@ type chainMember struct {
 	Seed   bool   `json:"seed"`
 	FedBy  string `json:"fedBy"`
 	Silent bool   `json:"silent"`
+}
+
+// songSum, dump and what they hold are the contract with scripts, by its own words.
+type songSum struct {
+	Song   string `json:"song"`
+	First  uint64 `json:"first"`
+	Chunks uint64 `json:"chunks"`
+	SHA256 string `json:"sha256"`
 }
 
 type nodeDump struct {

@@ -329,6 +329,9 @@ func (c *both) clientGoes(t *testing.T, i int, kill bool) {
 	t.Helper()
 	client := c.clients[i]
 	c.clients[i] = nil
+	if n := client.Fed(); n > 0 { // whatever it handed on, somebody would have heard it
+		t.Errorf("%d have come to a client of 2016 for music", n)
+	}
 	if kill {
 		_ = client.Kill()
 	} else if err := client.Leave(time.Second); err != nil { // as long as the program of 2016 takes

@@ -42,6 +42,7 @@ type Client struct {
 	host    string // whom it receives from, and the port above that
 	port    int
 	to      net.Conn // its own listener
+	fed     int      // listeners so far
 	leaving bool
 	pieces  int64
 	bytes   int64
@@ -126,6 +127,7 @@ func (c *Client) accept() {
 		}
 		c.mu.Lock()
 		c.to = conn
+		c.fed++
 		c.mu.Unlock()
 		for { // it finds out by its next send that the listener is gone
 			c.mu.Lock()
@@ -267,6 +269,13 @@ func (c *Client) Hold(pause time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.held = time.Now().Add(pause)
+}
+
+// Fed is how many have come to receive from it.
+func (c *Client) Fed() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fed
 }
 
 // Gaps are the times in which it had nothing to play, from its first sound on.

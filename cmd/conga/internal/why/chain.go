@@ -50,6 +50,10 @@ func (t *teller) chain() {
 			if t.about(e.GetId()) {
 				t.say(r.Time, "%s may feed others again.", t.name(e.GetId()))
 			}
+		case *messages.ListenerFellSilent:
+			if t.about(e.GetId()) {
+				t.say(r.Time, "%s hears nothing any more%s. No word reaches such a client: it must be started again.", t.name(e.GetId()), because(e.GetReason()))
+			}
 		case *messages.ListenerReconnected:
 			if t.about(e.GetId()) {
 				t.reconnected(r, e)
@@ -61,6 +65,8 @@ func (t *teller) chain() {
 func (t *teller) joined(at time.Time, e *messages.ListenerJoined) {
 	text := fmt.Sprintf("%s joined the chain behind %s", t.called(e.GetNode()), t.name(e.GetAfter()))
 	switch {
+	case e.GetSeed():
+		text = fmt.Sprintf("%s, a client of 2016, joined the chain; %s feeds it", t.called(e.GetNode()), t.name(e.GetFedBy()))
 	case e.GetUnreachable() != "":
 		text += fmt.Sprintf("; nobody can connect to it (%s), so it has to dial those whom it feeds", e.GetUnreachable())
 	case e.GetLeaf():

@@ -255,6 +255,8 @@ func nodes(event any) []*messages.Node {
 		return []*messages.Node{e.GetNode()}
 	case *messages.ListenerLeft:
 		return []*messages.Node{{Id: e.GetId(), Name: e.GetName()}}
+	case *messages.ListenerFellSilent:
+		return []*messages.Node{{Id: e.GetId(), Name: e.GetName()}}
 	case *messages.ListenerMoved:
 		return []*messages.Node{{Id: e.GetId(), Name: e.GetName()}}
 	case *messages.ListenerAudited:

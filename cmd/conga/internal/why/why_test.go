@@ -113,6 +113,31 @@ func TestTell_Nobody(t *testing.T) {
 	}
 }
 
+// A client of 2016 has a story, too.
+func TestTell_Seed(t *testing.T) {
+	at := time.Date(2026, 11, 22, 10, 11, 12, 0, time.UTC)
+	lines, err := Tell(Story{
+		Name: "sid", Since: at.Add(-time.Minute), Now: at.Add(time.Minute),
+		Server: []eventlog.Record{
+			{Time: at, Event: &messages.ListenerJoined{Node: &messages.Node{Id: "a", Name: "amy"}, After: messages.ServerID}},
+			{Time: at, Event: &messages.ListenerJoined{Node: &messages.Node{Id: "s", Name: "sid"}, After: "a", Seed: true, FedBy: "a"}},
+			{Time: at, Event: &messages.ListenerFellSilent{Id: "s", Name: "sid", FedBy: "a", Reason: "who feeds it vanished"}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(lines, "\n")
+	for _, want := range []string{
+		"sid, a client of 2016, joined the chain; amy feeds it.",
+		"sid hears nothing any more: who feeds it vanished. No word reaches such a client: it must be started again.",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
+
 // What was lost or could not be heard is said, however seldom it happens.
 func TestTell_Worst(t *testing.T) {
 	at := time.Date(2026, 11, 22, 10, 11, 12, 0, time.UTC)
