@@ -70,6 +70,33 @@ func TestState_Property_Guests(t *testing.T) {
 	})
 }
 
+// Two hundred leaves of one address stand between a listener and those above it: these are told of
+// the listener all the same, or only the server would feed it.
+func TestState_Guests_Crowd(t *testing.T) {
+	var s State
+	join := func(name, address string, leaf bool) {
+		for _, event := range s.Decide(&messages.JoinChain{Node: node(name), Leaf: leaf, Address: address}) {
+			s = s.Apply(event)
+		}
+	}
+	for i := range 8 {
+		join(fmt.Sprint("honest", i), "192.0.2.1/32", false)
+	}
+	for i := range 200 {
+		join(fmt.Sprint("crowd", i), "198.51.100.1/32", true)
+	}
+	join("amy", "192.0.2.2/32", false)
+	guests := map[string][]string{}
+	for _, n := range s.layout().tellings() {
+		guests[n.GetId()] = n.GetGuests()
+	}
+	for _, above := range s.Neighbours("amy").GetAncestors() {
+		if told := guests[above.GetId()]; !slices.Contains(told, "amy") || len(told) > maxGuests {
+			t.Errorf("%s is told of %v", above.GetId(), told)
+		}
+	}
+}
+
 // A telling is one line of the request connection, however many may come.
 func TestNeighbours_OneLine(t *testing.T) {
 	long := &messages.Node{Id: strings.Repeat("i", 36), Name: strings.Repeat("n", messages.MaxName), Relay: strings.Repeat("r", 64)}

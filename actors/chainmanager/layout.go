@@ -139,6 +139,7 @@ func (l *layout) node(id string) *messages.Node {
 // tellings say for each member whom it receives from and whom it feeds.
 func (l *layout) tellings() []*messages.Neighbours {
 	all := make([]*messages.Neighbours, len(l.chain))
+	guests := make([][]Member, len(l.chain))
 	for place, m := range l.chain {
 		n := &messages.Neighbours{Id: m.ID}
 		all[place] = n
@@ -153,9 +154,12 @@ func (l *layout) tellings() []*messages.Neighbours {
 			n.Ancestors = append(n.Ancestors, l.node(messages.ServerID))
 		}
 		for _, above := range l.above(place, deputies) {
-			if host := all[above]; len(host.Guests) < maxGuests {
-				host.Guests = append(host.Guests, m.ID)
-			}
+			guests[above] = append(guests[above], m)
+		}
+	}
+	for place := range guests {
+		for _, m := range chosen(guests[place]) {
+			all[place].Guests = append(all[place].Guests, m.ID)
 		}
 	}
 	for place, m := range l.chain {
@@ -169,4 +173,21 @@ func (l *layout) tellings() []*messages.Neighbours {
 		}
 	}
 	return all
+}
+
+// chosen are those of whom a node is told, if more may ask it than it could feed: of each address as
+// many, the nearest. Whoever joins many times does not keep others away.
+func chosen(guests []Member) []Member {
+	if len(guests) <= maxGuests {
+		return guests
+	}
+	of := map[string]int{}
+	turns := make(map[string]int, len(guests)) // by id: how many of its address are nearer
+	for _, m := range guests {
+		turns[m.ID] = of[m.Address]
+		of[m.Address]++
+	}
+	fair := slices.Clone(guests)
+	slices.SortStableFunc(fair, func(a, b Member) int { return turns[a.ID] - turns[b.ID] })
+	return fair[:maxGuests]
 }
