@@ -45,6 +45,8 @@
 //	OpenStream        a listener     its upstream   no: stream connection
 //	StreamOpened      an upstream    its listener   no: stream connection
 //	OfferStream       an upstream    its listener   no: stream connection
+//	AskIdentity       the server     a relay's port no: stream connection
+//	ProveIdentity     a relay's port the server     no: stream connection
 //	SongChange, Seal  pacer          every node     no: the music itself
 //	Item              pacer          every node     no: the music itself
 //	PlayerUnderran    player         the node's log the listener's own

@@ -27,17 +27,8 @@ func newAdmission(cfg *StreamsConfig) *admission {
 // a signature is only checked of those who are welcome: strangers cost nothing but the wait.
 // over ends the stream when another takes the seat.
 func (d *admission) let(life context.Context, open *messages.OpenStream, from *guest, over func()) (*seat, *record, error) {
-	id, words, key := open.GetNode().GetId(), askingOf(open), ownKey(open.GetNode())
-	if key == nil {
-		return nil, nil, errForged
-	}
-	if err := words.timely(d.cfg.Self().GetId(), d.cfg.ServerNow()); err != nil {
-		return nil, nil, err
-	}
-	pass, err := d.cfg.Pass()
-	if err == nil {
-		err = pass.check(words, open.GetProof())
-	}
+	id, words := open.GetNode().GetId(), askingOf(open)
+	key, err := d.heard(words, open.GetProof())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -50,12 +41,26 @@ func (d *admission) let(life context.Context, open *messages.OpenStream, from *g
 	if err := words.genuine(key); err != nil {
 		return nil, nil, err
 	}
-	seat := &seat{id: id, from: from.from, expected: standing == expectedGuest, over: over}
-	record, err := d.sit(seat, words, d.cfg.ServerNow())
-	if err != nil {
-		return nil, nil, err
+	newcomer := &seat{id: id, from: from.from, expected: standing == expectedGuest, over: over}
+	record, err := d.sit(newcomer, words, d.cfg.ServerNow())
+	return newcomer, record, err
+}
+
+// heard says why the words are not for this node, now and from a member, or which key must have
+// signed them.
+func (d *admission) heard(words asking, proof []byte) (ed25519.PublicKey, error) {
+	key := ownKey(words.from)
+	if key == nil {
+		return nil, errForged
 	}
-	return seat, record, nil
+	if err := words.timely(d.cfg.Self().GetId(), d.cfg.ServerNow()); err != nil {
+		return nil, err
+	}
+	pass, err := d.cfg.Pass()
+	if err != nil {
+		return nil, err
+	}
+	return key, pass.check(words, proof)
 }
 
 // sit remembers the words and gives the seat.
@@ -106,23 +111,12 @@ func (d *admission) leave(seat *seat) {
 
 // offer says why the OF is not that of a node which is to offer its music here.
 func (d *admission) offer(offer *messages.OfferStream) error {
-	self, nowUs := d.cfg.Self().GetId(), d.cfg.ServerNow()
-	words := offeringOf(offer, self)
-	key := ownKey(offer.GetNode())
-	if key == nil {
-		return errForged
-	}
-	if err := words.timely(self, nowUs); err != nil {
-		return err
-	}
-	pass, err := d.cfg.Pass()
-	if err == nil {
-		err = pass.check(words, offer.GetProof())
-	}
+	id, words := offer.GetNode().GetId(), offeringOf(offer, d.cfg.Self().GetId())
+	key, err := d.heard(words, offer.GetProof())
 	switch {
 	case err != nil:
 		return err
-	case d.cfg.Expected != nil && !d.cfg.Expected.offers(offer.GetNode().GetId()):
+	case d.cfg.Expected != nil && !d.cfg.Expected.offers(id):
 		return errUnexpected
 	}
 	if err := words.genuine(key); err != nil {
@@ -130,7 +124,8 @@ func (d *admission) offer(offer *messages.OfferStream) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.records.of(offer.GetNode().GetId(), nowUs).hear(words.nonce, words.atUnixUs, nowUs)
+	nowUs := d.cfg.ServerNow()
+	return d.records.of(id, nowUs).hear(words.nonce, words.atUnixUs, nowUs)
 }
 
 // proveIdentity answers the server's question whose port this is.

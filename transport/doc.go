@@ -10,6 +10,9 @@
 //	Requests     answers typed lines, keeps natives informed            (the server)
 //	RequestLink  is a listener's end of that                            (a listener)
 //
+// Who a listener is, is its key (identity.go). Who is served at a stream port, is decided for all
+// its connections in admission.go, by pure parts: seats.go, replays.go.
+//
 // Ownership: an accepted connection belongs to its actor, a child of the acceptor;
 // the actor's goroutines do the reading and writing and end when it stops. A panic in
 // any of them stops that one connection (its peer comes back); the acceptor and all

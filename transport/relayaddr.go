@@ -56,28 +56,31 @@ func (t *requestTalk) locate(relay string) (string, error) {
 	if err == nil && ip.Unmap() == own {
 		return home, nil
 	}
+	addresses := []netip.Addr{ip}
 	if !t.pace.named.of(t.conn.RemoteAddr()).Allow() {
 		return home, errors.New("its address has named other hosts than itself too often")
 	}
 	if err != nil {
-		if ip, err = t.lookUp(host); err != nil {
+		if addresses, err = t.lookUp(host); err != nil {
 			return home, err
 		}
 	}
-	if ip = ip.Unmap().WithZone(""); !mayName(own, ip) {
-		return home, fmt.Errorf("nobody outside its network reaches %s: it should --advertise another address", ip)
+	for _, ip := range addresses {
+		if ip = ip.Unmap().WithZone(""); mayName(own, ip) {
+			return net.JoinHostPort(ip.String(), port), nil
+		}
 	}
-	return net.JoinHostPort(ip.String(), port), nil
+	return home, fmt.Errorf("nobody outside its network reaches %s: it should --advertise another address", plain.Text(host, messages.MaxName))
 }
 
-func (t *requestTalk) lookUp(host string) (netip.Addr, error) {
+func (t *requestTalk) lookUp(host string) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(t.life, resolvePatience)
 	defer cancel()
 	found, err := t.cfg.Resolve(ctx, host)
 	if err != nil || len(found) == 0 {
-		return netip.Addr{}, fmt.Errorf("the server does not find its host %s: it should --advertise an address", plain.Text(host, messages.MaxName))
+		return nil, fmt.Errorf("the server does not find its host %s: it should --advertise an address", plain.Text(host, messages.MaxName))
 	}
-	return found[0], nil
+	return found, nil
 }
 
 // reach is how far away somebody can be who knows an address.
@@ -90,13 +93,19 @@ const (
 	everywhere
 )
 
+// Networks of which net/netip has no word: that of providers (RFC 6598), and those of nobody.
+var (
+	providers = netip.MustParsePrefix("100.64.0.0/10")
+	nobodys   = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("240.0.0.0/4")}
+)
+
 func reachOf(ip netip.Addr) reach {
 	switch {
-	case !ip.IsValid(), ip.IsUnspecified(), ip.IsMulticast():
+	case !ip.IsValid(), ip.IsUnspecified(), ip.IsMulticast(), nobodys[0].Contains(ip), nobodys[1].Contains(ip):
 		return nowhere
 	case ip.IsLoopback():
 		return thisMachine
-	case ip.IsPrivate(), ip.IsLinkLocalUnicast():
+	case ip.IsPrivate(), ip.IsLinkLocalUnicast(), providers.Contains(ip):
 		return thisNetwork
 	}
 	return everywhere

@@ -34,6 +34,8 @@ func (d *dials) resolve(_ context.Context, host string) ([]netip.Addr, error) {
 	switch host {
 	case "public.example":
 		return []netip.Addr{netip.MustParseAddr("203.0.113.5"), netip.MustParseAddr("10.0.0.1")}, nil
+	case "both.example":
+		return []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("203.0.113.6")}, nil
 	case "inside.example":
 		return []netip.Addr{netip.MustParseAddr("10.0.0.1")}, nil
 	}
@@ -56,6 +58,9 @@ func TestRequests_RelayAddress(t *testing.T) {
 		"any host":                     {from: "[2001:db8::7]:5", relay: "[::]:7100", want: "[2001:db8::7]:7100", dialled: "[2001:db8::7]:7100"},
 		"a router":                     {from: "192.0.2.7:5", relay: "203.0.113.5:7100", want: "203.0.113.5:7100", dialled: "203.0.113.5:7100"},
 		"a name":                       {from: "192.0.2.7:5", relay: "public.example:7100", want: "203.0.113.5:7100", dialled: "203.0.113.5:7100", names: 1},
+		"a name of both":               {from: "192.0.2.7:5", relay: "both.example:7100", want: "203.0.113.6:7100", dialled: "203.0.113.6:7100", names: 1},
+		"a provider's network":         {from: "192.0.2.7:5", relay: "100.64.0.1:80", want: "192.0.2.7:80", why: "nobody outside its network"},
+		"nobody":                       {from: "192.0.2.7:5", relay: "255.255.255.255:80", want: "192.0.2.7:80", why: "nobody outside its network"},
 		"a name of the inside":         {from: "192.0.2.7:5", relay: "inside.example:7100", want: "192.0.2.7:7100", names: 1, why: "nobody outside its network"},
 		"no name":                      {from: "192.0.2.7:5", relay: "nowhere.example:7100", want: "192.0.2.7:7100", names: 1, why: "does not find"},
 		"the server itself":            {from: "192.0.2.7:5", relay: "127.0.0.1:22", want: "192.0.2.7:22", why: "nobody outside its network"},
