@@ -12,15 +12,20 @@ import (
 // admission decides for all connections of one stream port who is served. It outlives a
 // restart of the port's actor. Safe for many goroutines.
 type admission struct {
-	cfg *StreamsConfig
+	cfg   *StreamsConfig
+	since time.Time // the port is open
 
 	mu      sync.Mutex
 	seats   seats
 	records records
 }
 
+// clockError is how far the clocks of two nodes may be from each other just after the server's
+// restart, which begins again from the time of day.
+const clockError = 10 * time.Second
+
 func newAdmission(cfg *StreamsConfig) *admission {
-	return &admission{cfg: cfg, records: records{}}
+	return &admission{cfg: cfg, since: time.Now(), records: records{}}
 }
 
 // let gives whoever said the HI a seat, or says why not. The cheapest questions come first, and
@@ -53,8 +58,12 @@ func (d *admission) heard(words asking, proof []byte) (ed25519.PublicKey, error)
 	if key == nil {
 		return nil, errForged
 	}
-	if err := words.timely(d.cfg.Self().GetId(), d.cfg.ServerNow()); err != nil {
+	nowUs := d.cfg.ServerNow()
+	if err := words.timely(d.cfg.Self().GetId(), nowUs); err != nil {
 		return nil, err
+	}
+	if words.atUnixUs < nowUs-time.Since(d.since).Microseconds()-clockError.Microseconds() {
+		return nil, errStale // said to the process before this one, which may have heard it
 	}
 	pass, err := d.cfg.Pass()
 	if err != nil {

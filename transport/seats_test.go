@@ -294,6 +294,33 @@ func TestStreams_OneStreamEach(t *testing.T) {
 	}
 }
 
+// A port that has just been opened does not take words to the one before it, which may have
+// heard them.
+func TestStreams_WordsToTheLifeBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes()
+		openStreams(t, l, nil)
+		say := func(ago time.Duration) string {
+			open := &messages.OpenStream{Upstream: messages.ServerID}
+			amy.SignOpen(open, time.Now().Add(-ago).UnixMicro())
+			conn := l.dial(t)
+			defer conn.Close()
+			send(t, conn, mustFrame(t, messages.KindHi, open))
+			return unmarshal(t, readFrame(t, bufio.NewReader(conn), messages.KindHi).Payload, &messages.StreamOpened{}).GetRefused()
+		}
+		if got := say(clockError + time.Second); got != errStale.Error() {
+			t.Errorf("said to the process before: %q", got)
+		}
+		if got := say(clockError - time.Second); got != "" {
+			t.Errorf("said by a clock that is behind: %q", got)
+		}
+		time.Sleep(time.Minute)
+		if got := say(clockError + time.Second); got != "" {
+			t.Errorf("later: %q", got)
+		}
+	})
+}
+
 // Whoever asks again and again for what it has had does not get it faster than music is.
 func TestStreams_Greedy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
