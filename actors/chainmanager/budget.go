@@ -18,7 +18,7 @@ type budget struct {
 // newComings is for joins and returns: a listener with a bad line comes back a few times a
 // minute, and all of a house at once.
 func newComings() *budget {
-	return &budget{own: 1.0 / 6, ownBurst: 12, home: 2, homeBurst: 600}
+	return &budget{own: 1.0 / 6, ownBurst: 12, home: 3, homeBurst: 800}
 }
 
 // newReporting is for reports of the way back to the music.

@@ -6,11 +6,14 @@ import (
 	"log/slog"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/google/uuid"
 
 	"conga/messages"
 	"conga/transport"
@@ -152,6 +155,75 @@ func TestE2E_ManyOfOneAddress(t *testing.T) {
 		p.unhurt(t)
 		t.Logf("%s is fed by %s", p.name, p.dump(t).Live.Relay.Upstream)
 	}
+	t.Logf("%d moves of honest ones, %d of fakes", movesOf(t, data, "amy", "bob", "cem", "dora", "emil"), movesOf(t, data, `fake\d+`))
 	after := server.dump(t).Live.Pacer
 	t.Logf("the server sent %d chunks of %d", after.ChunksSent-before.ChunksSent, after.Next-before.Next)
+}
+
+// Forty members say all the time that they lost their upstream and found it again, and others
+// come and go without end. Whoever joins meanwhile is let in, who dies is taken out, and the log
+// grows by what happened, not by what was said.
+func TestE2E_Chatter(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	server := launchServer(t, longSongs(t, "bach.mp3"), data)
+	honest := joinChain(t, server, "amy", "bob", "cem")
+	before := server.dump(t).Event
+	ctx, stop := context.WithCancel(t.Context())
+	var talking sync.WaitGroup
+	defer talking.Wait()
+	defer stop()
+	for range 40 {
+		n := joinNative(t, server, nil, true)
+		lost := &messages.Node{Id: uuid.NewString(), Name: strings.Repeat("x", messages.MaxName)}
+		back, _ := transport.AppendLine(nil, &messages.Reconnected{Id: n.identity.ID(), Upstream: lost, Lost: lost, Reason: strings.Repeat("y", 200)})
+		miss, _ := transport.AppendLine(nil, &messages.PeerLost{Id: n.ancestors(t)[0].GetId(), Fault: messages.Fault_FAULT_GONE})
+		context.AfterFunc(ctx, func() { _ = n.Close() }) // wakes a write that the server does not read
+		talking.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := n.Write(append(miss, back...)); err != nil {
+					return
+				}
+			}
+		})
+	}
+	restless := newNative()
+	talking.Go(func() {
+		for ctx.Err() == nil { // whether it is let in or not
+			conn, err := net.Dial("tcp", server.requests())
+			if err != nil {
+				return
+			}
+			secured, err := restless.member.Secure(ctx, conn)
+			if err == nil {
+				line, _ := transport.AppendLine(nil, secured.Introduce(&messages.Hello{Version: messages.DialectVersion, Leaf: true}))
+				_, _ = secured.Write(line)
+				_, _ = secured.Read(make([]byte, 1))
+			}
+			_ = conn.Close()
+		}
+	})
+	eventually(t, "they say too much", func() string {
+		if text := server.err.String(); !strings.Contains(text, "reports are dropped") {
+			return text
+		}
+		return ""
+	})
+	late := launchListener(t, server, "late").awaitReady(t, listenerReady)
+	honest[1].kill()
+	gone := eventually(t, "bob is out of the chain", func() string {
+		if chain := server.dump(t).chain(); slices.Contains(chain, "bob") {
+			return fmt.Sprint(chain)
+		}
+		return ""
+	})
+	for _, p := range []*process{honest[0], honest[2], late} {
+		p.hears(t)
+		p.unhurt(t)
+	}
+	events := server.dump(t).Event - before
+	t.Logf("bob was taken out after %v; %d events", gone, events)
+	if events > 2000 {
+		t.Errorf("the log has %d events more", events)
+	}
 }
