@@ -91,6 +91,9 @@ func (p *Porter) serve(ctx context.Context, v *visitor) {
 	}
 	p.mu.Lock()
 	g.gone = true
+	if g.absent != nil {
+		g.absent.Stop()
+	}
 	in := g.in
 	for i, other := range p.guests {
 		if other == g {

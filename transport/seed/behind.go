@@ -18,20 +18,26 @@ const (
 	// elsewhere is when a client is no longer looked for under the address that the server knows:
 	// the two may see it from different sides.
 	elsewhere = time.Second
+	// absentAfter is how long a client may be without its music: it dies, as a rule without a
+	// word, when whoever fed it vanished, and nobody must be seated behind it then.
+	absentAfter = 10 * time.Second
 )
+
+var errAbsent = errors.New("it has not come for its music")
 
 // Behind is a listener's door for clients of 2016: it plays to those that the server says it
 // feeds, and to nobody else who says nothing, for each costs a decoder. Its methods may be called
 // by any goroutine.
 type Behind struct {
 	Feeder *Feeder
-	// CutOff is told of a client that did not read, which is lost for good.
+	// CutOff is told of a client that did not read, or does not come: it is lost for good.
 	CutOff func(id, reason string)
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when one of these changes
 	clients []*messages.Node
 	served  map[string]*serving // by the client's id
+	absent  map[string]*time.Timer
 }
 
 // serving is a connection to one client.
@@ -46,7 +52,29 @@ func (b *Behind) Set(clients []*messages.Node) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.clients = clients
+	b.miss()
 	b.wake()
+}
+
+// miss counts the time of those clients who are not here, and only of those. b.mu is held.
+func (b *Behind) miss() {
+	missed := map[string]*time.Timer{}
+	for _, client := range b.clients {
+		id := client.GetId()
+		switch {
+		case b.served[id] != nil:
+		case b.absent[id] != nil:
+			missed[id] = b.absent[id]
+		default:
+			missed[id] = time.AfterFunc(absentAfter, func() { b.CutOff(id, errAbsent.Error()) })
+		}
+	}
+	for id, timer := range b.absent {
+		if missed[id] == nil {
+			timer.Stop()
+		}
+	}
+	b.absent = missed
 }
 
 // wake tells those who wait that something has changed. b.mu is held.
@@ -72,6 +100,7 @@ func (b *Behind) Stream(ctx context.Context, conn *transport.Stranger) (taken bo
 		defer b.mu.Unlock()
 		if b.served[client.GetId()] == s {
 			delete(b.served, client.GetId())
+			b.miss()
 			b.wake()
 		}
 	}()
@@ -153,6 +182,7 @@ func (b *Behind) claim(host string, anywhere bool, s *serving) *messages.Node {
 			}
 			s.known = known
 			b.served[client.GetId()] = s
+			b.miss()
 			return client
 		}
 	}

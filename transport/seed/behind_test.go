@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -53,6 +54,7 @@ func openPort(t *testing.T, items ...*messages.Item) *port {
 	}
 	ctx, end := context.WithCancel(t.Context())
 	t.Cleanup(func() {
+		p.Set(nil)
 		end()
 		p.wg.Wait()
 	})
@@ -142,6 +144,33 @@ func TestBehind_CutOff(t *testing.T) {
 		defer p.mu.Unlock()
 		if fmt.Sprint(p.cut) != "[sid]" {
 			t.Errorf("cut off: %v", p.cut)
+		}
+	})
+}
+
+// A client that does not come for its music, or comes no more, is lost: the server hears of it
+// after a while, and not of one that is here or whose place has been given up.
+func TestBehind_Absent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := openPort(t, song(t, 40, 44100, 4)...)
+		p.Set([]*messages.Node{clientAt("sid", "192.0.2.1"), clientAt("sue", "192.0.2.2"), clientAt("sol", "192.0.2.3")})
+		sid, _ := p.come(t, "192.0.2.1")
+		go func() { _, _ = io.Copy(io.Discard, sid) }()
+		<-time.After(absentAfter / 2)
+		p.Set([]*messages.Node{clientAt("sid", "192.0.2.1"), clientAt("sue", "192.0.2.2")})
+		<-time.After(absentAfter)
+		said := func() string {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return fmt.Sprint(p.cut)
+		}
+		if said() != "[sue]" {
+			t.Errorf("missed are %v", said())
+		}
+		_ = sid.Close()
+		<-time.After(absentAfter + time.Second)
+		if said() != "[sue sid]" {
+			t.Errorf("missed are %v", said())
 		}
 	})
 }

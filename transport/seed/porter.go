@@ -30,7 +30,7 @@ const (
 	// request connection belongs, counts as coming for the music.
 	lonelyAfter = 500 * time.Millisecond
 	// packetPatience is how long a client may take to read its three packets and hang up.
-	packetPatience = 5 * time.Second
+	packetPatience = 2 * time.Second
 )
 
 // PorterConfig says for which server a Porter works.
@@ -85,13 +85,15 @@ type visitor struct {
 
 // guest is a client in the chain.
 type guest struct {
-	host  string
-	node  *messages.Node // as the chain knows it
-	in    *standIn       // nil before it has its packets
-	told  Format         // by its packets
-	above string         // id of who stands above it
-	apart bool           // the server feeds it on a port of its own, wherever it stands
-	stray bool           // nobody knows which client it is
+	host   string
+	node   *messages.Node // as the chain knows it
+	in     *standIn       // nil before it has its packets
+	told   Format         // by its packets
+	above  string         // id of who stands above it
+	apart  bool           // the server feeds it on a port of its own, wherever it stands
+	stray  bool           // nobody knows which client it is
+	hears  int            // connections on which the server feeds it
+	absent *time.Timer    // while it has none
 	// It is about to come for its music, to the server's stream port, between these two.
 	dueFrom, dueUntil time.Time
 	gone              bool
@@ -158,8 +160,39 @@ func (p *Porter) feed(ctx context.Context, conn *transport.Stranger, g *guest) {
 	if !conn.Admit() {
 		return
 	}
-	if err := p.cfg.Feeder.feed(ctx, conn, audience{node: g.node, told: g.told}); errors.Is(err, errStuck) {
+	count := func(more int) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.hears(g, more)
+	}
+	count(1)
+	err := p.cfg.Feeder.feed(ctx, conn, audience{node: g.node, told: g.told})
+	count(-1)
+	if errors.Is(err, errStuck) {
 		p.cfg.CutOff(g.node.GetId(), err.Error())
+	}
+}
+
+// hears notes that the client has come for its music, or has it no longer. One that stays away and
+// does not say that it leaves is lost. p.mu is held.
+func (p *Porter) hears(g *guest, more int) {
+	if g.stray || g.gone {
+		return
+	}
+	g.hears += more
+	if g.absent != nil {
+		g.absent.Stop()
+		g.absent = nil
+	}
+	if g.hears == 0 {
+		g.absent = time.AfterFunc(absentAfter, func() {
+			p.mu.Lock()
+			here := !g.gone && g.hears == 0
+			p.mu.Unlock()
+			if here {
+				p.cfg.CutOff(g.node.GetId(), errAbsent.Error())
+			}
+		})
 	}
 }
 
@@ -312,6 +345,9 @@ func (p *Porter) join(ctx context.Context, conn *transport.Stranger, v *visitor)
 	gone := g.gone // its request connection has ended meanwhile
 	if !gone {
 		p.guests = append(p.guests, g)
+		if g.above == messages.ServerID {
+			p.hears(g, 0)
+		}
 		p.wake()
 	}
 	p.mu.Unlock()
@@ -424,5 +460,6 @@ func (p *Porter) moved(g *guest, ancestors []*messages.Node) {
 	}
 	g.told = Format{} // what it has heard since is not known here
 	g.due(time.Now().Add(-pairPatience))
+	p.hears(g, 0)
 	p.wake()
 }

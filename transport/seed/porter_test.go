@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"conga/messages"
@@ -263,6 +264,33 @@ func TestRadio_Lost(t *testing.T) {
 	if !lost() {
 		t.Error("it is never given up")
 	}
+}
+
+// A client that has its place and does not come for its music is lost after a while, unless it goes.
+func TestPorter_Absent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cut := make(chan string, 3)
+		p := NewPorter(PorterConfig{CutOff: func(id, _ string) { cut <- id }})
+		sid, sue, sol := &guest{node: &messages.Node{Id: "sid"}}, &guest{node: &messages.Node{Id: "sue"}}, &guest{node: &messages.Node{Id: "sol"}}
+		start := time.Now()
+		p.mu.Lock()
+		for _, g := range []*guest{sid, sue, sol} {
+			p.hears(g, 0)
+		}
+		p.hears(sue, 1)
+		sol.gone = true
+		p.mu.Unlock()
+		if lost := <-cut; lost != "sid" || time.Since(start) != absentAfter {
+			t.Errorf("%s is lost after %v", lost, time.Since(start))
+		}
+		<-time.After(absentAfter)
+		p.mu.Lock()
+		p.hears(sue, -1)
+		p.mu.Unlock()
+		if lost := <-cut; lost != "sue" || time.Since(start) != 3*absentAfter {
+			t.Errorf("%s is lost after %v", lost, time.Since(start))
+		}
+	})
 }
 
 // Clients of one host that come at the same moment may be paired crosswise; who leaves says
