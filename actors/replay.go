@@ -64,7 +64,7 @@ func ServerStateAt(log *eventlog.Log, at uint64) (ServerState, error) {
 		}
 	}
 	if at < seq {
-		return s, fmt.Errorf("event %d was archived: the log begins with event %d", at, seq+1)
+		return s, fmt.Errorf("event %d was archived or folded: the log begins with event %d", at, seq+1)
 	}
 	err := log.Fold(seq, at, func(_ uint64, event proto.Message) { s = s.Apply(event) })
 	return s, err

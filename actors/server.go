@@ -30,6 +30,8 @@ type ServerConfig struct {
 	Stream string           // address of the stream port; without a host it is that of requests
 	Now    func() time.Time // the server's clock: it must not step
 	Logger *slog.Logger
+	// KeepLog is how many bytes of the log are kept, about; 0: all.
+	KeepLog int64
 	// Members is told the ids of all in the chain: the stream port serves each of them. May be nil.
 	Members func(ids []string)
 
@@ -52,6 +54,7 @@ type Server struct {
 	place  atomic.Pointer[pacer.State]
 	epoch  uint64
 	keep   *snapshots
+	fold   *logKeeper       // nil: all of the log is kept
 	seeds  []*messages.Node // see SeedsBefore
 }
 
@@ -111,6 +114,9 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		return nil, fmt.Errorf("start the server: %w", err)
 	}
 	s.keep = keepSnapshots(s, snapshotEvery)
+	if cfg.KeepLog > 0 {
+		s.fold = keepLog(s, cfg.KeepLog)
+	}
 	return s, nil
 }
 
@@ -174,6 +180,9 @@ func openCursor(w *window.Window, open *messages.OpenStream) *window.Cursor {
 
 // Stop ends all actors and waits for them. The listeners play on from what they have.
 func (s *Server) Stop() {
+	if s.fold != nil {
+		s.fold.finish()
+	}
 	save := s.keep.finish()
 	s.stop()
 	s.window.Close()

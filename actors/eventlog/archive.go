@@ -6,7 +6,7 @@ import (
 )
 
 // Drop forgets the events up to number through, which the caller has exported
-// and checked, and keeps states instead: what the actors' states were there. The
+// and checked or wants to forget, and keeps states instead: what the actors' states were there. The
 // hash chain goes on from the last forgotten event, so that archive and log
 // together are still one proven log. Nil states (a ring): actors start empty.
 func (l *Log) Drop(through uint64, states map[string]json.RawMessage) error {
@@ -28,6 +28,15 @@ func (l *Log) Drop(through uint64, states map[string]json.RawMessage) error {
 		l.tail.drop(mark.Seq)
 	}
 	return nil
+}
+
+// Size is about how many bytes the log takes.
+func (l *Log) Size() (int64, error) {
+	size, err := l.store.Size()
+	if err != nil {
+		return 0, fmt.Errorf("measure the log: %w", err)
+	}
+	return size, nil
 }
 
 func errDrop(through, base, last uint64) error {

@@ -17,7 +17,7 @@ func Begin[S Decider[S]](log *Log, actor string, empty S) (S, uint64, error) {
 	if err != nil || data == nil {
 		return empty, seq, err
 	}
-	state, err := thaw[S](data)
+	state, err := thawBase[S](data)
 	if err != nil {
 		return empty, 0, fmt.Errorf("state of %s at event %d, where the log begins: %w", actor, seq, err)
 	}

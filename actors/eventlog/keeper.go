@@ -1,9 +1,11 @@
 package eventlog
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -143,14 +145,14 @@ func restore[S Decider[S]](log *Log, actor string, empty S) (moment[S], error) {
 	if err != nil || data == nil {
 		return moment[S]{seq, empty}, err
 	}
-	state, err := thaw[S](data)
+	state, err := thawBase[S](data)
 	if err != nil {
 		return moment[S]{}, fmt.Errorf("state at event %d, where the log begins: %w: import the archived events again", seq, err)
 	}
 	return moment[S]{seq, state}, nil
 }
 
-// thaw reads a state back and makes sure that nothing of it got lost.
+// thaw reads a snapshot's state back and makes sure that it is the same to the byte.
 func thaw[S any](data json.RawMessage) (S, error) {
 	var state S
 	if err := json.Unmarshal(data, &state); err != nil {
@@ -164,4 +166,58 @@ func thaw[S any](data json.RawMessage) (S, error) {
 		return state, fmt.Errorf("the state does not survive JSON")
 	}
 	return state, nil
+}
+
+// thawBase reads the state where a log begins and makes sure that nothing of it got lost. A
+// later program's state may have more fields: they are empty there, as they were.
+func thawBase[S any](data json.RawMessage) (S, error) {
+	var state S
+	if err := json.Unmarshal(data, &state); err != nil {
+		return state, err
+	}
+	again, err := json.Marshal(state)
+	if err != nil {
+		return state, err
+	}
+	was, is, err := generic(data, again)
+	if err != nil {
+		return state, err
+	}
+	if !within(was, is) {
+		return state, fmt.Errorf("this program's state lacks something of it")
+	}
+	return state, nil
+}
+
+func generic(a, b []byte) (x, y any, err error) {
+	for _, one := range []struct {
+		data []byte
+		to   *any
+	}{{a, &x}, {b, &y}} {
+		d := json.NewDecoder(bytes.NewReader(one.data))
+		d.UseNumber() // a float64 would round large ones
+		if err := d.Decode(one.to); err != nil {
+			return nil, nil, err
+		}
+	}
+	return x, y, nil
+}
+
+// within says whether all of the JSON value a is in b.
+func within(a, b any) bool {
+	switch a := a.(type) {
+	case map[string]any:
+		b, is := b.(map[string]any)
+		for key, value := range a {
+			other, has := b[key]
+			if !is || !has || !within(value, other) {
+				return false
+			}
+		}
+		return is
+	case []any:
+		b, is := b.([]any)
+		return is && slices.EqualFunc(a, b, within)
+	}
+	return a == b
 }

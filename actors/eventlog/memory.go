@@ -94,6 +94,22 @@ func (m *memory) Kept(name string) ([]byte, error) {
 	return bytes.Clone(m.kept[name]), nil
 }
 
+func (m *memory) Size() (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return 0, ErrClosed
+	}
+	size := int64(0)
+	for i := range m.rows {
+		size += int64(m.rows[i].size())
+	}
+	for _, data := range m.kept {
+		size += int64(len(data))
+	}
+	return size, nil
+}
+
 func (m *memory) Check(context.Context) error { return nil }
 
 func (m *memory) Close() error {

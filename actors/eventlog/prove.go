@@ -36,6 +36,27 @@ func (l *Log) CommitEnd(seq uint64) (uint64, error) {
 	return l.Base(), nil
 }
 
+// NextCommitEnd returns the first event number from seq on behind which a commit ends.
+func (l *Log) NextCommitEnd(seq uint64) (uint64, error) {
+	last := l.Last()
+	for seq < last {
+		rows, err := l.store.Read(seq, page, Whole)
+		if err != nil {
+			return 0, fmt.Errorf("read the events behind %d: %w", seq, err)
+		}
+		if len(rows) == 0 {
+			return 0, fmt.Errorf("%w: event %d is missing", ErrDamaged, seq+1)
+		}
+		for i := range rows {
+			if rows[i].Of > 0 {
+				return rows[i].Seq - 1, nil
+			}
+		}
+		seq = rows[len(rows)-1].Seq
+	}
+	return last, nil
+}
+
 // Prove checks that records are the events behind from, in whole commits, and returns
 // where they end. The first that does not follow from the one before is a *Damage.
 func Prove(from Mark, records iter.Seq2[Record, error]) (Mark, error) {

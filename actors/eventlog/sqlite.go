@@ -376,6 +376,20 @@ func (s *sqliteStore) Kept(name string) ([]byte, error) {
 	return data, nil
 }
 
+// Size is that of the pages in use: it costs nothing to ask.
+func (s *sqliteStore) Size() (int64, error) {
+	var pages, free, bytes int64
+	for _, q := range []struct {
+		name string
+		to   *int64
+	}{{"page_count", &pages}, {"freelist_count", &free}, {"page_size", &bytes}} {
+		if err := s.read.QueryRow(`PRAGMA ` + q.name).Scan(q.to); err != nil {
+			return 0, s.explain(err)
+		}
+	}
+	return (pages - free) * bytes, nil
+}
+
 func (s *sqliteStore) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -58,6 +58,9 @@ type Store interface {
 	// Keep replaces the data under name; Kept returns it, nil if there is none.
 	Keep(name string, data []byte) error
 	Kept(name string) ([]byte, error)
+	// Size is about how many bytes all of this takes; what was dropped is not counted, for its
+	// room is used again.
+	Size() (int64, error)
 	// Check looks for damage of the medium that no row shows: ErrDamaged.
 	Check(ctx context.Context) error
 	// Close releases everything. Calls after it fail.

@@ -205,6 +205,28 @@ func contract(t *testing.T, make func(testing.TB) (Store, func() Store)) {
 			}
 		}
 	})
+	t.Run("size", func(t *testing.T) {
+		s, _ := make(t)
+		size := func() int64 {
+			n, err := s.Size()
+			must(err)
+			return n
+		}
+		empty := size()
+		many := rows(Mark{}, 1000)
+		for i := range many {
+			many[i].Data = bytes.Repeat([]byte("x"), 1000)
+		}
+		must(s.Append(0, many))
+		full := size()
+		if full < empty+1000*1000 || full > empty+3*1000*1000 {
+			t.Errorf("%d bytes, %d with a megabyte in them", empty, full)
+		}
+		must(s.Drop(many[899].mark(), nil))
+		if left := size(); left > empty+(full-empty)/4 {
+			t.Errorf("%d bytes, %d when nine tenths are dropped", full, left)
+		}
+	})
 	t.Run("closed", func(t *testing.T) {
 		s, _ := make(t)
 		must(s.Close())

@@ -33,7 +33,7 @@ func startDemo(ctx context.Context, songs string, listeners int, logs io.Writer)
 	info := newLogger(logs)
 	logger := slog.New(atLeast{info.Handler(), slog.LevelWarn}) // the screen tells the rest
 	server, err := startServer(serverOptions{
-		songs: songs, listen: "127.0.0.1:0", store: eventlog.NewMemory(), key: newKey(), logger: logger,
+		songs: songs, listen: "127.0.0.1:0", store: eventlog.NewMemory(), keepLog: 64 << 20, key: newKey(), logger: logger,
 	})
 	if err != nil {
 		return nil, err

@@ -43,7 +43,7 @@ func TestRun_AccessFlags(t *testing.T) {
 	for command, parts := range map[string][]string{
 		"serve": {
 			"--auth=TOKEN", "($CONGA_AUTH)", "--max-listeners=", "(1000)", "--max-per-address=", "(256)",
-			"--max-half-open=", "--max-visitors=", "--seed-listeners=", "--max-requests=", "(10)",
+			"--max-half-open=", "--max-visitors=", "--seed-listeners=", "--max-requests=", "(10)", "--keep-log=MB", "(64)",
 		},
 		"join": {"--auth=TOKEN", "($CONGA_AUTH)", "--key=KEY", "conga://HOST:PORT?key=KEY"},
 	} {

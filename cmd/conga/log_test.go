@@ -158,7 +158,7 @@ func TestLog_Archive(t *testing.T) {
 	if ok(t, "log", "export", "-", "--data", again) != ok(t, "log", "export", "-", "--data", incidentData(t)) {
 		t.Error("archives and rest are another log than before")
 	}
-	refuses(t, []string{"log", "replay", "--at", "3", "--data", data}, "event 3 was archived")
+	refuses(t, []string{"log", "replay", "--at", "3", "--data", data}, "event 3 was archived or folded")
 	refuses(t, []string{"log", "archive", "--before", "2", "--data", data}, "no event is before 2")
 	text, err := os.ReadFile(files[0])
 	if err != nil {

@@ -36,6 +36,7 @@ type serverOptions struct {
 	key           ed25519.PrivateKey
 	token         string // empty: all may come in
 	limits        transport.Limits
+	keepLog       int64       // bytes; 0: all
 	full          func() bool // see transport.RequestsConfig
 	seedListeners int         // clients of 2016; 0: none
 	logger        *slog.Logger

@@ -19,6 +19,8 @@ type serveCmd struct {
 	HTTP   string `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Where the debug dump and log are, or off (${default})."`
 	Data   string `default:"${data}" placeholder:"DIR" help:"Folder of the event log; the queue lives on in it (${default})."`
 
+	KeepLog int64 `default:"64" placeholder:"MB" help:"How much of the event log is kept; older events are folded into what they led to. 0 keeps all (${default})."`
+
 	tokenFlag
 	limitFlags
 }
@@ -38,6 +40,9 @@ func (serveCmd) Help() string {
 
 // Validate refuses what would let in everybody, or nobody.
 func (c *serveCmd) Validate() error {
+	if c.KeepLog < 0 || c.KeepLog > 1<<20 {
+		return errors.New("--keep-log is a number of megabytes, or 0")
+	}
 	return errors.Join(c.tokenFlag.validate(), c.limitFlags.validate())
 }
 
@@ -65,7 +70,7 @@ func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 	})
 	node, err := startServer(serverOptions{
 		songs: c.Songs, listen: c.Listen, store: reserve, key: key, logger: logger,
-		token: c.token(), limits: c.limits(), full: reserve.Full, seedListeners: c.SeedListeners,
+		token: c.token(), limits: c.limits(), full: reserve.Full, seedListeners: c.SeedListeners, keepLog: c.KeepLog << 20,
 	})
 	if err != nil {
 		return errors.Join(err, hangUp(debug))

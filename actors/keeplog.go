@@ -1,0 +1,121 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"conga/actors/eventlog"
+)
+
+const (
+	// foldStep is how many events are folded into the log's base at once: an append waits for
+	// that for some milliseconds.
+	foldStep = 1024
+	// foldPause is the least time between two steps. So the log shrinks by a thousand events a
+	// second, far faster than the limits of the request port let it grow.
+	foldPause = time.Second
+	// foldNever are the newest events, which are kept whatever they weigh: actors and readers
+	// that are a little behind find what they need, and the snapshot stays good.
+	foldNever = 4 * snapshotEvery
+	// measureEvery is how many events are written before the log is measured again.
+	measureEvery = 256
+)
+
+// logKeeper keeps a running server's log from growing without end: when it is larger than
+// its limit, the oldest events are folded into the state that they led to. The hash chain goes
+// on from the last of them, as behind an archive.
+type logKeeper struct {
+	server *Server
+	limit  int64  // bytes
+	step   uint64 // foldStep, foldNever and foldPause; tests take less
+	never  uint64
+	pause  time.Duration
+	stop   context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+func keepLog(s *Server, limit int64) *logKeeper {
+	return (&logKeeper{server: s, limit: limit, step: foldStep, never: foldNever, pause: foldPause}).run()
+}
+
+func (k *logKeeper) run() *logKeeper {
+	ctx, stop := context.WithCancel(context.Background())
+	k.stop = stop
+	k.wg.Go(func() { k.watch(ctx) })
+	return k
+}
+
+func (k *logKeeper) finish() {
+	k.stop()
+	k.wg.Wait()
+}
+
+// watch folds at the start, for the limit may be new, and whenever enough has been written.
+func (k *logKeeper) watch(ctx context.Context) {
+	log := k.server.cfg.Log
+	k.fold(ctx)
+	measured := log.Last()
+	for record, err := range log.Watch(ctx, measured) {
+		if err != nil {
+			return // the log is closed, or its disk broken: others say so
+		}
+		if record.Seq >= measured+min(measureEvery, k.step) {
+			k.fold(ctx)
+			measured = record.Seq
+		}
+	}
+}
+
+// fold makes steps until the log is within its limit.
+func (k *logKeeper) fold(ctx context.Context) {
+	for ctx.Err() == nil {
+		size, err := k.server.cfg.Log.Size()
+		if err != nil || size <= k.limit {
+			return
+		}
+		switch more, err := foldOldest(k.server.cfg.Log, k.step, k.never); {
+		case errors.Is(err, eventlog.ErrFull):
+			return // the reserve is for events; later
+		case err != nil:
+			if ctx.Err() == nil {
+				k.server.cfg.Logger.Warn("the log is larger than it should be, and could not be shortened", "reason", err)
+			}
+			return
+		case !more:
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(k.pause):
+		}
+	}
+}
+
+// foldOldest drops up to step of the oldest events, in whole commits, and keeps the state that
+// they led to. It is false when all that could go would be of the newest.
+func foldOldest(log *eventlog.Log, step, newest uint64) (done bool, err error) {
+	base, last := log.Base(), log.Last()
+	if last < base+newest+step {
+		return false, nil
+	}
+	through, err := log.CommitEnd(base + step)
+	if err != nil {
+		return false, err
+	}
+	if through == base { // one commit is longer than a step: a library that was new
+		if through, err = log.NextCommitEnd(base + step); err != nil || through+newest > last {
+			return false, err
+		}
+	}
+	state, err := ServerStateAt(log, through)
+	if err != nil {
+		return false, err
+	}
+	frozen, err := state.Frozen()
+	if err != nil {
+		return false, err
+	}
+	return true, log.Drop(through, frozen)
+}

@@ -1,0 +1,147 @@
+package actors
+
+import (
+	"encoding/json"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"conga/actors/eventlog"
+	"conga/messages"
+)
+
+// A server's log stays within its limit while listeners come, go and ask as fast as they can;
+// what is kept is sound, what the actors know is what all events say, and the next server
+// begins with it.
+func TestServer_KeepLog(t *testing.T) {
+	for name, make := range map[string]func(*testing.T) (eventlog.Store, func() eventlog.Store){
+		"memory": func(*testing.T) (eventlog.Store, func() eventlog.Store) {
+			d := newDisk()
+			return d, func() eventlog.Store { return d }
+		},
+		"sqlite": func(t *testing.T) (eventlog.Store, func() eventlog.Store) {
+			dir := t.TempDir()
+			open := func() eventlog.Store {
+				store, err := eventlog.OpenSQLite(dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return store
+			}
+			return open(), open
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const limit, step, newest, enough = 400 << 10, 100, 200, 6000
+			store, again := make(t)
+			h := open(t, store)
+			h.onAir()
+			var all ServerState // by all events, from the first on
+			var followed sync.WaitGroup
+			followed.Go(func() {
+				for r, err := range h.log.Watch(t.Context(), 0) {
+					if err != nil {
+						return // the log is closed
+					}
+					all = all.Apply(r.Event)
+				}
+			})
+			folding := (&logKeeper{server: h.Server, limit: limit, step: step, never: newest, pause: time.Millisecond}).run()
+			var crowd sync.WaitGroup
+			for n := range 4 {
+				crowd.Go(func() {
+					for i := 0; h.log.Last() < enough; i++ {
+						id := fmt.Sprint("n", n, "-", i%5)
+						h.ask(h.ChainManager(), join(id), patience)
+						h.ask(h.Scheduler(), &messages.RequestPlay{RequestId: fmt.Sprint(n, "-", i), ListenerId: id, Wish: fmt.Sprint(i % 5)}, patience)
+						h.system.Root.Send(h.ChainManager(), &messages.LeaveChain{Id: id})
+					}
+				})
+			}
+			crowd.Wait()
+			for size := int64(limit + 1); size > limit; { // the last steps may still be under way
+				var err error
+				if size, err = h.log.Size(); err != nil {
+					t.Fatal(err)
+				}
+				h.ask(h.ChainManager(), join("last"), patience)
+			}
+			if base := h.log.Base(); base < step || h.log.Last()-base < newest {
+				t.Errorf("events up to %d of %d are folded", base, h.log.Last())
+			}
+			folding.finish()
+			h.Stop()
+			last := h.log.Last()
+			if n, err := h.log.Verify(t.Context()); err != nil || n != last-h.log.Base() {
+				t.Errorf("%d events are sound: %v", n, err)
+			}
+			state, err := ServerStateAt(h.log, last)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := h.log.Close(); err != nil {
+				t.Fatal(err)
+			}
+			followed.Wait()
+			if got, want := text(t, state), text(t, all); got != want {
+				t.Errorf("what is kept says\n%s\nall events say\n%s", got, want)
+			}
+			next := open(t, again())
+			defer next.close()
+			if next.Epoch() <= all.Pacer.Epoch {
+				t.Errorf("the next server has epoch %d, the last had %d", next.Epoch(), all.Pacer.Epoch)
+			}
+		})
+	}
+}
+
+// A state where a log begins is read by a later program, which knows more, and not by one
+// that knows less.
+func TestKeepLog_LaterProgram(t *testing.T) {
+	log, err := eventlog.Open(eventlog.NewMemory(), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	if _, err := log.Append(0, "pacer", nil, &messages.BroadcastOpened{Epoch: 1}, &messages.BroadcastOpened{Epoch: 2}); err != nil {
+		t.Fatal(err)
+	}
+	state, err := ServerStateAt(log, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	frozen, err := state.Frozen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := func(do func(map[string]any)) map[string]json.RawMessage {
+		var fields map[string]any
+		if err := json.Unmarshal(frozen[pacerName], &fields); err != nil {
+			t.Fatal(err)
+		}
+		do(fields)
+		data, err := json.Marshal(fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := map[string]json.RawMessage{}
+		for name, data := range frozen {
+			other[name] = data
+		}
+		other[pacerName] = data
+		return other
+	}
+	if err := log.Drop(1, change(func(f map[string]any) { delete(f, "nextPlayAtUnixUs") })); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ServerStateAt(log, 2); err != nil {
+		t.Errorf("a state from before a field was there: %v", err)
+	}
+	if err := log.Drop(2, change(func(f map[string]any) { f["later"] = 1 })); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ServerStateAt(log, 2); err == nil {
+		t.Error("a later program's state is taken for a whole one")
+	}
+}
