@@ -141,8 +141,7 @@ func (d *deck) hold(heard, now int64) {
 	late := float64(heard) - d.due()
 	if late > jumpUs || late < -jumpUs {
 		if late > 0 && d.heard.item != nil && !d.silence.on {
-			d.starve(int64(late), "the device stood still")
-			d.fed()
+			d.starve(int64(late), "the device stood still") // until music is there again: it may lack that, too
 		}
 		d.Jumps++
 		d.steer.jumped()

@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// maxCatchUp is how late a paced output may be and still make up for it: a longer sleep
-// (a stopped process) is left out, as by a device.
-const maxCatchUp = 10 * time.Second
+// maxCatchUp is how late a paced output may be and still make up for it. A longer sleep (a
+// stopped process) is left out, as by a device: the deck jumps then, and what was made up for
+// would be silence a second time.
+const maxCatchUp = jumpUs * time.Microsecond
 
 // null hears everything and keeps nothing, at the speed of the sound.
 type null struct{}

@@ -339,3 +339,34 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// standing is an output that stands still once, as a stopped process does.
+type standing struct {
+	null
+	after, lasts time.Duration
+}
+
+func (o standing) Run(ctx context.Context, feed Feed) error {
+	stops := time.Now().Add(o.after)
+	return pace(ctx, feed, func([]byte) {
+		if o.lasts > 0 && time.Now().After(stops) {
+			time.Sleep(o.lasts)
+			o.lasts = 0
+		}
+	})
+}
+
+// The output stands still for six seconds: that is one silence, as long as it was, and not
+// twice as long.
+func TestPlayer_StoodStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const still = 6 * time.Second
+		_, live, _ := play(t, 12*time.Second, func(playAt int64) []*messages.Item {
+			return broadcast(t, playAt, load(t, "bach.mp3", 44100, 20))
+		}, func(cfg *Config, _ *script) { cfg.Output = standing{after: 3 * time.Second, lasts: still} })
+		silent := time.Duration(live.SilentMs) * time.Millisecond
+		if live.Underruns != 1 || silent < still-200*time.Millisecond || silent > still+200*time.Millisecond {
+			t.Errorf("%d silences of %v together, want one of %v", live.Underruns, silent, still)
+		}
+	})
+}
