@@ -286,10 +286,7 @@ func (s State) found(event *messages.ListenerAudited) State {
 	at := event.GetAtUnixUs()
 	place := s.place(event.GetId())
 	if event.GetFault() == messages.Fault_FAULT_UNSPECIFIED {
-		if place >= 0 {
-			s.Chain = slices.Clone(s.Chain)
-			s.Chain[place].Voices = slices.DeleteFunc(s.Chain[place].heard(at), func(v Voice) bool { return v.ID == event.GetSeenBy() })
-		}
+		// The voice stays: a liar may know the server's address, and serve that honestly.
 		refute := func(a *Account) { a.refute(at) }
 		return s.book(event.GetSeenBy(), refute).book(household(event.GetAddress()), refute)
 	}
