@@ -22,6 +22,7 @@ const (
 // suspicion is an accused whom the server is to look at, and who said so.
 type suspicion struct {
 	accused, accuser, address string // ids, and the accuser's address
+	fault                     messages.Fault
 }
 
 // audits are the chain manager's: its memory, not the log's. What is lost with it is said again.
@@ -72,8 +73,14 @@ func (a *audits) over(auditor *actor.PID) { delete(a.running, auditor.GetId()) }
 type audited struct {
 	suspicion
 	found  finding
-	fault  messages.Fault
+	seen   messages.Fault
 	reason string
+}
+
+// missing says whether items were missing of which nobody spoke: after an outage they are missing to
+// all who stand below it, and that is nobody's fault.
+func (a *audited) missing() bool {
+	return a.found == atFault && a.seen == messages.Fault_FAULT_SKIPPING && !serious(a.fault)
 }
 
 // auditor asks one accused for the music, looks at it for a while, says what it saw, and stops.
@@ -153,7 +160,7 @@ func (m *chainManager) accused(ctx actor.Context, msg *messages.PeerLost) {
 	if suspect == nil || m.cfg.Audit == nil {
 		return
 	}
-	m.audits.ask(suspicion{msg.GetId(), msg.GetSeenBy(), state.Chain[state.place(msg.GetSeenBy())].Address})
+	m.audits.ask(suspicion{msg.GetId(), msg.GetSeenBy(), state.Chain[state.place(msg.GetSeenBy())].Address, msg.GetFault()})
 	m.audit(ctx)
 }
 
@@ -177,10 +184,13 @@ func (m *chainManager) audit(ctx actor.Context) {
 
 // audited decides on what an auditor saw.
 func (m *chainManager) audited(ctx actor.Context, msg *audited) {
+	if msg.missing() {
+		return
+	}
 	if msg.found != nothing {
 		m.handle(ctx, &messages.AuditEnded{
 			Id: msg.accused, SeenBy: msg.accuser, Address: msg.address,
-			Fault: msg.fault, Reason: msg.reason, AtUnixUs: m.cfg.Now().UnixMicro(),
+			Fault: msg.seen, Reason: msg.reason, AtUnixUs: m.cfg.Now().UnixMicro(),
 		})
 	}
 }

@@ -73,14 +73,23 @@ func TestChainManager_Audit(t *testing.T) {
 		}
 		return late, item
 	}
+	skips := func(n int, late time.Duration, item *messages.Item) (time.Duration, *messages.Item) {
+		if n == 9 {
+			item = nil
+		}
+		return late, item
+	}
 	for _, c := range []struct {
 		name string
 		node witness
+		said messages.Fault
 		want string // the events that the look leads to
 	}{
-		{"sound", honestly, "ListenerAudited FAULT_UNSPECIFIED"},
-		{"lies", forges, "ListenerAudited FAULT_LYING"},
-		{"gone", nil, "ListenerAudited FAULT_GONE"},
+		{"sound", honestly, messages.Fault_FAULT_LYING, "ListenerAudited FAULT_UNSPECIFIED"},
+		{"lies", forges, messages.Fault_FAULT_SILENT, "ListenerAudited FAULT_LYING"},
+		{"gone", nil, messages.Fault_FAULT_LYING, "ListenerAudited FAULT_GONE"},
+		{"skips", skips, messages.Fault_FAULT_SKIPPING, "ListenerAudited FAULT_SKIPPING"},
+		{"misses what all miss", skips, messages.Fault_FAULT_SILENT, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -91,7 +100,7 @@ func TestChainManager_Audit(t *testing.T) {
 					o.say(&messages.JoinChain{Node: node(id), Address: id})
 				}
 				for range 5 { // said again and again it is one look
-					o.say(&messages.PeerLost{Id: "bob", SeenBy: "cem", Fault: messages.Fault_FAULT_LYING, AtUnixUs: time.Now().UnixMicro()})
+					o.say(&messages.PeerLost{Id: "bob", SeenBy: "cem", Fault: c.said, AtUnixUs: time.Now().UnixMicro()})
 				}
 				time.Sleep(2 * auditTakes)
 				synctest.Wait()
@@ -194,20 +203,20 @@ func TestAudits_Bounded(t *testing.T) {
 	var a audits
 	for i := range 40 {
 		id := string(rune('A' + i))
-		a.ask(suspicion{"accused " + id, "accuser " + id, "cafe"})
+		a.ask(suspicion{"accused " + id, "accuser " + id, "cafe", messages.Fault_FAULT_GONE})
 	}
 	if len(a.waiting) != auditsOfHousehold {
 		t.Errorf("%d of one address", len(a.waiting))
 	}
 	for i := range 40 {
 		id := string(rune('A' + i))
-		a.ask(suspicion{"accused " + id, "accuser " + id, "home of " + id})
+		a.ask(suspicion{"accused " + id, "accuser " + id, "home of " + id, messages.Fault_FAULT_GONE})
 	}
 	if len(a.waiting) > auditsWaiting {
 		t.Errorf("%d wait", len(a.waiting))
 	}
 	state := chain("amy bob cem")
-	a = audits{waiting: []suspicion{{"gone", "amy", ""}, {"amy", "gone", ""}, {"amy", "bob", ""}}}
+	a = audits{waiting: []suspicion{{"gone", "amy", "", 1}, {"amy", "gone", "", 1}, {"amy", "bob", "", 1}}}
 	if s, is := a.next(state); !is || s.accused != "amy" || s.accuser != "bob" {
 		t.Errorf("%v, %v", s, is)
 	}

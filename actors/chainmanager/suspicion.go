@@ -126,7 +126,7 @@ func (s State) accusation(cmd *messages.PeerLost) *accusation {
 
 // believed says whether the accuser's word counts at all.
 func (s State) believed(a *accusation) bool {
-	return !s.Ledger[a.accuser.ID].distrusted(a.at) && !s.Ledger[household(a.accuser.Address)].distrusted(a.at) && !a.accuser.suspect(a.at)
+	return !a.accuser.Liar && !s.Ledger[a.accuser.ID].distrusted(a.at) && !s.Ledger[household(a.accuser.Address)].distrusted(a.at) && !a.accuser.suspect(a.at)
 }
 
 // accuse is what one word does.
