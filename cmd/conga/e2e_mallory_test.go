@@ -67,7 +67,10 @@ func TestE2E_Mallory(t *testing.T) {
 	t.Logf("%v of mallory: %s", took.Round(time.Millisecond), m.account())
 	t.Logf("the server sent each chunk %.2f times; its log grew by %d kB, its memory from %d to %d MB (most: %d MB)",
 		streams, (stored(t, data)-kept)>>10, calm, grown, most)
-	if streams > mostStreams && *malloryTime >= time.Minute { // less time is spent in finding new upstreams
+	// A short attack is over before those who have turned away from liars have found back, and runs
+	// beside other tests: what it costs is told only.
+	whole := *malloryTime >= time.Minute
+	if whole && streams > mostStreams {
 		t.Errorf("the server's upload was %.2f streams", streams)
 	}
 	settled := eventually(t, "the server feeds one", func() string {
@@ -80,8 +83,12 @@ func TestE2E_Mallory(t *testing.T) {
 	for _, listener := range chain {
 		listener.end(t)
 		lost, twice, underruns := inReceipt(t, listener)
-		if lost+twice+underruns > 0 {
-			t.Errorf("%s lost %d, twice %d, underruns %d", listener.name, lost, twice, underruns)
+		if lost+twice+underruns == 0 {
+			continue
+		}
+		t.Logf("%s lost %d, twice %d, underruns %d", listener.name, lost, twice, underruns)
+		if lost+twice > 0 || whole {
+			t.Fail()
 		}
 	}
 	if m.did["READ THE DUMP"] > 0 {
