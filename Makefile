@@ -15,6 +15,9 @@ FUZZTIME ?= 20s
 NODES ?= 200
 FAILURES ?= 1000
 SEED ?= 1
+KINDS ?=
+LONGEST ?= 60s
+SPIN ?= 0
 
 .PHONY: help chaos demo build test lint bench fuzz gen speaker sound-test
 
@@ -24,6 +27,7 @@ help:
 	@echo 'make test     all that CI runs: lint, tests, sound         go test -race ./...'
 	@echo 'make lint     form and suspicious code                     go vet ./...'
 	@echo 'make chaos    kill, freeze, restart: who hears it?         go run ./cmd/conga chaos --nodes 200'
+	@echo '  KINDS=outages SPIN=2: long silence, busy machine         go run ./cmd/conga chaos --kinds outages --spin 2'
 	@echo 'make bench    speed and memory                             go test -run "^$$" -bench . -benchmem ./...'
 	@echo 'make fuzz     every parser, FUZZTIME=20s each              go test -fuzz FuzzReadFrame ./transport'
 	@echo 'make gen      the code for messages/*.proto                go generate ./messages'
@@ -47,7 +51,7 @@ lint: speaker
 	@if command -v golangci-lint >/dev/null; then golangci-lint run $(if $(flags),--build-tags nospeaker); else echo 'lint: golangci-lint is not installed, its part is left out'; fi
 
 chaos: build
-	bin/conga chaos --nodes $(NODES) --failures $(FAILURES) --seed $(SEED)
+	bin/conga chaos --nodes $(NODES) --failures $(FAILURES) --seed $(SEED) --spin $(SPIN) --longest $(LONGEST) $(if $(KINDS),--kinds $(KINDS))
 
 bench: speaker
 	go test $(flags) -run '^$$' -bench . -benchmem ./...

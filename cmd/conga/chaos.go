@@ -20,7 +20,9 @@ type chaosCmd struct {
 	Failures  int           `default:"100" placeholder:"N" help:"How many blows fall (${default})."`
 	Seed      uint64        `default:"1" placeholder:"N" help:"The same seed is the same schedule (${default})."`
 	Time      time.Duration `placeholder:"TIME" help:"For all failures (0.3 s each)."`
-	Kinds     []string      `placeholder:"KIND,…" help:"Only these failures: ${blows} (all)."`
+	Kinds     []string      `placeholder:"KIND,…" help:"Only these failures: ${blows} (all of these); or what lasts: ${outages}, or outages for the four with kill and server."`
+	Longest   time.Duration `default:"60s" placeholder:"TIME" help:"How long an outage lasts at most (${default})."`
+	Spin      int           `placeholder:"N" help:"So many processes beside do nothing but use up the processor (none)."`
 	Songs     string        `default:"songs" placeholder:"DIR" help:"Folder of mp3 files (${default})."`
 	DryRun    bool          `help:"Print the schedule and do nothing."`
 	Log       string        `placeholder:"FILE" help:"Write what all nodes say to this file."`
@@ -34,6 +36,11 @@ killed and started again. Then every receipt is compared with what the server se
 fails if anybody who was not hit lost an item, had one twice, or had nothing to play when
 it was due.
 
+Outages last for longer than listeners have music: the server stands still or its cable is
+out, all cables are out, listeners sleep, two neighbours have slow lines. During most of them
+silence is nobody's fault. Five seconds after the last failure everybody must hear, in time and
+on a path from the server, and has lost nothing that was still to be had.
+
 Cables are network namespaces of Linux, for which one must be root, or inside of
 unshare --user --map-root-user. Without them those failures are left out, and it says so.
 
@@ -41,6 +48,8 @@ unshare --user --map-root-user. Without them those failures are left out, and it
 		"conga chaos", "a hundred failures in half a minute",
 		"conga chaos --nodes 200 --failures 1000 --seed 2", "as it is meant",
 		"conga chaos --kinds server --failures 10 --time 40s", "only the server suffers",
+		"conga chaos --kinds outages --failures 12 --longest 10m", "long silence, for hours if need be",
+		"conga chaos --spin 2", "beside two busy programs",
 		"conga chaos --seed 7 --dry-run", "what would happen, line by line",
 	)
 }
@@ -50,26 +59,44 @@ const paceOfBlows = 300 * time.Millisecond
 
 // plan is the schedule's plan.
 func (c *chaosCmd) plan() plan {
-	p := plan{nodes: c.Nodes, failures: c.Failures, over: c.Time, seed: c.Seed}
+	p := plan{nodes: c.Nodes, failures: c.Failures, over: c.Time, seed: c.Seed, longest: c.Longest}
 	if p.over == 0 {
 		p.over = time.Duration(c.Failures) * paceOfBlows
 	}
-	for _, b := range blows {
-		if len(c.Kinds) == 0 || slices.Contains(c.Kinds, string(b.kind)) {
-			p.kinds = append(p.kinds, b.kind)
+	for _, kind := range c.Kinds {
+		if kind == allOutages {
+			p.kinds = append(p.kinds, append(kindsIn(outages), blowKill, blowServer)...)
+		} else {
+			p.kinds = append(p.kinds, blow(kind))
 		}
+	}
+	if len(c.Kinds) == 0 {
+		p.kinds = kindsIn(blows)
 	}
 	return p
 }
 
+// allOutages stands for all outages in --kinds, and for what may fall into them.
+const allOutages = "outages"
+
 // Validate refuses what cannot be run.
 func (c *chaosCmd) Validate() error {
-	for _, kind := range c.Kinds {
-		if !slices.ContainsFunc(blows, func(s share) bool { return string(s.kind) == kind }) {
-			return fmt.Errorf("--kinds %s is not one of %s", kind, blowNames())
+	p := c.plan()
+	for _, kind := range p.kinds {
+		switch {
+		case !slices.Contains(kindsIn(slices.Concat(blows, outages)), kind):
+			return fmt.Errorf("--kinds %s is not one of %s, %s, %s", kind, list(blows), list(outages), allOutages)
+		case p.lasting() && kind.hurts() && !kind.outage():
+			return fmt.Errorf("--kinds %s does not go with outages: asleep, dark and slowpair are like it, and last", kind)
 		}
 	}
 	switch {
+	case p.lasting() && c.Time != 0:
+		return errors.New("--time does not go with outages: --longest says how long each lasts at most")
+	case p.lasting() && (c.Longest < shortestLongest || c.Longest > longestLongest):
+		return fmt.Errorf("--longest %v: from %v to %v", c.Longest, shortestLongest, longestLongest)
+	case c.Spin < 0 || c.Spin > 1000:
+		return fmt.Errorf("--spin %d: at most 1000", c.Spin)
 	case c.Nodes < 2 || c.Nodes > 1000:
 		return fmt.Errorf("--nodes %d: from 2 to 1000", c.Nodes)
 	case c.Failures < 1 || c.Failures > 1_000_000:
@@ -101,6 +128,11 @@ func (c *chaosCmd) Run(ctx context.Context, streams *streams) error {
 	}
 	say := func(format string, args ...any) { fmt.Fprintf(streams.err, format+"\n", args...) }
 	defer debug.SetGCPercent(debug.SetGCPercent(rarely))
+	calm, err := spin(c.Spin)
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(data), closeLogs())
+	}
+	defer calm()
 	result, err := c.fight(ctx, acts, data, logs, say)
 	err = errors.Join(err, os.RemoveAll(data), closeLogs())
 	if err != nil {
@@ -122,7 +154,7 @@ const mostCables = 400
 // there: each has a cable of its own, if one is asked for and can be had.
 func places(acts []act, nodes int, say func(string, ...any)) (place func() (network, error), possible []act, done func() error) {
 	here := func() (network, error) { return loopback(), nil }
-	cabled := func(act act) bool { return act.kind.cabled() }
+	cabled := act.cabled
 	if !slices.ContainsFunc(acts, cabled) {
 		return here, acts, func() error { return nil }
 	}
@@ -132,11 +164,21 @@ func places(acts []act, nodes int, say func(string, ...any)) (place func() (netw
 	}
 	if err != nil {
 		all := len(acts)
-		acts = slices.DeleteFunc(acts, cabled)
+		acts = uncabled(acts)
 		say("%d failures are left out, since there are no cables: %v", all-len(acts), err)
 		return here, acts, func() error { return nil }
 	}
 	return func() (network, error) { return wired(router) }, acts, router.Close
+}
+
+// uncabled are the acts that take no cable. A server of which it were to be pulled stands still.
+func uncabled(acts []act) (possible []act) {
+	for _, act := range acts {
+		if act.cable = false; !act.cabled() {
+			possible = append(possible, act)
+		}
+	}
+	return possible
 }
 
 // fight runs the schedule against real nodes.

@@ -22,6 +22,7 @@ import (
 	"conga/actors"
 	"conga/actors/eventlog"
 	"conga/actors/player"
+	"conga/actors/relay"
 	"conga/messages"
 )
 
@@ -35,6 +36,7 @@ type victim interface {
 	close()     // waits until nothing is left of it, however it went
 	searches() []search
 	receipt(ctx context.Context) (actors.Receipt, error)
+	hears(ctx context.Context) (hearing, error)
 }
 
 // search is how a listener that had lost its upstream came to another one.
@@ -89,6 +91,16 @@ func (v *inner) close() {
 
 func (v *inner) receipt(ctx context.Context) (actors.Receipt, error) {
 	return v.node.client.Receipt(ctx)
+}
+
+func (v *inner) hears(ctx context.Context) (hearing, error) {
+	receipt, err := v.node.client.Receipt(ctx)
+	if err != nil {
+		return hearing{}, err
+	}
+	dump, err := v.node.client.Dump(ctx)
+	live, _ := dump.Live["relay"].(relay.Live)
+	return hearing{receipt, live.Upstream}, err
 }
 
 func (v *inner) searches() []search { return searchesIn(v.node.log) }
@@ -199,13 +211,21 @@ func (o *outer) close() {
 func (o *outer) searches() []search { return nil } // its receipt has the longest
 
 func (o *outer) receipt(ctx context.Context) (actors.Receipt, error) {
+	h, err := o.hears(ctx)
+	return h.receipt, err
+}
+
+func (o *outer) hears(ctx context.Context) (hearing, error) {
 	var dump struct {
 		Live struct {
 			Receipt actors.Receipt `json:"receipt"`
+			Relay   struct {
+				Upstream string `json:"upstream"`
+			} `json:"relay"`
 		} `json:"live"`
 	}
 	err := o.dump(ctx, &dump)
-	return dump.Live.Receipt, err
+	return hearing{dump.Live.Receipt, dump.Live.Relay.Upstream}, err
 }
 
 func (o *outer) dial(ctx context.Context, _, addr string) (net.Conn, error) {

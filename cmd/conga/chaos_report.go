@@ -16,13 +16,14 @@ const unprovoked blow = "unprovoked"
 
 // outcome is what came of a run.
 type outcome struct {
-	counts  map[blow]*count
-	splices map[blow][]time.Duration // sorted
-	total   tally
-	left    int      // who stand in the end and were never frozen
-	before  int      // who went before, unharmed until then
-	hurt    int      // who were frozen or alone for a while, and cannot have heard everything
-	bad     []string // what must not be
+	counts     map[blow]*count
+	splices    map[blow][]time.Duration // sorted
+	total      tally
+	recoveries []recovery
+	left       int      // who stand in the end and were never frozen
+	before     int      // who went before, unharmed until then
+	hurt       int      // who were frozen or alone for a while, and cannot have heard everything
+	bad        []string // what must not be
 }
 
 // tally adds up receipts.
@@ -65,7 +66,7 @@ func (t *tally) String() string {
 }
 
 func (a *arena) outcome(sent []messages.SongSum) *outcome {
-	o := &outcome{counts: a.counts, splices: map[blow][]time.Duration{}, bad: a.faults}
+	o := &outcome{counts: a.counts, splices: map[blow][]time.Duration{}, bad: a.faults, recoveries: a.recoveries}
 	for _, c := range a.all {
 		if c.victim == nil {
 			continue
@@ -75,7 +76,10 @@ func (a *arena) outcome(sent []messages.SongSum) *outcome {
 			if c.marred && a.hit(c.name, s.at) {
 				continue // its own cable, and nobody's above it
 			}
-			if kind == blowFreeze || kind == blowLink {
+			if a.excuses(c.name, s.at) {
+				continue // it took as long as the outage
+			}
+			if kind == blowFreeze || kind == blowLink || kind == blowAsleep {
 				s.took += messages.SilenceIsDeath // since the last byte
 			}
 			o.splices[kind] = append(o.splices[kind], s.took)
@@ -87,9 +91,9 @@ func (a *arena) outcome(sent []messages.SongSum) *outcome {
 		case c.marred:
 			o.hurt++
 		default:
-			one := tally{}
-			one.add(c.proof, sent)
-			o.total.add(c.proof, sent)
+			one, proof := tally{}, c.takes(*c.proof)
+			one.add(proof, sent)
+			o.total.add(proof, sent)
 			if !one.whole() {
 				o.bad = append(o.bad, c.name+" "+one.String())
 			}
@@ -107,6 +111,13 @@ func (a *arena) outcome(sent []messages.SongSum) *outcome {
 		slices.Sort(took)
 	}
 	return o
+}
+
+// excuses says whether there was nobody to be found for the listener then.
+func (a *arena) excuses(name string, at time.Time) bool {
+	return slices.ContainsFunc(a.spans, func(s stretch) bool {
+		return (s.silent || s.asleep[name]) && at.After(s.begin) && (s.end.IsZero() || at.Before(s.end))
+	})
 }
 
 // asideMost is how far clocks and goroutines may be apart.
@@ -136,6 +147,30 @@ func percentile(sorted []time.Duration, p int) time.Duration {
 	return sorted[(len(sorted)*p+99)/100-1]
 }
 
+// showRecoveries prints how long after the outages music was back for the last listener.
+func (o *outcome) showRecoveries(w io.Writer) {
+	if len(o.recoveries) == 0 {
+		return
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "\nlast to end\ttimes\tshortest s\tlongest s\tmusic back p50 s\tmax s\t")
+	for _, b := range outages {
+		var lasts, took []time.Duration
+		for _, r := range o.recoveries {
+			if r.kind == b.kind {
+				lasts, took = append(lasts, r.lasts), append(took, r.took)
+			}
+		}
+		if len(took) == 0 {
+			continue
+		}
+		slices.Sort(took)
+		fmt.Fprintf(table, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t\n", b.kind, len(took), slices.Min(lasts).Seconds(), slices.Max(lasts).Seconds(),
+			percentile(took, 50).Seconds(), percentile(took, 100).Seconds())
+	}
+	_ = table.Flush()
+}
+
 // mostBad is how many troubles are shown: the first are the cause of the others.
 const mostBad = 20
 
@@ -162,13 +197,14 @@ func (o *outcome) show(w io.Writer) {
 		}
 		fmt.Fprint(table, "\t\n")
 	}
-	for _, b := range blows {
+	for _, b := range slices.Concat(blows, outages) {
 		row(string(b.kind), b.kind)
 	}
 	row(string(unprovoked), unprovoked)
 	row("sockets closed", blowKill, blowEnd, blowNeighbours, blowHalf)
-	row("silence", blowFreeze, blowLink)
+	row("silence", blowFreeze, blowLink, blowAsleep)
 	_ = table.Flush()
+	o.showRecoveries(w)
 	fmt.Fprintf(w, "\nreceipts: %d survivors, %d until they went; %d were frozen, alone or slow, and are not counted\n", o.left, o.before, o.hurt)
 	fmt.Fprintf(w, "%s (%s)\n", o.total.String(), o.total.marginOf)
 	for _, trouble := range o.bad[:min(len(o.bad), mostBad)] {

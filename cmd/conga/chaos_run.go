@@ -23,6 +23,8 @@ const (
 	wake = 500 * time.Millisecond
 	// hearsWithin is how long a listener may take for its next item, at the last look.
 	hearsWithin = 5 * time.Second
+	// nowAndThen is more often than the server forgets songs of a few seconds.
+	nowAndThen = 30 * time.Second
 )
 
 // arena is one run of a schedule.
@@ -40,6 +42,12 @@ type arena struct {
 	hits    map[string][]hit // by name
 	counts  map[blow]*count
 	faults  []string // what the run itself saw go wrong
+
+	round      *round // the outage that is on, and what fell into it; nil: none
+	spans      []stretch
+	recoveries []recovery
+	holding    sync.Mutex
+	held       map[string]int // how many outages hold a thing
 }
 
 // contestant is a listener of the run.
@@ -50,6 +58,7 @@ type contestant struct {
 	net    network       // the victim's
 	marred bool          // it was frozen or alone: it cannot have heard everything
 	gone   bool
+	forgiven
 	buried sync.Once
 	proof  *actors.Receipt // when it went, or in the end
 	found  []search        // until then
@@ -67,6 +76,7 @@ type count struct{ times, nodes int }
 // run does what the schedule says and returns what came of it.
 func (a *arena) run(ctx context.Context) (*outcome, error) {
 	a.players, a.hits, a.counts = map[int]*contestant{}, map[string][]hit{}, map[blow]*count{}
+	a.held = map[string]int{}
 	defer a.closeAll()
 	begin := time.Now()
 	a.assemble(ctx)
@@ -76,10 +86,23 @@ func (a *arena) run(ctx context.Context) (*outcome, error) {
 	a.say("%d listeners after %v", a.nodes, time.Since(begin).Round(10*time.Millisecond))
 	start := time.Now()
 	var wg sync.WaitGroup
+	stop := a.askNowAndThen(ctx)
+	defer stop()
 	for _, act := range a.acts {
 		if err := pause(ctx, act.at-time.Since(start)); err != nil {
 			wg.Wait()
 			return nil, err
+		}
+		if act.kind == listen {
+			wg.Wait()
+			if err := a.mended(ctx); err != nil {
+				return nil, err
+			}
+			start = time.Now().Add(-act.at - mendedWithin - listenFor) // however late it was
+			continue
+		}
+		if act.kind.outage() || a.round != nil {
+			a.begin(ctx, act)
 		}
 		wg.Go(func() { a.do(ctx, act) })
 	}
@@ -94,6 +117,19 @@ func (a *arena) run(ctx context.Context) (*outcome, error) {
 		return nil, fmt.Errorf("ask the server what it sent: %w", err)
 	}
 	return a.outcome(sent), nil
+}
+
+// askNowAndThen asks the server now and then what it sent: it does not remember for ever.
+func (a *arena) askNowAndThen(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for pause(ctx, nowAndThen) == nil {
+			_, _ = a.server.sent(ctx) // the last time counts
+		}
+	}()
+	return func() { cancel(); <-done }
 }
 
 func pause(ctx context.Context, wait time.Duration) error {
@@ -204,6 +240,10 @@ func (a *arena) do(ctx context.Context, act act) {
 		if err := a.server.restart(ctx, act.lasts); err != nil {
 			a.fault("%v", err)
 		}
+	case blowAway, blowDark, blowAsleep, blowSlowPair:
+		if err := a.last(ctx, act, hit); err != nil && ctx.Err() == nil {
+			a.fault("%v: %v", act, err)
+		}
 	case blowFreeze, blowLink, blowSlow:
 		for _, c := range hit {
 			a.hurt(ctx, c, act)
@@ -261,6 +301,7 @@ func (a *arena) testify(ctx context.Context, who []*contestant) {
 			defer a.mu.Unlock()
 			if c.gone = true; err == nil {
 				c.proof, c.found = &proof, c.victim.searches()
+				a.excuse(c, proof)
 			} else if !c.marred {
 				a.faults = append(a.faults, fmt.Sprintf("%s has no receipt: %v", c.name, err))
 			}
@@ -281,7 +322,7 @@ func (a *arena) note(kind blow, who []*contestant) {
 	n.nodes += len(who)
 	now := time.Now()
 	for _, c := range who {
-		c.marred = c.marred || kind.hurts()
+		c.marred = c.marred || kind.hurts() && !kind.outage() // what an outage excuses is known
 		a.hits[c.name] = append(a.hits[c.name], hit{kind, now})
 	}
 	if kind == blowServer {

@@ -24,11 +24,24 @@ const (
 	blowServer     blow = "server"     // kill -9 and a new start on the same log
 )
 
+// The kinds that last for longer than the slack. They are no part of the usual mixture.
+const (
+	blowAway     blow = "away"     // the server stands still, or its cable is out
+	blowDark     blow = "dark"     // all cables are out at once
+	blowAsleep   blow = "asleep"   // one listener, several in a row or half of all stand still: closed laptops
+	blowSlowPair blow = "slowpair" // two neighbours can send at half of play rate only, for a minute
+)
+
 // hurts says whether the one that is hit stays, and comes back to itself.
-func (b blow) hurts() bool { return b == blowFreeze || b.cabled() }
+func (b blow) hurts() bool { return b == blowFreeze || b == blowAsleep || b.cabled() }
 
 // cabled says whether it takes a cable of one's own.
-func (b blow) cabled() bool { return b == blowLink || b == blowSlow }
+func (b blow) cabled() bool {
+	return b == blowLink || b == blowSlow || b == blowDark || b == blowSlowPair
+}
+
+// outage says whether it lasts for longer than the slack.
+func (b blow) outage() bool { return slices.Contains(kindsIn(outages), b) }
 
 // silent says whether those below find it out by waiting.
 func (b blow) silent() bool { return b.hurts() || b == blowServer }
@@ -36,7 +49,7 @@ func (b blow) silent() bool { return b.hurts() || b == blowServer }
 // join is no failure: a newcomer takes the place of one who is gone.
 const join blow = "join"
 
-// blows are all kinds, and how many of a hundred failures each is.
+// blows are the usual kinds, and how many of a hundred failures each is.
 var blows = []share{
 	{blowKill, 45},
 	{blowEnd, 15},
@@ -48,17 +61,33 @@ var blows = []share{
 	{blowServer, 3},
 }
 
-func blowNames() string {
-	var names []string
-	for _, b := range blows {
-		names = append(names, string(b.kind))
-	}
-	return strings.Join(names, ", ")
+// outages are the kinds that last, and how many of them there are for each other.
+var outages = []share{
+	{blowAway, 30},
+	{blowDark, 20},
+	{blowAsleep, 40},
+	{blowSlowPair, 10},
 }
 
 type share struct {
 	kind blow
 	of   int
+}
+
+func kindsIn(shares []share) (kinds []blow) {
+	for _, s := range shares {
+		kinds = append(kinds, s.kind)
+	}
+	return kinds
+}
+
+// list is the kinds in words.
+func list(shares []share) string {
+	var text []string
+	for _, name := range kindsIn(shares) {
+		text = append(text, string(name))
+	}
+	return strings.Join(text, ", ")
 }
 
 // act is one line of a schedule.
@@ -67,12 +96,25 @@ type act struct {
 	kind  blow
 	nodes []int         // whom it hits, numbered in the order of their coming, from 1
 	lasts time.Duration // until the frozen one wakes up, the cable is as before, or the server starts again
+	cable bool          // of blowAway: the server runs, but its cable is out
+	later time.Duration // of blowSlowPair: when the second line becomes slow, too
 }
+
+// cabled says whether the act takes a cable.
+func (a act) cabled() bool { return a.cable || a.kind.cabled() }
+
+func (a act) ends() time.Duration { return a.at + a.lasts + a.later }
 
 func (a act) String() string {
 	var who strings.Builder
 	for _, n := range a.nodes {
 		fmt.Fprintf(&who, " %s", nodeLabel(n))
+	}
+	switch {
+	case a.cable:
+		who.WriteString(" its cable is out")
+	case a.kind == blowSlowPair:
+		fmt.Fprintf(&who, " and whom it feeds, %v later,", a.later)
 	}
 	line := fmt.Sprintf("%9.3fs %-10s%s", a.at.Seconds(), a.kind, who.String())
 	if a.lasts > 0 {
@@ -98,7 +140,11 @@ type plan struct {
 	over            time.Duration // for all failures
 	seed            uint64
 	kinds           []blow
+	longest         time.Duration // of an outage
 }
+
+// lasting says whether the plan has outages.
+func (p plan) lasting() bool { return slices.ContainsFunc(p.kinds, blow.outage) }
 
 // schedule returns the acts in the order of their time.
 func (p plan) schedule() []act {
@@ -106,6 +152,9 @@ func (p plan) schedule() []act {
 	for range p.nodes {
 		s.came++
 		s.chain = append(s.chain, placed{id: s.came, since: -grownUp})
+	}
+	if p.lasting() {
+		return s.rounds()
 	}
 	step := max(time.Millisecond, p.over/time.Duration(p.failures)) // else nobody ever grows up
 	for at := time.Duration(0); s.sum() > 0; at += step {
@@ -117,20 +166,20 @@ func (p plan) schedule() []act {
 
 // shares is how many failures there are of each kind: at least one if there is room.
 func (p plan) shares() map[blow]int {
-	total := 0
-	for _, b := range blows {
+	kinds, total := slices.Concat(blows, outages), 0
+	for _, b := range kinds {
 		if slices.Contains(p.kinds, b.kind) {
 			total += b.of
 		}
 	}
 	shares, left := map[blow]int{}, p.failures
-	for _, b := range slices.Backward(blows) { // the rest is for the first kinds: there are most of them
+	for _, b := range slices.Backward(kinds) { // the rest is for the first kinds: there are most of them
 		if left > 0 && slices.Contains(p.kinds, b.kind) {
 			shares[b.kind] = min(left, max(1, (p.failures*b.of+total/2)/total))
 			left -= shares[b.kind]
 		}
 	}
-	for _, b := range blows {
+	for _, b := range kinds {
 		if slices.Contains(p.kinds, b.kind) {
 			shares[b.kind] += left
 			break
@@ -156,8 +205,8 @@ type placed struct {
 }
 
 func (s *drafting) sum() (n int) {
-	for _, b := range blows {
-		n += s.left[b.kind]
+	for _, left := range s.left {
+		n += left
 	}
 	return n
 }

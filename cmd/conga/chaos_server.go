@@ -18,6 +18,10 @@ type studio interface {
 	restart(ctx context.Context, pause time.Duration) error
 	// sent is every song that was given out whole, as far as it was asked in time.
 	sent(ctx context.Context) ([]messages.SongSum, error)
+	// freeze is SIGSTOP, thaw is SIGCONT; who was restarted in between runs.
+	freeze(ctx context.Context)
+	thaw()
+	place() network
 	close()
 }
 
@@ -27,10 +31,11 @@ type outerStudio struct {
 	songs, data string
 	logs        io.Writer
 
-	mu    sync.Mutex // held while there is no server
-	on    *outer
-	addr  string
-	known []messages.SongSum
+	mu      sync.Mutex // held while there is no server
+	on      *outer
+	addr    string
+	known   []messages.SongSum
+	stopped bool
 }
 
 func startStudio(ctx context.Context, n network, songs, data string, logs io.Writer) (*outerStudio, error) {
@@ -53,7 +58,10 @@ func (s *outerStudio) requests() string { return s.addr }
 func (s *outerStudio) restart(ctx context.Context, pause time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_ = s.remember(ctx) // BEFORE the kill: the next one tells of its own songs only
+	if !s.stopped { // else it was asked when it stopped
+		_ = s.remember(ctx) // BEFORE the kill: the next one tells of its own songs only
+	}
+	s.stopped = false
 	s.on.close()
 	select {
 	case <-time.After(pause):
@@ -67,6 +75,23 @@ func (s *outerStudio) restart(ctx context.Context, pause time.Duration) error {
 	s.on = on
 	return nil
 }
+
+func (s *outerStudio) freeze(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.remember(ctx)
+	s.on.freeze()
+	s.stopped = true
+}
+
+func (s *outerStudio) thaw() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.on.thaw()
+	s.stopped = false
+}
+
+func (s *outerStudio) place() network { return s.net }
 
 func (s *outerStudio) remember(ctx context.Context) error {
 	var dump struct {
@@ -92,6 +117,9 @@ func (s *outerStudio) remember(ctx context.Context) error {
 func (s *outerStudio) sent(ctx context.Context) ([]messages.SongSum, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.stopped {
+		return slices.Clone(s.known), nil // nothing is new
+	}
 	err := s.remember(ctx)
 	return slices.Clone(s.known), err
 }

@@ -192,6 +192,20 @@ func (s *airStudio) restart(ctx context.Context, wait time.Duration) error {
 	return s.start()
 }
 
+func (s *airStudio) freeze(context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wire.freeze()
+}
+
+func (s *airStudio) thaw() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wire.thaw()
+}
+
+func (s *airStudio) place() network { return network{} }
+
 func (s *airStudio) remember() {
 	reply := make(chan messages.View, 1)
 	s.system.Root.Send(s.system.NewLocalPID("pacer"), &messages.Look{Reply: reply})
@@ -255,6 +269,18 @@ func TestChaos_BadWeather(t *testing.T) {
 	}
 }
 
+// Outages of up to ten minutes, into which other failures fall.
+func TestChaos_VirtualOutages(t *testing.T) {
+	p := virtualPlan()
+	p.kinds, p.failures = []blow{blowAway, blowAsleep, blowKill, blowNeighbours, blowServer}, *virtualFailures/10
+	p.longest = longestLongest
+	result := virtually(t, p, nil)
+	if len(result.bad) > 0 || len(result.recoveries) == 0 {
+		t.Errorf("%d troubles; once more: go test -run VirtualOutages ./cmd/conga -chaos.seed %d -chaos.nodes %d -chaos.failures %d",
+			len(result.bad), p.seed, p.nodes, *virtualFailures)
+	}
+}
+
 func virtualPlan() plan {
 	return plan{
 		nodes: *virtualNodes, failures: *virtualFailures, seed: *virtualSeed, kinds: slices.DeleteFunc(allKinds(), blow.cabled),
@@ -288,7 +314,7 @@ func virtually(t *testing.T, p plan, weather func() time.Duration) (result *outc
 		system := newSystem(logger)
 		defer system.Shutdown()
 		a := &arena{
-			acts: p.schedule(), nodes: p.nodes, server: studio, say: t.Logf,
+			acts: uncabled(p.schedule()), nodes: p.nodes, server: studio, say: t.Logf,
 			place: func() (network, error) { return air.network(), nil },
 			spawn: func(ctx context.Context, n network, name string) (victim, error) {
 				return startInner(ctx, n, system, airRequests, name, logger.With("node", name))

@@ -49,6 +49,7 @@ type commands struct {
 	Why     whyCmd     `cmd:"" help:"Why did the music stop? Why is my song not played? What happened, in sentences."`
 	Chaos   chaosCmd   `cmd:"" help:"Kill, freeze and restart nodes, and see that nobody else hears it."`
 	Version versionCmd `cmd:"" help:"Print the version of this conga."`
+	Spin    spinCmd    `cmd:"" hidden:"" help:"Use up a processor until the input ends: a busy neighbour, for conga chaos --spin."`
 }
 
 // Help is printed below the list of commands.
@@ -74,7 +75,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(&streams{in: stdin, out: stdout, err: stderr, screen: screen}),
-		kong.Vars{"data": dataDir(), "listeners": listenersDir(), "name": nodeName(), "blows": blowNames()},
+		kong.Vars{"data": dataDir(), "listeners": listenersDir(), "name": nodeName(), "blows": list(blows), "outages": list(outages)},
 	)
 	if len(args) == 0 {
 		args = []string{"--help"}

@@ -47,9 +47,6 @@ func drawOutages(t *rapid.T, nodes int) (all []outage) {
 	return all
 }
 
-// mendedWithin is how long after the last failure everybody must hear again.
-const mendedWithin = 5 * time.Second
-
 // Five seconds after the last failure, whatever it was and however long it took, who feeds
 // whom is a path from the server, and everybody hears in time.
 func TestChain_Property_Path(t *testing.T) {
