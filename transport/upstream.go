@@ -131,9 +131,9 @@ func (t *upstreamTalk) run(life context.Context) error {
 			return fmt.Errorf("dial %s: %w", t.cfg.Addr, err)
 		}
 	}
+	conn = &awake{Conn: conn} // BEFORE another goroutine may close it
 	defer conn.Close()
 	defer context.AfterFunc(life, func() { _ = conn.Close() })() // wakes every read and write
-	conn = &awake{Conn: conn}
 
 	err := t.talk(life, conn)
 	switch {
