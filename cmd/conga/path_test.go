@@ -205,9 +205,12 @@ func (s *squad) look() string {
 		name, upstream string
 		heard          uint64
 	}
+	s.mu.Lock()
+	dead := slices.Clone(s.dead)
+	s.mu.Unlock()
 	snap := func() (all []place) {
 		for n, v := range s.nodes {
-			if s.dead[n] {
+			if dead[n] {
 				continue
 			}
 			ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
