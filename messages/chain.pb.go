@@ -231,6 +231,7 @@ type Hello struct {
 	Epoch            uint64                 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`                                                      // the last epoch it knew; 0 for a newcomer
 	Proof            []byte                 `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`                                                       // that it knows the server's --auth, good for this TLS connection only
 	Signature        []byte                 `protobuf:"bytes,7,opt,name=signature,proto3" json:"signature,omitempty"`                                               // with the key of the node's id, good for this TLS connection only
+	Standing         []byte                 `protobuf:"bytes,9,opt,name=standing,proto3" json:"standing,omitempty"`                                                 // that it has been let in before, good for this TLS connection only
 	Instance         string                 `protobuf:"bytes,8,opt,name=instance,proto3" json:"instance,omitempty"`                                                 // chance, one for each life of the process: two copies of one data folder differ in it
 	SongNumber       uint64                 `protobuf:"varint,20,opt,name=song_number,json=songNumber,proto3" json:"song_number,omitempty"`                         // the number of the song change that it had last; 0: none yet
 	SongPlayAtUnixUs int64                  `protobuf:"varint,21,opt,name=song_play_at_unix_us,json=songPlayAtUnixUs,proto3" json:"song_play_at_unix_us,omitempty"` // when that song was to be heard
@@ -306,6 +307,13 @@ func (x *Hello) GetProof() []byte {
 func (x *Hello) GetSignature() []byte {
 	if x != nil {
 		return x.Signature
+	}
+	return nil
+}
+
+func (x *Hello) GetStanding() []byte {
+	if x != nil {
+		return x.Standing
 	}
 	return nil
 }
@@ -452,6 +460,7 @@ func (x *Welcome) GetAnew() bool {
 type Refused struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	WaitSeconds   uint32                 `protobuf:"varint,2,opt,name=wait_seconds,json=waitSeconds,proto3" json:"wait_seconds,omitempty"` // before which asking again makes no sense; 0: not said
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -491,6 +500,13 @@ func (x *Refused) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *Refused) GetWaitSeconds() uint32 {
+	if x != nil {
+		return x.WaitSeconds
+	}
+	return 0
 }
 
 // JoinChain: a listener said Hello.
@@ -2070,7 +2086,7 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x05relay\x18\x03 \x01(\tR\x05relay\x12\x14\n" +
 	"\x05dials\x18\x04 \x01(\bR\x05dials\x12\x12\n" +
 	"\x04http\x18\x05 \x01(\tR\x04http\x12\x10\n" +
-	"\x03key\x18\a \x01(\fR\x03key\"\x8d\x02\n" +
+	"\x03key\x18\a \x01(\fR\x03key\"\xa9\x02\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x12\n" +
@@ -2078,6 +2094,7 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05proof\x18\x06 \x01(\fR\x05proof\x12\x1c\n" +
 	"\tsignature\x18\a \x01(\fR\tsignature\x12\x1a\n" +
+	"\bstanding\x18\t \x01(\fR\bstanding\x12\x1a\n" +
 	"\binstance\x18\b \x01(\tR\binstance\x12\x1f\n" +
 	"\vsong_number\x18\x14 \x01(\x04R\n" +
 	"songNumber\x12.\n" +
@@ -2092,9 +2109,10 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x06stream\x18\a \x01(\tR\x06stream\x12\x14\n" +
 	"\x05proof\x18\b \x01(\fR\x05proof\x12\x12\n" +
 	"\x04pass\x18\t \x01(\fR\x04pass\x12\x12\n" +
-	"\x04anew\x18\x14 \x01(\bR\x04anew\"!\n" +
+	"\x04anew\x18\x14 \x01(\bR\x04anew\"D\n" +
 	"\aRefused\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xc5\x01\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12!\n" +
+	"\fwait_seconds\x18\x02 \x01(\rR\vwaitSeconds\"\xc5\x01\n" +
 	"\tJoinChain\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x12\n" +
 	"\x04leaf\x18\x02 \x01(\bR\x04leaf\x12\x1c\n" +

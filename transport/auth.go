@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -46,6 +47,8 @@ const (
 	// wrongTokens may come from an address at once, then one every wrongTokenWait.
 	wrongTokens    = 10
 	wrongTokenWait = 6 * time.Second
+	// A listener that was told no does not ask again before; the server says so.
+	afterWrong, afterTries = 5 * time.Minute, time.Minute
 )
 
 var (
@@ -62,6 +65,7 @@ type Auth struct {
 
 	mu    sync.Mutex
 	wrong *buckets
+	said  map[netip.Prefix][sha256.Size]byte // the last wrong token of an address, as a hash
 }
 
 // NewAuth guards the server that signs with key. A token that is none is an error.
@@ -82,6 +86,7 @@ func NewAuth(token string, key ed25519.PrivateKey) (*Auth, error) {
 	return &Auth{
 		sum: sha256.Sum256([]byte(token)), key: stretched, pass: pass,
 		wrong: newBuckets(rate.Every(wrongTokenWait), wrongTokens),
+		said:  make(map[netip.Prefix][sha256.Size]byte),
 	}, nil
 }
 
@@ -96,17 +101,22 @@ func (a *Auth) Pass() (Pass, error) {
 // say checks a token that was said in clear.
 func (a *Auth) say(from net.Addr, token string) error {
 	sum := sha256.Sum256([]byte(token))
-	return a.judge(from, subtle.ConstantTimeCompare(sum[:], a.sum[:]) == 1)
+	return a.judge(from, &sum, subtle.ConstantTimeCompare(sum[:], a.sum[:]) == 1)
 }
 
-// prove checks a listener's proof.
-func (a *Auth) prove(from net.Addr, s *session, proof []byte) error {
-	return a.judge(from, hmac.Equal(proof, proofOf(a.key, "listener", s)))
+// prove checks a listener's proof. Who has been let in before shows that by the pass, which
+// nobody can guess: others at its address may guess as they like, it comes in.
+func (a *Auth) prove(from net.Addr, s *session, hello *messages.Hello) error {
+	if hmac.Equal(hello.GetStanding(), proofOf(a.pass, "member", s)) {
+		return nil
+	}
+	return a.judge(from, nil, hmac.Equal(hello.GetProof(), proofOf(a.key, "listener", s)))
 }
 
 // judge counts wrong tokens: an address that has brought too many is not even told
-// whether the next one is right.
-func (a *Auth) judge(from net.Addr, right bool) error {
+// whether the next one is right. A wrong one that was said (sum is of what was said) and is said
+// again is no new guess.
+func (a *Auth) judge(from net.Addr, sum *[sha256.Size]byte, right bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	wrong := a.wrong.of(from)
@@ -114,11 +124,23 @@ func (a *Auth) judge(from net.Addr, right bool) error {
 	case wrong.Tokens() < 1:
 		return errTries
 	case !right:
-		wrong.Allow()
+		if sum == nil || !a.again(address(from), *sum) {
+			wrong.Allow()
+		}
 		slog.Warn("wrong token", "from", from)
 		return errToken
 	}
 	return nil
+}
+
+// again says whether the address has said the wrong token just before, and remembers it.
+func (a *Auth) again(from netip.Prefix, sum [sha256.Size]byte) bool {
+	before, said := a.said[from]
+	if !said && len(a.said) >= maxBuckets {
+		clear(a.said) // then somebody's guess counts twice
+	}
+	a.said[from] = sum
+	return said && before == sum
 }
 
 // complete adds to a Welcome what the server says to those who know its token.
@@ -251,6 +273,16 @@ func (m *Membership) prove(who string, s *session) ([]byte, error) {
 	return proofOf(m.slow, who, s), nil
 }
 
+// standing shows that this listener was let in before.
+func (m *Membership) standing(s *session) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.pass) == 0 || !s.key.Equal(m.key) {
+		return nil
+	}
+	return proofOf(m.pass, "member", s)
+}
+
 // welcome checks the server's answer; then it is the one that was meant.
 func (m *Membership) welcome(s *session, answer *messages.Welcome) error {
 	if !s.key.Equal(ed25519.PublicKey(answer.GetKey())) {
@@ -276,6 +308,8 @@ type Secured struct {
 	member  *Membership
 	session *session
 	proof   []byte
+
+	standing []byte // that this listener was let in before; nil: it was not, or there was no token
 }
 
 // Secure speaks TLS on conn with the server that is meant, or says why that is another one.
@@ -285,14 +319,14 @@ func (m *Membership) Secure(ctx context.Context, conn net.Conn) (*Secured, error
 		return nil, err
 	}
 	proof, err := m.prove("listener", session)
-	return &Secured{Conn: secure, member: m, session: session, proof: proof}, err
+	return &Secured{Conn: secure, member: m, session: session, proof: proof, standing: m.standing(session)}, err
 }
 
 // Introduce completes the Hello: it is good for this connection only.
 func (s *Secured) Introduce(hello *messages.Hello) *messages.Hello {
 	hello = proto.CloneOf(hello)
 	hello.Node = s.member.identity.node(hello.GetNode())
-	hello.Instance, hello.Proof = s.member.instance, s.proof
+	hello.Instance, hello.Proof, hello.Standing = s.member.instance, s.proof, s.standing
 	hello.Signature = s.member.identity.sign(useHello, s.session.identity)
 	return hello
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -112,8 +113,13 @@ func TestRequests_Guessing(t *testing.T) {
 		if got := say(inside, "AUTH "+testToken); got != sayAuthDone {
 			t.Fatal(got)
 		}
-		for i := range wrongTokens {
-			if got := say(l.dial(t), "AUTH guess"); got != sentence(errToken) {
+		for i := range 3 * wrongTokens { // the same again is no new guess
+			if got := say(l.dial(t), "AUTH typo"); got != sentence(errToken) {
+				t.Fatalf("try %d: %s", i, got)
+			}
+		}
+		for i := range wrongTokens - 1 {
+			if got := say(l.dial(t), fmt.Sprint("AUTH guess", i)); got != sentence(errToken) {
 				t.Fatalf("guess %d: %s", i, got)
 			}
 		}
@@ -132,6 +138,77 @@ func TestRequests_Guessing(t *testing.T) {
 			t.Errorf("later: %s", got)
 		}
 	})
+}
+
+// While somebody at their address guesses, those who were let in before come in again, and those
+// who have only the token are told when to come; nobody is told whether a guess is right.
+func TestRequests_GuessingNeighbour(t *testing.T) {
+	l := listen(t)
+	house := openRequests(t, l, guarded(t, testToken, testKey))
+	trying := func(m *Membership) *messages.Refused {
+		t.Helper()
+		conn, err := m.Secure(t.Context(), dial(t, l))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		sayLine(t, conn, conn.Introduce(&messages.Hello{Version: 1, Node: &messages.Node{}, Leaf: true}))
+		line, err := readReply(bufio.NewReader(conn))
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, _ := ParseLine(line)
+		switch answer := said.(type) {
+		case *messages.Refused:
+			return answer
+		case *messages.Welcome:
+			await[*messages.JoinChain](t, house.chain)
+			if err := m.welcome(conn.session, answer); err != nil {
+				t.Fatal(err)
+			}
+			return nil
+		}
+		t.Fatalf("read %q", line)
+		return nil
+	}
+	member := NewMembership(amy, testToken, &someTrust{})
+	if refused := trying(member); refused != nil {
+		t.Fatal(refused)
+	}
+	await[*messages.PeerLost](t, house.chain)
+	for i := range wrongTokens {
+		refused := trying(NewMembership(cem, fmt.Sprint("guess", i), &someTrust{}))
+		if refused.GetReason() != errToken.Error() || refused.GetWaitSeconds() != uint32(afterWrong.Seconds()) {
+			t.Fatalf("guess %d: %v", i, refused)
+		}
+	}
+	for _, token := range []string{"guess", testToken} {
+		refused := trying(NewMembership(bob, token, &someTrust{}))
+		if refused.GetReason() != errTries.Error() || refused.GetWaitSeconds() != uint32(afterTries.Seconds()) {
+			t.Errorf("%s: %v", token, refused)
+		}
+	}
+	if refused := trying(member); refused != nil {
+		t.Errorf("who was in is refused: %v", refused)
+	}
+	await[*messages.PeerLost](t, house.chain)
+	// What shows that amy was in is good for her connection only.
+	first, err := member.Secure(t.Context(), dial(t, l))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	second, err := NewMembership(cem, "guess", &someTrust{}).Secure(t.Context(), dial(t, l))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	hello := second.Introduce(&messages.Hello{Version: 1, Node: &messages.Node{}, Leaf: true})
+	hello.Standing = first.standing
+	sayLine(t, second, hello)
+	if refused := readLine[*messages.Refused](t, bufio.NewReader(second)); refused.GetReason() != errTries.Error() {
+		t.Errorf("refused: %v", refused)
+	}
 }
 
 // someTrust is a user who knows one key, or none (nil).

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"time"
 
 	"conga/messages"
 )
@@ -48,7 +49,7 @@ func (t *requestTalk) authenticate(line string) (done bool, err error) {
 			return true, t.put(&messages.Refused{Reason: "say HELLO first"})
 		}
 		if err := t.proved(hello); err != nil {
-			return true, t.turnAway(err.Error())
+			return true, t.turnAwayFor(waitAfter(err), err.Error())
 		}
 		t.known = true
 		return false, nil
@@ -62,10 +63,21 @@ func (t *requestTalk) proved(hello *messages.Hello) error {
 	switch {
 	case t.session == nil:
 		return errClear
-	case len(hello.GetProof()) == 0: // no attempt: it does not know that there is one
+	case len(hello.GetProof()) == 0 && len(hello.GetStanding()) == 0: // no attempt: it does not know that there is one
 		return errNoProof
 	}
-	return t.cfg.Auth.prove(t.conn.RemoteAddr(), t.session, hello.GetProof())
+	return t.cfg.Auth.prove(t.conn.RemoteAddr(), t.session, hello)
+}
+
+// waitAfter is how long it makes no sense to ask again after this error.
+func waitAfter(err error) time.Duration {
+	switch {
+	case errors.Is(err, errTries):
+		return afterTries
+	case errors.Is(err, errToken), errors.Is(err, errNoProof):
+		return afterWrong
+	}
+	return 0
 }
 
 // sentence is the error as one.

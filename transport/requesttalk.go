@@ -25,6 +25,8 @@ const (
 	firstLinePatience = time.Minute
 	// visitorPatience is how long a person may say nothing.
 	visitorPatience = 5 * time.Minute
+	// waitForRoom is how long a listener waits before it asks a server again whose disk is full.
+	waitForRoom = 10 * time.Second
 	// badLines is how many lines that are no text end a connection: it is no person.
 	badLines = 16
 	// asksWaiting is how many Asks of a native may wait behind the one under way.
@@ -290,10 +292,10 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 		return t.turnAway(err.Error())
 	}
 	if t.cfg.Full() {
-		return t.turnAway(errRoom.Error())
+		return t.turnAwayFor(waitForRoom, errRoom.Error())
 	}
 	if !t.pace.hellos.of(t.conn.RemoteAddr()).Allow() {
-		return t.turnAway("listeners come and go at your address faster than the server's log takes: try again in a minute")
+		return t.turnAwayFor(time.Minute, "listeners come and go at your address faster than the server's log takes: try again in a minute")
 	}
 	unreachable := ""
 	if node.GetRelay() != "" {
@@ -488,8 +490,11 @@ func (t *requestTalk) reconnected(m *messages.Reconnected) *messages.Reconnected
 	}
 }
 
-func (t *requestTalk) turnAway(reason string) error {
-	if err := t.put(&messages.Refused{Reason: reason}); err != nil {
+func (t *requestTalk) turnAway(reason string) error { return t.turnAwayFor(0, reason) }
+
+// turnAwayFor also says how long it makes no sense to ask again.
+func (t *requestTalk) turnAwayFor(wait time.Duration, reason string) error {
+	if err := t.put(&messages.Refused{Reason: reason, WaitSeconds: uint32(wait.Seconds())}); err != nil {
 		return err
 	}
 	return errDone

@@ -30,6 +30,8 @@ const (
 	// steady is how long a connection must have stood to count as made: a server that
 	// takes in and hangs up is not hammered.
 	steady = 2 * time.Second
+	// longestTold is how long the server's word can keep this listener from asking again.
+	longestTold = 10 * time.Minute
 	// maxPending bounds the lines that wait while the server is away, maxReports what this
 	// node has to tell it: all of it fits into a new connection at once.
 	maxPending = 32
@@ -88,11 +90,12 @@ type requester struct {
 
 	cfg      Config
 	child    *actor.PID
-	welcome  bool      // the server has taken this connection in
-	welcomed time.Time // when
-	leaving  bool      // or ending: no connection is made any more
-	goodbye  bool      // is on its way to the server
-	failed   int       // connections in a row that did not last
+	welcome  bool          // the server has taken this connection in
+	welcomed time.Time     // when
+	leaving  bool          // or ending: no connection is made any more
+	goodbye  bool          // is on its way to the server
+	failed   int           // connections in a row that did not last
+	told     time.Duration // by the server that refused: not to ask again before
 
 	pings  int
 	ponged time.Time
@@ -183,6 +186,7 @@ func (r *requester) hear(ctx actor.Context, said proto.Message) {
 	case *messages.Refused:
 		r.cfg.Logger.Warn("the server refuses this listener", "reason", said.GetReason())
 		r.failed = max(r.failed, patient)
+		r.told = min(time.Duration(said.GetWaitSeconds())*time.Second, longestTold)
 		r.cfg.Joined(nil, said)
 	case *messages.Neighbours:
 		r.cfg.Tell(said)
@@ -235,6 +239,10 @@ func (r *requester) closed(ctx actor.Context, reason string) {
 		return
 	}
 	wait := min(firstRetry<<min(r.failed, 10), lastRetry)
+	if r.told > 0 { // the jitter comes on top: not before it was told
+		wait += 2 * r.told
+		r.told = 0
+	}
 	r.failed++
 	// Jitter: after a server's restart its listeners must not come in step.
 	r.after(ctx, wait/2+rand.N(wait/2), func(round uint64) any { return redial{round} })

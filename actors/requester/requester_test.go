@@ -203,6 +203,35 @@ func TestRequester_Backoff(t *testing.T) {
 	}
 }
 
+// A server that says how long asking again makes no sense is not asked before, and not for
+// ever later, whatever it says.
+func TestRequester_ToldToWait(t *testing.T) {
+	inside(t, func(h *house) {
+		for said, longest := range map[time.Duration]time.Duration{
+			time.Minute:       2 * time.Minute,
+			longestTold * 100: 2 * longestTold,
+		} {
+			h.says(&messages.Refused{Reason: "that is not this server's token", WaitSeconds: uint32(said.Seconds())})
+			h.close()
+			start, before := time.Now(), h.count()
+			for h.count() == before {
+				h.pass(time.Second)
+			}
+			if wait := time.Since(start); wait < min(said, longestTold) || wait > longest+2*time.Second {
+				t.Errorf("told to wait for %v it waits for %v", said, wait)
+			}
+		}
+		h.close() // not told: soon again
+		start, before := time.Now(), h.count()
+		for h.count() == before {
+			h.pass(time.Millisecond)
+		}
+		if wait := time.Since(start); wait > lastRetry {
+			t.Errorf("not told to wait it waits for %v", wait)
+		}
+	})
+}
+
 // How long it waits behind so many failures, and that no two wait in step.
 func TestRequester_Waits(t *testing.T) {
 	inside(t, func(h *house) {
