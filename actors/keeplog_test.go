@@ -71,6 +71,13 @@ func TestServer_KeepLog(t *testing.T) {
 				t.Errorf("events up to %d of %d are folded", base, h.log.Last())
 			}
 			folding.finish()
+			dump, err := h.Dump(t.Context()) // of actors, some of which had nothing to do for long
+			if err != nil {
+				t.Fatal(err)
+			}
+			if then, err := ServerStateAt(h.log, dump.Event); err != nil || text(t, dump.State) != text(t, then) {
+				t.Errorf("the dump says, %v\n%s\nthe log says\n%s", err, text(t, dump.State), text(t, then))
+			}
 			h.Stop()
 			last := h.log.Last()
 			if n, err := h.log.Verify(t.Context()); err != nil || n != last-h.log.Base() {

@@ -50,35 +50,37 @@ func (s *Server) align(views map[string]messages.View) (state ServerState, event
 	for _, view := range views {
 		event = max(event, view.Seq)
 	}
-	if state.Scheduler, err = forward[scheduler.State](s.cfg.Log, views["scheduler"], event); err != nil {
+	if state.Scheduler, err = forward[scheduler.State](s.cfg.Log, schedulerName, views["scheduler"], event); err != nil {
 		return state, 0, err
 	}
-	if state.Catalog, err = forward[catalog.State](s.cfg.Log, views["catalog"], event); err != nil {
+	if state.Catalog, err = forward[catalog.State](s.cfg.Log, catalogName, views["catalog"], event); err != nil {
 		return state, 0, err
 	}
-	if state.Pacer, err = forward[pacer.State](s.cfg.Log, views["pacer"], event); err != nil {
+	if state.Pacer, err = forward[pacer.State](s.cfg.Log, pacerName, views["pacer"], event); err != nil {
 		return state, 0, err
 	}
-	state.ChainManager, err = forward[chainmanager.State](s.cfg.Log, views["chainManager"], event)
+	state.ChainManager, err = forward[chainmanager.State](s.cfg.Log, chainManagerName, views["chainManager"], event)
 	return state, event, err
 }
 
-func forward[S eventlog.Decider[S]](log *eventlog.Log, view messages.View, to uint64) (S, error) {
+func forward[S eventlog.Decider[S]](log *eventlog.Log, name string, view messages.View, to uint64) (S, error) {
 	state, ok := view.State.(S)
 	if !ok {
 		return state, fmt.Errorf("%q gave no state", view.Actor)
 	}
-	if view.Seq == to {
+	apply := func(_ uint64, event proto.Message) { state = state.Apply(event) }
+	err := log.Fold(view.Seq, to, apply)
+	if err == nil {
 		return state, nil
 	}
-	for record, err := range log.Since(view.Seq) {
-		if err != nil {
-			return state, fmt.Errorf("bring %s from event %d to %d: %w", view.Actor, view.Seq, to, err)
-		}
-		if record.Seq > to {
-			break
-		}
-		state = state.Apply(record.Event)
+	// An actor with nothing to do for long may be behind what the log still has.
+	var empty S
+	var seq uint64
+	if state, seq, err = eventlog.Begin(log, name, empty); err == nil {
+		err = log.Fold(seq, to, apply)
+	}
+	if err != nil {
+		return state, fmt.Errorf("bring %s from event %d to %d: %w", view.Actor, view.Seq, to, err)
 	}
 	return state, nil
 }

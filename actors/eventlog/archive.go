@@ -60,5 +60,5 @@ func (l *Log) baseState(actor string) (uint64, json.RawMessage, error) {
 	if err != nil {
 		return 0, nil, fmt.Errorf("base of the log at event %d: %w: import the archived events again", base.Seq, err)
 	}
-	return base.Seq, f.States[actor], nil
+	return f.Seq, f.States[actor], nil // not base's: a Drop may have come between the two
 }

@@ -70,8 +70,11 @@ func (k *Keeper[S]) catchUp() error {
 		if err != nil {
 			return err
 		}
-		if b.len() == 0 {
-			return fmt.Errorf("events behind %d were dropped from the log before %s had applied them", at.seq, k.actor)
+		if b.first() != at.seq+1 { // what it had not applied was dropped meanwhile
+			if at, err = overtaken(k.log, k.actor, at); err != nil {
+				return err
+			}
+			continue
 		}
 		for i := range b.rows {
 			event, err := b.rows[i].event()
@@ -131,6 +134,27 @@ func (k *Keeper[S]) Commit(cmd proto.Message) ([]proto.Message, error) {
 		k.at.Store(&moment[S]{last, Replay(state, events...)})
 		return events, nil
 	}
+}
+
+// overtaken returns the state where the log begins, for a keeper that is further behind: an
+// actor with nothing to do for long. A ring that has not kept its state leaves it the one
+// that it has.
+func overtaken[S Decider[S]](log *Log, actor string, at moment[S]) (moment[S], error) {
+	seq, data, err := log.baseState(actor)
+	if err != nil {
+		return at, err
+	}
+	if seq <= at.seq {
+		return at, fmt.Errorf("%w: event %d is missing", ErrDamaged, at.seq+1)
+	}
+	if data == nil {
+		return moment[S]{seq, at.state}, nil
+	}
+	state, err := thawBase[S](data)
+	if err != nil {
+		return at, fmt.Errorf("state at event %d, where the log begins: %w", seq, err)
+	}
+	return moment[S]{seq, state}, nil
 }
 
 // restore returns the best start for a replay: the snapshot, the base that an

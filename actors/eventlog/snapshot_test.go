@@ -152,6 +152,36 @@ func TestLog_SaveSnapshot_Refuses(t *testing.T) {
 	}
 }
 
+// A keeper that has slept while the events behind its own were dropped goes on with the state
+// that was kept of them, as if it had seen them all.
+func TestKeeper_Overtaken(t *testing.T) {
+	log := open(t, NewMemory())
+	keeper := func() *Keeper[room] {
+		k, err := NewKeeper(log, "room", room{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	asleep, awake := keeper(), keeper()
+	for i := range 10 {
+		if _, err := awake.Commit(joins(fmt.Sprint("n", i))); err != nil {
+			t.Fatal(err)
+		}
+		if i == 6 {
+			if err := log.Drop(awake.Seq(), map[string]json.RawMessage{"room": stateJSON(t, awake.State())}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := asleep.CatchUp(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := stateJSON(t, asleep.State()), stateJSON(t, awake.State()); !bytes.Equal(got, want) || asleep.Seq() != awake.Seq() {
+		t.Errorf("it is at %d with\n%s\nthe other at %d with\n%s", asleep.Seq(), got, awake.Seq(), want)
+	}
+}
+
 func TestRing(t *testing.T) {
 	dir := t.TempDir()
 	ring := func() *Log {
