@@ -277,6 +277,7 @@ type OpenStream struct {
 	Next          uint64                 `protobuf:"varint,3,opt,name=next,proto3" json:"next,omitempty"`                                         // number it needs next; 0: a newcomer
 	PlayAtUnixUs  int64                  `protobuf:"varint,4,opt,name=play_at_unix_us,json=playAtUnixUs,proto3" json:"play_at_unix_us,omitempty"` // a newcomer starts at the first chunk to be heard then or later
 	Epoch         uint64                 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`                                       // the epoch that it knows
+	Holes         bool                   `protobuf:"varint,20,opt,name=holes,proto3" json:"holes,omitempty"`                                      // if `next` is gone it takes what follows; otherwise it only asks what there is
 	Upstream      string                 `protobuf:"bytes,7,opt,name=upstream,proto3" json:"upstream,omitempty"`                                  // id of the node that it means to ask
 	Proof         []byte                 `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"`                                        // that it has the members' pass; empty where all may come
 	AtUnixUs      int64                  `protobuf:"varint,10,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`              // when it was said, on the server's clock: it is good for a minute, and once
@@ -349,6 +350,13 @@ func (x *OpenStream) GetEpoch() uint64 {
 		return x.Epoch
 	}
 	return 0
+}
+
+func (x *OpenStream) GetHoles() bool {
+	if x != nil {
+		return x.Holes
+	}
+	return false
 }
 
 func (x *OpenStream) GetUpstream() string {
@@ -686,14 +694,15 @@ const file_messages_audio_proto_rawDesc = "" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x12\x16\n" +
 	"\x06hashes\x18\x03 \x01(\fR\x06hashes\x12\x1c\n" +
 	"\tsignature\x18\x04 \x01(\fR\tsignature\x12\x12\n" +
-	"\x04song\x18\x05 \x01(\fR\x04song\"\x9c\x02\n" +
+	"\x04song\x18\x05 \x01(\fR\x04song\"\xb2\x02\n" +
 	"\n" +
 	"OpenStream\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x12\n" +
 	"\x04next\x18\x03 \x01(\x04R\x04next\x12%\n" +
 	"\x0fplay_at_unix_us\x18\x04 \x01(\x03R\fplayAtUnixUs\x12\x14\n" +
-	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\x12\x1a\n" +
+	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\x12\x14\n" +
+	"\x05holes\x18\x14 \x01(\bR\x05holes\x12\x1a\n" +
 	"\bupstream\x18\a \x01(\tR\bupstream\x12\x14\n" +
 	"\x05proof\x18\b \x01(\fR\x05proof\x12\x1c\n" +
 	"\n" +

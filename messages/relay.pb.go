@@ -610,6 +610,7 @@ type UpstreamSought struct {
 	AtUnixUs      int64                  `protobuf:"varint,3,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
 	Offered       bool                   `protobuf:"varint,4,opt,name=offered,proto3" json:"offered,omitempty"` // the ancestor made the connection
 	Why           SearchOn_Why           `protobuf:"varint,5,opt,name=why,proto3,enum=conga.SearchOn_Why" json:"why,omitempty"`
+	Holes         bool                   `protobuf:"varint,6,opt,name=holes,proto3" json:"holes,omitempty"` // all were asked: music is taken with a hole before it, too
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -677,6 +678,13 @@ func (x *UpstreamSought) GetWhy() SearchOn_Why {
 		return x.Why
 	}
 	return SearchOn_WHY_NEXT
+}
+
+func (x *UpstreamSought) GetHoles() bool {
+	if x != nil {
+		return x.Holes
+	}
+	return false
 }
 
 // UpstreamConnected: the node receives from this ancestor; other links are given up.
@@ -1050,14 +1058,15 @@ const file_messages_relay_proto_rawDesc = "" +
 	"WHY_NEARER\x10\x04\"T\n" +
 	"\x11UpstreamsAssigned\x12)\n" +
 	"\tancestors\x18\x01 \x03(\v2\v.conga.NodeR\tancestors\x12\x14\n" +
-	"\x05event\x18\x02 \x01(\x04R\x05event\"\xa4\x01\n" +
+	"\x05event\x18\x02 \x01(\x04R\x05event\"\xba\x01\n" +
 	"\x0eUpstreamSought\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x03 \x01(\x03R\batUnixUs\x12\x18\n" +
 	"\aoffered\x18\x04 \x01(\bR\aoffered\x12%\n" +
-	"\x03why\x18\x05 \x01(\x0e2\x13.conga.SearchOn.WhyR\x03why\"\xbe\x01\n" +
+	"\x03why\x18\x05 \x01(\x0e2\x13.conga.SearchOn.WhyR\x03why\x12\x14\n" +
+	"\x05holes\x18\x06 \x01(\bR\x05holes\"\xbe\x01\n" +
 	"\x11UpstreamConnected\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x1b\n" +

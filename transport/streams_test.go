@@ -175,7 +175,7 @@ func TestStreams_Context(t *testing.T) {
 				}
 			})
 			conn := dial(t, l)
-			send(t, conn, hiOf(t, c.next))
+			send(t, conn, saidBy(t, amy, &messages.OpenStream{Node: &messages.Node{Name: "amy"}, Next: c.next, Holes: true}))
 			r := bufio.NewReader(conn)
 			readFrame(t, r, messages.KindHi)
 			var kinds []string
@@ -196,6 +196,26 @@ func TestStreams_Context(t *testing.T) {
 				t.Errorf("sent %s, want %s", got, c.want)
 			}
 		})
+	}
+}
+
+// What a listener needs is gone, and it has not said that it takes what follows: it hears
+// what there is, and no music that it would not take.
+func TestStreams_OnlyAsks(t *testing.T) {
+	l := listen(t)
+	openStreams(t, l, func(cfg *StreamsConfig) {
+		cfg.Open = func(*messages.OpenStream) (Cursor, error) { return newTape(testChunk(9, nil), testChunk(10, nil)), nil }
+		cfg.Newest = func() uint64 { return 10 }
+	})
+	conn := dial(t, l)
+	send(t, conn, hiOf(t, 8))
+	r := bufio.NewReader(conn)
+	answer := unmarshal(t, readFrame(t, r, messages.KindHi).Payload, &messages.StreamOpened{})
+	if answer.GetFirst() != 9 || answer.GetNewest() != 10 || answer.GetRefused() != "" {
+		t.Errorf("answered %v", answer)
+	}
+	if frame, err := ReadFrame(r); !errors.Is(err, io.EOF) {
+		t.Errorf("then came %v, %v", frame.Kind, err)
 	}
 }
 

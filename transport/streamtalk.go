@@ -268,6 +268,9 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 	if err := t.answer(answer); err != nil {
 		return err
 	}
+	if next := open.GetNext(); item != nil && next > 0 && item.Number > next && !open.GetHoles() {
+		return errAsked
+	}
 	t.stamped = time.Now()
 	begun := false
 	if item == nil { // HI itself was a sign of life
@@ -293,6 +296,10 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 		item, err = next(playing, cursor, messages.Heartbeat)
 	}
 }
+
+// errAsked: the listener hears what there is, and that what it needs is gone. Had it the whole
+// window sent after each such question, an orphan's search would cost more than the music.
+var errAsked = errors.New("what it needs is gone")
 
 // errQuiet: no item came in time.
 var errQuiet = errors.New("no item yet")

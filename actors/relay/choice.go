@@ -91,11 +91,14 @@ func (s State) asks(id string) bool {
 	return slices.ContainsFunc(s.Seeking, func(l Link) bool { return l.Node.ID == id })
 }
 
+// holes says whether all were asked in vain just now, so that a hole comes into question.
+func (s State) holes(at int64) bool { return s.Resigned > 0 && at-s.LeastAt <= sameSearch }
+
 // accepts says whether a hole up to first is taken: never while somebody feeds, which is to
 // send music now and then; after all were asked, from whoever misses least; and then from
 // anybody. starved is how long no music has come, in microseconds.
-func (s State) accepts(first uint64, at, starved int64) bool {
-	if s.Upstream != nil && starved < famine || at-s.LeastAt > sameSearch {
+func (s State) accepts(first uint64, starved int64) bool {
+	if s.Upstream != nil && starved < famine {
 		return false
 	}
 	return s.Resigned > 1 || s.Resigned == 1 && first <= s.Least+sameHole

@@ -400,7 +400,7 @@ func (r *relay) dial(ctx actor.Context, sought *messages.UpstreamSought) {
 	}
 	open := &messages.OpenStream{
 		Version: messages.DialectVersion, Node: r.cfg.Self(), Next: r.flow.next,
-		PlayAtUnixUs: r.nowUs() + messages.JoinAhead.Microseconds(), Epoch: r.epoch, Upstream: sought.GetNode().GetId(),
+		PlayAtUnixUs: r.nowUs() + messages.JoinAhead.Microseconds(), Epoch: r.epoch, Upstream: sought.GetNode().GetId(), Holes: sought.GetHoles(),
 	}
 	props := r.cfg.Dial
 	if sought.GetOffered() {

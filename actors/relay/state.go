@@ -77,8 +77,9 @@ const maxLiars = 16
 type Link struct {
 	Number uint64 `json:"number"`
 	Node   Node   `json:"node"`
-	// Why is what the ancestor was asked for.
-	Why messages.SearchOn_Why `json:"why,omitempty"`
+	// Why is what the ancestor was asked for; Holes, whether a hole before the music was, too.
+	Why   messages.SearchOn_Why `json:"why,omitempty"`
+	Holes bool                  `json:"holes,omitempty"`
 }
 
 // late says whether the ancestor is to be heard only if it is ahead of the upstream.
@@ -145,7 +146,7 @@ func (s State) opened(cmd *messages.LinkOpened) []proto.Message {
 		d.add(unusable)
 		d.goOn(link, cmd.GetAtUnixUs())
 		return d.events
-	case missing > 0 && !s.accepts(cmd.GetFirst(), cmd.GetAtUnixUs(), cmd.GetStarvedUs()): // perhaps another has it
+	case missing > 0 && !(link.Holes && s.accepts(cmd.GetFirst(), cmd.GetStarvedUs())): // perhaps another has it
 		unusable.Ending, unusable.Reason = messages.Ending_ENDING_HOLE, "it no longer has what is needed next"
 		unusable.First = cmd.GetFirst()
 		d.add(unusable)
@@ -219,7 +220,7 @@ func (s State) offered(cmd *messages.UpstreamOffered) []proto.Message {
 			return nil
 		default:
 			return []proto.Message{&messages.UpstreamSought{
-				Link: s.Links + 1, Node: node.message(), AtUnixUs: cmd.GetAtUnixUs(), Offered: true,
+				Link: s.Links + 1, Node: node.message(), AtUnixUs: cmd.GetAtUnixUs(), Offered: true, Holes: s.holes(cmd.GetAtUnixUs()),
 			}}
 		}
 	}
@@ -238,7 +239,7 @@ func (d *deciding) add(event proto.Message) {
 }
 
 func (d *deciding) ask(node Node, why messages.SearchOn_Why, at int64) {
-	d.add(&messages.UpstreamSought{Link: d.s.Links + 1, Node: node.message(), AtUnixUs: at, Why: why})
+	d.add(&messages.UpstreamSought{Link: d.s.Links + 1, Node: node.message(), AtUnixUs: at, Why: why, Holes: d.s.holes(at)})
 }
 
 // goOn seeks on after the link has failed: as an orphan, or for whatever it was asked for.
@@ -316,7 +317,7 @@ func (s State) Apply(event proto.Message) State {
 		return s.assigned(event)
 	case *messages.UpstreamSought:
 		s.Links = event.GetLink()
-		s.Seeking = append(slices.Clip(s.Seeking), Link{event.GetLink(), node(event.GetNode()), event.GetWhy()})
+		s.Seeking = append(slices.Clip(s.Seeking), Link{event.GetLink(), node(event.GetNode()), event.GetWhy(), event.GetHoles()})
 	case *messages.UpstreamConnected:
 		if up := s.Upstream; up != nil && up.Node.ID != messages.ServerID && !s.prefers(node(event.GetNode())) {
 			s.Dead = with(s.Dead, up.Node.ID)
