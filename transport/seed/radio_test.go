@@ -1,0 +1,84 @@
+package seed
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+
+	"conga/messages"
+	"conga/transport"
+	"conga/transport/seed/seedtest"
+)
+
+// tuned is a listener of a server of 2016, as far as its music has begun.
+func tuned(t *testing.T) (*seedtest.Server, *Radio, net.Conn) {
+	t.Helper()
+	server, err := seedtest.Serve([]string{"a.mp3"}, [][]byte{soundOf(ramp(100))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	r, err := Tune(t.Context(), server.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	r.Listening()
+	music, err := r.Stream(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = music.Close() })
+	if _, err := music.Write(frame(messages.KindHi, nil)); err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(music)
+	for range 3 { // HI, NS, SC
+		if _, err := transport.ReadFrame(in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return server, r, music
+}
+
+// When Close returns, the program above has had an end, and only then the reset that its music on
+// the way brings: the one it survives, a reset alone breaks it.
+func TestRadio_CloseEnds(t *testing.T) {
+	server, r, _ := tuned(t)
+	_ = r.Close()
+	eventually(t, func() string {
+		if err := server.Err(); !errors.Is(err, syscall.EPIPE) {
+			return fmt.Sprintf("the server's music ended with %v", err)
+		}
+		return ""
+	})
+}
+
+// Who has told the server that he leaves does not come to it again: it would take him for half of a
+// newcomer.
+func TestRadio_LeavesOnce(t *testing.T) {
+	server, r, _ := tuned(t)
+	lines, err := r.Requests(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lines.Close()
+	if err := write(lines, &messages.LeaveChain{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() string {
+		if said := server.Said(); len(said) != 1 || !strings.HasPrefix(said[0], sayLeave) {
+			return fmt.Sprintf("the server has heard %q", said)
+		}
+		return ""
+	})
+	if again, err := r.Stream(context.Background(), ""); err == nil {
+		_ = again.Close()
+		t.Error("it comes for more music")
+	}
+}
