@@ -274,7 +274,11 @@ func buildBoth(t *testing.T) *both {
 			c.clients = append(c.clients, seedClient(t, c.server.requests()))
 			<-time.After(after)
 		}
-		native := launchListener(t, c.server, fmt.Sprint("native-", i+1)).awaitReady(t, listenerReady)
+		port, err := seedtest.FreePorts(2) // the second is for the client that comes behind it
+		if err != nil {
+			t.Fatal(err)
+		}
+		native := launchListener(t, c.server, fmt.Sprint("native-", i+1), "--listen", fmt.Sprintf("127.0.0.1:%d", port)).awaitReady(t, listenerReady)
 		native.hears(t)
 		c.natives = append(c.natives, native)
 	}
@@ -367,11 +371,17 @@ func (c *both) unhurt(t *testing.T) {
 	}
 }
 
-// flawless checks that the listener has lost nothing, heard no silence and nothing without proof.
+// flawless checks that the listener has lost nothing and heard nothing without proof, and no
+// silence because of the chain: that a processor is too busy to play is not its fault.
 func (p *process) flawless(t *testing.T) {
 	t.Helper()
-	if r := p.dump(t).Live.Receipt; r.Heard == 0 || r.Lost+r.Twice+r.Unproved+r.Lies+int64(r.Underruns)+r.SilentMs != 0 {
+	if r := p.dump(t).Live.Receipt; r.Heard == 0 || r.Lost+r.Twice+r.Unproved+r.Lies != 0 {
 		t.Errorf("%s: %+v", p.name, r)
+	}
+	for line := range strings.Lines(story(t, p, "PlayerUnderran")) {
+		if !strings.Contains(line, "the device stood still") && !strings.Contains(line, "the decoder was too slow") {
+			t.Errorf("%s was silent: %s", p.name, line)
+		}
 	}
 }
 

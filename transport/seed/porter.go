@@ -87,7 +87,7 @@ type visitor struct {
 type guest struct {
 	host   string
 	node   *messages.Node // as the chain knows it
-	in     *standIn       // nil before it has its packets
+	in     *standIn       // nil before it has its place
 	told   Format         // by its packets
 	above  string         // id of who stands above it
 	apart  bool           // the server feeds it on a port of its own, wherever it stands
@@ -123,8 +123,8 @@ func (p *Porter) wake() {
 
 // Stream takes a connection to the stream port that waits to be spoken to: a client that joins
 // is told its place, one that has its place gets its music. Which of the two it is shows by
-// the address, and by whether a request connection comes with it; in which order the
-// two come does not matter.
+// the address, and by whether a request connection comes right behind it. Who is neither is
+// nobody, however long it waits.
 func (p *Porter) Stream(ctx context.Context, conn *transport.Stranger) (taken bool) {
 	if at, is := p.cfg.Ports.extra(conn.LocalAddr()); is {
 		if g := p.apart(ctx, hostOf(conn.RemoteAddr()), at+1); g != nil {
@@ -205,7 +205,7 @@ func (p *Porter) apart(ctx context.Context, host string, port uint16) *guest {
 		p.mu.Lock()
 		changed := p.changed
 		for _, g := range p.guests {
-			if g.apart && g.port == port && g.host == host {
+			if g.apart && g.port == port && g.host == host && g.hears == 0 {
 				p.mu.Unlock()
 				return g
 			}
@@ -306,13 +306,13 @@ func (p *Porter) pair(i int) *visitor {
 
 // stray is a client of the host of which is not known why it comes: whoever fed it has sent it
 // here, or it had its place before the server was restarted. There are no more of them than the
-// host has clients. Its caller says when it has gone.
+// host has clients that the server does not feed already. Its caller says when it has gone.
 func (p *Porter) stray(host string) *guest {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	room := p.before[host] - p.strays[host]
 	for _, g := range p.guests {
-		if g.host == host {
+		if g.host == host && g.hears == 0 {
 			room++
 		}
 	}
@@ -333,7 +333,8 @@ func (p *Porter) join(ctx context.Context, conn *transport.Stranger, v *visitor)
 		return
 	}
 	g := v.guest
-	if err := p.settle(ctx, conn, g); err != nil {
+	in, err := p.settle(ctx, conn, g)
+	if err != nil {
 		p.cfg.Ports.release(g.host, g.port)
 		p.mu.Lock()
 		g.gone = true
@@ -344,6 +345,7 @@ func (p *Porter) join(ctx context.Context, conn *transport.Stranger, v *visitor)
 	p.mu.Lock()
 	gone := g.gone // its request connection has ended meanwhile
 	if !gone {
+		g.in = in
 		p.guests = append(p.guests, g)
 		if g.above == messages.ServerID {
 			p.hears(g, 0)
@@ -353,7 +355,7 @@ func (p *Porter) join(ctx context.Context, conn *transport.Stranger, v *visitor)
 	p.mu.Unlock()
 	if gone {
 		p.cfg.Ports.release(g.host, g.port)
-		g.in.leave(false)
+		in.leave(false)
 	}
 }
 
@@ -361,27 +363,27 @@ func (p *Porter) join(ctx context.Context, conn *transport.Stranger, v *visitor)
 var errFull = errors.New("there are as many clients of 2016 as there may be")
 
 // settle tells the client its place, and then the chain.
-func (p *Porter) settle(ctx context.Context, conn *transport.Stranger, g *guest) error {
+func (p *Porter) settle(ctx context.Context, conn *transport.Stranger, g *guest) (*standIn, error) {
 	p.mu.Lock()
 	full := len(p.guests) >= p.cfg.Max
 	p.mu.Unlock()
 	if full {
-		return errFull
+		return nil, errFull
 	}
 	asking, cancel := context.WithTimeout(ctx, answerPatience)
 	defer cancel()
 	above, err := p.cfg.Above(asking)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s, err := p.seat(conn, above)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	g.port, g.apart, g.told = s.port, s.apart, p.cfg.Feeder.format(ctx)
 	told := time.Now()
 	if err := p.tell(conn, Join{Format: g.told, Host: s.host, Port: s.port}); err != nil {
-		return err
+		return nil, err
 	}
 	fedBy := above.GetId()
 	if s.apart {
@@ -395,8 +397,8 @@ func (p *Porter) settle(ctx context.Context, conn *transport.Stranger, g *guest)
 		g.due(told)
 		p.mu.Unlock()
 	}
-	g.in = &standIn{node: g.node, moved: func(ancestors []*messages.Node) { p.moved(g, ancestors) }}
-	return g.in.join(ctx, p.talk(fedBy))
+	in := &standIn{node: g.node, moved: func(ancestors []*messages.Node) { p.moved(g, ancestors) }}
+	return in, in.join(ctx, p.talk(fedBy))
 }
 
 // seat is where a client is to receive from, and the port that it is to listen on.
