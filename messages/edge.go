@@ -57,10 +57,9 @@ type UpstreamLeaving struct{ Link uint64 }
 // UpstreamClosed: the connection could not be made, was refused, or has ended.
 // It is the last word of its link.
 type UpstreamClosed struct {
-	Link    uint64
-	Reason  string
-	Fault   Fault                // of the upstream; none if it refused
-	Refusal StreamOpened_Refusal // not NONE: it does not take this node in
+	Link   uint64
+	Reason string
+	Fault  Fault // of the upstream; none if it refused
 }
 
 // ErrAnew ends the reading of a broadcast that does not go on: a server that was restored from

@@ -139,13 +139,13 @@ func TestStreams_Hi(t *testing.T) {
 // Both ends together; also before the listener has joined.
 func TestUpstream_Pass(t *testing.T) {
 	for name, c := range map[string]struct {
-		pass    func() (Pass, error)
-		want    string
-		refusal messages.StreamOpened_Refusal
+		pass  func() (Pass, error)
+		want  string
+		fault messages.Fault
 	}{
 		"member":   {func() (Pass, error) { return testPass, nil }, "", 0},
-		"stranger": {nil, "refused: " + errStranger.Error(), messages.StreamOpened_REFUSAL_STRANGER},
-		"not yet":  {func() (Pass, error) { return nil, errNotYet }, errNotYet.Error(), 0},
+		"stranger": {nil, "refused: " + errStranger.Error(), messages.Fault_FAULT_UNSPECIFIED}, // to refuse is none
+		"not yet":  {func() (Pass, error) { return nil, errNotYet }, errNotYet.Error(), messages.Fault_FAULT_UNSPECIFIED},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := listen(t)
@@ -154,8 +154,8 @@ func TestUpstream_Pass(t *testing.T) {
 			_, told := child(t, newSystem(t), Upstream(UpstreamConfig{Link: 1, Addr: l.Addr().String(), Open: open, Identity: amy, Pass: c.pass}))
 			if c.want == "" {
 				await[*messages.UpstreamOpened](t, told)
-			} else if closed := await[*messages.UpstreamClosed](t, told); closed.Reason != c.want || closed.Refusal != c.refusal {
-				t.Errorf("closed: %v %s, want %s", closed.Refusal, closed.Reason, c.want)
+			} else if closed := await[*messages.UpstreamClosed](t, told); closed.Reason != c.want || closed.Fault != c.fault {
+				t.Errorf("closed: %v %s, want %s", closed.Fault, closed.Reason, c.want)
 			}
 			if open.GetProof() != nil || open.GetSignature() != nil {
 				t.Error("the caller's opening was changed")

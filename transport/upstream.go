@@ -82,9 +82,6 @@ func (u *upstream) Receive(ctx actor.Context) {
 			defer retire(life, root, self)
 			err := caught(func() error { return talk.run(life) })
 			end := &messages.UpstreamClosed{Link: u.cfg.Link, Reason: reasonOf(err), Fault: faultOf(err)}
-			if no := (*refused)(nil); errors.As(err, &no) {
-				end.Refusal = no.refusal()
-			}
 			root.Send(talk.parent, end)
 		}()
 	case *messages.Credit:
@@ -110,11 +107,12 @@ var (
 	errSilent       = errors.New("silent")
 )
 
-// faultOf is what the end of the connection says of the upstream. To refuse is no fault.
+// faultOf is what the end of the connection says of the upstream. To refuse is no fault, nor is what
+// this node lacks.
 func faultOf(err error) messages.Fault {
 	no := (*refused)(nil)
 	switch {
-	case errors.As(err, &no), errors.Is(err, context.Canceled), errors.Is(err, errBroken):
+	case errors.As(err, &no), errors.Is(err, errNotYet), errors.Is(err, context.Canceled), errors.Is(err, errBroken):
 		return messages.Fault_FAULT_UNSPECIFIED
 	case errors.Is(err, errSilent):
 		return messages.Fault_FAULT_SILENT
