@@ -86,7 +86,7 @@ const (
 	SearchOn_WHY_NEXT     SearchOn_Why = 0 // nobody feeds, and who was asked last has not answered yet
 	SearchOn_WHY_STARVING SearchOn_Why = 1 // the upstream lives but sends no music: all others are asked for it
 	SearchOn_WHY_LATE     SearchOn_Why = 2 // the music comes late: is an ancestor further ahead?
-	SearchOn_WHY_URGENT   SearchOn_Why = 3 // the same with little left to play: the server is asked first
+	SearchOn_WHY_URGENT   SearchOn_Why = 3 // the same with little left to play: the server is asked, too
 	SearchOn_WHY_NEARER   SearchOn_Why = 4 // the upstream is not the first choice: is that well again?
 )
 

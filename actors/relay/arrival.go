@@ -20,7 +20,7 @@ const (
 	littleLeft = 500 * time.Millisecond
 	settledBy  = 200 * time.Millisecond
 	settledFor = 30 * time.Second
-	// urgently is the margin below which the server is asked first.
+	// urgently is the margin below which the server is asked, too.
 	urgently = 600 * time.Millisecond
 	// atBest bounds the best time over a link that is believed, the clocks' error included: a
 	// link that is slow from its first word on must not pass for a good one.
@@ -33,7 +33,9 @@ const (
 	// lateGlances is how often in a row the music must be late before others are asked, if
 	// the link itself is slow: a lost packet delays one word. If the upstream has its music
 	// late itself, it is given time to find a better source: upstreamGlances.
-	lateGlances, upstreamGlances = 3, 6
+	lateGlances, upstreamGlances = 3, 5
+	// trial is how long an ancestor has to show that it is ahead.
+	trial = 600 * time.Millisecond
 	// usualFor is how long the best delay is remembered.
 	usualFor = 15 * time.Second
 	// implausible is how far two notions of the server's clock cannot be apart.
@@ -169,7 +171,7 @@ func (a *arrival) late() bool {
 // margin is how long before its time the newest item came.
 func (a *arrival) margin() time.Duration { return messages.Slack - a.delay }
 
-// urgent says whether there is little time left to find somebody who is in time.
+// urgent says whether there is little time left to find somebody who has the music earlier.
 func (a *arrival) urgent() bool { return a.known && a.margin() < urgently }
 
 // starved is how long no music has come; hungry, whether that is too long.

@@ -131,6 +131,13 @@ func (h *house) answer(number, first uint64) {
 	h.send(&messages.UpstreamOpened{Link: number, Answer: &messages.StreamOpened{First: first, Epoch: 3, Newest: h.newest()}})
 }
 
+// shows lets the link's upstream take the listener in, and send what the server has sent.
+func (h *house) shows(number uint64) {
+	_, live := h.look()
+	h.answer(number, live.Next)
+	h.music(number, h.from(live.Next), h.newest())
+}
+
 // newest is the number of what the server sent last.
 func (h *house) newest() (number uint64) {
 	for _, item := range h.b.items {

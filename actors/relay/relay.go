@@ -290,7 +290,7 @@ func (r *relay) pass(ctx actor.Context, link uint64, item *messages.Item) {
 	before, now := r.flow.received, r.nowUs()
 	err := r.flow.take(item, now, r.keep.State().tolerates(now))
 	if r.flow.received > before {
-		r.watch.vain = 0
+		r.watch.hungers = 0
 		r.arrival.music(time.Now(), now, item.PlayAt())
 		r.margin.arrived(item.PlayAt(), now)
 	}
@@ -299,7 +299,7 @@ func (r *relay) pass(ctx actor.Context, link uint64, item *messages.Item) {
 
 func (r *relay) seal(ctx actor.Context, msg *messages.UpstreamSeal) {
 	if o := r.waiting[msg.Link]; o != nil {
-		o.seal = msg.Seal
+		o.keepSeal(msg.Seal)
 	} else if r.feeds(msg.Link) {
 		r.judge(ctx, msg.Link, r.flow.vouch(msg.Seal))
 	}

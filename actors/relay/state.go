@@ -56,8 +56,8 @@ const (
 	famine = 3_000_000 // microseconds
 	// sameSearch is how long an offer with a hole is remembered.
 	sameSearch = 10_000_000 // microseconds
-	// ahead is by how many items an ancestor must be ahead of this node to be heard instead
-	// of an upstream whose music comes late: some 400 ms of music.
+	// ahead is how many items more than this node has an ancestor must have sent, to be heard
+	// instead of an upstream whose music comes late: some 400 ms of music.
 	ahead = 4
 )
 
@@ -196,9 +196,9 @@ func (s State) searchOn(cmd *messages.SearchOn) []proto.Message {
 		d.seek(at)
 	case why == messages.SearchOn_WHY_STARVING:
 		d.askAll(at)
-	case len(s.Seeking) > 0: // one question at a time
 	case why == messages.SearchOn_WHY_LATE, why == messages.SearchOn_WHY_URGENT:
 		d.askAhead(why, at)
+	case len(s.Seeking) > 0: // one question at a time
 	case why == messages.SearchOn_WHY_NEARER:
 		if node, found := s.nearest(); found {
 			d.ask(node, why, at)
@@ -246,7 +246,9 @@ func (d *deciding) ask(node Node, why messages.SearchOn_Why, at int64) {
 func (d *deciding) goOn(link Link, at int64) {
 	switch {
 	case d.s.Upstream != nil && link.late():
-		d.askAhead(link.Why, at)
+		if !slices.ContainsFunc(d.s.Seeking, Link.late) {
+			d.add(&messages.SearchExhausted{Searches: d.s.Searches, AtUnixUs: at})
+		}
 	case d.s.Upstream != nil && link.Why == messages.SearchOn_WHY_STARVING: // all others were asked, too
 	default:
 		d.seekOrExhaust(at)
@@ -267,17 +269,22 @@ func (d *deciding) askAll(at int64) {
 	}
 }
 
-// askAhead asks the next of the others whether it is ahead. Nearest first spares the uplinks
-// of those further up; when it is urgent the server is the one most likely to be in time.
+// askAhead asks the other ancestors to show that they are ahead. The server is asked only if it
+// is one of them, or if it is urgent: those far below a slow node wait for whoever is just
+// below it, or all of them would turn to the server.
 func (d *deciding) askAhead(why messages.SearchOn_Why, at int64) {
+	if slices.ContainsFunc(d.s.Seeking, Link.late) {
+		return
+	}
 	others := d.s.others()
-	switch {
-	case len(others) == 0:
+	if why != messages.SearchOn_WHY_URGENT && !slices.ContainsFunc(d.s.Ancestors, server.same) {
+		others = slices.DeleteFunc(others, server.same)
+	}
+	if len(others) == 0 {
 		d.add(&messages.SearchExhausted{Searches: d.s.Searches, AtUnixUs: at})
-	case why == messages.SearchOn_WHY_URGENT:
-		d.ask(others[len(others)-1], why, at)
-	default:
-		d.ask(others[0], why, at)
+	}
+	for _, node := range others {
+		d.ask(node, why, at)
 	}
 }
 

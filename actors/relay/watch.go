@@ -49,7 +49,8 @@ type watch struct {
 
 	epoch           uint64    // of the upstream, as it said itself
 	asked, reviewed time.Time // others for music; the first choice whether it is well
-	vain, climbs    int       // how often since
+	hungers, climbs int       // how often since
+	lates           int       // how often in vain for earlier music
 	blamed          time.Time // when a node was blamed for a slow line
 }
 
@@ -70,7 +71,7 @@ func retryAfter(searches uint32) time.Duration {
 func (w *watch) fed() {
 	w.stopSearch()
 	w.reviewed = time.Now()
-	w.vain = 0
+	w.hungers, w.lates = 0, 0
 }
 
 func (w *watch) stopSearch() {
@@ -117,6 +118,7 @@ func (r *relay) look(ctx actor.Context, msg looked) {
 	r.lookAgain(ctx)
 	now, w := time.Now(), &r.watch
 	r.arrival.glanced(now, r.nowUs())
+	r.endTrials(ctx, now)
 	state := r.keep.State()
 	if state.Upstream == nil {
 		return
@@ -131,14 +133,16 @@ func (r *relay) look(ctx actor.Context, msg looked) {
 	late := r.arrival.late()
 	switch {
 	case hungry:
-		if now.Sub(w.asked) >= starving<<min(w.vain, hungerDoublings) {
+		if now.Sub(w.asked) >= starving<<min(w.hungers, hungerDoublings) {
+			w.hungers++
 			r.askOthers(ctx, messages.SearchOn_WHY_STARVING)
 		}
-	case late && now.Sub(w.asked) >= askAgain<<min(w.vain, doublings):
+	case late && now.Sub(w.asked) >= askAgain<<min(w.lates, doublings):
 		why := messages.SearchOn_WHY_LATE
-		if r.arrival.urgent() {
+		if r.arrival.urgent() && w.lates > 0 {
 			why = messages.SearchOn_WHY_URGENT
 		}
+		w.lates++
 		r.askOthers(ctx, why)
 	case late || len(state.Seeking) > 0:
 	case now.Sub(w.reviewed) >= climb<<min(w.climbs, doublings) && now.Sub(w.blamed) >= blameless: // else a slow one could not be left again
@@ -151,19 +155,31 @@ func (r *relay) look(ctx actor.Context, msg looked) {
 // askOthers looks for somebody who does better than the upstream.
 func (r *relay) askOthers(ctx actor.Context, why messages.SearchOn_Why) {
 	r.watch.asked = time.Now()
-	r.watch.vain++
 	r.decide(ctx, &messages.SearchOn{Why: why, AtUnixUs: r.nowUs()})
 }
 
-// opening is an ancestor that answered while another feeds: it takes over with its
-// first item, and not before. To be fed by one that has no music yet would be no gain.
+// opening is an ancestor that answered while another feeds. It takes over with its first item,
+// and not before: to be fed by one that has no music yet would be no gain. One that was asked
+// because the music comes late takes over when it has shown that it is ahead: what it says of
+// itself proves nothing, and its line may be as slow.
 type opening struct {
 	link   uint64
 	answer *messages.StreamOpened
 	sent   int64 // its newest word, by the server's clock; 0: that is too long ago
-	seal   *messages.Seal
-	song   *messages.Item
+	newest uint64
+	late   bool
+	since  time.Time
+	kept   []kept // what came that may be needed: at most keptMost
 }
+
+// kept is a seal or an item.
+type kept struct {
+	seal *messages.Seal
+	item *messages.Item
+}
+
+// keptMost bounds what is kept of a link: a seal and a song change, and some items.
+const keptMost = 4 * ahead
 
 func (r *relay) opened(ctx actor.Context, msg *messages.UpstreamOpened) {
 	state := r.keep.State()
@@ -178,8 +194,13 @@ func (r *relay) opened(ctx actor.Context, msg *messages.UpstreamOpened) {
 			"it is still in epoch %d of the broadcast, now is %d", epoch, r.epoch)})
 		return
 	}
-	o := &opening{link: msg.Link, answer: msg.Answer, sent: msg.Answer.GetAtUnixUs()}
+	o := &opening{
+		link: msg.Link, answer: msg.Answer, sent: msg.Answer.GetAtUnixUs(), newest: msg.Answer.GetNewest(),
+		late: link.late(), since: time.Now(),
+	}
 	switch {
+	case state.Upstream != nil && o.late && msg.Answer.GetFirst() <= r.flow.next:
+		r.waiting[msg.Link] = o
 	case state.Upstream == nil || msg.Answer.GetFirst() > 0:
 		r.connect(ctx, o, msg.Answer.GetFirst())
 	case state.prefers(link.Node):
@@ -197,7 +218,7 @@ func (r *relay) connect(ctx actor.Context, o *opening, first uint64) {
 	whole := first > 0 && first <= r.flow.next // others had meanwhile all that was missed here
 	delete(r.waiting, o.link)
 	r.decide(ctx, &messages.LinkOpened{
-		Link: o.link, Asked: r.flow.next, First: first, Newest: o.answer.GetNewest(), Epoch: o.answer.GetEpoch(),
+		Link: o.link, Asked: r.flow.next, First: first, Newest: o.newest, Epoch: o.answer.GetEpoch(),
 		AtUnixUs: r.nowUs(), BufferedUs: r.buffered(), StarvedUs: r.arrival.starved(now).Microseconds(),
 	})
 	if !r.feeds(o.link) {
@@ -213,24 +234,54 @@ func (r *relay) connect(ctx actor.Context, o *opening, first uint64) {
 		r.watch.blamed = now
 		r.accuse(before.Node, messages.Fault_FAULT_SLOW, "its music comes late, others have it in time")
 	}
-	if o.seal != nil {
-		r.seal(ctx, &messages.UpstreamSeal{Link: o.link, Seal: o.seal})
-	}
-	if o.song != nil && r.feeds(o.link) {
-		r.pass(ctx, o.link, o.song)
+	for _, k := range o.kept {
+		switch {
+		case !r.feeds(o.link): // it was no good
+		case k.seal != nil:
+			r.seal(ctx, &messages.UpstreamSeal{Link: o.link, Seal: k.seal})
+		default:
+			r.pass(ctx, o.link, k.item)
+		}
 	}
 }
 
-// waited takes an item of a link that is to take over with its first chunk.
+// waited takes an item of a link that is to take over.
 func (r *relay) waited(ctx actor.Context, o *opening, item *messages.Item, sent int64) {
-	o.sent = sent
-	if item.Change != nil && item.Number < r.flow.next {
-		o.song = item
+	if sent > 0 || !o.late {
+		o.sent = sent
+	}
+	old := item.Number < r.flow.next
+	if old && item.Change == nil {
+		return // it has come another way
+	}
+	if o.kept = append(o.kept, kept{item: item}); len(o.kept) > keptMost {
+		r.closed(ctx, &messages.LinkClosed{Link: o.link, Ending: messages.Ending_ENDING_EMPTY, Reason: "it sends what nobody can use yet"})
 		return
 	}
-	r.connect(ctx, o, item.Number)
-	if r.feeds(o.link) {
-		r.pass(ctx, o.link, item)
+	switch {
+	case old:
+	case !o.late:
+		r.connect(ctx, o, item.Number)
+	case item.Number >= r.flow.next+ahead:
+		o.newest = item.Number
+		r.connect(ctx, o, r.flow.next)
+	}
+}
+
+// keepSeal keeps a seal BEFORE the items that it covers; one that covers nothing is forgotten.
+func (o *opening) keepSeal(s *messages.Seal) {
+	if n := len(o.kept); n > 0 && o.kept[n-1].seal != nil {
+		o.kept = o.kept[:n-1]
+	}
+	o.kept = append(o.kept, kept{seal: s})
+}
+
+// endTrials gives up those who have not shown in time that they are ahead.
+func (r *relay) endTrials(ctx actor.Context, now time.Time) {
+	for _, number := range slices.Sorted(maps.Keys(r.waiting)) {
+		if o := r.waiting[number]; o != nil && o.late && now.Sub(o.since) > trial {
+			r.closed(ctx, &messages.LinkClosed{Link: number, Ending: messages.Ending_ENDING_EMPTY, Reason: "it does not have the music earlier"})
+		}
 	}
 }
 
