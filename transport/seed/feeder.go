@@ -20,7 +20,7 @@ const (
 	// preroll is how much is decoded and not sent, so that the first sample sent is whole.
 	preroll = 300 * time.Millisecond
 	// reserve is how much a client gets at once, to play when something comes late.
-	reserve = 400 * time.Millisecond
+	reserve = 500 * time.Millisecond
 	// pulse is a message of silence: it says that its sender lives, in bytes.
 	pulse = 4
 	// usualRate is what songs have as a rule.

@@ -45,7 +45,7 @@ type Client struct {
 	fed     int      // listeners so far
 	leaving bool
 	pieces  int64
-	bytes   int64
+	lasts   time.Duration   // what it has heard
 	told    []string        // DC
 	gaps    []time.Duration // in which it had nothing to play
 	held    time.Time       // until then it passes on nothing
@@ -206,14 +206,14 @@ func (c *Client) play() error {
 func (c *Client) hear(sound []byte) {
 	c.mu.Lock()
 	c.pieces++
-	c.bytes += int64(len(sound))
 	c.songs[len(c.songs)-1].Bytes += len(sound)
 	_, _ = c.sum.Write(sound)
 	rate := 88200
 	if fields := strings.Split(c.songs[len(c.songs)-1].Format, "/"); len(fields) == 3 {
 		rate, _ = strconv.Atoi(fields[1])
 	}
-	over := c.begun.Add(time.Duration(c.bytes) * time.Second / time.Duration(2*rate))
+	c.lasts += time.Duration(len(sound)) * time.Second / time.Duration(2*rate)
+	over := c.begun.Add(c.lasts)
 	if time.Since(over) > buffered { // there was nothing to play
 		c.gaps = append(c.gaps, time.Since(over))
 		c.begun = c.begun.Add(time.Since(over))
