@@ -1507,8 +1507,8 @@ func (x *ExpireVerdicts) GetAtUnixUs() int64 {
 	return 0
 }
 
-// ListenerPardoned: the node's verdict is over, it may feed others again.
-type ListenerPardoned struct {
+// VerdictEnded: the node's verdict is over, it may feed others again.
+type VerdictEnded struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
@@ -1517,20 +1517,20 @@ type ListenerPardoned struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ListenerPardoned) Reset() {
-	*x = ListenerPardoned{}
+func (x *VerdictEnded) Reset() {
+	*x = VerdictEnded{}
 	mi := &file_messages_chain_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ListenerPardoned) String() string {
+func (x *VerdictEnded) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ListenerPardoned) ProtoMessage() {}
+func (*VerdictEnded) ProtoMessage() {}
 
-func (x *ListenerPardoned) ProtoReflect() protoreflect.Message {
+func (x *VerdictEnded) ProtoReflect() protoreflect.Message {
 	mi := &file_messages_chain_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1542,26 +1542,26 @@ func (x *ListenerPardoned) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ListenerPardoned.ProtoReflect.Descriptor instead.
-func (*ListenerPardoned) Descriptor() ([]byte, []int) {
+// Deprecated: Use VerdictEnded.ProtoReflect.Descriptor instead.
+func (*VerdictEnded) Descriptor() ([]byte, []int) {
 	return file_messages_chain_proto_rawDescGZIP(), []int{17}
 }
 
-func (x *ListenerPardoned) GetId() string {
+func (x *VerdictEnded) GetId() string {
 	if x != nil {
 		return x.Id
 	}
 	return ""
 }
 
-func (x *ListenerPardoned) GetName() string {
+func (x *VerdictEnded) GetName() string {
 	if x != nil {
 		return x.Name
 	}
 	return ""
 }
 
-func (x *ListenerPardoned) GetAtUnixUs() int64 {
+func (x *VerdictEnded) GetAtUnixUs() int64 {
 	if x != nil {
 		return x.AtUnixUs
 	}
@@ -2209,8 +2209,8 @@ const file_messages_chain_proto_rawDesc = "" +
 	"at_unix_us\x18\a \x01(\x03R\batUnixUs\".\n" +
 	"\x0eExpireVerdicts\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\"T\n" +
-	"\x10ListenerPardoned\x12\x0e\n" +
+	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\"P\n" +
+	"\fVerdictEnded\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1c\n" +
 	"\n" +
@@ -2306,7 +2306,7 @@ var file_messages_chain_proto_goTypes = []any{
 	(*AuditEnded)(nil),          // 16: conga.AuditEnded
 	(*ListenerAudited)(nil),     // 17: conga.ListenerAudited
 	(*ExpireVerdicts)(nil),      // 18: conga.ExpireVerdicts
-	(*ListenerPardoned)(nil),    // 19: conga.ListenerPardoned
+	(*VerdictEnded)(nil),        // 19: conga.VerdictEnded
 	(*ChainSpliced)(nil),        // 20: conga.ChainSpliced
 	(*Reconnected)(nil),         // 21: conga.Reconnected
 	(*ListenerReconnected)(nil), // 22: conga.ListenerReconnected

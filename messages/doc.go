@@ -27,7 +27,7 @@
 //	PeerLost          requests       chainmanager   as the cause
 //	PeersLost         chainmanager   chainmanager   as the cause
 //	ReportSilent      requests       chainmanager   as the cause
-//	Reconnected       requests       chainmanager   as the cause
+//	Reconnected       requests       chainmanager   no: as ListenerReconnected
 //	ExpireAbsent      server's timer chainmanager   as the cause
 //	AuditEnded        chainmanager   chainmanager   as the cause
 //	ExpireVerdicts    server's timer chainmanager   as the cause
@@ -37,7 +37,7 @@
 //	ListenerMoved     chainmanager   requests       yes
 //	ListenerFellSilent chainmanager  who asks why   yes
 //	ListenerAudited   chainmanager   who asks why   yes
-//	ListenerPardoned  chainmanager   who asks why   yes
+//	VerdictEnded      chainmanager   who asks why   yes
 //	ChainSpliced      chainmanager   requests       yes
 //	ListenerReconnected chainmanager who asks why   yes
 //	Hello … ClockPong a listener     the server     no: lines of the request connection

@@ -15,7 +15,7 @@ import (
 // relayed stands where the connection to an audited node does: it sends the broadcast as the node
 // would, every 104 ms a chunk.
 type relayed struct {
-	node  witness
+	node  behaviour
 	link  uint64
 	items []*messages.Item
 	at    int
@@ -47,7 +47,7 @@ func (r *relayed) Receive(ctx actor.Context) {
 }
 
 // audited is an office whose server looks at nodes that behave like that, by id.
-func auditedOffice(t *testing.T, nodes map[string]witness, asked *[]string) *office {
+func auditedOffice(t *testing.T, nodes map[string]behaviour, asked *[]string) *office {
 	t.Helper()
 	return openWith(t, func(cfg *Config) {
 		cfg.Key = broadcastKey.Public().(ed25519.PublicKey)
@@ -81,7 +81,7 @@ func TestChainManager_Audit(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
-		node witness
+		node behaviour
 		said messages.Fault
 		want string // the events that the look leads to
 	}{
@@ -94,7 +94,7 @@ func TestChainManager_Audit(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var asked []string
-				o := auditedOffice(t, map[string]witness{"bob": c.node}, &asked)
+				o := auditedOffice(t, map[string]behaviour{"bob": c.node}, &asked)
 				defer o.close()
 				for _, id := range []string{"amy", "bob", "cem"} {
 					o.say(&messages.JoinChain{Node: node(id), Address: id})
@@ -125,7 +125,7 @@ func TestChainManager_Audit(t *testing.T) {
 }
 
 // A verdict ends by itself, also after the actor was started anew in between.
-func TestChainManager_Pardon(t *testing.T) {
+func TestChainManager_VerdictEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := open(t, openLog(t, memoryWith(t,
 			&messages.ListenerJoined{Node: node("amy"), After: messages.ServerID},

@@ -59,14 +59,14 @@ func Props(cfg Config) *actor.Props {
 }
 
 type chainManager struct {
-	cfg    Config
-	keep   *eventlog.Keeper[State]
-	told   map[string]*messages.Neighbours // what each listener was told last
-	chain  []Member                        // of which told is
-	expire *time.Timer
-	pardon *time.Timer // when the next verdict ends
-	audits audits
-	lost   *losses
+	cfg     Config
+	keep    *eventlog.Keeper[State]
+	told    map[string]*messages.Neighbours // what each listener was told last
+	chain   []Member                        // of which told is
+	expire  *time.Timer
+	verdict *time.Timer // when the next verdict ends
+	audits  audits
+	lost    *losses
 
 	reports          *actor.PID
 	dropped          *atomic.Int64 // reports
@@ -104,7 +104,7 @@ func (m *chainManager) Receive(ctx actor.Context) {
 	case *actor.Stopping, *actor.Restarting:
 		if m.expire != nil { // else it never started
 			m.expire.Stop()
-			m.pardon.Stop()
+			m.verdict.Stop()
 		}
 	case *messages.JoinChain:
 		m.join(ctx, msg)
@@ -193,10 +193,10 @@ func (m *chainManager) start(ctx actor.Context) {
 	m.keep = keep
 	m.told = map[string]*messages.Neighbours{}
 	root, self := ctx.ActorSystem().Root, ctx.Self()
-	m.pardon = time.AfterFunc(time.Hour, func() {
+	m.verdict = time.AfterFunc(time.Hour, func() {
 		root.Send(self, &messages.ExpireVerdicts{AtUnixUs: m.cfg.Now().UnixMicro()})
 	})
-	m.awaitPardon()
+	m.awaitVerdict()
 	m.reports = ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
 		return &reports{log: m.cfg.Log, publish: m.cfg.Publish, dropped: m.dropped}
 	}))
@@ -248,14 +248,14 @@ func (m *chainManager) handle(ctx actor.Context, cmd proto.Message) {
 		m.cfg.Publish(event)
 	}
 	if len(events) > 0 {
-		m.awaitPardon()
+		m.awaitVerdict()
 	}
 }
 
-// awaitPardon sets the timer to the end of the next verdict.
-func (m *chainManager) awaitPardon() {
-	if next := m.keep.State().nextPardon(); next > 0 {
-		m.pardon.Reset(time.UnixMicro(next).Sub(m.cfg.Now()))
+// awaitVerdict sets the timer to the end of the next verdict.
+func (m *chainManager) awaitVerdict() {
+	if next := m.keep.State().nextEnd(); next > 0 {
+		m.verdict.Reset(time.UnixMicro(next).Sub(m.cfg.Now()))
 	}
 }
 

@@ -29,8 +29,8 @@ func broadcast(t *testing.T, playAt time.Time, chunks int) (change *messages.Ite
 	return change, items
 }
 
-// witness is a node that the server looks at: what it does with the next chunk, n seconds after the beginning.
-type witness func(n int, late time.Duration, item *messages.Item) (time.Duration, *messages.Item)
+// behaviour is a node that the server looks at: what it does with the next chunk, n seconds after the beginning.
+type behaviour func(n int, late time.Duration, item *messages.Item) (time.Duration, *messages.Item)
 
 func honestly(_ int, late time.Duration, item *messages.Item) (time.Duration, *messages.Item) {
 	return late, item
@@ -40,7 +40,7 @@ func honestly(_ int, late time.Duration, item *messages.Item) (time.Duration, *m
 func TestInspection(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		node witness
+		node behaviour
 		want finding
 		is   messages.Fault
 	}{
@@ -107,7 +107,7 @@ func TestInspection_OldMusic(t *testing.T) {
 }
 
 // watched lets the node send, and returns what was found.
-func watched(i *inspection, began time.Time, change *messages.Item, items []*messages.Item, node witness) finding {
+func watched(i *inspection, began time.Time, change *messages.Item, items []*messages.Item, node behaviour) finding {
 	sent := messages.JoinAhead - messages.Slack // when the server sent the first, after the beginning
 	every := messages.FrameOffset(4, 44100)
 	var vouched *messages.Seal

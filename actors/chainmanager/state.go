@@ -74,7 +74,7 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 	case *messages.AuditEnded:
 		return s.audited(cmd)
 	case *messages.ExpireVerdicts:
-		return s.pardons(cmd.GetAtUnixUs())
+		return s.endVerdicts(cmd.GetAtUnixUs())
 	case *messages.ReportSilent:
 		return s.cutOff(cmd)
 	}
@@ -189,8 +189,8 @@ func (s State) Apply(event proto.Message) State {
 		return s.moved(event)
 	case *messages.ListenerAudited:
 		return s.found(event)
-	case *messages.ListenerPardoned:
-		return s.pardoned(event.GetId())
+	case *messages.VerdictEnded:
+		return s.cleared(event.GetId())
 	case *messages.ListenerLeft:
 		if at := s.place(event.GetId()); at >= 0 {
 			before := s

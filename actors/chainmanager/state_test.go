@@ -60,7 +60,7 @@ func TestState_Stories(t *testing.T) {
 			return &messages.AuditEnded{Id: words[1], SeenBy: words[3], Address: from, Fault: fault, Reason: "looked", AtUnixUs: micros(at)}
 		case "expire":
 			return &messages.ExpireAbsent{}
-		case "pardon":
+		case "verdicts":
 			return &messages.ExpireVerdicts{AtUnixUs: micros(at)}
 		}
 		return nil

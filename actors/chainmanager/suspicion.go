@@ -209,19 +209,19 @@ func (s State) audited(cmd *messages.AuditEnded) []proto.Message {
 	return s.spliced(events...)
 }
 
-// pardons ends the verdicts whose time is up.
-func (s State) pardons(at int64) []proto.Message {
+// endVerdicts ends the verdicts whose time is up.
+func (s State) endVerdicts(at int64) []proto.Message {
 	var events []proto.Message
 	for _, m := range s.Chain {
 		if m.Liar && at >= s.Ledger[m.ID].verdictEnds() {
-			events = append(events, &messages.ListenerPardoned{Id: m.ID, Name: m.Name, AtUnixUs: at})
+			events = append(events, &messages.VerdictEnded{Id: m.ID, Name: m.Name, AtUnixUs: at})
 		}
 	}
 	return s.spliced(events...)
 }
 
-// nextPardon is when the next verdict of a member ends, 0 if there is none.
-func (s State) nextPardon() int64 {
+// nextEnd is when the next verdict of a member ends, 0 if there is none.
+func (s State) nextEnd() int64 {
 	next := int64(0)
 	for _, m := range s.Chain {
 		if end := s.Ledger[m.ID].verdictEnds(); m.Liar && (next == 0 || end < next) {
@@ -330,7 +330,7 @@ func (s State) convict(id string, at int64) State {
 	})
 }
 
-func (s State) pardoned(id string) State {
+func (s State) cleared(id string) State {
 	if place := s.place(id); place >= 0 {
 		s.Chain = slices.Clone(s.Chain)
 		s.Chain[place].Liar = false

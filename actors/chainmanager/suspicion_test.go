@@ -12,9 +12,9 @@ import (
 	"conga/messages"
 )
 
-// gang are those who say what they want. Everybody else in the chain is honest, complains of
+// group are those who say what they want. Everybody else in the chain is honest, complains of
 // nobody, and does its part whenever the server looks at it.
-type gang struct {
+type group struct {
 	names  int      // identities
 	places []string // the addresses that they come from
 	roams  bool     // any of them from any address; else the nth from the nth, if there are so many
@@ -23,7 +23,7 @@ type gang struct {
 // One identity, any words in any order and number, from any addresses: at most two others ever
 // move, nobody is convicted, nobody loses all who are honest above it.
 func TestState_Property_OneVoice(t *testing.T) {
-	rapid.Check(t, gang{names: 1, places: []string{"cafe", "airport", "h2", "library"}, roams: true}.speak)
+	rapid.Check(t, group{names: 1, places: []string{"cafe", "airport", "h2", "library"}, roams: true}.speak)
 }
 
 // Nor do those who are one too few for a verdict, each from an address of its own.
@@ -32,16 +32,16 @@ func TestState_Property_TooFewVoices(t *testing.T) {
 	if len(places) != verdictVoices-1 {
 		t.Fatal("these are not one too few")
 	}
-	rapid.Check(t, gang{names: len(places), places: places}.speak)
+	rapid.Check(t, group{names: len(places), places: places}.speak)
 }
 
 // Nor do two hundred of one address.
 func TestState_Property_Household(t *testing.T) {
-	rapid.Check(t, gang{names: 200, places: []string{"cafe"}}.speak)
+	rapid.Check(t, group{names: 200, places: []string{"cafe"}}.speak)
 }
 
-// hearsay is one run.
-type hearsay struct {
+// talk is one run.
+type talk struct {
 	t      *rapid.T
 	state  State
 	now    int64
@@ -50,8 +50,8 @@ type hearsay struct {
 	moved  map[string]bool // honest ones
 }
 
-func (g gang) speak(t *rapid.T) {
-	r := &hearsay{t: t, now: 1_000_000 * second, honest: map[string]string{}, moved: map[string]bool{}}
+func (g group) speak(t *rapid.T) {
+	r := &talk{t: t, now: 1_000_000 * second, honest: map[string]string{}, moved: map[string]bool{}}
 	for i := range rapid.IntRange(1, 6).Draw(t, "honest") {
 		r.joinHonest(i)
 	}
@@ -87,7 +87,7 @@ func (g gang) speak(t *rapid.T) {
 			r.restart()
 		case 7:
 			r.decide(&messages.ExpireVerdicts{})
-		case 8: // whoever is fed by one of the gang finds it as bad as it is
+		case 8: // whoever is fed by one of the group finds it as bad as it is
 			if by := rapid.IntRange(0, 9).Draw(t, "by"); r.honest[fmt.Sprint("h", by)] != "" {
 				r.accuse(fmt.Sprint("h", by), true)
 			}
@@ -97,8 +97,8 @@ func (g gang) speak(t *rapid.T) {
 	}
 }
 
-// member is one of the gang who stands in the chain, empty if there is none.
-func (r *hearsay) member() string {
+// member is one of the group who stands in the chain, empty if there is none.
+func (r *talk) member() string {
 	there := []string{""}
 	for _, m := range r.state.Chain {
 		if r.honest[m.ID] == "" {
@@ -109,7 +109,7 @@ func (r *hearsay) member() string {
 }
 
 // joinHonest lets one come, or come back.
-func (r *hearsay) joinHonest(i int) {
+func (r *talk) joinHonest(i int) {
 	id := fmt.Sprint("h", i)
 	r.honest[id] = id // an address of its own
 	r.decide(&messages.JoinChain{Node: node(id), Address: id})
@@ -119,7 +119,7 @@ func (r *hearsay) joinHonest(i int) {
 var words = []messages.Fault{0, 1, 2, 3, 4, 5, 5, 5, 6, 6, 6, 7}
 
 // accuse says any word: mostly of whoever feeds the accuser, for others nobody hears.
-func (r *hearsay) accuse(who string, honestly bool) {
+func (r *talk) accuse(who string, honestly bool) {
 	place := r.state.place(who)
 	if place < 0 {
 		return
@@ -139,7 +139,7 @@ func (r *hearsay) accuse(who string, honestly bool) {
 }
 
 // look ends an audit: an honest node is found sound, whatever its accuser said.
-func (r *hearsay) look() {
+func (r *talk) look() {
 	if len(r.audits) == 0 {
 		return
 	}
@@ -151,12 +151,12 @@ func (r *hearsay) look() {
 	r.decide(audit)
 }
 
-func (r *hearsay) wait() {
+func (r *talk) wait() {
 	r.now += rapid.SampledFrom([]int64{second, 6 * second, 11 * second, 31 * second, 31 * second, 11 * minute, 24 * 60 * minute}).Draw(r.t, "later")
 }
 
 // restart starts the server again, perhaps with another clock. All who are honest come back.
-func (r *hearsay) restart() {
+func (r *talk) restart() {
 	r.now += rapid.SampledFrom([]int64{second, -60 * minute, 60 * minute}).Draw(r.t, "by the new clock")
 	r.apply(&messages.BroadcastOpened{Epoch: r.state.Epoch + 1, AtUnixUs: r.now})
 	for _, m := range slices.Clone(r.state.Chain) {
@@ -168,7 +168,7 @@ func (r *hearsay) restart() {
 }
 
 // decide does what follows from the command, said now.
-func (r *hearsay) decide(cmd proto.Message) {
+func (r *talk) decide(cmd proto.Message) {
 	at := cmd.ProtoReflect().Descriptor().Fields().ByName("at_unix_us")
 	cmd.ProtoReflect().Set(at, protoreflect.ValueOfInt64(r.now))
 	for _, event := range r.state.Decide(cmd) {
@@ -177,14 +177,14 @@ func (r *hearsay) decide(cmd proto.Message) {
 	r.check()
 }
 
-func (r *hearsay) apply(event proto.Message) {
+func (r *talk) apply(event proto.Message) {
 	if moved, is := event.(*messages.ListenerMoved); is && r.honest[moved.GetId()] != "" && r.honest[moved.GetSeenBy()] == "" {
 		r.moved[moved.GetId()] = true
 	}
 	r.state = r.state.Apply(event)
 }
 
-func (r *hearsay) check() {
+func (r *talk) check() {
 	if len(r.moved) > 2 {
 		r.t.Fatalf("%v have moved", r.moved)
 	}

@@ -105,14 +105,14 @@ func TestE2E_LiarConvicted(t *testing.T) {
 	}
 }
 
-// hush is what the relays of fakes give out: nothing.
-type hush struct{}
+// noMusic is what the relays of fakes give out: nothing.
+type noMusic struct{}
 
-func (hush) Next(ctx context.Context) (*messages.Item, error) {
+func (noMusic) Next(ctx context.Context) (*messages.Item, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
-func (hush) Close() {}
+func (noMusic) Close() {}
 
 // Sixty of one address join and never send a chunk: they answer whoever comes and say nothing, or
 // cannot be reached and never dial. Whoever joins behind them hears all the same, and the server
@@ -167,7 +167,7 @@ func joinFake(t *testing.T, server *process, system *actor.ActorSystem, name str
 			Listener: port, Owner: nobody, Identity: fake.identity,
 			Self:  func() *messages.Node { return &messages.Node{Id: fake.identity.ID(), Name: name} },
 			Epoch: func() uint64 { return 1 },
-			Open:  func(*messages.OpenStream) (transport.Cursor, error) { return hush{}, nil },
+			Open:  func(*messages.OpenStream) (transport.Cursor, error) { return noMusic{}, nil },
 		}))
 		t.Cleanup(func() { _ = system.Root.StopFuture(pid).Wait() })
 	} else {

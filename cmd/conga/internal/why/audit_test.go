@@ -24,7 +24,7 @@ func TestTell_Audited(t *testing.T) {
 		&messages.ListenerAudited{Id: "2", Name: "bob", SeenBy: "3", Fault: messages.Fault_FAULT_SLOW, Reason: "its music came late"},
 		&messages.ListenerAudited{Id: "2", Name: "bob", SeenBy: "3", Fault: messages.Fault_FAULT_LYING, Reason: "item 9 is not what the server sealed"},
 		&messages.ListenerMoved{Id: "2", Name: "bob", After: "3", SeenBy: "2", Reason: "it finds fault with everybody, so the fault is its own"},
-		&messages.ListenerPardoned{Id: "2", Name: "bob"},
+		&messages.VerdictEnded{Id: "2", Name: "bob"},
 	} {
 		at := time.Unix(int64(1000+i), 0)
 		s.Server = append(s.Server, eventlog.Record{Seq: uint64(i + 1), Time: at, Event: event})

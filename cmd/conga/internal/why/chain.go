@@ -46,7 +46,7 @@ func (t *teller) chain() {
 			if t.about(e.GetId()) {
 				t.audited(r.Time, e)
 			}
-		case *messages.ListenerPardoned:
+		case *messages.VerdictEnded:
 			if t.about(e.GetId()) {
 				t.say(r.Time, "%s may feed others again.", t.name(e.GetId()))
 			}

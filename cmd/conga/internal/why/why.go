@@ -261,7 +261,7 @@ func nodes(event any) []*messages.Node {
 		return []*messages.Node{{Id: e.GetId(), Name: e.GetName()}}
 	case *messages.ListenerAudited:
 		return []*messages.Node{{Id: e.GetId(), Name: e.GetName()}}
-	case *messages.ListenerPardoned:
+	case *messages.VerdictEnded:
 		return []*messages.Node{{Id: e.GetId(), Name: e.GetName()}}
 	case *messages.ListenerReconnected:
 		return []*messages.Node{{Id: e.GetId(), Name: e.GetName()}, e.GetUpstream(), e.GetLost()}
