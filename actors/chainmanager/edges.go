@@ -8,7 +8,10 @@ import (
 
 // feeds says whether the member may be a native's source. A client of 2016 never is: what it
 // passes on has no proof, and comes as late as it was held up.
-func (m Member) feeds() bool { return !m.Leaf && !m.Liar && !m.Seed && m.Relay != "" }
+func (m Member) feeds() bool { return m.serves() && !m.Liar && !m.Seed }
+
+// serves says whether the member would ever feed others, if it may.
+func (m Member) serves() bool { return !m.Leaf && m.Relay != "" }
 
 // reaches says whether the two can be connected at all: one end must be able to dial
 // the other, and it is the same which.

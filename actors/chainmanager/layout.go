@@ -1,7 +1,10 @@
 package chainmanager
 
 import (
+	"cmp"
 	"slices"
+
+	"github.com/cespare/xxhash/v2"
 
 	"conga/messages"
 )
@@ -66,12 +69,13 @@ func (s State) layout() *layout {
 	return l
 }
 
-// maxSources is how far sources looks: enough to spread a row of those who cannot feed.
+// maxSources is how far sources looks: enough to spread those who cannot feed.
 const maxSources = 8
 
-// sources are the indices of those who can feed the native at the place, best first. Usually that is
-// the one above it, then the one above that. Where several stand in a row who cannot feed
-// the next, they are spread over different sources: nobody's uplink is to carry them all.
+// sources are the indices of those who can feed the native at the place, best first. That is the
+// one above it, then the one above that. Who never feeds anybody is not part of that line: such
+// are spread over the nearest, and so is who stands in a row of others that cannot feed it, either,
+// and cannot feed the next itself. Nobody's uplink is to carry them all.
 func (l *layout) sources(place int) []int {
 	me, fit := l.chain[place], &l.feeders
 	if me.Dials { // two such cannot be connected
@@ -83,12 +87,22 @@ func (l *layout) sources(place int) []int {
 	}
 	found := slices.Clone(fit.places[max(0, n-maxSources):n])
 	slices.Reverse(found)
-	unfit := l.natives[place] - l.natives[found[0]] - 1 // in a row just above
-	if unfit == 0 || me.feeds() && !me.Dials {
+	row := l.natives[place] > l.natives[found[0]]+1 // between them stand others who cannot feed it
+	if me.serves() && !row || me.feeds() && !me.Dials {
 		return found
 	}
-	turn := unfit % len(found)
-	return append(slices.Clone(found[turn:]), found[:turn]...)
+	l.scatter(me.ID, found)
+	return found
+}
+
+// scatter sorts the places by what their ids are for the id: each id has an order of its own
+// (rendezvous hashing). So whoever comes or goes changes nothing for those whom it does not feed.
+func (l *layout) scatter(id string, places []int) {
+	weights := make(map[int]uint64, len(places))
+	for _, place := range places {
+		weights[place] = xxhash.Sum64String(id + " " + l.chain[place].ID)
+	}
+	slices.SortFunc(places, func(a, b int) int { return cmp.Compare(weights[b], weights[a]) })
 }
 
 // source is the id of who feeds the place; empty for a client of 2016 that hears nothing.

@@ -40,6 +40,72 @@ func TestLayout_ManyOfOneAddress(t *testing.T) {
 	}
 }
 
+// leafy is a chain of feeders, and leaves behind them; the closed ones would feed, but nobody can
+// reach them.
+func leafy(feeders, leaves int, closed string) (s State) {
+	join := func(id string, leaf bool, unreachable string) {
+		for _, event := range s.Decide(&messages.JoinChain{Node: node(id), Address: id, Leaf: leaf, Unreachable: unreachable}) {
+			s = s.Apply(event)
+		}
+	}
+	for i := range feeders {
+		join(fmt.Sprint("f", i), false, "")
+	}
+	for i := range leaves {
+		join(fmt.Sprint("l", i), closed == "", closed)
+	}
+	return s
+}
+
+// A leaf that leaves is nobody else's business; a feeder is that of those whom it feeds.
+func TestLayout_LeafLeaves(t *testing.T) {
+	s := leafy(20, 40, "")
+	for _, m := range s.Chain {
+		fed := 0
+		for place := range s.Chain {
+			if s.source(place) == m.ID {
+				fed++
+			}
+		}
+		spliced := len(s.Decide(&messages.LeaveChain{Id: m.ID})) - 1
+		if m.Leaf && spliced != 0 {
+			t.Errorf("%s leaves, %d change their source", m.ID, spliced)
+		}
+		if near := len(s.layout().sources(len(s.Chain) - 1)); !m.Leaf && spliced > fed+40/near*2 {
+			t.Errorf("%s leaves and fed %d, %d change their source", m.ID, fed, spliced)
+		}
+	}
+	// Of a row of those who cannot be reached the first is part of the line, and one takes its place.
+	s = leafy(20, 60, "refused")
+	for _, m := range s.Chain {
+		if spliced := len(s.Decide(&messages.LeaveChain{Id: m.ID})) - 1; m.Dials && spliced > 1 {
+			t.Errorf("%s leaves, %d change their source", m.ID, spliced)
+		}
+	}
+}
+
+// Those who cannot feed are spread evenly over the sources near them.
+func TestLayout_Spread(t *testing.T) {
+	for _, closed := range []string{"", "refused"} {
+		s := leafy(20, 240, closed)
+		fed, row := map[string]int{}, 0
+		for place, m := range s.Chain {
+			if place > 0 && (m.Leaf || m.Dials && s.Chain[place-1].Dials) {
+				fed[s.source(place)]++
+				row++
+			}
+		}
+		if row < 200 || len(fed) != maxSources {
+			t.Errorf("closed %q: %d feed %d", closed, len(fed), row)
+		}
+		for id, n := range fed {
+			if n < row/maxSources/2 || n > row/maxSources*3/2 {
+				t.Errorf("closed %q: %s feeds %d of %d", closed, id, n, row)
+			}
+		}
+	}
+}
+
 // A join into a chain of a thousand.
 func BenchmarkJoin1000(b *testing.B) {
 	var s State
