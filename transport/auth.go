@@ -47,8 +47,9 @@ const (
 	// wrongTokens may come from an address at once, then one every wrongTokenWait.
 	wrongTokens    = 10
 	wrongTokenWait = 6 * time.Second
-	// A listener that was told no does not ask again before; the server says so.
-	afterWrong, afterTries = 5 * time.Minute, time.Minute
+	// A listener that was told no does not ask again before; the server says so. After a wrong
+	// token that is so long that a household with an old one does not use up its guesses.
+	afterWrong, afterTries, afterNone = 5 * time.Minute, time.Minute, time.Minute
 )
 
 var (

@@ -74,8 +74,10 @@ func waitAfter(err error) time.Duration {
 	switch {
 	case errors.Is(err, errTries):
 		return afterTries
-	case errors.Is(err, errToken), errors.Is(err, errNoProof):
+	case errors.Is(err, errToken):
 		return afterWrong
+	case errors.Is(err, errNoProof):
+		return afterNone
 	}
 	return 0
 }

@@ -22,6 +22,6 @@
 // its closing (UpstreamClosed, DownstreamClosed, RequestsClosed) is said once and last.
 //
 // Bounds: no peer makes anybody wait or memory grow. Lines and frames have a longest
-// length, those who say nothing are counted and dropped oldest first, writes have a
-// deadline, and every queue has an end.
+// length, connections are counted by what they have shown and by address (lobby.go), writes have a
+// deadline, every queue has an end, and so has what anybody can make the log keep (limits.go).
 package transport

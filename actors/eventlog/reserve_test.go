@@ -49,8 +49,8 @@ func TestReserve(t *testing.T) {
 	dir := t.TempDir()
 	disk := &tight{Store: NewMemory(), dir: dir, all: others + size + 8<<10}
 	synctest.Test(t, func(t *testing.T) {
-		told := []bool{}
-		r := OpenReserve(disk, dir, size, func(full bool) { told = append(told, full) })
+		told := make(chan bool, 10)
+		r := OpenReserve(disk, dir, size, func(full bool) { told <- full })
 		log, err := Open(r, testClock())
 		if err != nil {
 			t.Fatal(err)
@@ -70,7 +70,7 @@ func TestReserve(t *testing.T) {
 			}
 		}
 		if err := write(); !errors.Is(err, ErrFull) || !r.Full() || len(told) != 1 {
-			t.Errorf("without: %v, full: %v, told %v", err, r.Full(), told)
+			t.Errorf("without: %v, full: %v, told %d times", err, r.Full(), len(told))
 		}
 		if n < 100 {
 			t.Errorf("%d appends fit into the reserve", n)
@@ -79,7 +79,7 @@ func TestReserve(t *testing.T) {
 		time.Sleep(roomAgain + time.Second)
 		synctest.Wait()
 		if r.Full() || len(told) != 2 {
-			t.Errorf("with room again: full %v, told %v", r.Full(), told)
+			t.Errorf("with room again: full %v, told %d times", r.Full(), len(told))
 		}
 		if err := errors.Join(write(), log.SaveSnapshot(log.Last(), nil)); err != nil {
 			t.Error(err)
