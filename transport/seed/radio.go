@@ -34,7 +34,8 @@ type Radio struct {
 
 	life context.Context // ends with Close
 	end  context.CancelFunc
-	wg   sync.WaitGroup // conversations and streams
+	wg   sync.WaitGroup // streams
+	said sync.WaitGroup // conversations: what was said on one is heard BEFORE it ends
 
 	mu    sync.Mutex
 	above string    // host:port that the music comes from
@@ -143,9 +144,19 @@ func (r *Radio) Farewell(bool) []string {
 // which breaks the program above. Who has not said LEAVECHAIN before is lost to the server.
 func (r *Radio) Close() error {
 	r.Listening()
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		r.said.Wait()
+	}()
+	select { // a LEAVECHAIN may be on its way yet
+	case <-heard:
+	case <-time.After(goodbyePatience):
+	}
 	r.end()
 	err := r.requests.Close()
 	r.wg.Wait()
+	<-heard
 	return err
 }
 
@@ -153,7 +164,7 @@ func (r *Radio) Close() error {
 // RequestLinkConfig.Dial. What happens on the connection ends with it.
 func (r *Radio) Requests(context.Context, string) (net.Conn, error) {
 	here, there := net.Pipe()
-	r.wg.Go(func() {
+	r.said.Go(func() {
 		defer context.AfterFunc(r.life, func() { _ = there.Close() })()
 		defer there.Close()
 		r.converse(there)

@@ -59,6 +59,26 @@ func TestRadio_CloseEnds(t *testing.T) {
 	})
 }
 
+// What was said just before Close the server still hears.
+func TestRadio_LastWord(t *testing.T) {
+	server, r, _ := tuned(t)
+	lines, err := r.Requests(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := write(lines, &messages.LeaveChain{}); err != nil {
+		t.Fatal(err)
+	}
+	_ = lines.Close()
+	_ = r.Close()
+	eventually(t, func() string {
+		if said := server.Said(); len(said) != 1 || !strings.HasPrefix(said[0], sayLeave) {
+			return fmt.Sprintf("the server has heard %q", said)
+		}
+		return ""
+	})
+}
+
 // Who has told the server that he leaves does not come to it again: it would take him for half of a
 // newcomer.
 func TestRadio_LeavesOnce(t *testing.T) {
