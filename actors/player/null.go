@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// maxCatchUp is how late a paced output may be and still make up for it. A longer sleep (a
-// stopped process) is left out, as by a device: the deck jumps then, and what was made up for
-// would be silence a second time.
-const maxCatchUp = jumpUs * time.Microsecond
+// maxCatchUp is how late a paced output may be and still make up for it: as long as the line
+// remembers how far it was. After a longer sleep (a stopped process) the line has forgotten and
+// the deck jumps; the rest is left out, as by a device, or the silence would be counted twice.
+const maxCatchUp = lineBuckets * lineBucketUs * time.Microsecond * 9 / 10
 
 // null hears everything and keeps nothing, at the speed of the sound.
 type null struct{}
