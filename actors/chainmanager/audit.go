@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// Audits cost the server the download of a stream each, and the accused the upload.
+	// Audits cost the server the download of two streams each, and those whom it looks at the upload.
 	auditsAtOnce = 2
 	// auditsWaiting bounds those that wait, auditsOfHousehold those that one address asks for.
 	auditsWaiting, auditsOfHousehold = 16, 4
@@ -19,9 +19,10 @@ const (
 	auditGlance = 250 * time.Millisecond
 )
 
-// suspicion is an accused whom the server is to look at, and who said so.
+// suspicion is an accused whom the server is to look at, and who said so. The accuser is the server
+// itself where it goes on from one that is late to the one that feeds it.
 type suspicion struct {
-	accused, accuser, address string // ids, and the accuser's address
+	accused, accuser, address string // ids, and the address of whoever spoke first
 	fault                     messages.Fault
 }
 
@@ -35,7 +36,7 @@ type audits struct {
 // ask notes a suspicion, unless there are too many. What is dropped is said again, if it lasts.
 func (a *audits) ask(s suspicion) {
 	ofHousehold := 0
-	for _, other := range append(slices.Collect(maps.Values(a.running)), a.waiting...) {
+	for _, other := range a.all() {
 		if other.accused == s.accused || other.accuser == s.accuser {
 			return
 		}
@@ -48,16 +49,29 @@ func (a *audits) ask(s suspicion) {
 	}
 }
 
-// next is a suspicion whose time has come. Who has gone is not looked at, nor believed.
-func (a *audits) next(state State) (suspicion, bool) {
-	for len(a.waiting) > 0 && len(a.running) < auditsAtOnce {
-		s := a.waiting[0]
-		a.waiting = a.waiting[1:]
-		if state.place(s.accused) >= 0 && state.place(s.accuser) >= 0 {
-			return s, true
-		}
+func (a *audits) all() []suspicion {
+	return append(slices.Collect(maps.Values(a.running)), a.waiting...)
+}
+
+// goOn notes the next step upwards of an audit that has ended, in whose place it is.
+func (a *audits) goOn(s suspicion) {
+	if !slices.ContainsFunc(a.all(), func(other suspicion) bool { return other.accused == s.accused }) {
+		a.waiting = append(a.waiting, s)
 	}
-	return suspicion{}, false
+}
+
+// next is a suspicion whose time has come: of the one nearest the server, because of which those
+// below it may be late. Who has gone is not looked at, nor believed.
+func (a *audits) next(state State) (suspicion, bool) {
+	a.waiting = slices.DeleteFunc(a.waiting, func(s suspicion) bool {
+		return state.place(s.accused) < 0 || s.accuser != messages.ServerID && state.place(s.accuser) < 0
+	})
+	if len(a.waiting) == 0 || len(a.running) >= auditsAtOnce {
+		return suspicion{}, false
+	}
+	first := slices.MinFunc(a.waiting, func(s, other suspicion) int { return state.place(s.accused) - state.place(other.accused) })
+	a.waiting = slices.DeleteFunc(a.waiting, func(s suspicion) bool { return s == first })
+	return first, true
 }
 
 func (a *audits) began(auditor *actor.PID, s suspicion) {
@@ -72,6 +86,7 @@ func (a *audits) over(auditor *actor.PID) { delete(a.running, auditor.GetId()) }
 // audited is what an auditor says to the chain manager, once.
 type audited struct {
 	suspicion
+	above  string // who fed the accused when it began
 	found  finding
 	seen   messages.Fault
 	reason string
@@ -83,24 +98,34 @@ func (a *audited) missing() bool {
 	return a.found == atFault && a.seen == messages.Fault_FAULT_SKIPPING && !serious(a.fault)
 }
 
-// auditor asks one accused for the music, looks at it for a while, says what it saw, and stops.
-// It is a child of the chain manager, and the connection a child of it.
+// auditor asks one accused for the music, and at the same time whoever feeds it if that can be why
+// it is late, looks for a while, says what it saw, and stops. It is a child of the chain manager,
+// and the connections are children of it.
 type auditor struct {
 	cfg     *Config
 	about   suspicion
-	accused *messages.Node
-	link    uint64
+	above   string // who feeds the accused
+	accused *look
+	feeder  *look // nil: whether it is late because of another cannot be told, or the server feeds it
 	epoch   uint64
 	sent    uint64 // the server's newest item at the beginning
-	seen    *inspection
 	timer   *time.Timer
 	done    bool
+}
+
+// look is what an auditor sees of one node.
+type look struct {
+	node  *messages.Node
+	link  uint64
+	from  *actor.PID // the connection
+	seen  *inspection
+	found finding
 }
 
 // auditGlances is an auditor's timer.
 type auditGlances struct{}
 
-// Receive passes what comes to the inspection.
+// Receive passes what comes to the inspections.
 func (a *auditor) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started:
@@ -110,31 +135,60 @@ func (a *auditor) Receive(ctx actor.Context) {
 			a.timer.Stop()
 		}
 	case *messages.UpstreamOpened:
-		a.seen.answered()
+		a.of(msg.Link).seen.answered()
 	case *messages.UpstreamSeal:
-		a.say(ctx, a.seen.sealed(msg.Seal))
+		at := a.of(msg.Link)
+		at.finds(at.seen.sealed(msg.Seal))
 	case *messages.UpstreamItem:
-		a.say(ctx, a.seen.took(msg.Item, a.cfg.Now()))
-		if from := ctx.Children(); len(from) > 0 {
-			ctx.Send(from[0], &messages.Credit{})
-		}
+		at := a.of(msg.Link)
+		at.finds(at.seen.took(msg.Item, a.cfg.Now()))
+		ctx.Send(at.from, &messages.Credit{})
 	case *messages.UpstreamLeaving:
-		a.say(ctx, nothing)
+		a.of(msg.Link).finds(nothing)
 	case *messages.UpstreamClosed:
-		a.say(ctx, a.seen.left(msg.Fault, msg.Reason))
+		at := a.of(msg.Link)
+		at.finds(at.seen.left(msg.Fault, msg.Reason))
 	case auditGlances:
 		a.glance(ctx)
-		a.say(ctx, a.seen.look(a.cfg.Now(), a.cfg.Newest()-a.sent))
+		for _, at := range a.looks() {
+			at.finds(at.seen.look(a.cfg.Now(), a.cfg.Newest()-a.sent))
+		}
+	}
+	a.say(ctx)
+}
+
+func (a *auditor) looks() []*look {
+	if a.feeder == nil {
+		return []*look{a.accused}
+	}
+	return []*look{a.accused, a.feeder}
+}
+
+// of is where the link leads.
+func (a *auditor) of(link uint64) *look {
+	if a.feeder != nil && a.feeder.link == link {
+		return a.feeder
+	}
+	return a.accused
+}
+
+// finds notes the first that was found; what comes afterwards says no more.
+func (l *look) finds(found finding) {
+	if l.found == looking {
+		l.found = found
 	}
 }
 
 func (a *auditor) start(ctx actor.Context) {
 	now := a.cfg.Now()
-	a.seen, a.sent = newInspection(a.cfg.Key, now), a.cfg.Newest()
-	ctx.Spawn(a.cfg.Audit(a.link, a.accused.GetRelay(), &messages.OpenStream{
-		Version: messages.DialectVersion, Node: a.cfg.Auditor, Upstream: a.accused.GetId(), Epoch: a.epoch,
-		PlayAtUnixUs: now.UnixMicro() + messages.JoinAhead.Microseconds(), // as a newcomer asks
-	}))
+	a.sent = a.cfg.Newest()
+	for _, at := range a.looks() {
+		at.seen = newInspection(a.cfg.Key, now)
+		at.from = ctx.Spawn(a.cfg.Audit(at.link, at.node.GetRelay(), &messages.OpenStream{
+			Version: messages.DialectVersion, Node: a.cfg.Auditor, Upstream: at.node.GetId(), Epoch: a.epoch,
+			PlayAtUnixUs: now.UnixMicro() + messages.JoinAhead.Microseconds(), // as a newcomer asks
+		}))
+	}
 	a.glance(ctx)
 }
 
@@ -143,12 +197,19 @@ func (a *auditor) glance(ctx actor.Context) {
 	a.timer = time.AfterFunc(auditGlance, func() { root.Send(self, auditGlances{}) })
 }
 
-func (a *auditor) say(ctx actor.Context, found finding) {
-	if found == looking || a.done {
+func (a *auditor) say(ctx actor.Context) {
+	if a.done || a.accused.seen == nil {
+		return
+	}
+	found := a.accused.found
+	if a.above != messages.ServerID && found == atFault && late(a.accused.seen.fault) {
+		found = blamed(a.accused, a.feeder)
+	}
+	if found == looking {
 		return
 	}
 	a.done = true
-	ctx.Send(ctx.Parent(), &audited{a.about, found, a.seen.fault, a.seen.reason})
+	ctx.Send(ctx.Parent(), &audited{a.about, a.above, found, a.accused.seen.fault, a.accused.seen.reason})
 	ctx.Stop(ctx.Self())
 }
 
@@ -172,9 +233,11 @@ func (m *chainManager) audit(ctx actor.Context) {
 		if !is {
 			return
 		}
-		m.audits.links++
-		a := &auditor{
-			cfg: &m.cfg, about: about, accused: state.Chain[state.place(about.accused)].node(), link: m.audits.links, epoch: state.Epoch,
+		a := &auditor{cfg: &m.cfg, about: about, accused: m.look(state, about.accused), epoch: state.Epoch}
+		a.above = state.source(state.place(about.accused))
+		// Who is accused of something else may just have moved behind its accuser, which could hold it up.
+		if feeder := state.place(a.above); late(about.fault) && feeder >= 0 && state.Chain[feeder].open() {
+			a.feeder = m.look(state, a.above)
 		}
 		pid := ctx.Spawn(actor.PropsFromProducer(func() actor.Actor { return a }))
 		ctx.Watch(pid)
@@ -182,12 +245,20 @@ func (m *chainManager) audit(ctx actor.Context) {
 	}
 }
 
-// audited decides on what an auditor saw.
+func (m *chainManager) look(state State, id string) *look {
+	m.audits.links++
+	return &look{node: state.Chain[state.place(id)].node(), link: m.audits.links}
+}
+
+// audited decides on what an auditor saw, or goes on with whoever feeds the accused.
 func (m *chainManager) audited(ctx actor.Context, msg *audited) {
-	if msg.missing() {
-		return
-	}
-	if msg.found != nothing {
+	state := m.keep.State()
+	switch {
+	case msg.missing(), msg.found == nothing, late(msg.seen) && !state.fedStill(msg.accused, msg.above):
+	case msg.found == sound && msg.accuser == messages.ServerID: // nobody has said anything of it
+	case msg.found == passedOn:
+		m.audits.goOn(suspicion{msg.above, messages.ServerID, msg.address, msg.seen})
+	default:
 		m.handle(ctx, &messages.AuditEnded{
 			Id: msg.accused, SeenBy: msg.accuser, Address: msg.address,
 			Fault: msg.seen, Reason: msg.reason, AtUnixUs: m.cfg.Now().UnixMicro(),

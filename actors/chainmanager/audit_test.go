@@ -3,6 +3,7 @@ package chainmanager
 import (
 	"crypto/ed25519"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,15 +34,17 @@ func (r *relayed) Receive(ctx actor.Context) {
 		ctx.Send(ctx.Parent(), &messages.UpstreamOpened{Link: r.link, Answer: &messages.StreamOpened{}})
 		ctx.Send(ctx.Self(), nextChunk{})
 	case nextChunk:
-		item := r.items[r.at]
-		if _, sent := r.node(r.at, 0, item); sent != nil {
-			ctx.Send(ctx.Parent(), &messages.UpstreamSeal{Link: r.link, Seal: r.items[max(r.at, 1)].Seal})
-			ctx.Send(ctx.Parent(), &messages.UpstreamItem{Link: r.link, Item: sent})
+		root, self, parent := ctx.ActorSystem().Root, ctx.Self(), ctx.Parent()
+		seal := r.items[max(r.at, 1)].Seal
+		if late, sent := r.node(r.at, 0, r.items[r.at]); sent != nil {
+			time.AfterFunc(late, func() {
+				root.Send(parent, &messages.UpstreamSeal{Link: r.link, Seal: seal})
+				root.Send(parent, &messages.UpstreamItem{Link: r.link, Item: sent})
+			})
 		}
 		if r.at++; r.at == len(r.items) {
 			return
 		}
-		root, self := ctx.ActorSystem().Root, ctx.Self()
 		time.AfterFunc(messages.FrameOffset(4, 44100), func() { root.Send(self, nextChunk{}) })
 	}
 }
@@ -118,6 +121,69 @@ func TestChainManager_Audit(t *testing.T) {
 				}
 				if found != c.want {
 					t.Errorf("found %q, want %q", found, c.want)
+				}
+			})
+		})
+	}
+}
+
+// everLater is behind by 50 ms more with each chunk.
+func everLater(n int, late time.Duration, item *messages.Item) (time.Duration, *messages.Item) {
+	return late + time.Duration(n)*50*time.Millisecond, item
+}
+
+// Whoever is late because the one that feeds it is does not move, nor is its accuser believed less:
+// the server looks further up, until it finds one that is late and hears in time.
+func TestChainManager_AuditUpwards(t *testing.T) {
+	mute := func(_ int, late time.Duration, _ *messages.Item) (time.Duration, *messages.Item) { return late, nil }
+	for _, c := range []struct {
+		name  string
+		nodes map[string]behaviour // amy, bob, cem stand below each other; dora complains of cem
+		asked []string
+		found string
+	}{
+		{"its own fault", map[string]behaviour{"amy": honestly, "bob": honestly, "cem": everLater}, []string{"cem", "bob"}, "cem FAULT_SLOW"},
+		{"bob's", map[string]behaviour{"amy": honestly, "bob": everLater, "cem": everLater}, []string{"cem", "bob", "bob", "amy"}, "bob FAULT_SLOW"},
+		{"amy's, whom the server feeds", map[string]behaviour{"amy": everLater, "bob": everLater, "cem": everLater}, []string{"cem", "bob", "bob", "amy", "amy"}, "amy FAULT_SLOW"},
+		{"amy is silent", map[string]behaviour{"amy": mute, "bob": mute, "cem": mute}, []string{"cem", "bob", "bob", "amy", "amy"}, "amy FAULT_STARVING"},
+		{"amy has gone", map[string]behaviour{"bob": mute, "cem": mute}, []string{"cem", "bob", "bob", "amy", "amy"}, "amy FAULT_GONE"},
+		{"it is in time", map[string]behaviour{"amy": everLater, "bob": everLater, "cem": honestly}, []string{"cem", "bob"}, "cem FAULT_UNSPECIFIED"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var asked []string
+				o := auditedOffice(t, c.nodes, &asked)
+				defer o.close()
+				for _, id := range []string{"amy", "bob", "cem", "dora"} {
+					o.say(&messages.JoinChain{Node: node(id), Address: id})
+				}
+				o.say(&messages.PeerLost{Id: "cem", SeenBy: "dora", Fault: messages.Fault_FAULT_SLOW, AtUnixUs: time.Now().UnixMicro()})
+				time.Sleep(4 * auditTakes)
+				synctest.Wait()
+				var want []string
+				for _, id := range c.asked {
+					want = append(want, "guest asks "+id+":1")
+				}
+				if !slices.Equal(asked, want) {
+					t.Errorf("looked: %q, want %q", asked, want)
+				}
+				var found, moved []string
+				for record, err := range o.log.Since(0) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					switch e := record.Event.(type) {
+					case *messages.ListenerAudited:
+						found = append(found, e.GetId()+" "+e.GetFault().String())
+					case *messages.ListenerMoved:
+						moved = append(moved, e.GetId())
+					}
+				}
+				if !slices.Equal(found, []string{c.found}) {
+					t.Errorf("found %q, want %q", found, c.found)
+				}
+				if late, fault, _ := strings.Cut(c.found, " "); fault != "FAULT_UNSPECIFIED" && !slices.Equal(moved, []string{late}) {
+					t.Errorf("%q moved, want %s", moved, late)
 				}
 			})
 		})

@@ -27,10 +27,11 @@ const (
 type finding int
 
 const (
-	looking finding = iota // not enough yet
-	nothing                // it could not look: the node refuses, leaves, or there is no music
-	sound                  // the node does its part
-	atFault                // it does not
+	looking  finding = iota // not enough yet
+	nothing                 // it could not look: the node refuses, leaves, or there is no music
+	sound                   // the node does its part
+	atFault                 // it does not
+	passedOn                // it does not, because whoever feeds it does not
 )
 
 // inspection looks at what a node sends, as its listener would. It reads no clock.
@@ -132,4 +133,30 @@ func (i *inspection) look(now time.Time, sent uint64) finding {
 		return i.blame(messages.Fault_FAULT_SLOW, "its music came only %d ms before its time", (messages.Slack - i.late).Milliseconds())
 	}
 	return sound
+}
+
+// late says whether the fault can be that of one further up: whoever hears late sends late.
+func late(fault messages.Fault) bool {
+	return fault == messages.Fault_FAULT_SLOW || fault == messages.Fault_FAULT_STARVING
+}
+
+// blamed says whose fault it is that the accused is late, after a look at whoever feeds it in the
+// same time; nil: the server could not look there.
+func blamed(accused, feeder *look) finding {
+	switch {
+	case feeder == nil:
+		return nothing // who knows
+	case feeder.found == atFault:
+		return passedOn
+	case feeder.found != sound:
+		return feeder.found
+	case accused.seen.fault == messages.Fault_FAULT_SLOW && !accused.seen.adds(feeder.seen):
+		return nothing // the last of many who are each a little late
+	}
+	return atFault
+}
+
+// adds says whether a good part of the lateness comes between the two.
+func (i *inspection) adds(above *inspection) bool {
+	return max(i.late-above.late, (i.late-i.best)-(above.late-above.best)) > fallsBehind/2
 }

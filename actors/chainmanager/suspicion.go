@@ -19,6 +19,10 @@ import (
 // audit or the end of the accused proves it right: then it has it again. With more words than
 // that it moves nobody; the audit alone decides, and who accuses two moves itself. Nobody has
 // to wait for any of this: the accuser's relay has turned to its next ancestor by itself.
+//
+// Who hears late sends late. So a word of lateness moves nobody whom the server can look at: it
+// looks at the accused and at whoever feeds it, and goes on upwards until it finds one that is
+// late and hears in time. That one moves. Of those below it nothing is said.
 const (
 	second = 1_000_000 // all times here are in microseconds
 	minute = 60 * second
@@ -149,6 +153,8 @@ func (s State) accuse(cmd *messages.PeerLost) []proto.Message {
 		}
 	case !s.believed(a), mine.Moved != "", home.Moved != "":
 		return nil
+	case late(a.fault) && a.accused.open():
+		return nil // the server looks first whose fault it is: who hears late sends late
 	default:
 		move.Convicted = serious(a.fault) && voices(append(a.accused.heard(a.at), a.voice())) >= verdictVoices
 	}
@@ -182,10 +188,19 @@ func voices(all []Voice) int {
 // if there is nothing to look for. It has to be asked BEFORE that is decided on.
 func (s State) toAudit(cmd *messages.PeerLost) *messages.Node {
 	a := s.accusation(cmd)
-	if a == nil || !s.believed(a) || s.findsAnother(a) || !a.accused.feeds() || a.accused.Dials {
+	if a == nil || !s.believed(a) || s.findsAnother(a) || !a.accused.open() {
 		return nil
 	}
 	return a.accused.node()
+}
+
+// open says whether the server can ask it for the music.
+func (m Member) open() bool { return m.feeds() && !m.Dials }
+
+// fedStill says whether the node receives from that one, as before.
+func (s State) fedStill(id, above string) bool {
+	place := s.place(id)
+	return place >= 0 && s.source(place) == above
 }
 
 // audited is what an audit shows.
@@ -284,14 +299,17 @@ func (s State) moved(event *messages.ListenerMoved) State {
 // found is the state after a ListenerAudited.
 func (s State) found(event *messages.ListenerAudited) State {
 	at := event.GetAtUnixUs()
-	place := s.place(event.GetId())
+	place, said := s.place(event.GetId()), event.GetSeenBy() != messages.ServerID
 	if event.GetFault() == messages.Fault_FAULT_UNSPECIFIED {
 		// The voice stays: a liar may know the server's address, and serve that honestly.
 		refute := func(a *Account) { a.refute(at) }
 		return s.book(event.GetSeenBy(), refute).book(household(event.GetAddress()), refute)
 	}
 	right := func(a *Account) { a.right(event.GetId()) }
-	s = s.book(event.GetSeenBy(), right).book(household(event.GetAddress()), right).proved(event.GetId(), 0)
+	if said { // else those below it complained of each other
+		s = s.book(event.GetSeenBy(), right).book(household(event.GetAddress()), right)
+	}
+	s = s.proved(event.GetId(), 0)
 	if serious(event.GetFault()) {
 		return s.convict(event.GetId(), at)
 	}
