@@ -32,8 +32,9 @@ type ServerConfig struct {
 	Logger *slog.Logger
 	// KeepLog is how many bytes of the log are kept, about; 0: all.
 	KeepLog int64
-	// Members is told the ids of all in the chain: the stream port serves each of them. May be nil.
-	Members func(ids []string)
+	// Members is told the ids of all in the chain, whom the stream port serves, and of those whom the
+	// chain sends there. May be nil.
+	Members func(all, fed []string)
 
 	// Streams and Requests describe the two ports.
 	Streams  func(*Server) *actor.Props

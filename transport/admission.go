@@ -15,9 +15,10 @@ type admission struct {
 	cfg   *StreamsConfig
 	since time.Time // the port is open
 
-	mu      sync.Mutex
-	seats   seats
-	records records
+	mu       sync.Mutex
+	seats    seats
+	records  records
+	catchUps catchUps
 }
 
 // clockError is how far the clocks of two nodes may be from each other just after the server's
@@ -46,7 +47,10 @@ func (d *admission) let(life context.Context, open *messages.OpenStream, from *g
 	if err := words.genuine(key); err != nil {
 		return nil, nil, err
 	}
-	newcomer := &seat{id: id, from: from.from, expected: standing == expectedGuest, over: over}
+	newcomer := &seat{id: id, from: from.from, expected: standing == expectedGuest, sent: true, over: over}
+	if d.cfg.Expected != nil {
+		newcomer.sent = d.cfg.Expected.sends(id)
+	}
 	record, err := d.sit(newcomer, words, d.cfg.ServerNow())
 	return newcomer, record, err
 }
@@ -96,6 +100,16 @@ func (d *admission) sit(newcomer *seat, words asking, nowUs int64) (*record, err
 	}
 	out = d.seats.take(newcomer)
 	return record, nil
+}
+
+// begin says where the stream begins of a listener that is so many items behind.
+func (d *admission) begin(at *seat, of *record, behind int) start {
+	if at.sent {
+		return startAsked
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.catchUps.begin(of.catchUp, at.from, behind, time.Now())
 }
 
 // sweep ends the streams of those who are not expected any more, but for a few. Whoever sat down

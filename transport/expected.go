@@ -25,6 +25,7 @@ type Expected struct {
 	mu      sync.Mutex
 	guests  map[string]bool
 	hosts   map[string]bool
+	sent    map[string]bool      // of the guests, those whom the chain sends here; nil: all
 	left    map[string]time.Time // were guests until then
 	loose   bool
 	links   int           // of this node to the server, that stand
@@ -68,6 +69,25 @@ func (e *Expected) Guests(ids []string) {
 	}
 	e.guests = guests
 	e.wake()
+}
+
+// Members replaces the guests of the server, which are all in the chain, and says whom of them it
+// feeds. The others come only in need: they are served, but those of one house are not given all
+// that they ask for at once. Of a node that never hears this, all guests are fed.
+func (e *Expected) Members(all, fed []string) {
+	e.Guests(all)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sent = make(map[string]bool, len(fed))
+	for _, id := range fed {
+		e.sent[id] = true
+	}
+}
+
+func (e *Expected) sends(id string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.sent == nil || e.sent[id]
 }
 
 // offerers replaces the ids of those who may offer.

@@ -30,9 +30,10 @@ var (
 // minute, and how much it has been given. Only those who are expected and have proved who they
 // are have one, so nobody can make a port forget, or remember, another.
 type record struct {
-	words []word // in the order in which they came
-	given *rate.Limiter
-	last  int64 // when it was used, unix microseconds
+	words   []word // in the order in which they came
+	given   *rate.Limiter
+	catchUp *rate.Limiter // see catchUps
+	last    int64         // when it was used, unix microseconds
 }
 
 type word struct {
@@ -40,7 +41,9 @@ type word struct {
 	until int64 // unix microseconds: afterwards its time is too long ago
 }
 
-func newRecord() *record { return &record{given: rate.NewLimiter(feedRate, feedAtOnce)} }
+func newRecord() *record {
+	return &record{given: rate.NewLimiter(feedRate, feedAtOnce), catchUp: newCatchUp()}
+}
 
 // hear refuses what was said before, and remembers it otherwise.
 func (r *record) hear(nonce []byte, atUnixUs, nowUs int64) error {

@@ -17,6 +17,7 @@ type seat struct {
 	id       string
 	from     netip.Prefix
 	expected bool
+	sent     bool   // the chain sends it to this port, not only in need
 	over     func() // ends its stream
 
 	number uint64 // in the order in which they came

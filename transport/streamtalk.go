@@ -44,6 +44,7 @@ type streamTalk struct {
 	life      context.Context // ends with the actor
 	playing   context.Context // ends with life, or before with errLeaving
 
+	seat    *seat   // of the listener
 	record  *record // of the listener
 	buf     []byte  // of the write under way
 	seal    *messages.Seal
@@ -121,7 +122,7 @@ func (t *streamTalk) open(r *bufio.Reader, open *messages.OpenStream) {
 		t.refuse(errDropped)
 		return
 	}
-	t.playing, t.record, open.Node = playing, record, node
+	t.playing, t.seat, t.record, open.Node = playing, seat, record, node
 	cursor, err := t.cfg.Open(open)
 	if err != nil {
 		t.refuse(err)
@@ -258,6 +259,13 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 	})
 
 	item, err := next(playing, cursor, firstPatience)
+	if instead := t.later(open, item); instead != nil {
+		if cursor, err = t.cfg.Open(instead); err != nil {
+			return t.end(playing, err, heard)
+		}
+		defer cursor.Close()
+		item, err = next(playing, cursor, firstPatience)
+	}
 	if err != nil && !errors.Is(err, errQuiet) {
 		return t.end(playing, err, heard)
 	}
@@ -268,7 +276,7 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 	if err := t.answer(answer); err != nil {
 		return err
 	}
-	if next := open.GetNext(); item != nil && next > 0 && item.Number > next && !open.GetHoles() {
+	if item != nil && onlyAsks(open, item.Number) {
 		return errAsked
 	}
 	t.stamped = time.Now()
@@ -300,6 +308,30 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 // errAsked: the listener hears what there is, and that what it needs is gone. Had it the whole
 // window sent after each such question, an orphan's search would cost more than the music.
 var errAsked = errors.New("what it needs is gone")
+
+// onlyAsks says whether the listener does not want what begins there.
+func onlyAsks(open *messages.OpenStream, first uint64) bool {
+	return open.GetNext() > 0 && first > open.GetNext() && !open.GetHoles()
+}
+
+// later is what the listener gets instead of what it asks for, which begins with first, if it is to
+// begin later: the same words with another beginning. nil: it gets that.
+func (t *streamTalk) later(open *messages.OpenStream, first *messages.Item) *messages.OpenStream {
+	newest := t.cfg.Newest()
+	if first == nil || first.Number >= newest || onlyAsks(open, first.Number) {
+		return nil
+	}
+	instead := proto.CloneOf(open)
+	switch t.admission.begin(t.seat, t.record, int(newest-first.Number)) {
+	case startInTime:
+		instead.Next, instead.PlayAtUnixUs = 0, max(open.GetPlayAtUnixUs(), t.cfg.ServerNow())
+	case startNewest:
+		instead.Next = newest
+	default:
+		return nil
+	}
+	return instead
+}
 
 // errQuiet: no item came in time.
 var errQuiet = errors.New("no item yet")

@@ -182,8 +182,8 @@ func TestChainManager_AuditUpwards(t *testing.T) {
 				if !slices.Equal(found, []string{c.found}) {
 					t.Errorf("found %q, want %q", found, c.found)
 				}
-				if late, fault, _ := strings.Cut(c.found, " "); fault != "FAULT_UNSPECIFIED" && !slices.Equal(moved, []string{late}) {
-					t.Errorf("%q moved, want %s", moved, late)
+				if who, fault, _ := strings.Cut(c.found, " "); fault != "FAULT_UNSPECIFIED" && !slices.Equal(moved, []string{who}) {
+					t.Errorf("%q moved, want %s", moved, who)
 				}
 			})
 		})

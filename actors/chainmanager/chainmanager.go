@@ -31,9 +31,9 @@ type Config struct {
 	Publish func(proto.Message)
 	// Links is who can reach a listener: it is sent *messages.Neighbours.
 	Links func() *actor.PID
-	// Members is told the ids of all in the chain, BEFORE anybody is told its neighbours: the
-	// server serves every one of them. May be nil.
-	Members func(ids []string)
+	// Members is told the ids of all in the chain, and of those whom the server feeds, BEFORE anybody
+	// is told its neighbours: the server serves every one of them. May be nil.
+	Members func(all, fed []string)
 	// Key is the ed25519 public key that signs the broadcast.
 	Key []byte
 	// Stream is the address of the server's stream; without a host it is that of requests.
@@ -266,10 +266,11 @@ func (m *chainManager) tell(ctx actor.Context) {
 		return
 	}
 	told := make(map[string]*messages.Neighbours, len(chain.Chain))
+	layout := chain.layout()
 	if m.cfg.Members != nil {
-		m.cfg.Members(chain.ids())
+		m.cfg.Members(chain.ids(), layout.fed())
 	}
-	for _, n := range chain.layout().tellings() { // from the top: a node is told of its guests BEFORE they are of it
+	for _, n := range layout.tellings() { // from the top: a node is told of its guests BEFORE they are of it
 		if before := m.told[n.Id]; !proto.Equal(before, n) {
 			news := proto.CloneOf(n)
 			news.Event = m.keep.Seq()

@@ -105,7 +105,7 @@ func openOn(t *testing.T, log *eventlog.Log, change func(*Config)) *office {
 	}))
 	cfg := Config{
 		Log: log, Publish: func(proto.Message) {}, Links: func() *actor.PID { return o.desk }, Now: time.Now,
-		Members: func(ids []string) { o.members.Store(&ids) },
+		Members: func(all, _ []string) { o.members.Store(&all) },
 	}
 	change(&cfg)
 	props := Props(cfg)

@@ -118,6 +118,16 @@ func (l *layout) source(place int) string {
 	return messages.ServerID
 }
 
+// fed are the ids of those whom the server feeds.
+func (l *layout) fed() (ids []string) {
+	for place, m := range l.chain {
+		if l.source(place) == messages.ServerID {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
+
 // above are the indices of those whom the place may ask for the music, at most n, best first.
 // They are not all of one address, if others stand above: whoever joins many times must not be
 // all that a listener knows.

@@ -64,7 +64,7 @@ func startServer(o serverOptions) (*serverNode, error) {
 	auditor := transport.NewIdentity() // an ordinary one: a liar that knew the server's would serve that honestly
 	n.server, err = actors.StartServer(actors.ServerConfig{
 		System: newSystem(o.logger), Log: log, Songs: o.songs, Key: o.key, Stream: ":" + streamPort,
-		Now: now, Logger: o.logger, Members: members.Guests,
+		Now: now, Logger: o.logger, Members: members.Members,
 		Auditor: &messages.Node{Id: auditor.ID(), Name: "guest"},
 		Audit: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {
 			return transport.Upstream(transport.UpstreamConfig{
