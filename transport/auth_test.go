@@ -18,6 +18,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"golang.org/x/time/rate"
+
 	"conga/messages"
 )
 
@@ -144,7 +146,10 @@ func TestRequests_Guessing(t *testing.T) {
 // who have only the token are told when to come; nobody is told whether a guess is right.
 func TestRequests_GuessingNeighbour(t *testing.T) {
 	l := listen(t)
-	house := openRequests(t, l, guarded(t, testToken, testKey))
+	house := openRequests(t, l, func(c *RequestsConfig) {
+		guarded(t, testToken, testKey)(c)
+		c.Auth.wrong = newBuckets(rate.Every(time.Hour), wrongTokens) // however slow this machine is
+	})
 	trying := func(m *Membership) *messages.Refused {
 		t.Helper()
 		conn, err := m.Secure(t.Context(), dial(t, l))
