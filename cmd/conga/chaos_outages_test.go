@@ -105,7 +105,7 @@ func TestSchedule_EveryOutage(t *testing.T) {
 
 // What an outage excuses, and what it does not.
 func TestRound_Forgives(t *testing.T) {
-	awake, slept := &contestant{}, &contestant{}
+	awake, slept, slow := &contestant{}, &contestant{}, &contestant{}
 	missed := forgiven{underruns: 2, lost: 30}
 	for _, c := range []struct {
 		name        string
@@ -121,7 +121,10 @@ func TestRound_Forgives(t *testing.T) {
 		{"two slow lines", []act{{kind: blowSlowPair, lasts: time.Minute}}, 0, forgiven{}, forgiven{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := round{acts: c.acts, asleep: map[*contestant]time.Duration{slept: c.asleep}}
+			r := round{acts: c.acts, asleep: map[*contestant]time.Duration{slept: c.asleep}, slow: map[*contestant]bool{slow: true}}
+			if got := r.forgives(slow, missed); got.underruns != missed.underruns || got.lost != c.awake.lost {
+				t.Errorf("whose line is slow is forgiven %v", got)
+			}
 			if got := r.forgives(awake, missed); got != c.awake {
 				t.Errorf("who was awake is forgiven %v, want %v", got, c.awake)
 			}

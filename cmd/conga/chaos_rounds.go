@@ -26,6 +26,7 @@ type round struct {
 	acts   []act
 	before map[*contestant]actors.Receipt
 	asleep map[*contestant]time.Duration
+	slow   map[*contestant]bool // whose lines are
 }
 
 // silence is for how long at most the server's music reached nobody.
@@ -40,9 +41,11 @@ func (r *round) silence() (most time.Duration) {
 
 // forgives is what a listener need not have heard, of what it missed in this round: what was
 // silent for longer than its slack is no fault, and neither is a hole after more than a window.
+// Two seconds of music wait in front of a slow line, and what its listener asks and acknowledges
+// waits behind them: for as long as its whole slack. All below it must hear on.
 func (r *round) forgives(c *contestant, missed forgiven) forgiven {
 	switch away := r.silence() + r.asleep[c]; {
-	case away == 0:
+	case away == 0 && !r.slow[c]:
 		return forgiven{}
 	case away <= withinWindow:
 		missed.lost = 0
@@ -89,7 +92,7 @@ type recovery struct {
 // begin opens a round, if none is open, when an outage is about to begin.
 func (a *arena) begin(ctx context.Context, act act) {
 	if a.round == nil {
-		r := &round{before: map[*contestant]actors.Receipt{}, asleep: map[*contestant]time.Duration{}}
+		r := &round{before: map[*contestant]actors.Receipt{}, asleep: map[*contestant]time.Duration{}, slow: map[*contestant]bool{}}
 		for c, h := range a.hear(ctx, a.living()) {
 			r.before[c] = h.receipt
 		}
@@ -356,6 +359,11 @@ func (a *arena) slowPair(ctx context.Context, act act, hit []*contestant) error 
 		if below >= 0 {
 			pair = append(pair, who[below])
 		}
+		a.mu.Lock()
+		for _, c := range pair {
+			a.round.slow[c] = true
+		}
+		a.mu.Unlock()
 		for i, c := range pair {
 			if i > 0 {
 				if err := pause(ctx, act.later); err != nil {
