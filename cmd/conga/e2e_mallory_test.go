@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -109,9 +108,13 @@ func judge(t *testing.T, data string, honest map[string]bool, began time.Time) {
 	}
 	defer log.Close()
 	var moved []string
+	names := map[string]string{messages.ServerID: "the server"}
 	for record, err := range log.Since(0) {
 		if err != nil {
 			t.Fatal(err)
+		}
+		if e, is := record.Event.(*messages.ListenerJoined); is {
+			names[e.GetNode().GetId()] = e.GetNode().GetName()
 		}
 		if record.Time.Before(began) {
 			continue
@@ -122,8 +125,8 @@ func judge(t *testing.T, data string, honest map[string]bool, began time.Time) {
 			case !honest[e.GetId()]:
 			case e.GetConvicted():
 				t.Errorf("%s is convicted: %v", e.GetName(), e)
-			case !slices.Contains(moved, e.GetName()):
-				moved = append(moved, e.GetName())
+			default:
+				moved = append(moved, fmt.Sprintf("%s by %s (%v: %s)", e.GetName(), names[e.GetSeenBy()], e.GetFault(), e.GetReason()))
 			}
 		case *messages.SongQueued:
 			t.Errorf("a web page queued %s", e.GetSong())
