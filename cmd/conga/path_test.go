@@ -50,11 +50,7 @@ func drawOutages(t *rapid.T, nodes int) (all []outage) {
 // Five seconds after the last failure, whatever it was and however long it took, who feeds
 // whom is a path from the server, and everybody hears in time.
 func TestChain_Property_Path(t *testing.T) {
-	songs := map[string][]byte{}
-	for name, song := range shortSongs {
-		song.n = virtualSongFrames
-		songs[name] = song.frames(t)
-	}
+	songs := virtualSongs(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		nodes := rapid.IntRange(1, 5).Draw(rt, "nodes")
 		outages := drawOutages(rt, nodes)
@@ -62,6 +58,24 @@ func TestChain_Property_Path(t *testing.T) {
 			rt.Fatalf("%v: %s", outages, trouble)
 		}
 	})
+}
+
+// Two hundred of one address, whose server is away for longer than its window is: when it comes back
+// all turn to it at once, and though they are one house, each hears in time.
+func TestChain_House(t *testing.T) {
+	away := outage{at: 3 * time.Second, kind: "server", lasts: 20 * time.Second}
+	if trouble := storm(t, virtualSongs(t), 200, []outage{away}, t.Logf); trouble != "" {
+		t.Error(trouble)
+	}
+}
+
+func virtualSongs(t *testing.T) map[string][]byte {
+	songs := map[string][]byte{}
+	for name, song := range shortSongs {
+		song.n = virtualSongFrames
+		songs[name] = song.frames(t)
+	}
+	return songs
 }
 
 // storm lets the failures happen to a chain in virtual time and says what is wrong with it
