@@ -1287,7 +1287,7 @@ func (x *ReportSilent) GetAtUnixUs() int64 {
 type AuditEnded struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                         // the accused
-	SeenBy        string                 `protobuf:"bytes,2,opt,name=seen_by,json=seenBy,proto3" json:"seen_by,omitempty"`   // the accuser
+	SeenBy        string                 `protobuf:"bytes,2,opt,name=seen_by,json=seenBy,proto3" json:"seen_by,omitempty"`   // the accuser; the server, where it has gone on to who feeds the accused
 	Address       string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`               // the accuser's
 	Fault         Fault                  `protobuf:"varint,4,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"` // that was found; none: the node is sound, and the accuser is not believed for a while
 	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
