@@ -258,6 +258,7 @@ func (m *chainManager) audited(ctx actor.Context, msg *audited) {
 	case msg.found == sound && msg.accuser == messages.ServerID: // nobody has said anything of it
 	case msg.found == passedOn:
 		m.audits.goOn(suspicion{msg.above, messages.ServerID, msg.address, msg.seen})
+		m.audit(ctx) // now, if the auditor's end was known before its word; else then
 	default:
 		m.handle(ctx, &messages.AuditEnded{
 			Id: msg.accused, SeenBy: msg.accuser, Address: msg.address,
