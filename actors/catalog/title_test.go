@@ -68,3 +68,32 @@ func FuzzReadTitle(f *testing.F) {
 		}
 	})
 }
+
+// The tag library takes a time that grows with the square of a tag's frames: of a tag with too
+// many it sees nothing, and of one whose frames cannot be counted from outside only the
+// beginning.
+func TestReadTitle_ManyFrames(t *testing.T) {
+	many := func(version, flags byte, frame string) []byte {
+		tag := id3(0, strings.Repeat(frame, 200_000))
+		tag[3], tag[5] = version, flags
+		return tag
+	}
+	for _, c := range []struct {
+		name string
+		file []byte
+		most int64
+	}{
+		{"ID3v2.2", many(2, 0, "TXX\x00\x00\x02\x03k"), 0},
+		{"ID3v2.3", many(3, 0, "TXXX\x00\x00\x00\x02\x00\x00\x03k"), 0},
+		{"ID3v2.4", many(4, 0, "TXXX\x00\x00\x00\x02\x00\x00\x03k"), 0},
+		{"unsynchronised", many(3, 0x80, "TXXX\x00\x00\x00\x02\x00\x00\x03k"), maxOddTag},
+		{"an extended header", many(3, 0x40, "TXXX\x00\x00\x00\x02\x00\x00\x03k"), maxOddTag},
+		{"a size of more than seven bits", many(4, 0, "TXXX\x80\x00\x00\x02\x00\x00\x03k"), maxOddTag},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := worthReading(bytes.NewReader(c.file), int64(len(c.file))); got != c.most {
+				t.Errorf("the library sees %d of %d bytes, want %d", got, len(c.file), c.most)
+			}
+		})
+	}
+}
