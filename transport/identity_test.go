@@ -23,7 +23,7 @@ func TestIdentity_ID(t *testing.T) {
 	if want := "de77781e-fe05-8ac3-a204-474b37b53a2f"; amyID != want {
 		t.Errorf("the id of the same key was %s, is %s: nobody would know its listeners again", want, amyID)
 	}
-	if NewIdentity().ID() == NewIdentity().ID() {
+	if one, other := NewIdentity(), NewIdentity(); one.ID() == other.ID() {
 		t.Error("two listeners are one")
 	}
 	if key := ownKey(amy.node(&messages.Node{Id: bobID, Name: "x"})); !key.Equal(publicOf(amy.key)) {
