@@ -93,7 +93,7 @@ func TestE2E_Mallory(t *testing.T) {
 			t.Fail()
 		}
 	}
-	if m.did["READ THE DUMP"] > 0 {
+	if m.times("READ THE DUMP") > 0 {
 		t.Error("a web page read the dump")
 	}
 	server.signal(t, os.Interrupt)

@@ -55,6 +55,13 @@ func (m *mallory) tried(what string) {
 	m.did[what]++
 }
 
+// times is how often it was done.
+func (m *mallory) times(what string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.did[what]
+}
+
 func (m *mallory) account() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
