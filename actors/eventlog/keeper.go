@@ -176,13 +176,18 @@ func restore[S Decider[S]](log *Log, actor string, empty S) (moment[S], error) {
 	return moment[S]{seq, state}, nil
 }
 
+// reread reads a state, and writes it again for comparison.
+func reread[S any](data json.RawMessage) (state S, again []byte, err error) {
+	if err := json.Unmarshal(data, &state); err != nil {
+		return state, nil, err
+	}
+	again, err = json.Marshal(state)
+	return state, again, err
+}
+
 // thaw reads a snapshot's state back and makes sure that it is the same to the byte.
 func thaw[S any](data json.RawMessage) (S, error) {
-	var state S
-	if err := json.Unmarshal(data, &state); err != nil {
-		return state, err
-	}
-	again, err := json.Marshal(state)
+	state, again, err := reread[S](data)
 	if err != nil {
 		return state, err
 	}
@@ -195,11 +200,7 @@ func thaw[S any](data json.RawMessage) (S, error) {
 // thawBase reads the state where a log begins and makes sure that nothing of it got lost. A
 // later program's state may have more fields: they are empty there, as they were.
 func thawBase[S any](data json.RawMessage) (S, error) {
-	var state S
-	if err := json.Unmarshal(data, &state); err != nil {
-		return state, err
-	}
-	again, err := json.Marshal(state)
+	state, again, err := reread[S](data)
 	if err != nil {
 		return state, err
 	}
