@@ -250,6 +250,7 @@ func (a *arena) do(ctx context.Context, act act) {
 		}
 	case blowEnd:
 		for _, c := range hit {
+			c.found = c.victim.searches()
 			if err := c.victim.end(); err != nil {
 				a.fault("%s ended badly: %v", c.name, err)
 			}
@@ -262,8 +263,9 @@ func (a *arena) do(ctx context.Context, act act) {
 		for _, c := range hit {
 			c.victim.kill()
 		}
-		_ = pause(ctx, wake) // to clear them away takes time, which the others need now
+		_ = pause(ctx, wake) // reading their logs and clearing them away takes time, which the others need now
 		for _, c := range hit {
+			c.found = c.victim.searches()
 			c.bury()
 		}
 	}
@@ -300,7 +302,7 @@ func (a *arena) testify(ctx context.Context, who []*contestant) {
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			if c.gone = true; err == nil {
-				c.proof, c.found = &proof, c.victim.searches()
+				c.proof = &proof
 				a.excuse(c, proof)
 			} else if !c.marred {
 				a.faults = append(a.faults, fmt.Sprintf("%s has no receipt: %v", c.name, err))
