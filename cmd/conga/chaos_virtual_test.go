@@ -229,7 +229,7 @@ func (s *airStudio) close() {
 	defer s.mu.Unlock()
 	s.stop()
 	_ = s.log.Close()
-	time.Sleep(2 * time.Second) // virtual: the library counts dead letters for a second
+	time.Sleep(2 * time.Second) // virtual: what is under way comes to its end
 }
 
 // virtualSongFrames is some four seconds: songs end while their listeners live.

@@ -161,7 +161,10 @@ func steadyClock() func() time.Time {
 // have just stopped are no news.
 func newSystem(logger *slog.Logger) *actor.ActorSystem {
 	warnings := slog.New(atLeast{logger.Handler(), slog.LevelWarn})
-	return actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return warnings }))
+	return actor.NewActorSystem(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return warnings }),
+		actor.WithDeadLetterThrottleInterval(time.Millisecond), // what counts such letters outlives the system by this
+	)
 }
 
 // atLeast passes on what is as grave as its level.
