@@ -375,7 +375,9 @@ func (c *both) unhurt(t *testing.T) {
 // silence because of the chain: that a processor is too busy to play is not its fault.
 func (p *process) flawless(t *testing.T) {
 	t.Helper()
-	if r := p.dump(t).Live.Receipt; r.Heard == 0 || r.Lost+r.Twice+r.Unproved+r.Lies != 0 {
+	r := p.dump(t).Live.Receipt
+	t.Logf("%s heard %d items, silent %d ms", p.name, r.Heard, r.SilentMs)
+	if r.Heard == 0 || r.Lost+r.Twice+r.Unproved+r.Lies != 0 {
 		t.Errorf("%s: %+v", p.name, r)
 	}
 	for line := range strings.Lines(story(t, p, "PlayerUnderran")) {
