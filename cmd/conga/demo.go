@@ -38,7 +38,7 @@ func (c *demoCmd) Validate() error {
 
 // Run shows the chain until END or until ctx ends.
 func (c *demoCmd) Run(ctx context.Context, streams *streams) error {
-	nodes, err := startDemo(ctx, c.Songs, c.Listeners, streams.err)
+	nodes, err := startDemo(ctx, c.Songs, c.Listeners, streams.play())
 	if err != nil {
 		return err
 	}

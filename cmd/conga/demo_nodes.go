@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -29,8 +28,7 @@ type demo struct {
 }
 
 // startDemo starts the nodes. They run until stop.
-func startDemo(ctx context.Context, songs string, listeners int, logs io.Writer) (*demo, error) {
-	info := newLogger(logs)
+func startDemo(ctx context.Context, songs string, listeners int, info *slog.Logger) (*demo, error) {
 	logger := slog.New(atLeast{info.Handler(), slog.LevelWarn}) // the screen tells the rest
 	server, err := startServer(serverOptions{
 		songs: songs, listen: "127.0.0.1:0", store: eventlog.NewMemory(), keepLog: 64 << 20, key: newKey(), logger: logger,
@@ -151,23 +149,31 @@ func member(ctx context.Context, client *actors.Client) (m screen.Member, sound 
 }
 
 // programme is what plays and what comes, as the news told it. News of a song comes
-// before it is heard, by the slack.
+// before it is heard, by the slack; so does the news that nothing more is sent of one.
 type programme struct {
-	mu        sync.Mutex
-	now, next *messages.Playing
+	mu       sync.Mutex
+	on, next *messages.Playing // nil: none
+	queue    []string
 }
 
 func (p *programme) add(news *messages.Playing) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.turn(time.Now())
-	p.next = news
+	p.queue = news.GetQueue()
+	if news.GetSong() != nil {
+		p.next = news
+	}
 }
 
-// turn lets the next song be the one that is on, if its time has come.
+// turn lets the next song be the one that is on, if its time has come, and ends the one that
+// is over.
 func (p *programme) turn(now time.Time) {
 	if p.next != nil && p.next.GetPlayAtUnixUs() <= now.UnixMicro() {
-		p.now, p.next = p.next, nil
+		p.on, p.next = p.next, nil
+	}
+	if p.on != nil && p.next == nil && p.on.GetPlayAtUnixUs()+p.on.GetSong().GetDurationUs() <= now.UnixMicro() {
+		p.on = nil
 	}
 }
 
@@ -176,17 +182,12 @@ func (p *programme) at(now time.Time) screen.Snapshot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.turn(now)
-	var s screen.Snapshot
-	if on := p.now; on.GetSong() != nil {
-		s.Song, s.Title, s.Artist = on.GetSong().GetName(), on.GetSong().GetTitle(), on.GetSong().GetArtist()
-		s.Asked = on.GetListenerName()
-		s.Duration = time.Duration(on.GetSong().GetDurationUs()) * time.Microsecond
-		s.Elapsed = now.Sub(time.UnixMicro(on.GetPlayAtUnixUs()))
+	s := screen.Snapshot{Queue: p.queue}
+	if p.on != nil {
+		s.Song, s.Title, s.Artist = p.on.GetSong().GetName(), p.on.GetSong().GetTitle(), p.on.GetSong().GetArtist()
+		s.Asked = p.on.GetListenerName()
+		s.Duration = time.Duration(p.on.GetSong().GetDurationUs()) * time.Microsecond
+		s.Elapsed = now.Sub(time.UnixMicro(p.on.GetPlayAtUnixUs()))
 	}
-	newest := p.now
-	if p.next != nil {
-		newest = p.next
-	}
-	s.Queue = newest.GetQueue()
 	return s
 }

@@ -45,3 +45,32 @@ func TestProgramme_TurnsWhenHeard(t *testing.T) {
 		t.Errorf("asked for in mid-song: %+v", s)
 	}
 }
+
+// The server has sent a song two seconds before its end is heard, and says so: it is on until then.
+func TestProgramme_SentAndNotOver(t *testing.T) {
+	start := time.Now().Add(-10 * time.Second)
+	song := func(name string, at time.Duration) *messages.Playing {
+		return &messages.Playing{Song: &messages.Song{Name: name, DurationUs: 10e6}, PlayAtUnixUs: start.Add(at).UnixMicro()}
+	}
+	on := func(p *programme, after time.Duration) string { return p.at(start.Add(after)).Song }
+	var p programme
+	p.add(song("bach.mp3", 5*time.Second))
+	p.add(&messages.Playing{Queue: []string{"pachelbel.mp3"}}) // between two songs
+	if s := p.at(start.Add(14 * time.Second)); s.Song != "bach.mp3" || !slices.Equal(s.Queue, []string{"pachelbel.mp3"}) {
+		t.Errorf("sent, but not over: %+v", s)
+	}
+	p.add(song("pachelbel.mp3", 15*time.Second))
+	if got := on(&p, 15*time.Second-time.Millisecond); got != "bach.mp3" {
+		t.Errorf("the next is known, its time has not come: %q", got)
+	}
+	if got := on(&p, 15*time.Second); got != "pachelbel.mp3" {
+		t.Errorf("the next: %q", got)
+	}
+	p.add(&messages.Playing{}) // the folder is empty
+	if got := on(&p, 24*time.Second); got != "pachelbel.mp3" {
+		t.Errorf("sent, but not over: %q", got)
+	}
+	if got := on(&p, 26*time.Second); got != "" {
+		t.Errorf("over: %q", got)
+	}
+}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 
 	"conga/actors"
 	"conga/actors/player"
+	"conga/cmd/conga/internal/console"
 	"conga/messages"
 	"conga/messages/plain"
 	"conga/transport/seed"
@@ -40,6 +40,7 @@ func (joinCmd) Help() string {
     ready relay=HOST:PORT http=HOST:PORT
 
 Then it takes lines: SONGS, PLAY <name or number>, REQUESTS, END. End of input is not END: it plays on.
+In the background (conga join … &) it plays on and reads nothing; fg gives it the keyboard back.
 When it ends it prints a receipt: what it heard, what was lost, how close the chain came to silence.
 
 ` + examples(
@@ -97,7 +98,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 	if err != nil {
 		return err
 	}
-	logger := newLogger(streams.err)
+	logger := streams.play()
 	journal, err := openJournal(c.Data, listenersDir(), c.Name, logger)
 	if err != nil {
 		return errors.Join(err, hangUp(debug))
@@ -137,6 +138,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 		over = seed.ErrLost
 		cancel()
 	}
+	streams.part()
 	return errors.Join(node.farewell(streams.out), <-served, over)
 }
 
@@ -163,25 +165,15 @@ func (c *joinCmd) tune(ctx context.Context, server string) (*seed.Radio, string,
 // answerLines sends each line to the server and prints its answer, one after the other. It
 // returns true at END; the end of the input is not END.
 func answerLines(ctx context.Context, client *actors.Client, in io.Reader, out io.Writer) (end bool) {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, messages.MaxLine)
-	for lines.Scan() {
-		line := strings.TrimSpace(lines.Text())
-		switch {
-		case line == "":
-			continue
-		case strings.EqualFold(line, "END"):
-			return true
-		}
-		answer, err := client.Ask(ctx, line)
-		if err != nil {
-			return false
-		}
-		for _, text := range answer {
-			fmt.Fprintln(out, said(text))
-		}
+	ask := func(ctx context.Context, line string) []string {
+		answer, _ := client.Ask(ctx, line) // its error is that ctx has ended
+		return answer
 	}
-	return false
+	return console.Talk(ctx, in, ask, func(lines ...string) {
+		for _, line := range lines {
+			fmt.Fprintln(out, said(line))
+		}
+	})
 }
 
 // said is a line of the server's answer as it is printed: whoever reads the output can tell

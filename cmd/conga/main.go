@@ -11,8 +11,6 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
-
-	"conga/messages/plain"
 )
 
 // Exit codes: what a script can tell apart.
@@ -22,21 +20,25 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal finds nobody listening: it kills
+	ctx, stop := untilTold()
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
-// streams are the three ends of a command: its lines in, its answers, its log.
-//
-// What a command prints is plain, for it says much that others said. A picture needs more
-// than that: whoever draws on screen sees to it that others' words in it are plain.
-type streams struct {
-	in       io.Reader
-	out, err io.Writer
-	screen   io.Writer // out as it is
+// untilTold ends with the first SIGINT, SIGTERM, or SIGHUP: the terminal is closed. Who was started
+// with SIGHUP ignored, as by nohup, stays.
+func untilTold() (context.Context, context.CancelFunc) {
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
+	context.AfterFunc(ctx, func() {
+		signal.Ignore(syscall.SIGHUP) // a terminal that is closed says so twice, its shell once more
+		stop()                        // any other second signal finds nobody listening: it kills
+	})
+	return ctx, stop
 }
 
 // commands is the whole command line; each command lives in its own file.
@@ -64,17 +66,17 @@ func (commands) Help() string {
 // run is main without the process: it returns the exit code, and has written one
 // line to stderr unless that is 0. It ends when the command does; ctx asks for that.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	screen := stdout
-	stdout, stderr = plain.NewWriter(stdout), plain.NewWriter(stderr)
+	streams := newStreams(ctx, stdin, stdout, stderr)
+	defer streams.close()
 	answered := false // --help and --version answer while parsing; nothing is left to run
 	parser := kong.Must(&commands{},
 		kong.Name("conga"),
 		kong.Description("A radio whose listeners stand in a line: each passes the music on to the next."),
-		kong.Writers(stdout, stderr),
+		kong.Writers(streams.out, streams.err),
 		kong.Exit(func(int) { answered = true }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(&streams{in: stdin, out: stdout, err: stderr, screen: screen}),
+		kong.Bind(streams),
 		kong.Vars{"data": dataDir(), "listeners": listenersDir(), "name": nodeName(), "blows": list(blows), "outages": list(outages)},
 	)
 	if len(args) == 0 {
@@ -91,11 +93,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 		_, command, _ := strings.Cut(name, " ")
 		reason := strings.TrimPrefix(oneLine(err), command+": ") // kong's Validate names it too
-		fmt.Fprintf(stderr, "%s: %s (%s --help shows how)\n", name, reason, name)
+		fmt.Fprintf(streams.err, "%s: %s (%s --help shows how)\n", name, reason, name)
 		return exitUsage
 	}
-	if err := parsed.Run(); err != nil {
-		fmt.Fprintf(stderr, "%s: %s\n", fullName(parsed), oneLine(err))
+	err = parsed.Run()
+	if err = errors.Join(err, streams.finish()); err != nil {
+		fmt.Fprintf(streams.err, "%s: %s\n", fullName(parsed), oneLine(err))
 		return exitFailed
 	}
 	return 0

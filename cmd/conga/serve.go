@@ -60,7 +60,7 @@ func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
-	logger := newLogger(io.err)
+	logger := io.play()
 	reserve := eventlog.OpenReserve(store, c.Data, reserveBytes, func(full bool) {
 		if full {
 			logger.Error("the disk is full: make room; the music plays on from what is kept free for it, but nobody can join or ask for songs", "data", c.Data)

@@ -1,7 +1,6 @@
 package screen
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,23 +8,27 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
-	"conga/messages"
+	"conga/cmd/conga/internal/console"
 )
 
 // showLines is Show without a terminal. The reader of in may outlive it: nothing
 // can interrupt a read of a pipe.
 func showLines(ctx context.Context, source Source, in io.Reader, out io.Writer) error {
 	ctx, stop := context.WithCancelCause(ctx)
-	var writing sync.Mutex // many speak, one line at a time
+	defer stop(nil)
+	outlet := console.NewOutlet(out, console.OnError(func(err error) {
+		if errors.Is(err, syscall.EPIPE) { // whoever read along has gone
+			err = errEnd
+		}
+		stop(fmt.Errorf("write: %w", err))
+	}))
+	outlet.Hurry()
+	defer func() { _ = outlet.Finish(console.LastWords) }()
 	say := func(lines ...string) {
-		writing.Lock()
-		defer writing.Unlock()
 		for _, line := range lines {
-			if _, err := fmt.Fprintln(out, clean(line)); err != nil {
-				stop(fmt.Errorf("write: %w", err)) // whoever read along has gone
-				return
-			}
+			fmt.Fprintln(outlet, clean(line))
 		}
 	}
 
@@ -39,20 +42,8 @@ func showLines(ctx context.Context, source Source, in io.Reader, out io.Writer) 
 	})
 	feeders.Go(func() { feed(ctx, source.News, func(line string) { say(line) }) })
 	go func() {
-		lines := bufio.NewScanner(in)
-		lines.Buffer(nil, messages.MaxLine)
-		for lines.Scan() {
-			switch line := strings.TrimSpace(lines.Text()); {
-			case line == "":
-			case isEnd(line):
-				stop(errEnd)
-				return
-			default:
-				say(source.Ask(ctx, line)...)
-			}
-		}
-		if lines.Err() != nil { // end of input is not END; a line without end is neither
-			say(fmt.Sprintf("no more lines are read: %v", lines.Err()))
+		if console.Talk(ctx, in, source.Ask, say) {
+			stop(errEnd)
 		}
 	}()
 

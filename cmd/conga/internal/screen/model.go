@@ -8,6 +8,7 @@ import (
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
 
+	"conga/cmd/conga/internal/console"
 	"conga/messages"
 )
 
@@ -111,7 +112,7 @@ func (m model) enter() (tea.Model, tea.Cmd) {
 	if text == "" {
 		return m, nil
 	}
-	if isEnd(text) {
+	if console.IsEnd(text) {
 		return m, tea.Quit
 	}
 	m.history = append(m.history[:len(m.history):len(m.history)], text)

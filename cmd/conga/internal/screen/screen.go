@@ -21,6 +21,7 @@ import (
 	"github.com/charmbracelet/colorprofile"
 	"github.com/charmbracelet/x/term"
 
+	"conga/cmd/conga/internal/console"
 	"conga/messages/plain"
 )
 
@@ -77,19 +78,24 @@ func Name(i int) string {
 }
 
 // Show shows source until somebody says END or ctx ends; both are nil. It is a
-// picture if in and out are a terminal, else lines. While the picture is up, what
-// others write to file descriptor 2 is shown in it.
+// picture if in and out are a terminal that belongs to this process, else lines. While the
+// picture is up, what others write to file descriptor 2 is shown in it. Out may stand still:
+// nobody who speaks waits for it.
 func Show(ctx context.Context, source Source, in io.Reader, out io.Writer) error {
-	if isTerminal(in) && isTerminal(out) && os.Getenv("TERM") != "dumb" {
+	keyboard, typing := in.(term.File)
+	if typing && console.IsTerminal(in) && console.IsTerminal(out) && console.Foreground(keyboard) && os.Getenv("TERM") != "dumb" {
 		return showPicture(ctx, source, in, out, os.Environ())
 	}
 	return showLines(ctx, source, in, out)
 }
 
-func isTerminal(stream any) bool {
-	file, ok := stream.(term.File)
-	return ok && term.IsTerminal(file.Fd())
+// canvas is a terminal for a picture: what is drawn waits in an outlet.
+type canvas struct {
+	term.File
+	outlet *console.Outlet
 }
+
+func (c canvas) Write(p []byte) (int, error) { return c.outlet.Write(p) }
 
 func showPicture(ctx context.Context, source Source, in io.Reader, out io.Writer, environ []string, options ...tea.ProgramOption) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -97,18 +103,26 @@ func showPicture(ctx context.Context, source Source, in io.Reader, out io.Writer
 	defer feeders.Wait()
 	defer cancel()
 
-	written, release, err := captureStderr()
+	written, release, err := console.CaptureStderr()
 	if err != nil {
 		return fmt.Errorf("catch what libraries print: %w", err)
 	}
 	defer release() // ends written
 
 	ask := func(line string) []string { return source.Ask(ctx, line) }
-	options = append(options, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithEnvironment(environ), tea.WithoutSignalHandler())
+	var program *tea.Program
+	outlet := console.NewOutlet(out, console.OnGap(func(int) { program.Send(tea.ClearScreen()) })) // a terminal that goes on needs all of it
+	outlet.Hurry()
+	defer func() { _ = outlet.Finish(console.LastWords) }()
+	to := io.Writer(outlet)
+	if file, is := out.(term.File); is { // whose size is looked at, too
+		to = canvas{file, outlet}
+	}
+	options = append(options, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(to), tea.WithEnvironment(environ), tea.WithoutSignalHandler())
 	if noColor(environ) {
 		options = append(options, tea.WithColorProfile(colorprofile.ASCII))
 	}
-	program := tea.NewProgram(newModel(ask), options...)
+	program = tea.NewProgram(newModel(ask), options...)
 	feeders.Go(func() { poll(ctx, source, func(s Snapshot) { program.Send(s) }) })
 	feeders.Go(func() { feed(ctx, source.News, func(line string) { program.Send(newsMsg(line)) }) })
 	feeders.Go(func() { feed(context.Background(), written, func(line string) { program.Send(stderrMsg(line)) }) })
@@ -159,10 +173,6 @@ func feed(ctx context.Context, lines <-chan string, show func(string)) {
 
 // errEnd is how a typed END travels up to Show.
 var errEnd = errors.New("END")
-
-func isEnd(line string) bool {
-	return strings.EqualFold(strings.TrimSpace(line), "end")
-}
 
 // maxText is the longest text that the screen takes from anybody, in bytes: no terminal is
 // so wide.

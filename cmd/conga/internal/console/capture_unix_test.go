@@ -1,6 +1,6 @@
 //go:build unix
 
-package screen
+package console
 
 import (
 	"fmt"
@@ -27,7 +27,7 @@ func TestCaptureStderr(t *testing.T) {
 	defer unix.Dup2(real, 2)
 	unix.Dup2(int(file.Fd()), 2) // what is written after release lands in a file
 
-	lines, release, err := captureStderr()
+	lines, release, err := CaptureStderr()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestCaptureStderr(t *testing.T) {
 
 // PulseAudio's daemon, started by a library, keeps descriptor 2 open for ever.
 func TestCaptureStderr_ChildHoldsIt(t *testing.T) {
-	lines, release, err := captureStderr()
+	lines, release, err := CaptureStderr()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package screen
+package console
 
 import (
 	"bufio"
@@ -19,11 +19,11 @@ const maxCaptured = 4096
 // lastWords is how long release waits for what is still in the pipe.
 const lastWords = 100 * time.Millisecond
 
-// captureStderr turns file descriptor 2 into lines: C libraries (ALSA, JACK) print
+// CaptureStderr turns file descriptor 2 into lines: C libraries (ALSA, JACK) print
 // there and would tear the picture. release puts the descriptor back and ends lines;
 // somebody must read lines until then. A crash of the Go program still shows on the
 // real one.
-func captureStderr() (lines <-chan string, release func(), err error) {
+func CaptureStderr() (lines <-chan string, release func(), err error) {
 	saved, err := unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		return nil, nil, err

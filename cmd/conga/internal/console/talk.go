@@ -1,0 +1,72 @@
+package console
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"conga/messages"
+)
+
+const (
+	// mostTyped is how many lines may wait for the answers to those before them.
+	mostTyped = 4096
+	// answersPatience is how long END waits for answers to what a script has asked just before.
+	answersPatience = 500 * time.Millisecond
+)
+
+// IsEnd says whether the line is END.
+func IsEnd(line string) bool { return strings.EqualFold(strings.TrimSpace(line), "END") }
+
+// Talk asks each line that is typed, one after the other, and says the answers, until the input or
+// ctx ends: that is no END. It returns true at END, which waits for no answer if somebody types.
+func Talk(ctx context.Context, in io.Reader, ask func(ctx context.Context, line string) []string, say func(lines ...string)) (end bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	typed, answered := make(chan string, mostTyped), make(chan struct{})
+	go func() {
+		defer close(answered)
+		for line := range typed {
+			if answer := ask(ctx, line); ctx.Err() == nil {
+				say(answer...)
+			}
+		}
+	}()
+	end = read(ctx, in, typed, say)
+	close(typed)
+	if !end {
+		<-answered
+	} else if !IsTerminal(in) {
+		select {
+		case <-answered:
+		case <-time.After(answersPatience):
+		}
+	}
+	return end
+}
+
+// read hands over lines until the input or ctx ends, or somebody says END.
+func read(ctx context.Context, in io.Reader, typed chan<- string, say func(lines ...string)) (end bool) {
+	lines := bufio.NewScanner(Keyboard(ctx, in))
+	lines.Buffer(nil, messages.MaxLine)
+	for lines.Scan() {
+		switch line := strings.TrimSpace(lines.Text()); {
+		case line == "":
+		case IsEnd(line):
+			return true
+		default:
+			select {
+			case typed <- line:
+			case <-ctx.Done():
+				return false
+			}
+		}
+	}
+	if err := lines.Err(); err != nil { // a line without end is no END
+		say(fmt.Sprintf("no more lines are read: %v", err))
+	}
+	return false
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"syscall"
+	"time"
+
+	"conga/cmd/conga/internal/console"
+	"conga/messages/plain"
+)
+
+// streams are the three ends of a command: its lines in, its answers, its log.
+//
+// What a command prints is plain, for it says much that others said. A picture needs more
+// than that: whoever draws on screen sees to it that others' words in it are plain.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+	screen   io.Writer // out as it is
+
+	outs, errs *console.Outlet // behind out and err
+	close      func()          // says the last of err
+}
+
+// newStreams waits for its readers, as a command does that only prints; but not for ever once ctx
+// has ended.
+func newStreams(ctx context.Context, in io.Reader, out, err io.Writer) *streams {
+	late, over := context.WithCancel(context.Background())
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(console.LastWords, over) })
+	s := &streams{in: in, screen: out}
+	s.outs, s.errs = console.NewOutlet(out, console.Until(late.Done())), console.NewOutlet(err, console.Until(late.Done()))
+	s.out, s.err = plain.NewWriter(s.outs), plain.NewWriter(s.errs)
+	s.close = func() {
+		_ = s.errs.Finish(console.LastWords) // whom could we tell?
+		stop()
+		over()
+	}
+	return s
+}
+
+// play is for a command that plays: from now on nothing that it says waits for whoever reads it,
+// and no reader that goes away ends it. It returns the command's log.
+func (s *streams) play() *slog.Logger {
+	console.Endure()
+	s.outs.Hurry()
+	s.errs.Hurry()
+	logger := newLogger(s.err)
+	slog.SetDefault(logger) // where nobody handed one on, and for libraries
+	return logger
+}
+
+// part has room for what a command says when it ends, whatever waits already.
+func (s *streams) part() {
+	s.outs.Last()
+	s.errs.Last()
+}
+
+// finish waits for a moment until all answers are read. That the last of them could not be written is
+// an error, unless nobody wants it.
+func (s *streams) finish() error {
+	s.part()
+	err := s.outs.Finish(console.LastWords)
+	if err == nil || errors.Is(err, console.ErrUnread) || errors.Is(err, syscall.EPIPE) {
+		return nil
+	}
+	return fmt.Errorf("the last words could not be printed: %w", err)
+}
