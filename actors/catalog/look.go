@@ -24,6 +24,9 @@ const (
 	// filesALook is how many files one look reads at most, so that the first songs of a
 	// large folder can be requested before the last ones are read.
 	filesALook = 32
+	// shortPieces is how many frames the pieces of a damaged song have at least, on average: two or
+	// three in a row that look like frames are found in any large file.
+	shortPieces = 8
 )
 
 // file is what the catalog remembers of a file between two looks. It is immutable.
@@ -155,8 +158,8 @@ func judge(ctx context.Context, path, name string, info fs.FileInfo) (song *mess
 		return nil, "it is empty", false
 	case err != nil:
 		return nil, "it cannot be played: " + cause(err), false
-	case music.Skipped > music.AudioBytes:
-		return nil, fmt.Sprintf("it is damaged: %d of its %d bytes are no music", music.Skipped, info.Size()), false
+	case music.Skipped > music.AudioBytes && music.Pieces > 4 && music.Frames < shortPieces*music.Pieces:
+		return nil, fmt.Sprintf("it is no music: %d of its %d bytes look like it, in %d pieces", music.AudioBytes, info.Size(), music.Pieces), false
 	}
 	title, artist := readTitle(f, info.Size())
 	return &messages.Song{

@@ -1,9 +1,11 @@
 package catalog
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -89,20 +91,29 @@ func TestLook_KnownFilesAreNotRead(t *testing.T) {
 	}
 }
 
+// What is music in a file plays, whatever stands around it. Only a file whose music may be chance is
+// left out.
 func TestLook_Damaged(t *testing.T) {
 	dir := t.TempDir()
 	bach := song(t, "bach.mp3")
 	put(t, dir, "half.mp3", bach[:len(bach)/2])
-	put(t, dir, "hole.mp3", append(append(bach[:100_000:100_000], make([]byte, 5000)...), bach[100_000:]...))
-	put(t, dir, "mostly.mp3", append(bach[:100_000:100_000], make([]byte, 900_000)...))
+	put(t, dir, "hole.mp3", slices.Concat(bach[:100_000], make([]byte, 1_300_000), bach[100_000:]))
+	put(t, dir, "zeros.mp3", slices.Concat(bach[:100_000], make([]byte, 1_300_000)))
+	put(t, dir, "cover.mp3", slices.Concat(bach, bytes.Repeat([]byte("cover"), 300_000)))
+	put(t, dir, "after.mp3", slices.Concat(make([]byte, 1_300_000), bach))
+	var shreds []byte
+	for at := 10_000; at < 100_000; at += 2000 { // hardly a frame is whole
+		shreds = append(append(shreds, bach[at:at+1000]...), make([]byte, 5000)...)
+	}
+	put(t, dir, "shreds.mp3", shreds)
 	saw := look(t.Context(), dir, nil, settle, time.Now())
-	for _, name := range []string{"half.mp3", "hole.mp3"} {
-		if saw.files[name].song == nil {
-			t.Errorf("%s was left out: %s", name, saw.files[name].reason)
+	for name, frames := range map[string]int64{"half.mp3": 754, "hole.mp3": 1510, "zeros.mp3": 238, "cover.mp3": 1510, "after.mp3": 1510} {
+		if got := saw.files[name]; got.song.GetFrames() != frames {
+			t.Errorf("%s has %d frames, want %d: %s", name, got.song.GetFrames(), frames, got.reason)
 		}
 	}
-	if got := saw.files["mostly.mp3"]; got.song != nil || got.reason == "" {
-		t.Errorf("a file without music for the most part is a song: %+v", got)
+	if got := saw.files["shreds.mp3"]; got.song != nil || got.reason == "" {
+		t.Errorf("a file without music is a song: %+v", got)
 	}
 }
 

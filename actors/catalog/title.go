@@ -1,81 +1,178 @@
 package catalog
 
 import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
 	"io"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/dhowden/tag"
+	"golang.org/x/text/encoding/charmap"
 
 	"conga/messages/plain"
 )
 
 const (
-	// maxTagRead is how much of a file the tag library may see, and so at most
-	// allocate for one picture: titles can stand behind pictures of several MB.
-	maxTagRead = 16 << 20
-	// maxTagFrames is how many frames a tag may have. The library's time grows with their square:
-	// 200,000 of them take it minutes. Real tags have some tens.
+	// maxTagFrames is how many frames of a tag are looked at. Real tags have some tens; one of
+	// 200,000 takes the library minutes, for its time grows with their square.
 	maxTagFrames = 1000
-	// maxOddTag is how much is read, in bytes, of a tag whose frames cannot be counted from
-	// outside.
-	maxOddTag = 32 << 10
+	// maxText is how long the frames with title and artist may be, all together.
+	maxText = 64 << 10
+	// maxOddTag is how much is read, in bytes, of a tag that is unsynchronised.
+	maxOddTag = 1 << 20
 	// maxTitle bounds a title or an artist, in bytes: they travel in every song change.
 	maxTitle = 256
 )
 
-// readTitle returns what the file's tag says, as single lines of valid text; ""
-// where it says nothing. Broken tags are as good as none.
+// readTitle returns what the file's tags say, as single lines of valid text; ""
+// where they say nothing. Broken tags are as good as none.
 func readTitle(file io.ReaderAt, size int64) (title, artist string) {
+	title, artist = said(func() (tag.Metadata, error) { return tag.ReadID3v2Tags(wanted(file, size)) })
+	if title != "" && artist != "" {
+		return title, artist
+	}
+	oldTitle, oldArtist := said(func() (tag.Metadata, error) {
+		const id3v1 = 128
+		return tag.ReadID3v1Tags(io.NewSectionReader(file, max(0, size-id3v1), id3v1))
+	})
+	return cmp.Or(title, oldTitle), cmp.Or(artist, oldArtist)
+}
+
+// said is what the tag says that read finds.
+func said(read func() (tag.Metadata, error)) (title, artist string) {
 	defer func() {
 		// A kept library, but the bytes are anybody's: no tag is worth an actor.
 		if recover() != nil {
 			title, artist = "", ""
 		}
 	}()
-	meta, err := tag.ReadID3v2Tags(io.NewSectionReader(file, 0, worthReading(file, min(size, maxTagRead))))
+	meta, err := read()
 	if err != nil {
-		const id3v1 = 128
-		if meta, err = tag.ReadID3v1Tags(io.NewSectionReader(file, max(0, size-id3v1), id3v1)); err != nil {
-			return "", ""
-		}
+		return "", ""
 	}
 	return oneLine(meta.Title()), oneLine(meta.Artist())
 }
 
-// worthReading is how many of the file's bytes the tag library may see: none of a tag with too
-// many frames, and few of one that is unsynchronised or has an extended header.
-func worthReading(file io.ReaderAt, size int64) int64 {
+// wanted is all that the tag library sees of a file: of an ID3v2 tag the frames with title and
+// artist, without its pictures, and with separators between the values of one frame.
+func wanted(file io.ReaderAt, size int64) io.ReadSeeker {
 	var head [10]byte
 	if _, err := file.ReadAt(head[:], 0); err != nil || string(head[:3]) != "ID3" {
-		return size
+		return bytes.NewReader(nil)
 	}
-	if head[5] != 0 {
-		return min(size, maxOddTag)
-	}
-	end := min(size, 10+sevenBits(head[6:]))
-	header := int64(10)
-	if head[3] == 2 {
+	version, flags := head[3], head[5]
+	at, end, header := int64(10), min(size, 10+sevenBits(head[6:])), int64(10)
+	if version == 2 {
 		header = 6
 	}
-	at := int64(10)
-	for range maxTagFrames {
+	if flags&unsynchronised != 0 && version < 4 {
+		file, end = synchronised(file, end)
+	}
+	if flags&extended != 0 && version > 2 {
+		at += extendedLength(version, file)
+	}
+	var kept []byte
+	for n := 0; n < maxTagFrames && at+header <= end; n++ {
 		var frame [10]byte
-		if _, err := file.ReadAt(frame[:header], at); err != nil || at+header > end || frame[0] == 0 {
-			return size
+		if _, err := file.ReadAt(frame[:header], at); err != nil || frame[0] == 0 {
+			break
 		}
-		switch {
-		case head[3] == 2:
-			at += header + int64(frame[3])<<16 + int64(frame[4])<<8 + int64(frame[5])
-		case head[3] == 4:
-			if frame[4]|frame[5]|frame[6]|frame[7] >= 0x80 {
-				return min(size, maxOddTag)
+		length := frameLength(version, frame)
+		if isWanted(frame) && int64(len(kept))+length <= maxText && at+header+length <= end {
+			body := make([]byte, length)
+			if _, err := file.ReadAt(body, at+header); err != nil {
+				break
 			}
-			at += header + sevenBits(frame[4:])
-		default:
-			at += header + int64(frame[4])<<24 + int64(frame[5])<<16 + int64(frame[6])<<8 + int64(frame[7])
+			if version == 2 || frame[9] == 0 { // neither packed nor encrypted
+				separate(body)
+			}
+			kept = append(append(kept, frame[:header]...), body...)
+		}
+		at += header + length
+	}
+	kept = append(kept, make([]byte, 16)...) // room as many tags have it: the library overlooks what is in the last ten bytes
+	whole := append(head[:5:5], 0)
+	return bytes.NewReader(slices.Concat(whole, sevenBytes(len(kept)), kept))
+}
+
+// Flags of an ID3v2 tag: it has a zero behind each byte 0xff, or a header of its own in front of its
+// frames.
+const (
+	unsynchronised = 0x80
+	extended       = 0x40
+)
+
+// synchronised is the tag that file begins with as it was before zeros were put in, as far as that
+// may be read.
+func synchronised(file io.ReaderAt, end int64) (io.ReaderAt, int64) {
+	b := make([]byte, min(end, maxOddTag))
+	n, _ := file.ReadAt(b, 0) // less than all is as much as there is
+	b = bytes.ReplaceAll(b[:n], []byte{0xff, 0}, []byte{0xff})
+	return bytes.NewReader(b), int64(len(b))
+}
+
+func extendedLength(version byte, file io.ReaderAt) int64 {
+	var b [4]byte
+	if _, err := file.ReadAt(b[:], 10); err != nil {
+		return 0
+	}
+	if version == 3 {
+		return 4 + int64(binary.BigEndian.Uint32(b[:]))
+	}
+	return sevenBits(b[:])
+}
+
+// isWanted says whether the frame has title or artist.
+func isWanted(frame [10]byte) bool {
+	switch string(frame[:3]) {
+	case "TT2", "TP1": // of ID3v2.2
+		return true
+	}
+	return string(frame[:4]) == "TIT2" || string(frame[:4]) == "TPE1"
+}
+
+func frameLength(version byte, frame [10]byte) int64 {
+	switch version {
+	case 2:
+		return int64(frame[3])<<16 | int64(frame[4])<<8 | int64(frame[5])
+	case 4:
+		if frame[4]|frame[5]|frame[6]|frame[7] < 0x80 { // else an old program has written it as before
+			return sevenBits(frame[4:])
 		}
 	}
-	return 0
+	return int64(binary.BigEndian.Uint32(frame[4:]))
+}
+
+// separator stands between two values of one field where the file has a zero: the library glues
+// them together. It is as long as the zero.
+const separator = 0x1f
+
+// separate puts separators between the values in the body of a text frame.
+func separate(body []byte) {
+	if len(body) == 0 {
+		return
+	}
+	text, wide := body[1:], body[0] == 1 || body[0] == 2
+	if !wide {
+		for i, b := range text {
+			if b == 0 {
+				text[i] = separator
+			}
+		}
+		return
+	}
+	low := 1 // where in a character its low byte is
+	if bytes.HasPrefix(text, []byte{0xff, 0xfe}) {
+		low = 0
+	}
+	for i := 0; i+1 < len(text); i += 2 {
+		if text[i] == 0 && text[i+1] == 0 {
+			text[i+low] = separator
+		}
+	}
 }
 
 // sevenBits is the number in four bytes of seven bits each, as ID3v2 writes sizes.
@@ -83,6 +180,23 @@ func sevenBits(b []byte) int64 {
 	return int64(b[0]&0x7f)<<21 | int64(b[1]&0x7f)<<14 | int64(b[2]&0x7f)<<7 | int64(b[3]&0x7f)
 }
 
+func sevenBytes(n int) []byte {
+	return []byte{byte(n >> 21 & 0x7f), byte(n >> 14 & 0x7f), byte(n >> 7 & 0x7f), byte(n & 0x7f)}
+}
+
+// oneLine is what a field says: its values, if there are several, with " / " between them. An
+// ID3v1 tag does not say how it is encoded; what is no UTF-8 is read as Windows does in the West.
 func oneLine(s string) string {
-	return strings.Join(strings.Fields(plain.Text(s, maxTitle)), " ")
+	if !utf8.ValidString(s) {
+		if read, err := charmap.Windows1252.NewDecoder().String(s); err == nil {
+			s = read
+		}
+	}
+	var values []string
+	for value := range strings.SplitSeq(s, string(rune(separator))) {
+		if value = strings.Join(strings.Fields(plain.Text(value, maxTitle)), " "); value != "" {
+			values = append(values, value)
+		}
+	}
+	return plain.Text(strings.Join(values, " / "), maxTitle)
 }

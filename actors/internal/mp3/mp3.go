@@ -22,9 +22,10 @@ import (
 
 const (
 	bufferSize = 32 << 10
-	// maxGarbage is how far a Reader searches for the next frame. Real files have up
-	// to some 100 KB of padding or foreign tags.
-	maxGarbage = 1 << 20
+	// maxGarbage is how far a Reader searches for the next frame: covers and lyrics in foreign
+	// tags have some MB, holes of a download more. It bounds the search in files that are
+	// no music at all; it says nothing against the music that was found before.
+	maxGarbage = 16 << 20
 )
 
 // Reader reads the frames of one song.
@@ -37,8 +38,11 @@ type Reader struct {
 	given  int    // bytes of the frame given out last, still in buf
 	err    error  // the end, once it is reached
 
-	frames  int64
-	skipped int64 // bytes that were neither music nor tags
+	frames   int64
+	skipped  int64 // bytes that were neither music nor tags
+	pieces   int64 // stretches of frames that follow each other
+	promised int64 // frames, by the encoder's table; 0: it says nothing
+	cut      bool  // behind the last frame stands the beginning of another
 }
 
 // NewReader returns a Reader of the song that src holds.
@@ -50,9 +54,9 @@ func NewReader(src io.Reader) *Reader {
 // method of r: whoever keeps it copies it.
 //
 // It returns io.EOF behind the last whole frame; what a file cut inside a frame has
-// left of it is dropped. Every other error names the byte at which it goes no
-// further: an ErrFormat for a stream without music, for one whose sample rate
-// changes and for more than 1 MiB of garbage in one piece, or the source's own error.
+// left of it is dropped, and so is all behind more than 16 MiB of garbage in one piece, or
+// of another sample rate. Every other error names the byte at which it goes no
+// further: an ErrFormat for a stream without music, or the source's own error.
 // An error is final.
 func (r *Reader) Next() (Frame, Header, error) {
 	h, err := r.advance()
@@ -86,8 +90,14 @@ func (r *Reader) advance() (Header, error) {
 			break
 		}
 		first := r.song == Header{}
-		r.song, r.locked = h, true
+		if !r.locked {
+			r.pieces++
+		}
+		r.song, r.locked, r.cut = h, true, false
 		if frame, _ := r.buf.Peek(h.Size); isInfo(frame, h, first) {
+			if first {
+				r.promised = promised(frame, h)
+			}
 			r.err = r.discard(h.Size)
 			continue
 		}
@@ -129,11 +139,16 @@ func (r *Reader) find() (Header, error) {
 				return h, err
 			}
 			err = fmt.Errorf("a frame header and no second frame: %w", ErrFormat)
+		} else if r.locked && len(b) < headerSize && b[0] == 0xFF {
+			r.cut = true
 		}
 		if reason == nil {
 			reason = err
 		}
 		if garbage == maxGarbage {
+			if r.song != (Header{}) {
+				return Header{}, io.EOF
+			}
 			return Header{}, fmt.Errorf("byte %d: no music in %d bytes from here: %w", start, garbage, reason)
 		}
 		n := min(r.dull(), maxGarbage-garbage)
@@ -171,6 +186,7 @@ func (r *Reader) believe(h Header, near bool) (bool, error) {
 	case err != nil:
 		return false, err
 	case len(b) < h.Size: // cut off
+		r.cut = r.cut || r.locked && same
 		return false, nil
 	case r.locked && same:
 		return true, nil
@@ -178,8 +194,8 @@ func (r *Reader) believe(h Header, near bool) (bool, error) {
 	rest := b[h.Size:]
 	next, err := ParseHeader(rest)
 	follows := err == nil && next.SampleRate == h.SampleRate
-	if follows && !same {
-		return false, fmt.Errorf("byte %d: sample rate turns from %d to %d: %w", r.offset, r.song.SampleRate, h.SampleRate, ErrFormat)
+	if follows && !same { // another song: this one ends here
+		return false, io.EOF
 	}
 	// The last frame before the end or before a tag has no second behind it.
 	return same && (follows || known && (len(rest) == 0 || tagSize(rest) > 0)), nil
@@ -224,8 +240,15 @@ type Info struct {
 	Frames     int64
 	AudioBytes int64 // of the frames
 	Skipped    int64 // bytes that were neither frames nor tags: garbage, or a frame cut off
+	Pieces     int64 // stretches of frames without garbage or tags between them
 	Duration   time.Duration
+	Unfinished bool  // by its looks the end is still to come: see Promised
+	Promised   int64 // frames that the encoder's table says there are; 0: it says nothing
 }
+
+// few is how many frames a table may promise more than there are: encoders differ in whether they
+// count the table itself, and what the encoder's delay fills.
+const few = 2
 
 // ReadInfo reads a song to its end. A stream without a single frame is an ErrFormat.
 func ReadInfo(src io.Reader) (Info, error) {
@@ -245,7 +268,8 @@ func ReadInfo(src io.Reader) (Info, error) {
 	if r.frames == 0 {
 		return Info{}, fmt.Errorf("byte %d: an encoder's table of contents and no music: %w", r.offset, ErrFormat)
 	}
-	info.Frames, info.Skipped = r.frames, r.skipped
+	info.Frames, info.Skipped, info.Pieces, info.Promised = r.frames, r.skipped, r.pieces, r.promised
+	info.Unfinished = r.promised > r.frames+few || r.promised == 0 && r.cut
 	info.Duration = messages.FrameOffset(r.frames, int32(info.SampleRate))
 	return info, nil
 }

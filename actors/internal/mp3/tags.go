@@ -49,6 +49,27 @@ func tagSize(b []byte) int {
 // second file has been glued on, the side information must be empty too: there the
 // four letters could be music.
 func isInfo(frame Frame, h Header, first bool) bool {
+	return infoMark(frame, h, first) > 0
+}
+
+// promised is how many frames the encoder's table says that there are, 0 if it does not say.
+func promised(frame Frame, h Header) int64 {
+	at := infoMark(frame, h, true)
+	if at == 0 {
+		return 0
+	}
+	table := frame[at:]
+	switch vbri := string(table[:4]) == "VBRI"; {
+	case vbri && len(table) >= 18: // version, delay, quality, bytes, frames
+		return int64(binary.BigEndian.Uint32(table[14:]))
+	case !vbri && len(table) >= 12 && table[7]&1 != 0: // flags, frames
+		return int64(binary.BigEndian.Uint32(table[8:]))
+	}
+	return 0
+}
+
+// infoMark is where the letters stand; 0: the frame is music.
+func infoMark(frame Frame, h Header, first bool) int {
 	side := 32
 	if h.Channels == 1 {
 		side = 17
@@ -72,8 +93,8 @@ func isInfo(frame Frame, h Header, first bool) bool {
 		// The last bytes before the mark: a CRC in front of them may be anything.
 		empty := len(bytes.Trim(frame[mark.at-side:mark.at], "\x00")) == 0
 		if first || empty {
-			return true
+			return mark.at
 		}
 	}
-	return false
+	return 0
 }
