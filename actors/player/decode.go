@@ -1,20 +1,16 @@
 package player
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 
-	gomp3 "github.com/hajimehoshi/go-mp3"
-
+	"conga/actors/internal/gomp3"
 	"conga/messages"
 )
 
 const (
-	samples      = messages.SamplesPerFrame
-	maxReservoir = 511 // bytes that nine bits can borrow
+	samples = messages.SamplesPerFrame
 	// maxStrayUs is how far from now a chunk may be due: beyond it, its time is a lie, and
 	// filling up to it would be hours of silence.
 	maxStrayUs = 60_000_000
@@ -25,13 +21,15 @@ var (
 	errImplausible = errors.New("implausible chunk")
 )
 
-// newDecoder makes a decoder that reads frames from r; gomp3's, but for tests.
-type newDecoder func(r io.Reader) (io.Reader, error)
-
-// goMP3 hides all but Read of r, or it would be scanned for its length.
-func goMP3(r io.Reader) (io.Reader, error) {
-	return gomp3.NewDecoder(struct{ io.Reader }{r})
+// frameDecoder decodes the frames of a song in their order, each to gomp3.FrameSound bytes.
+type frameDecoder interface {
+	Decode(frame, sound []byte) error
 }
+
+// newDecoder makes a decoder; goMP3, but for tests.
+type newDecoder func() frameDecoder
+
+func goMP3() frameDecoder { return &gomp3.Decoder{} }
 
 // chunk is decoded sound, due as a whole.
 type chunk struct {
@@ -55,10 +53,8 @@ type decoder struct {
 	song    *messages.SongChange
 	next    uint64 // the number that continues what is decoded; 0: nothing is
 
-	mp3       io.Reader // nil: the next frame begins anew
-	feed      bytes.Reader
-	reservoir int // bytes of main data that mp3 holds for later frames
-	buf       [samples * bytesPerFrame]byte
+	mp3 frameDecoder // nil: the next frame begins anew
+	buf [gomp3.FrameSound]byte
 }
 
 // decode returns the item's sound, nil for a song change, and the first error in it. What cannot be
@@ -73,7 +69,7 @@ func (d *decoder) decode(item *messages.Item, now int64) (*chunk, error) {
 		return nil, fmt.Errorf("item %d is due %d s from now: %w", item.Number, (item.PlayAt()-now)/1e6, errImplausible)
 	}
 	if d.song == nil || d.song.GetNumber() != song.GetNumber() || item.Number != d.next {
-		d.mp3, d.reservoir = nil, 0 // one decoder a song, and a fresh one after each gap
+		d.mp3 = nil // one decoder a song, and a fresh one after each gap
 	}
 	d.song, d.next = song, item.Number+1
 	if item.Change != nil {
@@ -91,11 +87,11 @@ func (d *decoder) decode(item *messages.Item, now int64) (*chunk, error) {
 	for n := 0; n < want && len(rest) > 0; n++ {
 		f, err := firstFrame(rest, c.rate)
 		if err != nil { // where the next frame begins is unknown
-			d.mp3, d.reservoir = nil, 0
+			d.mp3 = nil
 			failed = errors.Join(failed, err)
 			break
 		}
-		rest = rest[len(f.bytes):]
+		rest = rest[len(f):]
 		if err := d.frame(f); err != nil {
 			failed = errors.Join(failed, err)
 		}
@@ -132,32 +128,21 @@ func expectedFrames(item *messages.Item) int {
 
 // frame decodes one frame into buf, which is silent after an error.
 //
-// A frame whose bit reservoir is missing, as after a gap, would be loud noise: it is
-// given to the decoder silenced, so that it keeps the main data for the frames
-// that follow; the first frame that has all it needs is heard.
-func (d *decoder) frame(f frame) (err error) {
+// After a gap, frames sound of nothing until one has all that it borrows of those before it.
+func (d *decoder) frame(f []byte) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: %v", errPanicked, p)
 		}
 		if err != nil {
 			clear(d.buf[:])
-			d.mp3, d.reservoir = nil, 0
+			d.mp3 = nil
 		}
 	}()
-	b, borrowed := f.bytes, f.borrowed
-	if borrowed > d.reservoir {
-		borrowed = min(d.reservoir, maxReservoir)
-		b = f.silenced(borrowed)
-	}
-	d.feed.Reset(b) // whatever the decoder left of the frame before is gone
 	if d.mp3 == nil {
-		if d.mp3, err = d.make(&d.feed); err != nil {
-			return fmt.Errorf("begin to decode: %w", err)
-		}
+		d.mp3 = d.make()
 	}
-	d.reservoir = borrowed + len(f.bytes) - f.main
-	if _, err = io.ReadFull(d.mp3, d.buf[:]); err != nil {
+	if err := d.mp3.Decode(f, d.buf[:]); err != nil {
 		return fmt.Errorf("decode a frame: %w", err)
 	}
 	return nil

@@ -14,7 +14,7 @@
 // it is wrong by more than 80 ms. A hole in the numbers is silence of the right length,
 // and so is a chunk that is late: what comes after either is in time again.
 //
-// The bytes come from strangers. Each frame is checked before go-mp3 sees it, go-mp3 runs
+// The bytes come from strangers. Each frame is checked before the decoder sees it, which runs
 // behind a recover, and a chunk cannot claim a time or a length that costs memory. The
 // player decides nothing that others need: it has no state in a log, and its trouble
 // (no sound card, a card that goes away, a decoder that panics) is said once, after which

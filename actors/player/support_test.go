@@ -50,11 +50,11 @@ func load(t testing.TB, name string, rate int, seconds float64) recording {
 		if err != nil {
 			break
 		}
-		b = b[len(f.bytes):]
-		if bytes.Contains(f.bytes[:min(len(f.bytes), 60)], []byte("Xing")) || bytes.Contains(f.bytes[:min(len(f.bytes), 60)], []byte("Info")) {
+		b = b[len(f):]
+		if start := f[:min(len(f), 60)]; bytes.Contains(start, []byte("Xing")) || bytes.Contains(start, []byte("Info")) {
 			continue
 		}
-		r.frames = append(r.frames, f.bytes)
+		r.frames = append(r.frames, f)
 	}
 	if len(r.frames) < 10 {
 		t.Fatalf("%s: %d frames", name, len(r.frames))

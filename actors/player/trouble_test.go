@@ -130,15 +130,15 @@ func TestPlayer_LyingChunks(t *testing.T) {
 
 // panicky panics at every fifth frame.
 type panicky struct {
-	io.Reader
+	frameDecoder
 	n *int
 }
 
-func (p panicky) Read(b []byte) (int, error) {
+func (p panicky) Decode(frame, sound []byte) error {
 	if *p.n++; *p.n%5 == 0 {
 		panic("index out of range")
 	}
-	return p.Reader.Read(b)
+	return p.frameDecoder.Decode(frame, sound)
 }
 
 func TestPlayer_DecoderPanics(t *testing.T) {
@@ -148,10 +148,7 @@ func TestPlayer_DecoderPanics(t *testing.T) {
 		n := 0
 		_, live, _ := play(t, 4*time.Second, broadcastOf(t, bach), func(cfg *Config, _ *script) {
 			cfg.Log = logTo(&said)
-			cfg.decoder = func(r io.Reader) (io.Reader, error) {
-				d, err := goMP3(r)
-				return panicky{d, &n}, err
-			}
+			cfg.decoder = func() frameDecoder { return panicky{goMP3(), &n} }
 		})
 		if n := strings.Count(said.String(), "broke the mp3 decoder"); n != 1 {
 			t.Errorf("said %d times: %s", n, &said)
@@ -163,15 +160,12 @@ func TestPlayer_DecoderPanics(t *testing.T) {
 }
 
 // clicks decodes every frame to one click at its begin: cheap, and its time can be read.
-type clicks struct{ r io.Reader }
+type clicks struct{}
 
-func (c clicks) Read(b []byte) (int, error) {
-	if _, err := io.Copy(io.Discard, c.r); err != nil {
-		return 0, err
-	}
-	clear(b)
-	b[1], b[3] = 0x50, 0x50
-	return len(b), nil
+func (clicks) Decode(_, sound []byte) error {
+	clear(sound)
+	sound[1], sound[3] = 0x50, 0x50
+	return nil
 }
 
 // TestPlayer_ClocksApart: the server's clock runs at another speed than the output.
@@ -196,7 +190,7 @@ func TestPlayer_ClocksApart(t *testing.T) {
 			pcm, live, _ := play(t, time.Duration(minutes)*time.Minute-5*time.Second, func(int64) []*messages.Item { return broadcast(t, playAt, r) },
 				func(cfg *Config, s *script) {
 					cfg.Now, s.now = now, now
-					cfg.decoder = func(r io.Reader) (io.Reader, error) { return clicks{r}, nil }
+					cfg.decoder = func() frameDecoder { return clicks{} }
 				})
 			heard, found, worst := left(pcm), 0, 0.0
 			for i := 1; i < len(heard)-1; i++ {
