@@ -33,7 +33,8 @@ type RequestLinkConfig struct {
 // Messages that have a line (Hello, Ask, ClockPing, PeerLost, LeaveChain) go to the server
 // in the order in which they come, also those sent before the connection stands. But Hello
 // proves who says it on this connection, so it comes after RequestsOpened.
-// Poisoned, it still sends what was said to it before.
+// Poisoned, it still sends what was said to it before; behind a LeaveChain the server ends the
+// connection, so RequestsClosed then says that it was heard.
 func RequestLink(cfg RequestLinkConfig) *actor.Props {
 	if cfg.Dial == nil {
 		cfg.Dial = dialTCP
@@ -45,6 +46,7 @@ type link struct {
 	cfg  *RequestLinkConfig
 	stop context.CancelCauseFunc
 	out  *outbox
+	left bool                    // the last word was a goodbye
 	conn atomic.Pointer[Secured] // completes Hello; set before RequestsOpened is told
 }
 
@@ -63,14 +65,21 @@ func (l *link) Receive(ctx actor.Context) {
 			root.Send(talk.parent, &messages.RequestsClosed{Link: l.cfg.Link, Reason: reasonOf(err)})
 		}()
 	case proto.Message:
-		if hello, is := msg.(*messages.Hello); is {
-			msg = l.introduced(hello)
+		switch said := msg.(type) {
+		case *messages.Hello:
+			msg = l.introduced(said)
+		case *messages.LeaveChain:
+			l.left = true
 		}
 		if line, err := AppendLine(nil, msg); err == nil { // what has no line is not for the server
 			l.out.push(line)
 		}
 	case *actor.Stopping, *actor.Restarting:
-		l.stop(context.Canceled)
+		if l.left {
+			l.stop(errGoodbye)
+		} else {
+			l.stop(context.Canceled)
+		}
 	}
 }
 
@@ -91,7 +100,11 @@ type linkTalk struct {
 	secured *atomic.Pointer[Secured]
 }
 
-var errServerGone = errors.New("the server closed the connection")
+var (
+	errServerGone = errors.New("the server closed the connection")
+	// errGoodbye: the link ends, and the server is to hear its last words.
+	errGoodbye = errors.New("said goodbye")
+)
 
 // run connects and reads until the end. The error says why; it is never nil.
 func (t *linkTalk) run(life context.Context) error {
@@ -114,16 +127,25 @@ func (t *linkTalk) run(life context.Context) error {
 			t.out.over(err)
 		}
 	}()
+	ended := make(chan struct{})
+	stay := context.AfterFunc(life, func() {
+		defer close(ended)
+		switch cause := context.Cause(life); {
+		case errors.Is(cause, errGoodbye):
+			t.out.finish()
+			lingerFor(conn, goodbyeTime)
+		case errors.Is(cause, context.Canceled):
+			t.out.finish()
+		}
+		_ = raw.Close() // wakes read
+	})
 	defer func() {
+		if !stay() {
+			<-ended
+		}
 		_ = raw.Close()
 		t.out.finish()
 	}()
-	defer context.AfterFunc(life, func() {
-		if errors.Is(context.Cause(life), context.Canceled) {
-			t.out.finish() // a LEAVECHAIN may be the last of it
-		}
-		_ = raw.Close() // wakes read
-	})()
 	t.root.Send(t.parent, &messages.RequestsOpened{Link: t.cfg.Link})
 	err = t.read(life, conn)
 	switch {

@@ -70,6 +70,53 @@ func openLink(t *testing.T) (net.Conn, <-chan any, func(any)) {
 	return here, told, func(m any) { system.Root.Send(requester, m) }
 }
 
+// half is a pipe of which one direction can be closed.
+type half struct {
+	net.Conn
+	said chan struct{} // closed with that direction
+}
+
+func (h half) CloseWrite() error {
+	close(h.said)
+	return nil
+}
+
+// Whoever leaves goes when the server has heard it, which it shows by ending the connection; a frozen
+// one it does not wait for.
+func TestRequestLink_Goodbye(t *testing.T) {
+	for name, ends := range map[string]bool{"heard": true, "the server is frozen": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				here, there := net.Pipe()
+				defer here.Close()
+				leaver, system := half{there, make(chan struct{})}, newSystem(t)
+				link, told := child(t, system, RequestLink(RequestLinkConfig{
+					Link: 4, Dial: func(context.Context, string) (net.Conn, error) { return leaver, nil },
+				}))
+				await[*messages.RequestsOpened](t, told)
+				start := time.Now()
+				system.Root.Send(link, &messages.LeaveChain{})
+				system.Root.Send(link, poison{})
+				if line, err := bufio.NewReader(here).ReadString('\n'); err != nil || !strings.HasPrefix(line, "LEAVECHAIN ") {
+					t.Fatal(line, err)
+				}
+				<-leaver.said
+				synctest.Wait()
+				if len(told) > 0 {
+					t.Fatalf("told %v before the server has ended the connection", <-told)
+				}
+				if ends {
+					_ = here.Close()
+				}
+				await[*messages.RequestsClosed](t, told)
+				if took := time.Since(start); ends != (took == 0) || took > goodbyeTime {
+					t.Errorf("it went after %v", took)
+				}
+			})
+		})
+	}
+}
+
 func TestRequestLink_Closed(t *testing.T) {
 	for name, c := range map[string]struct{ says, want string }{
 		"end":              {"", errServerGone.Error()},

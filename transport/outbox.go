@@ -14,7 +14,7 @@ const outboxSize = 64
 // nobody else waits for a peer that does not read: such a peer is cut and counted.
 type outbox struct {
 	cut   *atomic.Int64 // counts the cut
-	over  func(error)   // ends the connection and says why; its reader then wakes
+	over  func(error)   // is told why nothing more is written: errStuck, or what broke
 	queue chan []byte
 	stop  chan struct{} // closed by finish
 	done  chan struct{} // closed when nothing more will be written
@@ -29,7 +29,7 @@ func newOutbox(cut *atomic.Int64, over func(error)) *outbox {
 	}
 }
 
-// run writes to conn until finish or the first error, which ends the connection.
+// run writes to conn until finish or the first error.
 func (o *outbox) run(conn net.Conn) {
 	defer close(o.done)
 	for {
@@ -89,6 +89,11 @@ func (o *outbox) put(b []byte) bool {
 // push never waits: for news. A peer with a full queue does not read, and is cut.
 func (o *outbox) push(b []byte) {
 	select {
+	case <-o.done: // nobody hears it
+		return
+	default:
+	}
+	select {
 	case o.queue <- b:
 	default:
 		o.tooSlow()
@@ -104,6 +109,10 @@ func (o *outbox) finish() {
 // end is finish without the wait; twice is once.
 func (o *outbox) end() { o.once.Do(func() { close(o.stop) }) }
 
+// goodbyeTime is how long a listener that leaves waits until the server has heard it, and ends the
+// connection: some round trips of the longest line.
+const goodbyeTime = 3 * time.Second
+
 // lingerTime and lingerBytes bound how long a closing connection reads what the peer
 // still says: closed with bytes unread, TCP would destroy the last answers on their way.
 const (
@@ -112,13 +121,16 @@ const (
 )
 
 // linger closes the connection so that the peer gets everything that was written.
-func linger(conn net.Conn) {
+func linger(conn net.Conn) { lingerFor(conn, lingerTime) }
+
+// lingerFor is linger with the longest time until the peer's end.
+func lingerFor(conn net.Conn, patience time.Duration) {
 	defer conn.Close()
 	half, ok := conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(lingerTime))
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	buf := make([]byte, 4096)
 	for left := lingerBytes; left > 0; {
 		n, err := conn.Read(buf)

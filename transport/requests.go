@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"sync/atomic"
@@ -277,7 +278,11 @@ func (q *request) start(ctx actor.Context) {
 	q.standing = &atomic.Pointer[standing]{}
 	q.standing.Store(&standing{})
 	conn := q.conn
-	q.out = newOutbox(&q.cfg.Counters.Cut, func(error) { _ = conn.Close() })
+	q.out = newOutbox(&q.cfg.Counters.Cut, func(err error) {
+		if errors.Is(err, errStuck) { // who is gone may have said something before, perhaps goodbye
+			_ = conn.Close()
+		}
+	})
 	talk := &requestTalk{
 		cfg: q.cfg, pace: q.pace, conn: conn, guest: q.guest, standIn: q.standIn, out: q.out, standing: q.standing,
 		root: root, self: self, parent: ctx.Parent(), life: life,

@@ -399,6 +399,12 @@ func TestRequests_EndsOnce(t *testing.T) {
 			_ = raw.(*net.TCPConn).SetLinger(0)
 			_ = raw.Close()
 		}, &messages.LeaveChain{Id: amyID, AtUnixUs: 42}},
+		// The answers to what it said before find nobody: its goodbye is heard all the same.
+		"much that it does not wait to be answered, a goodbye and a reset": {func(t *testing.T, c, raw net.Conn) {
+			send(t, c, []byte(strings.Repeat("CLOCKPING {}\nASK {}\n", linesAtOnce/4)+"LEAVECHAIN {}\n"))
+			_ = raw.(*net.TCPConn).SetLinger(0)
+			_ = raw.Close()
+		}, &messages.LeaveChain{Id: amyID, AtUnixUs: 42}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := listen(t)

@@ -70,6 +70,8 @@ type requestTalk struct {
 var (
 	// errDone: the conversation is over, nothing is wrong.
 	errDone = errors.New("said goodbye")
+	// errUnheard: the peer reads nothing any more.
+	errUnheard = errors.New("it hears no answer any more")
 	// errRoom: what is left of the disk is for songs.
 	errRoom = errors.New("the server's disk is full: it plays on, but takes no listeners and no requests until there is room")
 	// errPlace: of its kind there are too many connections, and its address has the most.
@@ -203,7 +205,8 @@ func (t *requestTalk) read() error {
 		if err := pace.Wait(t.life); err != nil { // holds up nobody but this connection
 			return err
 		}
-		if err := t.handle(line); err != nil {
+		// What a listener said BEFORE its end counts also when it hears no answer any more.
+		if err := t.handle(line); err != nil && (t.node == nil || !errors.Is(err, errUnheard)) {
 			return err
 		}
 	}
@@ -513,9 +516,7 @@ func (t *requestTalk) answerAsks() {
 		default:
 			lines, _ = t.reply(m.GetLine(), id)
 		}
-		if t.put(&messages.Answer{RequestId: m.GetRequestId(), Lines: shorten(lines)}) != nil {
-			return
-		}
+		_ = t.put(&messages.Answer{RequestId: m.GetRequestId(), Lines: shorten(lines)}) // what was asked is done, heard or not
 	}
 }
 
@@ -529,7 +530,7 @@ func (t *requestTalk) put(m proto.Message) error {
 		return err
 	}
 	if !t.out.put(line) {
-		return net.ErrClosed
+		return errUnheard
 	}
 	return nil
 }

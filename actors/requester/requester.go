@@ -143,13 +143,13 @@ func (r *requester) Receive(ctx actor.Context) {
 			r.closed(ctx, "the server does not answer")
 		}
 	case *messages.RequestsOpened:
-		if msg.Link == r.link && r.leaving {
-			r.goodbye = false
-		}
 		if msg.Link == r.link && r.child != nil {
 			ctx.Send(r.child, r.cfg.Hello())
 		}
 	case *messages.RequestsClosed:
+		if msg.Link == r.link && r.leaving {
+			r.goodbye = false
+		}
 		if msg.Link == r.link && r.child != nil {
 			r.closed(ctx, msg.Reason)
 		}

@@ -403,7 +403,13 @@ func TestRequester_Leave(t *testing.T) {
 					t.Errorf("%d goodbyes", goodbye)
 				}
 				h.says(&messages.Welcome{})
+				if on := h.live().Goodbye; on != (name == "welcome") {
+					t.Errorf("a goodbye is on its way: %v", on)
+				}
 				h.close()
+				if h.live().Goodbye {
+					t.Error("the server has ended the connection, and has not heard the goodbye")
+				}
 				h.pass(time.Minute)
 				if h.count() != n || len(said[*messages.LeaveChain](l)) > 1 {
 					t.Errorf("%d connections, then %d", n, h.count())
