@@ -1,0 +1,419 @@
+package relay
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"conga/messages"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// machine is all that a relay decides: whom it asks for the music, what it takes of it, when it
+// leaves who feeds it, and whom it accuses of what. It reads no clock, throws no dice and does
+// nothing outside itself but append to its window: every input says what time it is, and what
+// follows is left in out. (etcd-io/raft is built like this.)
+//
+// What the log keeps is in state; the rest begins anew with the relay, but for memory.
+type machine struct {
+	*memory
+
+	state   State
+	arrival arrival
+	rounds  rounds
+	waiting map[uint64]*opening    // those that answered while another feeds, by their link's number
+	lost    *messages.UpstreamLost // since then the relay searches; nil while it is fed
+	now     moment
+	out     out
+}
+
+// memory outlives a restart of the relay.
+type memory struct {
+	flow  *flow
+	epoch uint64
+	above *messages.Neighbours // what the server said last
+	fed   []*messages.Node     // listeners of this node
+
+	connected, lies int64
+	longest         time.Duration
+	margin          margin
+}
+
+// moment is a point in time.
+type moment struct {
+	own    time.Time // on this node's clock
+	server int64     // on the server's, in unix microseconds
+}
+
+// out is what follows from an input. The commands are to be in the log BEFORE the effects
+// are carried out.
+type out struct {
+	commands []proto.Message
+	effects  []effect
+}
+
+// effect is something that the relay is to do: one of the types below.
+type effect interface{}
+
+type (
+	// dial asks an ancestor for the music.
+	dial struct {
+		sought *messages.UpstreamSought
+		open   *messages.OpenStream // without the node
+	}
+	// searchAfter sets the timer of the search. With jitter the wait is shortened by up to a
+	// half, at random: many orphans must not come in step.
+	searchAfter struct {
+		wait   time.Duration
+		jitter bool
+	}
+	// searchNoMore stops that timer.
+	searchNoMore struct{}
+	// offer makes the stream port dial a listener that this node must dial; nil: nobody.
+	offer struct{ to *messages.Node }
+	// tell sends the server what this node saw.
+	tell struct{ word proto.Message }
+	// begunAnew says that the broadcast does not go on from what was heard.
+	begunAnew struct{}
+)
+
+func (m *machine) effect(e effect) { m.out.effects = append(m.out.effects, e) }
+
+// at begins an input: m is told what time it is.
+func (m *machine) at(now moment) {
+	m.now = now
+	m.arrival.runs(now.own)
+}
+
+// start begins with what the log and the window have; links of a life before this one
+// are gone, and nobody is to blame for that.
+func (m *machine) start(state State) {
+	m.state = state
+	m.flow.resync()
+	links := slices.Clone(state.Seeking)
+	if state.Upstream != nil {
+		links = append(links, *state.Upstream)
+	}
+	for _, link := range links {
+		m.closed(&messages.LinkClosed{Link: link.Number, Reason: "the relay was restarted", Ending: messages.Ending_ENDING_OWN})
+	}
+	// A search that found nobody has lost its timer, and a ring its oldest events.
+	if m.above.GetEvent() > m.state.Event || m.above != nil && m.state.Upstream == nil && len(m.state.Seeking) == 0 {
+		m.decide(m.above)
+	}
+}
+
+// welcome takes the key that proves the music, and the server's word about the broadcast.
+func (m *machine) welcome(msg *messages.Welcome) {
+	up := m.state.Upstream
+	if key := keyIn(msg, m.flow.key); !key.Equal(m.flow.key) {
+		if err := m.flow.trust(key); err != nil && up != nil {
+			m.judge(up.Number, err)
+		}
+	}
+	known := m.epoch
+	anew := m.adopt(msg)
+	if anew {
+		m.effect(begunAnew{})
+	}
+	if up = m.state.Upstream; up != nil && (anew || up.Node.ID == messages.ServerID && known != m.epoch && m.rounds.epoch != m.epoch) {
+		m.closed(&messages.LinkClosed{Link: up.Number, Ending: messages.Ending_ENDING_OWN, Reason: "another server has taken over"})
+	}
+}
+
+// keyIn is the server's key in its welcome, or the one known before if it has none.
+func keyIn(msg *messages.Welcome, known ed25519.PublicKey) ed25519.PublicKey {
+	if key := ed25519.PublicKey(msg.GetKey()); len(key) == ed25519.PublicKeySize {
+		return key
+	}
+	return known
+}
+
+// adopt believes the server's word, inside its own TLS connection, about which broadcast
+// this is; nobody else's counts. The log of a server that was restored from a copy does not
+// go on from what this node has: then the node begins anew, and so do all who read from it.
+// An epoch below one that was heard is such a log, too: within one log they only grow.
+func (m *memory) adopt(msg *messages.Welcome) (anew bool) {
+	m.epoch = msg.GetEpoch()
+	anew = m.flow.next > 0 && (msg.GetAnew() || m.epoch < m.flow.epoch)
+	if anew {
+		m.flow.restart(msg.GetEpoch())
+	}
+	return anew
+}
+
+// neighbours takes the server's word about who is above and below.
+func (m *machine) neighbours(msg *messages.Neighbours) {
+	m.decide(msg)
+	if msg.GetEvent() < m.state.Event {
+		return
+	}
+	m.above = msg
+	m.rounds.climbs = 0
+	m.effect(offer{offered(msg)})
+	if m.state.Upstream == nil && len(m.state.Seeking) > 0 && !m.rounds.searching {
+		m.searchAfter(patience, false) // there may be somebody new behind who was asked
+	}
+}
+
+// offered is whom this node must dial because it cannot be reached itself, or nil.
+func offered(n *messages.Neighbours) *messages.Node {
+	if !n.GetOffer() {
+		return nil
+	}
+	return n.GetDownstream()
+}
+
+// offeredBy takes, or not, the connection that an ancestor has made.
+func (m *machine) offeredBy(node *messages.Node) {
+	m.decide(&messages.UpstreamOffered{Node: node, AtUnixUs: m.now.server})
+}
+
+// searchOn goes on with a search whose timer is over.
+func (m *machine) searchOn(msg *messages.SearchOn) {
+	m.rounds.searching = false
+	msg.AtUnixUs = m.now.server
+	m.decide(msg)
+}
+
+func (m *machine) searchAfter(wait time.Duration, jitter bool) {
+	m.rounds.searching = true
+	m.effect(searchAfter{wait, jitter})
+}
+
+// closed goes on without the link. If this node stood still, its upstream could not but hang
+// up: it is asked again first.
+func (m *machine) closed(cmd *messages.LinkClosed) {
+	cmd.AtUnixUs = m.now.server
+	if m.feeds(cmd.GetLink()) && m.arrival.excused(m.now.own) && cmd.GetEnding() == messages.Ending_ENDING_FAULT && cmd.GetFault() != messages.Fault_FAULT_LYING {
+		cmd.Ending, cmd.Fault = messages.Ending_ENDING_OWN, messages.Fault_FAULT_UNSPECIFIED
+	}
+	m.decide(cmd)
+	m.fallBack()
+}
+
+// item is the way of the music. Only the link that feeds this node counts, and those on trial.
+// sent is when the upstream sent it, by the server's clock; 0: it does not say.
+func (m *machine) item(link uint64, item *messages.Item, sent int64) {
+	if o := m.waiting[link]; o != nil {
+		m.waited(o, item, sent)
+	} else if m.feeds(link) {
+		m.arrival.stamped(sent, m.now.server)
+		m.pass(link, item)
+	}
+}
+
+// pass puts an item into the window.
+func (m *machine) pass(link uint64, item *messages.Item) {
+	before := m.flow.received
+	err := m.flow.take(item, m.now.server, m.state.tolerates(m.now.server))
+	if m.flow.received > before {
+		m.rounds.hungers = 0
+		m.arrival.music(m.now.own, m.now.server, item.PlayAt())
+		m.margin.arrived(item.PlayAt(), m.now.server)
+	}
+	m.judge(link, err)
+}
+
+// seal takes what vouches for the items that come next.
+func (m *machine) seal(link uint64, seal *messages.Seal) {
+	if o := m.waiting[link]; o != nil {
+		o.keepSeal(seal)
+	} else if m.feeds(link) {
+		m.judge(link, m.flow.vouch(seal))
+	}
+}
+
+// judge cuts a link that sent what the server did not, or not what is needed.
+func (m *machine) judge(link uint64, err error) {
+	switch {
+	case err == nil:
+	case errors.Is(err, errLie):
+		m.lies++
+		m.closed(&messages.LinkClosed{Link: link, Reason: err.Error(), Fault: messages.Fault_FAULT_LYING})
+	default:
+		m.closed(&messages.LinkClosed{Link: link, Reason: err.Error(), Ending: messages.Ending_ENDING_HOLE})
+	}
+}
+
+func (m *machine) feeds(link uint64) bool {
+	return m.state.Upstream != nil && m.state.Upstream.Number == link
+}
+
+// decide applies what follows from cmd, which is to be in the log BEFORE its effects are
+// carried out.
+func (m *machine) decide(cmd proto.Message) {
+	events := m.state.Decide(cmd)
+	if len(events) == 0 {
+		return
+	}
+	m.out.commands = append(m.out.commands, cmd)
+	for _, event := range events {
+		m.state = m.state.Apply(event)
+	}
+	for _, event := range events {
+		m.happened(event)
+	}
+	for number := range m.waiting {
+		if _, seeking := m.state.seeking(number); !seeking {
+			delete(m.waiting, number)
+		}
+	}
+}
+
+func (m *machine) happened(event proto.Message) {
+	switch event := event.(type) {
+	case *messages.UpstreamSought:
+		m.effect(dial{event, &messages.OpenStream{
+			Version: messages.DialectVersion, Next: m.flow.next,
+			PlayAtUnixUs: m.now.server + messages.JoinAhead.Microseconds(), Epoch: m.epoch,
+			Upstream: event.GetNode().GetId(), Holes: event.GetHoles(),
+		}})
+		m.searchAfter(patience, false)
+	case *messages.UpstreamConnected:
+		m.fedBy(event)
+	case *messages.UpstreamLost:
+		m.lost = event
+		m.accuse(node(event.GetNode()), event.GetFault(), event.GetReason())
+	case *messages.UpstreamUnusable:
+		m.accuse(node(event.GetNode()), event.GetFault(), event.GetReason())
+	case *messages.SearchExhausted:
+		m.exhausted(event)
+	}
+}
+
+// fedBy begins with another upstream.
+func (m *machine) fedBy(event *messages.UpstreamConnected) {
+	m.rounds.fed(m.now.own)
+	m.effect(searchNoMore{})
+	m.arrival.fed(m.now.own)
+	m.flow.link()
+	m.connected++
+	m.longest = max(m.longest, time.Duration(event.GetSearchUs())*time.Microsecond)
+	if m.lost == nil {
+		return
+	}
+	m.effect(tell{&messages.Reconnected{
+		Upstream: event.GetNode(), Lost: m.lost.GetNode(), Reason: m.lost.GetReason(),
+		SearchUs: event.GetSearchUs(), Missing: event.GetMissing(),
+		BufferedUs: event.GetBufferedUs(), AtUnixUs: event.GetAtUnixUs(),
+	}})
+	if m.lost.GetEnding() == messages.Ending_ENDING_HOLE && event.GetMissing() == 0 { // others have what it left out
+		m.accuse(node(m.lost.GetNode()), messages.Fault_FAULT_SKIPPING, m.lost.GetReason())
+	}
+	m.lost = nil
+}
+
+// accuse tells the server of a node above that does not do its part. Who stood still a moment
+// ago cannot tell its own faults from others', except for a lie.
+func (m *machine) accuse(node Node, fault messages.Fault, reason string) {
+	if fault == messages.Fault_FAULT_UNSPECIFIED || node.ID == messages.ServerID {
+		return
+	}
+	if fault != messages.Fault_FAULT_LYING && m.arrival.excused(m.now.own) {
+		return
+	}
+	m.effect(tell{&messages.PeerLost{Id: node.ID, Fault: fault, Reason: reason, AtUnixUs: m.now.server}})
+}
+
+// opened takes an ancestor's answer.
+func (m *machine) opened(number uint64, answer *messages.StreamOpened) {
+	link, seeking := m.state.seeking(number)
+	if !seeking {
+		return
+	}
+	// Only the server itself can be of an older broadcast. A node above may not have
+	// heard of the server's restart yet; its music is as good as ever.
+	if epoch := answer.GetEpoch(); link.Node.ID == messages.ServerID && epoch < m.epoch {
+		m.closed(&messages.LinkClosed{Link: number, Reason: fmt.Sprintf(
+			"it is still in epoch %d of the broadcast, now is %d", epoch, m.epoch)})
+		return
+	}
+	o := &opening{
+		link: number, answer: answer, sent: answer.GetAtUnixUs(), newest: answer.GetNewest(),
+		late: link.late(), since: m.now.own,
+	}
+	switch {
+	case m.state.Upstream != nil && o.late && answer.GetFirst() <= m.flow.next:
+		m.waiting[number] = o
+	case m.state.Upstream == nil || answer.GetFirst() > 0:
+		m.connect(o, answer.GetFirst())
+	case m.state.prefers(link.Node):
+		o.sent = 0
+		m.waiting[number] = o
+	default: // it was asked because the upstream has none
+		m.closed(&messages.LinkClosed{Link: number, Ending: messages.Ending_ENDING_EMPTY, Reason: "it has no music either"})
+	}
+}
+
+// connect makes the link the one that feeds, if first leaves no hole.
+func (m *machine) connect(o *opening, first uint64) {
+	before, hungry, late := m.state.Upstream, m.arrival.hungry(m.now.own), m.arrival.late()
+	whole := first > 0 && first <= m.flow.next // others had meanwhile all that was missed here
+	delete(m.waiting, o.link)
+	m.decide(&messages.LinkOpened{
+		Link: o.link, Asked: m.flow.next, First: first, Newest: o.newest, Epoch: o.answer.GetEpoch(),
+		AtUnixUs: m.now.server, BufferedUs: m.buffered(), StarvedUs: m.arrival.starved(m.now.own).Microseconds(),
+	})
+	if !m.feeds(o.link) {
+		return
+	}
+	m.rounds.epoch = o.answer.GetEpoch()
+	m.arrival.stamped(o.sent, m.now.server)
+	switch {
+	case before == nil || !whole:
+	case hungry:
+		m.accuse(before.Node, messages.Fault_FAULT_STARVING, "it sends no music, others do")
+	case late && m.now.own.Sub(m.rounds.blamed) >= blameless:
+		m.rounds.blamed = m.now.own
+		m.accuse(before.Node, messages.Fault_FAULT_SLOW, "its music comes late, others have it in time")
+	}
+	for _, k := range o.kept {
+		switch {
+		case !m.feeds(o.link): // it was no good
+		case k.seal != nil:
+			m.seal(o.link, k.seal)
+		default:
+			m.pass(o.link, k.item)
+		}
+	}
+}
+
+// buffered is what the node still has to play, in microseconds.
+func (m *machine) buffered() int64 {
+	last := m.flow.window.Last()
+	if last == nil {
+		return 0
+	}
+	return last.PlayAt() - m.now.server
+}
+
+// unfed forgets one connection of a listener of this node.
+func (m *memory) unfed(id string) {
+	for i, node := range m.fed {
+		if node.GetId() == id {
+			m.fed = slices.Delete(slices.Clone(m.fed), i, i+1)
+			return
+		}
+	}
+}
+
+func (m *machine) live() Live {
+	l := Live{
+		Downstream: []string{},
+		Next:       m.flow.next, Received: m.flow.received, Lost: m.flow.lost, Twice: m.flow.twice,
+		Unproved: m.flow.unproved, Lies: m.lies, Splices: max(0, m.connected-1),
+		LongestSearchMs: float64(m.longest.Microseconds()) / 1000, LowestMarginMs: m.margin.lowestMs(),
+		Songs: append([]messages.SongSum{}, m.flow.songs...),
+	}
+	if up := m.state.Upstream; up != nil {
+		l.Upstream = up.Node.Name
+	}
+	for _, node := range m.fed {
+		l.Downstream = append(l.Downstream, node.GetName())
+	}
+	return l
+}

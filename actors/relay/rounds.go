@@ -1,0 +1,119 @@
+package relay
+
+import (
+	"time"
+
+	"conga/messages"
+)
+
+const (
+	// patience is how long an ancestor may take to answer before the next one is
+	// asked too: a frozen process accepts connections and never answers.
+	patience = 40 * time.Millisecond
+	// firstRetry to quickRetry are the waits between searches that found nobody, while a
+	// restarted server can still be found within the slack; after that up to lastRetry.
+	firstRetry   = 20 * time.Millisecond
+	quickRetry   = 120 * time.Millisecond
+	quickRetries = 28 // some 3 s
+	lastRetry    = 1600 * time.Millisecond
+	// blameless is how long nobody is blamed for a slow link after somebody was: if every
+	// upstream looks slow to a node, its own line is slow.
+	blameless = 10 * time.Second
+	// askAgain is how long others are not asked again for earlier music; each time in vain
+	// doubles the wait.
+	askAgain = time.Second
+	// climb is how long a node is fed by another than its first choice before it tries
+	// that again; each time in vain doubles the wait.
+	climb = 5 * time.Second
+	// doublings bounds that wait, hungerDoublings that between two rounds in which all are asked
+	// for music: when music is back, it must be found within some seconds.
+	doublings, hungerDoublings = 5, 1
+)
+
+// rounds remembers when the relay did what it does not do too often.
+type rounds struct {
+	searching bool // the timer of the search is set
+
+	epoch           uint64    // of the upstream, as it said itself
+	asked, reviewed time.Time // others for music; the first choice whether it is well
+	hungers, climbs int       // how often since
+	lates           int       // how often in vain for earlier music
+	blamed          time.Time // when a node was blamed for a slow line
+}
+
+// fed begins anew with another upstream.
+func (r *rounds) fed(now time.Time) {
+	r.searching = false
+	r.reviewed = now
+	r.hungers, r.lates = 0, 0
+}
+
+// retryAfter is the wait behind so many searches in a row that found nobody.
+func retryAfter(searches uint32) time.Duration {
+	switch {
+	case searches <= 5:
+		return min(firstRetry<<max(int(searches)-1, 0), quickRetry)
+	case searches > quickRetries:
+		return min(quickRetry<<min(searches-quickRetries, 10), lastRetry)
+	}
+	return quickRetry
+}
+
+// glance asks others for the music if the upstream has none or has it late, and the first
+// choice whether it is well again if another feeds. The upstream is kept until one does
+// better; but one that is no ancestor any more is kept only while music comes from it. For
+// two nodes that learn at different times that they have changed places may feed each other,
+// and then nobody else.
+func (m *machine) glance() {
+	now, r := m.now.own, &m.rounds
+	m.arrival.glanced(now, m.now.server)
+	m.endTrials()
+	if m.state.Upstream == nil {
+		return
+	}
+	hungry := m.arrival.hungry(now)
+	if hungry && !m.state.listed() {
+		m.closed(&messages.LinkClosed{
+			Link: m.state.Upstream.Number, Reason: "it is no ancestor any more, and sends no music",
+		})
+		return
+	}
+	late := m.arrival.late()
+	switch {
+	case hungry:
+		if now.Sub(r.asked) >= starving<<min(r.hungers, hungerDoublings) {
+			r.hungers++
+			m.askOthers(messages.SearchOn_WHY_STARVING)
+		}
+	case late && now.Sub(r.asked) >= askAgain<<min(r.lates, doublings):
+		why := messages.SearchOn_WHY_LATE
+		if m.arrival.urgent() && r.lates > 0 {
+			why = messages.SearchOn_WHY_URGENT
+		}
+		r.lates++
+		m.askOthers(why)
+	case late || len(m.state.Seeking) > 0:
+	case now.Sub(r.reviewed) >= climb<<min(r.climbs, doublings) && now.Sub(r.blamed) >= blameless: // else a slow one could not be left again
+		r.climbs++
+		r.reviewed = now
+		m.decide(&messages.SearchOn{Why: messages.SearchOn_WHY_NEARER, AtUnixUs: m.now.server})
+	}
+}
+
+// askOthers looks for somebody who does better than the upstream.
+func (m *machine) askOthers(why messages.SearchOn_Why) {
+	m.rounds.asked = m.now.own
+	m.decide(&messages.SearchOn{Why: why, AtUnixUs: m.now.server})
+}
+
+// exhausted is the end of a round of questions that found nobody.
+func (m *machine) exhausted(event *messages.SearchExhausted) {
+	switch {
+	case m.state.Upstream == nil:
+		m.searchAfter(retryAfter(event.GetSearches()), true)
+	case !m.arrival.hungry(m.now.own):
+		m.arrival.settle(m.now.own)
+	case m.state.Least > 0 && m.arrival.starved(m.now.own).Microseconds() >= famine:
+		m.rounds.asked = time.Time{} // what others have, with a hole, is taken at the next glance
+	}
+}

@@ -1,0 +1,79 @@
+package relay
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"conga/messages"
+)
+
+// opening is an ancestor that answered while another feeds. It takes over with its first item,
+// and not before: to be fed by one that has no music yet would be no gain. One that was asked
+// because the music comes late takes over when it has shown that it is ahead: what it says of
+// itself proves nothing, and its line may be as slow.
+type opening struct {
+	link   uint64
+	answer *messages.StreamOpened
+	sent   int64 // its newest word, by the server's clock; 0: that is too long ago
+	newest uint64
+	late   bool
+	since  time.Time
+	kept   []kept // what came that may be needed: at most keptMost
+}
+
+// kept is a seal or an item.
+type kept struct {
+	seal *messages.Seal
+	item *messages.Item
+}
+
+// keptMost bounds what is kept of a link: a seal and a song change, and some items.
+const keptMost = 4 * ahead
+
+// waited takes an item of a link that is to take over.
+func (m *machine) waited(o *opening, item *messages.Item, sent int64) {
+	if sent > 0 || !o.late {
+		o.sent = sent
+	}
+	old := item.Number < m.flow.next
+	if old && item.Change == nil {
+		return // it has come another way
+	}
+	if o.kept = append(o.kept, kept{item: item}); len(o.kept) > keptMost {
+		m.closed(&messages.LinkClosed{Link: o.link, Ending: messages.Ending_ENDING_EMPTY, Reason: "it sends what nobody can use yet"})
+		return
+	}
+	switch {
+	case old:
+	case !o.late:
+		m.connect(o, item.Number)
+	case item.Number >= m.flow.next+ahead:
+		o.newest = item.Number
+		m.connect(o, m.flow.next)
+	}
+}
+
+// keepSeal keeps a seal BEFORE the items that it covers; one that covers nothing is forgotten.
+func (o *opening) keepSeal(s *messages.Seal) {
+	if n := len(o.kept); n > 0 && o.kept[n-1].seal != nil {
+		o.kept = o.kept[:n-1]
+	}
+	o.kept = append(o.kept, kept{seal: s})
+}
+
+// endTrials gives up those who have not shown in time that they are ahead.
+func (m *machine) endTrials() {
+	for _, number := range slices.Sorted(maps.Keys(m.waiting)) {
+		if o := m.waiting[number]; o != nil && o.late && m.now.own.Sub(o.since) > trial {
+			m.closed(&messages.LinkClosed{Link: number, Ending: messages.Ending_ENDING_EMPTY, Reason: "it does not have the music earlier"})
+		}
+	}
+}
+
+// fallBack turns to one that has answered already, when the upstream is lost.
+func (m *machine) fallBack() {
+	for len(m.waiting) > 0 && m.state.Upstream == nil {
+		m.connect(m.waiting[slices.Min(slices.Collect(maps.Keys(m.waiting)))], 0)
+	}
+}
