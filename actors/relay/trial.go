@@ -8,10 +8,11 @@ import (
 	"conga/messages"
 )
 
-// opening is an ancestor that answered while another feeds. It takes over with its first item,
-// and not before: to be fed by one that has no music yet would be no gain. One that was asked
-// because the music comes late takes over when it has shown that it is ahead: what it says of
-// itself proves nothing, and its line may be as slow.
+// opening is an ancestor that answered while another feeds. It takes over when it sends the
+// newest item, and not before: to be fed by one that has no music yet would be no gain. It need
+// not be the first to send it: whoever stands between this node and who feeds it now never is.
+// One that was asked because the music comes late takes over when it has shown that it is
+// ahead: what it says of itself proves nothing, and its line may be as slow.
 type opening struct {
 	link   uint64
 	answer *messages.StreamOpened
@@ -37,8 +38,11 @@ func (m *machine) waited(o *opening, item *messages.Item, sent int64) {
 		o.sent = sent
 	}
 	old := item.Number < m.flow.next
-	if old && item.Change == nil {
-		return // it has come another way
+	if old && item.Change == nil { // it has come another way
+		if !o.late && item.Number+1 == m.flow.next {
+			m.connect(o, m.flow.next)
+		}
+		return
 	}
 	if o.kept = append(o.kept, kept{item: item}); len(o.kept) > keptMost {
 		m.closed(&messages.LinkClosed{Link: o.link, Ending: messages.Ending_ENDING_EMPTY, Reason: "it sends what nobody can use yet"})

@@ -57,9 +57,18 @@ type State[S any] interface {
 // for words that it does not know; they are then read by Parse. It may fail t.
 type Words func(t *testing.T, words []string) proto.Message
 
+// Teller does what one line of a story says, and returns what followed, a line each.
+type Teller func(t *testing.T, line string) (follows []string, err error)
+
 // Run tells every dir/*.txt, each as a subtest and each from the state empty.
 // Words may be nil.
 func Run[S State[S]](t *testing.T, dir string, empty S, words Words) {
+	t.Helper()
+	Each(t, dir, func() Teller { return of(empty, words) })
+}
+
+// Each tells every dir/*.txt, each as a subtest and each by a teller of its own.
+func Each(t *testing.T, dir string, begin func() Teller) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.txt"))
 	if err != nil || len(files) == 0 {
@@ -71,7 +80,7 @@ func Run[S State[S]](t *testing.T, dir string, empty S, words Words) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := tell(t, string(data), empty, words)
+			got, err := tell(t, string(data), begin())
 			if err != nil {
 				t.Fatalf("%s:%v", file, err)
 			}
@@ -88,8 +97,17 @@ func Run[S State[S]](t *testing.T, dir string, empty S, words Words) {
 	}
 }
 
+// of is the teller of a decider's stories.
+func of[S State[S]](state S, words Words) Teller {
+	return func(t *testing.T, line string) ([]string, error) {
+		told, next, err := step(t, state, line, words)
+		state = next
+		return told, err
+	}
+}
+
 // tell returns the story as it happened. Its errors begin with the line's number.
-func tell[S State[S]](t *testing.T, text string, state S, words Words) (string, error) {
+func tell(t *testing.T, text string, teller Teller) (string, error) {
 	var out, follows []string
 	asked := false    // the scene has a line that something may follow from
 	skipping := false // behind ----: what the file says followed
@@ -117,13 +135,12 @@ func tell[S State[S]](t *testing.T, text string, state S, words Words) (string, 
 			end()
 			skipping = true
 		default:
-			told, next, err := step(t, state, trimmed, words)
+			told, err := teller(t, trimmed)
 			if err != nil {
 				return "", fmt.Errorf("%d: %w", i+1, err)
 			}
 			out = append(out, line)
 			follows = append(follows, told...)
-			state = next
 			asked = asked || !strings.HasPrefix(trimmed, "given ")
 		}
 	}

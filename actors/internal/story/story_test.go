@@ -44,7 +44,7 @@ func words(_ *testing.T, words []string) proto.Message {
 func TestRun(t *testing.T) { Run(t, "testdata", names{}, words) }
 
 func TestTell_NewStory(t *testing.T) {
-	got, err := tell(t, "# new\nreport a\n\nreport b\nstate\n", names{}, words)
+	got, err := tell(t, "# new\nreport a\n\nreport b\nstate\n", of(names{}, words))
 	want := "# new\nreport a\n----\nSongAdded song={name=a}\n\nreport b\nstate\n----\nSongAdded song={name=b}\n{\"Names\":[\"a\",\"b\"]}\n"
 	if err != nil || got != want {
 		t.Errorf("got %q, %v\nwant %q", got, err, want)
@@ -53,7 +53,7 @@ func TestTell_NewStory(t *testing.T) {
 
 func TestTell_WhatHappenedOtherwise(t *testing.T) {
 	text := "report a\n----\nSongAdded song={name=b}\n"
-	got, err := tell(t, text, names{}, words)
+	got, err := tell(t, text, of(names{}, words))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestTell_WhatHappenedOtherwise(t *testing.T) {
 }
 
 func TestTell_UnknownWords(t *testing.T) {
-	_, err := tell(t, "# a\nnonsense b\n", names{}, words)
+	_, err := tell(t, "# a\nnonsense b\n", of(names{}, words))
 	if err == nil || !strings.HasPrefix(err.Error(), "2: ") {
 		t.Errorf("got %v, want an error in line 2", err)
 	}
@@ -99,10 +99,10 @@ func (c careless) Apply(proto.Message) careless         { c.N[0]++; return c }
 func TestTell_Rules(t *testing.T) {
 	const text = "given SongEnded\nEndSong\n"
 	results := map[string]error{}
-	_, results["changed the state"] = tell(t, text, changing{new(int)}, nil)
-	_, results["decides otherwise"] = tell(t, text, moody{}, nil)
-	_, results["read back from JSON, decides otherwise"] = tell(t, text, forgetful{}, nil)
-	_, results["changed the old state"] = tell(t, text, careless{[]int{1}}, nil)
+	_, results["changed the state"] = tell(t, text, of(changing{new(int)}, nil))
+	_, results["decides otherwise"] = tell(t, text, of(moody{}, nil))
+	_, results["read back from JSON, decides otherwise"] = tell(t, text, of(forgetful{}, nil))
+	_, results["changed the old state"] = tell(t, text, of(careless{[]int{1}}, nil))
 	for want, err := range results {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)

@@ -1,0 +1,312 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"conga/actors/internal/seal"
+	"conga/actors/internal/story"
+	"conga/actors/window"
+	"conga/messages"
+)
+
+// TestMachine_Stories: a relay and the nodes above it, each of which does what the story says,
+// on a clock that only the story moves. The words are
+//
+//	told 7 bob amy     the server's event 7 says who is above, nearest first
+//	run 5s             time passes
+//	wait 5s            time passes; what happens meanwhile is not told
+//	bob well           bob passes on at once what the server sends; so do all at first
+//	bob slow 50        of each second of music only so many percent come over bob's line
+//	bob holds 300ms    bob holds all music back for so long, and says that he sends it just then
+//	bob mute           bob lives and sends no music
+//	bob silent         nothing comes from bob any more, and he answers nobody
+//	bob gone           bob's connections are closed, and nobody answers there
+//	bob lies           bob's next item is not the server's
+//	bob lacks 30       bob begins with item 30 and has none before it
+//	bob skips          bob leaves out the next item
+//	server anew 4      the server's log was lost: its broadcast is another one, of epoch 4
+//	server epoch 4     the server was restarted
+//	asleep 20s         this node's machine sleeps; connections break meanwhile
+//	receipt            what the relay has counted
+func TestMachine_Stories(t *testing.T) {
+	story.Each(t, "testdata/machine", func() story.Teller { return newNeighbourhood().tell })
+}
+
+// tick is the step of the stories' clock.
+const tick = 10 * time.Millisecond
+
+// neighbourhood is a machine, those above it, and their clock.
+type neighbourhood struct {
+	m      machine
+	b      *broadcast
+	now    time.Duration
+	nodes  map[string]*above
+	lines  []*lineTo
+	search time.Duration // when the search goes on; 0: the timer is not set
+	glance time.Duration // when it looks next
+	fed    string
+	told   []string
+}
+
+// above is a node above.
+type above struct {
+	how   string
+	since time.Duration
+	share float64
+	hold  time.Duration
+	least uint64
+	skip  bool
+	lie   bool
+}
+
+// lineTo is a connection to a node above.
+type lineTo struct {
+	number   uint64
+	name     string
+	open     *messages.OpenStream
+	since    time.Duration
+	answered bool
+	reader   *reader
+}
+
+func newNeighbourhood() *neighbourhood {
+	n := &neighbourhood{
+		b: recordAt(startAt+messages.Slack.Microseconds(), 400, 400), nodes: map[string]*above{}, glance: glance,
+		m: machine{memory: &memory{flow: &flow{window: window.New()}}, waiting: map[uint64]*opening{}},
+	}
+	n.input(func() { n.m.start(State{}) })
+	n.input(func() { n.m.welcome(&messages.Welcome{Key: n.b.key, Epoch: 3}) })
+	return n
+}
+
+func (n *neighbourhood) node(name string) *above {
+	if n.nodes[name] == nil {
+		n.nodes[name] = &above{how: "well"}
+	}
+	return n.nodes[name]
+}
+
+func (n *neighbourhood) tell(_ *testing.T, line string) ([]string, error) {
+	words := strings.Fields(line)
+	n.told = nil
+	switch words[0] {
+	case "told":
+		msg := &messages.Neighbours{Id: "me"}
+		if _, err := fmt.Sscan(words[1], &msg.Event); err != nil {
+			return nil, err
+		}
+		for _, name := range words[2:] {
+			msg.Ancestors = append(msg.Ancestors, ancestor(name))
+		}
+		n.input(func() { n.m.neighbours(msg) })
+	case "run", "wait":
+		long, err := time.ParseDuration(words[1])
+		if err != nil {
+			return nil, err
+		}
+		for end := n.now + long; n.now < end; {
+			n.now += tick
+			n.pass()
+		}
+		if words[0] == "wait" {
+			n.told = nil
+		}
+	case "asleep":
+		long, err := time.ParseDuration(words[1])
+		if err != nil {
+			return nil, err
+		}
+		n.now += long
+		for _, l := range slices.Clone(n.lines) {
+			n.over(l, &messages.UpstreamClosed{Link: l.number, Reason: "connection reset by peer", Fault: messages.Fault_FAULT_GONE})
+		}
+	case "receipt":
+		l := n.m.live()
+		n.say("received %d, lost %d, twice %d, unproved %d, lies %d", l.Received, l.Lost, l.Twice, l.Unproved, l.Lies)
+	default:
+		if len(words) < 2 {
+			return nil, fmt.Errorf("%q says nothing", line)
+		}
+		return n.told, n.happens(words[0], words[1:])
+	}
+	return n.told, nil
+}
+
+// happens changes how a node above is.
+func (n *neighbourhood) happens(name string, words []string) error {
+	a := n.node(name)
+	a.since = n.now
+	var err error
+	scan := func(to any) {
+		if len(words) != 2 {
+			err = fmt.Errorf("%s %s: how much?", name, words[0])
+		} else {
+			_, err = fmt.Sscan(words[1], to)
+		}
+	}
+	switch words[0] {
+	case "well", "mute", "silent", "gone":
+		a.how = words[0]
+	case "slow":
+		a.how = words[0]
+		scan(&a.share)
+	case "holds":
+		a.how = words[0]
+		a.hold, err = time.ParseDuration(words[1])
+	case "lacks":
+		scan(&a.least)
+	case "lies":
+		a.lie = true
+	case "skips":
+		a.skip = true
+	case "anew", "epoch":
+		msg := &messages.Welcome{Key: n.b.key, Anew: words[0] == "anew"}
+		if scan(&msg.Epoch); err == nil {
+			n.input(func() { n.m.welcome(msg) })
+		}
+	default:
+		err = errors.New("unknown: " + strings.Join(words, " "))
+	}
+	return err
+}
+
+func (n *neighbourhood) say(format string, args ...any) {
+	n.told = append(n.told, fmt.Sprintf("%6.2fs ", n.now.Seconds())+fmt.Sprintf(format, args...))
+}
+
+// input lets the machine take something, and does what it wants.
+func (n *neighbourhood) input(take func()) {
+	n.m.at(moment{time.UnixMicro(startAt).Add(n.now), startAt + n.now.Microseconds()})
+	take()
+	follows := n.m.out
+	n.m.out = out{}
+	for _, e := range follows.effects {
+		switch e := e.(type) {
+		case dial:
+			why := strings.TrimPrefix(e.sought.GetWhy().String(), "WHY_")
+			what := fmt.Sprint("item ", e.open.GetNext())
+			if e.open.GetNext() == 0 {
+				what = "the newest"
+			}
+			n.say("asks %s for %s: %s", e.sought.GetNode().GetName(), what, why)
+			n.lines = append(n.lines, &lineTo{number: e.sought.GetLink(), name: e.sought.GetNode().GetName(), open: e.open, since: n.now})
+		case searchAfter:
+			n.search = n.now + e.wait
+		case searchNoMore:
+			n.search = 0
+		case tell:
+			if lost, ok := e.word.(*messages.PeerLost); ok {
+				n.say("accuses %s: %s, %s", lost.GetId(), strings.TrimPrefix(lost.GetFault().String(), "FAULT_"), lost.GetReason())
+			}
+		case begunAnew:
+			n.say("begins anew")
+		}
+	}
+	if feeder := n.m.live().Upstream; feeder != n.fed {
+		n.fed = feeder
+		if feeder == "" {
+			feeder = "nobody"
+		}
+		n.say("is fed by %s", feeder)
+	}
+	n.lines = slices.DeleteFunc(n.lines, func(l *lineTo) bool {
+		_, seeking := n.m.state.seeking(l.number)
+		return !seeking && !n.m.feeds(l.number)
+	})
+}
+
+// over ends a connection.
+func (n *neighbourhood) over(l *lineTo, msg *messages.UpstreamClosed) {
+	n.lines = slices.DeleteFunc(n.lines, func(other *lineTo) bool { return other == l })
+	n.input(func() {
+		n.m.closed(&messages.LinkClosed{Link: l.number, Reason: msg.Reason, Fault: msg.Fault})
+	})
+}
+
+// pass is what happens in one tick.
+func (n *neighbourhood) pass() {
+	for _, l := range slices.Clone(n.lines) {
+		if slices.Contains(n.lines, l) {
+			n.flows(l)
+		}
+	}
+	if n.search > 0 && n.now >= n.search {
+		n.search = 0
+		n.input(func() { n.m.searchOn(&messages.SearchOn{Link: n.m.state.Links}) })
+	}
+	if n.now >= n.glance {
+		n.glance = n.now + glance
+		n.input(n.m.glance)
+	}
+}
+
+// flows is what comes over a connection in one tick.
+func (n *neighbourhood) flows(l *lineTo) {
+	a := n.node(l.name)
+	switch a.how {
+	case "gone":
+		n.over(l, &messages.UpstreamClosed{Link: l.number, Reason: "connection refused", Fault: messages.Fault_FAULT_GONE})
+		return
+	case "silent":
+		if n.now-max(a.since, l.since) >= messages.SilenceIsDeath {
+			n.over(l, &messages.UpstreamClosed{Link: l.number, Reason: "silent for 1s", Fault: messages.Fault_FAULT_SILENT})
+		}
+		return
+	}
+	has, stamp := n.now, n.now // what it has given out by now, and what it says when it sends
+	switch a.how {
+	case "slow":
+		has = a.since + time.Duration(float64(n.now-a.since)*a.share/100)
+		stamp = has
+	case "holds":
+		has -= a.hold
+	case "mute":
+		has = a.since
+	}
+	newest := uint64(0)
+	for _, item := range n.b.items {
+		if item.PlayAt()-messages.Slack.Microseconds() > startAt+has.Microseconds() {
+			break
+		}
+		newest = item.Number
+	}
+	if !l.answered {
+		l.answered = true
+		next := l.open.GetNext()
+		if next == 0 {
+			next = 1
+		}
+		next = max(next, a.least)
+		l.reader = &reader{b: n.b, asked: l.open.GetNext(), at: next}
+		answer := &messages.StreamOpened{Epoch: n.m.epoch, Newest: newest}
+		if newest >= next && a.how != "mute" {
+			answer.First = next
+		}
+		n.input(func() { n.m.opened(l.number, answer) })
+	}
+	for slices.Contains(n.lines, l) && int(l.reader.at) <= len(n.b.items) && l.reader.at <= newest {
+		if a.skip {
+			a.skip = false
+			l.reader.at++
+			continue
+		}
+		s, song, item := l.reader.next()
+		if a.lie {
+			a.lie = false
+			s = seal.Sign(keyOf(9), 3, n.b.fresh(1), []*messages.Item{item})
+		}
+		if s != nil {
+			n.input(func() { n.m.seal(l.number, s) })
+		}
+		for _, i := range []*messages.Item{song, item} {
+			if i != nil {
+				n.input(func() { n.m.item(l.number, i, startAt+stamp.Microseconds()) })
+			}
+		}
+	}
+}
