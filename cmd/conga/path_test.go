@@ -78,6 +78,10 @@ func virtualSongs(t *testing.T) map[string][]byte {
 	return songs
 }
 
+// inLineWithin is how long after that each node feeds at most one: those who were asked in need
+// are let go.
+const inLineWithin = time.Minute
+
 // storm lets the failures happen to a chain in virtual time and says what is wrong with it
 // afterwards.
 func storm(t *testing.T, songs map[string][]byte, nodes int, outages []outage, say func(string, ...any)) (trouble string) {
@@ -109,7 +113,10 @@ func storm(t *testing.T, songs map[string][]byte, nodes int, outages []outage, s
 			time.AfterFunc(o.at, func() { chain.hit(studio, o) })
 		}
 		time.Sleep(time.Until(last) + mendedWithin)
-		trouble = chain.look()
+		if trouble = chain.look(); trouble == "" {
+			time.Sleep(inLineWithin)
+			trouble = chain.inLine()
+		}
 	})
 	return trouble
 }
@@ -213,40 +220,58 @@ func (s *squad) wire(n int) *wire {
 	return s.nodes[n].wire
 }
 
-// look says who is not on the path from the server, and who does not hear.
-func (s *squad) look() string {
-	type place struct {
-		name, upstream string
-		heard          uint64
-	}
+// place is whom a listener hears, and how far it is.
+type place struct {
+	name, upstream string
+	heard          uint64
+}
+
+// places is where those are who live.
+func (s *squad) places() (all []place) {
 	s.mu.Lock()
 	dead := slices.Clone(s.dead)
 	s.mu.Unlock()
-	snap := func() (all []place) {
-		for n, v := range s.nodes {
-			if dead[n] {
-				continue
-			}
-			ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
-			dump, err := v.node.client.Dump(ctx)
-			cancel()
-			if err != nil {
-				s.t.Error(err)
-				continue
-			}
-			live := dump.Live["relay"].(relay.Live)
-			all = append(all, place{nodeLabel(n + 1), live.Upstream, live.Next})
+	for n, v := range s.nodes {
+		if dead[n] {
+			continue
 		}
-		return all
+		ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
+		dump, err := v.node.client.Dump(ctx)
+		cancel()
+		if err != nil {
+			s.t.Error(err)
+			continue
+		}
+		live := dump.Live["relay"].(relay.Live)
+		all = append(all, place{nodeLabel(n + 1), live.Upstream, live.Next})
 	}
-	before := snap()
+	return all
+}
+
+// inLine says who feeds two, which would be a tree and no chain.
+func (s *squad) inLine() string {
+	feeds, places := map[string][]string{}, s.places()
+	for _, p := range places {
+		feeds[p.upstream] = append(feeds[p.upstream], p.name)
+	}
+	for name, fed := range feeds {
+		if len(fed) > 1 {
+			return fmt.Sprintf("%s feeds %v: %v", name, fed, places)
+		}
+	}
+	return ""
+}
+
+// look says who is not on the path from the server, and who does not hear.
+func (s *squad) look() string {
+	before := s.places()
 	time.Sleep(messages.Slack / 2)
 	var trouble []string
 	above := map[string]string{}
 	for _, p := range before {
 		above[p.name] = p.upstream
 	}
-	for i, p := range snap() {
+	for i, p := range s.places() {
 		if p.heard < before[i].heard+5 {
 			trouble = append(trouble, fmt.Sprintf("%s below %q hears %d items in a second", p.name, p.upstream, p.heard-before[i].heard))
 		}
