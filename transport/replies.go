@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"strings"
@@ -19,6 +20,7 @@ const (
 	sayNoWishes = "No requests at this time"
 	sayWhich    = "Say which song: PLAY <name or number>"
 	sayQueued   = "Song %s has been requested!"
+	sayUnsure   = " But the server's disk does not take it now: if the server ends before it does, it is forgotten"
 	sayAlready  = "Song has already been requested"
 	sayNoSuch   = "Song does not exist"
 	sayFull     = "The queue is full, try again later"
@@ -91,8 +93,8 @@ func (t *requestTalk) reply(line, requestID string) (lines []string, several boo
 		if len(rest) > maxWish {
 			return []string{fmt.Sprintf(sayTooLong, maxWish)}, false
 		}
-		if t.cfg.Full() {
-			return []string{sentence(errRoom)}, false
+		if t.cfg.Disk.Full() {
+			return []string{sentence(errDisk)}, false
 		}
 		if !t.mayLog() {
 			return []string{fmt.Sprintf(sayTooMany, t.cfg.Limits.Requests)}, false
@@ -116,7 +118,13 @@ func (t *requestTalk) play(wish, requestID string) string {
 	})
 	switch answer := answer.(type) {
 	case *messages.SongQueued:
-		return fmt.Sprintf(sayQueued, oneLine(answer.GetSong()))
+		queued := fmt.Sprintf(sayQueued, oneLine(answer.GetSong()))
+		within, cancel := context.WithTimeout(t.life, settleIn)
+		defer cancel()
+		if !t.cfg.Disk.Settled(within) {
+			queued += sayUnsure
+		}
+		return queued
 	case *messages.PlayRefused:
 		switch answer.GetReason() {
 		case messages.PlayRefused_REASON_ALREADY_REQUESTED:

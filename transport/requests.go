@@ -30,7 +30,7 @@ type RequestsConfig struct {
 	Auth   *Auth       // who comes in must know its token; nil: all may come
 	TLS    *tls.Config // see ServerTLS; nil: plain text only
 	Limits Limits
-	Full   func() bool // the log has no room but for songs and goodbyes; nil: it always has
+	Disk   Disk // below the server's log; nil: one that is never full
 
 	Dial     DialFunc         // tries a newcomer's relay; nil: TCP, 500 ms
 	Resolve  ResolveFunc      // of a host that a newcomer names; nil: as this machine does
@@ -65,8 +65,8 @@ func Requests(cfg RequestsConfig) *actor.Props {
 	if cfg.Follows == nil {
 		cfg.Follows = func(uint64, int64) bool { return true }
 	}
-	if cfg.Full == nil {
-		cfg.Full = func() bool { return false }
+	if cfg.Disk == nil {
+		cfg.Disk = fineDisk{}
 	}
 	if cfg.Counters == nil {
 		cfg.Counters = &Counters{}

@@ -3,6 +3,7 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -509,25 +510,42 @@ func TestRequests_Restarted(t *testing.T) {
 	}
 }
 
-// While the disk is full joins and songs are refused in words and reports are dropped, but a
-// goodbye is passed on, and so is a loss.
-func TestRequests_DiskFull(t *testing.T) {
+// badDisk does not what it should.
+type badDisk struct{ full, short, unsure atomic.Bool }
+
+func (d *badDisk) Full() bool                   { return d.full.Load() }
+func (d *badDisk) Short() bool                  { return d.short.Load() }
+func (d *badDisk) Settled(context.Context) bool { return !d.unsure.Load() }
+
+// While the disk is full, or takes nothing, no song is promised. Listeners come, report and go as always,
+// until so much waits for the disk that the rest is for goodbyes and losses.
+func TestRequests_Disk(t *testing.T) {
 	l := listen(t)
-	var full atomic.Bool
-	house := openRequests(t, l, func(c *RequestsConfig) { c.Full = full.Load })
+	disk := &badDisk{}
+	house := openRequests(t, l, func(c *RequestsConfig) { c.Disk = disk })
 	amysLink, r := join(t, house, dial(t, l), amy)
+	asked := func(want string, line string) {
+		t.Helper()
+		sayLine(t, amysLink, &messages.Ask{RequestId: "r", Line: line})
+		if a := readLine[*messages.Answer](t, r); !slices.Equal(a.GetLines(), []string{want}) {
+			t.Errorf("%s: %v, want %s", line, a.GetLines(), want)
+		}
+	}
+	asked(fmt.Sprintf(sayQueued, "bach.mp3"), "PLAY 1")
+	disk.unsure.Store(true)
+	asked(fmt.Sprintf(sayQueued, "beethoven.mp3")+sayUnsure, "PLAY 2")
+	disk.full.Store(true)
+	asked(sentence(errDisk), "PLAY 1")
 	bobsLink, _ := join(t, house, dial(t, l), bob)
-	full.Store(true)
+	sayLine(t, amysLink, &messages.Reconnected{})
+	if said := await[*messages.Reconnected](t, house.chain); said.GetId() != amyID {
+		t.Errorf("said %v", said)
+	}
+	disk.short.Store(true)
 	late := secure(t, dial(t, l), cem)
 	sayLine(t, late, late.Introduce(&messages.Hello{Node: &messages.Node{}}))
 	if refused := readLine[*messages.Refused](t, bufio.NewReader(late)); refused.GetReason() != errRoom.Error() {
 		t.Errorf("refused: %v", refused)
-	}
-	for line, want := range map[string]string{"PLAY 1": sentence(errRoom), "REQUESTS": sayNoWishes} {
-		sayLine(t, amysLink, &messages.Ask{RequestId: "r", Line: line})
-		if a := readLine[*messages.Answer](t, r); !slices.Equal(a.GetLines(), []string{want}) {
-			t.Errorf("%s: %v", line, a)
-		}
 	}
 	sayLine(t, amysLink, &messages.Reconnected{})
 	sayLine(t, amysLink, &messages.PeerLost{Id: bobID})

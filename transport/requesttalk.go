@@ -25,8 +25,10 @@ const (
 	firstLinePatience = time.Minute
 	// visitorPatience is how long a person may say nothing.
 	visitorPatience = 5 * time.Minute
-	// waitForRoom is how long a listener waits before it asks a server again whose disk is full.
+	// waitForRoom is how long a listener waits before it asks a server again that has no room.
 	waitForRoom = 10 * time.Second
+	// settleIn is how long a song that is queued waits for the disk before it is said that it is not there.
+	settleIn = 10 * time.Second
 	// badLines is how many lines that are no text end a connection: it is no person.
 	badLines = 16
 	// asksWaiting is how many Asks of a native may wait behind the one under way.
@@ -72,8 +74,10 @@ var (
 	errDone = errors.New("said goodbye")
 	// errUnheard: the peer reads nothing any more.
 	errUnheard = errors.New("it hears no answer any more")
-	// errRoom: what is left of the disk is for songs.
-	errRoom = errors.New("the server's disk is full: it plays on, but takes no listeners and no requests until there is room")
+	// errDisk: nothing is promised that the log could not keep.
+	errDisk = errors.New("the server's disk is full or broken: the music plays on, but no song can be asked for until that is mended")
+	// errRoom: what is left of the memory is for songs and goodbyes.
+	errRoom = errors.New("the server's disk has been full or broken for long: the music plays on, but nobody else can join until that is mended")
 	// errPlace: of its kind there are too many connections, and its address has the most.
 	errPlace = errors.New("others need this place, and your address has the most connections here: try again later")
 )
@@ -294,7 +298,7 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 	if err != nil {
 		return t.turnAway(err.Error())
 	}
-	if t.cfg.Full() {
+	if t.cfg.Disk.Short() {
 		return t.turnAwayFor(waitForRoom, errRoom.Error())
 	}
 	if !t.pace.hellos.of(t.conn.RemoteAddr()).Allow() {
@@ -392,7 +396,7 @@ func (t *requestTalk) mayLog() bool {
 
 // mayReport is mayLog for what nobody waits for an answer to.
 func (t *requestTalk) mayReport() bool {
-	may := !t.cfg.Full() && t.mayLog()
+	may := !t.cfg.Disk.Short() && t.mayLog()
 	if !may {
 		t.pace.dropReport(t.conn.RemoteAddr())
 	}

@@ -35,11 +35,10 @@ type behind struct {
 
 // step is a change that the disk has still to make.
 type step struct {
-	expected uint64
-	rows     []Row
-	drop     *Mark
-	name     string
-	data     []byte
+	rows []Row
+	drop *Mark
+	name string
+	data []byte
 }
 
 // OpenBehind returns a store that answers from memory at once, and that disk, which it
@@ -111,7 +110,7 @@ func (b *behind) then(change func() error, s step) error {
 
 // Append, Drop and Keep change memory, and later the disk.
 func (b *behind) Append(expected uint64, rows []Row) error {
-	return b.then(func() error { return b.memory.Append(expected, rows) }, step{expected: expected, rows: rows})
+	return b.then(func() error { return b.memory.Append(expected, rows) }, step{rows: rows})
 }
 
 func (b *behind) Drop(base Mark, data []byte) error {
@@ -226,13 +225,7 @@ func (b *behind) insist(s step) bool {
 func (b *behind) make(s step) error {
 	switch {
 	case len(s.rows) > 0:
-		err := b.disk.Append(s.expected, s.rows)
-		if errors.Is(err, ErrConflict) {
-			if _, last, marked := b.disk.Marks(); marked == nil && last.Seq == s.rows[len(s.rows)-1].Seq {
-				return nil // the try before was kept, though it said otherwise
-			}
-		}
-		return err
+		return appendOnce(b.disk, s.rows)
 	case s.drop != nil:
 		if base, _, err := b.disk.Marks(); err == nil && base.Seq >= s.drop.Seq {
 			return nil

@@ -166,9 +166,18 @@ func (s *sick) set(err error, kept bool) {
 	s.err, s.kept = err, kept
 }
 
+func (s *sick) hang(gate chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gate = gate
+}
+
 func (s *sick) Append(expected uint64, rows []Row) error {
-	if s.gate != nil {
-		<-s.gate
+	s.mu.Lock()
+	gate := s.gate
+	s.mu.Unlock()
+	if gate != nil {
+		<-gate
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

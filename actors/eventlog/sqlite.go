@@ -65,7 +65,8 @@ type sqliteStore struct {
 	read      *sql.DB
 	insert    *sql.Stmt
 	sums      *sums
-	maxWAL    int64 // maxWAL; tests take less
+	maxWAL    int64                  // maxWAL; tests take less
+	files     map[string]os.FileInfo // that are open, by path; see Misplaced
 
 	mu     sync.Mutex // one writer, and no checkpoint during Check
 	last   Mark
@@ -86,7 +87,11 @@ func OpenSQLite(dir string) (Store, error) {
 		return nil, err
 	}
 	s := &sqliteStore{dir: dir, path: filepath.Join(dir, fileName), lock: lock, maxWAL: maxWAL}
-	if err := s.open(); err != nil {
+	err = takeWhole(s.path) // a crash while the file was written anew
+	if err == nil {
+		err = s.open()
+	}
+	if err != nil {
 		_ = s.release()
 		return nil, err
 	}
@@ -145,9 +150,10 @@ func (s *sqliteStore) open() error {
 		return s.explain(err)
 	}
 	if s.sums.stale {
-		return s.renewSums(base, last)
+		err = s.renewSums(base, last)
 	}
-	return nil
+	s.remember()
+	return err
 }
 
 func (s *sqliteStore) connect(mode string) (*sql.DB, error) {
@@ -393,8 +399,8 @@ func (s *sqliteStore) Size() (int64, error) {
 func (s *sqliteStore) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return nil
+	if s.closed { // also by Replace, which may have left the lock
+		return s.unlock()
 	}
 	s.closed = true
 	var err error
@@ -419,8 +425,14 @@ func (s *sqliteStore) release() error {
 	if s.sums != nil {
 		errs = append(errs, s.sums.close())
 	}
-	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
+	return errors.Join(append(errs, s.unlock())...)
+}
+
+func (s *sqliteStore) unlock() error {
+	if s.lock == nil {
+		return nil
 	}
-	return errors.Join(errs...)
+	err := s.lock.Close()
+	s.lock = nil
+	return err
 }

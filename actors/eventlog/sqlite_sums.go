@@ -305,6 +305,12 @@ func (s *sums) settle(pageSize, pages uint32) error {
 	return nil
 }
 
+// forget lets whoever opens the database next check it whole, and make new sums.
+func (s *sums) forget() {
+	s.h.pages, s.h.moving, s.h.dirty = 0, false, false
+	_ = s.writeHeader()
+}
+
 func (s *sums) close() error {
 	if s.file == nil {
 		return nil

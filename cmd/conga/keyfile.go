@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"conga/cmd/conga/internal/disk"
 )
@@ -30,11 +31,24 @@ func keptKey(path string) (ed25519.PrivateKey, error) {
 	key, err := readKey(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		key = newKey()
-		if err = disk.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: key.Seed()}), 0o600); err != nil {
+		if err = writeKey(path, key); err != nil {
 			return nil, fmt.Errorf("keep the key: %w", err)
 		}
 	}
 	return key, err
+}
+
+// keepKey writes the key that signs the broadcast again if somebody has removed its file.
+func keepKey(dir string, key ed25519.PrivateKey) error {
+	path := filepath.Join(dir, keyFile)
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return nil // what cannot be looked at is taken to be there
+	}
+	return writeKey(path, key)
+}
+
+func writeKey(path string, key ed25519.PrivateKey) error {
+	return disk.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: key.Seed()}), 0o600)
 }
 
 func readKey(path string) (ed25519.PrivateKey, error) {

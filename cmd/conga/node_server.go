@@ -36,9 +36,9 @@ type serverOptions struct {
 	key           ed25519.PrivateKey
 	token         string // empty: all may come in
 	limits        transport.Limits
-	keepLog       int64       // bytes; 0: all
-	full          func() bool // see transport.RequestsConfig
-	seedListeners int         // clients of 2016; 0: none
+	keepLog       int64          // bytes; 0: all
+	disk          transport.Disk // below store; nil: one that is never full
+	seedListeners int            // clients of 2016; 0: none
 	logger        *slog.Logger
 }
 
@@ -88,7 +88,7 @@ func startServer(o serverOptions) (*serverNode, error) {
 		Requests: func(s *actors.Server) *actor.Props {
 			return transport.Requests(transport.RequestsConfig{
 				Listener: requests, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: now, Follows: s.Follows,
-				Auth: auth, TLS: secure, Limits: o.limits, Full: o.full, Counters: counters, Seed: seedRequests,
+				Auth: auth, TLS: secure, Limits: o.limits, Disk: o.disk, Counters: counters, Seed: seedRequests,
 			})
 		},
 	})

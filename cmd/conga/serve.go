@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"conga/actors/eventlog"
 )
@@ -61,16 +62,21 @@ func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 		return errors.Join(err, store.Close())
 	}
 	logger := io.play()
-	reserve := eventlog.OpenReserve(store, c.Data, reserveBytes, func(full bool) {
-		if full {
-			logger.Error("the disk is full: make room; the music plays on from what is kept free for it, but nobody can join or ask for songs", "data", c.Data)
-		} else {
-			logger.Info("the disk has room again: listeners can join and ask for songs", "data", c.Data)
-		}
+	steady, err := eventlog.OpenSteady(store, eventlog.SteadyConfig{
+		Dir: c.Data, Reserve: reserveBytes,
+		Tell: func(state eventlog.DiskState, why error) { tellDisk(logger, c.Data, state, why) },
+		Look: func() {
+			if err := keepKey(c.Data, key); err != nil {
+				logger.Error("the server's key is gone from its folder and cannot be written there: listeners will not know the next server", "reason", err)
+			}
+		},
 	})
+	if err != nil {
+		return errors.Join(err, store.Close(), hangUp(debug))
+	}
 	node, err := startServer(serverOptions{
-		songs: c.Songs, listen: c.Listen, store: reserve, key: key, logger: logger,
-		token: c.token(), limits: c.limits(), full: reserve.Full, seedListeners: c.SeedListeners, keepLog: c.KeepLog << 20,
+		songs: c.Songs, listen: c.Listen, store: steady, key: key, logger: logger,
+		token: c.token(), limits: c.limits(), disk: steady, seedListeners: c.SeedListeners, keepLog: c.KeepLog << 20,
 	})
 	if err != nil {
 		return errors.Join(err, hangUp(debug))
@@ -83,4 +89,16 @@ func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 	invite(io.err, node.requests.Addr(), key.Public().(ed25519.PublicKey), c.token())
 	err = <-served // it ends with ctx
 	return errors.Join(err, node.stop())
+}
+
+// tellDisk says how the log's disk does, and what that means for people.
+func tellDisk(logger *slog.Logger, data string, state eventlog.DiskState, why error) {
+	switch state {
+	case eventlog.DiskFull:
+		logger.Error("the disk is full: make room; the music plays on, and the log is written into what is kept free for it, but nobody can ask for songs", "data", data, "reason", why)
+	case eventlog.DiskAway:
+		logger.Error("the log cannot be written: mend that; the music plays on, and what happens is kept in memory until it can, but nobody can ask for songs", "data", data, "reason", why)
+	case eventlog.DiskFine:
+		logger.Info("the log is on its disk, all of it: songs can be asked for again", "data", data)
+	}
 }
