@@ -234,13 +234,16 @@ func TestSteady_Never(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			disk := &sick{Store: NewMemory()}
 			gate := make(chan struct{})
-			defer close(gate)
 			if hangs {
 				disk.hang(gate)
 			} else {
 				disk.set(errFull, false)
 			}
 			s := openSteady(t, disk, t.TempDir(), 1, nil)
+			defer func() {
+				close(gate)
+				<-s.done
+			}()
 			log := open(t, s)
 			fill(t, log, 1)
 			time.Sleep(2 * slowAfter)
