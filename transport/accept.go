@@ -116,20 +116,6 @@ func (d *door) accept(root *actor.RootContext, self *actor.PID, listener net.Lis
 	}
 }
 
-// dialTimeout: an upstream that cannot be reached must not eat the slack.
-const dialTimeout = 500 * time.Millisecond
-
-// DialFunc opens a connection to host:port.
-type DialFunc func(ctx context.Context, addr string) (net.Conn, error)
-
-// DialTCP is how nodes are dialled if nothing else is said.
-func DialTCP(ctx context.Context, addr string) (net.Conn, error) { return dialTCP(ctx, addr) }
-
-func dialTCP(ctx context.Context, addr string) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive}
-	return dialer.DialContext(ctx, "tcp", addr)
-}
-
 // timedOut says whether err is a deadline that has passed.
 func timedOut(err error) bool {
 	var t net.Error

@@ -22,7 +22,10 @@ type RequestLinkConfig struct {
 	Link   uint64
 	Addr   string      // host:port of the server's requests
 	Member *Membership // speaks TLS, and knows whom to trust; nil: plain text, and everybody is trusted
-	Dial   DialFunc    // nil: TCP, 500 ms
+	// Proved is told of each connection that reached somebody why that was not the server; nil: it
+	// was, it has the key. May be nil.
+	Proved func(error)
+	Dial   DialFunc // nil: DialServer
 }
 
 // RequestLink is a listener's request connection, a child of its requester. It tells its
@@ -37,7 +40,10 @@ type RequestLinkConfig struct {
 // connection, so RequestsClosed then says that it was heard.
 func RequestLink(cfg RequestLinkConfig) *actor.Props {
 	if cfg.Dial == nil {
-		cfg.Dial = dialTCP
+		cfg.Dial = DialServer
+	}
+	if cfg.Proved == nil {
+		cfg.Proved = func(error) {}
 	}
 	return actor.PropsFromProducer(func() actor.Actor { return &link{cfg: &cfg} })
 }
@@ -160,6 +166,9 @@ func (t *linkTalk) run(life context.Context) error {
 // secure speaks TLS with the server that was meant.
 func (t *linkTalk) secure(life context.Context, raw net.Conn) (net.Conn, error) {
 	conn, err := t.cfg.Member.Secure(life, raw)
+	if life.Err() == nil {
+		t.cfg.Proved(err)
+	}
 	if err != nil {
 		t.cfg.Member.report(err)
 		return nil, err

@@ -20,8 +20,9 @@ const (
 	// proofPatience is how long a relay may take to prove whose it is: below what a listener
 	// waits for its WELCOME.
 	proofPatience = 2 * time.Second
-	// resolvePatience is how long the name of a relay's host may take.
-	resolvePatience = time.Second
+	// resolvePatience is how long the name of a relay's host may take; with the proof it is below
+	// that, too.
+	resolvePatience = 2 * time.Second
 	// An address may name namedAtOnce relays on other hosts than itself, then one every
 	// namedWait: each is a connection that the server makes because somebody says so.
 	namedAtOnce, namedWait = 10, 10 * time.Second

@@ -32,7 +32,7 @@ type RequestsConfig struct {
 	Limits Limits
 	Disk   Disk // below the server's log; nil: one that is never full
 
-	Dial     DialFunc         // tries a newcomer's relay; nil: TCP, 500 ms
+	Dial     DialFunc         // tries a newcomer's relay; nil: DialNode
 	Resolve  ResolveFunc      // of a host that a newcomer names; nil: as this machine does
 	Now      func() time.Time // the server's clock; nil: time.Now
 	Counters *Counters        // may be nil
@@ -54,7 +54,7 @@ type RequestsConfig struct {
 func Requests(cfg RequestsConfig) *actor.Props {
 	cfg.Limits = cfg.Limits.filled()
 	if cfg.Dial == nil {
-		cfg.Dial = dialTCP
+		cfg.Dial = DialNode
 	}
 	if cfg.Resolve == nil {
 		cfg.Resolve = resolve

@@ -28,6 +28,9 @@ const (
 	exporterSize  = 32
 )
 
+// ErrPlainWords: who was taken for a server does not speak TLS.
+var ErrPlainWords = errors.New("it answers in plain words: it is no conga server, or has no room for another connection of this address")
+
 // errKey: the certificate is not of the kind that conga's servers have.
 var errKey = errors.New("its certificate holds no ed25519 key: this is no conga server")
 
@@ -92,7 +95,7 @@ func dialTLS(ctx context.Context, conn net.Conn, check func(ed25519.PublicKey) e
 	defer cancel()
 	if err := secure.HandshakeContext(ctx); err != nil {
 		if plain := (tls.RecordHeaderError{}); errors.As(err, &plain) {
-			err = errors.New("it answers in plain words: it is no conga server, or has no room for another connection of this address")
+			err = ErrPlainWords
 		}
 		return nil, nil, fmt.Errorf("speak TLS with the server: %w", err)
 	}

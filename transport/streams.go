@@ -56,7 +56,7 @@ type StreamsConfig struct {
 	// Offered takes over a connection by which a node above offers its music; false if it
 	// is not wanted. nil: this node takes no offers.
 	Offered func(*messages.Node, net.Conn) bool
-	Dial    DialFunc // for offers of this node; nil: TCP, 500 ms
+	Dial    DialFunc // for offers of this node; nil: DialNode
 
 	// Seed sees a connection that has not announced itself as native within the grace. It is
 	// true when it has taken it over and is done with it; after false the peer is heard if it
@@ -71,7 +71,7 @@ func Streams(cfg StreamsConfig) *actor.Props {
 		cfg.Counters = &Counters{}
 	}
 	if cfg.Dial == nil {
-		cfg.Dial = dialTCP
+		cfg.Dial = DialNode
 	}
 	if cfg.Pass == nil {
 		cfg.Pass = openHouse

@@ -34,8 +34,9 @@ type UpstreamConfig struct {
 	Identity *Identity            // who asks; nil: nobody in particular, as where all may come
 	Now      func() int64         // the server's clock, in unix microseconds; nil: this machine's
 	Pass     func() (Pass, error) // what to show; nil: nothing
-	Dial     DialFunc             // nil: TCP, 500 ms
+	Dial     DialFunc             // nil: DialNode
 	Silence  time.Duration        // how long the upstream may say nothing; 0: messages.SilenceIsDeath
+	Answer   func() time.Duration // how long it may take to answer our HI; nil: Silence
 }
 
 // Upstream is one connection to a node above, a child of the relay. It tells its parent
@@ -46,7 +47,7 @@ type UpstreamConfig struct {
 // handled it sends a *messages.Credit back.
 func Upstream(cfg UpstreamConfig) *actor.Props {
 	if cfg.Dial == nil {
-		cfg.Dial = dialTCP
+		cfg.Dial = DialNode
 	}
 	if cfg.Pass == nil {
 		cfg.Pass = openHouse
@@ -56,6 +57,9 @@ func Upstream(cfg UpstreamConfig) *actor.Props {
 	}
 	if cfg.Silence == 0 {
 		cfg.Silence = messages.SilenceIsDeath
+	}
+	if cfg.Answer == nil {
+		cfg.Answer = func() time.Duration { return cfg.Silence }
 	}
 	return actor.PropsFromProducer(func() actor.Actor { return &upstream{cfg: &cfg} })
 }
@@ -168,7 +172,7 @@ func (t *upstreamTalk) talk(life context.Context, conn net.Conn) error {
 		return err
 	}
 	r := bufio.NewReaderSize(conn, 32<<10)
-	frame, err := t.read(conn, r)
+	frame, err := t.read(conn, r, t.cfg.Answer())
 	if err != nil {
 		return err
 	}
@@ -189,8 +193,8 @@ func (t *upstreamTalk) talk(life context.Context, conn net.Conn) error {
 
 // read waits for one whole frame no longer than the upstream may be silent: an upstream
 // that lets its bytes trickle is as dead as one that sends none.
-func (t *upstreamTalk) read(conn net.Conn, r *bufio.Reader) (Frame, error) {
-	_ = conn.SetReadDeadline(time.Now().Add(t.cfg.Silence))
+func (t *upstreamTalk) read(conn net.Conn, r *bufio.Reader, silence time.Duration) (Frame, error) {
+	_ = conn.SetReadDeadline(time.Now().Add(silence))
 	return ReadFrame(r)
 }
 
@@ -198,7 +202,7 @@ func (t *upstreamTalk) read(conn net.Conn, r *bufio.Reader) (Frame, error) {
 func (t *upstreamTalk) listen(life context.Context, conn net.Conn, r *bufio.Reader) error {
 	seals, leaving, sent := 0, false, int64(0)
 	for {
-		frame, err := t.read(conn, r)
+		frame, err := t.read(conn, r, t.cfg.Silence)
 		if err != nil {
 			return err
 		}

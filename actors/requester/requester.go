@@ -27,6 +27,9 @@ const (
 	quickPing   = 30 * time.Millisecond
 	steadyPing  = time.Second
 	pongMissing = 4 * time.Second
+	// welcomeMissing is how long a server that was reached may take for its WELCOME: it tries this
+	// node's port meanwhile. To reach it takes as long as the connection itself allows.
+	welcomeMissing = 6 * time.Second
 	// steady is how long a connection must have stood to count as made: a server that
 	// takes in and hangs up is not hammered.
 	steady = 2 * time.Second
@@ -145,6 +148,8 @@ func (r *requester) Receive(ctx actor.Context) {
 	case *messages.RequestsOpened:
 		if msg.Link == r.link && r.child != nil {
 			ctx.Send(r.child, r.cfg.Hello())
+			// A frozen server accepts connections and never answers.
+			r.after(ctx, welcomeMissing, func(round uint64) any { return giveUp{round} })
 		}
 	case *messages.RequestsClosed:
 		if msg.Link == r.link && r.leaving {
@@ -218,9 +223,7 @@ func (r *requester) dial(ctx actor.Context) {
 	}
 	r.link++
 	r.dialled++
-	r.child = ctx.Spawn(r.cfg.Dial(r.link))
-	// A frozen server accepts connections and never answers.
-	r.after(ctx, pongMissing, func(round uint64) any { return giveUp{round} })
+	r.child = ctx.Spawn(r.cfg.Dial(r.link)) // it ends by itself if the server is not reached
 }
 
 func (r *requester) closed(ctx actor.Context, reason string) {

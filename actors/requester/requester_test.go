@@ -334,7 +334,7 @@ func TestRequester_Silence(t *testing.T) {
 		if len(said[*messages.Hello](frozen)) != 1 {
 			t.Error("no Hello")
 		}
-		h.pass(pongMissing + lastRetry)
+		h.pass(welcomeMissing + lastRetry)
 		if h.count() != 2 || !frozen.stopped {
 			t.Fatalf("%d connections, the frozen one is stopped: %v", h.count(), frozen.stopped)
 		}
@@ -364,7 +364,7 @@ func TestRequester_LateWords(t *testing.T) {
 		const first = 1
 		h.send(&messages.RequestsOpened{Link: first})
 		answer := h.typed("SONGS")
-		h.pass(pongMissing + lastRetry)
+		h.pass(welcomeMissing + lastRetry)
 		if h.count() != 2 {
 			t.Fatalf("%d connections", h.count())
 		}

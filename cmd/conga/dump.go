@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"conga/messages/plain"
@@ -76,7 +75,7 @@ func (d *dumpCmd) Run(ctx context.Context, streams *streams) error {
 func askNode(ctx context.Context, addr, path string, limit int64) (io.ReadCloser, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case isRefused(err):
 		return nil, fmt.Errorf("nobody answers at %s: start a node there with `conga serve` or `conga join`, or give the http=… address of its ready line", addr)
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, noAnswer(addr)

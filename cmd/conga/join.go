@@ -15,6 +15,7 @@ import (
 	"conga/cmd/conga/internal/console"
 	"conga/messages"
 	"conga/messages/plain"
+	"conga/transport"
 	"conga/transport/seed"
 )
 
@@ -103,7 +104,8 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 	if err != nil {
 		return errors.Join(err, hangUp(debug))
 	}
-	radio, listen, err := c.tune(ctx, keys.server)
+	line := transport.NewLine(keys.server, nil)
+	radio, listen, err := c.tune(ctx, keys.server, line)
 	if radio != nil {
 		logger.Warn("nothing that a server of 2016 plays is proved: you hear whatever the nodes above send")
 	}
@@ -111,7 +113,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 		return errors.Join(err, journal.log.Close(), hangUp(debug))
 	}
 	node, err := startListener(ctx, listenerOptions{
-		server: keys.server, keys: keys, token: c.token(), name: c.Name, listen: listen, radio: radio, advertise: c.Advertise, output: output, logger: logger,
+		server: keys.server, line: line, keys: keys, token: c.token(), name: c.Name, listen: listen, radio: radio, advertise: c.Advertise, output: output, logger: logger,
 		log: journal.log, identity: journal.identity, http: debugAddr(debug),
 		news: func(news *messages.Playing) {
 			if song := news.GetSong(); song != nil {
@@ -144,9 +146,9 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 
 // tune joins a server of the seed's kind, which says on which port this listener is to
 // listen; --listen says only on which address.
-func (c *joinCmd) tune(ctx context.Context, server string) (*seed.Radio, string, error) {
+func (c *joinCmd) tune(ctx context.Context, server string, line *transport.Line) (*seed.Radio, string, error) {
 	if !c.SeedDialect {
-		if seed.Recognize(ctx, server) {
+		if seed.Recognize(ctx, server, line) {
 			return nil, "", fmt.Errorf("%s is a server of 2016, which signs nothing: conga join %s --seed-dialect plays what comes, on trust", server, server)
 		}
 		return nil, c.Listen, nil

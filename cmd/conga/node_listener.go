@@ -49,13 +49,16 @@ type listenerOptions struct {
 	token string  // the server's; empty: none
 	keys  keyring // which key the server must have
 
+	// line is the way to the server, if it was used before; nil: by dial.
+	line *transport.Line
 	// dial and bind are the node's network; nil: this machine's.
 	dial transport.DialFunc
 	bind func(addr string) (net.Listener, error)
 }
 
-// joinPatience is how long a server may take to answer the first Hello.
-const joinPatience = 10 * time.Second
+// joinPatience is how long a server that can be reached may take to answer the first Hello: it may
+// be found by its name once more meanwhile, and tries this node's port.
+const joinPatience = 20 * time.Second
 
 // startListener joins the chain, or says why it cannot. It takes log over.
 func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error) {
@@ -63,21 +66,19 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 	if err != nil {
 		return nil, errors.Join(err, o.log.Close())
 	}
-	// Once up and running it looks for its server for ever; but a wrong address should
-	// be known at once.
-	dial, bind := o.dial, o.bind
-	if dial == nil {
-		dial = func(ctx context.Context, addr string) (net.Conn, error) {
-			return (&net.Dialer{Timeout: joinPatience}).DialContext(ctx, "tcp", addr)
-		}
+	line, bind := o.line, o.bind
+	if line == nil {
+		line = transport.NewLine(o.server, o.dial)
 	}
 	if bind == nil {
 		bind = func(addr string) (net.Listener, error) { return net.Listen("tcp", addr) }
 	}
+	// Once up and running it looks for its server for ever; but a wrong address should
+	// be known at once.
 	if o.radio == nil {
-		conn, err := dial(ctx, o.server)
+		conn, err := line.Server(ctx, o.server)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("no conga server answers at %s: %w", o.server, err), o.log.Close())
+			return nil, errors.Join(nobodyAt(o.server, err), o.log.Close())
 		}
 		_ = conn.Close()
 	}
@@ -97,7 +98,13 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 		o.identity = transport.NewIdentity()
 	}
 	member := transport.NewMembership(o.identity, o.token, &trust{keys: o.keys, logger: o.logger, distrust: answer})
-	upstream, requests := o.dial, transport.RequestLinkConfig{Addr: o.server, Dial: o.dial, Member: member}
+	upstream, requests := line.Node, transport.RequestLinkConfig{Addr: o.server, Dial: line.Server, Member: member}
+	requests.Proved = func(err error) {
+		line.Proved(err == nil)
+		if errors.Is(err, transport.ErrPlainWords) { // it will not learn it while we wait
+			answer(fmt.Errorf("%s is not the request port of a conga server: %w; the server's ready line says requests=HOST:PORT, which is what to join", o.server, transport.ErrPlainWords))
+		}
+	}
 	var chunk func([]byte) error
 	var samples func(*messages.Item) []int16
 	if o.radio != nil { // it speaks for a server that knows nothing of keys
@@ -109,6 +116,7 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 	var now func() int64 // the server's clock
 	above := func(link uint64, open *messages.OpenStream, to transport.UpstreamConfig) *actor.Props {
 		to.Link, to.Open, to.Identity, to.Pass, to.Now = link, open, o.identity, member.Pass, now
+		to.Answer = func() time.Duration { return line.Patience(messages.SilenceIsDeath) }
 		return transport.Upstream(to)
 	}
 	system := o.system
@@ -133,7 +141,7 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 				seeds = feeder.Stream
 			}
 			return transport.Streams(transport.StreamsConfig{
-				Listener: relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch, Newest: c.Newest, Offered: c.Offer, Dial: o.dial,
+				Listener: relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch, Newest: c.Newest, Offered: c.Offer, Dial: line.Node,
 				Identity: o.identity, Expected: member.Expected(),
 				Pass: member.Pass, ServerNow: c.ServerNow, Seed: seeds,
 				Open: func(open *messages.OpenStream) (transport.Cursor, error) {
@@ -174,14 +182,32 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 	return n, nil
 }
 
+// nobodyAt says what to do about a server that cannot be reached.
+func nobodyAt(server string, err error) error {
+	lookup, op := (*net.DNSError)(nil), (*net.OpError)(nil)
+	switch {
+	case errors.As(err, &lookup) && lookup.IsNotFound:
+		return fmt.Errorf("there is no host %s: look for a typing mistake, or take the link that the server prints", lookup.Name)
+	case errors.As(err, &lookup):
+		return fmt.Errorf("the name server does not tell where %s is (%s): try again, or join by its address", lookup.Name, lookup.Err)
+	case isRefused(err):
+		return fmt.Errorf("nobody listens at %s: start a server there with `conga serve`, or give its port as HOST:PORT; its ready line says requests=HOST:PORT", server)
+	case errors.As(err, &op):
+		err = op.Err
+	}
+	return fmt.Errorf("no conga server answers at %s: %w: is the machine on, and does its firewall let in that port and the next one?", server, err)
+}
+
 func await(ctx context.Context, joined <-chan error, server string) error {
-	ctx, cancel := context.WithTimeout(ctx, joinPatience)
-	defer cancel()
+	late := time.NewTimer(joinPatience)
+	defer late.Stop()
 	select {
 	case err := <-joined:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("%s does not answer like a conga server: %w", server, ctx.Err())
+		return ctx.Err()
+	case <-late.C:
+		return fmt.Errorf("%s does not answer like a conga server within %v: its ready line says requests=HOST:PORT, which is what to join", server, joinPatience)
 	}
 }
 

@@ -88,13 +88,12 @@ func Tune(ctx context.Context, addr string) (*Radio, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialer := net.Dialer{Timeout: answerPatience}
 	// In this order: the server pairs the two by it.
-	gate, err := dialer.DialContext(ctx, "tcp", stream)
+	gate, err := transport.DialServer(ctx, stream)
 	if err != nil {
 		return nil, fmt.Errorf("no server of the seed's kind at %s: %w", addr, err)
 	}
-	requests, err := dialer.DialContext(ctx, "tcp", addr)
+	requests, err := transport.DialServer(ctx, addr)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("no server of the seed's kind at %s: %w", addr, err), gate.Close())
 	}

@@ -45,7 +45,7 @@ func (r *Radio) Stream(ctx context.Context, _ string) (net.Conn, error) {
 			return nil, ctx.Err()
 		}
 	}
-	conn, err := transport.DialTCP(ctx, above)
+	conn, err := dialAbove(ctx, above)
 	if ctx.Err() == nil {
 		r.dialled(err == nil, time.Now())
 	}
@@ -69,6 +69,15 @@ func (r *Radio) Stream(ctx context.Context, _ string) (net.Conn, error) {
 		_ = t.run(life)
 	})
 	return here, nil
+}
+
+// abovePatience is how long the one above may take to be reached: nobody else could be asked.
+const abovePatience = 3 * time.Second
+
+func dialAbove(ctx context.Context, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, abovePatience)
+	defer cancel()
+	return transport.DialServer(ctx, addr)
 }
 
 // chunkFrames is how many frames' sound a chunk holds: as many as a message can.

@@ -13,7 +13,8 @@ import (
 	"conga/transport"
 )
 
-// nativePatience is how long a native server may take to answer: one of 2016 never does.
+// nativePatience is how long a native server may take to answer, on a short line: one of 2016 never
+// does.
 const nativePatience = time.Second
 
 // Recognize says whether the server whose requests are at addr is of the seed's kind. Such a server
@@ -21,20 +22,20 @@ const nativePatience = time.Second
 // asks BEFORE it opens them in its own. It joins as a client does, and leaves at once.
 //
 // Whatever it finds otherwise, nobody at all included, it leaves to the native's own join to tell.
-func Recognize(ctx context.Context, addr string) bool {
+func Recognize(ctx context.Context, addr string, line *transport.Line) bool {
 	stream, err := streamOf(addr)
 	if err != nil {
 		return false
 	}
-	dialer := net.Dialer{Timeout: nativePatience}
-	gate, err := dialer.DialContext(ctx, "tcp", stream)
+	gate, err := line.Node(ctx, stream)
 	if err != nil {
 		return false
 	}
 	defer gate.Close()
 	defer context.AfterFunc(ctx, func() { _ = gate.Close() })()
 	// A native server refuses who does not say his name. That is an answer, too.
-	_ = gate.SetDeadline(time.Now().Add(nativePatience))
+	patience := line.Patience(nativePatience)
+	_ = gate.SetDeadline(time.Now().Add(patience))
 	if _, err := gate.Write(frame(messages.KindHi, nil)); err != nil {
 		return false
 	}
@@ -44,12 +45,12 @@ func Recognize(ctx context.Context, addr string) bool {
 	if !errors.As(err, &timeout) || !timeout.Timeout() {
 		return false
 	}
-	requests, err := dialer.DialContext(ctx, "tcp", addr)
+	requests, err := transport.DialServer(ctx, addr)
 	if err != nil {
 		return false
 	}
 	defer requests.Close()
-	_ = gate.SetDeadline(time.Now().Add(nativePatience))
+	_ = gate.SetDeadline(time.Now().Add(patience))
 	join, err := ReadJoin(gate)
 	if err != nil {
 		return false
@@ -67,7 +68,7 @@ func decline(ctx context.Context, join Join, gate, requests net.Conn) error {
 	defer here.Close()
 	_ = gate.Close()
 	above := net.JoinHostPort(join.Host, strconv.Itoa(int(join.Port)-1))
-	music, err := transport.DialTCP(ctx, above)
+	music, err := transport.DialNode(ctx, above)
 	if err != nil {
 		return err
 	}
