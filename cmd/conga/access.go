@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 
 	"conga/transport"
@@ -67,23 +68,16 @@ func invite(w io.Writer, addr net.Addr, key ed25519.PublicKey, token string) {
 	if token != "" {
 		also = ", and the token in CONGA_AUTH"
 	}
-	fmt.Fprintf(w, "others join with: conga join '%s'%s\n", joinLink(outward(addr), key), also)
-}
-
-// outward is the address as another machine may reach it: a listener on all interfaces is
-// shown with the first address that is not only this machine's.
-func outward(addr net.Addr) string {
-	host, port, err := net.SplitHostPort(addr.String())
-	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
-		return addr.String()
+	at := outward(addr)
+	fmt.Fprintf(w, "others join with: conga join '%s'%s\n", joinLink(at[0], key), also)
+	switch {
+	case len(at) > 1:
+		fmt.Fprintf(w, "whoever is in another network of this machine writes there, instead of %s: %s\n", at[0], strings.Join(at[1:], " or "))
+	case isLoopback(at[0]) && isLoopback(addr.String()):
+		fmt.Fprintln(w, "only programs of this machine can: --listen :PORT lets others in")
+	case isLoopback(at[0]):
+		fmt.Fprintln(w, "only programs of this machine can: it is in no network")
 	}
-	all, _ := net.InterfaceAddrs() // none is as good as an error
-	for _, a := range all {
-		if network, is := a.(*net.IPNet); is && network.IP.To4() != nil && network.IP.IsGlobalUnicast() {
-			return net.JoinHostPort(network.IP.String(), port)
-		}
-	}
-	return shown(addr)
 }
 
 // trust is a keyring as a listener's connections use it.
