@@ -19,13 +19,14 @@ KINDS ?=
 LONGEST ?= 60s
 SPIN ?= 0
 
-.PHONY: help chaos demo build test lint bench fuzz gen speaker sound-test
+.PHONY: help chaos demo build test lint systems bench fuzz gen speaker sound-test
 
 help:
 	@echo 'make demo     hear it: a server and three listeners        go run ./cmd/conga demo'
 	@echo 'make build    bin/conga                                    go build -o bin/conga ./cmd/conga'
 	@echo 'make test     all that CI runs: lint, tests, sound         go test -race ./...'
 	@echo 'make lint     form and suspicious code                     go vet ./...'
+	@echo 'make systems  does it build for Windows, macOS, FreeBSD?    GOOS=windows CGO_ENABLED=0 go build ./cmd/conga'
 	@echo 'make chaos    kill, freeze, restart: who hears it?         go run ./cmd/conga chaos --nodes 200'
 	@echo '  KINDS=outages SPIN=2: long silence, busy machine         go run ./cmd/conga chaos --kinds outages --spin 2'
 	@echo 'make bench    speed and memory                             go test -run "^$$" -bench . -benchmem ./...'
@@ -40,6 +41,7 @@ build: speaker
 
 test: speaker sound-test lint
 	@.ci/gen check
+	@.ci/systems
 	@[ -n '$(race)' ] || echo 'test: no C compiler, so the tests run without the race detector'
 	go test $(flags) $(race) ./...
 	@.ci/sound $(flags)
@@ -49,6 +51,9 @@ lint: speaker
 	go vet $(flags) ./...
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 $(flags) ./...
 	@if command -v golangci-lint >/dev/null; then golangci-lint run $(if $(flags),--build-tags nospeaker); else echo 'lint: golangci-lint is not installed, its part is left out'; fi
+
+systems:
+	@.ci/systems
 
 chaos: build
 	bin/conga chaos --nodes $(NODES) --failures $(FAILURES) --seed $(SEED) --spin $(SPIN) --longest $(LONGEST) $(if $(KINDS),--kinds $(KINDS))

@@ -14,6 +14,9 @@ import (
 // inside is its process id, for people.
 const lockName = "conga.lock"
 
+// errTaken: another process has the lock.
+var errTaken = errors.New("another process has the lock")
+
 // lock makes this process the data folder's writer. The lock ends with the file's
 // Close, or with the process however it dies. The file stays: removing it would let
 // a third process lock a new one while the second still waits at the old.
@@ -23,8 +26,8 @@ func lock(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, folderError(dir, err)
 	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	err = lockFile(f)
+	if errors.Is(err, errTaken) {
 		pid, _ := io.ReadAll(io.LimitReader(f, 20))
 		_ = f.Close()
 		return nil, fmt.Errorf("%w: %s belongs to the running conga with process id %s: stop it, or choose another folder with --data",

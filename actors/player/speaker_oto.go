@@ -1,4 +1,4 @@
-//go:build cgo && !nospeaker
+//go:build (cgo || windows || darwin) && !nospeaker
 
 package player
 

@@ -111,6 +111,9 @@ func (c *chaosCmd) Validate() error {
 
 // Run does it, prints the table, and fails if anybody's receipt is not whole.
 func (c *chaosCmd) Run(ctx context.Context, streams *streams) error {
+	if !canFreeze && !c.DryRun {
+		return errors.New("this system cannot stop a process for a while: conga chaos runs on Linux, macOS and the BSDs; --dry-run shows the schedule")
+	}
 	acts := c.plan().schedule()
 	if c.DryRun {
 		for _, act := range acts {

@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -192,8 +191,8 @@ func readyFields(line string) map[string]string {
 
 func (o *outer) fall()   { o.freeze() }
 func (o *outer) kill()   { _ = o.cmd.Process.Kill() } // one that has ended already is as dead
-func (o *outer) freeze() { _ = o.cmd.Process.Signal(syscall.SIGSTOP) }
-func (o *outer) thaw()   { _ = o.cmd.Process.Signal(syscall.SIGCONT) }
+func (o *outer) freeze() { freezeProcess(o.cmd.Process) }
+func (o *outer) thaw()   { thawProcess(o.cmd.Process) }
 
 func (o *outer) end() error {
 	if _, err := io.WriteString(o.stdin, "END\n"); err != nil {
