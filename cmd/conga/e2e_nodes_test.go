@@ -73,15 +73,24 @@ type process struct {
 // launch starts conga as a process of its own, which ends with the test.
 func launch(t testing.TB, name string, args ...string) *process {
 	t.Helper()
+	return launchOn(t, name, func(*exec.Cmd) {}, args...)
+}
+
+// launchOn is launch with other streams, or otherwise arranged.
+func launchOn(t testing.TB, name string, arrange func(*exec.Cmd), args ...string) *process {
+	t.Helper()
 	p := &process{name: name, done: make(chan struct{})}
 	p.cmd = exec.Command(os.Args[0], args...)
 	p.cmd.Env = append(os.Environ(), asConga+"=1", "XDG_DATA_HOME="+t.TempDir())
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
-	stdin, err := p.cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
+	arrange(p.cmd)
+	if p.cmd.Stdin == nil {
+		stdin, err := p.cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.stdin = stdin
 	}
-	p.stdin = stdin
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,12 @@ func (s *streams) part() {
 func (s *streams) finish() error {
 	s.part()
 	err := s.outs.Finish(console.LastWords)
-	if err == nil || errors.Is(err, console.ErrUnread) || errors.Is(err, syscall.EPIPE) {
+	for _, unwanted := range []error{console.ErrUnread, syscall.EPIPE, syscall.EIO} { // EIO: the terminal is closed
+		if errors.Is(err, unwanted) {
+			return nil
+		}
+	}
+	if err == nil {
 		return nil
 	}
 	return fmt.Errorf("the last words could not be printed: %w", err)

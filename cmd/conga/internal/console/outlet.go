@@ -46,7 +46,7 @@ type Outlet struct {
 	torn    bool    // the stream took only a part of the last piece
 	writing bool    // drain runs
 	idle    chan struct{}
-	err     error // of the last write
+	err     error // of the last write, since Last if that was called
 }
 
 // piece is one Write.
@@ -87,7 +87,9 @@ func (o *Outlet) Hurry() {
 func (o *Outlet) Last() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.last = true
+	if !o.last {
+		o.last, o.err = true, nil
+	}
 }
 
 // Write takes p; see Outlet for whether it waits.
