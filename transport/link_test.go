@@ -215,9 +215,9 @@ func TestRequestLink_Dial(t *testing.T) {
 }
 
 // Lists of any length fit into the one line of an Answer.
-func TestShorten(t *testing.T) {
-	lines := slices.Repeat([]string{strings.Repeat(`"`, 255)}, 100_000)
-	b, err := AppendLine(nil, &messages.Answer{Lines: shorten(lines)})
+func TestListing_FitsAnAnswer(t *testing.T) {
+	names := slices.Repeat([]string{strings.Repeat(`"`, maxWish)}, 100_000)
+	b, err := AppendLine(nil, &messages.Answer{Lines: listing("SONGS", "", names, "", maxAnswer)})
 	if err != nil || len(b) > maxReply {
 		t.Fatalf("an answer of %d bytes, %v", len(b), err)
 	}
@@ -230,7 +230,7 @@ func TestShorten(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := m.(*messages.Answer).GetLines()
-	if last := got[len(got)-1]; !strings.HasPrefix(last, "… and ") {
+	if last := got[len(got)-1]; !strings.HasPrefix(last, "... and ") {
 		t.Errorf("it ends with %q", last)
 	}
 }

@@ -32,8 +32,10 @@ const (
 
 var helpLines = []string{
 	"SONGS                  the songs, numbered",
+	"SONGS <words>          those with the words in their names",
+	fmt.Sprintf("SONGS <page>           %d of them: SONGS 1, SONGS 2, and so on", pageSize),
 	"PLAY <name or number>  request a song",
-	"REQUESTS               what was requested, next first",
+	"REQUESTS               what was requested, next first; also <words> and <page>",
 	"QUIT                   close this connection",
 }
 
@@ -49,7 +51,7 @@ func (t *requestTalk) plain(line string) error {
 		t.say(sayNoToken)
 		return nil
 	}
-	lines, several := t.reply(line, uuid.NewString())
+	lines, several := t.reply(line, uuid.NewString(), 0)
 	if several { // an empty line is the unmistakable end
 		lines = append(lines, "")
 	}
@@ -70,8 +72,9 @@ func cutWord(line string) (word, rest string) {
 }
 
 // reply asks the rooms and puts their answer into words; several says that the answer
-// may have any number of lines. The same requestID twice is one request.
-func (t *requestTalk) reply(line, requestID string) (lines []string, several bool) {
+// may have any number of lines, of at most `most` bytes (0: no end). The same requestID twice is one
+// request.
+func (t *requestTalk) reply(line, requestID string, most int) (lines []string, several bool) {
 	word, rest := cutWord(line)
 	switch word {
 	case "SONGS", "REQUESTS", "PLAY":
@@ -82,10 +85,10 @@ func (t *requestTalk) reply(line, requestID string) (lines []string, several boo
 	switch word {
 	case "SONGS":
 		answer, _ := ask(t.life, t.root, t.cfg.Catalog, &messages.ListSongs{})
-		return numbered(answer, sayNoSongs), true
+		return listed(word, rest, answer, sayNoSongs, most), true
 	case "REQUESTS":
 		answer, _ := ask(t.life, t.root, t.cfg.Scheduler, &messages.ListRequests{})
-		return numbered(answer, sayNoWishes), true
+		return listed(word, rest, answer, sayNoWishes, most), true
 	case "PLAY":
 		if rest == "" {
 			return []string{sayWhich}, false
@@ -138,37 +141,8 @@ func (t *requestTalk) play(wish, requestID string) string {
 	return sayBusy
 }
 
-func numbered(answer any, none string) []string {
-	list, is := answer.(*messages.List)
-	switch {
-	case !is:
-		return []string{sayBusy}
-	case len(list.Names) == 0:
-		return []string{none}
-	}
-	lines := make([]string, len(list.Names), len(list.Names)+1)
-	for i, name := range list.Names {
-		lines[i] = fmt.Sprintf("%d. %s", i+1, oneLine(name))
-	}
-	return lines
-}
-
 // maxWish is the longest name that a file can have, and that a log keeps of a wish.
 const maxWish = 255
 
 // oneLine keeps a file's name from breaking its line.
 func oneLine(name string) string { return plain.Text(name, maxWish) }
-
-// maxAnswer is how much of a list goes into one Answer: with all its quoting it stays
-// below maxReply.
-const maxAnswer = 256 << 10
-
-func shorten(lines []string) []string {
-	size := 0
-	for i, line := range lines {
-		if size += len(line) + 4; size > maxAnswer {
-			return append(lines[:i:i], fmt.Sprintf("… and %d more", len(lines)-i))
-		}
-	}
-	return lines
-}

@@ -91,6 +91,7 @@ func (t *requestTalk) serve() {
 		}
 		return // the actor closes the connection
 	}
+	t.r = bufio.NewReaderSize(&typed{r: t.r}, messages.MaxLine)
 	guard(t.root, t.self, func() { t.out.run(t.conn) })
 	defer t.out.end() // also when a panic passes through
 	err := t.read()
@@ -164,6 +165,7 @@ func (t *requestTalk) read() error {
 			t.guest.patience(visitorPatience)
 		}
 		line, err := ReadLine(t.r)
+		line = strings.TrimPrefix(line, mark)
 		if err == nil {
 			t.heard.Store(time.Now().UnixNano())
 		}
@@ -518,9 +520,9 @@ func (t *requestTalk) answerAsks() {
 		case !isText(m.GetLine()) || len(m.GetLine()) > messages.MaxLine:
 			lines = []string{"This line is not plain text. " + knownWords}
 		default:
-			lines, _ = t.reply(m.GetLine(), id)
+			lines, _ = t.reply(strings.TrimPrefix(m.GetLine(), mark), id, maxAnswer)
 		}
-		_ = t.put(&messages.Answer{RequestId: m.GetRequestId(), Lines: shorten(lines)}) // what was asked is done, heard or not
+		_ = t.put(&messages.Answer{RequestId: m.GetRequestId(), Lines: lines}) // what was asked is done, heard or not
 	}
 }
 
