@@ -1,7 +1,9 @@
 package main
 
 import (
+	"net"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -27,9 +29,59 @@ func TestDataDir(t *testing.T) {
 	}
 }
 
+func TestListenAt(t *testing.T) {
+	for _, test := range []struct{ text, host, want string }{
+		{":7000", "", ":7000"},
+		{"7000", "", ":7000"},
+		{"0", "", ":0"},
+		{" 7000 ", "127.0.0.1", "127.0.0.1:7000"},
+		{":8000", "127.0.0.1", ":8000"}, // that is what they say
+		{"localhost:0", "", "localhost:0"},
+		{"[::1]:7000", "", "[::1]:7000"},
+		{"10.0.0.1", "", ""},
+		{"::1", "", ""},
+		{"[::1]", "", ""},
+		{"localhost", "", ""},
+		{"7000x", "", ""},
+		{"65536", "", ""},
+		{":65536", "", ""},
+		{":-1", "", ""},
+		{"a b:1", "", ""},
+		{"http://a:1", "", ""},
+		{"", "", ""},
+	} {
+		got, err := listenAt(test.text, test.host)
+		if got != test.want || (err == nil) != (test.want != "") {
+			t.Errorf("%q: %q, %v; want %q", test.text, got, err, test.want)
+		}
+	}
+}
+
+// What cannot be listened to is told with what can.
+func TestCannotListen(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for addr, want := range map[string]string{
+		taken.Addr().String(): "is another conga running there? --listen takes another port, as 127.0.0.1:9000",
+		"192.0.2.77:0":        "this machine does not have that address: --listen :0 listens on all that it has",
+	} {
+		if _, _, err := listenPair(addr); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", addr, err, want)
+		}
+	}
+	if _, _, err := listenPair("127.0.0.1:65535"); err == nil || !strings.Contains(err.Error(), "65534 is the last one") {
+		t.Error(err)
+	}
+}
+
 func TestWithPort(t *testing.T) {
 	for addr, want := range map[string]string{
 		"radio":             "radio:7000",
+		"radio.":            "radio.:7000",
+		"9000":              "127.0.0.1:9000",
 		"radio:9000":        "radio:9000",
 		"radio:":            "radio:7000",
 		" radio ":           "radio:7000",

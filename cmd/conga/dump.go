@@ -79,6 +79,9 @@ func askNode(ctx context.Context, addr, path string, limit int64) (io.ReadCloser
 		return nil, fmt.Errorf("nobody answers at %s: start a node there with `conga serve` or `conga join`, or give the http=… address of its ready line", addr)
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, noAnswer(addr)
+	case leadsNowhere(err):
+		host, _, _ := net.SplitHostPort(addr)
+		return nil, fmt.Errorf("there is no host %s: give the http=… address of a node's ready line", host)
 	case err != nil:
 		return nil, fmt.Errorf("ask %s: %w: is that the http=… address of a ready line?", addr, err)
 	}
@@ -106,6 +109,12 @@ func askNode(ctx context.Context, addr, path string, limit int64) (io.ReadCloser
 		return nil, fmt.Errorf("%s answers %.100s: is that the http=… address of a ready line?", addr, answer.Status)
 	}
 	return &bounded{answer.Body, limit}, nil
+}
+
+// leadsNowhere says whether a name was not found.
+func leadsNowhere(err error) bool {
+	lookup := (*net.DNSError)(nil)
+	return errors.As(err, &lookup) && lookup.IsNotFound
 }
 
 func noAnswer(addr string) error {

@@ -20,14 +20,14 @@ import (
 )
 
 type joinCmd struct {
-	Server    string `arg:"" name:"host[:port]" help:"The server: HOST or HOST:PORT, its port for requests (7000 if none is given), or a join link, conga://HOST:PORT?key=KEY."`
-	Name      string `default:"${name}" placeholder:"NAME" help:"What the others call this listener (${default})."`
-	Output    string `default:"speaker" placeholder:"OUT" help:"speaker, null (silent, at real speed), none (decodes nothing) or wav:FILE (${default})."`
-	Listen    string `default:":0" placeholder:"HOST:PORT" help:"Where the next listener connects; port 0 takes a free one (${default})."`
-	Advertise string `placeholder:"HOST:PORT" help:"Where others reach --listen, if a router forwards the port (as the server sees this machine)."`
-	HTTP      string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the debug dump and log are, or off (${default})."`
-	Data      string `placeholder:"DIR" help:"Folder of this listener's own log, or none (${listeners}/NAME)."`
-	Key       string `placeholder:"KEY" help:"The server's key, in base64 or hex (the one that it had when you joined first)."`
+	Server    string     `arg:"" name:"host[:port]" help:"The server: HOST or HOST:PORT, its port for requests (7000 if none is given), or a join link, conga://HOST:PORT?key=KEY."`
+	Name      string     `default:"${name}" placeholder:"NAME" help:"What the others call this listener (${default})."`
+	Output    string     `default:"speaker" placeholder:"OUT" help:"speaker, null (silent, at real speed), none (decodes nothing) or wav:FILE (${default})."`
+	Listen    listenAddr `default:":0" placeholder:"HOST:PORT" help:"Where the next listener connects; port 0 takes a free one (${default})."`
+	Advertise string     `placeholder:"HOST:PORT" help:"Where others reach --listen, if a router forwards the port (as the server sees this machine)."`
+	HTTP      httpAddr   `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the debug dump and log are, or off (${default})."`
+	Data      string     `placeholder:"DIR" help:"Folder of this listener's own log, or none (${listeners}/NAME)."`
+	Key       string     `placeholder:"KEY" help:"The server's key, in base64 or hex (the one that it had when you joined first)."`
 
 	SeedDialect bool `help:"The server is the Python program of 2016, or speaks as it does."`
 
@@ -62,6 +62,18 @@ func (c *joinCmd) Validate() error {
 		return fmt.Errorf("--output %s is not one of speaker, null, none, wav:FILE", c.Output)
 	case len(c.Name) > messages.MaxName:
 		return fmt.Errorf("--name is longer than %d bytes", messages.MaxName)
+	case plain.Text(c.Name, messages.MaxName) == "":
+		return errors.New("--name is empty: leave it out, and it is your user name")
+	}
+	if c.Advertise != "" {
+		addr, err := listenAt(c.Advertise, "")
+		if _, port, _ := net.SplitHostPort(addr); err == nil && port == "0" {
+			err = fmt.Errorf("%s: nobody can connect to port 0", c.Advertise)
+		}
+		if err != nil {
+			return fmt.Errorf("--advertise: %w", err)
+		}
+		c.Advertise = addr
 	}
 	if _, err := c.keys(); err != nil {
 		return err
@@ -95,7 +107,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 	if err != nil {
 		return err
 	}
-	debug, err := listenHTTP(c.HTTP)
+	debug, err := listenHTTP(string(c.HTTP))
 	if err != nil {
 		return err
 	}
@@ -126,7 +138,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	served := serveHTTP(ctx, debug, c.HTTP, journal.log, node.client.Dump)
+	served := serveHTTP(ctx, debug, string(c.HTTP), journal.log, node.client.Dump)
 	fmt.Fprintf(streams.out, "ready relay=%s http=%s\n", node.client.Node().GetRelay(), shownHTTP(debug))
 	go func() {
 		if answerLines(ctx, node.client, streams.in, streams.out) {
@@ -151,9 +163,9 @@ func (c *joinCmd) tune(ctx context.Context, server string, line *transport.Line)
 		if seed.Recognize(ctx, server, line) {
 			return nil, "", fmt.Errorf("%s is a server of 2016, which signs nothing: conga join %s --seed-dialect plays what comes, on trust", server, server)
 		}
-		return nil, c.Listen, nil
+		return nil, string(c.Listen), nil
 	}
-	host, _, err := net.SplitHostPort(c.Listen)
+	host, _, err := net.SplitHostPort(string(c.Listen))
 	if err != nil {
 		return nil, "", fmt.Errorf("--listen %s is not HOST:PORT: %w", c.Listen, err)
 	}

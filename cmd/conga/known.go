@@ -76,6 +76,7 @@ func parseKey(text string) (ed25519.PublicKey, error) {
 // it had before, or else whatever it has.
 type keyring struct {
 	server string            // host:port
+	name   string            // the same as it stands in known_servers
 	given  ed25519.PublicKey // by --key or a join link; may be nil
 	file   string            // known_servers; empty: nothing is remembered
 }
@@ -83,11 +84,21 @@ type keyring struct {
 // newKeyring is for the server at addr. Keys of this machine are not remembered: nobody
 // stands in between, and servers come and go on its ports.
 func newKeyring(addr string, given ed25519.PublicKey) keyring {
-	k := keyring{server: addr, given: given}
-	if !isLoopback(addr) {
+	k := keyring{server: addr, name: sameName(addr), given: given}
+	if !isLoopback(k.name) {
 		k.file = filepath.Join(dataDir(), "known_servers")
 	}
 	return k
+}
+
+// sameName is the address as names are compared: radio.example, Radio.Example and radio.example. are
+// one host.
+func sameName(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	return net.JoinHostPort(strings.ToLower(strings.TrimSuffix(host, ".")), port)
 }
 
 func isLoopback(addr string) bool {
@@ -128,7 +139,7 @@ func (k keyring) known() (ed25519.PublicKey, error) {
 		return nil, fmt.Errorf("look up the server's key: %w", err)
 	}
 	defer file.Close()
-	key, err := findKey(file, k.server)
+	key, err := findKey(file, k.name)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", k.file, err)
 	}
@@ -170,7 +181,7 @@ func (k keyring) keep(key ed25519.PublicKey) error {
 	if err != nil {
 		return fmt.Errorf("remember the server's key: %w", err)
 	}
-	line := fmt.Sprintf("%s %s\n", k.server, keyText(key))
+	line := fmt.Sprintf("%s %s\n", k.name, keyText(key))
 	if unended(file) {
 		line = "\n" + line
 	}

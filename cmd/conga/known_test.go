@@ -234,3 +234,22 @@ func TestKeyring_Loopback(t *testing.T) {
 		}
 	}
 }
+
+// One host has several spellings, and one key.
+func TestKeyring_SameName(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	if err := newKeyring("Radio.Example.:7000", nil).keep(someKey(1)); err != nil {
+		t.Fatal(err)
+	}
+	for _, addr := range []string{"radio.example:7000", "radio.example.:7000", "RADIO.example:7000"} {
+		if newKeyring(addr, nil).check(someKey(1)) != nil || newKeyring(addr, nil).check(someKey(2)) == nil {
+			t.Errorf("%s is another server", addr)
+		}
+	}
+	if newKeyring("radio.example:7001", nil).check(someKey(2)) != nil {
+		t.Error("another port is the same server")
+	}
+	if k := newKeyring("LOCALHOST.:7000", nil); k.file != "" {
+		t.Error("keys of this machine are kept")
+	}
+}

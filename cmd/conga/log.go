@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,10 +50,13 @@ type logSource struct {
 
 // open opens the log for reading. The caller closes it.
 func (s logSource) open() (*eventlog.Log, error) {
-	if s.File != "" {
-		return openFile(s.File)
+	if s.File == "" {
+		return openFolder(s.Data)
 	}
-	return openFolder(s.Data)
+	if info, err := os.Stat(s.File); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("%s is a folder: name it with --data", s.File)
+	}
+	return openFile(s.File)
 }
 
 // openFolder opens the log in dir for reading, also while its server runs.
@@ -84,6 +88,9 @@ func salvage(dir string, err error) error {
 func openFile(file string) (*eventlog.Log, error) {
 	store := eventlog.NewMemory()
 	if _, err := eventlog.Import(store, readLines(file)); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("there is no file %s: name one that conga log export wrote, or a log's folder with --data", file)
+		}
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return eventlog.Open(store, time.Now)

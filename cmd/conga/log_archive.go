@@ -30,7 +30,7 @@ proves both together. The server must not run.
 // Run moves the events.
 func (c *logArchiveCmd) Run(ctx context.Context, streams *streams) error {
 	if _, err := os.Stat(filepath.Join(c.Data, "conga.db")); err != nil {
-		return fmt.Errorf("no log in %s: %w", c.Data, err)
+		return fmt.Errorf("no log in %s: %w: name the folder that the server was given with --data", c.Data, err)
 	}
 	store, err := eventlog.OpenSQLite(c.Data)
 	if err != nil {
@@ -47,9 +47,9 @@ func (c *logArchiveCmd) archive(ctx context.Context, streams *streams, log *even
 	if listener, err := actors.IsListeners(log); err != nil || listener {
 		return errors.Join(err, fmt.Errorf("%s is a listener's log, which forgets old events by itself", c.Data))
 	}
-	after, _, err := span(log, c.Before, "", time.Now())
+	after, err := before(log, c.Before, time.Now())
 	if err != nil {
-		return err
+		return fmt.Errorf("--before %w", err)
 	}
 	through, err := log.CommitEnd(after)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"time"
@@ -124,8 +125,11 @@ func (c *logExportCmd) export(ctx context.Context, streams *streams, log *eventl
 		return err
 	}
 	n, err := c.write(ctx, streams, log.Since(0), last)
+	if err != nil && n > 0 {
+		return fmt.Errorf("%s has only the first %d events: %w", c.File, n, err)
+	}
 	if err != nil {
-		return fmt.Errorf("after %d events: %w", n, err)
+		return err
 	}
 	if c.File != "-" {
 		fmt.Fprintf(streams.out, "%s has %d events, up to number %d\n", c.File, n, last)
@@ -149,12 +153,31 @@ func (c *logExportCmd) write(ctx context.Context, streams *streams, records iter
 	if c.File == "-" {
 		return writeLines(ctx, streams.out, records, last)
 	}
-	f, err := os.Create(c.File)
+	f, err := newFile(c.File)
 	if err != nil {
 		return 0, err
 	}
 	n, err := writeLines(ctx, f, records, last)
-	return n, errors.Join(err, f.Sync(), f.Close())
+	if info, statErr := f.Stat(); statErr == nil && info.Mode().IsRegular() {
+		err = errors.Join(err, f.Sync())
+	}
+	return n, errors.Join(err, f.Close())
+}
+
+// newFile makes the file, and writes over none: it may be the only copy of another run. What is no
+// file, a pipe or a device, is opened as it is.
+func newFile(path string) (*os.File, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return os.OpenFile(path, os.O_WRONLY, 0)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil, fmt.Errorf("%s is there already: name another file, or remove it first", path)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w: make its folder first, or name another file", err)
+	}
+	return f, err
 }
 
 type logImportCmd struct {
@@ -172,6 +195,9 @@ func (logImportCmd) Help() string {
 
 // Run fills the folder's log.
 func (c *logImportCmd) Run(_ context.Context, streams *streams) error {
+	if err := importable(c.Files); err != nil {
+		return err
+	}
 	store, err := eventlog.OpenSQLite(c.Data)
 	if err != nil {
 		return err
@@ -181,5 +207,35 @@ func (c *logImportCmd) Run(_ context.Context, streams *streams) error {
 		return fmt.Errorf("%d events are in %s: %w", n, c.Data, err)
 	}
 	fmt.Fprintf(streams.out, "%s has %d events\n", c.Data, n)
+	return nil
+}
+
+// importable says why nothing at all could be imported, BEFORE a log is made for it.
+func importable(files []string) error {
+	for _, file := range files {
+		f, err := os.Open(file)
+		if err != nil {
+			return fmt.Errorf("%w: name files that conga log export wrote", err)
+		}
+		_ = f.Close() // it was only read
+	}
+	first := func(yield func(eventlog.Record, error) bool) { // the first commit
+		left := 0
+		for record, err := range readLines(files...) {
+			if left == 0 {
+				left = record.Of
+			}
+			if left--; !yield(record, err) || left <= 0 {
+				return
+			}
+		}
+	}
+	end, err := eventlog.Prove(eventlog.Mark{}, first)
+	if err == nil && end.Seq == 0 {
+		err = errors.New("it has no events")
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", files[0], err)
+	}
 	return nil
 }

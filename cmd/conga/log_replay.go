@@ -95,11 +95,15 @@ func (c *logDiffCmd) Run(_ context.Context, streams *streams) error {
 // state is that of a moment, or of another log.
 func (c *logDiffCmd) state(name string) (raw json.RawMessage, err error) {
 	source, at := logSource{logData: c.logData}, name
-	if file, err := os.Stat(name); err == nil {
+	file, err := os.Stat(name)
+	if err == nil {
 		source, at = logSource{File: name}, c.At
 		if file.IsDir() {
 			source = logSource{logData: logData{Data: name}}
 		}
+	}
+	if err != nil && !isMoment(name) {
+		return nil, fmt.Errorf("%s is no log that is there, nor a moment: name a folder, an exported file, an event number, or a time like 10:11:12 or 10m", name)
 	}
 	err = source.with(func(log *eventlog.Log) error {
 		raw, err = stateAt(log, at)

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"conga/actors/eventlog"
@@ -15,6 +17,17 @@ type logShowCmd struct {
 	logFilter
 	From string `placeholder:"MOMENT" help:"First event: a number or a time (the log's first)."`
 	To   string `placeholder:"MOMENT" help:"Last event: a number or a time (the log's last)."`
+}
+
+// actorNames are those whose decisions a log has: a server's, and a listener's.
+var actorNames = []string{"scheduler", "catalog", "pacer", "chainmanager", "relay", "player", "requester"}
+
+// Validate refuses what no log has.
+func (f logFilter) Validate() error {
+	if f.Actor != "" && !slices.Contains(actorNames, f.Actor) {
+		return fmt.Errorf("--actor %s is not one of %s", f.Actor, strings.Join(actorNames, ", "))
+	}
+	return nil
 }
 
 // logFilter says which events are printed, and how.
@@ -39,7 +52,7 @@ func (c *logShowCmd) Run(ctx context.Context, streams *streams) error {
 		if err != nil {
 			return err
 		}
-		out := bufio.NewWriter(streams.out)
+		out, shown := bufio.NewWriter(streams.out), 0
 		for record, err := range log.Since(after) {
 			if err == nil {
 				err = ctx.Err()
@@ -50,19 +63,40 @@ func (c *logShowCmd) Run(ctx context.Context, streams *streams) error {
 			if record.Seq > last {
 				break
 			}
+			if !c.wants(record) {
+				continue
+			}
 			if err := c.print(out, record); err != nil {
 				return err
 			}
+			shown++
+		}
+		if shown == 0 {
+			fmt.Fprintln(streams.err, c.nothing(log))
 		}
 		return out.Flush()
 	})
 }
 
-// print writes one event, if it is wanted.
-func (f logFilter) print(out io.Writer, record eventlog.Record) error {
-	if f.Actor != "" && record.Actor != f.Actor {
-		return nil
+// nothing says why no event is shown.
+func (c *logShowCmd) nothing(log *eventlog.Log) string {
+	whose := ""
+	if c.Actor != "" {
+		whose = " of " + c.Actor
 	}
+	if c.From == "" && c.To == "" {
+		return fmt.Sprintf("the log in %s has no event%s", c.name(), whose)
+	}
+	return fmt.Sprintf("no event%s in that time: the log has events %d to %d, without --from and --to all are shown", whose, log.Base()+1, log.Last())
+}
+
+// wants says whether the event is to be shown.
+func (f logFilter) wants(record eventlog.Record) bool {
+	return f.Actor == "" || record.Actor == f.Actor
+}
+
+// print writes one event.
+func (f logFilter) print(out io.Writer, record eventlog.Record) error {
 	line := []byte(record.Line())
 	if f.JSON {
 		var err error

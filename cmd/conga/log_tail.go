@@ -45,7 +45,7 @@ func (c *logTailCmd) Run(ctx context.Context, streams *streams) error {
 	}()
 	start := max(log.Last(), tailEvents) - tailEvents
 	for record, err := range log.Watch(ctx, start) {
-		if err == nil {
+		if err == nil && c.wants(record) {
 			err = c.print(streams.out, record)
 		}
 		if err != nil {

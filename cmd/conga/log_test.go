@@ -194,6 +194,45 @@ func TestLog_Mistakes(t *testing.T) {
 	refuses(t, []string{"log", "archive", "--before", "1h", "--data", nowhere}, "no log in "+nowhere)
 }
 
+// Where nothing is to be shown, that is said, and nothing is done that nobody asked for.
+func TestLog_Nothing(t *testing.T) {
+	data := incidentData(t)
+	for args, want := range map[string]string{
+		"--from 9999":              "--from 9999: that has not happened, the log ends with event",
+		"--from 20 --to 10":        "no event lies between --from 20 and --to 10",
+		"/nosuch.jsonl":            "there is no file /nosuch.jsonl: name one that conga log export wrote, or a log's folder with --data",
+		filepath.Dir(incidentFile): "is a folder: name it with --data",
+	} {
+		refuses(t, append([]string{"log", "show", "--data", data}, strings.Fields(args)...), want)
+	}
+	for args, want := range map[string]string{"--actor player": "has no event of player", "--from 2100-01-01": "no event in that time: the log has events 1 to"} {
+		code, out, err := conga(t, append([]string{"log", "show", "--data", data}, strings.Fields(args)...)...)
+		if code != 0 || out != "" || !strings.Contains(err, want) {
+			t.Errorf("%s: exit %d, %q, %q", args, code, out, err)
+		}
+	}
+	refuses(t, []string{"log", "diff", "--data", data, "1", "nosuch.jsonl"}, "nosuch.jsonl is no log that is there, nor a moment")
+	refuses(t, []string{"log", "archive", "--data", data, "--before", "soon"}, `--before "soon" is no time`)
+
+	none := filepath.Join(t.TempDir(), "none")
+	for file, want := range map[string]string{"MISSING": "name files that conga log export wrote", "log_test.go": "was it written by conga log export?", os.DevNull: "it has no events"} {
+		refuses(t, []string{"log", "import", file, "--data", none}, want)
+		if _, err := os.Stat(none); err == nil {
+			t.Errorf("the import of %s leaves a log behind", file)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "kept")
+	if err := os.WriteFile(file, []byte("another run"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refuses(t, []string{"log", "export", file, "--data", data}, "is there already: name another file, or remove it first")
+	if text, err := os.ReadFile(file); err != nil || string(text) != "another run" {
+		t.Errorf("it was written over: %q, %v", text, err)
+	}
+	refuses(t, []string{"log", "export", filepath.Join(none, "x"), "--data", data}, "make its folder first")
+	ok(t, "log", "export", os.DevNull, "--data", data)
+}
+
 // One bit anywhere: verify says where, the server does not start, and what is sound can be saved.
 func TestLog_Damaged(t *testing.T) {
 	clean, err := os.ReadFile(filepath.Join(incidentData(t), "conga.db"))

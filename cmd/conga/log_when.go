@@ -52,21 +52,25 @@ func moment(log *eventlog.Log, text string, now time.Time) (uint64, error) {
 	return log.SeqAt(at)
 }
 
+// before is the last event before the moment.
+func before(log *eventlog.Log, text string, now time.Time) (uint64, error) {
+	if seq, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return max(seq, 1) - 1, nil
+	}
+	at, err := when(text, now)
+	if err != nil {
+		return 0, fmt.Errorf("%w, or an event number", err)
+	}
+	return log.SeqAt(at.Add(-time.Microsecond))
+}
+
 // span reads from and to, both included and either empty, as the numbers between which
 // events lie: after < number <= last.
 func span(log *eventlog.Log, from, to string, now time.Time) (after, last uint64, err error) {
 	after, last = log.Base(), log.Last()
 	if from != "" {
-		if seq, notNumber := strconv.ParseUint(from, 10, 64); notNumber == nil {
-			after = max(seq, 1) - 1
-		} else {
-			at, err := when(from, now)
-			if err != nil {
-				return 0, 0, fmt.Errorf("--from %w", err)
-			}
-			if after, err = log.SeqAt(at.Add(-time.Microsecond)); err != nil {
-				return 0, 0, err
-			}
+		if after, err = before(log, from, now); err != nil {
+			return 0, 0, fmt.Errorf("--from %w", err)
 		}
 	}
 	if to != "" {
@@ -74,5 +78,22 @@ func span(log *eventlog.Log, from, to string, now time.Time) (after, last uint64
 			return 0, 0, fmt.Errorf("--to %w", err)
 		}
 	}
+	switch {
+	case after >= last && from != "" && to != "":
+		return 0, 0, fmt.Errorf("no event lies between --from %s and --to %s: the log has events %d to %d", from, to, log.Base()+1, log.Last())
+	case after > log.Last(), after == log.Last() && isNumber(from):
+		return 0, 0, fmt.Errorf("--from %s: that has not happened, the log ends with event %d", from, log.Last())
+	}
 	return after, last, nil
+}
+
+// isMoment says whether the text can be one.
+func isMoment(text string) bool {
+	_, err := when(text, time.Now())
+	return err == nil || isNumber(text)
+}
+
+func isNumber(text string) bool {
+	_, err := strconv.ParseUint(text, 10, 64)
+	return err == nil
 }

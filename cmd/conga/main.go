@@ -50,7 +50,7 @@ type commands struct {
 	Log     logCmd     `cmd:"" help:"Read, check, replay and move the event log."`
 	Why     whyCmd     `cmd:"" help:"Why did the music stop? Why is my song not played? What happened, in sentences."`
 	Chaos   chaosCmd   `cmd:"" help:"Kill, freeze and restart nodes, and see that nobody else hears it."`
-	Version versionCmd `cmd:"" help:"Print the version of this conga."`
+	Version versionCmd `cmd:"" help:"Print the version of this conga, as does --version."`
 	Spin    spinCmd    `cmd:"" hidden:"" help:"Use up a processor until the input ends: a busy neighbour, for conga chaos --spin."`
 }
 
@@ -79,10 +79,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.Bind(streams),
 		kong.Vars{"data": dataDir(), "listeners": listenersDir(), "name": nodeName(), "blows": list(blows), "outages": list(outages)},
 	)
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
-	parsed, err := parser.Parse(args)
+	parsed, err := parser.Parse(wished(args))
 	if answered {
 		return 0
 	}
@@ -92,7 +89,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			name = fullName(bad.Context)
 		}
 		_, command, _ := strings.Cut(name, " ")
-		reason := strings.TrimPrefix(oneLine(err), command+": ") // kong's Validate names it too
+		reason := plainly(strings.TrimPrefix(oneLine(err), command+": ")) // kong's Validate names it too
 		fmt.Fprintf(streams.err, "%s: %s (%s --help shows how)\n", name, reason, name)
 		return exitUsage
 	}

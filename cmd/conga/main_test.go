@@ -66,7 +66,24 @@ func TestRun_Mistakes(t *testing.T) {
 	}{
 		{"sreve", `did you mean "serve"?`},
 		{"serve --lisen :1", `conga serve: unknown flag --lisen, did you mean "--listen"?`},
-		{"join", `conga join: expected "<host[:port]>"`},
+		{"join", "conga join: it needs <host[:port]>"},
+		{"serve --listen 7000x", `"7000x" is not HOST:PORT, as 127.0.0.1:7000, nor :PORT`},
+		{"serve --listen localhost", "localhost has no port: write localhost:7000"},
+		{"serve --listen :70000", "the port is a number from 0 to 65535"},
+		{"serve --http 8000x", "or off"},
+		{"serve --max-listeners many", "--max-listeners takes a whole number, not many"},
+		{"serve --max-requests many", "--max-requests takes a number, not many"},
+		{"serve --keep-log -1", `--keep-log needs a value; if -1 is meant, write --keep-log="-1"`},
+		{"serve --songs", "--songs needs a value"},
+		{"join a --advertise b", "--advertise: b has no port: write b:7000"},
+		{"join a --advertise :0", "nobody can connect to port 0"},
+		{"join http://a:7000/", "leave out what is before a:7000"},
+		{"join a --name=", "--name is empty"},
+		{"chaos --time soon", "--time takes a time like 30s or 10m, not soon"},
+		{"help nosuch", "unexpected argument nosuch"},
+		{"log import x", "it needs --data=DIR"},
+		{"log show --actor foo", "--actor foo is not one of scheduler, catalog, pacer, chainmanager, relay, player, requester"},
+		{"log tail --actor foo", "--actor foo is not one of"},
 		{"join a b", "conga join: unexpected argument b"},
 		{"join a --output speeker", "conga join: --output speeker is not one of speaker, null, none, wav:FILE"},
 		{"join a --output wav:", "needs a file"},
@@ -84,6 +101,19 @@ func TestRun_Mistakes(t *testing.T) {
 				t.Errorf("stderr %q, want one line with %q", err, test.want)
 			}
 		})
+	}
+}
+
+// People ask for help and for the version in several ways.
+func TestRun_OtherWords(t *testing.T) {
+	for args, want := range map[string]string{
+		"help": "Usage: conga <command>", "help join": "Usage: conga join", "help log show": "Usage: conga log show",
+		"log": "Usage: conga log <command>", "-help": "Usage: conga <command>",
+		"--version": "conga ", "-V": "conga ", "-v": "conga ",
+	} {
+		if code, out, err := conga(t, strings.Fields(args)...); code != 0 || !strings.HasPrefix(out, want) || err != "" {
+			t.Errorf("conga %s: exit %d, %q, %s", args, code, err, out)
+		}
 	}
 }
 

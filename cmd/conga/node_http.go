@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"net"
 	"os"
@@ -15,12 +14,12 @@ import (
 
 // listenHTTP takes the port of a node's debug answers; nil for off.
 func listenHTTP(addr string) (net.Listener, error) {
-	if addr == "off" {
+	if addr == noHTTP {
 		return nil, nil
 	}
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s for the debug dump: %w; --http takes another address", addr, err)
+		return nil, cannotListen("--http", addr, err)
 	}
 	return listener, nil
 }
@@ -28,7 +27,7 @@ func listenHTTP(addr string) (net.Listener, error) {
 // shownHTTP is the address for the ready line.
 func shownHTTP(listener net.Listener) string {
 	if listener == nil {
-		return "off"
+		return noHTTP
 	}
 	return shown(listener.Addr())
 }

@@ -84,7 +84,7 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 	}
 	relay, err := bind(o.listen)
 	if err != nil {
-		return nil, errors.Join(portError(o.listen, err), o.log.Close())
+		return nil, errors.Join(cannotListen("--listen", o.listen, err), o.log.Close())
 	}
 	n := &listenerNode{relay: relay, log: o.log, radio: o.radio}
 	joined := make(chan error, 1)
@@ -186,6 +186,8 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 func nobodyAt(server string, err error) error {
 	lookup, op := (*net.DNSError)(nil), (*net.OpError)(nil)
 	switch {
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("stopped before %s answered", server)
 	case errors.As(err, &lookup) && lookup.IsNotFound:
 		return fmt.Errorf("there is no host %s: look for a typing mistake, or take the link that the server prints", lookup.Name)
 	case errors.As(err, &lookup):

@@ -121,23 +121,43 @@ func listenPair(addr string) (requests, stream net.Listener, err error) {
 	for try := 1; ; try++ {
 		requests, err = net.Listen("tcp", addr)
 		if err != nil {
-			return nil, nil, portError(addr, err)
+			return nil, nil, cannotListen("--listen", addr, err)
 		}
 		host, port, _ := net.SplitHostPort(addr)
 		n := requests.Addr().(*net.TCPAddr).Port
+		if n == 65535 && port != "0" {
+			return nil, nil, errors.Join(errors.New("the stream is on the port after --listen: 65534 is the last one"), requests.Close())
+		}
 		next := net.JoinHostPort(host, strconv.Itoa(n+1))
 		if stream, err = net.Listen("tcp", next); err == nil {
 			return requests, stream, nil
 		}
 		_ = requests.Close()
 		if port != "0" || try == tries {
-			return nil, nil, portError(next, err)
+			return nil, nil, cannotListen("--listen", next, err)
 		}
 	}
 }
 
-func portError(addr string, err error) error {
-	return fmt.Errorf("listen on %s: %w; is another conga running there? --listen takes another port", addr, err)
+// cannotListen says what to do about an address, which the flag named, that cannot be had.
+func cannotListen(flag, addr string, err error) error {
+	host, port, _ := net.SplitHostPort(addr)
+	if lookup := (*net.DNSError)(nil); errors.As(err, &lookup) {
+		return fmt.Errorf("listen on %s: there is no host %s: %s takes an address of this machine, or :%s for all that it has", addr, host, flag, port)
+	}
+	if op := (*net.OpError)(nil); errors.As(err, &op) {
+		err = op.Err
+	}
+	remedy := flag + " takes another address"
+	switch {
+	case isTaken(err):
+		remedy = fmt.Sprintf("is another conga running there? %s takes another port, as %s", flag, net.JoinHostPort(host, "9000"))
+	case isForbidden(err):
+		remedy = fmt.Sprintf("ports below 1024 are for the administrator: %s takes another port, as %s", flag, net.JoinHostPort(host, requestsPort))
+	case isElsewhere(err):
+		remedy = fmt.Sprintf("this machine does not have that address: %s :%s listens on all that it has", flag, port)
+	}
+	return fmt.Errorf("listen on %s: %w; %s", addr, err, remedy)
 }
 
 // shown is an address that works from this machine: a listener on all interfaces is

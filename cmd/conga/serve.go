@@ -15,10 +15,10 @@ import (
 const reserveBytes = 8 << 20
 
 type serveCmd struct {
-	Songs  string `default:"songs" placeholder:"DIR" help:"Folder of mp3 files; what is dropped in is played (${default})."`
-	Listen string `default:":7000" placeholder:"HOST:PORT" help:"Port for requests; the stream is on the port after it. Port 0 takes a free pair (${default})."`
-	HTTP   string `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Where the debug dump and log are, or off (${default})."`
-	Data   string `default:"${data}" placeholder:"DIR" help:"Folder of the event log; the queue lives on in it (${default})."`
+	Songs  string     `default:"songs" placeholder:"DIR" help:"Folder of mp3 files; what is dropped in is played (${default})."`
+	Listen listenAddr `default:":7000" placeholder:"HOST:PORT" help:"Port for requests; the stream is on the port after it. Port 0 takes a free pair (${default})."`
+	HTTP   httpAddr   `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Where the debug dump and log are, or off (${default})."`
+	Data   string     `default:"${data}" placeholder:"DIR" help:"Folder of the event log; the queue lives on in it (${default})."`
 
 	KeepLog int64 `default:"64" placeholder:"MB" help:"How much of the event log is kept; older events are folded into what they led to. 0 keeps all (${default})."`
 
@@ -57,7 +57,7 @@ func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
-	debug, err := listenHTTP(c.HTTP) // BEFORE anything plays
+	debug, err := listenHTTP(string(c.HTTP)) // BEFORE anything plays
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
@@ -75,7 +75,7 @@ func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 		return errors.Join(err, store.Close(), hangUp(debug))
 	}
 	node, err := startServer(serverOptions{
-		songs: c.Songs, listen: c.Listen, store: steady, key: key, logger: logger,
+		songs: c.Songs, listen: string(c.Listen), store: steady, key: key, logger: logger,
 		token: c.token(), limits: c.limits(), disk: steady, seedListeners: c.SeedListeners, keepLog: c.KeepLog << 20,
 	})
 	if err != nil {
@@ -83,7 +83,7 @@ func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	served := serveHTTP(ctx, debug, c.HTTP, node.log, node.server.Dump)
+	served := serveHTTP(ctx, debug, string(c.HTTP), node.log, node.server.Dump)
 	fmt.Fprintf(io.out, "ready requests=%s stream=%s http=%s\n",
 		shown(node.requests.Addr()), shown(node.stream.Addr()), shownHTTP(debug))
 	invite(io.err, node.requests.Addr(), key.Public().(ed25519.PublicKey), c.token())
