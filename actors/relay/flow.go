@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
@@ -28,6 +29,11 @@ var (
 	errOld  = errors.New("the upstream sends an older server's music")
 )
 
+// errAnew marks an item that the server has sealed later than what was taken before, and that
+// belongs to another song than its number did: the server's log was restored from a copy, or
+// lost, and its broadcast is another one.
+var errAnew = errors.New("the server's broadcast does not go on from what was heard")
+
 // maxNumber bounds the numbers that are believed without a proof: the one behind it exists.
 const maxNumber = 1 << 62
 
@@ -40,6 +46,7 @@ type flow struct {
 	seal *messages.Seal       // vouches for what comes now
 	good *messages.Seal       // the newest that was proved, down whatever link
 	song *messages.SongChange // whose chunks come now
+	name []byte               // of song, as seals name it
 	next uint64               // 0 before the first
 	last uint64               // the newest number that came down this link
 	// chunk checks what a chunk holds where nothing else vouches for it; nil: mp3 frames.
@@ -66,7 +73,7 @@ func (f *flow) resync() {
 		f.next, f.sum = next, nil
 	}
 	if last := f.window.Last(); last != nil {
-		f.song = last.Song
+		f.song, f.name = last.Song, last.Seal.GetSong()
 	}
 	f.link()
 }
@@ -110,7 +117,7 @@ func (f *flow) vouch(s *messages.Seal) error {
 // restart forgets the broadcast: what comes now is another one, of that epoch or later.
 func (f *flow) restart(epoch uint64) {
 	f.window.Restart()
-	f.next, f.song, f.sum, f.good = 0, nil, nil, nil
+	f.next, f.song, f.name, f.sum, f.good = 0, nil, nil, nil, nil
 	f.epoch = epoch
 	f.link()
 }
@@ -127,6 +134,9 @@ func (f *flow) take(item *messages.Item, now int64, holes bool) error {
 	if again, err := f.known(item); again {
 		return err
 	}
+	if f.another(item) {
+		return errAnew
+	}
 	if err := f.place(item); err != nil {
 		return fmt.Errorf("%w: %w", errLie, err)
 	}
@@ -139,7 +149,7 @@ func (f *flow) take(item *messages.Item, now int64, holes bool) error {
 	}
 	if item.Change != nil {
 		f.finish()
-		f.song = item.Change
+		f.sing(item)
 	}
 	if err := f.window.Append(item); err != nil {
 		return fmt.Errorf("%w: %w", errLie, err)
@@ -165,6 +175,18 @@ func (f *flow) prove(item *messages.Item) error {
 		return fmt.Errorf("no broadcast has an item %d", item.Number)
 	}
 	return nil
+}
+
+// sing begins the song of a change.
+func (f *flow) sing(change *messages.Item) {
+	name := change.Hash()
+	f.song, f.name = change.Change, name[:]
+}
+
+// another says whether the server's later word is that the chunk belongs to another song than
+// the one that it would follow here.
+func (f *flow) another(chunk *messages.Item) bool {
+	return chunk.Change == nil && f.key != nil && f.song != nil && f.seal.GetEpoch() > f.epoch && !bytes.Equal(f.seal.GetSong(), f.name)
 }
 
 // place finds the song of an item that is new. One that another link has brought already
@@ -205,7 +227,7 @@ func mp3Frames(frames []byte) error {
 func (f *flow) known(item *messages.Item) (bool, error) {
 	if item.Change != nil && (f.next == 0 || item.Number < f.next) {
 		if f.next == 0 || item.Number > f.song.GetNumber() {
-			f.song = item.Change
+			f.sing(item)
 		}
 		return true, nil
 	}

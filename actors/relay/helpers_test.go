@@ -38,7 +38,10 @@ func keyOf(seed byte) ed25519.PrivateKey {
 func record(chunks ...int) *broadcast { return recordAt(startAt, chunks...) }
 
 // recordAt makes one whose first sample is to be heard at `at`.
-func recordAt(at int64, chunks ...int) *broadcast {
+func recordAt(at int64, chunks ...int) *broadcast { return recordIn(3, at, chunks...) }
+
+// recordIn makes one of that epoch.
+func recordIn(epoch uint64, at int64, chunks ...int) *broadcast {
 	key := keyOf(1)
 	b := &broadcast{key: key.Public().(ed25519.PublicKey)}
 	for i, n := range chunks {
@@ -71,7 +74,7 @@ func recordAt(at int64, chunks ...int) *broadcast {
 		})
 		for len(song) > 0 {
 			group := song[:min(len(song), messages.SealItems)]
-			seal.Sign(key, 3, change, group)
+			seal.Sign(key, epoch, change, group)
 			song = song[len(group):]
 		}
 		at += int64(n) * chunk

@@ -93,13 +93,7 @@ func (m *machine) at(now moment) {
 func (m *machine) start(state State) {
 	m.state = state
 	m.flow.resync()
-	links := slices.Clone(state.Seeking)
-	if state.Upstream != nil {
-		links = append(links, *state.Upstream)
-	}
-	for _, link := range links {
-		m.closed(&messages.LinkClosed{Link: link.Number, Reason: "the relay was restarted", Ending: messages.Ending_ENDING_OWN})
-	}
+	m.closeAll("the relay was restarted")
 	// A search that found nobody has lost its timer, and a ring its oldest events.
 	if m.above.GetEvent() > m.state.Event || m.above != nil && m.state.Upstream == nil && len(m.state.Seeking) == 0 {
 		m.decide(m.above)
@@ -116,11 +110,29 @@ func (m *machine) welcome(msg *messages.Welcome) {
 	}
 	known := m.epoch
 	anew := m.adopt(msg)
+	up = m.state.Upstream
 	if anew {
-		m.effect(begunAnew{})
-	}
-	if up = m.state.Upstream; up != nil && (anew || up.Node.ID == messages.ServerID && known != m.epoch && m.rounds.epoch != m.epoch) {
+		m.begunAnew()
+	} else if up != nil && up.Node.ID == messages.ServerID && known != m.epoch && m.rounds.epoch != m.epoch {
 		m.closed(&messages.LinkClosed{Link: up.Number, Ending: messages.Ending_ENDING_OWN, Reason: "another server has taken over"})
+	}
+}
+
+// begunAnew asks for the newest, once the flow has forgotten what was heard: all were asked for
+// what does not come any more.
+func (m *machine) begunAnew() {
+	m.effect(begunAnew{})
+	m.closeAll("the broadcast is another one")
+}
+
+// closeAll goes on without the links that stand or were asked. Nobody is to blame for that.
+func (m *machine) closeAll(reason string) {
+	links := slices.Clone(m.state.Seeking)
+	if m.state.Upstream != nil {
+		links = append(links, *m.state.Upstream)
+	}
+	for _, link := range links {
+		m.closed(&messages.LinkClosed{Link: link.Number, Reason: reason, Ending: messages.Ending_ENDING_OWN})
 	}
 }
 
@@ -138,7 +150,7 @@ func keyIn(msg *messages.Welcome, known ed25519.PublicKey) ed25519.PublicKey {
 // An epoch below one that was heard is such a log, too: within one log they only grow.
 func (m *memory) adopt(msg *messages.Welcome) (anew bool) {
 	m.epoch = msg.GetEpoch()
-	anew = m.flow.next > 0 && (msg.GetAnew() || m.epoch < m.flow.epoch)
+	anew = m.flow.next > 0 && (msg.GetAnew() && m.epoch != m.flow.epoch || m.epoch < m.flow.epoch)
 	if anew {
 		m.flow.restart(msg.GetEpoch())
 	}
@@ -231,6 +243,9 @@ func (m *machine) seal(link uint64, seal *messages.Seal) {
 func (m *machine) judge(link uint64, err error) {
 	switch {
 	case err == nil:
+	case errors.Is(err, errAnew) && m.flow.seal.GetEpoch() >= m.epoch:
+		m.flow.restart(m.flow.seal.GetEpoch())
+		m.begunAnew()
 	case errors.Is(err, errLie):
 		m.lies++
 		m.closed(&messages.LinkClosed{Link: link, Reason: err.Error(), Fault: messages.Fault_FAULT_LYING})

@@ -29,7 +29,8 @@ import (
 //	bob lies           bob's next item is not the server's
 //	bob lacks 30       bob begins with item 30 and has none before it
 //	bob skips          bob leaves out the next item
-//	server anew 4      the server's log was lost: its broadcast is another one, of epoch 4
+//	server anew 4      the server's log was lost: its broadcast is another one, of epoch 4. All others
+//	                   begin anew; this node hears of it if the server is not gone
 //	server epoch 4     the server was restarted
 //	asleep 20s         this node's machine sleeps; connections break meanwhile
 //	receipt            what the relay has counted
@@ -123,7 +124,7 @@ func (n *neighbourhood) tell(_ *testing.T, line string) ([]string, error) {
 		}
 		n.now += long
 		for _, l := range slices.Clone(n.lines) {
-			n.over(l, &messages.UpstreamClosed{Link: l.number, Reason: "connection reset by peer", Fault: messages.Fault_FAULT_GONE})
+			n.over(l, &messages.LinkClosed{Link: l.number, Reason: "connection reset by peer", Fault: messages.Fault_FAULT_GONE})
 		}
 	case "receipt":
 		l := n.m.live()
@@ -166,7 +167,18 @@ func (n *neighbourhood) happens(name string, words []string) error {
 		a.skip = true
 	case "anew", "epoch":
 		msg := &messages.Welcome{Key: n.b.key, Anew: words[0] == "anew"}
-		if scan(&msg.Epoch); err == nil {
+		if scan(&msg.Epoch); err != nil {
+			return err
+		}
+		if msg.Anew {
+			n.b = recordIn(msg.Epoch, startAt+(n.now+messages.Slack).Microseconds(), 400)
+			for _, l := range slices.Clone(n.lines) {
+				if l.answered && l.name != name {
+					n.over(l, &messages.LinkClosed{Link: l.number, Reason: "it leaves", Ending: messages.Ending_ENDING_LEAVING})
+				}
+			}
+		}
+		if a.how != "gone" {
 			n.input(func() { n.m.welcome(msg) })
 		}
 	default:
@@ -221,11 +233,9 @@ func (n *neighbourhood) input(take func()) {
 }
 
 // over ends a connection.
-func (n *neighbourhood) over(l *lineTo, msg *messages.UpstreamClosed) {
+func (n *neighbourhood) over(l *lineTo, how *messages.LinkClosed) {
 	n.lines = slices.DeleteFunc(n.lines, func(other *lineTo) bool { return other == l })
-	n.input(func() {
-		n.m.closed(&messages.LinkClosed{Link: l.number, Reason: msg.Reason, Fault: msg.Fault})
-	})
+	n.input(func() { n.m.closed(how) })
 }
 
 // pass is what happens in one tick.
@@ -250,11 +260,11 @@ func (n *neighbourhood) flows(l *lineTo) {
 	a := n.node(l.name)
 	switch a.how {
 	case "gone":
-		n.over(l, &messages.UpstreamClosed{Link: l.number, Reason: "connection refused", Fault: messages.Fault_FAULT_GONE})
+		n.over(l, &messages.LinkClosed{Link: l.number, Reason: "connection refused", Fault: messages.Fault_FAULT_GONE})
 		return
 	case "silent":
 		if n.now-max(a.since, l.since) >= messages.SilenceIsDeath {
-			n.over(l, &messages.UpstreamClosed{Link: l.number, Reason: "silent for 1s", Fault: messages.Fault_FAULT_SILENT})
+			n.over(l, &messages.LinkClosed{Link: l.number, Reason: "silent for 1s", Fault: messages.Fault_FAULT_SILENT})
 		}
 		return
 	}

@@ -139,6 +139,9 @@ func (s *airStudio) start() error {
 		{"requests", transport.Requests(transport.RequestsConfig{
 			Listener: requests, Catalog: of("catalog"), Scheduler: of("scheduler"), Chain: of("chainmanager"), Now: time.Now,
 			Dial: s.wire.dial, TLS: secure,
+			Follows: func(song uint64, playAt int64) bool {
+				return opening.CatchUp() == nil && opening.State().Follows(song, playAt)
+			},
 		})},
 	} {
 		pid, err := s.system.Root.SpawnNamed(child.props, child.name)
@@ -186,6 +189,40 @@ func (s *airStudio) restart(ctx context.Context, wait time.Duration) error {
 	defer s.mu.Unlock()
 	s.remember()
 	s.stop()
+	if err := pause(ctx, wait); err != nil {
+		return err
+	}
+	return s.start()
+}
+
+// records is a copy of the log.
+func (s *airStudio) records() (all []eventlog.Record) {
+	for record, err := range s.log.Since(0) {
+		if err != nil {
+			break
+		}
+		all = append(all, record)
+	}
+	return all
+}
+
+// restore restarts the server with a copy of its log.
+func (s *airStudio) restore(ctx context.Context, wait time.Duration, records []eventlog.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remember()
+	s.stop()
+	_ = s.log.Close()
+	log, err := eventlog.Open(eventlog.NewMemory(), time.Now)
+	if err != nil {
+		return err
+	}
+	for _, record := range records {
+		if _, err := log.Append(log.Last(), record.Actor, nil, record.Event); err != nil {
+			return err
+		}
+	}
+	s.log = log
 	if err := pause(ctx, wait); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"pgregory.net/rapid"
 
+	"conga/actors/eventlog"
 	"conga/actors/relay"
 	"conga/messages"
 )
@@ -23,7 +24,7 @@ import (
 // outage is a failure that lasts: whom it hits cannot be reached and reaches nobody.
 type outage struct {
 	at, lasts time.Duration
-	kind      string // server, node, all, kill, restart
+	kind      string // server, node, all; kill, end, join, restart, restore happen at once, but for the server's wait
 	node      int
 }
 
@@ -33,10 +34,10 @@ func (o outage) String() string {
 
 // drawOutages is a storm of a few failures, any of them at any time, over each other too.
 func drawOutages(t *rapid.T, nodes int) (all []outage) {
-	for range rapid.IntRange(1, 4).Draw(t, "failures") {
+	for range rapid.IntRange(1, 5).Draw(t, "failures") {
 		o := outage{
 			at:   time.Duration(rapid.IntRange(0, 20_000).Draw(t, "at")) * time.Millisecond,
-			kind: rapid.SampledFrom([]string{"server", "server", "node", "all", "kill", "restart"}).Draw(t, "kind"),
+			kind: rapid.SampledFrom([]string{"server", "server", "node", "all", "kill", "end", "join", "join", "restart", "restore"}).Draw(t, "kind"),
 			node: rapid.IntRange(0, nodes-1).Draw(t, "node"),
 		}
 		most := rapid.SampledFrom([]int{1_000, 8_000, 30_000, 30_000, 120_000}).Draw(t, "most")
@@ -103,6 +104,7 @@ func storm(t *testing.T, songs map[string][]byte, nodes int, outages []outage, s
 		defer system.Shutdown()
 		chain := newSquad(t, system, air, nodes, logger)
 		defer chain.close()
+		chain.copy = studio.records()
 		chain.server = studio.wire
 		time.Sleep(settling)
 		begin, last := time.Now(), time.Time{}
@@ -123,67 +125,110 @@ func storm(t *testing.T, songs map[string][]byte, nodes int, outages []outage, s
 
 // squad is the listeners of a storm.
 type squad struct {
-	t      *testing.T
-	nodes  []*inner
+	t    *testing.T
+	join func(n int) (*inner, error)
+	copy []eventlog.Record // of the server's log, when the storm began
+
 	mu     sync.Mutex // is never held while anything is waited for
+	nodes  []*inner   // nil: it has not joined yet
 	dead   []bool
-	held   []int // how many outages hold a node; the last is the server
-	server *wire // nil: it is down
+	held   map[int]int // how many outages hold a node
+	server *wire       // nil: it is down
 }
 
+// theServer is its number among the nodes.
+const theServer = -1
+
 func newSquad(t *testing.T, system *actor.ActorSystem, air *air, nodes int, logger *slog.Logger) *squad {
-	s := &squad{t: t, dead: make([]bool, nodes), held: make([]int, nodes+1)}
-	for n := range nodes {
+	s := &squad{t: t, held: map[int]int{}}
+	s.join = func(n int) (*inner, error) {
 		name := nodeLabel(n + 1)
-		v, err := startInner(t.Context(), air.network(), system, airRequests, name, logger.With("node", name))
+		return startInner(t.Context(), air.network(), system, airRequests, name, logger.With("node", name))
+	}
+	for n := range nodes {
+		v, err := s.join(n)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.nodes = append(s.nodes, v)
+		s.nodes, s.dead = append(s.nodes, v), append(s.dead, false)
 	}
 	return s
 }
 
 func (s *squad) close() {
 	for _, v := range s.nodes {
-		v.close()
+		if v != nil {
+			v.close()
+		}
 	}
+}
+
+// comes lets a listener join, which tries for as long as it takes.
+func (s *squad) comes() {
+	n := len(s.nodes)
+	s.nodes, s.dead = append(s.nodes, nil), append(s.dead, false)
+	go func() {
+		for s.t.Context().Err() == nil {
+			if v, err := s.join(n); err == nil {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				if s.nodes[n] = v; s.held[n] > 0 {
+					v.freeze()
+				}
+				return
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	}()
 }
 
 // hit lets one failure begin, and end after its time.
 func (s *squad) hit(studio *airStudio, o outage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch server := len(s.nodes); o.kind {
+	switch o.kind {
 	case "server":
-		s.hold(o.lasts, server)
+		s.hold(o.lasts, theServer)
 	case "node":
 		s.hold(o.lasts, o.node)
 	case "all":
-		for n := range server + 1 {
+		s.hold(o.lasts, theServer)
+		for n := range s.nodes {
 			s.hold(o.lasts, n)
 		}
-	case "kill":
-		if !s.dead[o.node] {
-			s.dead[o.node] = true
-			s.nodes[o.node].kill()
+	case "kill", "end":
+		if v := s.nodes[o.node]; !s.dead[o.node] {
+			if s.dead[o.node] = true; o.kind == "kill" {
+				v.kill()
+			} else {
+				go func() { _ = v.end() }() // it may be cut off, and then has nobody to take leave of
+			}
 		}
+	case "join":
+		s.comes()
 	case "restart":
-		if s.server == nil {
-			return
-		}
-		s.server = nil
-		go func() {
-			if err := studio.restart(context.Background(), o.lasts); err != nil {
-				s.t.Error(err)
-			}
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if s.server = studio.wire; s.held[server] > 0 {
-				s.server.freeze()
-			}
-		}()
+		s.restart(func() error { return studio.restart(context.Background(), o.lasts) }, studio)
+	case "restore":
+		s.restart(func() error { return studio.restore(context.Background(), o.lasts, s.copy) }, studio)
 	}
+}
+
+// restart starts the server again, unless it is down. The caller holds mu.
+func (s *squad) restart(again func() error, studio *airStudio) {
+	if s.server == nil {
+		return
+	}
+	s.server = nil
+	go func() {
+		if err := again(); err != nil {
+			s.t.Error(err)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.server = studio.wire; s.held[theServer] > 0 {
+			s.server.freeze()
+		}
+	}()
 }
 
 // hold cuts the node off for a while; where two outages meet, until both are over.
@@ -212,9 +257,9 @@ func (s *squad) hold(lasts time.Duration, n int) {
 
 func (s *squad) wire(n int) *wire {
 	switch {
-	case n == len(s.nodes):
+	case n == theServer:
 		return s.server
-	case s.dead[n]:
+	case s.dead[n] || s.nodes[n] == nil:
 		return nil
 	}
 	return s.nodes[n].wire
@@ -229,10 +274,14 @@ type place struct {
 // places is where those are who live.
 func (s *squad) places() (all []place) {
 	s.mu.Lock()
-	dead := slices.Clone(s.dead)
+	dead, nodes := slices.Clone(s.dead), slices.Clone(s.nodes)
 	s.mu.Unlock()
-	for n, v := range s.nodes {
+	for n, v := range nodes {
 		if dead[n] {
+			continue
+		}
+		if v == nil {
+			all = append(all, place{name: nodeLabel(n + 1)})
 			continue
 		}
 		ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
