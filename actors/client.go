@@ -29,6 +29,8 @@ type ClientConfig struct {
 	Stream string // host:port of its stream
 	Output player.Output
 	Logger *slog.Logger
+	// Unheard takes why the output does not play and what to do; nil: Logger warns of it.
+	Unheard func(reason string)
 
 	// Chunk checks what a chunk holds, and Samples gives its samples, where that is not mp3;
 	// nil: it is.
@@ -98,7 +100,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 		})},
 		child{playerName, player.Props(player.Config{
 			Open: func() player.Source { return c.window.OpenAt(c.clock.Now() - player.Preroll.Microseconds()) },
-			Now:  c.clock.Now, Output: cfg.Output, Samples: cfg.Samples, Log: cfg.Logger, Report: c.report(playerName),
+			Now:  c.clock.Now, Output: cfg.Output, Samples: cfg.Samples, Log: cfg.Logger, Unheard: cfg.Unheard, Report: c.report(playerName),
 		})},
 		child{streamsName, cfg.Streams(c)},
 		child{requesterName, requester.Props(requester.Config{

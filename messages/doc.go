@@ -52,6 +52,7 @@
 //	PlayerUnderran    player         the node's log the listener's own
 //	SongHeard         player         the node's log the listener's own
 //	PlayerFellSilent  player         the node's log the listener's own
+//	PlayerHeardAgain  player         the node's log the listener's own
 //	StartNode         node's start   relay          as the cause, the listener's own
 //	NodeStarted       relay          the node's log the listener's own
 //	RequestSent       requester      the node's log the listener's own

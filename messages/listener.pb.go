@@ -215,6 +215,43 @@ func (x *PlayerFellSilent) GetReason() string {
 	return ""
 }
 
+// PlayerHeardAgain: the output plays again.
+type PlayerHeardAgain struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlayerHeardAgain) Reset() {
+	*x = PlayerHeardAgain{}
+	mi := &file_messages_listener_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlayerHeardAgain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlayerHeardAgain) ProtoMessage() {}
+
+func (x *PlayerHeardAgain) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_listener_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlayerHeardAgain.ProtoReflect.Descriptor instead.
+func (*PlayerHeardAgain) Descriptor() ([]byte, []int) {
+	return file_messages_listener_proto_rawDescGZIP(), []int{3}
+}
+
 // RequestSent: a typed line is on its way to the server, or waits for it.
 type RequestSent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -227,7 +264,7 @@ type RequestSent struct {
 
 func (x *RequestSent) Reset() {
 	*x = RequestSent{}
-	mi := &file_messages_listener_proto_msgTypes[3]
+	mi := &file_messages_listener_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -239,7 +276,7 @@ func (x *RequestSent) String() string {
 func (*RequestSent) ProtoMessage() {}
 
 func (x *RequestSent) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_listener_proto_msgTypes[3]
+	mi := &file_messages_listener_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -252,7 +289,7 @@ func (x *RequestSent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestSent.ProtoReflect.Descriptor instead.
 func (*RequestSent) Descriptor() ([]byte, []int) {
-	return file_messages_listener_proto_rawDescGZIP(), []int{3}
+	return file_messages_listener_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *RequestSent) GetRequestId() string {
@@ -288,7 +325,7 @@ type RequestAnswered struct {
 
 func (x *RequestAnswered) Reset() {
 	*x = RequestAnswered{}
-	mi := &file_messages_listener_proto_msgTypes[4]
+	mi := &file_messages_listener_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -300,7 +337,7 @@ func (x *RequestAnswered) String() string {
 func (*RequestAnswered) ProtoMessage() {}
 
 func (x *RequestAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_listener_proto_msgTypes[4]
+	mi := &file_messages_listener_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -313,7 +350,7 @@ func (x *RequestAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestAnswered.ProtoReflect.Descriptor instead.
 func (*RequestAnswered) Descriptor() ([]byte, []int) {
-	return file_messages_listener_proto_rawDescGZIP(), []int{4}
+	return file_messages_listener_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RequestAnswered) GetRequestId() string {
@@ -357,7 +394,8 @@ const file_messages_listener_proto_rawDesc = "" +
 	"\n" +
 	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\"*\n" +
 	"\x10PlayerFellSilent\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"^\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x12\n" +
+	"\x10PlayerHeardAgain\"^\n" +
 	"\vRequestSent\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
@@ -383,13 +421,14 @@ func file_messages_listener_proto_rawDescGZIP() []byte {
 	return file_messages_listener_proto_rawDescData
 }
 
-var file_messages_listener_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_messages_listener_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_messages_listener_proto_goTypes = []any{
 	(*PlayerUnderran)(nil),   // 0: conga.PlayerUnderran
 	(*SongHeard)(nil),        // 1: conga.SongHeard
 	(*PlayerFellSilent)(nil), // 2: conga.PlayerFellSilent
-	(*RequestSent)(nil),      // 3: conga.RequestSent
-	(*RequestAnswered)(nil),  // 4: conga.RequestAnswered
+	(*PlayerHeardAgain)(nil), // 3: conga.PlayerHeardAgain
+	(*RequestSent)(nil),      // 4: conga.RequestSent
+	(*RequestAnswered)(nil),  // 5: conga.RequestAnswered
 }
 var file_messages_listener_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -410,7 +449,7 @@ func file_messages_listener_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_listener_proto_rawDesc), len(file_messages_listener_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

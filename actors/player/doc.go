@@ -18,5 +18,7 @@
 // behind a recover, and a chunk cannot claim a time or a length that costs memory. The
 // player decides nothing that others need: it has no state in a log, and its trouble
 // (no sound card, a card that goes away, a decoder that panics) is said once, after which
-// it goes on in real time without sound.
+// it goes on in real time without sound, until there is a card.
+//
+// The loudspeaker is a process of its own (Speak), a child that wants frames and gets them.
 package player

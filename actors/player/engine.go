@@ -23,6 +23,8 @@ const (
 	// reopenAfter keeps a source that fails at once from being opened without end.
 	reopenAfter = 50 * time.Millisecond
 	maxFacts    = 64
+	// retryFirst and retryMost are how long an absent device is left alone: each try starts a process.
+	retryFirst, retryMost = time.Second, 15 * time.Second
 )
 
 // engine is the player's goroutines. It lives from start until stop.
@@ -164,19 +166,102 @@ func (e *engine) cause(int64) string {
 	return "no chunk arrived in time"
 }
 
-// output plays, and goes on without sound when the output cannot.
+// output plays. While the output cannot, the music goes on without sound.
 func (e *engine) output(ctx context.Context) {
 	out := e.cfg.Output
-	for ctx.Err() == nil {
+	device, returns := out.(Device)
+	for pause := time.Duration(0); ctx.Err() == nil; pause = retryFirst {
+		if returns {
+			out = e.await(ctx, device, pause)
+		}
 		e.deck.connect(out.Name(), out.Latency()+e.cfg.DeviceOffset)
-		err := out.Run(ctx, e)
+		err := out.Run(ctx, &hearing{Feed: e, heard: e.heard})
 		if err == nil {
 			continue
 		}
-		e.Say(err.Error() + "; playing on without sound")
-		e.deck.count(func(l *Live) { l.Silenced = err.Error() })
-		e.fact(&messages.PlayerFellSilent{Reason: err.Error()})
-		out = null{}
+		e.unheard(err)
+		if !returns {
+			e.playToNobody(ctx)
+		}
+	}
+}
+
+func (e *engine) playToNobody(ctx context.Context) {
+	e.deck.connect(null{}.Name(), 0)
+	_ = null{}.Run(ctx, e) // it has no errors
+}
+
+// await plays to nobody until the device is open; it is left alone for the pause.
+func (e *engine) await(ctx context.Context, device Device, pause time.Duration) Output {
+	silent, opened := context.WithCancel(ctx)
+	var out Output = null{}
+	var opening sync.WaitGroup
+	opening.Go(func() {
+		defer e.guard()
+		defer opened()
+		out = e.open(ctx, device, pause)
+	})
+	e.playToNobody(silent)
+	opening.Wait()
+	return out
+}
+
+// open tries until the device is open or ctx ends; then nobody hears.
+func (e *engine) open(ctx context.Context, device Device, pause time.Duration) Output {
+	for ; ; pause = min(max(retryFirst, 2*pause), retryMost) {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return null{}
+		}
+		out, err := device.Open(ctx)
+		switch {
+		case err == nil:
+			return out
+		case ctx.Err() != nil:
+			return null{}
+		}
+		e.unheard(err)
+	}
+}
+
+// unheard says why there is no sound, once until there is some again.
+func (e *engine) unheard(err error) {
+	if e.deck.mute(err.Error()) != "" {
+		return
+	}
+	if e.cfg.Unheard != nil {
+		e.cfg.Unheard(err.Error())
+	} else {
+		e.say(slog.LevelWarn, err.Error())
+	}
+	e.fact(&messages.PlayerFellSilent{Reason: err.Error()})
+}
+
+// heard says that there is sound again.
+func (e *engine) heard() {
+	if e.deck.unmute() == "" {
+		return
+	}
+	e.say(slog.LevelInfo, "the music is heard again")
+	e.fact(&messages.PlayerHeardAgain{})
+}
+
+// hearing notices when an output has played a second: a device that was opened may still take nothing.
+type hearing struct {
+	Feed
+	heard  func()
+	frames int // filled; -1: it has played
+}
+
+func (h *hearing) Fill(p []byte, waiting int) {
+	h.Feed.Fill(p, waiting)
+	if h.frames < 0 {
+		return
+	}
+	if h.frames += len(p) / bytesPerFrame; h.frames-waiting > outputRate {
+		h.frames = -1
+		h.heard()
 	}
 }
 

@@ -31,6 +31,15 @@ type Output interface {
 	Run(ctx context.Context, feed Feed) error
 }
 
+// Device is an Output that may be absent now and there later, as a sound card is. The player goes on without
+// sound meanwhile, and opens it again and again.
+type Device interface {
+	Output
+	// Open returns the device ready, as an Output that runs once and must, or an error that says what to do. It
+	// blocks for some seconds at most, and not beyond the end of ctx.
+	Open(ctx context.Context) (Output, error)
+}
+
 // Feed is what an Output pulls from.
 type Feed interface {
 	// Fill fills p with whole frames, at most 10 ms of them; silence where there is no

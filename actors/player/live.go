@@ -45,6 +45,24 @@ func (d *deck) count(change func(*Live)) {
 	change(&d.Live)
 }
 
+// mute notes why there is no sound; the first reason stays. It returns what was noted before.
+func (d *deck) mute(why string) (before string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if before = d.Silenced; before == "" {
+		d.Silenced = why
+	}
+	return before
+}
+
+// unmute notes that there is sound, and returns why there was none.
+func (d *deck) unmute() (before string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before, d.Silenced = d.Silenced, ""
+	return before
+}
+
 // received notes how far the received music reaches.
 func (d *deck) received(item *messages.Item) {
 	if item.Change != nil || !timed(item) {

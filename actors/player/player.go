@@ -38,8 +38,11 @@ type Config struct {
 	// DeviceOffset is how much later than the output believes the sound is heard.
 	DeviceOffset time.Duration
 	// Report takes the facts for the listener's log: PlayerUnderran, SongHeard,
-	// PlayerFellSilent. It may block, facts beyond 64 are then dropped. May be nil.
+	// PlayerFellSilent, PlayerHeardAgain. It may block, facts beyond 64 are then dropped. May be nil.
 	Report func(proto.Message)
+	// Unheard takes why nobody hears the music and what to do, once until it is heard again; nil: Log takes it as a
+	// warning. It must not block.
+	Unheard func(reason string)
 	// Log takes what the user should know; slog.Default if nil.
 	Log *slog.Logger
 

@@ -2,29 +2,31 @@ package player
 
 import (
 	"bytes"
-	"encoding/json"
+	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
+
+	"conga/messages"
 )
 
 const (
-	// soundTest=required makes the test with real sound fail where it would be skipped.
-	soundTest = "CONGA_SOUND_TEST"
-	// soundChild is set in the process that plays: oto can be opened once a process, and
-	// ALSA reads its environment once.
-	soundChild   = "CONGA_SOUND_CHILD"
+	// soundTest=required makes the tests with real sound fail where they would be skipped.
+	soundTest    = "CONGA_SOUND_TEST"
 	soundSeconds = 8
 )
 
-// TestSound plays a song through oto, ALSA and a private PulseAudio whose only sink goes
-// nowhere at the speed of sound, and compares what came out with the song.
-func TestSound(t *testing.T) {
+// needPulse skips a test for which a sound server is missing.
+func needPulse(t *testing.T) {
+	t.Helper()
 	if raceEnabled && os.Getenv(soundTest) != "required" {
 		t.Skip("real time, and the race detector takes its own")
 	}
@@ -40,6 +42,12 @@ func TestSound(t *testing.T) {
 			t.Skip(why)
 		}
 	}
+}
+
+// TestSound plays a song through oto, ALSA and a private PulseAudio whose only sink goes
+// nowhere at the speed of sound, and compares what came out with the song.
+func TestSound(t *testing.T) {
+	needPulse(t)
 	// Real time needs a processor that is free in time. On a busy machine the sound
 	// server itself stumbles, which is no fault of the player: it has three tries.
 	for try := 1; ; try++ {
@@ -56,106 +64,103 @@ func TestSound(t *testing.T) {
 
 func playAndRecord(t *testing.T) error {
 	t.Helper()
-	env := startPulse(t, t.TempDir())
-	recorded := startRecording(t, env)
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSpeaker_InChild$", "-test.v")
-	child.Env = append(env, soundChild+"=1")
-	out, err := child.CombinedOutput()
-	t.Logf("the child says:\n%s", out)
+	start, stop := pulse(t, t.TempDir())
+	start()
+	defer stop()
+	recorded := startRecording(t)
+	out := newSpeaker()
+	live, err := playSong(t, out, &facts{})
 	if err != nil {
-		return fmt.Errorf("the child: %w", err)
+		return err
 	}
+	if live.Underruns != 0 || live.Silenced != "" || live.HeardNumber < 60 {
+		return fmt.Errorf("%+v", live)
+	}
+	if live.ErrorUs > 20_000 || live.ErrorUs < -20_000 {
+		return fmt.Errorf("off by %d µs", live.ErrorUs)
+	}
+	proveOutput(t, out) // and it can be opened again
+	t.Logf("%+v", live)
 	return compare(t, load(t, "bach.mp3", 44100, soundSeconds), left(toSamples(recorded())))
 }
 
-// TestSpeaker_InChild is the process that plays, for TestSound.
-func TestSpeaker_InChild(t *testing.T) {
-	if os.Getenv(soundChild) != "1" {
-		t.Skip("started by TestSound")
-	}
-	out, err := ParseOutput("speaker")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &facts{}
+// playSong plays some seconds of bach and returns how the player was just before their end.
+func playSong(t *testing.T, out Output, f *facts) (live Live, err error) {
+	t.Helper()
 	cfg := testConfig(t, f, out, nil)
 	source := &script{now: cfg.Now, lead: 2 * time.Second}
 	source.items = broadcast(t, cfg.Now()+1_500_000, load(t, "bach.mp3", 44100, soundSeconds))
 	cfg.Open = func() Source { return source }
-	e := start(cfg, func(reason string) { t.Error(reason) })
-	end := time.NewTimer((1500 + 1000*soundSeconds - 400) * time.Millisecond) // before the underrun of its end
-	every := time.NewTicker(time.Second)
-	defer every.Stop()
-	var live Live
-	for playing := true; playing; {
-		select {
-		case <-every.C:
-			// A second player of this process is told so, and the first one is unharmed.
-			if err := out.Run(t.Context(), &proof{}); err == nil {
-				t.Error("two players have the loudspeaker")
-			}
-		case <-end.C:
-			playing = false
-		}
-		live = e.deck.live()
-		b, _ := json.Marshal(live)
-		t.Logf("%s", b)
+	failed := make(chan string, 1)
+	e := start(cfg, func(reason string) { failed <- reason })
+	defer e.stop()
+	select {
+	case <-time.After((1500 + 1000*soundSeconds - 400) * time.Millisecond): // before the underrun of its end
+	case reason := <-failed:
+		return live, errors.New(reason)
 	}
-	if live.Underruns != 0 || live.Silenced != "" || live.HeardNumber < 60 {
-		t.Errorf("%+v", live)
-	}
-	if live.ErrorUs > 20_000 || live.ErrorUs < -20_000 {
-		t.Errorf("off by %d µs", live.ErrorUs)
-	}
-	e.stop()
-	proveOutput(t, out) // and it can be opened again
+	return e.deck.live(), nil
 }
 
-// startPulse starts a sound server for this test alone and returns the environment in
-// which everything plays there.
-func startPulse(t *testing.T, dir string) []string {
+// pulse is a sound server for this test alone, which everything plays to from now on; start and stop may be
+// called again and again.
+func pulse(t *testing.T, dir string) (start, stop func()) {
 	t.Helper()
 	socket := filepath.Join(dir, "pulse.sock") // dir/pulse is PulseAudio's own
-	alsa := filepath.Join(dir, "alsa.conf")
-	if err := os.WriteFile(alsa, []byte("pcm.!default { type pulse }\nctl.!default { type pulse }\n"), 0o600); err != nil {
-		t.Fatal(err)
+	for name, value := range map[string]string{
+		"HOME": dir, "XDG_RUNTIME_DIR": dir, "XDG_CONFIG_HOME": dir, "PULSE_SERVER": "unix:" + socket,
+		"ALSA_CONFIG_PATH": alsaConfig(t, dir, "pulse"),
+	} {
+		t.Setenv(name, value)
 	}
-	env := append(os.Environ(), "HOME="+dir, "XDG_RUNTIME_DIR="+dir, "XDG_CONFIG_HOME="+dir,
-		"PULSE_SERVER=unix:"+socket, "ALSA_CONFIG_PATH="+alsa)
-	pulse := exec.Command("pulseaudio", "-n", "--system=false", "--daemonize=no", "--use-pid-file=no",
-		"--exit-idle-time=-1", "--log-level=error",
-		"--load=module-null-sink sink_name=conga rate=44100 norewinds=1",
-		"--load=module-native-protocol-unix auth-anonymous=1 socket="+socket)
-	pulse.Env = env
+	var server *exec.Cmd
 	var said bytes.Buffer
-	pulse.Stdout, pulse.Stderr = &said, &said
-	if err := pulse.Start(); err != nil {
+	ended := make(chan error, 1)
+	start = func() {
+		server = exec.Command("pulseaudio", "-n", "--system=false", "--daemonize=no", "--use-pid-file=no",
+			"--exit-idle-time=-1", "--log-level=error",
+			"--load=module-null-sink sink_name=conga rate=44100 norewinds=1",
+			"--load=module-native-protocol-unix auth-anonymous=1 socket="+socket)
+		server.Stdout, server.Stderr = &said, &said
+		if err := server.Start(); err != nil {
+			t.Fatal(err)
+		}
+		go func() { ended <- server.Wait() }()
+		until(t, func() error { return exec.Command("pactl", "info").Run() })
+	}
+	stop = func() {
+		if server == nil {
+			return
+		}
+		_ = server.Process.Kill()
+		<-ended
+		server = nil
+		_ = os.Remove(socket)
+	}
+	t.Cleanup(stop)
+	return start, stop
+}
+
+// alsaConfig writes a configuration of ALSA whose only device is of that type.
+func alsaConfig(t *testing.T, dir, device string) string {
+	t.Helper()
+	path := filepath.Join(dir, "alsa.conf")
+	text := ""
+	if device != "" {
+		text = fmt.Sprintf("pcm.!default { type %[1]s }\nctl.!default { type %[1]s }\n", device)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var done atomic.Bool
-	ended := make(chan error, 1)
-	go func() { ended <- pulse.Wait(); done.Store(true) }()
-	t.Cleanup(func() {
-		_ = pulse.Process.Kill()
-		<-ended
-	})
-	until(t, func() error {
-		if done.Load() {
-			t.Fatalf("pulseaudio ended: %s", &said)
-		}
-		info := exec.Command("pactl", "info")
-		info.Env = env
-		return info.Run()
-	})
-	return env
+	return path
 }
 
 // startRecording records the sink; the returned function ends it and returns the sound.
-func startRecording(t *testing.T, env []string) func() []byte {
+func startRecording(t *testing.T) func() []byte {
 	t.Helper()
 	var sound bytes.Buffer
 	parec := exec.Command("parec", "--device=conga.monitor", "--rate=44100", "--channels=2", "--format=s16le", "--raw")
-	parec.Env, parec.Stdout = env, &sound
+	parec.Stdout = &sound
 	if err := parec.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -166,9 +171,7 @@ func startRecording(t *testing.T, env []string) func() []byte {
 	}
 	t.Cleanup(func() { _ = parec.Process.Kill() })
 	until(t, func() error { // its connection to the sink stands
-		list := exec.Command("pactl", "list", "short", "source-outputs")
-		list.Env = env
-		if out, err := list.Output(); err != nil || len(out) == 0 {
+		if out, err := exec.Command("pactl", "list", "short", "source-outputs").Output(); err != nil || len(out) == 0 {
 			return fmt.Errorf("not recording: %v", err)
 		}
 		return nil
@@ -176,12 +179,12 @@ func startRecording(t *testing.T, env []string) func() []byte {
 	return stop
 }
 
-// until asks another process again and again, for ten seconds.
+// until asks another process again and again, for twenty seconds.
 func until(t *testing.T, ask func() error) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(20 * time.Second)
 	for {
 		err := ask()
 		if err == nil {
@@ -237,22 +240,103 @@ func firstSound(pcm []float64) int {
 	return len(pcm)
 }
 
-// TestSpeaker_NoCard: without a device, oto's context says nothing by itself.
-func TestSpeaker_NoCard(t *testing.T) {
-	if os.Getenv(soundChild) == "none" {
-		err := newSpeaker().Run(t.Context(), &proof{})
-		if err == nil || !strings.Contains(err.Error(), "sound") {
-			t.Errorf("no sound card: %v", err)
-		}
-		return
+// TestSound_ServerRestarts: the sound is back when the sound server is, as often as it goes.
+func TestSound_ServerRestarts(t *testing.T) {
+	needPulse(t)
+	start, stop := pulse(t, t.TempDir())
+	f := &facts{}
+	e := startForever(t, newSpeaker(), f)
+	for range 2 {
+		silenced(t, e, "--output null")
+		start()
+		silenced(t, e, "")
+		stop()
+		silenced(t, e, "--output null")
 	}
-	empty := filepath.Join(t.TempDir(), "alsa.conf")
-	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+	e.stop()
+	if again := of[*messages.PlayerHeardAgain](f); len(again) != 2 {
+		t.Errorf("heard again %d times", len(again))
+	}
+}
+
+// startForever plays a song again and again.
+func startForever(t *testing.T, out Output, f *facts) *engine {
+	t.Helper()
+	cfg := testConfig(t, f, out, nil)
+	song := load(t, "bach.mp3", 44100, 10)
+	source := &script{now: cfg.Now, lead: time.Second}
+	source.items = broadcast(t, cfg.Now()+1_500_000, song, song, song, song, song, song, song, song, song, song)
+	cfg.Open = func() Source { return source }
+	return start(cfg, func(reason string) { t.Error(reason) })
+}
+
+// silenced waits until why there is no sound begins like that; empty: until there is sound.
+func silenced(t *testing.T, e *engine, why string) {
+	t.Helper()
+	until(t, func() error {
+		if now := e.deck.live().Silenced; now == "" != (why == "") || !strings.Contains(now, why) {
+			return fmt.Errorf("silenced: %q, want %q", now, why)
+		}
+		return nil
+	})
+}
+
+// TestSpeaker_NoCard: why there is no sound, and what to type, in words that are not ALSA's dozens of lines.
+func TestSpeaker_NoCard(t *testing.T) {
+	if !withSpeaker || runtime.GOOS != "linux" {
+		t.Skip("ALSA can be told that there is no card")
+	}
+	dir := t.TempDir()
+	t.Setenv("ALSA_CONFIG_PATH", alsaConfig(t, dir, ""))
+	err := newSpeaker().Run(t.Context(), &proof{})
+	if err == nil {
+		t.Fatal("it plays without a sound card")
+	}
+	for _, says := range []string{"no sound card can be opened", "--output null", "--output wav:FILE"} {
+		if !strings.Contains(err.Error(), says) {
+			t.Errorf("%v: it does not say %q", err, says)
+		}
+	}
+	if len(err.Error()) > 400 || strings.ContainsAny(err.Error(), "\n\r") {
+		t.Errorf("%d bytes in lines: %q", len(err.Error()), err)
+	}
+	// A card is plugged in.
+	alsaConfig(t, dir, "null")
+	out, err := newSpeaker().(Device).Open(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSpeaker_NoCard$", "-test.v", "-test.timeout=20s")
-	child.Env = append(os.Environ(), soundChild+"=none", "ALSA_CONFIG_PATH="+empty)
-	if out, err := child.CombinedOutput(); err != nil {
-		t.Errorf("%v:\n%s", err, out)
+	over, end := context.WithCancel(t.Context())
+	end()
+	if err := out.Run(over, &proof{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// actAs is a loudspeaker's process that does not play.
+func actAs(act string) {
+	want := func(frames, waiting int, words string) {
+		b := binary.LittleEndian.AppendUint32(nil, uint32(frames))
+		_, _ = os.Stdout.Write(append(binary.LittleEndian.AppendUint32(b, uint32(waiting)), words...))
+	}
+	if _, then, plays := strings.Cut(act, "plays, "); plays {
+		for range 5 {
+			want(blockFrames, 0, "")
+			_, _ = io.ReadFull(os.Stdin, make([]byte, blockFrames*bytesPerFrame))
+		}
+		act = then
+	}
+	switch act {
+	case "dies":
+		fmt.Fprintln(os.Stderr, "ALSA lib confmisc.c:855:(parse_card) cannot find card '0'")
+		fmt.Fprintln(os.Stderr, strings.Repeat("and so on\n", 10_000))
+	case "says why":
+		want(0, len("the card is gone"), "the card is gone")
+	case "says too much":
+		want(0, 1<<30, "the card is gone"+strings.Repeat(", gone", 100_000))
+	case "wants too much":
+		want(100_000, 0, "")
+	case "hangs":
+		_, _ = io.Copy(io.Discard, os.Stdin)
 	}
 }

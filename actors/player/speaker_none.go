@@ -5,6 +5,7 @@ package player
 import (
 	"context"
 	"errors"
+	"io"
 	"time"
 )
 
@@ -13,6 +14,12 @@ const withSpeaker = false
 
 // speaker stands where the loudspeaker is in a build that has one.
 type speaker struct{}
+
+// SpeakerCommand is what a build with a loudspeaker starts itself with.
+const SpeakerCommand = "speaker"
+
+// Speak has nothing to play with.
+func Speak(io.Reader, io.Writer) {}
 
 func newSpeaker() Output { return speaker{} }
 

@@ -3,11 +3,15 @@
 package player
 
 import (
-	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"os/signal"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/ebitengine/oto/v3"
@@ -18,133 +22,107 @@ const (
 	// playerBuffer is what oto takes in advance: under two periods of the device it plays
 	// too slowly.
 	playerBuffer = outputRate * bytesPerFrame / 4
-	// speakerLatency is what lies between oto's queue and the ear, measured with ALSA; oto
-	// cannot tell it. What a device has beyond it is Config.DeviceOffset.
-	speakerLatency = 130 * time.Millisecond
-	// openPatience is how long a sound system may take to open.
-	openPatience = 5 * time.Second
 	// watchEvery is how soon a vanished device is noticed.
 	watchEvery = 200 * time.Millisecond
 )
 
-// device is the process's one oto context: there is no second try. It is
-// opened by the first Run and used by one at a time.
-var device struct {
-	mu    sync.Mutex
-	inUse bool
-	made  bool
-	ctx   *oto.Context
-	ready <-chan struct{}
-	err   error
+// Speak is the process of a loudspeaker: it asks for frames on out and plays what comes in, until in ends or the
+// device is gone. Whoever started it wants the reason last, so it returns none.
+func Speak(in io.Reader, out io.Writer) {
+	signal.Ignore(os.Interrupt, syscall.SIGHUP, syscall.SIGTERM) // they are for its parent, which then ends in
+	r := &otoReader{in: in, out: out, over: make(chan struct{})}
+	if err := r.play(); err != nil {
+		r.lastWords(err)
+	}
 }
 
-// withSpeaker tells whether this build can play.
-const withSpeaker = true
+// otoReader is what oto reads.
+type otoReader struct {
+	player *oto.Player
+	in     io.Reader
 
-// speaker plays through oto.
-type speaker struct{}
+	mu   sync.Mutex // guards out, and who speaks last
+	out  io.Writer
+	done bool
+	over chan struct{} // closed when in has ended
+}
 
-func newSpeaker() Output { return speaker{} }
-
-func (speaker) Name() string           { return "speaker" }
-func (speaker) Latency() time.Duration { return speakerLatency }
-
-func (speaker) Run(ctx context.Context, feed Feed) error {
-	otoCtx, ready, err := takeDevice()
+func (r *otoReader) play() error {
+	ctx, ready, err := oto.NewContext(&oto.NewContextOptions{
+		SampleRate: outputRate, ChannelCount: 2, Format: oto.FormatSignedInt16LE, BufferSize: deviceBuffer,
+	})
 	if err != nil {
-		return err
+		return noDevice(err)
 	}
-	defer leaveDevice()
-	patience := time.NewTimer(openPatience)
-	defer patience.Stop()
-	select {
-	case <-ready:
-	case <-patience.C:
-		return fmt.Errorf("the sound system did not open within %v: restart it, then conga", openPatience)
-	case <-ctx.Done():
-		return nil
+	<-ready
+	if err := ctx.Err(); err != nil { // NewContext does not tell
+		return noDevice(err)
 	}
-	if err := otoCtx.Err(); err != nil { // NewContext does not tell
-		return noSound(err)
-	}
-	r := &otoReader{feed: feed}
-	r.player = otoCtx.NewPlayer(r) // kept in r: unreferenced, it is collected and goes silent
+	r.player = ctx.NewPlayer(r) // kept in r: unreferenced, it is collected and goes silent
 	r.player.SetBufferSize(playerBuffer)
 	r.player.Play()
-	defer r.stop()
 	watch := time.NewTicker(watchEvery)
 	defer watch.Stop()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-r.over:
 			return nil
 		case <-watch.C:
 		}
-		if err := errors.Join(otoCtx.Err(), r.player.Err()); err != nil {
-			return noSound(err)
+		if err := errors.Join(ctx.Err(), r.player.Err()); err != nil {
+			return noDevice(err)
 		}
 	}
 }
 
-// noSound says why in one line: of the dozen devices that oto tried, the first.
-func noSound(err error) error {
+// noDevice says why in one line: of the dozen devices that oto tried, the first.
+func noDevice(err error) error {
 	reason, _, _ := strings.Cut(err.Error(), ", \"")
-	return fmt.Errorf("no sound: %s; check the device (aplay -l) and start conga again", reason)
-}
-
-func takeDevice() (*oto.Context, <-chan struct{}, error) {
-	device.mu.Lock()
-	defer device.mu.Unlock()
-	if device.inUse {
-		return nil, nil, errors.New("the loudspeaker is in use by another player of this process: " +
-			"only one of them can have --output speaker")
+	if _, device, found := strings.Cut(reason, "snd_pcm_open: "); found {
+		return fmt.Errorf("no sound card can be opened, %s", device)
 	}
-	if !device.made {
-		device.made = true
-		device.ctx, device.ready, device.err = oto.NewContext(&oto.NewContextOptions{
-			SampleRate: outputRate, ChannelCount: 2, Format: oto.FormatSignedInt16LE, BufferSize: deviceBuffer,
-		})
-	}
-	if device.err != nil {
-		return nil, nil, noSound(device.err)
-	}
-	device.inUse = true
-	return device.ctx, device.ready, nil
+	return fmt.Errorf("the sound card plays no more, %s", strings.TrimPrefix(reason, "oto: "))
 }
 
-func leaveDevice() {
-	device.mu.Lock()
-	defer device.mu.Unlock()
-	device.inUse = false
-}
-
-// otoReader is what oto reads. Its Read never blocks and never returns nothing.
-type otoReader struct {
-	feed   Feed
-	player *oto.Player
-
-	mu      sync.Mutex
-	stopped bool
-}
-
+// Read never returns nothing: oto would ask again without end.
 func (r *otoReader) Read(p []byte) (int, error) {
 	n := min(len(p), blockFrames*bytesPerFrame) / bytesPerFrame * bytesPerFrame
 	p = p[:n]
-	waiting := r.player.BufferedSize() / bytesPerFrame
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.stopped {
+	if n == 0 || !r.want(n/bytesPerFrame, r.player.BufferedSize()/bytesPerFrame) {
 		clear(p)
 		return n, nil
 	}
-	r.feed.Fill(p, waiting)
+	if _, err := io.ReadFull(r.in, p); err != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if !r.done {
+			r.done = true
+			close(r.over)
+		}
+		clear(p)
+	}
 	return n, nil
 }
 
-// stop keeps oto from calling the feed again.
-func (r *otoReader) stop() {
-	r.player.Pause()
+// want asks for frames. It is false when nobody answers any more.
+func (r *otoReader) want(frames, waiting int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.stopped = true
+	if r.done {
+		return false
+	}
+	b := binary.LittleEndian.AppendUint32(nil, uint32(frames))
+	_, _ = r.out.Write(binary.LittleEndian.AppendUint32(b, uint32(waiting))) // who does not hear it does not answer
+	return true
+}
+
+func (r *otoReader) lastWords(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done = true
+	text := err.Error()
+	text = text[:min(len(text), maxWords)]
+	b := binary.LittleEndian.AppendUint32(nil, 0)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(text)))
+	_, _ = r.out.Write(append(b, text...))
 }

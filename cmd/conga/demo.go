@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"conga/actors/player"
 	"conga/cmd/conga/internal/screen"
 )
 
@@ -14,6 +15,7 @@ const maxListeners = 100
 
 type demoCmd struct {
 	Listeners int    `default:"3" placeholder:"N" help:"How many stand in the chain; the last one is on the loudspeaker (${default})."`
+	Output    string `default:"speaker" placeholder:"OUT" help:"Where the last one is heard: speaker, null (nowhere), none or wav:FILE (${default})."`
 	Songs     string `default:"songs" placeholder:"DIR" help:"Folder of mp3 files (${default})."`
 }
 
@@ -33,12 +35,15 @@ func (c *demoCmd) Validate() error {
 	if c.Listeners < 1 || c.Listeners > maxListeners {
 		return fmt.Errorf("--listeners %d: from 1 to %d", c.Listeners, maxListeners)
 	}
+	if _, err := player.ParseOutput(c.Output); err != nil {
+		return fmt.Errorf("--%w", err)
+	}
 	return nil
 }
 
 // Run shows the chain until END or until ctx ends.
 func (c *demoCmd) Run(ctx context.Context, streams *streams) error {
-	nodes, err := startDemo(ctx, c.Songs, c.Listeners, streams.play())
+	nodes, err := startDemo(ctx, c.Songs, c.Output, c.Listeners, streams.play())
 	if err != nil {
 		return err
 	}

@@ -23,12 +23,13 @@ import (
 type demo struct {
 	server    *serverNode
 	listeners []*listenerNode // in the order they came; the last one is heard
+	output    string          // there
 	program   programme
 	system    *actor.ActorSystem // of all listeners
 }
 
 // startDemo starts the nodes. They run until stop.
-func startDemo(ctx context.Context, songs string, listeners int, info *slog.Logger) (*demo, error) {
+func startDemo(ctx context.Context, songs, heard string, listeners int, info *slog.Logger) (*demo, error) {
 	logger := slog.New(atLeast{info.Handler(), slog.LevelWarn}) // the screen tells the rest
 	server, err := startServer(serverOptions{
 		songs: songs, listen: "127.0.0.1:0", store: eventlog.NewMemory(), keepLog: 64 << 20, key: newKey(), logger: logger,
@@ -36,11 +37,11 @@ func startDemo(ctx context.Context, songs string, listeners int, info *slog.Logg
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{server: server, system: newSystem(logger)}
+	d := &demo{server: server, output: heard, system: newSystem(logger)}
 	for i := range listeners {
 		output, news := "null", func(*messages.Playing) {}
 		if i == listeners-1 {
-			output, news = "speaker", d.program.add
+			output, news = heard, d.program.add
 		}
 		to, err := player.ParseOutput(output)
 		if err != nil {
@@ -53,6 +54,7 @@ func startDemo(ctx context.Context, songs string, listeners int, info *slog.Logg
 		node, err := startListener(ctx, listenerOptions{
 			server: server.requests.Addr().String(), name: screen.Name(i), listen: "127.0.0.1:0",
 			output: to, log: log, news: news, logger: logger, system: d.system,
+			unheard: func(string) {}, // the screen says it
 		})
 		if err != nil {
 			return nil, errors.Join(err, d.stop())
@@ -98,7 +100,7 @@ func (d *demo) snapshot(ctx context.Context) screen.Snapshot {
 	members := map[string]screen.Member{}
 	for i, node := range d.listeners {
 		id, last := node.client.Node().GetId(), i == len(d.listeners)-1
-		m, sound := member(ctx, node.client)
+		m, sound := member(ctx, node.client, d.output)
 		if last {
 			s.Sound, m.Speaker = sound, sound == audible
 		}
@@ -120,11 +122,14 @@ func (d *demo) snapshot(ctx context.Context) screen.Snapshot {
 	return s
 }
 
-// audible is what the screen says while the loudspeaker plays.
-const audible = "on the loudspeaker"
+// speaker is the output that people hear, audible what the screen says while it plays.
+const (
+	speaker = "speaker"
+	audible = "on the loudspeaker"
+)
 
-// member is what a listener has, and audible or why it is not heard.
-func member(ctx context.Context, client *actors.Client) (m screen.Member, sound string) {
+// member is what a listener has, and how it is heard, or why it is not, if output is where.
+func member(ctx context.Context, client *actors.Client, output string) (m screen.Member, sound string) {
 	node := client.Node()
 	m = screen.Member{Name: node.GetName(), Relay: node.GetRelay()}
 	dump, err := client.Dump(ctx)
@@ -137,15 +142,22 @@ func member(ctx context.Context, client *actors.Client) (m screen.Member, sound 
 	if live, ok := dump.Live["player"].(player.Live); ok {
 		m.Buffered = time.Duration(live.BufferedMs) * time.Millisecond
 		m.Underruns = uint64(max(0, live.Underruns))
-		switch sound = live.Silenced; {
-		case sound != "":
-		case live.HeardNumber > 0:
-			sound = audible
-		default:
-			sound = "the loudspeaker is being opened"
-		}
+		sound = whereHeard(live, output)
 	}
 	return m, sound
+}
+
+// whereHeard is how the output of a player is heard, or why it is not.
+func whereHeard(live player.Live, output string) string {
+	switch {
+	case live.Silenced != "":
+		return live.Silenced
+	case output != speaker:
+		return "into " + output
+	case live.Output != speaker || live.HeardNumber == 0:
+		return "the loudspeaker is being opened"
+	}
+	return audible
 }
 
 // programme is what plays and what comes, as the news told it. News of a song comes

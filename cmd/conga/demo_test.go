@@ -1,10 +1,20 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"conga/actors/player"
 	"conga/messages"
 )
 
@@ -72,5 +82,65 @@ func TestProgramme_SentAndNotOver(t *testing.T) {
 	}
 	if got := on(&p, 26*time.Second); got != "" {
 		t.Errorf("over: %q", got)
+	}
+}
+
+// Where the music is heard is said of what the player does, not of what it was told.
+func TestDemo_WhereHeard(t *testing.T) {
+	for _, test := range []struct {
+		output string
+		live   player.Live
+		want   string
+	}{
+		{"speaker", player.Live{Output: "speaker", HeardNumber: 3}, "on the loudspeaker"},
+		{"speaker", player.Live{Output: "speaker"}, "the loudspeaker is being opened"},
+		{"speaker", player.Live{Output: "null", HeardNumber: 3}, "the loudspeaker is being opened"},
+		{"speaker", player.Live{Output: "null", HeardNumber: 3, Silenced: "no card"}, "no card"},
+		{"wav:a.wav", player.Live{Output: "wav:a.wav", HeardNumber: 3}, "into wav:a.wav"},
+	} {
+		if got := whereHeard(test.live, test.output); got != test.want {
+			t.Errorf("--output %s, %+v: %q, want %q", test.output, test.live, got, test.want)
+		}
+	}
+}
+
+// Without a sound card that is said once, and ALSA's lines are nowhere.
+func TestDemo_NoCard(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("ALSA can be told that there is no card")
+	}
+	empty := filepath.Join(t.TempDir(), "alsa.conf")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // if it says nothing
+	defer cancel()
+	demo := exec.CommandContext(ctx, os.Args[0], "demo", "--songs", filepath.Join("..", "..", "songs"))
+	demo.Env = append(os.Environ(), asConga+"=1", "ALSA_CONFIG_PATH="+empty)
+	stdin, err := demo.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := demo.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var printed bytes.Buffer
+	demo.Stderr = &printed
+	if err := demo.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said, playing := 0, false
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if strings.Contains(lines.Text(), "sound card") || strings.Contains(lines.Text(), "no loudspeaker") {
+			said++
+		}
+		playing = playing || strings.HasPrefix(lines.Text(), "now playing")
+		if playing && said > 0 {
+			_, _ = io.WriteString(stdin, "END\n")
+		}
+	}
+	if err := demo.Wait(); err != nil || said != 1 || strings.Contains(printed.String(), "ALSA") || strings.Contains(printed.String(), "sound") {
+		t.Errorf("%v, said %d times, stderr:\n%s", err, said, &printed)
 	}
 }

@@ -51,6 +51,7 @@ type commands struct {
 	Why     whyCmd     `cmd:"" help:"Why did the music stop? Why is my song not played? What happened, in sentences."`
 	Chaos   chaosCmd   `cmd:"" help:"Kill, freeze and restart nodes, and see that nobody else hears it."`
 	Version versionCmd `cmd:"" help:"Print the version of this conga, as does --version."`
+	Speaker speakerCmd `cmd:"" hidden:"" help:"The process of a loudspeaker: plays what comes in, for conga join and demo."`
 	Spin    spinCmd    `cmd:"" hidden:"" help:"Use up a processor until the input ends: a busy neighbour, for conga chaos --spin."`
 }
 

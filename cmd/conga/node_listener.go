@@ -35,6 +35,7 @@ type listenerOptions struct {
 	// advertise is where others reach listen; empty: as the server sees this machine.
 	advertise string
 	output    player.Output
+	unheard   func(reason string) // takes why output does not play; nil: logger
 	log       *eventlog.Log
 	identity  *transport.Identity // nil: a new one
 	http      string              // host:port of its debug answers; empty: none
@@ -124,7 +125,7 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 		system = newSystem(o.logger)
 	}
 	n.client, err = actors.StartClient(actors.ClientConfig{
-		System: system, Shared: o.system != nil, Log: o.log, Stream: stream, Output: o.output, Logger: o.logger,
+		System: system, Shared: o.system != nil, Log: o.log, Stream: stream, Output: o.output, Unheard: o.unheard, Logger: o.logger,
 		News: o.news, Chunk: chunk, Samples: samples, Seeds: behind.Set,
 		Node: &messages.Node{
 			Id: o.identity.ID(), Name: o.name, Http: o.http,

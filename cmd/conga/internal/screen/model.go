@@ -1,8 +1,6 @@
 package screen
 
 import (
-	"fmt"
-	"slices"
 	"strings"
 
 	"charm.land/bubbles/v2/textinput"
@@ -36,7 +34,6 @@ const (
 type line struct {
 	kind kind
 	text string
-	more int // lines of the same sort that were left out after it
 }
 
 // model is the picture. Its Update and View are pure but for the command that asks.
@@ -133,38 +130,22 @@ func (m model) recall(step int) model {
 	return m
 }
 
-// say adds lines to the pane. What ALSA complains about comes by the dozen: one line
-// stands for a run of them.
+// say adds lines to the pane.
 func (m model) say(k kind, texts ...string) model {
 	lines := append([]line(nil), m.lines...)
 	for _, text := range texts {
 		text = clean(text)
-		if text == "" {
-			continue
+		if text != "" {
+			lines = append(lines, line{kind: k, text: text})
 		}
-		if last := len(lines) - 1; k == stderr && last >= 0 && isNoise(text) && lines[last].kind == stderr && isNoise(lines[last].text) {
-			lines[last].more++
-			continue
-		}
-		lines = append(lines, line{kind: k, text: text})
 	}
 	m.lines = lines[max(0, len(lines)-keptLines):]
 	return m
 }
 
-// noises is how the lines begin that ALSA and JACK print while they look for a card.
-var noises = []string{"ALSA lib ", "Cannot connect to server ", "jack ", "Jack"}
-
-func isNoise(text string) bool {
-	return slices.ContainsFunc(noises, func(noise string) bool { return strings.HasPrefix(text, noise) })
-}
-
 func (l line) String() string {
-	switch {
-	case l.kind == typed:
+	if l.kind == typed {
 		return "> " + l.text
-	case l.more > 0:
-		return fmt.Sprintf("%s (and %d more of these)", l.text, l.more)
 	}
 	return l.text
 }

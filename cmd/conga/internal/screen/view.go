@@ -73,7 +73,22 @@ func (m model) song(width int) []string {
 	s := m.snapshot
 	rows := []string{ends("♪ "+bold.Render(s.headline()), dim.Render(s.asked()), width), m.bar(width)}
 	if s.Sound != "" {
-		rows = append(rows, dim.Render(clean(s.Sound)))
+		for _, row := range wrap(clean(s.Sound), width) { // it may say what to type
+			rows = append(rows, dim.Render(row))
+		}
+	}
+	return rows
+}
+
+// wrap breaks text between words only: the terminal library breaks options like --output behind a hyphen.
+func wrap(text string, width int) []string {
+	var rows []string
+	for word := range strings.FieldsSeq(text) {
+		if last := len(rows) - 1; last >= 0 && lipgloss.Width(rows[last])+1+lipgloss.Width(word) <= width {
+			rows[last] += " " + word
+			continue
+		}
+		rows = append(rows, word)
 	}
 	return rows
 }

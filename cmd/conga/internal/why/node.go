@@ -62,6 +62,8 @@ func (t *teller) node() {
 				who, span(micros(e.GetMissingUs())), e.GetSong(), strings.TrimSuffix(e.GetCause(), "."))
 		case *messages.PlayerFellSilent:
 			t.say(r.Time, "%s cannot be heard: %s.", who, strings.TrimSuffix(e.GetReason(), "."))
+		case *messages.PlayerHeardAgain:
+			t.say(r.Time, "%s can be heard again.", who)
 		case *messages.RequestSent:
 			asked[e.GetRequestId()] = r
 		case *messages.RequestAnswered:

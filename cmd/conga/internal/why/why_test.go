@@ -153,6 +153,7 @@ func TestTell_Worst(t *testing.T) {
 			{Time: at, Event: &messages.NodeStarted{Node: amy, Server: "radio:7000"}},
 			{Time: at, Event: &messages.PlayerUnderran{Song: "bach.mp3", MissingUs: 300_000, Cause: "no chunk arrived in time"}},
 			{Time: at, Event: &messages.PlayerFellSilent{Reason: "no sound card."}},
+			{Time: at, Event: &messages.PlayerHeardAgain{}},
 			{Time: at, Event: &messages.RequestSent{RequestId: "1", Line: "PLAY 1"}},
 			{Time: at, Event: &messages.RequestSent{RequestId: "2", Line: "PLAY 2"}},
 			{Time: at, Event: &messages.RequestAnswered{RequestId: "1"}},
@@ -166,7 +167,7 @@ func TestTell_Worst(t *testing.T) {
 		"A note.", "bob, which fed it, stopped feeding it (silent for 1s). 2500 ms later it was fed by the server.",
 		"Its buffer had run empty, so it fell silent; 7 chunks could not be had from anybody and were lost.",
 		"fell silent for 300 ms in the midst of bach.mp3: no chunk arrived in time.",
-		"cannot be heard: no sound card.", `asked "PLAY 2" and has no answer yet`,
+		"cannot be heard: no sound card.", "can be heard again.", `asked "PLAY 2" and has no answer yet`,
 		"its buffer ran empty; 7 chunks lost; it was silent once, for 300 ms together.",
 	} {
 		if !strings.Contains(text, want) {

@@ -1,0 +1,237 @@
+//go:build (cgo || windows || darwin) && !nospeaker
+
+package player
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// withSpeaker tells whether this build can play.
+const withSpeaker = true
+
+const (
+	// SpeakerCommand is the first word of the command line that makes this program the process of a
+	// loudspeaker: it calls Speak.
+	SpeakerCommand = "speaker"
+	// inSpeaker is set in that process. A program that does not know the command (a test) would otherwise
+	// start itself without end.
+	inSpeaker = "CONGA_IN_SPEAKER"
+
+	// speakerLatency is what lies between oto's queue and the ear, measured with ALSA; oto
+	// cannot tell it. What a device has beyond it is Config.DeviceOffset.
+	speakerLatency = 130 * time.Millisecond
+	// openPatience is how long a sound system may take to open.
+	openPatience = 5 * time.Second
+	// hangsAfter is how long a device that plays may take nothing, once or twice over.
+	hangsAfter = 5 * time.Second
+	// maxWords is how much is kept of what the libraries in that process print.
+	maxWords = 4096
+)
+
+// What the loudspeaker's process says is eight bytes: how many frames it wants, and how many wait in it; it is
+// answered with the frames. 0 frames are its last words, the second number is how many bytes follow.
+const wantSize = 8
+
+// speaker plays in a process of its own (Speak). oto opens a device once in a process, so only a new one plays
+// again after a card was pulled, or comes later. There, too, stay what C libraries print and where they hang.
+type speaker struct {
+	args []string // of the process; for tests
+}
+
+func newSpeaker() Output { return speaker{} }
+
+func (speaker) Name() string           { return "speaker" }
+func (speaker) Latency() time.Duration { return speakerLatency }
+
+func (s speaker) Run(ctx context.Context, feed Feed) error {
+	out, err := s.Open(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	return out.Run(ctx, feed)
+}
+
+// Open starts the process and waits until it wants the first frames.
+func (s speaker) Open(ctx context.Context) (Output, error) {
+	if os.Getenv(inSpeaker) != "" {
+		return nil, errors.New("this program does not know the command " + SpeakerCommand)
+	}
+	l, err := startLoudspeaker(s.args)
+	if err != nil {
+		return nil, fmt.Errorf("start the loudspeaker's process: %w; --output null plays without it", err)
+	}
+	opened := make(chan error, 1)
+	go func() { opened <- l.listen() }()
+	patience := time.NewTimer(openPatience)
+	defer patience.Stop()
+	select {
+	case err = <-opened:
+	case <-patience.C:
+		l.kill()
+		err = <-opened
+	case <-ctx.Done():
+		l.kill()
+		<-opened
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, l.end(err)
+	}
+	return l, nil
+}
+
+// loudspeaker is an opened speaker. It runs once.
+type loudspeaker struct {
+	speaker
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  io.ReadCloser
+	said words // what libraries printed
+
+	frames, waiting int // it wants so many, while so many wait
+	wishes          atomic.Int64
+	killed          atomic.Bool
+}
+
+func startLoudspeaker(args []string) (*loudspeaker, error) {
+	program, err := os.Executable()
+	if runtime.GOOS == "linux" {
+		program = "/proc/self/exe" // also after an update has put another one in its place
+	}
+	if err != nil {
+		return nil, err
+	}
+	l := &loudspeaker{cmd: exec.Command(program, append([]string{SpeakerCommand}, args...)...)}
+	l.cmd.Env = append(os.Environ(), inSpeaker+"=1")
+	l.cmd.Stderr = &l.said
+	l.cmd.WaitDelay = time.Second // a sound server that a library has started may hold stderr for ever
+	if l.in, err = l.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	if l.out, err = l.cmd.StdoutPipe(); err != nil {
+		return nil, err
+	}
+	return l, l.cmd.Start()
+}
+
+func (l *loudspeaker) Run(ctx context.Context, feed Feed) error {
+	defer context.AfterFunc(ctx, l.kill)()
+	watched, unwatch := context.WithCancel(ctx)
+	defer unwatch()
+	go l.watch(watched)
+	buf := make([]byte, blockFrames*bytesPerFrame)
+	for {
+		p := buf[:l.frames*bytesPerFrame]
+		feed.Fill(p, l.waiting)
+		_, err := l.in.Write(p)
+		if listened := l.listen(); listened != nil { // it says more than a broken pipe does
+			err = listened
+		}
+		if err != nil {
+			err = l.end(err)
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// listen waits for the next wish.
+func (l *loudspeaker) listen() error {
+	var b [wantSize]byte
+	if _, err := io.ReadFull(l.out, b[:]); err != nil {
+		return errors.New("the loudspeaker's process has ended")
+	}
+	frames, second := binary.LittleEndian.Uint32(b[:]), binary.LittleEndian.Uint32(b[4:])
+	switch {
+	case frames == 0:
+		last := make([]byte, min(second, maxWords))
+		_, _ = io.ReadFull(l.out, last)
+		return errors.New(string(last))
+	case frames > blockFrames:
+		return fmt.Errorf("the loudspeaker's process wants %d frames", frames)
+	}
+	l.frames, l.waiting = int(frames), int(second)
+	l.wishes.Add(1)
+	return nil
+}
+
+// watch kills a process that wants nothing any more.
+func (l *loudspeaker) watch(ctx context.Context) {
+	tick := time.NewTicker(hangsAfter)
+	defer tick.Stop()
+	for before := int64(-1); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := l.wishes.Load()
+		if now == before {
+			l.kill()
+			return
+		}
+		before = now
+	}
+}
+
+func (l *loudspeaker) kill() {
+	l.killed.Store(true)
+	_ = l.cmd.Process.Kill()
+	_, _ = l.in.Close(), l.out.Close() // wakes who waits, even if a sound server has inherited the other ends
+}
+
+// end waits until the process is gone, and says in one sentence why there is no sound and what to do.
+func (l *loudspeaker) end(err error) error {
+	hung := l.killed.Load()
+	l.kill()
+	_ = l.cmd.Wait() // it was killed, or has said what was wrong
+	reason := err.Error()
+	switch said := l.said.first(); {
+	case hung:
+		reason = "the sound system does not answer"
+	case said != "":
+		reason += " (" + said + ")"
+	}
+	return fmt.Errorf("%s. The music is heard as soon as a sound card answers; "+
+		"--output null plays without one, --output wav:FILE records", reason)
+}
+
+// words keeps the beginning of what is printed.
+type words struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+func (w *words) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.b = append(w.b, p[:min(len(p), maxWords-len(w.b))]...)
+	return len(p), nil
+}
+
+// first is the first line, without the place in ALSA's source: "cannot find card '0'".
+func (w *words) first() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	line, _, _ := strings.Cut(string(w.b), "\n")
+	if place, rest, found := strings.Cut(line, ") "); found && strings.HasPrefix(place, "ALSA lib ") {
+		line = rest
+	}
+	return strings.TrimSpace(line)
+}
