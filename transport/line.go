@@ -130,12 +130,12 @@ func (l *Line) Node(ctx context.Context, addr string) (net.Conn, error) {
 	return conn, err
 }
 
-// Patience is how long a node that was reached may take to answer, if usual is enough on a short
-// line.
+// Patience is how long a node may say nothing, or take to answer, if usual is enough on a short line: a
+// new connection waits for a round trip between its first packets and the next ones.
 func (l *Line) Patience(usual time.Duration) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return min(max(usual, usual/2+2*l.away), farthest)
+	return min(max(usual, usual*4/5+l.away), farthest)
 }
 
 // Proved says whether who answered last was the server. What is known of one that was not counts

@@ -36,7 +36,6 @@ type UpstreamConfig struct {
 	Pass     func() (Pass, error) // what to show; nil: nothing
 	Dial     DialFunc             // nil: DialNode
 	Silence  time.Duration        // how long the upstream may say nothing; 0: messages.SilenceIsDeath
-	Answer   func() time.Duration // how long it may take to answer our HI; nil: Silence
 }
 
 // Upstream is one connection to a node above, a child of the relay. It tells its parent
@@ -57,9 +56,6 @@ func Upstream(cfg UpstreamConfig) *actor.Props {
 	}
 	if cfg.Silence == 0 {
 		cfg.Silence = messages.SilenceIsDeath
-	}
-	if cfg.Answer == nil {
-		cfg.Answer = func() time.Duration { return cfg.Silence }
 	}
 	return actor.PropsFromProducer(func() actor.Actor { return &upstream{cfg: &cfg} })
 }
@@ -172,7 +168,7 @@ func (t *upstreamTalk) talk(life context.Context, conn net.Conn) error {
 		return err
 	}
 	r := bufio.NewReaderSize(conn, 32<<10)
-	frame, err := t.read(conn, r, t.cfg.Answer())
+	frame, err := t.read(conn, r)
 	if err != nil {
 		return err
 	}
@@ -193,8 +189,8 @@ func (t *upstreamTalk) talk(life context.Context, conn net.Conn) error {
 
 // read waits for one whole frame no longer than the upstream may be silent: an upstream
 // that lets its bytes trickle is as dead as one that sends none.
-func (t *upstreamTalk) read(conn net.Conn, r *bufio.Reader, silence time.Duration) (Frame, error) {
-	_ = conn.SetReadDeadline(time.Now().Add(silence))
+func (t *upstreamTalk) read(conn net.Conn, r *bufio.Reader) (Frame, error) {
+	_ = conn.SetReadDeadline(time.Now().Add(t.cfg.Silence))
 	return ReadFrame(r)
 }
 
@@ -202,7 +198,7 @@ func (t *upstreamTalk) read(conn net.Conn, r *bufio.Reader, silence time.Duratio
 func (t *upstreamTalk) listen(life context.Context, conn net.Conn, r *bufio.Reader) error {
 	seals, leaving, sent := 0, false, int64(0)
 	for {
-		frame, err := t.read(conn, r, t.cfg.Silence)
+		frame, err := t.read(conn, r)
 		if err != nil {
 			return err
 		}

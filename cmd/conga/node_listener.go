@@ -117,7 +117,7 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 	var now func() int64 // the server's clock
 	above := func(link uint64, open *messages.OpenStream, to transport.UpstreamConfig) *actor.Props {
 		to.Link, to.Open, to.Identity, to.Pass, to.Now = link, open, o.identity, member.Pass, now
-		to.Answer = func() time.Duration { return line.Patience(messages.SilenceIsDeath) }
+		to.Silence = line.Patience(messages.SilenceIsDeath)
 		return transport.Upstream(to)
 	}
 	system := o.system
