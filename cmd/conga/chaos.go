@@ -20,7 +20,7 @@ type chaosCmd struct {
 	Failures  int           `default:"100" placeholder:"N" help:"How many blows fall (${default})."`
 	Seed      uint64        `default:"1" placeholder:"N" help:"The same seed is the same schedule (${default})."`
 	Time      time.Duration `placeholder:"TIME" help:"For all failures (0.3 s each)."`
-	Kinds     []string      `placeholder:"KIND,…" help:"Only these failures: ${blows} (all of these); or what lasts: ${outages}, or outages for the four with kill and server."`
+	Kinds     []string      `placeholder:"KIND,..." help:"Only these failures: ${blows} (all of these); or what lasts: ${outages}, or outages for the four with kill and server."`
 	Longest   time.Duration `default:"60s" placeholder:"TIME" help:"How long an outage lasts at most (${default})."`
 	Spin      int           `placeholder:"N" help:"So many processes beside do nothing but use up the processor (none)."`
 	Songs     string        `default:"songs" placeholder:"DIR" help:"Folder of mp3 files (${default})."`

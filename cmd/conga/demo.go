@@ -47,6 +47,6 @@ func (c *demoCmd) Run(ctx context.Context, streams *streams) error {
 	if err != nil {
 		return err
 	}
-	shown := screen.Show(ctx, nodes.source(ctx), streams.in, streams.screen)
+	shown := screen.Show(ctx, nodes.source(ctx), streams.in, streams.screen, streams.locale)
 	return errors.Join(shown, nodes.stop())
 }

@@ -76,14 +76,14 @@ func askNode(ctx context.Context, addr, path string, limit int64) (io.ReadCloser
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	switch {
 	case isRefused(err):
-		return nil, fmt.Errorf("nobody answers at %s: start a node there with `conga serve` or `conga join`, or give the http=… address of its ready line", addr)
+		return nil, fmt.Errorf("nobody answers at %s: start a node there with `conga serve` or `conga join`, or give the http=HOST:PORT address of its ready line", addr)
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, noAnswer(addr)
 	case leadsNowhere(err):
 		host, _, _ := net.SplitHostPort(addr)
-		return nil, fmt.Errorf("there is no host %s: give the http=… address of a node's ready line", host)
+		return nil, fmt.Errorf("there is no host %s: give the http=HOST:PORT address of a node's ready line", host)
 	case err != nil:
-		return nil, fmt.Errorf("ask %s: %w: is that the http=… address of a ready line?", addr, err)
+		return nil, fmt.Errorf("ask %s: %w: is that the http=HOST:PORT address of a ready line?", addr, err)
 	}
 	host := strings.ReplaceAll(conn.RemoteAddr().String(), "%", "%25") // of an IPv6 zone
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+path, http.NoBody)
@@ -103,10 +103,10 @@ func askNode(ctx context.Context, addr, path string, limit int64) (io.ReadCloser
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, noAnswer(addr)
 	case err != nil:
-		return nil, fmt.Errorf("ask %s: %w: is that the http=… address of a ready line?", addr, errors.Unwrap(err))
+		return nil, fmt.Errorf("ask %s: %w: is that the http=HOST:PORT address of a ready line?", addr, errors.Unwrap(err))
 	case answer.StatusCode != http.StatusOK || answer.Header.Get("Content-Encoding") != "":
 		_ = answer.Body.Close()
-		return nil, fmt.Errorf("%s answers %.100s: is that the http=… address of a ready line?", addr, answer.Status)
+		return nil, fmt.Errorf("%s answers %.100s: is that the http=HOST:PORT address of a ready line?", addr, answer.Status)
 	}
 	return &bounded{answer.Body, limit}, nil
 }
@@ -118,7 +118,7 @@ func leadsNowhere(err error) bool {
 }
 
 func noAnswer(addr string) error {
-	return fmt.Errorf("no answer from %s within %v: is that the http=… address of a ready line?", addr, dumpTimeout)
+	return fmt.Errorf("no answer from %s within %v: is that the http=HOST:PORT address of a ready line?", addr, dumpTimeout)
 }
 
 // bounded is an error behind so many bytes.

@@ -44,7 +44,7 @@ func TestDump_Mistakes(t *testing.T) {
 			conn, _, _ := w.(http.Hijacker).Hijack()
 			conn.Write([]byte("NS/2/88200/176\n"))
 			conn.Close()
-		}), "is that the http=… address"},
+		}), "is that the http=HOST:PORT address"},
 		"cut off": {node(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			w.Write([]byte("{"))

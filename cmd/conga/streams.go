@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -22,6 +24,7 @@ type streams struct {
 	out, err io.Writer
 	screen   io.Writer // out as it is
 
+	locale     console.Locale
 	outs, errs *console.Outlet // behind out and err
 	close      func()          // says the last of err
 }
@@ -33,13 +36,23 @@ func newStreams(ctx context.Context, in io.Reader, out, err io.Writer) *streams 
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(console.LastWords, over) })
 	s := &streams{in: in, screen: out}
 	s.outs, s.errs = console.NewOutlet(out, console.Until(late.Done())), console.NewOutlet(err, console.Until(late.Done()))
-	s.out, s.err = plain.NewWriter(s.outs), plain.NewWriter(s.errs)
+	s.locale = console.LocaleOf(runtime.GOOS, os.Getenv)
+	s.out, s.err = plain.NewWriter(s.shown(out, s.outs)), plain.NewWriter(s.shown(err, s.errs))
 	s.close = func() {
 		_ = s.errs.Finish(console.LastWords) // whom could we tell?
 		stop()
 		over()
 	}
 	return s
+}
+
+// shown is the way to an outlet for what its terminal can show. What goes into a file or to a program
+// stays as it is.
+func (s *streams) shown(to io.Writer, by *console.Outlet) io.Writer {
+	if console.IsTerminal(to) && s.locale != console.UTF8 {
+		return console.NewASCIIWriter(by)
+	}
+	return by
 }
 
 // play is for a command that plays: from now on nothing that it says waits for whoever reads it,

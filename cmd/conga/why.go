@@ -100,7 +100,7 @@ func askServer(ctx context.Context, story *why.Story, addr string) error {
 		return fmt.Errorf("read the dump of %s: %w", addr, err)
 	}
 	if answer.Node != "server" {
-		return fmt.Errorf("%s is the listener %s, not the server: --http takes the http=… address of the server's ready line", addr, plain.Text(answer.Node, messages.MaxName))
+		return fmt.Errorf("%s is the listener %s, not the server: --http takes the http=HOST:PORT address of the server's ready line", addr, plain.Text(answer.Node, messages.MaxName))
 	}
 	story.State = answer.State
 	story.Server, err = eventsOf(ctx, addr, story.Since, maxServerLog)

@@ -15,7 +15,7 @@ import (
 
 // showLines is Show without a terminal. The reader of in may outlive it: nothing
 // can interrupt a read of a pipe.
-func showLines(ctx context.Context, source Source, in io.Reader, out io.Writer) error {
+func showLines(ctx context.Context, source Source, in io.Reader, out io.Writer, ascii bool) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	outlet := console.NewOutlet(out, console.OnError(func(err error) {
@@ -28,7 +28,11 @@ func showLines(ctx context.Context, source Source, in io.Reader, out io.Writer) 
 	defer func() { _ = outlet.Finish(console.LastWords) }()
 	say := func(lines ...string) {
 		for _, line := range lines {
-			fmt.Fprintln(outlet, clean(line))
+			line = clean(line)
+			if ascii {
+				line = console.ASCII(line)
+			}
+			fmt.Fprintln(outlet, line)
 		}
 	}
 

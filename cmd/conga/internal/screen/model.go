@@ -39,6 +39,7 @@ type line struct {
 // model is the picture. Its Update and View are pure but for the command that asks.
 type model struct {
 	ask           func(line string) []string
+	ascii         bool // the terminal shows nothing else
 	width, height int
 	snapshot      Snapshot
 	lines         []line

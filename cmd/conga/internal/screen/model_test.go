@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
@@ -109,7 +110,9 @@ func TestView_FitsAnySize(t *testing.T) {
 	wide.Queue = make([]string, 50)
 	for width := 1; width <= 130; width += 8 {
 		for height := 1; height <= 45; height += 2 {
-			m := update(newModel(noAnswer), wide, answerMsg(make([]string, 60)), newsMsg(strings.Repeat("é", 400)),
+			m := newModel(noAnswer)
+			m.ascii = height%4 == 1
+			m = update(m, wide, answerMsg(make([]string, 60)), newsMsg(strings.Repeat("é", 400)),
 				tea.WindowSizeMsg{Width: width, Height: height})
 			rows := strings.Split(m.View().Content, "\n")
 			if len(rows) != height {
@@ -118,6 +121,9 @@ func TestView_FitsAnySize(t *testing.T) {
 			for _, row := range rows {
 				if lipgloss.Width(row) > width {
 					t.Fatalf("%dx%d: a row of %d: %q", width, height, lipgloss.Width(row), row)
+				}
+				if m.ascii && strings.IndexFunc(row, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
+					t.Fatalf("%dx%d: not all is ASCII: %q", width, height, row)
 				}
 			}
 			if c := m.View().Cursor; c.Y != height-1 || c.X >= width {

@@ -80,13 +80,14 @@ func Name(i int) string {
 // Show shows source until somebody says END or ctx ends; both are nil. It is a
 // picture if in and out are a terminal that belongs to this process, else lines. While the
 // picture is up, what others write to file descriptor 2 is shown in it. Out may stand still:
-// nobody who speaks waits for it.
-func Show(ctx context.Context, source Source, in io.Reader, out io.Writer) error {
+// nobody who speaks waits for it. What the locale does not show is told in ASCII.
+func Show(ctx context.Context, source Source, in io.Reader, out io.Writer, locale console.Locale) error {
 	keyboard, typing := in.(term.File)
 	if typing && console.IsTerminal(in) && console.IsTerminal(out) && console.Foreground(keyboard) && os.Getenv("TERM") != "dumb" {
-		return showPicture(ctx, source, in, out, os.Environ())
+		return showPicture(ctx, source, in, out, locale != console.UTF8, os.Environ())
 	}
-	return showLines(ctx, source, in, out)
+	ascii := locale == console.OtherLocale || locale != console.UTF8 && console.IsTerminal(out)
+	return showLines(ctx, source, in, out, ascii)
 }
 
 // canvas is a terminal for a picture: what is drawn waits in an outlet.
@@ -97,7 +98,7 @@ type canvas struct {
 
 func (c canvas) Write(p []byte) (int, error) { return c.outlet.Write(p) }
 
-func showPicture(ctx context.Context, source Source, in io.Reader, out io.Writer, environ []string, options ...tea.ProgramOption) error {
+func showPicture(ctx context.Context, source Source, in io.Reader, out io.Writer, ascii bool, environ []string, options ...tea.ProgramOption) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var feeders sync.WaitGroup
 	defer feeders.Wait()
@@ -122,7 +123,9 @@ func showPicture(ctx context.Context, source Source, in io.Reader, out io.Writer
 	if noColor(environ) {
 		options = append(options, tea.WithColorProfile(colorprofile.ASCII))
 	}
-	program = tea.NewProgram(newModel(ask), options...)
+	picture := newModel(ask)
+	picture.ascii = ascii
+	program = tea.NewProgram(picture, options...)
 	feeders.Go(func() { poll(ctx, source, func(s Snapshot) { program.Send(s) }) })
 	feeders.Go(func() { feed(ctx, source.News, func(line string) { program.Send(newsMsg(line)) }) })
 	feeders.Go(func() { feed(context.Background(), written, func(line string) { program.Send(stderrMsg(line)) }) })

@@ -13,6 +13,8 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"go.uber.org/goleak"
+
+	"conga/cmd/conga/internal/console"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -82,7 +84,7 @@ func TestShow_Lines(t *testing.T) {
 	out := newShown()
 	done := make(chan error, 1)
 	go func() {
-		done <- Show(t.Context(), Source{Snapshot: now.snapshot, Ask: echo, News: news}, in, out)
+		done <- Show(t.Context(), Source{Snapshot: now.snapshot, Ask: echo, News: news}, in, out, console.UTF8)
 	}()
 
 	out.waitFor(t, "now playing: Prelude in C major · J. S. Bach (bach.mp3, 0:39), asked for by amy\n")
@@ -111,7 +113,7 @@ func TestShow_Lines_EndOfInputIsNotEnd(t *testing.T) {
 	out := newShown()
 	done := make(chan error, 1)
 	go func() {
-		done <- Show(ctx, Source{Snapshot: now.snapshot, Ask: echo}, strings.NewReader("SONGS"), out)
+		done <- Show(ctx, Source{Snapshot: now.snapshot, Ask: echo}, strings.NewReader("SONGS"), out, console.UTF8)
 	}()
 	out.waitFor(t, "answer to SONGS\n")
 	now.set(playing(1)) // it still looks
@@ -129,7 +131,7 @@ func (broken) Write([]byte) (int, error) { return 0, errors.New("gone") }
 func TestShow_Lines_ReaderGone(t *testing.T) {
 	var now moments
 	now.set(playing(1))
-	err := Show(t.Context(), Source{Snapshot: now.snapshot, Ask: echo}, strings.NewReader(""), broken{})
+	err := Show(t.Context(), Source{Snapshot: now.snapshot, Ask: echo}, strings.NewReader(""), broken{}, console.UTF8)
 	if err == nil || !strings.Contains(err.Error(), "gone") {
 		t.Errorf("it goes on writing: %v", err)
 	}
@@ -166,7 +168,7 @@ func TestShow_Picture(t *testing.T) {
 			out := newShown()
 			done := make(chan error, 1)
 			go func() {
-				done <- showPicture(t.Context(), Source{Snapshot: now.snapshot, Ask: echo}, in, out,
+				done <- showPicture(t.Context(), Source{Snapshot: now.snapshot, Ask: echo}, in, out, false,
 					test.env, tea.WithWindowSize(80, 24))
 			}()
 			out.waitFor(t, "bob")
@@ -193,7 +195,7 @@ func TestShow_Picture_Signal(t *testing.T) {
 	out := newShown()
 	done := make(chan error, 1)
 	go func() {
-		done <- showPicture(ctx, Source{Snapshot: now.snapshot, Ask: echo}, in, out, []string{"TERM=xterm"}, tea.WithWindowSize(80, 24))
+		done <- showPicture(ctx, Source{Snapshot: now.snapshot, Ask: echo}, in, out, false, []string{"TERM=xterm"}, tea.WithWindowSize(80, 24))
 	}()
 	out.waitFor(t, "amy")
 	cancel()
@@ -208,7 +210,7 @@ func TestScanner_LineTooLong(t *testing.T) {
 	out := newShown()
 	done := make(chan error, 1)
 	go func() {
-		done <- Show(ctx, Source{Snapshot: now.snapshot, Ask: echo}, strings.NewReader(strings.Repeat("x", 1<<20)), out)
+		done <- Show(ctx, Source{Snapshot: now.snapshot, Ask: echo}, strings.NewReader(strings.Repeat("x", 1<<20)), out, console.UTF8)
 	}()
 	out.waitFor(t, bufio.ErrTooLong.Error())
 	cancel()

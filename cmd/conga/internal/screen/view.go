@@ -9,6 +9,7 @@ import (
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 
+	"conga/cmd/conga/internal/console"
 	"conga/messages"
 )
 
@@ -65,6 +66,9 @@ func (m model) rows() []string {
 	rows = append(rows, m.input.View())
 	for i, row := range rows {
 		rows[i] = ansi.Truncate(row, width, "…")
+		if m.ascii { // some signs become longer
+			rows[i] = ansi.Truncate(console.ASCII(row), width, "...")
+		}
 	}
 	return rows
 }
