@@ -46,7 +46,7 @@ type Feed interface {
 	// music. It never blocks. waiting is the number of frames that were filled
 	// before and have not yet left for the device.
 	Fill(p []byte, waiting int)
-	// Say tells of trouble in which the output goes on.
+	// Say tells of trouble in which the output goes on. Any goroutine may call it, at any time.
 	Say(trouble string)
 }
 

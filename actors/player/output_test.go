@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -207,6 +209,152 @@ func TestWav_DiskFull(t *testing.T) {
 		}
 		if feed.frames < 3*outputRate {
 			t.Errorf("%d frames in 3 s", feed.frames)
+		}
+	})
+}
+
+// slowDisk is a file whose disk hangs, or is full, at times.
+type slowDisk struct {
+	*os.File
+	trouble func() error // may block
+}
+
+func (d slowDisk) WriteAt(p []byte, at int64) (int, error) {
+	if err := d.trouble(); err != nil {
+		return 0, err
+	}
+	return d.File.WriteAt(p, at)
+}
+
+// recordWith records 40 s of frames that are their own number, and returns how many are in the file, how many of
+// them are silence, and what was said. Every other frame stands where it belongs.
+func recordWith(t *testing.T, trouble func(since time.Duration) error) (frames, silent int, said []string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "a.wav")
+	var b []byte
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		out := &wav{path: path, open: func(path string, flags int) (wavFile, error) {
+			file, err := os.OpenFile(path, flags, 0o600)
+			return slowDisk{file, func() error { return trouble(time.Since(began)) }}, err
+		}}
+		feed := &counting{}
+		ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+		defer cancel()
+		if err := out.Run(ctx, feed); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 40*time.Second+wavPatience {
+			t.Errorf("it ended %v after its end", took-40*time.Second)
+		}
+		if feed.n < 40*outputRate {
+			t.Errorf("%d frames were asked for in 40 s: it waited for the disk", feed.n)
+		}
+		feed.mu.Lock()
+		said = feed.said
+		feed.mu.Unlock()
+		b = soundOf(t, path)
+		time.Sleep(time.Hour) // a writer that hangs ends when its disk does
+	})
+	for i := 0; i < len(b); i += bytesPerFrame {
+		switch number := int(binary.LittleEndian.Uint32(b[i:])); number {
+		case i/bytesPerFrame + 1:
+		case 0:
+			silent++
+		default:
+			t.Fatalf("frame %d stands at %d", number-1, i/bytesPerFrame)
+		}
+	}
+	return len(b) / bytesPerFrame, silent, said
+}
+
+// counting is a Feed of frames that are their own number, from 1.
+type counting struct {
+	n int
+
+	mu   sync.Mutex
+	said []string
+}
+
+func (f *counting) Fill(p []byte, _ int) {
+	for i := 0; i < len(p); i += bytesPerFrame {
+		f.n++
+		binary.LittleEndian.PutUint32(p[i:], uint32(f.n))
+	}
+}
+
+func (f *counting) Say(trouble string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.said = append(f.said, trouble)
+}
+
+func TestWav_DiskHangs(t *testing.T) {
+	hang := func(from, to time.Duration) func(time.Duration) error {
+		return func(since time.Duration) error {
+			if since > from && since < to {
+				time.Sleep(to - since)
+			}
+			return nil
+		}
+	}
+	for _, test := range []struct {
+		name         string
+		from, to     time.Duration
+		most, silent int // seconds that lack at the end, that are silence in between
+		said         []string
+	}{
+		{"nine seconds", 10 * time.Second, 19 * time.Second, 0, 0, nil},
+		{"fifteen seconds", 10 * time.Second, 25 * time.Second, 0, 5, []string{"its disk does not answer", "goes on; 5.0 s of it are silence"}},
+		{"to the end", 30 * time.Second, 41 * time.Second, 0, 0, nil},
+		{"longer", 28 * time.Second, time.Hour, 12, 0, []string{"its disk does not answer"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			frames, silent, said := recordWith(t, hang(test.from, test.to))
+			if lack := 40*outputRate - frames; lack > (test.most+1)*outputRate || lack < (test.most-1)*outputRate {
+				t.Errorf("%d frames, want all but %d s", frames, test.most)
+			}
+			if off := silent - test.silent*outputRate; off > outputRate/10 || off < -outputRate/10 {
+				t.Errorf("%d frames of silence, want %d s", silent, test.silent)
+			}
+			hasSaid(t, said, test.said)
+		})
+	}
+}
+
+func hasSaid(t *testing.T, said, want []string) {
+	t.Helper()
+	if len(said) != len(want) {
+		t.Errorf("said %q, want %q", said, want)
+		return
+	}
+	for i := range want {
+		if !strings.Contains(said[i], want[i]) {
+			t.Errorf("said %q, want %q", said[i], want[i])
+		}
+	}
+}
+
+// A disk that was full has room again: the recording goes on, in time.
+func TestWav_RoomAgain(t *testing.T) {
+	frames, silent, said := recordWith(t, func(since time.Duration) error {
+		if since > 10*time.Second && since < 20*time.Second {
+			return &fs.PathError{Op: "write", Path: "a.wav", Err: syscall.ENOSPC}
+		}
+		return nil
+	})
+	if frames < 40*outputRate || silent < 9*outputRate || silent > 11*outputRate {
+		t.Errorf("%d frames, %d of silence", frames, silent)
+	}
+	hasSaid(t, said, []string{"after 10 s: no space left on device; make room, and it goes on", "goes on; 10.0 s of it are silence"})
+}
+
+func TestWav_CannotBeOpened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		err := (&wav{path: filepath.Join(t.TempDir(), "no", "a.wav")}).Run(t.Context(), &counting{})
+		if err == nil || !strings.Contains(err.Error(), "choose another file") || time.Since(began) > time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
 		}
 	})
 }

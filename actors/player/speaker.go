@@ -200,7 +200,15 @@ func (l *loudspeaker) kill() {
 func (l *loudspeaker) end(err error) error {
 	hung := l.killed.Load()
 	l.kill()
-	_ = l.cmd.Wait() // it was killed, or has said what was wrong
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_ = l.cmd.Wait() // it was killed, or has said what was wrong
+	}()
+	select {
+	case <-gone:
+	case <-time.After(2 * l.cmd.WaitDelay): // a driver that hangs keeps it: nobody waits for that
+	}
 	reason := err.Error()
 	switch said := l.said.first(); {
 	case hung:

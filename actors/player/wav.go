@@ -1,10 +1,12 @@
 package player
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -18,66 +20,170 @@ const (
 	wavMax = (math.MaxUint32 - wavHeader) / bytesPerFrame * bytesPerFrame
 	// wavSync is how much sound may lack in the header when the process is killed: a second.
 	wavSync = outputRate * bytesPerFrame
+	// wavQueue is how many blocks of 10 ms wait for a disk that is slow: ten seconds.
+	wavQueue = 1000
+	// wavPatience is how long the end of a recording may take to be written.
+	wavPatience = 2 * time.Second
 )
 
 // wav writes the sound into a file, at the speed of the sound. A first Run empties the
 // file; later ones go on at its end, so that a restarted player keeps the recording.
+//
+// The player never waits for the disk. What the disk has not taken in time, or had no room for, is silence in
+// the file, and what comes after it stands where it belongs.
 type wav struct {
 	path string
-	data int64 // bytes of sound in the file
-	full bool  // it takes no more, and that has been said
+	open func(path string, flags int) (wavFile, error) // nil: openWav; a disk that hangs, in tests
+
+	data    int64         // bytes of sound so far
+	writing chan struct{} // closed when the last Run's writer is done; nil before the first
+}
+
+// wavFile is what is needed of a file.
+type wavFile interface {
+	io.WriterAt
+	io.Closer
+}
+
+func openWav(path string, flags int) (wavFile, error) { return os.OpenFile(path, flags, 0o644) }
+
+// block is 10 ms of sound and where they stand in the recording.
+type block struct {
+	at  int64
+	pcm []byte
 }
 
 func (w *wav) Name() string           { return "wav:" + w.path }
 func (w *wav) Latency() time.Duration { return 0 }
 
 func (w *wav) Run(ctx context.Context, feed Feed) error {
-	flags := os.O_RDWR | os.O_CREATE
-	if w.data == 0 {
-		flags |= os.O_TRUNC
+	if w.writing != nil && !isClosed(w.writing) {
+		return fmt.Errorf("the disk of %s has not taken the recording so far; record elsewhere with another --output wav:FILE", w.path)
 	}
-	file, err := os.OpenFile(w.path, flags, 0o644)
-	if err != nil {
-		return fmt.Errorf("record: %w; choose another file for --output wav:FILE", err)
+	w.writing = make(chan struct{})
+	queue := make(chan block, wavQueue)
+	over, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	writer := wavWriter{path: w.path, begun: w.data, say: feed.Say, open: openWav}
+	if w.open != nil {
+		writer.open = w.open
 	}
-	defer func() { _ = file.Close() }()
-	if _, err := file.WriteAt(header(w.data), 0); err != nil {
-		w.stop(feed, err)
-	}
-	told := w.data
-	err = pace(ctx, feed, func(p []byte) {
-		if w.full {
-			return
+	go func(done chan struct{}) {
+		defer close(done)
+		if err := writer.write(queue); err != nil {
+			end(fmt.Errorf("record: %w; choose another file for --output wav:FILE", err))
 		}
-		if w.data+int64(len(p)) > wavMax {
-			w.stop(feed, errors.New("a WAV file holds no more than 4 GiB"))
-			return
-		}
-		if _, err := file.WriteAt(p, wavHeader+w.data); err != nil {
-			w.stop(feed, err)
-			return
+	}(w.writing)
+	hangs := false
+	err := pace(over, feed, func(p []byte) {
+		select {
+		case queue <- block{w.data, bytes.Clone(p)}:
+			hangs = hangs && len(queue) > wavQueue/2
+		default:
+			if !hangs {
+				hangs = true
+				feed.Say(fmt.Sprintf("the recording %s stands still after %d s: its disk does not answer; it goes on when it does",
+					w.path, w.data/bytesPerFrame/outputRate))
+			}
 		}
 		w.data += int64(len(p))
-		if w.data-told >= wavSync {
-			told = w.data
-			_, _ = file.WriteAt(header(told), 0) // overwrites: needs no space
-		}
 	})
-	_, _ = file.WriteAt(header(w.data), 0)
+	close(queue)
+	select {
+	case <-w.writing:
+	case <-time.After(wavPatience):
+	}
+	if cause := context.Cause(over); ctx.Err() == nil && cause != nil {
+		return cause
+	}
 	return err
 }
 
-func (w *wav) stop(feed Feed, err error) {
-	w.full = true
-	remedy := "start again with another --output wav:FILE to record on"
-	if errors.Is(err, syscall.ENOSPC) {
-		remedy = "make room and start again to record on"
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
+}
+
+// wavWriter is a Run's goroutine, which may wait for the disk.
+type wavWriter struct {
+	path  string
+	begun int64 // where it begins in the recording
+	say   func(string)
+	open  func(path string, flags int) (wavFile, error)
+
+	file    wavFile
+	end     int64 // of the sound in the file
+	told    int64 // in the header
+	failing bool  // the last block could not be written, and that has been said
+	full    bool  // a WAV file holds no more, and that has been said
+}
+
+// write writes what comes until the queue is closed. Its error is that there is no file.
+func (w *wavWriter) write(queue <-chan block) (err error) {
+	flags := os.O_RDWR | os.O_CREATE
+	if w.begun == 0 {
+		flags |= os.O_TRUNC
+	}
+	if w.file, err = w.open(w.path, flags); err != nil {
+		return err
+	}
+	defer func() { _ = w.file.Close() }()
+	w.end = w.begun
+	w.tell()
+	for b := range queue {
+		w.block(b)
+	}
+	w.tell()
+	return nil
+}
+
+// block writes 10 ms.
+func (w *wavWriter) block(b block) {
+	end := b.at + int64(len(b.pcm))
+	if end > wavMax {
+		if !w.full {
+			w.full = true
+			w.complain(w.end, "is over", errors.New("a WAV file holds no more than 4 GiB"), "start again with another --output wav:FILE to record on")
+		}
+		return
+	}
+	if _, err := w.file.WriteAt(b.pcm, wavHeader+b.at); err != nil {
+		if !w.failing {
+			w.failing = true
+			remedy := "it goes on when the file can be written again, or start again with another --output wav:FILE"
+			if errors.Is(err, syscall.ENOSPC) {
+				remedy = "make room, and it goes on"
+			}
+			w.complain(b.at, "stands still", err, remedy)
+		}
+		return
+	}
+	if missing := b.at - w.end; missing > 0 {
+		w.say(fmt.Sprintf("the recording %s goes on; %.1f s of it are silence, for the disk did not take them",
+			w.path, float64(missing)/bytesPerFrame/outputRate))
+		w.failing = false
+	}
+	w.end = end
+	if w.end-w.told >= wavSync {
+		w.tell()
+	}
+}
+
+// tell writes the header: it overwrites, so it needs no room.
+func (w *wavWriter) tell() {
+	w.told = w.end
+	_, _ = w.file.WriteAt(header(w.told), 0) // who cannot is told of it with the next block
+}
+
+func (w *wavWriter) complain(at int64, what string, err error, remedy string) {
 	if path := (*fs.PathError)(nil); errors.As(err, &path) {
 		err = path.Err
 	}
-	feed.Say(fmt.Sprintf("recording %s stopped after %d s: %v; %s",
-		w.path, w.data/bytesPerFrame/outputRate, err, remedy))
+	w.say(fmt.Sprintf("the recording %s %s after %d s: %v; %s", w.path, what, at/bytesPerFrame/outputRate, err, remedy))
 }
 
 // header is the 44 bytes before `data` bytes of sound.

@@ -22,6 +22,7 @@
 //     has no treble; it leaves out the highest band and takes the windows of short blocks for one another.
 //   - A frame is given whole, not searched for in a stream, and one whose bit reservoir is missing is silent
 //     instead of loud.
+//   - Samples are rounded, not cut, which made silence twice as wide as any other step.
 //   - Nothing is allocated for a frame, and each band's gain is computed once.
 //
 // A test compares it with upstream, others with what ffmpeg and mpg123 say.

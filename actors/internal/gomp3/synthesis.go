@@ -185,7 +185,7 @@ func (c *channel) synthesize(lines *[576]float32, out []byte, mono bool) {
 			for j := 0; j < 512; j += 32 {
 				sum += u[j+i]
 			}
-			sample := int16(max(-32767, min(32767, int(sum*32767))))
+			sample := int16(max(math.MinInt16, min(math.MaxInt16, math.Round(float64(sum)*-math.MinInt16))))
 			at := bytesPerSample * (32*ss + i)
 			out[at], out[at+1] = byte(sample), byte(sample>>8)
 			if mono { // it is heard on both sides
