@@ -24,11 +24,50 @@ type air struct {
 
 func newAir() *air { return &air{ports: map[int]*airListener{}, last: 20_000} }
 
-func (a *air) network() network { return network{addr: "127.0.0.1", dial: a.dial, bind: a.bind} }
+func (a *air) network() network {
+	n, _ := a.house()
+	return n
+}
+
+// house is a place in the network, and its uplink.
+func (a *air) house() (network, *uplink) {
+	u := &uplink{}
+	return network{
+		addr: "127.0.0.1",
+		dial: func(_ context.Context, addr string) (net.Conn, error) { return a.dial(u, addr) },
+		bind: func(addr string) (net.Listener, error) { return a.bind(u, addr) },
+	}, u
+}
+
+// uplink is what all connections of a house share to send by.
+type uplink struct {
+	mu   sync.Mutex
+	rate int       // bytes a second; 0: as fast as may be
+	free time.Time // when what was sent so far is through
+}
+
+func (u *uplink) slow(rate int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.rate = rate
+}
+
+// through is when n more bytes are.
+func (u *uplink) through(n int) time.Time {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if now := time.Now(); u.free.Before(now) {
+		u.free = now
+	}
+	if u.rate > 0 {
+		u.free = u.free.Add(time.Duration(n) * time.Second / time.Duration(u.rate))
+	}
+	return u.free
+}
 
 func airAddr(port int) *net.TCPAddr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
 
-func (a *air) bind(addr string) (net.Listener, error) {
+func (a *air) bind(u *uplink, addr string) (net.Listener, error) {
 	_, text, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
@@ -46,12 +85,12 @@ func (a *air) bind(addr string) (net.Listener, error) {
 	if a.ports[port] != nil {
 		return nil, syscall.EADDRINUSE
 	}
-	l := &airListener{air: a, port: port, backlog: make(chan net.Conn, 1024), closed: make(chan struct{})}
+	l := &airListener{air: a, uplink: u, port: port, backlog: make(chan net.Conn, 1024), closed: make(chan struct{})}
 	a.ports[port] = l
 	return l, nil
 }
 
-func (a *air) dial(_ context.Context, addr string) (net.Conn, error) {
+func (a *air) dial(u *uplink, addr string) (net.Conn, error) {
 	_, text, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
@@ -67,7 +106,7 @@ func (a *air) dial(_ context.Context, addr string) (net.Conn, error) {
 		return nil, syscall.ECONNREFUSED
 	}
 	a.last++
-	up, down := newAirPipe(a.weather), newAirPipe(a.weather)
+	up, down := newAirPipe(u, a.weather), newAirPipe(listener.uplink, a.weather)
 	near := &airConn{in: down, out: up, local: airAddr(a.last), remote: airAddr(port)}
 	far := &airConn{in: up, out: down, local: airAddr(port), remote: airAddr(a.last)}
 	select {
@@ -80,6 +119,7 @@ func (a *air) dial(_ context.Context, addr string) (net.Conn, error) {
 
 type airListener struct {
 	air     *air
+	uplink  *uplink
 	port    int
 	backlog chan net.Conn
 	closed  chan struct{}
@@ -150,6 +190,8 @@ type airPipe struct {
 	mu              sync.Mutex
 	changed         *sync.Cond
 	buf             []byte
+	uplink          *uplink
+	behind          int  // bytes at the end of buf that the uplink has not sent yet
 	ended           bool // nothing more is written
 	stopped         bool // nobody reads any more
 	readBy, writeBy deadline
@@ -157,8 +199,8 @@ type airPipe struct {
 	clears          time.Time            // until then
 }
 
-func newAirPipe(weather func() time.Duration) *airPipe {
-	p := &airPipe{weather: weather}
+func newAirPipe(u *uplink, weather func() time.Duration) *airPipe {
+	p := &airPipe{uplink: u, weather: weather}
 	p.changed = sync.NewCond(&p.mu)
 	return p
 }
@@ -172,8 +214,8 @@ func (p *airPipe) read(b []byte) (int, error) {
 			return 0, net.ErrClosed
 		case p.readBy.over():
 			return 0, os.ErrDeadlineExceeded
-		case len(p.buf) > 0 && !time.Now().Before(p.clears):
-			n := copy(b, p.buf)
+		case len(p.buf) > p.behind && !time.Now().Before(p.clears):
+			n := copy(b, p.buf[:len(p.buf)-p.behind])
 			p.buf = p.buf[n:]
 			p.changed.Broadcast()
 			return n, nil
@@ -200,6 +242,7 @@ func (p *airPipe) write(b []byte) (n int, err error) {
 			some := b[n:min(len(b), n+room)]
 			p.buf = append(p.buf, some...)
 			n += len(some)
+			p.send(len(some))
 			p.cloud()
 			p.changed.Broadcast()
 		default:
@@ -207,6 +250,21 @@ func (p *airPipe) write(b []byte) (n int, err error) {
 		}
 	}
 	return n, nil
+}
+
+// send lets the uplink decide when the newest n bytes come through.
+func (p *airPipe) send(n int) {
+	wait := time.Until(p.uplink.through(n))
+	if wait <= 0 && p.behind == 0 {
+		return
+	}
+	p.behind += n
+	time.AfterFunc(wait, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.behind = max(0, p.behind-n)
+		p.changed.Broadcast()
+	})
 }
 
 // cloud lets the weather decide when the bytes come through, and those behind them.
@@ -236,7 +294,7 @@ func (p *airPipe) end() {
 func (p *airPipe) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.stopped, p.buf = true, nil
+	p.stopped, p.buf, p.behind = true, nil, 0
 	p.changed.Broadcast()
 }
 

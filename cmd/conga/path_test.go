@@ -24,7 +24,7 @@ import (
 // outage is a failure that lasts: whom it hits cannot be reached and reaches nobody.
 type outage struct {
 	at, lasts time.Duration
-	kind      string // server, node, all; kill, end, join, restart, restore happen at once, but for the server's wait
+	kind      string // server, node, all, slow (a node's uplink); kill, end, join, restart, restore happen at once, but for the server's wait
 	node      int
 }
 
@@ -37,7 +37,7 @@ func drawOutages(t *rapid.T, nodes int) (all []outage) {
 	for range rapid.IntRange(1, 5).Draw(t, "failures") {
 		o := outage{
 			at:   time.Duration(rapid.IntRange(0, 20_000).Draw(t, "at")) * time.Millisecond,
-			kind: rapid.SampledFrom([]string{"server", "server", "node", "all", "kill", "end", "join", "join", "restart", "restore"}).Draw(t, "kind"),
+			kind: rapid.SampledFrom([]string{"server", "server", "node", "all", "kill", "end", "join", "join", "restart", "restore", "slow", "slow"}).Draw(t, "kind"),
 			node: rapid.IntRange(0, nodes-1).Draw(t, "node"),
 		}
 		most := rapid.SampledFrom([]int{1_000, 8_000, 30_000, 30_000, 120_000}).Draw(t, "most")
@@ -126,11 +126,12 @@ func storm(t *testing.T, songs map[string][]byte, nodes int, outages []outage, s
 // squad is the listeners of a storm.
 type squad struct {
 	t    *testing.T
-	join func(n int) (*inner, error)
+	join func(n int) (*inner, *uplink, error)
 	copy []eventlog.Record // of the server's log, when the storm began
 
 	mu     sync.Mutex // is never held while anything is waited for
 	nodes  []*inner   // nil: it has not joined yet
+	lines  []*uplink
 	dead   []bool
 	held   map[int]int // how many outages hold a node
 	server *wire       // nil: it is down
@@ -141,16 +142,18 @@ const theServer = -1
 
 func newSquad(t *testing.T, system *actor.ActorSystem, air *air, nodes int, logger *slog.Logger) *squad {
 	s := &squad{t: t, held: map[int]int{}}
-	s.join = func(n int) (*inner, error) {
+	s.join = func(n int) (*inner, *uplink, error) {
 		name := nodeLabel(n + 1)
-		return startInner(t.Context(), air.network(), system, airRequests, name, logger.With("node", name))
+		house, line := air.house()
+		v, err := startInner(t.Context(), house, system, airRequests, name, logger.With("node", name))
+		return v, line, err
 	}
 	for n := range nodes {
-		v, err := s.join(n)
+		v, line, err := s.join(n)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.nodes, s.dead = append(s.nodes, v), append(s.dead, false)
+		s.nodes, s.lines, s.dead = append(s.nodes, v), append(s.lines, line), append(s.dead, false)
 	}
 	return s
 }
@@ -166,13 +169,13 @@ func (s *squad) close() {
 // comes lets a listener join, which tries for as long as it takes.
 func (s *squad) comes() {
 	n := len(s.nodes)
-	s.nodes, s.dead = append(s.nodes, nil), append(s.dead, false)
+	s.nodes, s.lines, s.dead = append(s.nodes, nil), append(s.lines, nil), append(s.dead, false)
 	go func() {
 		for s.t.Context().Err() == nil {
-			if v, err := s.join(n); err == nil {
+			if v, line, err := s.join(n); err == nil {
 				s.mu.Lock()
 				defer s.mu.Unlock()
-				if s.nodes[n] = v; s.held[n] > 0 {
+				if s.nodes[n], s.lines[n] = v, line; s.held[n] > 0 {
 					v.freeze()
 				}
 				return
@@ -196,6 +199,10 @@ func (s *squad) hit(studio *airStudio, o outage) {
 		for n := range s.nodes {
 			s.hold(o.lasts, n)
 		}
+	case "slow":
+		line := s.lines[o.node]
+		line.slow(slowCable)
+		time.AfterFunc(o.lasts, func() { line.slow(0) })
 	case "kill", "end":
 		if v := s.nodes[o.node]; !s.dead[o.node] {
 			if s.dead[o.node] = true; o.kind == "kill" {
