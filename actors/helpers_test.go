@@ -105,7 +105,7 @@ func open(t *testing.T, store eventlog.Store) *house {
 			actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }),
 			actor.WithDeadLetterThrottleInterval(time.Millisecond), // its goroutine outlives the system by this
 		),
-		Log: log, Songs: "../songs", Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), Stream: ":1",
+		Log: log, Songs: "../songs", Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
 		Now: time.Now, Logger: quiet,
 		Streams:  func(*Server) *actor.Props { return nobody },
 		Requests: func(*Server) *actor.Props { return actor.PropsFromProducer(func() actor.Actor { return h.port }) },

@@ -27,7 +27,6 @@ type ServerConfig struct {
 	Log    *eventlog.Log
 	Songs  string // the folder
 	Key    ed25519.PrivateKey
-	Stream string           // address of the stream port; without a host it is that of requests
 	Now    func() time.Time // the server's clock: it must not step
 	Logger *slog.Logger
 	// KeepLog is how many bytes of the log are kept, about; 0: all.
@@ -97,7 +96,7 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		child{schedulerName, scheduler.Props(scheduler.Config{Log: cfg.Log, Publish: publish}).Configure(ends)},
 		child{chainManagerName, chainmanager.Props(chainmanager.Config{
 			Log: cfg.Log, Publish: publish, Links: func() *actor.PID { return s.of(requestsName) },
-			Key: cfg.Key.Public().(ed25519.PublicKey), Stream: cfg.Stream, Now: cfg.Now, Members: cfg.Members,
+			Key: cfg.Key.Public().(ed25519.PublicKey), Now: cfg.Now, Members: cfg.Members,
 			Audit: cfg.Audit, Auditor: cfg.Auditor, Newest: s.newest,
 		}).Configure(ends)},
 		child{pacerName, pacer.Props(pacer.Config{

@@ -347,11 +347,9 @@ type Welcome struct {
 	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Key           []byte                 `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"` // ed25519 public key that signs the broadcast
 	ServerUnixUs  int64                  `protobuf:"varint,5,opt,name=server_unix_us,json=serverUnixUs,proto3" json:"server_unix_us,omitempty"`
-	SlackUs       int64                  `protobuf:"varint,6,opt,name=slack_us,json=slackUs,proto3" json:"slack_us,omitempty"`
-	Stream        string                 `protobuf:"bytes,7,opt,name=stream,proto3" json:"stream,omitempty"` // host:port of the server's stream; host empty: as for requests
-	Proof         []byte                 `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"`   // that the server knows the token too
-	Pass          []byte                 `protobuf:"bytes,9,opt,name=pass,proto3" json:"pass,omitempty"`     // what members show each other on stream connections; empty: all may come
-	Anew          bool                   `protobuf:"varint,20,opt,name=anew,proto3" json:"anew,omitempty"`   // the server's log does not have the song that Hello names: it was restored from a copy. The listener forgets its numbers
+	Proof         []byte                 `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"` // that the server knows the token too
+	Pass          []byte                 `protobuf:"bytes,9,opt,name=pass,proto3" json:"pass,omitempty"`   // what members show each other on stream connections; empty: all may come
+	Anew          bool                   `protobuf:"varint,20,opt,name=anew,proto3" json:"anew,omitempty"` // the server's log does not have the song that Hello names: it was restored from a copy. The listener forgets its numbers
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -419,20 +417,6 @@ func (x *Welcome) GetServerUnixUs() int64 {
 		return x.ServerUnixUs
 	}
 	return 0
-}
-
-func (x *Welcome) GetSlackUs() int64 {
-	if x != nil {
-		return x.SlackUs
-	}
-	return 0
-}
-
-func (x *Welcome) GetStream() string {
-	if x != nil {
-		return x.Stream
-	}
-	return ""
 }
 
 func (x *Welcome) GetProof() []byte {
@@ -2098,15 +2082,13 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\binstance\x18\b \x01(\tR\binstance\x12\x1f\n" +
 	"\vsong_number\x18\x14 \x01(\x04R\n" +
 	"songNumber\x12.\n" +
-	"\x14song_play_at_unix_us\x18\x15 \x01(\x03R\x10songPlayAtUnixUs\"\x83\x02\n" +
+	"\x14song_play_at_unix_us\x18\x15 \x01(\x03R\x10songPlayAtUnixUs\"\xd0\x01\n" +
 	"\aWelcome\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x10\n" +
 	"\x03key\x18\x04 \x01(\fR\x03key\x12$\n" +
-	"\x0eserver_unix_us\x18\x05 \x01(\x03R\fserverUnixUs\x12\x19\n" +
-	"\bslack_us\x18\x06 \x01(\x03R\aslackUs\x12\x16\n" +
-	"\x06stream\x18\a \x01(\tR\x06stream\x12\x14\n" +
+	"\x0eserver_unix_us\x18\x05 \x01(\x03R\fserverUnixUs\x12\x14\n" +
 	"\x05proof\x18\b \x01(\fR\x05proof\x12\x12\n" +
 	"\x04pass\x18\t \x01(\fR\x04pass\x12\x12\n" +
 	"\x04anew\x18\x14 \x01(\bR\x04anew\"D\n" +

@@ -36,8 +36,6 @@ type Config struct {
 	Members func(all, fed []string)
 	// Key is the ed25519 public key that signs the broadcast.
 	Key []byte
-	// Stream is the address of the server's stream; without a host it is that of requests.
-	Stream string
 	// Now reads the server's clock.
 	Now func() time.Time
 	// Audit describes a child that connects to a node's stream, says open and reports what comes,
@@ -297,7 +295,5 @@ func (m *chainManager) welcome(node *messages.Node) *messages.Welcome {
 		Epoch:        m.keep.State().Epoch,
 		Key:          m.cfg.Key,
 		ServerUnixUs: m.cfg.Now().UnixMicro(),
-		SlackUs:      messages.Slack.Microseconds(),
-		Stream:       m.cfg.Stream,
 	}
 }

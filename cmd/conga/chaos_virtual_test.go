@@ -115,7 +115,7 @@ func (s *airStudio) start() error {
 		{"scheduler", scheduler.Props(scheduler.Config{Log: s.log, Publish: publish})},
 		{"chainmanager", chainmanager.Props(chainmanager.Config{
 			Log: s.log, Publish: publish, Links: func() *actor.PID { return of("requests") },
-			Key: s.key.Public().(ed25519.PublicKey), Stream: ":7001", Now: time.Now, Members: members.Members,
+			Key: s.key.Public().(ed25519.PublicKey), Now: time.Now, Members: members.Members,
 		})},
 		{"pacer", pacer.Props(pacer.Config{
 			Log: s.log, Window: w, Key: s.key, Publish: publish, Now: time.Now, Logger: s.logger,

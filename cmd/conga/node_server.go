@@ -60,10 +60,9 @@ func startServer(o serverOptions) (*serverNode, error) {
 	ports := seed.NewPorts(stream)
 	var seedRequests func(context.Context, *transport.Stranger) bool // there before the requests are
 	counters, now, members := &transport.Counters{}, steadyClock(), transport.NewExpected()
-	_, streamPort, _ := net.SplitHostPort(stream.Addr().String())
 	auditor := transport.NewIdentity() // an ordinary one: a liar that knew the server's would serve that honestly
 	n.server, err = actors.StartServer(actors.ServerConfig{
-		System: newSystem(o.logger), Log: log, Songs: o.songs, Key: o.key, Stream: ":" + streamPort,
+		System: newSystem(o.logger), Log: log, Songs: o.songs, Key: o.key,
 		Now: now, Logger: o.logger, Members: members.Members,
 		Auditor: &messages.Node{Id: auditor.ID(), Name: "guest"},
 		Audit: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {

@@ -184,7 +184,7 @@ func (r *Radio) converse(conn net.Conn) {
 		case *messages.Hello:
 			if write(conn, &messages.Welcome{
 				Version: messages.DialectVersion, Node: m.GetNode(), Epoch: 1,
-				ServerUnixUs: now, SlackUs: messages.Slack.Microseconds(),
+				ServerUnixUs: now,
 			}) != nil {
 				return
 			}
