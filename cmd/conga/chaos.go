@@ -17,10 +17,10 @@ import (
 type chaosCmd struct {
 	Nodes     int           `default:"20" placeholder:"N" help:"How many listeners (${default})."`
 	Processes int           `default:"2" placeholder:"N" help:"How many of the first ones are processes of their own, hit by real signals; the others share this one (${default})."`
-	Failures  int           `default:"100" placeholder:"N" help:"How many blows fall (${default})."`
+	Failures  int           `default:"100" placeholder:"N" help:"How many failures happen (${default})."`
 	Seed      uint64        `default:"1" placeholder:"N" help:"The same seed is the same schedule (${default})."`
 	Time      time.Duration `placeholder:"TIME" help:"For all failures (0.3 s each)."`
-	Kinds     []string      `placeholder:"KIND,..." help:"Only these failures: ${blows} (all of these); or what lasts: ${outages}, or outages for the four with kill and server."`
+	Kinds     []string      `placeholder:"KIND,..." help:"Only these failures: ${usual} (all of these); or what lasts: ${outages}, or outages for the four with kill and server."`
 	Longest   time.Duration `default:"60s" placeholder:"TIME" help:"How long an outage lasts at most (${default})."`
 	Spin      int           `placeholder:"N" help:"So many processes beside do nothing but use up the processor (none)."`
 	Songs     string        `default:"songs" placeholder:"DIR" help:"Folder of mp3 files (${default})."`
@@ -65,13 +65,13 @@ func (c *chaosCmd) plan() plan {
 	}
 	for _, kind := range c.Kinds {
 		if kind == allOutages {
-			p.kinds = append(p.kinds, append(kindsIn(outages), blowKill, blowServer)...)
+			p.kinds = append(p.kinds, append(kindsIn(outages), failureKill, failureServer)...)
 		} else {
-			p.kinds = append(p.kinds, blow(kind))
+			p.kinds = append(p.kinds, failure(kind))
 		}
 	}
 	if len(c.Kinds) == 0 {
-		p.kinds = kindsIn(blows)
+		p.kinds = kindsIn(usual)
 	}
 	return p
 }
@@ -84,8 +84,8 @@ func (c *chaosCmd) Validate() error {
 	p := c.plan()
 	for _, kind := range p.kinds {
 		switch {
-		case !slices.Contains(kindsIn(slices.Concat(blows, outages)), kind):
-			return fmt.Errorf("--kinds %s is not one of %s, %s, %s", kind, list(blows), list(outages), allOutages)
+		case !slices.Contains(kindsIn(slices.Concat(usual, outages)), kind):
+			return fmt.Errorf("--kinds %s is not one of %s, %s, %s", kind, list(usual), list(outages), allOutages)
 		case p.lasting() && kind.hurts() && !kind.outage():
 			return fmt.Errorf("--kinds %s does not go with outages: asleep, dark and slowpair are like it, and last", kind)
 		}
@@ -136,7 +136,7 @@ func (c *chaosCmd) Run(ctx context.Context, streams *streams) error {
 		return errors.Join(err, os.RemoveAll(data), closeLogs())
 	}
 	defer calm()
-	result, err := c.fight(ctx, acts, data, logs, say)
+	result, err := c.perform(ctx, acts, data, logs, say)
 	err = errors.Join(err, os.RemoveAll(data), closeLogs())
 	if err != nil {
 		return err
@@ -184,8 +184,8 @@ func uncabled(acts []act) (possible []act) {
 	return possible
 }
 
-// fight runs the schedule against real nodes.
-func (c *chaosCmd) fight(ctx context.Context, acts []act, data string, logs io.Writer, say func(string, ...any)) (result *outcome, err error) {
+// perform runs the schedule against real nodes.
+func (c *chaosCmd) perform(ctx context.Context, acts []act, data string, logs io.Writer, say func(string, ...any)) (result *outcome, err error) {
 	place, acts, done := places(acts, c.Nodes, say)
 	defer func() { err = errors.Join(err, done()) }()
 	studio, err := place()
@@ -204,9 +204,9 @@ func (c *chaosCmd) fight(ctx context.Context, acts []act, data string, logs io.W
 	for n := 1; n <= c.Processes; n++ {
 		processes[nodeLabel(n*c.Nodes/c.Processes)] = true // all along the chain
 	}
-	a := &arena{
+	a := &experiment{
 		acts: acts, nodes: c.Nodes, server: server, place: place, say: say,
-		spawn: func(ctx context.Context, n network, name string) (victim, error) {
+		spawn: func(ctx context.Context, n network, name string) (target, error) {
 			if processes[name] {
 				return startOuter(ctx, n, logs, "join", server.requests(), "--name", name, "--output", "none",
 					"--listen", n.addr+":0", "--http", n.addr+":0", "--data", noData)

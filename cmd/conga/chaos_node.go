@@ -25,8 +25,8 @@ import (
 	"conga/messages"
 )
 
-// victim is a listener that may be hit.
-type victim interface {
+// target is a listener that may be hit.
+type target interface {
 	fall()      // it is about to be killed with others, and does nothing any more
 	kill()      // as kill -9
 	freeze()    // as SIGSTOP

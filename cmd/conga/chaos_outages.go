@@ -8,7 +8,7 @@ import (
 )
 
 // listen is no failure: everybody must hear, on a path from the server.
-const listen blow = "listen"
+const listen failure = "listen"
 
 const (
 	// mendedWithin is how long after the last failure everybody must hear again.
@@ -47,7 +47,7 @@ func (s *drafting) round(at time.Duration) time.Duration {
 		more, end = max(1, more), at
 		s.strike(at)
 		s.putOff(from, never)
-	case blowSlowPair: // these two use up all of the slack
+	case failureSlowPair: // these two use up all of the slack
 		more = 0
 	}
 	length := end - at
@@ -58,7 +58,7 @@ func (s *drafting) round(at time.Duration) time.Duration {
 		}
 		if !second && s.chance.IntN(2) == 0 {
 			until, _ := s.outage(at, slices.DeleteFunc(slices.Clone(outages), func(o share) bool {
-				return o.kind == blowSlowPair || o.kind == kind && kind != blowAsleep
+				return o.kind == failureSlowPair || o.kind == kind && kind != failureAsleep
 			}))
 			end, second = max(end, until), true
 			continue
@@ -96,9 +96,9 @@ func (s *drafting) putOff(from int, at time.Duration) (took time.Duration) {
 }
 
 // outage adds one of the kinds, as far as there are any left, and says when it ends.
-func (s *drafting) outage(at time.Duration, kinds []share) (end time.Duration, kind blow) {
+func (s *drafting) outage(at time.Duration, kinds []share) (end time.Duration, kind failure) {
 	places := s.grown(at)
-	var bag []blow
+	var bag []failure
 	for _, o := range kinds {
 		if len(places) > 0 {
 			for range s.left[o.kind] {
@@ -111,11 +111,11 @@ func (s *drafting) outage(at time.Duration, kinds []share) (end time.Duration, k
 	}
 	a := act{at: at, kind: bag[s.chance.IntN(len(bag))], lasts: s.length()}
 	switch a.kind {
-	case blowAway:
+	case failureAway:
 		a.cable = s.chance.IntN(2) == 0
-	case blowAsleep:
+	case failureAsleep:
 		s.sleep(&a, places)
-	case blowSlowPair:
+	case failureSlowPair:
 		a.lasts = min(s.longest, slowFor)
 		a.later = s.between(0, 3000) * time.Duration(s.chance.IntN(2)) // half of them at once
 		a.nodes = []int{s.chain[places[s.chance.IntN(len(places))]].id}

@@ -21,10 +21,10 @@ func TestSchedule_Outages(t *testing.T) {
 		p := plan{
 			nodes: rapid.IntRange(2, 60).Draw(t, "nodes"), failures: rapid.IntRange(1, 40).Draw(t, "failures"),
 			longest: time.Duration(rapid.IntRange(4, 600).Draw(t, "longest")) * time.Second,
-			seed:    rapid.Uint64().Draw(t, "seed"), kinds: append(kindsIn(outages), blowKill, blowHalf, blowServer),
+			seed:    rapid.Uint64().Draw(t, "seed"), kinds: append(kindsIn(outages), failureKill, failureHalf, failureServer),
 		}
 		if rapid.Bool().Draw(t, "one kind") {
-			p.kinds = []blow{rapid.SampledFrom(kindsIn(outages)).Draw(t, "kind")}
+			p.kinds = []failure{rapid.SampledFrom(kindsIn(outages)).Draw(t, "kind")}
 		}
 		acts := p.schedule()
 		if !reflect.DeepEqual(acts, p.schedule()) {
@@ -35,14 +35,14 @@ func TestSchedule_Outages(t *testing.T) {
 			free[n] = 0
 		}
 		failures, left, under, quiet := 0, p.nodes, time.Duration(0), time.Duration(0)
-		var inRound []blow
+		var inRound []failure
 		for _, a := range acts {
 			switch a.kind {
 			case listen:
 				if a.at < under {
 					t.Fatalf("%v: a failure lasts until %v", a, under)
 				}
-				if slices.Contains(inRound, blowSlowPair) && len(inRound) > 1 {
+				if slices.Contains(inRound, failureSlowPair) && len(inRound) > 1 {
 					t.Fatalf("%v together", inRound)
 				}
 				inRound, quiet = nil, a.at+mendedWithin+listenFor
@@ -78,16 +78,16 @@ func TestSchedule_Outages(t *testing.T) {
 }
 
 func TestSchedule_EveryOutage(t *testing.T) {
-	p := plan{nodes: 30, failures: 60, longest: longestLongest, seed: 1, kinds: append(kindsIn(outages), blowKill, blowServer)}
-	seen, mixed, row, half, brief, cable, longest := map[blow]bool{}, 0, false, false, false, false, time.Duration(0)
+	p := plan{nodes: 30, failures: 60, longest: longestLongest, seed: 1, kinds: append(kindsIn(outages), failureKill, failureServer)}
+	seen, mixed, row, half, brief, cable, longest := map[failure]bool{}, 0, false, false, false, false, time.Duration(0)
 	inRound := 0
 	for _, a := range p.schedule() {
 		seen[a.kind] = true
 		longest = max(longest, a.lasts)
 		brief = brief || a.kind.outage() && a.lasts <= withinWindow
 		cable = cable || a.cable
-		row = row || a.kind == blowAsleep && len(a.nodes) > 1 && len(a.nodes) < 5
-		half = half || a.kind == blowAsleep && len(a.nodes) > 10
+		row = row || a.kind == failureAsleep && len(a.nodes) > 1 && len(a.nodes) < 5
+		half = half || a.kind == failureAsleep && len(a.nodes) > 10
 		if inRound++; a.kind == listen || a.kind == join {
 			inRound = 0
 		}
@@ -105,7 +105,7 @@ func TestSchedule_EveryOutage(t *testing.T) {
 
 // What an outage excuses, and what it does not.
 func TestRound_Forgives(t *testing.T) {
-	awake, slept, slow := &contestant{}, &contestant{}, &contestant{}
+	awake, slept, slow := &participant{}, &participant{}, &participant{}
 	missed := forgiven{underruns: 2, lost: 30}
 	for _, c := range []struct {
 		name        string
@@ -113,15 +113,15 @@ func TestRound_Forgives(t *testing.T) {
 		asleep      time.Duration
 		awake, hurt forgiven
 	}{
-		{"the server for a moment", []act{{kind: blowAway, lasts: 8 * time.Second}}, 0, forgiven{underruns: 2}, forgiven{underruns: 2}},
-		{"all cables for long", []act{{kind: blowDark, lasts: 10 * time.Second}}, 0, missed, missed},
-		{"two one after the other", []act{{kind: blowAway, lasts: 5 * time.Second}, {kind: blowDark, lasts: 5 * time.Second}}, 0, missed, missed},
-		{"asleep", []act{{kind: blowAsleep, lasts: time.Minute}}, time.Minute, forgiven{}, missed},
-		{"a nap", []act{{kind: blowAsleep, lasts: 4 * time.Second}, {kind: blowKill}}, 4 * time.Second, forgiven{}, forgiven{underruns: 2}},
-		{"two slow lines", []act{{kind: blowSlowPair, lasts: time.Minute}}, 0, forgiven{}, forgiven{}},
+		{"the server for a moment", []act{{kind: failureAway, lasts: 8 * time.Second}}, 0, forgiven{underruns: 2}, forgiven{underruns: 2}},
+		{"all cables for long", []act{{kind: failureDark, lasts: 10 * time.Second}}, 0, missed, missed},
+		{"two one after the other", []act{{kind: failureAway, lasts: 5 * time.Second}, {kind: failureDark, lasts: 5 * time.Second}}, 0, missed, missed},
+		{"asleep", []act{{kind: failureAsleep, lasts: time.Minute}}, time.Minute, forgiven{}, missed},
+		{"a nap", []act{{kind: failureAsleep, lasts: 4 * time.Second}, {kind: failureKill}}, 4 * time.Second, forgiven{}, forgiven{underruns: 2}},
+		{"two slow lines", []act{{kind: failureSlowPair, lasts: time.Minute}}, 0, forgiven{}, forgiven{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := round{acts: c.acts, asleep: map[*contestant]time.Duration{slept: c.asleep}, slow: map[*contestant]bool{slow: true}}
+			r := round{acts: c.acts, asleep: map[*participant]time.Duration{slept: c.asleep}, slow: map[*participant]bool{slow: true}}
 			if got := r.forgives(slow, missed); got.underruns != missed.underruns || got.lost != c.awake.lost {
 				t.Errorf("whose line is slow is forgiven %v", got)
 			}
@@ -155,11 +155,11 @@ func TestRound_Troubles(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.says)
 		}
 	}
-	all := map[*contestant]hearing{}
-	var who []*contestant
+	all := map[*participant]hearing{}
+	var who []*participant
 	for _, edge := range []string{"n1 server", "n2 n1", "n3 n4", "n4 n3", "n5 n3", "n6 "} {
 		name, above, _ := strings.Cut(edge, " ")
-		c := &contestant{name: name}
+		c := &participant{name: name}
 		who, all[c] = append(who, c), heard(1, 0, above)
 	}
 	got := strings.Join(astray(who, all), "; ")

@@ -11,13 +11,13 @@ import (
 	"conga/messages"
 )
 
-// unprovoked are searches that no blow explains.
-const unprovoked blow = "unprovoked"
+// unprovoked are searches that no failure explains.
+const unprovoked failure = "unprovoked"
 
 // outcome is what came of a run.
 type outcome struct {
-	counts     map[blow]*count
-	splices    map[blow][]time.Duration // sorted
+	counts     map[failure]*count
+	splices    map[failure][]time.Duration // sorted
 	total      tally
 	recoveries []recovery
 	left       int      // who stand in the end and were never frozen
@@ -65,21 +65,21 @@ func (t *tally) String() string {
 		t.heard, t.lost, t.twice, t.unproved, t.lies, t.underruns, t.equal, t.songs, t.longestMs, inMs(t.margin))
 }
 
-func (a *arena) outcome(sent []messages.SongSum) *outcome {
-	o := &outcome{counts: a.counts, splices: map[blow][]time.Duration{}, bad: a.faults, recoveries: a.recoveries}
+func (a *experiment) outcome(sent []messages.SongSum) *outcome {
+	o := &outcome{counts: a.counts, splices: map[failure][]time.Duration{}, bad: a.faults, recoveries: a.recoveries}
 	for _, c := range a.all {
-		if c.victim == nil {
+		if c.target == nil {
 			continue
 		}
 		for _, s := range c.found {
 			kind := a.blame(s)
-			if c.marred && a.hit(c.name, s.at) {
+			if c.disturbed && a.hit(c.name, s.at) {
 				continue // its own cable, and nobody's above it
 			}
 			if a.excuses(c.name, s.at) {
 				continue // it took as long as the outage
 			}
-			if kind == blowFreeze || kind == blowLink || kind == blowAsleep {
+			if kind == failureFreeze || kind == failureLink || kind == failureAsleep {
 				s.took += messages.SilenceIsDeath // since the last byte
 			}
 			o.splices[kind] = append(o.splices[kind], s.took)
@@ -88,7 +88,7 @@ func (a *arena) outcome(sent []messages.SongSum) *outcome {
 		case c.deaf:
 			o.bad = append(o.bad, c.name+" hears nothing any more")
 		case c.proof == nil:
-		case c.marred:
+		case c.disturbed:
 			o.hurt++
 		default:
 			one, proof := tally{}, c.takes(*c.proof)
@@ -114,7 +114,7 @@ func (a *arena) outcome(sent []messages.SongSum) *outcome {
 }
 
 // excuses says whether there was nobody to be found for the listener then.
-func (a *arena) excuses(name string, at time.Time) bool {
+func (a *experiment) excuses(name string, at time.Time) bool {
 	return slices.ContainsFunc(a.spans, func(s stretch) bool {
 		return (s.silent || s.asleep[name]) && at.After(s.begin) && (s.end.IsZero() || at.Before(s.end))
 	})
@@ -123,8 +123,8 @@ func (a *arena) excuses(name string, at time.Time) bool {
 // asideMost is how far clocks and goroutines may be apart.
 const asideMost = 20 * time.Millisecond
 
-// blame is the last blow that hit the lost upstream before it was missed.
-func (a *arena) blame(s search) blow {
+// blame is the last failure that hit the lost upstream before it was missed.
+func (a *experiment) blame(s search) failure {
 	kind := unprovoked
 	for _, h := range a.hits[s.lost] {
 		if !h.at.After(s.at.Add(asideMost)) {
@@ -134,8 +134,8 @@ func (a *arena) blame(s search) blow {
 	return kind
 }
 
-// hit says whether a blow had hit the node by then.
-func (a *arena) hit(name string, by time.Time) bool {
+// hit says whether a failure had hit the node by then.
+func (a *experiment) hit(name string, by time.Time) bool {
 	return slices.ContainsFunc(a.hits[name], func(h hit) bool { return !h.at.After(by.Add(asideMost)) })
 }
 
@@ -178,7 +178,7 @@ const mostBad = 20
 func (o *outcome) show(w io.Writer) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "failure\ttimes\tnodes\tsplices\tp50 ms\tp99 ms\tmax ms\t")
-	row := func(name string, kinds ...blow) {
+	row := func(name string, kinds ...failure) {
 		var n count
 		var took []time.Duration
 		for _, kind := range kinds {
@@ -197,12 +197,12 @@ func (o *outcome) show(w io.Writer) {
 		}
 		fmt.Fprint(table, "\t\n")
 	}
-	for _, b := range slices.Concat(blows, outages) {
+	for _, b := range slices.Concat(usual, outages) {
 		row(string(b.kind), b.kind)
 	}
 	row(string(unprovoked), unprovoked)
-	row("sockets closed", blowKill, blowEnd, blowNeighbours, blowHalf)
-	row("silence", blowFreeze, blowLink, blowAsleep)
+	row("sockets closed", failureKill, failureEnd, failureNeighbours, failureHalf)
+	row("silence", failureFreeze, failureLink, failureAsleep)
 	_ = table.Flush()
 	o.showRecoveries(w)
 	fmt.Fprintf(w, "\nreceipts: %d survivors, %d until they went; %d were frozen, alone or slow, and are not counted\n", o.left, o.before, o.hurt)

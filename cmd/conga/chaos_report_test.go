@@ -10,7 +10,7 @@ import (
 )
 
 // witness is somebody who did join.
-type witness struct{ victim }
+type witness struct{ target }
 
 // One bad receipt among many good ones must not go unseen.
 func TestOutcome_Bad(t *testing.T) {
@@ -20,26 +20,26 @@ func TestOutcome_Bad(t *testing.T) {
 	other.SHA256 = "abd"
 	for _, c := range []struct {
 		name   string
-		spoil  func(a *arena, c *contestant)
+		spoil  func(a *experiment, c *participant)
 		reason string // empty: all is well
 	}{
-		{"all is well", func(*arena, *contestant) {}, ""},
-		{"lost", func(_ *arena, c *contestant) { c.proof.Lost = 1 }, "lost 1"},
-		{"twice", func(_ *arena, c *contestant) { c.proof.Twice = 1 }, "twice 1"},
-		{"underrun", func(_ *arena, c *contestant) { c.proof.Underruns = 1 }, "underruns 1"},
-		{"unproved", func(_ *arena, c *contestant) { c.proof.Unproved = 1 }, "unproved 1"},
-		{"a lie", func(_ *arena, c *contestant) { c.proof.Lies = 1 }, "lies 1"},
-		{"another song", func(_ *arena, c *contestant) { c.proof.Songs = append(c.proof.Songs, other) }, "1 of 2"},
-		{"deaf", func(_ *arena, c *contestant) { c.deaf = true }, "hears nothing"},
-		{"it was killed later", func(_ *arena, c *contestant) { c.gone, c.proof.Lost = true, 1 }, "lost 1"},
-		{"it was frozen", func(_ *arena, c *contestant) { c.marred, c.proof.Lost = true, 1 }, ""},
-		{"a fault", func(a *arena, _ *contestant) { a.fault("%s could not join", "n9") }, "could not join"},
-		{"nobody", func(a *arena, _ *contestant) { a.all = nil }, "nobody is left"},
+		{"all is well", func(*experiment, *participant) {}, ""},
+		{"lost", func(_ *experiment, c *participant) { c.proof.Lost = 1 }, "lost 1"},
+		{"twice", func(_ *experiment, c *participant) { c.proof.Twice = 1 }, "twice 1"},
+		{"underrun", func(_ *experiment, c *participant) { c.proof.Underruns = 1 }, "underruns 1"},
+		{"unproved", func(_ *experiment, c *participant) { c.proof.Unproved = 1 }, "unproved 1"},
+		{"a lie", func(_ *experiment, c *participant) { c.proof.Lies = 1 }, "lies 1"},
+		{"another song", func(_ *experiment, c *participant) { c.proof.Songs = append(c.proof.Songs, other) }, "1 of 2"},
+		{"deaf", func(_ *experiment, c *participant) { c.deaf = true }, "hears nothing"},
+		{"it was killed later", func(_ *experiment, c *participant) { c.gone, c.proof.Lost = true, 1 }, "lost 1"},
+		{"it was frozen", func(_ *experiment, c *participant) { c.disturbed, c.proof.Lost = true, 1 }, ""},
+		{"a fault", func(a *experiment, _ *participant) { a.fault("%s could not join", "n9") }, "could not join"},
+		{"nobody", func(a *experiment, _ *participant) { a.all = nil }, "nobody is left"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := &arena{}
+			a := &experiment{}
 			for n := 1; n <= 3; n++ {
-				a.all = append(a.all, &contestant{name: nodeLabel(n), victim: witness{}, proof: &actors.Receipt{
+				a.all = append(a.all, &participant{name: nodeLabel(n), target: witness{}, proof: &actors.Receipt{
 					Name: nodeLabel(n), Heard: 400, LowestMarginMs: &ms, Songs: []messages.SongSum{sum},
 				}})
 			}
@@ -57,18 +57,18 @@ func TestOutcome_Bad(t *testing.T) {
 func TestOutcome_Splices(t *testing.T) {
 	start := time.Now()
 	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
-	a := &arena{
-		counts: map[blow]*count{blowKill: {1, 1}, blowFreeze: {1, 1}},
-		hits:   map[string][]hit{"n1": {{blowFreeze, at(1)}, {blowKill, at(8)}}},
-		all: []*contestant{{victim: witness{}, found: []search{
+	a := &experiment{
+		counts: map[failure]*count{failureKill: {1, 1}, failureFreeze: {1, 1}},
+		hits:   map[string][]hit{"n1": {{failureFreeze, at(1)}, {failureKill, at(8)}}},
+		all: []*participant{{target: witness{}, found: []search{
 			{"n1", at(2), 5 * time.Millisecond},  // after the freeze
 			{"n1", at(9), 7 * time.Millisecond},  // after the kill
 			{"n2", at(9), 11 * time.Millisecond}, // nobody hit it
 		}}},
 	}
 	o := a.outcome(nil)
-	for kind, want := range map[blow]time.Duration{
-		blowFreeze: messages.SilenceIsDeath + 5*time.Millisecond, blowKill: 7 * time.Millisecond, unprovoked: 11 * time.Millisecond,
+	for kind, want := range map[failure]time.Duration{
+		failureFreeze: messages.SilenceIsDeath + 5*time.Millisecond, failureKill: 7 * time.Millisecond, unprovoked: 11 * time.Millisecond,
 	} {
 		if got := o.splices[kind]; len(got) != 1 || got[0] != want {
 			t.Errorf("%s: %v, want %v", kind, got, want)

@@ -24,15 +24,15 @@ const (
 // round is what happens from one moment at which everybody hears to the next.
 type round struct {
 	acts   []act
-	before map[*contestant]actors.Receipt
-	asleep map[*contestant]time.Duration
-	slow   map[*contestant]bool // whose lines are
+	before map[*participant]actors.Receipt
+	asleep map[*participant]time.Duration
+	slow   map[*participant]bool // whose lines are
 }
 
 // silence is for how long at most the server's music reached nobody.
 func (r *round) silence() (most time.Duration) {
 	for _, act := range r.acts {
-		if act.kind == blowAway || act.kind == blowDark {
+		if act.kind == failureAway || act.kind == failureDark {
 			most += act.lasts
 		}
 	}
@@ -43,7 +43,7 @@ func (r *round) silence() (most time.Duration) {
 // silent for longer than its slack is no fault, and neither is a hole after more than a window.
 // Two seconds of music wait in front of a slow line, and what its listener asks and acknowledges
 // waits behind them: for as long as its whole slack. All below it must hear on.
-func (r *round) forgives(c *contestant, missed forgiven) forgiven {
+func (r *round) forgives(c *participant, missed forgiven) forgiven {
 	switch away := r.silence() + r.asleep[c]; {
 	case away == 0 && !r.slow[c]:
 		return forgiven{}
@@ -84,25 +84,25 @@ type stretch struct {
 
 // recovery is how an outage ended.
 type recovery struct {
-	kind  blow
+	kind  failure
 	lasts time.Duration
 	took  time.Duration // until the last listener had music again
 }
 
 // begin opens a round, if none is open, when an outage is about to begin.
-func (a *arena) begin(ctx context.Context, act act) {
+func (a *experiment) begin(ctx context.Context, act act) {
 	if a.round == nil {
-		r := &round{before: map[*contestant]actors.Receipt{}, asleep: map[*contestant]time.Duration{}, slow: map[*contestant]bool{}}
+		r := &round{before: map[*participant]actors.Receipt{}, asleep: map[*participant]time.Duration{}, slow: map[*participant]bool{}}
 		for c, h := range a.hear(ctx, a.living()) {
 			r.before[c] = h.receipt
 		}
 		a.round = r
 		a.spans = append(a.spans, stretch{begin: time.Now(), asleep: map[string]bool{}})
 	}
-	var asleep []*contestant
-	if act.kind == blowAsleep {
+	var asleep []*participant
+	if act.kind == failureAsleep {
 		for _, n := range act.nodes {
-			asleep = append(asleep, a.contestant(n))
+			asleep = append(asleep, a.participant(n))
 		}
 	}
 	a.mu.Lock() // those who go meanwhile are excused
@@ -117,7 +117,7 @@ func (a *arena) begin(ctx context.Context, act act) {
 }
 
 // start is the listener's receipt at the beginning, if it was there.
-func (r *round) start(c *contestant) (receipt actors.Receipt, known bool) {
+func (r *round) start(c *participant) (receipt actors.Receipt, known bool) {
 	if r != nil {
 		receipt, known = r.before[c]
 	}
@@ -125,7 +125,7 @@ func (r *round) start(c *contestant) (receipt actors.Receipt, known bool) {
 }
 
 // excuse forgives the listener what it missed in this round up to the receipt.
-func (a *arena) excuse(c *contestant, r actors.Receipt) (f forgiven) {
+func (a *experiment) excuse(c *participant, r actors.Receipt) (f forgiven) {
 	if before, known := a.round.start(c); known {
 		f = a.round.forgives(c, since(before, r))
 		c.forgiven.underruns += f.underruns
@@ -134,13 +134,13 @@ func (a *arena) excuse(c *contestant, r actors.Receipt) (f forgiven) {
 	return f
 }
 
-func (a *arena) living() (all []*contestant) {
+func (a *experiment) living() (all []*participant) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, c := range a.all {
 		select {
 		case <-c.ready:
-			if c.victim != nil && !c.gone {
+			if c.target != nil && !c.gone {
 				all = append(all, c)
 			}
 		default:
@@ -156,15 +156,15 @@ type hearing struct {
 }
 
 // hear asks all of them at once; who does not answer soon is left out.
-func (a *arena) hear(ctx context.Context, who []*contestant) map[*contestant]hearing {
+func (a *experiment) hear(ctx context.Context, who []*participant) map[*participant]hearing {
 	ctx, cancel := context.WithTimeout(ctx, mendedWithin/2)
 	defer cancel()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	all := map[*contestant]hearing{}
+	all := map[*participant]hearing{}
 	for _, c := range who {
 		wg.Go(func() {
-			h, err := c.victim.hears(ctx)
+			h, err := c.target.hears(ctx)
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {
@@ -178,7 +178,7 @@ func (a *arena) hear(ctx context.Context, who []*contestant) map[*contestant]hea
 
 // mended closes the round, of which all failures are over: it waits until everybody hears,
 // and says who does not after five seconds.
-func (a *arena) mended(ctx context.Context) error {
+func (a *experiment) mended(ctx context.Context) error {
 	ended := time.Now()
 	who := a.living()
 	took, err := a.untilMusic(ctx, who, ended)
@@ -226,7 +226,7 @@ func (a *arena) mended(ctx context.Context) error {
 
 // untilMusic is how long it takes, at most as long as it may, until music comes to everybody
 // and nobody's silence goes on.
-func (a *arena) untilMusic(ctx context.Context, who []*contestant, ended time.Time) (took time.Duration, err error) {
+func (a *experiment) untilMusic(ctx context.Context, who []*participant, ended time.Time) (took time.Duration, err error) {
 	start := a.hear(ctx, who)
 	before, waiting := start, who
 	for len(waiting) > 0 && time.Since(ended) < mendedWithin-glimpse {
@@ -234,7 +234,7 @@ func (a *arena) untilMusic(ctx context.Context, who []*contestant, ended time.Ti
 			return 0, err
 		}
 		now, at := a.hear(ctx, waiting), time.Since(ended)
-		waiting = slices.DeleteFunc(slices.Clone(waiting), func(c *contestant) bool {
+		waiting = slices.DeleteFunc(slices.Clone(waiting), func(c *participant) bool {
 			was, known := before[c]
 			is := now[c]
 			hears := known && is.receipt.Heard > start[c].receipt.Heard && is.receipt.SilentMs == was.receipt.SilentMs
@@ -272,7 +272,7 @@ func deafness(name string, first, then hearing) (trouble []string) {
 }
 
 // astray names those who are on no path from the server.
-func astray(who []*contestant, all map[*contestant]hearing) (trouble []string) {
+func astray(who []*participant, all map[*participant]hearing) (trouble []string) {
 	above := map[string]string{}
 	for c, h := range all {
 		above[c.name] = h.upstream
@@ -294,14 +294,14 @@ func astray(who []*contestant, all map[*contestant]hearing) (trouble []string) {
 }
 
 // last lets an outage begin and end.
-func (a *arena) last(ctx context.Context, act act, hit []*contestant) error {
+func (a *experiment) last(ctx context.Context, act act, hit []*participant) error {
 	switch act.kind {
-	case blowAway:
+	case failureAway:
 		if act.cable {
 			return a.unplug(ctx, act.lasts, "server", a.server.place())
 		}
 		return a.hold(ctx, "server", act.lasts, func() error { a.server.freeze(ctx); return nil }, func() error { a.server.thaw(); return nil })
-	case blowDark:
+	case failureDark:
 		errs := make(chan error)
 		all := a.living()
 		for _, c := range all {
@@ -312,28 +312,28 @@ func (a *arena) last(ctx context.Context, act act, hit []*contestant) error {
 			err = errors.Join(err, <-errs)
 		}
 		return err
-	case blowAsleep:
+	case failureAsleep:
 		for _, c := range hit {
-			c.victim.freeze()
+			c.target.freeze()
 		}
 		err := pause(ctx, act.lasts)
 		for _, c := range hit {
-			c.victim.thaw()
+			c.target.thaw()
 		}
 		return err
-	case blowSlowPair:
+	case failureSlowPair:
 		return a.slowPair(ctx, act, hit)
 	}
 	return nil
 }
 
 // unplug pulls a cable for a while. A place that was given back has its cable mended.
-func (a *arena) unplug(ctx context.Context, lasts time.Duration, whose string, n network) error {
+func (a *experiment) unplug(ctx context.Context, lasts time.Duration, whose string, n network) error {
 	return a.hold(ctx, "the cable of "+whose, lasts, n.cable.Pull, n.cable.Plug)
 }
 
 // hold does something for a while; where two outages meet, until both are over.
-func (a *arena) hold(ctx context.Context, what string, lasts time.Duration, begin, end func() error) error {
+func (a *experiment) hold(ctx context.Context, what string, lasts time.Duration, begin, end func() error) error {
 	turn := func(by int, first int, do func() error) error {
 		a.holding.Lock()
 		defer a.holding.Unlock()
@@ -347,14 +347,14 @@ func (a *arena) hold(ctx context.Context, what string, lasts time.Duration, begi
 }
 
 // slowPair makes the lines of a listener and of the one that it feeds slow.
-func (a *arena) slowPair(ctx context.Context, act act, hit []*contestant) error {
+func (a *experiment) slowPair(ctx context.Context, act act, hit []*participant) error {
 	who := a.living()
 	feeds := a.hear(ctx, who)
 	for _, first := range hit {
-		pair := []*contestant{first}
-		below := slices.IndexFunc(who, func(c *contestant) bool { return feeds[c].upstream == first.name })
+		pair := []*participant{first}
+		below := slices.IndexFunc(who, func(c *participant) bool { return feeds[c].upstream == first.name })
 		if below < 0 { // it is the last: the one above it
-			below = slices.IndexFunc(who, func(c *contestant) bool { return c.name == feeds[first].upstream })
+			below = slices.IndexFunc(who, func(c *participant) bool { return c.name == feeds[first].upstream })
 		}
 		if below >= 0 {
 			pair = append(pair, who[below])

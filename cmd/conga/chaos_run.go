@@ -16,10 +16,10 @@ const (
 	atOnce = 2
 	// joinWithin is how long a newcomer tries: the server may be down when it comes.
 	joinWithin = 30 * time.Second
-	// settling is how long the chain is left in peace before the first blow, and before the
+	// settling is how long the chain is left in peace before the first failure, and before the
 	// last look.
 	settling = 4 * time.Second
-	// wake is how long the killed lie before they are buried.
+	// wake is how long the killed lie before they are cleared.
 	wake = 500 * time.Millisecond
 	// hearsWithin is how long a listener may take for its next item, at the last look.
 	hearsWithin = 5 * time.Second
@@ -27,20 +27,20 @@ const (
 	nowAndThen = 30 * time.Second
 )
 
-// arena is one run of a schedule.
-type arena struct {
+// experiment is one run of a schedule.
+type experiment struct {
 	acts   []act
 	nodes  int
 	server studio
 	place  func() (network, error) // for a listener; it is freed when the listener is gone
-	spawn  func(ctx context.Context, n network, name string) (victim, error)
+	spawn  func(ctx context.Context, n network, name string) (target, error)
 	say    func(format string, args ...any) // progress
 
 	mu      sync.Mutex
-	players map[int]*contestant
-	all     []*contestant
+	members map[int]*participant
+	all     []*participant
 	hits    map[string][]hit // by name
-	counts  map[blow]*count
+	counts  map[failure]*count
 	faults  []string // what the run itself saw go wrong
 
 	round      *round // the outage that is on, and what fell into it; nil: none
@@ -50,32 +50,32 @@ type arena struct {
 	held       map[string]int // how many outages hold a thing
 }
 
-// contestant is a listener of the run.
-type contestant struct {
-	name   string
-	ready  chan struct{} // closed when it has joined, or failed to
-	victim victim        // nil if it failed
-	net    network       // the victim's
-	marred bool          // it was frozen or alone: it cannot have heard everything
-	gone   bool
+// participant is a listener of the run.
+type participant struct {
+	name      string
+	ready     chan struct{} // closed when it has joined, or failed to
+	target    target        // nil if it failed
+	net       network       // the target's
+	disturbed bool          // it was frozen or alone: it cannot have heard everything
+	gone      bool
 	forgiven
-	buried sync.Once
-	proof  *actors.Receipt // when it went, or in the end
-	found  []search        // until then
-	deaf   bool            // nothing came any more in the end
+	cleared sync.Once
+	proof   *actors.Receipt // when it went, or in the end
+	found   []search        // until then
+	deaf    bool            // nothing came any more in the end
 }
 
-// hit is a blow as it fell.
+// hit is a failure as it happened.
 type hit struct {
-	kind blow
+	kind failure
 	at   time.Time
 }
 
 type count struct{ times, nodes int }
 
 // run does what the schedule says and returns what came of it.
-func (a *arena) run(ctx context.Context) (*outcome, error) {
-	a.players, a.hits, a.counts = map[int]*contestant{}, map[string][]hit{}, map[blow]*count{}
+func (a *experiment) run(ctx context.Context) (*outcome, error) {
+	a.members, a.hits, a.counts = map[int]*participant{}, map[string][]hit{}, map[failure]*count{}
 	a.held = map[string]int{}
 	defer a.closeAll()
 	begin := time.Now()
@@ -107,7 +107,7 @@ func (a *arena) run(ctx context.Context) (*outcome, error) {
 		wg.Go(func() { a.do(ctx, act) })
 	}
 	wg.Wait()
-	a.say("all blows after %v, now it may settle", time.Since(start).Round(10*time.Millisecond))
+	a.say("all failures after %v, now it may settle", time.Since(start).Round(10*time.Millisecond))
 	if err := pause(ctx, settling); err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func (a *arena) run(ctx context.Context) (*outcome, error) {
 }
 
 // askNowAndThen asks the server now and then what it sent: it does not remember for ever.
-func (a *arena) askNowAndThen(ctx context.Context) (stop func()) {
+func (a *experiment) askNowAndThen(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -144,7 +144,7 @@ func pause(ctx context.Context, wait time.Duration) error {
 }
 
 // assemble lets the first listeners join.
-func (a *arena) assemble(ctx context.Context) {
+func (a *experiment) assemble(ctx context.Context) {
 	var wg sync.WaitGroup
 	turns := make(chan struct{}, atOnce)
 	for n := 1; n <= a.nodes; n++ {
@@ -157,15 +157,15 @@ func (a *arena) assemble(ctx context.Context) {
 	wg.Wait()
 }
 
-func (a *arena) join(ctx context.Context, n int) {
-	c := a.contestant(n)
+func (a *experiment) join(ctx context.Context, n int) {
+	c := a.participant(n)
 	defer close(c.ready)
 	ctx, cancel := context.WithTimeout(ctx, joinWithin)
 	defer cancel()
 	for {
 		v, n, err := a.newcomer(ctx, c.name)
 		if err == nil {
-			c.victim, c.net = v, n
+			c.target, c.net = v, n
 			return
 		}
 		if pause(ctx, 100*time.Millisecond) != nil {
@@ -175,7 +175,7 @@ func (a *arena) join(ctx context.Context, n int) {
 	}
 }
 
-func (a *arena) newcomer(ctx context.Context, name string) (victim, network, error) {
+func (a *experiment) newcomer(ctx context.Context, name string) (target, network, error) {
 	n, err := a.place()
 	if err != nil {
 		return nil, n, err
@@ -187,86 +187,86 @@ func (a *arena) newcomer(ctx context.Context, name string) (victim, network, err
 	return v, n, err
 }
 
-// bury waits until nothing is left of one that is dead.
-func (c *contestant) bury() {
-	c.buried.Do(func() {
-		c.victim.close()
+// clearAway waits until nothing is left of one that is dead.
+func (c *participant) clearAway() {
+	c.cleared.Do(func() {
+		c.target.close()
 		c.net.free()
 	})
 }
 
-// contestant is the n-th listener. Whoever speaks of it first, makes it.
-func (a *arena) contestant(n int) *contestant {
+// participant is the n-th listener. Whoever speaks of it first, makes it.
+func (a *experiment) participant(n int) *participant {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	c := a.players[n]
+	c := a.members[n]
 	if c == nil {
-		c = &contestant{name: nodeLabel(n), ready: make(chan struct{})}
-		a.players[n] = c
+		c = &participant{name: nodeLabel(n), ready: make(chan struct{})}
+		a.members[n] = c
 		a.all = append(a.all, c)
 	}
 	return c
 }
 
-func (a *arena) fault(format string, args ...any) {
+func (a *experiment) fault(format string, args ...any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.faults = append(a.faults, fmt.Sprintf(format, args...))
 }
 
-// do lets one blow fall.
-func (a *arena) do(ctx context.Context, act act) {
+// do lets one failure happen.
+func (a *experiment) do(ctx context.Context, act act) {
 	if act.kind == join {
 		a.join(ctx, act.nodes[0])
 		return
 	}
-	var hit []*contestant
+	var hit []*participant
 	for _, n := range act.nodes {
-		c := a.contestant(n)
+		c := a.participant(n)
 		<-c.ready
-		if c.victim != nil {
+		if c.target != nil {
 			hit = append(hit, c)
 		}
 	}
 	if !act.kind.hurts() { // who stays has a proof of its own in the end
-		a.testify(ctx, hit)
+		a.takeReceipts(ctx, hit)
 	}
-	if act.kind == blowHalf {
+	if act.kind == failureHalf {
 		runtime.GC() // the receipts of so many are waste by now: let it not be collected while the others search
 	}
 	a.note(act.kind, hit)
 	switch act.kind {
-	case blowServer:
+	case failureServer:
 		if err := a.server.restart(ctx, act.lasts); err != nil {
 			a.fault("%v", err)
 		}
-	case blowAway, blowDark, blowAsleep, blowSlowPair:
+	case failureAway, failureDark, failureAsleep, failureSlowPair:
 		if err := a.last(ctx, act, hit); err != nil && ctx.Err() == nil {
 			a.fault("%v: %v", act, err)
 		}
-	case blowFreeze, blowLink, blowSlow:
+	case failureFreeze, failureLink, failureSlow:
 		for _, c := range hit {
 			a.hurt(ctx, c, act)
 		}
-	case blowEnd:
+	case failureEnd:
 		for _, c := range hit {
-			c.found = c.victim.searches()
-			if err := c.victim.end(); err != nil {
+			c.found = c.target.searches()
+			if err := c.target.end(); err != nil {
 				a.fault("%s ended badly: %v", c.name, err)
 			}
-			c.bury()
+			c.clearAway()
 		}
 	default:
 		for _, c := range hit { // all at once: none is to die while others ask it for music
-			c.victim.fall()
+			c.target.fall()
 		}
 		for _, c := range hit {
-			c.victim.kill()
+			c.target.kill()
 		}
 		_ = pause(ctx, wake) // reading their logs and clearing them away takes time, which the others need now
 		for _, c := range hit {
-			c.found = c.victim.searches()
-			c.bury()
+			c.found = c.target.searches()
+			c.clearAway()
 		}
 	}
 }
@@ -274,14 +274,14 @@ func (a *arena) do(ctx context.Context, act act) {
 // slowCable is half of what a song of 128 kbit/s takes, in bytes a second.
 const slowCable = 8000
 
-// hurt lets a blow fall that passes.
-func (a *arena) hurt(ctx context.Context, c *contestant, act act) {
-	fall := func() error { c.victim.freeze(); return nil }
-	pass := func() error { c.victim.thaw(); return nil }
+// hurt lets a failure happen that passes.
+func (a *experiment) hurt(ctx context.Context, c *participant, act act) {
+	fall := func() error { c.target.freeze(); return nil }
+	pass := func() error { c.target.thaw(); return nil }
 	switch act.kind {
-	case blowLink:
+	case failureLink:
 		fall, pass = c.net.cable.Pull, c.net.cable.Plug
-	case blowSlow:
+	case failureSlow:
 		fall, pass = func() error { return c.net.cable.Slow(slowCable) }, c.net.cable.Fast
 	}
 	err := fall()
@@ -291,20 +291,20 @@ func (a *arena) hurt(ctx context.Context, c *contestant, act act) {
 	}
 }
 
-// testify takes the receipts of those who go.
-func (a *arena) testify(ctx context.Context, who []*contestant) {
+// takeReceipts takes the receipts of those who go.
+func (a *experiment) takeReceipts(ctx context.Context, who []*participant) {
 	ctx, cancel := context.WithTimeout(ctx, hearsWithin)
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, c := range who {
 		wg.Go(func() {
-			proof, err := c.victim.receipt(ctx)
+			proof, err := c.target.receipt(ctx)
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			if c.gone = true; err == nil {
 				c.proof = &proof
 				a.excuse(c, proof)
-			} else if !c.marred {
+			} else if !c.disturbed {
 				a.faults = append(a.faults, fmt.Sprintf("%s has no receipt: %v", c.name, err))
 			}
 		})
@@ -312,7 +312,7 @@ func (a *arena) testify(ctx context.Context, who []*contestant) {
 	wg.Wait()
 }
 
-func (a *arena) note(kind blow, who []*contestant) {
+func (a *experiment) note(kind failure, who []*participant) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n := a.counts[kind]
@@ -324,23 +324,23 @@ func (a *arena) note(kind blow, who []*contestant) {
 	n.nodes += len(who)
 	now := time.Now()
 	for _, c := range who {
-		c.marred = c.marred || kind.hurts() && !kind.outage() // what an outage excuses is known
+		c.disturbed = c.disturbed || kind.hurts() && !kind.outage() // what an outage excuses is known
 		a.hits[c.name] = append(a.hits[c.name], hit{kind, now})
 	}
-	if kind == blowServer {
+	if kind == failureServer {
 		a.hits["server"] = append(a.hits["server"], hit{kind, now})
 	}
 }
 
 // lastLook takes the receipts of those who are left: each must hear on.
-func (a *arena) lastLook(ctx context.Context) {
+func (a *experiment) lastLook(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, c := range a.all {
-		if c.victim == nil || c.gone {
+		if c.target == nil || c.gone {
 			continue
 		}
 		wg.Go(func() {
-			proof, err := hearOn(ctx, c.victim)
+			proof, err := hearOn(ctx, c.target)
 			switch {
 			case errors.Is(err, errDeaf):
 				c.deaf = true
@@ -348,7 +348,7 @@ func (a *arena) lastLook(ctx context.Context) {
 				a.fault("%s has no receipt: %v", c.name, err)
 				return
 			}
-			c.proof, c.found = &proof, c.victim.searches()
+			c.proof, c.found = &proof, c.target.searches()
 		})
 	}
 	wg.Wait()
@@ -357,7 +357,7 @@ func (a *arena) lastLook(ctx context.Context) {
 var errDeaf = errors.New("nothing comes any more")
 
 // hearOn waits for the listener's next item.
-func hearOn(ctx context.Context, v victim) (actors.Receipt, error) {
+func hearOn(ctx context.Context, v target) (actors.Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, hearsWithin)
 	defer cancel()
 	first, err := v.receipt(ctx)
@@ -375,13 +375,13 @@ func hearOn(ctx context.Context, v victim) (actors.Receipt, error) {
 	}
 }
 
-func (a *arena) closeAll() {
+func (a *experiment) closeAll() {
 	var wg sync.WaitGroup
 	for _, c := range a.all {
 		wg.Go(func() {
 			<-c.ready
-			if c.victim != nil {
-				c.bury()
+			if c.target != nil {
+				c.clearAway()
 			}
 		})
 	}

@@ -9,72 +9,72 @@ import (
 	"time"
 )
 
-// blow is a kind of failure.
-type blow string
+// failure is a kind of them: what happens, and to whom.
+type failure string
 
 // The kinds of failure, in the order of the table.
 const (
-	blowKill       blow = "kill"       // kill -9
-	blowEnd        blow = "end"        // it says goodbye
-	blowNeighbours blow = "neighbours" // two to five in a row, kill -9 at once
-	blowHalf       blow = "half"       // half of all, kill -9 at once
-	blowFreeze     blow = "freeze"     // SIGSTOP, and SIGCONT 1.5 to 6 s later
-	blowLink       blow = "link"       // its cable is pulled, and plugged in 0.3 to 6 s later
-	blowSlow       blow = "slow"       // it can send at half of play rate only, for 6 to 8 s
-	blowServer     blow = "server"     // kill -9 and a new start on the same log
+	failureKill       failure = "kill"       // kill -9
+	failureEnd        failure = "end"        // it says goodbye
+	failureNeighbours failure = "neighbours" // two to five in a row, kill -9 at once
+	failureHalf       failure = "half"       // half of all, kill -9 at once
+	failureFreeze     failure = "freeze"     // SIGSTOP, and SIGCONT 1.5 to 6 s later
+	failureLink       failure = "link"       // its cable is pulled, and plugged in 0.3 to 6 s later
+	failureSlow       failure = "slow"       // it can send at half of play rate only, for 6 to 8 s
+	failureServer     failure = "server"     // kill -9 and a new start on the same log
 )
 
 // The kinds that last for longer than the slack. They are no part of the usual mixture.
 const (
-	blowAway     blow = "away"     // the server stands still, or its cable is out
-	blowDark     blow = "dark"     // all cables are out at once
-	blowAsleep   blow = "asleep"   // one listener, several in a row or half of all stand still: closed laptops
-	blowSlowPair blow = "slowpair" // two neighbours can send at half of play rate only, for a minute
+	failureAway     failure = "away"     // the server stands still, or its cable is out
+	failureDark     failure = "dark"     // all cables are out at once
+	failureAsleep   failure = "asleep"   // one listener, several in a row or half of all stand still: closed laptops
+	failureSlowPair failure = "slowpair" // two neighbours can send at half of play rate only, for a minute
 )
 
 // hurts says whether the one that is hit stays, and comes back to itself.
-func (b blow) hurts() bool { return b == blowFreeze || b == blowAsleep || b.cabled() }
+func (f failure) hurts() bool { return f == failureFreeze || f == failureAsleep || f.cabled() }
 
 // cabled says whether it takes a cable of one's own.
-func (b blow) cabled() bool {
-	return b == blowLink || b == blowSlow || b == blowDark || b == blowSlowPair
+func (f failure) cabled() bool {
+	return f == failureLink || f == failureSlow || f == failureDark || f == failureSlowPair
 }
 
 // outage says whether it lasts for longer than the slack.
-func (b blow) outage() bool { return slices.Contains(kindsIn(outages), b) }
+func (f failure) outage() bool { return slices.Contains(kindsIn(outages), f) }
 
 // silent says whether those below find it out by waiting.
-func (b blow) silent() bool { return b.hurts() || b == blowServer }
+func (f failure) silent() bool { return f.hurts() || f == failureServer }
 
 // join is no failure: a newcomer takes the place of one who is gone.
-const join blow = "join"
+const join failure = "join"
 
-// blows are the usual kinds, and how many of a hundred failures each is.
-var blows = []share{
-	{blowKill, 45},
-	{blowEnd, 15},
-	{blowNeighbours, 24},
-	{blowHalf, 2},
-	{blowFreeze, 6},
-	{blowLink, 4},
-	{blowSlow, 1},
-	{blowServer, 3},
+// usual are the kinds that are drawn, and how many of a hundred failures each is.
+var usual = []share{
+	{failureKill, 45},
+	{failureEnd, 15},
+	{failureNeighbours, 24},
+	{failureHalf, 2},
+	{failureFreeze, 6},
+	{failureLink, 4},
+	{failureSlow, 1},
+	{failureServer, 3},
 }
 
 // outages are the kinds that last, and how many of them there are for each other.
 var outages = []share{
-	{blowAway, 30},
-	{blowDark, 20},
-	{blowAsleep, 40},
-	{blowSlowPair, 10},
+	{failureAway, 30},
+	{failureDark, 20},
+	{failureAsleep, 40},
+	{failureSlowPair, 10},
 }
 
 type share struct {
-	kind blow
+	kind failure
 	of   int
 }
 
-func kindsIn(shares []share) (kinds []blow) {
+func kindsIn(shares []share) (kinds []failure) {
 	for _, s := range shares {
 		kinds = append(kinds, s.kind)
 	}
@@ -93,11 +93,11 @@ func list(shares []share) string {
 // act is one line of a schedule.
 type act struct {
 	at    time.Duration // since the chain stands
-	kind  blow
+	kind  failure
 	nodes []int         // whom it hits, numbered in the order of their coming, from 1
 	lasts time.Duration // until the frozen one wakes up, the cable is as before, or the server starts again
-	cable bool          // of blowAway: the server runs, but its cable is out
-	later time.Duration // of blowSlowPair: when the second line becomes slow, too
+	cable bool          // of failureAway: the server runs, but its cable is out
+	later time.Duration // of failureSlowPair: when the second line becomes slow, too
 }
 
 // cabled says whether the act takes a cable.
@@ -113,7 +113,7 @@ func (a act) String() string {
 	switch {
 	case a.cable:
 		who.WriteString(" its cable is out")
-	case a.kind == blowSlowPair:
+	case a.kind == failureSlowPair:
 		fmt.Fprintf(&who, " and whom it feeds, %v later,", a.later)
 	}
 	line := fmt.Sprintf("%9.3fs %-10s%s", a.at.Seconds(), a.kind, who.String())
@@ -139,12 +139,12 @@ type plan struct {
 	nodes, failures int
 	over            time.Duration // for all failures
 	seed            uint64
-	kinds           []blow
+	kinds           []failure
 	longest         time.Duration // of an outage
 }
 
 // lasting says whether the plan has outages.
-func (p plan) lasting() bool { return slices.ContainsFunc(p.kinds, blow.outage) }
+func (p plan) lasting() bool { return slices.ContainsFunc(p.kinds, failure.outage) }
 
 // schedule returns the acts in the order of their time.
 func (p plan) schedule() []act {
@@ -165,14 +165,14 @@ func (p plan) schedule() []act {
 }
 
 // shares is how many failures there are of each kind: at least one if there is room.
-func (p plan) shares() map[blow]int {
-	kinds, total := slices.Concat(blows, outages), 0
+func (p plan) shares() map[failure]int {
+	kinds, total := slices.Concat(usual, outages), 0
 	for _, b := range kinds {
 		if slices.Contains(p.kinds, b.kind) {
 			total += b.of
 		}
 	}
-	shares, left := map[blow]int{}, p.failures
+	shares, left := map[failure]int{}, p.failures
 	for _, b := range slices.Backward(kinds) { // the rest is for the first kinds: there are most of them
 		if left > 0 && slices.Contains(p.kinds, b.kind) {
 			shares[b.kind] = min(left, max(1, (p.failures*b.of+total/2)/total))
@@ -192,7 +192,7 @@ func (p plan) shares() map[blow]int {
 type drafting struct {
 	plan
 	chance *rand.Rand
-	left   map[blow]int
+	left   map[failure]int
 	acts   []act
 	chain  []placed // as it is believed to stand
 	came   int
@@ -220,21 +220,21 @@ func (s *drafting) strike(at time.Duration) {
 	old := s.grown(at)
 	a := act{at: at, kind: kind}
 	switch kind {
-	case blowServer:
+	case failureServer:
 		a.lasts = s.between(50, 600)
 		s.quiet = at + a.lasts + apart
-	case blowHalf:
+	case failureHalf:
 		s.chance.Shuffle(len(old), func(i, j int) { old[i], old[j] = old[j], old[i] })
 		s.hit(&a, old[:min(len(old), len(s.chain)/2)]...)
-	case blowNeighbours:
+	case failureNeighbours:
 		first := s.chance.IntN(len(old))
 		s.hit(&a, old[first:min(len(old), first+2+s.chance.IntN(4))]...)
-	case blowFreeze, blowLink, blowSlow:
+	case failureFreeze, failureLink, failureSlow:
 		a.lasts, s.quiet = s.between(1500, 6000), at+apart
 		switch kind {
-		case blowLink:
+		case failureLink:
 			a.lasts = s.between(300, 6000)
-		case blowSlow: // it is found in some seconds, in which the slack dwindles
+		case failureSlow: // it is found in some seconds, in which the slack dwindles
 			a.lasts = s.between(6000, 8000)
 			s.quiet = at + a.lasts
 		}
@@ -264,13 +264,13 @@ func (s *drafting) between(from, to int) time.Duration {
 }
 
 // choose draws one of the failures that are left and possible now.
-func (s *drafting) choose(at time.Duration) (blow, bool) {
+func (s *drafting) choose(at time.Duration) (failure, bool) {
 	grown := len(s.grown(at))
-	var bag []blow
-	for _, b := range blows {
+	var bag []failure
+	for _, b := range usual {
 		silent := b.kind.silent()
 		enough := grown >= (s.nodes+1)/2 // a chain of newcomers only is no chain
-		if b.kind == blowHalf {
+		if b.kind == failureHalf {
 			enough = grown >= s.nodes*3/4
 		}
 		if silent && at < s.quiet || !enough {

@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-func allKinds() (kinds []blow) {
-	for _, b := range blows {
+func allKinds() (kinds []failure) {
+	for _, b := range usual {
 		kinds = append(kinds, b.kind)
 	}
 	return kinds
@@ -39,7 +39,7 @@ func TestSchedule_Sound(t *testing.T) {
 			seed: rapid.Uint64().Draw(t, "seed"), kinds: allKinds(),
 		}
 		if rapid.Bool().Draw(t, "one kind") {
-			p.kinds = []blow{rapid.SampledFrom(p.kinds).Draw(t, "kind")}
+			p.kinds = []failure{rapid.SampledFrom(p.kinds).Draw(t, "kind")}
 		}
 		came, gone, awake := map[int]time.Duration{}, map[int]bool{}, map[int]time.Duration{}
 		for n := 1; n <= p.nodes; n++ {
@@ -89,7 +89,7 @@ func TestSchedule_Sound(t *testing.T) {
 }
 
 func TestSchedule_EveryKind(t *testing.T) {
-	seen := map[blow]int{}
+	seen := map[failure]int{}
 	for _, a := range (plan{nodes: 20, failures: 60, over: 30 * time.Second, seed: 1, kinds: allKinds()}).schedule() {
 		seen[a.kind]++
 	}

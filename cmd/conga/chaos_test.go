@@ -22,7 +22,7 @@ func TestChaos_Short(t *testing.T) {
 		t.Errorf("exit %d", code)
 	}
 	for _, kind := range kinds {
-		if blow(kind).cabled() && strings.Contains(progress.String(), "there are no cables") {
+		if failure(kind).cabled() && strings.Contains(progress.String(), "there are no cables") {
 			continue
 		}
 		if !strings.Contains(out.String(), kind+"  ") {

@@ -309,7 +309,7 @@ func TestChaos_BadWeather(t *testing.T) {
 // Outages of up to ten minutes, into which other failures fall.
 func TestChaos_VirtualOutages(t *testing.T) {
 	p := virtualPlan()
-	p.kinds, p.failures = []blow{blowAway, blowAsleep, blowKill, blowNeighbours, blowServer}, *virtualFailures/10
+	p.kinds, p.failures = []failure{failureAway, failureAsleep, failureKill, failureNeighbours, failureServer}, *virtualFailures/10
 	p.longest = longestLongest
 	result := virtually(t, p, nil)
 	if len(result.bad) > 0 || len(result.recoveries) == 0 {
@@ -320,7 +320,7 @@ func TestChaos_VirtualOutages(t *testing.T) {
 
 func virtualPlan() plan {
 	return plan{
-		nodes: *virtualNodes, failures: *virtualFailures, seed: *virtualSeed, kinds: slices.DeleteFunc(allKinds(), blow.cabled),
+		nodes: *virtualNodes, failures: *virtualFailures, seed: *virtualSeed, kinds: slices.DeleteFunc(allKinds(), failure.cabled),
 		over: time.Duration(*virtualFailures) * paceOfBlows,
 	}
 }
@@ -350,10 +350,10 @@ func virtually(t *testing.T, p plan, weather func() time.Duration) (result *outc
 		defer studio.close()
 		system := newSystem(logger)
 		defer system.Shutdown()
-		a := &arena{
+		a := &experiment{
 			acts: uncabled(p.schedule()), nodes: p.nodes, server: studio, say: t.Logf,
 			place: func() (network, error) { return air.network(), nil },
-			spawn: func(ctx context.Context, n network, name string) (victim, error) {
+			spawn: func(ctx context.Context, n network, name string) (target, error) {
 				return startInner(ctx, n, system, airRequests, name, logger.With("node", name))
 			},
 		}

@@ -78,7 +78,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(streams),
-		kong.Vars{"data": dataDir(), "listeners": listenersDir(), "name": nodeName(), "blows": list(blows), "outages": list(outages)},
+		kong.Vars{"data": dataDir(), "listeners": listenersDir(), "name": nodeName(), "usual": list(usual), "outages": list(outages)},
 	)
 	parsed, err := parser.Parse(wished(args))
 	if answered {
