@@ -313,6 +313,9 @@ type Secured struct {
 	standing []byte // that this listener was let in before; nil: it was not, or there was no token
 }
 
+// CloseWrite ends what this end says; the server may still speak.
+func (s *Secured) CloseWrite() error { return closeWrite(s.Conn) }
+
 // Secure speaks TLS on conn with the server that is meant, or says why that is another one.
 func (m *Membership) Secure(ctx context.Context, conn net.Conn) (*Secured, error) {
 	secure, session, err := dialTLS(ctx, conn, m.check)

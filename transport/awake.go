@@ -26,11 +26,13 @@ func (a *awake) SetReadDeadline(t time.Time) error {
 }
 
 // CloseWrite ends what this end says, where the connection can do that.
-func (a *awake) CloseWrite() error {
-	if half, is := a.Conn.(interface{ CloseWrite() error }); is {
+func (a *awake) CloseWrite() error { return closeWrite(a.Conn) }
+
+func closeWrite(conn net.Conn) error {
+	if half, is := conn.(interface{ CloseWrite() error }); is {
 		return half.CloseWrite()
 	}
-	return a.Conn.Close()
+	return conn.Close()
 }
 
 // SetDeadline is net.Conn's.

@@ -1,24 +1,38 @@
 package transport
 
 import (
+	"bufio"
 	"net"
 	"os"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
 )
 
 // lid is a connection whose process does not run from close to open: a read that should have
 // ended meanwhile ends then.
 type lid struct {
 	net.Conn
-	opens time.Time
+	opens atomic.Pointer[time.Time]
 }
 
 func (l *lid) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
-	time.Sleep(time.Until(l.opens))
+	if at := l.opens.Load(); at != nil {
+		time.Sleep(time.Until(*at))
+	}
 	return n, err
+}
+
+func newLid(conn net.Conn, opens time.Time) *lid {
+	l := &lid{Conn: conn}
+	l.opens.Store(&opens)
+	return l
 }
 
 // A deadline that passed while the process stood still says nothing of the peer; one that
@@ -40,7 +54,7 @@ func TestAwake(t *testing.T) {
 				near, far := net.Pipe()
 				defer far.Close()
 				begin := time.Now()
-				conn := &awake{Conn: &lid{near, begin.Add(c.still)}}
+				conn := &awake{Conn: newLid(near, begin.Add(c.still))}
 				defer conn.Close()
 				if err := conn.SetReadDeadline(begin.Add(time.Second)); err != nil {
 					t.Fatal(err)
@@ -55,4 +69,27 @@ func TestAwake(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A server that stood still hears what came meanwhile, a goodbye for one, before it misses anybody.
+func TestRequests_StoodStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes()
+		house := openRequests(t, l, nil)
+		here, there := net.Pipe()
+		defer here.Close()
+		server := newLid(there, time.Now())
+		l.conns <- server
+		conn := secure(t, here, amy)
+		sayLine(t, conn, conn.Introduce(&messages.Hello{Leaf: true}))
+		readLine[*messages.Welcome](t, bufio.NewReader(conn))
+		await[*messages.JoinChain](t, house.chain)
+		still := time.Now().Add(2 * nativeSilence)
+		server.opens.Store(&still)
+		time.Sleep(nativeSilence + time.Second)
+		sayLine(t, conn, &messages.LeaveChain{})
+		if got := await[proto.Message](t, house.chain); !proto.Equal(got, &messages.LeaveChain{Id: amyID, AtUnixUs: 42}) {
+			t.Errorf("the chain heard %v", got)
+		}
+	})
 }

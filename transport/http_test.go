@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"iter"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -136,6 +138,42 @@ func read(t *testing.T, client *http.Client, url string) (string, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	return string(body), err
+}
+
+// Whoever asks for the dump or the log and does not read holds up nobody, and not the node's end.
+func TestHTTP_Unread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, served := newPipes(), make(chan error, 1)
+		ctx, end := context.WithCancel(t.Context())
+		go func() {
+			served <- Serve(ctx, l, HTTP(func(context.Context) (any, error) {
+				return strings.Repeat("x", 1<<20), nil
+			}, func(context.Context, time.Time) iter.Seq2[[]byte, error] {
+				return func(yield func([]byte, error) bool) {
+					for line := bytes.Repeat([]byte("x"), 1<<20); yield(line, nil); {
+					}
+				}
+			}))
+		}()
+		ask := func(path string) net.Conn {
+			conn := l.dial(t)
+			send(t, conn, []byte("GET "+path+" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+			return conn
+		}
+		for range 10 {
+			ask("/debug/dump")
+			ask("/debug/log")
+		}
+		synctest.Wait()
+		if answer, err := io.ReadAll(ask("/")); err != nil || !strings.Contains(string(answer), "conga") {
+			t.Errorf("another one is answered %q, %v", answer, err)
+		}
+		start := time.Now()
+		end()
+		if err := <-served; err != nil || time.Since(start) > 2*time.Second {
+			t.Errorf("it ends after %v: %v", time.Since(start), err)
+		}
+	})
 }
 
 // A node that listens for others, because the user said so, is asked by whatever address they

@@ -158,7 +158,7 @@ func TestLobby_Model(t *testing.T) {
 					if g.place == nil {
 						continue
 					}
-					if g.conn.(*far).closed || g.dismissed.Load() {
+					if g.conn.Conn.(*far).closed || g.dismissed.Load() {
 						t.Fatal("counted and closed")
 					}
 					if of[g.from] == nil {

@@ -61,7 +61,7 @@ type host struct {
 // guest is one connection in the eyes of its lobby.
 type guest struct {
 	lobby  *lobby
-	conn   net.Conn
+	conn   *awake // the connection; while this process stands still, the guest has time
 	from   netip.Prefix
 	number uint64
 	since  time.Time
@@ -108,7 +108,7 @@ func newLobby(maxAddress int, sorry func() []byte, rules [pots]potRule) *lobby {
 // enter takes a new connection among the silent ones; nil if it was closed instead: the
 // lobby is closed, or the address has as many connections as it may, all of them let in.
 func (l *lobby) enter(conn net.Conn) *guest {
-	g := &guest{lobby: l, conn: conn, from: address(conn.RemoteAddr()), since: time.Now()}
+	g := &guest{lobby: l, conn: &awake{Conn: conn}, from: address(conn.RemoteAddr()), since: time.Now()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -133,7 +133,7 @@ func (l *lobby) enter(conn net.Conn) *guest {
 
 // own is a connection of this process itself, which no limit counts.
 func (l *lobby) own(conn net.Conn) *guest {
-	return &guest{lobby: l, conn: conn, since: time.Now(), own: true}
+	return &guest{lobby: l, conn: &awake{Conn: conn}, since: time.Now(), own: true}
 }
 
 // shrink makes room for one more connection of the address: its own strangers go before its

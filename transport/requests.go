@@ -156,15 +156,16 @@ func (r *requests) Receive(ctx actor.Context) {
 		r.door.open(root, self, r.cfg.Listener, r.lobby)
 	case *accepted:
 		ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
-			return &request{cfg: r.cfg, pace: r.pace, conn: msg.conn, guest: msg.guest}
+			return &request{cfg: r.cfg, pace: r.pace, conn: msg.guest.conn, guest: msg.guest}
 		}))
 	case *StandIn:
 		if r.closing {
 			_ = msg.Conn.Close()
 			return
 		}
+		guest := r.lobby.own(msg.Conn)
 		ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
-			return &request{cfg: r.cfg, pace: r.pace, conn: msg.Conn, guest: r.lobby.own(msg.Conn), standIn: msg}
+			return &request{cfg: r.cfg, pace: r.pace, conn: guest.conn, guest: guest, standIn: msg}
 		}))
 	case *bind:
 		older, is := r.bound[msg.id]

@@ -117,7 +117,6 @@ func (t *requestTalk) serve() {
 // greet waits for the first byte, and speaks TLS with who begins so. Its error ends the
 // connection, of which nobody has noticed anything.
 func (t *requestTalk) greet() error {
-	t.conn = &awake{Conn: t.conn}
 	t.r = bufio.NewReaderSize(t.conn, messages.MaxLine)
 	t.guest.patience(firstLinePatience)
 	if t.cfg.Seed != nil && t.cfg.Auth == nil && t.standIn == nil &&
