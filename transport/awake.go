@@ -9,6 +9,13 @@ import (
 // standstill is how long after a deadline nobody may have looked if the process ran.
 const standstill = 500 * time.Millisecond
 
+const (
+	// punctual is how soon after its deadline a read ends in a process that runs.
+	punctual = 10 * time.Millisecond
+	// moment is enough to read what has come: a read looks before it waits.
+	moment = time.Millisecond
+)
+
 // awake is a connection on which only the time counts in which this process ran. A process
 // that was stopped, or whose machine slept, finds all its deadlines over when it goes on; what
 // came meanwhile lies in the kernel, and nobody has been silent.
@@ -43,14 +50,20 @@ func (a *awake) SetDeadline(t time.Time) error {
 	return a.SetWriteDeadline(t)
 }
 
-// Read is net.Conn's, but for a deadline that passed while the process stood still: the peer
-// gets the same time once more.
+// Read is net.Conn's, but for a deadline that passed while the process did not look: what has come
+// meanwhile is read. If it stood still for long, the peer gets the same time once more.
 func (a *awake) Read(p []byte) (int, error) {
 	for {
 		n, err := a.Conn.Read(p)
 		by := a.by.Load()
-		if n > 0 || !timedOut(err) || by == nil || time.Since(*by) < standstill {
+		if n > 0 || !timedOut(err) || by == nil || time.Since(*by) < punctual {
 			return n, err
+		}
+		if time.Since(*by) < standstill {
+			if a.Conn.SetReadDeadline(time.Now().Add(moment)) != nil {
+				return 0, err
+			}
+			return a.Conn.Read(p)
 		}
 		if err := a.SetReadDeadline(time.Now().Add(time.Duration(a.patience.Load()))); err != nil {
 			return 0, err

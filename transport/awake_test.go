@@ -47,6 +47,7 @@ func TestAwake(t *testing.T) {
 	}{
 		{"the peer is silent", 0, 0, time.Second, os.ErrDeadlineExceeded},
 		{"stood still, and the peer is silent", 10 * time.Second, 0, 11 * time.Second, os.ErrDeadlineExceeded},
+		{"stood still for a bit too long, and the peer has spoken", time.Second + standstill/2, time.Second + standstill/4, time.Second + standstill/2, nil},
 		{"stood still, and the peer speaks", 10 * time.Second, 10500 * time.Millisecond, 10500 * time.Millisecond, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
