@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync/atomic"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"golang.org/x/time/rate"
@@ -139,7 +140,9 @@ func (t *linkTalk) run(life context.Context) error {
 		switch cause := context.Cause(life); {
 		case errors.Is(cause, errGoodbye):
 			t.out.finish()
-			lingerFor(conn, goodbyeTime)
+			_ = closeWrite(conn)
+			_ = conn.SetReadDeadline(time.Now().Add(goodbyeTime)) // until then the server ends it
+			return
 		case errors.Is(cause, context.Canceled):
 			t.out.finish()
 		}
@@ -148,6 +151,7 @@ func (t *linkTalk) run(life context.Context) error {
 	defer func() {
 		if !stay() {
 			<-ended
+			_, _ = io.Copy(io.Discard, conn) // ends at once, but for a goodbye
 		}
 		_ = raw.Close()
 		t.out.finish()

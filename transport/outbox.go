@@ -121,16 +121,13 @@ const (
 )
 
 // linger closes the connection so that the peer gets everything that was written.
-func linger(conn net.Conn) { lingerFor(conn, lingerTime) }
-
-// lingerFor is linger with the longest time until the peer's end.
-func lingerFor(conn net.Conn, patience time.Duration) {
+func linger(conn net.Conn) {
 	defer conn.Close()
 	half, ok := conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	_ = conn.SetReadDeadline(time.Now().Add(lingerTime))
 	buf := make([]byte, 4096)
 	for left := lingerBytes; left > 0; {
 		n, err := conn.Read(buf)
