@@ -1,0 +1,159 @@
+// Package sorted keeps a long list in order for many who hold it at once: of the songs of a
+// large folder one comes, goes or changes at a time, and whoever holds the list as it was
+// keeps it. A list with one more shares nearly all with the list before: it costs some
+// kilobytes, however long the list is.
+//
+// The kept libraries of trees either mark the old tree when it is copied, so that two
+// goroutines cannot go on from one state, or do not know an element's number.
+package sorted
+
+import (
+	"encoding/json"
+	"iter"
+	"slices"
+	"strings"
+)
+
+// chunkSize is how many elements lie in one array at most: what a change copies.
+const chunkSize = 256
+
+// Keyed is an element. Its key never changes, and a list has it once.
+type Keyed interface{ Key() string }
+
+// List is immutable. Its zero value is the empty list.
+type List[T Keyed] struct {
+	chunks [][]T // none is empty
+	n      int
+}
+
+// Of makes a list of elements in any order. Of several with one key the last counts.
+func Of[T Keyed](elements []T) List[T] {
+	ordered := slices.Clone(elements)
+	slices.SortStableFunc(ordered, func(a, b T) int { return strings.Compare(a.Key(), b.Key()) })
+	var l List[T]
+	for i, t := range ordered {
+		if i+1 < len(ordered) && ordered[i+1].Key() == t.Key() {
+			continue
+		}
+		if last := len(l.chunks) - 1; last >= 0 && len(l.chunks[last]) < chunkSize/2 {
+			l.chunks[last] = append(l.chunks[last], t)
+		} else {
+			l.chunks = append(l.chunks, append(make([]T, 0, chunkSize/2), t))
+		}
+		l.n++
+	}
+	return l
+}
+
+// Len is how many elements there are.
+func (l List[T]) Len() int { return l.n }
+
+// At returns element number i, counted from 0.
+func (l List[T]) At(i int) T {
+	for _, chunk := range l.chunks {
+		if i < len(chunk) {
+			return chunk[i]
+		}
+		i -= len(chunk)
+	}
+	panic("sorted: there is no such element")
+}
+
+// Find returns the element with the key.
+func (l List[T]) Find(key string) (t T, found bool) {
+	c, i, found := l.place(key)
+	if found {
+		t = l.chunks[c][i]
+	}
+	return t, found
+}
+
+// Index returns the number of the element with the key, or where it would be.
+func (l List[T]) Index(key string) (at int, found bool) {
+	c, i, found := l.place(key)
+	for _, chunk := range l.chunks[:c] {
+		at += len(chunk)
+	}
+	return at + i, found
+}
+
+// All yields the elements in order.
+func (l List[T]) All() iter.Seq[T] { return l.From("") }
+
+// From yields the elements whose keys are not before key, in order.
+func (l List[T]) From(key string) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		c, i, _ := l.place(key)
+		for ; c < len(l.chunks); c, i = c+1, 0 {
+			for _, t := range l.chunks[c][i:] {
+				if !yield(t) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// With returns the list with t, in place of the element that has its key if there is one.
+func (l List[T]) With(t T) List[T] {
+	if len(l.chunks) == 0 {
+		return List[T]{chunks: [][]T{{t}}, n: 1}
+	}
+	c, i, found := l.place(t.Key())
+	if c == len(l.chunks) { // behind the last
+		c--
+		i = len(l.chunks[c])
+	}
+	rest := i
+	if found {
+		rest++
+	} else {
+		l.n++
+	}
+	chunk := slices.Concat(l.chunks[c][:i], []T{t}, l.chunks[c][rest:])
+	if len(chunk) <= chunkSize {
+		return List[T]{slices.Concat(l.chunks[:c], [][]T{chunk}, l.chunks[c+1:]), l.n}
+	}
+	half := len(chunk) / 2
+	return List[T]{slices.Concat(l.chunks[:c], [][]T{chunk[:half:half], chunk[half:]}, l.chunks[c+1:]), l.n}
+}
+
+// Without returns the list without the element that has the key.
+func (l List[T]) Without(key string) List[T] {
+	c, i, found := l.place(key)
+	if !found {
+		return l
+	}
+	chunk := slices.Concat(l.chunks[c][:i], l.chunks[c][i+1:])
+	if len(chunk) == 0 {
+		return List[T]{slices.Concat(l.chunks[:c], l.chunks[c+1:]), l.n - 1}
+	}
+	return List[T]{slices.Concat(l.chunks[:c], [][]T{chunk}, l.chunks[c+1:]), l.n - 1}
+}
+
+// place is where the element with the key is, or where it would be: in a chunk, or behind them all.
+func (l List[T]) place(key string) (c, i int, found bool) {
+	c, _ = slices.BinarySearchFunc(l.chunks, key, func(chunk []T, key string) int {
+		return strings.Compare(chunk[len(chunk)-1].Key(), key)
+	})
+	if c == len(l.chunks) {
+		return c, 0, false
+	}
+	i, found = slices.BinarySearchFunc(l.chunks[c], key, func(t T, key string) int { return strings.Compare(t.Key(), key) })
+	return c, i, found
+}
+
+// MarshalJSON writes an array, however the list came about: the same elements are the same bytes.
+func (l List[T]) MarshalJSON() ([]byte, error) {
+	return json.Marshal(append(make([]T, 0, l.n), slices.Collect(l.All())...))
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (l *List[T]) UnmarshalJSON(data []byte) error {
+	var elements []T
+	if err := json.Unmarshal(data, &elements); err != nil {
+		return err
+	}
+	*l = Of(elements)
+	return nil
+}
