@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -53,6 +54,7 @@ type Server struct {
 	window *window.Window
 	place  atomic.Pointer[pacer.State]
 	epoch  uint64
+	songs  chan struct{} // closed when the songs in the folder are known
 	keep   *snapshots
 	fold   *logKeeper       // nil: all of the log is kept
 	seeds  []*messages.Node // see SeedsBefore
@@ -71,7 +73,7 @@ const (
 
 // StartServer opens the broadcast, a new one or the log's, and starts the actors.
 func StartServer(cfg ServerConfig) (*Server, error) {
-	s := &Server{tree: tree{system: cfg.System, name: "server"}, cfg: cfg, window: window.New()}
+	s := &Server{tree: tree{system: cfg.System, name: "server"}, cfg: cfg, window: window.New(), songs: make(chan struct{})}
 	// BEFORE anything runs: each start of a server is an epoch of its own.
 	opening, err := eventlog.NewKeeper(cfg.Log, pacerName, pacer.State{})
 	if err != nil {
@@ -90,9 +92,10 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 	s.seeds = chain.State().Seeds()
 
 	ends := limited(cfg.System)
+	known := sync.OnceFunc(func() { close(s.songs) }) // a restarted catalog says so again
 	publish := func(event proto.Message) { s.tell(announcerName, event) }
 	err = s.start(
-		child{catalogName, catalog.Props(catalog.Config{Dir: cfg.Songs, Log: cfg.Log, Logger: cfg.Logger}).Configure(ends)},
+		child{catalogName, catalog.Props(catalog.Config{Dir: cfg.Songs, Log: cfg.Log, Logger: cfg.Logger, Ready: known}).Configure(ends)},
 		child{schedulerName, scheduler.Props(scheduler.Config{Log: cfg.Log, Publish: publish}).Configure(ends)},
 		child{chainManagerName, chainmanager.Props(chainmanager.Config{
 			Log: cfg.Log, Publish: publish, Links: func() *actor.PID { return s.of(requestsName) },
@@ -151,6 +154,9 @@ func openSong(dir, name string) (pacer.File, error) {
 func (s *Server) Catalog() *actor.PID      { return s.of(catalogName) }
 func (s *Server) Scheduler() *actor.PID    { return s.of(schedulerName) }
 func (s *Server) ChainManager() *actor.PID { return s.of(chainManagerName) }
+
+// SongsKnown is closed when the folder was looked at: what lies in it can be requested.
+func (s *Server) SongsKnown() <-chan struct{} { return s.songs }
 
 // Epoch counts the server's starts on its log.
 func (s *Server) Epoch() uint64 { return s.epoch }

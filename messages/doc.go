@@ -10,11 +10,14 @@
 //	SongAdded         catalog        scheduler      yes
 //	SongRemoved       catalog        scheduler      yes
 //	SongRejected      catalog        the operator   yes
+//	SongsAway         catalog        scheduler      yes
+//	SongsBack         catalog        scheduler      yes
 //	RequestPlay       requests       scheduler      as the cause
 //	SongQueued        scheduler      requests       yes
 //	PlayRefused       scheduler      requests       yes
 //	ChooseSong        pacer          scheduler      as the cause
 //	SongChosen        scheduler      pacer          yes
+//	SongWaits         scheduler      requests       yes
 //	SongSkipped       scheduler      requests       yes
 //	OpenBroadcast     server's start pacer          as the cause
 //	BroadcastOpened   pacer          all            yes

@@ -12,11 +12,12 @@ import (
 // are plain structs. "link" numbers a connection attempt: what an older attempt
 // still says is ignored.
 
-// ListSongs asks the catalog, ListRequests the scheduler; each responds with a List.
+// ListSongs asks the catalog, ListRequests the scheduler; each responds with a List. Notes are
+// what there is to say of the names, each "" if it is nothing; there may be none.
 type (
 	ListSongs    struct{}
 	ListRequests struct{}
-	List         struct{ Names []string }
+	List         struct{ Names, Notes []string }
 )
 
 // NoSong answers a ChooseSong while the catalog is empty.
@@ -28,6 +29,9 @@ type (
 	FindSong  struct{ Name string }
 	FoundSong struct{ Song *Song }
 )
+
+// LookAgain tells the catalog that a song's file is not what it says.
+type LookAgain struct{}
 
 // UpstreamOpened: an upstream took the listener in; its items follow.
 type UpstreamOpened struct {

@@ -23,6 +23,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Heard is how much of a song was heard.
+type Heard int32
+
+const (
+	Heard_HEARD_WHOLE   Heard = 0
+	Heard_HEARD_MOST    Heard = 1 // it broke off in its second half
+	Heard_HEARD_LITTLE  Heard = 2 // it broke off before
+	Heard_HEARD_NOTHING Heard = 3 // it could not begin
+)
+
+// Enum value maps for Heard.
+var (
+	Heard_name = map[int32]string{
+		0: "HEARD_WHOLE",
+		1: "HEARD_MOST",
+		2: "HEARD_LITTLE",
+		3: "HEARD_NOTHING",
+	}
+	Heard_value = map[string]int32{
+		"HEARD_WHOLE":   0,
+		"HEARD_MOST":    1,
+		"HEARD_LITTLE":  2,
+		"HEARD_NOTHING": 3,
+	}
+)
+
+func (x Heard) Enum() *Heard {
+	p := new(Heard)
+	*p = x
+	return p
+}
+
+func (x Heard) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Heard) Descriptor() protoreflect.EnumDescriptor {
+	return file_messages_play_proto_enumTypes[0].Descriptor()
+}
+
+func (Heard) Type() protoreflect.EnumType {
+	return &file_messages_play_proto_enumTypes[0]
+}
+
+func (x Heard) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Heard.Descriptor instead.
+func (Heard) EnumDescriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{0}
+}
+
 type PlayRefused_Reason int32
 
 const (
@@ -59,11 +112,11 @@ func (x PlayRefused_Reason) String() string {
 }
 
 func (PlayRefused_Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_messages_play_proto_enumTypes[0].Descriptor()
+	return file_messages_play_proto_enumTypes[1].Descriptor()
 }
 
 func (PlayRefused_Reason) Type() protoreflect.EnumType {
-	return &file_messages_play_proto_enumTypes[0]
+	return &file_messages_play_proto_enumTypes[1]
 }
 
 func (x PlayRefused_Reason) Number() protoreflect.EnumNumber {
@@ -72,7 +125,7 @@ func (x PlayRefused_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PlayRefused_Reason.Descriptor instead.
 func (PlayRefused_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{8, 0}
+	return file_messages_play_proto_rawDescGZIP(), []int{10, 0}
 }
 
 // Song is one file of the catalog. Its name is the file's name, "bach.mp3".
@@ -237,11 +290,14 @@ func (x *RejectedSong) GetReason() string {
 	return ""
 }
 
-// ReportSongs: the catalog's scan says what is in the folder now, all of it.
+// ReportSongs: the catalog's scan says what is new in the folder since the last report: what it costs
+// grows with what has changed.
 type ReportSongs struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Songs         []*Song                `protobuf:"bytes,1,rep,name=songs,proto3" json:"songs,omitempty"`
-	Rejected      []*RejectedSong        `protobuf:"bytes,2,rep,name=rejected,proto3" json:"rejected,omitempty"`
+	Songs         []*Song                `protobuf:"bytes,1,rep,name=songs,proto3" json:"songs,omitempty"`       // new or changed
+	Rejected      []*RejectedSong        `protobuf:"bytes,2,rep,name=rejected,proto3" json:"rejected,omitempty"` // new, changed, or for another reason
+	Gone          []string               `protobuf:"bytes,3,rep,name=gone,proto3" json:"gone,omitempty"`         // names, of songs or of what was rejected
+	Away          string                 `protobuf:"bytes,4,opt,name=away,proto3" json:"away,omitempty"`         // why nothing of the folder can be seen; nothing else is said then
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -290,6 +346,103 @@ func (x *ReportSongs) GetRejected() []*RejectedSong {
 	return nil
 }
 
+func (x *ReportSongs) GetGone() []string {
+	if x != nil {
+		return x.Gone
+	}
+	return nil
+}
+
+func (x *ReportSongs) GetAway() string {
+	if x != nil {
+		return x.Away
+	}
+	return ""
+}
+
+// SongsAway: the folder is missing, unreadable or empty. Its songs are not gone: they are
+// remembered, and requests wait for them.
+type SongsAway struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SongsAway) Reset() {
+	*x = SongsAway{}
+	mi := &file_messages_play_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SongsAway) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SongsAway) ProtoMessage() {}
+
+func (x *SongsAway) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_play_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SongsAway.ProtoReflect.Descriptor instead.
+func (*SongsAway) Descriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SongsAway) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// SongsBack: the folder is there again; what is said of its songs since they went is true again.
+type SongsBack struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SongsBack) Reset() {
+	*x = SongsBack{}
+	mi := &file_messages_play_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SongsBack) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SongsBack) ProtoMessage() {}
+
+func (x *SongsBack) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_play_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SongsBack.ProtoReflect.Descriptor instead.
+func (*SongsBack) Descriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{4}
+}
+
 // SongAdded: the song can be requested from now on. Also said when a known file has changed.
 type SongAdded struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -300,7 +453,7 @@ type SongAdded struct {
 
 func (x *SongAdded) Reset() {
 	*x = SongAdded{}
-	mi := &file_messages_play_proto_msgTypes[3]
+	mi := &file_messages_play_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -312,7 +465,7 @@ func (x *SongAdded) String() string {
 func (*SongAdded) ProtoMessage() {}
 
 func (x *SongAdded) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[3]
+	mi := &file_messages_play_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -325,7 +478,7 @@ func (x *SongAdded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongAdded.ProtoReflect.Descriptor instead.
 func (*SongAdded) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{3}
+	return file_messages_play_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SongAdded) GetSong() *Song {
@@ -345,7 +498,7 @@ type SongRemoved struct {
 
 func (x *SongRemoved) Reset() {
 	*x = SongRemoved{}
-	mi := &file_messages_play_proto_msgTypes[4]
+	mi := &file_messages_play_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -357,7 +510,7 @@ func (x *SongRemoved) String() string {
 func (*SongRemoved) ProtoMessage() {}
 
 func (x *SongRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[4]
+	mi := &file_messages_play_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -370,7 +523,7 @@ func (x *SongRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongRemoved.ProtoReflect.Descriptor instead.
 func (*SongRemoved) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{4}
+	return file_messages_play_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SongRemoved) GetName() string {
@@ -391,7 +544,7 @@ type SongRejected struct {
 
 func (x *SongRejected) Reset() {
 	*x = SongRejected{}
-	mi := &file_messages_play_proto_msgTypes[5]
+	mi := &file_messages_play_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -403,7 +556,7 @@ func (x *SongRejected) String() string {
 func (*SongRejected) ProtoMessage() {}
 
 func (x *SongRejected) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[5]
+	mi := &file_messages_play_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -416,7 +569,7 @@ func (x *SongRejected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongRejected.ProtoReflect.Descriptor instead.
 func (*SongRejected) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{5}
+	return file_messages_play_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SongRejected) GetName() string {
@@ -439,14 +592,14 @@ type RequestPlay struct {
 	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	ListenerId    string                 `protobuf:"bytes,2,opt,name=listener_id,json=listenerId,proto3" json:"listener_id,omitempty"` // empty for a stranger with nc
 	ListenerName  string                 `protobuf:"bytes,3,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"`
-	Wish          string                 `protobuf:"bytes,4,opt,name=wish,proto3" json:"wish,omitempty"` // exact file name, name without .mp3, or 1-based number in SONGS
+	Wish          string                 `protobuf:"bytes,4,opt,name=wish,proto3" json:"wish,omitempty"` // a name as SONGS shows it, with or without .mp3, or 1-based number in SONGS
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RequestPlay) Reset() {
 	*x = RequestPlay{}
-	mi := &file_messages_play_proto_msgTypes[6]
+	mi := &file_messages_play_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -458,7 +611,7 @@ func (x *RequestPlay) String() string {
 func (*RequestPlay) ProtoMessage() {}
 
 func (x *RequestPlay) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[6]
+	mi := &file_messages_play_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -471,7 +624,7 @@ func (x *RequestPlay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestPlay.ProtoReflect.Descriptor instead.
 func (*RequestPlay) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{6}
+	return file_messages_play_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RequestPlay) GetRequestId() string {
@@ -515,7 +668,7 @@ type SongQueued struct {
 
 func (x *SongQueued) Reset() {
 	*x = SongQueued{}
-	mi := &file_messages_play_proto_msgTypes[7]
+	mi := &file_messages_play_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -527,7 +680,7 @@ func (x *SongQueued) String() string {
 func (*SongQueued) ProtoMessage() {}
 
 func (x *SongQueued) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[7]
+	mi := &file_messages_play_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -540,7 +693,7 @@ func (x *SongQueued) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongQueued.ProtoReflect.Descriptor instead.
 func (*SongQueued) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{7}
+	return file_messages_play_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SongQueued) GetRequestId() string {
@@ -585,7 +738,7 @@ type PlayRefused struct {
 
 func (x *PlayRefused) Reset() {
 	*x = PlayRefused{}
-	mi := &file_messages_play_proto_msgTypes[8]
+	mi := &file_messages_play_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -597,7 +750,7 @@ func (x *PlayRefused) String() string {
 func (*PlayRefused) ProtoMessage() {}
 
 func (x *PlayRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[8]
+	mi := &file_messages_play_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -610,7 +763,7 @@ func (x *PlayRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlayRefused.ProtoReflect.Descriptor instead.
 func (*PlayRefused) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{8}
+	return file_messages_play_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PlayRefused) GetRequestId() string {
@@ -659,7 +812,7 @@ type ChooseSong struct {
 
 func (x *ChooseSong) Reset() {
 	*x = ChooseSong{}
-	mi := &file_messages_play_proto_msgTypes[9]
+	mi := &file_messages_play_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -671,7 +824,7 @@ func (x *ChooseSong) String() string {
 func (*ChooseSong) ProtoMessage() {}
 
 func (x *ChooseSong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[9]
+	mi := &file_messages_play_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -684,7 +837,7 @@ func (x *ChooseSong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChooseSong.ProtoReflect.Descriptor instead.
 func (*ChooseSong) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{9}
+	return file_messages_play_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ChooseSong) GetSeed() uint64 {
@@ -715,7 +868,7 @@ type SongChosen struct {
 
 func (x *SongChosen) Reset() {
 	*x = SongChosen{}
-	mi := &file_messages_play_proto_msgTypes[10]
+	mi := &file_messages_play_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -727,7 +880,7 @@ func (x *SongChosen) String() string {
 func (*SongChosen) ProtoMessage() {}
 
 func (x *SongChosen) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[10]
+	mi := &file_messages_play_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -740,7 +893,7 @@ func (x *SongChosen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongChosen.ProtoReflect.Descriptor instead.
 func (*SongChosen) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{10}
+	return file_messages_play_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SongChosen) GetSong() string {
@@ -778,7 +931,77 @@ func (x *SongChosen) GetAtUnixUs() int64 {
 	return 0
 }
 
-// SongSkipped: a queued song's file had gone when its turn came.
+// SongWaits: it was a queued song's turn, and it could not be played. It keeps its place and is passed
+// over while that is so.
+type SongWaits struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Song          string                 `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
+	RequestId     string                 `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	AtUnixUs      int64                  `protobuf:"varint,4,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SongWaits) Reset() {
+	*x = SongWaits{}
+	mi := &file_messages_play_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SongWaits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SongWaits) ProtoMessage() {}
+
+func (x *SongWaits) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_play_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SongWaits.ProtoReflect.Descriptor instead.
+func (*SongWaits) Descriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SongWaits) GetSong() string {
+	if x != nil {
+		return x.Song
+	}
+	return ""
+}
+
+func (x *SongWaits) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SongWaits) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *SongWaits) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
+// SongSkipped: a queued song could not be played for too long; its request is given up.
 type SongSkipped struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Song          string                 `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
@@ -790,7 +1013,7 @@ type SongSkipped struct {
 
 func (x *SongSkipped) Reset() {
 	*x = SongSkipped{}
-	mi := &file_messages_play_proto_msgTypes[11]
+	mi := &file_messages_play_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +1025,7 @@ func (x *SongSkipped) String() string {
 func (*SongSkipped) ProtoMessage() {}
 
 func (x *SongSkipped) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[11]
+	mi := &file_messages_play_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +1038,7 @@ func (x *SongSkipped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongSkipped.ProtoReflect.Descriptor instead.
 func (*SongSkipped) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{11}
+	return file_messages_play_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SongSkipped) GetSong() string {
@@ -849,7 +1072,7 @@ type OpenBroadcast struct {
 
 func (x *OpenBroadcast) Reset() {
 	*x = OpenBroadcast{}
-	mi := &file_messages_play_proto_msgTypes[12]
+	mi := &file_messages_play_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -861,7 +1084,7 @@ func (x *OpenBroadcast) String() string {
 func (*OpenBroadcast) ProtoMessage() {}
 
 func (x *OpenBroadcast) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[12]
+	mi := &file_messages_play_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -874,7 +1097,7 @@ func (x *OpenBroadcast) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenBroadcast.ProtoReflect.Descriptor instead.
 func (*OpenBroadcast) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{12}
+	return file_messages_play_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *OpenBroadcast) GetAtUnixUs() int64 {
@@ -895,7 +1118,7 @@ type BroadcastOpened struct {
 
 func (x *BroadcastOpened) Reset() {
 	*x = BroadcastOpened{}
-	mi := &file_messages_play_proto_msgTypes[13]
+	mi := &file_messages_play_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +1130,7 @@ func (x *BroadcastOpened) String() string {
 func (*BroadcastOpened) ProtoMessage() {}
 
 func (x *BroadcastOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[13]
+	mi := &file_messages_play_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +1143,7 @@ func (x *BroadcastOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BroadcastOpened.ProtoReflect.Descriptor instead.
 func (*BroadcastOpened) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{13}
+	return file_messages_play_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *BroadcastOpened) GetEpoch() uint64 {
@@ -948,7 +1171,7 @@ type StartSong struct {
 
 func (x *StartSong) Reset() {
 	*x = StartSong{}
-	mi := &file_messages_play_proto_msgTypes[14]
+	mi := &file_messages_play_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -960,7 +1183,7 @@ func (x *StartSong) String() string {
 func (*StartSong) ProtoMessage() {}
 
 func (x *StartSong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[14]
+	mi := &file_messages_play_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -973,7 +1196,7 @@ func (x *StartSong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartSong.ProtoReflect.Descriptor instead.
 func (*StartSong) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{14}
+	return file_messages_play_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *StartSong) GetSong() *Song {
@@ -1003,7 +1226,7 @@ type SongStarted struct {
 
 func (x *SongStarted) Reset() {
 	*x = SongStarted{}
-	mi := &file_messages_play_proto_msgTypes[15]
+	mi := &file_messages_play_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1238,7 @@ func (x *SongStarted) String() string {
 func (*SongStarted) ProtoMessage() {}
 
 func (x *SongStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[15]
+	mi := &file_messages_play_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1028,7 +1251,7 @@ func (x *SongStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongStarted.ProtoReflect.Descriptor instead.
 func (*SongStarted) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{15}
+	return file_messages_play_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SongStarted) GetSong() *Song {
@@ -1072,7 +1295,7 @@ type EndSong struct {
 
 func (x *EndSong) Reset() {
 	*x = EndSong{}
-	mi := &file_messages_play_proto_msgTypes[16]
+	mi := &file_messages_play_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1084,7 +1307,7 @@ func (x *EndSong) String() string {
 func (*EndSong) ProtoMessage() {}
 
 func (x *EndSong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[16]
+	mi := &file_messages_play_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1097,7 +1320,7 @@ func (x *EndSong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSong.ProtoReflect.Descriptor instead.
 func (*EndSong) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{16}
+	return file_messages_play_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *EndSong) GetChunks() uint64 {
@@ -1135,13 +1358,14 @@ type SongEnded struct {
 	Next             uint64                 `protobuf:"varint,2,opt,name=next,proto3" json:"next,omitempty"`
 	NextPlayAtUnixUs int64                  `protobuf:"varint,3,opt,name=next_play_at_unix_us,json=nextPlayAtUnixUs,proto3" json:"next_play_at_unix_us,omitempty"`
 	Reason           string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Heard            Heard                  `protobuf:"varint,5,opt,name=heard,proto3,enum=conga.Heard" json:"heard,omitempty"` // a request is used up by being heard
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
 
 func (x *SongEnded) Reset() {
 	*x = SongEnded{}
-	mi := &file_messages_play_proto_msgTypes[17]
+	mi := &file_messages_play_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1377,7 @@ func (x *SongEnded) String() string {
 func (*SongEnded) ProtoMessage() {}
 
 func (x *SongEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[17]
+	mi := &file_messages_play_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1390,7 @@ func (x *SongEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongEnded.ProtoReflect.Descriptor instead.
 func (*SongEnded) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{17}
+	return file_messages_play_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SongEnded) GetSong() string {
@@ -1197,6 +1421,13 @@ func (x *SongEnded) GetReason() string {
 	return ""
 }
 
+func (x *SongEnded) GetHeard() Heard {
+	if x != nil {
+		return x.Heard
+	}
+	return Heard_HEARD_WHOLE
+}
+
 // Ask: a native listener's typed line, with an id that makes asking again harmless.
 type Ask struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1208,7 +1439,7 @@ type Ask struct {
 
 func (x *Ask) Reset() {
 	*x = Ask{}
-	mi := &file_messages_play_proto_msgTypes[18]
+	mi := &file_messages_play_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1220,7 +1451,7 @@ func (x *Ask) String() string {
 func (*Ask) ProtoMessage() {}
 
 func (x *Ask) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[18]
+	mi := &file_messages_play_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1233,7 +1464,7 @@ func (x *Ask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ask.ProtoReflect.Descriptor instead.
 func (*Ask) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{18}
+	return file_messages_play_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Ask) GetRequestId() string {
@@ -1261,7 +1492,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_messages_play_proto_msgTypes[19]
+	mi := &file_messages_play_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1273,7 +1504,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[19]
+	mi := &file_messages_play_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1286,7 +1517,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{19}
+	return file_messages_play_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Answer) GetRequestId() string {
@@ -1316,7 +1547,7 @@ type Playing struct {
 
 func (x *Playing) Reset() {
 	*x = Playing{}
-	mi := &file_messages_play_proto_msgTypes[20]
+	mi := &file_messages_play_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1328,7 +1559,7 @@ func (x *Playing) String() string {
 func (*Playing) ProtoMessage() {}
 
 func (x *Playing) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[20]
+	mi := &file_messages_play_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1341,7 +1572,7 @@ func (x *Playing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Playing.ProtoReflect.Descriptor instead.
 func (*Playing) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{20}
+	return file_messages_play_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Playing) GetSong() *Song {
@@ -1393,10 +1624,15 @@ const file_messages_play_proto_rawDesc = "" +
 	"\x10modified_unix_us\x18\t \x01(\x03R\x0emodifiedUnixUs\":\n" +
 	"\fRejectedSong\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"a\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x89\x01\n" +
 	"\vReportSongs\x12!\n" +
 	"\x05songs\x18\x01 \x03(\v2\v.conga.SongR\x05songs\x12/\n" +
-	"\brejected\x18\x02 \x03(\v2\x13.conga.RejectedSongR\brejected\",\n" +
+	"\brejected\x18\x02 \x03(\v2\x13.conga.RejectedSongR\brejected\x12\x12\n" +
+	"\x04gone\x18\x03 \x03(\tR\x04gone\x12\x12\n" +
+	"\x04away\x18\x04 \x01(\tR\x04away\"#\n" +
+	"\tSongsAway\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\v\n" +
+	"\tSongsBack\",\n" +
 	"\tSongAdded\x12\x1f\n" +
 	"\x04song\x18\x01 \x01(\v2\v.conga.SongR\x04song\"!\n" +
 	"\vSongRemoved\x12\x12\n" +
@@ -1445,7 +1681,14 @@ const file_messages_play_proto_rawDesc = "" +
 	"\rlistener_name\x18\x03 \x01(\tR\flistenerName\x12\x12\n" +
 	"\x04seed\x18\x04 \x01(\x04R\x04seed\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\"X\n" +
+	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\"t\n" +
+	"\tSongWaits\x12\x12\n" +
+	"\x04song\x18\x01 \x01(\tR\x04song\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\"X\n" +
 	"\vSongSkipped\x12\x12\n" +
 	"\x04song\x18\x01 \x01(\tR\x04song\x12\x1d\n" +
 	"\n" +
@@ -1470,12 +1713,13 @@ const file_messages_play_proto_rawDesc = "" +
 	"\x06chunks\x18\x01 \x01(\x04R\x06chunks\x12\x16\n" +
 	"\x06frames\x18\x02 \x01(\x03R\x06frames\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x12\n" +
-	"\x04song\x18\x04 \x01(\tR\x04song\"{\n" +
+	"\x04song\x18\x04 \x01(\tR\x04song\"\x9f\x01\n" +
 	"\tSongEnded\x12\x12\n" +
 	"\x04song\x18\x01 \x01(\tR\x04song\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\x04R\x04next\x12.\n" +
 	"\x14next_play_at_unix_us\x18\x03 \x01(\x03R\x10nextPlayAtUnixUs\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"8\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\"\n" +
+	"\x05heard\x18\x05 \x01(\x0e2\f.conga.HeardR\x05heard\"8\n" +
 	"\x03Ask\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
@@ -1488,7 +1732,13 @@ const file_messages_play_proto_rawDesc = "" +
 	"\x04song\x18\x01 \x01(\v2\v.conga.SongR\x04song\x12%\n" +
 	"\x0fplay_at_unix_us\x18\x02 \x01(\x03R\fplayAtUnixUs\x12\x14\n" +
 	"\x05queue\x18\x03 \x03(\tR\x05queue\x12#\n" +
-	"\rlistener_name\x18\x04 \x01(\tR\flistenerNameB\x10Z\x0econga/messagesb\x06proto3"
+	"\rlistener_name\x18\x04 \x01(\tR\flistenerName*M\n" +
+	"\x05Heard\x12\x0f\n" +
+	"\vHEARD_WHOLE\x10\x00\x12\x0e\n" +
+	"\n" +
+	"HEARD_MOST\x10\x01\x12\x10\n" +
+	"\fHEARD_LITTLE\x10\x02\x12\x11\n" +
+	"\rHEARD_NOTHING\x10\x03B\x10Z\x0econga/messagesb\x06proto3"
 
 var (
 	file_messages_play_proto_rawDescOnce sync.Once
@@ -1502,45 +1752,50 @@ func file_messages_play_proto_rawDescGZIP() []byte {
 	return file_messages_play_proto_rawDescData
 }
 
-var file_messages_play_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_messages_play_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_messages_play_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_messages_play_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_messages_play_proto_goTypes = []any{
-	(PlayRefused_Reason)(0), // 0: conga.PlayRefused.Reason
-	(*Song)(nil),            // 1: conga.Song
-	(*RejectedSong)(nil),    // 2: conga.RejectedSong
-	(*ReportSongs)(nil),     // 3: conga.ReportSongs
-	(*SongAdded)(nil),       // 4: conga.SongAdded
-	(*SongRemoved)(nil),     // 5: conga.SongRemoved
-	(*SongRejected)(nil),    // 6: conga.SongRejected
-	(*RequestPlay)(nil),     // 7: conga.RequestPlay
-	(*SongQueued)(nil),      // 8: conga.SongQueued
-	(*PlayRefused)(nil),     // 9: conga.PlayRefused
-	(*ChooseSong)(nil),      // 10: conga.ChooseSong
-	(*SongChosen)(nil),      // 11: conga.SongChosen
-	(*SongSkipped)(nil),     // 12: conga.SongSkipped
-	(*OpenBroadcast)(nil),   // 13: conga.OpenBroadcast
-	(*BroadcastOpened)(nil), // 14: conga.BroadcastOpened
-	(*StartSong)(nil),       // 15: conga.StartSong
-	(*SongStarted)(nil),     // 16: conga.SongStarted
-	(*EndSong)(nil),         // 17: conga.EndSong
-	(*SongEnded)(nil),       // 18: conga.SongEnded
-	(*Ask)(nil),             // 19: conga.Ask
-	(*Answer)(nil),          // 20: conga.Answer
-	(*Playing)(nil),         // 21: conga.Playing
+	(Heard)(0),              // 0: conga.Heard
+	(PlayRefused_Reason)(0), // 1: conga.PlayRefused.Reason
+	(*Song)(nil),            // 2: conga.Song
+	(*RejectedSong)(nil),    // 3: conga.RejectedSong
+	(*ReportSongs)(nil),     // 4: conga.ReportSongs
+	(*SongsAway)(nil),       // 5: conga.SongsAway
+	(*SongsBack)(nil),       // 6: conga.SongsBack
+	(*SongAdded)(nil),       // 7: conga.SongAdded
+	(*SongRemoved)(nil),     // 8: conga.SongRemoved
+	(*SongRejected)(nil),    // 9: conga.SongRejected
+	(*RequestPlay)(nil),     // 10: conga.RequestPlay
+	(*SongQueued)(nil),      // 11: conga.SongQueued
+	(*PlayRefused)(nil),     // 12: conga.PlayRefused
+	(*ChooseSong)(nil),      // 13: conga.ChooseSong
+	(*SongChosen)(nil),      // 14: conga.SongChosen
+	(*SongWaits)(nil),       // 15: conga.SongWaits
+	(*SongSkipped)(nil),     // 16: conga.SongSkipped
+	(*OpenBroadcast)(nil),   // 17: conga.OpenBroadcast
+	(*BroadcastOpened)(nil), // 18: conga.BroadcastOpened
+	(*StartSong)(nil),       // 19: conga.StartSong
+	(*SongStarted)(nil),     // 20: conga.SongStarted
+	(*EndSong)(nil),         // 21: conga.EndSong
+	(*SongEnded)(nil),       // 22: conga.SongEnded
+	(*Ask)(nil),             // 23: conga.Ask
+	(*Answer)(nil),          // 24: conga.Answer
+	(*Playing)(nil),         // 25: conga.Playing
 }
 var file_messages_play_proto_depIdxs = []int32{
-	1, // 0: conga.ReportSongs.songs:type_name -> conga.Song
-	2, // 1: conga.ReportSongs.rejected:type_name -> conga.RejectedSong
-	1, // 2: conga.SongAdded.song:type_name -> conga.Song
-	0, // 3: conga.PlayRefused.reason:type_name -> conga.PlayRefused.Reason
-	1, // 4: conga.StartSong.song:type_name -> conga.Song
-	1, // 5: conga.SongStarted.song:type_name -> conga.Song
-	1, // 6: conga.Playing.song:type_name -> conga.Song
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	2, // 0: conga.ReportSongs.songs:type_name -> conga.Song
+	3, // 1: conga.ReportSongs.rejected:type_name -> conga.RejectedSong
+	2, // 2: conga.SongAdded.song:type_name -> conga.Song
+	1, // 3: conga.PlayRefused.reason:type_name -> conga.PlayRefused.Reason
+	2, // 4: conga.StartSong.song:type_name -> conga.Song
+	2, // 5: conga.SongStarted.song:type_name -> conga.Song
+	0, // 6: conga.SongEnded.heard:type_name -> conga.Heard
+	2, // 7: conga.Playing.song:type_name -> conga.Song
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_messages_play_proto_init() }
@@ -1553,8 +1808,8 @@ func file_messages_play_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_play_proto_rawDesc), len(file_messages_play_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   21,
+			NumEnums:      2,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"conga/messages"
+	"conga/messages/plain"
 )
 
 // pageSize is how many lines a page of a list has: with the longest names it fits into an Answer.
@@ -15,6 +16,9 @@ const pageSize = 200
 // maxAnswer is how much of a list goes into one Answer: with all its quoting it stays
 // below maxReply.
 const maxAnswer = 256 << 10
+
+// maxListed is how long a name and what there is to say of it may be.
+const maxListed = maxWish + maxReason + 16
 
 // listing answers SONGS and REQUESTS (word) out of the names, which are numbered as PLAY takes them.
 // asked is what was said behind the word: nothing, for all; a number, for that page; or else words
@@ -64,10 +68,10 @@ func all(word string, names []string, most int) []string {
 
 // having are the lines of the names that have all the words.
 func having(word, asked string, names []string, most int) []string {
-	words := strings.Fields(strings.ToLower(asked))
+	words := strings.Fields(strings.ToLower(plain.Composed(asked, messages.MaxLine)))
 	var lines []string
 	for i, name := range names {
-		lower := strings.ToLower(name)
+		lower := strings.ToLower(plain.Composed(name, maxListed))
 		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(lower, w) }) {
 			lines = append(lines, numbered(names, i, i+1)...)
 		}
@@ -85,7 +89,7 @@ func having(word, asked string, names []string, most int) []string {
 func numbered(names []string, first, last int) []string {
 	lines := make([]string, 0, last-first+1)
 	for i := first; i < last; i++ {
-		lines = append(lines, fmt.Sprintf("%d. %s", i+1, oneLine(names[i])))
+		lines = append(lines, fmt.Sprintf("%d. %s", i+1, plain.Text(names[i], maxListed)))
 	}
 	return lines
 }
@@ -107,5 +111,11 @@ func listed(word, asked string, answer any, none string, most int) []string {
 	if !is {
 		return []string{sayBusy}
 	}
-	return listing(word, asked, names.Names, none, most)
+	shown := slices.Clone(names.Names)
+	for i, note := range names.Notes {
+		if note != "" {
+			shown[i] = fmt.Sprintf(sayWaits, oneLine(shown[i]), plain.Text(note, maxReason))
+		}
+	}
+	return listing(word, asked, shown, none, most)
 }

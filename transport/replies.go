@@ -19,6 +19,7 @@ const (
 	sayNoSongs  = "No songs at this time"
 	sayNoWishes = "No requests at this time"
 	sayWhich    = "Say which song: PLAY <name or number>"
+	sayWaits    = "%s (waits: %s)"
 	sayQueued   = "Song %s has been requested!"
 	sayUnsure   = " But the server's disk does not take it now: if the server ends before it does, it is forgotten"
 	sayAlready  = "Song has already been requested"

@@ -4,15 +4,18 @@
 // The folder is watched, and looked at every few seconds in any case, for not every
 // file system tells of changes. A song that is dropped in is there within a second
 // of its last byte, one that is taken out is gone; a file that somebody still writes
-// is left alone until it rests. Only what lies right in the folder counts,
-// subfolders do not; links are followed; names that begin with a dot are not seen.
+// is left alone until it rests, the longer the less it looks whole. Only what lies right in
+// the folder counts, subfolders do not; links are followed; names that begin with a dot are
+// not seen.
 //
 // What looks like a song and cannot be played (no MPEG-1 layer III, empty, broken, a
 // name that breaks lines) is left out with one warning for each process and reason.
-// A folder that is missing, or taken away and put back, is waited for.
+// A folder that is missing, unreadable or empty is away, and waited for: what cannot be seen
+// now is not gone, and when it comes back nothing is read anew.
 //
 // Looking happens on a goroutine of its own, one look at a time: the actor always
-// answers. Whatever it knows stands in the log BEFORE it answers with it.
+// answers. A look reports what has changed, in few batches; so the log and the actor's time grow
+// with the change. Whatever it knows stands in the log BEFORE it answers with it.
 package catalog
 
 import (
@@ -36,7 +39,11 @@ type Config struct {
 	Log    *eventlog.Log
 	Logger *slog.Logger // nil: slog.Default()
 
-	// Poll is the longest time between two looks, for file systems that tell nothing.
+	// Ready is called once, when what lies in the folder at the start is known; nil: nobody waits for it.
+	Ready func()
+
+	// Poll is the longest time between two looks, for file systems that tell nothing; a folder that
+	// takes long to look at is looked at less often.
 	Poll time.Duration // 0: 5 s
 	// Settle is how long a file must rest before it is judged, and the shortest time
 	// between two looks.
@@ -66,27 +73,45 @@ type catalog struct {
 	tell   func(message any) // sends to the actor itself, from any goroutine
 	ctx    context.Context   // ends with the actor
 	cancel context.CancelFunc
-	folder *watch
+	watch  *watch
 
 	timer      *time.Timer // nil: no look is agreed
 	due        time.Time   // when timer fires
+	earliest   time.Time   // for the next look: looking takes a tenth of the time at most
 	generation uint64      // of timer; older ones are ignored
 	looking    bool
 	again      bool // something changed while it was looking
 	seen       map[string]file
+	ready      bool // Ready was called
 
 	live   live
 	warned map[string]string // reasons by name
+	lines  int               // warnings in this look
+	sum    sum
+	said   time.Time // when the sum was said last
 }
+
+// sum is what has changed since it was said last.
+type sum struct{ added, changed, removed int }
+
+const (
+	// sayEvery is the shortest time between two lines about changes.
+	sayEvery = 5 * time.Second
+	// mostWarnings is how many files one look names that are left out.
+	mostWarnings = 20
+	// rarely is how much longer than a look the time between two looks is, at least.
+	rarely = 10
+	// soon is how long a file may still have to rest that Ready waits for.
+	soon = time.Second
+)
 
 // live is what the dump shows beside the state.
 type live struct {
 	Folder  string `json:"folder"`
 	Watched bool   `json:"watched"` // else it is only looked at from time to time
 	Looks   uint64 `json:"looks"`
-	Copied  int    `json:"beingCopied"` // files that somebody still writes
-	Unread  int    `json:"unread"`      // files that wait for the next look
-	Problem string `json:"problem"`     // with the folder as a whole
+	Resting int    `json:"resting"` // files that may still be written
+	Problem string `json:"problem"` // with the folder as a whole
 }
 
 // Words that the actor says to itself. by is who says them: a new catalog, after a
@@ -96,6 +121,11 @@ type (
 	wake    struct {
 		by         *catalog
 		generation uint64
+	}
+	news struct { // of a look under way
+		by     *catalog
+		report *messages.ReportSongs
+		taken  chan<- struct{} // closed when it is in the log
 	}
 	looked struct {
 		by      *catalog
@@ -107,6 +137,7 @@ type (
 // IgnoreDeadLetterLogging: what comes when the actor has stopped is not worth a line.
 func (changed) IgnoreDeadLetterLogging() {}
 func (wake) IgnoreDeadLetterLogging()    {}
+func (news) IgnoreDeadLetterLogging()    {}
 func (looked) IgnoreDeadLetterLogging()  {}
 
 // Receive is all the plumbing; what a report changes is in state.go, what a look
@@ -119,17 +150,24 @@ func (c *catalog) Receive(ctx actor.Context) {
 		c.stop()
 	case changed:
 		if msg.by == c {
-			c.folder.heard()
+			c.watch.heard()
 			c.lookIn(c.cfg.Settle)
 		}
 	case wake:
 		if msg.by == c && msg.generation == c.generation {
 			c.look()
 		}
+	case news:
+		if msg.by == c {
+			c.commit(msg.report)
+			close(msg.taken)
+		}
 	case looked:
 		if msg.by == c {
 			c.learn(msg)
 		}
+	case *messages.LookAgain:
+		c.lookIn(0)
 	case *messages.ListSongs:
 		ctx.Respond(&messages.List{Names: c.keeper.State().Names()})
 	case *messages.FindSong:
@@ -152,7 +190,7 @@ func (c *catalog) start(ctx actor.Context) {
 	c.seen = remembered(keeper.State())
 	c.warned = make(map[string]string)
 	c.live.Folder = c.cfg.Dir
-	c.folder = newWatch(c.cfg.Dir, func() { c.tell(changed{c}) })
+	c.watch = newWatch(c.cfg.Dir, func() { c.tell(changed{c}) })
 	c.look()
 }
 
@@ -161,7 +199,7 @@ func (c *catalog) stop() {
 		return
 	}
 	c.cancel()
-	c.folder.close()
+	c.watch.close()
 	if c.timer != nil {
 		c.timer.Stop()
 	}
@@ -169,7 +207,11 @@ func (c *catalog) stop() {
 
 // lookIn has the next look begin after d, or earlier if that was agreed before.
 func (c *catalog) lookIn(d time.Duration) {
-	due := time.Now().Add(d)
+	now := time.Now()
+	due := now.Add(d)
+	if due.Before(c.earliest) {
+		due = c.earliest
+	}
 	switch {
 	case c.looking: // learn will see to it
 		c.again = true
@@ -182,72 +224,143 @@ func (c *catalog) lookIn(d time.Duration) {
 	c.generation++
 	word, tell := wake{c, c.generation}, c.tell
 	c.due = due
-	c.timer = time.AfterFunc(d, func() { tell(word) })
+	c.timer = time.AfterFunc(due.Sub(now), func() { tell(word) })
 }
 
 // look sends a goroutine to look, which comes back with a looked.
 func (c *catalog) look() {
-	c.timer, c.looking, c.again = nil, true, false
-	ctx, cfg, seen, folder, tell := c.ctx, c.cfg, c.seen, c.folder, c.tell
+	c.timer, c.looking, c.again, c.lines = nil, true, false, 0
+	ctx, cfg, seen, watch, tell, first := c.ctx, c.cfg, c.seen, c.watch, c.tell, c.live.Looks == 0
 	go func() {
-		watched := folder.keep() // BEFORE looking: what changes after the look is then heard of
-		saw := look(ctx, cfg.Dir, seen, cfg.Settle, time.Now())
+		watched := watch.keep(len(seen)) // BEFORE looking: what changes after the look is then heard of
+		saw := look(ctx, folder{cfg.Dir, cfg.Settle, first}, seen, time.Now(), func(report *messages.ReportSongs) {
+			taken := make(chan struct{})
+			tell(news{c, report, taken})
+			select { // one batch at a time: what was read does not pile up
+			case <-taken:
+			case <-ctx.Done():
+			}
+		})
 		if ctx.Err() == nil {
 			tell(looked{c, saw, watched})
 		}
 	}()
 }
 
-// learn commits what a look has seen, says what the operator must know, and agrees
-// on the next look.
+// learn notes what a look has seen, says what the operator must know, and agrees on the next look.
 func (c *catalog) learn(msg looked) {
 	saw := msg.saw
 	c.looking, c.seen = false, saw.files
-	if saw.err == nil || saw.gone {
-		events, err := c.keeper.Commit(saw.report())
-		if err != nil {
-			panic(fmt.Errorf("catalog: %w", err))
-		}
-		if len(events) > 0 {
-			c.cfg.Logger.Info("the songs folder has changed", "folder", c.cfg.Dir, "songs", len(c.keeper.State().Songs))
+	c.earliest = time.Now().Add(rarely * saw.took)
+	if saw.away != "" {
+		c.goneAway(saw.away)
+	}
+	c.sayProblem(saw)
+	c.sayChanges()
+	c.live.Watched, c.live.Resting = msg.watched, saw.rests
+	c.live.Looks++
+	if !c.ready && (saw.next == 0 || saw.next > soon) {
+		c.ready = true
+		if c.cfg.Ready != nil {
+			c.cfg.Ready()
 		}
 	}
-	c.warn()
-	c.sayProblem(saw)
-	c.live.Watched, c.live.Copied, c.live.Unread = msg.watched, saw.copied, saw.unread
-	c.live.Looks++
 
+	wait := c.cfg.Poll
 	switch {
-	case saw.unread > 0:
-		c.lookIn(0)
-	case saw.copied > 0 || c.again:
-		c.lookIn(min(c.cfg.Settle, c.cfg.Poll))
-	default:
-		c.lookIn(c.cfg.Poll)
+	case c.again:
+		wait = min(c.cfg.Settle, wait)
+	case saw.away != "" || saw.err != nil:
+		wait = min(time.Second, wait) // whoever puts the disk back waits for the music
+	}
+	if saw.next > 0 {
+		wait = min(saw.next, wait)
+	}
+	c.lookIn(wait)
+}
+
+// goneAway keeps what is known of a folder of which nothing can be seen.
+func (c *catalog) goneAway(why string) {
+	if c.keeper.State().Songs.Len() > 0 {
+		c.commit(&messages.ReportSongs{Away: why})
+		return
+	}
+	report := &messages.ReportSongs{} // nobody waits for what could not be played
+	for refused := range c.keeper.State().Rejected.All() {
+		report.Gone = append(report.Gone, refused.Name)
+	}
+	c.commit(report)
+	c.seen = nil
+}
+
+// commit writes down what a report changes, and counts it.
+func (c *catalog) commit(report *messages.ReportSongs) {
+	before := c.keeper.State()
+	events, err := c.keeper.Commit(report)
+	if err != nil {
+		panic(fmt.Errorf("catalog: %w", err))
+	}
+	for _, event := range events {
+		switch event := event.(type) {
+		case *messages.SongAdded:
+			if _, known := before.Songs.Find(event.GetSong().GetName()); known {
+				c.sum.changed++
+			} else {
+				c.sum.added++
+			}
+			delete(c.warned, event.GetSong().GetName())
+		case *messages.SongRemoved:
+			if _, known := before.Songs.Find(event.GetName()); known {
+				c.sum.removed++
+			}
+			delete(c.warned, event.GetName()) // one that comes back is warned of again
+		}
+	}
+	for _, refused := range report.GetRejected() {
+		c.warn(refused)
+	}
+	if time.Since(c.said) > 2*sayEvery && c.looking { // a large folder is read for minutes
+		c.sayChanges()
 	}
 }
 
-// warn names each file that is left out, once for each reason.
-func (c *catalog) warn() {
-	warned := make(map[string]string)
-	for _, refused := range c.keeper.State().Rejected {
-		warned[refused.Name] = refused.Reason
-		if c.warned[refused.Name] != refused.Reason {
-			c.cfg.Logger.Warn("file left out", "file", refused.Name, "reason", refused.Reason)
-		}
+// warn names a file that is left out, once for each reason.
+func (c *catalog) warn(refused *messages.RejectedSong) {
+	if c.warned[refused.GetName()] == refused.GetReason() {
+		return
 	}
-	c.warned = warned // a file that was taken away and comes back is warned of again
+	c.warned[refused.GetName()] = refused.GetReason()
+	switch c.lines++; {
+	case c.lines <= mostWarnings:
+		c.cfg.Logger.Warn("file left out", "file", refused.GetName(), "reason", refused.GetReason())
+	case c.lines == mostWarnings+1:
+		c.cfg.Logger.Warn("more files left out; `conga dump --key state` has them all, under catalog.rejected")
+	}
+}
+
+// sayChanges says how many songs have come and gone, all at once.
+func (c *catalog) sayChanges() {
+	if c.sum == (sum{}) || time.Since(c.said) < sayEvery {
+		return
+	}
+	c.cfg.Logger.Info("the songs folder has changed", "folder", c.cfg.Dir, "songs", c.keeper.State().Songs.Len(),
+		"added", c.sum.added, "changed", c.sum.changed, "removed", c.sum.removed)
+	c.sum, c.said = sum{}, time.Now()
 }
 
 // sayProblem says what is wrong with the folder as a whole, once, and when it is over.
 func (c *catalog) sayProblem(saw sighting) {
-	problem := ""
+	problem, known := "", c.keeper.State().Songs.Len()
 	switch {
 	case saw.err != nil:
 		problem = "the songs folder cannot be read: " + cause(saw.err) + "; waiting for it"
-	case len(c.keeper.State().Songs) == 0 && saw.copied+saw.unread > 0:
+	case saw.away != "" && known > 0:
+		problem = saw.away + "; its songs and the requests for them wait for it (--songs DIR names another)"
+	case saw.away != "":
+		problem = saw.away + "; waiting for it"
+	case known == 0 && saw.rests > 0:
 		return // not known yet
-	case len(c.keeper.State().Songs) == 0:
+	case known == 0:
 		problem = "no songs in the songs folder; waiting for .mp3 files (MPEG-1 layer III) to be put there"
 	}
 	if problem == c.live.Problem {
@@ -255,8 +368,8 @@ func (c *catalog) sayProblem(saw sighting) {
 	}
 	switch {
 	case problem == "":
-		c.cfg.Logger.Info("the songs folder has songs again", "folder", c.cfg.Dir)
-	case saw.err != nil:
+		c.cfg.Logger.Info("the songs folder has songs again", "folder", c.cfg.Dir, "songs", known)
+	case saw.err != nil || saw.away != "":
 		c.cfg.Logger.Error(problem, "folder", c.cfg.Dir)
 	default:
 		c.cfg.Logger.Warn(problem, "folder", c.cfg.Dir)

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,10 +19,10 @@ func TestCatalog_TheHousesSongs(t *testing.T) {
 	}
 	view := h.view()
 	state, ok := view.State.(State)
-	if !ok || view.Actor != Name || view.Seq != 3 || len(state.Songs) != 3 {
+	if !ok || view.Actor != Name || view.Seq != 3 || state.Songs.Len() != 3 {
 		t.Fatalf("got %+v", view)
 	}
-	bach := *state.Songs[0]
+	bach := *state.Songs.At(0)
 	bach.ModifiedUnixUs = 0 // that of a fresh clone is anything
 	want := Song{
 		Name: "bach.mp3", Title: "Prelude in C major, BWV 846", Artist: "Johann Sebastian Bach", DurationMs: 39444, SampleRate: 44100,
@@ -50,10 +51,15 @@ func TestCatalog_ComesAndGoes(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "renamed.MP3")); err != nil {
 		t.Fatal(err)
 	}
-	h.expect("removed renamed.MP3")
+	h.expect("away") // an unplugged disk leaves an empty folder, too
+	if got := h.songs(); len(got) != 0 {
+		t.Errorf("it is empty and has %v", got)
+	}
+	drop(t, dir, "other.mp3", song(t, "bach.mp3"), time.Now().Add(-time.Hour))
+	h.expect("back", "removed renamed.MP3", "added other.mp3")
 	h.looksDone(1)
-	if n := h.said.count("no songs in the songs folder"); n != 2 {
-		t.Errorf("said %d times that there is no song, want twice:\n%s", n, h.said)
+	if n := h.said.count("the songs folder is empty; its songs and the requests for them wait for it (--songs DIR names another)"); n != 1 {
+		t.Errorf("said %d times that it is empty, want once:\n%s", n, h.said)
 	}
 }
 
@@ -95,20 +101,30 @@ func TestCatalog_LeavesOut(t *testing.T) {
 	}
 }
 
+// The folder does not exist yet; then it is taken away and put back: nothing is read again, and the
+// songs are known all the time.
 func TestCatalog_FolderGoneAndBack(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "songs")
 	h := open(t, dir, nil)
-	for range 2 { // it does not exist yet, and then it is taken away
-		h.looksDone(2)
-		if err := os.Mkdir(dir, 0o755); err != nil {
+	h.looksDone(2)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	put(t, dir, "bach.mp3", song(t, "bach.mp3"))
+	put(t, dir, "pachelbel.mp3", song(t, "pachelbel.mp3"))
+	h.expect("added bach.mp3", "added pachelbel.mp3")
+	for range 2 {
+		if err := os.Rename(dir, dir+" away"); err != nil {
 			t.Fatal(err)
 		}
-		put(t, dir, "bach.mp3", song(t, "bach.mp3"))
-		h.expect("added bach.mp3")
-		if err := os.RemoveAll(dir); err != nil {
+		h.expect("away")
+		if err := os.Rename(dir+" away", dir); err != nil {
 			t.Fatal(err)
 		}
-		h.expect("removed bach.mp3")
+		h.expect("back")
+		if got := h.songs(); !slices.Equal(got, []string{"bach.mp3", "pachelbel.mp3"}) {
+			t.Errorf("it is back with %v", got)
+		}
 	}
 	h.looksDone(1)
 	if n := h.said.count("songs folder cannot be read: no such file"); n != 3 {
@@ -116,13 +132,68 @@ func TestCatalog_FolderGoneAndBack(t *testing.T) {
 	}
 }
 
-// More files than one look reads, and one that is not where it seems to be.
+// The disk is mounted after the server has started: what the log knows is still there then.
+func TestCatalog_MountedLater(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "bach.mp3", song(t, "bach.mp3"))
+	first := open(t, dir, nil)
+	first.expect("added bach.mp3")
+	if err := first.system.Root.StopFuture(first.pid).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	later := filepath.Join(t.TempDir(), "mount point")
+	second := open(t, later, first.log)
+	second.expect("away")
+	if err := os.Rename(dir, later); err != nil {
+		t.Fatal(err)
+	}
+	second.expect("back")
+	second.looksDone(2)
+	if n := second.log.Last(); n != 3 {
+		t.Errorf("the log has %d events, want 3", n)
+	}
+}
+
+// Ready is said when what lies in the folder is known, also what was written just now; and only once.
+func TestCatalog_Ready(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 100 {
+		drop(t, dir, fmt.Sprintf("%02d.mp3", i), song(t, "bach.mp3")[:20_000], time.Now().Add(-time.Hour))
+	}
+	drop(t, dir, "new.mp3", song(t, "bach.mp3"), time.Now())
+	h := open(t, dir, nil)
+	<-h.ready
+	if got := h.songs(); len(got) != 101 {
+		t.Errorf("it is ready with %d songs of 101", len(got))
+	}
+	h.looksDone(2)
+	if n := len(h.ready); n > 0 {
+		t.Errorf("it is ready %d times more", n)
+	}
+}
+
+// A file that was saved in place with nothing but another time is looked at when the system tells so,
+// however long the poll is.
+func TestCatalog_Touched(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "bach.mp3", song(t, "bach.mp3"))
+	h := openPolling(t, dir, nil, time.Hour)
+	h.expect("added bach.mp3")
+	<-h.ready
+	if !h.view().Live.(live).Watched {
+		t.Skip("this system tells nothing of changes")
+	}
+	touch(t, filepath.Join(dir, "bach.mp3"), time.Now())
+	h.expect("added bach.mp3")
+}
+
+// More files than one batch has, and one that is not where it seems to be.
 func TestCatalog_ManyFiles(t *testing.T) {
 	dir := t.TempDir()
 	short := song(t, "bach.mp3")[:20_000]
 	var want []string
-	for i := range 2*filesALook + 3 {
-		name := string(rune('a'+i/10)) + string(rune('0'+i%10)) + ".mp3"
+	for i := range 3*firstBatch + 3 {
+		name := fmt.Sprintf("%03d.mp3", i)
 		put(t, dir, name, short)
 		want = append(want, name)
 	}

@@ -68,11 +68,17 @@ type house struct {
 	system *actor.ActorSystem
 	pid    *actor.PID
 	said   *lines
+	ready  chan struct{} // whenever Ready is called
 	next   func() (eventlog.Record, error, bool)
 }
 
 // open starts a catalog for dir on log, nil for a new one, and stops it when the test ends.
 func open(t *testing.T, dir string, log *eventlog.Log, opts ...actor.PropsOption) *house {
+	t.Helper()
+	return openPolling(t, dir, log, 20*time.Millisecond, opts...) // far shorter than in earnest
+}
+
+func openPolling(t *testing.T, dir string, log *eventlog.Log, poll time.Duration, opts ...actor.PropsOption) *house {
 	t.Helper()
 	if log == nil {
 		var err error
@@ -81,7 +87,7 @@ func open(t *testing.T, dir string, log *eventlog.Log, opts ...actor.PropsOption
 		}
 		t.Cleanup(func() { _ = log.Close() })
 	}
-	h := &house{t: t, log: log, said: &lines{}}
+	h := &house{t: t, log: log, said: &lines{}, ready: make(chan struct{}, 10)}
 	discard := slog.New(slog.DiscardHandler)
 	h.system = actor.NewActorSystem(
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return discard }),
@@ -91,9 +97,9 @@ func open(t *testing.T, dir string, log *eventlog.Log, opts ...actor.PropsOption
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	next, stop := iter.Pull2(log.Watch(ctx, log.Last()))
 	h.next = next
-	props := Props(Config{ // far shorter than in earnest
+	props := Props(Config{
 		Dir: dir, Log: log, Logger: slog.New(slog.NewTextHandler(h.said, nil)),
-		Poll: 20 * time.Millisecond, Settle: 5 * time.Millisecond,
+		Poll: poll, Settle: 5 * time.Millisecond, Ready: func() { h.ready <- struct{}{} },
 	}).Configure(opts...)
 	h.pid = h.system.Root.Spawn(props)
 	t.Cleanup(func() {
@@ -107,7 +113,7 @@ func open(t *testing.T, dir string, log *eventlog.Log, opts ...actor.PropsOption
 }
 
 // expect waits for the next events of the log and wants them to be these, "added
-// bach.mp3", "removed bach.mp3" or "rejected bach.mp3".
+// bach.mp3", "removed bach.mp3", "rejected bach.mp3", "away" or "back".
 func (h *house) expect(want ...string) {
 	h.t.Helper()
 	for _, want := range want {
@@ -123,6 +129,10 @@ func (h *house) expect(want ...string) {
 			got = "removed " + event.GetName()
 		case *messages.SongRejected:
 			got = "rejected " + event.GetName()
+		case *messages.SongsAway:
+			got = "away"
+		case *messages.SongsBack:
+			got = "back"
 		}
 		if got != want {
 			h.t.Fatalf("got %s, want %s", got, want)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,9 @@ func Open(dir, name string) (io.ReadCloser, error) {
 	}
 	f, err := openRegular(filepath.Join(dir, name))
 	if err != nil {
+		if inPath, is := errors.AsType[*fs.PathError](err); is {
+			err = inPath.Err // its path is the operator's business, the reason is told to all
+		}
 		return nil, fmt.Errorf("open song %s: %w", name, err)
 	}
 	return f, nil

@@ -2,12 +2,11 @@ package catalog
 
 import (
 	"cmp"
-	"encoding/json"
 	"slices"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 
+	"conga/actors/internal/sorted"
 	"conga/messages"
 )
 
@@ -30,11 +29,19 @@ type Rejected struct {
 	Reason string `json:"reason"`
 }
 
+// Key is the name.
+func (s *Song) Key() string { return s.Name }
+
+// Key is the name.
+func (r Rejected) Key() string { return r.Name }
+
 // State is the catalog: what the folder holds, as far as it was looked at. It is
 // immutable, and so is every Song that it points to.
 type State struct {
-	Songs    []*Song    `json:"songs"`    // sorted by name: a song's number is its place, from 1
-	Rejected []Rejected `json:"rejected"` // sorted by name
+	Songs    sorted.List[*Song]    `json:"songs"` // by name: a song's number is its place, from 1
+	Rejected sorted.List[Rejected] `json:"rejected"`
+	// Away is why nothing of it can be seen now; empty: it is there.
+	Away string `json:"away,omitempty"`
 }
 
 // Decide says what a report changes: first what is gone, then what is new or has
@@ -46,36 +53,42 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 	if !ok {
 		return nil
 	}
+	if report.GetAway() != "" {
+		if s.Away != "" || s.Songs.Len() == 0 {
+			return nil
+		}
+		return []proto.Message{&messages.SongsAway{Reason: report.GetAway()}}
+	}
+	var events []proto.Message
+	if s.Away != "" {
+		events = append(events, &messages.SongsBack{})
+	}
 	songs := byName(report.GetSongs())
 	rejected := slices.DeleteFunc(byName(report.GetRejected()), func(r *messages.RejectedSong) bool {
-		_, found := find(songs, r.GetName(), (*messages.Song).GetName)
+		_, found := slices.BinarySearchFunc(songs, r.GetName(), func(song *messages.Song, name string) int { return cmp.Compare(song.GetName(), name) })
 		return found
 	})
-
-	var events []proto.Message
-	gone := func(name string) {
-		_, song := find(songs, name, (*messages.Song).GetName)
-		_, refused := find(rejected, name, (*messages.RejectedSong).GetName)
-		_, known := find(s.Songs, name, songName)
-		// A song that cannot be played any more is gone for those who would request it.
-		if !song && (known || !refused) {
+	gone := slices.Clone(report.GetGone())
+	for _, refused := range rejected { // a song that cannot be played any more is gone for those who would request it
+		if _, known := s.Songs.Find(refused.GetName()); known {
+			gone = append(gone, refused.GetName())
+		}
+	}
+	slices.Sort(gone)
+	for _, name := range slices.Compact(gone) {
+		_, song := s.Songs.Find(name)
+		_, refused := s.Rejected.Find(name)
+		if song || refused {
 			events = append(events, &messages.SongRemoved{Name: name})
 		}
 	}
-	for _, song := range s.Songs {
-		gone(song.Name)
-	}
-	for _, refused := range s.Rejected {
-		gone(refused.Name)
-	}
 	for _, song := range songs {
-		if at, found := find(s.Songs, song.GetName(), songName); !found || *s.Songs[at] != *fromMessage(song) {
+		if known, found := s.Songs.Find(song.GetName()); !found || *known != *fromMessage(song) {
 			events = append(events, &messages.SongAdded{Song: proto.CloneOf(song)})
 		}
 	}
 	for _, refused := range rejected {
-		at, found := find(s.Rejected, refused.GetName(), rejectedName)
-		if !found || s.Rejected[at].Reason != refused.GetReason() {
+		if known, found := s.Rejected.Find(refused.GetName()); !found || known.Reason != refused.GetReason() {
 			events = append(events, &messages.SongRejected{Name: refused.GetName(), Reason: refused.GetReason()})
 		}
 	}
@@ -87,48 +100,39 @@ func (s State) Apply(event proto.Message) State {
 	switch event := event.(type) {
 	case *messages.SongAdded:
 		song := fromMessage(event.GetSong())
-		return State{Songs: with(s.Songs, song, songName), Rejected: without(s.Rejected, song.Name, rejectedName)}
+		s.Songs, s.Rejected = s.Songs.With(song), s.Rejected.Without(song.Name)
 	case *messages.SongRemoved:
-		return State{
-			Songs:    without(s.Songs, event.GetName(), songName),
-			Rejected: without(s.Rejected, event.GetName(), rejectedName),
-		}
+		s.Songs, s.Rejected = s.Songs.Without(event.GetName()), s.Rejected.Without(event.GetName())
 	case *messages.SongRejected:
-		refused := Rejected{Name: event.GetName(), Reason: event.GetReason()}
-		return State{Songs: s.Songs, Rejected: with(s.Rejected, refused, rejectedName)}
+		s.Rejected = s.Rejected.With(Rejected{Name: event.GetName(), Reason: event.GetReason()})
+	case *messages.SongsAway:
+		s.Away = event.GetReason()
+	case *messages.SongsBack:
+		s.Away = ""
 	}
 	return s
 }
 
-// MarshalJSON writes empty lists as [], whatever way they became empty: the same
-// state is the same bytes.
-func (s State) MarshalJSON() ([]byte, error) {
-	type plain State
-	if s.Songs == nil {
-		s.Songs = []*Song{}
-	}
-	if s.Rejected == nil {
-		s.Rejected = []Rejected{}
-	}
-	return json.Marshal(plain(s))
-}
-
-// Names lists the songs in the order of their numbers. The list is the caller's.
+// Names lists the songs in the order of their numbers; none while they are away. The list is the
+// caller's.
 func (s State) Names() []string {
-	names := make([]string, len(s.Songs))
-	for i, song := range s.Songs {
-		names[i] = song.Name
+	if s.Away != "" {
+		return []string{}
+	}
+	names := make([]string, 0, s.Songs.Len())
+	for song := range s.Songs.All() {
+		names = append(names, song.Name)
 	}
 	return names
 }
 
 // Find returns the song of this file name, nil if there is none.
 func (s State) Find(name string) *messages.Song {
-	at, found := find(s.Songs, name, songName)
+	song, found := s.Songs.Find(name)
 	if !found {
 		return nil
 	}
-	return s.Songs[at].message()
+	return song.message()
 }
 
 func fromMessage(m *messages.Song) *Song {
@@ -165,35 +169,9 @@ func (s *Song) message() *messages.Song {
 	return m
 }
 
-func songName(s *Song) string        { return s.Name }
-func rejectedName(r Rejected) string { return r.Name }
-
 // byName returns list sorted, each name once (the first) and none empty.
 func byName[T interface{ GetName() string }](list []T) []T {
 	sorted := slices.SortedStableFunc(slices.Values(list), func(a, b T) int { return cmp.Compare(a.GetName(), b.GetName()) })
 	sorted = slices.CompactFunc(sorted, func(a, b T) bool { return a.GetName() == b.GetName() })
 	return slices.DeleteFunc(sorted, func(t T) bool { return t.GetName() == "" })
-}
-
-func find[T any](sorted []T, name string, nameOf func(T) string) (int, bool) {
-	return slices.BinarySearchFunc(sorted, name, func(t T, name string) int { return strings.Compare(nameOf(t), name) })
-}
-
-// with and without copy: the list that they were given stays as it is.
-func with[T any](sorted []T, t T, nameOf func(T) string) []T {
-	at, found := find(sorted, nameOf(t), nameOf)
-	out := make([]T, 0, len(sorted)+1)
-	out = append(append(out, sorted[:at]...), t)
-	if found {
-		at++
-	}
-	return append(out, sorted[at:]...)
-}
-
-func without[T any](sorted []T, name string, nameOf func(T) string) []T {
-	at, found := find(sorted, name, nameOf)
-	if !found {
-		return sorted
-	}
-	return slices.Concat(sorted[:at], sorted[at+1:])
 }

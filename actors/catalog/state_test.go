@@ -3,6 +3,7 @@ package catalog
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -14,15 +15,24 @@ import (
 	"conga/messages"
 )
 
-// TestState_Stories: "report a.mp3 b.mp3@2 c.mp3!empty" reports two songs, the
-// second in its second version, and a file left out with its reason.
+// TestState_Stories: "report a.mp3 b.mp3@2 c.mp3!empty -d.mp3" reports two songs, the
+// second in its second version, a file left out with its reason, and one that is gone; "away x"
+// reports that nothing of the folder can be seen.
 func TestState_Stories(t *testing.T) {
 	story.Run(t, "testdata", State{}, func(_ *testing.T, words []string) proto.Message {
-		if words[0] != "report" {
+		switch words[0] {
+		case "away":
+			return &messages.ReportSongs{Away: strings.Join(words[1:], " ")}
+		case "report":
+		default:
 			return nil
 		}
 		report := &messages.ReportSongs{}
 		for _, word := range words[1:] {
+			if name, gone := strings.CutPrefix(word, "-"); gone {
+				report.Gone = append(report.Gone, name)
+				continue
+			}
 			if name, reason, ok := strings.Cut(word, "!"); ok {
 				report.Rejected = append(report.Rejected, &messages.RejectedSong{Name: name, Reason: reason})
 				continue
@@ -52,30 +62,57 @@ func report(t *rapid.T) *messages.ReportSongs {
 	return r
 }
 
-// After any reports the state is the last of them, whoever said what before; the
+// After any reports the state is what was said last of each name, whoever said what before; the
 // same report again says nothing; and the old states are still what they were.
-func TestState_IsTheLastReport(t *testing.T) {
+func TestState_IsWhatWasReported(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var state State
+		songs, rejected := map[string]Song{}, map[string]string{}
 		history, texts := []State{state}, []string{text(t, state)}
 		for range rapid.IntRange(1, 8).Draw(t, "reports") {
 			r := report(t)
+			r.Gone = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}), 0, 5, rapid.ID).Draw(t, "gone")
+			r.Gone = slices.DeleteFunc(r.Gone, func(name string) bool { // a look says one thing of a name
+				return slices.ContainsFunc(r.Songs, func(s *messages.Song) bool { return s.GetName() == name }) ||
+					slices.ContainsFunc(r.Rejected, func(s *messages.RejectedSong) bool { return s.GetName() == name })
+			})
+			if rapid.IntRange(0, 4).Draw(t, "away") == 0 {
+				r.Away = "unplugged"
+			}
 			for _, event := range state.Decide(r) {
 				state = state.Apply(event)
 				history, texts = append(history, state), append(texts, text(t, state))
 			}
-			want := State{}
-			for _, song := range byName(r.GetSongs()) {
-				want.Songs = append(want.Songs, fromMessage(song))
-			}
-			for _, refused := range byName(r.GetRejected()) {
-				want.Rejected = append(want.Rejected, Rejected{refused.GetName(), refused.GetReason()})
-			}
-			if !slices.EqualFunc(state.Songs, want.Songs, func(a, b *Song) bool { return *a == *b }) || !slices.Equal(state.Rejected, want.Rejected) {
-				t.Fatalf("state is %s, the report %s", text(t, state), text(t, want))
-			}
 			if again := state.Decide(r); len(again) > 0 {
 				t.Fatalf("the same report again yields %v", again)
+			}
+			if r.Away != "" {
+				if (state.Away == "") != (len(songs) == 0) {
+					t.Fatalf("away is %q with %d songs", state.Away, len(songs))
+				}
+				continue
+			}
+			for _, name := range r.GetGone() {
+				delete(songs, name)
+				delete(rejected, name)
+			}
+			for _, song := range r.GetSongs() {
+				songs[song.GetName()] = *fromMessage(song)
+				delete(rejected, song.GetName())
+			}
+			for _, refused := range r.GetRejected() {
+				rejected[refused.GetName()] = refused.GetReason()
+				delete(songs, refused.GetName())
+			}
+			is, isNot := map[string]Song{}, map[string]string{}
+			for song := range state.Songs.All() {
+				is[song.Name] = *song
+			}
+			for refused := range state.Rejected.All() {
+				isNot[refused.Name] = refused.Reason
+			}
+			if state.Away != "" || !maps.Equal(is, songs) || !maps.Equal(isNot, rejected) {
+				t.Fatalf("state is %s, reported were %v and %v", text(t, state), songs, rejected)
 			}
 		}
 		for i, old := range history {

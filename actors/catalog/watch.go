@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"runtime"
 	"sync/atomic"
 
 	"github.com/fsnotify/fsnotify"
@@ -30,12 +31,9 @@ func (w *watch) listen(tell func()) {
 	events, errs := w.watcher.Events, w.watcher.Errors
 	for events != nil || errs != nil {
 		select {
-		case event, ok := <-events:
+		case _, ok := <-events: // also of times that were set: the file may have been saved
 			if !ok {
 				events = nil
-				continue
-			}
-			if event.Op == fsnotify.Chmod {
 				continue
 			}
 		case _, ok := <-errs: // some events were lost
@@ -53,10 +51,24 @@ func (w *watch) listen(tell func()) {
 // heard allows the next call of tell.
 func (w *watch) heard() { w.told.Store(false) }
 
+// mostFiles is how many files a folder may have that is watched where the system wants each of them
+// opened for that: connections need what else the process may open.
+const mostFiles = 200
+
 // keep sees to it that the folder is watched, also one that has just come (back), and
-// says whether it is.
-func (w *watch) keep() bool {
-	return w.watcher != nil && w.watcher.Add(w.dir) == nil
+// says whether it is. It has about so many files.
+func (w *watch) keep(files int) bool {
+	if w.watcher == nil {
+		return false
+	}
+	switch runtime.GOOS {
+	case "darwin", "freebsd", "openbsd", "netbsd", "dragonfly":
+		if files > mostFiles {
+			_ = w.watcher.Remove(w.dir) // it may not have been watched
+			return false
+		}
+	}
+	return w.watcher.Add(w.dir) == nil
 }
 
 // close ends listen.

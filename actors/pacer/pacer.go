@@ -123,6 +123,9 @@ func (p *pacer) Receive(ctx actor.Context) {
 		if chosen != nil && (msg.Song == nil || msg.Song.GetName() == chosen.GetSong()) { // not a late answer
 			p.chosen = nil
 			p.start(chosen, msg.Song)
+			if p.failed {
+				ctx.Send(p.cfg.Catalog(), &messages.LookAgain{})
+			}
 			p.run(ctx)
 		}
 	case *messages.Look:

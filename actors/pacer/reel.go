@@ -72,8 +72,11 @@ func (r *reel) next() (*messages.Item, error) {
 		n++
 	}
 	if n == 0 {
-		if r.broken == nil || errors.Is(r.broken, io.EOF) {
+		switch {
+		case r.frame >= r.length:
 			return nil, io.EOF
+		case errors.Is(r.broken, io.EOF):
+			return nil, fmt.Errorf("frame %d of %s: the file ends here, it was written to: %w", r.frame, r.song.Name, io.ErrUnexpectedEOF)
 		}
 		return nil, fmt.Errorf("frame %d of %s: %w", r.frame, r.song.Name, r.broken)
 	}

@@ -66,6 +66,7 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 		if s.Song == nil { // it could not even begin
 			return []proto.Message{&messages.SongEnded{
 				Song: cmd.GetSong(), Next: max(s.Next, 1), NextPlayAtUnixUs: s.NextPlayAt, Reason: cmd.GetReason(),
+				Heard: messages.Heard_HEARD_NOTHING,
 			}}
 		}
 		return []proto.Message{&messages.SongEnded{
@@ -73,9 +74,21 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 			Next:             s.Song.Number + 1 + cmd.GetChunks(),
 			NextPlayAtUnixUs: s.Song.PlayAt + messages.FrameOffset(cmd.GetFrames(), s.Song.SampleRate).Microseconds(),
 			Reason:           cmd.GetReason(),
+			Heard:            s.Song.heard(cmd),
 		}}
 	}
 	return nil
+}
+
+// heard is how much of the song was heard, if it ends so.
+func (s Started) heard(end *messages.EndSong) messages.Heard {
+	switch {
+	case end.GetReason() == "":
+		return messages.Heard_HEARD_WHOLE
+	case 2*end.GetFrames() >= s.Frames:
+		return messages.Heard_HEARD_MOST
+	}
+	return messages.Heard_HEARD_LITTLE
 }
 
 // Follows says whether this broadcast goes on from what somebody has who heard last a song

@@ -4,6 +4,9 @@
 // A request is in the log BEFORE its listener is told, and a song is chosen in the
 // log BEFORE the pacer opens it: a crash never makes a promised song disappear nor
 // play twice.
+//
+// A request is used up by being heard. What cannot be seen or opened at its turn keeps its
+// place: it is passed over, and REQUESTS says why. It is the next when its file is there again.
 package scheduler
 
 import (
@@ -52,11 +55,12 @@ func (s *scheduler) Receive(ctx actor.Context) {
 	case *messages.ChooseSong:
 		ctx.Respond(s.choose(msg))
 	case *messages.ListRequests:
-		names := []string{}
-		for _, r := range s.keep.State().Queue {
-			names = append(names, r.Song)
+		state := s.keep.State()
+		list := &messages.List{Names: []string{}}
+		for _, r := range state.Queue {
+			list.Names, list.Notes = append(list.Names, r.Song), append(list.Notes, state.Wait(r))
 		}
-		ctx.Respond(&messages.List{Names: names})
+		ctx.Respond(list)
 	case *messages.Look:
 		msg.Reply <- messages.View{Actor: "scheduler", Seq: s.keep.Seq(), State: s.keep.State()}
 	}

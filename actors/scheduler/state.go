@@ -3,9 +3,9 @@ package scheduler
 import (
 	"encoding/json"
 	"slices"
-	"strconv"
-	"strings"
+	"time"
 
+	"conga/actors/internal/sorted"
 	"conga/messages"
 
 	"google.golang.org/protobuf/proto"
@@ -15,6 +15,20 @@ import (
 // three-minute songs.
 const maxQueue = 1000
 
+const (
+	// maxTries is how often a requested song is tried in a row, half a second apart, before others are
+	// played: a file that is being saved is whole again in that time.
+	maxTries = 3
+	// maxBroken is how often a requested song may break off in its first half. Then its request is
+	// given up, for everybody has heard that half.
+	maxBroken = 3
+	// tryAgain is how often one of the songs is tried that could not be opened, though they are there.
+	tryAgain = time.Minute
+	// keepWaiting is how long others play while a request waits for its song. While nothing can be
+	// played, or the server is down, that time does not pass.
+	keepWaiting = 24 * time.Hour
+)
+
 // State is what plays and what will: songs that exist, the queue, the requests
 // already answered. It is immutable.
 type State struct {
@@ -23,16 +37,22 @@ type State struct {
 	// Queue is first come first served, next first.
 	Queue []Request `json:"queue"`
 	// Songs are the file names of the catalog, sorted: PLAY's numbers count them from 1.
-	Songs []string `json:"songs"`
+	Songs sorted.List[Name] `json:"songs"`
+	// Away is why none of the songs can be seen now; empty: they are there.
+	Away string `json:"away,omitempty"`
+	// TryAgain is when the next song may be tried that could not be opened, in unix microseconds.
+	TryAgain int64 `json:"tryAgainUnixUs,omitempty"`
 	// Answered are the last requests and what they got.
 	Answered Answered `json:"answered"`
+
+	spellings sorted.List[spelling] // of Songs
 }
 
 // Chosen is a song on its way to the pacer or playing.
 type Chosen struct {
-	Song      string `json:"song"`
-	RequestID string `json:"requestId,omitempty"` // empty: chance chose
-	Listener  string `json:"listener,omitempty"`  // name of who asked
+	Request
+	// Asked means that a request chose it: it is given back if the song is not heard.
+	Asked bool `json:"asked,omitempty"`
 	// Taken means that the pacer has started it, or could not: until then the same
 	// song is chosen again, so that a crash between the two loses no request.
 	Taken bool `json:"taken"`
@@ -41,8 +61,15 @@ type Chosen struct {
 // Request is a song that a listener waits for.
 type Request struct {
 	Song      string `json:"song"`
-	RequestID string `json:"requestId"`
-	Listener  string `json:"listener,omitempty"`
+	RequestID string `json:"requestId,omitempty"`
+	Listener  string `json:"listener,omitempty"` // name of who asked
+	// Tries is how often it was its turn in vain, in a row, and Broken how often it broke off.
+	Tries  int `json:"tries,omitempty"`
+	Broken int `json:"broken,omitempty"`
+	// Waits is since when others are played before it, in unix microseconds, and Reason why; 0: it
+	// waits for its turn only.
+	Waits  int64  `json:"waitsSinceUnixUs,omitempty"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // Decide says what follows from cmd. A request that was answered before yields no
@@ -80,11 +107,11 @@ func (s State) request(cmd *messages.RequestPlay) []proto.Message {
 
 // grant is the song that the wish may have, or why it gets none.
 func (s State) grant(wish string) (song string, reason messages.PlayRefused_Reason) {
-	song, exists := s.find(wish)
+	song, exists := s.Find(wish)
 	switch {
 	case !exists:
 		return "", messages.PlayRefused_REASON_NO_SUCH_SONG
-	case slices.ContainsFunc(s.Queue, func(r Request) bool { return r.Song == song }):
+	case s.waits(song):
 		return "", messages.PlayRefused_REASON_ALREADY_REQUESTED
 	case len(s.Queue) >= maxQueue:
 		return "", messages.PlayRefused_REASON_QUEUE_FULL
@@ -116,53 +143,75 @@ func (s State) Reply(cmd *messages.RequestPlay) proto.Message {
 	return &messages.SongQueued{RequestId: cmd.GetRequestId(), ListenerName: cmd.GetListenerName(), Song: a.Song}
 }
 
-// find reads a wish: an exact file name, a name without .mp3, or a number in SONGS.
-// A file name that is itself a number wins over the number.
-func (s State) find(wish string) (song string, exists bool) {
-	for _, name := range []string{wish, wish + ".mp3"} {
-		if s.has(name) {
-			return name, true
-		}
-	}
-	number, err := strconv.Atoi(wish)
-	if err != nil || number < 1 || number > len(s.Songs) {
-		return "", false
-	}
-	return s.Songs[number-1], true
-}
-
-// choose takes the first of the queue whose file is still there, else a random
-// song other than the one that just played. While a choice has not been taken it stands.
+// choose takes the first of the queue that can be played, else a random song other than
+// the one that just played. A song that cannot be played at its turn keeps its place, and is
+// passed over. While a choice has not been taken it stands.
 func (s State) choose(cmd *messages.ChooseSong) []proto.Message {
-	if s.Playing != nil && !s.Playing.Taken {
+	if s.Playing != nil && !s.Playing.Taken || s.Away != "" || s.Songs.Len() == 0 {
 		return nil
 	}
+	at := cmd.GetAtUnixUs()
 	var events []proto.Message
 	for _, r := range s.Queue {
-		if s.has(r.Song) {
+		reason := r.Reason
+		if !s.has(r.Song) {
+			reason = "its file is not there"
+		}
+		switch {
+		case r.Broken >= maxBroken:
+			events = append(events, &messages.SongSkipped{Song: r.Song, RequestId: r.RequestID, Reason: "it broke off again and again: " + r.Reason})
+		case s.has(r.Song) && (r.Waits == 0 && r.Tries < maxTries || r.Waits != 0 && at >= s.TryAgain):
 			return append(events, &messages.SongChosen{
 				Song: r.Song, RequestId: r.RequestID, ListenerName: r.Listener,
-				Seed: cmd.GetSeed(), AtUnixUs: cmd.GetAtUnixUs(),
+				Seed: cmd.GetSeed(), AtUnixUs: at,
 			})
+		case r.Waits == 0:
+			events = append(events, &messages.SongWaits{Song: r.Song, RequestId: r.RequestID, Reason: reason, AtUnixUs: at})
+		case at-r.Waits > keepWaiting.Microseconds():
+			events = append(events, &messages.SongSkipped{Song: r.Song, RequestId: r.RequestID, Reason: "it waited for a day: " + reason})
 		}
-		events = append(events, &messages.SongSkipped{Song: r.Song, RequestId: r.RequestID, Reason: "the file is gone"})
 	}
 	song, found := s.random(cmd.GetSeed())
 	if !found {
 		return events
 	}
-	return append(events, &messages.SongChosen{Song: song, Seed: cmd.GetSeed(), AtUnixUs: cmd.GetAtUnixUs()})
+	return append(events, &messages.SongChosen{Song: song, Seed: cmd.GetSeed(), AtUnixUs: at})
 }
 
+// random is none of those that wait: it is not their turn, or they cannot be played.
 func (s State) random(seed uint64) (song string, found bool) {
-	if len(s.Songs) == 0 {
-		return "", false
+	n, last := s.Songs.Len(), -1
+	if s.Playing != nil && n > 1 {
+		if at, there := s.Songs.Index(s.Playing.Song); there {
+			n, last = n-1, at
+		}
 	}
-	candidates := s.Songs
-	if s.Playing != nil && len(s.Songs) > 1 {
-		candidates = slices.DeleteFunc(slices.Clone(s.Songs), func(name string) bool { return name == s.Playing.Song })
+	for i := range n {
+		at := int((seed + uint64(i)) % uint64(n))
+		if last >= 0 && at >= last {
+			at++
+		}
+		if song = string(s.Songs.At(at)); !s.waits(song) {
+			return song, true
+		}
 	}
-	return candidates[seed%uint64(len(candidates))], true
+	if last >= 0 && !s.waits(s.Playing.Song) { // it is the only one that can be played
+		return s.Playing.Song, true
+	}
+	return "", false
+}
+
+// Wait is why the request is not played although it may be its turn; "" if it only waits for that.
+func (s State) Wait(r Request) string {
+	switch {
+	case s.Away != "":
+		return s.Away
+	case r.Waits != 0:
+		return r.Reason
+	case !s.has(r.Song):
+		return "its file is not there"
+	}
+	return ""
 }
 
 // Apply returns the state after event. It never refuses: event is already true.
@@ -170,28 +219,43 @@ func (s State) Apply(event proto.Message) State {
 	switch event := event.(type) {
 	case *messages.SongAdded:
 		name := event.GetSong().GetName()
-		if at, known := s.search(name); !known {
-			s.Songs = slices.Insert(slices.Clone(s.Songs), at, name)
-		}
+		s.Songs, s.spellings = s.Songs.With(Name(name)), s.spellings.With(spelled(name))
+		s.Queue = ready(s.Queue, func(r Request) bool { return r.Song == name })
 	case *messages.SongRemoved:
-		if at, known := s.search(event.GetName()); known {
-			s.Songs = slices.Delete(slices.Clone(s.Songs), at, at+1)
-		}
+		s.Songs, s.spellings = s.Songs.Without(event.GetName()), s.spellings.Without(spelled(event.GetName()).Key())
+	case *messages.SongsAway:
+		s.Away = event.GetReason()
+	case *messages.SongsBack:
+		s.Away = ""
+		s.Queue = ready(s.Queue, func(Request) bool { return true })
+	case *messages.BroadcastOpened:
+		s.Queue = ready(s.Queue, func(Request) bool { return true })
 	case *messages.SongQueued:
 		r := Request{Song: event.GetSong(), RequestID: event.GetRequestId(), Listener: event.GetListenerName()}
 		s.Queue = append(slices.Clip(s.Queue), r)
 		s = s.remember(Answer{RequestID: event.GetRequestId(), Song: event.GetSong()})
 	case *messages.PlayRefused:
 		s = s.remember(Answer{RequestID: event.GetRequestId(), Reason: event.GetReason()})
+	case *messages.SongWaits:
+		if at := s.place(event.GetSong(), event.GetRequestId()); at >= 0 {
+			s.Queue = slices.Clone(s.Queue)
+			s.Queue[at].Waits, s.Queue[at].Reason = event.GetAtUnixUs(), event.GetReason()
+		}
 	case *messages.SongSkipped:
-		s.Queue = without(s.Queue, event.GetSong())
+		s = s.without(s.place(event.GetSong(), event.GetRequestId()))
 	case *messages.SongChosen:
-		s.Queue = without(s.Queue, event.GetSong())
-		s.Playing = &Chosen{Song: event.GetSong(), RequestID: event.GetRequestId(), Listener: event.GetListenerName()}
+		s.Playing = &Chosen{Request: Request{Song: event.GetSong(), RequestID: event.GetRequestId(), Listener: event.GetListenerName()}}
+		if at := s.place(event.GetSong(), event.GetRequestId()); at >= 0 {
+			s.Playing.Request, s.Playing.Asked = s.Queue[at], true
+			if s.Playing.Waits != 0 {
+				s.TryAgain = event.GetAtUnixUs() + tryAgain.Microseconds()
+			}
+			s = s.without(at)
+		}
 	case *messages.SongStarted:
 		s = s.taken(event.GetSong().GetName())
 	case *messages.SongEnded:
-		s = s.taken(event.GetSong())
+		s = s.ended(event)
 	}
 	return s
 }
@@ -203,10 +267,21 @@ func (s State) MarshalJSON() ([]byte, error) {
 	if s.Queue == nil {
 		s.Queue = []Request{}
 	}
-	if s.Songs == nil {
-		s.Songs = []string{}
-	}
 	return json.Marshal(plain(s))
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (s *State) UnmarshalJSON(data []byte) error {
+	type plain State
+	if err := json.Unmarshal(data, (*plain)(s)); err != nil {
+		return err
+	}
+	spellings := make([]spelling, 0, s.Songs.Len())
+	for name := range s.Songs.All() {
+		spellings = append(spellings, spelled(string(name)))
+	}
+	s.spellings = sorted.Of(spellings)
+	return nil
 }
 
 func (s State) taken(song string) State {
@@ -218,6 +293,42 @@ func (s State) taken(song string) State {
 	return s
 }
 
+// ended takes the song, and gives a request back that was not heard: it is the next then.
+func (s State) ended(event *messages.SongEnded) State {
+	p := s.Playing
+	if p == nil || p.Song != event.GetSong() {
+		return s
+	}
+	r := p.Request
+	r.Reason = event.GetReason()
+	over := *p
+	over.Taken, over.Asked = true, false
+	s.Playing = &over
+	switch event.GetHeard() {
+	case messages.Heard_HEARD_NOTHING:
+		r.Tries++
+	case messages.Heard_HEARD_LITTLE:
+		r.Broken++
+	default:
+		return s
+	}
+	if p.Asked { // in front of whoever has asked for it meanwhile, and hears it once more
+		s.Queue = slices.Concat([]Request{r}, s.Queue)
+	}
+	return s
+}
+
+// ready is the queue with those that are meant waiting for their turn only.
+func ready(queue []Request, meant func(Request) bool) []Request {
+	queue = slices.Clone(queue)
+	for i, r := range queue {
+		if meant(r) {
+			queue[i].Tries, queue[i].Waits, queue[i].Reason = 0, 0, ""
+		}
+	}
+	return queue
+}
+
 func (s State) remember(a Answer) State {
 	if a.RequestID != "" {
 		s.Answered = s.Answered.with(a)
@@ -225,10 +336,18 @@ func (s State) remember(a Answer) State {
 	return s
 }
 
-// without takes the song out of the queue, which has it at most once. A request may
+// place is where the request for the song stands in the queue, -1 if it does not. A request may
 // have no id.
-func without(queue []Request, song string) []Request {
-	return slices.DeleteFunc(slices.Clone(queue), func(r Request) bool { return r.Song == song })
+func (s State) place(song, id string) int {
+	return slices.IndexFunc(s.Queue, func(r Request) bool { return r.Song == song && r.RequestID == id })
+}
+
+// without takes a place out of the queue.
+func (s State) without(at int) State {
+	if at >= 0 {
+		s.Queue = slices.Concat(s.Queue[:at], s.Queue[at+1:])
+	}
+	return s
 }
 
 // Answer is what the request with this id got, if it is remembered.
@@ -239,11 +358,12 @@ func (s State) Answer(id string) (Answer, bool) {
 	return s.Answered.find(id)
 }
 
-func (s State) search(name string) (at int, known bool) {
-	return slices.BinarySearchFunc(s.Songs, name, strings.Compare)
+func (s State) has(name string) bool {
+	_, known := s.Songs.Find(name)
+	return known
 }
 
-func (s State) has(name string) bool {
-	_, known := s.search(name)
-	return known
+// waits says whether the song stands in the queue.
+func (s State) waits(song string) bool {
+	return slices.ContainsFunc(s.Queue, func(r Request) bool { return r.Song == song })
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
@@ -17,7 +18,7 @@ import (
 )
 
 // TestState_Stories: "play amy#1 WISH" is amy's first request, "play #1 WISH" a stranger's,
-// "choose 7" a choice with the seed 7.
+// "choose 7 at 10s" a choice with the seed 7, ten seconds after a day of 2026 has begun.
 func TestState_Stories(t *testing.T) {
 	story.Run(t, "testdata", State{}, func(t *testing.T, words []string) proto.Message {
 		switch words[0] {
@@ -29,7 +30,15 @@ func TestState_Stories(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return &messages.ChooseSong{Seed: seed}
+			choose := &messages.ChooseSong{Seed: seed}
+			if len(words) == 4 {
+				after, err := time.ParseDuration(words[3])
+				if err != nil {
+					t.Fatal(err)
+				}
+				choose.AtUnixUs = time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC).Add(after).UnixMicro()
+			}
+			return choose
 		}
 		return nil
 	})
@@ -45,93 +54,121 @@ func text(t interface{ Fatal(...any) }, s State) string {
 
 func add(name string) proto.Message { return &messages.SongAdded{Song: &messages.Song{Name: name}} }
 
-// Whatever listeners ask and files do: no song stands in the queue twice, an
-// acknowledged request is chosen or skipped exactly once and in its turn, chance
-// repeats no song while there are others, a replay gives the same bytes, and old states
-// stay what they were.
+// Whatever listeners ask and files, disks and the folder do: no song fills the queue; a
+// request that was acknowledged waits or is on its way until it is heard or given up by name, and
+// is heard once; those that wait keep their order; chance repeats no song while there are others; a replay
+// gives the same bytes, and old states stay what they were.
 func TestState_Property_Queue(t *testing.T) {
 	songs := []string{"1.mp3", "a.mp3", "b.mp3", "c.mp3"}
 	rapid.Check(t, func(t *rapid.T) {
 		var state State
 		var events []proto.Message
-		var waiting []string // ids in the order of their acknowledgement
-		var last string      // the song chosen last
+		waiting := map[string]bool{} // acknowledged, neither heard nor given up
+		var order []string           // those in the queue before the step
+		var last string              // the song chosen last
+		on := false                  // it plays
+		at := int64(0)
 		states, texts := []State{state}, []string{text(t, state)}
 		apply := func(event proto.Message) {
 			events = append(events, event)
 			state = state.Apply(event)
 			states, texts = append(states, state), append(texts, text(t, state))
 		}
-		served := func(id string) {
-			if id == "" {
-				return
+		for n := range rapid.IntRange(0, 80).Draw(t, "steps") {
+			order = order[:0]
+			for _, r := range state.Queue {
+				order = append(order, r.RequestID)
 			}
-			if len(waiting) == 0 || waiting[0] != id {
-				t.Fatalf("%s was served, %v wait", id, waiting)
-			}
-			waiting = waiting[1:]
-		}
-		for n := range rapid.IntRange(0, 60).Draw(t, "steps") {
 			song := rapid.SampledFrom(songs).Draw(t, "song")
+			at += rapid.SampledFrom([]int64{1, 1, 1, 70, 3600, 90_000}).Draw(t, "seconds") * 1_000_000
 			var cmd proto.Message
-			switch rapid.IntRange(0, 6).Draw(t, "kind") {
-			case 0:
+			switch rapid.IntRange(0, 9).Draw(t, "kind") {
+			case 0, 1:
 				apply(add(song))
-			case 1:
+			case 2:
 				apply(&messages.SongRemoved{Name: song})
-			case 2, 3:
+			case 3, 4:
 				wish := rapid.SampledFrom([]string{song, strings.TrimSuffix(song, ".mp3"), "1", "3", "nosuch"}).Draw(t, "wish")
 				cmd = &messages.RequestPlay{
-					RequestId: fmt.Sprint(rapid.IntRange(0, n).Draw(t, "id")), Wish: wish,
-					ListenerId: rapid.SampledFrom([]string{"", "amy"}).Draw(t, "who"),
+					RequestId: fmt.Sprint(n), Wish: wish, ListenerId: rapid.SampledFrom([]string{"", "amy"}).Draw(t, "who"),
 				}
-			case 4:
-				cmd = &messages.ChooseSong{Seed: rapid.Uint64().Draw(t, "seed")}
-			case 5:
-				if p := state.Playing; p != nil {
+			case 5, 6:
+				if !on { // nobody asks before
+					cmd = &messages.ChooseSong{Seed: rapid.Uint64().Draw(t, "seed"), AtUnixUs: at}
+				}
+			case 7:
+				if p := state.Playing; p != nil && !p.Taken {
+					on = true
 					apply(&messages.SongStarted{Song: &messages.Song{Name: p.Song}})
 				}
-			case 6:
+			case 8:
 				if p := state.Playing; p != nil {
-					apply(&messages.SongEnded{Song: p.Song})
-				}
-			}
-			if cmd == nil {
-				continue
-			}
-			files := slices.Clone(state.Songs)
-			for _, event := range state.Decide(cmd) {
-				switch event := event.(type) {
-				case *messages.SongQueued:
-					waiting = append(waiting, event.GetRequestId())
-				case *messages.SongSkipped:
-					served(event.GetRequestId())
-				case *messages.SongChosen:
-					served(event.GetRequestId())
-					if !slices.Contains(files, event.GetSong()) {
-						t.Fatalf("chose %s out of %v", event.GetSong(), files)
+					how := messages.Heard(rapid.IntRange(0, 3).Draw(t, "heard"))
+					if on = false; how <= messages.Heard_HEARD_MOST && p.Asked {
+						delete(waiting, p.RequestID)
 					}
-					if event.GetRequestId() == "" && event.GetSong() == last && len(files) > 1 {
-						t.Fatalf("chance chose %s twice in a row", last)
+					apply(&messages.SongEnded{Song: p.Song, Reason: "x", Heard: how})
+				}
+			case 9:
+				apply(rapid.SampledFrom([]proto.Message{
+					&messages.SongsAway{Reason: "x"}, &messages.SongsBack{}, &messages.SongsBack{}, &messages.BroadcastOpened{},
+				}).Draw(t, "folder"))
+			}
+			if cmd != nil {
+				files := state
+				for _, event := range state.Decide(cmd) {
+					switch event := event.(type) {
+					case *messages.SongQueued:
+						waiting[event.GetRequestId()] = true
+					case *messages.SongSkipped:
+						if !waiting[event.GetRequestId()] {
+							t.Fatalf("%s is given up, %v wait", event.GetRequestId(), waiting)
+						}
+						delete(waiting, event.GetRequestId())
+					case *messages.SongChosen:
+						if !files.has(event.GetSong()) || files.Away != "" {
+							t.Fatalf("chose %s out of %s", event.GetSong(), text(t, files))
+						}
+						if id := event.GetRequestId(); id != "" && !waiting[id] {
+							t.Fatalf("%s is played, %v wait", id, waiting)
+						}
+						if event.GetRequestId() == "" && files.waits(event.GetSong()) {
+							t.Fatalf("chance chose %s, which waits in %v", event.GetSong(), files.Queue)
+						}
+						if event.GetRequestId() == "" && event.GetSong() == last && files.Songs.Len() > len(files.Queue)+1 {
+							t.Fatalf("chance chose %s twice in a row", last)
+						}
+						last = event.GetSong()
 					}
-					last = event.GetSong()
+					apply(event)
 				}
-				apply(event)
-			}
-			if again := state.Decide(cmd); len(again) > 0 {
-				t.Fatalf("%v, asked again, gives %v", cmd, again)
-			}
-			seen := map[string]bool{}
-			for i, r := range state.Queue {
-				if seen[r.Song] {
-					t.Fatalf("%s twice in %v", r.Song, state.Queue)
-				}
-				if seen[r.Song] = true; r.RequestID != waiting[i] {
-					t.Fatalf("queue %v, want %v", state.Queue, waiting)
+				if again := state.Decide(cmd); len(again) > 0 {
+					t.Fatalf("%v, asked again, gives %v", cmd, again)
 				}
 			}
-			if len(state.Queue) != len(waiting) {
-				t.Fatalf("queue %v, want %v", state.Queue, waiting)
+			here, seen := map[string]bool{}, map[string]int{}
+			var kept []string
+			for _, r := range state.Queue {
+				// Twice if somebody asked for it while it played and before it broke off.
+				if seen[r.Song]++; seen[r.Song] > 2 || here[r.RequestID] {
+					t.Fatalf("%s again and again in %v", r.Song, state.Queue)
+				}
+				here[r.RequestID] = true
+				if slices.Contains(order, r.RequestID) {
+					kept = append(kept, r.RequestID)
+				}
+			}
+			if p := state.Playing; p != nil && p.Asked {
+				here[p.RequestID] = true
+			}
+			for id := range waiting {
+				if !here[id] {
+					t.Fatalf("request %s is lost: %s", id, text(t, state))
+				}
+			}
+			order = slices.DeleteFunc(order, func(id string) bool { return !slices.Contains(kept, id) })
+			if !slices.Equal(kept, order) {
+				t.Fatalf("the queue was %v and is %v", order, kept)
 			}
 		}
 		for i, s := range states {
@@ -148,6 +185,12 @@ func TestState_Property_Queue(t *testing.T) {
 		}
 		if got := text(t, back); got != texts[len(texts)-1] {
 			t.Fatalf("through JSON %s, live %s", got, texts[len(texts)-1])
+		}
+		for _, wish := range []string{"A", "b.mp3", "2", "1"} {
+			one, is := state.Find(wish)
+			if other, too := back.Find(wish); one != other || is != too {
+				t.Fatalf("%s is %s, through JSON %s", wish, one, other)
+			}
 		}
 	})
 }

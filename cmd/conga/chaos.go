@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"conga/actors/catalog"
 	"conga/cmd/conga/internal/cables"
 )
 
@@ -120,6 +121,9 @@ func (c *chaosCmd) Run(ctx context.Context, streams *streams) error {
 			fmt.Fprintln(streams.out, act)
 		}
 		return nil
+	}
+	if err := catalog.HasSong(c.Songs); err != nil { // else all hear nothing, and minutes pass until that is said
+		return err
 	}
 	logs, closeLogs, err := c.logs()
 	if err != nil {

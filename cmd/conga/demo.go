@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"conga/actors/catalog"
 	"conga/actors/player"
 	"conga/cmd/conga/internal/screen"
 )
@@ -43,6 +44,9 @@ func (c *demoCmd) Validate() error {
 
 // Run shows the chain until END or until ctx ends.
 func (c *demoCmd) Run(ctx context.Context, streams *streams) error {
+	if err := catalog.Check(c.Songs); err != nil {
+		return err
+	}
 	nodes, err := startDemo(ctx, c.Songs, c.Output, c.Listeners, streams.play())
 	if err != nil {
 		return err

@@ -260,6 +260,11 @@ type nodeDump struct {
 				Name string `json:"name"`
 			} `json:"songs"`
 		} `json:"catalog"`
+		Pacer struct {
+			Song struct {
+				Name string `json:"name"`
+			} `json:"song"`
+		} `json:"pacer"`
 		ChainManager struct {
 			Chain []chainMember `json:"chain"`
 		} `json:"chainManager"`

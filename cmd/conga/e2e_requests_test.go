@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -138,4 +141,75 @@ func TestE2E_QueueSurvivesKill(t *testing.T) {
 	if now := server.dump(t).State.Scheduler.Playing.Song; now != on {
 		t.Errorf("after kill -9 it plays %s, before %s", now, on)
 	}
+}
+
+// The server starts before its disk is mounted, and the disk is pulled while it plays: requests wait, REQUESTS
+// says why, and each is heard when the disk is back.
+func TestE2E_FolderAway(t *testing.T) {
+	t.Parallel()
+	long := maps.Clone(shortSongs)
+	long["joy.mp3"] = cut{from: "beethoven.mp3", first: 60, n: 300} // long enough to pull the disk while it is on
+	songs, data := cutSongs(t, long), t.TempDir()
+	away := filepath.Join(t.TempDir(), "disk")
+	move := func(from, to string) {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asked := func(server *process, want string) {
+		eventually(t, "REQUESTS says "+want, func() string {
+			if got := netcat(t, server.requests(), "REQUESTS\n"); got != want {
+				return got
+			}
+			return ""
+		})
+	}
+	server := launchServer(t, songs, data)
+	if got := netcat(t, server.requests(), "SONGS\n"); got != "1. air.mp3\n2. canon.mp3\n3. joy.mp3\n\n" {
+		t.Errorf("right after it was ready it has the songs %q", got)
+	}
+	server.kill()
+	move(songs, away)
+
+	server = launchServer(t, songs, data)
+	for _, song := range []string{"joy", "air"} {
+		if got := netcat(t, server.requests(), "PLAY "+song+"\n"); got != "Song "+song+".mp3 has been requested!\n" {
+			t.Errorf("while the disk is away: %s", got)
+		}
+	}
+	reason := " (waits: the songs folder cannot be read: no such file or directory)\n"
+	asked(server, "1. joy.mp3"+reason+"2. air.mp3"+reason+"\n")
+	amy := joinChain(t, server, "amy")[0]
+	move(away, songs)
+	on(t, server, "joy.mp3")
+	asked(server, "1. air.mp3\n\n")
+	move(songs, away) // air's turn comes while it is away
+	asked(server, "1. air.mp3"+reason+"\n")
+	on(t, server, "")
+	move(away, songs)
+	asked(server, "No requests at this time\n\n")
+	eventually(t, "amy hears what was requested, in that order", func() string {
+		var heard []string
+		for _, song := range amy.dump(t).Live.Relay.Songs {
+			heard = append(heard, song.Song)
+		}
+		if len(heard) < 2 {
+			return fmt.Sprint(heard)
+		}
+		if heard[0] != "joy.mp3" || heard[1] != "air.mp3" {
+			t.Fatalf("amy heard %v", heard)
+		}
+		return ""
+	})
+}
+
+// on waits until the song is on; "": until all of the last is given out.
+func on(t *testing.T, server *process, song string) {
+	t.Helper()
+	eventually(t, "on is "+song, func() string {
+		if on := server.dump(t).State.Pacer.Song.Name; on != song {
+			return on + " is on"
+		}
+		return ""
+	})
 }

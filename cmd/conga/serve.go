@@ -6,13 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
+	"conga/actors"
+	"conga/actors/catalog"
 	"conga/actors/eventlog"
 )
 
 // reserveBytes is kept free on the disk for the music: some hours of songs, and of
 // goodbyes, each of which costs some pages.
 const reserveBytes = 8 << 20
+
+// songsPatience is how long the first look at the songs folder may hold up that the server is ready.
+const songsPatience = 2 * time.Second
 
 type serveCmd struct {
 	Songs  string     `default:"songs" placeholder:"DIR" help:"Folder of mp3 files; what is dropped in is played (${default})."`
@@ -49,6 +55,9 @@ func (c *serveCmd) Validate() error {
 
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context, io *streams) error {
+	if err := songsThere(c.Songs, c.Data); err != nil {
+		return err
+	}
 	store, err := eventlog.OpenSQLite(c.Data)
 	if err != nil {
 		return err
@@ -84,11 +93,41 @@ func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	served := serveHTTP(ctx, debug, string(c.HTTP), node.log, node.server.Dump)
+	select { // whoever reads "ready" asks for songs at once
+	case <-node.server.SongsKnown():
+	case <-time.After(songsPatience): // a large folder, or a slow one: the first of its songs are known
+	case <-ctx.Done():
+	}
 	fmt.Fprintf(io.out, "ready requests=%s stream=%s http=%s\n",
 		shown(node.requests.Addr()), shown(node.stream.Addr()), shownHTTP(debug))
 	invite(io.err, node.requests.Addr(), key.Public().(ed25519.PublicKey), c.token())
 	err = <-served // it ends with ctx
 	return errors.Join(err, node.stop())
+}
+
+// songsThere refuses a songs folder that is not there, or cannot be read, unless the log in data knows songs:
+// theirs may be mounted later.
+func songsThere(songs, data string) error {
+	missing := catalog.Check(songs)
+	if missing == nil || errors.Is(missing, catalog.ErrNoFolder) {
+		return missing
+	}
+	store, err := eventlog.OpenSQLiteReader(data)
+	if err != nil {
+		return missing // there is no log, or others say what is wrong with it
+	}
+	log, err := eventlog.Open(store, time.Now)
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
+	state, err := actors.ServerStateAt(log, log.Last())
+	if err = errors.Join(err, log.Close()); err != nil {
+		return err
+	}
+	if state.Catalog.Songs.Len() == 0 {
+		return missing
+	}
+	return nil
 }
 
 // tellDisk says how the log's disk does, and what that means for people.

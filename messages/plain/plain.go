@@ -11,6 +11,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // maxMarks is how many accents a letter may have: enough for every script, and too few to
@@ -34,6 +36,10 @@ func Text(s string, limit int) string {
 	}
 	return strings.TrimRight(string(b), " ")
 }
+
+// Composed is Text with its accents composed: however a name is written, as one character or as several,
+// it is then the same.
+func Composed(s string, limit int) string { return norm.NFC.String(Text(s, limit)) }
 
 // filter lets through what is plain, rune by rune, within one line.
 type filter struct {

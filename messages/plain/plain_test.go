@@ -50,6 +50,14 @@ func TestText(t *testing.T) {
 	}
 }
 
+func TestComposed(t *testing.T) {
+	for _, said := range []string{"café", "cafe\u0301", " caf\u0065\u0301\u200b "} {
+		if got := Composed(said, 100); got != "café" {
+			t.Errorf("%q is %q", said, got)
+		}
+	}
+}
+
 func TestText_Limit(t *testing.T) {
 	for _, test := range []struct {
 		said  string

@@ -18,6 +18,8 @@ type request struct {
 	chosen, skipped time.Time
 	started, ended  time.Time
 	reason          string // of the skip, or of the end
+	vain            time.Time
+	why             string // it was its turn in vain, the last time
 }
 
 // requests tells what became of each request of the subjects.
@@ -57,7 +59,7 @@ func (t *teller) aboutSong(song string) {
 	if len(t.told) == 0 {
 		t.sayNow("nobody asked for %s since %s.", song, t.clock(t.Since))
 	}
-	for _, bad := range t.State.Catalog.Rejected {
+	for bad := range t.State.Catalog.Rejected.All() {
 		if bad.Name == song {
 			t.sayNow("%s cannot be played: %s.", song, bad.Reason)
 		}
@@ -69,11 +71,11 @@ func (t *teller) song(name string) string {
 	if name == "" {
 		return ""
 	}
+	if song, exists := t.State.Scheduler.Find(name); exists && !isNumber(name) {
+		return song
+	}
 	for _, full := range []string{name, name + ".mp3"} {
-		if slices.Contains(t.State.Scheduler.Songs, full) {
-			return full
-		}
-		for _, bad := range t.State.Catalog.Rejected {
+		for bad := range t.State.Catalog.Rejected.All() {
 			if bad.Name == full {
 				return full
 			}
@@ -94,18 +96,17 @@ func (t *teller) song(name string) string {
 	return ""
 }
 
-// wish is the song that somebody meant: its name, with or without .mp3, or its number.
+// wish is the song that somebody meant.
 func (t *teller) wish(text string) string {
-	songs := t.State.Scheduler.Songs
-	for _, full := range []string{text, text + ".mp3"} {
-		if slices.Contains(songs, full) {
-			return full
-		}
-	}
-	if n, err := strconv.Atoi(text); err == nil && n >= 1 && n <= len(songs) {
-		return songs[n-1]
+	if song, exists := t.State.Scheduler.Find(text); exists {
+		return song
 	}
 	return text
+}
+
+func isNumber(text string) bool {
+	_, err := strconv.Atoi(text)
+	return err == nil
 }
 
 // waitSince tells of requests in the queue that were made before the story begins.
@@ -131,6 +132,10 @@ func (t *teller) asked(wanted func(*messages.SongQueued) bool) []*request {
 				all = append(all, q)
 				byID[q.id] = q
 			}
+		case *messages.SongWaits:
+			if q := byID[e.GetRequestId()]; q != nil {
+				q.vain, q.why = r.Time, e.GetReason()
+			}
 		case *messages.SongSkipped:
 			if q := byID[e.GetRequestId()]; q != nil {
 				q.skipped, q.reason = r.Time, e.GetReason()
@@ -144,7 +149,12 @@ func (t *teller) asked(wanted func(*messages.SongQueued) bool) []*request {
 				on.started = time.UnixMicro(e.GetPlayAtUnixUs())
 			}
 		case *messages.SongEnded:
-			if on != nil && on.song == e.GetSong() {
+			switch heard := e.GetHeard(); {
+			case on == nil || on.song != e.GetSong():
+			case heard == messages.Heard_HEARD_NOTHING || heard == messages.Heard_HEARD_LITTLE: // it waits again
+				on.vain, on.why = r.Time, e.GetReason()
+				on.chosen, on.started = time.Time{}, time.Time{}
+			default:
 				on.ended, on.reason = time.UnixMicro(e.GetNextPlayAtUnixUs()), e.GetReason()
 			}
 			on = nil
@@ -156,11 +166,12 @@ func (t *teller) asked(wanted func(*messages.SongQueued) bool) []*request {
 // became says what became of the request.
 func (t *teller) became(q *request) {
 	text := fmt.Sprintf("%s asked for %s", q.by, q.song)
+	if !q.vain.IsZero() {
+		text += fmt.Sprintf("; at %s its turn came, but it could not be played: %s", t.clock(q.vain), q.why)
+	}
 	switch {
 	case !q.skipped.IsZero():
 		text += fmt.Sprintf("; at %s it was skipped: %s", t.clock(q.skipped), q.reason)
-	case !q.ended.IsZero() && q.reason != "" && q.started.IsZero():
-		text += fmt.Sprintf("; at %s its turn came, but it could not be played: %s", t.clock(q.chosen), q.reason)
 	case !q.ended.IsZero():
 		text += fmt.Sprintf("; it was heard from %s to %s", t.clock(q.started), t.clock(q.ended))
 		if q.reason != "" {
@@ -202,7 +213,9 @@ func (t *teller) waits(q *request) string {
 		if p := t.State.Pacer.Song; p != nil {
 			text += fmt.Sprintf(", and %s is on", p.Name)
 		}
-		if known {
+		if reason := t.State.Scheduler.Wait(r); reason != "" {
+			text += "; it waits, for now it cannot be played: " + reason
+		} else if known {
 			text += fmt.Sprintf("; its turn comes in about %s", span(max(wait, time.Millisecond)))
 		}
 		return text

@@ -1,0 +1,64 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// ErrNoFolder marks what can never be a songs folder, however long one waits.
+var ErrNoFolder = errors.New("not a folder")
+
+// Check says why dir is no songs folder now, and what to do; nil if it is one, also an empty one.
+func Check(dir string) error {
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is %w: name the folder that your music is in, with --songs DIR", dir, ErrNoFolder)
+	}
+	if err == nil {
+		_, err = os.ReadDir(dir)
+	}
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no folder %s: make it, or name the folder that your music is in, with --songs DIR", dir)
+	}
+	return fmt.Errorf("the songs folder %s cannot be read: %s: mend that, or name another with --songs DIR", dir, cause(err))
+}
+
+// HasSong is Check for whoever needs music at once: it also says that no file in dir can be played.
+func HasSong(dir string) error {
+	if err := Check(dir); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("the songs folder %s cannot be read: %s", dir, cause(err))
+	}
+	files, why := 0, ""
+	for _, entry := range entries {
+		name := entry.Name()
+		if strings.HasPrefix(name, ".") || !strings.EqualFold(filepath.Ext(name), ".mp3") {
+			continue
+		}
+		path := filepath.Join(dir, name)
+		info, err := os.Stat(path)
+		if err != nil || info.IsDir() {
+			continue
+		}
+		song, _, reason, _ := judge(context.Background(), path, name, info)
+		if song != nil {
+			return nil
+		}
+		files, why = files+1, name+": "+reason
+	}
+	if files == 0 {
+		return fmt.Errorf("there are no .mp3 files in the songs folder %s: put some there, or name another with --songs DIR", dir)
+	}
+	return fmt.Errorf("none of the %d .mp3 files in the songs folder %s can be played (%s): put others there, or name another with --songs DIR", files, dir, why)
+}

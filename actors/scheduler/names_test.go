@@ -1,0 +1,78 @@
+package scheduler
+
+import (
+	"fmt"
+	"testing"
+
+	"golang.org/x/text/unicode/norm"
+	"pgregory.net/rapid"
+
+	"conga/messages"
+	"conga/messages/plain"
+)
+
+// odd are names as people have them.
+var odd = []string{
+	"TRACK01.MP3", " leading space.mp3", "trailing space .mp3", "ideographic\u3000space.mp3", "no-break\u00a0space.mp3",
+	"family\U0001F468\u200d\U0001F469\u200d\U0001F467.mp3", "persian می\u200cخواهم.mp3", "soft\u00adhyphen.mp3",
+	"mac cafe\u0301.mp3", "windows café.mp3", "two  spaces.mp3", "tab\tin it.mp3", "a\u202etxt.mp3", "\u200bzero width.mp3",
+	"3. numbered.mp3", "7.mp3", "07.mp3", "x.mp3.mp3", "İstanbul.mp3", "Straße.Mp3", "O\u2019Brien.mp3", "한국어.mp3", "\u1112\u1161\u11ab.mp3",
+}
+
+// Whatever files are called: every line that SONGS shows can be requested by what it shows, with the
+// extension and without, as one character or several; and of those that look alike, one after the other.
+func TestState_Find_WhatIsShown(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		names := rapid.SliceOfNDistinct(rapid.OneOf(rapid.SampledFrom(odd), rapid.Map(rapid.StringN(1, 12, 60), func(s string) string {
+			return s + ".mp3"
+		})), 1, 12, rapid.ID).Draw(t, "names")
+		var state State
+		for _, name := range names {
+			state = state.Apply(add(name))
+		}
+		form := rapid.SampledFrom([]norm.Form{norm.NFC, norm.NFD}).Draw(t, "form")
+		for _, name := range names {
+			typed := form.String(plain.Text(name, maxShown))
+			song, exists := state.Find(typed)
+			if !exists || shown(song) != shown(name) {
+				t.Fatalf("%q is shown as %q; asked for so, it is %q, %v", name, plain.Text(name, maxShown), song, exists)
+			}
+			if song, exists = state.Find(name); !exists || song != name {
+				t.Fatalf("%q is %q, %v", name, song, exists)
+			}
+		}
+		for n := range names { // asked for again and again by what it shows, each is requested in the end
+			typed := plain.Text(string(state.Songs.At(n)), maxShown)
+			song, _ := state.Find(typed)
+			state = state.Apply(&messages.SongQueued{RequestId: fmt.Sprint(n), Song: song})
+		}
+		if len(state.Queue) != len(names) {
+			t.Fatalf("%d of %q are requested: %v", len(state.Queue), names, state.Queue)
+		}
+		for i, r := range state.Queue {
+			for _, other := range state.Queue[:i] {
+				if r.Song == other.Song {
+					t.Fatalf("%q was found twice in %q", r.Song, names)
+				}
+			}
+		}
+	})
+}
+
+func TestState_Find(t *testing.T) {
+	var state State
+	for _, name := range odd {
+		state = state.Apply(add(name))
+	}
+	for wish, want := range map[string]string{
+		"track01": "TRACK01.MP3", "Track01.mp3": "TRACK01.MP3", "leading space": " leading space.mp3", "ideographic space": "ideographic\u3000space.mp3",
+		"mac café": "mac cafe\u0301.mp3", "windows cafe\u0301": "windows café.mp3", "softhyphen": "soft\u00adhyphen.mp3",
+		"3. numbered": "3. numbered.mp3", "7": "7.mp3", "x.mp3": "x.mp3.mp3", "STRASSE": "", "straße": "Straße.Mp3",
+		"12. mac café.mp3": "mac cafe\u0301.mp3", "1": " leading space.mp3", "99": "", "": "", ".mp3": "",
+		"한국어": "한국어.mp3", "한": "\u1112\u1161\u11ab.mp3",
+	} {
+		if got, exists := state.Find(wish); got != want || exists != (want != "") {
+			t.Errorf("%q is %q, want %q", wish, got, want)
+		}
+	}
+}
