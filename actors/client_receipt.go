@@ -24,6 +24,8 @@ type Receipt struct {
 	LowestMarginMs  *float64 `json:"lowestMarginMs"`  // the least that an item came before its time; null at first
 	Underruns       int      `json:"underruns"`       // times that there was nothing to play
 	SilentMs        int64    `json:"silentMs"`        // silence in the midst of music
+	Silenced        string   `json:"silenced"`        // why there is no sound now; empty: there is
+	Unfed           bool     `json:"unfed"`           // nobody feeds it now: what it misses is not among the lost yet
 	// Songs were received whole; the server's dump has the same sums.
 	Songs []messages.SongSum `json:"songs"`
 }
@@ -40,9 +42,10 @@ func (c *Client) Receipt(ctx context.Context) (Receipt, error) {
 func (c *Client) receipt(views map[string]messages.View) Receipt {
 	in, _ := views[relayName].Live.(relay.Live)
 	out, _ := views[playerName].Live.(player.Live)
+	state, _ := views[relayName].State.(relay.State)
 	return Receipt{
 		Name: c.Node().GetName(), Heard: in.Received, Lost: in.Lost, Twice: in.Twice, Unproved: in.Unproved,
 		Lies: in.Lies, Splices: in.Splices, LongestSearchMs: in.LongestSearchMs, LowestMarginMs: in.LowestMarginMs,
-		Underruns: out.Underruns, SilentMs: out.SilentMs, Songs: in.Songs,
+		Underruns: out.Underruns, SilentMs: out.SilentMs, Silenced: out.Silenced, Unfed: state.Upstream == nil, Songs: in.Songs,
 	}
 }

@@ -52,7 +52,7 @@
 //	ProveIdentity     a relay's port the server     no: stream connection
 //	SongChange, Seal  pacer          every node     no: the music itself
 //	Item              pacer          every node     no: the music itself
-//	PlayerUnderran    player         the node's log the listener's own
+//	PlayerUnderran    player         the node's log the listener's own; twice, if it is long
 //	SongHeard         player         the node's log the listener's own
 //	PlayerFellSilent  player         the node's log the listener's own
 //	PlayerHeardAgain  player         the node's log the listener's own

@@ -24,7 +24,7 @@ const (
 )
 
 // PlayerUnderran: there was nothing to play when it was due. Said when the music is
-// back, or after five seconds of silence.
+// back; of a silence that has gone on for five seconds also then, and when the player ends in it.
 type PlayerUnderran struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Song          string                 `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`                             // that was heard last
@@ -32,6 +32,7 @@ type PlayerUnderran struct {
 	Cause         string                 `protobuf:"bytes,3,opt,name=cause,proto3" json:"cause,omitempty"`                           // a sentence
 	MissingUs     int64                  `protobuf:"varint,4,opt,name=missing_us,json=missingUs,proto3" json:"missing_us,omitempty"` // silence so far
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`  // when the silence was heard first, on the server's clock
+	GoesOn        bool                   `protobuf:"varint,6,opt,name=goes_on,json=goesOn,proto3" json:"goes_on,omitempty"`          // it is not over: another word of the same at_unix_us says how long it was
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -99,6 +100,13 @@ func (x *PlayerUnderran) GetAtUnixUs() int64 {
 		return x.AtUnixUs
 	}
 	return 0
+}
+
+func (x *PlayerUnderran) GetGoesOn() bool {
+	if x != nil {
+		return x.GoesOn
+	}
+	return false
 }
 
 // SongHeard: the player has passed from this song to another.
@@ -378,7 +386,7 @@ var File_messages_listener_proto protoreflect.FileDescriptor
 
 const file_messages_listener_proto_rawDesc = "" +
 	"\n" +
-	"\x17messages/listener.proto\x12\x05conga\"\x8f\x01\n" +
+	"\x17messages/listener.proto\x12\x05conga\"\xa8\x01\n" +
 	"\x0ePlayerUnderran\x12\x12\n" +
 	"\x04song\x18\x01 \x01(\tR\x04song\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x14\n" +
@@ -386,7 +394,8 @@ const file_messages_listener_proto_rawDesc = "" +
 	"\n" +
 	"missing_us\x18\x04 \x01(\x03R\tmissingUs\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\"m\n" +
+	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x17\n" +
+	"\agoes_on\x18\x06 \x01(\bR\x06goesOn\"m\n" +
 	"\tSongHeard\x12\x12\n" +
 	"\x04song\x18\x01 \x01(\tR\x04song\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x16\n" +

@@ -732,6 +732,7 @@ type PlayRefused struct {
 	ListenerName  string                 `protobuf:"bytes,3,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"`
 	Wish          string                 `protobuf:"bytes,4,opt,name=wish,proto3" json:"wish,omitempty"`
 	Reason        PlayRefused_Reason     `protobuf:"varint,5,opt,name=reason,proto3,enum=conga.PlayRefused_Reason" json:"reason,omitempty"`
+	Song          string                 `protobuf:"bytes,6,opt,name=song,proto3" json:"song,omitempty"` // that was meant; empty: there is none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -799,6 +800,13 @@ func (x *PlayRefused) GetReason() PlayRefused_Reason {
 		return x.Reason
 	}
 	return PlayRefused_REASON_UNSPECIFIED
+}
+
+func (x *PlayRefused) GetSong() string {
+	if x != nil {
+		return x.Song
+	}
+	return ""
 }
 
 // ChooseSong: the pacer needs the next song. Chance and time come with the message.
@@ -1654,7 +1662,7 @@ const file_messages_play_proto_rawDesc = "" +
 	"\vlistener_id\x18\x02 \x01(\tR\n" +
 	"listenerId\x12#\n" +
 	"\rlistener_name\x18\x03 \x01(\tR\flistenerName\x12\x12\n" +
-	"\x04song\x18\x04 \x01(\tR\x04song\"\xa9\x02\n" +
+	"\x04song\x18\x04 \x01(\tR\x04song\"\xbd\x02\n" +
 	"\vPlayRefused\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1f\n" +
@@ -1662,7 +1670,8 @@ const file_messages_play_proto_rawDesc = "" +
 	"listenerId\x12#\n" +
 	"\rlistener_name\x18\x03 \x01(\tR\flistenerName\x12\x12\n" +
 	"\x04wish\x18\x04 \x01(\tR\x04wish\x121\n" +
-	"\x06reason\x18\x05 \x01(\x0e2\x19.conga.PlayRefused.ReasonR\x06reason\"n\n" +
+	"\x06reason\x18\x05 \x01(\x0e2\x19.conga.PlayRefused.ReasonR\x06reason\x12\x12\n" +
+	"\x04song\x18\x06 \x01(\tR\x04song\"n\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18REASON_ALREADY_REQUESTED\x10\x01\x12\x17\n" +

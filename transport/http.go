@@ -18,13 +18,22 @@ import (
 // Events yields a node's events behind since, each as one line of JSON without a newline.
 type Events func(ctx context.Context, since time.Time) iter.Seq2[[]byte, error]
 
+// Story tells what the node's events since then say about a name, which may mean song, or of everybody if
+// it is empty: lines of JSON without a newline, as many as fit into an answer.
+type Story func(ctx context.Context, since time.Time, about, song string) ([][]byte, error)
+
+// answerTakes is how long an answer may take that is long; a piece of it no longer than that.
+const answerTakes = 30 * time.Second
+
 // recently is how far back /debug/log goes if nobody says.
 const recently = 10 * time.Minute
 
 // HTTP is what a node answers over HTTP: GET /debug/dump is dump's value as indented
 // JSON, GET /debug/log?since=10m (or an RFC 3339 time) the node's events as JSON lines,
-// / says so in a line.
-func HTTP(dump func(context.Context) (any, error), events Events) http.Handler {
+// / says so in a line. GET /debug/story?since=…&about=amy is what a story about amy needs of them: one
+// at a time is made.
+func HTTP(dump func(context.Context) (any, error), events Events, story Story) http.Handler {
+	one := make(chan struct{}, 1)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/dump", func(w http.ResponseWriter, r *http.Request) {
 		value, err := dump(r.Context())
@@ -47,7 +56,12 @@ func HTTP(dump func(context.Context) (any, error), events Events) http.Handler {
 			return
 		}
 		w.Header().Set("Content-Type", "application/x-ndjson")
+		n, until := 0, http.NewResponseController(w)
 		for line, err := range events(r.Context(), since) {
+			if n%1024 == 0 { // who reads on gets all, however much it is
+				_ = until.SetWriteDeadline(time.Now().Add(answerTakes))
+			}
+			n++
 			if err == nil {
 				_, err = w.Write(append(line, '\n'))
 			}
@@ -56,6 +70,33 @@ func HTTP(dump func(context.Context) (any, error), events Events) http.Handler {
 					slog.Warn("send the log", "err", err)
 				}
 				panic(http.ErrAbortHandler) // half a log must not look like a whole one
+			}
+		}
+	})
+	mux.HandleFunc("GET /debug/story", func(w http.ResponseWriter, r *http.Request) {
+		since, err := sinceWhen(r.URL.Query().Get("since"), time.Now())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		until := http.NewResponseController(w)
+		_ = until.SetWriteDeadline(time.Now().Add(4 * answerTakes))
+		select {
+		case one <- struct{}{}:
+		case <-r.Context().Done():
+			return
+		}
+		lines, err := story(r.Context(), since, r.URL.Query().Get("about"), r.URL.Query().Get("song"))
+		<-one
+		if err != nil {
+			http.Error(w, "The log could not be read: "+err.Error(), http.StatusInternalServerError)
+			return
+		}
+		_ = until.SetWriteDeadline(time.Now().Add(answerTakes))
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		for _, line := range lines {
+			if _, err := w.Write(append(line, '\n')); err != nil {
+				return // half a line tells that it is not whole
 			}
 		}
 	})

@@ -30,6 +30,11 @@ func TestHTTP(t *testing.T) {
 				_ = yield(since.AppendFormat(nil, time.RFC3339), nil) && yield([]byte(`{"seq":2}`), nil) &&
 					fail.Load() && yield(nil, errTest)
 			}
+		}, func(_ context.Context, since time.Time, about, _ string) ([][]byte, error) {
+			if fail.Load() {
+				return nil, errTest
+			}
+			return [][]byte{since.AppendFormat(nil, time.RFC3339), []byte(about)}, nil
 		}), "radio.lan")
 	}()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -65,6 +70,9 @@ func TestHTTP(t *testing.T) {
 		if at, err := time.Parse(time.RFC3339, line); err != nil || (time.Since(at)-ago).Abs() > time.Minute {
 			t.Errorf("log%s: since %s", query, line)
 		}
+	}
+	if code, body := get("GET", "/debug/story?about=amy&since="+since); code != 200 || body != since+"\namy\n" {
+		t.Errorf("story: %d %q", code, body)
 	}
 	if code, body := get("GET", "/debug/log?since=soon"); code != 400 || !strings.Contains(body, "10m") {
 		t.Errorf("since=soon: %d %q", code, body)
@@ -153,7 +161,7 @@ func TestHTTP_Unread(t *testing.T) {
 					for line := bytes.Repeat([]byte("x"), 1<<20); yield(line, nil); {
 					}
 				}
-			}))
+			}, nil))
 		}()
 		ask := func(path string) net.Conn {
 			conn := l.dial(t)

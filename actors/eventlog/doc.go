@@ -10,6 +10,9 @@
 // may decide on top of events that are still on their way to the disk, and then
 // stands or falls with them.
 //
+// A server's store is a Steady: while its disk is full, hangs or is broken, what is appended is
+// kept in memory and written as soon as that is possible.
+//
 // # Who may write
 //
 // Append names the number after which its events belong. If the log has moved

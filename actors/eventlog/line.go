@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -82,12 +83,19 @@ func appendFields(b []byte, m protoreflect.Message, lead bool) []byte {
 	return b
 }
 
+// sorted are the fields of the types that were asked for: as many as there are types.
+var sorted sync.Map
+
 func byNumber(fields protoreflect.FieldDescriptors) []protoreflect.FieldDescriptor {
+	if all, is := sorted.Load(fields); is {
+		return all.([]protoreflect.FieldDescriptor)
+	}
 	all := make([]protoreflect.FieldDescriptor, fields.Len())
 	for i := range all {
 		all[i] = fields.Get(i)
 	}
 	slices.SortFunc(all, func(a, b protoreflect.FieldDescriptor) int { return int(a.Number()) - int(b.Number()) })
+	sorted.Store(fields, all)
 	return all
 }
 

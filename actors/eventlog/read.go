@@ -119,11 +119,14 @@ func (l *Log) missing(seq uint64) error {
 
 // Since yields the records with Seq > seq that are on disk, in order. After an
 // error there is nothing more. What was archived is skipped.
-func (l *Log) Since(seq uint64) iter.Seq2[Record, error] {
+func (l *Log) Since(seq uint64) iter.Seq2[Record, error] { return l.Pick(seq, nil) }
+
+// Pick is Since for events of the types that are wanted: others are not even decoded. nil wants all.
+func (l *Log) Pick(seq uint64, wanted func(kind string) bool) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		for end := l.Last(); seq < end; {
 			var ok bool
-			if seq, ok = l.yield(seq, end, yield); !ok {
+			if seq, ok = l.yield(seq, end, wanted, yield); !ok {
 				return
 			}
 		}
@@ -140,7 +143,7 @@ func (l *Log) Watch(ctx context.Context, from uint64) iter.Seq2[Record, error] {
 			l.mu.Unlock()
 			if seq < end {
 				var ok bool
-				if seq, ok = l.yield(seq, end, yield); !ok {
+				if seq, ok = l.yield(seq, end, nil, yield); !ok {
 					return
 				}
 				continue
@@ -158,7 +161,7 @@ func (l *Log) Watch(ctx context.Context, from uint64) iter.Seq2[Record, error] {
 }
 
 // yield hands out one batch behind seq, not beyond end, and returns how far it came.
-func (l *Log) yield(seq, end uint64, yield func(Record, error) bool) (uint64, bool) {
+func (l *Log) yield(seq, end uint64, wanted func(string) bool, yield func(Record, error) bool) (uint64, bool) {
 	b, err := l.next(seq, Whole)
 	if err != nil {
 		yield(Record{}, err)
@@ -171,6 +174,10 @@ func (l *Log) yield(seq, end uint64, yield func(Record, error) bool) (uint64, bo
 		if b.rows[i].Seq > end {
 			return end, true
 		}
+		if wanted != nil && !wanted(b.rows[i].Type) {
+			seq = b.rows[i].Seq
+			continue
+		}
 		r, err := b.rows[i].record()
 		if !yield(r, err) || err != nil {
 			return seq, false
@@ -181,7 +188,7 @@ func (l *Log) yield(seq, end uint64, yield func(Record, error) bool) (uint64, bo
 		if r.Seq > end {
 			return end, true
 		}
-		if !yield(r, nil) {
+		if (wanted == nil || wanted(r.Type)) && !yield(r, nil) {
 			return seq, false
 		}
 		seq = r.Seq

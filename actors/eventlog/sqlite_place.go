@@ -30,7 +30,11 @@ func (s *sqliteStore) remember() {
 
 // Misplaced says which file is not where it belongs. What cannot be looked at is taken to be there.
 func (s *sqliteStore) Misplaced() error {
-	for path, was := range s.files {
+	for _, path := range s.itsFiles() {
+		was, open := s.files[path]
+		if !open {
+			continue
+		}
 		switch is, err := os.Stat(path); {
 		case errors.Is(err, os.ErrNotExist):
 			return fmt.Errorf("%s is gone: somebody has removed or renamed it or its folder", path)

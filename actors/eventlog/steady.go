@@ -349,7 +349,7 @@ func (s *Steady) place() error {
 	if why == nil {
 		return nil
 	}
-	s.become(DiskAway, why)
+	s.become(DiskAway, fmt.Errorf("%w; all that is known is written there again", why))
 	s.files.Lock()
 	defer s.files.Unlock()
 	next, err := on.Replace()

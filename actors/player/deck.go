@@ -283,26 +283,32 @@ func (d *deck) starve(us int64, cause string) {
 	}
 	e.missingUs += us
 	d.quiet(us)
-	if e.missingUs >= sayAfterUs {
-		d.sayUnderrun()
+	if e.missingUs >= sayAfterUs && !e.said {
+		d.sayUnderrun(true)
 	}
 }
 
 // fed ends the silence, if there is one.
 func (d *deck) fed() {
 	if d.silence.on {
-		d.sayUnderrun()
+		d.sayUnderrun(false)
 		d.silence = episode{}
 	}
 }
 
-func (d *deck) sayUnderrun() {
-	e := &d.silence
-	if e.said {
-		return
+// end says how long a silence was that the player ends in.
+func (d *deck) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.silence.on {
+		d.sayUnderrun(true)
 	}
+}
+
+func (d *deck) sayUnderrun(goesOn bool) {
+	e := &d.silence
 	e.said = true
-	fact := &messages.PlayerUnderran{Cause: e.cause, MissingUs: e.missingUs, AtUnixUs: e.at}
+	fact := &messages.PlayerUnderran{Cause: e.cause, MissingUs: e.missingUs, AtUnixUs: e.at, GoesOn: goesOn}
 	last := d.heard.item
 	if n := len(d.marks); n > 0 {
 		last = d.marks[n-1].item

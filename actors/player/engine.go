@@ -68,10 +68,19 @@ func start(cfg Config, failed func(reason string)) *engine {
 	return e
 }
 
-// stop ends all goroutines and waits for them; the output is closed then.
+// stop ends all goroutines and waits for them; the output is closed then, and all facts are reported.
 func (e *engine) stop() {
 	e.cancel()
 	e.wg.Wait()
+	e.deck.end()
+	for {
+		select {
+		case fact := <-e.facts:
+			e.cfg.Report(fact)
+		default:
+			return
+		}
+	}
 }
 
 // guard turns a panic of the goroutine that defers it into a failure of the player.

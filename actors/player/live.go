@@ -1,6 +1,10 @@
 package player
 
-import "conga/messages"
+import (
+	"cmp"
+
+	"conga/messages"
+)
 
 // Live is what the player is at this moment, for the debug dump.
 type Live struct {
@@ -70,4 +74,16 @@ func (d *deck) received(item *messages.Item) {
 	}
 	length := messages.FrameOffset(int64(expectedFrames(item)), item.Song.GetSampleRate())
 	d.count(func(l *Live) { l.endUs = item.PlayAt() + length.Microseconds() })
+}
+
+// with adds what was counted before.
+func (l Live) with(before Live) Live {
+	l.Underruns += before.Underruns
+	l.SilentMs += before.SilentMs
+	l.Jumps += before.Jumps
+	l.Holes += before.Holes
+	l.DecodeErrors += before.DecodeErrors
+	l.Reopened += before.Reopened
+	l.LastCause = cmp.Or(l.LastCause, before.LastCause)
+	return l
 }

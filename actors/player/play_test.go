@@ -192,11 +192,44 @@ func TestPlayer_BroadcastEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, live, f := play(t, 60*time.Second, func(at int64) []*messages.Item { return broadcast(t, at, bach) }, nil)
 		got := of[*messages.PlayerUnderran](f)
-		if live.Underruns != 1 || len(got) != 1 || got[0].GetMissingUs() < sayAfterUs {
-			t.Errorf("%+v: one silence is one underrun, said while it lasts: %v", live, got)
+		if live.Underruns != 1 || len(got) != 2 {
+			t.Fatalf("%+v: one silence is one underrun, said while it lasts, and at the end: %v", live, got)
+		}
+		for i, atLeast := range []int64{sayAfterUs, 57_000_000} {
+			if u := got[i]; !u.GetGoesOn() || u.GetMissingUs() < atLeast || u.GetAtUnixUs() != got[0].GetAtUnixUs() {
+				t.Errorf("said %v", u)
+			}
 		}
 		if live.BufferedMs != 0 {
 			t.Errorf("%d ms buffered of nothing", live.BufferedMs)
+		}
+	})
+}
+
+// A long silence is said while it goes on, and how long it was when it is over.
+func TestPlayer_LongSilence(t *testing.T) {
+	const silent = 10 * time.Second
+	bach := load(t, "bach.mp3", 44100, 16)
+	synctest.Test(t, func(t *testing.T) {
+		_, live, f := play(t, 15*time.Second, func(at int64) []*messages.Item { return broadcast(t, at, bach) },
+			func(_ *Config, s *script) {
+				first := s.items[20].PlayAt()
+				for _, item := range s.items[20:] { // all of ten seconds come at their end
+					if late := first + silent.Microseconds() - item.PlayAt(); late > 0 {
+						s.late[item.Number] = s.lead + time.Duration(late)*time.Microsecond
+					}
+				}
+			})
+		got := of[*messages.PlayerUnderran](f)
+		if live.Underruns != 1 || len(got) != 2 || !got[0].GetGoesOn() || got[0].GetMissingUs() > sayAfterUs+100_000 {
+			t.Fatalf("%+v: %v", live, got)
+		}
+		long := silent.Microseconds()
+		if u := got[1]; u.GetGoesOn() || u.GetAtUnixUs() != got[0].GetAtUnixUs() || u.GetMissingUs() < long-200_000 || u.GetMissingUs() > long+200_000 {
+			t.Errorf("said %v", u)
+		}
+		if got := live.SilentMs * 1000; got < long-200_000 || got > long+200_000 {
+			t.Errorf("%+v", live)
 		}
 	})
 }

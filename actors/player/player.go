@@ -65,12 +65,14 @@ func Props(cfg Config) *actor.Props {
 	if cfg.decoder == nil {
 		cfg.decoder = goMP3
 	}
-	return actor.PropsFromProducer(func() actor.Actor { return &player{cfg: cfg} })
+	before := &Live{} // counts outlive a restart: they are what the listener went through
+	return actor.PropsFromProducer(func() actor.Actor { return &player{cfg: cfg, before: before} })
 }
 
 type player struct {
 	cfg    Config
 	engine *engine
+	before *Live // what earlier engines counted
 }
 
 // Receive is all the plumbing; the music is the engine's.
@@ -80,6 +82,7 @@ func (p *player) Receive(ctx actor.Context) {
 		p.start(ctx.ActorSystem().Root, ctx.Self())
 	case *actor.Stopping, *actor.Restarting:
 		p.engine.stop()
+		*p.before = p.engine.deck.live().with(*p.before)
 	case failure:
 		if msg.engine == p.engine {
 			panic(msg.reason)
@@ -101,5 +104,5 @@ func (p *player) start(root *actor.RootContext, self *actor.PID) {
 }
 
 func (p *player) look(look *messages.Look) {
-	look.Reply <- messages.View{Actor: "player", Live: p.engine.deck.live()}
+	look.Reply <- messages.View{Actor: "player", Live: p.engine.deck.live().with(*p.before)}
 }

@@ -102,7 +102,7 @@ func (s State) request(cmd *messages.RequestPlay) []proto.Message {
 	case cmd.GetListenerId() == "":
 		return nil
 	}
-	return []proto.Message{refusal(cmd, reason)}
+	return []proto.Message{s.refusal(cmd, reason)}
 }
 
 // grant is the song that the wish may have, or why it gets none.
@@ -119,13 +119,15 @@ func (s State) grant(wish string) (song string, reason messages.PlayRefused_Reas
 	return song, 0
 }
 
-func refusal(cmd *messages.RequestPlay, reason messages.PlayRefused_Reason) *messages.PlayRefused {
+func (s State) refusal(cmd *messages.RequestPlay, reason messages.PlayRefused_Reason) *messages.PlayRefused {
+	song, _ := s.Find(cmd.GetWish())
 	return &messages.PlayRefused{
 		RequestId:    cmd.GetRequestId(),
 		ListenerId:   cmd.GetListenerId(),
 		ListenerName: cmd.GetListenerName(),
 		Wish:         cmd.GetWish(),
 		Reason:       reason,
+		Song:         song,
 	}
 }
 
@@ -136,9 +138,9 @@ func (s State) Reply(cmd *messages.RequestPlay) proto.Message {
 	switch {
 	case !known:
 		_, reason := s.grant(cmd.GetWish())
-		return refusal(cmd, reason)
+		return s.refusal(cmd, reason)
 	case a.Song == "":
-		return refusal(cmd, a.Reason)
+		return s.refusal(cmd, a.Reason)
 	}
 	return &messages.SongQueued{RequestId: cmd.GetRequestId(), ListenerName: cmd.GetListenerName(), Song: a.Song}
 }

@@ -84,17 +84,49 @@ func salvage(dir string, err error) error {
 		"then conga log import sound.jsonl --data NEW", err, filepath.Join(dir, "conga.db"), dir)
 }
 
-// openFile reads an exported log into memory and checks it.
+// maxInMemory is how long an exported file may be to be read into memory.
+const maxInMemory = 8 << 20
+
+// openFile reads an exported log and checks it.
 func openFile(file string) (*eventlog.Log, error) {
-	store := eventlog.NewMemory()
+	store, err := storeFor(file)
+	if err != nil {
+		return nil, err
+	}
 	if _, err := eventlog.Import(store, readLines(file)); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
+			_ = store.Close()
 			return nil, fmt.Errorf("there is no file %s: name one that conga log export wrote, or a log's folder with --data", file)
 		}
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, errors.Join(fmt.Errorf("%s: %w", file, err), store.Close())
 	}
 	return eventlog.Open(store, time.Now)
 }
+
+// storeFor has room for the file: a long one goes into a folder that is removed in the end.
+func storeFor(file string) (eventlog.Store, error) {
+	if info, err := os.Stat(file); err != nil || info.Mode().IsRegular() && info.Size() <= maxInMemory {
+		return eventlog.NewMemory(), nil
+	}
+	dir, err := os.MkdirTemp("", "conga-log-*")
+	if err != nil {
+		return nil, err
+	}
+	store, err := eventlog.OpenSQLite(dir)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return &passing{store, dir}, nil
+}
+
+// passing is a store in a folder that goes with it.
+type passing struct {
+	eventlog.Store
+	dir string
+}
+
+// Close removes the folder.
+func (p *passing) Close() error { return errors.Join(p.Store.Close(), os.RemoveAll(p.dir)) }
 
 // someEvents is an error if the log has none.
 func someEvents(log *eventlog.Log, where string) error {

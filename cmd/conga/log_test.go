@@ -75,6 +75,39 @@ func TestLog_ImportExport(t *testing.T) {
 	refuses(t, []string{"log", "import", incidentFile, "--data", data}, "events already", "empty data folder")
 }
 
+// A long exported file is read like a short one, and nothing stays behind.
+func TestLog_LongFile(t *testing.T) {
+	data, temp := filepath.Join(t.TempDir(), "data"), t.TempDir()
+	store, err := eventlog.OpenSQLite(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := eventlog.Open(store, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range maxInMemory >> 20 { // base64 makes it longer than that
+		if _, err := log.Append(eventlog.Any, "scheduler", nil, &messages.SongQueued{Song: strings.Repeat("x", 1<<20)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "long.jsonl")
+	ok(t, "log", "export", file, "--data", data)
+	t.Setenv("TMPDIR", temp)
+	if of, all := ok(t, "log", "verify", file), ok(t, "log", "verify", "--data", data); of != all {
+		t.Errorf("the file: %s, the log: %s", of, all)
+	}
+	if of, all := ok(t, "log", "replay", file), ok(t, "log", "replay", "--data", data); of != all {
+		t.Error("the file leads to another state than the log")
+	}
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
 func TestLog_Show(t *testing.T) {
 	data := incidentData(t)
 	all := strings.Split(strings.TrimSpace(ok(t, "log", "show", "--data", data)), "\n")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"net"
 	"os"
@@ -9,6 +10,7 @@ import (
 
 	"conga/actors"
 	"conga/actors/eventlog"
+	"conga/cmd/conga/internal/why"
 	"conga/transport"
 )
 
@@ -59,7 +61,7 @@ func serveHTTP(ctx context.Context, listener net.Listener, addr string, log *eve
 		}()
 		return done
 	}
-	handler := transport.HTTP(func(ctx context.Context) (any, error) { return dump(ctx) }, recent(log))
+	handler := transport.HTTP(func(ctx context.Context) (any, error) { return dump(ctx) }, recent(log), storyOf(log))
 	go func() { done <- transport.Serve(ctx, listener, handler, ownNames(listener.Addr(), addr)...) }()
 	return done
 }
@@ -101,4 +103,56 @@ func recent(log *eventlog.Log) transport.Events {
 			}
 		}
 	}
+}
+
+// storyOf is what conga why needs of the log.
+func storyOf(log *eventlog.Log) transport.Story {
+	return func(ctx context.Context, since time.Time, about, song string) ([][]byte, error) {
+		events, begins, err := gather(ctx, log, since, about, song)
+		if err != nil {
+			return nil, err
+		}
+		head, err := json.Marshal(storyHead{begins, len(events)})
+		lines := [][]byte{head}
+		for _, r := range events {
+			if err != nil {
+				return nil, err
+			}
+			var line []byte
+			line, err = eventlog.EncodeJSON(r)
+			lines = append(lines, line)
+		}
+		return lines, err
+	}
+}
+
+// storyHead is a story's first line.
+type storyHead struct {
+	Begins time.Time `json:"begins"` // since when the events are all that a story needs
+	Events int       `json:"events"` // how many follow
+}
+
+// gather reads the log's events since then, and keeps what a story about the name needs. begins is since
+// when that is all.
+func gather(ctx context.Context, log *eventlog.Log, since time.Time, about, song string) (events []eventlog.Record, begins time.Time, err error) {
+	seq, err := log.SeqAt(since)
+	if err != nil {
+		return nil, begins, err
+	}
+	begins = since
+	if base := log.BaseMark(); base.Seq > 0 && time.UnixMicro(base.Time).After(since) {
+		begins = time.UnixMicro(base.Time)
+	}
+	g := why.NewGatherer(about, song, begins)
+	for r, err := range log.Pick(seq, why.Wanted) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return nil, begins, err
+		}
+		g.Add(r)
+	}
+	events, begins = g.Gathered()
+	return events, begins, nil
 }

@@ -14,6 +14,12 @@ import (
 func showReceipt(w io.Writer, r actors.Receipt) {
 	fmt.Fprintf(w, "receipt of %s\n", plain.Text(r.Name, messages.MaxName))
 	fmt.Fprintf(w, "  heard %d items, lost %d, twice %d, underruns %d, silence %d ms\n", r.Heard, r.Lost, r.Twice, r.Underruns, r.SilentMs)
+	if r.Silenced != "" {
+		fmt.Fprintf(w, "  there was no sound at its end: %s\n", plain.Text(r.Silenced, 255))
+	}
+	if r.Unfed {
+		fmt.Fprintln(w, "  nobody fed it at its end: what it missed then is not counted as lost")
+	}
 	proof := "every item was checked against the server's seals"
 	if r.Unproved > 0 {
 		proof = fmt.Sprintf("%d items came without a seal", r.Unproved)

@@ -22,8 +22,10 @@ import (
 )
 
 const (
-	// maxServerLog bounds what the operator's own server may tell.
-	maxServerLog = 256 << 20
+	// maxServerStory bounds what the operator's own server may tell, storyTimeout how long it may
+	// take to read its log.
+	maxServerStory = 64 << 20
+	storyTimeout   = 2 * time.Minute
 	// maxListenerAnswer and listenerTimeout bound what a stranger's listener may: about
 	// 20,000 events.
 	maxListenerAnswer = 8 << 20
@@ -59,8 +61,6 @@ func (c *whyCmd) Run(ctx context.Context, streams *streams) error {
 	if err != nil {
 		return fmt.Errorf("--since %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, dumpTimeout)
-	defer cancel()
 	story := why.Story{Name: c.Name, Since: since, Now: now}
 	away := askServer(ctx, &story, addr)
 	if away != nil {
@@ -87,7 +87,9 @@ func (c *whyCmd) Run(ctx context.Context, streams *streams) error {
 
 // askServer fills in what the server knows.
 func askServer(ctx context.Context, story *why.Story, addr string) error {
-	dump, err := askNode(ctx, addr, "/debug/dump", maxDump)
+	within, cancel := context.WithTimeout(ctx, dumpTimeout)
+	defer cancel()
+	dump, err := askNode(within, addr, "/debug/dump", maxDump)
 	if err != nil {
 		return err
 	}
@@ -103,10 +105,9 @@ func askServer(ctx context.Context, story *why.Story, addr string) error {
 		return fmt.Errorf("%s is the listener %s, not the server: --http takes the http=HOST:PORT address of the server's ready line", addr, plain.Text(answer.Node, messages.MaxName))
 	}
 	story.State = answer.State
-	story.Server, err = eventsOf(ctx, addr, story.Since, maxServerLog)
-	if errors.Is(err, errTooLong) {
-		err = fmt.Errorf("%w: a shorter --since makes it shorter", err)
-	}
+	within, cancel = context.WithTimeout(ctx, storyTimeout)
+	defer cancel()
+	story.Server, story.ServerBegins, err = storyFrom(within, addr, *story, maxServerStory)
 	return err
 }
 
@@ -117,7 +118,7 @@ func (c *whyCmd) askListener(ctx context.Context, story *why.Story, server strin
 		return
 	}
 	ids := why.Listeners(*story)
-	addr, err := why.Ask(*story)
+	id, addr, err := why.Ask(*story)
 	if err != nil { // one of them must not speak for the others
 		story.Notes = append(story.Notes, err.Error()+".")
 		return
@@ -125,15 +126,16 @@ func (c *whyCmd) askListener(ctx context.Context, story *why.Story, server strin
 	note := ""
 	if addr != "" {
 		var err error
-		if story.Node, err = c.overHTTP(ctx, *story, addr, server, ids); err == nil {
+		if story.Node, story.NodeBegins, err = c.overHTTP(ctx, *story, addr, server, ids); err == nil {
+			story.NodeID = id
 			return
 		}
 		note = fmt.Sprintf("%s itself could not be asked (%v).", c.Name, err)
 	}
-	events, err := c.fromDisk(ids, story.Since)
+	own, err := c.fromDisk(ctx, ids, story.Since)
 	switch {
-	case events != nil:
-		story.Node = events
+	case own.id != "":
+		story.NodeID, story.Node, story.NodeBegins = own.id, own.events, own.begins
 	case err != nil:
 		story.Notes = append(story.Notes, fmt.Sprintf("%s's own log could not be read: %v.", c.Name, err))
 	case note != "":
@@ -143,35 +145,42 @@ func (c *whyCmd) askListener(ctx context.Context, story *why.Story, server strin
 	}
 }
 
-func (c *whyCmd) overHTTP(ctx context.Context, story why.Story, addr, server string, ids []string) ([]eventlog.Record, error) {
+func (c *whyCmd) overHTTP(ctx context.Context, story why.Story, addr, server string, ids []string) (events []eventlog.Record, begins time.Time, err error) {
 	if onLoopback(addr) && !onLoopback(server) {
-		return nil, fmt.Errorf("its address %s can be reached on its own machine only; conga why tells more there", addr)
+		return nil, begins, fmt.Errorf("its address %s can be reached on its own machine only; conga why tells more there", addr)
 	}
 	ctx, cancel := context.WithTimeout(ctx, listenerTimeout)
 	defer cancel()
 	dump, err := askNode(ctx, addr, "/debug/dump", maxListenerAnswer)
 	if err != nil {
-		return nil, err
+		return nil, begins, err
 	}
 	defer dump.Close()
 	var answer struct {
 		Node string `json:"node"`
 	}
 	if err := json.NewDecoder(dump).Decode(&answer); err != nil {
-		return nil, fmt.Errorf("read the dump of %s: %w", addr, err)
+		return nil, begins, fmt.Errorf("read the dump of %s: %w", addr, err)
 	}
 	if answer.Node != c.Name && !slices.Contains(ids, c.Name) {
-		return nil, fmt.Errorf("at its address %s there is %s now", addr, plain.Text(answer.Node, messages.MaxName))
+		return nil, begins, fmt.Errorf("at its address %s there is %s now", addr, plain.Text(answer.Node, messages.MaxName))
 	}
-	return eventsOf(ctx, addr, story.Since, maxListenerAnswer)
+	return storyFrom(ctx, addr, story, maxListenerAnswer)
 }
 
-// fromDisk reads the log that the listener has, or had, on this machine: nil if there
-// is none. Without ids the name alone must do.
-func (c *whyCmd) fromDisk(ids []string, since time.Time) ([]eventlog.Record, error) {
+// ownLog is what a listener's own log says; without an id there is none.
+type ownLog struct {
+	id     string
+	events []eventlog.Record
+	begins time.Time
+}
+
+// fromDisk reads the log that the listener has, or had, on this machine. Without ids the name
+// alone must do.
+func (c *whyCmd) fromDisk(ctx context.Context, ids []string, since time.Time) (ownLog, error) {
 	dirs, err := filepath.Glob(filepath.Join(c.Data, "*"))
 	if err != nil {
-		return nil, err
+		return ownLog{}, err
 	}
 	for _, dir := range dirs {
 		key, err := readKey(filepath.Join(dir, identityFile))
@@ -184,52 +193,48 @@ func (c *whyCmd) fromDisk(ids []string, since time.Time) ([]eventlog.Record, err
 		}
 		log, err := openFolder(dir)
 		if err != nil {
-			return nil, err
+			return ownLog{}, err
 		}
-		events, err := eventsSince(log, since)
-		return events, errors.Join(err, log.Close())
+		events, begins, err := gather(ctx, log, since, c.Name, "")
+		if err := errors.Join(err, log.Close()); err != nil {
+			return ownLog{}, err
+		}
+		return ownLog{id, events, begins}, nil
 	}
-	return nil, nil
+	return ownLog{}, nil
 }
 
-// eventsSince are the log's events since then; not nil, even if there are none.
-func eventsSince(log *eventlog.Log, since time.Time) ([]eventlog.Record, error) {
-	seq, err := log.SeqAt(since)
+// storyFrom asks a node what its events say about whom the story is about; they take at most limit bytes.
+func storyFrom(ctx context.Context, addr string, story why.Story, limit int64) (events []eventlog.Record, begins time.Time, err error) {
+	query := url.Values{"since": {story.Since.Format(time.RFC3339Nano)}, "about": {story.Name}, "song": {why.Song(story)}}
+	body, err := askNode(ctx, addr, "/debug/story?"+query.Encode(), limit)
 	if err != nil {
-		return nil, err
-	}
-	events := []eventlog.Record{}
-	for record, err := range log.Since(seq) {
-		if err != nil {
-			return nil, err
-		}
-		events = append(events, record)
-	}
-	return events, nil
-}
-
-// eventsOf asks a node for its events since then, which take at most limit bytes.
-func eventsOf(ctx context.Context, addr string, since time.Time, limit int64) ([]eventlog.Record, error) {
-	body, err := askNode(ctx, addr, "/debug/log?since="+url.QueryEscape(since.Format(time.RFC3339Nano)), limit)
-	if err != nil {
-		return nil, err
+		return nil, begins, err
 	}
 	defer body.Close()
-	events := []eventlog.Record{}
 	lines := bufio.NewScanner(body)
 	lines.Buffer(make([]byte, 1<<16), maxJSONLine)
 	lines.Split(wholeLines)
-	for lines.Scan() {
-		record, err := eventlog.DecodeJSON(lines.Bytes())
-		if err != nil {
-			return nil, fmt.Errorf("read the log of %s: %w", addr, err)
+	var head storyHead
+	if lines.Scan() {
+		err = json.Unmarshal(lines.Bytes(), &head)
+	}
+	for err == nil && lines.Scan() {
+		var record eventlog.Record
+		if record, err = eventlog.DecodeJSON(lines.Bytes()); err == nil {
+			events = append(events, record)
 		}
-		events = append(events, record)
 	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("read the log of %s: %w", addr, err)
+	if err == nil {
+		err = lines.Err()
 	}
-	return events, nil
+	if err == nil && (head.Begins.IsZero() || len(events) != head.Events) {
+		err = errors.New("the answer was cut off")
+	}
+	if err != nil {
+		return nil, begins, fmt.Errorf("read what %s knows: %w", addr, err)
+	}
+	return events, head.Begins, nil
 }
 
 // wholeLines is bufio.ScanLines, but for a last line without an end: it was cut off.

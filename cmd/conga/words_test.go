@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -49,12 +50,17 @@ func nodeOf(t *testing.T, name string, events ...proto.Message) http.HandlerFunc
 		}
 		lines = append(append(lines, line...), '\n')
 	}
+	head, err := json.Marshal(storyHead{time.Unix(1, 0), len(events)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines = slices.Concat(head, []byte("\n"), lines)
 	dump, err := json.Marshal(map[string]any{"node": name, "state": state})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/debug/log" {
+		if r.URL.Path == "/debug/story" {
 			_, _ = w.Write(lines)
 			return
 		}
@@ -87,7 +93,7 @@ func TestWhy_HostileListener(t *testing.T) {
 			"mallory", "mallory joined the chain behind amy.", "the server itself",
 		},
 		{"namesake", "amy", nodeOf(t, "amy", silent), "amy", "2 listeners are called amy", "all is well"},
-		{"namesake by id", "amy", nodeOf(t, "amy", silent), malID, "amy's own log says: amy cannot be heard", ""},
+		{"namesake by id", "amy", nodeOf(t, "amy", silent), malID, "amy (00000000-0000-4000-8000-00000000000b)'s own log says: amy (00000000-0000-4000-8000-00000000000b) cannot be heard", ""},
 		{"redirect", "mallory", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://"+other+"/internal", http.StatusFound)
 		}, "mallory", "mallory itself could not be asked", ""},
@@ -101,11 +107,11 @@ func TestWhy_HostileListener(t *testing.T) {
 		}, "mallory", "the answer is too long", ""},
 		{"endless log", "mallory", func(w http.ResponseWriter, r *http.Request) {
 			line := `{"node":"mallory"}`
-			if r.URL.Path == "/debug/log" {
+			if r.URL.Path == "/debug/story" {
 				line = strings.Repeat("A", 1<<16)
 			}
 			for {
-				if _, err := fmt.Fprint(w, line); err != nil || r.URL.Path != "/debug/log" {
+				if _, err := fmt.Fprint(w, line); err != nil || r.URL.Path != "/debug/story" {
 					return
 				}
 			}

@@ -14,6 +14,12 @@ func JSON(raw []byte) []byte {
 	var dst []byte // nil: all is as it was
 	marks := 0
 	for i := 0; i < len(raw); {
+		if c := raw[i]; ' ' <= c && c <= '~' { // most of all that is said
+			if marks, i = 0, i+1; dst != nil {
+				dst = append(dst, c)
+			}
+			continue
+		}
 		r, size := utf8.DecodeRune(raw[i:])
 		if marks++; !unicode.In(r, unicode.Mn, unicode.Me) {
 			marks = 0

@@ -2,14 +2,22 @@ package why
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
 	"time"
 
+	"conga/actors/chainmanager"
 	"conga/actors/eventlog"
 	"conga/messages"
 )
 
 // nearby is how far apart two reports of the same failure may be.
 const nearby = 10 * time.Second
+
+// atOnce is how far apart they are if one is the other.
+const atOnce = 2 * time.Second
 
 // chain tells what the server's log says of the places in the chain.
 func (t *teller) chain() {
@@ -22,7 +30,7 @@ func (t *teller) chain() {
 			case r.Seq == 1:
 				t.say(r.Time, "the server was started on a new log.")
 			case t.Server[0].Seq == 1:
-				t.say(r.Time, "the server was started again, for the %s time on this log.", ordinal(starts))
+				t.say(r.Time, "the server was started again, as start number %d of this log.", starts)
 			default:
 				t.say(r.Time, "the server was started again.")
 			}
@@ -32,7 +40,7 @@ func (t *teller) chain() {
 			}
 		case *messages.ListenerReturned:
 			if t.about(e.GetNode().GetId()) {
-				t.say(r.Time, "%s came back, to the place that it had.", t.called(e.GetNode()))
+				t.say(r.Time, "%s came back, to the place that it had.", t.node(e.GetNode()))
 			}
 		case *messages.ListenerLeft:
 			if t.about(e.GetId()) {
@@ -63,10 +71,10 @@ func (t *teller) chain() {
 }
 
 func (t *teller) joined(at time.Time, e *messages.ListenerJoined) {
-	text := fmt.Sprintf("%s joined the chain behind %s", t.called(e.GetNode()), t.name(e.GetAfter()))
+	text := fmt.Sprintf("%s joined the chain behind %s", t.node(e.GetNode()), t.name(e.GetAfter()))
 	switch {
 	case e.GetSeed():
-		text = fmt.Sprintf("%s, a client of 2016, joined the chain; %s feeds it", t.called(e.GetNode()), t.name(e.GetFedBy()))
+		text = fmt.Sprintf("%s, a client of 2016, joined the chain; %s feeds it", t.node(e.GetNode()), t.name(e.GetFedBy()))
 	case e.GetUnreachable() != "":
 		text += fmt.Sprintf("; nobody can connect to it (%s), so it has to dial those whom it feeds", e.GetUnreachable())
 	case e.GetLeaf():
@@ -115,21 +123,22 @@ func (t *teller) audited(at time.Time, e *messages.ListenerAudited) {
 // reconnected is the heart of the matter: who failed, how the music came back, and what
 // it cost.
 func (t *teller) reconnected(r eventlog.Record, e *messages.ListenerReconnected) {
-	search := micros(e.GetSearchUs())
 	at := r.Time
-	if us := e.GetAtUnixUs(); us > 0 { // it may have waited for the server's return
-		at = time.UnixMicro(us)
+	// It may have waited for the server's return. It is the listener's word: no later than the event.
+	if said := time.UnixMicro(e.GetAtUnixUs()); e.GetAtUnixUs() > 0 && said.Before(at) && at.Sub(said) < longWait {
+		at = said
 	}
-	lostAt := at.Add(-search)
-	t.fed(lostAt, feeding{
-		who: t.name(e.GetId()), lost: e.GetLost(), reason: e.GetReason(), upstream: e.GetUpstream(),
-		search: search, buffered: micros(e.GetBufferedUs()), missing: e.GetMissing(),
+	t.fed(e.GetId(), at, feeding{
+		lost: e.GetLost(), reason: e.GetReason(), upstream: e.GetUpstream(),
+		search: micros(e.GetSearchUs()), buffered: micros(e.GetBufferedUs()), missing: e.GetMissing(),
 	})
 }
 
+// longWait is how late a report may come for its own time to be believed.
+const longWait = 24 * time.Hour
+
 // feeding is a change of the upstream, as the server's log or the listener's own has it.
 type feeding struct {
-	who            string
 	lost, upstream *messages.Node
 	reason         string
 	search         time.Duration
@@ -137,19 +146,23 @@ type feeding struct {
 	missing        uint64
 }
 
-func (t *teller) fed(lostAt time.Time, f feeding) {
-	t.failures++
-	t.longest = max(t.longest, f.search)
-	if t.failures == 1 || f.buffered < t.least {
-		t.least = f.buffered
+// fed tells that the listener was fed again at that time, by the server's clock. What it still had to
+// play then was measured; whether anything was heard of it, its own log knows.
+func (t *teller) fed(id string, at time.Time, f feeding) {
+	sum := t.tally(id)
+	sum.failures++
+	sum.longest = max(sum.longest, f.search)
+	if sum.failures == 1 || f.buffered < sum.least {
+		sum.least = f.buffered
 	}
-	t.missing += f.missing
+	sum.missing += f.missing
+	lostAt := at.Add(-f.search)
 	text := fmt.Sprintf("%s lost its music: %s, which fed it, %s. %s later it was fed by %s.",
-		f.who, t.called(f.lost), t.fate(f.lost, f.reason, lostAt), span(f.search), t.called(f.upstream))
+		t.name(id), t.node(f.lost), t.fate(f.lost, f.reason, lostAt, at), span(f.search), t.node(f.upstream))
 	if f.buffered > 0 {
-		text += fmt.Sprintf(" It still had %s of music, so nothing was heard of it", span(f.buffered))
+		text += fmt.Sprintf(" It still had %s of music", span(f.buffered))
 	} else {
-		text += " Its buffer had run empty, so it fell silent"
+		text += " Its buffer had run empty"
 	}
 	if f.missing == 0 {
 		t.say(lostAt, "%s; nothing was lost.", text)
@@ -158,41 +171,48 @@ func (t *teller) fed(lostAt time.Time, f feeding) {
 	}
 }
 
-// fate says what became of a node that fed somebody until at.
-func (t *teller) fate(n *messages.Node, reason string, at time.Time) string {
-	if n.GetId() == messages.ServerID {
-		for _, r := range t.Server {
-			if _, is := r.Event.(*messages.BroadcastOpened); is && r.Time.After(at) {
-				return fmt.Sprintf("failed (%s) and was started again at %s", reason, t.clock(r.Time))
-			}
-		}
-		return fmt.Sprintf("stopped feeding it (%s)", reason)
-	}
-	fate := fmt.Sprintf("stopped feeding it (%s)", reason)
-	for _, r := range t.Server {
-		if r.Time.Sub(at).Abs() > nearby {
-			continue
+// fate says what became of a node that fed somebody until from; at to that one was fed again.
+func (t *teller) fate(n *messages.Node, reason string, from, to time.Time) string {
+	reason = parens(reason)
+	fate := "stopped feeding it" + reason
+	first := sort.Search(len(t.Server), func(i int) bool { return !t.Server[i].Time.Before(from.Add(-nearby)) })
+	for _, r := range t.Server[first:] {
+		if r.Time.After(to.Add(nearby)) {
+			break // what happened at another time has another cause
 		}
 		switch e := r.Event.(type) {
+		case *messages.BroadcastOpened:
+			if n.GetId() == messages.ServerID && r.Seq > 1 && r.Time.After(from) {
+				return fmt.Sprintf("stopped feeding it%s and was started again at %s", reason, t.clock(r.Time))
+			}
 		case *messages.ListenerLeft:
 			switch {
 			case e.GetId() != n.GetId():
-			case e.GetCause() == messages.ListenerLeft_CAUSE_SAID_SO:
+			case e.GetCause() == messages.ListenerLeft_CAUSE_SAID_SO && r.Time.Sub(from).Abs() < atOnce:
 				return "said goodbye"
+			case e.GetCause() == messages.ListenerLeft_CAUSE_SAID_SO:
+				return fmt.Sprintf("stopped feeding it%s; it said goodbye at %s", reason, t.clock(r.Time))
 			default:
-				return fmt.Sprintf("failed (%s; the server lost it too%s)", reason, because(e.GetReason()))
+				return fmt.Sprintf("stopped feeding it%s; the server lost it too%s", reason, because(e.GetReason()))
 			}
 		case *messages.ListenerMoved: // it may still turn out to be dead
 			if e.GetId() == n.GetId() {
-				fate = fmt.Sprintf("failed it (%s) and was moved behind %s", reason, t.name(e.GetAfter()))
+				fate = fmt.Sprintf("stopped feeding it%s and was moved behind %s", reason, t.name(e.GetAfter()))
 			}
 		case *messages.ListenerReturned:
-			if e.GetNode().GetId() == n.GetId() {
-				fate = fmt.Sprintf("was cut off (%s) and came back", reason)
+			if e.GetNode().GetId() == n.GetId() && r.Time.After(from) {
+				fate = fmt.Sprintf("stopped feeding it%s; it came back at %s", reason, t.clock(r.Time))
 			}
 		}
 	}
 	return fate
+}
+
+func parens(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return " (" + reason + ")"
 }
 
 func because(reason string) string {
@@ -221,72 +241,134 @@ func (t *teller) summary() {
 	chain := t.State.ChainManager.Chain
 	if t.subjects == nil {
 		if len(t.told) == 0 {
-			t.sayNow("nothing happened since %s.", t.clock(t.Since))
+			t.sayNow("nothing happened since %s.", t.clock(t.begins()))
 		}
 		t.sayNow("%s in the chain now.", plural(uint64(len(chain)), "listener"))
 		return
 	}
-	if t.failures > 0 || t.silences > 0 {
-		t.sayNow("%s", t.account())
+	for _, id := range slices.Sorted(maps.Keys(t.subjects)) {
+		t.stands(id)
 	}
+}
+
+// stands says how things stand with one listener.
+func (t *teller) stands(id string) {
+	sum, who := t.tally(id), ""
+	if len(t.subjects) > 1 {
+		who = " of " + t.name(id)
+	}
+	if sum.failures > 0 || sum.silences > 0 {
+		t.sayNow("%s", t.account(id, who))
+	}
+	if !sum.unfed.IsZero() {
+		t.sayNow("nobody has fed %s since %s, says its own log.", t.name(id), t.clock(sum.unfed))
+	}
+	chain := t.State.ChainManager.Chain
 	if len(t.Server) == 0 && len(chain) == 0 {
 		return // the server was not asked
 	}
-	for at, m := range chain {
-		if !t.subjects[m.ID] {
-			continue
-		}
-		above := messages.ServerID
-		if at > 0 {
-			above = chain[at-1].ID
-		}
-		text := fmt.Sprintf("%s is the %s of %d in the chain now, behind %s", m.Name, ordinal(at+1), len(chain), t.name(above))
-		if m.Absent {
-			text += "; the server has not heard of it since its restart"
-		}
-		if t.failures == 0 && t.silences == 0 {
-			text += "; its music has not stopped since " + t.clock(t.Since) + ", as far as is known"
-		}
-		t.sayNow("%s.", text)
+	at := slices.IndexFunc(chain, func(m chainmanager.Member) bool { return m.ID == id })
+	if at < 0 {
+		t.sayNow("%s is not in the chain now.", t.name(id))
 		return
 	}
-	t.sayNow("%s is not in the chain now.", t.subject())
+	above := messages.ServerID
+	if at > 0 {
+		above = chain[at-1].ID
+	}
+	text := fmt.Sprintf("%s is the %s of %d in the chain now, behind %s", t.name(id), ordinal(at+1), len(chain), t.name(above))
+	if chain[at].Absent {
+		text += "; the server has not heard of it since its restart"
+	}
+	if sum.failures == 0 && sum.silences == 0 && sum.unfed.IsZero() && !chain[at].Absent {
+		text += fmt.Sprintf("; since %s %s that its music stopped", t.clock(t.known(id)), t.silentLogs(id))
+	}
+	t.sayNow("%s.", text)
 }
 
-func (t *teller) subject() string {
-	for id := range t.subjects {
-		return t.name(id) // all are called so, or there is one
-	}
-	return t.Name
-}
-
-// account adds up what the failures cost.
-func (t *teller) account() string {
-	text := "in all: "
-	if t.own > 0 {
-		text = "in all, also by its own log: "
-	}
-	switch t.failures {
-	case 0:
-		text += "nobody who fed it failed"
-	default:
-		text += fmt.Sprintf("it lost its music %s and was fed again after at most %s; its buffer ",
-			times(t.failures), span(t.longest))
-		if t.least > 0 {
-			text += "never went below " + span(t.least)
-		} else {
-			text += "ran empty"
+// known is since when all is known of the listener: not before it lived, nor before the logs begin.
+func (t *teller) known(id string) time.Time {
+	since := t.begins()
+	for _, r := range t.Server {
+		switch e := r.Event.(type) {
+		case *messages.ListenerJoined:
+			if e.GetNode().GetId() == id {
+				since = latest(since, r.Time)
+			}
+		case *messages.ListenerReturned:
+			if e.GetNode().GetId() == id {
+				since = latest(since, r.Time)
+			}
 		}
 	}
-	if t.missing == 0 {
-		text += "; nothing was lost"
-	} else {
-		text += fmt.Sprintf("; %s lost", plural(t.missing, "chunk"))
+	if id == t.NodeID && len(t.Node) > 0 {
+		since = latest(since, t.NodeBegins)
+		for i, r := range t.Node {
+			if _, is := r.Event.(*messages.NodeStarted); is {
+				since = latest(since, t.ownTime(i))
+			}
+		}
 	}
-	if t.silences > 0 {
-		text += fmt.Sprintf("; it was silent %s, for %s together", times(t.silences), span(t.silent))
+	return since
+}
+
+// lived is since when the logs know of the listener: when it came, if they know that.
+func (t *teller) lived(id string) time.Time {
+	if len(t.Server) == 0 {
+		for i, r := range t.Node {
+			if _, is := r.Event.(*messages.NodeStarted); is && i == 0 {
+				return latest(t.Since, t.ownTime(i))
+			}
+		}
+		return latest(t.Since, t.NodeBegins)
 	}
-	return text + "."
+	for _, r := range t.Server {
+		if about := nodes(r.Event); len(about) == 0 || about[0].GetId() != id {
+			continue
+		}
+		if _, is := r.Event.(*messages.ListenerJoined); is {
+			return latest(t.begins(), r.Time)
+		}
+		break // it was there before
+	}
+	return t.begins()
+}
+
+// silentLogs says which logs know of no silence.
+func (t *teller) silentLogs(id string) string {
+	if id == t.NodeID && len(t.Node) > 0 {
+		return "neither the server's log nor its own says"
+	}
+	return "the server has not heard"
+}
+
+// account adds up what is in the logs of a listener's failures and silences.
+func (t *teller) account(id, who string) string {
+	sum := t.tally(id)
+	text := fmt.Sprintf("in all%s, since %s: ", who, t.clock(t.lived(id)))
+	var parts []string
+	if sum.failures > 0 {
+		part := fmt.Sprintf("it lost its music %s and was fed again after at most %s", times(sum.failures), span(sum.longest))
+		if sum.least > 0 {
+			part += fmt.Sprintf(", with at least %s still to play", span(sum.least))
+		} else {
+			part += ", at least once with nothing left to play"
+		}
+		if sum.missing == 0 {
+			part += "; nothing was lost"
+		} else {
+			part += fmt.Sprintf("; %s lost", plural(sum.missing, "chunk"))
+		}
+		parts = append(parts, part)
+	}
+	if sum.silences > 0 {
+		atLeast := ""
+		if sum.goesOn {
+			atLeast = "at least "
+		}
+		parts = append(parts, fmt.Sprintf("it was silent %s, for %s%s together, says its own log", times(sum.silences), atLeast, span(sum.silent)))
+	}
+	return text + strings.Join(parts, "; ") + "."
 }
 
 func times(n int) string {

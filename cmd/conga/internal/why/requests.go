@@ -28,8 +28,18 @@ func (t *teller) requests() {
 	for _, q := range told {
 		t.became(q)
 	}
-	t.waitSince(told, func(r scheduler.Request) bool { return t.subjects == nil || r.Listener == t.subject() })
+	t.waitSince(told, func(r scheduler.Request) bool { return t.subjects == nil || t.isNamed(r.Listener) })
 	t.refused(func(e *messages.PlayRefused) bool { return t.about(e.GetListenerId()) })
+}
+
+// isNamed says whether the one listener of that name is meant: the queue knows no more than names.
+func (t *teller) isNamed(name string) bool {
+	for id := range t.subjects {
+		if t.labels[id] == name {
+			return true
+		}
+	}
+	return false
 }
 
 // aboutSong tells what became of a song that is nobody's name.
@@ -39,7 +49,7 @@ func (t *teller) aboutSong(song string) {
 		t.became(q)
 	}
 	t.waitSince(told, func(r scheduler.Request) bool { return r.Song == song })
-	t.refused(func(e *messages.PlayRefused) bool { return t.wish(e.GetWish()) == song })
+	t.refused(func(e *messages.PlayRefused) bool { return meant(e, song) })
 	for _, r := range t.Server {
 		switch e := r.Event.(type) {
 		case *messages.SongAdded:
@@ -57,7 +67,7 @@ func (t *teller) aboutSong(song string) {
 		}
 	}
 	if len(t.told) == 0 {
-		t.sayNow("nobody asked for %s since %s.", song, t.clock(t.Since))
+		t.sayNow("nobody asked for %s since %s.", song, t.clock(t.begins()))
 	}
 	for bad := range t.State.Catalog.Rejected.All() {
 		if bad.Name == song {
@@ -96,14 +106,6 @@ func (t *teller) song(name string) string {
 	return ""
 }
 
-// wish is the song that somebody meant.
-func (t *teller) wish(text string) string {
-	if song, exists := t.State.Scheduler.Find(text); exists {
-		return song
-	}
-	return text
-}
-
 func isNumber(text string) bool {
 	_, err := strconv.Atoi(text)
 	return err == nil
@@ -114,7 +116,7 @@ func (t *teller) waitSince(told []*request, wanted func(scheduler.Request) bool)
 	for _, r := range t.State.Scheduler.Queue {
 		if wanted(r) && !slices.ContainsFunc(told, func(q *request) bool { return q.id == r.RequestID }) {
 			q := &request{id: r.RequestID, song: r.Song, by: who(r.Listener)}
-			t.sayNow("%s asked for %s before %s%s.", q.by, q.song, t.clock(t.Since), t.waits(q))
+			t.sayNow("%s asked for %s before %s%s.", q.by, q.song, t.clock(t.begins()), t.waits(q))
 		}
 	}
 }
@@ -130,7 +132,9 @@ func (t *teller) asked(wanted func(*messages.SongQueued) bool) []*request {
 			if wanted(e) {
 				q := &request{id: e.GetRequestId(), song: e.GetSong(), by: who(e.GetListenerName()), asked: r.Time}
 				all = append(all, q)
-				byID[q.id] = q
+				if q.id != "" {
+					byID[q.id] = q
+				}
 			}
 		case *messages.SongWaits:
 			if q := byID[e.GetRequestId()]; q != nil {
@@ -172,15 +176,19 @@ func (t *teller) became(q *request) {
 	switch {
 	case !q.skipped.IsZero():
 		text += fmt.Sprintf("; at %s it was skipped: %s", t.clock(q.skipped), q.reason)
+	case !q.ended.IsZero() && q.started.IsZero():
+		text += fmt.Sprintf("; it ended at %s", t.clock(q.ended))
+	case !q.ended.IsZero() && q.ended.After(t.Now): // the server is ahead of what is heard
+		text += fmt.Sprintf("; it is played from %s to %s", t.clock(q.started), t.clock(q.ended))
 	case !q.ended.IsZero():
-		text += fmt.Sprintf("; it was heard from %s to %s", t.clock(q.started), t.clock(q.ended))
+		text += fmt.Sprintf("; it was played from %s to %s", t.clock(q.started), t.clock(q.ended))
 		if q.reason != "" {
 			text += fmt.Sprintf(", not whole: %s", q.reason)
 		}
 	case !q.started.IsZero() && q.started.After(t.Now):
 		text += fmt.Sprintf("; it is the next, from %s on", t.clock(q.started))
 	case !q.started.IsZero():
-		text += fmt.Sprintf("; it is being heard since %s", t.clock(q.started))
+		text += fmt.Sprintf("; it is played since %s", t.clock(q.started))
 	case !q.chosen.IsZero():
 		text += fmt.Sprintf("; its turn came at %s, and it is about to be played", t.clock(q.chosen))
 	default:
@@ -259,13 +267,18 @@ func (t *teller) why(i int, e *messages.PlayRefused) string {
 		return "the queue was full"
 	case messages.PlayRefused_REASON_ALREADY_REQUESTED:
 		for _, r := range slices.Backward(t.Server[:i]) {
-			if q, is := r.Event.(*messages.SongQueued); is && q.GetSong() == t.wish(e.GetWish()) {
+			if q, is := r.Event.(*messages.SongQueued); is && meant(e, q.GetSong()) {
 				return fmt.Sprintf("%s stood in the queue already, since %s for %s", q.GetSong(), t.clock(r.Time), who(q.GetListenerName()))
 			}
 		}
 		return "it stood in the queue already"
 	}
 	return "the server did not say why"
+}
+
+// meant says whether the song was meant. A number alone does not say: songs come and go.
+func meant(e *messages.PlayRefused, song string) bool {
+	return song == e.GetSong() || song == e.GetWish() || song == e.GetWish()+".mp3"
 }
 
 // who asked; strangers with nc have no name.

@@ -21,12 +21,16 @@ type Story struct {
 	Name  string
 	Since time.Time
 	Now   time.Time // in the zone in which times are told
-	// Server are the server's events after Since, State its state now. Without Server
-	// State is nothing.
-	Server []eventlog.Record
-	State  actors.ServerState
-	// Node are the listener's own events after Since.
-	Node []eventlog.Record
+	// Server are the server's events after Since, as gathered; State is its state now. Without
+	// Server State is nothing. ServerBegins is since when the events are all there were: later than
+	// Since if the log was folded.
+	Server       []eventlog.Record
+	ServerBegins time.Time
+	State        actors.ServerState
+	// Node are a listener's own events after Since; NodeID is whose, NodeBegins as above.
+	Node       []eventlog.Record
+	NodeID     string
+	NodeBegins time.Time
 	// Notes say what could not be asked.
 	Notes []string
 }
@@ -41,17 +45,34 @@ type sentence struct {
 type teller struct {
 	Story
 	names    map[string]string // id to name
+	labels   map[string]string // id to name, and so much of the id that two of one name differ
 	subjects map[string]bool   // ids; nil: everybody
 	told     []sentence
 	speaker  string // whose own words are told; empty: the server's
+	tallies  map[string]*tally
+	matched  map[uint64]bool // server's reports that the listener's own log has, too
+}
 
-	own                int // failures and silences that only the listener's own log knows
+// tally adds up what became of a listener's music.
+type tally struct {
 	failures, silences int
 	longest            time.Duration // search
-	least              time.Duration // buffer
-	silent             time.Duration
+	least              time.Duration // what it still had to play when it was fed again
 	missing            uint64
+	silent             time.Duration
+	goesOn             bool      // one of the silences had no end that is known
+	unfed              time.Time // since when nobody feeds it; zero: somebody does
 }
+
+func (t *teller) tally(id string) *tally {
+	if t.tallies[id] == nil {
+		t.tallies[id] = &tally{}
+	}
+	return t.tallies[id]
+}
+
+// Song is the song that is meant, as far as the server's state knows; empty: none.
+func Song(s Story) string { return (&teller{Story: s}).song(s.Name) }
 
 // Listeners returns the ids under which the story knows listeners called name, or with
 // that id. What a listener says of others counts only if the server was not asked.
@@ -71,13 +92,16 @@ func (s Story) namesakes() map[string]string {
 			all[id] = cmp.Or(http, all[id])
 		}
 	}
-	records := s.Server
-	if len(records) == 0 && len(s.State.ChainManager.Chain) == 0 {
-		records = s.Node
+	for _, r := range s.Server {
+		if about := nodes(r.Event); len(about) > 0 { // others are what that one said
+			add(about[0].GetId(), about[0].GetName(), about[0].GetHttp())
+		}
 	}
-	for _, r := range records {
-		for _, n := range nodes(r.Event) {
-			add(n.GetId(), n.GetName(), n.GetHttp())
+	if len(s.Server) == 0 && len(s.State.ChainManager.Chain) == 0 {
+		for _, r := range s.Node {
+			for _, n := range nodes(r.Event) {
+				add(n.GetId(), n.GetName(), n.GetHttp())
+			}
 		}
 	}
 	for _, m := range s.State.ChainManager.Chain {
@@ -86,10 +110,10 @@ func (s Story) namesakes() map[string]string {
 	return all
 }
 
-// Ask returns where to ask the listener that is meant for its own log: the one of that name
-// that is in the chain, or that was. It is empty if there is none. Several of one name are
+// Ask returns which listener is meant, and where to ask it for its own log: the one of that name
+// that is in the chain, or that was. Both are empty if there is none. Several of one name are
 // an error that says how to tell them apart: one must not speak for another.
-func Ask(s Story) (http string, err error) {
+func Ask(s Story) (id, http string, err error) {
 	all := s.namesakes()
 	var here []string
 	for _, m := range s.State.ChainManager.Chain {
@@ -99,22 +123,25 @@ func Ask(s Story) (http string, err error) {
 	}
 	switch {
 	case len(here) == 1:
-		return all[here[0]], nil
+		return here[0], all[here[0]], nil
 	case len(here) > 1:
-		return "", fmt.Errorf("%d listeners are called %s, so none of them was asked for its own log: ask for one of them by its id (%s)",
+		return "", "", fmt.Errorf("%d listeners are called %s, so none of them was asked for its own log: ask for one of them by its id (%s)",
 			len(here), s.Name, strings.Join(here, ", "))
 	case len(all) == 1:
-		for _, http := range all {
-			return http, nil
+		for id, http := range all {
+			return id, http, nil
 		}
 	}
-	return "", nil
+	return "", "", nil
 }
 
 // Tell answers, one sentence or two a line. It is an error if nobody and nothing has
 // the name.
 func Tell(s Story) ([]string, error) {
-	t := &teller{Story: s, names: map[string]string{messages.ServerID: "the server"}}
+	t := &teller{
+		Story: s, names: map[string]string{messages.ServerID: "the server"}, labels: map[string]string{}, tallies: map[string]*tally{},
+		matched: map[uint64]bool{},
+	}
 	for _, r := range s.Server {
 		for _, n := range nodes(r.Event) {
 			if n.GetId() != messages.ServerID && n.GetName() != "" {
@@ -130,12 +157,16 @@ func Tell(s Story) ([]string, error) {
 			t.names[n.GetId()] = cmp.Or(t.names[n.GetId()], n.GetName())
 		}
 	}
+	t.label()
+	if t.NodeID == "" {
+		t.NodeID = speaker(s)
+	}
 	song := t.song(s.Name)
 	if s.Name != "" {
 		ids := Listeners(s)
 		if len(ids) == 0 && song == "" {
 			return nil, fmt.Errorf("nobody called %q was in the chain since %s, and no such song is known: "+
-				"a longer --since looks further back", s.Name, t.clock(s.Since))
+				"a longer --since looks further back", s.Name, t.clock(t.begins()))
 		}
 		t.subjects = map[string]bool{}
 		for _, id := range ids {
@@ -147,16 +178,32 @@ func Tell(s Story) ([]string, error) {
 		}
 	}
 	t.chain()
-	t.node()
+	t.own()
 	t.requests()
 	t.summary()
 	return t.lines(), nil
+}
+
+// speaker is whose own log the story has: the log says so itself, unless its beginning was forgotten.
+func speaker(s Story) string {
+	for _, r := range s.Node {
+		if e, is := r.Event.(*messages.NodeStarted); is {
+			return e.GetNode().GetId()
+		}
+	}
+	if ids := Listeners(s); len(ids) == 1 {
+		return ids[0]
+	}
+	return ""
 }
 
 // lines are the notes, then what happened in its order.
 func (t *teller) lines() []string {
 	slices.SortStableFunc(t.told, func(a, b sentence) int { return a.at.Compare(b.at) })
 	lines := slices.Clone(t.Notes)
+	if len(t.Server) > 0 && t.ServerBegins.After(t.Since.Add(time.Second)) {
+		lines = append(lines, fmt.Sprintf("This is what is known since %s: earlier events were folded, or are too many to tell.", t.clock(t.ServerBegins)))
+	}
 	for _, s := range t.told {
 		if s.at.After(t.Now) {
 			lines = append(lines, s.text) // of now
@@ -198,21 +245,54 @@ func (t *teller) about(id string) bool { return t.subjects == nil || t.subjects[
 // name is what people call the node.
 func (t *teller) name(id string) string {
 	switch {
-	case t.names[id] != "":
-		return t.names[id]
+	case t.labels[id] != "":
+		return t.labels[id]
 	case id == "":
 		return "somebody"
 	}
-	return "listener " + id[:min(8, len(id))]
+	return "listener " + short(id, 8)
 }
 
-// called is the node's own name, or what its id is known by.
-func (t *teller) called(n *messages.Node) string {
-	if n.GetId() == messages.ServerID {
-		return "the server"
+func short(id string, n int) string { return id[:min(n, len(id))] }
+
+// label sees to it that none is taken for another.
+func (t *teller) label() {
+	ids := map[string][]string{}
+	for id, name := range t.names {
+		ids[name] = append(ids[name], id)
 	}
-	return cmp.Or(n.GetName(), t.name(n.GetId()))
+	for name, same := range ids {
+		for n := 8; name != ""; n += 4 {
+			parts := map[string]bool{}
+			for _, id := range same {
+				parts[short(id, n)] = true
+				t.labels[id] = fmt.Sprintf("%s (%s)", name, short(id, n))
+			}
+			if len(parts) == len(same) || n > maxID {
+				break
+			}
+		}
+		if len(same) == 1 && name != "" {
+			t.labels[same[0]] = name
+		}
+	}
 }
+
+// maxID is longer than any id.
+const maxID = 64
+
+// node is what people call the node: also one that only this event names.
+func (t *teller) node(n *messages.Node) string {
+	if n.GetId() != messages.ServerID && t.names[n.GetId()] == "" && n.GetName() != "" {
+		return n.GetName()
+	}
+	return t.name(n.GetId())
+}
+
+// begins is since when the server's events are all there were.
+func (t *teller) begins() time.Time { return latest(t.Since, t.ServerBegins) }
+
+func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
 
 // clock is a time of the day, with the day if it is not today.
 func (t *teller) clock(at time.Time) string {
