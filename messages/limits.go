@@ -21,8 +21,11 @@ const (
 	// Slack is how long before its play-out time the server sends a chunk: what the
 	// depth of the chain and every search for a new upstream live on.
 	Slack = 2 * time.Second
+	// LoudspeakerAhead is how long before it is heard a loudspeaker wants a chunk: what it takes
+	// in advance, and the time to decode.
+	LoudspeakerAhead = 400 * time.Millisecond
 	// JoinAhead is how long before it is heard a newcomer's first chunk arrives, so that it
-	// can begin to play and not run dry at once: a loudspeaker takes 400 ms in advance.
+	// can begin to play and not run dry at once.
 	JoinAhead = 600 * time.Millisecond
 	// Window is how much of the broadcast each node keeps for those who must catch up.
 	Window = 12 * time.Second

@@ -7,10 +7,6 @@ import (
 	"conga/messages"
 )
 
-// wantedAheadUs is how long before it is heard a loudspeaker wants a chunk: what it takes
-// in advance, and the time to decode.
-const wantedAheadUs = 400_000
-
 // noteEvery is how often the books are kept while nothing comes.
 const noteEvery = 200 * time.Millisecond
 
@@ -46,7 +42,7 @@ func (d *deck) book(item *messages.Item) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.now()
-	wanted := now + wantedAheadUs
+	wanted := now + messages.LoudspeakerAhead.Microseconds()
 	if d.running && wanted >= d.edge.us() { // all that came before is played
 		d.starve(wanted-max(d.edge.us(), d.filledAt), "")
 		d.filledAt = wanted

@@ -1,0 +1,45 @@
+package relay
+
+import (
+	"testing"
+	"time"
+
+	"conga/messages"
+)
+
+// The budget of the slack, as ARCHITECTURE.md has it: whatever fails once, the parts of its repair are
+// less than the whole, and what is left is for the depth of the chain.
+func TestBudget(t *testing.T) {
+	const depth = 400 * time.Millisecond // some hundred nodes, on machines that do other things, too
+	for what, parts := range map[string][]time.Duration{
+		"an upstream dies in silence, and all ancestors but the last with it": {
+			messages.SilenceIsDeath, messages.Ancestors * patience, messages.LoudspeakerAhead, depth,
+		},
+		"a living upstream sends no music any more": {
+			starving, glance, messages.LoudspeakerAhead,
+		},
+		// Of each second of music half a second comes: half of the time is lost.
+		"a line is slow": {
+			tooLate + upstreamGlances*glance/2 + trial/2, messages.LoudspeakerAhead,
+		},
+	} {
+		var sum time.Duration
+		for _, part := range parts {
+			sum += part
+		}
+		if sum >= messages.Slack {
+			t.Errorf("%s: it takes %v of %v", what, sum, messages.Slack)
+		}
+	}
+	for what, holds := range map[string]bool{
+		"a node that lives is not taken for dead for two lost words": 3*messages.Heartbeat < messages.SilenceIsDeath,
+		"those below wait for the node that has lost its upstream":   starving > messages.SilenceIsDeath,
+		"a newcomer does not run dry":                                messages.JoinAhead > messages.LoudspeakerAhead,
+		"what was missed in a search can still be had":               messages.Window > messages.Slack+quickRetries*quickRetry,
+		"music is urgent before the loudspeaker wants it":            urgently > messages.LoudspeakerAhead,
+	} {
+		if !holds {
+			t.Error("not so: " + what)
+		}
+	}
+}
