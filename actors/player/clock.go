@@ -55,6 +55,10 @@ const (
 	proportional = 0.2  // ppm for each µs of error, 1/s
 	integral     = 0.01 // 1/s²
 	smoothingS   = 0.5
+	// ignoredUs is an error that nobody hears, and leastPpm a correction that gains nothing. Without them, a
+	// listener in time still plays every sample a little beside where the song has it, and records it so.
+	ignoredUs = 100
+	leastPpm  = 2
 )
 
 // steering turns the error of what is heard into a correction of the rate.
@@ -68,10 +72,14 @@ type steering struct {
 // the last one.
 func (s *steering) steer(errorUs, seconds float64) {
 	s.errorUs += (errorUs - s.errorUs) * min(1, seconds/smoothingS)
-	want := proportional*s.errorUs + s.drift
+	felt := s.errorUs - max(-ignoredUs, min(ignoredUs, s.errorUs))
+	want := proportional*felt + s.drift
 	s.ppm = max(-maxPpm, min(maxPpm, want))
 	if s.ppm == want { // saturated, it would wind up
-		s.drift += integral * s.errorUs * seconds
+		s.drift += integral * felt * seconds
+	}
+	if math.Abs(s.ppm) < leastPpm {
+		s.ppm = 0
 	}
 }
 

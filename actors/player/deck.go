@@ -1,6 +1,7 @@
 package player
 
 import (
+	"math"
 	"sync"
 	"time"
 
@@ -180,8 +181,8 @@ func (d *deck) play(p []byte) int {
 	n := d.in.produce(p, step)
 	if d.in.end >= 0 && n < len(p)/bytesPerFrame { // the last frame of this rate is out
 		c := d.queue[0]
-		over := (d.in.pos - float64(d.in.end)) / float64(d.in.rate)
-		d.in.restart(c.rate, over*float64(c.rate))
+		over := (d.in.pos - float64(d.in.end)) / float64(d.in.rate) * float64(c.rate)
+		d.in.restart(c.rate, math.Round(over)) // on a sample: at outputRate they are then played as they are
 		d.edge = c.at()
 	}
 	return n
