@@ -21,9 +21,9 @@ const maxAnswer = 256 << 10
 const maxListed = maxWish + maxReason + 16
 
 // listing answers SONGS and REQUESTS (word) out of the names, which are numbered as PLAY takes them.
-// asked is what was said behind the word: nothing, for all; a number, for that page; or else words
-// that a name must have. Of all of them no more than `most` bytes are shown, in whole pages; 0
-// means no end.
+// asked is what was said behind the word: nothing, for all; a number, for that page; or else, and where
+// there is no such page, words that a name must have. Of all of them no more than `most` bytes are
+// shown, in whole pages; 0 means no end.
 func listing(word, asked string, names []string, none string, most int) []string {
 	pages := (len(names) + pageSize - 1) / pageSize
 	page, err := strconv.Atoi(asked)
@@ -32,10 +32,14 @@ func listing(word, asked string, names []string, none string, most int) []string
 		return []string{none}
 	case asked == "":
 		return all(word, names, most)
-	case err != nil:
-		return having(word, asked, names, most)
-	case page < 1 || page > pages:
-		return []string{fmt.Sprintf("There is no page %d: say %s 1%s", page, word, upTo(word, pages))}
+	case err != nil || page < 1 || page > pages:
+		if lines := having(asked, names, most); len(lines) > 0 {
+			return lines
+		}
+		if err == nil {
+			return []string{fmt.Sprintf("There is no page %d: say %s 1%s", page, word, upTo(word, pages))}
+		}
+		return []string{fmt.Sprintf("Of %d none has %q in its name: %s shows all", len(names), asked, word)}
 	}
 	first := (page - 1) * pageSize
 	last := min(first+pageSize, len(names))
@@ -66,8 +70,8 @@ func all(word string, names []string, most int) []string {
 		len(lines)-shown, word, pages+1, word))
 }
 
-// having are the lines of the names that have all the words.
-func having(word, asked string, names []string, most int) []string {
+// having are the lines of the names that have all the words; none if there is no such name.
+func having(asked string, names []string, most int) []string {
 	words := strings.Fields(strings.ToLower(plain.Composed(asked, messages.MaxLine)))
 	var lines []string
 	for i, name := range names {
@@ -75,9 +79,6 @@ func having(word, asked string, names []string, most int) []string {
 		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(lower, w) }) {
 			lines = append(lines, numbered(names, i, i+1)...)
 		}
-	}
-	if len(lines) == 0 {
-		return []string{fmt.Sprintf("Of %d none has %q in its name: %s shows all", len(names), asked, word)}
 	}
 	if fit := fitting(lines, most); fit < len(lines) {
 		return append(lines[:fit:fit], fmt.Sprintf("... and %d more: say another word of the name, too", len(lines)-fit))

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -26,6 +27,10 @@ func main() {
 	os.Exit(code)
 }
 
+// sameSignal is how long the same wish may come again: timeout(1), and some shells, signal a process
+// and then its whole group, so that it hears it twice.
+const sameSignal = 300 * time.Millisecond
+
 // untilTold ends with the first SIGINT, SIGTERM, or SIGHUP: the terminal is closed. Who was started
 // with SIGHUP ignored, as by nohup, stays.
 func untilTold() (context.Context, context.CancelFunc) {
@@ -36,7 +41,8 @@ func untilTold() (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	context.AfterFunc(ctx, func() {
 		signal.Ignore(syscall.SIGHUP) // a terminal that is closed says so twice, its shell once more
-		stop()                        // any other second signal finds nobody listening: it kills
+		// Any other second signal finds nobody listening: it kills.
+		time.AfterFunc(sameSignal, stop)
 	})
 	return ctx, stop
 }
