@@ -105,9 +105,26 @@ func (t *requestTalk) reply(line, requestID string, most int) (lines []string, s
 		}
 		return []string{t.play(rest, requestID)}, false
 	case "HELP":
-		return append([]string(nil), helpLines...), true
+		return t.help(), true
 	}
-	return []string{"I do not know that word. " + knownWords}, false
+	return []string{"I do not know that word. " + t.sayable()}, false
+}
+
+// help is for who asks: a listener has no connection of its own to close.
+func (t *requestTalk) help() []string {
+	lines := append([]string(nil), helpLines...)
+	if t.node != nil {
+		lines[len(lines)-1] = "END                    stop listening"
+	}
+	return lines
+}
+
+// sayable is what may be said.
+func (t *requestTalk) sayable() string {
+	if t.node != nil {
+		return strings.Replace(knownWords, "QUIT", "END", 1)
+	}
+	return knownWords
 }
 
 // mayAsk counts a request that somebody has to work for. What is too much is answered

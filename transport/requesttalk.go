@@ -517,7 +517,7 @@ func (t *requestTalk) answerAsks() {
 		case id == "" || id != m.GetRequestId():
 			lines = []string{fmt.Sprintf("A request needs an id of at most %d plain characters", maxRequestID)}
 		case !isText(m.GetLine()) || len(m.GetLine()) > messages.MaxLine:
-			lines = []string{"This line is not plain text. " + knownWords}
+			lines = []string{"This line is not plain text. " + t.sayable()}
 		default:
 			lines, _ = t.reply(strings.TrimPrefix(m.GetLine(), mark), id, maxAnswer)
 		}

@@ -18,8 +18,17 @@ const (
 	answersPatience = 500 * time.Millisecond
 )
 
-// IsEnd says whether the line is END.
-func IsEnd(line string) bool { return strings.EqualFold(strings.TrimSpace(line), "END") }
+// IsEnd says whether the line is END, or what people say for it.
+func IsEnd(line string) bool {
+	switch strings.ToUpper(strings.TrimSpace(line)) {
+	case "END", "QUIT", "EXIT":
+		return true
+	}
+	return false
+}
+
+// mark begins a file that was saved as "UTF-8 with BOM". It means nothing.
+const mark = "\ufeff"
 
 // Talk asks each line that is typed, one after the other, and says the answers, until the input or
 // ctx ends: that is no END. It returns true at END, which waits for no answer if somebody types.
@@ -53,7 +62,7 @@ func read(ctx context.Context, in io.Reader, typed chan<- string, say func(lines
 	lines := bufio.NewScanner(Keyboard(ctx, in))
 	lines.Buffer(nil, messages.MaxLine)
 	for lines.Scan() {
-		switch line := strings.TrimSpace(lines.Text()); {
+		switch line := strings.TrimSpace(strings.TrimPrefix(lines.Text(), mark)); {
 		case line == "":
 		case IsEnd(line):
 			return true

@@ -20,6 +20,8 @@ func TestTalk(t *testing.T) {
 		{"answers in order", "\nSONGS\n  PLAY 1 \n", false, []string{"to SONGS", "to PLAY 1"}},
 		{"the end of the input is no END", "SONGS", false, []string{"to SONGS"}},
 		{"END", "SONGS\nend\nPLAY 1\n", true, []string{"to SONGS"}},
+		{"QUIT", "SONGS\r\nQuit\r\nPLAY 1\r\n", true, []string{"to SONGS"}},
+		{"a mark", "\ufeffSONGS\nEND\n", true, []string{"to SONGS"}},
 		{"a line without end", strings.Repeat("x", 1<<20), false, []string{"no more lines are read: " + bufio.ErrTooLong.Error()}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
