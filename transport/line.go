@@ -112,8 +112,9 @@ func (l *Line) Node(ctx context.Context, addr string) (net.Conn, error) {
 		return nil, err
 	}
 	l.mu.Lock()
-	known, patience := l.known, min(max(nodePatience, 2*l.away), farthest)
+	known := l.known
 	l.mu.Unlock()
+	patience := l.nodePatience()
 	if host != l.host {
 		conn, _, err := l.dial(ctx, addr, patience)
 		return conn, err
@@ -128,6 +129,13 @@ func (l *Line) Node(ctx context.Context, addr string) (net.Conn, error) {
 		l.reached(conn, took)
 	}
 	return conn, err
+}
+
+// nodePatience is how long a node may take to be reached from here.
+func (l *Line) nodePatience() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return min(max(nodePatience, 2*l.away), farthest)
 }
 
 // Patience is how long a node may say nothing, or take to answer, if usual is enough on a short line: a
@@ -197,7 +205,7 @@ type dialled struct {
 }
 
 // race dials the name, if there is one, and the known address every second from `ahead` on. If the
-// name leads nowhere, the known address is what is left.
+// name leads nowhere, the known address is what is left, and has the time of a search.
 func (l *Line) race(ctx context.Context, name, known string, ahead time.Duration) dialled {
 	whole := knownPatience
 	if name != "" {
@@ -239,10 +247,8 @@ func (l *Line) race(ctx context.Context, name, known string, ahead time.Duration
 			case end.err == nil, name == "", end.addr == name && !leadsNowhere(end.err):
 				return end
 			case end.addr == name:
-				lost, over = end.err, time.After(knownPatience)
-				if ahead > nameAhead {
-					again.Reset(0)
-				}
+				lost, over = end.err, time.After(l.nodePatience()) // then the name server is asked again
+				again.Reset(0)
 			}
 		}
 	}
