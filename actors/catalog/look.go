@@ -25,7 +25,7 @@ const (
 	firstBatch = 32
 	// lastBatch is how many files are read at most before what they are is told, and batchTime how
 	// long that may take.
-	lastBatch = 2048
+	lastBatch = 512
 	batchTime = time.Second
 	// shortPieces is how many frames the pieces of a damaged song have at least, on average: two or
 	// three in a row that look like frames are found in any large file.

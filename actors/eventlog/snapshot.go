@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"bytes"
+	"compress/flate"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -18,14 +19,24 @@ type frozen struct {
 	States  map[string]json.RawMessage `json:"states"`
 }
 
-// freeze encodes f behind its own SHA-256.
+// freeze encodes f behind its own SHA-256. It is packed: of a large folder's songs, names and
+// the words of JSON repeat themselves.
 func (f frozen) freeze() ([]byte, error) {
-	body, err := json.Marshal(f)
+	packed := bytes.NewBuffer(make([]byte, sha256.Size, 64<<10))
+	w, err := flate.NewWriter(packed, flate.BestSpeed)
+	if err == nil {
+		err = json.NewEncoder(w).Encode(f)
+	}
+	if err == nil {
+		err = w.Close()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("encode states: %w", err)
 	}
-	sum := sha256.Sum256(body)
-	return append(sum[:], body...), nil
+	data := packed.Bytes()
+	sum := sha256.Sum256(data[sha256.Size:])
+	copy(data, sum[:])
+	return data, nil
 }
 
 func melt(data []byte) (frozen, error) {
@@ -36,7 +47,8 @@ func melt(data []byte) (frozen, error) {
 	if sum := sha256.Sum256(data[sha256.Size:]); !bytes.Equal(sum[:], data[:sha256.Size]) {
 		return f, fmt.Errorf("%w: kept states do not match their sum", ErrDamaged)
 	}
-	if err := json.Unmarshal(data[sha256.Size:], &f); err != nil {
+	r := flate.NewReader(bytes.NewReader(data[sha256.Size:]))
+	if err := json.NewDecoder(r).Decode(&f); err != nil {
 		return f, fmt.Errorf("%w: kept states: %w", ErrDamaged, err)
 	}
 	return f, nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"conga/actors"
@@ -19,6 +20,10 @@ const reserveBytes = 8 << 20
 
 // songsPatience is how long the first look at the songs folder may hold up that the server is ready.
 const songsPatience = 2 * time.Second
+
+// whileReading is how much garbage there may be, in percent of what is in use, while a large folder is read for
+// the first time: little of that lives on.
+const whileReading = 50
 
 type serveCmd struct {
 	Songs  string     `default:"songs" placeholder:"DIR" help:"Folder of mp3 files; what is dropped in is played (${default})."`
@@ -66,7 +71,7 @@ func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
-	debug, err := listenHTTP(string(c.HTTP)) // BEFORE anything plays
+	http, err := listenHTTP(string(c.HTTP)) // BEFORE anything plays
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
@@ -81,25 +86,33 @@ func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 		},
 	})
 	if err != nil {
-		return errors.Join(err, store.Close(), hangUp(debug))
+		return errors.Join(err, store.Close(), hangUp(http))
 	}
+	usual := debug.SetGCPercent(whileReading)
 	node, err := startServer(serverOptions{
 		songs: c.Songs, listen: string(c.Listen), store: steady, key: key, logger: logger,
 		token: c.token(), limits: c.limits(), disk: steady, seedListeners: c.SeedListeners, keepLog: c.KeepLog << 20,
 	})
 	if err != nil {
-		return errors.Join(err, hangUp(debug))
+		return errors.Join(err, hangUp(http))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	served := serveHTTP(ctx, debug, string(c.HTTP), node.log, node.server.Dump)
+	go func() {
+		select {
+		case <-node.server.SongsKnown():
+		case <-ctx.Done():
+		}
+		debug.SetGCPercent(usual)
+	}()
+	served := serveHTTP(ctx, http, string(c.HTTP), node.log, node.server.Dump)
 	select { // whoever reads "ready" asks for songs at once
 	case <-node.server.SongsKnown():
 	case <-time.After(songsPatience): // a large folder, or a slow one: the first of its songs are known
 	case <-ctx.Done():
 	}
 	fmt.Fprintf(io.out, "ready requests=%s stream=%s http=%s\n",
-		shown(node.requests.Addr()), shown(node.stream.Addr()), shownHTTP(debug))
+		shown(node.requests.Addr()), shown(node.stream.Addr()), shownHTTP(http))
 	invite(io.err, node.requests.Addr(), key.Public().(ed25519.PublicKey), c.token())
 	err = <-served // it ends with ctx
 	return errors.Join(err, node.stop())

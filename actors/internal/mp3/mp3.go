@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"conga/messages"
@@ -250,9 +251,16 @@ type Info struct {
 // count the table itself, and what the encoder's delay fills.
 const few = 2
 
+// buffers are those of ReadInfo: a large folder is thousands of songs, one after the other.
+var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, bufferSize) }}
+
 // ReadInfo reads a song to its end. A stream without a single frame is an ErrFormat.
 func ReadInfo(src io.Reader) (Info, error) {
-	r := NewReader(src)
+	buf := buffers.Get().(*bufio.Reader)
+	defer buffers.Put(buf)
+	defer buf.Reset(nil) // whoever is next must not see it, nor keep src alive
+	buf.Reset(src)
+	r := &Reader{buf: buf}
 	var info Info
 	for {
 		h, err := r.advance()
