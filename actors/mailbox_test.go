@@ -71,7 +71,7 @@ func TestServer_FullDisk_Mailboxes(t *testing.T) {
 	close(hold) // what hung fails now, and the actors are down
 
 	for { // soon it is known that it makes no sense to wait
-		if _, is := h.ask(h.Scheduler(), &messages.ListRequests{}, patience).(*messages.Refused); is {
+		if _, is := h.ask(h.Scheduler(), &messages.ListRequests{}, moment).(*messages.Refused); is {
 			break
 		}
 	}

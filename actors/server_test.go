@@ -140,6 +140,57 @@ func TestServer_DiskFull(t *testing.T) {
 	}
 }
 
+// The same over a store that goes on without its disk: nobody waits for it, whoever comes is taken in,
+// whoever goes is gone, and when the disk is well again it has all that happened.
+func TestServer_BadDisk(t *testing.T) {
+	t.Parallel()
+	below, well := newDisk(), make(chan struct{}, 100)
+	store, err := eventlog.OpenSteady(below, eventlog.SteadyConfig{Dir: t.TempDir(), Reserve: 1, Tell: func(state eventlog.DiskState, _ error) {
+		if state == eventlog.DiskFine {
+			well <- struct{}{}
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := open(t, store)
+	defer h.close()
+	h.onAir()
+	hang := make(chan struct{})
+	for _, worse := range []func(){func() { below.fill(true) }, func() { below.stall(hang) }} {
+		worse()
+		for _, id := range []string{"amy", "bob"} {
+			if a, ok := h.ask(h.ChainManager(), join(id), patience).(*messages.Welcome); !ok {
+				t.Fatalf("%s got %v", id, a)
+			}
+		}
+		h.system.Root.Send(h.ChainManager(), &messages.LeaveChain{Id: "amy"})
+		if a, ok := h.ask(h.Scheduler(), &messages.ChooseSong{AtUnixUs: 1}, patience).(*messages.SongChosen); !ok {
+			t.Fatalf("the pacer got %v", a)
+		}
+		if dump, err := h.Dump(t.Context()); err != nil || len(dump.State.(ServerState).ChainManager.Chain) != 1 {
+			t.Errorf("the dump: %v, %v", dump.State, err)
+		}
+	}
+	if store.Settled(t.Context()) {
+		t.Error("it is said to be on the disk")
+	}
+	below.stall(nil)
+	close(hang)
+	below.fill(false)
+	select {
+	case <-well:
+	case <-time.After(patience):
+		t.Fatal("the disk is not well again")
+	}
+	if !store.Settled(t.Context()) {
+		t.Error("it is not on the disk")
+	}
+	if n, err := h.log.Verify(t.Context()); err != nil || n != h.log.Last() {
+		t.Errorf("%d of %d events are sound: %v", n, h.log.Last(), err)
+	}
+}
+
 // A dump of a server whose disk hangs is an error within seconds, even if nobody sets a
 // deadline; when the disk is back there is a dump again.
 func TestServer_Dump_NeverHangs(t *testing.T) {

@@ -282,7 +282,7 @@ func TestLog_Damaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	refuses(t, []string{"log", "verify", "--data", data}, "damaged")
-	refuses(t, []string{"serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data", data}, "damaged", "export")
+	refuses(t, []string{"serve", "--songs", "../../songs", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data", data}, "damaged", "export")
 	sound := filepath.Join(t.TempDir(), "sound.jsonl")
 	refuses(t, []string{"log", "export", sound, "--data", data}, "are sound and now in "+sound)
 	again := filepath.Join(t.TempDir(), "again")
