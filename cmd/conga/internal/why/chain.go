@@ -167,7 +167,7 @@ func (t *teller) fed(id string, at time.Time, f feeding) {
 	if f.missing == 0 {
 		t.say(lostAt, "%s; nothing was lost.", text)
 	} else {
-		t.say(lostAt, "%s; %s could not be had from anybody and were lost.", text, plural(f.missing, "chunk"))
+		t.say(lostAt, "%s; nobody could give it %s, so much was lost.", text, plural(f.missing, "item"))
 	}
 }
 
@@ -349,15 +349,18 @@ func (t *teller) account(id, who string) string {
 	var parts []string
 	if sum.failures > 0 {
 		part := fmt.Sprintf("it lost its music %s and was fed again after at most %s", times(sum.failures), span(sum.longest))
-		if sum.least > 0 {
+		switch {
+		case sum.least > 0:
 			part += fmt.Sprintf(", with at least %s still to play", span(sum.least))
-		} else {
+		case sum.failures == 1:
+			part += ", with nothing left to play"
+		default:
 			part += ", at least once with nothing left to play"
 		}
 		if sum.missing == 0 {
 			part += "; nothing was lost"
 		} else {
-			part += fmt.Sprintf("; %s lost", plural(sum.missing, "chunk"))
+			part += fmt.Sprintf("; %s lost", plural(sum.missing, "item"))
 		}
 		parts = append(parts, part)
 	}

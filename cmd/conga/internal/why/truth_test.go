@@ -225,7 +225,7 @@ func TestTell_True(t *testing.T) {
 			if is.missing == 0 {
 				want = append(want, "; nothing was lost")
 			} else {
-				want = append(want, fmt.Sprintf("; %s lost", plural(is.missing, "chunk")))
+				want = append(want, fmt.Sprintf("; %s lost", plural(is.missing, "item")))
 			}
 		}
 		if is.silences > 0 {

@@ -318,7 +318,7 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Round(time.Second).Seconds())%60)
 }
 
-// plural is "1 chunk", "2 chunks".
+// plural is "1 item", "2 items".
 func plural(n uint64, word string) string {
 	if n == 1 {
 		return "1 " + word
