@@ -1875,7 +1875,8 @@ type Neighbours struct {
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                 // whose neighbours
 	Ancestors     []*Node                `protobuf:"bytes,2,rep,name=ancestors,proto3" json:"ancestors,omitempty"`   // at most three, the upstream first
 	Downstream    *Node                  `protobuf:"bytes,3,opt,name=downstream,proto3" json:"downstream,omitempty"` // unset at the tail
-	Event         uint64                 `protobuf:"varint,4,opt,name=event,proto3" json:"event,omitempty"`          // number of the event that this follows from: an older one is ignored
+	Event         uint64                 `protobuf:"varint,4,opt,name=event,proto3" json:"event,omitempty"`          // number of the event that this follows from: an older one of the same epoch is ignored
+	Epoch         uint64                 `protobuf:"varint,8,opt,name=epoch,proto3" json:"epoch,omitempty"`          // in which that is its number: a log that was restored from a copy counts anew from there
 	Offer         bool                   `protobuf:"varint,5,opt,name=offer,proto3" json:"offer,omitempty"`          // the node cannot be reached: it is to dial downstream
 	Guests        []string               `protobuf:"bytes,7,rep,name=guests,proto3" json:"guests,omitempty"`         // ids of those who may ask the node for the music: it is among their ancestors
 	Seeds         []*Node                `protobuf:"bytes,15,rep,name=seeds,proto3" json:"seeds,omitempty"`          // the clients of 2016 that the node feeds
@@ -1937,6 +1938,13 @@ func (x *Neighbours) GetDownstream() *Node {
 func (x *Neighbours) GetEvent() uint64 {
 	if x != nil {
 		return x.Event
+	}
+	return 0
+}
+
+func (x *Neighbours) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
 	}
 	return 0
 }
@@ -2226,7 +2234,7 @@ const file_messages_chain_proto_rawDesc = "" +
 	"at_unix_us\x18\t \x01(\x03R\batUnixUs\",\n" +
 	"\fExpireAbsent\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\"\xdb\x01\n" +
+	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\"\xf1\x01\n" +
 	"\n" +
 	"Neighbours\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
@@ -2235,6 +2243,7 @@ const file_messages_chain_proto_rawDesc = "" +
 	"downstream\x18\x03 \x01(\v2\v.conga.NodeR\n" +
 	"downstream\x12\x14\n" +
 	"\x05event\x18\x04 \x01(\x04R\x05event\x12\x14\n" +
+	"\x05epoch\x18\b \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05offer\x18\x05 \x01(\bR\x05offer\x12\x16\n" +
 	"\x06guests\x18\a \x03(\tR\x06guests\x12!\n" +
 	"\x05seeds\x18\x0f \x03(\v2\v.conga.NodeR\x05seeds\"$\n" +

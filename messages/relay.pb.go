@@ -554,6 +554,7 @@ type UpstreamsAssigned struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ancestors     []*Node                `protobuf:"bytes,1,rep,name=ancestors,proto3" json:"ancestors,omitempty"`
 	Event         uint64                 `protobuf:"varint,2,opt,name=event,proto3" json:"event,omitempty"` // the server's
+	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"` // of it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -598,6 +599,13 @@ func (x *UpstreamsAssigned) GetAncestors() []*Node {
 func (x *UpstreamsAssigned) GetEvent() uint64 {
 	if x != nil {
 		return x.Event
+	}
+	return 0
+}
+
+func (x *UpstreamsAssigned) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
 	}
 	return 0
 }
@@ -1055,10 +1063,11 @@ const file_messages_relay_proto_rawDesc = "" +
 	"\n" +
 	"WHY_URGENT\x10\x03\x12\x0e\n" +
 	"\n" +
-	"WHY_NEARER\x10\x04\"T\n" +
+	"WHY_NEARER\x10\x04\"j\n" +
 	"\x11UpstreamsAssigned\x12)\n" +
 	"\tancestors\x18\x01 \x03(\v2\v.conga.NodeR\tancestors\x12\x14\n" +
-	"\x05event\x18\x02 \x01(\x04R\x05event\"\xba\x01\n" +
+	"\x05event\x18\x02 \x01(\x04R\x05event\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\"\xba\x01\n" +
 	"\x0eUpstreamSought\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\x04R\x04link\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x1c\n" +

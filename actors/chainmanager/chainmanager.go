@@ -271,7 +271,7 @@ func (m *chainManager) tell(ctx actor.Context) {
 	for _, n := range layout.tellings() { // from the top: a node is told of its guests BEFORE they are of it
 		if before := m.told[n.Id]; !proto.Equal(before, n) {
 			news := proto.CloneOf(n)
-			news.Event = m.keep.Seq()
+			news.Event, news.Epoch = m.keep.Seq(), chain.Epoch
 			news.Guests = alsoBefore(n.Guests, before.GetGuests())
 			if m.cfg.Auditor != nil {
 				news.Guests = append(news.Guests, m.cfg.Auditor.GetId())

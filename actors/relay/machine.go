@@ -95,7 +95,7 @@ func (m *machine) start(state State) {
 	m.flow.resync()
 	m.closeAll("the relay was restarted")
 	// A search that found nobody has lost its timer, and a ring its oldest events.
-	if m.above.GetEvent() > m.state.Event || m.above != nil && m.state.Upstream == nil && len(m.state.Seeking) == 0 {
+	if m.above != nil {
 		m.decide(m.above)
 	}
 }
@@ -160,7 +160,7 @@ func (m *memory) adopt(msg *messages.Welcome) (anew bool) {
 // neighbours takes the server's word about who is above and below.
 func (m *machine) neighbours(msg *messages.Neighbours) {
 	m.decide(msg)
-	if msg.GetEvent() < m.state.Event {
+	if m.state.knows(msg) {
 		return
 	}
 	m.above = msg

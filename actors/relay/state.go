@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 
@@ -14,8 +15,9 @@ import (
 type State struct {
 	// Ancestors are the nodes above, nearest first; the server stands behind them.
 	Ancestors []Node `json:"ancestors"`
-	// Event is the server's event that Ancestors follow from.
+	// Event is the server's event that Ancestors follow from, in the epoch Epoch.
 	Event uint64 `json:"event"`
+	Epoch uint64 `json:"epoch,omitempty"`
 	// Upstream feeds this node; nil while none does.
 	Upstream *Link `json:"upstream"`
 	// Seeking are the ancestors that were asked and have not answered, in that order.
@@ -108,8 +110,14 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 	return nil
 }
 
+// knows says whether something newer was told already. A server that was restored from a copy of its
+// log counts its events anew from there, but in a later epoch.
+func (s State) knows(told *messages.Neighbours) bool {
+	return cmp.Or(cmp.Compare(told.GetEpoch(), s.Epoch), cmp.Compare(told.GetEvent(), s.Event)) < 0
+}
+
 func (s State) assign(cmd *messages.Neighbours) []proto.Message {
-	if cmd.GetEvent() < s.Event {
+	if s.knows(cmd) {
 		return nil
 	}
 	var above []*messages.Node
@@ -119,7 +127,7 @@ func (s State) assign(cmd *messages.Neighbours) []proto.Message {
 		}
 	}
 	d := deciding{s: s}
-	d.add(&messages.UpstreamsAssigned{Ancestors: above, Event: cmd.GetEvent()})
+	d.add(&messages.UpstreamsAssigned{Ancestors: above, Event: cmd.GetEvent(), Epoch: cmd.GetEpoch()})
 	// A search under way goes on at its own pace, unless there is somebody nearer now.
 	if node, found := d.s.candidate(false); found {
 		d.ask(node, messages.SearchOn_WHY_NEXT, 0)
@@ -358,7 +366,7 @@ func (s State) assigned(event *messages.UpstreamsAssigned) State {
 	for _, n := range event.GetAncestors() {
 		s.Ancestors = append(s.Ancestors, node(n))
 	}
-	s.Event = event.GetEvent()
+	s.Event, s.Epoch = event.GetEvent(), event.GetEpoch()
 	s.Tried = nil
 	above := s.above()
 	s.Dead = slices.DeleteFunc(slices.Clone(s.Dead), func(id string) bool {

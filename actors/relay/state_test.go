@@ -19,7 +19,7 @@ import (
 
 // TestState_Stories: the words are
 //
-//	told 7 cem amy server    the server's event 7 says who is above, nearest first
+//	told 7 cem amy server    the server's event 7 says who is above, nearest first; 4/7: in epoch 4
 //	opened 2 [100 [104 [120 [4000]]]] link 2 answered; 100 was asked for, 104 is its first,
 //	                         120 its newest, and for 4000 ms no music came
 //	closed 2 [own|hole|empty|lying|leaving] link 2 is over
@@ -45,7 +45,12 @@ func words(t *testing.T, words []string) proto.Message {
 	}
 	switch words[0] {
 	case "told":
-		n := &messages.Neighbours{Id: "me", Event: num(1)}
+		n := &messages.Neighbours{Id: "me"}
+		if epoch, event, is := strings.Cut(words[1], "/"); is {
+			n.Epoch, n.Event = uint64(number(t, epoch)), uint64(number(t, event))
+		} else {
+			n.Event = num(1)
+		}
 		for _, name := range words[2:] {
 			n.Ancestors = append(n.Ancestors, ancestor(name))
 		}

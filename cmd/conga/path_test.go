@@ -80,8 +80,8 @@ func virtualSongs(t *testing.T) map[string][]byte {
 }
 
 // inLineWithin is how long after that each node feeds at most one: those who were asked in need
-// are let go.
-const inLineWithin = time.Minute
+// are let go. A first choice that was in vain several times is tried again after 160 s at the latest.
+const inLineWithin = 3 * time.Minute
 
 // storm lets the failures happen to a chain in virtual time and says what is wrong with it
 // afterwards.
