@@ -121,6 +121,37 @@ func TestPacer_EmptyThenASong(t *testing.T) {
 	})
 }
 
+// A file that has become shorter than the catalog says does not count as heard whole; what there is of it
+// is played, and how much that was tells whether its request is used up.
+func TestPacer_ShorterThanItWas(t *testing.T) {
+	for left, want := range map[float64]messages.Heard{
+		0.2: messages.Heard_HEARD_LITTLE, 0.8: messages.Heard_HEARD_MOST, 1: messages.Heard_HEARD_WHOLE,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStudio(t, all...)
+			s.shelf.change("bach.mp3", func(f tape) tape {
+				f.data = f.data[:int(left*float64(len(f.data)))]
+				f.song.FileBytes = int64(len(f.data)) // it is that file, and was shortened after it was opened
+				return f
+			})
+			s.shelf.turn = []string{"bach.mp3"}
+			s.start()
+			defer s.stop()
+			time.Sleep(45 * time.Second)
+			synctest.Wait()
+			for _, event := range s.events() {
+				if end, is := event.(*messages.SongEnded); is {
+					if end.GetHeard() != want || (end.GetReason() == "") != (want == messages.Heard_HEARD_WHOLE) {
+						t.Errorf("with %v of the file left: %v", left, end)
+					}
+					return
+				}
+			}
+			t.Error("it does not end")
+		})
+	}
+}
+
 // Broken files among good ones: what is whole of them is played, nothing runs hot, and
 // the good ones follow without a gap.
 func TestPacer_BrokenAmongGood(t *testing.T) {
