@@ -77,7 +77,7 @@ type catalog struct {
 
 	timer      *time.Timer // nil: no look is agreed
 	due        time.Time   // when timer fires
-	earliest   time.Time   // for the next look: looking takes a tenth of the time at most
+	earliest   time.Time   // for the next look: looking takes a tenth of the time at most, if it is quick
 	generation uint64      // of timer; older ones are ignored
 	looking    bool
 	again      bool // something changed while it was looking
@@ -166,7 +166,8 @@ func (c *catalog) Receive(ctx actor.Context) {
 		if msg.by == c {
 			c.learn(msg)
 		}
-	case *messages.LookAgain:
+	case *messages.LookAgain: // whoever says so could not play a song, and asks no more than twice a second
+		c.earliest = time.Time{}
 		c.lookIn(0)
 	case *messages.ListSongs:
 		ctx.Respond(&messages.List{Names: c.keeper.State().Names()})
@@ -251,7 +252,8 @@ func (c *catalog) look() {
 func (c *catalog) learn(msg looked) {
 	saw := msg.saw
 	c.looking, c.seen = false, saw.files
-	c.earliest = time.Now().Add(rarely * saw.took)
+	// On a busy machine a look takes long; that is no reason to be blind for longer than usual.
+	c.earliest = time.Now().Add(min(rarely*saw.took, c.cfg.Poll))
 	if saw.away != "" {
 		c.goneAway(saw.away)
 	}
