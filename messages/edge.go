@@ -13,7 +13,8 @@ import (
 // still says is ignored.
 
 // ListSongs asks the catalog, ListRequests the scheduler; each responds with a List. Notes are
-// what there is to say of the names, each "" if it is nothing; there may be none.
+// what there is to say of the names, each "" if it is nothing; there may be none. Nobody changes a
+// list: many may hold it.
 type (
 	ListSongs    struct{}
 	ListRequests struct{}

@@ -112,8 +112,11 @@ func listed(word, asked string, answer any, none string, most int) []string {
 	if !is {
 		return []string{sayBusy}
 	}
-	shown := slices.Clone(names.Names)
+	shown := names.Names // others may hold it, too
 	for i, note := range names.Notes {
+		if i == 0 {
+			shown = slices.Clone(shown)
+		}
 		if note != "" {
 			shown[i] = fmt.Sprintf(sayWaits, oneLine(shown[i]), plain.Text(note, maxReason))
 		}

@@ -45,9 +45,13 @@ func (t *requestTalk) plain(line string) error {
 	if strings.TrimSpace(line) == "" {
 		return nil
 	}
-	switch word, _ := cutWord(line); word {
+	switch word, rest := cutWord(line); word {
 	case "QUIT", "END":
 		return errDone
+	case "SONGS":
+		if rest == "" {
+			return t.allSongs()
+		}
 	case "AUTH": // who must say it has said it
 		t.say(sayNoToken)
 		return nil
@@ -57,6 +61,34 @@ func (t *requestTalk) plain(line string) error {
 		lines = append(lines, "")
 	}
 	if !t.out.put([]byte(strings.Join(lines, "\n") + "\n")) {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// allSongs answers SONGS a page at a time: whoever asks for a long list again and again and does not
+// read has a few pages wait, not as many lists.
+func (t *requestTalk) allSongs() error {
+	if !t.mayAsk() {
+		t.say(fmt.Sprintf(sayTooFast, t.cfg.Limits.Requests))
+		return nil
+	}
+	answer, _ := ask(t.life, t.root, t.cfg.Catalog, &messages.ListSongs{})
+	list, is := answer.(*messages.List)
+	if !is || len(list.Names) <= pageSize {
+		lines := append(listed("SONGS", "", answer, sayNoSongs, 0), "", "")
+		if !t.out.put([]byte(strings.Join(lines, "\n"))) {
+			return net.ErrClosed
+		}
+		return nil
+	}
+	for first := 0; first < len(list.Names); first += pageSize {
+		lines := append(numbered(list.Names, first, min(first+pageSize, len(list.Names))), "")
+		if !t.out.put([]byte(strings.Join(lines, "\n"))) {
+			return net.ErrClosed
+		}
+	}
+	if !t.out.put([]byte("\n")) { // the unmistakable end
 		return net.ErrClosed
 	}
 	return nil

@@ -83,6 +83,8 @@ type catalog struct {
 	again      bool // something changed while it was looking
 	seen       map[string]file
 	ready      bool // Ready was called
+	listed     []string
+	listedAt   uint64 // the event that listed is true for
 
 	live   live
 	warned map[string]string // reasons by name
@@ -170,13 +172,21 @@ func (c *catalog) Receive(ctx actor.Context) {
 		c.earliest = time.Time{}
 		c.lookIn(0)
 	case *messages.ListSongs:
-		ctx.Respond(&messages.List{Names: c.keeper.State().Names()})
+		ctx.Respond(&messages.List{Names: c.names()})
 	case *messages.FindSong:
 		ctx.Respond(&messages.FoundSong{Song: c.keeper.State().Find(msg.Name)})
 	case *messages.Look:
 		state, seq := c.keeper.Moment()
 		msg.Reply <- messages.View{Actor: Name, Seq: seq, State: state, Live: c.live}
 	}
+}
+
+// names are those of all songs, one list for all who ask while nothing changes.
+func (c *catalog) names() []string {
+	if state, seq := c.keeper.Moment(); c.listed == nil || c.listedAt != seq {
+		c.listed, c.listedAt = state.Names(), seq
+	}
+	return c.listed
 }
 
 func (c *catalog) start(ctx actor.Context) {
