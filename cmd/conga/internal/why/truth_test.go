@@ -46,14 +46,14 @@ func (h *history) see(e proto.Message) {
 
 // truth is what a listener really lived through.
 type truth struct {
-	joined           time.Time
-	failures         int
-	silences         int
-	silent           time.Duration
-	goesOn, unfed    bool
-	missing          uint64
-	longest          time.Duration
-	inChain, ownRead bool
+	joined        time.Time
+	failures      int
+	silences      int
+	silent        time.Duration
+	goesOn, unfed bool
+	missing       uint64
+	longest       time.Duration
+	inChain       bool
 }
 
 var amy, bob = &messages.Node{Id: "aaaaaaaa-1", Name: "amy"}, &messages.Node{Id: "bbbbbbbb-2", Name: "bob"}
