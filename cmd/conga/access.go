@@ -16,7 +16,7 @@ import (
 // tokenFlag is --auth of serve and join. A pointer, for an empty token is a mistake that
 // would open the doors, and no token is none.
 type tokenFlag struct {
-	Auth *string `env:"CONGA_AUTH" placeholder:"TOKEN" help:"What who comes in must know. Better in CONGA_AUTH: arguments stand in process lists."`
+	Auth *string `env:"CONGA_AUTH" placeholder:"TOKEN" help:"Token that clients must know. Better in CONGA_AUTH: arguments stand in process lists."`
 }
 
 func (f tokenFlag) token() string {
