@@ -43,7 +43,7 @@ test: speaker sound-test lint
 	@.ci/gen check
 	@.ci/systems
 	@[ -n '$(race)' ] || echo 'test: no C compiler, so the tests run without the race detector'
-	go test $(flags) $(race) ./...
+	go test -timeout 20m $(flags) $(race) ./...
 	@.ci/sound $(flags)
 
 lint: speaker
