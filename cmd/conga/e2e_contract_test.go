@@ -54,7 +54,7 @@ func TestE2E_Mistakes(t *testing.T) {
 
 	oneClearLine(t, mute, addr, "does not answer like a conga server")
 	_ = nobody.Close()
-	oneClearLine(t, launch(t, "join nobody", "join", addr, "--output", "null"), addr, "no conga server")
+	oneClearLine(t, launch(t, "join nobody", "join", addr, "--output", "null"), addr, "nobody listens")
 }
 
 func TestE2E_Dump(t *testing.T) {

@@ -36,7 +36,7 @@ func TestE2E_NoData(t *testing.T) {
 		places["read-only"], places["inside read-only"] = locked, filepath.Join(locked, "conga")
 	}
 	for name, data := range places {
-		oneClearLine(t, launch(t, name, "serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data", data), data)
+		oneClearLine(t, launch(t, name, "serve", "--songs", t.TempDir(), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data", data), data)
 	}
 }
 
