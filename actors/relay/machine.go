@@ -56,7 +56,7 @@ type out struct {
 }
 
 // effect is something that the relay is to do: one of the types below.
-type effect interface{}
+type effect any
 
 type (
 	// dial asks an ancestor for the music.

@@ -152,7 +152,7 @@ func (r *relay) outlast(msg any) {
 	m := &r.machine
 	switch msg := msg.(type) {
 	case *messages.Neighbours:
-		if m.above == nil || msg.GetEpoch() > m.above.GetEpoch() || msg.GetEpoch() == m.above.GetEpoch() && msg.GetEvent() >= m.above.GetEvent() {
+		if !older(msg, m.above) {
 			m.above = msg
 		}
 	case *messages.Welcome:

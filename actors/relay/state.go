@@ -110,10 +110,15 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 	return nil
 }
 
-// knows says whether something newer was told already. A server that was restored from a copy of its
-// log counts its events anew from there, but in a later epoch.
+// knows says whether something newer was told already.
 func (s State) knows(told *messages.Neighbours) bool {
-	return cmp.Or(cmp.Compare(told.GetEpoch(), s.Epoch), cmp.Compare(told.GetEvent(), s.Event)) < 0
+	return older(told, &messages.Neighbours{Epoch: s.Epoch, Event: s.Event})
+}
+
+// older says whether the server said a before b. A server that was restored from a copy of its log
+// counts its events anew from there, but in a later epoch.
+func older(a, b *messages.Neighbours) bool {
+	return cmp.Or(cmp.Compare(a.GetEpoch(), b.GetEpoch()), cmp.Compare(a.GetEvent(), b.GetEvent())) < 0
 }
 
 func (s State) assign(cmd *messages.Neighbours) []proto.Message {

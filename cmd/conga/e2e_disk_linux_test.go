@@ -154,9 +154,15 @@ func fill(t *testing.T, path string, goesOn bool) (stop func()) {
 	var filling sync.WaitGroup
 	if goesOn {
 		filling.Go(func() {
-			for ctx.Err() == nil {
+			again := time.NewTicker(time.Millisecond)
+			defer again.Stop()
+			for {
 				_ = take()
-				time.Sleep(time.Millisecond)
+				select {
+				case <-again.C:
+				case <-ctx.Done():
+					return
+				}
 			}
 		})
 	}
