@@ -72,10 +72,10 @@ func all(word string, names []string, most int) []string {
 
 // having are the lines of the names that have all the words; none if there is no such name.
 func having(asked string, names []string, most int) []string {
-	words := strings.Fields(strings.ToLower(plain.Composed(asked, messages.MaxLine)))
+	words := strings.Fields(strings.ToLower(plain.Alike(asked, messages.MaxLine)))
 	var lines []string
 	for i, name := range names {
-		lower := strings.ToLower(plain.Composed(name, maxListed))
+		lower := strings.ToLower(plain.Alike(name, maxListed))
 		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(lower, w) }) {
 			lines = append(lines, numbered(names, i, i+1)...)
 		}

@@ -28,15 +28,15 @@ func (s spelling) Key() string { return s.stem + "\x00" + s.name }
 
 func spelled(name string) spelling { return spelling{folded(name), name} }
 
-// shown is the name as SONGS shows it, its accents composed: what a screen shows is typed or pasted
-// by other programs, which compose them.
-func shown(name string) string { return plain.Composed(name, maxShown) }
+// look is what the name looks like as SONGS shows it: what a screen shows is typed or pasted by other
+// programs, which compose accents and leave out what is invisible.
+func look(name string) string { return plain.Alike(name, maxShown) }
 
 // stem is the name as it is shown, without .mp3, however that is written.
 func stem(name string) string {
-	name = shown(name)
+	name = look(name)
 	if at := len(name) - len(".mp3"); at > 0 && strings.EqualFold(name[at:], ".mp3") {
-		return shown(name[:at])
+		return look(name[:at])
 	}
 	return name
 }
@@ -45,17 +45,31 @@ func folded(name string) string { return strings.ToLower(stem(name)) }
 
 // likeness says how well the wish names the song: the less the better.
 func likeness(wish, name string) int {
-	switch {
-	case wish == name:
+	switch look(wish) {
+	case look(name):
 		return 0
-	case wish+".mp3" == name:
+	case stem(name):
 		return 1
-	case shown(wish) == shown(name):
-		return 2
-	case shown(wish) == stem(name):
-		return 3
 	}
-	return 4 // but for capital letters
+	return 2 // but for capital letters
+}
+
+// fit is how well a song is what a wish means: first comes which looks most like it, of those that
+// look alike one that does not wait in the queue, and of those the one that is called so.
+type fit struct {
+	likeness int
+	waits    bool
+	other    bool // it only looks so
+}
+
+func (f fit) better(than fit) bool {
+	switch {
+	case f.likeness != than.likeness:
+		return f.likeness < than.likeness
+	case f.waits != than.waits:
+		return !f.waits
+	}
+	return !f.other && than.other
 }
 
 // Find returns the song that a wish means, if there is one: its name as SONGS shows it, with or
@@ -78,15 +92,16 @@ func (s State) Find(wish string) (song string, exists bool) {
 var songsLine = regexp.MustCompile(`^[0-9]+\. +(.+)$`)
 
 func (s State) named(wish string) (song string, exists bool) {
-	best, queued := 0, false
-	for _, meant := range []string{folded(wish), strings.ToLower(shown(wish))} { // "a.mp3" may be short for "a.mp3.mp3"
+	var best fit
+	for _, meant := range []string{folded(wish), strings.ToLower(look(wish))} { // "a.mp3" may be short for "a.mp3.mp3"
 		for candidate := range s.spellings.From(meant + "\x00") {
 			if candidate.stem != meant {
 				break
 			}
-			like, waits := likeness(wish, candidate.name), s.waits(candidate.name)
-			if !exists || like < best || like == best && queued && !waits {
-				song, exists, best, queued = candidate.name, true, like, waits
+			name := candidate.name
+			f := fit{likeness(wish, name), s.waits(name), wish != name && wish+".mp3" != name}
+			if !exists || f.better(best) {
+				song, exists, best = name, true, f
 			}
 		}
 	}

@@ -34,7 +34,7 @@ func TestState_Find_WhatIsShown(t *testing.T) {
 		for _, name := range names {
 			typed := form.String(plain.Text(name, maxShown))
 			song, exists := state.Find(typed)
-			if !exists || shown(song) != shown(name) {
+			if !exists || look(song) != look(name) {
 				t.Fatalf("%q is shown as %q; asked for so, it is %q, %v", name, plain.Text(name, maxShown), song, exists)
 			}
 			if song, exists = state.Find(name); !exists || song != name {
@@ -69,7 +69,7 @@ func TestState_Find(t *testing.T) {
 		"mac café": "mac cafe\u0301.mp3", "windows cafe\u0301": "windows café.mp3", "softhyphen": "soft\u00adhyphen.mp3",
 		"3. numbered": "3. numbered.mp3", "7": "7.mp3", "x.mp3": "x.mp3.mp3", "STRASSE": "", "straße": "Straße.Mp3",
 		"12. mac café.mp3": "mac cafe\u0301.mp3", "1": " leading space.mp3", "99": "", "": "", ".mp3": "",
-		"한국어": "한국어.mp3", "한": "\u1112\u1161\u11ab.mp3",
+		"한국어": "한국어.mp3", "persian میخواهم": "persian می\u200cخواهم.mp3", "한": "\u1112\u1161\u11ab.mp3",
 	} {
 		if got, exists := state.Find(wish); got != want || exists != (want != "") {
 			t.Errorf("%q is %q, want %q", wish, got, want)

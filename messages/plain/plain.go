@@ -37,9 +37,17 @@ func Text(s string, limit int) string {
 	return strings.TrimRight(string(b), " ")
 }
 
-// Composed is Text with its accents composed: however a name is written, as one character or as several,
-// it is then the same.
-func Composed(s string, limit int) string { return norm.NFC.String(Text(s, limit)) }
+// Alike is what all texts have in common that look like s: Text with its accents composed and nothing
+// invisible in it. It is to compare by, not to be shown.
+func Alike(s string, limit int) string {
+	return norm.NFC.String(strings.Map(func(r rune) rune {
+		switch r {
+		case zeroWidthNonJoiner, zeroWidthJoiner, textStyle, emojiStyle:
+			return -1
+		}
+		return r
+	}, Text(s, limit)))
+}
 
 // filter lets through what is plain, rune by rune, within one line.
 type filter struct {
@@ -71,12 +79,12 @@ func (f *filter) add(dst []byte, r rune) []byte {
 		r = ' '
 	case hidden(r):
 		return dst
-	case unicode.In(r, unicode.Mn, unicode.Me):
+	case unicode.Is(unicode.M, r): // one that has room of its own, too: it may be written as two, one of which has none
 		if f.marks++; f.before == 0 || f.marks > maxMarks {
 			return dst
 		}
 	}
-	if !unicode.In(r, unicode.Mn, unicode.Me) {
+	if !unicode.Is(unicode.M, r) {
 		f.marks = 0
 	}
 	if f.joiner == zeroWidthJoiner && pictures(f.before) && pictures(r) || f.joiner != 0 && joins(f.before) && joins(r) {

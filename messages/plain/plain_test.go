@@ -50,9 +50,9 @@ func TestText(t *testing.T) {
 	}
 }
 
-func TestComposed(t *testing.T) {
-	for _, said := range []string{"café", "cafe\u0301", " caf\u0065\u0301\u200b "} {
-		if got := Composed(said, 100); got != "café" {
+func TestAlike(t *testing.T) {
+	for _, said := range []string{"café", "cafe\u0301", "ca\u200dfe\u0301\ufe0f", " caf\u0065\u0301\u200b "} {
+		if got := Alike(said, 100); got != "café" {
 			t.Errorf("%q is %q", said, got)
 		}
 	}

@@ -269,17 +269,18 @@ func (p *Porter) tellApart(ctx context.Context, c *caller) (*guest, *visitor) {
 
 // match is what the caller is as far as is known now. A client that joins opens its request
 // connection right after this one, so a visitor belongs to the last caller before it; then
-// comes who is due. p.mu is held.
+// comes who is due. While a visitor that may belong to it is not ripe, it is nobody yet:
+// Request wakes us. p.mu is held.
 func (p *Porter) match(c *caller) (*guest, *visitor, <-chan struct{}) {
 	for i, v := range p.waiting {
 		behind := v.Since.Add(blur)
-		if time.Since(v.Since) < ripe {
-			continue // Request wakes us
-		}
 		if v.host == c.host && behind.After(c.Since) && v.Since.Sub(c.Since) <= pairPatience &&
 			!slices.ContainsFunc(p.callers, func(other *caller) bool {
 				return other.host == c.host && other.Since.After(c.Since) && !other.Since.After(behind)
 			}) {
+			if time.Since(v.Since) < ripe {
+				return nil, nil, p.changed
+			}
 			return nil, p.pair(i), p.changed
 		}
 	}

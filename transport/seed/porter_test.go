@@ -1,6 +1,7 @@
 package seed
 
 import (
+	"bufio"
 	"fmt"
 	"net"
 	"strings"
@@ -313,5 +314,67 @@ func TestPorter_Crosswise(t *testing.T) {
 	p.correct(&visitor{host: "h"}, 7002)
 	if one.guest.port != 7003 || later.guest.port != 7004 || two.guest.visitor != two {
 		t.Error("a stranger or a newcomer was taken for another client")
+	}
+}
+
+// A client whose upstream has gone is due, and another of its host joins: whoever of them comes
+// first, who joins is told its place, and who is due gets its music.
+func TestPorter_JoinsWhileAnotherIsDue(t *testing.T) {
+	for _, first := range []string{"who joins", "who is due"} {
+		synctest.Test(t, func(t *testing.T) {
+			due := &guest{host: "h", hears: 1}
+			due.due(time.Now())
+			p := NewPorter(PorterConfig{})
+			p.guests = []*guest{due}
+			stranger := func() *transport.Stranger {
+				here, there := net.Pipe()
+				t.Cleanup(func() { _, _ = here.Close(), there.Close() })
+				return &transport.Stranger{Conn: there, Reader: bufio.NewReader(there), Since: time.Now(), Admit: func() bool { return true }}
+			}
+			type known struct {
+				who string
+				g   *guest
+				v   *visitor
+			}
+			told := make(chan known, 2)
+			call := func(who string) {
+				c := &caller{Stranger: stranger(), host: "h"}
+				time.AfterFunc(transport.SeedGrace, func() {
+					p.mu.Lock()
+					p.callers = append(p.callers, c)
+					p.wake()
+					p.mu.Unlock()
+					g, v := p.tellApart(t.Context(), c)
+					told <- known{who, g, v}
+				})
+			}
+			join := func() {
+				call("who joins")
+				<-time.After(5 * time.Millisecond)
+				v := &visitor{Stranger: stranger(), host: "h"}
+				p.mu.Lock()
+				p.waiting = append(p.waiting, v)
+				p.mu.Unlock()
+				time.AfterFunc(ripe, func() {
+					p.mu.Lock()
+					defer p.mu.Unlock()
+					p.wake()
+				})
+			}
+			if first == "who joins" {
+				join()
+				<-time.After(30 * time.Millisecond)
+				call("who is due")
+			} else {
+				call("who is due")
+				<-time.After(time.Millisecond)
+				join()
+			}
+			for range 2 {
+				if k := <-told; (k.g != nil) != (k.who == "who is due") || (k.v != nil) != (k.who == "who joins") {
+					t.Errorf("%s comes first: %s is guest %v, visitor %v", first, k.who, k.g != nil, k.v != nil)
+				}
+			}
+		})
 	}
 }
