@@ -23,7 +23,7 @@ type Receipt struct {
 	LongestSearchMs float64  `json:"longestSearchMs"` // for another upstream
 	LowestMarginMs  *float64 `json:"lowestMarginMs"`  // the least that an item came before its time; null at first
 	Underruns       int      `json:"underruns"`       // times that there was nothing to play
-	SilentMs        int64    `json:"silentMs"`        // silence in the midst of music
+	SilentMs        int64    `json:"silentMs"`        // silence in the middle of music
 	Silenced        string   `json:"silenced"`        // why there is no sound now; empty: there is
 	Unfed           bool     `json:"unfed"`           // nobody feeds it now: what it misses is not among the lost yet
 	// Songs were received whole; the server's dump has the same sums.

@@ -434,7 +434,7 @@ func TestRequestLink_PlainServer(t *testing.T) {
 		Link: 4, Member: NewMembership(amy, testToken, &someTrust{}),
 		Dial: func(context.Context, string) (net.Conn, error) { return there, nil },
 	}))
-	if closed := await[*messages.RequestsClosed](t, told); !strings.Contains(closed.Reason, "plain words") {
+	if closed := await[*messages.RequestsClosed](t, told); !strings.Contains(closed.Reason, "does not speak TLS") {
 		t.Errorf("closed %v", closed)
 	}
 }

@@ -24,9 +24,9 @@ func ownOnly(listening net.Addr, names []string, handler http.Handler) http.Hand
 			header.Set("Allow", "GET, HEAD")
 			http.Error(w, "This port only answers: GET or HEAD.", http.StatusMethodNotAllowed)
 		case !ownHost(r.Host, listening, names):
-			http.Error(w, "This is no name of this node. Ask by its address, as in its ready line: http="+listening.String(), http.StatusForbidden)
+			http.Error(w, "This node does not have that name. Use the address in its ready line: http="+listening.String(), http.StatusForbidden)
 		case !ownPage(r):
-			http.Error(w, "A page of another site may not ask here.", http.StatusForbidden)
+			http.Error(w, "Pages of other sites may not use this port.", http.StatusForbidden)
 		default:
 			handler.ServeHTTP(w, r)
 		}

@@ -166,9 +166,9 @@ func (i *Identity) signOffer(offer *messages.OfferStream, to string, nowUs int64
 const wordsAge = 60 * 1000 * 1000 // microseconds
 
 var (
-	errForged = &refused{messages.StreamOpened_REFUSAL_STRANGER, "the words are not signed with the key that the node's id is made from"}
-	errNotMe  = &refused{messages.StreamOpened_REFUSAL_STRANGER, "another node was meant to be asked than the one here"}
-	errStale  = &refused{messages.StreamOpened_REFUSAL_STALE, "the words are more than a minute old, or a clock is wrong by so much"}
+	errForged = &refused{messages.StreamOpened_REFUSAL_STRANGER, "the signature does not match the node's id"}
+	errNotMe  = &refused{messages.StreamOpened_REFUSAL_STRANGER, "the request is for another node than this one"}
+	errStale  = &refused{messages.StreamOpened_REFUSAL_STALE, "the request is more than a minute old, or a clock is wrong"}
 )
 
 // timely says why the words are not for the node `self` now. It costs nothing.

@@ -105,7 +105,7 @@ func newWords(l Limits) *rate.Limiter {
 func (p *pace) dropReport(from net.Addr) {
 	dropped, now := p.dropped.Add(1), time.Now().Unix()
 	if told := p.told.Load(); now-told >= 60 && p.told.CompareAndSwap(told, now) {
-		slog.Warn("listeners report more than the log takes from one address or connection: reports are dropped",
+		slog.Warn("one address or connection sends more reports than the log takes: reports are dropped",
 			"address", address(from), "dropped so far", dropped)
 	}
 }

@@ -39,7 +39,7 @@ func listing(word, asked string, names []string, none string, most int) []string
 		if err == nil {
 			return []string{fmt.Sprintf("There is no page %d: say %s 1%s", page, word, upTo(word, pages))}
 		}
-		return []string{fmt.Sprintf("Of %d none has %q in its name: %s shows all", len(names), asked, word)}
+		return []string{fmt.Sprintf("None of %d has %q in its name: %s shows all", len(names), asked, word)}
 	}
 	first := (page - 1) * pageSize
 	last := min(first+pageSize, len(names))
@@ -81,7 +81,7 @@ func having(asked string, names []string, most int) []string {
 		}
 	}
 	if fit := fitting(lines, most); fit < len(lines) {
-		return append(lines[:fit:fit], fmt.Sprintf("... and %d more: say another word of the name, too", len(lines)-fit))
+		return append(lines[:fit:fit], fmt.Sprintf("... and %d more: add another word of the name", len(lines)-fit))
 	}
 	return lines
 }

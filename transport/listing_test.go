@@ -43,8 +43,8 @@ func TestListing(t *testing.T) {
 		{"page 0", 3, "0", 0, 1, "There is no page 0: say SONGS 1", ""},
 		{"words", 3000, "FÜR 2999", 0, 1, "2999. song 2999 Für Elise.mp3", ""},
 		{"half a word", 30, "eli", 0, 15, "1. song 1 Für Elise.mp3", "29. song 29 Für Elise.mp3"},
-		{"no such word", 30, "bach", 0, 1, `Of 30 none has "bach" in its name: SONGS shows all`, ""},
-		{"too many with the words", 3000, "air", 300, 14, "2. song 2 Air.mp3", "... and 1487 more: say another word of the name, too"},
+		{"no such word", 30, "bach", 0, 1, `None of 30 has "bach" in its name: SONGS shows all`, ""},
+		{"too many with the words", 3000, "air", 300, 14, "2. song 2 Air.mp3", "... and 1487 more: add another word of the name"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := listing("SONGS", test.asked, songNames(test.songs), none, test.most)

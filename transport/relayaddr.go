@@ -59,7 +59,7 @@ func (t *requestTalk) locate(relay string) (string, error) {
 	}
 	addresses := []netip.Addr{ip}
 	if !t.pace.named.of(t.conn.RemoteAddr()).Allow() {
-		return home, errors.New("its address has named other hosts than itself too often")
+		return home, errors.New("its address has advertised other hosts too often")
 	}
 	if err != nil {
 		if addresses, err = t.lookUp(host); err != nil {
@@ -71,7 +71,7 @@ func (t *requestTalk) locate(relay string) (string, error) {
 			return net.JoinHostPort(ip.String(), port), nil
 		}
 	}
-	return home, fmt.Errorf("nobody outside its network reaches %s: it should --advertise another address", plain.Text(host, messages.MaxName))
+	return home, fmt.Errorf("%s cannot be reached from outside its network: it should --advertise another address", plain.Text(host, messages.MaxName))
 }
 
 func (t *requestTalk) lookUp(host string) ([]netip.Addr, error) {
@@ -79,7 +79,7 @@ func (t *requestTalk) lookUp(host string) ([]netip.Addr, error) {
 	defer cancel()
 	found, err := t.cfg.Resolve(ctx, host)
 	if err != nil || len(found) == 0 {
-		return nil, fmt.Errorf("the server does not find its host %s: it should --advertise an address", plain.Text(host, messages.MaxName))
+		return nil, fmt.Errorf("the server cannot look up its host %s: it should --advertise an IP address", plain.Text(host, messages.MaxName))
 	}
 	return found, nil
 }
@@ -119,7 +119,7 @@ func mayName(own, host netip.Addr) bool {
 }
 
 // errOtherPort: the relay's port is open, but not the listener's.
-var errOtherPort = errors.New("at its relay's address somebody else answers, or nobody in our words")
+var errOtherPort = errors.New("at its relay's address another program answers")
 
 // probe tries the node's relay BEFORE the chain makes it anybody's source, and lets it prove
 // that it is the node's. It says why that is not so, or nothing.

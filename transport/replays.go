@@ -21,7 +21,7 @@ const (
 )
 
 var (
-	errReplayed = &refused{messages.StreamOpened_REFUSAL_STALE, "these very words were said before"}
+	errReplayed = &refused{messages.StreamOpened_REFUSAL_STALE, "this request was used before"}
 	errOften    = &refused{messages.StreamOpened_REFUSAL_FULL, "you ask too often"}
 	errGreedy   = &refused{messages.StreamOpened_REFUSAL_FULL, "you have had the same music too often: ask again later"}
 )

@@ -21,20 +21,20 @@ const (
 	sayWhich    = "Say which song: PLAY <name or number>"
 	sayWaits    = "%s (waits: %s)"
 	sayQueued   = "Song %s has been requested!"
-	sayUnsure   = " But the server's disk does not take it now: if the server ends before it does, it is forgotten"
+	sayUnsure   = " But it is not on the server's disk yet: if the server ends before that, the request is lost"
 	sayAlready  = "Song has already been requested"
 	sayNoSuch   = "Song does not exist"
 	sayFull     = "The queue is full, try again later"
-	sayNoToken  = "Nothing keeps you out: no token is needed now"
+	sayNoToken  = "No token is needed"
 	sayTooFast  = "Too many requests: you may ask %g times a second"
-	sayTooMany  = "Too many songs were asked for, by you or at your address: you may ask for %g a minute"
+	sayTooMany  = "Too many requests from you or your address: you may request %g songs a minute"
 	sayTooLong  = "A song's name has at most %d bytes"
 )
 
 var helpLines = []string{
 	"SONGS                  the songs, numbered",
-	"SONGS <words>          those with the words in their names",
-	fmt.Sprintf("SONGS <page>           %d of them: SONGS 1, SONGS 2, and so on", pageSize),
+	"SONGS <words>          songs with these words in their names",
+	fmt.Sprintf("SONGS <page>           %d songs a page: SONGS 1, SONGS 2, and so on", pageSize),
 	"PLAY <name or number>  request a song",
 	"REQUESTS               what was requested, next first; also <words> and <page>",
 	"QUIT                   close this connection",

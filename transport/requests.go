@@ -151,7 +151,7 @@ func (r *requests) Receive(ctx actor.Context) {
 	case *actor.Started:
 		root, self := ctx.ActorSystem().Root, ctx.Self()
 		r.lobby = requestLobby(r.cfg.Limits, func() []byte {
-			return fmt.Appendf(nil, "Your address has %d connections here, as many as it may. Close some, or try again later.\n", r.cfg.Limits.PerAddress)
+			return fmt.Appendf(nil, "Your address has %d connections here, which is the limit. Close some, or try again later.\n", r.cfg.Limits.PerAddress)
 		})
 		r.door.open(root, self, r.cfg.Listener, r.lobby)
 	case *accepted:

@@ -191,7 +191,7 @@ func TestRequests_Hostile(t *testing.T) {
 		"no uuid":          func(t *testing.T, c net.Conn) { refusedLine(t, c, `HELLO {"node":{"id":"amy"}}`, errID.Error()) },
 		"no node":          func(t *testing.T, c net.Conn) { refusedLine(t, c, `HELLO {}`, errID.Error()) },
 		"a later dialect": func(t *testing.T, c net.Conn) {
-			refusedLine(t, c, `HELLO {"version":9}`, "this server speaks version 1 of the dialect, not 9: take the same conga on both sides")
+			refusedLine(t, c, `HELLO {"version":9}`, "this server speaks version 1 of the dialect, not 9: use the same version of conga on both sides")
 		},
 		"in clear": func(t *testing.T, c net.Conn) {
 			refusedLine(t, c, `HELLO {"node":{"id":"`+amyID+`"}}`, errClear.Error())

@@ -73,13 +73,13 @@ var (
 	// errDone: the conversation is over, nothing is wrong.
 	errDone = errors.New("said goodbye")
 	// errUnheard: the peer reads nothing any more.
-	errUnheard = errors.New("it hears no answer any more")
+	errUnheard = errors.New("it no longer reads answers")
 	// errDisk: nothing is promised that the log could not keep.
-	errDisk = errors.New("the server's disk is full or broken: the music plays on, but no song can be asked for until that is mended")
+	errDisk = errors.New("the server's disk is full or broken: the music plays on, but no song can be asked for until it is repaired")
 	// errRoom: what is left of the memory is for songs and goodbyes.
-	errRoom = errors.New("the server's disk has been full or broken for long: the music plays on, but nobody else can join until that is mended")
+	errRoom = errors.New("the server's disk has been full or broken for long: the music plays on, but nobody else can join until it is repaired")
 	// errPlace: of its kind there are too many connections, and its address has the most.
-	errPlace = errors.New("others need this place, and your address has the most connections here: try again later")
+	errPlace = errors.New("the server is full, and your address has the most connections: try again later")
 )
 
 // serve answers lines until the peer or the server ends the connection. What was asked
@@ -303,7 +303,7 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 		return t.turnAwayFor(waitForRoom, errRoom.Error())
 	}
 	if !t.pace.hellos.of(t.conn.RemoteAddr()).Allow() {
-		return t.turnAwayFor(time.Minute, "listeners come and go at your address faster than the server's log takes: try again in a minute")
+		return t.turnAwayFor(time.Minute, "too many listeners join and leave from your address: try again in a minute")
 	}
 	unreachable := ""
 	if node.GetRelay() != "" {
@@ -327,7 +327,7 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 		return t.turnAway(fmt.Sprintf(sayCopy, was.by))
 	case was.full:
 		t.stand(standing{})
-		return t.turnAway(fmt.Sprintf("there are %d listeners, as many as its --max-listeners lets in: try again later", t.cfg.Limits.Listeners))
+		return t.turnAway(fmt.Sprintf("the server has %d listeners, which is its limit (--max-listeners): try again later", t.cfg.Limits.Listeners))
 	}
 	if !t.guest.admit() {
 		return t.dismissed()
@@ -405,7 +405,7 @@ func (t *requestTalk) mayReport() bool {
 }
 
 // sayCopy tells the second of two processes with one key what to do.
-const sayCopy = "another listener with this identity is in the chain, from %s: if its data folder was copied, remove listener.pem from the copy, or take another --data"
+const sayCopy = "another listener with this identity is in the chain, from %s: if its data folder was copied, remove listener.pem from the copy, or use another --data"
 
 // bind asks that the id be this connection's, as long as that takes.
 func (t *requestTalk) bind(id, instance string) (*bound, error) {
@@ -440,7 +440,7 @@ func (t *requestTalk) candidate(hello *messages.Hello) (*messages.Node, error) {
 		return nil, errors.New("HELLO was said before")
 	}
 	if hello.GetVersion() > messages.DialectVersion {
-		return nil, fmt.Errorf("this server speaks version %d of the dialect, not %d: take the same conga on both sides",
+		return nil, fmt.Errorf("this server speaks version %d of the dialect, not %d: use the same version of conga on both sides",
 			messages.DialectVersion, hello.GetVersion())
 	}
 	node := cleanNode(hello.GetNode())

@@ -29,7 +29,7 @@ const (
 )
 
 // ErrPlainWords: who was taken for a server does not speak TLS.
-var ErrPlainWords = errors.New("it answers in plain words: it is no conga server, or has no room for another connection of this address")
+var ErrPlainWords = errors.New("it does not speak TLS: it is no conga server, or it has no room for another connection from this address")
 
 // errKey: the certificate is not of the kind that conga's servers have.
 var errKey = errors.New("its certificate holds no ed25519 key: this is no conga server")

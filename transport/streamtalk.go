@@ -27,9 +27,9 @@ var (
 	errLeaving    = &refused{messages.StreamOpened_REFUSAL_LEAVING, "this node leaves"}
 	errID         = &refused{messages.StreamOpened_REFUSAL_STRANGER, "the node's id must be a uuid"}
 	errUnexpected = &refused{messages.StreamOpened_REFUSAL_STRANGER, "the chain does not send you here: join at the server"}
-	errCrowd      = &refused{messages.StreamOpened_REFUSAL_FULL, "your address has as many connections to this node as it may"}
-	errDropped    = &refused{messages.StreamOpened_REFUSAL_FULL, "too many of your address have not said who they are"}
-	errSeat       = errors.New("its seat is another's: of the same listener, or of one that the chain sends here")
+	errCrowd      = &refused{messages.StreamOpened_REFUSAL_FULL, "your address has too many connections to this node"}
+	errDropped    = &refused{messages.StreamOpened_REFUSAL_FULL, "too many connections from your address have not said who they are"}
+	errSeat       = errors.New("another stream took its seat: a newer one of the same listener, or of one that the chain sends here")
 )
 
 // streamTalk is what one accepted stream connection says and hears. It belongs to the
@@ -288,7 +288,7 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 		switch {
 		case err == nil:
 			if !begun && item.Number == open.GetNext() {
-				t.song = item.Song // the listener goes on in the midst of it
+				t.song = item.Song // the listener goes on in the middle of it
 			}
 			begun = true
 			if err := t.send(item); err != nil {
@@ -450,7 +450,7 @@ func (t *streamTalk) write(frames ...Frame) (err error) {
 
 var (
 	errGone   = errors.New("the listener closed the connection")
-	errTalker = errors.New("it talks too much")
+	errTalker = errors.New("it sends too much")
 )
 
 // hear waits for the listener's end. After HI a listener has nothing to say: frames are

@@ -346,7 +346,7 @@ func (c *catalog) warn(refused *messages.RejectedSong) {
 	case c.lines <= mostWarnings:
 		c.cfg.Logger.Warn("file left out", "file", refused.GetName(), "reason", refused.GetReason())
 	case c.lines == mostWarnings+1:
-		c.cfg.Logger.Warn("more files left out; `conga dump --key state` has them all, under catalog.rejected")
+		c.cfg.Logger.Warn("more files left out; `conga dump --key state` lists all of them under catalog.rejected")
 	}
 }
 

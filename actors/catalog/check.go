@@ -28,7 +28,7 @@ func Check(dir string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no folder %s: make it, or name the folder that your music is in, with --songs DIR", dir)
 	}
-	return fmt.Errorf("the songs folder %s cannot be read: %s: mend that, or name another with --songs DIR", dir, cause(err))
+	return fmt.Errorf("the songs folder %s cannot be read: %s: make it readable, or name another with --songs DIR", dir, cause(err))
 }
 
 // HasSong is Check for whoever needs music at once: it also says that no file in dir can be played.

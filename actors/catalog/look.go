@@ -295,7 +295,7 @@ func judge(ctx context.Context, path, name string, info fs.FileInfo) (song *mess
 	case err != nil:
 		return nil, music, "it cannot be played: " + cause(err), false
 	case music.Skipped > music.AudioBytes && music.Pieces > 4 && music.Frames < shortPieces*music.Pieces:
-		return nil, music, fmt.Sprintf("it is no music: %d of its %d bytes look like it, in %d pieces", music.AudioBytes, info.Size(), music.Pieces), false
+		return nil, music, fmt.Sprintf("it is not music: only %d of its %d bytes look like music, in %d pieces", music.AudioBytes, info.Size(), music.Pieces), false
 	}
 	title, artist := readTitle(f, info.Size())
 	return &messages.Song{

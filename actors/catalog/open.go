@@ -48,7 +48,7 @@ func openRegular(path string) (*os.File, error) {
 func badName(name string) string {
 	switch {
 	case name == "" || strings.HasPrefix(name, ".") || strings.ContainsAny(name, `/\`) || !filepath.IsLocal(name):
-		return "a song's name is that of a visible file right in the folder"
+		return "a song is a visible file in the folder itself"
 	case !utf8.ValidString(name):
 		return "its name is not valid UTF-8; rename it"
 	case strings.ContainsFunc(name, notText):

@@ -23,7 +23,7 @@ func TestState_Follows(t *testing.T) {
 		{"long ago", playing, 17, 12, true},
 		{"another song with that number", playing, 300, 3_001, false},
 		{"another one before", playing, 200, 1_999, false},
-		{"a number in the midst of a song", playing, 250, 2_500, false},
+		{"a number in the middle of a song", playing, 250, 2_500, false},
 		{"of a future that this log never had", playing, 301, 4_000, false},
 		{"between two songs", paused, 200, 2_000, true},
 		{"a song that never began here", paused, 300, 3_000, false},

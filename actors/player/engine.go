@@ -149,7 +149,7 @@ func (e *engine) decode(ctx context.Context) {
 		}
 		if errors.Is(err, errPanicked) {
 			e.panicked.Do(func() {
-				e.say(slog.LevelWarn, "a frame broke the mp3 decoder; it is silence, the music goes on", "error", err)
+				e.say(slog.LevelWarn, "the mp3 decoder failed on a frame: silence replaces it, the music goes on", "error", err)
 			})
 		}
 		if chunk != nil {

@@ -19,7 +19,7 @@ type Live struct {
 	ErrorUs      int64  `json:"errorUs"`             // what is heard is this much too late
 	Ppm          int    `json:"ppm"`                 // it plays this much faster to catch up
 	Jumps        int    `json:"jumps"`               // times that it jumped to be in time again
-	SilentMs     int64  `json:"silentMs"`            // silence in the midst of music
+	SilentMs     int64  `json:"silentMs"`            // silence in the middle of music
 	Holes        int    `json:"holes"`               // gaps in the numbers
 	DecodeErrors int    `json:"decodeErrors"`        // chunks that were not all music
 	Reopened     int    `json:"reopened"`            // times that it lost its place in the window

@@ -13,7 +13,7 @@ import (
 func TestNone_SameBooksAsNull(t *testing.T) {
 	bach := load(t, "bach.mp3", 44100, 2)
 	canon := load(t, "beethoven.mp3", 48000, 2)
-	const lead, from, to = 2 * time.Second, 8, 14 // chunks in the midst of the first song
+	const lead, from, to = 2 * time.Second, 8, 14 // chunks in the middle of the first song
 	for _, c := range []struct {
 		name      string
 		spoil     func(s *script)

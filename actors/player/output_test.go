@@ -306,7 +306,7 @@ func TestWav_DiskHangs(t *testing.T) {
 		said         []string
 	}{
 		{"nine seconds", 10 * time.Second, 19 * time.Second, 0, 0, nil},
-		{"fifteen seconds", 10 * time.Second, 25 * time.Second, 0, 5, []string{"its disk does not answer", "goes on; 5.0 s of it are silence"}},
+		{"fifteen seconds", 10 * time.Second, 25 * time.Second, 0, 5, []string{"its disk does not answer", "continues; 5.0 s of it are silence"}},
 		{"to the end", 30 * time.Second, 41 * time.Second, 0, 0, nil},
 		{"longer", 28 * time.Second, time.Hour, 12, 0, []string{"its disk does not answer"}},
 	} {
@@ -347,7 +347,7 @@ func TestWav_RoomAgain(t *testing.T) {
 	if frames < 40*outputRate || silent < 9*outputRate || silent > 11*outputRate {
 		t.Errorf("%d frames, %d of silence", frames, silent)
 	}
-	hasSaid(t, said, []string{"after 10 s: no space left on device; make room, and it goes on", "goes on; 10.0 s of it are silence"})
+	hasSaid(t, said, []string{"after 10 s: no space left on device; make room, and it goes on", "continues; 10.0 s of it are silence"})
 }
 
 func TestWav_CannotBeOpened(t *testing.T) {

@@ -81,7 +81,7 @@ func noDevice(err error) error {
 	if _, device, found := strings.Cut(reason, "snd_pcm_open: "); found {
 		return fmt.Errorf("no sound card can be opened, %s", device)
 	}
-	return fmt.Errorf("the sound card plays no more, %s", strings.TrimPrefix(reason, "oto: "))
+	return fmt.Errorf("the sound card stopped playing, %s", strings.TrimPrefix(reason, "oto: "))
 }
 
 // Read never returns nothing: oto would ask again without end.

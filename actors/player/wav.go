@@ -82,7 +82,7 @@ func (w *wav) Run(ctx context.Context, feed Feed) error {
 		default:
 			if !hangs {
 				hangs = true
-				feed.Say(fmt.Sprintf("the recording %s stands still after %d s: its disk does not answer; it goes on when it does",
+				feed.Say(fmt.Sprintf("the recording %s stopped after %d s: its disk does not answer; it continues when the disk does",
 					w.path, w.data/bytesPerFrame/outputRate))
 			}
 		}
@@ -163,7 +163,7 @@ func (w *wavWriter) block(b block) {
 		return
 	}
 	if missing := b.at - w.end; missing > 0 {
-		w.say(fmt.Sprintf("the recording %s goes on; %.1f s of it are silence, for the disk did not take them",
+		w.say(fmt.Sprintf("the recording %s continues; %.1f s of it are silence because the disk did not take them",
 			w.path, float64(missing)/bytesPerFrame/outputRate))
 		w.failing = false
 	}

@@ -16,7 +16,7 @@ import (
 // tokenFlag is --auth of serve and join. A pointer, for an empty token is a mistake that
 // would open the doors, and no token is none.
 type tokenFlag struct {
-	Auth *string `env:"CONGA_AUTH" placeholder:"TOKEN" help:"Token that clients must know. Better in CONGA_AUTH: arguments stand in process lists."`
+	Auth *string `env:"CONGA_AUTH" placeholder:"TOKEN" help:"Token that clients must know. Safer in CONGA_AUTH: other users of the machine can see arguments."`
 }
 
 func (f tokenFlag) token() string {
@@ -39,11 +39,11 @@ func (f tokenFlag) validate() error {
 // limitFlags are how much of a server one client may take.
 type limitFlags struct {
 	MaxListeners  int     `default:"1000" placeholder:"N" help:"Listeners in the chain (${default})."`
-	MaxPerAddress int     `default:"256" placeholder:"N" help:"Connections of one address to each port (${default})."`
+	MaxPerAddress int     `default:"256" placeholder:"N" help:"Connections from one address to each port (${default})."`
 	MaxHalfOpen   int     `default:"256" placeholder:"N" help:"Connections to each port that have not yet said who they are (${default})."`
-	MaxVisitors   int     `default:"256" placeholder:"N" help:"Connections of people with nc, who take no listener's place (${default})."`
-	SeedListeners int     `default:"8" placeholder:"N" help:"Clients of the Python program of 2016 in the chain; 0 lets none in, nor does --auth (${default})."`
-	MaxRequests   float64 `default:"10" placeholder:"N" help:"Requests a second of one client; five times that of one address (${default})."`
+	MaxVisitors   int     `default:"256" placeholder:"N" help:"Connections from people with nc; they do not count as listeners (${default})."`
+	SeedListeners int     `default:"8" placeholder:"N" help:"Clients of the Python program of 2016 in the chain; 0, or --auth, lets none in (${default})."`
+	MaxRequests   float64 `default:"10" placeholder:"N" help:"Requests a second from one client; one address may send five times as many (${default})."`
 }
 
 func (f limitFlags) validate() error {
@@ -72,11 +72,11 @@ func invite(w io.Writer, addr net.Addr, key ed25519.PublicKey, token string) {
 	fmt.Fprintf(w, "others join with: conga join '%s'%s\n", joinLink(at[0], key), also)
 	switch {
 	case len(at) > 1:
-		fmt.Fprintf(w, "whoever is in another network of this machine writes there, instead of %s: %s\n", at[0], strings.Join(at[1:], " or "))
+		fmt.Fprintf(w, "from another network of this machine, write there instead of %s: %s\n", at[0], strings.Join(at[1:], " or "))
 	case isLoopback(at[0]) && isLoopback(addr.String()):
-		fmt.Fprintln(w, "only programs of this machine can: --listen :PORT lets others in")
+		fmt.Fprintln(w, "only programs on this machine can: --listen :PORT lets others in")
 	case isLoopback(at[0]):
-		fmt.Fprintln(w, "only programs of this machine can: it is in no network")
+		fmt.Fprintln(w, "only programs on this machine can: it is in no network")
 	}
 }
 
@@ -94,12 +94,12 @@ func (t *trust) Check(key ed25519.PublicKey) error { return t.keys.check(key) }
 // Keep remembers the key; a disk that cannot is no reason to stay silent.
 func (t *trust) Keep(key ed25519.PublicKey) {
 	if err := t.keys.keep(key); err != nil {
-		t.logger.Warn("the server's key is not remembered", "err", err)
+		t.logger.Warn("the server's key could not be saved", "err", err)
 	}
 }
 
 // Distrust tells the user once; the listener tries again and again.
 func (t *trust) Distrust(err error) {
-	t.told.Do(func() { t.logger.Warn("this is not the server that was meant", "err", err) })
+	t.told.Do(func() { t.logger.Warn("this is not the server that you meant", "err", err) })
 	t.distrust(err)
 }

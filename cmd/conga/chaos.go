@@ -17,41 +17,40 @@ import (
 
 type chaosCmd struct {
 	Nodes     int           `default:"20" placeholder:"N" help:"How many listeners (${default})."`
-	Processes int           `default:"2" placeholder:"N" help:"How many of the first ones are processes of their own, hit by real signals; the others share this one (${default})."`
-	Failures  int           `default:"100" placeholder:"N" help:"How many failures happen (${default})."`
-	Seed      uint64        `default:"1" placeholder:"N" help:"The same seed is the same schedule (${default})."`
-	Time      time.Duration `placeholder:"TIME" help:"For all failures (0.3 s each)."`
-	Kinds     []string      `placeholder:"KIND,..." help:"Only these failures: ${usual} (all of these); or what lasts: ${outages}, or outages for the four with kill and server."`
-	Longest   time.Duration `default:"60s" placeholder:"TIME" help:"How long an outage lasts at most (${default})."`
-	Spin      int           `placeholder:"N" help:"So many processes beside do nothing but use up the processor (none)."`
+	Processes int           `default:"2" placeholder:"N" help:"How many of the listeners are processes of their own and get real signals; the others share this process (${default})."`
+	Failures  int           `default:"100" placeholder:"N" help:"How many failures (${default})."`
+	Seed      uint64        `default:"1" placeholder:"N" help:"The same seed gives the same schedule (${default})."`
+	Time      time.Duration `placeholder:"TIME" help:"Time for all failures together (0.3 s each)."`
+	Kinds     []string      `placeholder:"KIND,..." help:"Only these failures: ${usual} (all of these). Or long ones: ${outages}, or outages, which is these four with kill and server."`
+	Longest   time.Duration `default:"60s" placeholder:"TIME" help:"Longest outage (${default})."`
+	Spin      int           `placeholder:"N" help:"Keep the processor busy with N other processes (none)."`
 	Songs     string        `default:"songs" placeholder:"DIR" help:"Folder of mp3 files (${default})."`
-	DryRun    bool          `help:"Print the schedule and do nothing."`
-	Log       string        `placeholder:"FILE" help:"Write what all nodes say to this file."`
+	DryRun    bool          `help:"Print the schedule and stop."`
+	Log       string        `placeholder:"FILE" help:"Write the messages of all nodes to this file."`
 }
 
 // Help shows examples.
 func (chaosCmd) Help() string {
-	return `A server and its listeners run on this machine while listeners are killed, frozen and
-sent away, alone, in rows and by halves, cables are pulled and made slow, and the server is
-killed and started again. Then every receipt is compared with what the server sent. It
-fails if anybody who was not hit lost an item, had one twice, or had nothing to play when
-it was due.
+	return `It runs a server and listeners on this machine. It kills, freezes and stops listeners, one by
+one, several neighbours or half of them at once; it pulls cables and makes them slow; it kills
+the server and starts it again. At the end it compares every receipt with what the server sent.
+It fails if a listener that was not hit lost an item, got one twice, or had nothing to play in time.
 
-Outages last for longer than listeners have music: the server stands still or its cable is
-out, all cables are out, listeners sleep, two neighbours have slow lines. During most of them
-silence is nobody's fault. Five seconds after the last failure everybody must hear, in time and
-on a path from the server, and has lost nothing that was still to be had.
+Outages last longer than the music in the listeners' buffers: the server stands still or its
+cable is out, all cables are out, listeners sleep, two neighbours have slow lines. Most of them
+silence the music, and that is no failure. But five seconds after the last outage everyone must
+hear again, in time and on a path from the server, and must have lost nothing that any node still had.
 
-Cables are network namespaces of Linux, for which one must be root, or inside of
-unshare --user --map-root-user. Without them those failures are left out, and it says so.
+The cables are Linux network namespaces. They need root, or unshare --user --map-root-user.
+Without them conga leaves these failures out and says so.
 
 ` + examples(
 		"conga chaos", "a hundred failures in half a minute",
-		"conga chaos --nodes 200 --failures 1000 --seed 2", "as it is meant",
+		"conga chaos --nodes 200 --failures 1000 --seed 2", "the full test, five minutes",
 		"conga chaos --kinds server --failures 10 --time 40s", "only the server suffers",
-		"conga chaos --kinds outages --failures 12 --longest 10m", "long silence, for hours if need be",
-		"conga chaos --spin 2", "beside two busy programs",
-		"conga chaos --seed 7 --dry-run", "what would happen, line by line",
+		"conga chaos --kinds outages --failures 12 --longest 10m", "long outages, up to ten minutes each",
+		"conga chaos --spin 2", "while two other programs keep the processor busy",
+		"conga chaos --seed 7 --dry-run", "print the schedule only",
 	)
 }
 
@@ -88,12 +87,12 @@ func (c *chaosCmd) Validate() error {
 		case !slices.Contains(kindsIn(slices.Concat(usual, outages)), kind):
 			return fmt.Errorf("--kinds %s is not one of %s, %s, %s", kind, list(usual), list(outages), allOutages)
 		case p.lasting() && kind.hurts() && !kind.outage():
-			return fmt.Errorf("--kinds %s does not go with outages: asleep, dark and slowpair are like it, and last", kind)
+			return fmt.Errorf("--kinds %s cannot be mixed with outages: use asleep, dark or slowpair, which are like it and last longer", kind)
 		}
 	}
 	switch {
 	case p.lasting() && c.Time != 0:
-		return errors.New("--time does not go with outages: --longest says how long each lasts at most")
+		return errors.New("--time cannot be used with outages: --longest says how long each lasts at most")
 	case p.lasting() && (c.Longest < shortestLongest || c.Longest > longestLongest):
 		return fmt.Errorf("--longest %v: from %v to %v", c.Longest, shortestLongest, longestLongest)
 	case c.Spin < 0 || c.Spin > 1000:
@@ -103,7 +102,7 @@ func (c *chaosCmd) Validate() error {
 	case c.Failures < 1 || c.Failures > 1_000_000:
 		return fmt.Errorf("--failures %d: from 1 to 1000000", c.Failures)
 	case c.Time < 0:
-		return fmt.Errorf("--time %v: it does not run backwards", c.Time)
+		return fmt.Errorf("--time %v: it must not be negative", c.Time)
 	case c.Processes < 0 || c.Processes > c.Nodes:
 		return fmt.Errorf("--processes %d: at most as many as --nodes", c.Processes)
 	}
@@ -148,7 +147,7 @@ func (c *chaosCmd) Run(ctx context.Context, streams *streams) error {
 	fmt.Fprintf(streams.out, "seed %d: %d listeners, %d failures\n\n", c.Seed, c.Nodes, c.Failures)
 	result.show(streams.out)
 	if len(result.bad) > 0 {
-		return fmt.Errorf("%d listeners or events are not as promised; --seed %d is the same schedule again, --log FILE tells more", len(result.bad), c.Seed)
+		return fmt.Errorf("%d promises were broken (lines BAD above); --seed %d repeats the schedule, --log FILE tells more", len(result.bad), c.Seed)
 	}
 	return nil
 }

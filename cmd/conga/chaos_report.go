@@ -105,7 +105,7 @@ func (a *experiment) outcome(sent []messages.SongSum) *outcome {
 		}
 	}
 	if o.left == 0 || o.total.heard == 0 {
-		o.bad = append(o.bad, "nobody is left who could tell")
+		o.bad = append(o.bad, "no listener is left to tell what it heard")
 	}
 	for _, took := range o.splices {
 		slices.Sort(took)

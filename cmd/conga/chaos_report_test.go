@@ -34,7 +34,7 @@ func TestOutcome_Bad(t *testing.T) {
 		{"it was killed later", func(_ *experiment, c *participant) { c.gone, c.proof.Lost = true, 1 }, "lost 1"},
 		{"it was frozen", func(_ *experiment, c *participant) { c.disturbed, c.proof.Lost = true, 1 }, ""},
 		{"a fault", func(a *experiment, _ *participant) { a.fault("%s could not join", "n9") }, "could not join"},
-		{"nobody", func(a *experiment, _ *participant) { a.all = nil }, "nobody is left"},
+		{"nobody", func(a *experiment, _ *participant) { a.all = nil }, "no listener is left"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := &experiment{}

@@ -65,8 +65,8 @@ func TestCannotListen(t *testing.T) {
 	}
 	defer taken.Close()
 	for addr, want := range map[string]string{
-		taken.Addr().String(): "is another conga running there? --listen takes another port, as 127.0.0.1:9000",
-		"192.0.2.77:0":        "this machine does not have that address: --listen :0 listens on all that it has",
+		taken.Addr().String(): "is another conga running there? Choose another port: --listen 127.0.0.1:9000",
+		"192.0.2.77:0":        "this machine does not have that address: --listen :0 listens on all of its addresses",
 	} {
 		if _, _, err := listenPair(addr); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", addr, err, want)

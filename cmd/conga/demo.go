@@ -15,19 +15,19 @@ import (
 const maxListeners = 100
 
 type demoCmd struct {
-	Listeners int    `default:"3" placeholder:"N" help:"How many stand in the chain; the last one is on the loudspeaker (${default})."`
-	Output    string `default:"speaker" placeholder:"OUT" help:"Where the last one is heard: speaker, null (nowhere), none or wav:FILE (${default})."`
+	Listeners int    `default:"3" placeholder:"N" help:"How many listeners are in the chain; you hear the last one (${default})."`
+	Output    string `default:"speaker" placeholder:"OUT" help:"Where you hear the last one: speaker, null (nowhere), none or wav:FILE (${default})."`
 	Songs     string `default:"songs" placeholder:"DIR" help:"Folder of mp3 files (${default})."`
 }
 
 // Help shows examples.
 func (demoCmd) Help() string {
-	return `Then type SONGS, PLAY <name or number>, REQUESTS or END.
+	return `Type SONGS, PLAY <name or number>, REQUESTS or END.
 
 ` + examples(
-		"conga demo", "a server and three listeners, the last one heard",
+		"conga demo", "a server and three listeners; you hear the last one",
 		"conga demo --listeners 10", "a longer chain",
-		"conga demo --songs ~/Music", "with songs of your own",
+		"conga demo --songs ~/Music", "play your own songs",
 	)
 }
 

@@ -26,7 +26,7 @@ const (
 )
 
 type dumpCmd struct {
-	Key  string `placeholder:"KEY" help:"Print only this value, as state or state.scheduler."`
+	Key  string `placeholder:"KEY" help:"Print only this value, for example state.scheduler."`
 	Node string `arg:"" optional:"" default:"127.0.0.1:8000" help:"The node's --http address, HOST or HOST:PORT (${default})."`
 }
 
@@ -35,8 +35,8 @@ func (dumpCmd) Help() string {
 	return examples(
 		"conga dump", "the server on this machine",
 		"conga dump 127.0.0.1:8001", "the listener whose ready line says http=127.0.0.1:8001",
-		"conga dump | jq .state.chainManager.chain", "who stands in the chain",
-		"conga dump --key state", "what the log determines, byte for byte as conga log replay prints it",
+		"conga dump | jq .state.chainManager.chain", "who is in the chain",
+		"conga dump --key state", "what follows from the log, byte for byte as conga log replay prints it",
 	)
 }
 

@@ -63,9 +63,9 @@ func TestRun_AccessFlags(t *testing.T) {
 		"serve --auth=":           "empty token",
 		"serve --max-listeners 0": "--max-listeners",
 		"serve --max-requests -1": "--max-requests",
-		"join a --key x":          "no key of a server",
+		"join a --key x":          "not a server's key",
 		"join conga://a?token=x":  "CONGA_AUTH",
-		"join conga://a?key=" + keyText(someKey(1)) + " --key " + keyText(someKey(2)): "another key",
+		"join conga://a?key=" + keyText(someKey(1)) + " --key " + keyText(someKey(2)): "not the key",
 	} {
 		if code, _, err := conga(t, strings.Fields(args)...); code != exitUsage || !strings.Contains(err, want) || strings.Count(err, "\n") != 1 {
 			t.Errorf("conga %s: exit %d, %q, want %q", args, code, err, want)

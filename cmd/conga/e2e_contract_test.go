@@ -87,7 +87,7 @@ func TestE2E_PortInUse(t *testing.T) {
 		"join, relay":     {"join", server.requests(), "--output", "null", "--listen", server.stream()},
 		"join, http":      {"join", server.requests(), "--output", "null", "--http", server.ready["http"]},
 	} {
-		oneClearLine(t, launch(t, name, args...), "in use", "takes another")
+		oneClearLine(t, launch(t, name, args...), "in use", "another port")
 	}
 	awaitChain(t, server, nil)
 }

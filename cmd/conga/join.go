@@ -20,29 +20,29 @@ import (
 )
 
 type joinCmd struct {
-	Server    string     `arg:"" name:"host[:port]" help:"The server: HOST or HOST:PORT, its port for requests (7000 if none is given), or a join link, conga://HOST:PORT?key=KEY."`
-	Name      string     `default:"${name}" placeholder:"NAME" help:"What the others call this listener (${default})."`
-	Output    string     `default:"speaker" placeholder:"OUT" help:"speaker, null (silent, at real speed), none (decodes nothing) or wav:FILE (${default})."`
-	Listen    listenAddr `default:":0" placeholder:"HOST:PORT" help:"Where the next listener connects; port 0 takes a free one (${default})."`
-	Advertise string     `placeholder:"HOST:PORT" help:"Where others reach --listen, if a router forwards the port (as the server sees this machine)."`
-	HTTP      httpAddr   `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the debug dump and log are, or off (${default})."`
-	Data      string     `placeholder:"DIR" help:"Folder of this listener's own log, or none (${listeners}/NAME)."`
-	Key       string     `placeholder:"KEY" help:"The server's key, in base64 or hex (the one that it had when you joined first)."`
+	Server    string     `arg:"" name:"host[:port]" help:"The server's address for requests, HOST or HOST:PORT (port 7000 if you give none), or a join link, conga://HOST:PORT?key=KEY."`
+	Name      string     `default:"${name}" placeholder:"NAME" help:"Name that the others see (${default})."`
+	Output    string     `default:"speaker" placeholder:"OUT" help:"Where you hear the music: speaker, null (plays silently), none (does not decode) or wav:FILE (records) (${default})."`
+	Listen    listenAddr `default:":0" placeholder:"HOST:PORT" help:"Address at which the next listener connects; port 0 takes a free one (${default})."`
+	Advertise string     `placeholder:"HOST:PORT" help:"Address at which others reach --listen, if a router forwards the port (as the server sees this machine)."`
+	HTTP      httpAddr   `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Address of the debug dump and log, or off (${default})."`
+	Data      string     `placeholder:"DIR" help:"Folder of this listener's log and key, or none (${listeners}/NAME)."`
+	Key       string     `placeholder:"KEY" help:"The server's key, in base64 or hex (the key at your first join)."`
 
-	SeedDialect bool `help:"The server is the Python program of 2016, or speaks as it does."`
+	SeedDialect bool `help:"The server is the Python program of 2016, or one that speaks like it."`
 
 	tokenFlag
 }
 
 // Help shows examples.
 func (joinCmd) Help() string {
-	return `When it can relay, it prints one line:
+	return `When it is ready, it prints one line:
 
     ready relay=HOST:PORT http=HOST:PORT
 
-Then it takes lines: SONGS, PLAY <name or number>, REQUESTS, END. End of input is not END: it plays on.
-In the background (conga join … &) it plays on and reads nothing; fg gives it the keyboard back.
-When it ends it prints a receipt: what it heard, what was lost, how close the chain came to silence.
+Then it reads lines: SONGS, PLAY <name or number>, REQUESTS, END. Closing its input does not end it.
+In the background (conga join … &) it plays on; after fg it reads the keyboard again.
+At its end it prints a receipt: what it heard, what it lost, how close it came to silence.
 
 ` + examples(
 		"conga join radio.example", "listen on the loudspeaker",
@@ -63,7 +63,7 @@ func (c *joinCmd) Validate() error {
 	case len(c.Name) > messages.MaxName:
 		return fmt.Errorf("--name is longer than %d bytes", messages.MaxName)
 	case plain.Text(c.Name, messages.MaxName) == "":
-		return errors.New("--name is empty: leave it out, and it is your user name")
+		return errors.New("--name is empty: give a name, or leave it out to use your user name")
 	}
 	if c.Advertise != "" {
 		addr, err := listenAt(c.Advertise, "")
@@ -92,7 +92,7 @@ func (c *joinCmd) keys() (keyring, error) {
 	}
 	given, err := parseKey(c.Key)
 	if err == nil && key != nil && !given.Equal(key) {
-		err = errors.New("--key is another key than that of the join link")
+		err = errors.New("--key is not the key in the join link")
 	}
 	return newKeyring(addr, given), err
 }
@@ -119,7 +119,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 	line := transport.NewLine(keys.server, nil)
 	radio, listen, err := c.tune(ctx, keys.server, line)
 	if radio != nil {
-		logger.Warn("nothing that a server of 2016 plays is proved: you hear whatever the nodes above send")
+		logger.Warn("a server of 2016 does not sign its music: you hear whatever the nodes above send")
 	}
 	if err != nil {
 		return errors.Join(err, journal.log.Close(), hangUp(debug))
@@ -161,7 +161,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 func (c *joinCmd) tune(ctx context.Context, server string, line *transport.Line) (*seed.Radio, string, error) {
 	if !c.SeedDialect {
 		if seed.Recognize(ctx, server, line) {
-			return nil, "", fmt.Errorf("%s is a server of 2016, which signs nothing: conga join %s --seed-dialect plays what comes, on trust", server, server)
+			return nil, "", fmt.Errorf("%s is a server of 2016, which does not sign its music: conga join %s --seed-dialect plays it on trust", server, server)
 		}
 		return nil, string(c.Listen), nil
 	}

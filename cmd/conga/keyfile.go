@@ -23,7 +23,7 @@ const (
 )
 
 // errNoKey: the file is there, but holds something else.
-var errNoKey = errors.New("is no key of conga")
+var errNoKey = errors.New("is not a key of conga")
 
 // keptKey reads the key in the file, and makes it at the first start: it is on the disk BEFORE
 // anybody hears of it.

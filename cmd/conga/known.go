@@ -69,7 +69,7 @@ func parseKey(text string) (ed25519.PublicKey, error) {
 	if key, err := base64.RawURLEncoding.Strict().DecodeString(plain); err == nil && len(key) == size {
 		return key, nil
 	}
-	return nil, fmt.Errorf("%.100q is no key of a server: 32 bytes in base64 or hex, as in its join link", text)
+	return nil, fmt.Errorf("%.100q is not a server's key: a key is 32 bytes in base64 or hex, as in the server's join link", text)
 }
 
 // keyring says which key a server must have: the one that was given, or else the one that
@@ -120,7 +120,7 @@ func (k keyring) check(key ed25519.PublicKey) error {
 		return err
 	}
 	if known != nil && !known.Equal(key) {
-		return fmt.Errorf("the server at %s has another key than before: somebody may be in between, or it has lost its data; if you know why, join with --key %s, or take its line out of %s",
+		return fmt.Errorf("the server at %s has another key than before: somebody may be in between, or it lost its data. If you know why, join with --key %s, or remove its line from %s",
 			k.server, keyText(key), k.file)
 	}
 	return nil
@@ -157,7 +157,7 @@ func findKey(r io.Reader, server string) (key ed25519.PublicKey, err error) {
 			continue
 		}
 		if len(fields) < 2 {
-			return nil, fmt.Errorf("the line of %s holds no key", server)
+			return nil, fmt.Errorf("the line of %s has no key", server)
 		}
 		if key, err = parseKey(fields[1]); err != nil {
 			return nil, err

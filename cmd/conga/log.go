@@ -17,7 +17,7 @@ type logCmd struct {
 	Tail    logTailCmd    `cmd:"" help:"Print events as they happen."`
 	Show    logShowCmd    `cmd:"" help:"Print events, one a line."`
 	Export  logExportCmd  `cmd:"" help:"Write events into a file of JSON lines."`
-	Import  logImportCmd  `cmd:"" help:"Make a log out of exported files."`
+	Import  logImportCmd  `cmd:"" help:"Make a log from exported files."`
 	Verify  logVerifyCmd  `cmd:"" help:"Check every event, and the files that hold them."`
 	Replay  logReplayCmd  `cmd:"" help:"Print the state that the events lead to, as JSON."`
 	Diff    logDiffCmd    `cmd:"" help:"Print what is different between two moments."`
@@ -26,11 +26,11 @@ type logCmd struct {
 
 // Help shows examples.
 func (logCmd) Help() string {
-	return `The commands read the log in --data while its server runs, and exported files as well.
-A moment is an event number or a time: 2026-11-22T10:11:12Z, 10:11:12 today, or 10m (ago).
+	return `The commands read the log in --data, even while its server runs, or an exported file.
+A MOMENT is an event number or a time: 2026-11-22T10:11:12Z, 10:11:12 (today) or 10m (ago).
 
 ` + examples(
-		"conga log tail", "watch the server of this machine decide",
+		"conga log tail", "follow the decisions of this machine's server",
 		"conga log show --from 1h --actor chainmanager", "who came and went in the last hour",
 		"conga log replay --at 10:11", "the queue and the chain as they were then",
 		"conga log show --data ~/.local/share/conga/listeners/amy", "a listener's own log",
@@ -39,7 +39,7 @@ A moment is an event number or a time: 2026-11-22T10:11:12Z, 10:11:12 today, or 
 
 // logData names the folder of a log.
 type logData struct {
-	Data string `default:"${data}" placeholder:"DIR" help:"Folder of the log, as of conga serve or conga join (${default})."`
+	Data string `default:"${data}" placeholder:"DIR" help:"Folder of the log: the --data of conga serve or conga join (${default})."`
 }
 
 // logSource names a log: a folder, or an exported file.

@@ -20,9 +20,9 @@ type logArchiveCmd struct {
 
 // Help shows examples.
 func (logArchiveCmd) Help() string {
-	return `The events go into a file in the folder's archive/, which is read back and checked BEFORE they leave the
-log. The log keeps the state that they led to, and the hash that its first event follows from: conga log verify
-proves both together. The server must not run.
+	return `The events go into a file in the folder archive/ beside the log. They are removed from the log when that file
+has been read back and checked. The log keeps the state that they led to and the hash of the last one, so that
+conga log verify can check archive and log together. The server must not run.
 
 ` + examples("conga log archive --before 2026-01-01", "last year's events")
 }

@@ -85,17 +85,17 @@ func writeLines(ctx context.Context, w io.Writer, records iter.Seq2[eventlog.Rec
 
 type logExportCmd struct {
 	logData
-	File string `arg:"" name:"file.jsonl" help:"Where to; - for the standard output."`
+	File string `arg:"" name:"file.jsonl" help:"File to write; - is the standard output."`
 	To   string `placeholder:"MOMENT" help:"Last event: a number or a time (the log's last)."`
 }
 
 // Help shows examples.
 func (logExportCmd) Help() string {
-	return `The file holds all that the log holds; conga log import makes the same log of it. Out of a damaged log
+	return `The file holds everything in the log; conga log import makes the same log from it. From a damaged log
 it saves the sound events.
 
 ` + examples(
-		"conga log export incident.jsonl", "take a run home, while the server runs",
+		"conga log export incident.jsonl", "save the log, even while the server runs",
 		"conga log export - | gzip > log.gz", "into a pipe",
 	)
 }
@@ -146,7 +146,7 @@ func (c *logExportCmd) save(ctx context.Context, streams *streams, damage error)
 	if err == nil {
 		err = damage // of a page that holds no event
 	}
-	return fmt.Errorf("the first %d events are sound and now in %s, for conga log import %s --data NEW; the rest is not: %w", n, c.File, c.File, err)
+	return fmt.Errorf("the first %d events are sound and now in %s (conga log import %s --data NEW makes a log of them); the rest is damaged: %w", n, c.File, c.File, err)
 }
 
 func (c *logExportCmd) write(ctx context.Context, streams *streams, records iter.Seq2[eventlog.Record, error], last uint64) (int, error) {
@@ -173,7 +173,7 @@ func newFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return nil, fmt.Errorf("%s is there already: name another file, or remove it first", path)
+		return nil, fmt.Errorf("%s exists: name another file, or remove it first", path)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%w: make its folder first, or name another file", err)
 	}
@@ -189,7 +189,7 @@ type logImportCmd struct {
 func (logImportCmd) Help() string {
 	return examples(
 		"conga log import incident.jsonl --data /tmp/incident", "then conga serve --data /tmp/incident",
-		"conga log import archive/*.jsonl rest.jsonl --data whole", "archives and the log behind them are one log again",
+		"conga log import archive/*.jsonl rest.jsonl --data whole", "join archives and the log after them into one",
 	)
 }
 

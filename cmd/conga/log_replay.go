@@ -18,8 +18,7 @@ type logReplayCmd struct {
 
 // Help shows examples.
 func (logReplayCmd) Help() string {
-	return `It prints the state of the dump of that moment and nothing else, byte for byte as
-conga dump --key state did.
+	return `It prints what conga dump --key state printed at that moment, byte for byte.
 
 ` + examples(
 		"conga log replay", "the state now",
@@ -60,15 +59,15 @@ type logDiffCmd struct {
 	logData
 	A  string `arg:"" help:"A moment of the log in --data; or another log: a folder or an exported file."`
 	B  string `arg:"" help:"Another one."`
-	At string `placeholder:"MOMENT" help:"The moment at which logs are compared (each one's end)."`
+	At string `placeholder:"MOMENT" help:"The moment at which the logs are compared (the end of each)."`
 }
 
 // Help shows examples.
 func (logDiffCmd) Help() string {
-	return `It prints a line for each value of the state that differs, and nothing if none does.
+	return `It prints one line for each value of the state that differs.
 
 ` + examples(
-		"conga log diff 100 120", "what twenty events have changed",
+		"conga log diff 100 120", "what twenty events changed",
 		"conga log diff 10m 5m", "what changed between ten and five minutes ago",
 		"conga log diff /srv/conga backup.jsonl --at 500", "two logs at event 500",
 	)
@@ -103,7 +102,7 @@ func (c *logDiffCmd) state(name string) (raw json.RawMessage, err error) {
 		}
 	}
 	if err != nil && !isMoment(name) {
-		return nil, fmt.Errorf("%s is no log that is there, nor a moment: name a folder, an exported file, an event number, or a time like 10:11:12 or 10m", name)
+		return nil, fmt.Errorf("%s is neither a log nor a moment: name a folder, an exported file, an event number, or a time like 10:11:12 or 10m", name)
 	}
 	err = source.with(func(log *eventlog.Log) error {
 		raw, err = stateAt(log, at)

@@ -32,7 +32,7 @@ func (f logFilter) Validate() error {
 
 // logFilter says which events are printed, and how.
 type logFilter struct {
-	Actor string `placeholder:"A" help:"Only what this actor decided: scheduler, catalog, pacer, chainmanager; relay, player, requester."`
+	Actor string `placeholder:"A" help:"Only the events of this actor: scheduler, catalog, pacer, chainmanager; relay, player, requester."`
 	JSON  bool   `help:"Print JSON lines, as conga log export writes them."`
 }
 

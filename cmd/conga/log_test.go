@@ -221,8 +221,8 @@ func TestLog_Mistakes(t *testing.T) {
 		refuses(t, []string{"log", command, "log_test.go"}, "line 1", "conga log export")
 	}
 	refuses(t, []string{"log", "replay", "--at", "9999", "--data", data}, "event 9999 has not happened: the log ends with event")
-	refuses(t, []string{"log", "replay", "--at", "soon", "--data", data}, `"soon" is no time`, "or an event number")
-	refuses(t, []string{"log", "show", "--from", "soon", "--data", data}, `--from "soon" is no time`)
+	refuses(t, []string{"log", "replay", "--at", "soon", "--data", data}, `"soon" is not a time`, "or an event number")
+	refuses(t, []string{"log", "show", "--from", "soon", "--data", data}, `--from "soon" is not a time`)
 	refuses(t, []string{"log", "show", "--data", incidentFile}, "name it without --data")
 	refuses(t, []string{"log", "archive", "--before", "1h", "--data", nowhere}, "no log in "+nowhere)
 }
@@ -244,8 +244,8 @@ func TestLog_Nothing(t *testing.T) {
 			t.Errorf("%s: exit %d, %q, %q", args, code, out, err)
 		}
 	}
-	refuses(t, []string{"log", "diff", "--data", data, "1", "nosuch.jsonl"}, "nosuch.jsonl is no log that is there, nor a moment")
-	refuses(t, []string{"log", "archive", "--data", data, "--before", "soon"}, `--before "soon" is no time`)
+	refuses(t, []string{"log", "diff", "--data", data, "1", "nosuch.jsonl"}, "nosuch.jsonl is neither a log nor a moment")
+	refuses(t, []string{"log", "archive", "--data", data, "--before", "soon"}, `--before "soon" is not a time`)
 
 	none := filepath.Join(t.TempDir(), "none")
 	for file, want := range map[string]string{"MISSING": "name files that conga log export wrote", "log_test.go": "was it written by conga log export?", os.DevNull: "it has no events"} {
@@ -258,7 +258,7 @@ func TestLog_Nothing(t *testing.T) {
 	if err := os.WriteFile(file, []byte("another run"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	refuses(t, []string{"log", "export", file, "--data", data}, "is there already: name another file, or remove it first")
+	refuses(t, []string{"log", "export", file, "--data", data}, "exists: name another file, or remove it first")
 	if text, err := os.ReadFile(file); err != nil || string(text) != "another run" {
 		t.Errorf("it was written over: %q, %v", text, err)
 	}

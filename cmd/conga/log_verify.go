@@ -18,12 +18,12 @@ type logVerifyCmd struct{ logSource }
 
 // Help shows examples.
 func (logVerifyCmd) Help() string {
-	return `It checks that no number is missing, that each event matches its hash and the one before, and
-that the pages of the file are as they were written. It names the first event, or page, that is not. Archives
-beside the log are checked too, and that they lead to the state with which the log begins.
+	return `It checks that no event is missing, that each event matches its hash and the event before it, and
+that the file is intact. It names the first event or page that is wrong. It also checks that archives
+beside the log are sound and lead to the state with which the log begins.
 
 ` + examples(
-		"conga log verify", "the log of this machine's server, also while it runs",
+		"conga log verify", "the log of this machine's server, even while it runs",
 		"conga log verify incident.jsonl", "an exported log",
 	)
 }

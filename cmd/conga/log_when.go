@@ -34,7 +34,7 @@ func when(text string, now time.Time) (time.Time, error) {
 			return time.Date(year, month, day, at.Hour(), at.Minute(), at.Second(), at.Nanosecond(), now.Location()), nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is no time: write 2026-11-22T10:11:12Z, 10:11:12 for today, or 10m for ten minutes ago", text)
+	return time.Time{}, fmt.Errorf("%q is not a time: write 2026-11-22T10:11:12Z, 10:11:12 for today, or 10m for ten minutes ago", text)
 }
 
 // moment reads an event number, or a time: then it is the last event that had happened.

@@ -49,14 +49,14 @@ func untilTold() (context.Context, context.CancelFunc) {
 
 // commands is the whole command line; each command lives in its own file.
 type commands struct {
-	Serve   serveCmd   `cmd:"" help:"Play the songs of a folder to whoever joins."`
+	Serve   serveCmd   `cmd:"" help:"Play a folder of songs to everyone who joins."`
 	Join    joinCmd    `cmd:"" help:"Listen, and pass the music on to the next listener."`
-	Demo    demoCmd    `cmd:"" help:"A server and its listeners in this terminal."`
+	Demo    demoCmd    `cmd:"" help:"Run a server and listeners in this terminal."`
 	Dump    dumpCmd    `cmd:"" help:"Print what a running node knows, as JSON."`
 	Log     logCmd     `cmd:"" help:"Read, check, replay and move the event log."`
-	Why     whyCmd     `cmd:"" help:"Why did the music stop? Why is my song not played? What happened, in sentences."`
-	Chaos   chaosCmd   `cmd:"" help:"Kill, freeze and restart nodes, and see that nobody else hears it."`
-	Version versionCmd `cmd:"" help:"Print the version of this conga, as does --version."`
+	Why     whyCmd     `cmd:"" help:"Tell what happened: why the music stopped, or why a song is not played."`
+	Chaos   chaosCmd   `cmd:"" help:"Kill, freeze and restart nodes, and check that nobody else hears it."`
+	Version versionCmd `cmd:"" help:"Print the version; conga --version does the same."`
 	Speaker speakerCmd `cmd:"" hidden:"" help:"The process of a loudspeaker: plays what comes in, for conga join and demo."`
 	Spin    spinCmd    `cmd:"" hidden:"" help:"Use up a processor until the input ends: a busy neighbour, for conga chaos --spin."`
 }

@@ -132,7 +132,7 @@ func TestWhy_FromDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := ok(t, "why", "amy", "--http", "127.0.0.1:1", "--data", listeners)
-	if !strings.Contains(got, "The server could not be asked") || !strings.Contains(got, "amy was started, to hear radio:7000.") {
+	if !strings.Contains(got, "The server could not be asked") || !strings.Contains(got, "amy was started, to listen to radio:7000.") {
 		t.Error(got)
 	}
 	refuses(t, []string{"why", "bob", "--http", "127.0.0.1:1", "--data", listeners}, "nobody answers at 127.0.0.1:1")

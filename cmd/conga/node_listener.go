@@ -103,7 +103,7 @@ func startListener(ctx context.Context, o listenerOptions) (*listenerNode, error
 	requests.Proved = func(err error) {
 		line.Proved(err == nil)
 		if errors.Is(err, transport.ErrPlainWords) { // it will not learn it while we wait
-			answer(fmt.Errorf("%s is not the request port of a conga server: %w; the server's ready line says requests=HOST:PORT, which is what to join", o.server, transport.ErrPlainWords))
+			answer(fmt.Errorf("%s is not the request port of a conga server: %w; join the address that the server's ready line shows as requests=HOST:PORT", o.server, transport.ErrPlainWords))
 		}
 	}
 	var chunk func([]byte) error
@@ -190,9 +190,9 @@ func nobodyAt(server string, err error) error {
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("stopped before %s answered", server)
 	case errors.As(err, &lookup) && lookup.IsNotFound:
-		return fmt.Errorf("there is no host %s: look for a typing mistake, or take the link that the server prints", lookup.Name)
+		return fmt.Errorf("there is no host %s: check the spelling, or use the link that the server prints", lookup.Name)
 	case errors.As(err, &lookup):
-		return fmt.Errorf("the name server does not tell where %s is (%s): try again, or join by its address", lookup.Name, lookup.Err)
+		return fmt.Errorf("the name server does not know the address of %s (%s): try again, or join by IP address", lookup.Name, lookup.Err)
 	case isRefused(err):
 		return fmt.Errorf("nobody listens at %s: start a server there with `conga serve`, or give its port as HOST:PORT; its ready line says requests=HOST:PORT", server)
 	case errors.As(err, &op):

@@ -35,7 +35,7 @@ func seedFeeder(c *actors.Client) *seed.Feeder {
 
 // errOtherChain is for natives that come to a listener in the chain of a server of 2016: what it
 // has nobody can prove, and its numbers are its own.
-var errOtherChain = errors.New("this node plays in the chain of a server of 2016: join that with --seed-dialect")
+var errOtherChain = errors.New("this node is in the chain of a server of 2016: join that server with --seed-dialect")
 
 // newPorter is the server's door for clients of 2016.
 func newPorter(s *actors.Server, ports *seed.Ports, most int, sent *transport.Counters, now func() time.Time) *seed.Porter {

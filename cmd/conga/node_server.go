@@ -142,7 +142,7 @@ func listenPair(addr string) (requests, stream net.Listener, err error) {
 func cannotListen(flag, addr string, err error) error {
 	host, port, _ := net.SplitHostPort(addr)
 	if lookup := (*net.DNSError)(nil); errors.As(err, &lookup) {
-		return fmt.Errorf("listen on %s: there is no host %s: %s takes an address of this machine, or :%s for all that it has", addr, host, flag, port)
+		return fmt.Errorf("listen on %s: there is no host %s: %s takes an address of this machine, or :%s for all of them", addr, host, flag, port)
 	}
 	if op := (*net.OpError)(nil); errors.As(err, &op) {
 		err = op.Err
@@ -150,11 +150,11 @@ func cannotListen(flag, addr string, err error) error {
 	remedy := flag + " takes another address"
 	switch {
 	case isTaken(err):
-		remedy = fmt.Sprintf("is another conga running there? %s takes another port, as %s", flag, net.JoinHostPort(host, "9000"))
+		remedy = fmt.Sprintf("is another conga running there? Choose another port: %s %s", flag, net.JoinHostPort(host, "9000"))
 	case isForbidden(err):
-		remedy = fmt.Sprintf("ports below 1024 are for the administrator: %s takes another port, as %s", flag, net.JoinHostPort(host, requestsPort))
+		remedy = fmt.Sprintf("only the administrator may use ports below 1024. Choose another port: %s %s", flag, net.JoinHostPort(host, requestsPort))
 	case isElsewhere(err):
-		remedy = fmt.Sprintf("this machine does not have that address: %s :%s listens on all that it has", flag, port)
+		remedy = fmt.Sprintf("this machine does not have that address: %s :%s listens on all of its addresses", flag, port)
 	}
 	return fmt.Errorf("listen on %s: %w; %s", addr, err, remedy)
 }
@@ -205,7 +205,7 @@ func newLogger(w io.Writer) *slog.Logger {
 func signingKey(dir string) (ed25519.PrivateKey, error) {
 	key, err := keptKey(filepath.Join(dir, keyFile))
 	if errors.Is(err, errNoKey) {
-		return nil, fmt.Errorf("%w; move it away and a new one is made, but listeners that know the old one will ask", err)
+		return nil, fmt.Errorf("%w; if you move it away, the server makes a new one, but listeners that know the old one will refuse it", err)
 	}
 	return key, err
 }

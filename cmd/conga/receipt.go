@@ -15,16 +15,16 @@ func showReceipt(w io.Writer, r actors.Receipt) {
 	fmt.Fprintf(w, "receipt of %s\n", plain.Text(r.Name, messages.MaxName))
 	fmt.Fprintf(w, "  heard %d items, lost %d, twice %d, underruns %d, silence %d ms\n", r.Heard, r.Lost, r.Twice, r.Underruns, r.SilentMs)
 	if r.Silenced != "" {
-		fmt.Fprintf(w, "  there was no sound at its end: %s\n", plain.Text(r.Silenced, 255))
+		fmt.Fprintf(w, "  at the end it had no sound: %s\n", plain.Text(r.Silenced, 255))
 	}
 	if r.Unfed {
-		fmt.Fprintln(w, "  nobody fed it at its end: what it missed then is not counted as lost")
+		fmt.Fprintln(w, "  at the end nobody fed it; what it missed then does not count as lost")
 	}
 	proof := "every item was checked against the server's seals"
 	if r.Unproved > 0 {
 		proof = fmt.Sprintf("%d items came without a seal", r.Unproved)
 	}
-	fmt.Fprintf(w, "  %s; upstreams cut for lies: %d\n", proof, r.Lies)
+	fmt.Fprintf(w, "  %s; upstreams that lied: %d\n", proof, r.Lies)
 	fmt.Fprintf(w, "  splices %d, longest search %.1f ms, lowest margin %s\n", r.Splices, r.LongestSearchMs, inMs(r.LowestMarginMs))
 	for _, song := range r.Songs {
 		fmt.Fprintf(w, "  whole: %s, %d chunks from %d, sha256 %s\n", plain.Text(song.Song, 255), song.Chunks, song.First, song.SHA256)

@@ -21,15 +21,15 @@ func TestShowReceipt(t *testing.T) {
 	}{
 		{"all is well", whole, `receipt of amy
   heard 1234 items, lost 0, twice 0, underruns 0, silence 0 ms
-  every item was checked against the server's seals; upstreams cut for lies: 0
+  every item was checked against the server's seals; upstreams that lied: 0
   splices 3, longest search 12.3 ms, lowest margin 1702 ms
   whole: bach.mp3, 380 chunks from 2, sha256 abc
 `},
 		{"nothing is", actors.Receipt{Name: "bob", Heard: 9, Lost: 1, Twice: 2, Underruns: 3, SilentMs: 4, Unproved: 5, Lies: 6, Silenced: "no sound card", Unfed: true}, `receipt of bob
   heard 9 items, lost 1, twice 2, underruns 3, silence 4 ms
-  there was no sound at its end: no sound card
-  nobody fed it at its end: what it missed then is not counted as lost
-  5 items came without a seal; upstreams cut for lies: 6
+  at the end it had no sound: no sound card
+  at the end nobody fed it; what it missed then does not count as lost
+  5 items came without a seal; upstreams that lied: 6
   splices 0, longest search 0.0 ms, lowest margin not known yet
 `},
 	} {

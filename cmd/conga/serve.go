@@ -26,12 +26,12 @@ const songsPatience = 2 * time.Second
 const whileReading = 50
 
 type serveCmd struct {
-	Songs  string     `default:"songs" placeholder:"DIR" help:"Folder of mp3 files; what is dropped in is played (${default})."`
-	Listen listenAddr `default:":7000" placeholder:"HOST:PORT" help:"Port for requests; the stream is on the port after it. Port 0 takes a free pair (${default})."`
-	HTTP   httpAddr   `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Where the debug dump and log are, or off (${default})."`
-	Data   string     `default:"${data}" placeholder:"DIR" help:"Folder of the event log; the queue lives on in it (${default})."`
+	Songs  string     `default:"songs" placeholder:"DIR" help:"Folder of mp3 files; you may add and remove songs at any time (${default})."`
+	Listen listenAddr `default:":7000" placeholder:"HOST:PORT" help:"Port for requests; the next port is for the stream. Port 0 takes a free pair (${default})."`
+	HTTP   httpAddr   `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address of the debug dump and log, or off (${default})."`
+	Data   string     `default:"${data}" placeholder:"DIR" help:"Folder of the event log, the queue and the server's key (${default})."`
 
-	KeepLog int64 `default:"64" placeholder:"MB" help:"How much of the event log is kept; older events are folded into what they led to. 0 keeps all (${default})."`
+	KeepLog int64 `default:"64" placeholder:"MB" help:"Size of the event log; older events are folded into the state they led to. 0 keeps all (${default})."`
 
 	tokenFlag
 	limitFlags
@@ -39,7 +39,7 @@ type serveCmd struct {
 
 // Help shows examples.
 func (serveCmd) Help() string {
-	return `When it can serve, it prints one line:
+	return `When it is ready, it prints one line:
 
     ready requests=HOST:PORT stream=HOST:PORT http=HOST:PORT
 
@@ -81,7 +81,7 @@ func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 		Tell: func(state eventlog.DiskState, why error) { tellDisk(logger, c.Data, state, why) },
 		Look: func() {
 			if err := keepKey(c.Data, key); err != nil {
-				logger.Error("the server's key is gone from its folder and cannot be written there: listeners will not know the next server", "reason", err)
+				logger.Error("the server's key is gone from its folder and cannot be written again: after a restart listeners will refuse this server", "reason", err)
 			}
 		},
 	})
@@ -147,10 +147,10 @@ func songsThere(songs, data string) error {
 func tellDisk(logger *slog.Logger, data string, state eventlog.DiskState, why error) {
 	switch state {
 	case eventlog.DiskFull:
-		logger.Error("the disk is full: make room; the music plays on, and the log is written into what is kept free for it, but nobody can ask for songs", "data", data, "reason", why)
+		logger.Error("the disk is full: make room on it. The music plays on and the log uses its reserve, but nobody can ask for songs", "data", data, "reason", why)
 	case eventlog.DiskAway:
-		logger.Error("the log cannot be written: mend that; the music plays on, and what happens is kept in memory until it can, but nobody can ask for songs", "data", data, "reason", why)
+		logger.Error("the log cannot be written: repair its disk. The music plays on and events are kept in memory, but nobody can ask for songs", "data", data, "reason", why)
 	case eventlog.DiskFine:
-		logger.Info("the log is on its disk, all of it: songs can be asked for again", "data", data)
+		logger.Info("the whole log is on its disk again: songs can be asked for", "data", data)
 	}
 }

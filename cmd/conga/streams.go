@@ -85,5 +85,5 @@ func (s *streams) finish() error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("the last words could not be printed: %w", err)
+	return fmt.Errorf("the last lines could not be printed: %w", err)
 }

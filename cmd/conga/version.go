@@ -9,7 +9,7 @@ type versionCmd struct{}
 
 // Help shows an example.
 func (versionCmd) Help() string {
-	return examples("conga version", "to say in a bug report")
+	return examples("conga version", "for a bug report")
 }
 
 // Run prints what the build knows of itself.

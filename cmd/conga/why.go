@@ -36,16 +36,16 @@ type whyCmd struct {
 	Name  string `arg:"" optional:"" help:"A listener's name or id, or a song; without it, the whole chain."`
 	Since string `default:"10m" placeholder:"TIME" help:"How far back: 10m, 10:11:12 or 2026-11-22T10:11:12Z (${default})."`
 	HTTP  string `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"The server's --http address (${default})."`
-	Data  string `default:"${listeners}" placeholder:"DIR" help:"Where listeners of this machine have their logs (${default})."`
+	Data  string `default:"${listeners}" placeholder:"DIR" help:"Folder with the logs of this machine's listeners (${default})."`
 }
 
 // Help shows examples.
 func (whyCmd) Help() string {
-	return `It asks the server, and the listener if it can be reached, what happened, and answers in sentences.
+	return `It asks the server and, if it can be reached, the listener, and answers in sentences.
 
 ` + examples(
 		"conga why amy", "why did amy's music stop?",
-		"conga why bach.mp3", "why is bach.mp3 not played, or was it refused?",
+		"conga why bach.mp3", "why is bach.mp3 not played? Was it refused?",
 		"conga why --since 1h", "what happened to everybody in the last hour",
 	)
 }
@@ -141,13 +141,13 @@ func (c *whyCmd) askListener(ctx context.Context, story *why.Story, server strin
 	case note != "":
 		story.Notes = append(story.Notes, note)
 	case len(ids) > 0 && addr == "":
-		story.Notes = append(story.Notes, fmt.Sprintf("%s's own log, if it keeps one, can be read on its own machine only: conga why tells more there.", c.Name))
+		story.Notes = append(story.Notes, fmt.Sprintf("%s's own log, if it keeps one, can be read only on its own machine: run conga why there to learn more.", c.Name))
 	}
 }
 
 func (c *whyCmd) overHTTP(ctx context.Context, story why.Story, addr, server string, ids []string) (events []eventlog.Record, begins time.Time, err error) {
 	if onLoopback(addr) && !onLoopback(server) {
-		return nil, begins, fmt.Errorf("its address %s can be reached on its own machine only; conga why tells more there", addr)
+		return nil, begins, fmt.Errorf("its address %s can be reached only from its own machine; run conga why there to learn more", addr)
 	}
 	ctx, cancel := context.WithTimeout(ctx, listenerTimeout)
 	defer cancel()
@@ -163,7 +163,7 @@ func (c *whyCmd) overHTTP(ctx context.Context, story why.Story, addr, server str
 		return nil, begins, fmt.Errorf("read the dump of %s: %w", addr, err)
 	}
 	if answer.Node != c.Name && !slices.Contains(ids, c.Name) {
-		return nil, begins, fmt.Errorf("at its address %s there is %s now", addr, plain.Text(answer.Node, messages.MaxName))
+		return nil, begins, fmt.Errorf("its address %s now belongs to %s", addr, plain.Text(answer.Node, messages.MaxName))
 	}
 	return storyFrom(ctx, addr, story, maxListenerAnswer)
 }

@@ -361,7 +361,7 @@ func (p *Porter) join(ctx context.Context, conn *transport.Stranger, v *visitor)
 }
 
 // errFull is said to nobody: such a client understands no reason.
-var errFull = errors.New("there are as many clients of 2016 as there may be")
+var errFull = errors.New("there is no room for another client of 2016")
 
 // settle tells the client its place, and then the chain.
 func (p *Porter) settle(ctx context.Context, conn *transport.Stranger, g *guest) (*standIn, error) {

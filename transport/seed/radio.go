@@ -51,7 +51,7 @@ type Radio struct {
 const goneAfter = 10 * time.Second
 
 // ErrLost: whoever fed this listener is gone without a word.
-var ErrLost = errors.New("who fed this listener is gone without a word, and in the chain of a server of 2016 nobody says where to go on: join again")
+var ErrLost = errors.New("the node that fed this listener is gone, and a server of 2016 does not say where to go on: join again")
 
 // Lost is closed when ErrLost is so.
 func (r *Radio) Lost() <-chan struct{} { return r.lost }
@@ -91,17 +91,17 @@ func Tune(ctx context.Context, addr string) (*Radio, error) {
 	// In this order: the server pairs the two by it.
 	gate, err := transport.DialServer(ctx, stream)
 	if err != nil {
-		return nil, fmt.Errorf("no server of the seed's kind at %s: %w", addr, err)
+		return nil, fmt.Errorf("no server of 2016 at %s: %w", addr, err)
 	}
 	requests, err := transport.DialServer(ctx, addr)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("no server of the seed's kind at %s: %w", addr, err), gate.Close())
+		return nil, errors.Join(fmt.Errorf("no server of 2016 at %s: %w", addr, err), gate.Close())
 	}
 	_ = gate.SetReadDeadline(time.Now().Add(2 * answerPatience))
 	defer context.AfterFunc(ctx, func() { _ = gate.Close() })()
 	join, err := ReadJoin(gate)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s does not answer like a server of the seed's kind: %w", addr, err), gate.Close(), requests.Close())
+		return nil, errors.Join(fmt.Errorf("%s does not answer like a server of 2016: %w", addr, err), gate.Close(), requests.Close())
 	}
 	life, end := context.WithCancel(context.Background())
 	return &Radio{
@@ -227,7 +227,7 @@ func (r *Radio) answer(line string) []string {
 		}
 		return []string{text}
 	}
-	return []string{"I do not know that word. A server of the seed's kind knows SONGS, REQUESTS and PLAY <name or number>."}
+	return []string{"I do not know that word. A server of 2016 knows SONGS, REQUESTS and PLAY <name or number>."}
 }
 
 func (r *Radio) send(text string) error {

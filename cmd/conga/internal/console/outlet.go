@@ -206,7 +206,7 @@ func notice(left int) []byte {
 	if left > 1 {
 		some = fmt.Sprintf("%d lines were", left)
 	}
-	return fmt.Appendf(nil, "(%s left out here: nobody read in time)\n", some)
+	return fmt.Appendf(nil, "(%s left out here: nobody read them in time)\n", some)
 }
 
 // lose leaves out all that waits.

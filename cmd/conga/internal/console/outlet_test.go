@@ -81,7 +81,7 @@ func TestOutlet_StandsStill(t *testing.T) {
 		fmt.Fprintln(o, "afterwards")
 		synctest.Wait()
 		kept := strings.Count(to.String(), line)
-		want := fmt.Sprintf("(%d lines were left out here: nobody read in time)\nafterwards\n", lines-kept)
+		want := fmt.Sprintf("(%d lines were left out here: nobody read them in time)\nafterwards\n", lines-kept)
 		if !strings.HasSuffix(to.String(), "x\n"+want) || kept < room/1024 || kept > room/1024+1 || o.waiting != 0 {
 			t.Errorf("kept %d of %d lines, then %q", kept, lines, to.String()[kept*len(line):])
 		}
@@ -108,7 +108,7 @@ func TestOutlet_LastWords(t *testing.T) {
 		if err := o.Finish(LastWords); err != nil {
 			t.Error(err)
 		}
-		if !strings.HasSuffix(to.String(), " lines were left out here: nobody read in time)\nreceipt\n") {
+		if !strings.HasSuffix(to.String(), " lines were left out here: nobody read them in time)\nreceipt\n") {
 			t.Errorf("it ends with %q", to.String()[len(to.String())-100:])
 		}
 	})
@@ -135,7 +135,7 @@ func TestOutlet_Fails(t *testing.T) {
 		if err := o.Finish(LastWords); err != nil {
 			t.Error(err)
 		}
-		if got := to.String(); !strings.HasPrefix(got, "one\ntw") || !strings.HasSuffix(got, "\n(2 lines were left out here: nobody read in time)\nfour\n") || failures == 0 {
+		if got := to.String(); !strings.HasPrefix(got, "one\ntw") || !strings.HasSuffix(got, "\n(2 lines were left out here: nobody read them in time)\nfour\n") || failures == 0 {
 			t.Errorf("%q after %d failures", got, failures)
 		}
 	})

@@ -213,7 +213,7 @@ func (s Snapshot) asked() string {
 	case s.Song == "":
 		return ""
 	case s.Asked == "":
-		return "chosen by chance"
+		return "chosen at random"
 	}
 	return "asked for by " + clean(s.Asked)
 }

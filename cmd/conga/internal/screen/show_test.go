@@ -92,7 +92,7 @@ func TestShow_Lines(t *testing.T) {
 	next := playing(1)
 	next.Song, next.Title, next.Asked, next.Queue = "pachelbel.mp3", "", "", nil
 	now.set(next)
-	out.waitFor(t, "now playing: pachelbel.mp3 (pachelbel.mp3, 0:39), chosen by chance\nchain: server → amy 🔊\nqueue: empty\n")
+	out.waitFor(t, "now playing: pachelbel.mp3 (pachelbel.mp3, 0:39), chosen at random\nchain: server → amy 🔊\nqueue: empty\n")
 	news <- "bob left"
 	out.waitFor(t, "bob left\n")
 	io.WriteString(typing, "\nSONGS\n")

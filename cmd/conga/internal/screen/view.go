@@ -145,7 +145,7 @@ func (m Member) row(width, nameWidth int) string {
 
 func (m model) queue() string {
 	if len(m.snapshot.Queue) == 0 {
-		return bold.Render("queue") + dim.Render("  empty: chance chooses")
+		return bold.Render("queue") + dim.Render("  empty: random songs play")
 	}
 	row := bold.Render("queue")
 	for i, song := range m.snapshot.Queue {

@@ -37,9 +37,9 @@ func TestTell_Audited(t *testing.T) {
 	text := strings.Join(lines, "\n")
 	for _, want := range []string{
 		"bob was moved behind cem: cem complained about it: item 7.",
-		"The server looked at bob, of which cem had complained, and found nothing wrong.",
-		"The server looked at bob itself: its music came late.",
-		"The server looked at bob itself: item 9 is not what the server sealed. It feeds nobody for a while.",
+		"cem had complained about bob; the server checked bob and found nothing wrong.",
+		"The server checked bob itself: its music came late.",
+		"The server checked bob itself: item 9 is not what the server sealed. It feeds nobody for a while.",
 		"bob was moved behind cem: it finds fault with everybody, so the fault is its own.",
 		"bob may feed others again.",
 	} {

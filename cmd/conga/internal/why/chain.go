@@ -40,7 +40,7 @@ func (t *teller) chain() {
 			}
 		case *messages.ListenerReturned:
 			if t.about(e.GetNode().GetId()) {
-				t.say(r.Time, "%s came back, to the place that it had.", t.node(e.GetNode()))
+				t.say(r.Time, "%s came back to its place.", t.node(e.GetNode()))
 			}
 		case *messages.ListenerLeft:
 			if t.about(e.GetId()) {
@@ -60,7 +60,7 @@ func (t *teller) chain() {
 			}
 		case *messages.ListenerFellSilent:
 			if t.about(e.GetId()) {
-				t.say(r.Time, "%s hears nothing any more%s. No word reaches such a client: it must be started again.", t.name(e.GetId()), because(e.GetReason()))
+				t.say(r.Time, "%s hears nothing any more%s. A client of 2016 cannot be told where to go on: start it again.", t.name(e.GetId()), because(e.GetReason()))
 			}
 		case *messages.ListenerReconnected:
 			if t.about(e.GetId()) {
@@ -76,7 +76,7 @@ func (t *teller) joined(at time.Time, e *messages.ListenerJoined) {
 	case e.GetSeed():
 		text = fmt.Sprintf("%s, a client of 2016, joined the chain; %s feeds it", t.node(e.GetNode()), t.name(e.GetFedBy()))
 	case e.GetUnreachable() != "":
-		text += fmt.Sprintf("; nobody can connect to it (%s), so it has to dial those whom it feeds", e.GetUnreachable())
+		text += fmt.Sprintf("; nobody can connect to it (%s), so it connects to the listeners that it feeds", e.GetUnreachable())
 	case e.GetLeaf():
 		text += "; it passes the music on to nobody"
 	}
@@ -89,9 +89,9 @@ func (t *teller) left(at time.Time, e *messages.ListenerLeft) {
 	case messages.ListenerLeft_CAUSE_SAID_SO:
 		t.say(at, "%s said goodbye and left.", name)
 	case messages.ListenerLeft_CAUSE_DID_NOT_RETURN:
-		t.say(at, "%s had not come back after the server's restart and was taken out of the chain.", name)
+		t.say(at, "%s did not come back after the server's restart and was taken out of the chain.", name)
 	default:
-		t.say(at, "the server lost %s%s, and took it out of the chain.", name, because(e.GetReason()))
+		t.say(at, "the server lost %s and took it out of the chain%s.", name, because(e.GetReason()))
 	}
 }
 
@@ -112,11 +112,11 @@ func (t *teller) moved(at time.Time, e *messages.ListenerMoved) {
 func (t *teller) audited(at time.Time, e *messages.ListenerAudited) {
 	switch e.GetFault() {
 	case messages.Fault_FAULT_UNSPECIFIED:
-		t.say(at, "the server looked at %s, of which %s had complained, and found nothing wrong.", t.name(e.GetId()), t.name(e.GetSeenBy()))
+		t.say(at, "%[2]s had complained about %[1]s; the server checked %[1]s and found nothing wrong.", t.name(e.GetId()), t.name(e.GetSeenBy()))
 	case messages.Fault_FAULT_LYING, messages.Fault_FAULT_SKIPPING:
-		t.say(at, "the server looked at %s itself%s. It feeds nobody for a while.", t.name(e.GetId()), because(e.GetReason()))
+		t.say(at, "the server checked %s itself%s. It feeds nobody for a while.", t.name(e.GetId()), because(e.GetReason()))
 	default:
-		t.say(at, "the server looked at %s itself%s.", t.name(e.GetId()), because(e.GetReason()))
+		t.say(at, "the server checked %s itself%s.", t.name(e.GetId()), because(e.GetReason()))
 	}
 }
 
@@ -167,7 +167,7 @@ func (t *teller) fed(id string, at time.Time, f feeding) {
 	if f.missing == 0 {
 		t.say(lostAt, "%s; nothing was lost.", text)
 	} else {
-		t.say(lostAt, "%s; nobody could give it %s, so much was lost.", text, plural(f.missing, "item"))
+		t.say(lostAt, "%s; it lost %s that nobody could give it.", text, plural(f.missing, "item"))
 	}
 }
 
@@ -241,7 +241,7 @@ func (t *teller) summary() {
 	chain := t.State.ChainManager.Chain
 	if t.subjects == nil {
 		if len(t.told) == 0 {
-			t.sayNow("nothing happened since %s.", t.clock(t.begins()))
+			t.sayNow("nothing has happened since %s.", t.clock(t.begins()))
 		}
 		t.sayNow("%s in the chain now.", plural(uint64(len(chain)), "listener"))
 		return
@@ -261,7 +261,7 @@ func (t *teller) stands(id string) {
 		t.sayNow("%s", t.account(id, who))
 	}
 	if !sum.unfed.IsZero() {
-		t.sayNow("nobody has fed %s since %s, says its own log.", t.name(id), t.clock(sum.unfed))
+		t.sayNow("nobody has fed %s since %s, according to its own log.", t.name(id), t.clock(sum.unfed))
 	}
 	chain := t.State.ChainManager.Chain
 	if len(t.Server) == 0 && len(chain) == 0 {
@@ -369,7 +369,7 @@ func (t *teller) account(id, who string) string {
 		if sum.goesOn {
 			atLeast = "at least "
 		}
-		parts = append(parts, fmt.Sprintf("it was silent %s, for %s%s together, says its own log", times(sum.silences), atLeast, span(sum.silent)))
+		parts = append(parts, fmt.Sprintf("it was silent %s, for %s%s in all, according to its own log", times(sum.silences), atLeast, span(sum.silent)))
 	}
 	return text + strings.Join(parts, "; ") + "."
 }

@@ -54,11 +54,11 @@ func (t *teller) own() {
 		switch e := r.Event.(type) {
 		case *messages.NodeStarted:
 			if lost != nil {
-				t.say(lostAt, "%s lost its music: %s, which fed it, %s. Nobody fed it any more before it ended.",
+				t.say(lostAt, "%s lost its music: %s, which fed it, %s. Nobody fed it again before it ended.",
 					who, t.node(lost.GetNode()), t.fate(lost.GetNode(), lost.GetReason(), lostAt, at))
 			}
 			unanswered("%s asked %q and had no answer when it ended.")
-			t.say(at, "%s was started, to hear %s.", who, e.GetServer())
+			t.say(at, "%s was started, to listen to %s.", who, e.GetServer())
 			lost, vain = nil, nil
 		case *messages.UpstreamLost:
 			lost, lostAt, vain = e, at, nil
@@ -116,10 +116,10 @@ func (t *teller) silent(who string, s *silence) {
 	sum.silent += s.length
 	sum.goesOn = sum.goesOn || s.goesOn
 	if s.goesOn {
-		t.say(s.at, "%s fell silent in the midst of %s: %s. After %s it was silent still; its log does not say how that ended.", who, s.song, s.cause, span(s.length))
+		t.say(s.at, "%s fell silent in the middle of %s: %s. After %s it was still silent; its log does not say how that ended.", who, s.song, s.cause, span(s.length))
 		return
 	}
-	t.say(s.at, "%s fell silent for %s in the midst of %s: %s.", who, span(s.length), s.song, s.cause)
+	t.say(s.at, "%s fell silent for %s in the middle of %s: %s.", who, span(s.length), s.song, s.cause)
 }
 
 // began is when a silence that was said at that time had begun.

@@ -62,19 +62,22 @@ func (t *teller) aboutSong(song string) {
 			}
 		case *messages.SongRejected:
 			if e.GetName() == song {
-				t.say(r.Time, "%s cannot be played: %s.", song, e.GetReason())
+				t.say(r.Time, "%s cannot be played: %s.", song, unplayable(e.GetReason()))
 			}
 		}
 	}
 	if len(t.told) == 0 {
-		t.sayNow("nobody asked for %s since %s.", song, t.clock(t.begins()))
+		t.sayNow("nobody has asked for %s since %s.", song, t.clock(t.begins()))
 	}
 	for bad := range t.State.Catalog.Rejected.All() {
 		if bad.Name == song {
-			t.sayNow("%s cannot be played: %s.", song, bad.Reason)
+			t.sayNow("%s cannot be played: %s.", song, unplayable(bad.Reason))
 		}
 	}
 }
+
+// unplayable is a catalog's reason without the words that the sentence says already.
+func unplayable(reason string) string { return strings.TrimPrefix(reason, "it cannot be played: ") }
 
 // song is the song's full name, empty if there is none of the name.
 func (t *teller) song(name string) string {
@@ -179,16 +182,16 @@ func (t *teller) became(q *request) {
 	case !q.ended.IsZero() && q.started.IsZero():
 		text += fmt.Sprintf("; it ended at %s", t.clock(q.ended))
 	case !q.ended.IsZero() && q.ended.After(t.Now): // the server is ahead of what is heard
-		text += fmt.Sprintf("; it is played from %s to %s", t.clock(q.started), t.clock(q.ended))
+		text += fmt.Sprintf("; it plays from %s to %s", t.clock(q.started), t.clock(q.ended))
 	case !q.ended.IsZero():
 		text += fmt.Sprintf("; it was played from %s to %s", t.clock(q.started), t.clock(q.ended))
 		if q.reason != "" {
 			text += fmt.Sprintf(", not whole: %s", q.reason)
 		}
 	case !q.started.IsZero() && q.started.After(t.Now):
-		text += fmt.Sprintf("; it is the next, from %s on", t.clock(q.started))
+		text += fmt.Sprintf("; it is next, at %s", t.clock(q.started))
 	case !q.started.IsZero():
-		text += fmt.Sprintf("; it is played since %s", t.clock(q.started))
+		text += fmt.Sprintf("; it has been playing since %s", t.clock(q.started))
 	case !q.chosen.IsZero():
 		text += fmt.Sprintf("; its turn came at %s, and it is about to be played", t.clock(q.chosen))
 	default:
@@ -222,7 +225,7 @@ func (t *teller) waits(q *request) string {
 			text += fmt.Sprintf(", and %s is on", p.Name)
 		}
 		if reason := t.State.Scheduler.Wait(r); reason != "" {
-			text += "; it waits, for now it cannot be played: " + reason
+			text += "; it waits because it cannot be played now: " + reason
 		} else if known {
 			text += fmt.Sprintf("; its turn comes in about %s", span(max(wait, time.Millisecond)))
 		}
@@ -268,10 +271,10 @@ func (t *teller) why(i int, e *messages.PlayRefused) string {
 	case messages.PlayRefused_REASON_ALREADY_REQUESTED:
 		for _, r := range slices.Backward(t.Server[:i]) {
 			if q, is := r.Event.(*messages.SongQueued); is && meant(e, q.GetSong()) {
-				return fmt.Sprintf("%s stood in the queue already, since %s for %s", q.GetSong(), t.clock(r.Time), who(q.GetListenerName()))
+				return fmt.Sprintf("%s was in the queue already, since %s, for %s", q.GetSong(), t.clock(r.Time), who(q.GetListenerName()))
 			}
 		}
-		return "it stood in the queue already"
+		return "it was in the queue already"
 	}
 	return "the server did not say why"
 }

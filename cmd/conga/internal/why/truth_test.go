@@ -59,7 +59,7 @@ type truth struct {
 var amy, bob = &messages.Node{Id: "aaaaaaaa-1", Name: "amy"}, &messages.Node{Id: "bbbbbbbb-2", Name: "bob"}
 
 // live draws a history of amy, who may come and go, lose her upstream, fall silent for seconds or minutes,
-// end in the midst of it; of bob, who feeds her; and of others who are called amy, too.
+// end in the middle of it; of bob, who feeds her; and of others who are called amy, too.
 func live(t *rapid.T) (*history, truth) {
 	h := &history{t: t, now: day}
 	h.ahead = rapid.SampledFrom([]time.Duration{0, time.Hour, -26 * time.Minute}).Draw(t, "her clock is ahead")
@@ -233,7 +233,7 @@ func TestTell_True(t *testing.T) {
 			if is.goesOn {
 				atLeast = "at least "
 			}
-			want = append(want, fmt.Sprintf("it was silent %s, for %s%s together", times(is.silences), atLeast, span(is.silent)))
+			want = append(want, fmt.Sprintf("it was silent %s, for %s%s in all", times(is.silences), atLeast, span(is.silent)))
 		}
 		for _, part := range want {
 			if !strings.Contains(account, part) {

@@ -202,7 +202,7 @@ func (t *teller) lines() []string {
 	slices.SortStableFunc(t.told, func(a, b sentence) int { return a.at.Compare(b.at) })
 	lines := slices.Clone(t.Notes)
 	if len(t.Server) > 0 && t.ServerBegins.After(t.Since.Add(time.Second)) {
-		lines = append(lines, fmt.Sprintf("This is what is known since %s: earlier events were folded, or are too many to tell.", t.clock(t.ServerBegins)))
+		lines = append(lines, fmt.Sprintf("The story begins at %s: earlier events were folded, or are too many to tell.", t.clock(t.ServerBegins)))
 	}
 	for _, s := range t.told {
 		if s.at.After(t.Now) {

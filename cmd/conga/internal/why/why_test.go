@@ -130,7 +130,7 @@ func TestTell_Seed(t *testing.T) {
 	text := strings.Join(lines, "\n")
 	for _, want := range []string{
 		"sid, a client of 2016, joined the chain; amy feeds it.",
-		"sid hears nothing any more: who feeds it vanished. No word reaches such a client: it must be started again.",
+		"sid hears nothing any more: who feeds it vanished. A client of 2016 cannot be told where to go on: start it again.",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
@@ -165,10 +165,10 @@ func TestTell_Worst(t *testing.T) {
 	text := strings.Join(lines, "\n")
 	for _, want := range []string{
 		"A note.", "bob, which fed it, stopped feeding it (silent for 1s). 2500 ms later it was fed by the server.",
-		"Its buffer had run empty; nobody could give it 7 items, so much was lost.",
-		"fell silent for 300 ms in the midst of bach.mp3: no chunk arrived in time.",
+		"Its buffer had run empty; it lost 7 items that nobody could give it.",
+		"fell silent for 300 ms in the middle of bach.mp3: no chunk arrived in time.",
 		"cannot be heard: no sound card.", "can be heard again.", `asked "PLAY 2"; no answer is in its log`,
-		"with nothing left to play; 7 items lost; it was silent once, for 300 ms together, says its own log.",
+		"with nothing left to play; 7 items lost; it was silent once, for 300 ms in all, according to its own log.",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
