@@ -1,10 +1,3 @@
-// Package chainmanager keeps the chain of listeners whole: it decides who feeds
-// whom, and splices the chain where somebody leaves or dies.
-//
-// What it decides is in the log BEFORE any listener is told. A listener learns only
-// what concerns it: the nodes above it and the one below (messages.Neighbours). It
-// needs no answer from here to survive its upstream's death; it turns to the next
-// ancestor at once, and the chain manager agrees afterwards.
 package chainmanager
 
 import (

@@ -1,10 +1,3 @@
-// Package relay passes the music on: it takes each item from the node above, checks
-// it, and puts it into the window from which the next listener and the player read.
-//
-// Forward first, decode later: the relay knows nothing of the player, and a reader of
-// the window holds up nobody. When the upstream dies, is silent or lies, the relay turns
-// to its next ancestor at once, without asking, and names the number it needs: what
-// was on its way is sent again, and nobody hears it. The server is told afterwards.
 package relay
 
 import (

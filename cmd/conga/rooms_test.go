@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -197,5 +198,39 @@ func TestRooms_Top(t *testing.T) {
 		if top, _, _ := strings.Cut(file, "/"); !usual.MatchString(top) {
 			t.Errorf("%s stands at the top beside the five folders", top)
 		}
+	}
+}
+
+// ARCHITECTURE.md names rooms, files and tests. They must be there.
+func TestRooms_Architecture(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(house, "ARCHITECTURE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]bool{}
+	for _, file := range sources(t) {
+		for _, d := range file.syntax.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && file.test {
+				tests[f.Name.Name] = true
+			}
+		}
+	}
+	named := 0
+	for _, name := range regexp.MustCompile("`[^`\n]+`").FindAllString(string(text), -1) {
+		switch name = strings.Trim(name, "`"); {
+		case strings.HasPrefix(name, "Test"):
+			named++
+			if !tests[name] {
+				t.Errorf("ARCHITECTURE.md names %s, which is no test: name the test that holds the rule now", name)
+			}
+		case regexp.MustCompile(`^(actors|cmd|messages|songs|transport)/`).MatchString(name):
+			named++
+			if _, err := os.Stat(filepath.Join(house, name)); err != nil {
+				t.Errorf("ARCHITECTURE.md names %s, which is not there: name the room or file as it is called now", name)
+			}
+		}
+	}
+	if named < 20 {
+		t.Errorf("it names only %d of them", named)
 	}
 }
