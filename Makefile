@@ -23,12 +23,12 @@ SPIN ?= 0
 
 help:
 	@echo 'make demo     hear it: a server and three listeners        go run ./cmd/conga demo'
-	@echo 'make build    bin/conga                                    go build -o bin/conga ./cmd/conga'
+	@echo 'make build    bin/conga, bin/conga-chaos                   go build -o bin/ ./cmd/...'
 	@echo 'make test     all that CI runs: lint, tests, sound         go test -race ./...'
 	@echo 'make lint     form and suspicious code                     go vet ./...'
 	@echo 'make systems  does it build for Windows, macOS, FreeBSD?    GOOS=windows CGO_ENABLED=0 go build ./cmd/conga'
-	@echo 'make chaos    kill, freeze, restart: who hears it?         go run ./cmd/conga chaos --nodes 200'
-	@echo '  KINDS=outages SPIN=2: long silence, busy machine         go run ./cmd/conga chaos --kinds outages --spin 2'
+	@echo 'make chaos    kill, freeze, restart: who hears it?         bin/conga-chaos --nodes 200'
+	@echo '  KINDS=outages SPIN=2: long silence, busy machine         bin/conga-chaos --kinds outages --spin 2'
 	@echo 'make bench    speed and memory                             go test -run "^$$" -bench . -benchmem ./...'
 	@echo 'make fuzz     every parser, FUZZTIME=20s each              go test -fuzz FuzzReadFrame ./transport'
 	@echo 'make gen      the code for messages/*.proto                go generate ./messages'
@@ -37,13 +37,14 @@ demo: build
 	bin/conga demo
 
 build: speaker
-	go build $(flags) -o bin/conga ./cmd/conga
+	go build $(flags) -o bin/ ./cmd/...
 
 test: speaker sound-test lint
 	@.ci/gen check
 	@.ci/systems
 	@[ -n '$(race)' ] || echo 'test: no C compiler, so the tests run without the race detector'
-	go test -timeout 20m $(flags) $(race) ./...
+	go test -timeout 20m $(flags) $(race) $$(go list $(flags) ./... | grep -v /e2e$$)
+	go test -timeout 20m $(flags) $(race) ./cmd/conga/e2e # real programs in real time: alone on the machine
 	@.ci/sound $(flags)
 
 lint: speaker
@@ -56,7 +57,7 @@ systems:
 	@.ci/systems
 
 chaos: build
-	bin/conga chaos --nodes $(NODES) --failures $(FAILURES) --seed $(SEED) --spin $(SPIN) --longest $(LONGEST) $(if $(KINDS),--kinds $(KINDS))
+	bin/conga-chaos --nodes $(NODES) --failures $(FAILURES) --seed $(SEED) --spin $(SPIN) --longest $(LONGEST) $(if $(KINDS),--kinds $(KINDS))
 
 bench: speaker
 	go test $(flags) -run '^$$' -bench . -benchmem ./...

@@ -7,7 +7,9 @@ import (
 
 	"conga/actors/catalog"
 	"conga/actors/player"
-	"conga/cmd/conga/internal/screen"
+	"conga/cmd/internal/cli"
+	"conga/cmd/internal/demo"
+	"conga/cmd/internal/screen"
 )
 
 // maxListeners is what one process can feed in real time on a small machine; more
@@ -24,7 +26,7 @@ type demoCmd struct {
 func (demoCmd) Help() string {
 	return `Type SONGS, PLAY <name or number>, REQUESTS or END.
 
-` + examples(
+` + cli.Examples(
 		"conga demo", "a server and three listeners; you hear the last one",
 		"conga demo --listeners 10", "a longer chain",
 		"conga demo --songs ~/Music", "play your own songs",
@@ -43,14 +45,14 @@ func (c *demoCmd) Validate() error {
 }
 
 // Run shows the chain until END or until ctx ends.
-func (c *demoCmd) Run(ctx context.Context, streams *streams) error {
+func (c *demoCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	if err := catalog.Check(c.Songs); err != nil {
 		return err
 	}
-	nodes, err := startDemo(ctx, c.Songs, c.Output, c.Listeners, streams.play())
+	nodes, err := demo.Start(ctx, c.Songs, c.Output, c.Listeners, streams.Play())
 	if err != nil {
 		return err
 	}
-	shown := screen.Show(ctx, nodes.source(ctx), streams.in, streams.screen, streams.locale)
-	return errors.Join(shown, nodes.stop())
+	shown := screen.Show(ctx, nodes.Source(ctx), streams.In, streams.Screen, streams.Locale)
+	return errors.Join(shown, nodes.Stop())
 }

@@ -8,9 +8,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"conga/cmd/internal/ask"
+	"conga/cmd/internal/cli"
 )
 
-func node(t *testing.T, handler http.HandlerFunc) string {
+func answering(t *testing.T, handler http.HandlerFunc) string {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
@@ -19,7 +22,7 @@ func node(t *testing.T, handler http.HandlerFunc) string {
 
 func TestDump(t *testing.T) {
 	const dump = "{\n  \"node\": \"amy\",  \"event\": 7}\n"
-	addr := node(t, func(w http.ResponseWriter, r *http.Request) {
+	addr := answering(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet || r.URL.Path != "/debug/dump" {
 			http.NotFound(w, r)
 			return
@@ -39,13 +42,13 @@ func TestDump_Mistakes(t *testing.T) {
 	free.Close()
 	for name, test := range map[string]struct{ addr, want string }{
 		"nobody there": {free.Addr().String(), "nobody answers at " + free.Addr().String() + ": start a node there with `conga serve`"},
-		"not a conga":  {node(t, http.NotFound), "answers 404 Not Found"},
-		"no HTTP": {node(t, func(w http.ResponseWriter, _ *http.Request) {
+		"not a conga":  {answering(t, http.NotFound), "answers 404 Not Found"},
+		"no HTTP": {answering(t, func(w http.ResponseWriter, _ *http.Request) {
 			conn, _, _ := w.(http.Hijacker).Hijack()
 			conn.Write([]byte("NS/2/88200/176\n"))
 			conn.Close()
 		}), "is that the http=HOST:PORT address"},
-		"cut off": {node(t, func(w http.ResponseWriter, _ *http.Request) {
+		"cut off": {answering(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			w.Write([]byte("{"))
 		}), "read the dump of"},
@@ -53,7 +56,7 @@ func TestDump_Mistakes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, _, err := conga(t, "dump", test.addr)
-			if code != exitFailed || !strings.HasPrefix(err, "conga dump: ") || !strings.Contains(err, test.want) || strings.Count(err, "\n") != 1 {
+			if code != cli.Failed || !strings.HasPrefix(err, "conga dump: ") || !strings.Contains(err, test.want) || strings.Count(err, "\n") != 1 {
 				t.Errorf("exit %d, stderr %q, want %q in one line", code, err, test.want)
 			}
 		})
@@ -63,13 +66,29 @@ func TestDump_Mistakes(t *testing.T) {
 // A signal ends the wait for a node that says nothing.
 func TestDump_Interrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	addr := node(t, func(_ http.ResponseWriter, r *http.Request) {
+	addr := answering(t, func(_ http.ResponseWriter, r *http.Request) {
 		cancel()
 		<-r.Context().Done()
 	})
 	var out, errs strings.Builder
 	start := time.Now()
-	if code := run(ctx, []string{"dump", addr}, strings.NewReader(""), &out, &errs); code != exitFailed || time.Since(start) > dumpTimeout/2 {
+	if code := run(ctx, []string{"dump", addr}, strings.NewReader(""), &out, &errs); code != cli.Failed || time.Since(start) > ask.Timeout/2 {
 		t.Errorf("exit %d after %v: %s", code, time.Since(start), &errs)
 	}
+}
+
+func dumpOf(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(text)) }
+}
+
+func TestDump_Key(t *testing.T) {
+	addr := answering(t, dumpOf(`{"event":7,"state":{"queue":[1,2],"song":"a<b.mp3"},"live":{}}`))
+	if got := ok(t, "dump", addr, "--key", "state"); got != "{\n  \"queue\": [\n    1,\n    2\n  ],\n  \"song\": \"a<b.mp3\"\n}\n" {
+		t.Errorf("%q", got)
+	}
+	if got := ok(t, "dump", addr, "--key", "state.queue"); got != "[\n  1,\n  2\n]\n" {
+		t.Errorf("%q", got)
+	}
+	refuses(t, []string{"dump", addr, "--key", "states"}, "no states in it, but event, live, state")
+	refuses(t, []string{"dump", addr, "--key", "event.x"}, "no event.x in it")
 }

@@ -12,7 +12,9 @@ import (
 
 	"conga/actors"
 	"conga/actors/player"
-	"conga/cmd/conga/internal/console"
+	"conga/cmd/internal/cli"
+	"conga/cmd/internal/console"
+	"conga/cmd/internal/node"
 	"conga/messages"
 	"conga/messages/plain"
 	"conga/transport"
@@ -44,7 +46,7 @@ Then it reads lines: SONGS, PLAY <name or number>, REQUESTS, END. Closing its in
 In the background (conga join … &) it plays on; after fg it reads the keyboard again.
 At its end it prints a receipt: what it heard, what it lost, how close it came to silence.
 
-` + examples(
+` + cli.Examples(
 		"conga join radio.example", "listen on the loudspeaker",
 		"conga join localhost:9000 --output null", "only pass the music on",
 		"conga join localhost --output wav:take.wav", "record what is heard",
@@ -66,7 +68,7 @@ func (c *joinCmd) Validate() error {
 		return errors.New("--name is empty: give a name, or leave it out to use your user name")
 	}
 	if c.Advertise != "" {
-		addr, err := listenAt(c.Advertise, "")
+		addr, err := node.ListenAt(c.Advertise, "")
 		if _, port, _ := net.SplitHostPort(addr); err == nil && port == "0" {
 			err = fmt.Errorf("%s: nobody can connect to port 0", c.Advertise)
 		}
@@ -78,27 +80,27 @@ func (c *joinCmd) Validate() error {
 	if _, err := c.keys(); err != nil {
 		return err
 	}
-	if _, key, _ := parseServer(c.Server); c.SeedDialect && (key != nil || c.Key != "") {
+	if _, key, _ := node.ParseServer(c.Server); c.SeedDialect && (key != nil || c.Key != "") {
 		return errors.New("a server of 2016 has no key: leave out either the key or --seed-dialect")
 	}
 	return c.validate()
 }
 
 // keys is where the server is, and which key it must have.
-func (c *joinCmd) keys() (keyring, error) {
-	addr, key, err := parseServer(c.Server)
+func (c *joinCmd) keys() (node.Keyring, error) {
+	addr, key, err := node.ParseServer(c.Server)
 	if err != nil || c.Key == "" {
-		return newKeyring(addr, key), err
+		return node.NewKeyring(addr, key), err
 	}
-	given, err := parseKey(c.Key)
+	given, err := node.ParseKey(c.Key)
 	if err == nil && key != nil && !given.Equal(key) {
 		err = errors.New("--key is not the key in the join link")
 	}
-	return newKeyring(addr, given), err
+	return node.NewKeyring(addr, given), err
 }
 
 // Run listens until END or until ctx ends.
-func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
+func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	keys, err := c.keys()
 	if err != nil {
 		return err
@@ -107,53 +109,53 @@ func (c *joinCmd) Run(ctx context.Context, streams *streams) error {
 	if err != nil {
 		return err
 	}
-	debug, err := listenHTTP(string(c.HTTP))
+	debug, err := node.ListenHTTP(string(c.HTTP))
 	if err != nil {
 		return err
 	}
-	logger := streams.play()
-	journal, err := openJournal(c.Data, listenersDir(), c.Name, logger)
+	logger := streams.Play()
+	journal, err := node.OpenJournal(c.Data, node.ListenersDir(), c.Name, logger)
 	if err != nil {
-		return errors.Join(err, hangUp(debug))
+		return errors.Join(err, node.HangUp(debug))
 	}
-	line := transport.NewLine(keys.server, nil)
-	radio, listen, err := c.tune(ctx, keys.server, line)
+	line := transport.NewLine(keys.Server, nil)
+	radio, listen, err := c.tune(ctx, keys.Server, line)
 	if radio != nil {
 		logger.Warn("a server of 2016 does not sign its music: you hear whatever the nodes above send")
 	}
 	if err != nil {
-		return errors.Join(err, journal.log.Close(), hangUp(debug))
+		return errors.Join(err, journal.Log.Close(), node.HangUp(debug))
 	}
-	node, err := startListener(ctx, listenerOptions{
-		server: keys.server, line: line, keys: keys, token: c.token(), name: c.Name, listen: listen, radio: radio, advertise: c.Advertise, output: output, logger: logger,
-		log: journal.log, identity: journal.identity, http: debugAddr(debug),
-		news: func(news *messages.Playing) {
+	listener, err := node.StartListener(ctx, node.ListenerOptions{
+		Server: keys.Server, Line: line, Keys: keys, Token: c.token(), Name: c.Name, Listen: listen, Radio: radio, Advertise: c.Advertise, Output: output, Logger: logger,
+		Log: journal.Log, Identity: journal.Identity, HTTP: node.DebugAddr(debug),
+		News: func(news *messages.Playing) {
 			if song := news.GetSong(); song != nil {
 				logger.Info("now playing", "song", song.GetName(), "title", song.GetTitle(), "artist", song.GetArtist())
 			}
 		},
 	})
 	if err != nil {
-		return errors.Join(err, hangUp(debug))
+		return errors.Join(err, node.HangUp(debug))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	served := serveHTTP(ctx, debug, string(c.HTTP), journal.log, node.client.Dump)
-	fmt.Fprintf(streams.out, "ready relay=%s http=%s\n", node.client.Node().GetRelay(), shownHTTP(debug))
+	served := node.ServeHTTP(ctx, debug, string(c.HTTP), journal.Log, listener.Client.Dump)
+	fmt.Fprintf(streams.Out, "ready relay=%s http=%s\n", listener.Client.Node().GetRelay(), node.ShownHTTP(debug))
 	go func() {
-		if answerLines(ctx, node.client, streams.in, streams.out) {
+		if answerLines(ctx, listener.Client, streams.In, streams.Out) {
 			cancel()
 		}
 	}()
 	var over error
 	select {
 	case <-ctx.Done():
-	case <-node.lost():
+	case <-listener.Lost():
 		over = seed.ErrLost
 		cancel()
 	}
-	streams.part()
-	return errors.Join(node.farewell(streams.out), <-served, over)
+	streams.Part()
+	return errors.Join(listener.Farewell(streams.Out), <-served, over)
 }
 
 // tune joins a server of the seed's kind, which says on which port this listener is to

@@ -1,18 +1,21 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"conga/actors/eventlog"
+	"conga/cmd/internal/cli"
+	"conga/cmd/internal/logbook"
 	"conga/messages"
 )
 
@@ -43,7 +46,7 @@ func ok(t *testing.T, args ...string) string {
 func refuses(t *testing.T, args []string, words ...string) {
 	t.Helper()
 	code, out, err := conga(t, args...)
-	if code != exitFailed || strings.Count(err, "\n") != 1 {
+	if code != cli.Failed || strings.Count(err, "\n") != 1 {
 		t.Errorf("conga %s: exit %d, %q, stdout %q", strings.Join(args, " "), code, err, out)
 	}
 	for _, word := range words {
@@ -86,7 +89,7 @@ func TestLog_LongFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range maxInMemory >> 20 { // base64 makes it longer than that
+	for range logbook.MaxInMemory >> 20 { // base64 makes it longer than that
 		if _, err := log.Append(eventlog.Any, "scheduler", nil, &messages.SongQueued{Song: strings.Repeat("x", 1<<20)}); err != nil {
 			t.Fatal(err)
 		}
@@ -181,7 +184,7 @@ func TestLog_Archive(t *testing.T) {
 			t.Error(got)
 		}
 	}
-	files := archives(data)
+	files := logbook.Archives(data)
 	if len(files) != 2 {
 		t.Fatalf("archives %v", files)
 	}
@@ -290,24 +293,6 @@ func TestLog_Damaged(t *testing.T) {
 	ok(t, "log", "verify", "--data", again)
 }
 
-// syncBuffer may be written by one goroutine and read by another.
-type syncBuffer struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.String()
-}
-
 // Tail shows what another program's log gets while it is open.
 func TestLog_Tail(t *testing.T) {
 	data := t.TempDir()
@@ -328,16 +313,21 @@ func TestLog_Tail(t *testing.T) {
 	add("first.mp3")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var out, wrong syncBuffer
-	done := make(chan int)
-	go func() { done <- run(ctx, []string{"log", "tail", "--data", data}, strings.NewReader(""), &out, &wrong) }()
+	var wrong bytes.Buffer
+	shown, out := io.Pipe()
+	done := make(chan int, 1)
+	go func() {
+		done <- run(ctx, []string{"log", "tail", "--data", data}, strings.NewReader(""), out, &wrong)
+		_ = out.Close()
+	}()
+	lines, n := bufio.NewScanner(shown), 0
 	await := func(song string) {
-		eventually(t, "tail shows "+song, func() string {
-			if text := out.String(); !strings.Contains(text, "song="+song) {
-				return "not in " + text + wrong.String()
+		for lines.Scan() {
+			if n++; strings.Contains(lines.Text(), "song="+song) {
+				return
 			}
-			return ""
-		})
+		}
+		t.Fatalf("tail has ended without %s: %s", song, wrong.String())
 	}
 	await("first.mp3")
 	add("second.mp3")
@@ -347,56 +337,7 @@ func TestLog_Tail(t *testing.T) {
 	}
 	await("more29.mp3")
 	cancel()
-	if code := <-done; code != 0 || strings.Count(out.String(), "\n") != 32 {
-		t.Errorf("exit %d, %s\n%s", code, wrong.String(), out.String())
+	if code := <-done; code != 0 || n != 32 {
+		t.Errorf("exit %d after %d lines: %s", code, n, wrong.String())
 	}
-}
-
-func TestWhen(t *testing.T) {
-	zone := time.FixedZone("there", 2*3600)
-	now := time.Date(2026, 11, 22, 10, 11, 12, 0, zone)
-	for text, want := range map[string]time.Time{
-		"10m":                       now.Add(-10 * time.Minute),
-		"1h30m ago":                 now.Add(-90 * time.Minute),
-		"09:00":                     time.Date(2026, 11, 22, 9, 0, 0, 0, zone),
-		"09:00:01.5":                time.Date(2026, 11, 22, 9, 0, 1, 5e8, zone),
-		"2026-11-21":                time.Date(2026, 11, 21, 0, 0, 0, 0, zone),
-		"2026-11-21 09:00":          time.Date(2026, 11, 21, 9, 0, 0, 0, zone),
-		"2026-11-21T09:00:00Z":      time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC),
-		"2026-11-21T09:00:00.25Z":   time.Date(2026, 11, 21, 9, 0, 0, 25e7, time.UTC),
-		"2026-11-21T09:00:00+02:00": time.Date(2026, 11, 21, 9, 0, 0, 0, zone),
-	} {
-		if got, err := when(text, now); err != nil || !got.Equal(want) {
-			t.Errorf("%q: %v, want %v (%v)", text, got, want, err)
-		}
-	}
-	for _, text := range []string{"", "soon", "-5m", "25:00", "2026-13-01"} {
-		if got, err := when(text, now); err == nil {
-			t.Errorf("%q is %v", text, got)
-		}
-	}
-}
-
-func TestPretty(t *testing.T) {
-	for in, want := range map[string]string{
-		`{"a":[],"b":{},"c":"<&>"}`:         "{\n  \"a\": [],\n  \"b\": {},\n  \"c\": \"<&>\"\n}\n",
-		`"\u003c \\u003c \u0001 \" \u2028"`: "\"< \\\\u003c \\u0001 \\\" \\u2028\"\n",
-		`no json`:                           `no json`,
-	} {
-		if got := string(pretty([]byte(in))); got != want {
-			t.Errorf("%s: %q, want %q", in, got, want)
-		}
-	}
-}
-
-func TestDump_Key(t *testing.T) {
-	addr := node(t, dumpOf(`{"event":7,"state":{"queue":[1,2],"song":"a<b.mp3"},"live":{}}`))
-	if got := ok(t, "dump", addr, "--key", "state"); got != "{\n  \"queue\": [\n    1,\n    2\n  ],\n  \"song\": \"a<b.mp3\"\n}\n" {
-		t.Errorf("%q", got)
-	}
-	if got := ok(t, "dump", addr, "--key", "state.queue"); got != "[\n  1,\n  2\n]\n" {
-		t.Errorf("%q", got)
-	}
-	refuses(t, []string{"dump", addr, "--key", "states"}, "no states in it, but event, live, state")
-	refuses(t, []string{"dump", addr, "--key", "event.x"}, "no event.x in it")
 }

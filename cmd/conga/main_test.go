@@ -2,9 +2,13 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"runtime/debug"
 	"strings"
 	"testing"
+
+	"conga/cmd/internal/cli"
+	"conga/cmd/internal/node"
 )
 
 // conga runs the command line as main does.
@@ -79,7 +83,6 @@ func TestRun_Mistakes(t *testing.T) {
 		{"join a --advertise :0", "nobody can connect to port 0"},
 		{"join http://a:7000/", "leave out what is before a:7000"},
 		{"join a --name=", "--name is empty"},
-		{"chaos --time soon", "--time takes a time like 30s or 10m, not soon"},
 		{"help nosuch", "unexpected argument nosuch"},
 		{"log import x", "it needs --data=DIR"},
 		{"log show --actor foo", "--actor foo is not one of scheduler, catalog, pacer, chainmanager, relay, player, requester"},
@@ -94,7 +97,7 @@ func TestRun_Mistakes(t *testing.T) {
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			code, out, err := conga(t, strings.Fields(test.args)...)
-			if code != exitUsage || out != "" {
+			if code != cli.Usage || out != "" {
 				t.Errorf("exit %d, stdout %q", code, out)
 			}
 			if !strings.Contains(err, test.want) || strings.Count(err, "\n") != 1 || !strings.Contains(err, "--help") {
@@ -140,6 +143,41 @@ func TestVersion(t *testing.T) {
 	} {
 		if got := versionLine(test.info); got != test.want {
 			t.Errorf("%q, want %q", got, test.want)
+		}
+	}
+}
+
+// The flags are a contract with scripts.
+func TestRun_AccessFlags(t *testing.T) {
+	for command, parts := range map[string][]string{
+		"serve": {
+			"--auth=TOKEN", "($CONGA_AUTH)", "--max-listeners=", "(1000)", "--max-per-address=", "(256)",
+			"--max-half-open=", "--max-visitors=", "--seed-listeners=", "--max-requests=", "(10)", "--keep-log=MB", "(64)",
+		},
+		"join": {"--auth=TOKEN", "($CONGA_AUTH)", "--key=KEY", "conga://HOST:PORT?key=KEY"},
+	} {
+		t.Setenv("CONGA_AUTH", "nobody may read this")
+		_, out, _ := conga(t, command, "--help")
+		text := strings.Join(strings.Fields(out), " ") // help wraps
+		for _, part := range parts {
+			if !strings.Contains(text, part) {
+				t.Errorf("conga %s --help lacks %q:\n%s", command, part, out)
+			}
+		}
+		if strings.Contains(text, "nobody may read this") {
+			t.Errorf("conga %s --help shows the token", command)
+		}
+	}
+	for args, want := range map[string]string{
+		"serve --auth=":           "empty token",
+		"serve --max-listeners 0": "--max-listeners",
+		"serve --max-requests -1": "--max-requests",
+		"join a --key x":          "not a server's key",
+		"join conga://a?token=x":  "CONGA_AUTH",
+		"join conga://a?key=" + node.KeyText(make(ed25519.PublicKey, ed25519.PublicKeySize)) + " --key " + strings.Repeat("1", 64): "not the key",
+	} {
+		if code, _, err := conga(t, strings.Fields(args)...); code != cli.Usage || !strings.Contains(err, want) || strings.Count(err, "\n") != 1 {
+			t.Errorf("conga %s: exit %d, %q, want %q", args, code, err, want)
 		}
 	}
 }

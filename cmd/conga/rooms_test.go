@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -120,7 +121,7 @@ func TestRooms_Rule(t *testing.T) {
 		{"cmd/conga", "actors", true},
 		{"cmd/conga", "actors/player", true},
 		{"cmd/conga", "transport", true},
-		{"cmd/conga", "cmd/conga/internal/screen", true},
+		{"cmd/conga", "cmd/internal/screen", true},
 		{"actors", "actors/pacer", true},
 		{"actors/pacer", "messages", true},
 		{"actors/pacer", "actors/eventlog", true},
@@ -139,6 +140,8 @@ func TestRooms_Rule(t *testing.T) {
 		{"messages", "actors", false},
 		{"messages", "transport", false},
 		{"transport", "cmd/conga", false},
+		{"actors", "cmd/internal/node", false},
+		{"cmd/internal/node", "actors", true},
 	} {
 		if got := forbidden(test.dir, test.pkg) == ""; got != test.allowed {
 			t.Errorf("%s imports %s: allowed is %v", test.dir, test.pkg, got)
@@ -184,6 +187,24 @@ func TestRooms_StateIsPure(t *testing.T) {
 	}
 	if seen == 0 {
 		t.Error("no state.go was found")
+	}
+}
+
+// Whoever listens has no use for what breaks networks.
+func TestRooms_ListenerBreaksNothing(t *testing.T) {
+	needs := func(program string) string {
+		out, err := exec.Command("go", "list", "-deps", "conga/cmd/"+program).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	breaks := regexp.MustCompile(`(?m)^.*(vishvananda|conga-chaos|congatest).*$|^testing$`)
+	if found := breaks.FindAllString(needs("conga"), -1); found != nil {
+		t.Errorf("conga needs %q", found)
+	}
+	if runtime.GOOS == "linux" && !strings.Contains(needs("conga-chaos"), "vishvananda/netlink") {
+		t.Error("conga-chaos has no netlink either: this test looks for the wrong thing")
 	}
 }
 

@@ -5,13 +5,18 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"conga/actors"
 	"conga/actors/catalog"
 	"conga/actors/eventlog"
+	"conga/cmd/internal/cli"
+	"conga/cmd/internal/node"
 )
 
 // reserveBytes is kept free on the disk for the music: some hours of songs, and of
@@ -43,7 +48,7 @@ func (serveCmd) Help() string {
 
     ready requests=HOST:PORT stream=HOST:PORT http=HOST:PORT
 
-` + examples(
+` + cli.Examples(
 		"conga serve", "play ./songs on ports 7000 and 7001",
 		"conga serve --songs ~/Music --listen :9000", "another folder, ports 9000 and 9001",
 		"printf 'SONGS\\nPLAY 2\\n' | nc localhost 7000", "ask for a song from anywhere",
@@ -59,7 +64,7 @@ func (c *serveCmd) Validate() error {
 }
 
 // Run serves until ctx ends.
-func (c *serveCmd) Run(ctx context.Context, io *streams) error {
+func (c *serveCmd) Run(ctx context.Context, io *cli.Streams) error {
 	if err := songsThere(c.Songs, c.Data); err != nil {
 		return err
 	}
@@ -67,55 +72,55 @@ func (c *serveCmd) Run(ctx context.Context, io *streams) error {
 	if err != nil {
 		return err
 	}
-	key, err := signingKey(c.Data)
+	key, err := node.SigningKey(c.Data)
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
-	http, err := listenHTTP(string(c.HTTP)) // BEFORE anything plays
+	http, err := node.ListenHTTP(string(c.HTTP)) // BEFORE anything plays
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
-	logger := io.play()
+	logger := io.Play()
 	steady, err := eventlog.OpenSteady(store, eventlog.SteadyConfig{
 		Dir: c.Data, Reserve: reserveBytes,
 		Tell: func(state eventlog.DiskState, why error) { tellDisk(logger, c.Data, state, why) },
 		Look: func() {
-			if err := keepKey(c.Data, key); err != nil {
+			if err := node.KeepKey(c.Data, key); err != nil {
 				logger.Error("the server's key is gone from its folder and cannot be written again: after a restart listeners will refuse this server", "reason", err)
 			}
 		},
 	})
 	if err != nil {
-		return errors.Join(err, store.Close(), hangUp(http))
+		return errors.Join(err, store.Close(), node.HangUp(http))
 	}
 	usual := debug.SetGCPercent(whileReading)
-	node, err := startServer(serverOptions{
-		songs: c.Songs, listen: string(c.Listen), store: steady, key: key, logger: logger,
-		token: c.token(), limits: c.limits(), disk: steady, seedListeners: c.SeedListeners, keepLog: c.KeepLog << 20,
+	server, err := node.StartServer(node.ServerOptions{
+		Songs: c.Songs, Listen: string(c.Listen), Store: steady, Key: key, Logger: logger,
+		Token: c.token(), Limits: c.limits(), Disk: steady, SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20,
 	})
 	if err != nil {
-		return errors.Join(err, hangUp(http))
+		return errors.Join(err, node.HangUp(http))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
 		select {
-		case <-node.server.SongsKnown():
+		case <-server.Server.SongsKnown():
 		case <-ctx.Done():
 		}
 		debug.SetGCPercent(usual)
 	}()
-	served := serveHTTP(ctx, http, string(c.HTTP), node.log, node.server.Dump)
+	served := node.ServeHTTP(ctx, http, string(c.HTTP), server.Log, server.Server.Dump)
 	select { // whoever reads "ready" asks for songs at once
-	case <-node.server.SongsKnown():
+	case <-server.Server.SongsKnown():
 	case <-time.After(songsPatience): // a large folder, or a slow one: the first of its songs are known
 	case <-ctx.Done():
 	}
-	fmt.Fprintf(io.out, "ready requests=%s stream=%s http=%s\n",
-		shown(node.requests.Addr()), shown(node.stream.Addr()), shownHTTP(http))
-	invite(io.err, node.requests.Addr(), key.Public().(ed25519.PublicKey), c.token())
+	fmt.Fprintf(io.Out, "ready requests=%s stream=%s http=%s\n",
+		node.Shown(server.Requests.Addr()), node.Shown(server.Stream.Addr()), node.ShownHTTP(http))
+	invite(io.Err, server.Requests.Addr(), key.Public().(ed25519.PublicKey), c.token())
 	err = <-served // it ends with ctx
-	return errors.Join(err, node.stop())
+	return errors.Join(err, server.Stop())
 }
 
 // songsThere refuses a songs folder that is not there, or cannot be read, unless the log in data knows songs:
@@ -152,5 +157,23 @@ func tellDisk(logger *slog.Logger, data string, state eventlog.DiskState, why er
 		logger.Error("the log cannot be written: repair its disk. The music plays on and events are kept in memory, but nobody can ask for songs", "data", data, "reason", why)
 	case eventlog.DiskFine:
 		logger.Info("the whole log is on its disk again: songs can be asked for", "data", data)
+	}
+}
+
+// invite tells the operator what to tell others.
+func invite(w io.Writer, addr net.Addr, key ed25519.PublicKey, token string) {
+	also := ""
+	if token != "" {
+		also = ", and the token in CONGA_AUTH"
+	}
+	at := node.Outward(addr)
+	fmt.Fprintf(w, "others join with: conga join '%s'%s\n", node.JoinLink(at[0], key), also)
+	switch {
+	case len(at) > 1:
+		fmt.Fprintf(w, "from another network of this machine, write there instead of %s: %s\n", at[0], strings.Join(at[1:], " or "))
+	case node.IsLoopback(at[0]) && node.IsLoopback(addr.String()):
+		fmt.Fprintln(w, "only programs on this machine can: --listen :PORT lets others in")
+	case node.IsLoopback(at[0]):
+		fmt.Fprintln(w, "only programs on this machine can: it is in no network")
 	}
 }

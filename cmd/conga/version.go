@@ -3,19 +3,21 @@ package main
 import (
 	"fmt"
 	"runtime/debug"
+
+	"conga/cmd/internal/cli"
 )
 
 type versionCmd struct{}
 
 // Help shows an example.
 func (versionCmd) Help() string {
-	return examples("conga version", "for a bug report")
+	return cli.Examples("conga version", "for a bug report")
 }
 
 // Run prints what the build knows of itself.
-func (versionCmd) Run(io *streams) error {
+func (versionCmd) Run(io *cli.Streams) error {
 	info, _ := debug.ReadBuildInfo()
-	_, err := fmt.Fprintln(io.out, versionLine(info))
+	_, err := fmt.Fprintln(io.Out, versionLine(info))
 	return err
 }
 

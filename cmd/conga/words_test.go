@@ -11,11 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"conga/actors"
 	"conga/actors/eventlog"
+	"conga/cmd/internal/cli"
+	"conga/cmd/internal/why"
 	"conga/messages"
+
+	"google.golang.org/protobuf/proto"
 )
 
 // steers is what makes a terminal do something, and a line that only conga says.
@@ -50,7 +52,7 @@ func nodeOf(t *testing.T, name string, events ...proto.Message) http.HandlerFunc
 		}
 		lines = append(append(lines, line...), '\n')
 	}
-	head, err := json.Marshal(storyHead{time.Unix(1, 0), len(events)})
+	head, err := json.Marshal(why.Head{Begins: time.Unix(1, 0), Events: len(events)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +79,7 @@ func joined(id, name, http, after string) proto.Message {
 func TestWhy_HostileListener(t *testing.T) {
 	const amyID, malID = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
 	var elsewhere atomic.Int64
-	other := node(t, func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) })
+	other := answering(t, func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) })
 	silent := &messages.PlayerFellSilent{Reason: steers}
 	for _, test := range []struct {
 		name, mallory string // what she calls herself
@@ -126,8 +128,8 @@ func TestWhy_HostileListener(t *testing.T) {
 		}, "mallory", "mallory itself could not be asked", strings.Repeat("x", 200)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			server := node(t, nodeOf(t, "server",
-				joined(amyID, "amy", "", messages.ServerID), joined(malID, test.mallory, node(t, test.answers), amyID)))
+			server := answering(t, nodeOf(t, "server",
+				joined(amyID, "amy", "", messages.ServerID), joined(malID, test.mallory, answering(t, test.answers), amyID)))
 			code, out, errs := conga(t, "why", test.ask, "--http", server, "--data", t.TempDir())
 			if code != 0 || errs != "" || !steersNothing(out) || !strings.Contains(out, test.want) || test.not != "" && strings.Contains(out, test.not) {
 				t.Errorf("exit %d, %s\n%s", code, errs, out)
@@ -141,12 +143,12 @@ func TestWhy_HostileListener(t *testing.T) {
 
 // The operator has named the address, but who answers there may be anybody.
 func TestDump_HostileNode(t *testing.T) {
-	dump := node(t, dumpOf(`{"node":"a\u001b[2J`+"\u009b\u202e\x1b[2J"+`"}`))
+	dump := answering(t, dumpOf(`{"node":"a\u001b[2J`+"\u009b\u202e\x1b[2J"+`"}`))
 	if code, out, _ := conga(t, "dump", dump); code != 0 || out != `{"node":"a\u001b[2J\u009b\u202e[2J"}` {
 		t.Errorf("exit %d, %q", code, out)
 	}
 	var elsewhere atomic.Int64
-	other := node(t, func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) })
+	other := answering(t, func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) })
 	for name, answers := range map[string]http.HandlerFunc{
 		"redirect": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://"+other+"/", http.StatusMovedPermanently)
@@ -159,8 +161,8 @@ func TestDump_HostileNode(t *testing.T) {
 			}
 		},
 	} {
-		code, out, errs := conga(t, "dump", node(t, answers))
-		if code != exitFailed || out != "" || strings.Count(errs, "\n") != 1 || elsewhere.Load() > 0 {
+		code, out, errs := conga(t, "dump", answering(t, answers))
+		if code != cli.Failed || out != "" || strings.Count(errs, "\n") != 1 || elsewhere.Load() > 0 {
 			t.Errorf("%s: exit %d, %q, %q", name, code, out[:min(len(out), 100)], errs)
 		}
 	}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"conga/cmd/conga-chaos/internal/schedule"
+	"conga/cmd/internal/cli"
+	"conga/cmd/internal/congatest"
+)
+
+// A short run with a real server, real sockets, and one listener that real signals hit.
+// The server stays: how fast it starts again depends on what else this machine does, and
+// TestChaos_VirtualTime restarts it.
+func TestChaos_Short(t *testing.T) {
+	kinds := []string{"kill", "end", "neighbours", "half", "freeze", "link", "slow"}
+	var out, progress bytes.Buffer
+	code := chaosProgram().Run(t.Context(), []string{
+		"--conga", builtConga(t), "--nodes", "8", "--processes", "1", "--failures", "16", "--time", "6s",
+		"--kinds", strings.Join(kinds, ","), "--songs", congatest.Songs(t, congatest.Short),
+	}, strings.NewReader(""), &out, &progress)
+	t.Logf("%s\n%s", progress.String(), out.String())
+	if code != 0 {
+		t.Errorf("exit %d", code)
+	}
+	for _, kind := range kinds {
+		if schedule.Kind(kind).Cabled() && strings.Contains(progress.String(), "there are no cables") {
+			continue
+		}
+		if !strings.Contains(out.String(), kind+"  ") {
+			t.Errorf("the table has no %s", kind)
+		}
+	}
+}
+
+// builtConga is a conga for one test.
+func builtConga(t *testing.T) string {
+	t.Helper()
+	path, err := congatest.Build(t.TempDir(), "conga")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestChaos_DryRun(t *testing.T) {
+	var first, again bytes.Buffer
+	for _, out := range []*bytes.Buffer{&first, &again} {
+		if code := chaosProgram().Run(t.Context(), []string{"--dry-run", "--seed", "7"}, strings.NewReader(""), out, out); code != 0 {
+			t.Fatalf("exit %d: %s", code, out.String())
+		}
+	}
+	if first.String() != again.String() || !strings.Contains(first.String(), "freeze") {
+		t.Errorf("two schedules of one seed:\n%s\n%s", first.String(), again.String())
+	}
+}
+
+func TestChaos_Flags(t *testing.T) {
+	for _, c := range []struct{ flags, says string }{
+		{"--nodes 1", "from 2 to 1000"},
+		{"--failures 0", "from 1 to"},
+		{"--kinds quake", "quake is not one of"},
+		{"--processes 30", "at most as many as --nodes"},
+		{"--time=-1s", "backwards"},
+		{"--time soon", "--time takes a time like 30s or 10m, not soon"},
+	} {
+		var out bytes.Buffer
+		code := chaosProgram().Run(t.Context(), strings.Fields(c.flags), strings.NewReader(""), &out, &out)
+		if code != cli.Usage || !strings.Contains(out.String(), c.says) {
+			t.Errorf("%s: exit %d, %s", c.flags, code, out.String())
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"conga/messages"
+)
+
+// studio is the server of a run: it can be killed and started again.
+type studio interface {
+	requests() string // host:port
+	// restart is kill -9 and, after the pause, a new start on the same log and ports.
+	restart(ctx context.Context, pause time.Duration) error
+	// sent is every song that was given out whole, as far as it was asked in time.
+	sent(ctx context.Context) ([]messages.SongSum, error)
+	// freeze is SIGSTOP, thaw is SIGCONT; who was restarted in between runs.
+	freeze(ctx context.Context)
+	thaw()
+	place() network
+	close()
+}
+
+// outerStudio is a server process.
+type outerStudio struct {
+	net         network
+	programs    nodePrograms
+	songs, data string
+
+	mu      sync.Mutex // held while there is no server
+	on      *outer
+	addr    string
+	known   []messages.SongSum
+	stopped bool
+}
+
+func startStudio(ctx context.Context, n network, programs nodePrograms, songs, data string) (*outerStudio, error) {
+	s := &outerStudio{net: n, programs: programs, songs: songs, data: data}
+	on, err := s.start(ctx, n.addr+":0")
+	if err != nil {
+		return nil, err
+	}
+	s.on, s.addr = on, on.ready["requests"]
+	return s, nil
+}
+
+func (s *outerStudio) start(ctx context.Context, listen string) (*outer, error) {
+	return s.programs.start(ctx, s.net, "serve", "--songs", s.songs, "--data", s.data, "--listen", listen, "--http", s.net.addr+":0",
+		"--max-per-address", "4096", "--max-requests", "1000") // all listeners are on this machine
+}
+
+func (s *outerStudio) requests() string { return s.addr }
+
+func (s *outerStudio) restart(ctx context.Context, pause time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped { // else it was asked when it stopped
+		_ = s.remember(ctx) // BEFORE the kill: the next one tells of its own songs only
+	}
+	s.stopped = false
+	s.on.close()
+	select {
+	case <-time.After(pause):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	on, err := s.start(ctx, s.addr)
+	if err != nil {
+		return fmt.Errorf("start the server again: %w", err)
+	}
+	s.on = on
+	return nil
+}
+
+func (s *outerStudio) freeze(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.remember(ctx)
+	s.on.freeze()
+	s.stopped = true
+}
+
+func (s *outerStudio) thaw() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.on.thaw()
+	s.stopped = false
+}
+
+func (s *outerStudio) place() network { return s.net }
+
+func (s *outerStudio) remember(ctx context.Context) error {
+	var dump struct {
+		Live struct {
+			Pacer struct {
+				Songs []messages.SongSum `json:"songs"`
+			} `json:"pacer"`
+		} `json:"live"`
+	}
+	ctx, cancel := context.WithTimeout(ctx, answersWithin)
+	defer cancel()
+	if err := s.on.dump(ctx, &dump); err != nil {
+		return err
+	}
+	for _, song := range dump.Live.Pacer.Songs {
+		if !slices.Contains(s.known, song) {
+			s.known = append(s.known, song)
+		}
+	}
+	return nil
+}
+
+func (s *outerStudio) sent(ctx context.Context) ([]messages.SongSum, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return slices.Clone(s.known), nil // nothing is new
+	}
+	err := s.remember(ctx)
+	return slices.Clone(s.known), err
+}
+
+func (s *outerStudio) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.on.close()
+}
+
+// answersWithin is how long a busy server may take to say what it sent.
+const answersWithin = 10 * time.Second

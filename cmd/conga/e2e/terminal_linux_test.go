@@ -1,0 +1,505 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"conga/cmd/internal/congatest"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminal is a pseudo terminal; the test is whoever sits before it.
+type terminal struct {
+	*os.File          // where it is read and typed into
+	tty      *os.File // what programs have
+}
+
+func newTerminal(t testing.TB) *terminal {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no pseudo terminals here: %v", err)
+	}
+	t.Cleanup(func() { _ = master.Close() })
+	raw, err := master.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := 0
+	if controlErr := raw.Control(func(fd uintptr) {
+		if err = unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0); err == nil {
+			number, err = unix.IoctlGetInt(int(fd), unix.TIOCGPTN)
+		}
+	}); controlErr != nil || err != nil {
+		t.Fatal(controlErr, err)
+	}
+	tty, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tty.Close() })
+	return &terminal{master, tty}
+}
+
+// Control characters that people type.
+const (
+	stopOutput  = "\x13" // Ctrl-S
+	startOutput = "\x11" // Ctrl-Q
+)
+
+func (m *terminal) types(t testing.TB, text string) {
+	t.Helper()
+	if _, err := io.WriteString(m, text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shows reads the screen until the text is there.
+func (m *terminal) shows(t testing.TB, text string) {
+	t.Helper()
+	_ = m.SetReadDeadline(time.Now().Add(patience))
+	var seen []byte
+	for buf := make([]byte, 4096); !strings.Contains(string(seen), text); {
+		n, err := m.Read(buf)
+		seen = append(seen, buf[:n]...)
+		if err != nil {
+			t.Fatalf("no %q on the terminal, but %q: %v", text, seen, err)
+		}
+	}
+}
+
+// songsLater waits until so many more songs have ended on the server.
+func songsLater(t testing.TB, server *process, n int) {
+	t.Helper()
+	before := len(server.dump(t).Live.Pacer.Songs)
+	eventually(t, fmt.Sprintf("%d songs end", n), func() string {
+		if more := len(server.dump(t).Live.Pacer.Songs) - before; more < n {
+			return fmt.Sprintf("%d have", more)
+		}
+		return ""
+	})
+}
+
+// causes is how the listeners have left, as the server's log has it.
+func causes(t *testing.T, data string) (all map[string]string) {
+	t.Helper()
+	_, out, _ := conga(t, "log", "show", "--data", data, "--actor", "chainmanager")
+	all = map[string]string{}
+	for _, event := range regexp.MustCompile(`ListenerLeft .*cause=(\S+) .*name=(\S+)`).FindAllStringSubmatch(out, -1) {
+		all[event[2]] = event[1]
+	}
+	return all
+}
+
+// hearsWhole checks that the listener has had all of the music, and from the one that fed it first. How
+// often a busy machine had none to play in time is told, not asserted.
+func (p *process) hearsWhole(t testing.TB) {
+	t.Helper()
+	r := p.dump(t).Live.Receipt
+	if r.Heard == 0 || r.Lost != 0 || r.Splices != 0 {
+		t.Errorf("%s: heard %d, lost %d, splices %d", p.name, r.Heard, r.Lost, r.Splices)
+	}
+	t.Logf("%s: underruns %d, silence %d ms", p.name, r.Underruns, r.SilentMs)
+}
+
+// The terminals of the server and of the first listener stand still while songs come, are asked for
+// and change; then the server's is closed. Nobody hears anything of it.
+func TestTerminal_StandsStill(t *testing.T) {
+	t.Parallel()
+	songs, data := congatest.Songs(t, congatest.Short), t.TempDir()
+	before, above := newTerminal(t), newTerminal(t)
+	server := launchOn(t, "server", func(c *exec.Cmd) { c.Stderr = before.tty },
+		"serve", "--songs", songs, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data", data).awaitReady(t, serverReady)
+	before.shows(t, "others join with")
+	amy := launchOn(t, "amy", func(c *exec.Cmd) { c.Stderr = above.tty },
+		"join", server.requests(), "--name", "amy", "--output", "null", "--listen", "127.0.0.1:0").awaitReady(t, listenerReady)
+	bob := launchListener(t, server, "bob").awaitReady(t, listenerReady)
+	above.shows(t, "now playing")
+	before.types(t, stopOutput)
+	above.types(t, stopOutput)
+
+	netcat(t, server.requests(), "PLAY air\nPLAY joy\n")
+	if err := os.WriteFile(filepath.Join(songs, "new.mp3"), congatest.Short["air.mp3"].Frames(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the new song is there", func() string {
+		if answer := netcat(t, server.requests(), "SONGS\n"); !strings.Contains(answer, "new.mp3") {
+			return "there are: " + answer
+		}
+		return ""
+	})
+	songsLater(t, server, 3)
+	_ = before.Close()
+	netcat(t, server.requests(), "PLAY new\n")
+	if err := os.Remove(filepath.Join(songs, "new.mp3")); err != nil {
+		t.Fatal(err)
+	}
+	songsLater(t, server, 2)
+	for _, listener := range []*process{amy, bob} {
+		listener.hears(t)
+		listener.hearsWhole(t)
+	}
+	for _, listener := range []*process{bob, amy} { // amy's terminal still stands
+		listener.end(t)
+		if !strings.Contains(listener.out.String(), "receipt of "+listener.name) {
+			t.Errorf("the receipt of %s is %q", listener.name, listener.out.String())
+		}
+	}
+	server.signal(t, os.Interrupt)
+	if code := server.exit(t); code != 0 {
+		t.Errorf("the server ends with %d", code)
+	}
+	if got := causes(t, data); got["amy"] != "CAUSE_SAID_SO" || got["bob"] != "CAUSE_SAID_SO" {
+		t.Errorf("left: %v", got)
+	}
+}
+
+// A terminal that goes on shows what it missed.
+func TestTerminal_GoesOn(t *testing.T) {
+	t.Parallel()
+	server := launchServer(t, congatest.Songs(t, congatest.Short), t.TempDir())
+	screen := newTerminal(t)
+	amy := launchOn(t, "amy", func(c *exec.Cmd) { c.Stdin, c.Stdout, c.Stderr = screen.tty, screen.tty, screen.tty },
+		"join", server.requests(), "--name", "amy", "--output", "null", "--listen", "127.0.0.1:0")
+	screen.shows(t, "ready relay=")
+	screen.types(t, stopOutput)
+	songsLater(t, server, 2)
+	if err := unix.IoctlSetWinsize(int(screen.tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 3, Col: 20}); err != nil { // made smaller meanwhile
+		t.Fatal(err)
+	}
+	songsLater(t, server, 1)
+	screen.types(t, startOutput)
+	for range 3 {
+		screen.shows(t, "now playing")
+	}
+	screen.types(t, "END\n")
+	screen.shows(t, "receipt of amy")
+	if code := amy.exit(t); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}
+
+// streamKinds are ends of a command that nobody can do anything about.
+var streamKinds = map[string]func(t testing.TB) *os.File{
+	"stands still": func(t testing.TB) *os.File {
+		m := newTerminal(t)
+		m.types(t, stopOutput)
+		return m.tty
+	},
+	"hung up": func(t testing.TB) *os.File {
+		m := newTerminal(t)
+		_ = m.Close()
+		return m.tty
+	},
+	"full disk":         func(t testing.TB) *os.File { return opened(t, "/dev/full") },
+	"pipe nobody reads": func(t testing.TB) *os.File { w, _ := fullPipe(t); return w },
+	"reader gone":       func(t testing.TB) *os.File { w, r := fullPipe(t); _ = r.Close(); return w },
+	"closed":            func(testing.TB) *os.File { return nil },
+}
+
+// throughShell has the shell begin the process, with the script.
+func throughShell(c *exec.Cmd, script string) {
+	c.Path, c.Args = "/bin/sh", append([]string{"sh", "-c", script}, c.Args...)
+}
+
+func opened(t testing.TB, path string) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}
+
+// fullPipe has no room for another byte.
+func fullPipe(t testing.TB) (w, r *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close(); _ = w.Close() })
+	_ = w.SetWriteDeadline(time.Now().Add(patience / 40))
+	for buf := make([]byte, 4096); err == nil; {
+		_, err = w.Write(buf)
+	}
+	if !os.IsTimeout(err) {
+		t.Fatal(err)
+	}
+	return w, r
+}
+
+// Whatever both streams of a server or a listener are, it plays, and ends in order.
+func TestTerminal_AnyStream(t *testing.T) {
+	t.Parallel()
+	for kind, open := range streamKinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			data := t.TempDir()
+			arrange := func(both bool) func(*exec.Cmd) {
+				return func(c *exec.Cmd) {
+					switch file := open(t); {
+					case file == nil && both: // as with >&- 2>&-
+						throughShell(c, `exec "$0" "$@" >&- 2>&-`)
+					case file == nil:
+						throughShell(c, `exec "$0" "$@" >&-`)
+					case both:
+						c.Stdout, c.Stderr = file, file
+					default:
+						c.Stdout = file
+					}
+				}
+			}
+			server := launchOn(t, "server", arrange(false), "serve", "--songs", congatest.Songs(t, congatest.Short), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data", data)
+			link := ""
+			eventually(t, "the server says how to join", func() string {
+				invitation := regexp.MustCompile(`'(conga://\S+)'`).FindStringSubmatch(server.err.String())
+				if invitation == nil {
+					return "it has said: " + server.err.String()
+				}
+				link = invitation[1]
+				return ""
+			})
+			join := []string{"join", link, "--output", "null", "--listen", "127.0.0.1:0", "--name"}
+			dead := launchOn(t, "dead", arrange(true), append(join, "dead")...)
+			eventually(t, "dead is in the chain", func() string {
+				if _, out, _ := conga(t, "log", "show", "--data", data, "--actor", "chainmanager"); !strings.Contains(out, "name=dead") {
+					return "the log is: " + out
+				}
+				return ""
+			})
+			bob := launch(t, "bob", append(join, "bob")...).awaitReady(t, listenerReady)
+			for range 3 {
+				bob.hears(t)
+			}
+			eventually(t, "bob has a song from first to last chunk", func() string {
+				if len(bob.dump(t).Live.Relay.Songs) == 0 {
+					return "not yet"
+				}
+				return ""
+			})
+			bob.unhurt(t)
+			if dead.ended() || server.ended() {
+				t.Fatal("it has ended")
+			}
+			dead.signal(t, syscall.SIGTERM)
+			code := dead.exit(t)
+			if full := kind == "full disk"; full != (code != 0) { // a receipt that should be in a file, and is not
+				t.Errorf("the listener ends with %d", code)
+			}
+			bob.hears(t)
+			bob.end(t)
+			server.signal(t, syscall.SIGTERM)
+			if code := server.exit(t); code != 0 {
+				t.Errorf("the server ends with %d", code)
+			}
+			if got := causes(t, data); got["dead"] != "CAUSE_SAID_SO" || got["bob"] != "CAUSE_SAID_SO" {
+				t.Errorf("left: %v", got)
+			}
+		})
+	}
+}
+
+// Whoever reads along goes away in mid-song.
+func TestTerminal_ReaderGoes(t *testing.T) {
+	t.Parallel()
+	songs, data := congatest.Songs(t, congatest.Short), t.TempDir()
+	piped := func(readers *[]*os.File) func(*exec.Cmd) {
+		return func(c *exec.Cmd) {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = r.Close(); _ = w.Close() })
+			*readers, c.Stderr = append(*readers, r), w
+		}
+	}
+	var readers []*os.File
+	server := launchOn(t, "server", piped(&readers),
+		"serve", "--songs", songs, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data", data).awaitReady(t, serverReady)
+	amy := launchOn(t, "amy", piped(&readers), "join", server.requests(), "--name", "amy", "--output", "null", "--listen", "127.0.0.1:0").awaitReady(t, listenerReady)
+	bob := launchListener(t, server, "bob").awaitReady(t, listenerReady)
+	bob.hears(t)
+	server.cmd.Stderr.(*os.File).Close() // the child's alone
+	amy.cmd.Stderr.(*os.File).Close()
+	for _, r := range readers {
+		_ = r.Close()
+	}
+	if err := os.Remove(filepath.Join(songs, "joy.mp3")); err != nil { // of which the server writes a line
+		t.Fatal(err)
+	}
+	songsLater(t, server, 3)
+	for _, p := range []*process{amy, bob} {
+		p.hears(t)
+		p.hearsWhole(t)
+	}
+	bob.end(t)
+	amy.end(t)
+}
+
+// Who closes the terminal ends what runs in it: in order, and with a receipt where that can be
+// written. What was started to survive that survives.
+func TestTerminal_Closed(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	screen, servers := newTerminal(t), newTerminal(t)
+	own := func(m *terminal) func(*exec.Cmd) { // the terminal controls the process
+		return func(c *exec.Cmd) {
+			c.Stdin, c.Stderr = m.tty, m.tty
+			c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+		}
+	}
+	server := launchOn(t, "server", own(servers),
+		"serve", "--songs", congatest.Songs(t, congatest.Short), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data", data).awaitReady(t, serverReady)
+	join := []string{"join", server.requests(), "--output", "null", "--listen", "127.0.0.1:0", "--name"}
+	bob := launchOn(t, "bob", func(c *exec.Cmd) {
+		throughShell(c, `trap "" HUP; exec "$0" "$@"`) // as nohup does
+	}, append(join, "bob")...).awaitReady(t, listenerReady)
+	amy := launchOn(t, "amy", own(screen), append(join, "amy")...).awaitReady(t, listenerReady)
+	amy.hears(t)
+
+	_ = screen.tty.Close()
+	_ = screen.Close()
+	if code := amy.exit(t); code != 0 || !strings.Contains(amy.out.String(), "receipt of amy") {
+		t.Errorf("exit %d, stdout %q", code, amy.out.String())
+	}
+	bob.signal(t, syscall.SIGHUP)
+	bob.hears(t)
+	if got := causes(t, data); got["amy"] != "CAUSE_SAID_SO" || got["bob"] != "" {
+		t.Errorf("left: %v", got)
+	}
+	_ = servers.tty.Close()
+	_ = servers.Close()
+	if code := server.exit(t); code != 0 {
+		t.Errorf("the server ends with %d", code)
+	}
+	bob.end(t)
+}
+
+// A listener in the background of a shell plays on and reads nothing; fg gives it the keyboard.
+func TestTerminal_Background(t *testing.T) {
+	t.Parallel()
+	server := launchServer(t, congatest.Songs(t, congatest.Short), t.TempDir())
+	screen := newTerminal(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close(); _ = w.Close() })
+	shell := launchOn(t, "shell", func(c *exec.Cmd) {
+		c.Stdin, c.ExtraFiles = screen.tty, []*os.File{r}
+		c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+		throughShell(c, `set -m; "$0" "$@" & read go <&3; fg >&2`)
+	}, "join", server.requests(), "--name", "amy", "--output", "null", "--listen", "127.0.0.1:0").awaitReady(t, listenerReady)
+	for range 3 {
+		shell.hears(t)
+	}
+	screen.types(t, "SONGS\n") // for whoever has the keyboard
+	shell.hears(t)
+	if out := shell.out.String(); strings.Contains(out, "air.mp3") {
+		t.Errorf("in the background it has read: %q", out)
+	}
+	if _, err := io.WriteString(w, "go\n"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "in the foreground it reads", func() string {
+		if out := shell.out.String(); !strings.Contains(out, "air.mp3") {
+			return "it has said: " + out
+		}
+		return ""
+	})
+	screen.types(t, "END\n")
+	if code := shell.exit(t); code != 0 || !strings.Contains(shell.out.String(), "receipt of amy") {
+		t.Errorf("exit %d, %q", code, shell.out.String())
+	}
+}
+
+// A command that only prints ends with its reader, at once and quietly; and when it is told to, though
+// nobody reads.
+func TestTerminal_OneShot(t *testing.T) {
+	t.Parallel()
+	server := launchServer(t, congatest.Songs(t, congatest.Short), t.TempDir())
+	songsLater(t, server, 1)
+	tail := []string{"log", "tail", "--data", server.cmd.Args[slices.Index(server.cmd.Args, "--data")+1]}
+	for _, test := range []struct {
+		name, kind string
+		signal     os.Signal
+	}{
+		{"its reader is gone", "reader gone", nil},
+		{"its terminal stands still", "stands still", os.Interrupt},
+		{"its terminal is closed", "stands still", syscall.SIGHUP},
+		{"nobody reads its pipe", "pipe nobody reads", syscall.SIGTERM},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := launchOn(t, "log tail", func(c *exec.Cmd) { c.Stdout = streamKinds[test.kind](t) }, tail...)
+			if test.signal != nil {
+				songsLater(t, server, 1)
+				if p.ended() {
+					t.Fatal("it has ended")
+				}
+				p.signal(t, test.signal)
+			}
+			p.exit(t)
+			if test.signal == nil && p.err.String() != "" {
+				t.Errorf("it says %q", p.err.String())
+			}
+		})
+	}
+}
+
+// END is heard while an answer is awaited from a server that stands still.
+func TestTerminal_EndUnanswered(t *testing.T) {
+	t.Parallel()
+	server := launchServer(t, congatest.Songs(t, congatest.Short), t.TempDir())
+	amy := launchListener(t, server, "amy").awaitReady(t, listenerReady)
+	amy.hears(t)
+	server.signal(t, syscall.SIGSTOP)
+	amy.say(t, "SONGS")
+	amy.say(t, "REQUESTS")
+	amy.end(t)
+	if out := amy.out.String(); !strings.Contains(out, "receipt of amy") {
+		t.Errorf("it says %q", out)
+	}
+}
+
+// The picture of the demo is drawn on a terminal that takes nothing: it ends when it is told to.
+func TestTerminal_Demo(t *testing.T) {
+	t.Parallel()
+	screen := newTerminal(t)
+	demo := launchOn(t, "demo", func(c *exec.Cmd) {
+		c.Stdin, c.Stdout, c.Stderr = screen.tty, screen.tty, screen.tty
+		c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+		c.Env = append(c.Env, "TERM=xterm", "GORACE=exitcode=0") // its library closes the terminal while it reads
+	}, "demo", "--listeners", "1", "--songs", congatest.Songs(t, congatest.Short))
+	screen.shows(t, "server")
+	_ = screen.SetReadDeadline(time.Now()) // nobody reads any more
+	full := func() string {
+		raw, err := screen.SyscallConn()
+		if err != nil {
+			return err.Error()
+		}
+		waiting := 0
+		_ = raw.Control(func(fd uintptr) { waiting, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+		if err != nil || waiting < 4095 {
+			return fmt.Sprintf("%d bytes wait to be shown, %v", waiting, err)
+		}
+		return ""
+	}
+	eventually(t, "the terminal is full", full)
+	demo.signal(t, syscall.SIGTERM)
+	if code := demo.exit(t); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}

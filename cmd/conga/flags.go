@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"conga/cmd/internal/node"
+	"conga/transport"
+)
+
+// listenAddr is where a port listens: HOST:PORT, :PORT, or only the port.
+type listenAddr string
+
+// UnmarshalText completes what the user wrote.
+func (a *listenAddr) UnmarshalText(text []byte) error {
+	addr, err := node.ListenAt(string(text), "")
+	*a = listenAddr(addr)
+	return err
+}
+
+// httpAddr is listenAddr, or off. A port alone is on this machine only.
+type httpAddr string
+
+// UnmarshalText completes what the user wrote.
+func (a *httpAddr) UnmarshalText(text []byte) error {
+	if *a = httpAddr(text); *a == node.NoHTTP {
+		return nil
+	}
+	addr, err := node.ListenAt(string(text), "127.0.0.1")
+	*a = httpAddr(addr)
+	if err != nil {
+		err = errors.New(err.Error() + ", or off")
+	}
+	return err
+}
+
+// tokenFlag is --auth of serve and join. A pointer, for an empty token is a mistake that
+// would open the doors, and no token is none.
+type tokenFlag struct {
+	Auth *string `env:"CONGA_AUTH" placeholder:"TOKEN" help:"Token that clients must know. Safer in CONGA_AUTH: other users of the machine can see arguments."`
+}
+
+func (f tokenFlag) token() string {
+	if f.Auth == nil {
+		return ""
+	}
+	return *f.Auth
+}
+
+func (f tokenFlag) validate() error {
+	if f.Auth == nil {
+		return nil
+	}
+	if err := transport.GoodToken(*f.Auth); err != nil {
+		return fmt.Errorf("--auth or CONGA_AUTH: %w", err)
+	}
+	return nil
+}
+
+// limitFlags are how much of a server one client may take.
+type limitFlags struct {
+	MaxListeners  int     `default:"1000" placeholder:"N" help:"Listeners in the chain (${default})."`
+	MaxPerAddress int     `default:"256" placeholder:"N" help:"Connections from one address to each port (${default})."`
+	MaxHalfOpen   int     `default:"256" placeholder:"N" help:"Connections to each port that have not yet said who they are (${default})."`
+	MaxVisitors   int     `default:"256" placeholder:"N" help:"Connections from people with nc; they do not count as listeners (${default})."`
+	SeedListeners int     `default:"8" placeholder:"N" help:"Clients of the Python program of 2016 in the chain; 0, or --auth, lets none in (${default})."`
+	MaxRequests   float64 `default:"10" placeholder:"N" help:"Requests a second from one client; one address may send five times as many (${default})."`
+}
+
+func (f limitFlags) validate() error {
+	if f.MaxListeners < 1 || f.MaxPerAddress < 1 || f.MaxHalfOpen < 1 || f.MaxVisitors < 1 || f.MaxRequests <= 0 || f.MaxRequests > 1e6 {
+		return errors.New("--max-listeners, --max-per-address, --max-half-open, --max-visitors and --max-requests must be more than 0")
+	}
+	if f.SeedListeners < 0 {
+		return errors.New("--seed-listeners must be 0 or more")
+	}
+	return nil
+}
+
+func (f limitFlags) limits() transport.Limits {
+	return transport.Limits{
+		PerAddress: f.MaxPerAddress, HalfOpen: f.MaxHalfOpen, Visitors: f.MaxVisitors, Requests: f.MaxRequests, Listeners: f.MaxListeners,
+	}
+}

@@ -1,0 +1,123 @@
+// Package cli runs a command line: it parses, says in one line what is wrong, and ends with the signals that
+// end a program.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes: what a script can tell apart.
+const (
+	Failed = 1
+	Usage  = 2
+)
+
+// sameSignal is how long the same wish may come again: timeout(1), and some shells, signal a process
+// and then its whole group, so that it hears it twice.
+const sameSignal = 300 * time.Millisecond
+
+// Program is a command line.
+type Program struct {
+	Name, About string
+	Grammar     any // a pointer to kong's structs, whose Run takes a context and Streams
+	Words       kong.Vars
+}
+
+// Main runs the program with this process's arguments and streams, and ends the process.
+func (p Program) Main(args []string) {
+	ctx, stop := untilTold()
+	code := p.Run(ctx, args, os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// untilTold ends with the first SIGINT, SIGTERM, or SIGHUP: the terminal is closed. Who was started
+// with SIGHUP ignored, as by nohup, stays.
+func untilTold() (context.Context, context.CancelFunc) {
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
+	context.AfterFunc(ctx, func() {
+		signal.Ignore(syscall.SIGHUP) // a terminal that is closed says so twice, its shell once more
+		// Any other second signal finds nobody listening: it kills.
+		time.AfterFunc(sameSignal, stop)
+	})
+	return ctx, stop
+}
+
+// Run is Main without the process: it returns the exit code, and has written one
+// line to stderr unless that is 0. It ends when the command does; ctx asks for that.
+func (p Program) Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	streams := newStreams(ctx, stdin, stdout, stderr)
+	defer streams.close()
+	answered := false // --help answers while parsing; nothing is left to run
+	parser := kong.Must(p.Grammar,
+		kong.Name(p.Name),
+		kong.Description(p.About),
+		kong.Writers(streams.Out, streams.Err),
+		kong.Exit(func(int) { answered = true }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(streams),
+		p.Words,
+	)
+	parsed, err := parser.Parse(args)
+	if answered {
+		return 0
+	}
+	if err != nil {
+		name := p.Name
+		if bad := (*kong.ParseError)(nil); errors.As(err, &bad) {
+			name = p.fullName(bad.Context)
+		}
+		_, command, _ := strings.Cut(name, " ")
+		reason := plainly(strings.TrimPrefix(oneLine(err), command+": ")) // kong's Validate names it too
+		fmt.Fprintf(streams.Err, "%s: %s (%s --help shows how)\n", name, reason, name)
+		return Usage
+	}
+	err = parsed.Run()
+	if err = errors.Join(err, streams.finish()); err != nil {
+		fmt.Fprintf(streams.Err, "%s: %s\n", p.fullName(parsed), oneLine(err))
+		return Failed
+	}
+	return 0
+}
+
+// fullName is the command as far as it was understood: "conga serve".
+func (p Program) fullName(parsed *kong.Context) string {
+	if selected := parsed.Selected(); selected != nil {
+		return selected.FullPath()
+	}
+	return p.Name
+}
+
+// oneLine keeps the promise that an error is one line, whatever it wraps.
+func oneLine(err error) string {
+	return strings.Join(strings.Fields(err.Error()), " ")
+}
+
+// Examples lays out pairs of command and explanation as help text.
+func Examples(pairs ...string) string {
+	width := 0
+	for i := 0; i < len(pairs); i += 2 {
+		width = max(width, len(pairs[i]))
+	}
+	var text strings.Builder
+	text.WriteString("Examples:\n")
+	for i := 0; i < len(pairs); i += 2 {
+		fmt.Fprintf(&text, "  %-*s  %s\n", width, pairs[i], pairs[i+1])
+	}
+	return text.String()
+}

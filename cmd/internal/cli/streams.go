@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+
+	"conga/cmd/internal/console"
+	"conga/messages/plain"
+)
+
+// Streams are the three ends of a command: its lines in, its answers, its log.
+//
+// What a command prints is plain, for it says much that others said. A picture needs more
+// than that: whoever draws on screen sees to it that others' words in it are plain.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Screen   io.Writer // out as it is
+
+	Locale     console.Locale
+	outs, errs *console.Outlet // behind out and err
+	close      func()          // says the last of err
+}
+
+// newStreams waits for its readers, as a command does that only prints; but not for ever once ctx
+// has ended.
+func newStreams(ctx context.Context, in io.Reader, out, err io.Writer) *Streams {
+	late, over := context.WithCancel(context.Background())
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(console.LastWords, over) })
+	s := &Streams{In: in, Screen: out}
+	s.outs, s.errs = console.NewOutlet(out, console.Until(late.Done())), console.NewOutlet(err, console.Until(late.Done()))
+	s.Locale = console.LocaleOf(runtime.GOOS, os.Getenv)
+	s.Out, s.Err = plain.NewWriter(s.shown(out, s.outs)), plain.NewWriter(s.shown(err, s.errs))
+	s.close = func() {
+		_ = s.errs.Finish(console.LastWords) // whom could we tell?
+		stop()
+		over()
+	}
+	return s
+}
+
+// shown is the way to an outlet for what its terminal can show. What goes into a file or to a program
+// stays as it is.
+func (s *Streams) shown(to io.Writer, by *console.Outlet) io.Writer {
+	if console.IsTerminal(to) && s.Locale != console.UTF8 {
+		return console.NewASCIIWriter(by)
+	}
+	return by
+}
+
+// Play is for a command that plays: from now on nothing that it says waits for whoever reads it,
+// and no reader that goes away ends it. It returns the command's log.
+func (s *Streams) Play() *slog.Logger {
+	console.Endure()
+	s.outs.Hurry()
+	s.errs.Hurry()
+	logger := NewLogger(s.Err)
+	slog.SetDefault(logger) // where nobody handed one on, and for libraries
+	return logger
+}
+
+// Part has room for what a command says when it ends, whatever waits already.
+func (s *Streams) Part() {
+	s.outs.Last()
+	s.errs.Last()
+}
+
+// finish waits for a moment until all answers are read. That the last of them could not be written is
+// an error, unless nobody wants it.
+func (s *Streams) finish() error {
+	s.Part()
+	err := s.outs.Finish(console.LastWords)
+	for _, unwanted := range []error{console.ErrUnread, syscall.EPIPE, syscall.EIO} { // EIO: the terminal is closed
+		if errors.Is(err, unwanted) {
+			return nil
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("the last lines could not be printed: %w", err)
+}
+
+func NewLogger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, nil))
+}

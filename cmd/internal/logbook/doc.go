@@ -1,0 +1,2 @@
+// Package logbook is conga log: it reads, checks, replays and moves a node's event log.
+package logbook

@@ -1,0 +1,162 @@
+package logbook
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"conga/actors/eventlog"
+	"conga/cmd/internal/cli"
+)
+
+// Command is conga log; each of its commands lives in its own file.
+type Command struct {
+	Tail    logTailCmd    `cmd:"" help:"Print events as they happen."`
+	Show    logShowCmd    `cmd:"" help:"Print events, one a line."`
+	Export  logExportCmd  `cmd:"" help:"Write events into a file of JSON lines."`
+	Import  logImportCmd  `cmd:"" help:"Make a log from exported files."`
+	Verify  logVerifyCmd  `cmd:"" help:"Check every event, and the files that hold them."`
+	Replay  logReplayCmd  `cmd:"" help:"Print the state that the events lead to, as JSON."`
+	Diff    logDiffCmd    `cmd:"" help:"Print what is different between two moments."`
+	Archive logArchiveCmd `cmd:"" help:"Move old events into a file beside the log."`
+}
+
+// Help shows examples.
+func (Command) Help() string {
+	return `The commands read the log in --data, even while its server runs, or an exported file.
+A MOMENT is an event number or a time: 2026-11-22T10:11:12Z, 10:11:12 (today) or 10m (ago).
+
+` + cli.Examples(
+		"conga log tail", "follow the decisions of this machine's server",
+		"conga log show --from 1h --actor chainmanager", "who came and went in the last hour",
+		"conga log replay --at 10:11", "the queue and the chain as they were then",
+		"conga log show --data ~/.local/share/conga/listeners/amy", "a listener's own log",
+	)
+}
+
+// logData names the folder of a log.
+type logData struct {
+	Data string `default:"${data}" placeholder:"DIR" help:"Folder of the log: the --data of conga serve or conga join (${default})."`
+}
+
+// logSource names a log: a folder, or an exported file.
+type logSource struct {
+	logData
+	File string `arg:"" optional:"" name:"file.jsonl" help:"An exported log, instead of --data."`
+}
+
+// open opens the log for reading. The caller closes it.
+func (s logSource) open() (*eventlog.Log, error) {
+	if s.File == "" {
+		return OpenFolder(s.Data)
+	}
+	if info, err := os.Stat(s.File); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("%s is a folder: name it with --data", s.File)
+	}
+	return openFile(s.File)
+}
+
+// OpenFolder opens the log in dir for reading, also while its server runs.
+func OpenFolder(dir string) (*eventlog.Log, error) {
+	if file, err := os.Stat(dir); err == nil && !file.IsDir() {
+		return nil, fmt.Errorf("%s is a file: name it without --data", dir)
+	}
+	store, err := eventlog.OpenSQLiteReader(dir)
+	if err != nil {
+		return nil, salvage(dir, err)
+	}
+	log, err := eventlog.Open(store, time.Now)
+	if err != nil {
+		return nil, salvage(dir, errors.Join(err, store.Close()))
+	}
+	return log, nil
+}
+
+// salvage says what to do about a damaged log.
+func salvage(dir string, err error) error {
+	if !errors.Is(err, eventlog.ErrDamaged) || strings.Contains(err.Error(), "conga log export") {
+		return err
+	}
+	return fmt.Errorf("%w: restore %s from a copy, or save what is sound: conga log export sound.jsonl --data %s, "+
+		"then conga log import sound.jsonl --data NEW", err, filepath.Join(dir, "conga.db"), dir)
+}
+
+// MaxInMemory is how long an exported file may be to be read into memory.
+const MaxInMemory = 8 << 20
+
+// openFile reads an exported log and checks it.
+func openFile(file string) (*eventlog.Log, error) {
+	store, err := storeFor(file)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := eventlog.Import(store, readLines(file)); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			_ = store.Close()
+			return nil, fmt.Errorf("there is no file %s: name one that conga log export wrote, or a log's folder with --data", file)
+		}
+		return nil, errors.Join(fmt.Errorf("%s: %w", file, err), store.Close())
+	}
+	return eventlog.Open(store, time.Now)
+}
+
+// storeFor has room for the file: a long one goes into a folder that is removed in the end.
+func storeFor(file string) (eventlog.Store, error) {
+	if info, err := os.Stat(file); err != nil || info.Mode().IsRegular() && info.Size() <= MaxInMemory {
+		return eventlog.NewMemory(), nil
+	}
+	dir, err := os.MkdirTemp("", "conga-log-*")
+	if err != nil {
+		return nil, err
+	}
+	store, err := eventlog.OpenSQLite(dir)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return &passing{store, dir}, nil
+}
+
+// passing is a store in a folder that goes with it.
+type passing struct {
+	eventlog.Store
+	dir string
+}
+
+// Close removes the folder.
+func (p *passing) Close() error { return errors.Join(p.Store.Close(), os.RemoveAll(p.dir)) }
+
+// someEvents is an error if the log has none.
+func someEvents(log *eventlog.Log, where string) error {
+	if log.Last() == 0 {
+		return fmt.Errorf("the log in %s has no events yet", where)
+	}
+	return nil
+}
+
+// name says which log it is.
+func (s logSource) name() string {
+	if s.File != "" {
+		return s.File
+	}
+	return s.Data
+}
+
+// with runs do on the log, which has events.
+func (s logSource) with(do func(*eventlog.Log) error) error {
+	log, err := s.open()
+	if err != nil {
+		return err
+	}
+	err = someEvents(log, s.name())
+	if err == nil {
+		err = do(log)
+	}
+	if s.File == "" {
+		err = salvage(s.Data, err)
+	}
+	return errors.Join(err, log.Close())
+}

@@ -1,0 +1,112 @@
+package logbook
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"conga/actors/eventlog"
+	"conga/cmd/internal/cli"
+)
+
+type logShowCmd struct {
+	logSource
+	logFilter
+	From string `placeholder:"MOMENT" help:"First event: a number or a time (the log's first)."`
+	To   string `placeholder:"MOMENT" help:"Last event: a number or a time (the log's last)."`
+}
+
+// actorNames are those whose decisions a log has: a server's, and a listener's.
+var actorNames = []string{"scheduler", "catalog", "pacer", "chainmanager", "relay", "player", "requester"}
+
+// Validate refuses what no log has.
+func (f logFilter) Validate() error {
+	if f.Actor != "" && !slices.Contains(actorNames, f.Actor) {
+		return fmt.Errorf("--actor %s is not one of %s", f.Actor, strings.Join(actorNames, ", "))
+	}
+	return nil
+}
+
+// logFilter says which events are printed, and how.
+type logFilter struct {
+	Actor string `placeholder:"A" help:"Only the events of this actor: scheduler, catalog, pacer, chainmanager; relay, player, requester."`
+	JSON  bool   `help:"Print JSON lines, as conga log export writes them."`
+}
+
+// Help shows examples.
+func (logShowCmd) Help() string {
+	return cli.Examples(
+		"conga log show --from 10m", "the last ten minutes",
+		"conga log show --from 100 --to 120 --json | jq .event", "twenty events for a program",
+		"conga log show incident.jsonl", "an exported log",
+	)
+}
+
+// Run prints the events.
+func (c *logShowCmd) Run(ctx context.Context, streams *cli.Streams) error {
+	return c.with(func(log *eventlog.Log) error {
+		after, last, err := span(log, c.From, c.To, time.Now())
+		if err != nil {
+			return err
+		}
+		out, shown := bufio.NewWriter(streams.Out), 0
+		for record, err := range log.Since(after) {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				return err
+			}
+			if record.Seq > last {
+				break
+			}
+			if !c.wants(record) {
+				continue
+			}
+			if err := c.print(out, record); err != nil {
+				return err
+			}
+			shown++
+		}
+		if shown == 0 {
+			fmt.Fprintln(streams.Err, c.nothing(log))
+		}
+		return out.Flush()
+	})
+}
+
+// nothing says why no event is shown.
+func (c *logShowCmd) nothing(log *eventlog.Log) string {
+	whose := ""
+	if c.Actor != "" {
+		whose = " of " + c.Actor
+	}
+	if c.From == "" && c.To == "" {
+		return fmt.Sprintf("the log in %s has no event%s", c.name(), whose)
+	}
+	return fmt.Sprintf("no event%s in that time: the log has events %d to %d, without --from and --to all are shown", whose, log.Base()+1, log.Last())
+}
+
+// wants says whether the event is to be shown.
+func (f logFilter) wants(record eventlog.Record) bool {
+	return f.Actor == "" || record.Actor == f.Actor
+}
+
+// print writes one event.
+func (f logFilter) print(out io.Writer, record eventlog.Record) error {
+	line := []byte(record.Line())
+	if f.JSON {
+		var err error
+		if line, err = eventlog.EncodeJSON(record); err != nil {
+			return err
+		}
+	}
+	if _, err := out.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("print event %d: %w", record.Seq, err)
+	}
+	return nil
+}

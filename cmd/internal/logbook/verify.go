@@ -1,0 +1,101 @@
+package logbook
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"conga/actors"
+	"conga/actors/eventlog"
+	"conga/cmd/internal/cli"
+)
+
+type logVerifyCmd struct{ logSource }
+
+// Help shows examples.
+func (logVerifyCmd) Help() string {
+	return `It checks that no event is missing, that each event matches its hash and the event before it, and
+that the file is intact. It names the first event or page that is wrong. It also checks that archives
+beside the log are sound and lead to the state with which the log begins.
+
+` + cli.Examples(
+		"conga log verify", "the log of this machine's server, even while it runs",
+		"conga log verify incident.jsonl", "an exported log",
+	)
+}
+
+// Run says that all is sound, or what is not.
+func (c *logVerifyCmd) Run(ctx context.Context, streams *cli.Streams) error {
+	return c.with(func(log *eventlog.Log) error {
+		n, err := log.Verify(ctx)
+		if err != nil {
+			return fmt.Errorf("%d events are sound, then: %w", n, err)
+		}
+		mark, err := log.MarkAt(log.Base() + n)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(streams.Out, "%d events are sound, up to number %d with hash %s\n", n, mark.Seq, hex.EncodeToString(mark.Hash))
+		if c.File != "" || log.Base() == 0 {
+			return nil
+		}
+		return verifyArchives(c.Data, log, streams)
+	})
+}
+
+// archiveDir is where conga log archive puts old events.
+func archiveDir(data string) string { return filepath.Join(data, "archive") }
+
+// Archives are the files of old events, oldest first.
+func Archives(data string) []string {
+	files, _ := filepath.Glob(filepath.Join(archiveDir(data), "*.jsonl")) // the pattern is good
+	slices.Sort(files)
+	return files
+}
+
+// verifyArchives proves that the archives lead to where the log begins, in events and state.
+func verifyArchives(data string, log *eventlog.Log, streams *cli.Streams) error {
+	base := log.BaseMark()
+	files := Archives(data)
+	if listener, err := actors.IsListeners(log); err != nil || listener {
+		return err
+	}
+	if len(files) == 0 {
+		fmt.Fprintf(streams.Out, "events 1 to %d were archived and are not in %s: they were not checked\n", base.Seq, archiveDir(data))
+		return nil
+	}
+	end, err := eventlog.Prove(eventlog.Mark{}, readLines(files...))
+	if err != nil {
+		return fmt.Errorf("archives in %s: %w", archiveDir(data), err)
+	}
+	if end.Seq != base.Seq || string(end.Hash) != string(base.Hash) {
+		return fmt.Errorf("archives in %s end with event %d, the log begins behind event %d", archiveDir(data), end.Seq, base.Seq)
+	}
+	var state actors.ServerState
+	for record, err := range readLines(files...) {
+		if err != nil {
+			return err
+		}
+		state = state.Apply(record.Event)
+	}
+	begins, err := actors.ServerStateAt(log, base.Seq)
+	if err != nil {
+		return err
+	}
+	was, err := json.Marshal(state)
+	is, err2 := json.Marshal(begins)
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	if string(was) != string(is) {
+		return fmt.Errorf("archives in %s lead to another state than that with which the log begins", archiveDir(data))
+	}
+	fmt.Fprintf(streams.Out, "%d archived events are sound and lead to the state with which the log begins (%s)\n",
+		base.Seq, strings.Join(files, " "))
+	return nil
+}

@@ -1,0 +1,99 @@
+package logbook
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"conga/actors/eventlog"
+)
+
+// timeForms are what people write; without a zone they mean the time on their wall.
+var timeForms = []string{
+	time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02",
+}
+
+// clockForms are times of today.
+var clockForms = []string{"15:04:05", "15:04"}
+
+// When reads a time: "10m" is ten minutes before now, "10:11:12" is today.
+func When(text string, now time.Time) (time.Time, error) {
+	text = strings.TrimSpace(text)
+	if ago, err := time.ParseDuration(strings.TrimSuffix(text, " ago")); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
+	}
+	for _, form := range timeForms {
+		if at, err := time.ParseInLocation(form, text, now.Location()); err == nil {
+			return at, nil
+		}
+	}
+	for _, form := range clockForms {
+		if at, err := time.ParseInLocation(form, text, now.Location()); err == nil {
+			year, month, day := now.Date()
+			return time.Date(year, month, day, at.Hour(), at.Minute(), at.Second(), at.Nanosecond(), now.Location()), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is not a time: write 2026-11-22T10:11:12Z, 10:11:12 for today, or 10m for ten minutes ago", text)
+}
+
+// moment reads an event number, or a time: then it is the last event that had happened.
+func moment(log *eventlog.Log, text string, now time.Time) (uint64, error) {
+	if seq, err := strconv.ParseUint(text, 10, 64); err == nil {
+		if last := log.Last(); seq > last {
+			return 0, fmt.Errorf("event %d has not happened: the log ends with event %d", seq, last)
+		}
+		return seq, nil
+	}
+	at, err := When(text, now)
+	if err != nil {
+		return 0, fmt.Errorf("%w, or an event number", err)
+	}
+	return log.SeqAt(at)
+}
+
+// before is the last event before the moment.
+func before(log *eventlog.Log, text string, now time.Time) (uint64, error) {
+	if seq, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return max(seq, 1) - 1, nil
+	}
+	at, err := When(text, now)
+	if err != nil {
+		return 0, fmt.Errorf("%w, or an event number", err)
+	}
+	return log.SeqAt(at.Add(-time.Microsecond))
+}
+
+// span reads from and to, both included and either empty, as the numbers between which
+// events lie: after < number <= last.
+func span(log *eventlog.Log, from, to string, now time.Time) (after, last uint64, err error) {
+	after, last = log.Base(), log.Last()
+	if from != "" {
+		if after, err = before(log, from, now); err != nil {
+			return 0, 0, fmt.Errorf("--from %w", err)
+		}
+	}
+	if to != "" {
+		if last, err = moment(log, to, now); err != nil {
+			return 0, 0, fmt.Errorf("--to %w", err)
+		}
+	}
+	switch {
+	case after >= last && from != "" && to != "":
+		return 0, 0, fmt.Errorf("no event lies between --from %s and --to %s: the log has events %d to %d", from, to, log.Base()+1, log.Last())
+	case after > log.Last(), after == log.Last() && isNumber(from):
+		return 0, 0, fmt.Errorf("--from %s: that has not happened, the log ends with event %d", from, log.Last())
+	}
+	return after, last, nil
+}
+
+// isMoment says whether the text can be one.
+func isMoment(text string) bool {
+	_, err := When(text, time.Now())
+	return err == nil || isNumber(text)
+}
+
+func isNumber(text string) bool {
+	_, err := strconv.ParseUint(text, 10, 64)
+	return err == nil
+}

@@ -1,0 +1,94 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"net"
+	"os"
+	"time"
+
+	"conga/actors"
+	"conga/actors/eventlog"
+	"conga/cmd/internal/why"
+	"conga/transport"
+)
+
+// NoHTTP is the address of a node that answers nobody.
+const NoHTTP = "off"
+
+// ServeHTTP serves a node's dump and log until ctx ends, even if there is no listener, which
+// was made for addr. It closes the listener.
+func ServeHTTP(ctx context.Context, listener net.Listener, addr string, log *eventlog.Log, dump func(context.Context) (actors.Dump, error)) <-chan error {
+	done := make(chan error, 1)
+	if listener == nil {
+		go func() {
+			<-ctx.Done()
+			done <- nil
+		}()
+		return done
+	}
+	handler := transport.HTTP(func(ctx context.Context) (any, error) { return dump(ctx) }, recent(log), storyOf(log))
+	go func() { done <- transport.Serve(ctx, listener, handler, ownNames(listener.Addr(), addr)...) }()
+	return done
+}
+
+// ownNames are the names under which others may ask a node that listens at addr, as the user
+// said it: that name, and this machine's, unless only this machine can ask.
+func ownNames(listening net.Addr, addr string) []string {
+	if IsLoopback(listening.String()) {
+		return nil
+	}
+	host, _, _ := net.SplitHostPort(addr)
+	names := []string{host}
+	if name, err := os.Hostname(); err == nil {
+		names = append(names, name)
+	}
+	return names
+}
+
+// recent is the log for those who ask over HTTP what happened.
+func recent(log *eventlog.Log) transport.Events {
+	return func(ctx context.Context, since time.Time) iter.Seq2[[]byte, error] {
+		return func(yield func([]byte, error) bool) {
+			seq, err := log.SeqAt(since)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for record, err := range log.Since(seq) {
+				if err == nil {
+					err = ctx.Err()
+				}
+				var line []byte
+				if err == nil {
+					line, err = eventlog.EncodeJSON(record)
+				}
+				if !yield(line, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// storyOf is what conga why needs of the log.
+func storyOf(log *eventlog.Log) transport.Story {
+	return func(ctx context.Context, since time.Time, about, song string) ([][]byte, error) {
+		events, begins, err := why.Gather(ctx, log, since, about, song)
+		if err != nil {
+			return nil, err
+		}
+		head, err := json.Marshal(why.Head{Begins: begins, Events: len(events)})
+		lines := [][]byte{head}
+		for _, r := range events {
+			if err != nil {
+				return nil, err
+			}
+			var line []byte
+			line, err = eventlog.EncodeJSON(r)
+			lines = append(lines, line)
+		}
+		return lines, err
+	}
+}

@@ -1,0 +1,79 @@
+package node
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"conga/cmd/internal/disk"
+)
+
+const (
+	// KeyFile holds the key that signs the broadcast: its folder is a server's.
+	KeyFile = "key.pem"
+	// IdentityFile holds the key that a listener's id is made from.
+	IdentityFile = "listener.pem"
+	// keyBlock is the type of the PEM block in both.
+	keyBlock = "PRIVATE KEY"
+)
+
+// errNoKey: the file is there, but holds something else.
+var errNoKey = errors.New("is not a key of conga")
+
+// keptKey reads the key in the file, and makes it at the first start: it is on the disk BEFORE
+// anybody hears of it.
+func keptKey(path string) (ed25519.PrivateKey, error) {
+	key, err := ReadKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		key = NewKey()
+		if err = writeKey(path, key); err != nil {
+			return nil, fmt.Errorf("keep the key: %w", err)
+		}
+	}
+	return key, err
+}
+
+// KeepKey writes the key that signs the broadcast again if somebody has removed its file.
+func KeepKey(dir string, key ed25519.PrivateKey) error {
+	path := filepath.Join(dir, KeyFile)
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return nil // what cannot be looked at is taken to be there
+	}
+	return writeKey(path, key)
+}
+
+func writeKey(path string, key ed25519.PrivateKey) error {
+	return disk.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: key.Seed()}), 0o600)
+}
+
+func ReadKey(path string) (ed25519.PrivateKey, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the key: %w", err)
+	}
+	block, _ := pem.Decode(data)
+	if block == nil || block.Type != keyBlock || len(block.Bytes) != ed25519.SeedSize {
+		return nil, fmt.Errorf("%s %w", path, errNoKey)
+	}
+	return ed25519.NewKeyFromSeed(block.Bytes), nil
+}
+
+func NewKey() ed25519.PrivateKey {
+	_, key, _ := ed25519.GenerateKey(rand.Reader) // crypto/rand does not fail
+	return key
+}
+
+// SigningKey is the key that signs the broadcast. Listeners remember its public half: a server
+// that loses it is a stranger to them.
+func SigningKey(dir string) (ed25519.PrivateKey, error) {
+	key, err := keptKey(filepath.Join(dir, KeyFile))
+	if errors.Is(err, errNoKey) {
+		return nil, fmt.Errorf("%w; if you move it away, the server makes a new one, but listeners that know the old one will refuse it", err)
+	}
+	return key, err
+}

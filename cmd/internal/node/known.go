@@ -1,0 +1,201 @@
+package node
+
+import (
+	"bufio"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// linkScheme begins a join link: conga://HOST:PORT?key=…
+const linkScheme = "conga"
+
+// JoinLink is what a listener needs to know of a server: where it is, and its key. The
+// token is not in it: links are pasted into chats, and arguments stand in process lists.
+func JoinLink(addr string, key ed25519.PublicKey) string {
+	link := url.URL{Scheme: linkScheme, Host: addr, RawQuery: "key=" + KeyText(key)}
+	return link.String()
+}
+
+// ParseServer reads HOST, HOST:PORT or a join link. The key is nil if there is none.
+func ParseServer(text string) (addr string, key ed25519.PublicKey, err error) {
+	text = strings.TrimSpace(text)
+	if !strings.HasPrefix(text, linkScheme+"://") {
+		addr, err = WithPort(text, requestsPort)
+		return addr, nil, err
+	}
+	link, err := url.Parse(text)
+	if err != nil || link.Host == "" || link.User != nil || link.Path != "" && link.Path != "/" || link.Fragment != "" {
+		return "", nil, fmt.Errorf("%.100q is not a join link: conga://HOST:PORT?key=KEY", text)
+	}
+	query, err := url.ParseQuery(link.RawQuery)
+	if err != nil {
+		return "", nil, fmt.Errorf("%.100q is not a join link: conga://HOST:PORT?key=KEY", text)
+	}
+	for name, values := range query {
+		switch {
+		case name == "token" || name == "auth":
+			return "", nil, errors.New("a join link holds no token: give it in CONGA_AUTH")
+		case name != "key" || len(values) != 1:
+			return "", nil, fmt.Errorf("the join link says %.40q, which this conga does not know", name)
+		}
+		if key, err = ParseKey(values[0]); err != nil {
+			return "", nil, err
+		}
+	}
+	addr, err = WithPort(link.Host, requestsPort)
+	return addr, key, err
+}
+
+// KeyText is a key for links and files.
+func KeyText(key ed25519.PublicKey) string { return base64.RawURLEncoding.EncodeToString(key) }
+
+// ParseKey reads a server's key in hex or any kind of base64.
+func ParseKey(text string) (ed25519.PublicKey, error) {
+	const size = ed25519.PublicKeySize
+	if key, err := hex.DecodeString(text); err == nil && len(key) == size {
+		return key, nil
+	}
+	plain := strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(text), "=")
+	if key, err := base64.RawURLEncoding.Strict().DecodeString(plain); err == nil && len(key) == size {
+		return key, nil
+	}
+	return nil, fmt.Errorf("%.100q is not a server's key: a key is 32 bytes in base64 or hex, as in the server's join link", text)
+}
+
+// Keyring says which key a server must have: the one that was given, or else the one that
+// it had before, or else whatever it has.
+type Keyring struct {
+	Server string            // host:port
+	name   string            // the same as it stands in known_servers
+	given  ed25519.PublicKey // by --key or a join link; may be nil
+	file   string            // known_servers; empty: nothing is remembered
+}
+
+// NewKeyring is for the server at addr. Keys of this machine are not remembered: nobody
+// stands in between, and servers come and go on its ports.
+func NewKeyring(addr string, given ed25519.PublicKey) Keyring {
+	k := Keyring{Server: addr, name: sameName(addr), given: given}
+	if !IsLoopback(k.name) {
+		k.file = filepath.Join(DataDir(), "known_servers")
+	}
+	return k
+}
+
+// sameName is the address as names are compared: radio.example, Radio.Example and radio.example. are
+// one host.
+func sameName(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	return net.JoinHostPort(strings.ToLower(strings.TrimSuffix(host, ".")), port)
+}
+
+func IsLoopback(addr string) bool {
+	host, _, _ := net.SplitHostPort(addr)
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// check says why the server with this key is not the one that is meant.
+func (k Keyring) check(key ed25519.PublicKey) error {
+	if k.given != nil {
+		if !k.given.Equal(key) {
+			return fmt.Errorf("the server at %s has the key %s, not the one that you gave: it is another server", k.Server, KeyText(key))
+		}
+		return nil
+	}
+	known, err := k.known()
+	if err != nil {
+		return err
+	}
+	if known != nil && !known.Equal(key) {
+		return fmt.Errorf("the server at %s has another key than before: somebody may be in between, or it lost its data. If you know why, join with --key %s, or remove its line from %s",
+			k.Server, KeyText(key), k.file)
+	}
+	return nil
+}
+
+// known is the key in the file, the last one if there are several; nil if there is none.
+func (k Keyring) known() (ed25519.PublicKey, error) {
+	if k.file == "" {
+		return nil, nil
+	}
+	file, err := os.Open(k.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up the server's key: %w", err)
+	}
+	defer file.Close()
+	key, err := findKey(file, k.name)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", k.file, err)
+	}
+	return key, nil
+}
+
+// findKey reads lines "HOST:PORT KEY" one by one, to the end of the file, however long it is: a
+// key behind a limit would be a server that anybody may pose as. Others, and those after a #, are left alone; but the
+// server's own line must hold a key: a broken one must not let everybody in.
+func findKey(r io.Reader, server string) (key ed25519.PublicKey, err error) {
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) == 0 || fields[0] != server {
+			continue
+		}
+		if len(fields) < 2 {
+			return nil, fmt.Errorf("the line of %s has no key", server)
+		}
+		if key, err = ParseKey(fields[1]); err != nil {
+			return nil, err
+		}
+	}
+	return key, lines.Err()
+}
+
+// keep remembers the key for the next time, if it is not known.
+func (k Keyring) keep(key ed25519.PublicKey) error {
+	if k.file == "" {
+		return nil
+	}
+	if known, err := k.known(); err != nil || known.Equal(key) {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(k.file), 0o700); err != nil {
+		return fmt.Errorf("remember the server's key: %w", err)
+	}
+	file, err := os.OpenFile(k.file, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("remember the server's key: %w", err)
+	}
+	line := fmt.Sprintf("%s %s\n", k.name, KeyText(key))
+	if unended(file) {
+		line = "\n" + line
+	}
+	_, err = io.WriteString(file, line) // one write: others may append too
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
+// unended says whether the last line has no end: an editor left it so.
+func unended(file *os.File) bool {
+	info, err := file.Stat()
+	if err != nil || info.Size() == 0 {
+		return false
+	}
+	last := make([]byte, 1)
+	_, err = file.ReadAt(last, info.Size()-1)
+	return err == nil && last[0] != '\n'
+}

@@ -1,0 +1,122 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+)
+
+// ListenPair takes HOST:PORT and the port after it. Port 0 looks for a free pair.
+func ListenPair(addr string) (requests, stream net.Listener, err error) {
+	const tries = 50
+	for try := 1; ; try++ {
+		requests, err = net.Listen("tcp", addr)
+		if err != nil {
+			return nil, nil, cannotListen("--listen", addr, err)
+		}
+		host, port, _ := net.SplitHostPort(addr)
+		n := requests.Addr().(*net.TCPAddr).Port
+		if n == 65535 && port != "0" {
+			return nil, nil, errors.Join(errors.New("the stream is on the port after --listen: 65534 is the last one"), requests.Close())
+		}
+		next := net.JoinHostPort(host, strconv.Itoa(n+1))
+		if stream, err = net.Listen("tcp", next); err == nil {
+			return requests, stream, nil
+		}
+		_ = requests.Close()
+		if port != "0" || try == tries {
+			return nil, nil, cannotListen("--listen", next, err)
+		}
+	}
+}
+
+// cannotListen says what to do about an address, which the flag named, that cannot be had.
+func cannotListen(flag, addr string, err error) error {
+	host, port, _ := net.SplitHostPort(addr)
+	if lookup := (*net.DNSError)(nil); errors.As(err, &lookup) {
+		return fmt.Errorf("listen on %s: there is no host %s: %s takes an address of this machine, or :%s for all of them", addr, host, flag, port)
+	}
+	if op := (*net.OpError)(nil); errors.As(err, &op) {
+		err = op.Err
+	}
+	remedy := flag + " takes another address"
+	switch {
+	case isTaken(err):
+		remedy = fmt.Sprintf("is another conga running there? Choose another port: %s %s", flag, net.JoinHostPort(host, "9000"))
+	case isForbidden(err):
+		remedy = fmt.Sprintf("only the administrator may use ports below 1024. Choose another port: %s %s", flag, net.JoinHostPort(host, requestsPort))
+	case isElsewhere(err):
+		remedy = fmt.Sprintf("this machine does not have that address: %s :%s listens on all of its addresses", flag, port)
+	}
+	return fmt.Errorf("listen on %s: %w; %s", addr, err, remedy)
+}
+
+// Shown is an address that works from this machine: a listener on all interfaces is
+// shown as the loopback address.
+func Shown(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// ListenHTTP takes the port of a node's debug answers; nil for off.
+func ListenHTTP(addr string) (net.Listener, error) {
+	if addr == NoHTTP {
+		return nil, nil
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, cannotListen("--http", addr, err)
+	}
+	return listener, nil
+}
+
+// ShownHTTP is the address for the ready line.
+func ShownHTTP(listener net.Listener) string {
+	if listener == nil {
+		return NoHTTP
+	}
+	return Shown(listener.Addr())
+}
+
+// DebugAddr is the address for others; empty: there is none.
+func DebugAddr(listener net.Listener) string {
+	if listener == nil {
+		return ""
+	}
+	return advertised(listener.Addr())
+}
+
+// HangUp closes what ListenHTTP took.
+func HangUp(listener net.Listener) error {
+	if listener == nil {
+		return nil
+	}
+	return listener.Close()
+}
+
+// streamOf is the address of a server's stream: the port after that of its requests.
+func streamOf(server string) (string, error) {
+	host, port, err := net.SplitHostPort(server)
+	if err != nil {
+		return "", fmt.Errorf("%q is not HOST:PORT: %w", server, err)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 || n == 65535 {
+		return "", fmt.Errorf("%q: the port must be from 1 to 65534", server)
+	}
+	return net.JoinHostPort(host, strconv.FormatUint(n+1, 10)), nil
+}
+
+// advertised is where others reach the port: without a host if it listens on all
+// interfaces, for the server knows best from where it was reached.
+func advertised(addr net.Addr) string {
+	host, port, _ := net.SplitHostPort(addr.String())
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = ""
+	}
+	return net.JoinHostPort(host, port)
+}

@@ -1,0 +1,55 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"conga/actors"
+	"conga/messages"
+	"conga/messages/plain"
+)
+
+// showReceipt prints what a listener can show, for people.
+func showReceipt(w io.Writer, r actors.Receipt) {
+	fmt.Fprintf(w, "receipt of %s\n", plain.Text(r.Name, messages.MaxName))
+	fmt.Fprintf(w, "  heard %d items, lost %d, twice %d, underruns %d, silence %d ms\n", r.Heard, r.Lost, r.Twice, r.Underruns, r.SilentMs)
+	if r.Silenced != "" {
+		fmt.Fprintf(w, "  at the end it had no sound: %s\n", plain.Text(r.Silenced, 255))
+	}
+	if r.Unfed {
+		fmt.Fprintln(w, "  at the end nobody fed it; what it missed then does not count as lost")
+	}
+	proof := "every item was checked against the server's seals"
+	if r.Unproved > 0 {
+		proof = fmt.Sprintf("%d items came without a seal", r.Unproved)
+	}
+	fmt.Fprintf(w, "  %s; upstreams that lied: %d\n", proof, r.Lies)
+	fmt.Fprintf(w, "  splices %d, longest search %.1f ms, lowest margin %s\n", r.Splices, r.LongestSearchMs, InMs(r.LowestMarginMs))
+	for _, song := range r.Songs {
+		fmt.Fprintf(w, "  whole: %s, %d chunks from %d, sha256 %s\n", plain.Text(song.Song, 255), song.Chunks, song.First, song.SHA256)
+	}
+}
+
+func InMs(ms *float64) string {
+	if ms == nil {
+		return "not known yet"
+	}
+	return fmt.Sprintf("%.0f ms", *ms)
+}
+
+// receiptPatience is how long a busy node may take to say what it heard.
+const receiptPatience = time.Second
+
+// Farewell leaves, and prints what the listener can show for its time.
+func (n *Listener) Farewell(w io.Writer) error {
+	ctx, cancel := context.WithTimeout(context.Background(), receiptPatience)
+	defer cancel()
+	receipt, err := n.Client.Receipt(ctx)
+	left := n.Leave()
+	if err == nil { // else an actor broke down just now: there is nothing to show
+		showReceipt(w, receipt)
+	}
+	return left
+}

@@ -1,0 +1,51 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"conga/actors"
+	"conga/actors/player"
+	"conga/messages"
+	"conga/transport"
+	"conga/transport/seed"
+)
+
+func newSeedDecoder() seed.Decoder { return player.NewDecoder() }
+
+// upstreamPatience is how long a busy relay may take to say who feeds it.
+const upstreamPatience = 300 * time.Millisecond
+
+// seedFeeder plays to clients of 2016 what the listener has.
+func seedFeeder(c *actors.Client) *seed.Feeder {
+	return &seed.Feeder{
+		Open:    func(playAt int64) transport.Cursor { return c.Open(&messages.OpenStream{PlayAtUnixUs: playAt}) },
+		Decoder: newSeedDecoder, Now: c.ServerNow, Counters: &transport.Counters{},
+		Upstream: func(expected bool) []string {
+			if !expected { // the server feeds anybody who has fed before
+				return []string{c.ServerStream()}
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), upstreamPatience)
+			defer cancel()
+			return []string{c.Upstream(ctx), c.ServerStream()}
+		},
+	}
+}
+
+// errOtherChain is for natives that come to a listener in the chain of a server of 2016: what it
+// has nobody can prove, and its numbers are its own.
+var errOtherChain = errors.New("this node is in the chain of a server of 2016: join that server with --seed-dialect")
+
+// newPorter is the server's door for clients of 2016.
+func newPorter(s *actors.Server, ports *seed.Ports, most int, sent *transport.Counters, now func() time.Time) *seed.Porter {
+	return seed.NewPorter(seed.PorterConfig{
+		Ports: ports, Max: most,
+		Feeder: &seed.Feeder{
+			Open:    func(playAt int64) transport.Cursor { return s.Open(&messages.OpenStream{PlayAtUnixUs: playAt}) },
+			Decoder: newSeedDecoder, Now: func() int64 { return now().UnixMicro() }, Counters: sent,
+		},
+		Above: s.SeedFeeder, CutOff: s.SeedCutOff, Before: s.SeedsBefore(),
+		Speak: func(in *transport.StandIn) { s.TellRequests(in) },
+	})
+}

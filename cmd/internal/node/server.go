@@ -1,0 +1,143 @@
+package node
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"conga/actors"
+	"conga/actors/eventlog"
+	"conga/messages"
+	"conga/transport"
+	"conga/transport/seed"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// Server is a server with its ports, as serve and demo run it.
+type Server struct {
+	Server   *actors.Server
+	Requests net.Listener
+	Stream   net.Listener
+	Log      *eventlog.Log
+}
+
+type ServerOptions struct {
+	Songs, Listen string
+	Store         eventlog.Store
+	Key           ed25519.PrivateKey
+	Token         string // empty: all may come in
+	Limits        transport.Limits
+	KeepLog       int64          // bytes; 0: all
+	Disk          transport.Disk // below store; nil: one that is never full
+	SeedListeners int            // clients of 2016; 0: none
+	Logger        *slog.Logger
+}
+
+// StartServer takes store over.
+func StartServer(o ServerOptions) (*Server, error) {
+	auth, secure, err := o.access()
+	if err != nil {
+		return nil, errors.Join(err, o.Store.Close())
+	}
+	requests, stream, err := ListenPair(o.Listen)
+	if err != nil {
+		return nil, errors.Join(err, o.Store.Close())
+	}
+	log, err := eventlog.Open(o.Store, time.Now)
+	if err != nil {
+		return nil, errors.Join(err, o.Store.Close(), requests.Close(), stream.Close())
+	}
+	n := &Server{Requests: requests, Stream: stream, Log: log}
+	ports := seed.NewPorts(stream)
+	var seedRequests func(context.Context, *transport.Stranger) bool // there before the requests are
+	counters, now, members := &transport.Counters{}, steadyClock(), transport.NewExpected()
+	auditor := transport.NewIdentity() // an ordinary one: a liar that knew the server's would serve that honestly
+	n.Server, err = actors.StartServer(actors.ServerConfig{
+		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Key: o.Key,
+		Now: now, Logger: o.Logger, Members: members.Members,
+		Auditor: &messages.Node{Id: auditor.ID(), Name: "guest"},
+		Audit: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {
+			return transport.Upstream(transport.UpstreamConfig{
+				Link: link, Addr: addr, Open: open, Pass: auth.Pass, Identity: auditor, Now: func() int64 { return now().UnixMicro() },
+			})
+		},
+		Sent: func() (bytes, chunks int64) { return counters.Bytes.Load(), counters.Chunks.Load() },
+		Streams: func(s *actors.Server) *actor.Props {
+			var seeds func(context.Context, *transport.Stranger) bool
+			if auth == nil && o.SeedListeners > 0 { // who speaks only the seed's bytes knows no token
+				porter := newPorter(s, ports, o.SeedListeners, counters, now)
+				seeds, seedRequests = porter.Stream, porter.Request
+			}
+			return transport.Streams(transport.StreamsConfig{
+				Listener: ports, Owner: s.ChainManager(), Counters: counters, Epoch: s.Epoch, Newest: s.Newest, Seed: seeds,
+				Self:     func() *messages.Node { return &messages.Node{Id: messages.ServerID, Name: messages.ServerID} },
+				Open:     func(open *messages.OpenStream) (transport.Cursor, error) { return s.Open(open), nil },
+				Expected: members, Pass: auth.Pass, ServerNow: func() int64 { return now().UnixMicro() }, Limits: o.Limits,
+			})
+		},
+		Requests: func(s *actors.Server) *actor.Props {
+			return transport.Requests(transport.RequestsConfig{
+				Listener: requests, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: now, Follows: s.Follows,
+				Auth: auth, TLS: secure, Limits: o.Limits, Disk: o.Disk, Counters: counters, Seed: seedRequests,
+			})
+		},
+	})
+	if err != nil {
+		return nil, errors.Join(err, requests.Close(), ports.Close(), log.Close())
+	}
+	return n, nil
+}
+
+// access is who may come in, and how they know that this is the server.
+func (o ServerOptions) access() (auth *transport.Auth, secure *tls.Config, err error) {
+	if o.Token != "" {
+		if auth, err = transport.NewAuth(o.Token, o.Key); err != nil {
+			return nil, nil, err
+		}
+	}
+	secure, err = transport.ServerTLS(o.Key)
+	return auth, secure, err
+}
+
+// Stop ends the server; all that it promised is in its log.
+func (n *Server) Stop() error {
+	n.Server.Stop()
+	return n.Log.Close()
+}
+
+// steadyClock starts at the time of day and then counts by the monotonic clock: a
+// broadcast must not jump when somebody sets the clock.
+func steadyClock() func() time.Time {
+	start := time.Now()
+	return func() time.Time { return start.Round(0).Add(time.Since(start)) }
+}
+
+// NewSystem lets the library speak only when something is wrong: letters to actors that
+// have just stopped are no news.
+func NewSystem(logger *slog.Logger) *actor.ActorSystem {
+	warnings := OnlyWarnings(logger)
+	return actor.NewActorSystem(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return warnings }),
+		actor.WithDeadLetterThrottleInterval(time.Millisecond), // what counts such letters outlives the system by this
+	)
+}
+
+// OnlyWarnings is the logger for those of whom no news is good news.
+func OnlyWarnings(logger *slog.Logger) *slog.Logger {
+	return slog.New(atLeast{logger.Handler(), slog.LevelWarn})
+}
+
+// atLeast passes on what is as grave as its level.
+type atLeast struct {
+	slog.Handler
+	level slog.Level
+}
+
+func (h atLeast) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= h.level && h.Handler.Enabled(ctx, level)
+}

@@ -1,0 +1,31 @@
+package node
+
+import (
+	"crypto/ed25519"
+	"log/slog"
+	"sync"
+)
+
+// trust is a keyring as a listener's connections use it.
+type trust struct {
+	keys     Keyring
+	logger   *slog.Logger
+	distrust func(error)
+	told     sync.Once
+}
+
+// Check says why the server with this key is not the one that is meant.
+func (t *trust) Check(key ed25519.PublicKey) error { return t.keys.check(key) }
+
+// Keep remembers the key; a disk that cannot is no reason to stay silent.
+func (t *trust) Keep(key ed25519.PublicKey) {
+	if err := t.keys.keep(key); err != nil {
+		t.logger.Warn("the server's key could not be saved", "err", err)
+	}
+}
+
+// Distrust tells the user once; the listener tries again and again.
+func (t *trust) Distrust(err error) {
+	t.told.Do(func() { t.logger.Warn("this is not the server that you meant", "err", err) })
+	t.distrust(err)
+}

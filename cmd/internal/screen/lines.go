@@ -1,0 +1,82 @@
+package screen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+
+	"conga/cmd/internal/console"
+)
+
+// showLines is Show without a terminal. The reader of in may outlive it: nothing
+// can interrupt a read of a pipe.
+func showLines(ctx context.Context, source Source, in io.Reader, out io.Writer, ascii bool) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	outlet := console.NewOutlet(out, console.OnError(func(err error) {
+		if errors.Is(err, syscall.EPIPE) { // whoever read along has gone
+			err = errEnd
+		}
+		stop(fmt.Errorf("write: %w", err))
+	}))
+	outlet.Hurry()
+	defer func() { _ = outlet.Finish(console.LastWords) }()
+	say := func(lines ...string) {
+		for _, line := range lines {
+			line = clean(line)
+			if ascii {
+				line = console.ASCII(line)
+			}
+			fmt.Fprintln(outlet, line)
+		}
+	}
+
+	var feeders sync.WaitGroup
+	feeders.Go(func() {
+		var before Snapshot
+		poll(ctx, source, func(now Snapshot) {
+			say(changes(before, now)...)
+			before = now
+		})
+	})
+	feeders.Go(func() { feed(ctx, source.News, func(line string) { say(line) }) })
+	go func() {
+		if console.Talk(ctx, in, source.Ask, say) {
+			stop(errEnd)
+		}
+	}()
+
+	<-ctx.Done()
+	feeders.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, errEnd) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+// changes is what happened between two moments, in lines.
+func changes(before, now Snapshot) []string {
+	var lines []string
+	if now.Song != "" && (now.Song != before.Song || now.Elapsed < before.Elapsed-pollEvery) { // the same song again is news too
+		lines = append(lines, fmt.Sprintf("now playing: %s (%s, %s), %s", now.headline(), now.Song, clock(now.Duration), now.asked()))
+	}
+	if now.chainLine() != before.chainLine() {
+		lines = append(lines, "chain: "+now.chainLine())
+	}
+	if !slices.Equal(now.Queue, before.Queue) {
+		queue := "empty"
+		if len(now.Queue) > 0 {
+			queue = strings.Join(now.Queue, ", ")
+		}
+		lines = append(lines, "queue: "+queue)
+	}
+	if now.Sound != before.Sound {
+		lines = append(lines, now.Sound)
+	}
+	return lines
+}

@@ -1,0 +1,180 @@
+package why
+
+import (
+	"bufio"
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"conga/actors"
+	"conga/actors/eventlog"
+	"conga/messages"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what is told into testdata instead of comparing")
+
+// incident reads a recorded log and the state that it leads to.
+func incident(t *testing.T, name string) ([]eventlog.Record, actors.ServerState) {
+	t.Helper()
+	if name == "" {
+		return nil, actors.ServerState{}
+	}
+	text, err := os.ReadFile(filepath.Join("../../../actors/testdata/incidents", name+".jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var records []eventlog.Record
+	var state actors.ServerState
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	lines.Buffer(nil, len(text)+1)
+	for lines.Scan() {
+		r, err := eventlog.DecodeJSON(lines.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, r)
+		state = state.Apply(r.Event)
+	}
+	return records, state
+}
+
+// told is the story as of the last event, or of event number upTo.
+func told(t *testing.T, server, node, name string, upTo uint64) (string, error) {
+	t.Helper()
+	s := Story{Name: name}
+	s.Server, s.State = incident(t, server)
+	s.Node, _ = incident(t, node)
+	if upTo > 0 {
+		s.Server, s.State = s.Server[:upTo], actors.ServerState{}
+		for _, r := range s.Server {
+			s.State = s.State.Apply(r.Event)
+		}
+	}
+	for _, records := range [][]eventlog.Record{s.Server, s.Node} {
+		if n := len(records); n > 0 && records[n-1].Time.After(s.Now) {
+			s.Now = records[n-1].Time
+		}
+	}
+	s.Since = s.Now.Add(-10 * time.Minute)
+	lines, err := Tell(s)
+	return strings.Join(lines, "\n") + "\n", err
+}
+
+// Accept a change with go test ./cmd/internal/why -rewrite, and read the diff.
+func TestTell(t *testing.T) {
+	for _, test := range []struct {
+		file, server, node, name string
+		upTo                     uint64
+	}{
+		{"cem_when_bob_was_killed", "middle_killed", "middle_killed_seen_by_cem", "cem", 0},
+		{"cem_without_its_own_log", "middle_killed", "", "cem", 0},
+		{"cem_without_the_server", "", "middle_killed_seen_by_cem", "cem", 0},
+		{"bob_who_was_killed", "middle_killed", "", "bob", 0},
+		{"amy_when_the_server_was_killed", "server_killed_twice", "server_killed_seen_by_amy", "amy", 0},
+		{"cem_who_did_not_return", "server_killed_twice", "", "cem", 0},
+		{"bob_who_was_frozen", "middle_frozen", "", "bob", 0},
+		{"cem_below_the_frozen", "middle_frozen", "middle_frozen_seen_by_cem", "cem", 0},
+		{"bob_when_amy_was_killed", "first_killed_twice", "first_killed_seen_by_bob", "bob", 0},
+		{"cem_who_asked_and_left", "last_killed_and_back", "cem_asks_and_leaves", "cem", 0},
+		{"everybody", "last_killed_and_back", "", "", 0},
+		{"a_song_that_went", "songs_come_and_go", "", "beethoven", 0},
+		{"a_song_that_waits", "songs_come_and_go", "", "pachelbel.mp3", 10},
+		{"a_song_that_cannot_be_played", "songs_come_and_go", "", "broken", 0},
+	} {
+		t.Run(test.file, func(t *testing.T) {
+			got, err := told(t, test.server, test.node, test.name, test.upTo)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join("testdata", test.file+".txt")
+			if *rewrite {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("told\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestTell_Nobody(t *testing.T) {
+	if text, err := told(t, "middle_killed", "", "zoe", 0); err == nil || !strings.Contains(err.Error(), `"zoe"`) {
+		t.Errorf("told %q, %v", text, err)
+	}
+}
+
+// A client of 2016 has a story, too.
+func TestTell_Seed(t *testing.T) {
+	at := time.Date(2026, 11, 22, 10, 11, 12, 0, time.UTC)
+	lines, err := Tell(Story{
+		Name: "sid", Since: at.Add(-time.Minute), Now: at.Add(time.Minute),
+		Server: []eventlog.Record{
+			{Time: at, Event: &messages.ListenerJoined{Node: &messages.Node{Id: "a", Name: "amy"}, After: messages.ServerID}},
+			{Time: at, Event: &messages.ListenerJoined{Node: &messages.Node{Id: "s", Name: "sid"}, After: "a", Seed: true, FedBy: "a"}},
+			{Time: at, Event: &messages.ListenerFellSilent{Id: "s", Name: "sid", FedBy: "a", Reason: "who feeds it vanished"}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(lines, "\n")
+	for _, want := range []string{
+		"sid, a client of 2016, joined the chain; amy feeds it.",
+		"sid hears nothing any more: who feeds it vanished. A client of 2016 cannot be told where to go on: start it again.",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
+
+// What was lost or could not be heard is said, however seldom it happens.
+func TestTell_Worst(t *testing.T) {
+	at := time.Date(2026, 11, 22, 10, 11, 12, 0, time.UTC)
+	amy := &messages.Node{Id: "a", Name: "amy"}
+	bob := &messages.Node{Id: "b", Name: "bob"}
+	lines, err := Tell(Story{
+		Name: "amy", Since: at.Add(-time.Minute), Now: at.Add(time.Minute), Notes: []string{"A note."},
+		Server: []eventlog.Record{{Time: at, Event: &messages.ListenerReconnected{
+			Id: "a", Name: "amy", Upstream: &messages.Node{Id: messages.ServerID}, Lost: bob,
+			Reason: "silent for 1s", SearchUs: 2_500_000, Missing: 7, BufferedUs: -300_000,
+		}}},
+		Node: []eventlog.Record{
+			{Time: at, Event: &messages.NodeStarted{Node: amy, Server: "radio:7000"}},
+			{Time: at, Event: &messages.PlayerUnderran{Song: "bach.mp3", MissingUs: 300_000, Cause: "no chunk arrived in time"}},
+			{Time: at, Event: &messages.PlayerFellSilent{Reason: "no sound card."}},
+			{Time: at, Event: &messages.PlayerHeardAgain{}},
+			{Time: at, Event: &messages.RequestSent{RequestId: "1", Line: "PLAY 1"}},
+			{Time: at, Event: &messages.RequestSent{RequestId: "2", Line: "PLAY 2"}},
+			{Time: at, Event: &messages.RequestAnswered{RequestId: "1"}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(lines, "\n")
+	for _, want := range []string{
+		"A note.", "bob, which fed it, stopped feeding it (silent for 1s). 2500 ms later it was fed by the server.",
+		"Its buffer had run empty; it lost 7 items that nobody could give it.",
+		"fell silent for 300 ms in the middle of bach.mp3: no chunk arrived in time.",
+		"cannot be heard: no sound card.", "can be heard again.", `asked "PLAY 2"; no answer is in its log`,
+		"with nothing left to play; 7 items lost; it was silent once, for 300 ms in all, according to its own log.",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, `"PLAY 1"`) {
+		t.Errorf("an answered request waits:\n%s", text)
+	}
+}
