@@ -6,6 +6,9 @@
 // and a late timer is made good at once. It goes on with nobody there, and a restarted
 // server goes on where the clock says, with the same numbers for the same chunks.
 //
+// Files are read a minute ahead, outside the actor: a disk that sleeps or hangs in the middle of a
+// song is not heard, and one that does not answer for longer costs the song, not the broadcast.
+//
 // The log knows when songs start and end. The music itself goes only into the window,
 // from which each connection reads at its own pace; nobody holds up the pacer.
 package pacer
@@ -75,6 +78,8 @@ type Live struct {
 type pacer struct {
 	cfg   Config
 	keep  *eventlog.Keeper[State]
+	root  *actor.RootContext
+	self  *actor.PID
 	again []Started        // a restarted server's songs of the last seconds, still to be cut anew
 	reel  *reel            // the song that is on
 	ready []*messages.Item // cut and sealed, not yet due
@@ -84,8 +89,12 @@ type pacer struct {
 
 	// catchingUp: the server was down; songs begin when they would have begun.
 	catchingUp bool
-	chosen     *messages.SongChosen // whose file is looked for
+	chosen     *messages.SongChosen // which the catalog is asked for
 	failed     bool                 // the last song could not be played
+
+	opening *opening  // of the next song; nil: none
+	calls   int       // to the disk, that have not come back
+	starved time.Time // since when the next items are missing
 }
 
 type wake struct{ round uint64 }
@@ -101,7 +110,7 @@ func (p *pacer) Receive(ctx actor.Context) {
 		if err != nil {
 			panic(fmt.Errorf("rebuild the pacer: %w", err))
 		}
-		p.keep = keep
+		p.keep, p.root, p.self = keep, ctx.ActorSystem().Root, ctx.Self()
 		p.placed()
 		p.resume()
 		p.run(ctx)
@@ -112,7 +121,7 @@ func (p *pacer) Receive(ctx actor.Context) {
 			p.run(ctx)
 		}
 	case *messages.SongChosen:
-		if p.reel == nil {
+		if p.reel == nil && p.opening == nil {
 			p.chosen = msg
 			ctx.Request(p.cfg.Catalog(), &messages.FindSong{Name: msg.GetSong()})
 		}
@@ -123,9 +132,10 @@ func (p *pacer) Receive(ctx actor.Context) {
 		if chosen != nil && (msg.Song == nil || msg.Song.GetName() == chosen.GetSong()) { // not a late answer
 			p.chosen = nil
 			p.start(chosen, msg.Song)
-			if p.failed {
-				ctx.Send(p.cfg.Catalog(), &messages.LookAgain{})
-			}
+			p.run(ctx)
+		}
+	case opened, read:
+		if p.came(msg) {
 			p.run(ctx)
 		}
 	case *messages.Look:
@@ -138,33 +148,38 @@ func (p *pacer) stop() {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
-	if p.reel != nil {
-		_ = p.reel.file.Close()
-	}
+	p.drop()
 }
 
 // run gives out all that is due and sleeps until the next item is.
 func (p *pacer) run(ctx actor.Context) {
 	for {
-		if len(p.ready) == 0 && !p.refill() {
+		switch {
+		case len(p.ready) > 0:
+			if wait := due(p.ready[0]).Sub(p.cfg.Now()); wait > 0 {
+				p.sleep(wait)
+				return
+			}
+			p.give(p.ready[0])
+			p.ready = p.ready[1:]
+		case p.reel == nil && p.opening == nil:
 			p.ask(ctx)
 			return
+		default:
+			if wait := p.refill(); wait > 0 {
+				p.sleep(wait)
+				return
+			}
 		}
-		if wait := due(p.ready[0]).Sub(p.cfg.Now()); wait > 0 {
-			p.sleep(ctx, wait)
-			return
-		}
-		p.give(p.ready[0])
-		p.ready = p.ready[1:]
 	}
 }
 
-func (p *pacer) sleep(ctx actor.Context, wait time.Duration) {
+func (p *pacer) sleep(wait time.Duration) {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
 	p.round++
-	root, self, round := ctx.ActorSystem().Root, ctx.Self(), p.round
+	root, self, round := p.root, p.self, p.round
 	p.timer = time.AfterFunc(wait, func() { root.Send(self, wake{round}) })
 }
 
@@ -179,18 +194,9 @@ func (p *pacer) give(item *messages.Item) {
 	}
 }
 
-// refill cuts and seals the next items. It returns false when there is no song.
-func (p *pacer) refill() bool {
-	for p.reel != nil {
-		items, err := p.reel.group()
-		if len(items) > 0 {
-			seal.Sign(p.cfg.Key, p.keep.State().Epoch, p.reel.change, items)
-			p.ready = items
-			return true
-		}
-		p.end(err)
-	}
-	return false
+func (p *pacer) seal(items []*messages.Item) {
+	seal.Sign(p.cfg.Key, p.keep.State().Epoch, p.reel.change, items)
+	p.ready = items
 }
 
 // ask wants the next song, and asks again if no answer comes. After a song that could
@@ -198,31 +204,32 @@ func (p *pacer) refill() bool {
 func (p *pacer) ask(ctx actor.Context) {
 	if p.failed {
 		p.failed = false
-		p.sleep(ctx, askAgain)
+		p.sleep(askAgain)
 		return
 	}
 	ctx.Request(p.cfg.Scheduler(), &messages.ChooseSong{Seed: rand.Uint64(), AtUnixUs: p.cfg.Now().UnixMicro()})
-	p.sleep(ctx, askAgain)
+	p.sleep(askAgain)
 }
 
-// start opens the chosen song and fixes its place in the broadcast.
+// start opens the chosen song and, when its first seconds are there, fixes its place in the broadcast.
 func (p *pacer) start(chosen *messages.SongChosen, song *messages.Song) {
 	if song == nil {
 		p.giveUp(chosen.GetSong(), errors.New("the file is gone"))
 		return
 	}
-	// What the catalog knows of another file, its rate and its frames, is not true of this one.
-	file, err := p.open(song.GetName(), song.GetFileBytes(), song.GetModifiedUnixUs())
-	if err != nil {
-		p.giveUp(song.GetName(), err)
-		return
-	}
-	p.commit(&messages.StartSong{Song: song, PlayAtUnixUs: p.earliest(chosen)})
-	on := p.keep.State().Song
-	p.catchingUp = p.catchingUp && p.over(on)
-	if err := p.load(*on, on.Frames, file); err != nil {
-		p.giveUp(on.Name, err)
-	}
+	file := wanted{song.GetName(), song.GetFileBytes(), song.GetModifiedUnixUs()}
+	p.open(file, messages.FramesPerChunk(song.GetSampleRate()), song.GetFrames(), func(c *cutter, first group, err error) {
+		if err != nil {
+			p.giveUp(song.GetName(), err)
+			return
+		}
+		p.commit(&messages.StartSong{Song: song, PlayAtUnixUs: p.earliest(chosen)})
+		on := p.keep.State().Song
+		p.catchingUp = p.catchingUp && p.over(on)
+		if err := p.load(*on, c, first); err != nil {
+			p.giveUp(on.Name, err)
+		}
+	})
 }
 
 // over says whether all of the song should have left the server.
@@ -252,23 +259,25 @@ func (p *pacer) giveUp(song string, err error) {
 	p.failed = true
 	p.cfg.Logger.Warn("song cannot be played", "song", song, "reason", err)
 	p.commit(&messages.EndSong{Song: song, Reason: err.Error()})
+	p.lookAgain()
 }
 
-// load puts the song on. Of one that has ended, length is what was played.
-func (p *pacer) load(song Started, length int64, file File) error {
-	reel, err := openReel(song, length, file)
+// load puts the song on.
+func (p *pacer) load(song Started, c *cutter, first group) error {
+	reel, err := newReel(song, c, first)
 	if err != nil {
+		_ = c.file.Close()
 		return err
 	}
 	p.reel = reel
+	p.askDisk()
 	return nil
 }
 
 // end closes the reel; why is io.EOF where the song was played whole.
 func (p *pacer) end(why error) {
 	r := p.reel
-	p.reel = nil
-	_ = r.file.Close()
+	p.drop()
 	p.songs = append(p.songs, r.given())
 	p.songs = p.songs[max(0, len(p.songs)-messages.MaxSongSums):]
 	if len(p.again) > 0 { // the log knows that this one has ended
@@ -301,16 +310,18 @@ func (p *pacer) resume() {
 
 // next loads the first song to be cut again, and after those the one that was on.
 func (p *pacer) next() {
-	for len(p.again) > 0 {
+	if len(p.again) > 0 {
 		song := p.again[0]
-		file, err := p.open(song.Name, song.FileBytes, song.ModifiedUs)
-		if err == nil {
-			err = p.load(song, song.Played, file)
-		}
-		if err == nil {
-			return
-		}
-		p.again = p.again[1:] // nobody can have these chunks any more
+		p.open(song.file(), song.PerChunk, song.Played, func(c *cutter, first group, err error) {
+			if err == nil {
+				err = p.load(song, c, first)
+			}
+			if err != nil {
+				p.again = p.again[1:] // nobody can have these chunks any more
+				p.next()
+			}
+		})
+		return
 	}
 	on := p.keep.State().Song
 	if on == nil {
@@ -321,35 +332,22 @@ func (p *pacer) next() {
 		p.breakOff(on, on.chunks(on.Frames), 0, errors.New("the server's clock was set back"))
 		return
 	}
-	file, err := p.open(on.Name, on.FileBytes, on.ModifiedUs)
-	if err == nil {
-		err = p.load(*on, on.Frames, file)
-	}
-	if err != nil {
-		// Listeners may have what was given out before the restart, and play that to its end.
-		given := on.given(p.cfg.Now().UnixMicro())
-		p.breakOff(on, on.chunks(given), given, err)
-	}
+	p.open(on.file(), on.PerChunk, on.Frames, func(c *cutter, first group, err error) {
+		if err == nil {
+			err = p.load(*on, c, first)
+		}
+		if err != nil {
+			// Listeners may have what was given out before the restart, and play that to its end.
+			given := on.given(p.cfg.Now().UnixMicro())
+			p.breakOff(on, on.chunks(given), given, err)
+		}
+	})
 }
 
 // breakOff ends the song that was on BEFORE the restart and cannot go on.
 func (p *pacer) breakOff(on *Started, chunks uint64, frames int64, why error) {
 	p.cfg.Logger.Warn("song cannot go on", "song", on.Name, "reason", why)
 	p.commit(&messages.EndSong{Song: on.Name, Chunks: chunks, Frames: frames, Reason: why.Error()})
-}
-
-// open opens the song if its file is still the one that is meant: another of the same
-// name would give other chunks for the same numbers.
-func (p *pacer) open(name string, size, modifiedUs int64) (File, error) {
-	file, err := p.cfg.Open(name)
-	if err != nil {
-		return File{}, err
-	}
-	if file.Bytes != size || file.ModifiedUs != modifiedUs {
-		_ = file.Close()
-		return File{}, errors.New("the file has changed")
-	}
-	return file, nil
 }
 
 func (p *pacer) commit(cmd proto.Message) {

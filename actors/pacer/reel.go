@@ -12,83 +12,150 @@ import (
 	"conga/messages"
 )
 
-// reel cuts an open song into numbered items.
-type reel struct {
-	song   Started
-	length int64 // how many of its frames there are to cut
-	file   io.Closer
-	frames *mp3.Reader
-	change *messages.Item // begins the song
-	begun  bool           // the change is given out
-	number uint64         // of the next chunk
-	frame  int64          // the next chunk's first frame
-	sum    hash.Hash      // over all frames so far
-	broken error          // what ended the file, told after the chunk before it
+// readAhead is how many groups of a song are in memory before they are needed, about a minute:
+// for so long a disk may sleep or hang in the middle of a song, and nobody hears it.
+const readAhead = 32
+
+// cutter cuts an open file into chunks. Reading may take as long as the disk likes, so this is
+// done outside the actor, and by one goroutine at a time.
+type cutter struct {
+	name     string
+	file     io.Closer
+	frames   *mp3.Reader
+	perChunk int64
+	length   int64 // how many frames there are to cut
+	frame    int64 // cut so far
+	broken   error // what ended the file, told after the chunk before it
 }
 
-// openReel begins at the song's change and ends after length frames. It takes file over.
-func openReel(song Started, length int64, file io.ReadCloser) (*reel, error) {
+// group is some chunks that get one seal, or why there are no more.
+type group struct {
+	chunks []chunk
+	err    error
+}
+
+// chunk is whole frames.
+type chunk struct {
+	frames []byte
+	n      int64
+}
+
+func newCutter(name string, perChunk, length int64, file io.ReadCloser) *cutter {
+	return &cutter{name: name, file: file, frames: mp3.NewReader(file), perChunk: perChunk, length: length}
+}
+
+// group cuts the next chunks, at most what one seal covers; a song's change belongs to its first. It
+// says io.EOF after the last, and another error where the file breaks off.
+func (c *cutter) group() group {
+	size := messages.SealItems
+	if c.frame == 0 {
+		size--
+	}
+	var g group
+	for len(g.chunks) < size {
+		next, err := c.next()
+		if err != nil {
+			if len(g.chunks) == 0 {
+				g.err = err
+			}
+			break
+		}
+		g.chunks = append(g.chunks, next)
+	}
+	return g
+}
+
+func (c *cutter) next() (chunk, error) {
+	var next chunk
+	for next.n < c.perChunk && c.frame+next.n < c.length && c.broken == nil {
+		frame, _, err := c.frames.Next()
+		if err != nil {
+			c.broken = err
+			break
+		}
+		next.frames = append(next.frames, frame...)
+		next.n++
+	}
+	if next.n == 0 {
+		switch {
+		case c.frame >= c.length:
+			return chunk{}, io.EOF
+		case errors.Is(c.broken, io.EOF):
+			return chunk{}, fmt.Errorf("frame %d of %s: the file ends here, it was written to: %w", c.frame, c.name, io.ErrUnexpectedEOF)
+		}
+		return chunk{}, fmt.Errorf("frame %d of %s: %w", c.frame, c.name, c.broken)
+	}
+	c.frame += next.n
+	return next, nil
+}
+
+// reel is the song that is on: it numbers what was cut.
+type reel struct {
+	song    Started
+	cutter  *cutter
+	change  *messages.Item // begins the song
+	cut     []group        // not yet taken
+	reading bool           // the cutter is at work
+	whole   bool           // there is no more to cut
+	begun   bool           // the change is taken
+	number  uint64         // of the next chunk
+	frame   int64          // the next chunk's first frame
+	sum     hash.Hash      // over all frames so far
+}
+
+// newReel begins at the song's change.
+func newReel(song Started, c *cutter, first group) (*reel, error) {
 	change, err := song.change()
 	if err != nil {
-		_ = file.Close()
 		return nil, err
 	}
-	return &reel{
-		song: song, length: length, file: file, frames: mp3.NewReader(file), change: change,
-		number: song.Number + 1, sum: sha256.New(),
-	}, nil
+	r := &reel{song: song, cutter: c, change: change, number: song.Number + 1, sum: sha256.New()}
+	r.add(first)
+	return r, nil
 }
 
-// group returns the next items, at most messages.SealItems. It returns none with io.EOF
-// after the last, and with another error where the file breaks off.
-func (r *reel) group() ([]*messages.Item, error) {
+// wants says whether more is to be cut.
+func (r *reel) wants() bool { return !r.reading && !r.whole && len(r.cut) < readAhead }
+
+func (r *reel) add(g group) {
+	r.cut = append(r.cut, g)
+	r.whole = g.err != nil
+}
+
+// errNotYet: the disk has brought no more so far.
+var errNotYet = errors.New("the disk does not answer")
+
+// take returns the next items, or what ended the song, or errNotYet.
+func (r *reel) take() ([]*messages.Item, error) {
 	var items []*messages.Item
-	for len(items) < messages.SealItems {
-		item, err := r.next()
-		if err != nil && len(items) == 0 {
-			return nil, err
-		}
-		if err != nil {
-			break
-		}
-		items = append(items, item)
-	}
-	return items, nil
-}
-
-func (r *reel) next() (*messages.Item, error) {
 	if !r.begun {
 		r.begun = true
-		return r.change, nil
-	}
-	frames, n := []byte(nil), int64(0)
-	for n < int64(r.song.PerChunk) && r.frame+n < r.length && r.broken == nil {
-		frame, _, err := r.frames.Next()
-		if err != nil {
-			r.broken = err
-			break
+		items = append(items, r.change)
+		if r.cut[0].err != nil {
+			return items, nil
 		}
-		frames = append(frames, frame...)
-		n++
 	}
-	if n == 0 {
-		switch {
-		case r.frame >= r.length:
-			return nil, io.EOF
-		case errors.Is(r.broken, io.EOF):
-			return nil, fmt.Errorf("frame %d of %s: the file ends here, it was written to: %w", r.frame, r.song.Name, io.ErrUnexpectedEOF)
-		}
-		return nil, fmt.Errorf("frame %d of %s: %w", r.frame, r.song.Name, r.broken)
+	if len(r.cut) == 0 {
+		return nil, errNotYet
 	}
-	item := messages.NewChunk(r.number, r.frame, frames)
-	item.Song = r.change.Change
-	r.sum.Write(frames)
-	r.number++
-	r.frame += n
-	return item, nil
+	g := r.cut[0]
+	r.cut = r.cut[1:]
+	for _, c := range g.chunks {
+		items = append(items, r.item(c))
+	}
+	return items, g.err
 }
 
-// chunks is how many chunks were cut so far.
+func (r *reel) item(c chunk) *messages.Item {
+	item := messages.NewChunk(r.number, r.frame, c.frames)
+	item.Song = r.change.Change
+	r.sum.Write(c.frames)
+	r.number++
+	r.frame += c.n
+	return item
+}
+
+// chunks is how many chunks were taken so far.
 func (r *reel) chunks() uint64 { return r.number - r.song.Number - 1 }
 
 // given is what anybody can compare with what a listener received.

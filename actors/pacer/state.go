@@ -191,6 +191,9 @@ func (s Started) given(now int64) int64 {
 	return min((s.framesIn(now+messages.Slack.Microseconds()-s.PlayAt)+per-1)/per*per, s.Frames)
 }
 
+// file says which file the song was.
+func (s Started) file() wanted { return wanted{s.Name, s.FileBytes, s.ModifiedUs} }
+
 // chunks is how many chunks so many of the song's frames make.
 func (s Started) chunks(frames int64) uint64 {
 	return uint64((frames + int64(s.PerChunk) - 1) / int64(s.PerChunk))

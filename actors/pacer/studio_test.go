@@ -33,7 +33,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type tape struct {
 	song   *messages.Song
 	data   []byte
-	tearAt int // the disk cannot read beyond this byte; 0: it can
+	tearAt int                        // the disk cannot read beyond this byte; 0: it can
+	stuck  func([]byte) io.ReadCloser // opens it on a disk that hangs; nil: on one that does not
 }
 
 var errTorn = errors.New("input/output error")
@@ -43,7 +44,11 @@ func (f tape) open() File {
 	if f.tearAt > 0 {
 		src = io.MultiReader(bytes.NewReader(f.data[:f.tearAt]), torn{})
 	}
-	return File{ReadCloser: io.NopCloser(src), Bytes: int64(len(f.data)), ModifiedUs: f.song.GetModifiedUnixUs()}
+	file := io.NopCloser(src)
+	if f.stuck != nil {
+		file = f.stuck(f.data)
+	}
+	return File{ReadCloser: file, Bytes: int64(len(f.data)), ModifiedUs: f.song.GetModifiedUnixUs()}
 }
 
 type torn struct{}
@@ -116,8 +121,8 @@ func (s *shelf) change(name string, f func(tape) tape) {
 
 func (s *shelf) open(name string) (File, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	f, ok := s.tapes[name]
+	s.mu.Unlock()
 	if !ok {
 		return File{}, fs.ErrNotExist
 	}

@@ -1,0 +1,173 @@
+package pacer
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"conga/messages"
+)
+
+const (
+	// diskPatience is how long the disk may take to bring what is needed now: one that sleeps
+	// needs some seconds to spin up.
+	diskPatience = 10 * time.Second
+	// maxCalls bounds the calls that wait for a disk that hangs, of which each holds a thread.
+	maxCalls = 4
+)
+
+// A call to the disk runs in a goroutine of its own and comes back to the actor as a message: the
+// disk of the songs may sleep, hang, or be a network.
+
+// opening is a song whose file is looked for.
+type opening struct {
+	file     wanted
+	perChunk int64
+	length   int64
+	until    time.Time // then it counts as a disk that does not answer
+	asked    bool      // the call runs
+	then     func(*cutter, group, error)
+}
+
+// wanted says which file is meant. Another of the same name would give other chunks for the
+// same numbers, and what the catalog knows, its rate and its frames, is not true of it.
+type wanted struct {
+	name              string
+	bytes, modifiedUs int64
+}
+
+// opened is what came of an opening: a cutter that has cut its first group, or an error.
+type opened struct {
+	opening *opening
+	cutter  *cutter
+	first   group
+	err     error
+}
+
+// read is a group that was cut ahead.
+type read struct {
+	reel  *reel
+	group group
+}
+
+// IgnoreDeadLetterLogging: one that comes when the actor has stopped is not worth a line.
+func (opened) IgnoreDeadLetterLogging() {}
+
+// IgnoreDeadLetterLogging is the same.
+func (read) IgnoreDeadLetterLogging() {}
+
+// open looks for the file and goes on with then.
+func (p *pacer) open(file wanted, perChunk int32, length int64, then func(*cutter, group, error)) {
+	p.opening = &opening{file: file, perChunk: int64(perChunk), length: length, until: p.cfg.Now().Add(diskPatience), then: then}
+	p.askDisk()
+}
+
+// askDisk starts what is to be read now, unless too many calls hang.
+func (p *pacer) askDisk() {
+	if o := p.opening; o != nil && !o.asked && p.calls < maxCalls {
+		o.asked = true
+		openFile := p.cfg.Open
+		p.call(func() any {
+			c, first, err := o.file.open(openFile, o.perChunk, o.length)
+			return opened{o, c, first, err}
+		})
+	}
+	if r := p.reel; r != nil && r.wants() && p.calls < maxCalls {
+		r.reading = true
+		p.call(func() any { return read{r, r.cutter.group()} })
+	}
+}
+
+func (p *pacer) call(disk func() any) {
+	p.calls++
+	root, self := p.root, p.self
+	go func() { root.Send(self, disk()) }()
+}
+
+func (w wanted) open(openFile func(string) (File, error), perChunk, length int64) (*cutter, group, error) {
+	file, err := openFile(w.name)
+	if err != nil {
+		return nil, group{}, err
+	}
+	if file.Bytes != w.bytes || file.ModifiedUs != w.modifiedUs {
+		_ = file.Close()
+		return nil, group{}, errors.New("the file has changed")
+	}
+	c := newCutter(w.name, perChunk, length, file)
+	first := c.group()
+	if first.err != nil && !errors.Is(first.err, io.EOF) {
+		_ = file.Close()
+		return nil, group{}, first.err
+	}
+	return c, first, nil
+}
+
+// came takes what the disk has brought, and says whether anybody waits for it; else it is closed.
+func (p *pacer) came(msg any) (awaited bool) {
+	p.calls--
+	switch msg := msg.(type) {
+	case opened:
+		if msg.opening != p.opening {
+			if msg.cutter != nil {
+				_ = msg.cutter.file.Close()
+			}
+			break
+		}
+		awaited, p.opening = true, nil
+		msg.opening.then(msg.cutter, msg.first, msg.err)
+	case read:
+		msg.reel.reading = false
+		if msg.reel != p.reel {
+			_ = msg.reel.cutter.file.Close()
+			break
+		}
+		msg.reel.add(msg.group)
+		awaited = !p.starved.IsZero()
+	}
+	p.askDisk()
+	return awaited
+}
+
+// refill takes the next items and seals them. Where the disk has not brought them yet, it says for how
+// long it may still do so; then the song ends.
+func (p *pacer) refill() (wait time.Duration) {
+	if o := p.opening; o != nil {
+		if wait = o.until.Sub(p.cfg.Now()); wait > 0 {
+			return wait
+		}
+		p.opening = nil
+		o.then(nil, group{}, errNotYet)
+		return 0
+	}
+	items, err := p.reel.take()
+	p.askDisk()
+	switch {
+	case len(items) > 0:
+		p.starved = time.Time{}
+		p.seal(items)
+	case errors.Is(err, errNotYet):
+		if p.starved.IsZero() {
+			p.starved = p.cfg.Now()
+		}
+		if wait = p.starved.Add(diskPatience).Sub(p.cfg.Now()); wait > 0 {
+			return wait
+		}
+		p.end(err)
+	default:
+		p.end(err)
+	}
+	return 0
+}
+
+// drop closes the song that is on. While it is being read, whoever reads has the file.
+func (p *pacer) drop() {
+	if r := p.reel; r != nil && !r.reading {
+		_ = r.cutter.file.Close()
+	}
+	p.reel, p.starved = nil, time.Time{}
+}
+
+// lookAgain has the catalog look at its folder: a song that it knows could not be played.
+func (p *pacer) lookAgain() {
+	p.root.Send(p.cfg.Catalog(), &messages.LookAgain{})
+}
