@@ -12,6 +12,7 @@ import (
 
 	"conga/actors/catalog"
 	"conga/actors/chainmanager"
+	"conga/actors/chainmanager/chain"
 	"conga/actors/eventlog"
 	"conga/actors/pacer"
 	"conga/actors/scheduler"
@@ -32,9 +33,9 @@ type ServerConfig struct {
 	Logger *slog.Logger
 	// KeepLog is how many bytes of the log are kept, about; 0: all.
 	KeepLog int64
-	// Members is told the ids of all in the chain, whom the stream port serves, and of those whom the
-	// chain sends there. May be nil.
-	Members func(all, fed []string)
+	// Members is told who came, went, or is fed by another: the stream port serves all that stand in the
+	// chain. If those are all, nobody else stands there. May be nil.
+	Members func(changed map[string]messages.Standing, all bool)
 
 	// Streams and Requests describe the two ports.
 	Streams  func(*Server) *actor.Props
@@ -85,11 +86,11 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 	at := opening.State()
 	s.place.Store(&at)
 	s.epoch = at.Epoch
-	chain, err := eventlog.NewKeeper(cfg.Log, chainManagerName, chainmanager.State{})
+	line, err := eventlog.NewKeeper(cfg.Log, chainManagerName, chain.State{})
 	if err != nil {
 		return nil, err
 	}
-	s.seeds = chain.State().Seeds()
+	s.seeds = line.State().Chain.Seeds()
 
 	ends := limited(cfg.System)
 	known := sync.OnceFunc(func() { close(s.songs) }) // a restarted catalog says so again

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"conga/actors/catalog"
-	"conga/actors/chainmanager"
+	"conga/actors/chainmanager/chain"
 	"conga/actors/eventlog"
 	"conga/actors/pacer"
 	"conga/actors/scheduler"
@@ -23,7 +23,7 @@ func rebuilt(t *testing.T, log *eventlog.Log) ServerState {
 		Scheduler:    kept(t, log, schedulerName, scheduler.State{}),
 		Catalog:      kept(t, log, catalogName, catalog.State{}),
 		Pacer:        kept(t, log, pacerName, pacer.State{}),
-		ChainManager: kept(t, log, chainManagerName, chainmanager.State{}),
+		ChainManager: kept(t, log, chainManagerName, chain.State{}),
 	}
 }
 

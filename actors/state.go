@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"conga/actors/catalog"
-	"conga/actors/chainmanager"
+	"conga/actors/chainmanager/chain"
 	"conga/actors/eventlog"
 	"conga/actors/pacer"
 	"conga/actors/scheduler"
@@ -16,10 +16,10 @@ import (
 // ServerState is all that the server's log determines: the same events give the same
 // state, in a running server, after a crash, and on another machine.
 type ServerState struct {
-	Scheduler    scheduler.State    `json:"scheduler"`
-	Catalog      catalog.State      `json:"catalog"`
-	Pacer        pacer.State        `json:"pacer"`
-	ChainManager chainmanager.State `json:"chainManager"`
+	Scheduler    scheduler.State `json:"scheduler"`
+	Catalog      catalog.State   `json:"catalog"`
+	Pacer        pacer.State     `json:"pacer"`
+	ChainManager chain.State     `json:"chainManager"`
 }
 
 // Apply returns the state after event.
@@ -59,7 +59,7 @@ func (s *Server) align(views map[string]messages.View) (state ServerState, event
 	if state.Pacer, err = forward[pacer.State](s.cfg.Log, pacerName, views["pacer"], event); err != nil {
 		return state, 0, err
 	}
-	state.ChainManager, err = forward[chainmanager.State](s.cfg.Log, chainManagerName, views["chainManager"], event)
+	state.ChainManager, err = forward[chain.State](s.cfg.Log, chainManagerName, views["chainManager"], event)
 	return state, event, err
 }
 

@@ -149,3 +149,14 @@ type TypedLine struct {
 
 // Leave asks the requester to tell the server that this listener goes.
 type Leave struct{}
+
+// Standing is how the chain manager has a listener: outside the chain, inside, or fed by the
+// server itself.
+type Standing int
+
+// The server serves all that stand in the chain, and lets those come first whom it feeds.
+const (
+	StandingOutside Standing = iota
+	StandingInChain
+	StandingFedByServer
+)

@@ -89,13 +89,13 @@ func TestStreams_CatchUps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const first, newest, seconds = 9, 128, 10
 		var hers []*Identity
-		members := []string{amyID, bobID}
+		members := map[string]messages.Standing{amyID: messages.StandingFedByServer, bobID: messages.StandingInChain}
 		for range 20 {
 			hers = append(hers, NewIdentity())
-			members = append(members, hers[len(hers)-1].ID())
+			members[hers[len(hers)-1].ID()] = messages.StandingInChain
 		}
 		l, expected := newPipes(), NewExpected()
-		expected.Members(members, []string{amyID})
+		expected.Members(members, true)
 		openStreams(t, l, func(c *StreamsConfig) {
 			c.Expected = expected
 			c.Newest = func() uint64 { return newest }

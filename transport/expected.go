@@ -51,36 +51,80 @@ func newListenerExpected() *Expected {
 func (e *Expected) Guests(ids []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	now := time.Now()
 	guests := make(map[string]bool, len(ids))
 	for _, id := range ids {
 		guests[id] = true
-		delete(e.left, id)
 	}
-	for id := range e.guests {
-		if !guests[id] {
-			e.left[id] = now
+	e.replace(guests)
+	for id := range guests {
+		e.come(id)
+	}
+	e.forget()
+	e.wake()
+}
+
+// Members says which guests of the server, those who stand in the chain, come or go, and whom of them
+// it feeds; if those are all, nobody else is one. Whom it does not feed comes only in need: such are
+// served, but those of one house are not given all that they ask for at once. Of a node that never
+// hears this, all guests are fed.
+func (e *Expected) Members(changed map[string]messages.Standing, all bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.sent == nil {
+		e.sent = map[string]bool{}
+	}
+	if all {
+		stand := make(map[string]bool, len(changed))
+		for id, standing := range changed {
+			stand[id] = standing != messages.StandingOutside
+		}
+		e.replace(stand)
+	}
+	for id, standing := range changed {
+		delete(e.sent, id)
+		switch standing {
+		case messages.StandingOutside:
+			e.leave(id)
+		case messages.StandingFedByServer:
+			e.sent[id] = true
+			fallthrough
+		case messages.StandingInChain:
+			e.come(id)
 		}
 	}
+	e.forget()
+	e.wake()
+}
+
+// replace lets those go who are not among the guests. e.mu is held.
+func (e *Expected) replace(guests map[string]bool) {
+	for id := range e.guests {
+		if !guests[id] {
+			delete(e.sent, id)
+			e.leave(id)
+		}
+	}
+}
+
+func (e *Expected) come(id string) {
+	e.guests[id] = true
+	delete(e.left, id)
+}
+
+func (e *Expected) leave(id string) {
+	if e.guests[id] {
+		delete(e.guests, id)
+		e.left[id] = time.Now()
+	}
+}
+
+// forget drops those who left long ago. e.mu is held.
+func (e *Expected) forget() {
+	now := time.Now()
 	for id, since := range e.left {
 		if now.Sub(since) >= listGrace || len(e.left) > maxLeft {
 			delete(e.left, id)
 		}
-	}
-	e.guests = guests
-	e.wake()
-}
-
-// Members replaces the guests of the server, which are all in the chain, and says whom of them it
-// feeds. The others come only in need: they are served, but those of one house are not given all
-// that they ask for at once. Of a node that never hears this, all guests are fed.
-func (e *Expected) Members(all, fed []string) {
-	e.Guests(all)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.sent = make(map[string]bool, len(fed))
-	for _, id := range fed {
-		e.sent[id] = true
 	}
 }
 

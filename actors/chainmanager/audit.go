@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"conga/actors/chainmanager/chain"
 	"conga/messages"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -62,16 +63,21 @@ func (a *audits) goOn(s suspicion) {
 
 // next is a suspicion whose time has come: of the one nearest the server, because of which those
 // below it may be late. Who has gone is not looked at, nor believed.
-func (a *audits) next(state State) (suspicion, bool) {
+func (a *audits) next(line chain.Line) (suspicion, bool) {
 	a.waiting = slices.DeleteFunc(a.waiting, func(s suspicion) bool {
-		return state.place(s.accused) < 0 || s.accuser != messages.ServerID && state.place(s.accuser) < 0
+		return !stands(line, s.accused) || s.accuser != messages.ServerID && !stands(line, s.accuser)
 	})
 	if len(a.waiting) == 0 || len(a.running) >= auditsAtOnce {
 		return suspicion{}, false
 	}
-	first := slices.MinFunc(a.waiting, func(s, other suspicion) int { return state.place(s.accused) - state.place(other.accused) })
+	first := slices.MinFunc(a.waiting, func(s, other suspicion) int { return line.Compare(s.accused, other.accused) })
 	a.waiting = slices.DeleteFunc(a.waiting, func(s suspicion) bool { return s == first })
 	return first, true
+}
+
+func stands(line chain.Line, id string) bool {
+	_, is := line.Find(id)
+	return is
 }
 
 func (a *audits) began(auditor *actor.PID, s suspicion) {
@@ -95,7 +101,7 @@ type audited struct {
 // missing says whether items were missing of which nobody spoke: after an outage they are missing to
 // all who stand below it, and that is nobody's fault.
 func (a *audited) missing() bool {
-	return a.found == atFault && a.seen == messages.Fault_FAULT_SKIPPING && !serious(a.fault)
+	return a.found == atFault && a.seen == messages.Fault_FAULT_SKIPPING && !chain.Serious(a.fault)
 }
 
 // auditor asks one accused for the music, and at the same time whoever feeds it if that can be why
@@ -202,7 +208,7 @@ func (a *auditor) say(ctx actor.Context) {
 		return
 	}
 	found := a.accused.found
-	if a.above != messages.ServerID && found == atFault && late(a.accused.seen.fault) {
+	if a.above != messages.ServerID && found == atFault && chain.Late(a.accused.seen.fault) {
 		found = blamed(a.accused, a.feeder)
 	}
 	if found == looking {
@@ -216,12 +222,13 @@ func (a *auditor) say(ctx actor.Context) {
 // accused takes what a listener says of its upstream: it is decided on, and the server may look.
 func (m *chainManager) accused(ctx actor.Context, msg *messages.PeerLost) {
 	state := m.keep.State()
-	suspect := state.toAudit(msg) // BEFORE: afterwards the two may have parted
+	suspect := state.ToAudit(msg) // BEFORE: afterwards the two may have parted
 	m.handle(ctx, msg)
 	if suspect == nil || m.cfg.Audit == nil {
 		return
 	}
-	m.audits.ask(suspicion{msg.GetId(), msg.GetSeenBy(), state.Chain[state.place(msg.GetSeenBy())].Address, msg.GetFault()})
+	accuser, _ := state.Chain.Find(msg.GetSeenBy())
+	m.audits.ask(suspicion{msg.GetId(), msg.GetSeenBy(), accuser.Address, msg.GetFault()})
 	m.audit(ctx)
 }
 
@@ -229,15 +236,15 @@ func (m *chainManager) accused(ctx actor.Context, msg *messages.PeerLost) {
 func (m *chainManager) audit(ctx actor.Context) {
 	for {
 		state := m.keep.State()
-		about, is := m.audits.next(state)
+		about, is := m.audits.next(state.Chain)
 		if !is {
 			return
 		}
-		a := &auditor{cfg: &m.cfg, about: about, accused: m.look(state, about.accused), epoch: state.Epoch}
-		a.above = state.source(state.place(about.accused))
+		accused, _ := state.Chain.Find(about.accused)
+		a := &auditor{cfg: &m.cfg, about: about, accused: m.look(accused), epoch: state.Epoch, above: state.Chain.Source(about.accused)}
 		// Who is accused of something else may just have moved behind its accuser, which could hold it up.
-		if feeder := state.place(a.above); late(about.fault) && feeder >= 0 && state.Chain[feeder].open() {
-			a.feeder = m.look(state, a.above)
+		if feeder, is := state.Chain.Find(a.above); is && chain.Late(about.fault) && feeder.Open() {
+			a.feeder = m.look(feeder)
 		}
 		pid := ctx.Spawn(actor.PropsFromProducer(func() actor.Actor { return a }))
 		ctx.Watch(pid)
@@ -245,16 +252,16 @@ func (m *chainManager) audit(ctx actor.Context) {
 	}
 }
 
-func (m *chainManager) look(state State, id string) *look {
+func (m *chainManager) look(at chain.Member) *look {
 	m.audits.links++
-	return &look{node: state.Chain[state.place(id)].node(), link: m.audits.links}
+	return &look{node: at.Node(), link: m.audits.links}
 }
 
 // audited decides on what an auditor saw, or goes on with whoever feeds the accused.
 func (m *chainManager) audited(ctx actor.Context, msg *audited) {
-	state := m.keep.State()
+	line := m.keep.State().Chain
 	switch {
-	case msg.missing(), msg.found == nothing, late(msg.seen) && !state.fedStill(msg.accused, msg.above):
+	case msg.missing(), msg.found == nothing, chain.Late(msg.seen) && line.Source(msg.accused) != msg.above:
 	case msg.found == sound && msg.accuser == messages.ServerID: // nobody has said anything of it
 	case msg.found == passedOn:
 		m.audits.goOn(suspicion{msg.above, messages.ServerID, msg.address, msg.seen})

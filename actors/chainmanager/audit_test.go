@@ -10,6 +10,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"conga/actors/chainmanager/chain"
 	"conga/messages"
 )
 
@@ -281,9 +282,9 @@ func TestAudits_Bounded(t *testing.T) {
 	if len(a.waiting) > auditsWaiting {
 		t.Errorf("%d wait", len(a.waiting))
 	}
-	state := chain("amy bob cem")
+	line := chain.Of(chain.Member{ID: "amy"}, chain.Member{ID: "bob"}, chain.Member{ID: "cem"})
 	a = audits{waiting: []suspicion{{"gone", "amy", "", 1}, {"amy", "gone", "", 1}, {"amy", "bob", "", 1}}}
-	if s, is := a.next(state); !is || s.accused != "amy" || s.accuser != "bob" {
+	if s, is := a.next(line); !is || s.accused != "amy" || s.accuser != "bob" {
 		t.Errorf("%v, %v", s, is)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"conga/actors/chainmanager/chain"
 )
 
 // budget is how often a listener may have something written down, and how often all of one
@@ -31,7 +33,7 @@ const maxPots = 4096
 
 // spend takes one, if both the listener and its address have it.
 func (b *budget) spend(id, address string, now time.Time) bool {
-	own, home := b.pot(id, b.own, b.ownBurst, now), b.pot(household(address), b.home, b.homeBurst, now)
+	own, home := b.pot(id, b.own, b.ownBurst, now), b.pot(chain.Household(address), b.home, b.homeBurst, now)
 	if own.TokensAt(now) < 1 || home.TokensAt(now) < 1 {
 		return false
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"conga/actors/chainmanager/chain"
 	"conga/actors/eventlog"
 	"conga/messages"
 
@@ -24,9 +25,9 @@ type Config struct {
 	Publish func(proto.Message)
 	// Links is who can reach a listener: it is sent *messages.Neighbours.
 	Links func() *actor.PID
-	// Members is told the ids of all in the chain, and of those whom the server feeds, BEFORE anybody
-	// is told its neighbours: the server serves every one of them. May be nil.
-	Members func(all, fed []string)
+	// Members is told who came, went, or is fed by another, BEFORE anybody is told its neighbours: the
+	// server serves all that stand in the chain. If those are all, nobody else stands there. May be nil.
+	Members func(changed map[string]messages.Standing, all bool)
 	// Key is the ed25519 public key that signs the broadcast.
 	Key []byte
 	// Now reads the server's clock.
@@ -51,9 +52,9 @@ func Props(cfg Config) *actor.Props {
 
 type chainManager struct {
 	cfg     Config
-	keep    *eventlog.Keeper[State]
+	keep    *eventlog.Keeper[chain.State]
 	told    map[string]*messages.Neighbours // what each listener was told last
-	chain   []Member                        // of which told is
+	news    *chain.Tellings                 // nil: nobody was told anything
 	expire  *time.Timer
 	verdict *time.Timer // when the next verdict ends
 	audits  audits
@@ -131,7 +132,7 @@ func (m *chainManager) Receive(ctx actor.Context) {
 	case *messages.FindFeeder:
 		m.mend(ctx) // BEFORE: whoever is lost feeds nobody
 		state := m.keep.State()
-		msg.Reply <- state.node(state.at(state.feeder(m.cfg.Now().UnixMicro())))
+		msg.Reply <- state.Feeder(m.cfg.Now().UnixMicro())
 		m.tell(ctx)
 	case *messages.Look:
 		msg.Reply <- messages.View{Actor: "chainManager", Seq: m.keep.Seq(), State: m.keep.State(), Live: m.live()}
@@ -165,11 +166,12 @@ func (m *chainManager) join(ctx actor.Context, msg *messages.JoinChain) {
 // reconnected passes a report on to where it is written down, unless it is one too many.
 func (m *chainManager) reconnected(ctx actor.Context, msg *messages.Reconnected) {
 	state := m.keep.State()
-	event := state.reconnected(msg)
+	event := state.Reconnected(msg)
 	if event == nil {
 		return
 	}
-	if !m.telling.spend(event.GetId(), state.Chain[state.place(event.GetId())].Address, m.cfg.Now()) {
+	at, _ := state.Chain.Find(event.GetId())
+	if !m.telling.spend(at.ID, at.Address, m.cfg.Now()) {
 		m.dropped.Add(1)
 		return
 	}
@@ -177,7 +179,7 @@ func (m *chainManager) reconnected(ctx actor.Context, msg *messages.Reconnected)
 }
 
 func (m *chainManager) start(ctx actor.Context) {
-	keep, err := eventlog.NewKeeper(m.cfg.Log, "chainmanager", State{})
+	keep, err := eventlog.NewKeeper(m.cfg.Log, "chainmanager", chain.State{})
 	if err != nil {
 		panic(fmt.Errorf("rebuild the chain: %w", err))
 	}
@@ -245,40 +247,41 @@ func (m *chainManager) handle(ctx actor.Context, cmd proto.Message) {
 
 // awaitVerdict sets the timer to the end of the next verdict.
 func (m *chainManager) awaitVerdict() {
-	if next := m.keep.State().nextEnd(); next > 0 {
+	if next := m.keep.State().NextEnd(); next > 0 {
 		m.verdict.Reset(time.UnixMicro(next).Sub(m.cfg.Now()))
 	}
 }
 
 // tell sends each listener its neighbours if they are not what it was told last.
 func (m *chainManager) tell(ctx actor.Context) {
-	chain := m.keep.State()
-	if unchanged(m.chain, chain.Chain) {
-		return
+	state := m.keep.State()
+	all := m.news == nil
+	if all {
+		m.news = &chain.Tellings{}
 	}
-	told := make(map[string]*messages.Neighbours, len(chain.Chain))
-	layout := chain.layout()
-	if m.cfg.Members != nil {
-		m.cfg.Members(chain.ids(), layout.fed())
+	change := m.news.Follow(state)
+	if m.cfg.Members != nil && (all || len(change.Standing) > 0) {
+		m.cfg.Members(change.Standing, all)
 	}
-	for _, n := range layout.tellings() { // from the top: a node is told of its guests BEFORE they are of it
-		if before := m.told[n.Id]; !proto.Equal(before, n) {
-			news := proto.CloneOf(n)
-			news.Event, news.Epoch = m.keep.Seq(), chain.Epoch
-			news.Guests = alsoBefore(n.Guests, before.GetGuests())
-			if m.cfg.Auditor != nil {
-				news.Guests = append(news.Guests, m.cfg.Auditor.GetId())
-			}
-			ctx.Send(m.cfg.Links(), news)
+	for id, standing := range change.Standing {
+		if standing == messages.StandingOutside {
+			delete(m.told, id)
 		}
-		told[n.Id] = n
 	}
-	m.told, m.chain = told, chain.Chain
-}
-
-// unchanged says whether both are the same slice: a State is immutable.
-func unchanged(a, b []Member) bool {
-	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+	for _, n := range change.Tell {
+		before := m.told[n.Id]
+		if proto.Equal(before, n) {
+			continue
+		}
+		news := proto.CloneOf(n)
+		news.Event, news.Epoch = m.keep.Seq(), state.Epoch
+		news.Guests = chain.AlsoBefore(n.Guests, before.GetGuests())
+		if m.cfg.Auditor != nil {
+			news.Guests = append(news.Guests, m.cfg.Auditor.GetId())
+		}
+		ctx.Send(m.cfg.Links(), news)
+		m.told[n.Id] = n
+	}
 }
 
 func (m *chainManager) welcome(node *messages.Node) *messages.Welcome {

@@ -3,6 +3,8 @@ package chainmanager
 import (
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -48,6 +50,8 @@ func (f *full) Append(after uint64, rows []eventlog.Row) error {
 
 func (*full) Close() error { return nil }
 
+func node(id string) *messages.Node { return &messages.Node{Id: id, Name: id, Relay: id + ":1"} }
+
 // office is a chain manager at work, inside a synctest bubble.
 type office struct {
 	t      *testing.T
@@ -57,7 +61,7 @@ type office struct {
 	desk   *actor.PID // stands where the request connections do, and asks
 	heard  chan any
 
-	members atomic.Pointer[[]string] // ids, as told last
+	members atomic.Pointer[[]string] // ids, as told last, sorted
 }
 
 func openLog(t *testing.T, store eventlog.Store) *eventlog.Log {
@@ -105,7 +109,7 @@ func openOn(t *testing.T, log *eventlog.Log, change func(*Config)) *office {
 	}))
 	cfg := Config{
 		Log: log, Publish: func(proto.Message) {}, Links: func() *actor.PID { return o.desk }, Now: time.Now,
-		Members: func(all, _ []string) { o.members.Store(&all) },
+		Members: o.stand,
 	}
 	change(&cfg)
 	props := Props(cfg)
@@ -118,6 +122,23 @@ func openOn(t *testing.T, log *eventlog.Log, change func(*Config)) *office {
 		}
 	}, backoff))
 	return o
+}
+
+// stand hears who stands in the chain.
+func (o *office) stand(changed map[string]messages.Standing, all bool) {
+	stand := map[string]bool{}
+	if before := o.members.Load(); before != nil && !all {
+		for _, id := range *before {
+			stand[id] = true
+		}
+	}
+	for id, standing := range changed {
+		if stand[id] = true; standing == messages.StandingOutside {
+			delete(stand, id)
+		}
+	}
+	ids := slices.Sorted(maps.Keys(stand))
+	o.members.Store(&ids)
 }
 
 func (o *office) close() {

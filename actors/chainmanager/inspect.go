@@ -135,11 +135,6 @@ func (i *inspection) look(now time.Time, sent uint64) finding {
 	return sound
 }
 
-// late says whether the fault can be that of one further up: whoever hears late sends late.
-func late(fault messages.Fault) bool {
-	return fault == messages.Fault_FAULT_SLOW || fault == messages.Fault_FAULT_STARVING
-}
-
 // blamed says whose fault it is that the accused is late, after a look at whoever feeds it in the
 // same time; nil: the server could not look there.
 func blamed(accused, feeder *look) finding {

@@ -14,21 +14,6 @@ import (
 // reportsEvery is how often what listeners told is written down, all of it at once.
 const reportsEvery = time.Second
 
-// reconnected keeps what a listener says of its way back to the music, for those who
-// ask why it stopped. It moves nobody. Strangers are not believed.
-func (s State) reconnected(cmd *messages.Reconnected) *messages.ListenerReconnected {
-	at := s.place(cmd.GetId())
-	if at < 0 {
-		return nil
-	}
-	return &messages.ListenerReconnected{
-		Id: cmd.GetId(), Name: s.Chain[at].Name,
-		Upstream: cmd.GetUpstream(), Lost: cmd.GetLost(), Reason: cmd.GetReason(),
-		SearchUs: cmd.GetSearchUs(), Missing: cmd.GetMissing(), BufferedUs: cmd.GetBufferedUs(),
-		AtUnixUs: cmd.GetAtUnixUs(),
-	}
-}
-
 // reports writes them down. It is a child of the chain manager, so no decision waits for the disk
 // because of them; and what cannot be written is dropped and counted: nobody depends on it.
 type reports struct {

@@ -94,6 +94,96 @@ func (l List[T]) From(key string) iter.Seq[T] {
 	}
 }
 
+// Before yields the elements whose keys are before key, the last first.
+func (l List[T]) Before(key string) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		c, i, _ := l.place(key)
+		for ; c >= 0; c-- {
+			if c < len(l.chunks) {
+				for _, t := range slices.Backward(l.chunks[c][:min(i, len(l.chunks[c]))]) {
+					if !yield(t) {
+						return
+					}
+				}
+			}
+			i = chunkSize
+		}
+	}
+}
+
+// Last returns the last element.
+func (l List[T]) Last() (t T, found bool) {
+	if l.n == 0 {
+		return t, false
+	}
+	chunk := l.chunks[len(l.chunks)-1]
+	return chunk[len(chunk)-1], true
+}
+
+// Differ yields the keys, in order, of elements that are not the same in both lists. What the two
+// share it does not look at.
+func Differ[T interface {
+	comparable
+	Keyed
+}](a, b List[T],
+) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		x, y := cursor[T]{rest: a.chunks}, cursor[T]{rest: b.chunks}
+		for len(x.rest) > 0 || len(y.rest) > 0 {
+			if x.skip(&y) {
+				continue
+			}
+			var of, other T
+			switch order := x.compare(&y); {
+			case order < 0:
+				of = x.next()
+			case order > 0:
+				of = y.next()
+			default:
+				of, other = x.next(), y.next()
+			}
+			if of != other && !yield(of.Key()) {
+				return
+			}
+		}
+	}
+}
+
+// cursor is how far a list was read.
+type cursor[T Keyed] struct {
+	rest [][]T // none is empty
+	i    int   // of the first
+}
+
+func (c *cursor[T]) next() T {
+	t := c.rest[0][c.i]
+	if c.i++; c.i == len(c.rest[0]) {
+		c.rest, c.i = c.rest[1:], 0
+	}
+	return t
+}
+
+// skip passes over a chunk that both lists share.
+func (c *cursor[T]) skip(other *cursor[T]) bool {
+	if c.i != 0 || other.i != 0 || len(c.rest) == 0 || len(other.rest) == 0 ||
+		&c.rest[0][0] != &other.rest[0][0] || len(c.rest[0]) != len(other.rest[0]) {
+		return false
+	}
+	c.rest, other.rest = c.rest[1:], other.rest[1:]
+	return true
+}
+
+// compare says whose next element comes first.
+func (c *cursor[T]) compare(other *cursor[T]) int {
+	switch {
+	case len(other.rest) == 0:
+		return -1
+	case len(c.rest) == 0:
+		return 1
+	}
+	return strings.Compare(c.rest[0][c.i].Key(), other.rest[0][other.i].Key())
+}
+
 // With returns the list with t, in place of the element that has its key if there is one.
 func (l List[T]) With(t T) List[T] {
 	if len(l.chunks) == 0 {

@@ -3,6 +3,7 @@ package sorted
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,6 +54,7 @@ func TestList_IsASortedSlice(t *testing.T) {
 		}
 		for i, l := range held {
 			check(t, l, was[i])
+			checkDiffer(t, was[i], want, slices.Collect(Differ(l, list)))
 		}
 		check(t, Of(want), want)
 		data, err := json.Marshal(list)
@@ -85,6 +87,35 @@ func check(t *rapid.T, list List[pair], want []pair) {
 			}
 			break
 		}
+		before := slices.Clone(want[:at])
+		slices.Reverse(before)
+		if got := slices.Collect(list.Before(key)); !slices.Equal(got, before) {
+			t.Fatalf("before %s there are %v, want %v", key, got, before)
+		}
+	}
+	if last, found := list.Last(); found != (len(want) > 0) || found && last != want[len(want)-1] {
+		t.Fatalf("the last is %v, %v", last, found)
+	}
+}
+
+// What two lists do not share is what is in one of them only, or is another in the other.
+func checkDiffer(t *rapid.T, a, b []pair, got []string) {
+	of := func(l []pair) map[pair]bool {
+		set := map[pair]bool{}
+		for _, p := range l {
+			set[p] = true
+		}
+		return set
+	}
+	want := map[string]bool{}
+	inA, inB := of(a), of(b)
+	for _, p := range slices.Concat(a, b) {
+		if inA[p] != inB[p] {
+			want[p.Name] = true
+		}
+	}
+	if !slices.Equal(got, slices.Sorted(maps.Keys(want))) {
+		t.Fatalf("%v differ, want %v", got, want)
 	}
 }
 

@@ -111,7 +111,7 @@ func (d *demo) snapshot(ctx context.Context) screen.Snapshot {
 		return s // restarting: the chain is back in the next picture
 	}
 	if state, ok := dump.State.(actors.ServerState); ok {
-		for _, place := range state.ChainManager.Chain {
+		for place := range state.ChainManager.Chain.All() {
 			m, known := members[place.ID]
 			if !known { // somebody from outside has joined
 				m = screen.Member{Name: place.Name, Relay: place.Relay}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"conga/actors/chainmanager"
+	"conga/actors/chainmanager/chain"
 	"conga/actors/eventlog"
 	"conga/messages"
 )
@@ -238,12 +238,12 @@ func ordinal(n int) string {
 
 // summary says how things stand.
 func (t *teller) summary() {
-	chain := t.State.ChainManager.Chain
+	line := t.State.ChainManager.Chain
 	if t.subjects == nil {
 		if len(t.told) == 0 {
 			t.sayNow("nothing has happened since %s.", t.clock(t.begins()))
 		}
-		t.sayNow("%s in the chain now.", plural(uint64(len(chain)), "listener"))
+		t.sayNow("%s in the chain now.", plural(uint64(line.Len()), "listener"))
 		return
 	}
 	for _, id := range slices.Sorted(maps.Keys(t.subjects)) {
@@ -263,24 +263,24 @@ func (t *teller) stands(id string) {
 	if !sum.unfed.IsZero() {
 		t.sayNow("nobody has fed %s since %s, according to its own log.", t.name(id), t.clock(sum.unfed))
 	}
-	chain := t.State.ChainManager.Chain
-	if len(t.Server) == 0 && len(chain) == 0 {
+	line := slices.Collect(t.State.ChainManager.Chain.All())
+	if len(t.Server) == 0 && len(line) == 0 {
 		return // the server was not asked
 	}
-	at := slices.IndexFunc(chain, func(m chainmanager.Member) bool { return m.ID == id })
+	at := slices.IndexFunc(line, func(m chain.Member) bool { return m.ID == id })
 	if at < 0 {
 		t.sayNow("%s is not in the chain now.", t.name(id))
 		return
 	}
 	above := messages.ServerID
 	if at > 0 {
-		above = chain[at-1].ID
+		above = line[at-1].ID
 	}
-	text := fmt.Sprintf("%s is the %s of %d in the chain now, behind %s", t.name(id), ordinal(at+1), len(chain), t.name(above))
-	if chain[at].Absent {
+	text := fmt.Sprintf("%s is the %s of %d in the chain now, behind %s", t.name(id), ordinal(at+1), len(line), t.name(above))
+	if line[at].Absent {
 		text += "; the server has not heard of it since its restart"
 	}
-	if sum.failures == 0 && sum.silences == 0 && sum.unfed.IsZero() && !chain[at].Absent {
+	if sum.failures == 0 && sum.silences == 0 && sum.unfed.IsZero() && !line[at].Absent {
 		text += fmt.Sprintf("; since %s %s that its music stopped", t.clock(t.known(id)), t.silentLogs(id))
 	}
 	t.sayNow("%s.", text)

@@ -97,14 +97,14 @@ func (s Story) namesakes() map[string]string {
 			add(about[0].GetId(), about[0].GetName(), about[0].GetHttp())
 		}
 	}
-	if len(s.Server) == 0 && len(s.State.ChainManager.Chain) == 0 {
+	if len(s.Server) == 0 && s.State.ChainManager.Chain.Len() == 0 {
 		for _, r := range s.Node {
 			for _, n := range nodes(r.Event) {
 				add(n.GetId(), n.GetName(), n.GetHttp())
 			}
 		}
 	}
-	for _, m := range s.State.ChainManager.Chain {
+	for m := range s.State.ChainManager.Chain.All() {
 		add(m.ID, m.Name, m.HTTP)
 	}
 	return all
@@ -116,7 +116,7 @@ func (s Story) namesakes() map[string]string {
 func Ask(s Story) (id, http string, err error) {
 	all := s.namesakes()
 	var here []string
-	for _, m := range s.State.ChainManager.Chain {
+	for m := range s.State.ChainManager.Chain.All() {
 		if _, is := all[m.ID]; is {
 			here = append(here, m.ID)
 		}
@@ -149,7 +149,7 @@ func Tell(s Story) ([]string, error) {
 			}
 		}
 	}
-	for _, m := range s.State.ChainManager.Chain {
+	for m := range s.State.ChainManager.Chain.All() {
 		t.names[m.ID] = m.Name
 	}
 	for _, r := range s.Node { // it gives names to those whom the server does not know

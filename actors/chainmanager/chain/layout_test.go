@@ -1,4 +1,4 @@
-package chainmanager
+package chain
 
 import (
 	"fmt"
@@ -24,7 +24,7 @@ func TestLayout_ManyOfOneAddress(t *testing.T) {
 		join("cem", "cems", "")
 		join("dora", "doras", "")
 		for _, c := range []struct{ of, want string }{{"cem", "bob"}, {"dora", "cem"}} {
-			above := s.Neighbours(c.of).GetAncestors()
+			above := told(s, c.of).GetAncestors()
 			known := false
 			for _, a := range above[:2] {
 				known = known || a.GetId() == c.want
@@ -32,7 +32,7 @@ func TestLayout_ManyOfOneAddress(t *testing.T) {
 			if !known {
 				t.Errorf("closed %q: %s asks first %v", closed, c.of, above)
 			}
-			guests := s.Neighbours(c.want).GetGuests()
+			guests := told(s, c.want).GetGuests()
 			if len(guests) == 0 || len(guests) > maxGuests {
 				t.Errorf("%s has %d guests", c.want, len(guests))
 			}
@@ -60,10 +60,10 @@ func leafy(feeders, leaves int, closed string) (s State) {
 // A leaf that leaves is nobody else's business; a feeder is that of those whom it feeds.
 func TestLayout_LeafLeaves(t *testing.T) {
 	s := leafy(20, 40, "")
-	for _, m := range s.Chain {
+	for _, m := range members(s) {
 		fed := 0
-		for place := range s.Chain {
-			if s.source(place) == m.ID {
+		for other := range s.Chain.All() {
+			if s.Chain.Source(other.ID) == m.ID {
 				fed++
 			}
 		}
@@ -71,13 +71,13 @@ func TestLayout_LeafLeaves(t *testing.T) {
 		if m.Leaf && spliced != 0 {
 			t.Errorf("%s leaves, %d change their source", m.ID, spliced)
 		}
-		if near := len(s.layout().sources(len(s.Chain) - 1)); !m.Leaf && spliced > fed+40/near*2 {
+		if near := len(s.Chain.sources(s.Chain.last())); !m.Leaf && spliced > fed+40/near*2 {
 			t.Errorf("%s leaves and fed %d, %d change their source", m.ID, fed, spliced)
 		}
 	}
 	// Of a row of those who cannot be reached the first is part of the line, and one takes its place.
 	s = leafy(20, 60, "refused")
-	for _, m := range s.Chain {
+	for _, m := range members(s) {
 		if spliced := len(s.Decide(&messages.LeaveChain{Id: m.ID})) - 1; m.Dials && spliced > 1 {
 			t.Errorf("%s leaves, %d change their source", m.ID, spliced)
 		}
@@ -89,11 +89,13 @@ func TestLayout_Spread(t *testing.T) {
 	for _, closed := range []string{"", "refused"} {
 		s := leafy(20, 240, closed)
 		fed, row := map[string]int{}, 0
-		for place, m := range s.Chain {
-			if place > 0 && (m.Leaf || m.Dials && s.Chain[place-1].Dials) {
-				fed[s.source(place)]++
+		var above Member
+		for m := range s.Chain.All() {
+			if m.Leaf || m.Dials && above.Dials {
+				fed[s.Chain.Source(m.ID)]++
 				row++
 			}
+			above = m
 		}
 		if row < 200 || len(fed) != maxSources {
 			t.Errorf("closed %q: %d feed %d", closed, len(fed), row)
@@ -106,17 +108,37 @@ func TestLayout_Spread(t *testing.T) {
 	}
 }
 
-// A join into a chain of a thousand.
+// A join into a chain of a thousand, decided, applied, and told to those whom it concerns.
 func BenchmarkJoin1000(b *testing.B) {
-	var s State
-	for i := range 1000 {
-		s = s.Apply(&messages.ListenerJoined{Node: node(fmt.Sprint("n", i)), After: s.at(len(s.Chain) - 1), Address: fmt.Sprint(i)})
-	}
-	for b.Loop() {
-		after := s
-		for _, event := range s.Decide(&messages.JoinChain{Node: node("new"), Address: "new"}) {
-			after = after.Apply(event)
+	for _, c := range []struct {
+		name string
+		join func(i int) *messages.ListenerJoined
+	}{
+		{"", func(i int) *messages.ListenerJoined { return &messages.ListenerJoined{Address: fmt.Sprint(i)} }},
+		{"one address", func(i int) *messages.ListenerJoined { return &messages.ListenerJoined{} }},
+		{"leaves", func(i int) *messages.ListenerJoined {
+			return &messages.ListenerJoined{Address: fmt.Sprint(i), Leaf: i >= 20}
+		}},
+	} {
+		var s State
+		for i := range 1000 {
+			joined := c.join(i)
+			joined.Node, joined.After = node(fmt.Sprint("n", i)), s.Chain.last().id()
+			s = s.Apply(joined)
 		}
-		after.layout().tellings()
+		one := c.join(1000)
+		join := &messages.JoinChain{Node: node("new"), Address: one.GetAddress(), Leaf: one.GetLeaf()}
+		b.Run(c.name, func(b *testing.B) {
+			var told Tellings
+			told.Follow(s)
+			for b.Loop() {
+				after := s
+				for _, event := range s.Decide(join) {
+					after = after.Apply(event)
+				}
+				told.Follow(after)
+				told.Follow(s) // and it leaves
+			}
+		})
 	}
 }

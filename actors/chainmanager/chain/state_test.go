@@ -1,4 +1,4 @@
-package chainmanager
+package chain
 
 import (
 	"encoding/json"
@@ -14,8 +14,6 @@ import (
 	"conga/actors/internal/story"
 	"conga/messages"
 )
-
-func node(id string) *messages.Node { return &messages.Node{Id: id, Name: id, Relay: id + ":1"} }
 
 // TestState_Stories: "join amy" also serves those who "return"; "lost amy" is what the
 // server sees, "accuse amy by bob" what bob does, "audit amy by bob finds slow" what the server
@@ -87,14 +85,6 @@ func text(t interface{ Fatal(...any) }, s State) string {
 		t.Fatal(err)
 	}
 	return string(b)
-}
-
-func ids(s State) []string {
-	var out []string
-	for _, m := range s.Chain {
-		out = append(out, m.ID)
-	}
-	return out
 }
 
 // edges follows ChainSpliced as the listeners would: who receives from whom.
@@ -209,8 +199,9 @@ func TestState_Property_OnePath(t *testing.T) {
 // that the events told of; its ancestors are the nodes above, the server at the end.
 func checkNeighbours(t *rapid.T, state State, from edges) {
 	path := []string{messages.ServerID}
-	for i, m := range state.Chain {
-		n := state.Neighbours(m.ID)
+	all := members(state)
+	for i, m := range all {
+		n := told(state, m.ID)
 		var above []string
 		for _, a := range n.GetAncestors() {
 			above = append(above, a.GetId())
@@ -223,18 +214,18 @@ func checkNeighbours(t *rapid.T, state State, from edges) {
 			t.Fatalf("the events feed %s from %s, the chain from %s", m.ID, got, path[len(path)-1])
 		}
 		below := ""
-		if i+1 < len(state.Chain) {
-			below = state.Chain[i+1].ID
+		if i+1 < state.Chain.Len() {
+			below = all[i+1].ID
 		}
 		if n.GetDownstream().GetId() != below {
 			t.Fatalf("%s feeds %q, want %q", m.ID, n.GetDownstream().GetId(), below)
 		}
 		path = append(path, m.ID)
 	}
-	if len(from) != len(state.Chain) {
+	if len(from) != state.Chain.Len() {
 		t.Fatalf("the events feed %v, the chain is %v", from, ids(state))
 	}
-	if state.Neighbours("stranger") != nil || state.Neighbours(messages.ServerID) != nil {
+	if told(state, "stranger") != nil || told(state, messages.ServerID) != nil {
 		t.Fatal(fmt.Sprint("strangers have neighbours in ", ids(state)))
 	}
 }

@@ -1,4 +1,4 @@
-package chainmanager
+package chain
 
 import (
 	"fmt"
@@ -14,17 +14,17 @@ import (
 // chain reads "amy bob^ cem! dora_ sid~amy": ^ cannot be reached, ! has lied, _ is a leaf, and sid
 // is a client of 2016 that amy feeds; with ? behind, it hears nothing any more.
 func chain(words string) State {
-	var s State
+	var all []Member
 	for _, word := range strings.Fields(words) {
 		word, fedBy, seed := strings.Cut(word, "~")
 		name := strings.TrimRight(word, "^!_")
-		s.Chain = append(s.Chain, Member{
+		all = append(all, Member{
 			ID: name, Name: name, Relay: name + ":1",
 			Seed: seed, FedBy: strings.TrimRight(fedBy, "?"), Silent: strings.Contains(fedBy, "?"),
 			Dials: strings.Contains(word, "^"), Liar: strings.Contains(word, "!"), Leaf: strings.Contains(word, "_"),
 		})
 	}
-	return s
+	return State{Chain: Of(all...)}
 }
 
 func TestState_Neighbours(t *testing.T) {
@@ -51,7 +51,7 @@ func TestState_Neighbours(t *testing.T) {
 		{"it knows who feeds it", "amy sid~server bob", "sid", "server", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n := chain(c.chain).Neighbours(c.of)
+			n := told(chain(c.chain), c.of)
 			var ancestors []string
 			for _, a := range n.Ancestors {
 				name := a.Id
@@ -85,28 +85,28 @@ func TestState_Property_Sources(t *testing.T) {
 			for _, event := range s.Decide(join) {
 				s = s.Apply(event)
 			}
-			if len(s.Chain) > 0 && rapid.IntRange(0, 4).Draw(t, "lies") == 0 {
-				below := rapid.SampledFrom(s.Chain).Draw(t, "accuser")
-				accused := s.source(s.place(below.ID))
+			if s.Chain.Len() > 0 && rapid.IntRange(0, 4).Draw(t, "lies") == 0 {
+				below := rapid.SampledFrom(members(s)).Draw(t, "accuser")
+				accused := s.Chain.Source(below.ID)
 				for _, event := range s.Decide(&messages.PeerLost{Id: accused, SeenBy: below.ID, Fault: messages.Fault_FAULT_LYING}) {
 					s = s.Apply(event)
 				}
 			}
 		}
-		for at, m := range s.Chain {
+		for _, m := range members(s) {
 			seen := map[string]bool{}
 			for from := m.ID; from != messages.ServerID; {
 				if seen[from] {
-					t.Fatalf("%s is fed in a circle: %v", m.ID, s.Chain)
+					t.Fatalf("%s is fed in a circle: %v", m.ID, ids(s))
 				}
 				seen[from] = true
-				from = s.source(s.place(from))
+				from = s.Chain.Source(from)
 			}
-			from := s.source(at)
+			from := s.Chain.Source(m.ID)
 			if from == messages.ServerID {
 				continue
 			}
-			above := s.Chain[s.place(from)]
+			above, _ := s.Chain.Find(from)
 			if above.Liar || above.Leaf || above.Dials && m.Dials || above.ID == m.ID {
 				t.Fatalf("%v is to receive from %v", m, above)
 			}
@@ -126,7 +126,7 @@ func TestState_Feeder(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := chain(c.chain)
-			if got := s.at(s.feeder(0)); got != c.want {
+			if got := s.Feeder(0).GetId(); got != c.want {
 				t.Errorf("it is %s, want %s", got, c.want)
 			}
 		})
@@ -147,8 +147,8 @@ func TestState_Property_Seeds(t *testing.T) {
 		for i := range rapid.IntRange(0, 40).Draw(t, "steps") {
 			at += 1_000_000
 			someone := ""
-			if len(s.Chain) > 0 {
-				someone = rapid.SampledFrom(s.Chain).Draw(t, "who").ID
+			if s.Chain.Len() > 0 {
+				someone = rapid.SampledFrom(members(s)).Draw(t, "who").ID
 			}
 			switch rapid.IntRange(0, 7).Draw(t, "what") {
 			case 0, 1:
@@ -159,19 +159,19 @@ func TestState_Property_Seeds(t *testing.T) {
 				do(join)
 			case 2, 3:
 				do(&messages.JoinChain{
-					Node: &messages.Node{Id: fmt.Sprint("s", i), Relay: ":1"}, Seed: true, FedBy: s.at(s.feeder(at)), AtUnixUs: at,
+					Node: &messages.Node{Id: fmt.Sprint("s", i), Relay: ":1"}, Seed: true, FedBy: s.Feeder(at).GetId(), AtUnixUs: at,
 				})
 			case 4:
 				do(&messages.LeaveChain{Id: someone, AtUnixUs: at})
 			case 5:
 				do(&messages.PeersLost{Lost: []*messages.PeerLost{{Id: someone, SeenBy: messages.ServerID, AtUnixUs: at}}})
 			case 6:
-				if place := s.place(someone); place >= 0 {
-					do(&messages.PeerLost{Id: s.source(place), SeenBy: someone, AtUnixUs: at, Fault: rapid.SampledFrom([]messages.Fault{messages.Fault_FAULT_SILENT, messages.Fault_FAULT_LYING}).Draw(t, "fault")})
+				if s.Chain.seat(someone) != nil {
+					do(&messages.PeerLost{Id: s.Chain.Source(someone), SeenBy: someone, AtUnixUs: at, Fault: rapid.SampledFrom([]messages.Fault{messages.Fault_FAULT_SILENT, messages.Fault_FAULT_LYING}).Draw(t, "fault")})
 				}
 			case 7:
-				if place := s.place(someone); place >= 0 {
-					do(&messages.ReportSilent{Id: someone, SeenBy: s.source(place), AtUnixUs: at})
+				if s.Chain.seat(someone) != nil {
+					do(&messages.ReportSilent{Id: someone, SeenBy: s.Chain.Source(someone), AtUnixUs: at})
 				}
 			}
 			checkSeeds(t, s)
@@ -180,34 +180,34 @@ func TestState_Property_Seeds(t *testing.T) {
 }
 
 func checkSeeds(t *rapid.T, s State) {
-	told := map[string]int{}
-	for _, m := range s.Chain {
-		for _, seed := range s.Neighbours(m.ID).GetSeeds() {
-			told[seed.GetId()]++
+	feeders := map[string]int{}
+	for _, m := range members(s) {
+		for _, seed := range told(s, m.ID).GetSeeds() {
+			feeders[seed.GetId()]++
 		}
-		for _, a := range s.Neighbours(m.ID).GetAncestors() {
-			if at := s.place(a.GetId()); at >= 0 && s.Chain[at].Seed && !m.Seed {
-				t.Fatalf("%s may turn to %s, a client of 2016: %v", m.ID, a.GetId(), s.Chain)
+		for _, a := range told(s, m.ID).GetAncestors() {
+			if at := s.Chain.seat(a.GetId()); at != nil && at.Seed && !m.Seed {
+				t.Fatalf("%s may turn to %s, a client of 2016: %v", m.ID, a.GetId(), ids(s))
 			}
 		}
 	}
-	for at, m := range s.Chain {
-		from := s.source(at)
+	for _, m := range members(s) {
+		from := s.Chain.Source(m.ID)
 		if m.Silent {
-			if from != "" || told[m.ID] > 0 {
-				t.Fatalf("%s hears nothing, and is fed by %q: %v", m.ID, from, s.Chain)
+			if from != "" || feeders[m.ID] > 0 {
+				t.Fatalf("%s hears nothing, and is fed by %q: %v", m.ID, from, ids(s))
 			}
 			continue
 		}
 		for hops := 0; from != messages.ServerID; hops++ {
-			above := s.place(from)
-			if above < 0 || hops > len(s.Chain) || !m.Seed && s.Chain[above].Seed || s.Chain[above].Silent {
-				t.Fatalf("%s is fed over %q: %v", m.ID, from, s.Chain)
+			above := s.Chain.seat(from)
+			if above == nil || hops > s.Chain.Len() || !m.Seed && above.Seed || above.Silent {
+				t.Fatalf("%s is fed over %q: %v", m.ID, from, ids(s))
 			}
-			from = s.source(above)
+			from = s.Chain.source(above)
 		}
-		if want := m.Seed && s.source(at) != messages.ServerID; m.Seed && (told[m.ID] == 1) != want {
-			t.Fatalf("%d nodes are told that they feed %s: %v", told[m.ID], m.ID, s.Chain)
+		if want := m.Seed && s.Chain.Source(m.ID) != messages.ServerID; m.Seed && (feeders[m.ID] == 1) != want {
+			t.Fatalf("%d nodes are told that they feed %s: %v", feeders[m.ID], m.ID, ids(s))
 		}
 	}
 }

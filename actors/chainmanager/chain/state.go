@@ -1,8 +1,9 @@
-package chainmanager
+// Package chain decides who feeds whom. It is what the log determines: all of it follows from
+// events and commands; it reads no clock, knows no actor, and does no I/O.
+package chain
 
 import (
 	"encoding/json"
-	"slices"
 
 	"conga/messages"
 
@@ -12,8 +13,8 @@ import (
 // State is the chain: the listeners in order, nearest the server first. It is
 // immutable.
 type State struct {
-	Epoch uint64   `json:"epoch"`
-	Chain []Member `json:"chain"`
+	Epoch uint64 `json:"epoch"`
+	Chain Line   `json:"chain"`
 	// MovedAt is when the last few listeners were moved for a complaint, unix microseconds.
 	MovedAt []int64 `json:"movedAtUnixUs"`
 	// Ledger is what is remembered of those who accused others, or were convicted.
@@ -86,7 +87,7 @@ func (s State) join(cmd *messages.JoinChain) []proto.Message {
 	if id := node.GetId(); id == "" || id == messages.ServerID {
 		return nil // the head of the chain is called so: a listener of this name would tear it
 	}
-	if s.place(node.GetId()) >= 0 {
+	if s.Chain.seat(node.GetId()) != nil {
 		return []proto.Message{&messages.ListenerReturned{
 			Node: node, AtUnixUs: cmd.GetAtUnixUs(), Unreachable: cmd.GetUnreachable(), Address: cmd.GetAddress(),
 		}}
@@ -96,11 +97,11 @@ func (s State) join(cmd *messages.JoinChain) []proto.Message {
 		Address: cmd.GetAddress(),
 	}
 	if cmd.GetSeed() {
-		joined.FedBy = s.node(cmd.GetFedBy()).GetId()
+		joined.FedBy = s.Chain.node(cmd.GetFedBy()).GetId()
 	}
-	joined.After = s.at(s.seat(joiner(joined), cmd.GetAtUnixUs()))
+	joined.After = s.Chain.place(joiner(joined), cmd.GetAtUnixUs()).id()
 	events := []proto.Message{joined}
-	if at := s.place(joined.GetFedBy()); joined.GetSeed() && (joined.GetFedBy() != cmd.GetFedBy() || at >= 0 && s.Chain[at].Silent) {
+	if at := s.Chain.seat(joined.GetFedBy()); joined.GetSeed() && (joined.GetFedBy() != cmd.GetFedBy() || at != nil && at.Silent) {
 		// Who was to feed it has gone between its being told and this word.
 		events = append(events, &messages.ListenerFellSilent{
 			Id: node.GetId(), Name: node.GetName(), FedBy: cmd.GetFedBy(), Reason: "who was to feed it has gone", AtUnixUs: cmd.GetAtUnixUs(),
@@ -111,12 +112,12 @@ func (s State) join(cmd *messages.JoinChain) []proto.Message {
 
 // cutOff hears from a node that it feeds a client of 2016 no longer. Only who feeds it knows.
 func (s State) cutOff(cmd *messages.ReportSilent) []proto.Message {
-	at := s.place(cmd.GetId())
-	if at < 0 || !s.Chain[at].Seed || s.source(at) != cmd.GetSeenBy() {
+	at := s.Chain.seat(cmd.GetId())
+	if at == nil || !at.Seed || s.Chain.source(at) != cmd.GetSeenBy() {
 		return nil
 	}
 	fell := &messages.ListenerFellSilent{
-		Id: cmd.GetId(), Name: s.Chain[at].Name, FedBy: cmd.GetSeenBy(), Reason: cmd.GetReason(), AtUnixUs: cmd.GetAtUnixUs(),
+		Id: cmd.GetId(), Name: at.Name, FedBy: cmd.GetSeenBy(), Reason: cmd.GetReason(), AtUnixUs: cmd.GetAtUnixUs(),
 	}
 	gone := map[string]string{cmd.GetId(): "who feeds it hears nothing itself"}
 	return append([]proto.Message{fell}, s.silenced(gone, cmd.GetAtUnixUs())...)
@@ -136,12 +137,12 @@ func (s State) remove(left ...*messages.ListenerLeft) []proto.Message {
 	var events []proto.Message
 	at := int64(0)
 	for _, l := range left {
-		if place := s.place(l.GetId()); place >= 0 && !gone[l.GetId()] {
+		if place := s.Chain.seat(l.GetId()); place != nil && !gone[l.GetId()] {
 			gone[l.GetId()] = true
 			if l.GetCause() != messages.ListenerLeft_CAUSE_SAID_SO {
 				silent[l.GetId()] = "who feeds it vanished"
 			}
-			l.Name, at = s.Chain[place].Name, l.GetAtUnixUs()
+			l.Name, at = place.Name, l.GetAtUnixUs()
 			events = append(events, l)
 		}
 	}
@@ -150,7 +151,7 @@ func (s State) remove(left ...*messages.ListenerLeft) []proto.Message {
 
 func (s State) expire(cmd *messages.ExpireAbsent) []proto.Message {
 	var left []*messages.ListenerLeft
-	for _, m := range s.Chain {
+	for m := range s.Chain.All() {
 		if m.Absent {
 			left = append(left, &messages.ListenerLeft{
 				Id: m.ID, Cause: messages.ListenerLeft_CAUSE_DID_NOT_RETURN,
@@ -166,25 +167,19 @@ func (s State) Apply(event proto.Message) State {
 	switch event := event.(type) {
 	case *messages.BroadcastOpened:
 		s.Epoch = event.GetEpoch()
-		s.Chain = slices.Clone(s.Chain)
-		for i := range s.Chain {
-			s.Chain[i].Absent = true
-		}
-		s = s.reopened(event.GetAtUnixUs())
+		return s.reopened(event.GetAtUnixUs())
 	case *messages.ListenerJoined:
-		at := s.place(event.GetAfter()) + 1
 		m := joiner(event)
 		m.Liar = s.Ledger[m.ID].ConvictedAt > 0
-		s.Chain = slices.Insert(slices.Clone(s.Chain), at, m)
+		s.Chain = s.Chain.insert(m, s.Chain.seat(event.GetAfter()))
 	case *messages.ListenerReturned:
-		if at := s.place(event.GetNode().GetId()); at >= 0 {
-			back := member(event.GetNode(), s.Chain[at].Leaf, event.GetUnreachable())
-			back.Liar, back.Seed, back.FedBy, back.Silent = s.Chain[at].Liar, s.Chain[at].Seed, s.Chain[at].FedBy, s.Chain[at].Silent
+		s.changed(event.GetNode().GetId(), func(m *Member) {
+			back := member(event.GetNode(), m.Leaf, event.GetUnreachable())
+			back.Liar, back.Seed, back.FedBy, back.Silent = m.Liar, m.Seed, m.FedBy, m.Silent
+			back.AccusedAt, back.Doubts, back.Voices = m.AccusedAt, m.Doubts, m.Voices
 			back.Address = event.GetAddress()
-			back.AccusedAt, back.Doubts, back.Voices = s.Chain[at].AccusedAt, s.Chain[at].Doubts, s.Chain[at].Voices
-			s.Chain = slices.Clone(s.Chain)
-			s.Chain[at] = back
-		}
+			*m = back
+		})
 	case *messages.ListenerMoved:
 		return s.moved(event)
 	case *messages.ListenerAudited:
@@ -192,49 +187,60 @@ func (s State) Apply(event proto.Message) State {
 	case *messages.VerdictEnded:
 		return s.cleared(event.GetId())
 	case *messages.ListenerLeft:
-		if at := s.place(event.GetId()); at >= 0 {
-			before := s
-			s.Chain = slices.Delete(slices.Clone(s.Chain), at, at+1)
-			for i := range s.Chain {
-				if s.Chain[i].FedBy == event.GetId() && !s.Chain[i].Silent {
-					s.Chain[i].FedBy = before.heir(at)
-				}
-			}
-		}
-		return s.lostToo(event)
+		return s.left(event.GetId()).lostToo(event)
 	case *messages.ListenerFellSilent:
-		if at := s.place(event.GetId()); at >= 0 {
-			s.Chain = slices.Clone(s.Chain)
-			s.Chain[at].Silent = true
+		s.changed(event.GetId(), func(m *Member) { m.Silent = true })
+	}
+	return s
+}
+
+// changed changes the member with the id, if there is one.
+func (s *State) changed(id string, change func(*Member)) {
+	if m, is := s.Chain.Find(id); is {
+		change(&m)
+		s.Chain = s.Chain.with(m)
+	}
+}
+
+// left is the state without the listener. The clients of 2016 that it fed have another source.
+func (s State) left(id string) State {
+	gone := s.Chain.seat(id)
+	if gone == nil {
+		return s
+	}
+	heir := s.Chain.heir(gone)
+	s.Chain = s.Chain.without(gone)
+	for m := range s.Chain.seeds.All() {
+		if m.FedBy == id && !m.Silent {
+			s.changed(m.ID, func(m *Member) { m.FedBy = heir })
 		}
 	}
 	return s
+}
+
+// Reconnected keeps what a listener says of its way back to the music, for those who
+// ask why it stopped. It moves nobody. Strangers are not believed.
+func (s State) Reconnected(cmd *messages.Reconnected) *messages.ListenerReconnected {
+	at, is := s.Chain.Find(cmd.GetId())
+	if !is {
+		return nil
+	}
+	return &messages.ListenerReconnected{
+		Id: cmd.GetId(), Name: at.Name,
+		Upstream: cmd.GetUpstream(), Lost: cmd.GetLost(), Reason: cmd.GetReason(),
+		SearchUs: cmd.GetSearchUs(), Missing: cmd.GetMissing(), BufferedUs: cmd.GetBufferedUs(),
+		AtUnixUs: cmd.GetAtUnixUs(),
+	}
 }
 
 // MarshalJSON writes empty lists as [], whatever way they became empty: the same
 // state is the same bytes.
 func (s State) MarshalJSON() ([]byte, error) {
 	type plain State
-	if s.Chain == nil {
-		s.Chain = []Member{}
-	}
 	if s.MovedAt == nil {
 		s.MovedAt = []int64{}
 	}
 	return json.Marshal(plain(s))
-}
-
-// place is the listener's index in the chain, -1 for the server and for strangers.
-func (s State) place(id string) int {
-	return slices.IndexFunc(s.Chain, func(m Member) bool { return m.ID == id })
-}
-
-// at is the id of who stands at the place, the server's for -1.
-func (s State) at(place int) string {
-	if place < 0 {
-		return messages.ServerID
-	}
-	return s.Chain[place].ID
 }
 
 func member(n *messages.Node, leaf bool, unreachable string) Member {
@@ -249,6 +255,7 @@ func joiner(event *messages.ListenerJoined) Member {
 	return m
 }
 
-func (m Member) node() *messages.Node {
+// Node is the member as others are told of it.
+func (m Member) Node() *messages.Node {
 	return &messages.Node{Id: m.ID, Name: m.Name, Relay: m.Relay, Dials: m.Dials}
 }

@@ -1,4 +1,4 @@
-package chainmanager
+package chain
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ func TestState_Guests(t *testing.T) {
 		{"who must dial serves only the one that it dials", "a^ b^ c", "a", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := strings.Join(chain(c.chain).Neighbours(c.of).GetGuests(), " "); got != c.want {
+			if got := strings.Join(told(chain(c.chain), c.of).GetGuests(), " "); got != c.want {
 				t.Errorf("%s may ask %s, want %s", got, c.of, c.want)
 			}
 		})
@@ -40,8 +40,8 @@ func TestState_Property_Guests(t *testing.T) {
 				join.Unreachable = "refused"
 			}
 			old := s
-			if len(s.Chain) > 3 && rapid.Bool().Draw(t, "goes") {
-				gone := rapid.SampledFrom(s.Chain).Draw(t, "who").ID
+			if s.Chain.Len() > 3 && rapid.Bool().Draw(t, "goes") {
+				gone := rapid.SampledFrom(members(s)).Draw(t, "who").ID
 				s = s.Apply(&messages.ListenerLeft{Id: gone})
 			} else {
 				for _, event := range s.Decide(join) {
@@ -49,18 +49,18 @@ func TestState_Property_Guests(t *testing.T) {
 				}
 			}
 			now := map[string][]string{}
-			for _, n := range s.layout().tellings() {
+			for _, n := range tellings(s) {
 				now[n.Id] = n.Guests
 			}
 			for _, asks := range []State{old, s} {
-				for _, m := range asks.Chain {
-					for _, above := range asks.Neighbours(m.ID).GetAncestors() {
+				for _, m := range members(asks) {
+					for _, above := range told(asks, m.ID).GetAncestors() {
 						host := above.GetId()
-						if host == messages.ServerID || s.place(host) < 0 {
+						if host == messages.ServerID || s.Chain.seat(host) == nil {
 							continue
 						}
-						if told := alsoBefore(now[host], before[host]); !slices.Contains(told, m.ID) {
-							t.Fatalf("%s may ask %s, which is told of %v: %v", m.ID, host, told, ids(s))
+						if guests := AlsoBefore(now[host], before[host]); !slices.Contains(guests, m.ID) {
+							t.Fatalf("%s may ask %s, which is told of %v: %v", m.ID, host, guests, ids(s))
 						}
 					}
 				}
@@ -87,12 +87,12 @@ func TestState_Guests_Crowd(t *testing.T) {
 	}
 	join("amy", "192.0.2.2/32", false)
 	guests := map[string][]string{}
-	for _, n := range s.layout().tellings() {
+	for _, n := range tellings(s) {
 		guests[n.GetId()] = n.GetGuests()
 	}
-	for _, above := range s.Neighbours("amy").GetAncestors() {
-		if told := guests[above.GetId()]; !slices.Contains(told, "amy") || len(told) > maxGuests {
-			t.Errorf("%s is told of %v", above.GetId(), told)
+	for _, above := range told(s, "amy").GetAncestors() {
+		if theirs := guests[above.GetId()]; !slices.Contains(theirs, "amy") || len(theirs) > maxGuests {
+			t.Errorf("%s is told of %v", above.GetId(), theirs)
 		}
 	}
 }

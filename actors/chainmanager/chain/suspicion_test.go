@@ -1,4 +1,4 @@
-package chainmanager
+package chain
 
 import (
 	"fmt"
@@ -100,7 +100,7 @@ func (g group) speak(t *rapid.T) {
 // member is one of the group who stands in the chain, empty if there is none.
 func (r *talk) member() string {
 	there := []string{""}
-	for _, m := range r.state.Chain {
+	for _, m := range members(r.state) {
 		if r.honest[m.ID] == "" {
 			there = append(there, m.ID)
 		}
@@ -120,20 +120,20 @@ var words = []messages.Fault{0, 1, 2, 3, 4, 5, 5, 5, 6, 6, 6, 7}
 
 // accuse says any word: mostly of whoever feeds the accuser, for others nobody hears.
 func (r *talk) accuse(who string, honestly bool) {
-	place := r.state.place(who)
-	if place < 0 {
+	accuser, is := r.state.Chain.Find(who)
+	if !is {
 		return
 	}
-	accused := r.state.source(place)
-	if !honestly && len(r.state.Chain) > 0 && rapid.IntRange(0, 5).Draw(r.t, "of somebody else") == 0 {
-		accused = rapid.SampledFrom(r.state.Chain).Draw(r.t, "whom").ID
+	accused := r.state.Chain.Source(who)
+	if !honestly && r.state.Chain.Len() > 0 && rapid.IntRange(0, 5).Draw(r.t, "of somebody else") == 0 {
+		accused = rapid.SampledFrom(members(r.state)).Draw(r.t, "whom").ID
 	}
 	if honestly && (r.honest[accused] != "" || accused == messages.ServerID) {
 		return
 	}
 	word := &messages.PeerLost{Id: accused, SeenBy: who, Fault: rapid.SampledFrom(words).Draw(r.t, "fault"), AtUnixUs: r.now}
-	if r.state.toAudit(word) != nil {
-		r.audits = append(r.audits, &messages.AuditEnded{Id: accused, SeenBy: who, Address: r.state.Chain[place].Address})
+	if r.state.ToAudit(word) != nil {
+		r.audits = append(r.audits, &messages.AuditEnded{Id: accused, SeenBy: who, Address: accuser.Address})
 	}
 	r.decide(word)
 }
@@ -159,7 +159,7 @@ func (r *talk) wait() {
 func (r *talk) restart() {
 	r.now += rapid.SampledFrom([]int64{second, -60 * minute, 60 * minute}).Draw(r.t, "by the new clock")
 	r.apply(&messages.BroadcastOpened{Epoch: r.state.Epoch + 1, AtUnixUs: r.now})
-	for _, m := range slices.Clone(r.state.Chain) {
+	for m := range r.state.Chain.All() {
 		if r.honest[m.ID] != "" {
 			r.decide(&messages.JoinChain{Node: node(m.ID), Address: m.Address})
 		}
@@ -189,8 +189,8 @@ func (r *talk) check() {
 		r.t.Fatalf("%v have moved", r.moved)
 	}
 	honestAbove := false
-	for place, n := range r.state.layout().tellings() {
-		m := r.state.Chain[place]
+	for _, n := range tellings(r.state) {
+		m, _ := r.state.Chain.Find(n.GetId())
 		if r.honest[m.ID] == "" {
 			continue
 		}

@@ -1,9 +1,11 @@
-package chainmanager
+package chain
 
 import (
+	"iter"
 	"maps"
 	"slices"
 
+	"conga/actors/internal/sorted"
 	"conga/messages"
 
 	"google.golang.org/protobuf/proto"
@@ -55,47 +57,6 @@ const (
 	movesTime = 10 * second
 )
 
-// Account is what a State remembers of an id or an address, also while it is away.
-type Account struct {
-	// Moved is whom its word has moved, as long as nothing proves it right.
-	Moved   string `json:"moved,omitempty"`
-	MovedAt int64  `json:"movedAtUnixUs,omitempty"`
-	// Refuted counts how often in a row it was wrong.
-	Refuted   int   `json:"refuted,omitempty"`
-	RefutedAt int64 `json:"refutedAtUnixUs,omitempty"`
-	// Convicted counts its verdicts. ConvictedAt is 0 when the last one is over.
-	Convicted   int   `json:"convicted,omitempty"`
-	ConvictedAt int64 `json:"convictedAtUnixUs,omitempty"`
-}
-
-// Ledger has the accounts of ids, and of addresses under the names of their households.
-type Ledger map[string]Account
-
-// withoutOldest forgets the account that was used last the longest ago, which is not of a convict.
-func (l Ledger) withoutOldest() {
-	oldest := ""
-	for name, a := range l {
-		o := l[oldest]
-		if oldest == "" || (a.ConvictedAt > 0) != (o.ConvictedAt > 0) && a.ConvictedAt == 0 ||
-			(a.ConvictedAt > 0) == (o.ConvictedAt > 0) && (a.newest() < o.newest() || a.newest() == o.newest() && name < oldest) {
-			oldest = name
-		}
-	}
-	delete(l, oldest)
-}
-
-func (a Account) newest() int64 { return max(a.MovedAt, a.RefutedAt, a.ConvictedAt) }
-
-// distrusted says whether its word does not count.
-func (a Account) distrusted(at int64) bool {
-	return a.Refuted > 0 && at-a.RefutedAt < distrustTime<<min(a.Refuted-1, doublings)
-}
-
-// verdictEnds is when a convict may feed again.
-func (a Account) verdictEnds() int64 {
-	return a.ConvictedAt + verdictTime<<min(max(a.Convicted-1, 0), doublings)
-}
-
 // Voice is one accusation of lying or skipping that counted.
 type Voice struct {
 	ID      string `json:"id"`
@@ -103,11 +64,8 @@ type Voice struct {
 	At      int64  `json:"atUnixUs"`
 }
 
-// household is under which name the ledger has an address.
-func household(address string) string { return "@" + address }
-
-// serious says whether the fault costs a node its right to feed, when it is proved.
-func serious(fault messages.Fault) bool {
+// Serious says whether the fault costs a node its right to feed, when it is proved.
+func Serious(fault messages.Fault) bool {
 	return fault == messages.Fault_FAULT_SKIPPING || fault == messages.Fault_FAULT_LYING
 }
 
@@ -121,16 +79,16 @@ type accusation struct {
 
 // accusation is nil for words that mean nothing: only whoever a node feeds can know.
 func (s State) accusation(cmd *messages.PeerLost) *accusation {
-	at, below := s.place(cmd.GetId()), s.place(cmd.GetSeenBy())
-	if at < 0 || below < 0 || s.Chain[below].Seed || cmd.GetFault() == messages.Fault_FAULT_UNSPECIFIED || s.source(below) != cmd.GetId() {
+	at, below := s.Chain.seat(cmd.GetId()), s.Chain.seat(cmd.GetSeenBy())
+	if at == nil || below == nil || below.Seed || cmd.GetFault() == messages.Fault_FAULT_UNSPECIFIED || s.Chain.source(below) != cmd.GetId() {
 		return nil
 	}
-	return &accusation{s.Chain[at], s.Chain[below], cmd.GetFault(), cmd.GetReason(), cmd.GetAtUnixUs()}
+	return &accusation{at.Member, below.Member, cmd.GetFault(), cmd.GetReason(), cmd.GetAtUnixUs()}
 }
 
 // believed says whether the accuser's word counts at all.
 func (s State) believed(a *accusation) bool {
-	return !a.accuser.Liar && !s.Ledger[a.accuser.ID].distrusted(a.at) && !s.Ledger[household(a.accuser.Address)].distrusted(a.at) && !a.accuser.suspect(a.at)
+	return !a.accuser.Liar && !s.Ledger[a.accuser.ID].distrusted(a.at) && !s.Ledger[Household(a.accuser.Address)].distrusted(a.at) && !a.accuser.suspect(a.at)
 }
 
 // accuse is what one word does.
@@ -139,9 +97,9 @@ func (s State) accuse(cmd *messages.PeerLost) []proto.Message {
 	if a == nil || s.restless(a.at) {
 		return nil
 	}
-	mine, home := s.Ledger[a.accuser.ID], s.Ledger[household(a.accuser.Address)]
+	mine, home := s.Ledger[a.accuser.ID], s.Ledger[Household(a.accuser.Address)]
 	move := &messages.ListenerMoved{
-		Id: a.accused.ID, Name: a.accused.Name, After: s.at(len(s.Chain) - 1), SeenBy: a.accuser.ID,
+		Id: a.accused.ID, Name: a.accused.Name, After: s.Chain.last().id(), SeenBy: a.accuser.ID,
 		Fault: a.fault, Reason: a.reason, AtUnixUs: a.at,
 	}
 	switch {
@@ -153,10 +111,10 @@ func (s State) accuse(cmd *messages.PeerLost) []proto.Message {
 		}
 	case !s.believed(a), mine.Moved != "", home.Moved != "":
 		return nil
-	case late(a.fault) && a.accused.open():
+	case Late(a.fault) && a.accused.Open():
 		return nil // the server looks first whose fault it is: who hears late sends late
 	default:
-		move.Convicted = serious(a.fault) && voices(append(a.accused.heard(a.at), a.voice())) >= verdictVoices
+		move.Convicted = Serious(a.fault) && voices(append(a.accused.heard(a.at), a.voice())) >= verdictVoices
 	}
 	return s.spliced(move)
 }
@@ -184,40 +142,31 @@ func voices(all []Voice) int {
 	return len(addresses)
 }
 
-// toAudit is the node that the server should look at because of what a listener says of it, nil
+// ToAudit is the node that the server should look at because of what a listener says of it, nil
 // if there is nothing to look for. It has to be asked BEFORE that is decided on.
-func (s State) toAudit(cmd *messages.PeerLost) *messages.Node {
+func (s State) ToAudit(cmd *messages.PeerLost) *messages.Node {
 	a := s.accusation(cmd)
-	if a == nil || !s.believed(a) || s.findsAnother(a) || !a.accused.open() {
+	if a == nil || !s.believed(a) || s.findsAnother(a) || !a.accused.Open() {
 		return nil
 	}
-	return a.accused.node()
-}
-
-// open says whether the server can ask it for the music.
-func (m Member) open() bool { return m.feeds() && !m.Dials }
-
-// fedStill says whether the node receives from that one, as before.
-func (s State) fedStill(id, above string) bool {
-	place := s.place(id)
-	return place >= 0 && s.source(place) == above
+	return a.accused.Node()
 }
 
 // audited is what an audit shows.
 func (s State) audited(cmd *messages.AuditEnded) []proto.Message {
-	at := s.place(cmd.GetId())
-	if at < 0 {
+	at := s.Chain.seat(cmd.GetId())
+	if at == nil {
 		return nil
 	}
 	events := []proto.Message{&messages.ListenerAudited{
-		Id: cmd.GetId(), Name: s.Chain[at].Name, SeenBy: cmd.GetSeenBy(), Address: cmd.GetAddress(),
+		Id: cmd.GetId(), Name: at.Name, SeenBy: cmd.GetSeenBy(), Address: cmd.GetAddress(),
 		Fault: cmd.GetFault(), Reason: cmd.GetReason(), AtUnixUs: cmd.GetAtUnixUs(),
 	}}
 	// A convict stays where it is: it feeds nobody there.
-	if cmd.GetFault() != messages.Fault_FAULT_UNSPECIFIED && !serious(cmd.GetFault()) &&
-		at < len(s.Chain)-1 && !s.restless(cmd.GetAtUnixUs()) {
+	if cmd.GetFault() != messages.Fault_FAULT_UNSPECIFIED && !Serious(cmd.GetFault()) &&
+		at != s.Chain.last() && !s.restless(cmd.GetAtUnixUs()) {
 		events = append(events, &messages.ListenerMoved{
-			Id: cmd.GetId(), Name: s.Chain[at].Name, After: s.at(len(s.Chain) - 1), SeenBy: messages.ServerID,
+			Id: cmd.GetId(), Name: at.Name, After: s.Chain.last().id(), SeenBy: messages.ServerID,
 			Fault: cmd.GetFault(), Reason: cmd.GetReason(), AtUnixUs: cmd.GetAtUnixUs(),
 		})
 	}
@@ -227,23 +176,34 @@ func (s State) audited(cmd *messages.AuditEnded) []proto.Message {
 // endVerdicts ends the verdicts whose time is up.
 func (s State) endVerdicts(at int64) []proto.Message {
 	var events []proto.Message
-	for _, m := range s.Chain {
-		if m.Liar && at >= s.Ledger[m.ID].verdictEnds() {
+	for m := range s.convicts() {
+		if at >= s.Ledger[m.ID].verdictEnds() {
 			events = append(events, &messages.VerdictEnded{Id: m.ID, Name: m.Name, AtUnixUs: at})
 		}
 	}
 	return s.spliced(events...)
 }
 
-// nextEnd is when the next verdict of a member ends, 0 if there is none.
-func (s State) nextEnd() int64 {
+// NextEnd is when the next verdict of a member ends, 0 if there is none.
+func (s State) NextEnd() int64 {
 	next := int64(0)
-	for _, m := range s.Chain {
-		if end := s.Ledger[m.ID].verdictEnds(); m.Liar && (next == 0 || end < next) {
+	for m := range s.convicts() {
+		if end := s.Ledger[m.ID].verdictEnds(); next == 0 || end < next {
 			next = end
 		}
 	}
 	return next
+}
+
+// convicts are those of the chain who feed nobody for a while, from the top.
+func (s State) convicts() iter.Seq[*seat] {
+	var all []*seat
+	for id, a := range s.Ledger {
+		if m := s.Chain.seat(id); a.ConvictedAt > 0 && m != nil && m.Liar {
+			all = append(all, m)
+		}
+	}
+	return sorted.Of(all).All()
 }
 
 // restless says whether the chain has been moved about enough lately. Those who complain
@@ -268,28 +228,28 @@ func (m Member) doubted(at int64) bool {
 func (s State) moved(event *messages.ListenerMoved) State {
 	at := event.GetAtUnixUs()
 	s.MovedAt = append(slices.Clone(s.MovedAt[max(0, len(s.MovedAt)+1-maxMoves):]), at)
-	by := s.place(event.GetSeenBy())
+	by, accused := s.Chain.Find(event.GetSeenBy())
 	switch {
 	case event.GetSeenBy() == event.GetId():
 		s = s.book(event.GetId(), func(a *Account) { a.refute(at) })
-	case by >= 0:
+	case accused:
 		charge := func(a *Account) { a.Moved, a.MovedAt = event.GetId(), at }
-		s = s.book(event.GetSeenBy(), charge).book(household(s.Chain[by].Address), charge)
+		s = s.book(event.GetSeenBy(), charge).book(Household(by.Address), charge)
 	}
-	place := s.place(event.GetId())
-	if place < 0 {
+	moved, is := s.Chain.Find(event.GetId())
+	if !is {
 		return s
 	}
-	moved := s.Chain[place]
 	moved.AccusedAt = at
-	if event.GetFault() == messages.Fault_FAULT_SLOW && by >= 0 { // an audit counts by itself
+	if event.GetFault() == messages.Fault_FAULT_SLOW && accused { // an audit counts by itself
 		moved.Doubts++
 	}
-	if serious(event.GetFault()) && by >= 0 && event.GetSeenBy() != event.GetId() {
-		moved.Voices = append(moved.heard(at), Voice{event.GetSeenBy(), s.Chain[by].Address, at})
+	if Serious(event.GetFault()) && accused && event.GetSeenBy() != event.GetId() {
+		moved.Voices = append(moved.heard(at), Voice{event.GetSeenBy(), by.Address, at})
 		moved.Voices = moved.Voices[max(0, len(moved.Voices)-verdictVoices):]
 	}
-	s.Chain = append(slices.Delete(slices.Clone(s.Chain), place, place+1), moved)
+	s.Chain = s.Chain.without(s.Chain.seat(moved.ID))
+	s.Chain = s.Chain.insert(moved, s.Chain.last())
 	if event.GetConvicted() {
 		s = s.convict(event.GetId(), at)
 	}
@@ -299,49 +259,26 @@ func (s State) moved(event *messages.ListenerMoved) State {
 // found is the state after a ListenerAudited.
 func (s State) found(event *messages.ListenerAudited) State {
 	at := event.GetAtUnixUs()
-	place, said := s.place(event.GetId()), event.GetSeenBy() != messages.ServerID
+	said := event.GetSeenBy() != messages.ServerID
 	if event.GetFault() == messages.Fault_FAULT_UNSPECIFIED {
 		// The voice stays: a liar may know the server's address, and serve that honestly.
 		refute := func(a *Account) { a.refute(at) }
-		return s.book(event.GetSeenBy(), refute).book(household(event.GetAddress()), refute)
+		return s.book(event.GetSeenBy(), refute).book(Household(event.GetAddress()), refute)
 	}
 	right := func(a *Account) { a.right(event.GetId()) }
 	if said { // else those below it complained of each other
-		s = s.book(event.GetSeenBy(), right).book(household(event.GetAddress()), right)
+		s = s.book(event.GetSeenBy(), right).book(Household(event.GetAddress()), right)
 	}
 	s = s.proved(event.GetId(), 0)
-	if serious(event.GetFault()) {
+	if Serious(event.GetFault()) {
 		return s.convict(event.GetId(), at)
 	}
-	if place >= 0 {
-		s.Chain = slices.Clone(s.Chain)
-		s.Chain[place].AccusedAt = at
-		s.Chain[place].Doubts++
-	}
+	s.changed(event.GetId(), func(m *Member) { m.AccusedAt, m.Doubts = at, m.Doubts+1 })
 	return s
 }
 
-// refute notes that it was wrong at that time.
-func (a *Account) refute(at int64) {
-	if at-a.RefutedAt >= forgiveTime {
-		a.Refuted = 0
-	}
-	a.Refuted, a.RefutedAt = a.Refuted+1, at
-}
-
-// right notes that what it said of id was true.
-func (a *Account) right(id string) {
-	if a.Moved == id {
-		a.Moved, a.MovedAt = "", 0
-	}
-	a.Refuted, a.RefutedAt = 0, 0
-}
-
 func (s State) convict(id string, at int64) State {
-	if place := s.place(id); place >= 0 {
-		s.Chain = slices.Clone(s.Chain)
-		s.Chain[place].Liar, s.Chain[place].Voices = true, nil
-	}
+	s.changed(id, func(m *Member) { m.Liar, m.Voices = true, nil })
 	return s.book(id, func(a *Account) {
 		a.Convicted++
 		a.ConvictedAt = at
@@ -349,10 +286,7 @@ func (s State) convict(id string, at int64) State {
 }
 
 func (s State) cleared(id string) State {
-	if place := s.place(id); place >= 0 {
-		s.Chain = slices.Clone(s.Chain)
-		s.Chain[place].Liar = false
-	}
+	s.changed(id, func(m *Member) { m.Liar = false })
 	return s.book(id, func(a *Account) { a.ConvictedAt = 0 })
 }
 
@@ -364,48 +298,18 @@ func (s State) lostToo(event *messages.ListenerLeft) State {
 	return s.proved(event.GetId(), event.GetAtUnixUs()-lossTime)
 }
 
-// proved is the state after it was found that those were right whose word moved id since then.
-func (s State) proved(id string, since int64) State {
-	for name, a := range s.Ledger { // the old map: book makes new ones
-		if a.Moved == id && a.MovedAt >= since {
-			s = s.book(name, func(a *Account) { a.right(id) })
-		}
-	}
-	return s
-}
-
-// book changes the account of an id or an address.
-func (s State) book(name string, change func(*Account)) State {
-	a := s.Ledger[name]
-	change(&a)
-	s.Ledger = maps.Clone(s.Ledger)
-	if a == (Account{}) {
-		delete(s.Ledger, name)
-		return s
-	}
-	if s.Ledger == nil {
-		s.Ledger = Ledger{}
-	}
-	s.Ledger[name] = a
-	if len(s.Ledger) > maxAccounts {
-		s.Ledger.withoutOldest()
-	}
-	return s
-}
-
-// reopened is the state after the server's start at that time. Its clock may have been set back
-// meanwhile: what would be in the future counts as now, or no brake and no verdict would ever end.
+// reopened is the state after the server's start at that time: it has heard of nobody yet. Its clock
+// may have been set back meanwhile: what would be in the future counts as now, or no brake and no
+// verdict would ever end.
 func (s State) reopened(at int64) State {
+	all := slices.Collect(s.Chain.All())
+	for i := range all {
+		all[i].Absent = true
+		all[i].notAfter(at)
+	}
+	s.Chain = Of(all...)
 	if at == 0 {
 		return s
-	}
-	for i := range s.Chain { // a copy already
-		m := &s.Chain[i]
-		m.AccusedAt = min(m.AccusedAt, at)
-		m.Voices = slices.Clone(m.Voices)
-		for j := range m.Voices {
-			m.Voices[j].At = min(m.Voices[j].At, at)
-		}
 	}
 	s.MovedAt = slices.Clone(s.MovedAt)
 	for i := range s.MovedAt {
@@ -417,4 +321,20 @@ func (s State) reopened(at int64) State {
 		s.Ledger[name] = a
 	}
 	return s
+}
+
+func (m *Member) notAfter(at int64) {
+	if at == 0 {
+		return
+	}
+	m.AccusedAt = min(m.AccusedAt, at)
+	m.Voices = slices.Clone(m.Voices)
+	for i := range m.Voices {
+		m.Voices[i].At = min(m.Voices[i].At, at)
+	}
+}
+
+// Late says whether the fault can be that of one further up: whoever hears late sends late.
+func Late(fault messages.Fault) bool {
+	return fault == messages.Fault_FAULT_SLOW || fault == messages.Fault_FAULT_STARVING
 }

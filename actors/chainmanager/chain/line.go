@@ -1,0 +1,207 @@
+package chain
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"iter"
+	"slices"
+	"strings"
+
+	"conga/actors/internal/sorted"
+	"conga/messages"
+)
+
+// Line is the listeners in their order, nearest the server first. It is immutable: a line with one
+// more shares nearly all with the line before.
+type Line struct {
+	byID sorted.List[named]
+	all  sorted.List[*seat]
+
+	seeds   sorted.List[*seat] // clients of 2016
+	feeders sorted.List[*seat] // those who may feed natives
+	open    sorted.List[*seat] // those of the feeders who can be reached
+	turns   sorted.List[*seat] // those of the open ones whose next above has another address
+}
+
+// seat is a member and where it stands. It never changes: who moves or changes has another.
+type seat struct {
+	Member
+	rank string // grows from the top down
+}
+
+// Key makes a seat part of lists by rank.
+func (s *seat) Key() string { return s.rank }
+
+// named makes a seat part of the list by id.
+type named struct{ *seat }
+
+// Key is the member's id.
+func (n named) Key() string { return n.ID }
+
+// Ranks are numbers with room between them, so that whoever comes in between changes no other's.
+const rankGap = 1 << 32
+
+func rankOf(n uint64) string { return string(binary.BigEndian.AppendUint64(nil, n)) }
+
+func (s *seat) number() uint64 {
+	if s == nil {
+		return 0
+	}
+	return binary.BigEndian.Uint64([]byte(s.rank))
+}
+
+// behind is the least rank that comes after the seat; of nil it is that of the first.
+func (s *seat) behind() string {
+	if s == nil {
+		return ""
+	}
+	return s.rank + "\x00"
+}
+
+// id is the server's for nil: it stands above all.
+func (s *seat) id() string {
+	if s == nil {
+		return messages.ServerID
+	}
+	return s.ID
+}
+
+// Of makes a line of the members.
+func Of(members ...Member) (l Line) {
+	for i, m := range members {
+		l = l.add(&seat{m, rankOf(uint64(i+1) * rankGap)})
+	}
+	return l
+}
+
+// Len is how many there are.
+func (l Line) Len() int { return l.all.Len() }
+
+// All yields the members from the top.
+func (l Line) All() iter.Seq[Member] {
+	return func(yield func(Member) bool) {
+		for s := range l.all.All() {
+			if !yield(s.Member) {
+				return
+			}
+		}
+	}
+}
+
+// Find returns the listener with the id.
+func (l Line) Find(id string) (m Member, found bool) {
+	if s := l.seat(id); s != nil {
+		return s.Member, true
+	}
+	return m, false
+}
+
+// Compare says which of the two stands above the other; above all stands the server.
+func (l Line) Compare(id, other string) int {
+	return strings.Compare(l.seat(id).behind(), l.seat(other).behind())
+}
+
+// seat is nil for the server and for strangers.
+func (l Line) seat(id string) *seat {
+	n, _ := l.byID.Find(id)
+	return n.seat
+}
+
+// last is nil if nobody is there.
+func (l Line) last() *seat {
+	s, _ := l.all.Last()
+	return s
+}
+
+// nearest is who stands next above that rank; nil if nobody does.
+func nearest(list sorted.List[*seat], rank string) *seat {
+	for s := range list.Before(rank) {
+		return s
+	}
+	return nil
+}
+
+// insert returns the line with m below that seat, or at the top.
+func (l Line) insert(m Member, above *seat) Line {
+	low := above.number()
+	high := low + 2*rankGap
+	for below := range l.all.From(above.behind()) {
+		high = below.number()
+		break
+	}
+	if high < low+2 { // no room: everybody gets another rank
+		members := make([]Member, 0, l.Len()+1)
+		for s := range l.all.Before(above.behind()) {
+			members = append(members, s.Member)
+		}
+		slices.Reverse(members)
+		members = append(members, m)
+		for s := range l.all.From(above.behind()) {
+			members = append(members, s.Member)
+		}
+		return Of(members...)
+	}
+	return l.add(&seat{m, rankOf(low + (high-low)/2)})
+}
+
+// with returns the line with m in the place that it has had.
+func (l Line) with(m Member) Line {
+	old := l.seat(m.ID)
+	return l.without(old).add(&seat{m, old.rank})
+}
+
+func (l Line) add(s *seat) Line {
+	l.byID, l.all = l.byID.With(named{s}), l.all.With(s)
+	if s.Seed {
+		l.seeds = l.seeds.With(s)
+	}
+	if s.feeds() {
+		l.feeders = l.feeders.With(s)
+	}
+	if s.Open() {
+		l.open = l.open.With(s)
+		l.turns = l.turned(s.rank)
+	}
+	return l
+}
+
+func (l Line) without(s *seat) Line {
+	l.byID, l.all = l.byID.Without(s.ID), l.all.Without(s.rank)
+	l.seeds, l.feeders = l.seeds.Without(s.rank), l.feeders.Without(s.rank)
+	if s.Open() {
+		l.open = l.open.Without(s.rank)
+		l.turns = l.turned(s.rank)
+	}
+	return l
+}
+
+// turned are the turns after the open one of that rank came or went.
+func (l Line) turned(rank string) sorted.List[*seat] {
+	turns := l.turns.Without(rank)
+	for s := range l.open.From(rank) { // it, and who is next below it
+		if above := nearest(l.open, s.rank); above == nil || above.Address != s.Address {
+			turns = turns.With(s)
+		} else {
+			turns = turns.Without(s.rank)
+		}
+		if s.rank > rank {
+			break
+		}
+	}
+	return turns
+}
+
+// MarshalJSON writes the members as an array.
+func (l Line) MarshalJSON() ([]byte, error) {
+	return json.Marshal(append(make([]Member, 0, l.Len()), slices.Collect(l.All())...))
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (l *Line) UnmarshalJSON(data []byte) error {
+	var members []Member
+	if err := json.Unmarshal(data, &members); err != nil {
+		return err
+	}
+	*l = Of(members...)
+	return nil
+}
