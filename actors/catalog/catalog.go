@@ -301,7 +301,9 @@ func (c *catalog) goneAway(why string) {
 	for refused := range c.keeper.State().Rejected.All() {
 		report.Gone = append(report.Gone, refused.Name)
 	}
-	c.commit(report)
+	for part := range parts(report) {
+		c.commit(part)
+	}
 	c.seen = nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -112,7 +113,7 @@ type folder struct {
 
 // look looks at the folder and tells each batch of what is new, in the words of the log. Files that are as
 // they were in known are not read again, and those that somebody still writes are not read yet. What
-// is gone is in the first batch. It ends early when ctx ends.
+// is gone is told first. It ends early when ctx ends.
 func look(ctx context.Context, at folder, known map[string]file, now time.Time, tell func(*messages.ReportSongs)) sighting {
 	dir, settle := at.dir, at.settle
 	entries, err := os.ReadDir(dir)
@@ -192,6 +193,12 @@ func look(ctx context.Context, at folder, known map[string]file, now time.Time, 
 		}
 	}
 	slices.Sort(report.Gone)
+	if len(report.GetGone())+len(report.GetSongs())+len(report.GetRejected()) > lastBatch {
+		for part := range parts(report) {
+			tell(part)
+		}
+		report = &messages.ReportSongs{}
+	}
 	batch, began := firstBatch, time.Now()
 	s.took = began.Sub(now)
 	for i, name := range read {
@@ -226,6 +233,28 @@ func look(ctx context.Context, at folder, known map[string]file, now time.Time, 
 	}
 	tell(report)
 	return s
+}
+
+// parts are reports of at most lastBatch names, what is gone first: others write to the log
+// between them, so that no song has to wait until 20,000 files are gone.
+func parts(whole *messages.ReportSongs) iter.Seq[*messages.ReportSongs] {
+	return func(yield func(*messages.ReportSongs) bool) {
+		for gone := range slices.Chunk(whole.GetGone(), lastBatch) {
+			if !yield(&messages.ReportSongs{Gone: gone}) {
+				return
+			}
+		}
+		for songs := range slices.Chunk(whole.GetSongs(), lastBatch) {
+			if !yield(&messages.ReportSongs{Songs: songs}) {
+				return
+			}
+		}
+		for rejected := range slices.Chunk(whole.GetRejected(), lastBatch) {
+			if !yield(&messages.ReportSongs{Rejected: rejected}) {
+				return
+			}
+		}
+	}
 }
 
 // seen is what is known of the file now that it looks like info.

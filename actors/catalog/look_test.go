@@ -318,3 +318,24 @@ func TestLook_Away(t *testing.T) {
 		}
 	}
 }
+
+// A whole folder that vanishes but for one file is told in batches, so that others can write to the log
+// between them.
+func TestLook_TellsManyInBatches(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "left.mp3", song(t, "bach.mp3"))
+	known := map[string]file{}
+	for i := range 3*lastBatch + 1 {
+		known[fmt.Sprintf("%05d.mp3", i)] = file{verdict: told}
+	}
+	gone := 0
+	look(t.Context(), folder{dir, 0, false}, known, time.Now(), func(report *messages.ReportSongs) {
+		if n := len(report.GetGone()); n > lastBatch {
+			t.Errorf("%d names in one batch", n)
+		}
+		gone += len(report.GetGone())
+	})
+	if gone != len(known) {
+		t.Errorf("%d of %d are said to be gone", gone, len(known))
+	}
+}
