@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -54,17 +53,13 @@ type inner struct {
 }
 
 func startInner(ctx context.Context, n network, system *actor.ActorSystem, server, name string, logger *slog.Logger) (*inner, error) {
-	log, err := node.MemoryLog()
+	output, err := player.ParseOutput("none")
 	if err != nil {
 		return nil, err
 	}
-	output, err := player.ParseOutput("none")
-	if err != nil {
-		return nil, errors.Join(err, log.Close())
-	}
 	w := newWire(n)
 	node, err := node.StartListener(ctx, node.ListenerOptions{
-		Server: server, Name: name, Listen: n.addr + ":0", Output: output, Log: log, Logger: logger, System: system,
+		Server: server, Name: name, Listen: n.addr + ":0", Output: output, Logger: logger, System: system,
 		News: func(*messages.Playing) {}, Dial: w.dial, Bind: w.bind,
 	})
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	"conga/actors/window"
 	"conga/cmd/conga-chaos/internal/schedule"
 	"conga/cmd/internal/congatest"
+	"conga/cmd/internal/keys"
 	"conga/cmd/internal/node"
 	"conga/messages"
 	"conga/transport"
@@ -77,7 +78,7 @@ func newAirStudio(t *testing.T, a *air, songs map[string][]byte, logger *slog.Lo
 			t.Fatal(err)
 		}
 	}
-	s := &airStudio{air: a, log: log, songs: songs, key: node.NewKey(), logger: logger}
+	s := &airStudio{air: a, log: log, songs: songs, key: keys.New(), logger: logger}
 	if err := s.start(); err != nil {
 		t.Fatal(err)
 	}

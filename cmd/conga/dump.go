@@ -9,10 +9,10 @@ import (
 	"slices"
 	"strings"
 
+	"conga/cmd/internal/address"
 	"conga/cmd/internal/ask"
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/logbook"
-	"conga/cmd/internal/node"
 	"conga/messages/plain"
 )
 
@@ -33,7 +33,7 @@ func (dumpCmd) Help() string {
 
 // Run prints the node's answer.
 func (d *dumpCmd) Run(ctx context.Context, streams *cli.Streams) error {
-	addr, err := node.WithPort(d.Node, node.HTTPPort)
+	addr, err := address.WithPort(d.Node, address.HTTPPort)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"conga/cmd/internal/address"
 	"conga/cmd/internal/node"
 	"conga/transport"
 )
@@ -13,7 +14,7 @@ type listenAddr string
 
 // UnmarshalText completes what the user wrote.
 func (a *listenAddr) UnmarshalText(text []byte) error {
-	addr, err := node.ListenAt(string(text), "")
+	addr, err := address.ListenAt(string(text), "")
 	*a = listenAddr(addr)
 	return err
 }
@@ -26,7 +27,7 @@ func (a *httpAddr) UnmarshalText(text []byte) error {
 	if *a = httpAddr(text); *a == node.NoHTTP {
 		return nil
 	}
-	addr, err := node.ListenAt(string(text), "127.0.0.1")
+	addr, err := address.ListenAt(string(text), "127.0.0.1")
 	*a = httpAddr(addr)
 	if err != nil {
 		err = errors.New(err.Error() + ", or off")

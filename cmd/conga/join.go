@@ -12,8 +12,10 @@ import (
 
 	"conga/actors"
 	"conga/actors/player"
+	"conga/cmd/internal/address"
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/console"
+	"conga/cmd/internal/keys"
 	"conga/cmd/internal/node"
 	"conga/messages"
 	"conga/messages/plain"
@@ -68,7 +70,7 @@ func (c *joinCmd) Validate() error {
 		return errors.New("--name is empty: give a name, or leave it out to use your user name")
 	}
 	if c.Advertise != "" {
-		addr, err := node.ListenAt(c.Advertise, "")
+		addr, err := address.ListenAt(c.Advertise, "")
 		if _, port, _ := net.SplitHostPort(addr); err == nil && port == "0" {
 			err = fmt.Errorf("%s: nobody can connect to port 0", c.Advertise)
 		}
@@ -77,31 +79,31 @@ func (c *joinCmd) Validate() error {
 		}
 		c.Advertise = addr
 	}
-	if _, err := c.keys(); err != nil {
+	if _, err := c.ring(); err != nil {
 		return err
 	}
-	if _, key, _ := node.ParseServer(c.Server); c.SeedDialect && (key != nil || c.Key != "") {
+	if _, key, _ := keys.ParseServer(c.Server); c.SeedDialect && (key != nil || c.Key != "") {
 		return errors.New("a server of 2016 has no key: leave out either the key or --seed-dialect")
 	}
 	return c.validate()
 }
 
-// keys is where the server is, and which key it must have.
-func (c *joinCmd) keys() (node.Keyring, error) {
-	addr, key, err := node.ParseServer(c.Server)
+// ring is where the server is, and which key it must have.
+func (c *joinCmd) ring() (keys.Ring, error) {
+	addr, key, err := keys.ParseServer(c.Server)
 	if err != nil || c.Key == "" {
-		return node.NewKeyring(addr, key), err
+		return keys.NewRing(addr, key, node.DataDir()), err
 	}
-	given, err := node.ParseKey(c.Key)
+	given, err := keys.Parse(c.Key)
 	if err == nil && key != nil && !given.Equal(key) {
 		err = errors.New("--key is not the key in the join link")
 	}
-	return node.NewKeyring(addr, given), err
+	return keys.NewRing(addr, given, node.DataDir()), err
 }
 
 // Run listens until END or until ctx ends.
 func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
-	keys, err := c.keys()
+	ring, err := c.ring()
 	if err != nil {
 		return err
 	}
@@ -109,26 +111,26 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	debug, err := node.ListenHTTP(string(c.HTTP))
+	debug, err := node.ListenDebug(string(c.HTTP))
 	if err != nil {
 		return err
 	}
 	logger := streams.Play()
 	journal, err := node.OpenJournal(c.Data, node.ListenersDir(), c.Name, logger)
 	if err != nil {
-		return errors.Join(err, node.HangUp(debug))
+		return errors.Join(err, debug.Close())
 	}
-	line := transport.NewLine(keys.Server, nil)
-	radio, listen, err := c.tune(ctx, keys.Server, line)
+	line := transport.NewLine(ring.Server, nil)
+	radio, listen, err := c.tune(ctx, ring.Server, line)
 	if radio != nil {
 		logger.Warn("a server of 2016 does not sign its music: you hear whatever the nodes above send")
 	}
 	if err != nil {
-		return errors.Join(err, journal.Log.Close(), node.HangUp(debug))
+		return errors.Join(err, journal.Log.Close(), debug.Close())
 	}
 	listener, err := node.StartListener(ctx, node.ListenerOptions{
-		Server: keys.Server, Line: line, Keys: keys, Token: c.token(), Name: c.Name, Listen: listen, Radio: radio, Advertise: c.Advertise, Output: output, Logger: logger,
-		Log: journal.Log, Identity: journal.Identity, HTTP: node.DebugAddr(debug),
+		Server: ring.Server, Line: line, Keys: ring, Token: c.token(), Name: c.Name, Listen: listen, Radio: radio, Advertise: c.Advertise, Output: output, Logger: logger,
+		Journal: journal, HTTP: debug.Advertised(),
 		News: func(news *messages.Playing) {
 			if song := news.GetSong(); song != nil {
 				logger.Info("now playing", "song", song.GetName(), "title", song.GetTitle(), "artist", song.GetArtist())
@@ -136,12 +138,12 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 		},
 	})
 	if err != nil {
-		return errors.Join(err, node.HangUp(debug))
+		return errors.Join(err, debug.Close())
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	served := node.ServeHTTP(ctx, debug, string(c.HTTP), journal.Log, listener.Client.Dump)
-	fmt.Fprintf(streams.Out, "ready relay=%s http=%s\n", listener.Client.Node().GetRelay(), node.ShownHTTP(debug))
+	served := debug.Serve(ctx, journal.Log, listener.Client.Dump)
+	fmt.Fprintf(streams.Out, "ready relay=%s http=%s\n", listener.Client.Node().GetRelay(), debug)
 	go func() {
 		if answerLines(ctx, listener.Client, streams.In, streams.Out) {
 			cancel()

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"conga/cmd/internal/cli"
-	"conga/cmd/internal/node"
+	"conga/cmd/internal/keys"
 )
 
 // conga runs the command line as main does.
@@ -174,7 +174,7 @@ func TestRun_AccessFlags(t *testing.T) {
 		"serve --max-requests -1": "--max-requests",
 		"join a --key x":          "not a server's key",
 		"join conga://a?token=x":  "CONGA_AUTH",
-		"join conga://a?key=" + node.KeyText(make(ed25519.PublicKey, ed25519.PublicKeySize)) + " --key " + strings.Repeat("1", 64): "not the key",
+		"join conga://a?key=" + keys.Text(make(ed25519.PublicKey, ed25519.PublicKeySize)) + " --key " + strings.Repeat("1", 64): "not the key",
 	} {
 		if code, _, err := conga(t, strings.Fields(args)...); code != cli.Usage || !strings.Contains(err, want) || strings.Count(err, "\n") != 1 {
 			t.Errorf("conga %s: exit %d, %q, want %q", args, code, err, want)

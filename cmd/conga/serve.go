@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"runtime/debug"
 	"strings"
@@ -15,13 +14,11 @@ import (
 	"conga/actors"
 	"conga/actors/catalog"
 	"conga/actors/eventlog"
+	"conga/cmd/internal/address"
 	"conga/cmd/internal/cli"
+	"conga/cmd/internal/keys"
 	"conga/cmd/internal/node"
 )
-
-// reserveBytes is kept free on the disk for the music: some hours of songs, and of
-// goodbyes, each of which costs some pages.
-const reserveBytes = 8 << 20
 
 // songsPatience is how long the first look at the songs folder may hold up that the server is ready.
 const songsPatience = 2 * time.Second
@@ -68,38 +65,22 @@ func (c *serveCmd) Run(ctx context.Context, io *cli.Streams) error {
 	if err := songsThere(c.Songs, c.Data); err != nil {
 		return err
 	}
-	store, err := eventlog.OpenSQLite(c.Data)
+	http, err := node.ListenDebug(string(c.HTTP)) // BEFORE anything plays
 	if err != nil {
 		return err
 	}
-	key, err := node.SigningKey(c.Data)
-	if err != nil {
-		return errors.Join(err, store.Close())
-	}
-	http, err := node.ListenHTTP(string(c.HTTP)) // BEFORE anything plays
-	if err != nil {
-		return errors.Join(err, store.Close())
-	}
 	logger := io.Play()
-	steady, err := eventlog.OpenSteady(store, eventlog.SteadyConfig{
-		Dir: c.Data, Reserve: reserveBytes,
-		Tell: func(state eventlog.DiskState, why error) { tellDisk(logger, c.Data, state, why) },
-		Look: func() {
-			if err := node.KeepKey(c.Data, key); err != nil {
-				logger.Error("the server's key is gone from its folder and cannot be written again: after a restart listeners will refuse this server", "reason", err)
-			}
-		},
-	})
+	data, err := node.OpenData(c.Data, logger)
 	if err != nil {
-		return errors.Join(err, store.Close(), node.HangUp(http))
+		return errors.Join(err, http.Close())
 	}
 	usual := debug.SetGCPercent(whileReading)
 	server, err := node.StartServer(node.ServerOptions{
-		Songs: c.Songs, Listen: string(c.Listen), Store: steady, Key: key, Logger: logger,
-		Token: c.token(), Limits: c.limits(), Disk: steady, SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20,
+		Songs: c.Songs, Listen: string(c.Listen), Data: data, Logger: logger,
+		Token: c.token(), Limits: c.limits(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20,
 	})
 	if err != nil {
-		return errors.Join(err, node.HangUp(http))
+		return errors.Join(err, http.Close())
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -110,15 +91,15 @@ func (c *serveCmd) Run(ctx context.Context, io *cli.Streams) error {
 		}
 		debug.SetGCPercent(usual)
 	}()
-	served := node.ServeHTTP(ctx, http, string(c.HTTP), server.Log, server.Server.Dump)
+	served := http.Serve(ctx, server.Log, server.Server.Dump)
 	select { // whoever reads "ready" asks for songs at once
 	case <-server.Server.SongsKnown():
 	case <-time.After(songsPatience): // a large folder, or a slow one: the first of its songs are known
 	case <-ctx.Done():
 	}
 	fmt.Fprintf(io.Out, "ready requests=%s stream=%s http=%s\n",
-		node.Shown(server.Requests.Addr()), node.Shown(server.Stream.Addr()), node.ShownHTTP(http))
-	invite(io.Err, server.Requests.Addr(), key.Public().(ed25519.PublicKey), c.token())
+		address.Shown(server.Requests.Addr()), address.Shown(server.Stream.Addr()), http)
+	invite(io.Err, server.Requests.Addr(), data.Key.Public().(ed25519.PublicKey), c.token())
 	err = <-served // it ends with ctx
 	return errors.Join(err, server.Stop())
 }
@@ -148,32 +129,20 @@ func songsThere(songs, data string) error {
 	return nil
 }
 
-// tellDisk says how the log's disk does, and what that means for people.
-func tellDisk(logger *slog.Logger, data string, state eventlog.DiskState, why error) {
-	switch state {
-	case eventlog.DiskFull:
-		logger.Error("the disk is full: make room on it. The music plays on and the log uses its reserve, but nobody can ask for songs", "data", data, "reason", why)
-	case eventlog.DiskAway:
-		logger.Error("the log cannot be written: repair its disk. The music plays on and events are kept in memory, but nobody can ask for songs", "data", data, "reason", why)
-	case eventlog.DiskFine:
-		logger.Info("the whole log is on its disk again: songs can be asked for", "data", data)
-	}
-}
-
 // invite tells the operator what to tell others.
 func invite(w io.Writer, addr net.Addr, key ed25519.PublicKey, token string) {
 	also := ""
 	if token != "" {
 		also = ", and the token in CONGA_AUTH"
 	}
-	at := node.Outward(addr)
-	fmt.Fprintf(w, "others join with: conga join '%s'%s\n", node.JoinLink(at[0], key), also)
+	at := address.Outward(addr)
+	fmt.Fprintf(w, "others join with: conga join '%s'%s\n", keys.JoinLink(at[0], key), also)
 	switch {
 	case len(at) > 1:
 		fmt.Fprintf(w, "from another network of this machine, write there instead of %s: %s\n", at[0], strings.Join(at[1:], " or "))
-	case node.IsLoopback(at[0]) && node.IsLoopback(addr.String()):
+	case address.IsLoopback(at[0]) && address.IsLoopback(addr.String()):
 		fmt.Fprintln(w, "only programs on this machine can: --listen :PORT lets others in")
-	case node.IsLoopback(at[0]):
+	case address.IsLoopback(at[0]):
 		fmt.Fprintln(w, "only programs on this machine can: it is in no network")
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"time"
 
+	"conga/cmd/internal/address"
 	"conga/cmd/internal/ask"
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/logbook"
-	"conga/cmd/internal/node"
 	"conga/cmd/internal/why"
 )
 
@@ -32,7 +32,7 @@ func (whyCmd) Help() string {
 
 // Run tells the story.
 func (c *whyCmd) Run(ctx context.Context, streams *cli.Streams) error {
-	addr, err := node.WithPort(c.HTTP, node.HTTPPort)
+	addr, err := address.WithPort(c.HTTP, address.HTTPPort)
 	if err != nil {
 		return err
 	}

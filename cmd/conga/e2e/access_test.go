@@ -18,9 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"conga/cmd/internal/address"
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/congatest"
-	"conga/cmd/internal/node"
 	"conga/messages"
 	"conga/transport"
 )
@@ -109,8 +109,8 @@ func stranger(t *testing.T, id, addr string) {
 
 // A server whose key has changed is not the one that was meant, until its listener says so.
 func TestE2E_Keys(t *testing.T) {
-	addr := node.Outward(&net.TCPAddr{IP: net.IPv4zero, Port: 0})[0]
-	if node.IsLoopback(addr) {
+	addr := address.Outward(&net.TCPAddr{IP: net.IPv4zero, Port: 0})[0]
+	if address.IsLoopback(addr) {
 		t.Skip("keys are remembered for other machines' addresses, and this one has none")
 	}
 	home := t.TempDir()

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"conga/actors/player"
+	"conga/cmd/internal/keys"
 	"conga/cmd/internal/node"
 	"conga/messages"
 	"conga/transport"
@@ -316,10 +317,6 @@ func (m *mallory) newLiar(t testing.TB, l lie) *liar {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := node.MemoryLog()
-	if err != nil {
-		t.Fatal(err)
-	}
 	silent, err := player.ParseOutput("none")
 	if err != nil {
 		t.Fatal(err)
@@ -348,8 +345,8 @@ func (m *mallory) newLiar(t testing.TB, l lie) *liar {
 		}
 	})
 	x.node, err = node.StartListener(t.Context(), node.ListenerOptions{
-		Server: addr, Keys: node.NewKeyring(addr, nil), Name: "mallory", Listen: "127.0.0.1:0", Advertise: door.Addr().String(),
-		Output: silent, Log: log, News: func(*messages.Playing) {}, Logger: quiet, System: x.system,
+		Server: addr, Keys: keys.NewRing(addr, nil, ""), Name: "mallory", Listen: "127.0.0.1:0", Advertise: door.Addr().String(),
+		Output: silent, News: func(*messages.Playing) {}, Logger: quiet, System: x.system,
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
 			return (&net.Dialer{LocalAddr: m.from, Timeout: time.Second}).DialContext(ctx, "tcp", addr)
 		},

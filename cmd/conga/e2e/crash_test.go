@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"conga/cmd/internal/address"
 	"conga/cmd/internal/congatest"
 	"conga/cmd/internal/logbook"
-	"conga/cmd/internal/node"
 	"conga/messages"
 	"conga/transport"
 
@@ -121,7 +121,7 @@ func quietPair(t *testing.T) string {
 	t.Helper()
 	for range 100 {
 		addr := "127.0.0.1:" + strconv.Itoa(20_000+2*rand.IntN(6000)) // below those that systems hand out
-		if requests, stream, err := node.ListenPair(addr); err == nil {
+		if requests, stream, err := address.ListenPair(addr); err == nil {
 			_ = requests.Close()
 			_ = stream.Close()
 			return addr

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"conga/cmd/internal/congatest"
-	"conga/cmd/internal/node"
+	"conga/cmd/internal/keys"
 )
 
 // The disk of the log fills up while the music plays, twice; once somebody goes on filling it, so
@@ -94,7 +94,7 @@ func TestDisk_FolderRemoved(t *testing.T) {
 	songs := congatest.Songs(t, congatest.Short)
 	server := launchServer(t, songs, data)
 	amy := joinChain(t, server, "amy")[0]
-	key, err := os.ReadFile(filepath.Join(data, node.KeyFile))
+	key, err := os.ReadFile(filepath.Join(data, keys.SigningFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestDisk_FolderRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the log is there again", func() string {
-		again, err := os.ReadFile(filepath.Join(data, node.KeyFile))
+		again, err := os.ReadFile(filepath.Join(data, keys.SigningFile))
 		if err != nil || !bytes.Equal(key, again) {
 			return fmt.Sprintf("the key: %v", err)
 		}

@@ -14,7 +14,7 @@ import (
 
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/congatest"
-	"conga/cmd/internal/node"
+	"conga/cmd/internal/keys"
 	"conga/messages"
 	"conga/transport"
 )
@@ -27,11 +27,11 @@ func TestE2E_CopiedFolder(t *testing.T) {
 	data, copied := t.TempDir(), t.TempDir()
 	amy := launchListener(t, server, "amy", "--data", data).awaitReady(t, listenerReady)
 	amy.hears(t)
-	key, err := os.ReadFile(filepath.Join(data, node.IdentityFile))
+	key, err := os.ReadFile(filepath.Join(data, keys.IdentityFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(copied, node.IdentityFile), key, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(copied, keys.IdentityFile), key, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	twin := launchListener(t, server, "twin", "--data", copied)
@@ -39,7 +39,7 @@ func TestE2E_CopiedFolder(t *testing.T) {
 		t.Errorf("the copy ends with %d", code)
 	}
 	if said := twin.err.String(); !strings.Contains(said, "another listener with this identity is in the chain, from 127.0.0.1") ||
-		!strings.Contains(said, node.IdentityFile) {
+		!strings.Contains(said, keys.IdentityFile) {
 		t.Errorf("the copy is told %q", said)
 	}
 	amy.hears(t)
@@ -54,7 +54,7 @@ func TestE2E_CopiedFolder(t *testing.T) {
 	if now := server.dump(t).State.ChainManager.Chain[0].ID; now != id {
 		t.Errorf("the same key was %s, is %s", id, now)
 	}
-	if info, err := os.Stat(filepath.Join(data, node.IdentityFile)); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(filepath.Join(data, keys.IdentityFile)); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the key's file: %v, %v", info, err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"conga/cmd/internal/node"
+	"conga/cmd/internal/address"
 )
 
 const (
@@ -28,7 +28,7 @@ const (
 func Node(ctx context.Context, addr, path string, limit int64) (io.ReadCloser, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	switch {
-	case node.IsRefused(err):
+	case address.IsRefused(err):
 		return nil, fmt.Errorf("nobody answers at %s: start a node there with `conga serve` or `conga join`, or give the http=HOST:PORT address of its ready line", addr)
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, noAnswer(addr)

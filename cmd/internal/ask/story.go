@@ -8,18 +8,17 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"conga/actors"
 	"conga/actors/eventlog"
+	"conga/cmd/internal/address"
 	"conga/cmd/internal/logbook"
 	"conga/cmd/internal/node"
 	"conga/cmd/internal/why"
 	"conga/messages"
 	"conga/messages/plain"
-	"conga/transport"
 )
 
 const (
@@ -90,7 +89,7 @@ func Listener(ctx context.Context, story *why.Story, server, data string) {
 }
 
 func overHTTP(ctx context.Context, story why.Story, addr, server string, ids []string) (events []eventlog.Record, begins time.Time, err error) {
-	if node.IsLoopback(addr) && !node.IsLoopback(server) {
+	if address.IsLoopback(addr) && !address.IsLoopback(server) {
 		return nil, begins, fmt.Errorf("its address %s can be reached only from its own machine; run conga why there to learn more", addr)
 	}
 	ctx, cancel := context.WithTimeout(ctx, listenerTimeout)
@@ -117,30 +116,19 @@ type ownLog struct {
 // fromDisk reads the log that the listener has, or had, on this machine. Without ids the name
 // alone must do.
 func fromDisk(ctx context.Context, story why.Story, data string, ids []string) (ownLog, error) {
-	dirs, err := filepath.Glob(filepath.Join(data, "*"))
+	dir, id, err := node.FindJournal(data, story.Name, ids)
+	if err != nil || dir == "" {
+		return ownLog{}, err
+	}
+	log, err := logbook.OpenFolder(dir)
 	if err != nil {
 		return ownLog{}, err
 	}
-	for _, dir := range dirs {
-		key, err := node.ReadKey(filepath.Join(dir, node.IdentityFile))
-		if err != nil {
-			continue
-		}
-		id := transport.IdentityOf(key).ID()
-		if !slices.Contains(ids, id) && (len(ids) > 0 || filepath.Base(dir) != node.FolderName(story.Name) && id != story.Name) {
-			continue
-		}
-		log, err := logbook.OpenFolder(dir)
-		if err != nil {
-			return ownLog{}, err
-		}
-		events, begins, err := why.Gather(ctx, log, story.Since, story.Name, "")
-		if err := errors.Join(err, log.Close()); err != nil {
-			return ownLog{}, err
-		}
-		return ownLog{id, events, begins}, nil
+	events, begins, err := why.Gather(ctx, log, story.Since, story.Name, "")
+	if err := errors.Join(err, log.Close()); err != nil {
+		return ownLog{}, err
 	}
-	return ownLog{}, nil
+	return ownLog{id, events, begins}, nil
 }
 
 // storyFrom asks a node what its events say about whom the story is about; they take at most limit bytes.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"conga/actors"
-	"conga/actors/eventlog"
 	"conga/actors/player"
 	"conga/actors/relay"
 	"conga/cmd/internal/node"
@@ -32,7 +31,7 @@ type demo struct {
 func Start(ctx context.Context, songs, heard string, listeners int, info *slog.Logger) (*demo, error) {
 	logger := node.OnlyWarnings(info) // the screen tells the rest
 	server, err := node.StartServer(node.ServerOptions{
-		Songs: songs, Listen: "127.0.0.1:0", Store: eventlog.NewMemory(), KeepLog: 64 << 20, Key: node.NewKey(), Logger: logger,
+		Songs: songs, Listen: "127.0.0.1:0", Data: node.MemoryData(), KeepLog: 64 << 20, Logger: logger,
 	})
 	if err != nil {
 		return nil, err
@@ -47,13 +46,9 @@ func Start(ctx context.Context, songs, heard string, listeners int, info *slog.L
 		if err != nil {
 			return nil, errors.Join(err, d.Stop())
 		}
-		log, err := node.MemoryLog()
-		if err != nil {
-			return nil, errors.Join(err, d.Stop())
-		}
 		node, err := node.StartListener(ctx, node.ListenerOptions{
 			Server: server.Requests.Addr().String(), Name: screen.Name(i), Listen: "127.0.0.1:0",
-			Output: to, Log: log, News: news, Logger: logger, System: d.system,
+			Output: to, News: news, Logger: logger, System: d.system,
 			Unheard: func(string) {}, // the screen says it
 		})
 		if err != nil {

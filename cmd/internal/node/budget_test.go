@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"conga/actors/eventlog"
+	"conga/cmd/internal/keys"
 	"conga/cmd/internal/logbook"
 	"conga/messages"
 	"conga/transport"
@@ -113,7 +114,7 @@ func filled(t *testing.T, dir string, while func(*Server)) (bytes int64) {
 		t.Fatal(err)
 	}
 	n, err := StartServer(ServerOptions{
-		Songs: t.TempDir(), Listen: "127.0.0.1:0", Store: store, Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
+		Songs: t.TempDir(), Listen: "127.0.0.1:0", Data: Data{Store: store, Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))},
 		Limits: transport.Limits{Requests: 1e6, PerAddress: 4096}, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -154,7 +155,7 @@ func newGossip(t *testing.T, n *Server) *gossip {
 	p := &gossip{system: NewSystem(slog.New(slog.DiscardHandler)), heard: make(chan any, 4096)}
 	logger := slog.New(slog.DiscardHandler)
 	addr := n.Requests.Addr().String()
-	member := transport.NewMembership(transport.NewIdentity(), "", &trust{keys: NewKeyring(addr, nil), logger: logger, distrust: func(err error) { t.Error(err) }})
+	member := transport.NewMembership(transport.NewIdentity(), "", &trust{keys: keys.NewRing(addr, nil, ""), logger: logger, distrust: func(err error) { t.Error(err) }})
 	var link *actor.PID
 	var hello *messages.Hello
 	links := uint64(0)

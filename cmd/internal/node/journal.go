@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"conga/actors"
 	"conga/actors/eventlog"
+	"conga/cmd/internal/keys"
 	"conga/transport"
 )
 
@@ -25,9 +27,9 @@ const (
 	namesakes = 1000
 )
 
-// journal is what a listener remembers: its log, and who it is in the chain, so that it
+// Journal is what a listener remembers: its log, and who it is in the chain, so that it
 // comes back to its old place.
-type journal struct {
+type Journal struct {
 	Log      *eventlog.Log
 	Identity *transport.Identity
 	dir      string // empty: in memory
@@ -36,12 +38,12 @@ type journal struct {
 // OpenJournal opens the log of the listener called name. data is its folder, NoData, or
 // empty for the usual folder below listeners. The music does not depend on it: what is
 // wrong with the usual folder is a warning.
-func OpenJournal(data, listeners, name string, logger *slog.Logger) (journal, error) {
+func OpenJournal(data, listeners, name string, logger *slog.Logger) (Journal, error) {
 	switch data {
 	case NoData:
 		return memoryJournal()
 	case "":
-		j, err := namesakeJournal(filepath.Join(listeners, FolderName(name)), logger)
+		j, err := namesakeJournal(filepath.Join(listeners, folderName(name)), logger)
 		if err != nil {
 			logger.Warn("this listener's log is in memory only", "reason", err)
 			return memoryJournal()
@@ -51,19 +53,15 @@ func OpenJournal(data, listeners, name string, logger *slog.Logger) (journal, er
 	return diskJournal(data, logger)
 }
 
-// MemoryLog is a log in memory: a listener's story ends with it.
-func MemoryLog() (*eventlog.Log, error) {
-	return ringOver(eventlog.NewMemory())
-}
-
-func memoryJournal() (journal, error) {
-	log, err := MemoryLog()
-	return journal{Log: log, Identity: transport.NewIdentity()}, err
+// memoryJournal is for a listener whose story ends with it.
+func memoryJournal() (Journal, error) {
+	log, err := ringOver(eventlog.NewMemory())
+	return Journal{Log: log, Identity: transport.NewIdentity()}, err
 }
 
 // namesakeJournal is diskJournal in dir, or in a numbered folder beside it while other
 // listeners of the same name run.
-func namesakeJournal(dir string, logger *slog.Logger) (journal, error) {
+func namesakeJournal(dir string, logger *slog.Logger) (Journal, error) {
 	j, err := diskJournal(dir, logger)
 	for n := 2; errors.Is(err, eventlog.ErrLocked) && n <= namesakes; n++ {
 		j, err = diskJournal(dir+"-"+strconv.Itoa(n), logger)
@@ -75,29 +73,26 @@ func namesakeJournal(dir string, logger *slog.Logger) (journal, error) {
 }
 
 // diskJournal opens the log in dir. A damaged one is put aside: it was only a story.
-func diskJournal(dir string, logger *slog.Logger) (journal, error) {
-	if _, err := os.Stat(filepath.Join(dir, KeyFile)); err == nil {
-		return journal{}, fmt.Errorf("%s is a server's data folder: choose another with --data", dir)
+func diskJournal(dir string, logger *slog.Logger) (Journal, error) {
+	if _, err := os.Stat(filepath.Join(dir, keys.SigningFile)); err == nil {
+		return Journal{}, fmt.Errorf("%s is a server's data folder: choose another with --data", dir)
 	}
 	log, err := diskRing(dir, logger)
 	if errors.Is(err, eventlog.ErrDamaged) {
 		logger.Warn("this listener's log is put aside", "reason", err, "aside", dir+"/*"+asideSuffix)
 		if err := putAside(dir); err != nil {
-			return journal{}, err
+			return Journal{}, err
 		}
 		log, err = diskRing(dir, logger)
 	}
 	if err != nil {
-		return journal{}, err
+		return Journal{}, err
 	}
-	key, err := keptKey(filepath.Join(dir, IdentityFile))
-	if errors.Is(err, errNoKey) {
-		err = fmt.Errorf("%w; remove it, and this listener is a new one", err)
-	}
+	key, err := keys.Identity(dir)
 	if err != nil {
-		return journal{}, errors.Join(err, log.Close())
+		return Journal{}, errors.Join(err, log.Close())
 	}
-	return journal{Log: log, Identity: transport.IdentityOf(key), dir: dir}, nil
+	return Journal{Log: log, Identity: transport.IdentityOf(key), dir: dir}, nil
 }
 
 // diskRing opens the ring in dir. The disk follows behind: no listener waits for it.
@@ -123,6 +118,26 @@ func ringOver(store eventlog.Store) (*eventlog.Log, error) {
 	return eventlog.OpenRing(store, time.Now, keepEvents, actors.ListenerRing())
 }
 
+// FindJournal is the folder, below listeners, of the listener that has one of the ids; without ids its name or
+// id alone must do. Without a folder there is none.
+func FindJournal(listeners, name string, ids []string) (dir, id string, err error) {
+	dirs, err := filepath.Glob(filepath.Join(listeners, "*"))
+	if err != nil {
+		return "", "", err
+	}
+	for _, dir := range dirs {
+		key, err := keys.FindIdentity(dir)
+		if err != nil {
+			continue
+		}
+		id := transport.IdentityOf(key).ID()
+		if slices.Contains(ids, id) || len(ids) == 0 && (filepath.Base(dir) == folderName(name) || id == name) {
+			return dir, id, nil
+		}
+	}
+	return "", "", nil
+}
+
 const asideSuffix = ".damaged"
 
 // putAside renames the log's files, over those that were put aside before.
@@ -142,8 +157,8 @@ func putAside(dir string) error {
 	return nil
 }
 
-// FolderName is name without what a file system or a shell could take for something else.
-func FolderName(name string) string {
+// folderName is name without what a file system or a shell could take for something else.
+func folderName(name string) string {
 	safe := strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_.", r) {
 			return r

@@ -9,11 +9,12 @@ import (
 	"testing"
 
 	"conga/actors/eventlog"
+	"conga/cmd/internal/keys"
 	"conga/messages"
 )
 
 // journalOf opens the journal and closes it with the test; said is what was logged.
-func journalOf(t *testing.T, data, listeners, name string) (j journal, said string) {
+func journalOf(t *testing.T, data, listeners, name string) (j Journal, said string) {
 	t.Helper()
 	var log bytes.Buffer
 	j, err := OpenJournal(data, listeners, name, slog.New(slog.NewTextHandler(&log, nil)))
@@ -24,7 +25,7 @@ func journalOf(t *testing.T, data, listeners, name string) (j journal, said stri
 	return j, log.String()
 }
 
-func heard(t *testing.T, j journal, song string) {
+func heard(t *testing.T, j Journal, song string) {
 	t.Helper()
 	if _, err := j.Log.Append(eventlog.Any, "player", nil, &messages.SongHeard{Song: song}); err != nil {
 		t.Fatal(err)
@@ -75,7 +76,7 @@ func TestJournal_NoFolder(t *testing.T) {
 		t.Error("a file is a folder")
 	}
 	server := t.TempDir()
-	if _, err := SigningKey(server); err != nil {
+	if _, err := keys.Signing(server); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := OpenJournal(server, "", "amy", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "server's data folder") {
@@ -107,7 +108,7 @@ func TestFolderName(t *testing.T) {
 	for name, want := range map[string]string{
 		"amy": "amy", "Amélie B.": "Amélie_B.", "../../etc": ".._.._etc", "..": "listener", "": "listener", "a/b\\c": "a_b_c", "-x": "-x",
 	} {
-		if got := FolderName(name); got != want {
+		if got := folderName(name); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)
 		}
 	}

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
 	"log/slog"
@@ -11,6 +10,7 @@ import (
 
 	"conga/actors"
 	"conga/actors/eventlog"
+	"conga/cmd/internal/address"
 	"conga/messages"
 	"conga/transport"
 	"conga/transport/seed"
@@ -28,29 +28,27 @@ type Server struct {
 
 type ServerOptions struct {
 	Songs, Listen string
-	Store         eventlog.Store
-	Key           ed25519.PrivateKey
+	Data          Data
 	Token         string // empty: all may come in
 	Limits        transport.Limits
-	KeepLog       int64          // bytes; 0: all
-	Disk          transport.Disk // below store; nil: one that is never full
-	SeedListeners int            // clients of 2016; 0: none
+	KeepLog       int64 // bytes; 0: all
+	SeedListeners int   // clients of 2016; 0: none
 	Logger        *slog.Logger
 }
 
-// StartServer takes store over.
+// StartServer takes the data over.
 func StartServer(o ServerOptions) (*Server, error) {
 	auth, secure, err := o.access()
 	if err != nil {
-		return nil, errors.Join(err, o.Store.Close())
+		return nil, errors.Join(err, o.Data.Store.Close())
 	}
-	requests, stream, err := ListenPair(o.Listen)
+	requests, stream, err := address.ListenPair(o.Listen)
 	if err != nil {
-		return nil, errors.Join(err, o.Store.Close())
+		return nil, errors.Join(err, o.Data.Store.Close())
 	}
-	log, err := eventlog.Open(o.Store, time.Now)
+	log, err := eventlog.Open(o.Data.Store, time.Now)
 	if err != nil {
-		return nil, errors.Join(err, o.Store.Close(), requests.Close(), stream.Close())
+		return nil, errors.Join(err, o.Data.Store.Close(), requests.Close(), stream.Close())
 	}
 	n := &Server{Requests: requests, Stream: stream, Log: log}
 	ports := seed.NewPorts(stream)
@@ -58,7 +56,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	counters, now, members := &transport.Counters{}, steadyClock(), transport.NewExpected()
 	auditor := transport.NewIdentity() // an ordinary one: a liar that knew the server's would serve that honestly
 	n.Server, err = actors.StartServer(actors.ServerConfig{
-		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Key: o.Key,
+		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Key: o.Data.Key,
 		Now: now, Logger: o.Logger, Members: members.Members,
 		Auditor: &messages.Node{Id: auditor.ID(), Name: "guest"},
 		Audit: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {
@@ -83,7 +81,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 		Requests: func(s *actors.Server) *actor.Props {
 			return transport.Requests(transport.RequestsConfig{
 				Listener: requests, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: now, Follows: s.Follows,
-				Auth: auth, TLS: secure, Limits: o.Limits, Disk: o.Disk, Counters: counters, Seed: seedRequests,
+				Auth: auth, TLS: secure, Limits: o.Limits, Disk: o.Data.Disk, Counters: counters, Seed: seedRequests,
 			})
 		},
 	})
@@ -96,11 +94,11 @@ func StartServer(o ServerOptions) (*Server, error) {
 // access is who may come in, and how they know that this is the server.
 func (o ServerOptions) access() (auth *transport.Auth, secure *tls.Config, err error) {
 	if o.Token != "" {
-		if auth, err = transport.NewAuth(o.Token, o.Key); err != nil {
+		if auth, err = transport.NewAuth(o.Token, o.Data.Key); err != nil {
 			return nil, nil, err
 		}
 	}
-	secure, err = transport.ServerTLS(o.Key)
+	secure, err = transport.ServerTLS(o.Data.Key)
 	return auth, secure, err
 }
 

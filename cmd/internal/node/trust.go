@@ -4,22 +4,24 @@ import (
 	"crypto/ed25519"
 	"log/slog"
 	"sync"
+
+	"conga/cmd/internal/keys"
 )
 
 // trust is a keyring as a listener's connections use it.
 type trust struct {
-	keys     Keyring
+	keys     keys.Ring
 	logger   *slog.Logger
 	distrust func(error)
 	told     sync.Once
 }
 
 // Check says why the server with this key is not the one that is meant.
-func (t *trust) Check(key ed25519.PublicKey) error { return t.keys.check(key) }
+func (t *trust) Check(key ed25519.PublicKey) error { return t.keys.Check(key) }
 
 // Keep remembers the key; a disk that cannot is no reason to stay silent.
 func (t *trust) Keep(key ed25519.PublicKey) {
-	if err := t.keys.keep(key); err != nil {
+	if err := t.keys.Keep(key); err != nil {
 		t.logger.Warn("the server's key could not be saved", "err", err)
 	}
 }

@@ -1,4 +1,4 @@
-package node
+package address
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ func ListenPair(addr string) (requests, stream net.Listener, err error) {
 	for try := 1; ; try++ {
 		requests, err = net.Listen("tcp", addr)
 		if err != nil {
-			return nil, nil, cannotListen("--listen", addr, err)
+			return nil, nil, CannotListen("--listen", addr, err)
 		}
 		host, port, _ := net.SplitHostPort(addr)
 		n := requests.Addr().(*net.TCPAddr).Port
@@ -26,13 +26,13 @@ func ListenPair(addr string) (requests, stream net.Listener, err error) {
 		}
 		_ = requests.Close()
 		if port != "0" || try == tries {
-			return nil, nil, cannotListen("--listen", next, err)
+			return nil, nil, CannotListen("--listen", next, err)
 		}
 	}
 }
 
-// cannotListen says what to do about an address, which the flag named, that cannot be had.
-func cannotListen(flag, addr string, err error) error {
+// CannotListen says what to do about an address, which the flag named, that cannot be had.
+func CannotListen(flag, addr string, err error) error {
 	host, port, _ := net.SplitHostPort(addr)
 	if lookup := (*net.DNSError)(nil); errors.As(err, &lookup) {
 		return fmt.Errorf("listen on %s: there is no host %s: %s takes an address of this machine, or :%s for all of them", addr, host, flag, port)
@@ -45,7 +45,7 @@ func cannotListen(flag, addr string, err error) error {
 	case isTaken(err):
 		remedy = fmt.Sprintf("is another conga running there? Choose another port: %s %s", flag, net.JoinHostPort(host, "9000"))
 	case isForbidden(err):
-		remedy = fmt.Sprintf("only the administrator may use ports below 1024. Choose another port: %s %s", flag, net.JoinHostPort(host, requestsPort))
+		remedy = fmt.Sprintf("only the administrator may use ports below 1024. Choose another port: %s %s", flag, net.JoinHostPort(host, RequestsPort))
 	case isElsewhere(err):
 		remedy = fmt.Sprintf("this machine does not have that address: %s :%s listens on all of its addresses", flag, port)
 	}
@@ -62,44 +62,8 @@ func Shown(addr net.Addr) string {
 	return net.JoinHostPort(host, port)
 }
 
-// ListenHTTP takes the port of a node's debug answers; nil for off.
-func ListenHTTP(addr string) (net.Listener, error) {
-	if addr == NoHTTP {
-		return nil, nil
-	}
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, cannotListen("--http", addr, err)
-	}
-	return listener, nil
-}
-
-// ShownHTTP is the address for the ready line.
-func ShownHTTP(listener net.Listener) string {
-	if listener == nil {
-		return NoHTTP
-	}
-	return Shown(listener.Addr())
-}
-
-// DebugAddr is the address for others; empty: there is none.
-func DebugAddr(listener net.Listener) string {
-	if listener == nil {
-		return ""
-	}
-	return advertised(listener.Addr())
-}
-
-// HangUp closes what ListenHTTP took.
-func HangUp(listener net.Listener) error {
-	if listener == nil {
-		return nil
-	}
-	return listener.Close()
-}
-
-// streamOf is the address of a server's stream: the port after that of its requests.
-func streamOf(server string) (string, error) {
+// StreamOf is the address of a server's stream: the port after that of its requests.
+func StreamOf(server string) (string, error) {
 	host, port, err := net.SplitHostPort(server)
 	if err != nil {
 		return "", fmt.Errorf("%q is not HOST:PORT: %w", server, err)
@@ -111,9 +75,9 @@ func streamOf(server string) (string, error) {
 	return net.JoinHostPort(host, strconv.FormatUint(n+1, 10)), nil
 }
 
-// advertised is where others reach the port: without a host if it listens on all
+// Advertised is where others reach the port: without a host if it listens on all
 // interfaces, for the server knows best from where it was reached.
-func advertised(addr net.Addr) string {
+func Advertised(addr net.Addr) string {
 	host, port, _ := net.SplitHostPort(addr.String())
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = ""

@@ -10,6 +10,7 @@ import (
 
 	"conga/actors"
 	"conga/actors/eventlog"
+	"conga/cmd/internal/address"
 	"conga/cmd/internal/why"
 	"conga/transport"
 )
@@ -17,26 +18,67 @@ import (
 // NoHTTP is the address of a node that answers nobody.
 const NoHTTP = "off"
 
-// ServeHTTP serves a node's dump and log until ctx ends, even if there is no listener, which
-// was made for addr. It closes the listener.
-func ServeHTTP(ctx context.Context, listener net.Listener, addr string, log *eventlog.Log, dump func(context.Context) (actors.Dump, error)) <-chan error {
+// Debug is the port at which a node answers what it knows; with NoHTTP there is none.
+type Debug struct {
+	listener net.Listener // nil: there is none
+	addr     string       // as the user said it
+}
+
+// ListenDebug takes the port.
+func ListenDebug(addr string) (*Debug, error) {
+	if addr == NoHTTP {
+		return &Debug{}, nil
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, address.CannotListen("--http", addr, err)
+	}
+	return &Debug{listener, addr}, nil
+}
+
+// String is the address for the ready line.
+func (d *Debug) String() string {
+	if d.listener == nil {
+		return NoHTTP
+	}
+	return address.Shown(d.listener.Addr())
+}
+
+// Advertised is the address for others; empty: there is none.
+func (d *Debug) Advertised() string {
+	if d.listener == nil {
+		return ""
+	}
+	return address.Advertised(d.listener.Addr())
+}
+
+// Close gives back a port that is not served.
+func (d *Debug) Close() error {
+	if d.listener == nil {
+		return nil
+	}
+	return d.listener.Close()
+}
+
+// Serve answers with a node's dump and log until ctx ends, and then closes the port.
+func (d *Debug) Serve(ctx context.Context, log *eventlog.Log, dump func(context.Context) (actors.Dump, error)) <-chan error {
 	done := make(chan error, 1)
-	if listener == nil {
-		go func() {
+	go func() {
+		if d.listener == nil {
 			<-ctx.Done()
 			done <- nil
-		}()
-		return done
-	}
-	handler := transport.HTTP(func(ctx context.Context) (any, error) { return dump(ctx) }, recent(log), storyOf(log))
-	go func() { done <- transport.Serve(ctx, listener, handler, ownNames(listener.Addr(), addr)...) }()
+			return
+		}
+		handler := transport.HTTP(func(ctx context.Context) (any, error) { return dump(ctx) }, recent(log), storyOf(log))
+		done <- transport.Serve(ctx, d.listener, handler, ownNames(d.listener.Addr(), d.addr)...)
+	}()
 	return done
 }
 
 // ownNames are the names under which others may ask a node that listens at addr, as the user
 // said it: that name, and this machine's, unless only this machine can ask.
 func ownNames(listening net.Addr, addr string) []string {
-	if IsLoopback(listening.String()) {
+	if address.IsLoopback(listening.String()) {
 		return nil
 	}
 	host, _, _ := net.SplitHostPort(addr)

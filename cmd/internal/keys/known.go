@@ -1,4 +1,4 @@
-package node
+package keys
 
 import (
 	"bufio"
@@ -14,6 +14,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"conga/cmd/internal/address"
 )
 
 // linkScheme begins a join link: conga://HOST:PORT?key=…
@@ -22,7 +24,7 @@ const linkScheme = "conga"
 // JoinLink is what a listener needs to know of a server: where it is, and its key. The
 // token is not in it: links are pasted into chats, and arguments stand in process lists.
 func JoinLink(addr string, key ed25519.PublicKey) string {
-	link := url.URL{Scheme: linkScheme, Host: addr, RawQuery: "key=" + KeyText(key)}
+	link := url.URL{Scheme: linkScheme, Host: addr, RawQuery: "key=" + Text(key)}
 	return link.String()
 }
 
@@ -30,7 +32,7 @@ func JoinLink(addr string, key ed25519.PublicKey) string {
 func ParseServer(text string) (addr string, key ed25519.PublicKey, err error) {
 	text = strings.TrimSpace(text)
 	if !strings.HasPrefix(text, linkScheme+"://") {
-		addr, err = WithPort(text, requestsPort)
+		addr, err = address.WithPort(text, address.RequestsPort)
 		return addr, nil, err
 	}
 	link, err := url.Parse(text)
@@ -48,19 +50,19 @@ func ParseServer(text string) (addr string, key ed25519.PublicKey, err error) {
 		case name != "key" || len(values) != 1:
 			return "", nil, fmt.Errorf("the join link says %.40q, which this conga does not know", name)
 		}
-		if key, err = ParseKey(values[0]); err != nil {
+		if key, err = Parse(values[0]); err != nil {
 			return "", nil, err
 		}
 	}
-	addr, err = WithPort(link.Host, requestsPort)
+	addr, err = address.WithPort(link.Host, address.RequestsPort)
 	return addr, key, err
 }
 
-// KeyText is a key for links and files.
-func KeyText(key ed25519.PublicKey) string { return base64.RawURLEncoding.EncodeToString(key) }
+// Text is a key for links and files.
+func Text(key ed25519.PublicKey) string { return base64.RawURLEncoding.EncodeToString(key) }
 
-// ParseKey reads a server's key in hex or any kind of base64.
-func ParseKey(text string) (ed25519.PublicKey, error) {
+// Parse reads a server's key in hex or any kind of base64.
+func Parse(text string) (ed25519.PublicKey, error) {
 	const size = ed25519.PublicKeySize
 	if key, err := hex.DecodeString(text); err == nil && len(key) == size {
 		return key, nil
@@ -72,21 +74,21 @@ func ParseKey(text string) (ed25519.PublicKey, error) {
 	return nil, fmt.Errorf("%.100q is not a server's key: a key is 32 bytes in base64 or hex, as in the server's join link", text)
 }
 
-// Keyring says which key a server must have: the one that was given, or else the one that
+// Ring says which key a server must have: the one that was given, or else the one that
 // it had before, or else whatever it has.
-type Keyring struct {
+type Ring struct {
 	Server string            // host:port
 	name   string            // the same as it stands in known_servers
 	given  ed25519.PublicKey // by --key or a join link; may be nil
 	file   string            // known_servers; empty: nothing is remembered
 }
 
-// NewKeyring is for the server at addr. Keys of this machine are not remembered: nobody
+// NewRing is for the server at addr. Keys of this machine are not remembered: nobody
 // stands in between, and servers come and go on its ports.
-func NewKeyring(addr string, given ed25519.PublicKey) Keyring {
-	k := Keyring{Server: addr, name: sameName(addr), given: given}
-	if !IsLoopback(k.name) {
-		k.file = filepath.Join(DataDir(), "known_servers")
+func NewRing(addr string, given ed25519.PublicKey, dir string) Ring {
+	k := Ring{Server: addr, name: sameName(addr), given: given}
+	if !address.IsLoopback(k.name) {
+		k.file = filepath.Join(dir, "known_servers")
 	}
 	return k
 }
@@ -101,17 +103,11 @@ func sameName(addr string) string {
 	return net.JoinHostPort(strings.ToLower(strings.TrimSuffix(host, ".")), port)
 }
 
-func IsLoopback(addr string) bool {
-	host, _, _ := net.SplitHostPort(addr)
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// check says why the server with this key is not the one that is meant.
-func (k Keyring) check(key ed25519.PublicKey) error {
+// Check says why the server with this key is not the one that is meant.
+func (k Ring) Check(key ed25519.PublicKey) error {
 	if k.given != nil {
 		if !k.given.Equal(key) {
-			return fmt.Errorf("the server at %s has the key %s, not the one that you gave: it is another server", k.Server, KeyText(key))
+			return fmt.Errorf("the server at %s has the key %s, not the one that you gave: it is another server", k.Server, Text(key))
 		}
 		return nil
 	}
@@ -121,13 +117,13 @@ func (k Keyring) check(key ed25519.PublicKey) error {
 	}
 	if known != nil && !known.Equal(key) {
 		return fmt.Errorf("the server at %s has another key than before: somebody may be in between, or it lost its data. If you know why, join with --key %s, or remove its line from %s",
-			k.Server, KeyText(key), k.file)
+			k.Server, Text(key), k.file)
 	}
 	return nil
 }
 
 // known is the key in the file, the last one if there are several; nil if there is none.
-func (k Keyring) known() (ed25519.PublicKey, error) {
+func (k Ring) known() (ed25519.PublicKey, error) {
 	if k.file == "" {
 		return nil, nil
 	}
@@ -159,15 +155,15 @@ func findKey(r io.Reader, server string) (key ed25519.PublicKey, err error) {
 		if len(fields) < 2 {
 			return nil, fmt.Errorf("the line of %s has no key", server)
 		}
-		if key, err = ParseKey(fields[1]); err != nil {
+		if key, err = Parse(fields[1]); err != nil {
 			return nil, err
 		}
 	}
 	return key, lines.Err()
 }
 
-// keep remembers the key for the next time, if it is not known.
-func (k Keyring) keep(key ed25519.PublicKey) error {
+// Keep remembers the key for the next time, if it is not known.
+func (k Ring) Keep(key ed25519.PublicKey) error {
 	if k.file == "" {
 		return nil
 	}
@@ -181,7 +177,7 @@ func (k Keyring) keep(key ed25519.PublicKey) error {
 	if err != nil {
 		return fmt.Errorf("remember the server's key: %w", err)
 	}
-	line := fmt.Sprintf("%s %s\n", k.name, KeyText(key))
+	line := fmt.Sprintf("%s %s\n", k.name, Text(key))
 	if unended(file) {
 		line = "\n" + line
 	}

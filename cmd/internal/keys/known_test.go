@@ -1,4 +1,4 @@
-package node
+package keys
 
 import (
 	"bytes"
@@ -28,15 +28,15 @@ var casesServer = []struct {
 	{text: "conga:9000", addr: "conga:9000"},
 	{text: "conga://radio.example", addr: "radio.example:7000"},
 	{text: "conga://radio.example:9000/", addr: "radio.example:9000"},
-	{text: "conga://radio.example?key=" + KeyText(someKey(1)), addr: "radio.example:7000", key: someKey(1)},
+	{text: "conga://radio.example?key=" + Text(someKey(1)), addr: "radio.example:7000", key: someKey(1)},
 	{text: " conga://[2001:db8::1]:7?key=" + hex.EncodeToString(someKey(1)), addr: "[2001:db8::1]:7", key: someKey(1)},
-	{text: "conga://?key=" + KeyText(someKey(1)), wrong: "not a join link"},
+	{text: "conga://?key=" + Text(someKey(1)), wrong: "not a join link"},
 	{text: "conga://radio.example/path", wrong: "not a join link"},
 	{text: "conga://amy@radio.example", wrong: "not a join link"},
 	{text: "conga://radio.example?key=%zz", wrong: "not a join link"},
 	{text: "conga://radio.example?key=x", wrong: "not a server's key"},
 	{text: "conga://radio.example?key=", wrong: "not a server's key"},
-	{text: "conga://radio.example?key=" + KeyText(someKey(1)) + "&key=" + KeyText(someKey(2)), wrong: "does not know"},
+	{text: "conga://radio.example?key=" + Text(someKey(1)) + "&key=" + Text(someKey(2)), wrong: "does not know"},
 	{text: "conga://radio.example?token=secret", wrong: "CONGA_AUTH"},
 	{text: "conga://radio.example?volume=11", wrong: `"volume"`},
 	{text: "conga://radio.example:port", wrong: "not a join link"},
@@ -84,15 +84,15 @@ func FuzzParseServer(f *testing.F) {
 func TestParseKey(t *testing.T) {
 	key := someKey(3)
 	for _, text := range []string{
-		KeyText(key), hex.EncodeToString(key), strings.ToUpper(hex.EncodeToString(key)),
+		Text(key), hex.EncodeToString(key), strings.ToUpper(hex.EncodeToString(key)),
 		base64.StdEncoding.EncodeToString(key), base64.RawStdEncoding.EncodeToString(key), base64.URLEncoding.EncodeToString(key),
 	} {
-		if got, err := ParseKey(text); err != nil || !got.Equal(key) {
+		if got, err := Parse(text); err != nil || !got.Equal(key) {
 			t.Errorf("%s: %x, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "x", KeyText(key)[1:], KeyText(key) + "AA", hex.EncodeToString(key[1:])} {
-		if _, err := ParseKey(text); err == nil {
+	for _, text := range []string{"", "x", Text(key)[1:], Text(key) + "AA", hex.EncodeToString(key[1:])} {
+		if _, err := Parse(text); err == nil {
 			t.Errorf("%q is a key", text)
 		}
 	}
@@ -105,10 +105,10 @@ var casesKnown = []struct {
 	wrong bool
 }{
 	{text: ""},
-	{text: "# radio.example:7000 is ours\nother.example:7000 " + KeyText(someKey(2)) + "\n\n\x00\n"},
-	{text: "radio.example:7000 " + KeyText(someKey(1)) + "\n", key: someKey(1)},
-	{text: "radio.example:7000\t" + KeyText(someKey(1)) + "  # since May", key: someKey(1)},
-	{text: "radio.example:7000 " + KeyText(someKey(1)) + "\nradio.example:7000 " + KeyText(someKey(2)) + "\n", key: someKey(2)},
+	{text: "# radio.example:7000 is ours\nother.example:7000 " + Text(someKey(2)) + "\n\n\x00\n"},
+	{text: "radio.example:7000 " + Text(someKey(1)) + "\n", key: someKey(1)},
+	{text: "radio.example:7000\t" + Text(someKey(1)) + "  # since May", key: someKey(1)},
+	{text: "radio.example:7000 " + Text(someKey(1)) + "\nradio.example:7000 " + Text(someKey(2)) + "\n", key: someKey(2)},
 	{text: "radio.example:7000\n", wrong: true},
 	{text: "radio.example:7000 nonsense\n", wrong: true},
 	{text: strings.Repeat("x", 100_000), wrong: true},
@@ -137,47 +137,47 @@ func FuzzFindKey(f *testing.F) {
 // As with ssh: the first key is remembered, another one is refused, in words that say
 // what to do; and an explicit key wins.
 func TestKeyring(t *testing.T) {
-	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	dir := t.TempDir()
 	const server = "radio.example:7000"
-	k := NewKeyring(server, nil)
-	if err := k.check(someKey(1)); err != nil {
+	k := NewRing(server, nil, dir)
+	if err := k.Check(someKey(1)); err != nil {
 		t.Fatalf("the first time: %v", err)
 	}
 	for range 2 {
-		if err := k.keep(someKey(1)); err != nil {
+		if err := k.Keep(someKey(1)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	data, err := os.ReadFile(filepath.Join(DataDir(), "known_servers"))
-	if want := server + " " + KeyText(someKey(1)) + "\n"; err != nil || string(data) != want {
+	data, err := os.ReadFile(filepath.Join(dir, "known_servers"))
+	if want := server + " " + Text(someKey(1)) + "\n"; err != nil || string(data) != want {
 		t.Errorf("kept %q, %v, want %q", data, err, want)
 	}
-	if err := k.check(someKey(1)); err != nil {
+	if err := k.Check(someKey(1)); err != nil {
 		t.Errorf("the second time: %v", err)
 	}
-	if err := NewKeyring("other.example:7000", nil).check(someKey(2)); err != nil {
+	if err := NewRing("other.example:7000", nil, dir).Check(someKey(2)); err != nil {
 		t.Errorf("another server: %v", err)
 	}
-	err = k.check(someKey(2))
+	err = k.Check(someKey(2))
 	if err == nil {
 		t.Fatal("another key is taken")
 	}
-	for _, part := range []string{server, "--key " + KeyText(someKey(2)), k.file} {
+	for _, part := range []string{server, "--key " + Text(someKey(2)), k.file} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q does not say %q", err, part)
 		}
 	}
-	given := NewKeyring(server, someKey(2))
-	if err := given.check(someKey(1)); err == nil {
+	given := NewRing(server, someKey(2), dir)
+	if err := given.Check(someKey(1)); err == nil {
 		t.Error("the key that was given is not asked for")
 	}
-	if err := given.check(someKey(2)); err != nil {
+	if err := given.Check(someKey(2)); err != nil {
 		t.Errorf("the key that was given: %v", err)
 	}
-	if err := given.keep(someKey(2)); err != nil {
+	if err := given.Keep(someKey(2)); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.check(someKey(2)); err != nil {
+	if err := k.Check(someKey(2)); err != nil {
 		t.Errorf("after it was given once: %v", err)
 	}
 }
@@ -185,40 +185,40 @@ func TestKeyring(t *testing.T) {
 // A key that stands behind more than a mebibyte of others is known, and so is one behind
 // a line that an editor left without its end.
 func TestKeyring_Long(t *testing.T) {
-	t.Setenv("XDG_DATA_HOME", t.TempDir())
-	k := NewKeyring("radio.example:7000", nil)
-	others := strings.Repeat("other.example:7000 "+KeyText(someKey(2))+"\n", 20_000)
-	if err := os.MkdirAll(DataDir(), 0o700); err != nil {
+	dir := t.TempDir()
+	k := NewRing("radio.example:7000", nil, dir)
+	others := strings.Repeat("other.example:7000 "+Text(someKey(2))+"\n", 20_000)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(k.file, []byte(others[:len(others)-1]), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.keep(someKey(1)); err != nil {
+	if err := k.Keep(someKey(1)); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.check(someKey(3)); err == nil {
+	if err := k.Check(someKey(3)); err == nil {
 		t.Error("another key is taken")
 	}
-	if err := k.check(someKey(1)); err != nil {
+	if err := k.Check(someKey(1)); err != nil {
 		t.Errorf("the same key: %v", err)
 	}
-	if err := NewKeyring("other.example:7000", nil).check(someKey(2)); err != nil {
+	if err := NewRing("other.example:7000", nil, dir).Check(someKey(2)); err != nil {
 		t.Errorf("the one before: %v", err)
 	}
 }
 
 // A file that cannot be read lets nobody in.
 func TestKeyring_Unreadable(t *testing.T) {
-	t.Setenv("XDG_DATA_HOME", t.TempDir())
-	k := NewKeyring("radio.example:7000", nil)
+	dir := t.TempDir()
+	k := NewRing("radio.example:7000", nil, dir)
 	if err := os.MkdirAll(k.file, 0o700); err != nil { // a folder in its place
 		t.Fatal(err)
 	}
-	if err := k.check(someKey(1)); err == nil {
+	if err := k.Check(someKey(1)); err == nil {
 		t.Error("it is read")
 	}
-	if err := k.keep(someKey(1)); err == nil {
+	if err := k.Keep(someKey(1)); err == nil {
 		t.Error("it is written")
 	}
 }
@@ -229,7 +229,7 @@ func TestKeyring_Loopback(t *testing.T) {
 		"127.0.0.1:7000": true, "[::1]:7000": true, "localhost:7000": true, "127.9.9.9:1": true,
 		"192.0.2.1:7000": false, "localhost.example:7000": false,
 	} {
-		if k := NewKeyring(addr, nil); (k.file == "") != here {
+		if k := NewRing(addr, nil, "dir"); (k.file == "") != here {
 			t.Errorf("%s: remembered in %q", addr, k.file)
 		}
 	}
@@ -237,19 +237,19 @@ func TestKeyring_Loopback(t *testing.T) {
 
 // One host has several spellings, and one key.
 func TestKeyring_SameName(t *testing.T) {
-	t.Setenv("XDG_DATA_HOME", t.TempDir())
-	if err := NewKeyring("Radio.Example.:7000", nil).keep(someKey(1)); err != nil {
+	dir := t.TempDir()
+	if err := NewRing("Radio.Example.:7000", nil, dir).Keep(someKey(1)); err != nil {
 		t.Fatal(err)
 	}
 	for _, addr := range []string{"radio.example:7000", "radio.example.:7000", "RADIO.example:7000"} {
-		if NewKeyring(addr, nil).check(someKey(1)) != nil || NewKeyring(addr, nil).check(someKey(2)) == nil {
+		if NewRing(addr, nil, dir).Check(someKey(1)) != nil || NewRing(addr, nil, dir).Check(someKey(2)) == nil {
 			t.Errorf("%s is another server", addr)
 		}
 	}
-	if NewKeyring("radio.example:7001", nil).check(someKey(2)) != nil {
+	if NewRing("radio.example:7001", nil, dir).Check(someKey(2)) != nil {
 		t.Error("another port is the same server")
 	}
-	if k := NewKeyring("LOCALHOST.:7000", nil); k.file != "" {
+	if k := NewRing("LOCALHOST.:7000", nil, dir); k.file != "" {
 		t.Error("keys of this machine are kept")
 	}
 }

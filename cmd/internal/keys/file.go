@@ -1,4 +1,4 @@
-package node
+package keys
 
 import (
 	"crypto/ed25519"
@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// KeyFile holds the key that signs the broadcast: its folder is a server's.
-	KeyFile = "key.pem"
+	// SigningFile holds the key that signs the broadcast: its folder is a server's.
+	SigningFile = "key.pem"
 	// IdentityFile holds the key that a listener's id is made from.
 	IdentityFile = "listener.pem"
 	// keyBlock is the type of the PEM block in both.
@@ -25,12 +25,12 @@ const (
 // errNoKey: the file is there, but holds something else.
 var errNoKey = errors.New("is not a key of conga")
 
-// keptKey reads the key in the file, and makes it at the first start: it is on the disk BEFORE
+// kept reads the key in the file, and makes it at the first start: it is on the disk BEFORE
 // anybody hears of it.
-func keptKey(path string) (ed25519.PrivateKey, error) {
-	key, err := ReadKey(path)
+func kept(path string) (ed25519.PrivateKey, error) {
+	key, err := read(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		key = NewKey()
+		key = New()
 		if err = writeKey(path, key); err != nil {
 			return nil, fmt.Errorf("keep the key: %w", err)
 		}
@@ -38,9 +38,9 @@ func keptKey(path string) (ed25519.PrivateKey, error) {
 	return key, err
 }
 
-// KeepKey writes the key that signs the broadcast again if somebody has removed its file.
-func KeepKey(dir string, key ed25519.PrivateKey) error {
-	path := filepath.Join(dir, KeyFile)
+// KeepSigning writes the key that signs the broadcast again if somebody has removed its file.
+func KeepSigning(dir string, key ed25519.PrivateKey) error {
+	path := filepath.Join(dir, SigningFile)
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return nil // what cannot be looked at is taken to be there
 	}
@@ -51,7 +51,7 @@ func writeKey(path string, key ed25519.PrivateKey) error {
 	return disk.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: key.Seed()}), 0o600)
 }
 
-func ReadKey(path string) (ed25519.PrivateKey, error) {
+func read(path string) (ed25519.PrivateKey, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the key: %w", err)
@@ -63,17 +63,32 @@ func ReadKey(path string) (ed25519.PrivateKey, error) {
 	return ed25519.NewKeyFromSeed(block.Bytes), nil
 }
 
-func NewKey() ed25519.PrivateKey {
+// New is a key that nobody else has.
+func New() ed25519.PrivateKey {
 	_, key, _ := ed25519.GenerateKey(rand.Reader) // crypto/rand does not fail
 	return key
 }
 
-// SigningKey is the key that signs the broadcast. Listeners remember its public half: a server
+// Signing is the key that signs the broadcast. Listeners remember its public half: a server
 // that loses it is a stranger to them.
-func SigningKey(dir string) (ed25519.PrivateKey, error) {
-	key, err := keptKey(filepath.Join(dir, KeyFile))
+func Signing(dir string) (ed25519.PrivateKey, error) {
+	key, err := kept(filepath.Join(dir, SigningFile))
 	if errors.Is(err, errNoKey) {
 		return nil, fmt.Errorf("%w; if you move it away, the server makes a new one, but listeners that know the old one will refuse it", err)
 	}
 	return key, err
+}
+
+// Identity is the key that a listener's id is made from.
+func Identity(dir string) (ed25519.PrivateKey, error) {
+	key, err := kept(filepath.Join(dir, IdentityFile))
+	if errors.Is(err, errNoKey) {
+		return nil, fmt.Errorf("%w; remove it, and this listener is a new one", err)
+	}
+	return key, err
+}
+
+// FindIdentity is Identity where there is one already.
+func FindIdentity(dir string) (ed25519.PrivateKey, error) {
+	return read(filepath.Join(dir, IdentityFile))
 }

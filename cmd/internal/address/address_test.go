@@ -1,0 +1,85 @@
+package address
+
+import (
+	"net"
+	"strings"
+	"testing"
+)
+
+func TestListenAt(t *testing.T) {
+	for _, test := range []struct{ text, host, want string }{
+		{":7000", "", ":7000"},
+		{"7000", "", ":7000"},
+		{"0", "", ":0"},
+		{" 7000 ", "127.0.0.1", "127.0.0.1:7000"},
+		{":8000", "127.0.0.1", ":8000"}, // that is what they say
+		{"localhost:0", "", "localhost:0"},
+		{"[::1]:7000", "", "[::1]:7000"},
+		{"10.0.0.1", "", ""},
+		{"::1", "", ""},
+		{"[::1]", "", ""},
+		{"localhost", "", ""},
+		{"7000x", "", ""},
+		{"65536", "", ""},
+		{":65536", "", ""},
+		{":-1", "", ""},
+		{"a b:1", "", ""},
+		{"http://a:1", "", ""},
+		{"", "", ""},
+	} {
+		got, err := ListenAt(test.text, test.host)
+		if got != test.want || (err == nil) != (test.want != "") {
+			t.Errorf("%q: %q, %v; want %q", test.text, got, err, test.want)
+		}
+	}
+}
+
+// What cannot be listened to is told with what can.
+func TestCannotListen(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for addr, want := range map[string]string{
+		taken.Addr().String(): "is another conga running there? Choose another port: --listen 127.0.0.1:9000",
+		"192.0.2.77:0":        "this machine does not have that address: --listen :0 listens on all of its addresses",
+	} {
+		if _, _, err := ListenPair(addr); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", addr, err, want)
+		}
+	}
+	if _, _, err := ListenPair("127.0.0.1:65535"); err == nil || !strings.Contains(err.Error(), "65534 is the last one") {
+		t.Error(err)
+	}
+}
+
+func TestWithPort(t *testing.T) {
+	for addr, want := range map[string]string{
+		"radio":             "radio:7000",
+		"radio.":            "radio.:7000",
+		"9000":              "127.0.0.1:9000",
+		"radio:9000":        "radio:9000",
+		"radio:":            "radio:7000",
+		" radio ":           "radio:7000",
+		"":                  "127.0.0.1:7000",
+		":9000":             "127.0.0.1:9000",
+		"10.0.0.1":          "10.0.0.1:7000",
+		"::1":               "[::1]:7000",
+		"[::1]":             "[::1]:7000",
+		"[::1]:9000":        "[::1]:9000",
+		"fe80::1":           "[fe80::1]:7000",
+		"a:b:c":             "",
+		"radio:0":           "",
+		"radio:65536":       "",
+		"radio:music":       "",
+		"radio/x:1":         "",
+		"http://radio:7000": "",
+		"two words":         "",
+	} {
+		got, err := WithPort(addr, RequestsPort)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v; want %q", addr, got, err, want)
+		}
+	}
+}

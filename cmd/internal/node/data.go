@@ -1,0 +1,62 @@
+package node
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"log/slog"
+
+	"conga/actors/eventlog"
+	"conga/cmd/internal/keys"
+	"conga/transport"
+)
+
+// reserveBytes is kept free on the disk for the music: some hours of songs, and of
+// goodbyes, each of which costs some pages.
+const reserveBytes = 8 << 20
+
+// Data is what a server keeps.
+type Data struct {
+	Store eventlog.Store
+	Key   ed25519.PrivateKey // signs the broadcast
+	Disk  transport.Disk     // below Store; nil: one that is never full
+}
+
+// OpenData opens the log and the key in dir, which is made if it is not there.
+func OpenData(dir string, logger *slog.Logger) (Data, error) {
+	store, err := eventlog.OpenSQLite(dir)
+	if err != nil {
+		return Data{}, err
+	}
+	key, err := keys.Signing(dir)
+	if err != nil {
+		return Data{}, errors.Join(err, store.Close())
+	}
+	steady, err := eventlog.OpenSteady(store, eventlog.SteadyConfig{
+		Dir: dir, Reserve: reserveBytes,
+		Tell: func(state eventlog.DiskState, why error) { tellDisk(logger, dir, state, why) },
+		Look: func() {
+			if err := keys.KeepSigning(dir, key); err != nil {
+				logger.Error("the server's key is gone from its folder and cannot be written again: after a restart listeners will refuse this server", "reason", err)
+			}
+		},
+	})
+	if err != nil {
+		return Data{}, errors.Join(err, store.Close())
+	}
+	return Data{Store: steady, Key: key, Disk: steady}, nil
+}
+
+// MemoryData is for a server that leaves nothing behind.
+func MemoryData() Data { return Data{Store: eventlog.NewMemory(), Key: keys.New()} }
+
+// tellDisk says how the log's disk does, and what that means for people.
+func tellDisk(logger *slog.Logger, data string, state eventlog.DiskState, why error) {
+	switch state {
+	case eventlog.DiskFull:
+		logger.Error("the disk is full: make room on it. The music plays on and the log uses its reserve, but nobody can ask for songs", "data", data, "reason", why)
+	case eventlog.DiskAway:
+		logger.Error("the log cannot be written: repair its disk. The music plays on and events are kept in memory, but nobody can ask for songs", "data", data, "reason", why)
+	case eventlog.DiskFine:
+		logger.Info("the whole log is on its disk again: songs can be asked for", "data", data)
+	}
+}
