@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync/atomic"
 	"time"
 
@@ -43,8 +42,10 @@ type ClientConfig struct {
 	// above, Requests a connection to the server's requests.
 	Streams  func(*Client) *actor.Props
 	Upstream func(link uint64, addr string, open *messages.OpenStream) *actor.Props
-	// Offered describes such a connection that the node above has made.
-	Offered  func(link uint64, conn net.Conn, open *messages.OpenStream) *actor.Props
+	// Offered describes such a connection that the node above has made, which the stream port keeps
+	// until its ticket is redeemed or refused.
+	Offered  func(link, ticket uint64, open *messages.OpenStream) *actor.Props
+	Refuse   func(ticket uint64)
 	Requests func(link uint64) *actor.Props
 	// News shows what plays; Joined is told the server's answer to each Hello.
 	News   func(*messages.Playing)
@@ -61,10 +62,9 @@ type Client struct {
 	epoch  atomic.Uint64
 }
 
-// Offer gives the relay a connection that a node above has made.
-func (c *Client) Offer(node *messages.Node, conn net.Conn) bool {
-	c.tell(relayName, &messages.StreamOffered{Node: node, Conn: conn})
-	return true
+// Offer tells the relay of a connection that a node above has made.
+func (c *Client) Offer(node *messages.Node, ticket uint64) {
+	c.tell(relayName, &messages.StreamOffered{Node: node, Ticket: ticket})
 }
 
 // The listener's children.
@@ -93,7 +93,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 	err = c.start(
 		child{relayName, relay.Props(relay.Config{
 			Log: cfg.Log, Window: c.window, Self: c.Node, Server: func() string { return cfg.Stream },
-			Dial: cfg.Upstream, Take: cfg.Offered, Chunk: cfg.Chunk,
+			Dial: cfg.Upstream, Take: cfg.Offered, Refuse: cfg.Refuse, Chunk: cfg.Chunk,
 			Offer:     func(to *messages.Node) { c.tell(streamsName, &messages.OfferMusic{To: to}) },
 			Tell:      func(m proto.Message) { c.tell(requesterName, m) },
 			ServerNow: c.clock.Now, Logger: cfg.Logger,

@@ -2,7 +2,6 @@ package messages
 
 import (
 	"errors"
-	"net"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -87,10 +86,10 @@ type (
 // while it is not taken, until another OfferMusic names another node or none.
 type OfferMusic struct{ To *Node }
 
-// StreamOffered: a node above has dialled this one. Whoever is told owns the connection.
+// StreamOffered: a node above has dialled this one. Whoever is told redeems the ticket, or refuses it.
 type StreamOffered struct {
-	Node *Node
-	Conn net.Conn
+	Node   *Node
+	Ticket uint64
 }
 
 // FindFeeder asks the chain manager who would feed a client of 2016 that joins now. It answers

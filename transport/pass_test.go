@@ -209,7 +209,7 @@ func TestStreams_Offer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := listen(t)
-			taken := make(chan net.Conn, 1)
+			taken, tickets := make(chan net.Conn, 1), &Tickets{}
 			expected := NewExpected()
 			expected.offerers([]string{amyID})
 			openStreams(t, l, func(s *StreamsConfig) {
@@ -217,7 +217,14 @@ func TestStreams_Offer(t *testing.T) {
 				s.Expected = expected
 				s.Pass = func() (Pass, error) { return testPass, nil }
 				s.ServerNow = func() int64 { return testNowUs }
-				s.Offered = func(_ *messages.Node, conn net.Conn) bool { taken <- conn; return true }
+				s.Tickets = tickets
+				s.Offered = func(_ *messages.Node, ticket uint64) {
+					conn, err := tickets.Redeem(ticket)(t.Context(), "")
+					if err != nil {
+						t.Error(err)
+					}
+					taken <- conn
+				}
 			})
 			offer := &messages.OfferStream{Version: messages.DialectVersion}
 			c.who.signOffer(offer, c.to, c.atUs)

@@ -53,9 +53,10 @@ type StreamsConfig struct {
 	ServerNow func() int64 // the server's clock, in unix microseconds; nil: this machine's
 	Limits    Limits       // of one address, and of those who have not said HI
 
-	// Offered takes over a connection by which a node above offers its music; false if it
-	// is not wanted. nil: this node takes no offers.
-	Offered func(*messages.Node, net.Conn) bool
+	// Offered is told of a node above that has dialled this one to offer its music, and the ticket for
+	// that connection, which Tickets has issued. nil: this node takes no offers.
+	Offered func(from *messages.Node, ticket uint64)
+	Tickets *Tickets
 	Dial    DialFunc // for offers of this node; nil: DialNode
 
 	// Seed sees a connection that has not announced itself as native within the grace. It is

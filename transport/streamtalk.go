@@ -155,13 +155,18 @@ func (t *streamTalk) identify(ask *messages.AskIdentity) {
 	}
 }
 
-// handOver gives the connection to whoever takes offers; nothing may have been read beyond it.
+// handOver gives the connection to whoever redeems its ticket; nothing may have been read beyond it.
 func (t *streamTalk) handOver(r *bufio.Reader, offer *messages.OfferStream) (given bool) {
 	node := cleanNode(offer.GetNode())
 	if node == nil || r.Buffered() > 0 || t.cfg.Offered == nil || t.admission.offer(offer) != nil {
 		return false
 	}
-	return t.cfg.Offered(node, t.conn)
+	ticket := t.cfg.Tickets.issue(t.conn)
+	if ticket == nil {
+		return false
+	}
+	t.cfg.Offered(node, ticket.number)
+	return t.cfg.Tickets.collect(t.life, ticket)
 }
 
 // errSeed: the peer has not announced itself within the grace.

@@ -28,7 +28,6 @@ const (
 type UpstreamConfig struct {
 	Link uint64
 	Addr string               // host:port to dial
-	Conn net.Conn             // a connection that the upstream made; Addr is not dialled then
 	Open *messages.OpenStream // our HI
 
 	Identity *Identity            // who asks; nil: nobody in particular, as where all may come
@@ -112,7 +111,7 @@ var (
 func faultOf(err error) messages.Fault {
 	no := (*refused)(nil)
 	switch {
-	case errors.As(err, &no), errors.Is(err, errNotYet), errors.Is(err, context.Canceled), errors.Is(err, errBroken):
+	case errors.As(err, &no), errors.Is(err, errNotYet), errors.Is(err, errTicket), errors.Is(err, context.Canceled), errors.Is(err, errBroken):
 		return messages.Fault_FAULT_UNSPECIFIED
 	case errors.Is(err, errSilent):
 		return messages.Fault_FAULT_SILENT
@@ -122,18 +121,15 @@ func faultOf(err error) messages.Fault {
 
 // run connects, says HI and reads until the end. The error says why; it is never nil.
 func (t *upstreamTalk) run(life context.Context) error {
-	conn := t.cfg.Conn
-	if conn == nil {
-		var err error
-		if conn, err = t.cfg.Dial(life, t.cfg.Addr); err != nil {
-			return fmt.Errorf("dial %s: %w", t.cfg.Addr, err)
-		}
+	conn, err := t.cfg.Dial(life, t.cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("dial %s: %w", t.cfg.Addr, err)
 	}
 	conn = &awake{Conn: conn} // BEFORE another goroutine may close it
 	defer conn.Close()
 	defer context.AfterFunc(life, func() { _ = conn.Close() })() // wakes every read and write
 
-	err := t.talk(life, conn)
+	err = t.talk(life, conn)
 	switch {
 	case life.Err() != nil:
 		return life.Err()

@@ -45,7 +45,8 @@ func openUpstream(t *testing.T, silence time.Duration) (*actor.ActorSystem, *act
 	here, there := net.Pipe()
 	t.Cleanup(func() { _ = here.Close() })
 	relay, told := child(t, system, Upstream(UpstreamConfig{
-		Link: 5, Conn: there, Silence: silence,
+		Link: 5, Silence: silence,
+		Dial: func(context.Context, string) (net.Conn, error) { return there, nil },
 		Open: &messages.OpenStream{Version: 1, Node: &messages.Node{Id: amyID}, Next: 9},
 	}))
 	return system, relay, told, here

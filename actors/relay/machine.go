@@ -27,6 +27,7 @@ type machine struct {
 	waiting map[uint64]*opening    // those that answered while another feeds, by their link's number
 	lost    *messages.UpstreamLost // since then the relay searches; nil while it is fed
 	now     moment
+	ticket  uint64 // of the offer that a decision is about
 	out     out
 }
 
@@ -63,7 +64,10 @@ type (
 	dial struct {
 		sought *messages.UpstreamSought
 		open   *messages.OpenStream // without the node
+		ticket uint64               // for its own connection; 0: it made none
 	}
+	// refuse lets the connection be closed that an ancestor has made.
+	refuse struct{ ticket uint64 }
 	// searchAfter sets the timer of the search. With jitter the wait is shortened by up to a
 	// half, at random: many orphans must not come in step.
 	searchAfter struct {
@@ -180,8 +184,13 @@ func offered(n *messages.Neighbours) *messages.Node {
 }
 
 // offeredBy takes, or not, the connection that an ancestor has made.
-func (m *machine) offeredBy(node *messages.Node) {
+func (m *machine) offeredBy(node *messages.Node, ticket uint64) {
+	m.ticket = ticket
 	m.decide(&messages.UpstreamOffered{Node: node, AtUnixUs: m.now.server})
+	if m.ticket > 0 {
+		m.effect(refuse{ticket})
+		m.ticket = 0
+	}
 }
 
 // searchOn goes on with a search whose timer is over.
@@ -282,12 +291,7 @@ func (m *machine) decide(cmd proto.Message) {
 func (m *machine) happened(event proto.Message) {
 	switch event := event.(type) {
 	case *messages.UpstreamSought:
-		m.effect(dial{event, &messages.OpenStream{
-			Version: messages.DialectVersion, Next: m.flow.next,
-			PlayAtUnixUs: m.now.server + messages.JoinAhead.Microseconds(), Epoch: m.epoch,
-			Upstream: event.GetNode().GetId(), Holes: event.GetHoles(),
-		}})
-		m.searchAfter(patience, false)
+		m.sought(event)
 	case *messages.UpstreamConnected:
 		m.fedBy(event)
 	case *messages.UpstreamLost:
@@ -298,6 +302,20 @@ func (m *machine) happened(event proto.Message) {
 	case *messages.SearchExhausted:
 		m.exhausted(event)
 	}
+}
+
+// sought asks somebody for the music, on its own connection if it has made one.
+func (m *machine) sought(event *messages.UpstreamSought) {
+	ask := dial{sought: event, open: &messages.OpenStream{
+		Version: messages.DialectVersion, Next: m.flow.next,
+		PlayAtUnixUs: m.now.server + messages.JoinAhead.Microseconds(), Epoch: m.epoch,
+		Upstream: event.GetNode().GetId(), Holes: event.GetHoles(),
+	}}
+	if event.GetOffered() {
+		ask.ticket, m.ticket = m.ticket, 0
+	}
+	m.effect(ask)
+	m.searchAfter(patience, false)
 }
 
 // fedBy begins with another upstream.

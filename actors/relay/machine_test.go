@@ -320,3 +320,33 @@ func (n *neighbourhood) flows(l *lineTo) {
 		}
 	}
 }
+
+// The connection that a node above has made goes to the link that asks it, or is refused.
+func TestMachine_Ticket(t *testing.T) {
+	n := newNeighbourhood()
+	n.m.neighbours(&messages.Neighbours{Id: "me", Event: 1, Ancestors: []*messages.Node{ancestor("bob~"), ancestor("amy")}})
+	for _, c := range []struct {
+		name, from string
+		ticket     uint64
+		taken      bool
+	}{
+		{"an ancestor that must dial", "bob~", 7, true},
+		{"again, while it is asked", "bob~", 8, false},
+		{"a stranger", "x~", 9, false},
+	} {
+		n.m.out = out{}
+		n.m.offeredBy(ancestor(c.from), c.ticket)
+		var taken, refused bool
+		for _, e := range n.m.out.effects {
+			switch e := e.(type) {
+			case dial:
+				taken = e.ticket == c.ticket && e.sought.GetOffered()
+			case refuse:
+				refused = e.ticket == c.ticket
+			}
+		}
+		if taken != c.taken || refused == c.taken {
+			t.Errorf("%s: taken %v, refused %v", c.name, taken, refused)
+		}
+	}
+}

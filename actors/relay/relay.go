@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"time"
 
 	"conga/actors/eventlog"
@@ -25,8 +24,9 @@ type Config struct {
 	Server func() string // host:port of the server's stream
 	// Dial describes a child that connects to addr, says open and reports what comes.
 	Dial func(link uint64, addr string, open *messages.OpenStream) *actor.Props
-	// Take describes the same child on a connection that the upstream made.
-	Take func(link uint64, conn net.Conn, open *messages.OpenStream) *actor.Props
+	// Take describes the same child on a connection that the upstream made; Refuse lets it be closed.
+	Take   func(link, ticket uint64, open *messages.OpenStream) *actor.Props
+	Refuse func(ticket uint64)
 	// Offer makes the stream port dial a listener that this node must dial; nil: nobody.
 	Offer func(to *messages.Node)
 	// Tell sends the server what this node saw.
@@ -70,7 +70,6 @@ type relay struct {
 	machine machine
 	keep    *eventlog.Keeper[State]
 	links   map[uint64]*actor.PID // children, by their link's number
-	offer   net.Conn              // of the ancestor that a decision is about
 	search  *time.Timer           // sends SearchOn
 	steady  *time.Timer           // sends glance
 	round   uint64                // of steady
@@ -102,8 +101,7 @@ func (r *relay) Receive(ctx actor.Context) {
 	case *messages.Neighbours:
 		m.neighbours(msg)
 	case *messages.StreamOffered:
-		r.offer = msg.Conn
-		m.offeredBy(msg.Node)
+		m.offeredBy(msg.Node, msg.Ticket)
 	case *messages.SearchOn:
 		m.searchOn(msg)
 	case looked:
@@ -152,7 +150,7 @@ func (r *relay) outlast(msg any) {
 		_ = m.adopt(msg)
 		_ = m.flow.trust(keyIn(msg, m.flow.key)) // no link stands: nothing was vouched for
 	case *messages.StreamOffered:
-		_ = msg.Conn.Close()
+		r.cfg.Refuse(msg.Ticket)
 	case *messages.DownstreamOpened:
 		m.fed = append(m.fed, msg.Node)
 	case *messages.DownstreamClosed:
@@ -195,6 +193,8 @@ func (r *relay) carryOut(ctx actor.Context) {
 			if r.cfg.Offer != nil {
 				r.cfg.Offer(e.to)
 			}
+		case refuse:
+			r.cfg.Refuse(e.ticket)
 		case tell:
 			r.cfg.Tell(e.word)
 		case begunAnew:
@@ -202,10 +202,6 @@ func (r *relay) carryOut(ctx actor.Context) {
 		}
 	}
 	r.hangUp(ctx)
-	if r.offer != nil { // nobody wanted it
-		_ = r.offer.Close()
-		r.offer = nil
-	}
 }
 
 // say tells the listener's user what happened.
@@ -227,11 +223,9 @@ func (r *relay) dial(ctx actor.Context, d dial) {
 	if d.sought.GetNode().GetId() == messages.ServerID {
 		addr = r.cfg.Server()
 	}
-	if d.sought.GetOffered() {
-		conn := r.offer
-		r.offer = nil
+	if d.ticket > 0 {
 		props = func(link uint64, _ string, open *messages.OpenStream) *actor.Props {
-			return r.cfg.Take(link, conn, open)
+			return r.cfg.Take(link, d.ticket, open)
 		}
 	}
 	r.links[number] = ctx.Spawn(props(number, addr, open))

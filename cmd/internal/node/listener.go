@@ -125,8 +125,9 @@ type joining struct {
 	stream   string // the server's
 	relay    net.Listener
 	member   *transport.Membership
-	behind   seed.Behind  // the clients of 2016 behind this listener
-	now      func() int64 // the server's clock, when there is a client
+	behind   seed.Behind       // the clients of 2016 behind this listener
+	tickets  transport.Tickets // for offers of nodes above
+	now      func() int64      // the server's clock, when there is a client
 	answered chan error
 }
 
@@ -173,9 +174,10 @@ func (j *joining) client() actors.ClientConfig {
 			}
 			return j.above(link, open, transport.UpstreamConfig{Addr: addr, Dial: dial})
 		},
-		Offered: func(link uint64, conn net.Conn, open *messages.OpenStream) *actor.Props {
-			return j.above(link, open, transport.UpstreamConfig{Conn: conn})
+		Offered: func(link, ticket uint64, open *messages.OpenStream) *actor.Props {
+			return j.above(link, open, transport.UpstreamConfig{Addr: "its offer", Dial: j.tickets.Redeem(ticket)})
 		},
+		Refuse:   j.tickets.Refuse,
 		Requests: j.requests,
 		Joined: func(_ *messages.Welcome, refused *messages.Refused) {
 			if refused != nil {
@@ -226,7 +228,7 @@ func (j *joining) streams(c *actors.Client) *actor.Props {
 		seeds = feeder.Stream
 	}
 	return transport.Streams(transport.StreamsConfig{
-		Listener: j.relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch, Newest: c.Newest, Offered: c.Offer, Dial: j.Line.Node,
+		Listener: j.relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch, Newest: c.Newest, Offered: c.Offer, Tickets: &j.tickets, Dial: j.Line.Node,
 		Identity: j.Journal.Identity, Expected: j.member.Expected(),
 		Pass: j.member.Pass, ServerNow: c.ServerNow, Seed: seeds,
 		Open: func(open *messages.OpenStream) (transport.Cursor, error) {
