@@ -109,6 +109,9 @@ func forbidden(dir, pkg string) string {
 func TestRooms_Imports(t *testing.T) {
 	for _, file := range sources(t) {
 		for _, imported := range file.imports() {
+			if (imported == "net" || imported == "net/http") && strings.HasPrefix(file.dir, "actors") && !file.test {
+				t.Errorf("%s imports %s: connections stay in transport", file, imported)
+			}
 			pkg, ours := strings.CutPrefix(imported, "conga/")
 			if !ours {
 				continue
