@@ -16,34 +16,9 @@ import (
 const (
 	// namespace is what all types of the log have in common, and what is left out.
 	namespace = "conga."
-	// currentVersion is the version of every type that has no upcaster.
-	currentVersion = 1
+	// version is that of every type. A type whose meaning changes will get another.
+	version = 1
 )
-
-// kind is a type of event in one version.
-type kind struct {
-	name    string
-	version int
-}
-
-// upcasters turn kept bytes of an old version into the next version's type and
-// bytes. A type whose meaning must change gets a new version: its number goes
-// into versions, and here the way from each old one. New fields need neither.
-type upcasters map[kind]func(data []byte) (name string, newer []byte, err error)
-
-// upcast and versions hold what this program knows of old logs: nothing yet,
-// every type is in its first version.
-var (
-	upcast   = upcasters{}
-	versions = map[string]int{}
-)
-
-func versionOf(name string) int {
-	if v, ok := versions[name]; ok {
-		return v
-	}
-	return currentVersion
-}
 
 var marshal = proto.MarshalOptions{Deterministic: true}
 
@@ -64,19 +39,10 @@ func encode(m proto.Message) (name string, data []byte, err error) {
 	return name, data, nil
 }
 
-// decode returns the message in its newest version.
-func decode(name string, version int, data []byte) (proto.Message, error) {
-	for version != versionOf(name) {
-		up, ok := upcast[kind{name, version}]
-		if !ok {
-			return nil, fmt.Errorf("%w: %s version %d, this conga knows version %d: use the conga that wrote the log, or a newer one",
-				ErrUnknownType, name, version, versionOf(name))
-		}
-		newName, newer, err := up(data)
-		if err != nil {
-			return nil, fmt.Errorf("bring %s from version %d up to date: %w", name, version, err)
-		}
-		name, data, version = newName, newer, version+1
+// decode returns the message that was kept.
+func decode(name string, kept int, data []byte) (proto.Message, error) {
+	if kept != version {
+		return nil, fmt.Errorf("%w: %s version %d: use the conga that wrote the log, or a newer one", ErrUnknownType, name, kept)
 	}
 	t, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(namespace + name))
 	if err != nil {
@@ -98,15 +64,15 @@ func (r *Row) event() (proto.Message, error) {
 	return m, nil
 }
 
-// record decodes a row.
-func (r *Row) record() (Record, error) {
+// Decode returns the record that was kept as the row.
+func (r *Row) Decode() (Record, error) {
 	event, err := r.event()
 	if err != nil {
 		return Record{}, err
 	}
 	var cause proto.Message
 	if r.CauseType != "" {
-		if cause, err = decode(r.CauseType, versionOf(r.CauseType), r.Cause); err != nil {
+		if cause, err = decode(r.CauseType, version, r.Cause); err != nil {
 			return Record{}, fmt.Errorf("cause of event %d: %w", r.Seq, err)
 		}
 	}

@@ -31,14 +31,17 @@ type Record struct {
 	Time    time.Time // UTC, whole microseconds; never before the event before
 	Actor   string    // whose decision it is
 	Type    string    // the kept message's full name without "conga."
-	Version int       // of the type, as kept; Event is of the newest version
+	Version int       // of the type
 	Event   proto.Message
 	Cause   proto.Message // the command; on the first event of its commit only
 	Of      int           // how many events the commit has; on its first only
 	Hash    []byte        // SHA-256 over this event and the hash before
 
-	row Row // as kept, for exact export
+	row Row
 }
+
+// Row is the record as a store keeps it; of one that is from no log its Seq is 0.
+func (r Record) Row() Row { return r.row }
 
 // Errors that callers branch on; they come wrapped with the circumstances.
 var (

@@ -14,12 +14,15 @@ import (
 // in it: empty and 0, or what an archive or a ring left of the events before.
 func Begin[S Decider[S]](log *Log, actor string, empty S) (S, uint64, error) {
 	seq, data, err := log.baseState(actor)
+	if err == nil {
+		err = log.prove(seq)
+	}
 	if err != nil || data == nil {
 		return empty, seq, err
 	}
 	state, err := thawBase[S](data)
 	if err != nil {
-		return empty, 0, fmt.Errorf("state of %s at event %d, where the log begins: %w", actor, seq, err)
+		return empty, 0, fmt.Errorf("state of %s at event %d, where the log begins: %w: import the archived events again", actor, seq, err)
 	}
 	return state, seq, nil
 }

@@ -1,24 +1,26 @@
-package eventlog
+package eventlog_test
 
 import (
 	"slices"
 	"testing"
 	"time"
 
-	"conga/messages"
-
 	"google.golang.org/protobuf/proto"
+
+	"conga/actors/eventlog"
+	"conga/actors/eventlog/storetest"
+	"conga/messages"
 )
 
 func joins(id string) *messages.JoinChain { return &messages.JoinChain{Node: &messages.Node{Id: id}} }
 
 func TestLog_Fold(t *testing.T) {
-	dir := t.TempDir()
-	log := open(t, openSQLite(t, dir))
-	fill(t, log, 3000)
-	for _, again := range []bool{false, true} { // out of memory, out of the file
+	store := lasting{eventlog.NewMemory()}
+	log := storetest.Open(t, store)
+	storetest.Fill(t, log, 3000)
+	for _, again := range []bool{false, true} { // out of memory, out of the store
 		if again {
-			log = reopened(t, log, func() *Log { return open(t, openSQLite(t, dir)) })
+			log = reopened(t, log, func() *eventlog.Log { return storetest.Open(t, store) })
 		}
 		for _, test := range []struct{ after, last uint64 }{{0, 0}, {0, 1}, {0, 3000}, {1500, 1501}, {2999, 3000}, {10, 2500}} {
 			var seqs []uint64
@@ -35,8 +37,8 @@ func TestLog_Fold(t *testing.T) {
 }
 
 func TestLog_Fold_Outside(t *testing.T) {
-	log := open(t, NewMemory())
-	fill(t, log, 200)
+	log := storetest.Open(t, eventlog.NewMemory())
+	storetest.Fill(t, log, 200)
 	if err := log.Drop(100, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -53,17 +55,17 @@ func TestLog_Fold_Outside(t *testing.T) {
 }
 
 func TestLog_SeqAt(t *testing.T) {
-	log := open(t, NewMemory())
+	log := storetest.Open(t, eventlog.NewMemory())
 	if seq, err := log.SeqAt(time.Now()); err != nil || seq != 0 {
 		t.Errorf("an empty log: %d, %v", seq, err)
 	}
 	for range 50 {
-		fill(t, log, 7) // of one time
+		storetest.Fill(t, log, 7) // of one time
 	}
 	if err := log.Drop(20, nil); err != nil {
 		t.Fatal(err)
 	}
-	records := collect(t, log, 0)
+	records := storetest.Collect(t, log, 0)
 	for _, at := range []time.Time{records[0].Time.Add(-time.Hour), records[0].Time, records[100].Time, records[100].Time.Add(time.Microsecond), time.Now().Add(time.Hour)} {
 		want := log.Base()
 		for _, r := range records {

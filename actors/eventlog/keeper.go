@@ -162,18 +162,11 @@ func overtaken[S Decider[S]](log *Log, actor string, at moment[S]) (moment[S], e
 func restore[S Decider[S]](log *Log, actor string, empty S) (moment[S], error) {
 	if seq, data, ok := log.Snapshot(actor); ok {
 		if state, err := thaw[S](data); err == nil {
-			return moment[S]{seq, state}, nil
+			return moment[S]{seq, state}, log.prove(seq)
 		}
 	}
-	seq, data, err := log.baseState(actor)
-	if err != nil || data == nil {
-		return moment[S]{seq, empty}, err
-	}
-	state, err := thawBase[S](data)
-	if err != nil {
-		return moment[S]{}, fmt.Errorf("state at event %d, where the log begins: %w: import the archived events again", seq, err)
-	}
-	return moment[S]{seq, state}, nil
+	state, seq, err := Begin(log, actor, empty)
+	return moment[S]{seq, state}, err
 }
 
 // reread reads a state, and writes it again for comparison.

@@ -1,4 +1,4 @@
-package eventlog
+package eventlog_test
 
 import (
 	"errors"
@@ -7,8 +7,11 @@ import (
 	"sync"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
+	"conga/actors/eventlog"
+	"conga/actors/eventlog/storetest"
 	"conga/messages"
 )
 
@@ -16,8 +19,8 @@ import (
 // the states that a replay of the log gives.
 func TestKeeper_Property_StateIsReplay(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		store := &sick{Store: NewMemory()}
-		log := open(t, store)
+		store := &storetest.Sick{Store: eventlog.NewMemory()}
+		log := storetest.Open(t, store)
 		type script struct{ kind, arg int }
 		scripts := rapid.SliceOfN(rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) script {
 			return script{rapid.IntRange(0, 3).Draw(rt, "kind"), rapid.IntRange(0, 4).Draw(rt, "arg")}
@@ -25,14 +28,14 @@ func TestKeeper_Property_StateIsReplay(t *testing.T) {
 		failAt := rapid.IntRange(0, 40).Draw(rt, "failAt")
 
 		var wg sync.WaitGroup
-		queues := make([]*Keeper[queue], len(scripts))
-		rooms := make([]*Keeper[room], len(scripts))
+		queues := make([]*eventlog.Keeper[storetest.Queue], len(scripts))
+		rooms := make([]*eventlog.Keeper[storetest.Room], len(scripts))
 		for i, script := range scripts {
-			queues[i], rooms[i] = newKeeper(t, log, queue{}), newKeeper(t, log, room{})
+			queues[i], rooms[i] = storetest.Keeper(t, log, storetest.Queue{}), storetest.Keeper(t, log, storetest.Room{})
 			wg.Go(func() {
 				for n, s := range script {
 					if n == failAt {
-						store.set(errFull, s.arg%2 == 0)
+						store.Fail(storetest.ErrFull, s.arg%2 == 0)
 					}
 					var err error
 					switch s.kind {
@@ -45,23 +48,26 @@ func TestKeeper_Property_StateIsReplay(t *testing.T) {
 					case 3:
 						_, err = rooms[i].Commit(&messages.LeaveChain{Id: fmt.Sprint(s.arg)})
 					}
-					store.set(nil, false)
-					if err != nil && !errors.Is(err, errFull) {
+					store.Fail(nil, false)
+					if err != nil && !errors.Is(err, storetest.ErrFull) {
 						t.Errorf("commit: %v", err)
 					}
 				}
 			})
 		}
 		wg.Wait()
-		history := events(collect(t, log, 0))
+		var history []proto.Message
+		for _, r := range storetest.Collect(t, log, 0) {
+			history = append(history, r.Event)
+		}
 		for i := range scripts {
 			if err := errors.Join(queues[i].CatchUp(), rooms[i].CatchUp()); err != nil {
 				rt.Fatal(err)
 			}
-			if got, want := queues[i].State(), Replay(queue{}, history...); !reflect.DeepEqual(got, want) {
+			if got, want := queues[i].State(), eventlog.Replay(storetest.Queue{}, history...); !reflect.DeepEqual(got, want) {
 				rt.Fatalf("live %v, replayed %v", got, want)
 			}
-			if got, want := rooms[i].State(), Replay(room{}, history...); !reflect.DeepEqual(got, want) {
+			if got, want := rooms[i].State(), eventlog.Replay(storetest.Room{}, history...); !reflect.DeepEqual(got, want) {
 				rt.Fatalf("live %v, replayed %v", got, want)
 			}
 			if queues[i].Seq() != log.Last() {
@@ -72,13 +78,4 @@ func TestKeeper_Property_StateIsReplay(t *testing.T) {
 			rt.Fatal(err)
 		}
 	})
-}
-
-func newKeeper[S Decider[S]](t testing.TB, log *Log, empty S) *Keeper[S] {
-	t.Helper()
-	k, err := NewKeeper(log, fmt.Sprintf("%T", empty), empty)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
 }

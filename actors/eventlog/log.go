@@ -45,6 +45,9 @@ type Log struct {
 	closed  bool
 	scratch []byte // for hashing
 	wg      sync.WaitGroup
+
+	proving sync.Mutex
+	proven  uint64 // the events behind it were checked, or come from this Log
 }
 
 // commit is one Append on its way.
@@ -62,7 +65,8 @@ func Open(store Store, now func() time.Time) (*Log, error) {
 	if err := l.reload(); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	if err := l.checkNewest(); err != nil {
+	l.proven = l.durable.Seq
+	if err := l.prove(max(l.base.Seq, l.durable.Seq-min(l.durable.Seq, newest))); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	return l, nil
@@ -116,7 +120,7 @@ func prepare(actor string, cause proto.Message, events []proto.Message) (*commit
 		if err != nil {
 			return nil, err
 		}
-		row := Row{Actor: actor, Type: name, Version: versionOf(name), Data: data}
+		row := Row{Actor: actor, Type: name, Version: version, Data: data}
 		if i == 0 {
 			row.Of = len(events)
 			if cause != nil {
@@ -156,9 +160,9 @@ func (l *Log) admit(expected uint64, c *commit) error {
 		r := &c.records[i]
 		row := r.row
 		row.Seq, row.Time = l.head.Seq+1, at
-		row.Hash, l.scratch = chain(l.head.Hash, &row, l.scratch)
+		row.Hash, l.scratch = HashOf(l.head.Hash, &row, l.scratch)
 		*r = row.with(r.Event, r.Cause)
-		l.head = row.mark()
+		l.head = row.Mark()
 	}
 	l.waiting = append(l.waiting, c)
 	if !l.writing {
@@ -196,7 +200,7 @@ func (l *Log) write() {
 			continue
 		}
 		l.waiting = l.waiting[len(group):]
-		l.durable = rows[len(rows)-1].mark()
+		l.durable = rows[len(rows)-1].Mark()
 		for _, c := range group {
 			l.tail.add(c.records)
 			close(c.done)

@@ -1,4 +1,4 @@
-package eventlog
+package eventlog_test
 
 import (
 	"context"
@@ -12,11 +12,13 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"conga/actors/eventlog"
+	"conga/actors/eventlog/storetest"
 	"conga/messages"
 )
 
 func TestLog_Append(t *testing.T) {
-	log := open(t, NewMemory())
+	log := storetest.Open(t, eventlog.NewMemory())
 	cause := &messages.LeaveChain{Id: "amy"}
 	last, err := log.Append(0, "chainmanager", cause, &messages.ListenerLeft{Id: "amy"}, &messages.ChainSpliced{From: "a", To: "b"})
 	if last != 2 || err != nil {
@@ -26,14 +28,14 @@ func TestLog_Append(t *testing.T) {
 		t.Errorf("append of nothing: %d, %v", last, err)
 	}
 	for _, expected := range []uint64{0, 1, 3} {
-		if _, err := log.Append(expected, "x", nil, queued("a")); !errors.Is(err, ErrConflict) {
+		if _, err := log.Append(expected, "x", nil, storetest.Queued("a")); !errors.Is(err, eventlog.ErrConflict) {
 			t.Errorf("expected %d: %v, want ErrConflict", expected, err)
 		}
 	}
-	if _, err := log.Append(Any, "x", nil, queued("a")); err != nil {
+	if _, err := log.Append(eventlog.Any, "x", nil, storetest.Queued("a")); err != nil {
 		t.Error(err)
 	}
-	got := collect(t, log, 0)
+	got := storetest.Collect(t, log, 0)
 	if len(got) != 3 || got[0].Of != 2 || got[1].Of != 0 || got[2].Of != 1 {
 		t.Errorf("commits of %v", got)
 	}
@@ -48,14 +50,14 @@ func TestLog_Append(t *testing.T) {
 // The log's times never go back, whatever the clock does.
 func TestLog_ClockStepsBack(t *testing.T) {
 	now := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
-	log, err := Open(NewMemory(), func() time.Time { now = now.Add(-time.Hour); return now })
+	log, err := eventlog.Open(eventlog.NewMemory(), func() time.Time { now = now.Add(-time.Hour); return now })
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	fill(t, log, 300)
-	records := collect(t, log, 0)
-	if !slices.IsSortedFunc(records, func(a, b Record) int { return a.Time.Compare(b.Time) }) {
+	storetest.Fill(t, log, 300)
+	records := storetest.Collect(t, log, 0)
+	if !slices.IsSortedFunc(records, func(a, b eventlog.Record) int { return a.Time.Compare(b.Time) }) {
 		t.Error("times go back")
 	}
 }
@@ -63,12 +65,13 @@ func TestLog_ClockStepsBack(t *testing.T) {
 // While one group is on its way to the disk, those who come share the next one.
 func TestLog_GroupCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &sick{Store: NewMemory(), gate: make(chan struct{})}
-		log := open(t, store)
+		store, gate := &storetest.Sick{Store: eventlog.NewMemory()}, make(chan struct{})
+		store.Hang(gate)
+		log := storetest.Open(t, store)
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() {
-				if _, err := log.Append(Any, "a", nil, queued("x"), queued("y")); err != nil {
+				if _, err := log.Append(eventlog.Any, "a", nil, storetest.Queued("x"), storetest.Queued("y")); err != nil {
 					t.Error(err)
 				}
 			})
@@ -77,10 +80,10 @@ func TestLog_GroupCommit(t *testing.T) {
 		if got := log.Last(); got != 0 {
 			t.Errorf("event %d is shown BEFORE it is on disk", got)
 		}
-		close(store.gate)
+		close(gate)
 		wg.Wait()
-		if !slices.Equal(store.used, []int{2, 98}) {
-			t.Errorf("transactions of %v rows", store.used)
+		if !slices.Equal(store.Used(), []int{2, 98}) {
+			t.Errorf("transactions of %v rows", store.Used())
 		}
 		if _, err := log.Verify(t.Context()); err != nil {
 			t.Error(err)
@@ -94,11 +97,12 @@ func TestKeeper_DecidesOnPending(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		t.Run(fmt.Sprintf("fails=%v", fails), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := &sick{Store: NewMemory(), gate: make(chan struct{}, 10)}
-				log := open(t, store)
-				a, b := newKeeper(t, log, queue{}), newKeeper(t, log, queue{})
+				store, gate := &storetest.Sick{Store: eventlog.NewMemory()}, make(chan struct{}, 10)
+				store.Hang(gate)
+				log := storetest.Open(t, store)
+				a, b := storetest.Keeper(t, log, storetest.Queue{}), storetest.Keeper(t, log, storetest.Queue{})
 				if fails {
-					store.set(errFull, false)
+					store.Fail(storetest.ErrFull, false)
 				}
 				var first, second error
 				var events []proto.Message
@@ -110,13 +114,13 @@ func TestKeeper_DecidesOnPending(t *testing.T) {
 				if len(b.State().Songs) != 0 {
 					t.Error("the state shows an event BEFORE it is on disk")
 				}
-				store.gate <- struct{}{}
+				gate <- struct{}{}
 				synctest.Wait()
-				store.set(nil, false)
-				close(store.gate)
+				store.Fail(nil, false)
+				close(gate)
 				wg.Wait()
 				if fails {
-					if !errors.Is(first, errFull) || second != nil || len(events) != 1 {
+					if !errors.Is(first, storetest.ErrFull) || second != nil || len(events) != 1 {
 						t.Errorf("first %v; second %v with %d events, want its own", first, second, len(events))
 					}
 				} else if first != nil || second != nil || len(events) != 0 {
@@ -135,24 +139,25 @@ func TestLog_AppendFails(t *testing.T) {
 	for _, kept := range []bool{false, true} {
 		t.Run(fmt.Sprintf("kept=%v", kept), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := &sick{Store: NewMemory(), gate: make(chan struct{}, 10)}
-				log := open(t, store)
-				store.set(errFull, kept)
+				store, gate := &storetest.Sick{Store: eventlog.NewMemory()}, make(chan struct{}, 10)
+				store.Hang(gate)
+				log := storetest.Open(t, store)
+				store.Fail(storetest.ErrFull, kept)
 				errs := make([]error, 3)
 				var wg sync.WaitGroup
 				for i := range errs {
-					wg.Go(func() { _, errs[i] = log.Append(uint64(i), "a", nil, queued(fmt.Sprint(i))) })
+					wg.Go(func() { _, errs[i] = log.Append(uint64(i), "a", nil, storetest.Queued(fmt.Sprint(i))) })
 					synctest.Wait()
 				}
-				store.gate <- struct{}{}
+				gate <- struct{}{}
 				wg.Wait()
 				for i, err := range errs {
-					if !errors.Is(err, errFull) {
+					if !errors.Is(err, storetest.ErrFull) {
 						t.Errorf("append %d: %v, want the disk's error", i, err)
 					}
 				}
-				store.set(nil, false)
-				close(store.gate)
+				store.Fail(nil, false)
+				close(gate)
 				want := uint64(0)
 				if kept {
 					want = 1 // stored, never acknowledged
@@ -160,13 +165,13 @@ func TestLog_AppendFails(t *testing.T) {
 				if got := log.Last(); got != want {
 					t.Errorf("log at %d, want %d", got, want)
 				}
-				if last, err := log.Append(want, "a", nil, queued("after")); last != want+1 || err != nil {
+				if last, err := log.Append(want, "a", nil, storetest.Queued("after")); last != want+1 || err != nil {
 					t.Errorf("append after the failure: %d, %v", last, err)
 				}
 				if n, err := log.Verify(t.Context()); n != want+1 || err != nil {
 					t.Errorf("verify: %d, %v", n, err)
 				}
-				if got := collect(t, log, 0); len(got) != int(want)+1 {
+				if got := storetest.Collect(t, log, 0); len(got) != int(want)+1 {
 					t.Errorf("%d records", len(got))
 				}
 			})
@@ -177,28 +182,31 @@ func TestLog_AppendFails(t *testing.T) {
 // A disk that cannot even be read after a failed append: nothing is appended before it
 // has said what it kept.
 func TestLog_AppendFails_Unsure(t *testing.T) {
-	store := &sick{Store: NewMemory()}
-	log := open(t, store)
-	store.err, store.kept, store.lost = errFull, true, errors.New("input/output error")
-	if _, err := log.Append(0, "a", nil, queued("x")); !errors.Is(err, errFull) {
+	store := &storetest.Sick{Store: eventlog.NewMemory()}
+	log := storetest.Open(t, store)
+	lost := errors.New("input/output error")
+	store.Fail(storetest.ErrFull, true)
+	store.Lose(lost)
+	if _, err := log.Append(0, "a", nil, storetest.Queued("x")); !errors.Is(err, storetest.ErrFull) {
 		t.Errorf("append: %v", err)
 	}
-	if _, err := log.Append(0, "a", nil, queued("x")); !errors.Is(err, store.lost) {
+	if _, err := log.Append(0, "a", nil, storetest.Queued("x")); !errors.Is(err, lost) {
 		t.Errorf("append while nothing can be read: %v", err)
 	}
-	store.err, store.lost = nil, nil
-	if _, err := log.Append(0, "a", nil, queued("y")); !errors.Is(err, ErrConflict) {
+	store.Fail(nil, false)
+	store.Lose(nil)
+	if _, err := log.Append(0, "a", nil, storetest.Queued("y")); !errors.Is(err, eventlog.ErrConflict) {
 		t.Errorf("append behind 0, where an event is kept: %v", err)
 	}
-	if last, err := log.Append(1, "a", nil, queued("y")); last != 2 || err != nil {
+	if last, err := log.Append(1, "a", nil, storetest.Queued("y")); last != 2 || err != nil {
 		t.Errorf("append when the disk is well: %d, %v", last, err)
 	}
 }
 
 func TestLog_Watch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := open(t, NewMemory())
-		fill(t, log, 5)
+		log := storetest.Open(t, eventlog.NewMemory())
+		storetest.Fill(t, log, 5)
 		ctx, stop := context.WithCancel(t.Context())
 		var got []uint64
 		var wg sync.WaitGroup
@@ -211,7 +219,7 @@ func TestLog_Watch(t *testing.T) {
 			}
 		})
 		synctest.Wait()
-		fill(t, log, 3)
+		storetest.Fill(t, log, 3)
 		synctest.Wait()
 		stop()
 		wg.Wait()
@@ -229,10 +237,10 @@ func TestLog_Watch(t *testing.T) {
 			t.Error(err)
 		}
 		wg.Wait()
-		if !errors.Is(end, ErrClosed) {
+		if !errors.Is(end, eventlog.ErrClosed) {
 			t.Errorf("watch ended with %v", end)
 		}
-		if _, err := log.Append(8, "a", nil, queued("x")); !errors.Is(err, ErrClosed) {
+		if _, err := log.Append(8, "a", nil, storetest.Queued("x")); !errors.Is(err, eventlog.ErrClosed) {
 			t.Errorf("append after close: %v", err)
 		}
 		if err := log.Close(); err != nil {
@@ -244,28 +252,28 @@ func TestLog_Watch(t *testing.T) {
 // What is read is the same from memory and from the store, across their border too, and
 // memory stays bounded.
 func TestLog_Since_BeyondTheTail(t *testing.T) {
-	store := NewMemory()
-	log := open(t, store)
-	fill(t, log, 3*tailEvents)
-	if n := len(log.tail.records); n > 2*tailEvents+100 || cap(log.tail.records) > 4*tailEvents {
-		t.Errorf("tail holds %d records, room for %d", n, cap(log.tail.records))
+	store := eventlog.NewMemory()
+	log := storetest.Open(t, store)
+	storetest.Fill(t, log, 3*eventlog.TailEvents)
+	if n, room, _ := log.Tail(); n > 2*eventlog.TailEvents+100 || room > 4*eventlog.TailEvents {
+		t.Errorf("tail holds %d records, room for %d", n, room)
 	}
-	again, err := Open(store, testClock())
+	again, err := eventlog.Open(store, storetest.Clock())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, seq := range []uint64{0, 1, 2*tailEvents - 1, 2 * tailEvents, 2*tailEvents + 1, 3*tailEvents - 1, 3 * tailEvents, 1 << 60} {
-		warm, cold := collect(t, log, seq), collect(t, again, seq)
+	for _, seq := range []uint64{0, 1, 2*eventlog.TailEvents - 1, 2 * eventlog.TailEvents, 2*eventlog.TailEvents + 1, 3*eventlog.TailEvents - 1, 3 * eventlog.TailEvents, 1 << 60} {
+		warm, cold := storetest.Collect(t, log, seq), storetest.Collect(t, again, seq)
 		want := 0
-		if seq < 3*tailEvents {
-			want = 3*tailEvents - int(seq)
+		if seq < 3*eventlog.TailEvents {
+			want = 3*eventlog.TailEvents - int(seq)
 		}
 		if len(warm) != want || len(cold) != want {
 			t.Fatalf("behind %d are %d and %d records, want %d", seq, len(warm), len(cold), want)
 		}
 		for i := range warm {
-			if warm[i].Seq != seq+1+uint64(i) || warm[i].Line() != cold[i].Line() || string(warm[i].Hash) != string(cold[i].Hash) {
-				t.Fatalf("memory says %s, store says %s", warm[i].Line(), cold[i].Line())
+			if warm[i].Seq != seq+1+uint64(i) || !proto.Equal(warm[i].Event, cold[i].Event) || string(warm[i].Hash) != string(cold[i].Hash) {
+				t.Fatalf("memory says %v, store says %v", warm[i], cold[i])
 			}
 		}
 	}
@@ -277,55 +285,13 @@ func TestLog_Since_BeyondTheTail(t *testing.T) {
 }
 
 func TestLog_Tail_BoundedInBytes(t *testing.T) {
-	log := open(t, NewMemory())
+	log := storetest.Open(t, eventlog.NewMemory())
 	for range 20 {
-		if _, err := log.Append(Any, "a", nil, queued(string(make([]byte, 1<<20)))); err != nil {
+		if _, err := log.Append(eventlog.Any, "a", nil, storetest.Queued(string(make([]byte, 1<<20)))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if log.tail.bytes > tailBytes {
-		t.Errorf("tail holds %d bytes", log.tail.bytes)
-	}
-}
-
-func TestLog_Verify_NamesTheFirstBad(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		spoil func(m *memory)
-		seq   uint64
-	}{
-		{"data", func(m *memory) { m.rows[6].Data = []byte("\x22\x01x") }, 7},
-		{"hash", func(m *memory) { m.rows[2].Hash = make([]byte, 32) }, 3},
-		{"first", func(m *memory) { m.rows[0].Actor = "mallory" }, 1},
-		{"cause", func(m *memory) { m.rows[0].Cause = nil }, 1},
-		{"gap", func(m *memory) { m.rows = slices.Delete(m.rows, 4, 5) }, 5},
-		{"undecodable, hashed anew", func(m *memory) {
-			m.rows = slices.Clone(m.rows[:9])
-			last := m.rows[8].mark()
-			bad := Row{Seq: 10, Type: "SongQueued", Version: 1, Data: []byte{0xff}, Of: 1}
-			bad.Hash, _ = chain(last.Hash, &bad, nil)
-			m.rows = append(m.rows, bad)
-		}, 10},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			store := NewMemory().(*memory)
-			log := open(t, store)
-			fill(t, log, 10)
-			c.spoil(store)
-			log.mu.Lock()
-			err := log.reload()
-			log.mu.Unlock()
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = log.Verify(t.Context())
-			var damage *Damage
-			if !errors.As(err, &damage) || damage.Seq != c.seq || !errors.Is(err, ErrDamaged) {
-				t.Errorf("%v, want damage at %d", err, c.seq)
-			}
-			if _, err := Open(store, testClock()); !errors.Is(err, ErrDamaged) {
-				t.Errorf("opened: %v", err)
-			}
-		})
+	if _, _, bytes := log.Tail(); bytes > eventlog.TailBytes {
+		t.Errorf("tail holds %d bytes", bytes)
 	}
 }

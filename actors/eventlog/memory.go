@@ -3,6 +3,7 @@ package eventlog
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 )
@@ -18,13 +19,15 @@ type memory struct {
 
 // NewMemory returns an empty Store that forgets everything with the process: for
 // tests, and for --data none.
-func NewMemory() Store { return &memory{kept: map[string][]byte{}} }
+func NewMemory() Store { return newMemory() }
+
+func newMemory() *memory { return &memory{kept: map[string][]byte{}} }
 
 func (m *memory) last() Mark {
 	if len(m.rows) == 0 {
 		return m.base
 	}
-	return m.rows[len(m.rows)-1].mark()
+	return m.rows[len(m.rows)-1].Mark()
 }
 
 func (m *memory) Append(expected uint64, rows []Row) error {
@@ -51,6 +54,15 @@ func (m *memory) Read(after uint64, limit int, _ Part) ([]Row, error) {
 	return slices.Clone(rows[:min(len(rows), limit)]), nil
 }
 
+// behind returns, all of one moment, where the rows begin, the states there, and the first commits
+// of the rows behind seq, or of all if some behind seq have been dropped.
+func (m *memory) behind(seq uint64) (base Mark, states []byte, rows []Row) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	skip := min(max(seq, m.base.Seq)-m.base.Seq, uint64(len(m.rows)))
+	return m.base, m.kept["base"], commits(m.rows[skip:])
+}
+
 func (m *memory) Marks() (base, last Mark, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -66,10 +78,11 @@ func (m *memory) Drop(base Mark, data []byte) error {
 	if m.closed {
 		return ErrClosed
 	}
-	if base.Seq <= m.base.Seq || base.Seq > m.last().Seq {
-		return errDrop(base.Seq, m.base.Seq, m.last().Seq)
+	if base.Seq <= m.base.Seq {
+		return fmt.Errorf("drop events up to %d: the log begins behind event %d", base.Seq, m.base.Seq)
 	}
-	m.rows = slices.Clone(m.rows[base.Seq-m.base.Seq:]) // a new array: the old rows can be collected
+	gone := min(base.Seq-m.base.Seq, uint64(len(m.rows)))
+	m.rows = slices.Clone(m.rows[gone:]) // a new array: the old rows can be collected
 	m.base = base
 	m.kept["base"] = bytes.Clone(data)
 	return nil

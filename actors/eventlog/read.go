@@ -178,7 +178,7 @@ func (l *Log) yield(seq, end uint64, wanted func(string) bool, yield func(Record
 			seq = b.rows[i].Seq
 			continue
 		}
-		r, err := b.rows[i].record()
+		r, err := b.rows[i].Decode()
 		if !yield(r, err) || err != nil {
 			return seq, false
 		}

@@ -122,8 +122,11 @@ func (l *Log) markAt(seq uint64) (Mark, error) {
 	l.mu.Lock()
 	base, durable := l.base, l.durable
 	l.mu.Unlock()
-	if seq == base.Seq {
+	switch seq {
+	case base.Seq:
 		return base, nil
+	case durable.Seq:
+		return durable, nil
 	}
 	if seq < base.Seq || seq > durable.Seq {
 		return Mark{}, fmt.Errorf("event %d is not in the log, which has %d to %d", seq, base.Seq+1, durable.Seq)
@@ -135,5 +138,5 @@ func (l *Log) markAt(seq uint64) (Mark, error) {
 	if len(rows) != 1 || rows[0].Seq != seq {
 		return Mark{}, fmt.Errorf("%w: event %d is missing", ErrDamaged, seq)
 	}
-	return rows[0].mark(), nil
+	return rows[0].Mark(), nil
 }

@@ -1,4 +1,4 @@
-package eventlog
+package eventlog_test
 
 import (
 	"bytes"
@@ -9,6 +9,8 @@ import (
 
 	"pgregory.net/rapid"
 
+	"conga/actors/eventlog"
+	"conga/actors/eventlog/storetest"
 	"conga/messages"
 )
 
@@ -25,9 +27,9 @@ func stateJSON(t testing.TB, state any) json.RawMessage {
 // the snapshot was taken, and also where an archive has dropped what was before.
 func TestSnapshot_Property_EqualsReplay(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		store := NewMemory()
-		log := open(t, store)
-		k, r := newKeeper(t, log, queue{}), newKeeper(t, log, room{})
+		store := eventlog.NewMemory()
+		log := storetest.Open(t, store)
+		k, r := storetest.Keeper(t, log, storetest.Queue{}), storetest.Keeper(t, log, storetest.Room{})
 		steps := rapid.IntRange(1, 40).Draw(rt, "steps")
 		snapAt, dropAt := rapid.IntRange(0, steps).Draw(rt, "snapAt"), rapid.IntRange(0, steps).Draw(rt, "dropAt")
 		for i := range steps {
@@ -63,15 +65,15 @@ func TestSnapshot_Property_EqualsReplay(t *testing.T) {
 		if err := r.CatchUp(); err != nil {
 			rt.Fatal(err)
 		}
-		again, err := Open(store, testClock())
+		again, err := eventlog.Open(store, storetest.Clock())
 		if err != nil {
 			rt.Fatal(err)
 		}
-		k2, err := NewKeeper(again, "queue", queue{})
+		k2, err := eventlog.NewKeeper(again, "queue", storetest.Queue{})
 		if err != nil {
 			rt.Fatal(err)
 		}
-		r2, err := NewKeeper(again, "room", room{})
+		r2, err := eventlog.NewKeeper(again, "room", storetest.Room{})
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -90,37 +92,42 @@ func TestSnapshot_Property_EqualsReplay(t *testing.T) {
 // A snapshot that is used holds the state; one that may not be trusted is as if it
 // were not there.
 func TestSnapshot_Ignored(t *testing.T) {
-	planted := queue{Songs: []string{"planted"}, Played: 77}
+	planted := storetest.Queue{Songs: []string{"planted"}, Played: 77}
 	for _, c := range []struct {
 		name  string
-		spoil func(t *testing.T, s *memory)
+		spoil func(t *testing.T, snapshot []byte) []byte
 		used  bool
 	}{
-		{"sound", func(*testing.T, *memory) {}, true},
-		{"flipped bit", func(_ *testing.T, s *memory) { s.kept["snapshot"][50] ^= 1 }, false},
-		{"cut", func(_ *testing.T, s *memory) { s.kept["snapshot"] = s.kept["snapshot"][:20] }, false},
-		{"no JSON inside", refreeze(func(f *frozen) { f.States["queue"] = json.RawMessage(`"text"`) }), false},
-		{"of another program", refreeze(func(f *frozen) { f.Program = "other" }), false},
-		{"of another log", refreeze(func(f *frozen) { f.Hash = make([]byte, 32) }), false},
-		{"from the future", refreeze(func(f *frozen) { f.Seq = 99 }), false},
-		{"with fields that the state lacks", refreeze(func(f *frozen) { f.States["queue"] = json.RawMessage(`{"songs":[],"played":77,"more":1}`) }), false},
+		{"sound", func(_ *testing.T, snapshot []byte) []byte { return snapshot }, true},
+		{"flipped bit", func(_ *testing.T, snapshot []byte) []byte { snapshot[50] ^= 1; return snapshot }, false},
+		{"cut", func(_ *testing.T, snapshot []byte) []byte { return snapshot[:20] }, false},
+		{"no JSON inside", refreeze(func(f *eventlog.Frozen) { f.States["storetest.Queue"] = json.RawMessage(`"text"`) }), false},
+		{"of another program", refreeze(func(f *eventlog.Frozen) { f.Program = "other" }), false},
+		{"of another log", refreeze(func(f *eventlog.Frozen) { f.Hash = make([]byte, 32) }), false},
+		{"from the future", refreeze(func(f *eventlog.Frozen) { f.Seq = 99 }), false},
+		{"with fields that the state lacks", refreeze(func(f *eventlog.Frozen) {
+			f.States["storetest.Queue"] = json.RawMessage(`{"songs":[],"played":77,"more":1}`)
+		}), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			store := NewMemory().(*memory)
-			log := open(t, store)
-			fill(t, log, 10)
-			if err := log.SaveSnapshot(10, map[string]json.RawMessage{"queue": stateJSON(t, planted)}); err != nil {
+			store := eventlog.NewMemory()
+			log := storetest.Open(t, store)
+			storetest.Fill(t, log, 10)
+			if err := log.SaveSnapshot(10, stateOf(t, "storetest.Queue", planted)); err != nil {
 				t.Fatal(err)
 			}
-			c.spoil(t, store)
-			k, err := NewKeeper(log, "queue", queue{})
+			snapshot, err := store.Kept("snapshot")
+			if err == nil {
+				err = store.Keep("snapshot", c.spoil(t, snapshot))
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
+			k := storetest.Keeper(t, log, storetest.Queue{})
 			if used := reflect.DeepEqual(k.State(), planted); used != c.used || k.Seq() != 10 {
 				t.Errorf("snapshot used: %v, state at %d", used, k.Seq())
 			}
-			other, err := NewKeeper(log, "room", room{})
+			other, err := eventlog.NewKeeper(log, "room", storetest.Room{})
 			if err != nil || other.Seq() != 10 {
 				t.Errorf("an actor without snapshot: %v, at %d", err, other.Seq())
 			}
@@ -128,22 +135,28 @@ func TestSnapshot_Ignored(t *testing.T) {
 	}
 }
 
-func refreeze(change func(*frozen)) func(*testing.T, *memory) {
-	return func(t *testing.T, s *memory) {
-		f, err := melt(s.kept["snapshot"])
+func refreeze(change func(*eventlog.Frozen)) func(*testing.T, []byte) []byte {
+	return func(t *testing.T, snapshot []byte) []byte {
+		f, err := eventlog.Melt(snapshot)
 		if err != nil {
 			t.Fatal(err)
 		}
 		change(&f)
-		if s.kept["snapshot"], err = f.freeze(); err != nil {
+		if snapshot, err = f.Freeze(); err != nil {
 			t.Fatal(err)
 		}
+		return snapshot
 	}
 }
 
+func stateOf(t testing.TB, actor string, state any) map[string]json.RawMessage {
+	t.Helper()
+	return map[string]json.RawMessage{actor: stateJSON(t, state)}
+}
+
 func TestLog_SaveSnapshot_Refuses(t *testing.T) {
-	log := open(t, NewMemory())
-	fill(t, log, 3)
+	log := storetest.Open(t, eventlog.NewMemory())
+	storetest.Fill(t, log, 3)
 	if log.SaveSnapshot(4, nil) == nil {
 		t.Error("kept a snapshot of the future")
 	}
@@ -155,9 +168,9 @@ func TestLog_SaveSnapshot_Refuses(t *testing.T) {
 // A keeper that has slept while the events behind its own were dropped goes on with the state
 // that was kept of them, as if it had seen them all.
 func TestKeeper_Overtaken(t *testing.T) {
-	log := open(t, NewMemory())
-	keeper := func() *Keeper[room] {
-		k, err := NewKeeper(log, "room", room{})
+	log := storetest.Open(t, eventlog.NewMemory())
+	keeper := func() *eventlog.Keeper[storetest.Room] {
+		k, err := eventlog.NewKeeper(log, "room", storetest.Room{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,41 +192,5 @@ func TestKeeper_Overtaken(t *testing.T) {
 	}
 	if got, want := stateJSON(t, asleep.State()), stateJSON(t, awake.State()); !bytes.Equal(got, want) || asleep.Seq() != awake.Seq() {
 		t.Errorf("it is at %d with\n%s\nthe other at %d with\n%s", asleep.Seq(), got, awake.Seq(), want)
-	}
-}
-
-func TestRing(t *testing.T) {
-	dir := t.TempDir()
-	ring := func() *Log {
-		log, err := OpenRing(openSQLite(t, dir), testClock(), 100)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = log.Close() })
-		return log
-	}
-	log := ring()
-	for range 30 {
-		fill(t, log, 20)
-		got := collect(t, log, 0)
-		if want := min(int(log.Last()), 100); len(got) < want || len(got) > 145 {
-			t.Fatalf("%d events of %d are left", len(got), log.Last())
-		}
-		if got[len(got)-1].Seq != log.Last() {
-			t.Fatalf("the last is %d of %d", got[len(got)-1].Seq, log.Last())
-		}
-	}
-	if _, err := log.Verify(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if err := log.Close(); err != nil {
-		t.Fatal(err)
-	}
-	log = ring()
-	if got := collect(t, log, 0); len(got) < 100 || len(got) > 125 || got[0].Seq != log.Base()+1 {
-		t.Errorf("%d events behind %d are left", len(got), log.Base())
-	}
-	if _, err := NewKeeper(log, "room", room{}); err != nil {
-		t.Errorf("a keeper of a ring: %v", err)
 	}
 }

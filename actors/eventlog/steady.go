@@ -1,7 +1,6 @@
 package eventlog
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -9,15 +8,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-)
-
-// DiskState is how the disk below a Steady does.
-type DiskState int
-
-const (
-	DiskFine DiskState = iota // all that was told is on it
-	DiskFull                  // it has no room: what is written takes of the reserve
-	DiskAway                  // it takes nothing: events are in memory until it does
 )
 
 const (
@@ -36,8 +26,7 @@ const (
 
 // SteadyConfig is what a Steady needs.
 type SteadyConfig struct {
-	Dir     string // the disk's folder
-	Reserve int64  // bytes that are kept free on it for the log
+	Reserve Reserve // may be nil
 	// Tell hears each change of the state, and why; one call at a time.
 	Tell func(state DiskState, why error)
 	// Look is called whenever the files have been looked for; may be nil.
@@ -54,10 +43,9 @@ type SteadyConfig struct {
 // nothing should be promised that the log has to remember. A process that dies meanwhile comes back
 // with an older log, as if it was restored from a copy.
 //
-// Files that are gone, or have others in their place, are written anew (placed).
+// Files that are gone, or have others in their place, are written anew (Placed).
 type Steady struct {
-	cfg     SteadyConfig
-	reserve *reserve
+	cfg SteadyConfig
 
 	work  sync.Mutex   // one write or look at a time
 	files sync.RWMutex // for writing: while they are written anew
@@ -80,27 +68,21 @@ type Steady struct {
 	done    chan struct{}
 }
 
-// placed is a store in files that somebody can move or remove while they are open.
-type placed interface {
-	// Misplaced is an error that says which file is not where it belongs.
-	Misplaced() error
-	// Replace writes all that the store has to where it belongs, closes the store and returns the
-	// one to go on with: after an error that is the old one, for another try.
-	Replace() (Store, error)
-}
-
 // OpenSteady goes on with disk, which it owns from now on.
 func OpenSteady(disk Store, cfg SteadyConfig) (*Steady, error) {
 	s := &Steady{
-		cfg: cfg, disk: disk, reserve: newReserve(cfg.Dir, cfg.Reserve), moved: make(chan struct{}),
+		cfg: cfg, disk: disk, moved: make(chan struct{}),
 		wake: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
+	}
+	if cfg.Reserve == nil {
+		s.cfg.Reserve = noReserve{}
 	}
 	var err error
 	if s.base, s.last, err = disk.Marks(); err != nil {
 		return nil, err
 	}
 	s.kept = s.last
-	if err := s.reserve.fill(); err != nil {
+	if err := s.cfg.Reserve.Fill(); err != nil {
 		s.become(DiskFull, err)
 	}
 	go s.follow()
@@ -168,7 +150,7 @@ func (s *Steady) Append(expected uint64, rows []Row) error {
 	}
 	s.owed = append(s.owed, rows...)
 	s.bytes += size
-	s.last = rows[len(rows)-1].mark()
+	s.last = rows[len(rows)-1].Mark()
 	s.signal()
 	enough := time.NewTimer(diskPatience)
 	defer enough.Stop()
@@ -183,179 +165,6 @@ func (s *Steady) Append(expected uint64, rows []Row) error {
 		}
 		s.mu.Lock()
 		s.late = s.late || !waited
-	}
-	return nil
-}
-
-func (s *Steady) signal() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-// follow brings to the disk what it is owed.
-func (s *Steady) follow() {
-	defer close(s.done)
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
-	for {
-		select {
-		case <-s.wake:
-			if s.State() != DiskAway {
-				s.settle()
-			}
-		case <-look.C:
-			s.look()
-		case <-s.closing:
-			s.settle()
-			return
-		}
-	}
-}
-
-func (s *Steady) settle() {
-	s.work.Lock()
-	defer s.work.Unlock()
-	s.fail(s.write())
-}
-
-// look puts things right that can be.
-func (s *Steady) look() {
-	s.work.Lock()
-	defer s.work.Unlock()
-	err := s.place()
-	if err == nil {
-		err = s.write()
-	}
-	if s.fail(err); err == nil {
-		if err := s.reserve.fill(); err != nil {
-			s.become(DiskFull, err)
-		} else {
-			s.become(DiskFine, nil)
-		}
-	}
-	if s.cfg.Look != nil {
-		s.cfg.Look()
-	}
-}
-
-func (s *Steady) fail(err error) {
-	if err != nil && !errors.Is(err, ErrClosed) {
-		s.become(DiskAway, err)
-	}
-}
-
-// become changes the state, and tells of it.
-func (s *Steady) become(state DiskState, why error) {
-	s.telling.Lock()
-	defer s.telling.Unlock()
-	s.mu.Lock()
-	was := s.state
-	s.state, s.why = state, why
-	s.changed()
-	s.mu.Unlock()
-	if state != was {
-		s.cfg.Tell(state, why)
-	}
-}
-
-// changed wakes who waits. The caller holds mu.
-func (s *Steady) changed() {
-	close(s.moved)
-	s.moved = make(chan struct{})
-}
-
-// write brings what is owed to the disk, a few commits at a time.
-func (s *Steady) write() error {
-	slow := time.AfterFunc(slowAfter, func() {
-		s.become(DiskAway, errHangs)
-	})
-	defer slow.Stop()
-	for {
-		rows := s.next()
-		if len(rows) == 0 {
-			return nil
-		}
-		err := s.place()
-		if err == nil {
-			err = s.put(rows)
-		}
-		if err != nil {
-			return err
-		}
-		slow.Reset(slowAfter)
-		s.mu.Lock()
-		for i := range rows {
-			s.bytes -= rows[i].size()
-		}
-		s.owed = slices.Clip(s.owed[len(rows):]) // a reader may have the array
-		if len(s.owed) == 0 {
-			s.owed, s.late = nil, false
-		}
-		s.kept = rows[len(rows)-1].mark()
-		s.changed()
-		s.mu.Unlock()
-	}
-}
-
-// next is whole commits that the disk is owed.
-func (s *Steady) next() []Row {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i := range s.owed {
-		if i >= page && s.owed[i].Of > 0 {
-			return s.owed[:i:i]
-		}
-	}
-	return slices.Clip(s.owed)
-}
-
-// put writes rows, and gives up the reserve for them.
-func (s *Steady) put(rows []Row) error {
-	err := appendOnce(s.disk, rows)
-	if errors.Is(err, ErrFull) && s.reserve.giveUp() {
-		s.become(DiskFull, err)
-		err = appendOnce(s.disk, rows)
-	}
-	return err
-}
-
-// appendOnce appends those of rows that the disk has not got: a try before may have kept some
-// though it said otherwise.
-func appendOnce(disk Store, rows []Row) error {
-	err := disk.Append(rows[0].Seq-1, rows)
-	if !errors.Is(err, ErrConflict) {
-		return err
-	}
-	_, last, marked := disk.Marks()
-	if marked != nil || last.Seq < rows[0].Seq || last.Seq > rows[len(rows)-1].Seq {
-		return err
-	}
-	n := last.Seq - rows[0].Seq + 1
-	if !bytes.Equal(rows[n-1].Hash, last.Hash) {
-		return err
-	}
-	return disk.Append(last.Seq, rows[n:])
-}
-
-// place sees to it that the disk's files are where they belong.
-func (s *Steady) place() error {
-	on, is := s.disk.(placed)
-	if !is {
-		return nil
-	}
-	why := on.Misplaced()
-	if why == nil {
-		return nil
-	}
-	s.become(DiskAway, fmt.Errorf("%w; all that is known is written there again", why))
-	s.files.Lock()
-	defer s.files.Unlock()
-	next, err := on.Replace()
-	s.disk = next
-	if err != nil {
-		return fmt.Errorf("%w; it cannot be written there again: %w", why, err)
 	}
 	return nil
 }
@@ -391,6 +200,9 @@ func (s *Steady) Drop(base Mark, data []byte) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.base = base
+		if base.Seq > s.last.Seq {
+			s.kept, s.last = base, base
+		}
 	}
 	return err
 }
@@ -468,5 +280,3 @@ func (s *Steady) Close() error {
 	}
 	return errors.Join(errs...)
 }
-
-var errHangs = errors.New("the disk does not answer")

@@ -53,7 +53,8 @@ type Store interface {
 	// event (the base if there is none behind it).
 	Marks() (base, last Mark, err error)
 	// Drop forgets all events up to base, and keeps data under the name "base", in
-	// one unit. base must be an event that is kept.
+	// one unit. base must be behind the base before; if it is behind the last event, too, the log goes
+	// on from there.
 	Drop(base Mark, data []byte) error
 	// Keep replaces the data under name; Kept returns it, nil if there is none.
 	Keep(name string, data []byte) error
@@ -67,10 +68,10 @@ type Store interface {
 	Close() error
 }
 
-// chain returns the hash of row, whose predecessor's hash is prev (nil before
+// HashOf returns the hash of row, whose predecessor's hash is prev (nil before
 // the first). Every field has its length before it, so that no two rows look the
 // same to the hash.
-func chain(prev []byte, row *Row, scratch []byte) (hash, buf []byte) {
+func HashOf(prev []byte, row *Row, scratch []byte) (hash, buf []byte) {
 	b := scratch[:0]
 	var first [sha256.Size]byte
 	if len(prev) == 0 {
@@ -95,7 +96,8 @@ func appendField[T string | []byte](b []byte, field T) []byte {
 	return append(b, field...)
 }
 
-func (r *Row) mark() Mark { return Mark{Seq: r.Seq, Time: r.Time, Hash: r.Hash} }
+// Mark is the place behind the row.
+func (r *Row) Mark() Mark { return Mark{Seq: r.Seq, Time: r.Time, Hash: r.Hash} }
 
 // size is about what the row takes in memory, in bytes.
 func (r *Row) size() int {

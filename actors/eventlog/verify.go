@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 )
 
-// newest is how many events Open checks: what a crash could have touched.
+// newest is how many events Open checks: what a crash could have touched. Older ones are checked
+// when a state is built on them, and by Verify.
 const newest = 2048
 
 // Damage says which event is the first that is not as it was written. It is
@@ -25,80 +27,139 @@ func (d *Damage) Error() string {
 func (d *Damage) Unwrap() error { return ErrDamaged }
 
 // Verify checks every event: numbers without a gap, the hash chain, that each can
-// be decoded; then the medium. It returns how many events are sound; the error is
-// a *Damage if an event is not. It reads what is on disk while the log goes on.
+// be decoded; then what is kept beside them, and the medium. It returns how many events are
+// sound; the error is a *Damage if an event is not. It reads what is on disk while the log goes on.
 func (l *Log) Verify(ctx context.Context) (uint64, error) {
 	l.mu.Lock()
 	base, last := l.base, l.durable
 	l.mu.Unlock()
-	checked, err := verifyRows(ctx, l.store, base, last, true)
+	checked, err := check(ctx, l.store, base, last)
+	if err == nil {
+		err = l.checkKept()
+	}
+	if err == nil {
+		err = l.store.Check(ctx)
+	}
 	if err != nil {
 		return checked, fmt.Errorf("verify: %w", err)
 	}
-	if err := l.store.Check(ctx); err != nil {
-		return checked, fmt.Errorf("verify: %w", err)
-	}
 	return checked, nil
 }
 
-// checkNewest checks the end of the log, so that a damaged one is refused at once
-// and a year's log still opens as fast as a day's.
-func (l *Log) checkNewest() error {
-	if l.durable.Seq == l.base.Seq {
+// prove checks the events behind seq unless that was done. No state is built on others.
+func (l *Log) prove(seq uint64) error {
+	l.proving.Lock()
+	defer l.proving.Unlock()
+	if seq >= l.proven {
 		return nil
 	}
-	from := l.base
-	if l.durable.Seq-l.base.Seq > newest {
-		var err error
-		if from, err = l.markAt(l.durable.Seq - newest); err != nil {
-			return err
-		}
+	from, err := l.markAt(seq)
+	if err != nil {
+		return err
 	}
-	_, err := verifyRows(context.Background(), l.store, from, l.durable, true)
-	return err
+	to, err := l.markAt(l.proven)
+	if err != nil {
+		return err
+	}
+	if _, err := check(context.Background(), l.store, from, to); err != nil {
+		return err
+	}
+	l.proven = seq
+	return nil
 }
 
-// verifyRows checks the events behind from up to last, and returns how many it found sound.
-func verifyRows(ctx context.Context, store Store, from, last Mark, decodable bool) (uint64, error) {
-	at, checked := from, uint64(0)
-	var scratch, hash []byte
-	for at.Seq < last.Seq {
-		if err := ctx.Err(); err != nil {
+// check checks the events behind from up to last, and returns how many it found sound.
+func check(ctx context.Context, store Store, from, last Mark) (checked uint64, err error) {
+	for row, err := range Walk(ctx, store, from, last) {
+		if err != nil {
 			return checked, err
 		}
-		rows, err := store.Read(at.Seq, page, Whole)
+		_, err := row.Decode()
+		if errors.Is(err, ErrUnknownType) { // sound, but not for this program
+			return checked, err
+		}
 		if err != nil {
-			return checked, fmt.Errorf("read events behind %d: %w", at.Seq, err)
+			return checked, &Damage{row.Seq, err.Error()}
 		}
-		if len(rows) == 0 {
-			return checked, &Damage{at.Seq + 1, "it is missing"}
-		}
-		for i := range rows {
-			row := &rows[i]
-			if row.Seq > last.Seq {
-				return checked, nil
-			}
-			if row.Seq != at.Seq+1 {
-				return checked, &Damage{at.Seq + 1, fmt.Sprintf("it is missing, event %d follows", row.Seq)}
-			}
-			if hash, scratch = chain(at.Hash, row, scratch); !bytes.Equal(hash, row.Hash) {
-				return checked, &Damage{row.Seq, "it does not match its hash"}
-			}
-			if decodable {
-				_, err := row.record()
-				if errors.Is(err, ErrUnknownType) { // sound, but not for this program
-					return checked, err
-				}
-				if err != nil {
-					return checked, &Damage{row.Seq, err.Error()}
-				}
-			}
-			at = row.mark()
-			checked++
-		}
-	}
-	if !bytes.Equal(at.Hash, last.Hash) {
-		return checked, &Damage{at.Seq, "it is not the event that was last"}
+		checked++
 	}
 	return checked, nil
+}
+
+// checkKept looks at the states beside the events.
+func (l *Log) checkKept() error {
+	if data, err := l.store.Kept("base"); err != nil {
+		return err
+	} else if data != nil {
+		if _, err := melt(data); err != nil {
+			return fmt.Errorf("the state with which the log begins: %w: import the archived events again", err)
+		}
+	}
+	if data, err := l.store.Kept("snapshot"); err != nil {
+		return err
+	} else if data != nil {
+		if _, err := melt(data); err != nil {
+			return errors.New("all events are sound, but the snapshot beside them is not what was saved: nothing is lost, " +
+				"and the next server saves another one; look at the disk")
+		}
+	}
+	return nil
+}
+
+// Walk yields the rows of store behind from up to last as long as each follows from the one
+// before, and then what is wrong: a *Damage, or what the store says of an event that it cannot read.
+func Walk(ctx context.Context, store Store, from, last Mark) iter.Seq2[*Row, error] {
+	return func(yield func(*Row, error) bool) {
+		chain := &Chain{at: from, left: unknown}
+		for chain.at.Seq < last.Seq {
+			rows, err := readSound(ctx, store, chain.at.Seq)
+			if err == nil && (len(rows) == 0 || rows[0].Seq != chain.at.Seq+1) {
+				chain, err = dropped(store, chain.at, last)
+				rows = nil
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for i := range rows {
+				if rows[i].Seq > last.Seq {
+					break
+				}
+				err := chain.Add(&rows[i])
+				if !yield(&rows[i], err) || err != nil {
+					return
+				}
+			}
+		}
+		if !bytes.Equal(chain.at.Hash, last.Hash) {
+			yield(nil, &Damage{chain.at.Seq, "it is not the event that was last"})
+		}
+	}
+}
+
+// readSound returns rows behind seq, those before the first that cannot be read if there is one.
+func readSound(ctx context.Context, store Store, seq uint64) ([]Row, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	rows, err := store.Read(seq, page, Whole)
+	if errors.Is(err, ErrDamaged) {
+		rows, err = store.Read(seq, 1, Whole)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read event %d: %w", seq+1, err)
+	}
+	return rows, nil
+}
+
+// dropped is the chain from where the log begins now, if a server has dropped what comes behind at.
+func dropped(store Store, at, last Mark) (*Chain, error) {
+	base, _, err := store.Marks()
+	if err != nil {
+		return nil, err
+	}
+	if base.Seq <= at.Seq || base.Seq > last.Seq {
+		return nil, &Damage{at.Seq + 1, "it is missing"}
+	}
+	return &Chain{at: base, left: unknown}, nil
 }

@@ -1,0 +1,108 @@
+package export
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"conga/actors/eventlog"
+)
+
+// group is how many events Import keeps at once.
+const group = 1024
+
+// Import fills an empty store with records, which keep their numbers, times and
+// hashes, and returns how many there were. The first that does not follow from the one before is
+// an *eventlog.Damage; whole commits before it are kept. Records that begin behind an archive
+// need that archive first.
+func Import(store eventlog.Store, records iter.Seq2[eventlog.Record, error]) (kept uint64, err error) {
+	_, last, err := store.Marks()
+	if err != nil {
+		return 0, fmt.Errorf("import: %w", err)
+	}
+	if last.Seq != 0 {
+		return 0, fmt.Errorf("import: the log has %d events already: import into an empty data folder", last.Seq)
+	}
+	var rows []eventlog.Row // read and not kept yet
+	whole := 0              // of them, in whole commits
+	keep := func() error {
+		if whole == 0 {
+			return nil
+		}
+		if err := store.Append(kept, rows[:whole]); err != nil {
+			return fmt.Errorf("import behind event %d: %w", kept, err)
+		}
+		kept, rows, whole = rows[whole-1].Seq, append([]eventlog.Row(nil), rows[whole:]...), 0
+		return nil
+	}
+	chain := eventlog.ChainFrom(eventlog.Mark{})
+	for row, err := range proven(chain, records) {
+		if err != nil {
+			err = errors.Join(err, keep())
+			return kept, err
+		}
+		if rows = append(rows, row); chain.Whole() {
+			whole = len(rows)
+		}
+		if whole >= group {
+			if err := keep(); err != nil {
+				return kept, err
+			}
+		}
+	}
+	err = keep()
+	return kept, err
+}
+
+// Prove checks that records are the events behind from, in whole commits, and returns
+// where they end. The first that does not follow from the one before is an *eventlog.Damage.
+func Prove(from eventlog.Mark, records iter.Seq2[eventlog.Record, error]) (eventlog.Mark, error) {
+	chain := eventlog.ChainFrom(from)
+	for _, err := range proven(chain, records) {
+		if err != nil {
+			return chain.At(), err
+		}
+	}
+	return chain.At(), nil
+}
+
+// proven yields the records' rows as long as they make a chain, and then what is wrong.
+func proven(chain *eventlog.Chain, records iter.Seq2[eventlog.Record, error]) iter.Seq2[eventlog.Row, error] {
+	return func(yield func(eventlog.Row, error) bool) {
+		for r, err := range records {
+			row := r.Row()
+			if err == nil {
+				err = chain.Add(&row)
+			}
+			if !yield(row, err) || err != nil {
+				return
+			}
+		}
+		if err := chain.End(); err != nil {
+			yield(eventlog.Row{}, err)
+		}
+	}
+}
+
+// Sound yields the events of store, however damaged it is, as long as each follows from the one
+// before, and then what is wrong: an *eventlog.Damage, or what the store says. What it yields was
+// written by a server; what it does not may be lost.
+func Sound(store eventlog.Store) iter.Seq2[eventlog.Record, error] {
+	return func(yield func(eventlog.Record, error) bool) {
+		base, last, err := store.Marks()
+		if err != nil {
+			yield(eventlog.Record{}, err)
+			return
+		}
+		for row, err := range eventlog.Walk(context.Background(), store, base, last) {
+			var r eventlog.Record
+			if err == nil {
+				r, err = row.Decode()
+			}
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,179 @@
+package eventlog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+var errHangs = errors.New("the disk does not answer")
+
+func (s *Steady) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// follow brings to the disk what it is owed.
+func (s *Steady) follow() {
+	defer close(s.done)
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		select {
+		case <-s.wake:
+			if s.State() != DiskAway {
+				s.settle()
+			}
+		case <-look.C:
+			s.look()
+		case <-s.closing:
+			s.settle()
+			return
+		}
+	}
+}
+
+func (s *Steady) settle() {
+	s.work.Lock()
+	defer s.work.Unlock()
+	s.fail(s.write())
+}
+
+// look puts things right that can be.
+func (s *Steady) look() {
+	s.work.Lock()
+	defer s.work.Unlock()
+	err := s.place()
+	if err == nil {
+		err = s.write()
+	}
+	if s.fail(err); err == nil {
+		if err := s.cfg.Reserve.Fill(); err != nil {
+			s.become(DiskFull, err)
+		} else {
+			s.become(DiskFine, nil)
+		}
+	}
+	if s.cfg.Look != nil {
+		s.cfg.Look()
+	}
+}
+
+func (s *Steady) fail(err error) {
+	if err != nil && !errors.Is(err, ErrClosed) {
+		s.become(DiskAway, err)
+	}
+}
+
+// become changes the state, and tells of it.
+func (s *Steady) become(state DiskState, why error) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	s.mu.Lock()
+	was := s.state
+	s.state, s.why = state, why
+	s.changed()
+	s.mu.Unlock()
+	if state != was {
+		s.cfg.Tell(state, why)
+	}
+}
+
+// changed wakes who waits. The caller holds mu.
+func (s *Steady) changed() {
+	close(s.moved)
+	s.moved = make(chan struct{})
+}
+
+// write brings what is owed to the disk, a few commits at a time.
+func (s *Steady) write() error {
+	slow := time.AfterFunc(slowAfter, func() {
+		s.become(DiskAway, errHangs)
+	})
+	defer slow.Stop()
+	for {
+		rows := s.next()
+		if len(rows) == 0 {
+			return nil
+		}
+		err := s.place()
+		if err == nil {
+			err = s.put(rows)
+		}
+		if err != nil {
+			return err
+		}
+		slow.Reset(slowAfter)
+		s.mu.Lock()
+		for i := range rows {
+			s.bytes -= rows[i].size()
+		}
+		s.owed = slices.Clip(s.owed[len(rows):]) // a reader may have the array
+		if len(s.owed) == 0 {
+			s.owed, s.late = nil, false
+		}
+		s.kept = rows[len(rows)-1].Mark()
+		s.changed()
+		s.mu.Unlock()
+	}
+}
+
+// next is the first of what the disk is owed.
+func (s *Steady) next() []Row {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return commits(s.owed)
+}
+
+// put writes rows, and gives up the reserve for them.
+func (s *Steady) put(rows []Row) error {
+	err := appendOnce(s.disk, rows)
+	if errors.Is(err, ErrFull) && s.cfg.Reserve.GiveUp() {
+		s.become(DiskFull, err)
+		err = appendOnce(s.disk, rows)
+	}
+	return err
+}
+
+// appendOnce appends those of rows that the disk has not got: a try before may have kept some
+// though it said otherwise.
+func appendOnce(disk Store, rows []Row) error {
+	err := disk.Append(rows[0].Seq-1, rows)
+	if !errors.Is(err, ErrConflict) {
+		return err
+	}
+	_, last, marked := disk.Marks()
+	if marked != nil || last.Seq < rows[0].Seq || last.Seq > rows[len(rows)-1].Seq {
+		return err
+	}
+	n := last.Seq - rows[0].Seq + 1
+	if !bytes.Equal(rows[n-1].Hash, last.Hash) {
+		return err
+	}
+	return disk.Append(last.Seq, rows[n:])
+}
+
+// place sees to it that the disk's files are where they belong.
+func (s *Steady) place() error {
+	on, is := s.disk.(Placed)
+	if !is {
+		return nil
+	}
+	why := on.Misplaced()
+	if why == nil {
+		return nil
+	}
+	s.become(DiskAway, fmt.Errorf("%w; all that is known is written there again", why))
+	s.files.Lock()
+	defer s.files.Unlock()
+	next, err := on.Replace()
+	s.disk = next
+	if err != nil {
+		return fmt.Errorf("%w; it cannot be written there again: %w", why, err)
+	}
+	return nil
+}

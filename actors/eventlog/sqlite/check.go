@@ -1,0 +1,74 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+
+	"conga/actors/eventlog"
+)
+
+// Check looks whether the last acknowledged event is there, and lets SQLite check its own order.
+func (s *Store) Check(ctx context.Context) error {
+	if err := s.acknowledged(); err != nil {
+		return err
+	}
+	return s.integrity(ctx)
+}
+
+func (s *Store) integrity(ctx context.Context) error {
+	rows, err := s.read.QueryContext(ctx, `PRAGMA integrity_check(10)`)
+	if err != nil {
+		return s.explain(err)
+	}
+	defer rows.Close()
+	var found []string
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			return s.explain(err)
+		}
+		if line != "ok" {
+			found = append(found, line)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return s.explain(err)
+	}
+	if len(found) > 0 {
+		return damaged(s.path, strings.Join(found, "; "))
+	}
+	return nil
+}
+
+// acknowledged makes sure that the last event that was ever acknowledged is there: a write-ahead
+// log that is damaged loses its end without a word otherwise.
+func (s *Store) acknowledged() error {
+	head, err := readNote(s.path) // BEFORE the marks: a server may go on meanwhile
+	if err != nil {
+		return err
+	}
+	base, last, err := s.Marks()
+	if err != nil {
+		return err
+	}
+	switch {
+	case head.Seq <= base.Seq:
+		return nil
+	case head.Seq > last.Seq:
+		return damaged(s.path+"-wal", fmt.Sprintf("events %d to %d were kept and are gone (if conga.db is a copy that you restored, delete %s%s, which is of a newer one)",
+			last.Seq+1, head.Seq, s.path, noteSuffix))
+	}
+	rows, err := s.Read(head.Seq-1, 1, eventlog.Whole)
+	if err != nil {
+		return err
+	}
+	if len(rows) == 0 {
+		return &eventlog.Damage{Seq: head.Seq, Reason: "it is missing"}
+	}
+	if !bytes.Equal(rows[0].Hash, head.Hash) {
+		return &eventlog.Damage{Seq: head.Seq, Reason: "it is not the event that was acknowledged under this number"}
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package sqlite
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"conga/actors/eventlog"
+	"conga/actors/eventlog/storetest"
+)
+
+const crashDir = "CONGA_TEST_CRASH_DIR"
+
+// TestCrashChild is the process that TestKill kills: it appends from several
+// goroutines and prints each number that was acknowledged.
+func TestCrashChild(t *testing.T) {
+	dir := os.Getenv(crashDir)
+	if dir == "" {
+		t.Skip("only as a child of TestKill")
+	}
+	store := openAt(t, dir)
+	if _, err := store.write.Exec("PRAGMA wal_autocheckpoint = 16"); err != nil { // every few commits: kills hit them too
+		t.Fatal(err)
+	}
+	log := storetest.Open(t, store)
+	for range 4 {
+		go func() {
+			for {
+				last, err := log.Append(eventlog.Any, "a", nil, storetest.Queued("x"), storetest.Queued("y"))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				fmt.Printf("kept %d\n", last)
+			}
+		}()
+	}
+	select {}
+}
+
+// kill -9 at random moments: what was acknowledged is there, whole commits only, and
+// the chain of hashes holds.
+func TestKill(t *testing.T) {
+	dir := t.TempDir()
+	kills := 12
+	if testing.Short() {
+		kills = 3
+	}
+	acknowledged := uint64(0)
+	for range kills {
+		acknowledged = max(acknowledged, killAfter(t, dir, 1+rand.IntN(300)))
+		log := storetest.Open(t, openAt(t, dir))
+		if n, err := log.Verify(t.Context()); err != nil || n < acknowledged || n%2 != 0 || n == 0 {
+			t.Fatalf("%d events are there, %d were acknowledged: %v", n, acknowledged, err)
+		}
+		if err := log.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d kills, %d events acknowledged, none lost", kills, acknowledged)
+}
+
+// killAfter runs a child and kills it when it has said so many lines. It returns the last event that
+// was acknowledged, also of those that were printed before the kill came.
+func killAfter(t *testing.T, dir string, lines int) (acknowledged uint64) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestCrashChild$")
+	cmd.Env = append(os.Environ(), crashDir+"="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := bufio.NewScanner(out)
+	for n := 0; said.Scan(); n++ {
+		if number, ok := strings.CutPrefix(said.Text(), "kept "); !ok {
+			t.Log(said.Text())
+		} else if last, err := strconv.ParseUint(number, 10, 64); err == nil { // the kill may cut a line
+			acknowledged = max(acknowledged, last)
+		}
+		if n == lines {
+			if err := cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	_ = cmd.Wait() // it was killed
+	return acknowledged
+}

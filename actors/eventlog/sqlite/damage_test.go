@@ -1,0 +1,252 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"conga/actors/eventlog"
+	"conga/actors/eventlog/storetest"
+)
+
+// copyLog copies a log as it is, of a server that was killed.
+func copyLog(t testing.TB, from string) (to string) {
+	t.Helper()
+	to = t.TempDir()
+	for _, name := range []string{"conga.db", "conga.db-wal", "conga.db-last"} {
+		data, err := os.ReadFile(filepath.Join(from, name))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, name), data, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return to
+}
+
+// content is all that matters of a log: every event, and the state that it leads to.
+func content(dir string) (string, error) {
+	store, err := OpenReader(dir)
+	if err != nil {
+		return "", err
+	}
+	log, err := eventlog.Open(store, time.Now)
+	if err != nil {
+		return "", errors.Join(err, store.Close())
+	}
+	defer log.Close()
+	if _, err := log.Verify(context.Background()); err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	for r, err := range log.Since(0) {
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintln(&text, r.Row())
+	}
+	k, err := eventlog.NewKeeper(log, "queue", storetest.Queue{})
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprintln(&text, k.Seq(), k.State())
+	return text.String(), nil
+}
+
+// state is what a server begins with.
+func state(dir string) (string, error) {
+	store, err := Open(dir)
+	if err != nil {
+		return "", err
+	}
+	log, err := eventlog.Open(store, time.Now)
+	if err != nil {
+		return "", errors.Join(err, store.Close())
+	}
+	defer log.Close()
+	k, err := eventlog.NewKeeper(log, "queue", storetest.Queue{})
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintln(k.Seq(), k.State()), nil
+}
+
+// logs are a log that was closed, and one of a server that was killed. Events 1 to 1000 are folded
+// into the base, and there is a snapshot of event 3000.
+func logs(t *testing.T) (clean, killed string) {
+	t.Helper()
+	dir := t.TempDir()
+	log := storetest.Open(t, openAt(t, dir))
+	k := storetest.Keeper(t, log, storetest.Queue{})
+	var states []map[string]json.RawMessage
+	for _, n := range []int{1000, 2000} {
+		storetest.Fill(t, log, n)
+		if err := k.CatchUp(); err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(k.State())
+		if err != nil {
+			t.Fatal(err)
+		}
+		states = append(states, map[string]json.RawMessage{"queue": text})
+	}
+	if err := errors.Join(log.Drop(1000, states[0]), log.SaveSnapshot(3000, states[1])); err != nil {
+		t.Fatal(err)
+	}
+	storetest.Fill(t, log, 300)
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	clean = copyLog(t, dir)
+	log = storetest.Open(t, openAt(t, dir))
+	storetest.Fill(t, log, 300)
+	return clean, copyLog(t, dir)
+}
+
+// One flipped bit anywhere in a copied log: Verify finds it, or it changes neither an event nor a
+// state. A server that starts on it all the same has the state that was.
+func TestFlippedBit(t *testing.T) {
+	const flips = 15 // of each file
+	clean, killed := logs(t)
+	for name, whole := range map[string]string{"clean": clean, "killed": killed} {
+		was, err := content(copyLog(t, whole))
+		begins, err2 := state(copyLog(t, whole))
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		seed := uint64(time.Now().UnixNano())
+		t.Logf("%s: seed %d", name, seed)
+		chance := rand.New(rand.NewPCG(seed, 1))
+		for _, file := range []string{"conga.db", "conga.db-wal", "conga.db-last"} {
+			info, err := os.Stat(filepath.Join(whole, file))
+			if err != nil {
+				continue
+			}
+			found := 0
+			for range flips {
+				at, bit := chance.Int64N(info.Size()), chance.IntN(8)
+				dir := copyLog(t, whole)
+				flip(t, filepath.Join(dir, file), at, bit)
+				is, err := content(dir)
+				if err == nil && is != was {
+					t.Errorf("%s: bit %d of byte %d of %s was flipped, and nobody sees that the log is another", name, bit, at, file)
+				}
+				if err != nil {
+					found++
+					if !strings.Contains(err.Error(), dir) && !strings.Contains(err.Error(), "snapshot") && !errors.Is(err, eventlog.ErrDamaged) {
+						t.Errorf("%s: bit %d of byte %d of %s was flipped: %v", name, bit, at, file, err)
+					}
+				}
+				if is, err := state(dir); err == nil && is != begins {
+					t.Errorf("%s: bit %d of byte %d of %s was flipped, and a server begins with another state", name, bit, at, file)
+				}
+			}
+			t.Logf("%s: %d of %d flipped bits in %s are found", name, found, flips, file)
+		}
+	}
+}
+
+// A flipped bit in an event is named with the event's number.
+func TestFlippedBit_InAnEvent(t *testing.T) {
+	clean, _ := logs(t)
+	file, err := os.ReadFile(filepath.Join(clean, "conga.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{1500, 1999} { // of the second thousand's songs, 1001 is the first event
+		dir := copyLog(t, clean)
+		song := []byte(fmt.Sprintf("song %d.mp3", n))
+		at := bytes.LastIndex(file, song)
+		if at < 0 {
+			t.Fatalf("%s is not in the file", song)
+		}
+		flip(t, filepath.Join(dir, "conga.db"), int64(at), 1)
+		var damage *eventlog.Damage
+		if _, err := content(dir); !errors.As(err, &damage) || damage.Seq != uint64(1000+n) {
+			t.Errorf("%s, event %d: %v", song, 1000+n, err)
+		}
+	}
+}
+
+func flip(t *testing.T, path string, at int64, bit int) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b := make([]byte, 1)
+	if _, err := f.ReadAt(b, at); err != nil {
+		t.Fatal(err)
+	}
+	b[0] ^= 1 << bit
+	if _, err := f.WriteAt(b, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func openAndVerify(dir string, writer bool) error {
+	openStore := OpenReader
+	if writer {
+		openStore = Open
+	}
+	store, err := openStore(dir)
+	if err != nil {
+		return err
+	}
+	log, err := eventlog.Open(store, time.Now)
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
+	defer log.Close()
+	if writer {
+		return nil
+	}
+	_, err = log.Verify(context.Background())
+	return err
+}
+
+func TestTorn(t *testing.T) {
+	dir := t.TempDir()
+	log := storetest.Open(t, openAt(t, dir))
+	storetest.Fill(t, log, 400)
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	log = storetest.Open(t, openAt(t, dir))
+	storetest.Fill(t, log, 200)
+	killed := copyLog(t, dir)
+	for _, c := range []struct {
+		file string
+		left int64
+		ok   bool
+	}{
+		{"conga.db", 0, false},
+		{"conga.db", 5000, false},
+		{"conga.db-wal", 0, false},
+		{"conga.db-wal", 5000, false},
+		{"conga.db-last", 0, true}, // of a power cut
+		{"conga.db-last", 40, false},
+	} {
+		torn := copyLog(t, killed)
+		if err := os.Truncate(filepath.Join(torn, c.file), c.left); err != nil {
+			t.Fatal(err)
+		}
+		err := openAndVerify(torn, true)
+		if c.ok != (err == nil) || err != nil && (!errors.Is(err, eventlog.ErrDamaged) || !strings.Contains(err.Error(), "conga.db")) {
+			t.Errorf("%s cut to %d bytes: %v", c.file, c.left, err)
+		}
+	}
+}

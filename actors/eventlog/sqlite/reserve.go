@@ -1,0 +1,65 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+
+	"conga/actors/eventlog"
+)
+
+// reserve is a file that keeps room for a log on its disk: it is given up when the disk is full,
+// and made again when there is room. It guards against a disk that fills up, not against
+// somebody who fills it faster than a log can be written. It has one user at a time.
+type reserve struct {
+	path string
+	size int64
+}
+
+const (
+	reserveName = "reserve"
+	// roomToSpare must be free beyond the reserve before a disk counts as having room: one at
+	// its limit must not flutter.
+	roomToSpare = 1 << 20
+)
+
+// NewReserve is a reserve of so many bytes beside the log in dir.
+func NewReserve(dir string, size int64) eventlog.Reserve {
+	return &reserve{filepath.Join(dir, reserveName), size}
+}
+
+// GiveUp frees the reserve; false if it is free already.
+func (r *reserve) GiveUp() bool { return os.Remove(r.path) == nil }
+
+// Fill makes the file, if it is not there and there is room to spare.
+func (r *reserve) Fill() error {
+	if info, err := os.Stat(r.path); err == nil && info.Size() == r.size {
+		return nil
+	}
+	dir := filepath.Dir(r.path)
+	if free, err := freeBytes(dir); err == nil && free < r.size+roomToSpare {
+		return fmt.Errorf("%s has %d bytes free: %w", dir, free, eventlog.ErrFull)
+	}
+	part := r.path + ".part"
+	f, err := os.Create(part)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(noise(r.size))
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(part, r.path)
+	}
+	if err != nil {
+		_ = os.Remove(part)
+	}
+	return err
+}
+
+// noise is what no file system can make smaller.
+func noise(size int64) []byte {
+	b := make([]byte, size)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(b) // it never fails
+	return b
+}

@@ -1,0 +1,122 @@
+package sqlite
+
+import (
+	"database/sql"
+	"fmt"
+
+	"conga/actors/eventlog"
+)
+
+func (s *Store) Append(expected uint64, rows []eventlog.Row) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return eventlog.ErrClosed
+	}
+	if s.write == nil {
+		return s.readOnly()
+	}
+	if !s.known {
+		if _, err := s.marks(); err != nil {
+			return err
+		}
+	}
+	if s.last.Seq != expected {
+		return eventlog.ErrConflict
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	if err := s.transact(func(tx *sql.Tx) error {
+		insert := tx.Stmt(s.insert)
+		for i := range rows {
+			r := &rows[i]
+			if _, err := insert.Exec(int64(r.Seq), r.Time, r.Actor, r.Type, r.Version, notNil(r.Data),
+				r.CauseType, notNil(r.Cause), r.Of, r.Hash); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		s.known = false
+		return err
+	}
+	s.last = rows[len(rows)-1].Mark()
+	s.note.acknowledge(s.last)
+	return nil
+}
+
+// notNil keeps an empty message as an empty blob: nil would be NULL.
+func notNil(data []byte) []byte {
+	if data == nil {
+		return []byte{}
+	}
+	return data
+}
+
+func (s *Store) transact(do func(*sql.Tx) error) error {
+	tx, err := s.write.Begin()
+	if err != nil {
+		return s.explain(err)
+	}
+	if err := do(tx); err != nil {
+		_ = tx.Rollback()
+		return s.explain(err)
+	}
+	if err := tx.Commit(); err != nil {
+		_ = tx.Rollback()
+		return s.explain(err)
+	}
+	return nil
+}
+
+func (s *Store) Drop(base eventlog.Mark, data []byte) error {
+	old, _, err := s.Marks()
+	if err != nil {
+		return err
+	}
+	if base.Seq <= old.Seq {
+		return fmt.Errorf("drop events up to %d: the log begins behind event %d", base.Seq, old.Seq)
+	}
+	return s.change(func(tx *sql.Tx) error {
+		for _, q := range []struct {
+			text string
+			args []any
+		}{
+			{`DELETE FROM events WHERE seq <= ?`, []any{int64(base.Seq)}},
+			{`DELETE FROM base`, nil},
+			{`INSERT INTO base VALUES (?, ?, ?)`, []any{int64(base.Seq), base.Time, base.Hash}},
+			{`INSERT OR REPLACE INTO kept VALUES ('base', ?)`, []any{notNil(data)}},
+		} {
+			if _, err := tx.Exec(q.text, q.args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Store) Keep(name string, data []byte) error {
+	return s.change(func(tx *sql.Tx) error {
+		_, err := tx.Exec(`INSERT OR REPLACE INTO kept VALUES (?, ?)`, name, notNil(data))
+		return err
+	})
+}
+
+// change runs a transaction that appends nothing.
+func (s *Store) change(do func(*sql.Tx) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return eventlog.ErrClosed
+	}
+	if s.write == nil {
+		return s.readOnly()
+	}
+	s.known = false // a Drop may reach further than the last event
+	return s.transact(do)
+}
+
+func (s *Store) readOnly() error {
+	return fmt.Errorf("%s was opened for reading only", s.path)
+}

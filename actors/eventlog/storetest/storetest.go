@@ -1,0 +1,75 @@
+// Package storetest is what tests of logs and stores share: the contract that each store keeps, a
+// store that can be made to fail, deciders over the real words.
+package storetest
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"conga/actors/eventlog"
+	"conga/messages"
+)
+
+// Clock starts on a fixed day and moves a millisecond with each look at it.
+func Clock() func() time.Time {
+	var ticks atomic.Int64
+	return func() time.Time {
+		return time.Date(2026, 11, 22, 10, 11, 12, 0, time.UTC).Add(time.Duration(ticks.Add(1)) * time.Millisecond)
+	}
+}
+
+// Open opens a log on store and closes it with the test.
+func Open(t testing.TB, store eventlog.Store) *eventlog.Log {
+	t.Helper()
+	log, err := eventlog.Open(store, Clock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = log.Close() })
+	return log
+}
+
+// Queued is an event.
+func Queued(song string) *messages.SongQueued { return &messages.SongQueued{Song: song} }
+
+// Fill appends n events, a hundred to a commit.
+func Fill(t testing.TB, log *eventlog.Log, n int) {
+	t.Helper()
+	for done := 0; done < n; {
+		var events []proto.Message
+		for range min(100, n-done) {
+			done++
+			events = append(events, Queued(fmt.Sprintf("song %d.mp3", done)))
+		}
+		if _, err := log.Append(log.Last(), "scheduler", &messages.RequestPlay{Wish: "x"}, events...); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Collect returns what is behind seq.
+func Collect(t testing.TB, log *eventlog.Log, seq uint64) []eventlog.Record {
+	t.Helper()
+	var all []eventlog.Record
+	for r, err := range log.Since(seq) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// Keeper returns a keeper of the empty decider's state, called by its type.
+func Keeper[S eventlog.Decider[S]](t testing.TB, log *eventlog.Log, empty S) *eventlog.Keeper[S] {
+	t.Helper()
+	k, err := eventlog.NewKeeper(log, fmt.Sprintf("%T", empty), empty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}

@@ -1,0 +1,32 @@
+package storetest
+
+import (
+	"slices"
+	"sync"
+	"testing"
+
+	"conga/actors/eventlog"
+)
+
+// Told is what a Steady has told of its disk.
+type Told struct {
+	mu     sync.Mutex
+	states []eventlog.DiskState
+}
+
+// Tell is for eventlog.SteadyConfig.
+func (d *Told) Tell(state eventlog.DiskState, _ error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.states = append(d.states, state)
+}
+
+// Want fails the test if it was not told these states, in this order.
+func (d *Told) Want(t testing.TB, want ...eventlog.DiskState) {
+	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !slices.Equal(d.states, want) {
+		t.Errorf("told %v, want %v", d.states, want)
+	}
+}
