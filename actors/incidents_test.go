@@ -12,10 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"conga/actors/eventlog"
-	"conga/actors/relay"
-
 	"google.golang.org/protobuf/proto"
+
+	"conga/actors/eventlog"
+	"conga/actors/eventlog/export"
+	"conga/actors/relay"
 )
 
 // incidents are the logs of real runs with crashes. testdata/incidents/README.md says how
@@ -32,7 +33,7 @@ func incidents(t *testing.T) []string {
 func imported(t *testing.T, file string) *eventlog.Log {
 	t.Helper()
 	store := eventlog.NewMemory()
-	if _, err := eventlog.Import(store, recorded(file)); err != nil {
+	if _, err := export.Import(store, recorded(file)); err != nil {
 		t.Fatal(err)
 	}
 	log, err := eventlog.Open(store, time.Now)
@@ -53,7 +54,7 @@ func recorded(file string) iter.Seq2[eventlog.Record, error] {
 		lines := bufio.NewScanner(bytes.NewReader(text))
 		lines.Buffer(nil, len(text)+1)
 		for lines.Scan() {
-			if r, err := eventlog.DecodeJSON(lines.Bytes()); !yield(r, err) || err != nil {
+			if r, err := export.DecodeJSON(lines.Bytes()); !yield(r, err) || err != nil {
 				return
 			}
 		}
@@ -137,7 +138,7 @@ func again[S interface{ Apply(proto.Message) S }](t *testing.T, all []eventlog.R
 				t.Fatalf("event %d is of %q, who decides nothing", commit[0].Seq, commit[0].Actor)
 			}
 			if got, want := told(decide(state, cause)), told(events(commit)); got != want {
-				t.Errorf("at event %d, %s\ndecided\n%swas recorded as\n%s", commit[0].Seq, eventlog.Format(cause), got, want)
+				t.Errorf("at event %d, %s\ndecided\n%swas recorded as\n%s", commit[0].Seq, export.Format(cause), got, want)
 			}
 		}
 		for _, r := range commit {
@@ -158,7 +159,7 @@ func events(records []eventlog.Record) []proto.Message {
 func told(events []proto.Message) string {
 	var text strings.Builder
 	for _, event := range events {
-		fmt.Fprintln(&text, eventlog.Format(event))
+		fmt.Fprintln(&text, export.Format(event))
 	}
 	return text.String()
 }

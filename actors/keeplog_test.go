@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"conga/actors/eventlog"
+	"conga/actors/eventlog/sqlite"
 	"conga/messages"
 )
 
@@ -23,7 +24,7 @@ func TestServer_KeepLog(t *testing.T) {
 		"sqlite": func(t *testing.T) (eventlog.Store, func() eventlog.Store) {
 			dir := t.TempDir()
 			open := func() eventlog.Store {
-				store, err := eventlog.OpenSQLite(dir)
+				store, err := sqlite.Open(dir)
 				if err != nil {
 					t.Fatal(err)
 				}

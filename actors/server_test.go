@@ -145,7 +145,7 @@ func TestServer_DiskFull(t *testing.T) {
 func TestServer_BadDisk(t *testing.T) {
 	t.Parallel()
 	below, well := newDisk(), make(chan struct{}, 100)
-	store, err := eventlog.OpenSteady(below, eventlog.SteadyConfig{Dir: t.TempDir(), Reserve: 1, Tell: func(state eventlog.DiskState, _ error) {
+	store, err := eventlog.OpenSteady(below, eventlog.SteadyConfig{Tell: func(state eventlog.DiskState, _ error) {
 		if state == eventlog.DiskFine {
 			well <- struct{}{}
 		}

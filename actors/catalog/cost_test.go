@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"conga/actors/eventlog"
+	"conga/actors/eventlog/sqlite"
 )
 
 // What a large folder costs on the disk grows with what has changed in it: some hundred bytes a song when
@@ -26,7 +27,7 @@ func TestCatalog_CostsWhatHasChanged(t *testing.T) {
 	for i := range many {
 		put(t, dir, filepath.Base(name(i)), content)
 	}
-	store, err := eventlog.OpenSQLite(t.TempDir())
+	store, err := sqlite.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,7 +60,7 @@ func (d *diary) load() error {
 		d.kept["base"] = states
 	}
 	d.base = base
-	for row, err := range Walk(context.Background(), d.disk, base, last) {
+	for row, err := range walk(context.Background(), d.disk, base, last) {
 		if err != nil {
 			return err
 		}

@@ -61,14 +61,23 @@ type commit struct {
 // from now on and closes it. now is the clock that events are stamped with. A
 // damaged store is ErrDamaged.
 func Open(store Store, now func() time.Time) (*Log, error) {
+	l, err := OpenDamaged(store, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.prove(max(l.base.Seq, l.durable.Seq-min(l.durable.Seq, newest))); err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	return l, nil
+}
+
+// OpenDamaged is Open for whoever wants what can be saved of a damaged log: Sound.
+func OpenDamaged(store Store, now func() time.Time) (*Log, error) {
 	l := &Log{store: store, now: now, moved: make(chan struct{})}
 	if err := l.reload(); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	l.proven = l.durable.Seq
-	if err := l.prove(max(l.base.Seq, l.durable.Seq-min(l.durable.Seq, newest))); err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
-	}
 	return l, nil
 }
 

@@ -70,20 +70,39 @@ func (l *Log) prove(seq uint64) error {
 
 // check checks the events behind from up to last, and returns how many it found sound.
 func check(ctx context.Context, store Store, from, last Mark) (checked uint64, err error) {
-	for row, err := range Walk(ctx, store, from, last) {
+	for _, err := range sound(ctx, store, from, last) {
 		if err != nil {
 			return checked, err
-		}
-		_, err := row.Decode()
-		if errors.Is(err, ErrUnknownType) { // sound, but not for this program
-			return checked, err
-		}
-		if err != nil {
-			return checked, &Damage{row.Seq, err.Error()}
 		}
 		checked++
 	}
 	return checked, nil
+}
+
+// Sound yields the events on disk as long as each follows from the one before, and then what is
+// wrong: a *Damage, or what the store says of an event that it cannot read. What it yields was
+// written by a server; what it does not may be lost.
+func (l *Log) Sound(ctx context.Context) iter.Seq2[Record, error] {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return sound(ctx, l.store, l.base, l.durable)
+}
+
+func sound(ctx context.Context, store Store, from, last Mark) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		for row, err := range walk(ctx, store, from, last) {
+			var r Record
+			if err == nil {
+				r, err = row.Decode()
+				if err != nil && !errors.Is(err, ErrUnknownType) { // that one is sound, but not for this program
+					err = &Damage{row.Seq, err.Error()}
+				}
+			}
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // checkKept looks at the states beside the events.
@@ -106,9 +125,9 @@ func (l *Log) checkKept() error {
 	return nil
 }
 
-// Walk yields the rows of store behind from up to last as long as each follows from the one
-// before, and then what is wrong: a *Damage, or what the store says of an event that it cannot read.
-func Walk(ctx context.Context, store Store, from, last Mark) iter.Seq2[*Row, error] {
+// walk yields the rows of store behind from up to last as long as each follows from the one
+// before, and then what is wrong.
+func walk(ctx context.Context, store Store, from, last Mark) iter.Seq2[*Row, error] {
 	return func(yield func(*Row, error) bool) {
 		chain := &Chain{at: from, left: unknown}
 		for chain.at.Seq < last.Seq {

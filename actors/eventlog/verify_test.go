@@ -90,13 +90,15 @@ func TestLog_OldDamage(t *testing.T) {
 				rows[c.bad-1].Data = []byte("\x22\x01x")
 				return rows
 			})
-			snapshot, err := sound.Kept("snapshot")
-			if err != nil || store.Keep("snapshot", snapshot) != nil {
-				t.Fatal(err)
+			if c.snap > 0 {
+				snapshot, err := sound.Kept("snapshot")
+				if err != nil || store.Keep("snapshot", snapshot) != nil {
+					t.Fatal(err)
+				}
 			}
 			log := storetest.Open(t, store)
 			var damage *eventlog.Damage
-			_, err = eventlog.NewKeeper(log, "storetest.Queue", storetest.Queue{})
+			_, err := eventlog.NewKeeper(log, "storetest.Queue", storetest.Queue{})
 			if c.ok != (err == nil) || err != nil && (!errors.As(err, &damage) || damage.Seq != c.bad) {
 				t.Errorf("a keeper: %v", err)
 			}
@@ -135,6 +137,38 @@ func TestLog_Verify_Kept(t *testing.T) {
 		}
 		if n, err := log.Verify(t.Context()); n != 5 || err == nil || errors.Is(err, eventlog.ErrDamaged) != damaged {
 			t.Errorf("%s: %d events are sound, then %v", name, n, err)
+		}
+	}
+}
+
+// Out of a damaged log come the events before the first that is damaged, and its number; the same
+// log whole comes whole.
+func TestLog_Sound(t *testing.T) {
+	whole := eventlog.NewMemory()
+	storetest.Fill(t, storetest.Open(t, whole), 6)
+	for _, bad := range []int{0, 1, 4, 6} {
+		log, err := eventlog.OpenDamaged(spoilt(t, whole, func(rows []eventlog.Row) []eventlog.Row {
+			if bad > 0 {
+				rows[bad-1].Actor = "mallory"
+			}
+			return rows
+		}), storetest.Clock())
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, end := 0, error(nil)
+		for r, err := range log.Sound(t.Context()) {
+			if end = err; err != nil {
+				break
+			}
+			if n++; r.Seq != uint64(n) {
+				t.Errorf("event %d came as the %dth", r.Seq, n)
+			}
+		}
+		var damage *eventlog.Damage
+		switch {
+		case bad == 0 && (n != 6 || end != nil), bad > 0 && (n != bad-1 || !errors.As(end, &damage) || damage.Seq != uint64(bad)):
+			t.Errorf("with event %d damaged %d events come, then %v", bad, n, end)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"conga/actors/eventlog"
+	"conga/actors/eventlog/sqlite"
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/logbook"
 	"conga/messages"
@@ -81,7 +82,7 @@ func TestLog_ImportExport(t *testing.T) {
 // A long exported file is read like a short one, and nothing stays behind.
 func TestLog_LongFile(t *testing.T) {
 	data, temp := filepath.Join(t.TempDir(), "data"), t.TempDir()
-	store, err := eventlog.OpenSQLite(data)
+	store, err := sqlite.Open(data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +209,7 @@ func TestLog_Archive(t *testing.T) {
 
 func TestLog_Mistakes(t *testing.T) {
 	nowhere, empty := filepath.Join(t.TempDir(), "nowhere"), t.TempDir()
-	store, err := eventlog.OpenSQLite(empty)
+	store, err := sqlite.Open(empty)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +297,7 @@ func TestLog_Damaged(t *testing.T) {
 // Tail shows what another program's log gets while it is open.
 func TestLog_Tail(t *testing.T) {
 	data := t.TempDir()
-	store, err := eventlog.OpenSQLite(data)
+	store, err := sqlite.Open(data)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,13 +77,17 @@ var (
 		`google.golang.org/protobuf/proto|github.com/cespare/xxhash/v2|conga/messages|conga/actors/internal/.*)$`)
 )
 
+// logRooms are below eventlog: SQLite, the log as text, what tests of logs share.
+const logRooms = "actors/eventlog/"
+
 // forbidden says why a file in room dir may not import the conga package pkg; empty:
 // it may. Imports run one way: cmd -> actors, transport -> messages.
-func forbidden(dir, pkg string) string {
+func forbidden(dir, pkg string, test bool) string {
 	from, _, _ := strings.Cut(dir, "/")
 	to, _, _ := strings.Cut(pkg, "/")
 	isActor := func(p string) bool {
-		return strings.HasPrefix(p, "actors/") && !strings.HasPrefix(p, "actors/internal/") && !slices.Contains(shared, p)
+		return strings.HasPrefix(p, "actors/") && !strings.HasPrefix(p, "actors/internal/") && !strings.HasPrefix(p, logRooms) &&
+			!slices.Contains(shared, p)
 	}
 	switch {
 	case pkg == dir || to == "messages" || slices.Contains(pure, pkg) && path.Dir(pkg) == dir:
@@ -96,6 +100,8 @@ func forbidden(dir, pkg string) string {
 		return "messages knows no room"
 	case from == "transport" && to == "actors", from == "actors" && to == "transport":
 		return "actors and transport meet only in cmd"
+	case from == "actors" && strings.HasPrefix(pkg, logRooms) && !test:
+		return "a log knows only its port: cmd gives it a store, and writes it out"
 	case isActor(dir) && isActor(pkg):
 		return "an actor knows no other: they talk in messages"
 	case from == "actors" && !isActor(dir) && dir != "actors" && (isActor(pkg) || pkg == "actors"):
@@ -116,7 +122,7 @@ func TestRooms_Imports(t *testing.T) {
 			if !ours {
 				continue
 			}
-			if why := forbidden(file.dir, pkg); why != "" {
+			if why := forbidden(file.dir, pkg, file.test); why != "" {
 				t.Errorf("%s imports conga/%s: %s", file, pkg, why)
 			}
 		}
@@ -156,10 +162,19 @@ func TestRooms_Rule(t *testing.T) {
 		{"transport", "cmd/conga", false},
 		{"actors", "cmd/internal/node", false},
 		{"cmd/internal/node", "actors", true},
+		{"cmd/internal/node", "actors/eventlog/sqlite", true},
+		{"actors/eventlog/sqlite", "actors/eventlog", true},
+		{"actors/eventlog", "actors/eventlog/sqlite", false},
+		{"actors/eventlog/export", "actors/eventlog/sqlite", false},
+		{"actors/pacer", "actors/eventlog/export", false},
+		{"transport", "actors/eventlog/sqlite", false},
 	} {
-		if got := forbidden(test.dir, test.pkg) == ""; got != test.allowed {
+		if got := forbidden(test.dir, test.pkg, false) == ""; got != test.allowed {
 			t.Errorf("%s imports %s: allowed is %v", test.dir, test.pkg, got)
 		}
+	}
+	if forbidden("actors/pacer", "actors/eventlog/storetest", true) != "" {
+		t.Error("a test may not use what tests share")
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"conga/actors"
 	"conga/actors/catalog"
 	"conga/actors/eventlog"
+	"conga/actors/eventlog/sqlite"
 	"conga/cmd/internal/address"
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/keys"
@@ -111,7 +112,7 @@ func songsThere(songs, data string) error {
 	if missing == nil || errors.Is(missing, catalog.ErrNoFolder) {
 		return missing
 	}
-	store, err := eventlog.OpenSQLiteReader(data)
+	store, err := sqlite.OpenReader(data)
 	if err != nil {
 		return missing // there is no log, or others say what is wrong with it
 	}

@@ -11,13 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"conga/actors"
 	"conga/actors/eventlog"
+	"conga/actors/eventlog/export"
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/why"
 	"conga/messages"
-
-	"google.golang.org/protobuf/proto"
 )
 
 // steers is what makes a terminal do something, and a line that only conga says.
@@ -46,7 +47,7 @@ func nodeOf(t *testing.T, name string, events ...proto.Message) http.HandlerFunc
 			t.Fatal(err)
 		}
 		state = state.Apply(record.Event)
-		line, err := eventlog.EncodeJSON(record)
+		line, err := export.EncodeJSON(record)
 		if err != nil {
 			t.Fatal(err)
 		}

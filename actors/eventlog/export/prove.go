@@ -1,7 +1,6 @@
 package export
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -81,28 +80,6 @@ func proven(chain *eventlog.Chain, records iter.Seq2[eventlog.Record, error]) it
 		}
 		if err := chain.End(); err != nil {
 			yield(eventlog.Row{}, err)
-		}
-	}
-}
-
-// Sound yields the events of store, however damaged it is, as long as each follows from the one
-// before, and then what is wrong: an *eventlog.Damage, or what the store says. What it yields was
-// written by a server; what it does not may be lost.
-func Sound(store eventlog.Store) iter.Seq2[eventlog.Record, error] {
-	return func(yield func(eventlog.Record, error) bool) {
-		base, last, err := store.Marks()
-		if err != nil {
-			yield(eventlog.Record{}, err)
-			return
-		}
-		for row, err := range eventlog.Walk(context.Background(), store, base, last) {
-			var r eventlog.Record
-			if err == nil {
-				r, err = row.Decode()
-			}
-			if !yield(r, err) || err != nil {
-				return
-			}
 		}
 	}
 }

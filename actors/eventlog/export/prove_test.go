@@ -2,7 +2,6 @@ package export
 
 import (
 	"bytes"
-	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -83,39 +82,5 @@ func TestImport_Refuses(t *testing.T) {
 	}
 	if _, err := Import(store, decodeAll(lines)); err == nil {
 		t.Error("imported over a log")
-	}
-}
-
-// Out of a damaged log come the events before the first that is damaged, and its number; the same
-// log whole comes whole.
-func TestSound(t *testing.T) {
-	whole := eventlog.NewMemory()
-	story(t, whole)
-	for _, bad := range []int{0, 1, 4, 6} {
-		rows, err := whole.Read(0, 100, eventlog.Whole)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if bad > 0 {
-			rows[bad-1].Actor = "mallory"
-		}
-		store := eventlog.NewMemory()
-		if err := store.Append(0, rows); err != nil {
-			t.Fatal(err)
-		}
-		n, end := 0, error(nil)
-		for r, err := range Sound(store) {
-			if end = err; err != nil {
-				break
-			}
-			if n++; r.Seq != uint64(n) {
-				t.Errorf("event %d came as the %dth", r.Seq, n)
-			}
-		}
-		var damage *eventlog.Damage
-		switch {
-		case bad == 0 && (n != 6 || end != nil), bad > 0 && (n != bad-1 || !errors.As(end, &damage) || damage.Seq != uint64(bad)):
-			t.Errorf("with event %d damaged %d events come, then %v", bad, n, end)
-		}
 	}
 }

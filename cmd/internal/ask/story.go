@@ -13,6 +13,7 @@ import (
 
 	"conga/actors"
 	"conga/actors/eventlog"
+	"conga/actors/eventlog/export"
 	"conga/cmd/internal/address"
 	"conga/cmd/internal/logbook"
 	"conga/cmd/internal/node"
@@ -148,7 +149,7 @@ func storyFrom(ctx context.Context, addr string, story why.Story, limit int64) (
 	}
 	for err == nil && lines.Scan() {
 		var record eventlog.Record
-		if record, err = eventlog.DecodeJSON(lines.Bytes()); err == nil {
+		if record, err = export.DecodeJSON(lines.Bytes()); err == nil {
 			events = append(events, record)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 
 	"conga/actors"
 	"conga/actors/eventlog"
+	"conga/actors/eventlog/export"
+	"conga/actors/eventlog/sqlite"
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/disk"
 )
@@ -33,7 +35,7 @@ func (c *logArchiveCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	if _, err := os.Stat(filepath.Join(c.Data, "conga.db")); err != nil {
 		return fmt.Errorf("no log in %s: %w: name the folder that the server was given with --data", c.Data, err)
 	}
-	store, err := eventlog.OpenSQLite(c.Data)
+	store, err := sqlite.Open(c.Data)
 	if err != nil {
 		return err
 	}
@@ -94,7 +96,7 @@ func writeArchive(ctx context.Context, file string, log *eventlog.Log, base even
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	end, err := eventlog.Prove(base, readLines(part))
+	end, err := export.Prove(base, readLines(part))
 	if err != nil {
 		return fmt.Errorf("read %s back: %w", part, err)
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"conga/actors/eventlog"
+	"conga/actors/eventlog/export"
+	"conga/actors/eventlog/sqlite"
 	"conga/cmd/internal/cli"
 )
 
@@ -65,7 +67,7 @@ func OpenFolder(dir string) (*eventlog.Log, error) {
 	if file, err := os.Stat(dir); err == nil && !file.IsDir() {
 		return nil, fmt.Errorf("%s is a file: name it without --data", dir)
 	}
-	store, err := eventlog.OpenSQLiteReader(dir)
+	store, err := sqlite.OpenReader(dir)
 	if err != nil {
 		return nil, salvage(dir, err)
 	}
@@ -94,7 +96,7 @@ func openFile(file string) (*eventlog.Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := eventlog.Import(store, readLines(file)); err != nil {
+	if _, err := export.Import(store, readLines(file)); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			_ = store.Close()
 			return nil, fmt.Errorf("there is no file %s: name one that conga log export wrote, or a log's folder with --data", file)
@@ -113,7 +115,7 @@ func storeFor(file string) (eventlog.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := eventlog.OpenSQLite(dir)
+	store, err := sqlite.Open(dir)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"conga/actors/eventlog"
+	"conga/actors/eventlog/export"
+	"conga/actors/eventlog/sqlite"
 	"conga/cmd/internal/cli"
 )
 
@@ -44,7 +46,7 @@ func readFile(file string, yield func(eventlog.Record, error) bool) bool {
 		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue
 		}
-		record, err := eventlog.DecodeJSON(lines.Bytes())
+		record, err := export.DecodeJSON(lines.Bytes())
 		if err != nil {
 			err = fmt.Errorf("line %d: %w: was it written by conga log export?", n, err)
 		}
@@ -71,7 +73,7 @@ func writeLines(ctx context.Context, w io.Writer, records iter.Seq2[eventlog.Rec
 		}
 		var line []byte
 		if err == nil {
-			line, err = eventlog.EncodeJSON(record)
+			line, err = export.EncodeJSON(record)
 		}
 		if err == nil {
 			_, err = out.Write(append(line, '\n'))
@@ -125,7 +127,7 @@ func (c *logExportCmd) export(ctx context.Context, streams *cli.Streams, log *ev
 	if last, err = log.CommitEnd(last); err != nil {
 		return err
 	}
-	n, err := c.write(ctx, streams, log.Since(0), last)
+	n, err := c.write(ctx, streams, log.Sound(ctx), last)
 	if err != nil && n > 0 {
 		return fmt.Errorf("%s has only the first %d events: %w", c.File, n, err)
 	}
@@ -140,12 +142,21 @@ func (c *logExportCmd) export(ctx context.Context, streams *cli.Streams, log *ev
 
 // save writes what is sound of a damaged log, and reports the damage all the same.
 func (c *logExportCmd) save(ctx context.Context, streams *cli.Streams, damage error) error {
-	n, err := c.write(ctx, streams, eventlog.Sound(c.Data), eventlog.Any)
+	store, err := sqlite.OpenDamaged(c.Data)
+	if err != nil {
+		return damage
+	}
+	log, err := eventlog.OpenDamaged(store, time.Now)
+	if err != nil {
+		return errors.Join(damage, store.Close())
+	}
+	defer log.Close()
+	n, err := c.write(ctx, streams, log.Sound(ctx), eventlog.Any)
 	if n == 0 {
 		return errors.Join(damage, err)
 	}
 	if err == nil {
-		err = damage // of a page that holds no event
+		err = damage // of none of them, or of what was lost behind them
 	}
 	return fmt.Errorf("the first %d events are sound and now in %s (conga log import %s --data NEW makes a log of them); the rest is damaged: %w", n, c.File, c.File, err)
 }
@@ -199,11 +210,11 @@ func (c *logImportCmd) Run(_ context.Context, streams *cli.Streams) error {
 	if err := importable(c.Files); err != nil {
 		return err
 	}
-	store, err := eventlog.OpenSQLite(c.Data)
+	store, err := sqlite.Open(c.Data)
 	if err != nil {
 		return err
 	}
-	n, err := eventlog.Import(store, readLines(c.Files...))
+	n, err := export.Import(store, readLines(c.Files...))
 	if err := errors.Join(err, store.Close()); err != nil {
 		return fmt.Errorf("%d events are in %s: %w", n, c.Data, err)
 	}
@@ -231,7 +242,7 @@ func importable(files []string) error {
 			}
 		}
 	}
-	end, err := eventlog.Prove(eventlog.Mark{}, first)
+	end, err := export.Prove(eventlog.Mark{}, first)
 	if err == nil && end.Seq == 0 {
 		err = errors.New("it has no events")
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"conga/actors/eventlog"
+	"conga/actors/eventlog/export"
 	"conga/cmd/internal/cli"
 )
 
@@ -98,10 +99,10 @@ func (f logFilter) wants(record eventlog.Record) bool {
 
 // print writes one event.
 func (f logFilter) print(out io.Writer, record eventlog.Record) error {
-	line := []byte(record.Line())
+	line := []byte(export.Line(record))
 	if f.JSON {
 		var err error
-		if line, err = eventlog.EncodeJSON(record); err != nil {
+		if line, err = export.EncodeJSON(record); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"conga/actors"
 	"conga/actors/eventlog"
+	"conga/actors/eventlog/export"
 	"conga/cmd/internal/cli"
 )
 
@@ -20,7 +21,7 @@ type logVerifyCmd struct{ logSource }
 // Help shows examples.
 func (logVerifyCmd) Help() string {
 	return `It checks that no event is missing, that each event matches its hash and the event before it, and
-that the file is intact. It names the first event or page that is wrong. It also checks that archives
+that the file can be read. It names the first event that is wrong. It also checks that archives
 beside the log are sound and lead to the state with which the log begins.
 
 ` + cli.Examples(
@@ -69,7 +70,7 @@ func verifyArchives(data string, log *eventlog.Log, streams *cli.Streams) error 
 		fmt.Fprintf(streams.Out, "events 1 to %d were archived and are not in %s: they were not checked\n", base.Seq, archiveDir(data))
 		return nil
 	}
-	end, err := eventlog.Prove(eventlog.Mark{}, readLines(files...))
+	end, err := export.Prove(eventlog.Mark{}, readLines(files...))
 	if err != nil {
 		return fmt.Errorf("archives in %s: %w", archiveDir(data), err)
 	}

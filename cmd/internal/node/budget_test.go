@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"conga/actors/eventlog"
+	"conga/actors/eventlog/sqlite"
 	"conga/cmd/internal/keys"
 	"conga/cmd/internal/logbook"
 	"conga/messages"
@@ -109,7 +109,7 @@ func inLog(t *testing.T, dir string, kind proto.Message) (n int) {
 // filled runs a server on the folder, and says how many bytes its log has then.
 func filled(t *testing.T, dir string, while func(*Server)) (bytes int64) {
 	t.Helper()
-	store, err := eventlog.OpenSQLite(dir)
+	store, err := sqlite.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

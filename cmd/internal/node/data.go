@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"conga/actors/eventlog"
+	"conga/actors/eventlog/sqlite"
 	"conga/cmd/internal/keys"
 	"conga/transport"
 )
@@ -23,7 +24,7 @@ type Data struct {
 
 // OpenData opens the log and the key in dir, which is made if it is not there.
 func OpenData(dir string, logger *slog.Logger) (Data, error) {
-	store, err := eventlog.OpenSQLite(dir)
+	store, err := sqlite.Open(dir)
 	if err != nil {
 		return Data{}, err
 	}
@@ -32,8 +33,8 @@ func OpenData(dir string, logger *slog.Logger) (Data, error) {
 		return Data{}, errors.Join(err, store.Close())
 	}
 	steady, err := eventlog.OpenSteady(store, eventlog.SteadyConfig{
-		Dir: dir, Reserve: reserveBytes,
-		Tell: func(state eventlog.DiskState, why error) { tellDisk(logger, dir, state, why) },
+		Reserve: sqlite.NewReserve(dir, reserveBytes),
+		Tell:    func(state eventlog.DiskState, why error) { tellDisk(logger, dir, state, why) },
 		Look: func() {
 			if err := keys.KeepSigning(dir, key); err != nil {
 				logger.Error("the server's key is gone from its folder and cannot be written again: after a restart listeners will refuse this server", "reason", err)

@@ -10,6 +10,7 @@ import (
 
 	"conga/actors"
 	"conga/actors/eventlog"
+	"conga/actors/eventlog/export"
 	"conga/cmd/internal/address"
 	"conga/cmd/internal/why"
 	"conga/transport"
@@ -104,7 +105,7 @@ func recent(log *eventlog.Log) transport.Events {
 				}
 				var line []byte
 				if err == nil {
-					line, err = eventlog.EncodeJSON(record)
+					line, err = export.EncodeJSON(record)
 				}
 				if !yield(line, err) || err != nil {
 					return
@@ -128,7 +129,7 @@ func storyOf(log *eventlog.Log) transport.Story {
 				return nil, err
 			}
 			var line []byte
-			line, err = eventlog.EncodeJSON(r)
+			line, err = export.EncodeJSON(r)
 			lines = append(lines, line)
 		}
 		return lines, err

@@ -14,6 +14,7 @@ import (
 
 	"conga/actors"
 	"conga/actors/eventlog"
+	"conga/actors/eventlog/sqlite"
 	"conga/cmd/internal/keys"
 	"conga/transport"
 )
@@ -97,11 +98,11 @@ func diskJournal(dir string, logger *slog.Logger) (Journal, error) {
 
 // diskRing opens the ring in dir. The disk follows behind: no listener waits for it.
 func diskRing(dir string, logger *slog.Logger) (*eventlog.Log, error) {
-	disk, err := eventlog.OpenSQLite(dir)
+	disk, err := sqlite.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	store, err := eventlog.OpenBehind(disk, func(err error) {
+	store, err := eventlog.OpenDiary(disk, func(err error) {
 		logger.Warn("this listener's log cannot be written", "reason", err)
 	})
 	if err != nil {

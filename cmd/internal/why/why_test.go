@@ -12,6 +12,7 @@ import (
 
 	"conga/actors"
 	"conga/actors/eventlog"
+	"conga/actors/eventlog/export"
 	"conga/messages"
 )
 
@@ -32,7 +33,7 @@ func incident(t *testing.T, name string) ([]eventlog.Record, actors.ServerState)
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	lines.Buffer(nil, len(text)+1)
 	for lines.Scan() {
-		r, err := eventlog.DecodeJSON(lines.Bytes())
+		r, err := export.DecodeJSON(lines.Bytes())
 		if err != nil {
 			t.Fatal(err)
 		}
