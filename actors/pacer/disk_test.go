@@ -139,3 +139,32 @@ func TestPacer_DiskDoesNotOpen(t *testing.T) {
 		}
 	})
 }
+
+// A file that breaks the parser ends its song, not the server.
+func TestPacer_FileBreaksTheParser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStudio(t, "bach.mp3", "pachelbel.mp3")
+		s.shelf.change("bach.mp3", func(f tape) tape {
+			f.stuck = func(data []byte) io.ReadCloser {
+				return io.NopCloser(io.MultiReader(bytes.NewReader(data[:300_000]), breaks{}))
+			}
+			return f
+		})
+		s.start()
+		defer s.stop()
+		s.read(0, time.Minute)
+		reason := ""
+		for _, event := range s.events() {
+			if ended, is := event.(*messages.SongEnded); is && ended.GetSong() == "bach.mp3" {
+				reason = ended.GetReason()
+			}
+		}
+		if !strings.Contains(reason, "bad index") {
+			t.Errorf("it ended since %q", reason)
+		}
+	})
+}
+
+type breaks struct{}
+
+func (breaks) Read([]byte) (int, error) { panic("bad index") }

@@ -45,13 +45,17 @@ func newCutter(name string, perChunk, length int64, file io.ReadCloser) *cutter 
 }
 
 // group cuts the next chunks, at most what one seal covers; a song's change belongs to its first. It
-// says io.EOF after the last, and another error where the file breaks off.
-func (c *cutter) group() group {
+// says io.EOF after the last, and another error where the file breaks off or breaks the parser.
+func (c *cutter) group() (g group) {
+	defer func() {
+		if p := recover(); p != nil { // a file is no reason to stop the server
+			g = group{err: fmt.Errorf("frame %d of %s: %v", c.frame, c.name, p)}
+		}
+	}()
 	size := messages.SealItems
 	if c.frame == 0 {
 		size--
 	}
-	var g group
 	for len(g.chunks) < size {
 		next, err := c.next()
 		if err != nil {
