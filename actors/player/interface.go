@@ -64,8 +64,11 @@ func ParseOutput(spec string) (Output, error) {
 		if err != nil {
 			return nil, fmt.Errorf("output %s: its folder must exist: %w", spec, err)
 		}
-		if here, err := os.Stat(file); !info.IsDir() || err == nil && here.IsDir() {
+		switch here, err := os.Stat(file); {
+		case !info.IsDir() || err == nil && here.IsDir():
 			return nil, fmt.Errorf("output %s: name a file, not a folder", spec)
+		case err == nil && here.Mode().IsRegular() && here.Size() > 0:
+			return nil, fmt.Errorf("output %s: %s exists: name another file, or remove it first", spec, file)
 		}
 		return &wav{path: file}, nil
 	case kind == "wav":

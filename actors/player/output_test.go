@@ -121,7 +121,12 @@ func TestNull_AbsoluteSchedule(t *testing.T) {
 
 func TestParseOutput(t *testing.T) {
 	dir := t.TempDir()
+	thesis := filepath.Join(dir, "thesis.txt")
+	if err := os.WriteFile(thesis, []byte("ten years"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct{ name, spec, says string }{
+		{"a file that exists", "wav:" + thesis, "exists: name another file, or remove it first"},
 		{"null", "null", ""},
 		{"none", "none", ""},
 		{"speaker", "speaker", ""},
