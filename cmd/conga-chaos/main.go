@@ -4,25 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"sync"
 	"time"
 
 	"conga/actors/catalog"
 	"conga/cmd/conga-chaos/internal/schedule"
 	"conga/cmd/internal/cli"
-	"conga/cmd/internal/node"
 
 	"github.com/alecthomas/kong"
 )
 
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == spinning {
+	if spins(os.Args) {
 		spinUntilEnd(os.Stdin)
 		return
 	}
@@ -77,14 +72,14 @@ Without them conga-chaos leaves these failures out and says so.
 	)
 }
 
-// paceOfBlows is the usual time for one failure.
-const paceOfBlows = 300 * time.Millisecond
+// usualPace is the usual time for one failure.
+const usualPace = 300 * time.Millisecond
 
 // plan is the schedule's plan.
 func (c *chaosCmd) plan() schedule.Plan {
 	p := schedule.Plan{Nodes: c.Nodes, Failures: c.Failures, Over: c.Time, Seed: c.Seed, Longest: c.Longest}
 	if p.Over == 0 {
-		p.Over = time.Duration(c.Failures) * paceOfBlows
+		p.Over = time.Duration(c.Failures) * usualPace
 	}
 	for _, kind := range c.Kinds {
 		if kind == allOutages {
@@ -177,88 +172,4 @@ func (c *chaosCmd) Run(ctx context.Context, streams *cli.Streams) error {
 		return fmt.Errorf("%d promises were broken (lines BAD above); --seed %d repeats the schedule, --log FILE tells more", len(result.bad), c.Seed)
 	}
 	return nil
-}
-
-// perform runs the schedule against real nodes.
-func (c *chaosCmd) perform(ctx context.Context, acts []schedule.Act, programs nodePrograms, data string, say func(string, ...any)) (result *outcome, err error) {
-	place, acts, done := places(acts, c.Nodes, say)
-	defer func() { err = errors.Join(err, done()) }()
-	studio, err := place()
-	if err != nil {
-		return nil, err
-	}
-	server, err := startStudio(ctx, studio, programs, c.Songs, data)
-	if err != nil {
-		return nil, err
-	}
-	defer server.close()
-	logger := cli.NewLogger(programs.logs)
-	system := node.NewSystem(logger)
-	defer system.Shutdown()
-	processes := map[string]bool{}
-	for n := 1; n <= c.Processes; n++ {
-		processes[schedule.Label(n*c.Nodes/c.Processes)] = true // all along the chain
-	}
-	a := &experiment{
-		acts: acts, nodes: c.Nodes, server: server, place: place, say: say,
-		spawn: func(ctx context.Context, n network, name string) (target, error) {
-			if processes[name] {
-				return programs.start(ctx, n, "join", server.requests(), "--name", name, "--output", "none",
-					"--listen", n.addr+":0", "--http", n.addr+":0", "--data", node.NoData)
-			}
-			return startInner(ctx, n, system, server.requests(), name, logger.With("node", name))
-		},
-	}
-	return a.run(ctx)
-}
-
-// rarely is how much more memory than is in use may be taken, in per cent, before it is
-// collected: hundreds of listeners share one collector here, and each would wait for it.
-const rarely = 400
-
-// logs is where the nodes write: a file, or nowhere.
-func (c *chaosCmd) logs() (w io.Writer, done func() error, err error) {
-	if c.Log == "" {
-		return io.Discard, func() error { return nil }, nil
-	}
-	file, err := os.Create(c.Log)
-	if err != nil {
-		return nil, nil, fmt.Errorf("write the log: %w", err)
-	}
-	return &oneByOne{w: file}, file.Close, nil
-}
-
-// oneByOne lets many write to one.
-type oneByOne struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (o *oneByOne) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.w.Write(p)
-}
-
-// findConga is the program whose nodes are tried: the given one, or else that beside this program, or else
-// that in PATH.
-func findConga(given string) (string, error) {
-	if given != "" {
-		found, err := exec.LookPath(given)
-		if err != nil {
-			return "", fmt.Errorf("--conga: %w", err)
-		}
-		return found, nil
-	}
-	self, err := os.Executable()
-	if err == nil {
-		if beside, err := exec.LookPath(filepath.Join(filepath.Dir(self), "conga")); err == nil {
-			return beside, nil
-		}
-	}
-	found, err := exec.LookPath("conga")
-	if err != nil {
-		return "", errors.New("there is no conga beside this program, nor in PATH: make build puts both into bin/, or name one with --conga FILE")
-	}
-	return found, nil
 }

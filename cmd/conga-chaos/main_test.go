@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -56,13 +57,29 @@ func TestChaos_DryRun(t *testing.T) {
 	}
 }
 
+// Without music nobody could hear anything, and minutes would pass until that is said; without a conga there
+// are no nodes.
+func TestChaos_Needs(t *testing.T) {
+	empty := t.TempDir()
+	for flags, says := range map[string]string{
+		"--songs " + empty: "there are no .mp3 files in the songs folder " + empty,
+		"--songs " + congatest.Dir + " --conga " + filepath.Join(empty, "conga"): "--conga: ",
+	} {
+		var out bytes.Buffer
+		code := chaosProgram().Run(t.Context(), strings.Fields(flags), strings.NewReader(""), &out, &out)
+		if code != cli.Failed || !strings.Contains(out.String(), says) || strings.Count(out.String(), "\n") != 1 {
+			t.Errorf("%s: exit %d, %s", flags, code, out.String())
+		}
+	}
+}
+
 func TestChaos_Flags(t *testing.T) {
 	for _, c := range []struct{ flags, says string }{
 		{"--nodes 1", "from 2 to 1000"},
 		{"--failures 0", "from 1 to"},
 		{"--kinds quake", "quake is not one of"},
 		{"--processes 30", "at most as many as --nodes"},
-		{"--time=-1s", "backwards"},
+		{"--time=-1s", "must not be negative"},
 		{"--time soon", "--time takes a time like 30s or 10m, not soon"},
 	} {
 		var out bytes.Buffer

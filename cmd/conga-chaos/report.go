@@ -74,7 +74,7 @@ func (a *experiment) outcome(sent []messages.SongSum) *outcome {
 			continue
 		}
 		for _, s := range c.found {
-			kind := a.blame(s)
+			kind := a.cause(s)
 			if c.disturbed && a.hit(c.name, s.at) {
 				continue // its own cable, and nobody's above it
 			}
@@ -125,8 +125,8 @@ func (a *experiment) excuses(name string, at time.Time) bool {
 // asideMost is how far clocks and goroutines may be apart.
 const asideMost = 20 * time.Millisecond
 
-// blame is the last failure that hit the lost upstream before it was missed.
-func (a *experiment) blame(s search) schedule.Kind {
+// cause is the last failure that hit the lost upstream before it was missed.
+func (a *experiment) cause(s search) schedule.Kind {
 	kind := unprovoked
 	for _, h := range a.hits[s.lost] {
 		if !h.at.After(s.at.Add(asideMost)) {

@@ -10,8 +10,8 @@ import (
 	"conga/messages"
 )
 
-// witness is somebody who did join.
-type witness struct{ target }
+// joined is somebody who did join.
+type joined struct{ target }
 
 // One bad receipt among many good ones must not go unseen.
 func TestOutcome_Bad(t *testing.T) {
@@ -40,7 +40,7 @@ func TestOutcome_Bad(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			a := &experiment{}
 			for n := 1; n <= 3; n++ {
-				a.all = append(a.all, &participant{name: schedule.Label(n), target: witness{}, proof: &actors.Receipt{
+				a.all = append(a.all, &participant{name: schedule.Label(n), target: joined{}, proof: &actors.Receipt{
 					Name: schedule.Label(n), Heard: 400, LowestMarginMs: &ms, Songs: []messages.SongSum{sum},
 				}})
 			}
@@ -61,7 +61,7 @@ func TestOutcome_Splices(t *testing.T) {
 	a := &experiment{
 		counts: map[schedule.Kind]*count{schedule.Kill: {1, 1}, schedule.Freeze: {1, 1}},
 		hits:   map[string][]hit{"n1": {{schedule.Freeze, at(1)}, {schedule.Kill, at(8)}}},
-		all: []*participant{{target: witness{}, found: []search{
+		all: []*participant{{target: joined{}, found: []search{
 			{"n1", at(2), 5 * time.Millisecond},  // after the freeze
 			{"n1", at(9), 7 * time.Millisecond},  // after the kill
 			{"n2", at(9), 11 * time.Millisecond}, // nobody hit it

@@ -17,8 +17,8 @@ const (
 	atOnce = 2
 	// joinWithin is how long a newcomer tries: the server may be down when it comes.
 	joinWithin = 30 * time.Second
-	// wake is how long the killed lie before they are cleared.
-	wake = 500 * time.Millisecond
+	// clearAfter is how long the killed lie before they are cleared.
+	clearAfter = 500 * time.Millisecond
 	// hearsWithin is how long a listener may take for its next item, at the last look.
 	hearsWithin = 5 * time.Second
 	// nowAndThen is more often than the server forgets songs of a few seconds.
@@ -29,7 +29,7 @@ const (
 type experiment struct {
 	acts   []schedule.Act
 	nodes  int
-	server studio
+	server origin
 	place  func() (network, error) // for a listener; it is freed when the listener is gone
 	spawn  func(ctx context.Context, n network, name string) (target, error)
 	say    func(format string, args ...any) // progress
@@ -46,21 +46,6 @@ type experiment struct {
 	recoveries []recovery
 	holding    sync.Mutex
 	held       map[string]int // how many outages hold a thing
-}
-
-// participant is a listener of the run.
-type participant struct {
-	name      string
-	ready     chan struct{} // closed when it has joined, or failed to
-	target    target        // nil if it failed
-	net       network       // the target's
-	disturbed bool          // it was frozen or alone: it cannot have heard everything
-	gone      bool
-	forgiven
-	cleared sync.Once
-	proof   *actors.Receipt // when it went, or in the end
-	found   []search        // until then
-	deaf    bool            // nothing came any more in the end
 }
 
 // hit is a failure as it happened.
@@ -141,71 +126,6 @@ func pause(ctx context.Context, wait time.Duration) error {
 	}
 }
 
-// assemble lets the first listeners join.
-func (a *experiment) assemble(ctx context.Context) {
-	var wg sync.WaitGroup
-	turns := make(chan struct{}, atOnce)
-	for n := 1; n <= a.nodes; n++ {
-		turns <- struct{}{}
-		wg.Go(func() {
-			a.join(ctx, n)
-			<-turns
-		})
-	}
-	wg.Wait()
-}
-
-func (a *experiment) join(ctx context.Context, n int) {
-	c := a.participant(n)
-	defer close(c.ready)
-	ctx, cancel := context.WithTimeout(ctx, joinWithin)
-	defer cancel()
-	for {
-		v, n, err := a.newcomer(ctx, c.name)
-		if err == nil {
-			c.target, c.net = v, n
-			return
-		}
-		if pause(ctx, 100*time.Millisecond) != nil {
-			a.fault("%s could not join within %v: %v", c.name, joinWithin, err)
-			return
-		}
-	}
-}
-
-func (a *experiment) newcomer(ctx context.Context, name string) (target, network, error) {
-	n, err := a.place()
-	if err != nil {
-		return nil, n, err
-	}
-	v, err := a.spawn(ctx, n, name)
-	if err != nil {
-		n.free()
-	}
-	return v, n, err
-}
-
-// clearAway waits until nothing is left of one that is dead.
-func (c *participant) clearAway() {
-	c.cleared.Do(func() {
-		c.target.close()
-		c.net.free()
-	})
-}
-
-// participant is the n-th listener. Whoever speaks of it first, makes it.
-func (a *experiment) participant(n int) *participant {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	c := a.members[n]
-	if c == nil {
-		c = &participant{name: schedule.Label(n), ready: make(chan struct{})}
-		a.members[n] = c
-		a.all = append(a.all, c)
-	}
-	return c
-}
-
 func (a *experiment) fault(format string, args ...any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -261,7 +181,7 @@ func (a *experiment) do(ctx context.Context, act schedule.Act) {
 		for _, c := range hit {
 			c.target.kill()
 		}
-		_ = pause(ctx, wake) // reading their logs and clearing them away takes time, which the others need now
+		_ = pause(ctx, clearAfter) // reading their logs and clearing them away takes time, which the others need now
 		for _, c := range hit {
 			c.found = c.target.searches()
 			c.clearAway()

@@ -10,8 +10,8 @@ import (
 	"conga/messages"
 )
 
-// studio is the server of a run: it can be killed and started again.
-type studio interface {
+// origin is the server of a run: it can be killed and started again.
+type origin interface {
 	requests() string // host:port
 	// restart is kill -9 and, after the pause, a new start on the same log and ports.
 	restart(ctx context.Context, pause time.Duration) error
@@ -24,21 +24,21 @@ type studio interface {
 	close()
 }
 
-// outerStudio is a server process.
-type outerStudio struct {
+// serverProcess is a server process.
+type serverProcess struct {
 	net         network
 	programs    nodePrograms
 	songs, data string
 
 	mu      sync.Mutex // held while there is no server
-	on      *outer
+	on      *process
 	addr    string
 	known   []messages.SongSum
 	stopped bool
 }
 
-func startStudio(ctx context.Context, n network, programs nodePrograms, songs, data string) (*outerStudio, error) {
-	s := &outerStudio{net: n, programs: programs, songs: songs, data: data}
+func startServerProcess(ctx context.Context, n network, programs nodePrograms, songs, data string) (*serverProcess, error) {
+	s := &serverProcess{net: n, programs: programs, songs: songs, data: data}
 	on, err := s.start(ctx, n.addr+":0")
 	if err != nil {
 		return nil, err
@@ -47,14 +47,14 @@ func startStudio(ctx context.Context, n network, programs nodePrograms, songs, d
 	return s, nil
 }
 
-func (s *outerStudio) start(ctx context.Context, listen string) (*outer, error) {
+func (s *serverProcess) start(ctx context.Context, listen string) (*process, error) {
 	return s.programs.start(ctx, s.net, "serve", "--songs", s.songs, "--data", s.data, "--listen", listen, "--http", s.net.addr+":0",
 		"--max-per-address", "4096", "--max-requests", "1000") // all listeners are on this machine
 }
 
-func (s *outerStudio) requests() string { return s.addr }
+func (s *serverProcess) requests() string { return s.addr }
 
-func (s *outerStudio) restart(ctx context.Context, pause time.Duration) error {
+func (s *serverProcess) restart(ctx context.Context, pause time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.stopped { // else it was asked when it stopped
@@ -75,7 +75,7 @@ func (s *outerStudio) restart(ctx context.Context, pause time.Duration) error {
 	return nil
 }
 
-func (s *outerStudio) freeze(ctx context.Context) {
+func (s *serverProcess) freeze(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_ = s.remember(ctx)
@@ -83,16 +83,16 @@ func (s *outerStudio) freeze(ctx context.Context) {
 	s.stopped = true
 }
 
-func (s *outerStudio) thaw() {
+func (s *serverProcess) thaw() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.on.thaw()
 	s.stopped = false
 }
 
-func (s *outerStudio) place() network { return s.net }
+func (s *serverProcess) place() network { return s.net }
 
-func (s *outerStudio) remember(ctx context.Context) error {
+func (s *serverProcess) remember(ctx context.Context) error {
 	var dump struct {
 		Live struct {
 			Pacer struct {
@@ -100,8 +100,6 @@ func (s *outerStudio) remember(ctx context.Context) error {
 			} `json:"pacer"`
 		} `json:"live"`
 	}
-	ctx, cancel := context.WithTimeout(ctx, answersWithin)
-	defer cancel()
 	if err := s.on.dump(ctx, &dump); err != nil {
 		return err
 	}
@@ -113,7 +111,7 @@ func (s *outerStudio) remember(ctx context.Context) error {
 	return nil
 }
 
-func (s *outerStudio) sent(ctx context.Context) ([]messages.SongSum, error) {
+func (s *serverProcess) sent(ctx context.Context) ([]messages.SongSum, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
@@ -123,11 +121,8 @@ func (s *outerStudio) sent(ctx context.Context) ([]messages.SongSum, error) {
 	return slices.Clone(s.known), err
 }
 
-func (s *outerStudio) close() {
+func (s *serverProcess) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.on.close()
 }
-
-// answersWithin is how long a busy server may take to say what it sent.
-const answersWithin = 10 * time.Second

@@ -12,6 +12,9 @@ import (
 // spinning is this program's argument for a neighbour on the machine that uses up a processor.
 const spinning = "spin"
 
+// spins says whether that is what the arguments ask for.
+func spins(args []string) bool { return len(args) == 2 && args[1] == spinning }
+
 // spinUntilEnd never waits for anything. It ends with its input, so it does not outlive whoever started it.
 func spinUntilEnd(in io.Reader) {
 	var done atomic.Bool

@@ -32,7 +32,7 @@ func pair(t *testing.T, w *wire) (near, far net.Conn) {
 // onWire is a wire with a port and a connection.
 func onWire(t *testing.T) (w *wire, listener net.Listener, near, far net.Conn) {
 	t.Helper()
-	w = newWire(newAir().network())
+	w = newWire(newMemNet().network())
 	listener, err := w.bind("n:0")
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func TestWire_Die(t *testing.T) {
 // A frozen node sees and says nothing, while bytes still reach it; then it goes on.
 func TestWire_Freeze(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWire(newAir().network())
+		w := newWire(newMemNet().network())
 		near, far := pair(t, w)
 		w.freeze()
 		start := time.Now()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -37,16 +36,9 @@ func (d *dumpCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, ask.Timeout)
-	defer cancel()
-	answer, err := ask.Node(ctx, addr, "/debug/dump", ask.MaxDump)
+	dump, err := ask.Dump(ctx, addr)
 	if err != nil {
 		return err
-	}
-	defer answer.Close()
-	dump, err := io.ReadAll(answer)
-	if err != nil {
-		return fmt.Errorf("read the dump of %s: %w", addr, err)
 	}
 	if d.Key == "" {
 		_, err := streams.Out.Write(plain.JSON(dump))

@@ -7,9 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
-	"conga/cmd/internal/ask"
 	"conga/cmd/internal/cli"
 )
 
@@ -71,9 +69,8 @@ func TestDump_Interrupted(t *testing.T) {
 		<-r.Context().Done()
 	})
 	var out, errs strings.Builder
-	start := time.Now()
-	if code := run(ctx, []string{"dump", addr}, strings.NewReader(""), &out, &errs); code != cli.Failed || time.Since(start) > ask.Timeout/2 {
-		t.Errorf("exit %d after %v: %s", code, time.Since(start), &errs)
+	if code := run(ctx, []string{"dump", addr}, strings.NewReader(""), &out, &errs); code != cli.Failed || strings.Contains(errs.String(), "no answer") {
+		t.Errorf("exit %d: %s", code, &errs)
 	}
 }
 

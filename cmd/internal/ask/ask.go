@@ -2,6 +2,7 @@ package ask
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,22 +12,66 @@ import (
 	"time"
 
 	"conga/cmd/internal/address"
+	"conga/transport"
 )
 
 const (
-	// Timeout is how long a node may take to answer: it only looks at itself.
-	Timeout = 10 * time.Second
-	// MaxDump bounds a node's dump: that of a server with 1000 listeners takes 2 MB.
-	MaxDump = 32 << 20
+	// dumpPath is where a node says what it knows.
+	dumpPath = "/debug/dump"
+	// dumpTimeout is how long a node may take to answer: it only looks at itself.
+	dumpTimeout = 10 * time.Second
+	// maxDump bounds a node's dump: that of a server with 1000 listeners takes 2 MB.
+	maxDump = 32 << 20
 	// maxHead bounds the headers of its answer.
 	maxHead = 16 << 10
 )
 
-// Node gets what a node answers over HTTP, at most limit bytes: more is an error of whoever
+// here dials from this machine.
+func here(ctx context.Context, addr string) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+}
+
+// Dump is what the node at addr knows, as it says it.
+func Dump(ctx context.Context, addr string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, dumpTimeout)
+	defer cancel()
+	answer, err := get(ctx, here, addr, dumpPath, maxDump)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Close()
+	dump, err := io.ReadAll(answer)
+	if err != nil {
+		return nil, fmt.Errorf("read the dump of %s: %w", addr, err)
+	}
+	return dump, nil
+}
+
+// DumpInto decodes what the node at addr knows, which is reached by dial.
+func DumpInto(ctx context.Context, dial transport.DialFunc, addr string, into any) error {
+	return readDump(ctx, dial, addr, maxDump, into)
+}
+
+// readDump is DumpInto of a node that may say so many bytes.
+func readDump(ctx context.Context, dial transport.DialFunc, addr string, limit int64, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, dumpTimeout)
+	defer cancel()
+	dump, err := get(ctx, dial, addr, dumpPath, limit)
+	if err != nil {
+		return err
+	}
+	defer dump.Close()
+	if err := json.NewDecoder(dump).Decode(into); err != nil {
+		return fmt.Errorf("read the dump of %s: %w", addr, err)
+	}
+	return nil
+}
+
+// get returns what a node answers over HTTP, at most limit bytes: more is an error of whoever
 // reads it. The caller closes it. Nobody can lead it to another address, and it asks by number,
 // for nodes answer to no name that a stranger could have given to their address.
-func Node(ctx context.Context, addr, path string, limit int64) (io.ReadCloser, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+func get(ctx context.Context, dial transport.DialFunc, addr, path string, limit int64) (io.ReadCloser, error) {
+	conn, err := dial(ctx, addr)
 	switch {
 	case address.IsRefused(err):
 		return nil, fmt.Errorf("nobody answers at %s: start a node there with `conga serve` or `conga join`, or give the http=HOST:PORT address of its ready line", addr)
@@ -71,7 +116,7 @@ func leadsNowhere(err error) bool {
 }
 
 func noAnswer(addr string) error {
-	return fmt.Errorf("no answer from %s within %v: is that the http=HOST:PORT address of a ready line?", addr, Timeout)
+	return fmt.Errorf("no answer from %s within %v: is that the http=HOST:PORT address of a ready line?", addr, dumpTimeout)
 }
 
 // bounded is an error behind so many bytes.

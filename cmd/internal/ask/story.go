@@ -35,20 +35,18 @@ const (
 
 // Server fills in what the server knows.
 func Server(ctx context.Context, story *why.Story, addr string) error {
-	within, cancel := context.WithTimeout(ctx, Timeout)
-	defer cancel()
 	var answer struct {
 		Node  string             `json:"node"`
 		State actors.ServerState `json:"state"`
 	}
-	if err := readDump(within, addr, MaxDump, &answer); err != nil {
+	if err := DumpInto(ctx, here, addr, &answer); err != nil {
 		return err
 	}
 	if answer.Node != "server" {
 		return fmt.Errorf("%s is the listener %s, not the server: --http takes the http=HOST:PORT address of the server's ready line", addr, plain.Text(answer.Node, messages.MaxName))
 	}
 	story.State = answer.State
-	within, cancel = context.WithTimeout(ctx, storyTimeout)
+	within, cancel := context.WithTimeout(ctx, storyTimeout)
 	defer cancel()
 	var err error
 	story.Server, story.ServerBegins, err = storyFrom(within, addr, *story, maxServerStory)
@@ -98,7 +96,7 @@ func overHTTP(ctx context.Context, story why.Story, addr, server string, ids []s
 	var answer struct {
 		Node string `json:"node"`
 	}
-	if err := readDump(ctx, addr, maxListenerAnswer, &answer); err != nil {
+	if err := readDump(ctx, here, addr, maxListenerAnswer, &answer); err != nil {
 		return nil, begins, err
 	}
 	if answer.Node != story.Name && !slices.Contains(ids, story.Name) {
@@ -135,7 +133,7 @@ func fromDisk(ctx context.Context, story why.Story, data string, ids []string) (
 // storyFrom asks a node what its events say about whom the story is about; they take at most limit bytes.
 func storyFrom(ctx context.Context, addr string, story why.Story, limit int64) (events []eventlog.Record, begins time.Time, err error) {
 	query := url.Values{"since": {story.Since.Format(time.RFC3339Nano)}, "about": {story.Name}, "song": {why.Song(story)}}
-	body, err := Node(ctx, addr, "/debug/story?"+query.Encode(), limit)
+	body, err := get(ctx, here, addr, "/debug/story?"+query.Encode(), limit)
 	if err != nil {
 		return nil, begins, err
 	}
@@ -171,17 +169,4 @@ func wholeLines(data []byte, _ bool) (advance int, token []byte, err error) {
 		return end + 1, data[:end], nil
 	}
 	return 0, nil, nil
-}
-
-// readDump decodes what the node at addr knows, which takes at most limit bytes.
-func readDump(ctx context.Context, addr string, limit int64, into any) error {
-	dump, err := Node(ctx, addr, "/debug/dump", limit)
-	if err != nil {
-		return err
-	}
-	defer dump.Close()
-	if err := json.NewDecoder(dump).Decode(into); err != nil {
-		return fmt.Errorf("read the dump of %s: %w", addr, err)
-	}
-	return nil
 }

@@ -24,8 +24,8 @@ const card = "eth0"
 
 // Router joins all cables.
 type Router struct {
-	space netns.NsHandle
-	clerk *clerk
+	space  netns.NsHandle
+	thread *thread
 
 	mu   sync.Mutex
 	laid []*Host
@@ -39,26 +39,26 @@ type Host struct {
 	addr   netip.Addr
 	socket string // name of the router's end of the cable
 
-	mu     sync.Mutex
-	spoilt bool // Pull or Slow was called
+	mu    sync.Mutex
+	dirty bool // Pull or Slow was called
 }
 
 // New returns a router without a host.
 func New() (*Router, error) {
-	clerk := hire()
-	space, err := clerk.newSpace()
+	thread := newThread()
+	space, err := thread.newSpace()
 	if err != nil {
-		clerk.dismiss()
+		thread.stop()
 		return nil, err
 	}
-	err = clerk.inside(space, func() error {
+	err = thread.inside(space, func() error {
 		return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0)
 	})
 	if err != nil {
-		clerk.dismiss()
+		thread.stop()
 		return nil, errors.Join(fmt.Errorf("let the router pass on packets: %w", err), space.Close())
 	}
-	return &Router{space: space, clerk: clerk}, nil
+	return &Router{space: space, thread: thread}, nil
 }
 
 // Host returns a host with a cable that works: one that was given back, or a new one.
@@ -87,7 +87,7 @@ func (r *Router) Close() error {
 		err = errors.Join(err, h.space.Close())
 	}
 	r.laid, r.free = nil, nil
-	r.clerk.dismiss()
+	r.thread.stop()
 	return err
 }
 
@@ -97,7 +97,7 @@ func (r *Router) lay(n int) (*Host, error) {
 	at[1], at[2], at[3] = at[1]+byte(n>>15&1), byte(n>>7), byte(n<<1)
 	gateway := netip.AddrFrom4(at)
 	h := &Host{router: r, addr: gateway.Next(), socket: fmt.Sprintf("host%d", n)}
-	space, err := r.clerk.newSpace()
+	space, err := r.thread.newSpace()
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ func (h *Host) Addr() netip.Addr { return h.addr }
 // Do calls f on a thread that is on the host: sockets that f opens and processes that it
 // starts are the host's, and stay so. f must not leave that to other goroutines, nor wait
 // for anybody: there is one such thread for all hosts.
-func (h *Host) Do(f func() error) error { return h.router.clerk.inside(h.space, f) }
+func (h *Host) Do(f func() error) error { return h.router.thread.inside(h.space, f) }
 
 // Dial connects the host to addr, an IPv4 address and a port, by TCP.
 func (h *Host) Dial(ctx context.Context, addr string, patience time.Duration) (net.Conn, error) {
@@ -192,7 +192,7 @@ func (h *Host) exchange(_ context.Context, _, _ string, raw syscall.RawConn) err
 // Pull takes the plug out: nothing comes or goes. Connections that stand are not told; who
 // dials the host hears from the router that there is no way.
 func (h *Host) Pull() error {
-	h.spoil()
+	h.mark()
 	return h.cable(h.router.space, h.socket, (*netlink.Handle).LinkSetDown)
 }
 
@@ -206,7 +206,7 @@ const queue = 16 << 10
 
 // Slow lets the host send so many bytes a second and no more; it receives as before.
 func (h *Host) Slow(bytesPerSecond uint64) error {
-	h.spoil()
+	h.mark()
 	return h.cable(h.space, card, func(in *netlink.Handle, link netlink.Link) error {
 		const atOnce = 4 << 10
 		return in.QdiscReplace(&netlink.Tbf{
@@ -234,22 +234,22 @@ func (h *Host) Fast() error {
 	})
 }
 
-func (h *Host) spoil() {
+func (h *Host) mark() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.spoilt = true
+	h.dirty = true
 }
 
 // Free gives the host back, its cable mended. Its sockets must be closed.
 func (h *Host) Free() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.spoilt {
+	if h.dirty {
 		if err := errors.Join(h.Plug(), h.Fast()); err != nil {
 			return err // nobody else gets it
 		}
 	}
-	h.spoilt = false
+	h.dirty = false
 	h.router.mu.Lock()
 	defer h.router.mu.Unlock()
 	h.router.free = append(h.router.free, h)
@@ -272,21 +272,21 @@ func (h *Host) cable(space netns.NsHandle, name string, do func(*netlink.Handle,
 	return nil
 }
 
-// clerk is a thread that goes from one namespace to another. A thread for each errand would
-// cost more than the errand, and what is to be measured with it.
-type clerk struct {
-	errands chan func()
-	gone    chan struct{} // closed by dismiss
+// thread is a thread that goes from one namespace to another. A thread for each call would
+// cost more than the call, and what is to be measured with it.
+type thread struct {
+	calls chan func()
+	gone  chan struct{} // closed by stop
 }
 
-func hire() *clerk {
-	c := &clerk{errands: make(chan func()), gone: make(chan struct{})}
+func newThread() *thread {
+	c := &thread{calls: make(chan func()), gone: make(chan struct{})}
 	go func() {
 		runtime.LockOSThread() // for ever: nobody else could use a thread that is in a namespace
 		for {
 			select {
-			case errand := <-c.errands:
-				errand()
+			case call := <-c.calls:
+				call()
 			case <-c.gone:
 				return
 			}
@@ -295,9 +295,9 @@ func hire() *clerk {
 	return c
 }
 
-func (c *clerk) dismiss() { close(c.gone) }
+func (c *thread) stop() { close(c.gone) }
 
-func (c *clerk) newSpace() (netns.NsHandle, error) {
+func (c *thread) newSpace() (netns.NsHandle, error) {
 	space := netns.None()
 	err := c.do(func() (err error) {
 		space, err = netns.New()
@@ -312,7 +312,7 @@ func (c *clerk) newSpace() (netns.NsHandle, error) {
 	return space, nil
 }
 
-func (c *clerk) inside(space netns.NsHandle, f func() error) error {
+func (c *thread) inside(space netns.NsHandle, f func() error) error {
 	return c.do(func() error {
 		if err := netns.Set(space); err != nil {
 			return fmt.Errorf("enter a network namespace: %w", err)
@@ -321,10 +321,10 @@ func (c *clerk) inside(space netns.NsHandle, f func() error) error {
 	})
 }
 
-func (c *clerk) do(f func() error) error {
+func (c *thread) do(f func() error) error {
 	done := make(chan error, 1)
 	select {
-	case c.errands <- func() { done <- f() }:
+	case c.calls <- func() { done <- f() }:
 		return <-done
 	case <-c.gone:
 		return net.ErrClosed

@@ -32,7 +32,7 @@ const (
 
 // rounds are the acts of a plan with outages: an outage, into which other failures may fall;
 // a check when all is over; those who come for those who are gone; and again.
-func (s *drafting) rounds() []Act {
+func (s *draft) rounds() []Act {
 	for at := time.Duration(0); s.sum() > 0; {
 		at = s.round(at)
 	}
@@ -41,7 +41,7 @@ func (s *drafting) rounds() []Act {
 }
 
 // round adds the failures of one round and says when the next may begin.
-func (s *drafting) round(at time.Duration) time.Duration {
+func (s *draft) round(at time.Duration) time.Duration {
 	from := len(s.acts)
 	end, kind := s.outage(at, Outages)
 	more, second := s.chance.IntN(mostInRound+1), kind == ""
@@ -85,7 +85,7 @@ const never = time.Duration(math.MaxInt64 / 2)
 
 // putOff lets those who were to come since the act from come at the given time, one by one: who
 // comes in the dark finds nobody.
-func (s *drafting) putOff(from int, at time.Duration) (took time.Duration) {
+func (s *draft) putOff(from int, at time.Duration) (took time.Duration) {
 	for i, a := range s.acts[from:] {
 		if a.Kind != Join {
 			continue
@@ -99,7 +99,7 @@ func (s *drafting) putOff(from int, at time.Duration) (took time.Duration) {
 }
 
 // outage adds one of the kinds, as far as there are any left, and says when it ends.
-func (s *drafting) outage(at time.Duration, kinds []share) (end time.Duration, kind Kind) {
+func (s *draft) outage(at time.Duration, kinds []share) (end time.Duration, kind Kind) {
 	places := s.grown(at)
 	var bag []Kind
 	for _, o := range kinds {
@@ -130,7 +130,7 @@ func (s *drafting) outage(at time.Duration, kinds []share) (end time.Duration, k
 }
 
 // length draws how long an outage lasts.
-func (s *drafting) length() time.Duration {
+func (s *draft) length() time.Duration {
 	from, to := brief, min(s.Longest, WithinWindow)
 	if s.Longest > longFrom && s.chance.IntN(4) > 0 {
 		from, to = longFrom, s.Longest
@@ -139,7 +139,7 @@ func (s *drafting) length() time.Duration {
 }
 
 // sleep draws one, several in a row, or half of the places. They come back at the end.
-func (s *drafting) sleep(a *Act, places []int) {
+func (s *draft) sleep(a *Act, places []int) {
 	switch draw := s.chance.IntN(5); {
 	case draw < 2:
 		first := s.chance.IntN(len(places))

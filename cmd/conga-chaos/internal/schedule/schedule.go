@@ -148,7 +148,7 @@ func (p Plan) Lasting() bool { return slices.ContainsFunc(p.Kinds, Kind.Outage) 
 
 // Acts returns the acts in the order of their time.
 func (p Plan) Acts() []Act {
-	s := drafting{Plan: p, chance: rand.New(rand.NewPCG(p.Seed, 0xc0a)), left: p.shares()}
+	s := draft{Plan: p, chance: rand.New(rand.NewPCG(p.Seed, 0xc0a)), left: p.shares()}
 	for range p.Nodes {
 		s.came++
 		s.chain = append(s.chain, placed{id: s.came, since: -grownUp})
@@ -188,8 +188,8 @@ func (p Plan) shares() map[Kind]int {
 	return shares
 }
 
-// drafting is a schedule in the making.
-type drafting struct {
+// draft is a schedule in the making.
+type draft struct {
 	Plan
 	chance *rand.Rand
 	left   map[Kind]int
@@ -204,7 +204,7 @@ type placed struct {
 	since time.Duration // it may be hit from grownUp after this
 }
 
-func (s *drafting) sum() (n int) {
+func (s *draft) sum() (n int) {
 	for _, left := range s.left {
 		n += left
 	}
@@ -212,7 +212,7 @@ func (s *drafting) sum() (n int) {
 }
 
 // strike adds one failure, if one is possible now.
-func (s *drafting) strike(at time.Duration) {
+func (s *draft) strike(at time.Duration) {
 	kind, ok := s.choose(at)
 	if !ok {
 		return
@@ -250,7 +250,7 @@ func (s *drafting) strike(at time.Duration) {
 }
 
 // grown are the places of those who may be hit.
-func (s *drafting) grown(at time.Duration) (places []int) {
+func (s *draft) grown(at time.Duration) (places []int) {
 	for place, m := range s.chain {
 		if at-m.since >= grownUp {
 			places = append(places, place)
@@ -259,12 +259,12 @@ func (s *drafting) grown(at time.Duration) (places []int) {
 	return places
 }
 
-func (s *drafting) between(from, to int) time.Duration {
+func (s *draft) between(from, to int) time.Duration {
 	return time.Duration(from+s.chance.IntN(to-from)) * time.Millisecond
 }
 
 // choose draws one of the failures that are left and possible now.
-func (s *drafting) choose(at time.Duration) (Kind, bool) {
+func (s *draft) choose(at time.Duration) (Kind, bool) {
 	grown := len(s.grown(at))
 	var bag []Kind
 	for _, b := range Usual {
@@ -287,7 +287,7 @@ func (s *drafting) choose(at time.Duration) (Kind, bool) {
 }
 
 // hit takes the places out of the chain, and a newcomer for each comes soon.
-func (s *drafting) hit(a *Act, places ...int) {
+func (s *draft) hit(a *Act, places ...int) {
 	gone := map[int]bool{}
 	for _, place := range places {
 		a.Nodes = append(a.Nodes, s.chain[place].id)

@@ -11,26 +11,26 @@ import (
 	"time"
 )
 
-// air is a network in memory, for virtual time: its goroutines block only where
+// memNet is a network in memory, for virtual time: its goroutines block only where
 // testing/synctest sees it. It has no delay but for the weather, keeps bytes for those who do not read, and
 // accepts for those who are frozen, as a kernel does.
-type air struct {
+type memNet struct {
 	mu    sync.Mutex
-	ports map[int]*airListener
+	ports map[int]*memListener
 	last  int
 
-	weather func() time.Duration // see airPipe; nil: it is fine
+	weather func() time.Duration // see memPipe; nil: it is fine
 }
 
-func newAir() *air { return &air{ports: map[int]*airListener{}, last: 20_000} }
+func newMemNet() *memNet { return &memNet{ports: map[int]*memListener{}, last: 20_000} }
 
-func (a *air) network() network {
+func (a *memNet) network() network {
 	n, _ := a.house()
 	return n
 }
 
 // house is a place in the network, and its uplink.
-func (a *air) house() (network, *uplink) {
+func (a *memNet) house() (network, *uplink) {
 	u := &uplink{}
 	return network{
 		addr: "127.0.0.1",
@@ -65,9 +65,9 @@ func (u *uplink) through(n int) time.Time {
 	return u.free
 }
 
-func airAddr(port int) *net.TCPAddr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
+func memAddr(port int) *net.TCPAddr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
 
-func (a *air) bind(u *uplink, addr string) (net.Listener, error) {
+func (a *memNet) bind(u *uplink, addr string) (net.Listener, error) {
 	_, text, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
@@ -85,12 +85,12 @@ func (a *air) bind(u *uplink, addr string) (net.Listener, error) {
 	if a.ports[port] != nil {
 		return nil, syscall.EADDRINUSE
 	}
-	l := &airListener{air: a, uplink: u, port: port, backlog: make(chan net.Conn, 1024), closed: make(chan struct{})}
+	l := &memListener{mem: a, uplink: u, port: port, backlog: make(chan net.Conn, 1024), closed: make(chan struct{})}
 	a.ports[port] = l
 	return l, nil
 }
 
-func (a *air) dial(u *uplink, addr string) (net.Conn, error) {
+func (a *memNet) dial(u *uplink, addr string) (net.Conn, error) {
 	_, text, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
@@ -106,9 +106,9 @@ func (a *air) dial(u *uplink, addr string) (net.Conn, error) {
 		return nil, syscall.ECONNREFUSED
 	}
 	a.last++
-	up, down := newAirPipe(u, a.weather), newAirPipe(listener.uplink, a.weather)
-	near := &airConn{in: down, out: up, local: airAddr(a.last), remote: airAddr(port)}
-	far := &airConn{in: up, out: down, local: airAddr(port), remote: airAddr(a.last)}
+	up, down := newMemPipe(u, a.weather), newMemPipe(listener.uplink, a.weather)
+	near := &memConn{in: down, out: up, local: memAddr(a.last), remote: memAddr(port)}
+	far := &memConn{in: up, out: down, local: memAddr(port), remote: memAddr(a.last)}
 	select {
 	case listener.backlog <- far:
 		return near, nil
@@ -117,8 +117,8 @@ func (a *air) dial(u *uplink, addr string) (net.Conn, error) {
 	}
 }
 
-type airListener struct {
-	air     *air
+type memListener struct {
+	mem     *memNet
 	uplink  *uplink
 	port    int
 	backlog chan net.Conn
@@ -126,7 +126,7 @@ type airListener struct {
 	once    sync.Once
 }
 
-func (l *airListener) Accept() (net.Conn, error) {
+func (l *memListener) Accept() (net.Conn, error) {
 	select {
 	case conn := <-l.backlog:
 		return conn, nil
@@ -136,11 +136,11 @@ func (l *airListener) Accept() (net.Conn, error) {
 }
 
 // Close also ends the connections that were never accepted.
-func (l *airListener) Close() error {
+func (l *memListener) Close() error {
 	l.once.Do(func() {
-		l.air.mu.Lock()
-		delete(l.air.ports, l.port)
-		l.air.mu.Unlock()
+		l.mem.mu.Lock()
+		delete(l.mem.ports, l.port)
+		l.mem.mu.Unlock()
 		close(l.closed)
 		for {
 			select {
@@ -154,39 +154,39 @@ func (l *airListener) Close() error {
 	return nil
 }
 
-func (l *airListener) Addr() net.Addr { return airAddr(l.port) }
+func (l *memListener) Addr() net.Addr { return memAddr(l.port) }
 
-type airConn struct {
-	in, out       *airPipe
+type memConn struct {
+	in, out       *memPipe
 	local, remote net.Addr
 }
 
-func (c *airConn) Read(p []byte) (int, error)  { return c.in.read(p) }
-func (c *airConn) Write(p []byte) (int, error) { return c.out.write(p) }
-func (c *airConn) CloseWrite() error           { c.out.end(); return nil }
-func (c *airConn) LocalAddr() net.Addr         { return c.local }
-func (c *airConn) RemoteAddr() net.Addr        { return c.remote }
+func (c *memConn) Read(p []byte) (int, error)  { return c.in.read(p) }
+func (c *memConn) Write(p []byte) (int, error) { return c.out.write(p) }
+func (c *memConn) CloseWrite() error           { c.out.end(); return nil }
+func (c *memConn) LocalAddr() net.Addr         { return c.local }
+func (c *memConn) RemoteAddr() net.Addr        { return c.remote }
 
-func (c *airConn) Close() error {
+func (c *memConn) Close() error {
 	c.out.end()
 	c.in.stop()
 	return nil
 }
 
-func (c *airConn) SetDeadline(t time.Time) error {
+func (c *memConn) SetDeadline(t time.Time) error {
 	c.in.readBy.set(c.in, t)
 	c.out.writeBy.set(c.out, t)
 	return nil
 }
 
-func (c *airConn) SetReadDeadline(t time.Time) error  { c.in.readBy.set(c.in, t); return nil }
-func (c *airConn) SetWriteDeadline(t time.Time) error { c.out.writeBy.set(c.out, t); return nil }
+func (c *memConn) SetReadDeadline(t time.Time) error  { c.in.readBy.set(c.in, t); return nil }
+func (c *memConn) SetWriteDeadline(t time.Time) error { c.out.writeBy.set(c.out, t); return nil }
 
-// airBuffer is what a kernel keeps for one direction.
-const airBuffer = 256 << 10
+// memBuffer is what a kernel keeps for one direction.
+const memBuffer = 256 << 10
 
-// airPipe is one direction of a connection.
-type airPipe struct {
+// memPipe is one direction of a connection.
+type memPipe struct {
 	mu              sync.Mutex
 	changed         *sync.Cond
 	buf             []byte
@@ -199,13 +199,13 @@ type airPipe struct {
 	clears          time.Time            // until then
 }
 
-func newAirPipe(u *uplink, weather func() time.Duration) *airPipe {
-	p := &airPipe{uplink: u, weather: weather}
+func newMemPipe(u *uplink, weather func() time.Duration) *memPipe {
+	p := &memPipe{uplink: u, weather: weather}
 	p.changed = sync.NewCond(&p.mu)
 	return p
 }
 
-func (p *airPipe) read(b []byte) (int, error) {
+func (p *memPipe) read(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
@@ -226,11 +226,11 @@ func (p *airPipe) read(b []byte) (int, error) {
 	}
 }
 
-func (p *airPipe) write(b []byte) (n int, err error) {
+func (p *memPipe) write(b []byte) (n int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for n < len(b) {
-		room := airBuffer - len(p.buf)
+		room := memBuffer - len(p.buf)
 		switch {
 		case p.ended:
 			return n, net.ErrClosed
@@ -253,7 +253,7 @@ func (p *airPipe) write(b []byte) (n int, err error) {
 }
 
 // send lets the uplink decide when the newest n bytes come through.
-func (p *airPipe) send(n int) {
+func (p *memPipe) send(n int) {
 	wait := time.Until(p.uplink.through(n))
 	if wait <= 0 && p.behind == 0 {
 		return
@@ -268,7 +268,7 @@ func (p *airPipe) send(n int) {
 }
 
 // cloud lets the weather decide when the bytes come through, and those behind them.
-func (p *airPipe) cloud() {
+func (p *memPipe) cloud() {
 	if p.weather == nil {
 		return
 	}
@@ -284,14 +284,14 @@ func (p *airPipe) cloud() {
 	}
 }
 
-func (p *airPipe) end() {
+func (p *memPipe) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = true
 	p.changed.Broadcast()
 }
 
-func (p *airPipe) stop() {
+func (p *memPipe) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stopped, p.buf, p.behind = true, nil, 0
@@ -306,7 +306,7 @@ type deadline struct {
 
 func (d *deadline) over() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
 
-func (d *deadline) set(p *airPipe, at time.Time) {
+func (d *deadline) set(p *memPipe, at time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	d.at = at
