@@ -1,5 +1,6 @@
 // Package eventlog remembers everything that conga's actors ever decided: one
-// ordered log, from which every state can be had again.
+// ordered log, from which every state can be had again. It knows no file: eventlog/sqlite keeps a
+// log on a disk, eventlog/export writes one as text.
 //
 // # Order and durability
 //
@@ -11,7 +12,8 @@
 // stands or falls with them.
 //
 // A server's store is a Steady: while its disk is full, hangs or is broken, what is appended is
-// kept in memory and written as soon as that is possible.
+// kept in memory and written as soon as that is possible. A listener's is a diary (OpenDiary): memory, which
+// one goroutine copies to a disk.
 //
 // # Who may write
 //
@@ -23,8 +25,9 @@
 // # What is checked
 //
 // Each event carries SHA-256 over itself and the hash of the event before, so
-// the last hash vouches for the whole log. Open checks the newest events;
-// Verify checks every event and asks the store to check its medium.
+// the last hash vouches for the whole log. Open checks the newest events, and a state is
+// built only on events that were checked; Verify checks every event and asks the store to
+// check its medium. Damage to what no event needs may stay unnoticed.
 //
 // # What is thrown away
 //

@@ -10,7 +10,7 @@ import (
 // hash chain goes on from the last forgotten event, so that archive and log
 // together are still one proven log. Nil states (a ring): actors start empty.
 func (l *Log) Drop(through uint64, states map[string]json.RawMessage) error {
-	mark, err := l.markAt(through)
+	mark, err := l.MarkAt(through)
 	if err != nil {
 		return fmt.Errorf("drop events up to %d: %w", through, err)
 	}
@@ -66,9 +66,6 @@ func (l *Log) BaseMark() Mark {
 	defer l.mu.Unlock()
 	return l.base
 }
-
-// MarkAt is the place behind event number seq, which must be in the log.
-func (l *Log) MarkAt(seq uint64) (Mark, error) { return l.markAt(seq) }
 
 // CommitEnd returns the last event number up to seq behind which a commit ends: what
 // belongs together is archived together.

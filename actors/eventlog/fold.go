@@ -80,7 +80,7 @@ func (l *Log) SeqAt(at time.Time) (uint64, error) {
 	base, last := l.Base(), l.Last()
 	var failed error
 	later := sort.Search(int(last-base), func(i int) bool {
-		mark, err := l.markAt(base + 1 + uint64(i))
+		mark, err := l.MarkAt(base + 1 + uint64(i))
 		if err != nil {
 			failed = err
 			return true

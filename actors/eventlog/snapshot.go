@@ -76,7 +76,7 @@ var program = sync.OnceValue(func() string {
 // SaveSnapshot keeps the actors' states at event number seq, as encoding/json
 // writes them, instead of the snapshot before. seq must be on disk.
 func (l *Log) SaveSnapshot(seq uint64, states map[string]json.RawMessage) error {
-	mark, err := l.markAt(seq)
+	mark, err := l.MarkAt(seq)
 	if err != nil {
 		return fmt.Errorf("save snapshot: %w", err)
 	}
@@ -110,15 +110,15 @@ func (l *Log) snapshot() (frozen, bool) {
 	if err != nil || f.Program != program() {
 		return frozen{}, false
 	}
-	mark, err := l.markAt(f.Seq)
+	mark, err := l.MarkAt(f.Seq)
 	if err != nil || !bytes.Equal(mark.Hash, f.Hash) {
 		return frozen{}, false
 	}
 	return f, true
 }
 
-// markAt returns the place behind event seq, which must be on disk.
-func (l *Log) markAt(seq uint64) (Mark, error) {
+// MarkAt returns the place behind event number seq, which must be on disk.
+func (l *Log) MarkAt(seq uint64) (Mark, error) {
 	l.mu.Lock()
 	base, durable := l.base, l.durable
 	l.mu.Unlock()

@@ -46,6 +46,15 @@ func (l *Log) Verify(ctx context.Context) (uint64, error) {
 	return checked, nil
 }
 
+// Prove checks the events on which states will be built: those behind a snapshot, or all.
+func (l *Log) Prove() error {
+	seq := l.Base()
+	if f, ok := l.snapshot(); ok {
+		seq = f.Seq
+	}
+	return l.prove(seq)
+}
+
 // prove checks the events behind seq unless that was done. No state is built on others.
 func (l *Log) prove(seq uint64) error {
 	l.proving.Lock()
@@ -53,11 +62,11 @@ func (l *Log) prove(seq uint64) error {
 	if seq >= l.proven {
 		return nil
 	}
-	from, err := l.markAt(seq)
+	from, err := l.MarkAt(seq)
 	if err != nil {
 		return err
 	}
-	to, err := l.markAt(l.proven)
+	to, err := l.MarkAt(l.proven)
 	if err != nil {
 		return err
 	}

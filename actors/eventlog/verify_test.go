@@ -102,6 +102,9 @@ func TestLog_OldDamage(t *testing.T) {
 			if c.ok != (err == nil) || err != nil && (!errors.As(err, &damage) || damage.Seq != c.bad) {
 				t.Errorf("a keeper: %v", err)
 			}
+			if err := log.Prove(); c.ok != (err == nil) || err != nil && (!errors.As(err, &damage) || damage.Seq != c.bad) {
+				t.Errorf("what states are built on: %v", err)
+			}
 			if _, _, err := eventlog.Begin(log, "storetest.Room", storetest.Room{}); !errors.As(err, &damage) || damage.Seq != c.bad {
 				t.Errorf("a state from the beginning: %v", err)
 			}

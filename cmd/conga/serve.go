@@ -18,6 +18,7 @@ import (
 	"conga/cmd/internal/address"
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/keys"
+	"conga/cmd/internal/logbook"
 	"conga/cmd/internal/node"
 )
 
@@ -63,6 +64,10 @@ func (c *serveCmd) Validate() error {
 
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context, io *cli.Streams) error {
+	return logbook.Salvage(c.Data, c.serve(ctx, io))
+}
+
+func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	if err := songsThere(c.Songs, c.Data); err != nil {
 		return err
 	}

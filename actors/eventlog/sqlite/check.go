@@ -57,8 +57,7 @@ func (s *Store) acknowledged() error {
 	case head.Seq <= base.Seq:
 		return nil
 	case head.Seq > last.Seq:
-		return damaged(s.path+"-wal", fmt.Sprintf("events %d to %d were kept and are gone (if conga.db is a copy that you restored, delete %s%s, which is of a newer one)",
-			last.Seq+1, head.Seq, s.path, noteSuffix))
+		return s.lost(last.Seq+1, head.Seq)
 	}
 	rows, err := s.Read(head.Seq-1, 1, eventlog.Whole)
 	if err != nil {
@@ -71,4 +70,9 @@ func (s *Store) acknowledged() error {
 		return &eventlog.Damage{Seq: head.Seq, Reason: "it is not the event that was acknowledged under this number"}
 	}
 	return nil
+}
+
+func (s *Store) lost(first, last uint64) error {
+	return damaged(s.path, fmt.Sprintf("events %d to %d were on the disk and are gone; to go on without them, delete %s%s",
+		first, last, s.path, noteSuffix))
 }

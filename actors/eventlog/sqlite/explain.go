@@ -13,8 +13,7 @@ import (
 )
 
 func damaged(path, what string) error {
-	return fmt.Errorf("%w: %s: %s: keep a copy of the folder for a look with \"conga log verify\", "+
-		"then restore it from a backup, or export the sound events and import them into a new --data", eventlog.ErrDamaged, path, what)
+	return fmt.Errorf("%w: %s: %s", eventlog.ErrDamaged, path, what)
 }
 
 // noRoom is how little must be free for an error of the disk to be a full disk.

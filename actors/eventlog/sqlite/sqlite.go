@@ -82,7 +82,7 @@ var _ eventlog.Placed = (*Store)(nil)
 
 // Open opens the log in dir for writing and makes both if they are not there. It is
 // eventlog.ErrLocked if another process writes to it, eventlog.ErrNewer if a newer program has made it,
-// eventlog.ErrDamaged if acknowledged events are gone. All errors name the file and what to do.
+// eventlog.ErrDamaged if acknowledged events are gone. All errors name the file.
 func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, folderError(dir, err)
@@ -136,7 +136,13 @@ func newStore(dir string) *Store {
 }
 
 func (s *Store) openForWriting() error {
-	var err error
+	head, err := readNote(s.path)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(s.path); errors.Is(err, os.ErrNotExist) && head.Seq > 0 {
+		return s.lost(1, head.Seq) // BEFORE there is an empty log in its place
+	}
 	if s.write, err = s.connect("rwc"); err != nil {
 		return err
 	}

@@ -41,9 +41,9 @@ func (c *logArchiveCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	}
 	log, err := eventlog.Open(store, time.Now)
 	if err != nil {
-		return errors.Join(salvage(c.Data, err), store.Close())
+		return errors.Join(Salvage(c.Data, err), store.Close())
 	}
-	return errors.Join(salvage(c.Data, c.archive(ctx, streams, log)), log.Close())
+	return errors.Join(Salvage(c.Data, c.archive(ctx, streams, log)), log.Close())
 }
 
 func (c *logArchiveCmd) archive(ctx context.Context, streams *cli.Streams, log *eventlog.Log) error {

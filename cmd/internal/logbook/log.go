@@ -69,21 +69,21 @@ func OpenFolder(dir string) (*eventlog.Log, error) {
 	}
 	store, err := sqlite.OpenReader(dir)
 	if err != nil {
-		return nil, salvage(dir, err)
+		return nil, Salvage(dir, err)
 	}
 	log, err := eventlog.Open(store, time.Now)
 	if err != nil {
-		return nil, salvage(dir, errors.Join(err, store.Close()))
+		return nil, Salvage(dir, errors.Join(err, store.Close()))
 	}
 	return log, nil
 }
 
-// salvage says what to do about a damaged log.
-func salvage(dir string, err error) error {
+// Salvage says what to do about a damaged log.
+func Salvage(dir string, err error) error {
 	if !errors.Is(err, eventlog.ErrDamaged) || strings.Contains(err.Error(), "conga log export") {
 		return err
 	}
-	return fmt.Errorf("%w: restore %s from a copy, or save what is sound: conga log export sound.jsonl --data %s, "+
+	return fmt.Errorf("%w; restore %s from a copy, or save what is sound: conga log export sound.jsonl --data %s, "+
 		"then conga log import sound.jsonl --data NEW", err, filepath.Join(dir, "conga.db"), dir)
 }
 
@@ -158,7 +158,7 @@ func (s logSource) with(do func(*eventlog.Log) error) error {
 		err = do(log)
 	}
 	if s.File == "" {
-		err = salvage(s.Data, err)
+		err = Salvage(s.Data, err)
 	}
 	return errors.Join(err, log.Close())
 }

@@ -116,7 +116,7 @@ func (c *logExportCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	if err == nil {
 		err = c.export(ctx, streams, log)
 	}
-	return errors.Join(salvage(c.Data, err), log.Close())
+	return errors.Join(Salvage(c.Data, err), log.Close())
 }
 
 func (c *logExportCmd) export(ctx context.Context, streams *cli.Streams, log *eventlog.Log) error {
@@ -128,10 +128,12 @@ func (c *logExportCmd) export(ctx context.Context, streams *cli.Streams, log *ev
 		return err
 	}
 	n, err := c.write(ctx, streams, log.Sound(ctx), last)
-	if err != nil && n > 0 {
+	switch {
+	case n > 0 && errors.Is(err, eventlog.ErrDamaged):
+		return c.saved(n, err)
+	case n > 0 && err != nil:
 		return fmt.Errorf("%s has only the first %d events: %w", c.File, n, err)
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	if c.File != "-" {
@@ -158,6 +160,10 @@ func (c *logExportCmd) save(ctx context.Context, streams *cli.Streams, damage er
 	if err == nil {
 		err = damage // of none of them, or of what was lost behind them
 	}
+	return c.saved(n, err)
+}
+
+func (c *logExportCmd) saved(n int, err error) error {
 	return fmt.Errorf("the first %d events are sound and now in %s (conga log import %s --data NEW makes a log of them); the rest is damaged: %w", n, c.File, c.File, err)
 }
 

@@ -55,7 +55,7 @@ func (c *logTailCmd) Run(ctx context.Context, streams *cli.Streams) error {
 		}
 	}
 	cancel()
-	return errors.Join(salvage(c.Data, <-looked), log.Close())
+	return errors.Join(Salvage(c.Data, <-looked), log.Close())
 }
 
 // look lets the log find what another process has written, until ctx ends.

@@ -47,6 +47,9 @@ func StartServer(o ServerOptions) (*Server, error) {
 		return nil, errors.Join(err, o.Data.Store.Close())
 	}
 	log, err := eventlog.Open(o.Data.Store, time.Now)
+	if err == nil {
+		err = log.Prove() // an actor could only panic
+	}
 	if err != nil {
 		return nil, errors.Join(err, o.Data.Store.Close(), requests.Close(), stream.Close())
 	}
