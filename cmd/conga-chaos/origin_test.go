@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/tls"
 	"io"
 	"log/slog"
+	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -35,12 +37,13 @@ type virtualServer struct {
 	key    ed25519.PrivateKey
 	logger *slog.Logger
 
-	mu     sync.Mutex
-	wire   *wire
-	system *actor.ActorSystem
-	roots  []*actor.PID
-	window *window.Window
-	known  []messages.SongSum
+	mu      sync.Mutex
+	wire    *wire
+	system  *actor.ActorSystem
+	roots   []*actor.PID
+	window  *window.Window
+	members *transport.Expected
+	known   []messages.SongSum
 }
 
 // virtualRequests is where it listens; the stream is on the port after it.
@@ -89,52 +92,12 @@ func (s *virtualServer) start() error {
 	if _, err := opening.Commit(&messages.OpenBroadcast{AtUnixUs: time.Now().UnixMicro()}); err != nil {
 		return err
 	}
-	epoch := opening.State().Epoch
 	secure, err := transport.ServerTLS(s.key)
 	if err != nil {
 		return err
 	}
 	s.system, s.window, s.roots = node.NewSystem(s.logger), window.New(), nil
-	of := func(name string) *actor.PID { return s.system.NewLocalPID(name) }
-	publish := func(proto.Message) {}
-	w, members := s.window, transport.NewExpected()
-	for _, child := range []struct {
-		name  string
-		props *actor.Props
-	}{
-		{"catalog", actor.PropsFromFunc(s.catalog)},
-		{"scheduler", scheduler.Props(scheduler.Config{Log: s.log, Publish: publish})},
-		{"chainmanager", chainmanager.Props(chainmanager.Config{
-			Log: s.log, Publish: publish, Links: func() *actor.PID { return of("requests") },
-			Key: s.key.Public().(ed25519.PublicKey), Now: time.Now, Members: members.Members,
-		})},
-		{"pacer", pacer.Props(pacer.Config{
-			Log: s.log, Window: w, Key: s.key, Publish: publish, Now: time.Now, Logger: s.logger,
-			Sent:      func() (bytes, chunks int64) { return 0, 0 },
-			Scheduler: func() *actor.PID { return of("scheduler") }, Catalog: func() *actor.PID { return of("catalog") },
-			Open: func(name string) (pacer.File, error) {
-				return pacer.File{ReadCloser: io.NopCloser(bytes.NewReader(s.songs[name])), Bytes: int64(len(s.songs[name]))}, nil
-			},
-		})},
-		{"streams", transport.Streams(transport.StreamsConfig{
-			Listener: stream, Owner: of("chainmanager"), Expected: members, Epoch: func() uint64 { return epoch },
-			Newest: func() uint64 { return max(w.Next(), 1) - 1 },
-			Self:   func() *messages.Node { return &messages.Node{Id: messages.ServerID, Name: messages.ServerID} },
-			Open: func(open *messages.OpenStream) (transport.Cursor, error) {
-				if open.GetNext() > 0 {
-					return w.Open(open.GetNext()), nil
-				}
-				return w.OpenAt(open.GetPlayAtUnixUs()), nil
-			},
-		})},
-		{"requests", transport.Requests(transport.RequestsConfig{
-			Listener: requests, Catalog: of("catalog"), Scheduler: of("scheduler"), Chain: of("chainmanager"), Now: time.Now,
-			Dial: s.wire.dial, TLS: secure,
-			Follows: func(song uint64, playAt int64) bool {
-				return opening.CatchUp() == nil && opening.State().Follows(song, playAt)
-			},
-		})},
-	} {
+	for _, child := range slices.Concat(s.deciders(), s.ports(requests, stream, opening, secure)) {
 		pid, err := s.system.Root.SpawnNamed(child.props, child.name)
 		if err != nil {
 			return err
@@ -142,6 +105,59 @@ func (s *virtualServer) start() error {
 		s.roots = append(s.roots, pid)
 	}
 	return nil
+}
+
+// root is an actor of the virtual server.
+type root struct {
+	name  string
+	props *actor.Props
+}
+
+func (s *virtualServer) of(name string) *actor.PID { return s.system.NewLocalPID(name) }
+
+func (s *virtualServer) deciders() []root {
+	publish := func(proto.Message) {}
+	s.members = transport.NewExpected()
+	return []root{
+		{"catalog", actor.PropsFromFunc(s.catalog)},
+		{"scheduler", scheduler.Props(scheduler.Config{Log: s.log, Publish: publish})},
+		{"chainmanager", chainmanager.Props(chainmanager.Config{
+			Log: s.log, Publish: publish, Links: func() *actor.PID { return s.of("requests") },
+			Key: s.key.Public().(ed25519.PublicKey), Now: time.Now, Members: s.members.Members,
+		})},
+		{"pacer", pacer.Props(pacer.Config{
+			Log: s.log, Window: s.window, Key: s.key, Publish: publish, Now: time.Now, Logger: s.logger,
+			Sent:      func() (bytes, chunks int64) { return 0, 0 },
+			Scheduler: func() *actor.PID { return s.of("scheduler") }, Catalog: func() *actor.PID { return s.of("catalog") },
+			Open: func(name string) (pacer.File, error) {
+				return pacer.File{ReadCloser: io.NopCloser(bytes.NewReader(s.songs[name])), Bytes: int64(len(s.songs[name]))}, nil
+			},
+		})},
+	}
+}
+
+func (s *virtualServer) ports(requests, stream net.Listener, opening *eventlog.Keeper[pacer.State], secure *tls.Config) []root {
+	epoch := opening.State().Epoch
+	return []root{
+		{"streams", transport.Streams(transport.StreamsConfig{
+			Listener: stream, Owner: s.of("chainmanager"), Expected: s.members, Epoch: func() uint64 { return epoch },
+			Newest: func() uint64 { return max(s.window.Next(), 1) - 1 },
+			Self:   func() *messages.Node { return &messages.Node{Id: messages.ServerID, Name: messages.ServerID} },
+			Open: func(open *messages.OpenStream) (transport.Cursor, error) {
+				if open.GetNext() > 0 {
+					return s.window.Open(open.GetNext()), nil
+				}
+				return s.window.OpenAt(open.GetPlayAtUnixUs()), nil
+			},
+		})},
+		{"requests", transport.Requests(transport.RequestsConfig{
+			Listener: requests, Catalog: s.of("catalog"), Scheduler: s.of("scheduler"), Chain: s.of("chainmanager"), Now: time.Now,
+			Dial: s.wire.dial, TLS: secure,
+			Follows: func(song uint64, playAt int64) bool {
+				return opening.CatchUp() == nil && opening.State().Follows(song, playAt)
+			},
+		})},
+	}
 }
 
 func (s *virtualServer) catalog(ctx actor.Context) {

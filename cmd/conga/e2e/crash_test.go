@@ -73,7 +73,23 @@ func TestE2E_Crash(t *testing.T) {
 	client.await(t, client.answered()+20)
 	acknowledged := client.stop(t)
 
-	// The living server's state is what its log says, byte for byte.
+	stateIsReplay(t, server, data)
+	server.kill()
+	inLog := requestsKept(t, data)
+	lost, twice, other := inLog.compare(t, acknowledged)
+	t.Logf("%d kills (%d before the server was ready) in %v: %d requests acknowledged, %d lost, %d kept twice; %d songs chosen on request, %d twice",
+		kills, unready, time.Since(began).Round(time.Second), len(acknowledged), lost, twice, len(inLog.chosen), inLog.chosenTwice)
+	if lost+twice+other+inLog.chosenTwice+inLog.startedTwice > 0 {
+		t.Errorf("%d answers do not match the log, %d songs started twice", other, inLog.startedTwice)
+	}
+	if len(acknowledged) < kills || unready == kills {
+		t.Errorf("the test has hardly tested anything")
+	}
+}
+
+// stateIsReplay checks that the living server's state is what its log says, byte for byte.
+func stateIsReplay(t *testing.T, server *process, data string) {
+	t.Helper()
 	dump := func(key string) string {
 		code, out, wrong := conga(t, "dump", server.ready["http"], "--key", key)
 		if code != 0 {
@@ -92,28 +108,22 @@ func TestE2E_Crash(t *testing.T) {
 		}
 		return ""
 	})
-	server.kill()
-	inLog := requestsKept(t, data)
-	lost, twice, other := 0, 0, 0
+}
+
+// compare counts the acknowledged requests that the log lost, has twice, or answers otherwise.
+func (k kept) compare(t *testing.T, acknowledged map[string]string) (lost, twice, other int) {
 	for id, answer := range acknowledged {
-		switch k := inLog.answers[id]; {
-		case len(k) == 0:
+		switch answers := k.answers[id]; {
+		case len(answers) == 0:
 			lost++
 			t.Logf("%s: %q is not in the log", id, answer)
-		case len(k) > 1:
+		case len(answers) > 1:
 			twice++
-		case k[0] != strings.Contains(answer, "has been requested!"):
+		case answers[0] != strings.Contains(answer, "has been requested!"):
 			other++
 		}
 	}
-	t.Logf("%d kills (%d before the server was ready) in %v: %d requests acknowledged, %d lost, %d kept twice; %d songs chosen on request, %d twice",
-		kills, unready, time.Since(began).Round(time.Second), len(acknowledged), lost, twice, len(inLog.chosen), inLog.chosenTwice)
-	if lost+twice+other+inLog.chosenTwice+inLog.startedTwice > 0 {
-		t.Errorf("%d answers do not match the log, %d songs started twice", other, inLog.startedTwice)
-	}
-	if len(acknowledged) < kills || unready == kills {
-		t.Errorf("the test has hardly tested anything")
-	}
+	return lost, twice, other
 }
 
 // quietPair is an address whose two ports nobody gets by chance while its server is down.

@@ -87,8 +87,8 @@ func Salvage(dir string, err error) error {
 		"then conga log import sound.jsonl --data NEW", err, filepath.Join(dir, "conga.db"), dir)
 }
 
-// MaxInMemory is how long an exported file may be to be read into memory.
-const MaxInMemory = 8 << 20
+// maxInMemory is how long an exported file may be to be read into memory.
+const maxInMemory = 8 << 20
 
 // openFile reads an exported log and checks it.
 func openFile(file string) (*eventlog.Log, error) {
@@ -108,7 +108,7 @@ func openFile(file string) (*eventlog.Log, error) {
 
 // storeFor has room for the file: a long one goes into a folder that is removed in the end.
 func storeFor(file string) (eventlog.Store, error) {
-	if info, err := os.Stat(file); err != nil || info.Mode().IsRegular() && info.Size() <= MaxInMemory {
+	if info, err := os.Stat(file); err != nil || info.Mode().IsRegular() && info.Size() <= maxInMemory {
 		return eventlog.NewMemory(), nil
 	}
 	dir, err := os.MkdirTemp("", "conga-log-*")

@@ -52,8 +52,8 @@ func (c *logVerifyCmd) Run(ctx context.Context, streams *cli.Streams) error {
 // archiveDir is where conga log archive puts old events.
 func archiveDir(data string) string { return filepath.Join(data, "archive") }
 
-// Archives are the files of old events, oldest first.
-func Archives(data string) []string {
+// archives are the files of old events, oldest first.
+func archives(data string) []string {
 	files, _ := filepath.Glob(filepath.Join(archiveDir(data), "*.jsonl")) // the pattern is good
 	slices.Sort(files)
 	return files
@@ -62,7 +62,7 @@ func Archives(data string) []string {
 // verifyArchives proves that the archives lead to where the log begins, in events and state.
 func verifyArchives(data string, log *eventlog.Log, streams *cli.Streams) error {
 	base := log.BaseMark()
-	files := Archives(data)
+	files := archives(data)
 	if listener, err := actors.IsListeners(log); err != nil || listener {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"conga/messages"
+
+	"google.golang.org/protobuf/proto"
 )
 
 // maxOwn is how many sentences the listener's own log may fill.
@@ -38,74 +40,101 @@ func (t *teller) own() {
 			t.sayNow("%s's own log says more than that: a shorter --since shows it.", who)
 		}
 	}()
-	var lost *messages.UpstreamLost
-	var lostAt time.Time
-	var vain vain
-	var silences []*silence
-	asked := map[string]pending{}
-	unanswered := func(text string) {
-		for _, p := range slices.SortedFunc(maps.Values(asked), func(a, b pending) int { return a.at.Compare(b.at) }) {
-			t.say(p.at, text, who, p.line)
-		}
-		clear(asked)
-	}
+	o := ownStory{t: t, who: who, asked: map[string]pending{}}
 	for i, r := range t.Node {
-		at := t.ownTime(i)
-		switch e := r.Event.(type) {
-		case *messages.NodeStarted:
-			if lost != nil {
-				t.say(lostAt, "%s lost its music: %s, which fed it, %s. Nobody fed it again before it ended.",
-					who, t.node(lost.GetNode()), t.fate(lost.GetNode(), lost.GetReason(), lostAt, at))
-			}
-			unanswered("%s asked %q and had no answer when it ended.")
-			t.say(at, "%s was started, to listen to %s.", who, e.GetServer())
-			lost, vain = nil, nil
-		case *messages.UpstreamLost:
-			lost, lostAt, vain = e, at, nil
-		case *messages.UpstreamUnusable:
-			if lost != nil {
-				vain = vain.add(t.node(e.GetNode()), e.GetReason())
-			}
-		case *messages.SearchExhausted:
-			if e.GetSearches() == 1 {
-				t.say(at, "%s found nobody to feed it, and went on asking.", who)
-			}
-		case *messages.UpstreamConnected:
-			if lost != nil && !t.serverKnows(e) {
-				t.fed(t.NodeID, at, feeding{
-					lost: lost.GetNode(), reason: lost.GetReason(), upstream: e.GetNode(),
-					search: micros(e.GetSearchUs()), buffered: micros(e.GetBufferedUs()), missing: e.GetMissing(),
-				})
-			}
-			if len(vain) > 0 {
-				t.say(at, "before %s answered, %s had asked in vain: %s.", t.node(e.GetNode()), who, vain)
-			}
-			lost, vain = nil, nil
-		case *messages.PlayerUnderran:
-			n := len(silences)
-			if n == 0 || !silences[n-1].goesOn || silences[n-1].started != e.GetAtUnixUs() {
-				silences = append(silences, &silence{started: e.GetAtUnixUs(), at: t.began(at, e)})
-				n++
-			}
-			s := silences[n-1]
-			s.song, s.cause, s.length, s.goesOn = e.GetSong(), strings.TrimSuffix(e.GetCause(), "."), micros(e.GetMissingUs()), e.GetGoesOn()
-		case *messages.PlayerFellSilent:
-			t.say(at, "%s cannot be heard: %s.", who, strings.TrimSuffix(e.GetReason(), "."))
-		case *messages.PlayerHeardAgain:
-			t.say(at, "%s can be heard again.", who)
-		case *messages.RequestSent:
-			asked[e.GetRequestId()] = pending{at, e.GetLine()}
-		case *messages.RequestAnswered:
-			delete(asked, e.GetRequestId())
+		o.add(t.ownTime(i), r.Event)
+	}
+	o.end()
+}
+
+// ownStory is a listener's own log, so far.
+type ownStory struct {
+	t        *teller
+	who      string
+	lost     *messages.UpstreamLost // nil: it is fed
+	lostAt   time.Time
+	vain     vain // whom it has asked since
+	silences []*silence
+	asked    map[string]pending // by the request's id
+}
+
+// add tells the next event.
+func (o *ownStory) add(at time.Time, event proto.Message) {
+	switch e := event.(type) {
+	case *messages.NodeStarted:
+		if o.lost != nil {
+			o.t.say(o.lostAt, "%s lost its music: %s, which fed it, %s. Nobody fed it again before it ended.",
+				o.who, o.t.node(o.lost.GetNode()), o.t.fate(o.lost.GetNode(), o.lost.GetReason(), o.lostAt, at))
 		}
+		o.unanswered("%s asked %q and had no answer when it ended.")
+		o.t.say(at, "%s was started, to listen to %s.", o.who, e.GetServer())
+		o.lost, o.vain = nil, nil
+	case *messages.UpstreamLost:
+		o.lost, o.lostAt, o.vain = e, at, nil
+	case *messages.UpstreamUnusable:
+		if o.lost != nil {
+			o.vain = o.vain.add(o.t.node(e.GetNode()), e.GetReason())
+		}
+	case *messages.SearchExhausted:
+		if e.GetSearches() == 1 {
+			o.t.say(at, "%s found nobody to feed it, and went on asking.", o.who)
+		}
+	case *messages.UpstreamConnected:
+		o.connected(at, e)
+	case *messages.PlayerUnderran:
+		o.underran(at, e)
+	case *messages.PlayerFellSilent:
+		o.t.say(at, "%s cannot be heard: %s.", o.who, strings.TrimSuffix(e.GetReason(), "."))
+	case *messages.PlayerHeardAgain:
+		o.t.say(at, "%s can be heard again.", o.who)
+	case *messages.RequestSent:
+		o.asked[e.GetRequestId()] = pending{at, e.GetLine()}
+	case *messages.RequestAnswered:
+		delete(o.asked, e.GetRequestId())
 	}
-	if lost != nil {
-		t.tally(t.NodeID).unfed = lostAt
-		t.say(lostAt, "%s lost its music: %s, which fed it, %s.", who, t.node(lost.GetNode()), t.fate(lost.GetNode(), lost.GetReason(), lostAt, t.Now))
+}
+
+func (o *ownStory) connected(at time.Time, e *messages.UpstreamConnected) {
+	if o.lost != nil && !o.t.serverKnows(e) {
+		o.t.fed(o.t.NodeID, at, feeding{
+			lost: o.lost.GetNode(), reason: o.lost.GetReason(), upstream: e.GetNode(),
+			search: micros(e.GetSearchUs()), buffered: micros(e.GetBufferedUs()), missing: e.GetMissing(),
+		})
 	}
-	unanswered("%s asked %q; no answer is in its log.")
-	for _, s := range silences {
-		t.silent(who, s)
+	if len(o.vain) > 0 {
+		o.t.say(at, "before %s answered, %s had asked in vain: %s.", o.t.node(e.GetNode()), o.who, o.vain)
+	}
+	o.lost, o.vain = nil, nil
+}
+
+// underran is one silence, or a silence that goes on.
+func (o *ownStory) underran(at time.Time, e *messages.PlayerUnderran) {
+	n := len(o.silences)
+	if n == 0 || !o.silences[n-1].goesOn || o.silences[n-1].started != e.GetAtUnixUs() {
+		o.silences = append(o.silences, &silence{started: e.GetAtUnixUs(), at: o.t.began(at, e)})
+		n++
+	}
+	s := o.silences[n-1]
+	s.song, s.cause, s.length, s.goesOn = e.GetSong(), strings.TrimSuffix(e.GetCause(), "."), micros(e.GetMissingUs()), e.GetGoesOn()
+}
+
+// unanswered tells what was asked in vain.
+func (o *ownStory) unanswered(text string) {
+	for _, p := range slices.SortedFunc(maps.Values(o.asked), func(a, b pending) int { return a.at.Compare(b.at) }) {
+		o.t.say(p.at, text, o.who, p.line)
+	}
+	clear(o.asked)
+}
+
+// end tells what has no end in the log.
+func (o *ownStory) end() {
+	if o.lost != nil {
+		o.t.tally(o.t.NodeID).unfed = o.lostAt
+		o.t.say(o.lostAt, "%s lost its music: %s, which fed it, %s.", o.who, o.t.node(o.lost.GetNode()), o.t.fate(o.lost.GetNode(), o.lost.GetReason(), o.lostAt, o.t.Now))
+	}
+	o.unanswered("%s asked %q; no answer is in its log.")
+	for _, s := range o.silences {
+		o.t.silent(o.who, s)
 	}
 }
 
