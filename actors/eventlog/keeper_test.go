@@ -15,15 +15,31 @@ import (
 	"conga/messages"
 )
 
+// step is a command of one of two deciders.
+type step struct{ kind, arg int }
+
+func (s step) take(queue *eventlog.Keeper[storetest.Queue], room *eventlog.Keeper[storetest.Room]) (err error) {
+	switch s.kind {
+	case 0:
+		_, err = queue.Commit(&messages.RequestPlay{Wish: fmt.Sprint(s.arg)})
+	case 1:
+		_, err = queue.Commit(&messages.ChooseSong{Seed: uint64(s.arg)})
+	case 2:
+		_, err = room.Commit(&messages.JoinChain{Node: &messages.Node{Id: fmt.Sprint(s.arg)}})
+	case 3:
+		_, err = room.Commit(&messages.LeaveChain{Id: fmt.Sprint(s.arg)})
+	}
+	return err
+}
+
 // Several keepers of different deciders that commit at the same time all end in
 // the states that a replay of the log gives.
 func TestKeeper_Property_StateIsReplay(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		store := &storetest.Sick{Store: eventlog.NewMemory()}
 		log := storetest.Open(t, store)
-		type script struct{ kind, arg int }
-		scripts := rapid.SliceOfN(rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) script {
-			return script{rapid.IntRange(0, 3).Draw(rt, "kind"), rapid.IntRange(0, 4).Draw(rt, "arg")}
+		scripts := rapid.SliceOfN(rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) step {
+			return step{rapid.IntRange(0, 3).Draw(rt, "kind"), rapid.IntRange(0, 4).Draw(rt, "arg")}
 		}), 0, 30), 1, 4).Draw(rt, "scripts")
 		failAt := rapid.IntRange(0, 40).Draw(rt, "failAt")
 
@@ -37,17 +53,7 @@ func TestKeeper_Property_StateIsReplay(t *testing.T) {
 					if n == failAt {
 						store.Fail(storetest.ErrFull, s.arg%2 == 0)
 					}
-					var err error
-					switch s.kind {
-					case 0:
-						_, err = queues[i].Commit(&messages.RequestPlay{Wish: fmt.Sprint(s.arg)})
-					case 1:
-						_, err = queues[i].Commit(&messages.ChooseSong{Seed: uint64(s.arg)})
-					case 2:
-						_, err = rooms[i].Commit(&messages.JoinChain{Node: &messages.Node{Id: fmt.Sprint(s.arg)}})
-					case 3:
-						_, err = rooms[i].Commit(&messages.LeaveChain{Id: fmt.Sprint(s.arg)})
-					}
+					err := s.take(queues[i], rooms[i])
 					store.Fail(nil, false)
 					if err != nil && !errors.Is(err, storetest.ErrFull) {
 						t.Errorf("commit: %v", err)

@@ -3,6 +3,7 @@ package eventlog_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"testing"
@@ -43,10 +44,7 @@ func TestSnapshot_Property_EqualsReplay(t *testing.T) {
 				_, err = r.Commit(&messages.JoinChain{Node: &messages.Node{Id: fmt.Sprint(i)}})
 			}
 			if err == nil && i == snapAt || i == dropAt {
-				err = k.CatchUp()
-				if err == nil {
-					err = r.CatchUp()
-				}
+				err = errors.Join(k.CatchUp(), r.CatchUp())
 				states := map[string]json.RawMessage{"queue": stateJSON(t, k.State()), "room": stateJSON(t, r.State())}
 				if i == snapAt && err == nil {
 					err = log.SaveSnapshot(k.Seq(), states)
@@ -59,10 +57,7 @@ func TestSnapshot_Property_EqualsReplay(t *testing.T) {
 				rt.Fatal(err)
 			}
 		}
-		if err := k.CatchUp(); err != nil {
-			rt.Fatal(err)
-		}
-		if err := r.CatchUp(); err != nil {
+		if err := errors.Join(k.CatchUp(), r.CatchUp()); err != nil {
 			rt.Fatal(err)
 		}
 		again, err := eventlog.Open(store, storetest.Clock())

@@ -188,7 +188,8 @@ func (s *Store) connect(mode string) (*sql.DB, error) {
 	connections := 2
 	if mode == "rwc" {
 		connections = 1
-		q["_pragma"] = append(q["_pragma"], "journal_mode(WAL)", "synchronous(FULL)", fmt.Sprintf("wal_autocheckpoint(%d)", walPages))
+		q["_pragma"] = append(q["_pragma"], "journal_mode(WAL)", "synchronous(FULL)", fmt.Sprintf("wal_autocheckpoint(%d)", walPages),
+			fmt.Sprintf("journal_size_limit(%d)", walPages*4096)) // a huge commit leaves no huge file
 	}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String())
 	if err != nil {

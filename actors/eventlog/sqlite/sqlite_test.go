@@ -215,10 +215,14 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// The write-ahead log does not grow for ever.
+// The write-ahead log does not grow for ever, nor does a huge commit leave a huge one.
 func TestCheckpoint(t *testing.T) {
 	dir := t.TempDir()
 	log := storetest.Open(t, openAt(t, dir))
+	storetest.Fill(t, log, 100)
+	if _, err := log.Append(eventlog.Any, "a", nil, storetest.Queued(strings.Repeat("x", 40<<20))); err != nil {
+		t.Fatal(err)
+	}
 	for range 40 {
 		if _, err := log.Append(eventlog.Any, "a", nil, storetest.Queued(strings.Repeat("x", 300_000))); err != nil {
 			t.Fatal(err)
