@@ -65,7 +65,7 @@ func Open(store Store, now func() time.Time) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := l.prove(max(l.base.Seq, l.durable.Seq-min(l.durable.Seq, newest))); err != nil {
+	if err := l.checkNewest(); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	return l, nil

@@ -3,6 +3,7 @@ package eventlog_test
 import (
 	"reflect"
 	"testing"
+	"testing/synctest"
 
 	"conga/actors/eventlog"
 	"conga/actors/eventlog/storetest"
@@ -45,7 +46,9 @@ func TestRing(t *testing.T) {
 }
 
 // However often a ring forgets, an actor's state is what it would be had it forgotten nothing.
-func TestRing_KeepsState(t *testing.T) {
+func TestRing_KeepsState(t *testing.T) { synctest.Test(t, ringKeepsState) }
+
+func ringKeepsState(t *testing.T) {
 	disk := lasting{eventlog.NewMemory()}
 	ring := func() *eventlog.Log {
 		log, err := eventlog.OpenRing(openDiary(t, disk, nil), storetest.Clock(), 100, eventlog.Keeping("room", storetest.Room{}))
@@ -71,6 +74,7 @@ func TestRing_KeepsState(t *testing.T) {
 	if err := live.CatchUp(); err != nil {
 		t.Fatal(err)
 	}
+	synctest.Wait() // the ring forgets after an append has returned
 	for _, again := range []bool{false, true} {
 		if again {
 			log = reopened(t, log, ring)
