@@ -79,7 +79,9 @@ func (l *Log) next(seq uint64, part Part) (batch, error) {
 	base := l.base.Seq
 	l.mu.Unlock()
 
-	seq = max(seq, base)
+	if seq = max(seq, base); seq >= durable { // all was dropped
+		return batch{}, nil
+	}
 	rows, err := l.store.Read(seq, page, part)
 	if err != nil {
 		return batch{}, fmt.Errorf("read events behind %d: %w", seq, err)

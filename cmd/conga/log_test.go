@@ -75,7 +75,7 @@ func TestLog_ImportExport(t *testing.T) {
 	if n := strings.Count(part, "\n"); n == 0 || n > 2 || !strings.HasPrefix(string(original), part) {
 		t.Errorf("up to event 2 there are %d", n)
 	}
-	refuses(t, []string{"log", "import", incidentFile, "--data", data}, "events already", "empty data folder")
+	refuses(t, []string{"log", "import", incidentFile, "--data", data}, "events already", "name a folder that has none")
 }
 
 // A long exported file is read like a short one, and nothing stays behind.
@@ -251,7 +251,7 @@ func TestLog_Nothing(t *testing.T) {
 	refuses(t, []string{"log", "archive", "--data", data, "--before", "soon"}, `--before "soon" is not a time`)
 
 	none := filepath.Join(t.TempDir(), "none")
-	for file, want := range map[string]string{"MISSING": "name files that conga log export wrote", "log_test.go": "was it written by conga log export?", os.DevNull: "it has no events"} {
+	for file, want := range map[string]string{"MISSING": "there is no file MISSING: name one that conga log export wrote", "log_test.go": "line 1 is no event: was it written by conga log export?", os.DevNull: "it has no events", t.TempDir(): "is a folder"} {
 		refuses(t, []string{"log", "import", file, "--data", none}, want)
 		if _, err := os.Stat(none); err == nil {
 			t.Errorf("the import of %s leaves a log behind", file)
@@ -265,7 +265,7 @@ func TestLog_Nothing(t *testing.T) {
 	if text, err := os.ReadFile(file); err != nil || string(text) != "another run" {
 		t.Errorf("it was written over: %q, %v", text, err)
 	}
-	refuses(t, []string{"log", "export", filepath.Join(none, "x"), "--data", data}, "make its folder first")
+	refuses(t, []string{"log", "export", filepath.Join(none, "x"), "--data", data}, "make it first, or name another file")
 	ok(t, "log", "export", os.DevNull, "--data", data)
 }
 
@@ -288,8 +288,102 @@ func TestLog_Damaged(t *testing.T) {
 	sound := filepath.Join(t.TempDir(), "sound.jsonl")
 	refuses(t, []string{"log", "export", sound, "--data", data}, "are sound and now in "+sound)
 	again := filepath.Join(t.TempDir(), "again")
-	ok(t, "log", "import", sound, "--data", again)
+	ok(t, "log", "import", sound, "--sound", "--data", again)
 	ok(t, "log", "verify", "--data", again)
+}
+
+// A log whose events are all archived is sound, and says so wherever it is looked at.
+func TestLog_AllArchived(t *testing.T) {
+	data := incidentData(t)
+	ok(t, "log", "archive", "--before", "2999-01-01", "--data", data)
+	for _, args := range []string{"", "--from 1", "--from 1 --to 5", "--from 2100-01-01", "--actor pacer"} {
+		code, out, err := conga(t, append([]string{"log", "show", "--data", data}, strings.Fields(args)...)...)
+		if code != 0 || out != "" || !strings.Contains(err, "no events since events 1 to 36 were archived") {
+			t.Errorf("show %s: exit %d, %q, %q", args, code, out, err)
+		}
+	}
+	rest, again := filepath.Join(t.TempDir(), "rest.jsonl"), filepath.Join(t.TempDir(), "again")
+	if out := ok(t, "log", "export", rest, "--data", data); !strings.Contains(out, "is empty") || !strings.Contains(out, filepath.Join(data, "archive")) {
+		t.Errorf("export says %q", out)
+	}
+	files, err := filepath.Glob(filepath.Join(data, "archive", "*.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ok(t, append(append([]string{"log", "import"}, files...), rest, "--data", again)...)
+	ctx, cancel := context.WithCancel(t.Context())
+	var out, wrong bytes.Buffer
+	done := make(chan int, 1)
+	go func() { done <- run(ctx, []string{"log", "tail", "--data", data}, strings.NewReader(""), &out, &wrong) }()
+	cancel()
+	if code := <-done; code != 0 || wrong.Len() > 0 {
+		t.Errorf("tail: exit %d, %s", code, wrong.String())
+	}
+}
+
+// An export that cannot be written leaves nothing behind, and the next one is not refused for it.
+func TestLog_ExportUnwritten(t *testing.T) {
+	data, dir := incidentData(t), t.TempDir()
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	file := filepath.Join(dir, "x.jsonl")
+	var out, wrong bytes.Buffer
+	if code := run(stopped, []string{"log", "export", file, "--data", data}, strings.NewReader(""), &out, &wrong); code != cli.Failed || !strings.Contains(wrong.String(), "was not written") {
+		t.Errorf("exit %d: %s", code, wrong.String())
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	ok(t, "log", "export", file, "--data", data)
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	if _, err := os.Stat("/dev/full"); err == nil {
+		code, _, text := conga(t, "log", "export", "/dev/full", "--data", data)
+		if code != cli.Failed || strings.Count(text, "no space left") != 1 {
+			t.Errorf("exit %d: %s", code, text)
+		}
+	}
+}
+
+// Files are checked before they are imported: all of the events, none, or as many as are sound if that is wanted.
+func TestLog_ImportChecks(t *testing.T) {
+	original, err := os.ReadFile(incidentFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(original), "\n")
+	write := func(name string, lines ...string) string {
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, []byte(strings.Join(lines, "")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	at := len(lines) - 3 // a commit of its own
+	altered := append([]string{}, lines...)
+	altered[at] = strings.Replace(altered[at], `"actor":"`, `"actor":"x`, 1)
+	forged := write("forged.jsonl", altered...)
+	begin, end := write("begin.jsonl", lines[:at]...), write("end.jsonl", lines[at:]...)
+	none := filepath.Join(t.TempDir(), "none")
+	before := fmt.Sprintf("the %d events before it", at)
+	refuses(t, []string{"log", "import", forged, "--data", none}, forged, "nothing was imported", fmt.Sprintf("event %d: it does not match its hash", at+1), before, "--sound")
+	refuses(t, []string{"log", "import", begin, begin, "--data", none}, "nothing was imported", begin+": it begins with event 1,", "give each file once, the oldest first")
+	refuses(t, []string{"log", "import", end, begin, "--data", none}, end, "name the file with the events before it first")
+	refuses(t, []string{"log", "import", begin, write("later.jsonl", lines[at+1:]...), "--data", none}, fmt.Sprintf("but event %d is due", at+1))
+	if _, err := os.Stat(none); err == nil {
+		t.Error("a refused import leaves a log behind")
+	}
+	ok(t, "log", "import", begin, end, "--data", none)
+	refuses(t, []string{"log", "import", begin, "--data", none}, "has a log of", "name a folder that has none")
+	kept := filepath.Join(t.TempDir(), "kept")
+	code, out, text := conga(t, "log", "import", forged, "--sound", "--data", kept)
+	if code != 0 || !strings.Contains(out, fmt.Sprintf("has %d events", at)) || !strings.Contains(text, "the rest was left out") {
+		t.Errorf("exit %d, %q, %q", code, out, text)
+	}
+	if got := ok(t, "log", "export", "-", "--data", kept); got != strings.Join(lines[:at], "") {
+		t.Error("other events were kept than those before the forged one")
+	}
 }
 
 // Tail shows what another program's log gets while it is open.

@@ -89,7 +89,11 @@ func DecodeJSON(line []byte) (eventlog.Record, error) {
 		Seq: j.Seq, Time: at.UnixMicro(), Actor: j.Actor, Type: j.Type, Version: j.Version,
 		Data: j.Data, CauseType: j.CauseType, Cause: j.CauseData, Of: j.Of, Hash: hash,
 	}
-	return row.Decode()
+	r, err := row.Decode()
+	if err != nil && !errors.Is(err, eventlog.ErrUnknownType) {
+		err = &eventlog.Damage{Seq: j.Seq, Reason: "its data cannot be read"}
+	}
+	return r, err
 }
 
 // messageJSON writes a message as a JSON object: fields that are set, in the order of

@@ -1,6 +1,7 @@
 package logbook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,8 +93,12 @@ func writeArchive(ctx context.Context, file string, log *eventlog.Log, base even
 	if err != nil {
 		return err
 	}
+	defer os.Remove(part) // it is there still if it is not what it should be
 	_, err = writeLines(ctx, f, log.Since(base.Seq), through)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := cmp.Or(err, notWritten(f.Sync()), notWritten(f.Close())); err != nil {
+		if reason := (unwritten{}); errors.As(err, &reason) {
+			err = fmt.Errorf("nothing was moved: %s was not written: %w%s", file, reason, reason.remedy())
+		}
 		return err
 	}
 	end, err := export.Prove(base, readLines(part))

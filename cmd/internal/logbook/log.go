@@ -56,7 +56,7 @@ func (s logSource) open() (*eventlog.Log, error) {
 	if s.File == "" {
 		return OpenFolder(s.Data)
 	}
-	if info, err := os.Stat(s.File); err == nil && info.IsDir() {
+	if isFolder(s.File) {
 		return nil, fmt.Errorf("%s is a folder: name it with --data", s.File)
 	}
 	return openFile(s.File)
@@ -84,7 +84,7 @@ func Salvage(dir string, err error) error {
 		return err
 	}
 	return fmt.Errorf("%w; restore %s from a copy, or save what is sound: conga log export sound.jsonl --data %s, "+
-		"then conga log import sound.jsonl --data NEW", err, filepath.Join(dir, "conga.db"), dir)
+		"then conga log import sound.jsonl --sound --data NEW", err, filepath.Join(dir, "conga.db"), dir)
 }
 
 // maxInMemory is how long an exported file may be to be read into memory.
@@ -97,13 +97,35 @@ func openFile(file string) (*eventlog.Log, error) {
 		return nil, err
 	}
 	if _, err := export.Import(store, readLines(file)); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			_ = store.Close()
-			return nil, fmt.Errorf("there is no file %s: name one that conga log export wrote, or a log's folder with --data", file)
-		}
-		return nil, errors.Join(fmt.Errorf("%s: %w", file, err), store.Close())
+		return nil, errors.Join(badFile(file, err), store.Close())
 	}
 	return eventlog.Open(store, time.Now)
+}
+
+// badFile says what is wrong with an exported file, and what to do about it.
+func badFile(file string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no file %s: name one that conga log export wrote, or a log's folder with --data", file)
+	case isFolder(file):
+		return fmt.Errorf("%s is a folder: name the file in it, or a log's folder with --data", file)
+	case errors.Is(err, eventlog.ErrDamaged):
+		return fmt.Errorf("%s: %w: export it again, or use a copy", file, err)
+	}
+	return fmt.Errorf("%s: %w", file, err)
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// plural is "1 event", "2 events".
+func plural[N int | uint64](n N, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
 }
 
 // storeFor has room for the file: a long one goes into a folder that is removed in the end.

@@ -86,10 +86,13 @@ func (c *logShowCmd) nothing(log *eventlog.Log) string {
 	if c.Actor != "" {
 		whose = " of " + c.Actor
 	}
-	if c.From == "" && c.To == "" {
+	switch {
+	case log.Base() == log.Last():
+		return "nothing to show: " + extent(log)
+	case c.From == "" && c.To == "":
 		return fmt.Sprintf("the log in %s has no event%s", c.name(), whose)
 	}
-	return fmt.Sprintf("no event%s in that time: the log has events %d to %d, without --from and --to all are shown", whose, log.Base()+1, log.Last())
+	return fmt.Sprintf("no event%s in that time: %s, without --from and --to all are shown", whose, extent(log))
 }
 
 // wants says whether the event is to be shown.

@@ -51,7 +51,7 @@ func (c *logTailCmd) Run(ctx context.Context, streams *cli.Streams) error {
 		}
 		if err != nil {
 			cancel()
-			return errors.Join(err, <-looked, log.Close())
+			return errors.Join(Salvage(c.Data, errors.Join(err, <-looked)), log.Close())
 		}
 	}
 	cancel()

@@ -80,11 +80,19 @@ func span(log *eventlog.Log, from, to string, now time.Time) (after, last uint64
 	}
 	switch {
 	case after >= last && from != "" && to != "":
-		return 0, 0, fmt.Errorf("no event lies between --from %s and --to %s: the log has events %d to %d", from, to, log.Base()+1, log.Last())
+		return 0, 0, fmt.Errorf("no event lies between --from %s and --to %s: %s", from, to, extent(log))
 	case after > log.Last(), after == log.Last() && isNumber(from):
 		return 0, 0, fmt.Errorf("--from %s: that has not happened, the log ends with event %d", from, log.Last())
 	}
 	return after, last, nil
+}
+
+// extent says which events the log has.
+func extent(log *eventlog.Log) string {
+	if base, last := log.Base(), log.Last(); base < last {
+		return fmt.Sprintf("the log has events %d to %d", base+1, last)
+	}
+	return fmt.Sprintf("the log has no events since events 1 to %d were archived or folded", log.Base())
 }
 
 // isMoment says whether the text can be one.

@@ -1,0 +1,123 @@
+package logbook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+
+	"conga/actors/eventlog"
+	"conga/actors/eventlog/export"
+	"conga/actors/eventlog/sqlite"
+	"conga/cmd/internal/cli"
+)
+
+type logImportCmd struct {
+	Files []string `arg:"" name:"file.jsonl" help:"Exported or archived events, the oldest file first."`
+	Data  string   `required:"" placeholder:"DIR" help:"A folder that has no log yet."`
+	Sound bool     `help:"If an event is not sound, take those before it."`
+}
+
+// Help shows examples.
+func (logImportCmd) Help() string {
+	return `All files are checked before anything is imported.
+
+` + cli.Examples(
+		"conga log import incident.jsonl --data /tmp/incident", "then conga serve --data /tmp/incident",
+		"conga log import archive/*.jsonl rest.jsonl --data whole", "join archives and the log after them into one",
+		"conga log import sound.jsonl --sound --data rescued", "what export saved of a damaged log",
+	)
+}
+
+// Run fills the folder's log with all of the events, or with none; with --sound, with those before the
+// first that is not sound.
+func (c *logImportCmd) Run(_ context.Context, streams *cli.Streams) error {
+	if _, err := os.Stat(c.Data); err == nil {
+		if last, err := lastIn(c.Data); err == nil && last > 0 {
+			return fmt.Errorf("%s has a log of %s already: name a folder that has none", c.Data, plural(last, "event"))
+		}
+	}
+	sound, err := c.check()
+	switch {
+	case err != nil && sound == 0:
+		return err
+	case err != nil && !c.Sound:
+		return fmt.Errorf("nothing was imported: %w; the %s before it can be: add --sound", err, plural(sound, "event"))
+	}
+	store, err2 := sqlite.Open(c.Data)
+	if err2 != nil {
+		return err2
+	}
+	n, failed := export.Import(store, upTo(sound, readLines(c.Files...)))
+	if failed := errors.Join(failed, store.Close()); failed != nil {
+		return fmt.Errorf("%s has only the first %s: %w", c.Data, plural(n, "event"), failed)
+	}
+	fmt.Fprintf(streams.Out, "%s has %s\n", c.Data, plural(n, "event"))
+	if err != nil {
+		fmt.Fprintf(streams.Err, "the rest was left out: %v\n", err)
+	}
+	return nil
+}
+
+// lastIn is the number of the last event in the folder's log.
+func lastIn(dir string) (uint64, error) {
+	store, err := sqlite.OpenReader(dir)
+	if err != nil {
+		return 0, err
+	}
+	_, last, err := store.Marks()
+	return last.Seq, errors.Join(err, store.Close())
+}
+
+// check reads all files BEFORE a log is made of them. It returns up to which number whole commits are
+// sound, and what is wrong behind them.
+func (c *logImportCmd) check() (sound uint64, err error) {
+	file, chain := "", eventlog.ChainFrom(eventlog.Mark{})
+	for _, file = range c.Files {
+		first := true
+		for r, err := range readLines(file) {
+			if err == nil && first && r.Seq != chain.At().Seq+1 {
+				err = misplaced(file, r.Seq, chain.At().Seq)
+			} else if err == nil {
+				row := r.Row()
+				err = chain.Add(&row)
+			}
+			if err != nil {
+				return sound, badFile(file, err)
+			}
+			if first = false; chain.Whole() {
+				sound = chain.At().Seq
+			}
+		}
+	}
+	switch err := chain.End(); {
+	case err != nil:
+		return sound, badFile(file, err)
+	case sound == 0:
+		return 0, fmt.Errorf("%s: it has no events: name files that conga log export wrote", c.Files[0])
+	}
+	return sound, nil
+}
+
+// misplaced says why a file that begins with event first cannot come behind event last.
+func misplaced(file string, first, last uint64) error {
+	switch {
+	case first <= last:
+		return fmt.Errorf("it begins with event %d, which was in a file before it: give each file once, the oldest first", first)
+	case last == 0:
+		return fmt.Errorf("it begins with event %d: name the file with the events before it first", first)
+	}
+	return fmt.Errorf("it begins with event %d, but event %d is due: name the file that has it before this one", first, last+1)
+}
+
+// upTo yields the records up to that number.
+func upTo(last uint64, records iter.Seq2[eventlog.Record, error]) iter.Seq2[eventlog.Record, error] {
+	return func(yield func(eventlog.Record, error) bool) {
+		for r, err := range records {
+			if err == nil && r.Seq > last || !yield(r, err) || r.Seq == last {
+				return
+			}
+		}
+	}
+}
