@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"conga/actors"
@@ -99,7 +100,7 @@ func overHTTP(ctx context.Context, story why.Story, addr, server string, ids []s
 	if err := readDump(ctx, here, addr, maxListenerAnswer, &answer); err != nil {
 		return nil, begins, err
 	}
-	if answer.Node != story.Name && !slices.Contains(ids, story.Name) {
+	if !strings.EqualFold(answer.Node, story.Name) && !slices.Contains(ids, story.Name) {
 		return nil, begins, fmt.Errorf("its address %s now belongs to %s", addr, plain.Text(answer.Node, messages.MaxName))
 	}
 	return storyFrom(ctx, addr, story, maxListenerAnswer)

@@ -132,7 +132,7 @@ func FindJournal(listeners, name string, ids []string) (dir, id string, err erro
 			continue
 		}
 		id := transport.IdentityOf(key).ID()
-		if slices.Contains(ids, id) || len(ids) == 0 && (filepath.Base(dir) == folderName(name) || id == name) {
+		if slices.Contains(ids, id) || len(ids) == 0 && (strings.EqualFold(filepath.Base(dir), folderName(name)) || id == name) {
 			return dir, id, nil
 		}
 	}

@@ -369,7 +369,14 @@ func (t *teller) account(id, who string) string {
 		if sum.goesOn {
 			atLeast = "at least "
 		}
-		parts = append(parts, fmt.Sprintf("it was silent %s, for %s%s in all, according to its own log", times(sum.silences), atLeast, span(sum.silent)))
+		part := fmt.Sprintf("it was silent %s, for %s%s in all, according to its own log", times(sum.silences), atLeast, span(sum.silent))
+		switch {
+		case sum.unsent > 0 && sum.silent-sum.unsent < nearlyAll:
+			part += ", because nothing was broadcast"
+		case sum.unsent > 0:
+			part += fmt.Sprintf("; for %s of that nothing was broadcast", span(sum.unsent))
+		}
+		parts = append(parts, part)
 	}
 	return text + strings.Join(parts, "; ") + "."
 }

@@ -28,6 +28,7 @@ type gatherer struct {
 	queued map[string]eventlog.Record // by song: who asked for it last
 	named  map[string]eventlog.Record // by id: what says a listener's name
 	places []eventlog.Record          // who left, moved or came back in the last moments
+	gaps   gaps                       // when nothing is broadcast
 	failed map[string]time.Time       // whom a listener has lost: how long news of it matters
 	kept   []eventlog.Record
 	begins time.Time
@@ -49,6 +50,7 @@ func wanted(kind string) bool {
 		"VerdictEnded", "ListenerFellSilent", "ListenerReconnected",
 		"SongQueued", "PlayRefused", "SongWaits", "SongSkipped", "SongChosen", "SongStarted", "SongEnded", "SongAdded", "SongRemoved", "SongRejected",
 		"NodeStarted", "UpstreamLost", "UpstreamUnusable", "UpstreamConnected", "SearchExhausted",
+		"SongsAway", "SongsBack",
 		"PlayerUnderran", "PlayerFellSilent", "PlayerHeardAgain", "RequestSent", "RequestAnswered":
 		return true
 	}
@@ -57,6 +59,7 @@ func wanted(kind string) bool {
 
 // gathered returns what was kept, in order, and since when that is all that a story needs.
 func (g *gatherer) gathered() ([]eventlog.Record, time.Time) {
+	g.keepGap()
 	g.shorten()
 	return g.kept, g.begins
 }
@@ -77,8 +80,22 @@ func (g *gatherer) shorten() {
 	}
 }
 
+// keepGap keeps how a time began for which nothing was broadcast.
+func (g *gatherer) keepGap() {
+	for _, r := range []*eventlog.Record{g.gaps.ended, g.gaps.vain} {
+		if r != nil {
+			g.keep(*r)
+		}
+	}
+}
+
 // add takes the next event.
 func (g *gatherer) add(r eventlog.Record) {
+	if from, _ := g.gaps.add(r); !from.IsZero() {
+		g.keepGap()
+		g.keep(r)
+		g.gaps = gaps{}
+	}
 	switch e := r.Event.(type) {
 	case *messages.SongQueued:
 		g.wish(r, e)
@@ -117,7 +134,7 @@ func (g *gatherer) about(id, name string) bool {
 	switch {
 	case g.name == "", g.ids[id]:
 		return true
-	case name == g.name || id == g.name:
+	case sameName(name, g.name) || id == g.name:
 		remember(g.ids, id)
 		return true
 	}
@@ -125,7 +142,7 @@ func (g *gatherer) about(id, name string) bool {
 }
 
 func (g *gatherer) isSong(song string) bool {
-	return song != "" && song == g.song || g.name != "" && (song == g.name || song == g.name+".mp3" || song+".mp3" == g.name)
+	return song != "" && song == g.song || g.name != "" && isSongOf(song, g.name)
 }
 
 func (g *gatherer) wish(r eventlog.Record, e *messages.SongQueued) {

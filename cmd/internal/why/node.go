@@ -144,12 +144,30 @@ func (t *teller) silent(who string, s *silence) {
 	sum.silences++
 	sum.silent += s.length
 	sum.goesOn = sum.goesOn || s.goesOn
+	unsent, after := t.unsent(s)
+	sum.unsent += unsent
+	cause := s.cause
+	if rest := s.length - unsent; unsent > 0 && rest < nearlyAll {
+		cause = "nothing was broadcast"
+	} else if unsent > 0 {
+		cause = fmt.Sprintf("for %s nothing was broadcast; for the rest, %s", span(unsent), s.cause)
+	}
+	heard := ""
+	switch {
+	case unsent > 0 && after != "":
+		heard = " after the end of " + after
+	case s.song != "":
+		heard = ", having heard " + s.song + " until then"
+	}
 	if s.goesOn {
-		t.say(s.at, "%s fell silent in the middle of %s: %s. After %s it was still silent; its log does not say how that ended.", who, s.song, s.cause, span(s.length))
+		t.say(s.at, "%s fell silent%s: %s. After %s it was still silent; its log does not say how that ended.", who, heard, cause, span(s.length))
 		return
 	}
-	t.say(s.at, "%s fell silent for %s in the middle of %s: %s.", who, span(s.length), s.song, s.cause)
+	t.say(s.at, "%s fell silent for %s%s: %s.", who, span(s.length), heard, cause)
 }
+
+// nearlyAll of a silence is all of it: two clocks and a buffer say when it was.
+const nearlyAll = time.Second
 
 // began is when a silence that was said at that time had begun.
 func (t *teller) began(said time.Time, e *messages.PlayerUnderran) time.Time {

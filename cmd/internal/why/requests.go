@@ -87,22 +87,20 @@ func (t *teller) song(name string) string {
 	if song, exists := t.State.Scheduler.Find(name); exists && !isNumber(name) {
 		return song
 	}
-	for _, full := range []string{name, name + ".mp3"} {
-		for bad := range t.State.Catalog.Rejected.All() {
-			if bad.Name == full {
-				return full
-			}
+	for bad := range t.State.Catalog.Rejected.All() {
+		if isSongOf(bad.Name, name) {
+			return bad.Name
 		}
-		for _, r := range t.Server {
-			switch e := r.Event.(type) {
-			case *messages.SongQueued:
-				if e.GetSong() == full {
-					return full
-				}
-			case *messages.SongRemoved:
-				if e.GetName() == full {
-					return full
-				}
+	}
+	for _, r := range t.Server {
+		switch e := r.Event.(type) {
+		case *messages.SongQueued:
+			if isSongOf(e.GetSong(), name) {
+				return e.GetSong()
+			}
+		case *messages.SongRemoved:
+			if isSongOf(e.GetName(), name) {
+				return e.GetName()
 			}
 		}
 	}

@@ -50,6 +50,7 @@ type teller struct {
 	told     []sentence
 	speaker  string // whose own words are told; empty: the server's
 	tallies  map[string]*tally
+	quiet    []offAir        // when nothing was broadcast
 	matched  map[uint64]bool // server's reports that the listener's own log has, too
 }
 
@@ -60,8 +61,9 @@ type tally struct {
 	least              time.Duration // what it still had to play when it was fed again
 	missing            uint64
 	silent             time.Duration
-	goesOn             bool      // one of the silences had no end that is known
-	unfed              time.Time // since when nobody feeds it; zero: somebody does
+	unsent             time.Duration // of it, because nothing was broadcast
+	goesOn             bool          // one of the silences had no end that is known
+	unfed              time.Time     // since when nobody feeds it; zero: somebody does
 }
 
 func (t *teller) tally(id string) *tally {
@@ -86,9 +88,26 @@ func Listeners(s Story) (ids []string) {
 
 // namesakes are the listeners that are meant: id to the address of its debug answers.
 func (s Story) namesakes() map[string]string {
+	exactly := s.called(func(name string) bool { return name == s.Name })
+	if len(exactly) > 0 {
+		return exactly
+	}
+	return s.called(func(name string) bool { return sameName(name, s.Name) })
+}
+
+// sameName says whether two names differ in no more than capital letters, which PLAY does not mind either.
+func sameName(a, b string) bool { return strings.EqualFold(a, b) }
+
+// isSongOf says whether the song's file is called so, with or without its extension.
+func isSongOf(file, name string) bool {
+	return sameName(file, name) || sameName(file, name+".mp3") || sameName(file+".mp3", name)
+}
+
+// called are the listeners of such a name, or with the id that is asked for.
+func (s Story) called(so func(name string) bool) map[string]string {
 	all := map[string]string{}
 	add := func(id, name, http string) {
-		if id != "" && id != messages.ServerID && (id == s.Name || name == s.Name) {
+		if id != "" && id != messages.ServerID && (id == s.Name || so(name)) {
 			all[id] = cmp.Or(http, all[id])
 		}
 	}
@@ -177,6 +196,7 @@ func Tell(s Story) ([]string, error) {
 			return t.lines(), nil
 		}
 	}
+	t.broadcast()
 	t.chain()
 	t.own()
 	t.requests()
@@ -232,7 +252,7 @@ func (t *teller) say(at time.Time, format string, args ...any) {
 }
 
 // ownWords begin sentences that do not begin with a name.
-var ownWords = []string{"the", "in", "its", "nothing", "nobody", "somebody", "before"}
+var ownWords = []string{"the", "in", "its", "nothing", "nobody", "somebody", "before", "from", "since"}
 
 // sayNow is for what is true at the end of the story.
 func (t *teller) sayNow(format string, args ...any) {

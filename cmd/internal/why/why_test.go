@@ -167,7 +167,7 @@ func TestTell_Worst(t *testing.T) {
 	for _, want := range []string{
 		"A note.", "bob, which fed it, stopped feeding it (silent for 1s). 2500 ms later it was fed by the server.",
 		"Its buffer had run empty; it lost 7 items that nobody could give it.",
-		"fell silent for 300 ms in the middle of bach.mp3: no chunk arrived in time.",
+		"fell silent for 300 ms, having heard bach.mp3 until then: no chunk arrived in time.",
 		"cannot be heard: no sound card.", "can be heard again.", `asked "PLAY 2"; no answer is in its log`,
 		"with nothing left to play; 7 items lost; it was silent once, for 300 ms in all, according to its own log.",
 	} {
@@ -177,5 +177,76 @@ func TestTell_Worst(t *testing.T) {
 	}
 	if strings.Contains(text, `"PLAY 1"`) {
 		t.Errorf("an answered request waits:\n%s", text)
+	}
+}
+
+// While the songs folder was away, nothing was broadcast: that is said to everybody, and no listener's line is
+// to blame for the silence.
+func TestTell_FolderAway(t *testing.T) {
+	at := func(s float64) time.Time {
+		return time.Date(2026, 11, 22, 10, 11, 0, 0, time.UTC).Add(time.Duration(s * float64(time.Second)))
+	}
+	amy := &messages.Node{Id: "a", Name: "Amy"}
+	song := func(s, play float64) eventlog.Record {
+		return eventlog.Record{Time: at(s), Event: &messages.SongStarted{Song: &messages.Song{Name: "upper.mp3", SampleRate: 44100, Frames: 100}, PlayAtUnixUs: at(play).UnixMicro()}}
+	}
+	ended := eventlog.Record{Time: at(8), Event: &messages.SongEnded{Song: "upper.mp3", Next: 9, NextPlayAtUnixUs: at(10).UnixMicro()}}
+	server := []eventlog.Record{
+		{Time: at(0), Event: &messages.BroadcastOpened{Epoch: 1}},
+		{Time: at(1), Event: &messages.ListenerJoined{Node: amy, After: messages.ServerID}},
+		song(0, 2),
+		{Time: at(7), Event: &messages.SongsAway{Reason: "there is no folder songs"}},
+		ended,
+		{Time: at(31), Event: &messages.SongsBack{}},
+		song(31, 33),
+	}
+	tell := func(name string, now float64, server []eventlog.Record, own ...eventlog.Record) string {
+		s := Story{Name: name, Since: at(-60), ServerBegins: at(-60), Now: at(now), Node: own, NodeID: "a"}
+		g := newGatherer(name, "", s.Since)
+		for i, r := range server {
+			r.Seq = uint64(i + 1)
+			g.add(r)
+			s.State = s.State.Apply(r.Event)
+		}
+		s.Server, s.ServerBegins = g.gathered()
+		lines, err := Tell(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(lines, "\n")
+	}
+	silence := func(started, seconds float64, goesOn bool) eventlog.Record {
+		return eventlog.Record{Time: at(started + seconds), Event: &messages.PlayerUnderran{
+			Song: "upper.mp3", Cause: "no chunk arrived in time", MissingUs: int64(seconds * 1e6), AtUnixUs: at(started).UnixMicro(), GoesOn: goesOn,
+		}}
+	}
+	const gap = "10:11:10.000  From 10:11:10.000 to 10:11:33.000 nothing was broadcast: the songs folder was away (there is no folder songs)."
+	for name, c := range map[string]struct {
+		text string
+		says []string
+	}{
+		"everybody": {tell("", 60, server), []string{gap, "10:11:07.000  The songs folder was away (there is no folder songs) until 10:11:31.000."}},
+		"a listener, whatever its capital letters": {tell("aMY", 60, server, silence(10.1, 22.9, false)), []string{
+			gap, "Amy fell silent for 23 s after the end of upper.mp3: nothing was broadcast.", "it was silent once, for 23 s in all, according to its own log, because nothing was broadcast.",
+		}},
+		"one who was silent for longer": {tell("Amy", 60, server, silence(10, 28, false)), []string{
+			"Amy fell silent for 28 s after the end of upper.mp3: for 23 s nothing was broadcast; for the rest, no chunk arrived in time.", "; for 23 s of that nothing was broadcast.",
+		}},
+		"one who was silent at another time": {tell("Amy", 60, server, silence(35, 3, false)), []string{
+			"Amy fell silent for 3000 ms, having heard upper.mp3 until then: no chunk arrived in time.",
+		}},
+		"it is away still": {tell("Amy", 20, server[:5], silence(10, 5, true)), []string{
+			"10:11:10.000  Since 10:11:10.000 nothing is broadcast: the songs folder was away (there is no folder songs).", "Amy fell silent after the end of upper.mp3: nothing was broadcast.",
+		}},
+		"since before the story": {tell("", 20, server[3:5]), []string{"Since 10:11:10.000 nothing is broadcast", "The songs folder was away (there is no folder songs); it is not back yet."}},
+	} {
+		for _, want := range c.says {
+			if !strings.Contains(c.text, want) {
+				t.Errorf("%s: no %q in\n%s", name, want, c.text)
+			}
+		}
+	}
+	if text := tell("Amy", 60, append(append([]eventlog.Record{}, server[:3]...), eventlog.Record{Time: at(8), Event: ended.Event}, song(8, 10))); strings.Contains(text, "broadcast") {
+		t.Errorf("one song followed the other:\n%s", text)
 	}
 }
