@@ -19,24 +19,33 @@ const queueInNews = 20
 type announcer struct {
 	log   *eventlog.Log
 	tell  func(*messages.Playing)
+	find  func(ctx actor.Context, name string) // asks for a *messages.FoundSong
+	songs map[string]*messages.Song            // in the queue, by name; nil: asked for
 	queue *eventlog.Keeper[scheduler.State]
 	on    *eventlog.Keeper[pacer.State]
 }
 
-func announcerProps(log *eventlog.Log, tell func(*messages.Playing)) *actor.Props {
-	return actor.PropsFromProducer(func() actor.Actor { return &announcer{log: log, tell: tell} })
+func announcerProps(log *eventlog.Log, find func(actor.Context, string), tell func(*messages.Playing)) *actor.Props {
+	return actor.PropsFromProducer(func() actor.Actor {
+		return &announcer{log: log, find: find, tell: tell, songs: map[string]*messages.Song{}}
+	})
 }
 
 // Receive tells the listeners when an event concerns what plays.
 func (a *announcer) Receive(ctx actor.Context) {
-	switch ctx.Message().(type) {
+	switch msg := ctx.Message().(type) {
 	case *actor.Started:
 		if err := a.open(); err != nil {
 			panic(fmt.Errorf("open the announcer: %w", err))
 		}
-		a.announce()
+		a.announce(ctx)
 	case *messages.SongStarted, *messages.SongEnded, *messages.SongQueued, *messages.SongChosen, *messages.SongSkipped:
-		a.announce()
+		a.announce(ctx)
+	case *messages.FoundSong:
+		if song := msg.Song; song != nil && a.waits(song.GetName()) {
+			a.songs[song.GetName()] = song
+			a.announce(ctx)
+		}
 	}
 }
 
@@ -50,13 +59,43 @@ func (a *announcer) open() (err error) {
 	return err
 }
 
-func (a *announcer) announce() {
+// waits says whether the song in the queue is asked for.
+func (a *announcer) waits(name string) bool {
+	song, is := a.songs[name]
+	return is && song == nil
+}
+
+// lookUp asks for the songs that have come into the queue, and forgets those that have left it.
+func (a *announcer) lookUp(ctx actor.Context, queue []scheduler.Request) {
+	known := a.songs
+	a.songs = make(map[string]*messages.Song, len(queue))
+	for _, r := range queue {
+		song, asked := known[r.Song]
+		if a.songs[r.Song] = song; !asked {
+			a.find(ctx, r.Song)
+		}
+	}
+}
+
+func (a *announcer) announce(ctx actor.Context) {
 	for _, catchUp := range []func() error{a.queue.CatchUp, a.on.CatchUp} {
 		if err := catchUp(); err != nil {
 			panic(err)
 		}
 	}
-	a.tell(playing(a.queue.State(), a.on.State()))
+	queue := a.queue.State().Queue
+	queue = queue[:min(len(queue), queueInNews)]
+	a.lookUp(ctx, queue)
+	news := playing(a.queue.State(), a.on.State())
+	for _, r := range queue {
+		news.Queue = append(news.Queue, &messages.Coming{Song: about(r.Song, a.songs[r.Song]), ListenerName: r.Listener})
+	}
+	a.tell(news)
+}
+
+// about is what listeners are told of a song; it may be nil.
+func about(name string, song *messages.Song) *messages.Song {
+	return &messages.Song{Name: name, Title: song.GetTitle(), Artist: song.GetArtist(), DurationUs: song.GetDurationUs()}
 }
 
 func playing(queue scheduler.State, on pacer.State) *messages.Playing {
@@ -70,9 +109,6 @@ func playing(queue scheduler.State, on pacer.State) *messages.Playing {
 		if p := queue.Playing; p != nil && p.Song == song.Name {
 			news.ListenerName = p.Listener
 		}
-	}
-	for _, r := range queue.Queue[:min(len(queue.Queue), queueInNews)] {
-		news.Queue = append(news.Queue, r.Song)
 	}
 	return news
 }

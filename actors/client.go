@@ -47,6 +47,8 @@ type ClientConfig struct {
 	Offered  func(link, ticket uint64, open *messages.OpenStream) *actor.Props
 	Refuse   func(ticket uint64)
 	Requests func(link uint64) *actor.Props
+	// Turned is told each song when it is heard; may be nil. It must not block for long.
+	Turned func(*messages.SongChange)
 	// News shows what plays; Joined is told the server's answer to each Hello.
 	News   func(*messages.Playing)
 	Joined func(*messages.Welcome, *messages.Refused)
@@ -100,7 +102,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 		})},
 		child{playerName, player.Props(player.Config{
 			Open: func() player.Source { return c.window.OpenAt(c.clock.Now() - player.Preroll.Microseconds()) },
-			Now:  c.clock.Now, Output: cfg.Output, Samples: cfg.Samples, Log: cfg.Logger, Unheard: cfg.Unheard, Report: c.report(playerName),
+			Now:  c.clock.Now, Output: cfg.Output, Samples: cfg.Samples, Log: cfg.Logger, Unheard: cfg.Unheard, Report: c.report(playerName), Turned: cfg.Turned,
 		})},
 		child{streamsName, cfg.Streams(c)},
 		child{requesterName, requester.Props(requester.Config{
@@ -172,8 +174,13 @@ func (c *Client) Relay() *actor.PID { return c.of(relayName) }
 // Ask sends a typed line to the server and waits for its answer; while the server is
 // away it waits for its return.
 func (c *Client) Ask(ctx context.Context, line string) ([]string, error) {
+	return c.ask(ctx, &messages.TypedLine{Line: line})
+}
+
+func (c *Client) ask(ctx context.Context, line *messages.TypedLine) ([]string, error) {
 	reply := make(chan []string, 1)
-	c.tell(requesterName, &messages.TypedLine{Line: line, Reply: reply})
+	line.Reply = reply
+	c.tell(requesterName, line)
 	select {
 	case lines := <-reply:
 		return lines, nil
@@ -181,6 +188,14 @@ func (c *Client) Ask(ctx context.Context, line string) ([]string, error) {
 		return nil, ctx.Err()
 	}
 }
+
+// AskUnlogged is Ask for what nobody has typed: the listener's log does not tell of it.
+func (c *Client) AskUnlogged(ctx context.Context, line string) ([]string, error) {
+	return c.ask(ctx, &messages.TypedLine{Line: line, Unlogged: true})
+}
+
+// SetGain is how loud this listener plays: 1 is as the song is, 0 is silence.
+func (c *Client) SetGain(gain float64) { c.tell(playerName, &messages.SetGain{Gain: gain}) }
 
 // goodbye is how long those below may take to turn to their next ancestor.
 const goodbye = 1200 * time.Millisecond

@@ -112,7 +112,7 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		child{streamsName, cfg.Streams(s)},
 		child{requestsName, cfg.Requests(s)},
 		// Last, for it begins with news to those above; what it misses before is in the log.
-		child{announcerName, announcerProps(cfg.Log, func(news *messages.Playing) { s.tell(requestsName, news) })},
+		child{announcerName, announcerProps(cfg.Log, s.findSong, func(news *messages.Playing) { s.tell(requestsName, news) })},
 	)
 	if err != nil {
 		return nil, fmt.Errorf("start the server: %w", err)
@@ -122,6 +122,11 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		s.fold = keepLog(s, cfg.KeepLog)
 	}
 	return s, nil
+}
+
+// findSong asks the catalog for a song, which answers the asker.
+func (s *Server) findSong(asker actor.Context, name string) {
+	asker.Request(s.Catalog(), &messages.FindSong{Name: name})
 }
 
 // newest is the number of the last item that was given out.

@@ -142,9 +142,14 @@ const MaxSongSums = 64
 // TypedLine is a request from the keyboard; the requester sends its answer's lines into
 // Reply, which has room for it. While the server is away the answer waits.
 type TypedLine struct {
-	Line  string
-	Reply chan<- []string
+	Line     string
+	Unlogged bool // nobody has typed it: the listener's log does not tell of it
+	Reply    chan<- []string
 }
+
+// SetGain tells the player how loud to play: 1 is as the song is, 0 is silence. What is passed on or recorded
+// stays as it is.
+type SetGain struct{ Gain float64 }
 
 // Leave asks the requester to tell the server that this listener goes.
 type Leave struct{}

@@ -1542,12 +1542,65 @@ func (x *Answer) GetLines() []string {
 	return nil
 }
 
+// Coming is a song in the queue. Of a song that the server has not looked up yet only the name is said.
+type Coming struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Song          *Song                  `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
+	ListenerName  string                 `protobuf:"bytes,2,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"` // who asked for it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Coming) Reset() {
+	*x = Coming{}
+	mi := &file_messages_play_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Coming) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Coming) ProtoMessage() {}
+
+func (x *Coming) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_play_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Coming.ProtoReflect.Descriptor instead.
+func (*Coming) Descriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Coming) GetSong() *Song {
+	if x != nil {
+		return x.Song
+	}
+	return nil
+}
+
+func (x *Coming) GetListenerName() string {
+	if x != nil {
+		return x.ListenerName
+	}
+	return ""
+}
+
 // Playing is news: the song that is on, and what comes after it.
 type Playing struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Song          *Song                  `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
 	PlayAtUnixUs  int64                  `protobuf:"varint,2,opt,name=play_at_unix_us,json=playAtUnixUs,proto3" json:"play_at_unix_us,omitempty"`
-	Queue         []string               `protobuf:"bytes,3,rep,name=queue,proto3" json:"queue,omitempty"`
+	Queue         []*Coming              `protobuf:"bytes,3,rep,name=queue,proto3" json:"queue,omitempty"`                                   // the next first; at most twenty
 	ListenerName  string                 `protobuf:"bytes,4,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"` // who asked for the song; empty for chance
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1555,7 +1608,7 @@ type Playing struct {
 
 func (x *Playing) Reset() {
 	*x = Playing{}
-	mi := &file_messages_play_proto_msgTypes[23]
+	mi := &file_messages_play_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1567,7 +1620,7 @@ func (x *Playing) String() string {
 func (*Playing) ProtoMessage() {}
 
 func (x *Playing) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[23]
+	mi := &file_messages_play_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1580,7 +1633,7 @@ func (x *Playing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Playing.ProtoReflect.Descriptor instead.
 func (*Playing) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{23}
+	return file_messages_play_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Playing) GetSong() *Song {
@@ -1597,7 +1650,7 @@ func (x *Playing) GetPlayAtUnixUs() int64 {
 	return 0
 }
 
-func (x *Playing) GetQueue() []string {
+func (x *Playing) GetQueue() []*Coming {
 	if x != nil {
 		return x.Queue
 	}
@@ -1736,11 +1789,14 @@ const file_messages_play_proto_rawDesc = "" +
 	"\x06Answer\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x14\n" +
-	"\x05lines\x18\x02 \x03(\tR\x05lines\"\x8c\x01\n" +
+	"\x05lines\x18\x02 \x03(\tR\x05lines\"N\n" +
+	"\x06Coming\x12\x1f\n" +
+	"\x04song\x18\x01 \x01(\v2\v.conga.SongR\x04song\x12#\n" +
+	"\rlistener_name\x18\x02 \x01(\tR\flistenerName\"\x9b\x01\n" +
 	"\aPlaying\x12\x1f\n" +
 	"\x04song\x18\x01 \x01(\v2\v.conga.SongR\x04song\x12%\n" +
-	"\x0fplay_at_unix_us\x18\x02 \x01(\x03R\fplayAtUnixUs\x12\x14\n" +
-	"\x05queue\x18\x03 \x03(\tR\x05queue\x12#\n" +
+	"\x0fplay_at_unix_us\x18\x02 \x01(\x03R\fplayAtUnixUs\x12#\n" +
+	"\x05queue\x18\x03 \x03(\v2\r.conga.ComingR\x05queue\x12#\n" +
 	"\rlistener_name\x18\x04 \x01(\tR\flistenerName*M\n" +
 	"\x05Heard\x12\x0f\n" +
 	"\vHEARD_WHOLE\x10\x00\x12\x0e\n" +
@@ -1762,7 +1818,7 @@ func file_messages_play_proto_rawDescGZIP() []byte {
 }
 
 var file_messages_play_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_messages_play_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_messages_play_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_messages_play_proto_goTypes = []any{
 	(Heard)(0),              // 0: conga.Heard
 	(PlayRefused_Reason)(0), // 1: conga.PlayRefused.Reason
@@ -1789,22 +1845,25 @@ var file_messages_play_proto_goTypes = []any{
 	(*SongEnded)(nil),       // 22: conga.SongEnded
 	(*Ask)(nil),             // 23: conga.Ask
 	(*Answer)(nil),          // 24: conga.Answer
-	(*Playing)(nil),         // 25: conga.Playing
+	(*Coming)(nil),          // 25: conga.Coming
+	(*Playing)(nil),         // 26: conga.Playing
 }
 var file_messages_play_proto_depIdxs = []int32{
-	2, // 0: conga.ReportSongs.songs:type_name -> conga.Song
-	3, // 1: conga.ReportSongs.rejected:type_name -> conga.RejectedSong
-	2, // 2: conga.SongAdded.song:type_name -> conga.Song
-	1, // 3: conga.PlayRefused.reason:type_name -> conga.PlayRefused.Reason
-	2, // 4: conga.StartSong.song:type_name -> conga.Song
-	2, // 5: conga.SongStarted.song:type_name -> conga.Song
-	0, // 6: conga.SongEnded.heard:type_name -> conga.Heard
-	2, // 7: conga.Playing.song:type_name -> conga.Song
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	2,  // 0: conga.ReportSongs.songs:type_name -> conga.Song
+	3,  // 1: conga.ReportSongs.rejected:type_name -> conga.RejectedSong
+	2,  // 2: conga.SongAdded.song:type_name -> conga.Song
+	1,  // 3: conga.PlayRefused.reason:type_name -> conga.PlayRefused.Reason
+	2,  // 4: conga.StartSong.song:type_name -> conga.Song
+	2,  // 5: conga.SongStarted.song:type_name -> conga.Song
+	0,  // 6: conga.SongEnded.heard:type_name -> conga.Heard
+	2,  // 7: conga.Coming.song:type_name -> conga.Song
+	2,  // 8: conga.Playing.song:type_name -> conga.Song
+	25, // 9: conga.Playing.queue:type_name -> conga.Coming
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_messages_play_proto_init() }
@@ -1818,7 +1877,7 @@ func file_messages_play_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_play_proto_rawDesc), len(file_messages_play_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

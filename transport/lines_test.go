@@ -27,7 +27,7 @@ var casesLine = []struct {
 	{name: "ask", line: `ASK {"requestId":"1","line":"PLAY 2"}`, m: &messages.Ask{RequestId: "1", Line: "PLAY 2"}},
 	{name: "answer", line: `ANSWER {"requestId":"1","lines":["1. bach.mp3","2. über.mp3"]}`, m: &messages.Answer{RequestId: "1", Lines: []string{"1. bach.mp3", "2. über.mp3"}}},
 	{name: "neighbours", line: `NEIGHBOURS {"id":"a","ancestors":[{"id":"server"}],"event":"9"}`, m: &messages.Neighbours{Id: "a", Ancestors: []*messages.Node{{Id: "server"}}, Event: 9}},
-	{name: "playing", line: `PLAYING {"song":{"name":"bach.mp3"},"queue":["a","b"]}`, m: &messages.Playing{Song: &messages.Song{Name: "bach.mp3"}, Queue: []string{"a", "b"}}},
+	{name: "playing", line: `PLAYING {"song":{"name":"bach.mp3"},"queue":[{"song":{"name":"a"},"listenerName":"amy"}]}`, m: &messages.Playing{Song: &messages.Song{Name: "bach.mp3"}, Queue: []*messages.Coming{{Song: &messages.Song{Name: "a"}, ListenerName: "amy"}}}},
 	{name: "clock ping", line: `CLOCKPING {"sentUs":"5"}`, m: &messages.ClockPing{SentUs: 5}},
 	{name: "clock pong", line: `CLOCKPONG {"sentUs":"5","serverUnixUs":"6"}`, m: &messages.ClockPong{SentUs: 5, ServerUnixUs: 6}},
 	{name: "peer lost", line: `PEERLOST {"id":"a","reason":"silent for 1s"}`, m: &messages.PeerLost{Id: "a", Reason: "silent for 1s"}},

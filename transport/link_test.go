@@ -149,7 +149,7 @@ func TestRequestLink_Words(t *testing.T) {
 		for _, m := range []proto.Message{
 			&messages.Refused{Reason: evil},
 			&messages.Answer{RequestId: "r", Lines: []string{evil, long}},
-			&messages.Playing{Song: &messages.Song{Name: evil, Title: evil, Artist: evil}, ListenerName: evil, Queue: []string{evil}},
+			&messages.Playing{Song: &messages.Song{Name: evil, Title: evil, Artist: evil}, ListenerName: evil, Queue: []*messages.Coming{{Song: &messages.Song{Name: evil}, ListenerName: evil}}},
 			&messages.Neighbours{Id: evil, Ancestors: []*messages.Node{node, node}},
 		} {
 			line, err := AppendLine(nil, m)
@@ -167,7 +167,7 @@ func TestRequestLink_Words(t *testing.T) {
 			t.Errorf("answered %q", lines)
 		}
 		if p := await[*messages.Playing](t, told); !proto.Equal(p, &messages.Playing{
-			Song: &messages.Song{Name: plain, Title: plain, Artist: plain}, ListenerName: plain, Queue: []string{plain},
+			Song: &messages.Song{Name: plain, Title: plain, Artist: plain}, ListenerName: plain, Queue: []*messages.Coming{{Song: &messages.Song{Name: plain}, ListenerName: plain}},
 		}) {
 			t.Errorf("playing %q", p)
 		}

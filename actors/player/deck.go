@@ -46,6 +46,10 @@ type deck struct {
 	marks    []mark // beginnings of chunks that are filled and not yet heard
 	heard    mark   // the chunk that is heard now
 	played   uint64 // chunks of its song so far
+	volume   volume
+	keeps    bool // the output is a recording
+	loud     loudness
+	turned   func(*messages.SongChange) // takes each song when it is heard first; must not block; may be nil
 	Live
 }
 
@@ -74,6 +78,7 @@ func (d *deck) connect(name string, latency time.Duration) {
 	d.Output, d.latency = name, latency.Microseconds()
 	d.line, d.steer = line{}, steering{}
 	d.running, d.filled, d.filledAt, d.marks = false, 0, 0, nil
+	d.loud = loudness{}
 }
 
 // push adds a chunk behind the others.
@@ -113,6 +118,8 @@ func (d *deck) fill(p []byte, waiting int) {
 		}
 		n += d.play(p[n*bytesPerFrame:])
 	}
+	d.volume.apply(p)
+	d.loud.add(p, out)
 	d.filled += int64(len(p) / bytesPerFrame)
 	d.listen(now)
 	select {
@@ -322,6 +329,7 @@ func (d *deck) sayUnderrun(goesOn bool) {
 
 // listen follows what is heard now.
 func (d *deck) listen(now int64) {
+	d.loud.listen(func(frame int64) bool { return d.hears(frame) <= now })
 	for len(d.marks) > 0 && d.hears(d.marks[0].frame) <= now {
 		m := d.marks[0]
 		d.marks = d.marks[1:]
@@ -330,6 +338,9 @@ func (d *deck) listen(now int64) {
 				Song: before.Song.GetSong(), Number: before.Number, Chunks: d.played, AtUnixUs: d.hears(m.frame),
 			})
 			d.played = 0
+		}
+		if before := d.heard.item; d.turned != nil && (before == nil || before.Song.GetNumber() != m.item.Song.GetNumber()) {
+			d.turned(m.item.Song)
 		}
 		d.played++
 		d.heard = m

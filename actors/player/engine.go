@@ -33,7 +33,8 @@ type engine struct {
 	deck     *deck
 	items    chan arrival
 	facts    chan proto.Message
-	since    atomic.Int64 // when the item that is being decoded arrived, local ns since birth; 0: none
+	turns    chan *messages.SongChange // to Config.Turned; nil: it is not set
+	since    atomic.Int64              // when the item that is being decoded arrived, local ns since birth; 0: none
 	birth    time.Time
 	panicked sync.Once // a decoder's panic is said once
 	failed   func(reason string)
@@ -55,9 +56,15 @@ func start(cfg Config, failed func(reason string)) *engine {
 		items: make(chan arrival, maxReceived), facts: make(chan proto.Message, maxFacts),
 	}
 	e.deck = newDeck(cfg.Now, e.fact, e.cause)
+	_, e.deck.keeps = cfg.Output.(*wav)
 	works := []func(context.Context){e.read, e.report, e.decode, e.output}
 	if _, unheard := cfg.Output.(none); unheard {
 		works = []func(context.Context){e.read, e.report, e.keepBooks}
+	}
+	if cfg.Turned != nil {
+		e.turns = make(chan *messages.SongChange, maxFacts)
+		e.deck.turned = e.turn
+		works = append(works, e.announce)
 	}
 	for _, work := range works {
 		e.wg.Go(func() {
@@ -297,6 +304,25 @@ func (e *engine) fact(fact proto.Message) {
 	select {
 	case e.facts <- fact:
 	default:
+	}
+}
+
+// turn queues a song for Config.Turned. It never blocks: the deck calls it.
+func (e *engine) turn(song *messages.SongChange) {
+	select {
+	case e.turns <- song:
+	default:
+	}
+}
+
+func (e *engine) announce(ctx context.Context) {
+	for {
+		select {
+		case song := <-e.turns:
+			e.cfg.Turned(song)
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

@@ -24,6 +24,11 @@ type Live struct {
 	DecodeErrors int    `json:"decodeErrors"`        // chunks that were not all music
 	Reopened     int    `json:"reopened"`            // times that it lost its place in the window
 
+	// Heard is the song that is heard now; nil before the first. It is shared and not changed.
+	Heard *messages.SongChange `json:"-"`
+	// Levels are how loud left and right are that are heard now, from 0 to 1; 0 where nothing is decoded.
+	Levels [2]float64 `json:"-"`
+
 	silentUs int64
 	endUs    int64 // when the newest received item is over
 }
@@ -34,10 +39,11 @@ func (d *deck) live() Live {
 	defer d.mu.Unlock()
 	l := d.Live
 	if item := d.heard.item; item != nil {
-		l.Song, l.HeardNumber = item.Song.GetSong(), item.Number
+		l.Song, l.HeardNumber, l.Heard = item.Song.GetSong(), item.Number, item.Song
 	}
 	l.BufferedMs = min(maxStrayUs, max(0, l.endUs-d.now())) / 1000 // a stranger says endUs
 	l.SilentMs = l.silentUs / 1000
+	l.Levels = d.loud.now
 	l.LatencyUs, l.ErrorUs, l.Ppm = d.latency, int64(d.steer.errorUs), int(d.steer.ppm)
 	return l
 }

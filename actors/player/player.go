@@ -43,6 +43,8 @@ type Config struct {
 	// Unheard takes why nobody hears the music and what to do, once until it is heard again; nil: Log takes it as a
 	// warning. It must not block.
 	Unheard func(reason string)
+	// Turned takes each song when its first chunk is heard. It may block, songs beyond 64 are then dropped. May be nil.
+	Turned func(*messages.SongChange)
 	// Log takes what the user should know; slog.Default if nil.
 	Log *slog.Logger
 
@@ -55,7 +57,7 @@ type failure struct {
 	reason string
 }
 
-// Props makes the actor. It plays from Started until it stops, answers Look, and panics
+// Props makes the actor. It plays from Started until it stops, answers Look, takes SetGain, and panics
 // when one of its goroutines has panicked: supervision starts it anew, with backoff.
 func Props(cfg Config) *actor.Props {
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
@@ -66,13 +68,15 @@ func Props(cfg Config) *actor.Props {
 		cfg.decoder = goMP3
 	}
 	before := &Live{} // counts outlive a restart: they are what the listener went through
-	return actor.PropsFromProducer(func() actor.Actor { return &player{cfg: cfg, before: before} })
+	gain := 1.0       // and so does what the listener has set
+	return actor.PropsFromProducer(func() actor.Actor { return &player{cfg: cfg, before: before, gain: &gain} })
 }
 
 type player struct {
 	cfg    Config
 	engine *engine
-	before *Live // what earlier engines counted
+	before *Live    // what earlier engines counted
+	gain   *float64 // see SetGain
 }
 
 // Receive is all the plumbing; the music is the engine's.
@@ -87,6 +91,9 @@ func (p *player) Receive(ctx actor.Context) {
 		if msg.engine == p.engine {
 			panic(msg.reason)
 		}
+	case *messages.SetGain:
+		*p.gain = msg.Gain
+		p.engine.deck.setGain(msg.Gain)
 	case *messages.Look:
 		p.look(msg)
 	case messages.Look:
@@ -100,6 +107,7 @@ func (p *player) start(root *actor.RootContext, self *actor.PID) {
 		engine := <-born
 		root.Send(self, failure{engine, reason})
 	})
+	p.engine.deck.setGain(*p.gain)
 	born <- p.engine
 }
 

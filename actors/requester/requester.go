@@ -84,8 +84,9 @@ type Live struct {
 }
 
 type pending struct {
-	ask   *messages.Ask
-	reply chan<- []string
+	ask      *messages.Ask
+	unlogged bool
+	reply    chan<- []string
 }
 
 type requester struct {
@@ -314,10 +315,12 @@ func (r *requester) ask(ctx actor.Context, typed *messages.TypedLine) {
 		typed.Reply <- []string{"The server has not answered yet; try again later"}
 		return
 	}
-	p := pending{ask: &messages.Ask{RequestId: uuid.NewString(), Line: typed.Line}, reply: typed.Reply}
+	p := pending{ask: &messages.Ask{RequestId: uuid.NewString(), Line: typed.Line}, unlogged: typed.Unlogged, reply: typed.Reply}
 	r.waiting = append(r.waiting, p)
 	r.asked++
-	r.cfg.Report(&messages.RequestSent{RequestId: p.ask.GetRequestId(), Line: typed.Line, AtUnixUs: r.cfg.Clock.Now()})
+	if !p.unlogged {
+		r.cfg.Report(&messages.RequestSent{RequestId: p.ask.GetRequestId(), Line: typed.Line, AtUnixUs: r.cfg.Clock.Now()})
+	}
 	if r.welcome {
 		ctx.Send(r.child, p.ask)
 	}
@@ -329,10 +332,12 @@ func (r *requester) answer(msg *messages.Answer) {
 			p.reply <- msg.GetLines()
 			r.waiting = append(r.waiting[:i:i], r.waiting[i+1:]...)
 			r.answered++
-			r.cfg.Report(&messages.RequestAnswered{
-				RequestId: msg.GetRequestId(), Lines: msg.GetLines()[:min(len(msg.GetLines()), maxLines)],
-				AtUnixUs: r.cfg.Clock.Now(),
-			})
+			if !p.unlogged {
+				r.cfg.Report(&messages.RequestAnswered{
+					RequestId: msg.GetRequestId(), Lines: msg.GetLines()[:min(len(msg.GetLines()), maxLines)],
+					AtUnixUs: r.cfg.Clock.Now(),
+				})
+			}
 			return
 		}
 	}
