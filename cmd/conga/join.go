@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"slices"
 	"strconv"
@@ -16,7 +17,9 @@ import (
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/console"
 	"conga/cmd/internal/keys"
+	"conga/cmd/internal/live"
 	"conga/cmd/internal/node"
+	"conga/cmd/internal/screen"
 	"conga/messages"
 	"conga/messages/plain"
 	"conga/transport"
@@ -33,6 +36,8 @@ type joinCmd struct {
 	Data      string     `placeholder:"DIR" help:"Folder of this listener's log and key, or none (${listeners}/NAME)."`
 	Key       string     `placeholder:"KEY" help:"The server's key, in base64 or hex (the key at your first join)."`
 
+	screenFlags
+
 	SeedDialect bool `help:"The server is the Python program of 2016, or one that speaks like it."`
 
 	tokenFlag
@@ -40,7 +45,8 @@ type joinCmd struct {
 
 // Help shows examples.
 func (joinCmd) Help() string {
-	return `When it is ready, it prints one line:
+	return `On a terminal it shows what is heard, what comes, the songs and the chain; ? there tells the keys.
+Elsewhere, and with --plain, it prints one line when it is ready:
 
     ready relay=HOST:PORT http=HOST:PORT
 
@@ -115,7 +121,9 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	logger := streams.Play()
+	show := c.shown(streams)
+	defer show.rest(streams.Err)
+	logger := show.logger
 	journal, err := node.OpenJournal(c.Data, node.ListenersDir(), c.Name, logger)
 	if err != nil {
 		return errors.Join(err, debug.Close())
@@ -128,14 +136,12 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	if err != nil {
 		return errors.Join(err, journal.Log.Close(), debug.Close())
 	}
+	var programme live.Programme
 	listener, err := node.StartListener(ctx, node.ListenerOptions{
 		Server: ring.Server, Line: line, Keys: ring, Token: c.token(), Name: c.Name, Listen: listen, Radio: radio, Advertise: c.Advertise, Output: output, Logger: logger,
 		Journal: journal, HTTP: debug.Advertised(),
-		News: func(news *messages.Playing) {
-			if song := news.GetSong(); song != nil {
-				logger.Info("now playing", "song", song.GetName(), "title", song.GetTitle(), "artist", song.GetArtist())
-			}
-		},
+		News:   programme.Add,
+		Turned: func(song *messages.SongChange) { nowPlaying(logger, song, &programme) },
 	})
 	if err != nil {
 		return errors.Join(err, debug.Close())
@@ -143,21 +149,43 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	served := debug.Serve(ctx, journal.Log, listener.Client.Dump)
-	fmt.Fprintf(streams.Out, "ready relay=%s http=%s\n", listener.Client.Node().GetRelay(), debug)
 	go func() {
-		if answerLines(ctx, listener.Client, streams.In, streams.Out) {
+		select {
+		case <-ctx.Done():
+		case <-listener.Lost():
 			cancel()
 		}
 	}()
-	var over error
+	var shown, over error
+	if show.pane != nil {
+		of := live.Listener{Listener: listener, Programme: &programme, Pane: show.pane, Server: ring.Server, Output: c.Output}
+		shown = screen.Picture(ctx, of.Source(ctx), streams.In, streams.Screen, streams.Locale)
+		cancel()
+	} else {
+		fmt.Fprintf(streams.Out, "ready relay=%s http=%s\n", listener.Client.Node().GetRelay(), debug)
+		go func() {
+			if answerLines(ctx, listener.Client, show.in, streams.Out) {
+				cancel()
+			}
+		}()
+	}
+	<-ctx.Done()
 	select {
-	case <-ctx.Done():
 	case <-listener.Lost():
 		over = seed.ErrLost
-		cancel()
+	default:
 	}
 	streams.Part()
-	return errors.Join(listener.Farewell(streams.Out), <-served, over)
+	return errors.Join(listener.Farewell(streams.Out), <-served, over, shown)
+}
+
+// nowPlaying says what is heard from now on.
+func nowPlaying(logger *slog.Logger, song *messages.SongChange, programme *live.Programme) {
+	about := []any{"song", song.GetSong(), "title", song.GetTitle(), "artist", song.GetArtist()}
+	if asked := programme.Asked(song.GetSong(), song.GetPlayAtUnixUs()); asked != "" {
+		about = append(about, "askedBy", asked)
+	}
+	logger.Info("now playing", about...)
 }
 
 // tune joins a server of the seed's kind, which says on which port this listener is to

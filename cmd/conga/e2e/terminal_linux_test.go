@@ -170,7 +170,7 @@ func TestTerminal_GoesOn(t *testing.T) {
 	server := launchServer(t, congatest.Songs(t, congatest.Short), t.TempDir())
 	screen := newTerminal(t)
 	amy := launchOn(t, "amy", func(c *exec.Cmd) { c.Stdin, c.Stdout, c.Stderr = screen.tty, screen.tty, screen.tty },
-		"join", server.requests(), "--name", "amy", "--output", "null", "--listen", "127.0.0.1:0")
+		"join", server.requests(), "--plain", "--name", "amy", "--output", "null", "--listen", "127.0.0.1:0")
 	screen.shows(t, "ready relay=")
 	screen.types(t, stopOutput)
 	songsLater(t, server, 2)
@@ -315,19 +315,21 @@ func TestTerminal_EndUnanswered(t *testing.T) {
 	}
 }
 
-// The picture of the demo is drawn on a terminal that takes nothing: it ends when it is told to.
-func TestTerminal_Demo(t *testing.T) {
-	t.Parallel()
-	screen := newTerminal(t)
-	demo := launchOn(t, "demo", func(c *exec.Cmd) {
+// controls makes the terminal the one that controls the process, which draws a picture there.
+func controls(screen *terminal) func(*exec.Cmd) {
+	return func(c *exec.Cmd) {
 		c.Stdin, c.Stdout, c.Stderr = screen.tty, screen.tty, screen.tty
 		c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-		c.Env = append(c.Env, "TERM=xterm", "GORACE=exitcode=0") // its library closes the terminal while it reads
-	}, "demo", "--listeners", "1", "--songs", congatest.Songs(t, congatest.Short))
-	screen.shows(t, "server")
-	_ = screen.SetReadDeadline(time.Now()) // nobody reads any more
-	full := func() string {
-		raw, err := screen.SyscallConn()
+		c.Env = append(c.Env, "TERM=xterm", "LANG=C.UTF-8", "GORACE=exitcode=0") // its library closes the terminal while it reads
+	}
+}
+
+// fills waits until the terminal takes nothing more, for nobody reads it.
+func (m *terminal) fills(t testing.TB) {
+	t.Helper()
+	_ = m.SetReadDeadline(time.Now())
+	eventually(t, "the terminal is full", func() string {
+		raw, err := m.SyscallConn()
 		if err != nil {
 			return err.Error()
 		}
@@ -337,8 +339,64 @@ func TestTerminal_Demo(t *testing.T) {
 			return fmt.Sprintf("%d bytes wait to be shown, %v", waiting, err)
 		}
 		return ""
+	})
+}
+
+// The picture of a listener is drawn on a terminal that takes nothing: the music goes on, for it and for
+// who hears it. When the terminal goes on it has the whole picture, and what is typed is heard.
+func TestTerminal_Picture(t *testing.T) {
+	t.Parallel()
+	server := launchServer(t, congatest.Songs(t, congatest.Short), t.TempDir())
+	screen := newTerminal(t)
+	amy := launchOn(t, "amy", controls(screen), "join", server.requests(), "--name", "amy", "--output", "null", "--listen", "127.0.0.1:0")
+	screen.shows(t, "amy (you)")
+	bob := launchListener(t, server, "bob").awaitReady(t, listenerReady)
+	screen.shows(t, "bob hears from you now")
+	screen.fills(t)
+	songsLater(t, server, 2)
+	bob.hears(t)
+	bob.hearsWhole(t)
+	if amy.ended() {
+		t.Fatal("amy has ended")
 	}
-	eventually(t, "the terminal is full", full)
+	screen.shows(t, "you carry the music for bob")
+	screen.types(t, "air")
+	screen.shows(t, "Enter asks for it")
+	screen.types(t, "\r")
+	screen.shows(t, "PLAY air.mp3")
+	screen.types(t, "END\r")
+	screen.shows(t, "\x1b[?1049l") // the terminal is as before
+	screen.shows(t, "receipt of amy")
+	if code := amy.exit(t); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+	bob.hears(t)
+}
+
+// The picture of the demo is drawn on a terminal that takes nothing: it ends when it is told to.
+func TestTerminal_Demo(t *testing.T) {
+	t.Parallel()
+	screen := newTerminal(t)
+	demo := launchOn(t, "demo", controls(screen), "demo", "--listeners", "1")
+	screen.shows(t, "server")
+	screen.fills(t)
+	demo.signal(t, syscall.SIGTERM)
+	if code := demo.exit(t); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}
+
+// A demo plays from any folder. Who kills a listener with a key sees it go, and the last one hears all.
+func TestTerminal_DemoKill(t *testing.T) {
+	t.Parallel()
+	screen := newTerminal(t)
+	demo := launchOn(t, "demo", func(c *exec.Cmd) { controls(screen)(c); c.Dir = t.TempDir() }, "demo", "--output", "null")
+	screen.shows(t, "Pachelbel")
+	screen.types(t, "\t\t")
+	screen.shows(t, "kills bob")
+	screen.types(t, "\x0b") // Ctrl-K
+	screen.shows(t, "bob is killed")
+	screen.shows(t, "nothing is lost")
 	demo.signal(t, syscall.SIGTERM)
 	if code := demo.exit(t); code != 0 {
 		t.Errorf("exit %d", code)

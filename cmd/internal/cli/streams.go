@@ -57,11 +57,14 @@ func (s *Streams) shown(to io.Writer, by *console.Outlet) io.Writer {
 
 // Play is for a command that plays: from now on nothing that it says waits for whoever reads it,
 // and no reader that goes away ends it. It returns the command's log.
-func (s *Streams) Play() *slog.Logger {
+func (s *Streams) Play() *slog.Logger { return s.PlayWith(NewLogger(s.Err).Handler()) }
+
+// PlayWith is Play for a command that has its own place for its log.
+func (s *Streams) PlayWith(log slog.Handler) *slog.Logger {
 	console.Endure()
 	s.outs.Hurry()
 	s.errs.Hurry()
-	logger := NewLogger(s.Err)
+	logger := slog.New(log)
 	slog.SetDefault(logger) // where nobody handed one on, and for libraries
 	return logger
 }

@@ -3,13 +3,16 @@ package demo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"conga/actors"
 	"conga/actors/player"
 	"conga/actors/relay"
+	"conga/cmd/internal/live"
 	"conga/cmd/internal/node"
 	"conga/cmd/internal/screen"
 	"conga/messages"
@@ -23,12 +26,15 @@ type demo struct {
 	server    *node.Server
 	listeners []*node.Listener // in the order they came; the last one is heard
 	output    string           // there
-	program   programme
+	program   live.Programme
+	pane      *screen.Pane
+	mu        sync.Mutex // guards dead
+	dead      map[int]bool
 	system    *actor.ActorSystem // of all listeners
 }
 
-// Start starts the nodes. They run until stop.
-func Start(ctx context.Context, songs, heard string, listeners int, info *slog.Logger) (*demo, error) {
+// Start starts the nodes. They run until Stop. The pane takes what happens to them.
+func Start(ctx context.Context, songs, heard string, listeners int, info *slog.Logger, pane *screen.Pane) (*demo, error) {
 	logger := node.OnlyWarnings(info) // the screen tells the rest
 	server, err := node.StartServer(node.ServerOptions{
 		Songs: songs, Listen: "127.0.0.1:0", Data: node.MemoryData(), KeepLog: 64 << 20, Logger: logger,
@@ -36,11 +42,11 @@ func Start(ctx context.Context, songs, heard string, listeners int, info *slog.L
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{server: server, output: heard, system: node.NewSystem(logger)}
+	d := &demo{server: server, output: heard, system: node.NewSystem(logger), pane: pane, dead: map[int]bool{}}
 	for i := range listeners {
 		output, news := "null", func(*messages.Playing) {}
 		if i == listeners-1 {
-			output, news = heard, d.program.add
+			output, news = heard, d.program.Add
 		}
 		to, err := player.ParseOutput(output)
 		if err != nil {
@@ -63,8 +69,10 @@ func Start(ctx context.Context, songs, heard string, listeners int, info *slog.L
 // new upstream, and then the server.
 func (d *demo) Stop() error {
 	var errs []error
-	for _, node := range slices.Backward(d.listeners) {
-		errs = append(errs, node.Leave())
+	for i, node := range slices.Backward(d.listeners) {
+		if !d.isDead(i) {
+			errs = append(errs, node.Leave())
+		}
 	}
 	d.system.Shutdown()
 	return errors.Join(append(errs, d.server.Stop())...)
@@ -73,16 +81,55 @@ func (d *demo) Stop() error {
 // Source is what the screen shows of the demo.
 func (d *demo) Source(ctx context.Context) screen.Source {
 	heard := d.listeners[len(d.listeners)-1].Client
-	return screen.Source{
-		Snapshot: func() screen.Snapshot { return d.snapshot(ctx) },
-		Ask: func(ctx context.Context, line string) []string {
-			answer, err := heard.Ask(ctx, line)
-			if err != nil {
-				return nil // the demo is over
-			}
-			return answer
+	go live.Watch(ctx, d.server.Log, d.pane, d.name)
+	source := screen.Source{
+		Title: "this demo", Whole: true,
+		Help: []string{
+			"A server and its listeners run in this one process. The server sends the music to the first listener, each passes it on to the next, and you hear the last one.",
+			"Kill one in the middle: its neighbours find each other, and you hear nothing of it.",
 		},
+		Snapshot: func() screen.Snapshot { return d.snapshot(ctx) },
+		Ask:      live.Asking(heard),
+		Search:   live.Searching(heard),
+		Kill:     d.kill,
+		News:     d.pane.News,
 	}
+	if d.output == live.Speaker || d.output == "null" {
+		source.Volume = func(percent int) { heard.SetGain(live.Gain(percent)) }
+	}
+	return source
+}
+
+// name is how the listener with the id is called.
+func (d *demo) name(id string) string {
+	for _, node := range d.listeners {
+		if node.Client.Node().GetId() == id {
+			return node.Client.Node().GetName()
+		}
+	}
+	return id
+}
+
+func (d *demo) isDead(i int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.dead[i]
+}
+
+// kill ends a listener as a crash does: it says no goodbye, and its connections end.
+func (d *demo) kill(name string) string {
+	for i, node := range d.listeners[:len(d.listeners)-1] { // the last is the one that people hear
+		if node.Client.Node().GetName() != name || d.isDead(i) {
+			continue
+		}
+		d.mu.Lock()
+		d.dead[i] = true
+		d.mu.Unlock()
+		node.Client.Stop()
+		_ = node.Log.Close() // in memory
+		return name + " is killed; listen"
+	}
+	return name + " cannot be killed"
 }
 
 // lookPatience is how long a busy node may hold up the picture.
@@ -91,15 +138,22 @@ const lookPatience = time.Second
 func (d *demo) snapshot(ctx context.Context) screen.Snapshot {
 	ctx, cancel := context.WithTimeout(ctx, lookPatience)
 	defer cancel()
-	s := d.program.at(time.Now())
+	now := d.listeners[len(d.listeners)-1].Client.ServerNow()
+	s := d.program.At(now)
 	members := map[string]screen.Member{}
 	for i, node := range d.listeners {
-		id, last := node.Client.Node().GetId(), i == len(d.listeners)-1
-		m, sound := member(ctx, node.Client, d.output)
-		if last {
-			s.Sound, m.Speaker = sound, sound == audible
+		if d.isDead(i) {
+			continue
 		}
-		members[id] = m
+		last := i == len(d.listeners)-1
+		m, out := member(ctx, node.Client)
+		m.Kill = !last
+		if last {
+			live.Heard(&s, out, &d.program, now)
+			s.Sound = live.WhereHeard(out, d.output)
+			m.Speaker = s.Sound == live.Audible
+		}
+		members[node.Client.Node().GetId()] = m
 	}
 	dump, err := d.server.Server.Dump(ctx)
 	if err != nil {
@@ -108,8 +162,8 @@ func (d *demo) snapshot(ctx context.Context) screen.Snapshot {
 	if state, ok := dump.State.(actors.ServerState); ok {
 		for place := range state.ChainManager.Chain.All() {
 			m, known := members[place.ID]
-			if !known { // somebody from outside has joined
-				m = screen.Member{Name: place.Name, Relay: place.Relay}
+			if !known { // somebody from outside has joined, or it was killed just now
+				m = screen.Member{Name: place.Name}
 			}
 			s.Chain = append(s.Chain, m)
 		}
@@ -117,40 +171,20 @@ func (d *demo) snapshot(ctx context.Context) screen.Snapshot {
 	return s
 }
 
-// speaker is the output that people hear, audible what the screen says while it plays.
-const (
-	speaker = "speaker"
-	audible = "on the loudspeaker"
-)
-
-// member is what a listener has, and how it is heard, or why it is not, if output is where.
-func member(ctx context.Context, client *actors.Client, output string) (m screen.Member, sound string) {
-	node := client.Node()
-	m = screen.Member{Name: node.GetName(), Relay: node.GetRelay()}
+// member is what a listener has, and what its player does.
+func member(ctx context.Context, client *actors.Client) (m screen.Member, out player.Live) {
+	m = screen.Member{Name: client.Node().GetName()}
 	dump, err := client.Dump(ctx)
 	if err != nil {
-		return m, "" // restarting
+		return m, out // restarting
 	}
-	if live, ok := dump.Live["relay"].(relay.Live); ok {
-		m.Received = uint64(max(0, live.Received))
+	if in, ok := dump.Live["relay"].(relay.Live); ok {
+		m.Note = fmt.Sprintf("received %d", max(0, in.Received))
 	}
-	if live, ok := dump.Live["player"].(player.Live); ok {
-		m.Buffered = time.Duration(live.BufferedMs) * time.Millisecond
-		m.Underruns = uint64(max(0, live.Underruns))
-		sound = whereHeard(live, output)
+	if player, ok := dump.Live["player"].(player.Live); ok {
+		out = player
+		m.Measured, m.Buffered = true, time.Duration(out.BufferedMs)*time.Millisecond
+		m.Underruns = uint64(max(0, out.Underruns))
 	}
-	return m, sound
-}
-
-// whereHeard is how the output of a player is heard, or why it is not.
-func whereHeard(live player.Live, output string) string {
-	switch {
-	case live.Silenced != "":
-		return live.Silenced
-	case output != speaker:
-		return "into " + output
-	case live.Output != speaker || live.HeardNumber == 0:
-		return "the loudspeaker is being opened"
-	}
-	return audible
+	return m, out
 }

@@ -26,6 +26,8 @@ type Listener struct {
 	Client *actors.Client
 	Log    *eventlog.Log
 	radio  *seed.Radio // nil: the server is native
+	sent   *transport.Counters
+	since  time.Time
 }
 
 // ListenerOptions are what a listener may be told.
@@ -40,6 +42,7 @@ type ListenerOptions struct {
 	Journal   Journal             // zero: one in memory
 	HTTP      string              // host:port of its debug answers; empty: none
 	News      func(*messages.Playing)
+	Turned    func(*messages.SongChange) // takes each song when it is heard; may be nil
 	Logger    *slog.Logger
 	// System is for many nodes in one process, and outlives them; nil: one of its own. An
 	// actor system alone costs some 5 ms and megabytes.
@@ -70,7 +73,7 @@ func StartListener(ctx context.Context, o ListenerOptions) (*Listener, error) {
 	if err != nil {
 		return nil, errors.Join(err, o.Journal.Log.Close())
 	}
-	n := &Listener{Log: o.Journal.Log, radio: o.Radio}
+	n := &Listener{Log: o.Journal.Log, radio: o.Radio, sent: &j.sent, since: time.Now()}
 	if n.Client, err = actors.StartClient(j.client()); err != nil {
 		return nil, errors.Join(err, j.relay.Close(), o.Journal.Log.Close())
 	}
@@ -128,6 +131,7 @@ type joining struct {
 	behind   seed.Behind       // the clients of 2016 behind this listener
 	tickets  transport.Tickets // for offers of nodes above
 	now      func() int64      // the server's clock, when there is a client
+	sent     transport.Counters
 	answered chan error
 }
 
@@ -161,7 +165,7 @@ func (j *joining) client() actors.ClientConfig {
 	}
 	c := actors.ClientConfig{
 		System: system, Shared: j.System != nil, Log: j.Journal.Log, Stream: j.stream, Output: j.Output, Unheard: j.Unheard, Logger: j.Logger,
-		News: j.News, Seeds: j.behind.Set, Server: j.Server,
+		News: j.News, Turned: j.Turned, Seeds: j.behind.Set, Server: j.Server,
 		Node: &messages.Node{
 			Id: j.Journal.Identity.ID(), Name: j.Name, Http: j.HTTP,
 			Relay: cmp.Or(j.Advertise, address.Advertised(j.relay.Addr())),
@@ -230,7 +234,7 @@ func (j *joining) streams(c *actors.Client) *actor.Props {
 	return transport.Streams(transport.StreamsConfig{
 		Listener: j.relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch, Newest: c.Newest, Offered: c.Offer, Tickets: &j.tickets, Dial: j.Line.Node,
 		Identity: j.Journal.Identity, Expected: j.member.Expected(),
-		Pass: j.member.Pass, ServerNow: c.ServerNow, Seed: seeds,
+		Pass: j.member.Pass, ServerNow: c.ServerNow, Seed: seeds, Counters: &j.sent,
 		Open: func(open *messages.OpenStream) (transport.Cursor, error) {
 			switch {
 			case j.Radio != nil:
@@ -268,6 +272,9 @@ func (n *Listener) Lost() <-chan struct{} {
 	}
 	return n.radio.Lost()
 }
+
+// Sent is how many bytes this listener has passed on.
+func (n *Listener) Sent() int64 { return n.sent.Bytes.Load() }
 
 // Leave says goodbye and ends the listener.
 func (n *Listener) Leave() error {

@@ -1,9 +1,11 @@
 package node
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"time"
@@ -24,6 +26,7 @@ type Server struct {
 	Requests net.Listener
 	Stream   net.Listener
 	Log      *eventlog.Log
+	token    string
 }
 
 type ServerOptions struct {
@@ -53,7 +56,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, o.Data.Store.Close(), requests.Close(), stream.Close())
 	}
-	n := &Server{Requests: requests, Stream: stream, Log: log}
+	n := &Server{Requests: requests, Stream: stream, Log: log, token: o.Token}
 	ports := seed.NewPorts(stream)
 	var seedRequests func(context.Context, *transport.Stranger) bool // there before the requests are
 	counters, now, members := &transport.Counters{}, steadyClock(), transport.NewExpected()
@@ -103,6 +106,47 @@ func (o ServerOptions) access() (auth *transport.Auth, secure *tls.Config, err e
 	}
 	secure, err = transport.ServerTLS(o.Data.Key)
 	return auth, secure, err
+}
+
+// sayPatience is how long the server's own port may take to answer its host.
+const sayPatience = 5 * time.Second
+
+// Say carries out a line that the host types, SONGS or PLAY x or REQUESTS, as if a person with nc had.
+func (n *Server) Say(ctx context.Context, line string) []string {
+	answer, err := n.say(ctx, line)
+	if err != nil && ctx.Err() == nil {
+		return []string{"the server's own port does not answer: " + err.Error()}
+	}
+	return answer
+}
+
+func (n *Server) say(ctx context.Context, line string) (answer []string, err error) {
+	conn, err := (&net.Dialer{Timeout: sayPatience}).DialContext(ctx, "tcp", n.Requests.Addr().String())
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	if err := conn.SetDeadline(time.Now().Add(sayPatience)); err != nil {
+		return nil, err
+	}
+	said := line + "\n"
+	if n.token != "" {
+		said = "AUTH " + n.token + "\n" + said
+	}
+	if _, err := io.WriteString(conn, said); err != nil {
+		return nil, err
+	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		return nil, err
+	}
+	lines := bufio.NewScanner(conn)
+	for first := n.token != ""; lines.Scan(); first = false {
+		if !first && lines.Text() != "" { // the first is about the token
+			answer = append(answer, lines.Text())
+		}
+	}
+	return answer, lines.Err()
 }
 
 // Stop ends the server; all that it promised is in its log.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -44,7 +43,7 @@ func showLines(ctx context.Context, source Source, in io.Reader, out io.Writer, 
 			before = now
 		})
 	})
-	feeders.Go(func() { feed(ctx, source.News, func(line string) { say(line) }) })
+	feeders.Go(func() { feed(ctx, source.News, func(n News) { say(n.Text) }) })
 	go func() {
 		if console.Talk(ctx, in, source.Ask, say) {
 			stop(errEnd)
@@ -68,15 +67,31 @@ func changes(before, now Snapshot) []string {
 	if now.chainLine() != before.chainLine() {
 		lines = append(lines, "chain: "+now.chainLine())
 	}
-	if !slices.Equal(now.Queue, before.Queue) {
-		queue := "empty"
-		if len(now.Queue) > 0 {
-			queue = strings.Join(now.Queue, ", ")
-		}
-		lines = append(lines, "queue: "+queue)
+	if queue(now.Queue) != queue(before.Queue) {
+		lines = append(lines, "queue: "+queue(now.Queue))
 	}
 	if now.Sound != before.Sound {
 		lines = append(lines, now.Sound)
 	}
 	return lines
+}
+
+func queue(coming []Queued) string {
+	if len(coming) == 0 {
+		return "empty"
+	}
+	var songs []string
+	for _, q := range coming {
+		songs = append(songs, q.Song)
+	}
+	return strings.Join(songs, ", ")
+}
+
+// chainLine draws the chain in one line.
+func (s Snapshot) chainLine() string {
+	line := "server"
+	for _, m := range s.Chain {
+		line += " → " + m.label()
+	}
+	return line
 }

@@ -2,6 +2,7 @@ package screen
 
 import (
 	"strings"
+	"time"
 
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
@@ -10,70 +11,92 @@ import (
 	"conga/messages"
 )
 
-// keptLines is how much of what was said the picture remembers: more than the
-// highest terminal shows.
-const keptLines = 200
-
-// What else reaches the model: a Snapshot, and these.
-type (
-	newsMsg   string
-	stderrMsg string
-	answerMsg []string
+const (
+	// keptNews is how much of what was said the picture remembers: more than the highest
+	// terminal shows.
+	keptNews = 200
+	// keptLevels is how far back the picture of the sound goes, in snapshots.
+	keptLevels = 512
+	// searchAgain is after how many snapshots the songs are asked for anew: the folder may have changed.
+	searchAgain = 300
+	// searchSoon is the same while there are none.
+	searchSoon = 20
+	// volumeStep is how much one key changes the volume, in percent.
+	volumeStep = 10
 )
 
-// kind is whose words a line of the pane is.
-type kind int
+// What else reaches the model: a Snapshot, News, and these.
+type (
+	answerMsg []string
+	foundMsg  struct {
+		words string
+		found Found
+	}
+)
+
+// overlay is what lies over the picture.
+type overlay int
 
 const (
-	typed kind = iota
-	answered
-	news
-	stderr
+	nothing overlay = iota
+	help
+	code // the QR code
 )
 
-type line struct {
-	kind kind
-	text string
-}
-
-// model is the picture. Its Update and View are pure but for the command that asks.
+// model is the picture. Its Update and View are pure but for the commands that ask.
 type model struct {
+	source        Source
 	ask           func(line string) []string
-	ascii         bool // the terminal shows nothing else
+	now           func() time.Time // stamps what is typed here
+	ascii         bool             // the terminal shows nothing else
 	width, height int
 	snapshot      Snapshot
-	lines         []line
+	levels        []float64 // the louder side, oldest first
+	news          []News
 	input         textinput.Model
-	history       []string // typed lines, the oldest first
-	recalled      int      // place in history, len(history): none
+	overlay       overlay
+
+	found     Found
+	asked     string // the words that are searched for now
+	searching bool
+	age       int    // of found, in snapshots
+	chosen    string // the song under the cursor; empty: none
+	first     int    // of the songs that are shown
+
+	volume int // percent
+	mute   bool
+	target int // in the chain: whom a kill means; -1: nobody
 }
 
-func newModel(ask func(line string) []string) model {
+func newModel(source Source, ask func(line string) []string) model {
 	input := textinput.New()
 	input.Prompt = "> "
-	input.Placeholder = "SONGS, PLAY <name or number>, REQUESTS, END"
 	input.CharLimit = messages.MaxLine - 1
 	plain := textinput.StyleState{Placeholder: dim, Suggestion: dim}
 	input.SetStyles(textinput.Styles{Focused: plain, Blurred: plain})
 	input.SetVirtualCursor(false) // the terminal's own: it needs no timer to blink
 	input.Focus()
-	return model{ask: ask, width: 80, height: 24, input: input}
+	return model{source: source, ask: ask, now: time.Now, width: 80, height: 24, input: input, volume: 100, target: -1}
 }
 
-func (m model) Init() tea.Cmd { return nil }
+func (m model) Init() tea.Cmd {
+	return func() tea.Msg { return foundMsg{found: m.source.search("")} }
+}
 
 func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case Snapshot:
-		m.snapshot = msg
+		return m.look(msg)
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
-	case newsMsg:
-		m = m.say(news, string(msg))
-	case stderrMsg:
-		m = m.say(stderr, string(msg))
+	case News:
+		m = m.say(msg)
 	case answerMsg:
-		m = m.say(answered, msg...)
+		for _, text := range msg {
+			m = m.say(News{At: m.now(), Kind: answered, Text: text})
+		}
+	case foundMsg:
+		return m.show(msg)
 	case tea.KeyPressMsg:
 		return m.press(msg)
 	default:
@@ -84,69 +107,257 @@ func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-func (m model) press(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
-	switch key.String() {
-	case "ctrl+c":
-		return m, tea.Quit
-	case "enter":
-		return m.enter()
-	case "esc":
-		m.input.Reset()
-		m.recalled = len(m.history)
-		return m, nil
-	case "up":
-		return m.recall(-1), nil
-	case "down":
-		return m.recall(+1), nil
-	}
-	var cmd tea.Cmd
-	m.input, cmd = m.input.Update(key)
-	return m, cmd
-}
-
-func (m model) enter() (tea.Model, tea.Cmd) {
-	text := strings.TrimSpace(m.input.Value())
-	m.input.Reset()
-	if text == "" {
-		return m, nil
-	}
-	if console.IsEnd(text) {
-		return m, tea.Quit
-	}
-	m.history = append(m.history[:len(m.history):len(m.history)], text)
-	m.recalled = len(m.history)
-	m = m.say(typed, text)
-	return m, func() tea.Msg { return answerMsg(m.ask(text)) }
-}
-
-// recall brings an earlier line back into the input, or a later one.
-func (m model) recall(step int) model {
-	m.recalled = min(max(0, m.recalled+step), len(m.history))
-	text := ""
-	if m.recalled < len(m.history) {
-		text = m.history[m.recalled]
-	}
-	m.input.SetValue(text)
-	m.input.CursorEnd()
-	return m
-}
-
-// say adds lines to the pane.
-func (m model) say(k kind, texts ...string) model {
-	lines := append([]line(nil), m.lines...)
-	for _, text := range texts {
-		text = clean(text)
-		if text != "" {
-			lines = append(lines, line{kind: k, text: text})
+// look takes a moment in.
+func (m model) look(now Snapshot) (tea.Model, tea.Cmd) {
+	if m.target >= 0 { // whom it meant may stand elsewhere now
+		name := m.targetName()
+		m.target = -1
+		for i, member := range now.Chain {
+			if member.Kill && member.Name == name {
+				m.target = i
+			}
 		}
 	}
-	m.lines = lines[max(0, len(lines)-keptLines):]
+	m.snapshot = now
+	levels := append(m.levels[:len(m.levels):len(m.levels)], max(now.Levels[0], now.Levels[1]))
+	m.levels = levels[max(0, len(levels)-keptLevels):]
+	if m.age++; m.age >= searchAgain || m.age >= searchSoon && len(m.found.Songs) == 0 && m.words() == "" {
+		return m.search()
+	}
+	return m, nil
+}
+
+// search asks for the songs that the words in the input mean, unless an answer is on its way: then
+// the next question follows that.
+func (m model) search() (tea.Model, tea.Cmd) {
+	if m.searching {
+		return m, nil
+	}
+	words := m.words()
+	m.searching, m.asked, m.age = true, words, 0
+	return m, func() tea.Msg { return foundMsg{words, m.source.search(words)} }
+}
+
+// show takes the songs in that were found.
+func (m model) show(msg foundMsg) (tea.Model, tea.Cmd) {
+	m.found, m.searching, m.age = msg.found, false, 0
+	at := m.at()
+	if at < 0 { // it is not among them
+		m.chosen, m.first = "", 0
+		if msg.words != "" && len(m.found.Songs) > 0 {
+			m.chosen = m.found.Songs[0].Name
+		}
+	}
+	if m.words() != msg.words { // somebody types faster than the server answers
+		return m.search()
+	}
+	return m, nil
+}
+
+// words are what is searched for: not a command that is being typed.
+func (m model) words() string {
+	text := strings.TrimSpace(m.input.Value())
+	if isCommand(text) {
+		return ""
+	}
+	return text
+}
+
+// isCommand says whether the text is one of the lines that people also type without a picture.
+func isCommand(text string) bool {
+	word, _, _ := strings.Cut(text, " ")
+	switch strings.ToUpper(word) {
+	case "SONGS", "PLAY", "REQUESTS":
+		return true
+	}
+	return console.IsEnd(text)
+}
+
+// at is the place of the chosen song among those that were found; -1: nowhere.
+func (m model) at() int {
+	for i, song := range m.found.Songs {
+		if song.Name == m.chosen {
+			return i
+		}
+	}
+	return -1
+}
+
+func (m model) press(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
+	name := key.String()
+	if name == "ctrl+c" {
+		return m, tea.Quit
+	}
+	if m.overlay != nothing {
+		m.overlay = nothing
+		return m, nil
+	}
+	if next, cmd, is := m.steer(name); is {
+		return next, cmd
+	}
+	before := m.words()
+	var cmd tea.Cmd
+	m.input, cmd = m.input.Update(key)
+	if m.words() == before {
+		return m, cmd
+	}
+	next, search := m.search()
+	return next, tea.Batch(cmd, search)
+}
+
+// steer carries out the keys that are no text.
+func (m model) steer(key string) (tea.Model, tea.Cmd, bool) {
+	switch key {
+	case "enter":
+		next, cmd := m.enter()
+		return next, cmd, true
+	case "esc":
+		return m.clear()
+	case "up":
+		return m.move(-1), nil, true
+	case "down":
+		return m.move(+1), nil, true
+	case "pgup":
+		return m.move(-10), nil, true
+	case "pgdown":
+		return m.move(+10), nil, true
+	case "tab":
+		return m.aim(), nil, true
+	case "ctrl+k", "delete":
+		if m.target < 0 || m.source.Kill == nil {
+			return m, nil, key == "ctrl+k"
+		}
+		name := m.targetName()
+		m.target = -1
+		return m, m.kill(name), true
+	}
+	if m.input.Value() != "" {
+		return m, nil, false
+	}
+	switch key { // what is no beginning of a search
+	case "?":
+		m.overlay = help
+	case "=":
+		if m.source.Code == nil {
+			return m, nil, false
+		}
+		m.overlay = code
+	case "+", "-", "space":
+		if m.source.Volume == nil {
+			return m, nil, false
+		}
+		return m.turn(key), nil, true
+	default:
+		return m, nil, false
+	}
+	return m, nil, true
+}
+
+// clear forgets what is typed and chosen.
+func (m model) clear() (tea.Model, tea.Cmd, bool) {
+	m.input.Reset()
+	m.chosen, m.first, m.target = "", 0, -1
+	next, cmd := m.search()
+	return next, cmd, true
+}
+
+// move chooses another song.
+func (m model) move(step int) model {
+	if len(m.found.Songs) == 0 {
+		return m
+	}
+	at := m.at()
+	if at < 0 && step < 0 {
+		at = len(m.found.Songs)
+	}
+	at = min(max(0, at+step), len(m.found.Songs)-1)
+	m.chosen = m.found.Songs[at].Name
 	return m
 }
 
-func (l line) String() string {
-	if l.kind == typed {
-		return "> " + l.text
+// aim chooses the next member of the chain that can be killed.
+func (m model) aim() model {
+	chain := m.snapshot.Chain
+	for i := range chain {
+		at := (m.target + 1 + i) % len(chain)
+		if chain[at].Kill {
+			m.target = at
+			return m
+		}
 	}
-	return l.text
+	m.target = -1
+	return m
+}
+
+// targetName is whom a kill means.
+func (m model) targetName() string {
+	if m.target < 0 || m.target >= len(m.snapshot.Chain) {
+		return ""
+	}
+	return m.snapshot.Chain[m.target].Name
+}
+
+func (m model) kill(name string) tea.Cmd {
+	return func() tea.Msg { return answerMsg{m.source.Kill(name)} }
+}
+
+// turn changes the volume.
+func (m model) turn(key string) model {
+	switch key {
+	case "+":
+		m.volume, m.mute = min(100, m.volume+volumeStep), false
+	case "-":
+		m.volume = max(0, m.volume-volumeStep)
+	default:
+		m.mute = !m.mute
+	}
+	m.source.Volume(m.heardVolume())
+	return m
+}
+
+// heardVolume is the volume in percent at which the music is heard.
+func (m model) heardVolume() int {
+	if m.mute {
+		return 0
+	}
+	return m.volume
+}
+
+// enter asks for the chosen song, or carries out what is typed.
+func (m model) enter() (tea.Model, tea.Cmd) {
+	text := strings.TrimSpace(m.input.Value())
+	switch {
+	case console.IsEnd(text):
+		return m, tea.Quit
+	case isCommand(text):
+		m.input.Reset()
+		return m.command(text)
+	case m.chosen == "":
+		if text != "" && !m.searching {
+			m = m.say(News{At: m.now(), Kind: answered, Text: "no song has " + text + " in its name"})
+		}
+		return m, nil
+	}
+	song := m.chosen
+	m.input.Reset()
+	m.chosen, m.first = "", 0
+	next, search := m.search()
+	asked, play := next.(model).command("PLAY " + song)
+	return asked, tea.Batch(search, play)
+}
+
+// command asks a line.
+func (m model) command(line string) (tea.Model, tea.Cmd) {
+	m = m.say(News{At: m.now(), Kind: typed, Text: line})
+	return m, func() tea.Msg { return answerMsg(m.ask(line)) }
+}
+
+// say adds a line to the news.
+func (m model) say(n News) model {
+	if n.Text = clean(n.Text); n.Text == "" {
+		return m
+	}
+	all := append(m.news[:len(m.news):len(m.news)], n)
+	m.news = all[max(0, len(all)-keptNews):]
+	return m
 }

@@ -27,11 +27,15 @@ func playing(listeners int) Snapshot {
 	s := Snapshot{
 		Song: "bach.mp3", Title: "Prelude in C major", Artist: "J. S. Bach", Asked: "amy",
 		Elapsed: 13 * time.Second, Duration: 39 * time.Second,
-		Queue: []string{"beethoven.mp3", "pachelbel.mp3"}, Sound: "on the loudspeaker",
+		Queue: []Queued{
+			{Song: "beethoven.mp3", Asked: "bob", In: 26 * time.Second},
+			{Song: "pachelbel.mp3", Title: "Canon in D", Artist: "Johann Pachelbel", In: -1},
+		},
+		Sound: "on the loudspeaker", Levels: [2]float64{0.5, 0.25},
 	}
 	for i := range listeners {
 		s.Chain = append(s.Chain, Member{
-			Name: Name(i), Relay: "127.0.0.1:1", Received: uint64(1000 + i),
+			Name: Name(i), Note: fmt.Sprint("received ", 1000+i), Measured: true, Kill: i < listeners-1,
 			Buffered: 1900*time.Millisecond - time.Duration(i%6)*300*time.Millisecond, Speaker: i == listeners-1,
 		})
 	}
@@ -47,39 +51,131 @@ func update(m model, msgs ...tea.Msg) model {
 	return m
 }
 
-func typeLine(m model, text string) (model, tea.Cmd) {
-	for _, r := range text {
-		m = update(m, tea.KeyPressMsg{Code: r, Text: string(r)})
-	}
-	next, cmd := m.Update(tea.KeyPressMsg{Code: tea.KeyEnter})
-	return next.(model), cmd
-}
-
 func noAnswer(string) []string { return nil }
 
+// started is when the stories of these tests happen.
+var started = time.Date(2026, 11, 26, 20, 15, 0, 0, time.UTC)
+
+// songs are what a radio has that finds `match` in the names.
+func songs(words string) Found {
+	var found Found
+	for _, song := range []Song{
+		{Name: "bach.mp3"},
+		{Name: "beethoven.mp3", Title: "Für Elise", Artist: "Ludwig van Beethoven", Duration: 170 * time.Second},
+		{Name: "pachelbel.mp3", Title: "Canon in D"},
+		{Name: "zelenka.mp3"},
+	} {
+		if strings.Contains(song.Name, words) {
+			found.Songs = append(found.Songs, song)
+		}
+	}
+	if words == "" {
+		found.More = "... and 197 more: SONGS 2 shows the next ones"
+	}
+	return found
+}
+
+// of makes a model of a screen with all that a screen may have, or less.
+func of(ask func(string) []string, change func(*Source)) model {
+	source := Source{Title: "you", Volume: func(int) {}, search: songs, Help: []string{"A chain of listeners."}}
+	if change != nil {
+		change(&source)
+	}
+	m := newModel(source, ask)
+	m.now = func() time.Time { return started }
+	return update(m, m.Init()())
+}
+
+func happened(text string) News { return News{At: started, Kind: Event, Text: text} }
+
+// joined is the screen of a listener: a part of the chain, itself marked.
+func joined() Snapshot {
+	s := playing(0)
+	s.Chain = []Member{
+		{Name: "…", Role: Gap},
+		{Name: "dora"},
+		{Name: "cem", Role: Feeder, Note: "feeds you"},
+		{Name: "amy", Role: Self, Measured: true, Buffered: 1900 * time.Millisecond},
+		{Name: "zoe", Role: Fed, Note: "hears from you"},
+	}
+	s.Facts = []string{"amy, at the radio of radio.example:7000", "you carry the music for zoe; 12.3 MB passed on", "nothing is lost"}
+	return s
+}
+
+// served is the screen of a server.
+func served() Snapshot {
+	s := playing(3)
+	for i := range s.Chain {
+		s.Chain[i] = Member{Name: s.Chain[i].Name, Note: "192.0.2.1"}
+	}
+	s.Sound, s.Facts = "heard by those who listen; here nothing plays", []string{"4 songs; 12.3 MB sent, 163 kbit/s now"}
+	return s
+}
+
+func asServer(s *Source) {
+	s.Volume, s.Whole, s.Title = nil, true, "this radio"
+	s.Head = []string{"others join with: conga join 'conga://192.0.2.1:7000?key=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'"}
+	s.CodeText = "http://192.0.2.1:7000/"
+	for range 17 {
+		s.Code = append(s.Code, strings.Repeat("▀", 33))
+	}
+}
+
+func asDemo(s *Source) {
+	s.Whole, s.Kill = true, func(name string) string { return name + " is killed" }
+}
+
 func TestView_Golden(t *testing.T) {
-	said := []tea.Msg{newsMsg("bob joined behind amy"), answerMsg{"1 bach.mp3", "2 beethoven.mp3"}, stderrMsg("WARN a song is left out")}
+	said := []tea.Msg{
+		happened("dora feeds you no longer (the upstream closed the connection)"),
+		happened("cem feeds you, 7ms later; nothing is lost, 1.9 s of music were left"),
+		News{At: started, Kind: Trouble, Text: "a song is left out"},
+		answerMsg{"Song bach.mp3 has been requested!"},
+	}
 	hurt := playing(3)
 	hurt.Chain[1].Underruns, hurt.Chain[1].Buffered = 2, 0
 	hurt.Asked, hurt.Queue = "", nil
 	hurt.Sound = "no sound card can be opened, \"default\": No such file or directory (cannot find card '0'). " +
 		"The music is heard as soon as a sound card answers; --output null plays without one, --output wav:FILE records"
+	wave := []tea.Msg{}
+	for i := range 200 {
+		s := joined()
+		s.Levels[0] = float64(i%40) / 40
+		wave = append(wave, s)
+	}
+	keys := func(codes ...rune) (msgs []tea.Msg) {
+		for _, code := range codes {
+			msgs = append(msgs, tea.KeyPressMsg{Code: code, Text: string(code)})
+		}
+		return msgs
+	}
 	tests := []struct {
 		name          string
 		width, height int
+		source        func(*Source)
 		msgs          []tea.Msg
 	}{
-		{"before anything", 80, 24, nil},
-		{"80x24", 80, 24, append(said, playing(3))},
-		{"underruns", 80, 24, []tea.Msg{hurt}},
-		{"thirty listeners", 80, 24, append(said, playing(30))},
-		{"40x12", 40, 12, append(said, playing(3))},
-		{"20x5", 20, 5, append(said, playing(3))},
-		{"120x40", 120, 40, append(said, playing(5))},
+		{"join before anything", 80, 24, nil, nil},
+		{"join 80x24", 80, 24, nil, append(said, joined())},
+		{"join 120x40", 120, 40, nil, append(wave, said...)},
+		{"join 200x50", 200, 50, nil, append(wave, said...)},
+		{"join 40x12", 40, 12, nil, append(said, joined())},
+		{"join 20x5", 20, 5, nil, append(said, joined())},
+		{"join search", 80, 24, nil, append(keys('b', 'e'), joined(), foundMsg{"be", songs("be")})},
+		{"join mute", 80, 24, nil, append([]tea.Msg{joined()}, tea.KeyPressMsg{Code: tea.KeySpace, Text: " "})},
+		{"join help", 80, 24, nil, append([]tea.Msg{joined()}, keys('?')...)},
+		{"demo 80x24", 80, 24, asDemo, append(said, playing(3), tea.KeyPressMsg{Code: tea.KeyTab})},
+		{"demo underruns", 80, 24, asDemo, []tea.Msg{hurt}},
+		{"demo thirty listeners", 80, 24, asDemo, append(said, playing(30))},
+		{"demo 200x50", 200, 50, asDemo, append(said, playing(5))},
+		{"serve 80x24", 80, 24, asServer, append(said, served())},
+		{"serve 120x40", 120, 40, asServer, append(said, served())},
+		{"serve 200x50", 200, 50, asServer, append(said, served())},
+		{"serve code", 80, 24, asServer, append([]tea.Msg{served()}, keys('=')...)},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			m := update(newModel(noAnswer), append(test.msgs, tea.WindowSizeMsg{Width: test.width, Height: test.height})...)
+			m := update(of(noAnswer, test.source), append(test.msgs, tea.WindowSizeMsg{Width: test.width, Height: test.height})...)
 			picture := trailing.ReplaceAllString(ansi.Strip(m.View().Content), "") + "\n"
 			golden(t, strings.ReplaceAll(test.name, " ", "_")+".txt", picture)
 		})
@@ -107,27 +203,65 @@ func golden(t *testing.T, name, got string) {
 func TestView_FitsAnySize(t *testing.T) {
 	wide := playing(7)
 	wide.Title, wide.Song = strings.Repeat("長い歌", 40), strings.Repeat("x", 300)
-	wide.Queue = make([]string, 50)
-	for width := 1; width <= 130; width += 8 {
-		for height := 1; height <= 45; height += 2 {
-			m := newModel(noAnswer)
-			m.ascii = height%4 == 1
-			m = update(m, wide, answerMsg(make([]string, 60)), newsMsg(strings.Repeat("é", 400)),
-				tea.WindowSizeMsg{Width: width, Height: height})
-			rows := strings.Split(m.View().Content, "\n")
-			if len(rows) != height {
-				t.Fatalf("%dx%d: %d rows", width, height, len(rows))
+	wide.Queue = make([]Queued, 50)
+	wide.Facts = []string{strings.Repeat("word ", 90)}
+	for _, source := range []func(*Source){nil, asDemo, asServer} {
+		for width := 1; width <= 210; width += 23 {
+			for height := 1; height <= 60; height += 5 {
+				for _, key := range []rune{'b', '?', '='} {
+					m := of(noAnswer, source)
+					m.ascii = height%2 == 1
+					m = update(m, wide, answerMsg(make([]string, 60)), happened(strings.Repeat("é", 400)),
+						tea.WindowSizeMsg{Width: width, Height: height}, tea.KeyPressMsg{Code: key, Text: string(key)}, foundMsg{"b", songs("b")})
+					fits(t, m, width, height)
+				}
 			}
+		}
+	}
+}
+
+func fits(t *testing.T, m model, width, height int) {
+	t.Helper()
+	rows := strings.Split(m.View().Content, "\n")
+	if len(rows) != height {
+		t.Fatalf("%dx%d: %d rows", width, height, len(rows))
+	}
+	for _, row := range rows {
+		if lipgloss.Width(row) > width {
+			t.Fatalf("%dx%d: a row of %d: %q", width, height, lipgloss.Width(row), row)
+		}
+		if m.ascii && strings.IndexFunc(row, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
+			t.Fatalf("%dx%d: not all is ASCII: %q", width, height, row)
+		}
+	}
+	bottom := height - 1
+	if height >= hintRow {
+		bottom--
+	}
+	if c := m.View().Cursor; c.Y != bottom || c.X >= width {
+		t.Fatalf("%dx%d: cursor at %d,%d", width, height, c.X, c.Y)
+	}
+}
+
+// A high and wide terminal is not mostly empty.
+func TestView_UsesTheRoom(t *testing.T) {
+	for _, source := range []func(*Source){nil, asDemo} {
+		m := of(noAnswer, source)
+		for i := range keptLevels {
+			s := joined()
+			s.Levels[0] = 0.5 + float64(i%10)/25
+			m = update(m, s)
+		}
+		for _, size := range [][2]int{{80, 24}, {120, 40}, {200, 50}} {
+			m = update(m, tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+			rows, full := strings.Split(ansi.Strip(m.View().Content), "\n"), 0
 			for _, row := range rows {
-				if lipgloss.Width(row) > width {
-					t.Fatalf("%dx%d: a row of %d: %q", width, height, lipgloss.Width(row), row)
-				}
-				if m.ascii && strings.IndexFunc(row, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
-					t.Fatalf("%dx%d: not all is ASCII: %q", width, height, row)
+				if strings.TrimSpace(row) != "" {
+					full++
 				}
 			}
-			if c := m.View().Cursor; c.Y != height-1 || c.X >= width {
-				t.Fatalf("%dx%d: cursor at %d,%d", width, height, c.X, c.Y)
+			if full < size[1]*2/3 {
+				t.Errorf("%dx%d: %d rows have something in them", size[0], size[1], full)
 			}
 		}
 	}
@@ -137,93 +271,253 @@ func TestView_FitsAnySize(t *testing.T) {
 func TestView_HostileText(t *testing.T) {
 	const evil = "\x1b]0;owned\x07\x1b[2Jx\u202ey\r\n\u009b31m"
 	s := playing(2)
-	s.Title, s.Artist, s.Asked, s.Sound, s.Queue[0], s.Chain[0].Name = evil, evil, evil, evil, evil, evil
-	m := update(newModel(noAnswer), s, newsMsg(evil), stderrMsg(evil), answerMsg{evil})
-	picture := m.View().Content
-	for _, bad := range []string{"\x1b]", "\x1b[2J", "\u202e", "\u009b", "\r", "\x07"} {
-		if strings.Contains(picture, bad) {
-			t.Errorf("%q reaches the terminal", bad)
+	s.Title, s.Artist, s.Asked, s.Sound, s.Facts = evil, evil, evil, evil, []string{evil}
+	s.Queue[0] = Queued{Song: evil, Title: evil, Artist: evil, Asked: evil}
+	s.Chain[0].Name, s.Chain[0].Note = evil, evil
+	s.Chain[1] = Member{Name: evil, Role: Gap}
+	found := Found{Songs: []Song{{Name: evil, Title: evil, Artist: evil}}, More: evil}
+	for _, size := range [][2]int{{80, 24}, {200, 50}} {
+		m := update(of(noAnswer, nil), s, happened(evil), News{Kind: Trouble, Text: evil}, answerMsg{evil}, foundMsg{"", found},
+			tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+		view := m.View()
+		for _, bad := range []string{"\x1b]", "\x1b[2J", "\u202e", "\u009b", "\r", "\x07"} {
+			if strings.Contains(view.Content, bad) || strings.Contains(view.WindowTitle, bad) {
+				t.Errorf("%q reaches the terminal", bad)
+			}
 		}
-	}
-	if strings.Count(picture, "\n") != 23 {
-		t.Error("a newline in a title tears the picture")
+		if strings.ContainsAny(view.WindowTitle, "\x1b\n") || strings.Count(view.Content, "\n") != size[1]-1 {
+			t.Error("a newline in a title tears the picture")
+		}
 	}
 }
 
+// run carries out what a key has set off, and takes in what comes of it.
+func run(m model, cmd tea.Cmd) model {
+	if cmd == nil {
+		return m
+	}
+	switch msg := cmd().(type) {
+	case nil:
+	case tea.BatchMsg:
+		for _, cmd := range msg {
+			m = run(m, cmd)
+		}
+	default:
+		next, more := m.Update(msg)
+		m = run(next.(model), more)
+	}
+	return m
+}
+
+// press presses keys and runs what they set off.
+func press(m model, keys ...tea.KeyPressMsg) model {
+	for _, key := range keys {
+		next, cmd := m.Update(key)
+		m = run(next.(model), cmd)
+	}
+	return m
+}
+
+func letters(text string) (keys []tea.KeyPressMsg) {
+	for _, r := range text {
+		keys = append(keys, tea.KeyPressMsg{Code: r, Text: string(r)})
+	}
+	return keys
+}
+
+var (
+	enter = tea.KeyPressMsg{Code: tea.KeyEnter}
+	esc   = tea.KeyPressMsg{Code: tea.KeyEsc}
+	up    = tea.KeyPressMsg{Code: tea.KeyUp}
+	down  = tea.KeyPressMsg{Code: tea.KeyDown}
+	tab   = tea.KeyPressMsg{Code: tea.KeyTab}
+	space = tea.KeyPressMsg{Code: tea.KeySpace, Text: " "}
+)
+
 func TestModel_Ask(t *testing.T) {
 	var asked []string
-	m := newModel(func(line string) []string {
+	m := of(func(line string) []string {
 		asked = append(asked, line)
 		return []string{"Song bach.mp3 has been requested!"}
-	})
-	m, cmd := typeLine(m, "  PLAY 1 ")
-	if m.input.Value() != "" || cmd == nil {
-		t.Fatalf("after enter the input is %q, command %v", m.input.Value(), cmd != nil)
+	}, nil)
+	m = press(m, append(letters("  PLAY 1 "), enter)...)
+	if got := fmt.Sprintf("%q", asked); got != `["PLAY 1"]` || m.input.Value() != "" {
+		t.Errorf("asked %s, the input is %q", got, m.input.Value())
 	}
-	m = update(m, cmd())
-	if fmt.Sprint(asked) != "[PLAY 1]" {
-		t.Errorf("asked %q", asked)
+	if len(m.news) != 2 || m.news[0].Text != "PLAY 1" || m.news[0].Kind != typed || m.news[1].Kind != answered {
+		t.Errorf("the pane says %v", m.news)
 	}
-	if got := fmt.Sprint(m.lines); got != "[> PLAY 1 Song bach.mp3 has been requested!]" {
-		t.Errorf("the pane says %s", got)
-	}
-	if m, cmd = typeLine(m, "   "); cmd != nil || len(m.lines) != 2 {
+	if m = press(m, append(letters("   "), enter)...); len(asked) != 1 || len(m.news) != 2 {
 		t.Error("an empty line was asked")
 	}
 }
 
+// Whoever types sees the songs with that in their names, and asks for the first with Enter.
+func TestModel_Search(t *testing.T) {
+	var asked []string
+	m := of(func(line string) []string { asked = append(asked, line); return nil }, nil)
+	m = press(m, letters("be")...)
+	if len(m.found.Songs) != 2 || m.chosen != "beethoven.mp3" {
+		t.Errorf("found %v, chosen %q", m.found, m.chosen)
+	}
+	m = press(m, down, enter)
+	if fmt.Sprint(asked) != "[PLAY pachelbel.mp3]" || m.input.Value() != "" || m.chosen != "" || len(m.found.Songs) != 4 {
+		t.Errorf("asked %q; the input is %q, chosen %q of %d", asked, m.input.Value(), m.chosen, len(m.found.Songs))
+	}
+	m = press(m, append(letters("nobody"), enter)...)
+	if len(asked) != 1 || !strings.Contains(m.news[len(m.news)-1].Text, "no song has nobody") {
+		t.Errorf("asked %q, said %v", asked, m.news)
+	}
+	m = press(m, esc, enter)
+	if len(asked) != 1 {
+		t.Errorf("Enter without a choice asked %q", asked)
+	}
+	for _, step := range []struct {
+		key  tea.KeyPressMsg
+		want string
+	}{{up, "zelenka.mp3"}, {up, "pachelbel.mp3"}, {down, "zelenka.mp3"}, {down, "zelenka.mp3"}, {esc, ""}, {down, "bach.mp3"}} {
+		if m = press(m, step.key); m.chosen != step.want {
+			t.Fatalf("after %s %q is chosen, not %q", step.key, m.chosen, step.want)
+		}
+	}
+}
+
+// While the server has not answered, no second question is on its way; the last one is about what is typed then.
+func TestModel_SearchFaster(t *testing.T) {
+	m, asked := of(noAnswer, nil), []string{}
+	m.source.search = func(words string) Found { asked = append(asked, words); return songs(words) }
+	var first tea.Cmd
+	for i, key := range letters("bee") {
+		next, cmd := m.Update(key)
+		if m = next.(model); i == 0 {
+			first = cmd
+		} else if cmd != nil {
+			m = run(m, cmd)
+		}
+	}
+	if len(asked) != 0 {
+		t.Fatalf("asked %q before the first answer", asked)
+	}
+	m = run(m, first)
+	if fmt.Sprint(asked) != "[b bee]" || m.chosen != "beethoven.mp3" {
+		t.Errorf("asked %q, chosen %q", asked, m.chosen)
+	}
+}
+
+// The songs are asked for again: the folder may have changed. An empty one fills soon.
+func TestModel_SearchAgain(t *testing.T) {
+	m := of(noAnswer, nil)
+	searches := func(m model) (at int) {
+		for at = 1; at < 1000; at++ {
+			next, cmd := m.Update(Snapshot{})
+			if m = next.(model); cmd != nil {
+				return at
+			}
+		}
+		return at
+	}
+	if at := searches(m); at != searchAgain {
+		t.Errorf("after %d moments", at)
+	}
+	if at := searches(update(m, foundMsg{})); at != searchSoon {
+		t.Errorf("after %d moments without songs", at)
+	}
+}
+
+func TestModel_Volume(t *testing.T) {
+	var set []int
+	m := of(noAnswer, func(s *Source) { s.Volume = func(percent int) { set = append(set, percent) } })
+	m = press(m, letters("--+")...)
+	m = press(m, space, space, space)
+	m = press(m, letters("+")...)
+	if fmt.Sprint(set) != "[90 80 90 0 90 0 100]" || m.mute {
+		t.Errorf("the volume was set to %v", set)
+	}
+	m = press(m, append(letters("a-"), space)...) // a search
+	if len(set) != 7 || m.input.Value() != "a- " {
+		t.Errorf("set %v, typed %q", set, m.input.Value())
+	}
+	m = press(of(noAnswer, asServer), letters("-+")...)
+	if m.input.Value() != "-+" {
+		t.Errorf("a server has no volume; typed %q", m.input.Value())
+	}
+}
+
+// Whom a kill means is chosen first, and stays the same when the chain changes meanwhile.
+func TestModel_Kill(t *testing.T) {
+	var killed []string
+	m := of(noAnswer, func(s *Source) {
+		s.Kill = func(name string) string { killed = append(killed, name); return name + " is killed" }
+	})
+	kill := tea.KeyPressMsg{Code: 'k', Mod: tea.ModCtrl}
+	if m = press(update(m, playing(4)), kill); len(killed) > 0 {
+		t.Fatalf("killed %v, and nobody was chosen", killed)
+	}
+	m = press(m, tab, tab)
+	shorter := playing(4)
+	shorter.Chain = shorter.Chain[1:] // amy left by herself
+	m = press(update(m, shorter), kill, kill)
+	if fmt.Sprint(killed) != "[bob]" || m.news[len(m.news)-1].Text != "bob is killed" {
+		t.Errorf("killed %v", killed)
+	}
+	m = press(m, tab, tab, tab, tab) // the last one is heard: nobody kills it
+	if m.targetName() == "dora" {
+		t.Error("the one that is heard can be killed")
+	}
+	only := playing(1)
+	if m = press(update(m, only), tab, kill); len(killed) != 1 {
+		t.Errorf("killed %v", killed)
+	}
+}
+
+func TestModel_Help(t *testing.T) {
+	m := press(of(noAnswer, nil), letters("?")...)
+	if !strings.Contains(m.View().Content, "choose a song") {
+		t.Error("? does not help")
+	}
+	if m = press(m, letters("x")...); m.overlay != nothing || m.input.Value() != "" {
+		t.Error("a key does not only close the help")
+	}
+	if m = press(m, letters("a?")...); m.overlay != nothing || m.input.Value() != "a?" {
+		t.Error("a question mark cannot be searched for")
+	}
+}
+
 func TestModel_End(t *testing.T) {
-	ends := func(cmd tea.Cmd) bool {
+	ends := func(text string, last tea.KeyPressMsg) bool {
+		m := press(of(noAnswer, nil), letters(text)...)
+		_, cmd := m.Update(last)
 		if cmd == nil {
 			return false
 		}
 		_, quit := cmd().(tea.QuitMsg)
 		return quit
 	}
-	for _, word := range []string{"END", "end", " End "} {
-		if _, cmd := typeLine(newModel(noAnswer), word); !ends(cmd) {
+	for _, word := range []string{"END", "end", " End ", "quit"} {
+		if !ends(word, enter) {
 			t.Errorf("%q does not end", word)
 		}
 	}
-	if _, cmd := typeLine(newModel(noAnswer), "PLAY end"); ends(cmd) {
+	if ends("PLAY end", enter) {
 		t.Error("a request ends")
 	}
-	if _, cmd := newModel(noAnswer).Update(tea.KeyPressMsg{Code: 'c', Mod: tea.ModCtrl}); !ends(cmd) {
+	if !ends("", tea.KeyPressMsg{Code: 'c', Mod: tea.ModCtrl}) {
 		t.Error("ctrl+c does not end")
 	}
 }
 
-func TestModel_History(t *testing.T) {
-	m, _ := typeLine(newModel(noAnswer), "SONGS")
-	m, _ = typeLine(m, "PLAY 1")
-	press := func(codes ...rune) string {
-		for _, code := range codes {
-			m = update(m, tea.KeyPressMsg{Code: code})
-		}
-		return m.input.Value()
-	}
-	for _, step := range []struct {
-		code rune
-		want string
-	}{{tea.KeyUp, "PLAY 1"}, {tea.KeyUp, "SONGS"}, {tea.KeyUp, "SONGS"}, {tea.KeyDown, "PLAY 1"}, {tea.KeyDown, ""}, {tea.KeyUp, "PLAY 1"}, {tea.KeyEsc, ""}} {
-		if got := press(step.code); got != step.want {
-			t.Fatalf("after %q: %q, want %q", step.code, got, step.want)
-		}
-	}
-}
-
 func TestModel_ForgetsOldLines(t *testing.T) {
-	m := newModel(noAnswer)
-	for i := range 3 * keptLines {
-		m = update(m, newsMsg(fmt.Sprint(i)))
+	m := of(noAnswer, nil)
+	for i := range 3 * keptNews {
+		m = update(m, happened(fmt.Sprint(i)), Snapshot{})
 	}
-	if len(m.lines) != keptLines || m.lines[keptLines-1].text != fmt.Sprint(3*keptLines-1) {
-		t.Errorf("%d lines, the last %q", len(m.lines), m.lines[len(m.lines)-1].text)
+	if len(m.news) != keptNews || m.news[keptNews-1].Text != fmt.Sprint(3*keptNews-1) || len(m.levels) > keptLevels {
+		t.Errorf("%d lines, the last %v, %d levels", len(m.news), m.news[len(m.news)-1], len(m.levels))
 	}
 }
 
 func TestModel_LongestLineIsALine(t *testing.T) {
-	m := update(newModel(noAnswer), tea.PasteMsg{Content: strings.Repeat("x", 2*messages.MaxLine)})
+	m := update(of(noAnswer, nil), tea.PasteMsg{Content: strings.Repeat("x", 2*messages.MaxLine)})
 	if got := len(m.input.Value()); got >= messages.MaxLine {
 		t.Errorf("the input takes %d bytes", got)
 	}

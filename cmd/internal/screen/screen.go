@@ -1,9 +1,8 @@
-// Package screen shows a whole conga in one terminal: what plays, the chain, the
-// queue, and a line to type requests into.
+// Package screen shows a radio on a full terminal: what is heard, what comes, the songs and a
+// search among them, the chain, and what happens to it.
 //
-// It decides nothing: a Source says how things are, and the screen asks it again ten
-// times a second. On a terminal it is a full-screen picture; anywhere else, into a
-// file or a pipe, it is plain lines.
+// It decides nothing about the radio: a Source says how things are, and the screen asks it
+// again ten times a second. Nobody waits for the terminal: what is drawn goes through an Outlet.
 package screen
 
 import (
@@ -22,7 +21,6 @@ import (
 	"github.com/charmbracelet/x/term"
 
 	"conga/cmd/internal/console"
-	"conga/messages/plain"
 )
 
 // pollEvery is how often the picture follows the music: a bar of 80 characters and a
@@ -31,36 +29,28 @@ const pollEvery = 100 * time.Millisecond
 
 // Source is where the screen's facts come from.
 type Source struct {
+	Title string   // of the facts
+	Head  []string // what stands on top, whole: links
+	Help  []string // what else there is to know, for the help
+	Whole bool     // the chain is all of it
 	// Snapshot says how things are now. It is called by one goroutine.
 	Snapshot func() Snapshot
 	// Ask answers a typed line (SONGS, PLAY x, REQUESTS); it may block until ctx ends.
 	// END never reaches it: it ends Show.
 	Ask func(ctx context.Context, line string) []string
+	// Search finds the songs with all the words in their names; without words, all. It may block as Ask.
+	Search func(ctx context.Context, words string) Found
+	// Volume takes how loud to play, in percent; it must not block. Nil: nothing is heard here.
+	Volume func(percent int)
+	// Kill ends a listener of the chain as a crash does, and says what it did. Nil: none can be.
+	Kill func(name string) string
+	// Code is a QR code, row by row, and CodeText what it says; nil: there is none.
+	Code     []string
+	CodeText string
 	// News is shown line by line as it comes; nil and closed are fine.
-	News <-chan string
-}
+	News <-chan News
 
-// Snapshot is one moment. The screen keeps it and does not change it.
-type Snapshot struct {
-	Song     string // file name; empty: nothing plays yet
-	Title    string // empty: the file does not say
-	Artist   string
-	Asked    string        // who asked for the song; empty: chance chose
-	Elapsed  time.Duration // of the song, as it is heard
-	Duration time.Duration
-	Chain    []Member // nearest the server first
-	Queue    []string // next first
-	Sound    string   // where the music is heard, or why it is not: "on the loudspeaker"
-}
-
-// Member is one listener of the chain.
-type Member struct {
-	Name      string
-	Relay     string        // host:port
-	Received  uint64        // chunks and song changes
-	Buffered  time.Duration // music that it has and has not played yet
-	Underruns uint64        // times it had none
-	Speaker   bool          // it is heard on the loudspeaker
+	search func(words string) Found // Search in the life of the picture
 }
 
 // names are the listeners of a demo, first in the chain first.
@@ -77,17 +67,24 @@ func Name(i int) string {
 	return fmt.Sprint(names[i%len(names)], i/len(names)+1)
 }
 
-// Show shows source until somebody says END or ctx ends; both are nil. It is a
-// picture if in and out are a terminal that belongs to this process, else lines. While the
-// picture is up, what others write to file descriptor 2 is shown in it. Out may stand still:
-// nobody who speaks waits for it. What the locale does not show is told in ASCII.
-func Show(ctx context.Context, source Source, in io.Reader, out io.Writer, locale console.Locale) error {
-	keyboard, typing := in.(term.File)
-	if typing && console.IsTerminal(in) && console.IsTerminal(out) && console.Foreground(keyboard) && os.Getenv("TERM") != "dumb" {
-		return showPicture(ctx, source, in, out, locale != console.UTF8, os.Environ())
-	}
+// Lines says in lines what source shows, until somebody says END or ctx ends; both are nil. What
+// the locale does not show is told in ASCII.
+func Lines(ctx context.Context, source Source, in io.Reader, out io.Writer, locale console.Locale) error {
 	ascii := locale == console.OtherLocale || locale != console.UTF8 && console.IsTerminal(out)
 	return showLines(ctx, source, in, out, ascii)
+}
+
+// Fits says whether a picture can be shown: in and out are a terminal that belongs to this process, and that
+// can do more than write lines.
+func Fits(in io.Reader, out io.Writer) bool {
+	keyboard, typing := in.(term.File)
+	return typing && console.IsTerminal(in) && console.IsTerminal(out) && console.Foreground(keyboard) && os.Getenv("TERM") != "dumb"
+}
+
+// Picture is Lines where a picture Fits. While it is up, what others write to the terminal by file
+// descriptor 2 is shown in it. Out may stand still: nobody who speaks waits for it.
+func Picture(ctx context.Context, source Source, in io.Reader, out io.Writer, locale console.Locale) error {
+	return showPicture(ctx, source, in, out, locale != console.UTF8, os.Environ())
 }
 
 // canvas is a terminal for a picture: what is drawn waits in an outlet.
@@ -104,13 +101,18 @@ func showPicture(ctx context.Context, source Source, in io.Reader, out io.Writer
 	defer feeders.Wait()
 	defer cancel()
 
-	written, release, err := console.CaptureStderr()
-	if err != nil {
-		return fmt.Errorf("catch what libraries print: %w", err)
+	var written <-chan string
+	if console.IsTerminal(os.Stderr) { // else it tears no picture
+		caught, release, err := console.CaptureStderr()
+		if err != nil {
+			return fmt.Errorf("catch what libraries print: %w", err)
+		}
+		defer release() // ends written
+		written = caught
 	}
-	defer release() // ends written
 
 	ask := func(line string) []string { return source.Ask(ctx, line) }
+	source.search = func(words string) Found { return source.Search(ctx, words) }
 	var program *tea.Program
 	outlet := console.NewOutlet(out, console.OnGap(func(int) { program.Send(tea.ClearScreen()) })) // a terminal that goes on needs all of it
 	outlet.Hurry()
@@ -123,12 +125,18 @@ func showPicture(ctx context.Context, source Source, in io.Reader, out io.Writer
 	if noColor(environ) {
 		options = append(options, tea.WithColorProfile(colorprofile.ASCII))
 	}
-	picture := newModel(ask)
+	picture := newModel(source, ask)
 	picture.ascii = ascii
 	program = tea.NewProgram(picture, options...)
 	feeders.Go(func() { poll(ctx, source, func(s Snapshot) { program.Send(s) }) })
-	feeders.Go(func() { feed(ctx, source.News, func(line string) { program.Send(newsMsg(line)) }) })
-	feeders.Go(func() { feed(context.Background(), written, func(line string) { program.Send(stderrMsg(line)) }) })
+	feeders.Go(func() { feed(ctx, source.News, func(n News) { program.Send(n) }) })
+	if written != nil {
+		feeders.Go(func() {
+			feed(context.Background(), written, func(line string) {
+				program.Send(News{At: time.Now(), Kind: Trouble, Text: line})
+			})
+		})
+	}
 
 	if _, err := program.Run(); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("draw on the terminal: %w", err)
@@ -160,7 +168,7 @@ func poll(ctx context.Context, source Source, show func(Snapshot)) {
 }
 
 // feed hands over lines until they or ctx end.
-func feed(ctx context.Context, lines <-chan string, show func(string)) {
+func feed[T any](ctx context.Context, lines <-chan T, show func(T)) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -176,60 +184,3 @@ func feed(ctx context.Context, lines <-chan string, show func(string)) {
 
 // errEnd is how a typed END travels up to Show.
 var errEnd = errors.New("END")
-
-// maxText is the longest text that the screen takes from anybody, in bytes: no terminal is
-// so wide.
-const maxText = 1024
-
-// clean makes text from tags, peers and libraries safe for a terminal.
-func clean(text string) string { return plain.Text(text, maxText) }
-
-// clock is a duration as people read it on a player: 3:07, 1:02:09.
-func clock(d time.Duration) string {
-	s := int(max(0, d).Seconds())
-	if s >= 3600 {
-		return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
-	}
-	return fmt.Sprintf("%d:%02d", s/60, s%60)
-}
-
-// headline is the song as people say it.
-func (s Snapshot) headline() string {
-	switch title, artist := clean(s.Title), clean(s.Artist); {
-	case s.Song == "":
-		return "nothing plays yet"
-	case title == "":
-		return clean(s.Song)
-	case artist == "":
-		return title
-	default:
-		return title + " · " + artist
-	}
-}
-
-// asked says why the song is on.
-func (s Snapshot) asked() string {
-	switch {
-	case s.Song == "":
-		return ""
-	case s.Asked == "":
-		return "chosen at random"
-	}
-	return "asked for by " + clean(s.Asked)
-}
-
-// chainLine draws the chain in one line.
-func (s Snapshot) chainLine() string {
-	line := "server"
-	for _, m := range s.Chain {
-		line += " → " + m.label()
-	}
-	return line
-}
-
-func (m Member) label() string {
-	if m.Speaker {
-		return clean(m.Name) + " 🔊"
-	}
-	return clean(m.Name)
-}

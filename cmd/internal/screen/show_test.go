@@ -74,17 +74,19 @@ func (m *moments) snapshot() Snapshot {
 	return m.now
 }
 
+func none(context.Context, string) Found { return Found{} }
+
 func echo(_ context.Context, line string) []string { return []string{"answer to " + line} }
 
-func TestShow_Lines(t *testing.T) {
+func TestLines(t *testing.T) {
 	var now moments
 	now.set(playing(2))
-	news := make(chan string)
+	news := make(chan News)
 	in, typing := io.Pipe()
 	out := newShown()
 	done := make(chan error, 1)
 	go func() {
-		done <- Show(t.Context(), Source{Snapshot: now.snapshot, Ask: echo, News: news}, in, out, console.UTF8)
+		done <- Lines(t.Context(), Source{Snapshot: now.snapshot, Ask: echo, News: news}, in, out, console.UTF8)
 	}()
 
 	out.waitFor(t, "now playing: Prelude in C major · J. S. Bach (bach.mp3, 0:39), asked for by amy\n")
@@ -93,7 +95,7 @@ func TestShow_Lines(t *testing.T) {
 	next.Song, next.Title, next.Asked, next.Queue = "pachelbel.mp3", "", "", nil
 	now.set(next)
 	out.waitFor(t, "now playing: pachelbel.mp3 (pachelbel.mp3, 0:39), chosen at random\nchain: server → amy 🔊\nqueue: empty\n")
-	news <- "bob left"
+	news <- News{Text: "bob left"}
 	out.waitFor(t, "bob left\n")
 	io.WriteString(typing, "\nSONGS\n")
 	out.waitFor(t, "answer to SONGS\n")
@@ -107,13 +109,13 @@ func TestShow_Lines(t *testing.T) {
 	typing.Close()
 }
 
-func TestShow_Lines_EndOfInputIsNotEnd(t *testing.T) {
+func TestLines_EndOfInputIsNotEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var now moments
 	out := newShown()
 	done := make(chan error, 1)
 	go func() {
-		done <- Show(ctx, Source{Snapshot: now.snapshot, Ask: echo}, strings.NewReader("SONGS"), out, console.UTF8)
+		done <- Lines(ctx, Source{Snapshot: now.snapshot, Ask: echo, Search: none}, strings.NewReader("SONGS"), out, console.UTF8)
 	}()
 	out.waitFor(t, "answer to SONGS\n")
 	now.set(playing(1)) // it still looks
@@ -128,10 +130,10 @@ type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errors.New("gone") }
 
-func TestShow_Lines_ReaderGone(t *testing.T) {
+func TestLines_ReaderGone(t *testing.T) {
 	var now moments
 	now.set(playing(1))
-	err := Show(t.Context(), Source{Snapshot: now.snapshot, Ask: echo}, strings.NewReader(""), broken{}, console.UTF8)
+	err := Lines(t.Context(), Source{Snapshot: now.snapshot, Ask: echo, Search: none}, strings.NewReader(""), broken{}, console.UTF8)
 	if err == nil || !strings.Contains(err.Error(), "gone") {
 		t.Errorf("it goes on writing: %v", err)
 	}
@@ -150,7 +152,7 @@ func TestChanges_SameSongAgain(t *testing.T) {
 }
 
 // The picture runs on anything that reads and writes; colours go by the environment.
-func TestShow_Picture(t *testing.T) {
+func TestPicture(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		env   []string
@@ -168,7 +170,7 @@ func TestShow_Picture(t *testing.T) {
 			out := newShown()
 			done := make(chan error, 1)
 			go func() {
-				done <- showPicture(t.Context(), Source{Snapshot: now.snapshot, Ask: echo}, in, out, false,
+				done <- showPicture(t.Context(), Source{Snapshot: now.snapshot, Ask: echo, Search: none}, in, out, false,
 					test.env, tea.WithWindowSize(80, 24))
 			}()
 			out.waitFor(t, "bob")
@@ -186,7 +188,7 @@ func TestShow_Picture(t *testing.T) {
 	}
 }
 
-func TestShow_Picture_Signal(t *testing.T) {
+func TestPicture_Signal(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var now moments
 	now.set(playing(1))
@@ -195,7 +197,7 @@ func TestShow_Picture_Signal(t *testing.T) {
 	out := newShown()
 	done := make(chan error, 1)
 	go func() {
-		done <- showPicture(ctx, Source{Snapshot: now.snapshot, Ask: echo}, in, out, false, []string{"TERM=xterm"}, tea.WithWindowSize(80, 24))
+		done <- showPicture(ctx, Source{Snapshot: now.snapshot, Ask: echo, Search: none}, in, out, false, []string{"TERM=xterm"}, tea.WithWindowSize(80, 24))
 	}()
 	out.waitFor(t, "amy")
 	cancel()
@@ -210,7 +212,7 @@ func TestScanner_LineTooLong(t *testing.T) {
 	out := newShown()
 	done := make(chan error, 1)
 	go func() {
-		done <- Show(ctx, Source{Snapshot: now.snapshot, Ask: echo}, strings.NewReader(strings.Repeat("x", 1<<20)), out, console.UTF8)
+		done <- Lines(ctx, Source{Snapshot: now.snapshot, Ask: echo, Search: none}, strings.NewReader(strings.Repeat("x", 1<<20)), out, console.UTF8)
 	}()
 	out.waitFor(t, bufio.ErrTooLong.Error())
 	cancel()

@@ -2,6 +2,8 @@ package screen
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,7 +12,6 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"conga/cmd/internal/console"
-	"conga/messages"
 )
 
 // The terminal's own palette: it suits light and dark backgrounds. Colour only
@@ -21,6 +22,20 @@ var (
 	accent = lipgloss.NewStyle().Foreground(lipgloss.Cyan)
 	good   = lipgloss.NewStyle().Foreground(lipgloss.Green)
 	bad    = lipgloss.NewStyle().Foreground(lipgloss.Red).Bold(true)
+	chosen = lipgloss.NewStyle().Reverse(true)
+)
+
+const (
+	// twoColumns and threeColumns are from how many cells on the panels stand beside each other.
+	twoColumns, threeColumns = 72, 132
+	// leastNews is how many rows there should be for what happens.
+	leastNews = 6
+	// leastWave and mostWave are how many rows the picture of the sound has: it takes what the lists do not need.
+	leastWave, mostWave = 3, 22
+	// leastBesideCode is how many rows there must be beside the QR code.
+	leastBesideCode = 12
+	// hintRow is from how many rows on the keys are named below the input.
+	hintRow = 12
 )
 
 func (m model) View() tea.View {
@@ -28,42 +43,48 @@ func (m model) View() tea.View {
 	view := tea.NewView(strings.Join(rows, "\n"))
 	view.AltScreen = true
 	view.WindowTitle = "conga"
+	if name := m.snapshot.headline(); m.snapshot.Song != "" { // clean: it steers no terminal
+		view.WindowTitle = name + " - conga"
+	}
+	if m.ascii {
+		view.WindowTitle = console.ASCII(view.WindowTitle)
+	}
 	if cursor := m.input.Cursor(); cursor != nil && m.width > 0 {
 		cursor.Y = len(rows) - 1
+		if m.height >= hintRow {
+			cursor.Y--
+		}
 		cursor.X = min(cursor.X, m.width-1)
 		view.Cursor = cursor
 	}
 	return view
 }
 
-// rows is the picture, at most height rows of at most width cells; the last is the
-// input. When there is no room for all, the song and the input stay longest.
+// rows is the picture, height rows of at most width cells. When there is no room for all, the song
+// and the input stay longest.
 func (m model) rows() []string {
-	width, room := max(1, m.width), max(1, m.height)-1 // the input's row
-	m.input.SetWidth(max(1, width-len(m.input.Prompt)-1))
+	width, height := max(1, m.width), max(1, m.height)
+	m.input.SetWidth(max(1, width-lipgloss.Width(m.input.Prompt)-1))
+	m.input.Placeholder = ansi.Truncate(m.placeholder(), max(1, width-3), "")
 
-	var rows []string
-	add := func(part ...string) {
-		part = part[:min(len(part), room-len(rows))]
-		rows = append(rows, part...)
+	bottom := []string{m.input.View()}
+	if height >= hintRow {
+		bottom = append(bottom, dim.Render(m.keys(width)))
 	}
-	add(m.song(width)...)
-	if room >= 10 {
-		add("")
+	room := height - len(bottom)
+	rows := m.top(width)
+	if m.overlay == code { // it needs all the room that there is
+		rows = stack([]panel{m.codePanel()}, width, room)
 	}
-	add(m.chain(width, max(1, (room-len(rows))/2))...)
-	if room >= 14 {
-		add("")
+	rows = rows[:min(len(rows), room)]
+	if left := room - len(rows); left > 2 && m.overlay != code {
+		rows = append(rows, "")
+		rows = append(rows, m.middle(width, left-1)...)
 	}
-	add(m.queue())
-	if room >= 14 {
-		add("")
-	}
-	add(m.pane(room - len(rows))...)
 	for len(rows) < room {
 		rows = append(rows, "")
 	}
-	rows = append(rows, m.input.View())
+	rows = append(rows, bottom...)
 	for i, row := range rows {
 		rows[i] = ansi.Truncate(row, width, "…")
 		if m.ascii { // some signs become longer
@@ -73,26 +94,64 @@ func (m model) rows() []string {
 	return rows
 }
 
-func (m model) song(width int) []string {
-	s := m.snapshot
-	rows := []string{ends("♪ "+bold.Render(s.headline()), dim.Render(s.asked()), width), m.bar(width)}
-	if s.Sound != "" {
-		for _, row := range wrap(clean(s.Sound), width) { // it may say what to type
-			rows = append(rows, dim.Render(row))
-		}
+func (m model) placeholder() string {
+	if m.source.Ask == nil {
+		return "a word of a song's name; ? helps"
 	}
-	return rows
+	return "a word of a song's name, or SONGS, PLAY <name or number>, REQUESTS, END"
 }
 
-// wrap breaks text between words only: the terminal library breaks options like --output behind a hyphen.
-func wrap(text string, width int) []string {
-	var rows []string
-	for word := range strings.FieldsSeq(text) {
-		if last := len(rows) - 1; last >= 0 && lipgloss.Width(rows[last])+1+lipgloss.Width(word) <= width {
-			rows[last] += " " + word
-			continue
+// keys names the keys that do something now.
+func (m model) keys(width int) string {
+	if m.overlay != nothing {
+		return "any key goes back"
+	}
+	keys := []string{"type to search"}
+	if m.chosen != "" {
+		keys = []string{"Enter asks for it", "Esc clears"}
+	} else if len(m.found.Songs) > 0 {
+		keys = append(keys, "↑↓ choose a song")
+	}
+	if m.source.Kill != nil {
+		if m.target >= 0 {
+			keys = append(keys, "Ctrl-K kills "+clean(m.targetName()))
+		} else {
+			keys = append(keys, "Tab chooses a listener to kill")
 		}
-		rows = append(rows, word)
+	}
+	if m.source.Volume != nil {
+		keys = append(keys, "+ - volume", "Space mutes")
+	}
+	if m.source.Code != nil {
+		keys = append(keys, "= QR code")
+	}
+	keys = append(keys, "? help", "Ctrl-C ends")
+	for len(keys) > 1 && lipgloss.Width(strings.Join(keys, " · ")) > width {
+		keys = append(keys[:len(keys)-3:len(keys)-3], keys[len(keys)-2:]...)
+		if len(keys) <= 3 {
+			break
+		}
+	}
+	return strings.Join(keys, " · ")
+}
+
+// top is what is heard now.
+func (m model) top(width int) []string {
+	s := m.snapshot
+	rows := []string{ends("♪ "+bold.Render(s.headline()), dim.Render(s.asked()), width), m.bar(width)}
+	for _, line := range m.source.Head {
+		rows = append(rows, strings.Split(ansi.Hardwrap(clean(line), max(1, width), false), "\n")...)
+	}
+	meters := m.meters(width)
+	words := wrap(clean(s.Sound), width) // it may say what to type
+	switch {
+	case len(words) == 1 && lipgloss.Width(words[0])+lipgloss.Width(meters)+2 <= width:
+		return append(rows, ends(dim.Render(words[0]), meters, width))
+	case meters != "":
+		rows = append(rows, meters)
+	}
+	for _, row := range words {
+		rows = append(rows, dim.Render(row))
 	}
 	return rows
 }
@@ -103,81 +162,334 @@ func (m model) bar(width int) string {
 	return left + " " + meter(width-len(left)-len(right)-2, share(m.snapshot.Elapsed, m.snapshot.Duration), accent) + " " + right
 }
 
-// chain is the line, and below it what each listener has, in at most room rows: those
-// in the middle give way first, the last is the one that people hear.
-func (m model) chain(width, room int) []string {
-	members := m.snapshot.Chain
-	if len(members) == 0 {
-		return []string{bold.Render("server") + dim.Render(" → nobody listens yet")}
+// meters are the volume and how loud the music is.
+func (m model) meters(width int) string {
+	if m.source.Volume == nil {
+		return ""
 	}
-	rows := []string{bold.Render(m.snapshot.chainLine())}
-	nameWidth := 0
-	for _, member := range members {
-		nameWidth = min(max(nameWidth, lipgloss.Width(member.label())), 16)
+	cells := min(20, max(4, width/12))
+	volume := fmt.Sprintf("volume %s %3d %%", meter(cells, float64(m.volume)/100, accent), m.volume)
+	if m.mute {
+		volume = "volume " + bad.Render("mute") + strings.Repeat(" ", cells+2)
 	}
-	shown := min(len(members), room-1)
-	if shown < len(members) {
-		shown = room - 2 // one row says how many are missing
-	}
-	if shown < 1 {
-		return rows
-	}
-	for _, member := range members[:shown-1] {
-		rows = append(rows, member.row(width, nameWidth))
-	}
-	if missing := len(members) - shown; missing > 0 {
-		rows = append(rows, dim.Render(fmt.Sprintf("  … %d more …", missing)))
-	}
-	return append(rows, members[len(members)-1].row(width, nameWidth))
+	left, right := m.snapshot.Levels[0], m.snapshot.Levels[1]
+	return volume + "  L " + meter(cells, decibels(left), good) + " R " + meter(cells, decibels(right), good)
 }
 
-func (m Member) row(width, nameWidth int) string {
-	name := ansi.Truncate(m.label(), nameWidth, "…")
-	name += strings.Repeat(" ", nameWidth-lipgloss.Width(name))
-	meterWidth := min(20, max(4, width-nameWidth-44))
-	row := fmt.Sprintf("  %s  %s %4.1f s  received %d", name,
-		meter(meterWidth, share(m.Buffered, messages.Slack), good), m.Buffered.Seconds(), m.Received)
-	if m.Underruns > 0 {
-		row += "  " + bad.Render(fmt.Sprintf("silent %d×", m.Underruns))
+// middle is all that is not the song and the input.
+func (m model) middle(width, height int) []string {
+	if m.overlay == help {
+		return stack([]panel{m.helpPanel(width)}, width, height)
 	}
-	return row
+	columns := m.columns(width, height)
+	var wave []string
+	if spare := height - needs(columns) - 1; m.source.Volume != nil && spare >= leastWave {
+		wave = append(m.wave(width, min(spare, mostWave)), "")
+	}
+	return append(wave, beside(columns, width, height-len(wave))...)
 }
 
-func (m model) queue() string {
-	if len(m.snapshot.Queue) == 0 {
-		return bold.Render("queue") + dim.Render("  empty: random songs play")
+// columns are the panels as the width has room for them.
+func (m model) columns(width, height int) []column {
+	queue, songs, chain, happened := m.queuePanel(), m.songsPanel(), m.chainPanel(), m.newsPanel()
+	facts := m.factsPanel(width)
+	var columns []column
+	switch {
+	case width >= threeColumns:
+		columns = []column{{4, withFacts(facts, queue, happened)}, {3, []panel{songs}}, {3, []panel{chain}}}
+	case width < twoColumns:
+		return []column{{1, []panel{queue, chain, happened, songs}}}
+	case facts.wants > 1:
+		columns = []column{{1, []panel{facts, queue, songs}}, {1, []panel{chain, happened}}}
+	default:
+		columns = []column{{1, withFacts(facts, queue, chain)}, {1, []panel{songs, happened}}}
 	}
-	row := bold.Render("queue")
-	for i, song := range m.snapshot.Queue {
-		row += fmt.Sprintf("  %d %s", i+1, clean(song))
+	if at := len(columns) / 2; m.source.Code != nil && height >= len(m.source.Code)+leastBesideCode {
+		columns[at].panels = append([]panel{m.codePanel()}, columns[at].panels...)
 	}
-	return row
+	return columns
 }
 
-// pane is the last room lines that were said.
-func (m model) pane(room int) []string {
-	lines := m.lines[max(0, len(m.lines)-max(0, room)):]
-	rows := make([]string, 0, len(lines))
-	for _, l := range lines {
-		switch l.kind {
-		case typed:
-			rows = append(rows, accent.Render(l.String()))
-		case stderr:
-			rows = append(rows, dim.Render(l.String()))
-		default:
-			rows = append(rows, l.String())
+// needs is how many rows the columns would fill.
+func needs(columns []column) (rows int) {
+	for _, c := range columns {
+		sum := 0
+		for _, p := range c.panels {
+			if p.wants == unbounded {
+				sum += 1 + leastNews
+				continue
+			}
+			sum += 1 + p.wants
 		}
+		rows = max(rows, sum)
 	}
 	return rows
 }
 
-// ends sets left and right at the two ends of a row; where there is no room, right goes.
-func ends(left, right string, width int) string {
-	gap := width - lipgloss.Width(left) - lipgloss.Width(right)
-	if gap < 2 {
-		return left
+func withFacts(facts panel, panels ...panel) []panel {
+	if facts.wants == 0 {
+		return panels
 	}
-	return left + strings.Repeat(" ", gap) + right
+	return append([]panel{facts}, panels...)
+}
+
+// factsPanel has a sentence for each fact.
+func (m model) factsPanel(width int) panel {
+	if width >= threeColumns {
+		width = width * 4 / 10
+	} else if width >= twoColumns {
+		width = width / 2
+	}
+	var rows []string
+	for _, fact := range m.snapshot.Facts {
+		rows = append(rows, wrap(clean(fact), width-gutter)...)
+	}
+	return panel{title: m.source.Title, least: min(1, len(rows)), wants: len(rows), rows: func(int, int) []string { return rows }}
+}
+
+// queuePanel is what comes next, who asked for it, and when it is heard.
+func (m model) queuePanel() panel {
+	queue := m.snapshot.Queue
+	return panel{title: "next", least: 1, wants: max(1, len(queue)), rows: func(width, height int) []string {
+		if len(queue) == 0 {
+			return []string{dim.Render("nobody has asked: random songs play")}
+		}
+		var rows []string
+		for i, q := range queue {
+			if i > 0 && i == height-1 && len(queue) > height {
+				rows = append(rows, dim.Render(fmt.Sprintf("… and %d more", len(queue)-i)))
+				break
+			}
+			right := "by " + clean(q.Asked)
+			if q.Asked == "" {
+				right = ""
+			}
+			if q.In >= 0 {
+				right += " in " + clock(q.In)
+			}
+			name := fmt.Sprintf("%d %s", i+1, called(q.Song, q.Title, q.Artist))
+			right = dim.Render(fit(right, width/2))
+			rows = append(rows, pad(name, width-lipgloss.Width(right)-1)+" "+right)
+		}
+		return rows
+	}}
+}
+
+// songsPanel is the songs that can be asked for, or those that the search found.
+func (m model) songsPanel() panel {
+	songs := m.found.Songs
+	name := "songs"
+	if words := m.words(); words != "" {
+		name = "songs with " + clean(words)
+	}
+	wants := len(songs)
+	if m.found.More != "" || wants == 0 {
+		wants++
+	}
+	return panel{title: name, least: 2, wants: wants, rows: func(width, height int) []string {
+		if len(songs) == 0 {
+			return []string{dim.Render(clean(m.noSongs()))}
+		}
+		shown := height
+		if m.found.More != "" && height > 1 {
+			shown--
+		}
+		first := max(0, min(m.at()-shown/2, len(songs)-shown))
+		var rows []string
+		for _, song := range songs[first:min(first+shown, len(songs))] {
+			length := ""
+			if song.Duration > 0 {
+				length = " " + clock(song.Duration)
+			}
+			row := "  " + pad(called(song.Name, song.Title, song.Artist), width-2-len(length)) + length
+			if song.Name == m.chosen {
+				row = "▸ " + chosen.Render(row[2:])
+			}
+			rows = append(rows, row)
+		}
+		if shown < height {
+			rows = append(rows, dim.Render(clean(m.found.More)))
+		}
+		return rows
+	}}
+}
+
+func (m model) noSongs() string {
+	switch {
+	case m.found.More != "":
+		return m.found.More
+	case m.searching:
+		return "the server is asked …"
+	case m.words() != "":
+		return "none; Esc shows all"
+	}
+	return "there are none yet"
+}
+
+// chainPanel is the line, the server on top. In the middle there is room for what is left out; the one
+// whose screen this is, and the one that is heard, stay.
+func (m model) chainPanel() panel {
+	members := m.snapshot.Chain
+	return panel{title: m.chainTitle(), least: 2, wants: 1 + max(1, len(members)), rows: func(width, height int) []string {
+		rows := []string{bold.Render("server")}
+		if len(members) == 0 {
+			return append(rows, dim.Render("└ nobody listens yet"))
+		}
+		names := 0
+		for _, member := range members {
+			names = min(max(names, lipgloss.Width(member.label())), max(8, width/3))
+		}
+		first, last := m.shownMembers(height - 1)
+		for i := range members {
+			switch {
+			case i < first || i >= last && i < len(members)-1:
+				if i == 0 || i == last {
+					missing := first
+					if i == last {
+						missing = len(members) - 1 - last
+					}
+					rows = append(rows, dim.Render(fmt.Sprintf("│ … %d more …", missing)))
+				}
+			default:
+				rows = append(rows, m.memberRow(i, width, names))
+			}
+		}
+		return rows
+	}}
+}
+
+func (m model) chainTitle() string {
+	listeners := 0
+	for _, member := range m.snapshot.Chain {
+		if member.Role != Gap {
+			listeners++
+		}
+	}
+	if !m.source.Whole || listeners == 0 {
+		return "chain"
+	}
+	return fmt.Sprintf("chain of %d", listeners)
+}
+
+// shownMembers are those from first up to last that have room, beside the very last one.
+func (m model) shownMembers(room int) (first, last int) {
+	members := m.snapshot.Chain
+	if len(members) <= room {
+		return 0, len(members)
+	}
+	room = max(1, room-2) // for what is missing, and for the last
+	if eye := m.eye(); eye > room-1 {
+		room = max(1, room-1) // something is missing above, too
+		first = min(eye-room/2, len(members)-1-room)
+	}
+	return max(0, first), max(0, first) + room
+}
+
+// eye is the member that must be seen.
+func (m model) eye() int {
+	if m.target >= 0 {
+		return m.target
+	}
+	return slices.IndexFunc(m.snapshot.Chain, func(member Member) bool { return member.Role == Self })
+}
+
+func (m model) memberRow(i, width, names int) string {
+	member := m.snapshot.Chain[i]
+	branch := "├ "
+	if i == len(m.snapshot.Chain)-1 {
+		branch = "└ "
+	}
+	if member.Role == Gap {
+		return dim.Render("│ " + clean(member.Name))
+	}
+	name := pad(member.label(), names)
+	switch {
+	case i == m.target:
+		name = chosen.Render(name)
+	case member.Role == Self:
+		name = accent.Bold(true).Render(name)
+	}
+	row := dim.Render(branch) + name
+	if member.Measured {
+		cells := min(20, max(4, width-names-10-lipgloss.Width(member.Note)))
+		row += fmt.Sprintf(" %s %3.1f s", meter(cells, share(member.Buffered, bufferFull), good), member.Buffered.Seconds())
+	}
+	if member.Underruns > 0 {
+		row += " " + bad.Render(fmt.Sprintf("silent %d×", member.Underruns))
+	}
+	if note := clean(member.Note); note != "" {
+		row += " " + dim.Render(note)
+	}
+	return row
+}
+
+func (m Member) label() string {
+	switch {
+	case m.Speaker:
+		return clean(m.Name) + " 🔊"
+	case m.Role == Self:
+		return clean(m.Name) + " (you)"
+	}
+	return clean(m.Name)
+}
+
+// newsPanel is what happened, the newest at the bottom.
+func (m model) newsPanel() panel {
+	return panel{title: "what happens", least: 2, wants: unbounded, rows: func(width, height int) []string {
+		var rows []string
+		for i := len(m.news) - 1; i >= 0 && len(rows) < height; i-- {
+			n := m.news[i]
+			lines := wrap(n.Text, width-9)
+			if len(lines) > 4 { // nobody takes the panel for himself
+				lines = append(lines[:3:3], "…")
+			}
+			for l := len(lines) - 1; l >= 0 && len(rows) < height; l-- {
+				at := strings.Repeat(" ", 8)
+				if l == 0 {
+					at = n.At.Format("15:04:05")
+				}
+				rows = append(rows, dim.Render(at)+" "+n.style().Render(lines[l]))
+			}
+		}
+		for i, j := 0, len(rows)-1; i < j; i, j = i+1, j-1 {
+			rows[i], rows[j] = rows[j], rows[i]
+		}
+		return rows
+	}}
+}
+
+func (n News) style() lipgloss.Style {
+	switch n.Kind {
+	case Trouble:
+		return bad
+	case typed:
+		return accent
+	}
+	return lipgloss.NewStyle()
+}
+
+// wave is how loud the music was, the newest at the right.
+func (m model) wave(width, height int) []string {
+	rows := make([]string, height)
+	levels := m.levels[max(0, len(m.levels)-width):]
+	for row := range rows {
+		var b strings.Builder
+		b.WriteString(strings.Repeat(" ", width-len(levels)))
+		for _, level := range levels {
+			b.WriteRune(m.block(math.Pow(level, 0.8)*float64(height) - float64(height-1-row)))
+		}
+		rows[row] = good.Render(b.String())
+	}
+	return rows
+}
+
+// block is a cell that is filled from below.
+func (m model) block(part float64) rune {
+	eighths := []rune(" ▁▂▃▄▅▆▇█")
+	if m.ascii {
+		eighths = []rune("    .::##")
+	}
+	return eighths[int(min(1, max(0, part))*8)]
 }
 
 // share is part of whole, from 0 to 1.

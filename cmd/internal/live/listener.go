@@ -1,0 +1,232 @@
+package live
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"conga/actors"
+	"conga/actors/player"
+	"conga/actors/relay"
+	"conga/cmd/internal/node"
+	"conga/cmd/internal/screen"
+	"conga/messages"
+)
+
+// Listener is a listener as its own screen shows it.
+type Listener struct {
+	*node.Listener
+	Programme *Programme
+	Pane      *screen.Pane
+	Server    string // as the user named it
+	Output    string // where it is heard
+
+	fed []string // whom it fed when it was looked at last
+}
+
+// Source is what the screen shows until ctx ends.
+func (l *Listener) Source(ctx context.Context) screen.Source {
+	go Watch(ctx, l.Log, l.Pane, func(id string) string { return id })
+	source := screen.Source{
+		Title: "you",
+		Help: []string{
+			"Each listener passes the music on to the next one. The chain shows those above you as far as you know them, and who hears from you.",
+			"When the one that feeds you goes away, the next one above takes over; `what happens` says so, and what it cost.",
+		},
+		Snapshot: func() screen.Snapshot { return l.snapshot(ctx) },
+		Ask:      Asking(l.Client),
+		Search:   Searching(l.Client),
+		News:     l.Pane.News,
+	}
+	if l.Output == Speaker || l.Output == "null" {
+		source.Volume = func(percent int) { l.Client.SetGain(Gain(percent)) }
+	}
+	return source
+}
+
+// Asking asks what is typed.
+func Asking(client *actors.Client) func(context.Context, string) []string {
+	return func(ctx context.Context, line string) []string {
+		answer, _ := client.Ask(ctx, line) // its error is that ctx has ended
+		return answer
+	}
+}
+
+// Gain is what a volume in percent means for the samples: ears take half of it for half as loud.
+func Gain(percent int) float64 { return math.Pow(float64(min(100, max(0, percent)))/100, 2) }
+
+// Searching asks the server for songs. What the listener only looks at is not in its log.
+func Searching(client *actors.Client) func(context.Context, string) screen.Found {
+	return func(ctx context.Context, words string) screen.Found {
+		answer, err := client.AskUnlogged(ctx, strings.TrimSpace("SONGS "+words))
+		if err != nil {
+			return screen.Found{}
+		}
+		return listed(answer)
+	}
+}
+
+// listed reads what SONGS answers: numbered names, and what there is to say of others.
+func listed(answer []string) (found screen.Found) {
+	for _, line := range answer {
+		number, name, is := strings.Cut(line, ". ")
+		if _, err := strconv.Atoi(number); err != nil || !is {
+			found.More = strings.TrimSpace(line)
+			continue
+		}
+		found.Songs = append(found.Songs, screen.Song{Name: name})
+	}
+	return found
+}
+
+func (l *Listener) snapshot(ctx context.Context) screen.Snapshot {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	now := l.Client.ServerNow()
+	s := l.Programme.At(now)
+	dump, err := l.Client.Dump(ctx)
+	if err != nil {
+		return s // an actor is being restarted
+	}
+	in, _ := dump.Live["relay"].(relay.Live)
+	out, _ := dump.Live["player"].(player.Live)
+	above := relayState(dump)
+	Heard(&s, out, l.Programme, now)
+	s.Sound = WhereHeard(out, l.Output)
+	s.Chain = around(l.Client.Node(), above, in, out)
+	s.Facts = l.facts(above, in, out)
+	l.tellFed(in.Downstream)
+	return s
+}
+
+func relayState(dump actors.Dump) relay.State {
+	states, _ := dump.State.(map[string]any)
+	state, _ := states["relay"].(relay.State)
+	return state
+}
+
+// Heard puts into the snapshot what the player plays at now. A title changes when the sound does.
+func Heard(s *screen.Snapshot, out player.Live, programme *Programme, now int64) {
+	s.Levels = out.Levels
+	song := out.Heard
+	if song == nil { // nothing yet: the programme knows what others hear
+		return
+	}
+	s.Song, s.Title, s.Artist = song.GetSong(), song.GetTitle(), song.GetArtist()
+	s.Duration, s.Elapsed = micros(song.GetDurationUs()), micros(now-song.GetPlayAtUnixUs())
+	s.Asked = programme.Asked(song.GetSong(), song.GetPlayAtUnixUs())
+}
+
+// around is the part of the chain that a listener knows: those above it, itself, and those below.
+func around(self *messages.Node, above relay.State, in relay.Live, out player.Live) []screen.Member {
+	var chain []screen.Member
+	if len(above.Ancestors) >= messages.Ancestors && above.Ancestors[messages.Ancestors-1].ID != messages.ServerID {
+		chain = append(chain, screen.Member{Name: "…", Role: screen.Gap})
+	}
+	for _, node := range slices.Backward(above.Ancestors) {
+		if node.ID == messages.ServerID { // it stands above all anyway
+			continue
+		}
+		m := screen.Member{Name: node.Name}
+		if above.Upstream != nil && above.Upstream.Node.ID == node.ID {
+			m.Role, m.Note = screen.Feeder, "feeds you"
+		}
+		chain = append(chain, m)
+	}
+	me := screen.Member{
+		Name: self.GetName(), Role: screen.Self, Measured: true,
+		Buffered: time.Duration(out.BufferedMs) * time.Millisecond, Underruns: uint64(max(0, out.Underruns)),
+	}
+	switch {
+	case above.Upstream == nil:
+		me.Note = "nobody feeds you"
+	case above.Upstream.Node.ID == messages.ServerID:
+		me.Note = "the server feeds you"
+	}
+	chain = append(chain, me)
+	for _, name := range in.Downstream {
+		chain = append(chain, screen.Member{Name: name, Role: screen.Fed, Note: "hears from you"})
+	}
+	return chain
+}
+
+// leastSent is less than a second of music: what is said at the beginning of a connection.
+const leastSent = 10_000
+
+// facts are what else a listener may want to know of itself.
+func (l *Listener) facts(above relay.State, in relay.Live, out player.Live) []string {
+	facts := []string{fmt.Sprintf("%s, at the radio of %s", l.Client.Node().GetName(), l.Server)}
+	if above.Upstream == nil {
+		facts = append(facts, "nobody feeds you at the moment: asking those above")
+	}
+	carried := "you carry the music for nobody yet: you are the last of the line"
+	if len(in.Downstream) > 0 {
+		carried = "you carry the music for " + strings.Join(in.Downstream, " and ")
+	}
+	if sent := l.Sent(); sent > leastSent {
+		carried += fmt.Sprintf("; %s passed on", Bytes(sent))
+	}
+	facts = append(facts, carried)
+	lost := "nothing is lost"
+	if in.Lost > 0 {
+		lost = fmt.Sprintf("%d pieces of music are lost", in.Lost)
+	}
+	if out.Underruns > 0 {
+		lost += fmt.Sprintf(", %d times silence, %s in all", out.Underruns, ms(out.SilentMs*1000))
+	}
+	if in.Splices > 0 {
+		lost += fmt.Sprintf(", %d changes of who feeds you", in.Splices)
+	}
+	return append(facts, lost)
+}
+
+// tellFed says who came and went below.
+func (l *Listener) tellFed(fed []string) {
+	for _, name := range fed {
+		if !slices.Contains(l.fed, name) {
+			l.Pane.Say(time.Now(), screen.Event, name+" hears from you now")
+		}
+	}
+	for _, name := range l.fed {
+		if !slices.Contains(fed, name) {
+			l.Pane.Say(time.Now(), screen.Event, name+" hears from you no longer")
+		}
+	}
+	l.fed = fed
+}
+
+// Bytes are so many, for people.
+func Bytes(n int64) string {
+	switch {
+	case n < 1e6:
+		return fmt.Sprintf("%.0f kB", float64(n)/1e3)
+	case n < 1e9:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.2f GB", float64(n)/1e9)
+}
+
+// Speaker is the output that people hear, Audible what the screen says while it plays.
+const (
+	Speaker = "speaker"
+	Audible = "on the loudspeaker"
+)
+
+// WhereHeard is how the output of a player is heard, or why it is not.
+func WhereHeard(live player.Live, output string) string {
+	switch {
+	case live.Silenced != "":
+		return live.Silenced
+	case output == "null", output == "none":
+		return "into nothing (--output " + output + ")"
+	case output != Speaker:
+		return "into " + output
+	case live.Output != Speaker || live.HeardNumber == 0:
+		return "the loudspeaker is being opened"
+	}
+	return Audible
+}

@@ -1,0 +1,131 @@
+package live
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"conga/actors/player"
+	"conga/actors/relay"
+	"conga/messages"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// Where the music is heard is said of what the player does, not of what it was told.
+func TestWhereHeard(t *testing.T) {
+	for _, test := range []struct {
+		output string
+		live   player.Live
+		want   string
+	}{
+		{"speaker", player.Live{Output: "speaker", HeardNumber: 3}, "on the loudspeaker"},
+		{"speaker", player.Live{Output: "speaker"}, "the loudspeaker is being opened"},
+		{"speaker", player.Live{Output: "null", HeardNumber: 3}, "the loudspeaker is being opened"},
+		{"speaker", player.Live{Output: "null", HeardNumber: 3, Silenced: "no card"}, "no card"},
+		{"wav:a.wav", player.Live{Output: "wav:a.wav", HeardNumber: 3}, "into wav:a.wav"},
+		{"null", player.Live{Output: "null"}, "into nothing (--output null)"},
+	} {
+		if got := WhereHeard(test.live, test.output); got != test.want {
+			t.Errorf("--output %s, %+v: %q, want %q", test.output, test.live, got, test.want)
+		}
+	}
+}
+
+// What the player plays goes before what the news say.
+func TestHeard_ByThePlayer(t *testing.T) {
+	var p Programme
+	p.Add(song("bach.mp3", "amy", 10))
+	p.Add(song("pachelbel.mp3", "bob", 40))
+	s := p.At(41e6)
+	Heard(&s, player.Live{Levels: [2]float64{0.5, 0.25}}, &p, 41e6)
+	if s.Song != "pachelbel.mp3" || s.Levels[1] != 0.25 {
+		t.Errorf("the player has not begun: %+v", s)
+	}
+	Heard(&s, player.Live{Heard: &messages.SongChange{Song: "bach.mp3", DurationUs: 30e6, PlayAtUnixUs: 10e6}}, &p, 41e6)
+	if s.Song != "bach.mp3" || s.Asked != "amy" || s.Elapsed != 31*time.Second || s.Duration != 30*time.Second {
+		t.Errorf("it plays the end of the first: %+v", s)
+	}
+}
+
+func TestListed(t *testing.T) {
+	found := listed([]string{"1. bach.mp3", "12. a. b.mp3", "... and 3 more: SONGS 2 shows the next ones"})
+	if fmt.Sprint(found.Songs) != "[{bach.mp3   0s} {a. b.mp3   0s}]" || !strings.HasPrefix(found.More, "... and 3 more") {
+		t.Errorf("%+v", found)
+	}
+	if found = listed([]string{"No songs at this time"}); len(found.Songs) != 0 || found.More != "No songs at this time" {
+		t.Errorf("%+v", found)
+	}
+}
+
+// A listener sees those that it knows: the server once, a gap where there may be more above.
+func TestAround(t *testing.T) {
+	server := relay.Node{ID: messages.ServerID, Name: messages.ServerID}
+	bob, cem, dora := relay.Node{ID: "b", Name: "bob"}, relay.Node{ID: "c", Name: "cem"}, relay.Node{ID: "d", Name: "dora"}
+	for _, test := range []struct {
+		name  string
+		above relay.State
+		fed   []string
+		want  string
+	}{
+		{"first", relay.State{Ancestors: []relay.Node{server}, Upstream: &relay.Link{Node: server}}, nil, "amy (Self, the server feeds you)"},
+		{"third", relay.State{Ancestors: []relay.Node{cem, bob, server}, Upstream: &relay.Link{Node: bob}}, []string{"zoe"}, "bob (Feeder, feeds you), cem, amy (Self), zoe (Fed, hears from you)"},
+		{"deep", relay.State{Ancestors: []relay.Node{dora, cem, bob}}, nil, "… (Gap), bob, cem, dora, amy (Self, nobody feeds you)"},
+	} {
+		roles := []string{"", "Self", "Feeder", "Fed", "Gap"}
+		var got []string
+		for _, m := range around(&messages.Node{Name: "amy"}, test.above, relay.Live{Downstream: test.fed}, player.Live{}) {
+			what := roles[m.Role]
+			if m.Note != "" {
+				what += ", " + m.Note
+			}
+			if what != "" {
+				what = " (" + what + ")"
+			}
+			got = append(got, m.Name+what)
+		}
+		if got := strings.Join(got, ", "); got != test.want {
+			t.Errorf("%s: %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
+func TestTell(t *testing.T) {
+	name := func(id string) string { return map[string]string{"b": "bob"}[id] }
+	node := func(name string) *messages.Node { return &messages.Node{Name: name} }
+	for _, test := range []struct {
+		event proto.Message
+		want  string // ! is trouble
+	}{
+		{&messages.UpstreamLost{Node: node("bob"), Reason: "the upstream closed the connection"}, "!bob feeds you no longer (the upstream closed the connection)"},
+		{&messages.UpstreamConnected{Node: node("amy")}, "amy feeds you"},
+		{&messages.UpstreamConnected{Node: node("amy"), SearchUs: 7400, BufferedUs: 1.9e6}, "amy feeds you, 7ms later; nothing is lost, 1.9 s of music were left"},
+		{&messages.UpstreamConnected{Node: node("amy"), SearchUs: 7e6, BufferedUs: -5}, "amy feeds you, 7s later; there was silence, and nothing is lost"},
+		{&messages.UpstreamConnected{Node: node("amy"), SearchUs: 7e6, Missing: 3}, "!amy feeds you, 7s later; 3 pieces of music are lost"},
+		{&messages.PlayerUnderran{Cause: "no chunk arrived in time", MissingUs: 40e3}, "!silence of 40ms: no chunk arrived in time"},
+		{&messages.ListenerJoined{Node: node("amy"), After: "b"}, "amy joined behind bob"},
+		{&messages.ListenerLeft{Name: "amy", Cause: messages.ListenerLeft_CAUSE_SAID_SO}, "amy left"},
+		{&messages.ListenerLeft{Name: "amy", Cause: messages.ListenerLeft_CAUSE_LOST, Reason: "its request connection ended"}, "!amy is gone (its request connection ended)"},
+		{&messages.ListenerReconnected{Name: "amy", Lost: node("bob"), Upstream: node("cem"), SearchUs: 12e3, BufferedUs: 1.5e6}, "amy lost bob; cem feeds it 12ms later; nothing is lost, 1.5 s of music were left"},
+		{&messages.SongQueued{ListenerName: "amy", Song: "bach.mp3"}, "amy asked for bach.mp3"},
+		{&messages.SongQueued{Song: "bach.mp3"}, "somebody asked for bach.mp3"},
+		{&messages.PlayRefused{ListenerName: "amy", Wish: "x", Reason: messages.PlayRefused_REASON_NO_SUCH_SONG}, "amy asked for x: there is no such song"},
+		{&messages.SongStarted{}, ""},
+	} {
+		told := tell(test.event, name)
+		got := told.Text
+		if told.Trouble {
+			got = "!" + got
+		}
+		if got != test.want {
+			t.Errorf("%T: %q, want %q", test.event, got, test.want)
+		}
+	}
+}
+
+func TestGain(t *testing.T) {
+	if Gain(0) != 0 || Gain(100) != 1 || Gain(-5) != 0 || Gain(200) != 1 || Gain(50) != 0.25 {
+		t.Errorf("50 %% is %v", Gain(50))
+	}
+}

@@ -1,0 +1,99 @@
+package live
+
+import (
+	"sync"
+	"time"
+
+	"conga/cmd/internal/screen"
+	"conga/messages"
+)
+
+// Programme is what plays and what comes, as the news told it. News of a song comes before it
+// is heard, by the slack; so does the news that nothing more is sent of one.
+type Programme struct {
+	mu    sync.Mutex
+	songs []*messages.Playing // the newest last
+	queue []*messages.Coming
+}
+
+// mostSongs is how many songs there may be between what is sent and what is heard, and some more.
+const mostSongs = 8
+
+// mostComing bounds what a server may make a listener remember.
+const mostComing = 20
+
+// Add takes news.
+func (p *Programme) Add(news *messages.Playing) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.queue = news.GetQueue()
+	p.queue = p.queue[:min(len(p.queue), mostComing)]
+	if news.GetSong() == nil {
+		return
+	}
+	for i, known := range p.songs {
+		if known.GetPlayAtUnixUs() == news.GetPlayAtUnixUs() && known.GetSong().GetName() == news.GetSong().GetName() {
+			p.songs[i] = news
+			return
+		}
+	}
+	p.songs = append(p.songs, news)
+	p.songs = p.songs[max(0, len(p.songs)-mostSongs):]
+}
+
+// Asked is who asked for the song; empty: chance chose it.
+func (p *Programme) Asked(name string, playAt int64) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, known := range p.songs {
+		if known.GetPlayAtUnixUs() == playAt && known.GetSong().GetName() == name {
+			return known.GetListenerName()
+		}
+	}
+	return ""
+}
+
+// At is what is heard at now, in unix microseconds on the server's clock, and what comes when.
+func (p *Programme) At(now int64) screen.Snapshot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var s screen.Snapshot
+	for _, on := range p.songs {
+		if on.GetPlayAtUnixUs() <= now && now < over(on) {
+			s.Song, s.Title, s.Artist = on.GetSong().GetName(), on.GetSong().GetTitle(), on.GetSong().GetArtist()
+			s.Asked, s.Duration = on.GetListenerName(), micros(on.GetSong().GetDurationUs())
+			s.Elapsed = micros(now - on.GetPlayAtUnixUs())
+		}
+	}
+	s.Queue = p.coming(now)
+	return s
+}
+
+// coming is the queue; a song whose forerunners are not all known has no time.
+func (p *Programme) coming(now int64) []screen.Queued {
+	var begins int64 // unix µs; 0: not known
+	if n := len(p.songs); n > 0 {
+		begins = max(now, over(p.songs[n-1]))
+	}
+	var queue []screen.Queued
+	for _, c := range p.queue {
+		song := c.GetSong()
+		q := screen.Queued{Song: song.GetName(), Title: song.GetTitle(), Artist: song.GetArtist(), Asked: c.GetListenerName(), In: -1}
+		if begins > 0 {
+			q.In = micros(begins - now)
+			begins += song.GetDurationUs()
+		}
+		if song.GetDurationUs() <= 0 {
+			begins = 0
+		}
+		queue = append(queue, q)
+	}
+	return queue
+}
+
+// over is when the song ends.
+func over(news *messages.Playing) int64 {
+	return news.GetPlayAtUnixUs() + news.GetSong().GetDurationUs()
+}
+
+func micros(us int64) time.Duration { return time.Duration(us) * time.Microsecond }

@@ -1,0 +1,205 @@
+package live
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"conga/actors"
+	"conga/actors/pacer"
+	"conga/cmd/internal/node"
+	"conga/cmd/internal/screen"
+	"conga/messages"
+	"conga/messages/plain"
+)
+
+// mostFound is how many songs a search of the host shows.
+const mostFound = 500
+
+// lookEvery is how often a server is asked what it does; the bar goes on in between.
+const lookEvery = 500 * time.Millisecond
+
+// Server is a server as its own screen shows it.
+type Server struct {
+	*node.Server
+	Pane     *screen.Pane
+	Facts    []string // where it can be found
+	Code     []string // the QR code, and what it says
+	CodeText string
+
+	programme Programme
+	state     atomic.Pointer[actors.ServerState]
+	looked    time.Time
+	rate      rate
+	sent      int64
+}
+
+// Source is what the screen shows until ctx ends.
+func (s *Server) Source(ctx context.Context) screen.Source {
+	go Watch(ctx, s.Log, s.Pane, s.name)
+	return screen.Source{
+		Title: "this radio", Whole: true, Code: s.Code, CodeText: s.CodeText,
+		Help: []string{
+			"Others open the address, or join with the link. The server sends the music once, to the first listener of the chain; each passes it on to the next.",
+			"`what happens` says who comes and goes, who asked for what, and how the chain was mended.",
+		},
+		Snapshot: func() screen.Snapshot { return s.snapshot(ctx) },
+		Ask:      s.Host,
+		Search:   s.search,
+		News:     s.Pane.News,
+	}
+}
+
+// name is how a node of the chain is called.
+func (s *Server) name(id string) string {
+	if state := s.state.Load(); state != nil && id != messages.ServerID {
+		if m, found := state.ChainManager.Chain.Find(id); found {
+			return m.Name
+		}
+	}
+	return id
+}
+
+// search looks for the songs with all the words in their names, titles and artists.
+func (s *Server) search(_ context.Context, words string) (found screen.Found) {
+	state := s.state.Load()
+	if state == nil {
+		return found
+	}
+	wanted := strings.Fields(strings.ToLower(plain.Alike(words, messages.MaxLine)))
+	more := 0
+	for song := range state.Catalog.Songs.All() {
+		text := strings.ToLower(plain.Alike(song.Name+" "+song.Title+" "+song.Artist, 4*messages.MaxLine))
+		if !all(wanted, func(word string) bool { return strings.Contains(text, word) }) {
+			continue
+		}
+		if len(found.Songs) == mostFound {
+			more++
+			continue
+		}
+		found.Songs = append(found.Songs, screen.Song{
+			Name: song.Name, Title: song.Title, Artist: song.Artist, Duration: time.Duration(song.DurationMs) * time.Millisecond,
+		})
+	}
+	if more > 0 {
+		found.More = fmt.Sprintf("… and %d more: type another word", more)
+	}
+	return found
+}
+
+func all(words []string, is func(string) bool) bool {
+	for _, word := range words {
+		if !is(word) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Server) snapshot(ctx context.Context) screen.Snapshot {
+	if now := time.Now(); now.Sub(s.looked) >= lookEvery {
+		s.looked = now
+		s.look(ctx, now)
+	}
+	shown := s.programme.At(time.Now().UnixMicro())
+	shown.Sound = "heard by those who listen; here nothing plays"
+	state := s.state.Load()
+	if state == nil {
+		shown.Facts = s.Facts
+		return shown
+	}
+	for m := range state.ChainManager.Chain.All() {
+		shown.Chain = append(shown.Chain, screen.Member{Name: m.Name, Note: note(m.Address, m.Leaf, m.Dials, m.Liar, m.Seed)})
+	}
+	upload := fmt.Sprintf("%d songs; %s sent, %.0f kbit/s now", state.Catalog.Songs.Len(), Bytes(s.sent), s.rate.bits/1000)
+	if n := state.Catalog.Rejected.Len(); n > 0 {
+		upload = fmt.Sprintf("%d songs, and %d files that cannot be played; %s sent, %.0f kbit/s now", state.Catalog.Songs.Len(), n, Bytes(s.sent), s.rate.bits/1000)
+	}
+	shown.Facts = append(append([]string{}, s.Facts...), upload)
+	return shown
+}
+
+// note is what there is to say of a listener.
+func note(address string, leaf, dials, liar, seed bool) string {
+	words := []string{address}
+	if seed {
+		words = append(words, "of 2016")
+	}
+	if dials {
+		words = append(words, "behind a firewall")
+	}
+	if leaf {
+		words = append(words, "feeds nobody")
+	}
+	if liar {
+		words = append(words, "lied: feeds nobody for a while")
+	}
+	return strings.Join(words, ", ")
+}
+
+// look asks the server's actors what they are.
+func (s *Server) look(ctx context.Context, now time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	dump, err := s.Server.Server.Dump(ctx)
+	if err != nil {
+		return // restarting: the next look has it
+	}
+	if live, is := dump.Live["pacer"].(pacer.Live); is {
+		s.sent = live.BytesSent
+		s.rate.add(now, live.BytesSent)
+	}
+	if state, is := dump.State.(actors.ServerState); is {
+		s.state.Store(&state)
+		for _, news := range playing(state) {
+			s.programme.Add(news)
+		}
+	}
+}
+
+// playing is the news of the state: the songs that may be heard now, and what comes.
+func playing(state actors.ServerState) []*messages.Playing {
+	var queue []*messages.Coming
+	for _, r := range state.Scheduler.Queue[:min(len(state.Scheduler.Queue), mostComing)] {
+		song := state.Catalog.Find(r.Song)
+		if song == nil {
+			song = &messages.Song{Name: r.Song}
+		}
+		queue = append(queue, &messages.Coming{Song: song, ListenerName: r.Listener})
+	}
+	var all []*messages.Playing
+	if song := state.Pacer.Song; song != nil {
+		news := &messages.Playing{
+			Song:         &messages.Song{Name: song.Name, Title: song.Title, Artist: song.Artist, DurationUs: song.DurationUs},
+			PlayAtUnixUs: song.PlayAt, Queue: queue,
+		}
+		if p := state.Scheduler.Playing; p != nil && p.Song == song.Name {
+			news.ListenerName = p.Listener
+		}
+		return append(all, news)
+	}
+	return append(all, &messages.Playing{Queue: queue})
+}
+
+// rate is how much goes out, over the last seconds.
+type rate struct {
+	at   time.Time
+	sent int64
+	bits float64 // a second
+}
+
+func (r *rate) add(now time.Time, sent int64) {
+	if past := now.Sub(r.at); r.at.IsZero() || past < 0 {
+		r.at, r.sent = now, sent
+	} else if past >= 2*time.Second {
+		r.bits = float64(sent-r.sent) * 8 / past.Seconds()
+		r.at, r.sent = now, sent
+	}
+}
+
+// Host carries out what the host types: the same lines that listeners say.
+func (s *Server) Host(ctx context.Context, line string) []string {
+	return s.Say(ctx, line)
+}

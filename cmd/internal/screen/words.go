@@ -1,0 +1,71 @@
+package screen
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"conga/messages"
+	"conga/messages/plain"
+)
+
+// maxText is the longest text that the screen takes from anybody, in bytes: no terminal is
+// so wide.
+const maxText = 1024
+
+// bufferFull is all the music that a listener can have before it is heard.
+const bufferFull = messages.Slack
+
+// clean makes text from tags, peers and libraries safe for a terminal.
+func clean(text string) string { return plain.Text(text, maxText) }
+
+// clock is a duration as people read it on a player: 3:07, 1:02:09.
+func clock(d time.Duration) string {
+	s := int(max(0, d).Seconds())
+	if s >= 3600 {
+		return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+	}
+	return fmt.Sprintf("%d:%02d", s/60, s%60)
+}
+
+// called is a song as people say it.
+func called(song, title, artist string) string {
+	switch title, artist = clean(title), clean(artist); {
+	case title == "":
+		return clean(song)
+	case artist == "":
+		return title
+	default:
+		return title + " · " + artist
+	}
+}
+
+// headline is the song that is heard.
+func (s Snapshot) headline() string {
+	if s.Song == "" {
+		return "nothing plays yet"
+	}
+	return called(s.Song, s.Title, s.Artist)
+}
+
+// asked says why the song is on.
+func (s Snapshot) asked() string {
+	switch {
+	case s.Song == "":
+		return ""
+	case s.Asked == "":
+		return "chosen at random"
+	}
+	return "asked for by " + clean(s.Asked)
+}
+
+// quietest is where the meters begin, in decibels below the loudest.
+const quietest = 40.0
+
+// decibels is a level as ears take it, from 0 to 1.
+func decibels(level float64) float64 {
+	if level <= 0 {
+		return 0
+	}
+	return min(1, max(0, 1+20*math.Log10(level)/quietest))
+}
