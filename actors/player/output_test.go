@@ -365,6 +365,38 @@ func TestWav_CannotBeOpened(t *testing.T) {
 	})
 }
 
+// Of two listeners that record into one file, the second says so, and the first one's recording stays its own. A
+// restarted player goes on with it.
+func TestWav_Another(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.wav")
+	if err := os.WriteFile(path, nil, 0o600); err != nil { // as of mktemp
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		record := func(out *wav) error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			return out.Run(ctx, &proof{})
+		}
+		first, second := &wav{path: path}, &wav{path: path}
+		if err := record(first); err != nil {
+			t.Error(err)
+		}
+		before := soundOf(t, path)
+		for range 2 {
+			if err := record(second); err == nil || !strings.Contains(err.Error(), "exists: another program records into it, or did; choose another file for --output wav:FILE") {
+				t.Errorf("the second one: %v", err)
+			}
+		}
+		if !bytes.Equal(soundOf(t, path), before) {
+			t.Error("it has changed the first one's recording")
+		}
+		if err := record(first); err != nil || len(soundOf(t, path)) < 2*len(before)-4*blockFrames*bytesPerFrame {
+			t.Errorf("the first one does not go on: %v, %d bytes of sound", err, len(soundOf(t, path)))
+		}
+	})
+}
+
 // A recording of songs at its own rate is what the decoder gives, sample for sample, as long as the clocks agree
 // to some microseconds; also behind a song of another rate.
 func TestPlayer_WavIsTheSong(t *testing.T) {

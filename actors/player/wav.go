@@ -26,8 +26,9 @@ const (
 	wavPatience = 2 * time.Second
 )
 
-// wav writes the sound into a file, at the speed of the sound. A first Run empties the
-// file; later ones go on at its end, so that a restarted player keeps the recording.
+// wav writes the sound into a file, at the speed of the sound. A first Run makes the
+// file; later ones go on at its end, so that a restarted player keeps the recording. Two never
+// record into one file.
 //
 // The player never waits for the disk. What the disk has not taken in time, or had no room for, is silence in
 // the file, and what comes after it stands where it belongs.
@@ -36,6 +37,7 @@ type wav struct {
 	open func(path string, flags int) (wavFile, error) // nil: openWav; a disk that hangs, in tests
 
 	data    int64         // bytes of sound so far
+	mine    bool          // a Run has made the file; the writer's until writing is closed
 	writing chan struct{} // closed when the last Run's writer is done; nil before the first
 }
 
@@ -46,6 +48,19 @@ type wavFile interface {
 }
 
 func openWav(path string, flags int) (wavFile, error) { return os.OpenFile(path, flags, 0o644) }
+
+// claim opens the file for the first time. What is in a file already is another's; a device, a pipe or an
+// empty file has nothing in it.
+func claim(path string, open func(path string, flags int) (wavFile, error)) (wavFile, error) {
+	file, err := open(path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+	if !errors.Is(err, fs.ErrExist) {
+		return file, err
+	}
+	if here, err := os.Stat(path); err == nil && here.Mode().IsRegular() && here.Size() > 0 {
+		return nil, fmt.Errorf("%s exists: another program records into it, or did", path)
+	}
+	return open(path, os.O_RDWR|os.O_CREATE)
+}
 
 // block is 10 ms of sound and where they stand in the recording.
 type block struct {
@@ -64,7 +79,7 @@ func (w *wav) Run(ctx context.Context, feed Feed) error {
 	queue := make(chan block, wavQueue)
 	over, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	writer := wavWriter{path: w.path, begun: w.data, say: feed.Say, open: openWav}
+	writer := wavWriter{path: w.path, begun: w.data, mine: &w.mine, say: feed.Say, open: openWav}
 	if w.open != nil {
 		writer.open = w.open
 	}
@@ -112,6 +127,7 @@ func isClosed(c <-chan struct{}) bool {
 type wavWriter struct {
 	path  string
 	begun int64 // where it begins in the recording
+	mine  *bool // see wav
 	say   func(string)
 	open  func(path string, flags int) (wavFile, error)
 
@@ -124,13 +140,15 @@ type wavWriter struct {
 
 // write writes what comes until the queue is closed. Its error is that there is no file.
 func (w *wavWriter) write(queue <-chan block) (err error) {
-	flags := os.O_RDWR | os.O_CREATE
-	if w.begun == 0 {
-		flags |= os.O_TRUNC
+	if *w.mine {
+		w.file, err = w.open(w.path, os.O_RDWR|os.O_CREATE)
+	} else {
+		w.file, err = claim(w.path, w.open)
 	}
-	if w.file, err = w.open(w.path, flags); err != nil {
+	if err != nil {
 		return err
 	}
+	*w.mine = true
 	defer func() { _ = w.file.Close() }()
 	w.end = w.begun
 	w.tell()

@@ -124,6 +124,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	show := c.shown(streams)
 	defer show.rest(streams.Err)
 	logger := show.logger
+	debug.WarnOpen(logger)
 	journal, err := node.OpenJournal(c.Data, node.ListenersDir(), c.Name, logger)
 	if err != nil {
 		return errors.Join(err, debug.Close())
@@ -134,7 +135,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 		logger.Warn("a server of 2016 does not sign its music: you hear whatever the nodes above send")
 	}
 	if err != nil {
-		return errors.Join(err, journal.Log.Close(), debug.Close())
+		return errors.Join(err, journal.Abandon(), debug.Close())
 	}
 	var programme live.Programme
 	listener, err := node.StartListener(ctx, node.ListenerOptions{

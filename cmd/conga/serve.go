@@ -11,10 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"conga/actors"
-	"conga/actors/catalog"
-	"conga/actors/eventlog"
-	"conga/actors/eventlog/sqlite"
 	"conga/cmd/internal/address"
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/keys"
@@ -68,7 +64,7 @@ func (c *serveCmd) Run(ctx context.Context, io *cli.Streams) error {
 }
 
 func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
-	if err := songsThere(c.Songs, c.Data); err != nil {
+	if err := node.CheckSongs(c.Songs, c.Data); err != nil {
 		return err
 	}
 	http, err := node.ListenDebug(string(c.HTTP)) // BEFORE anything plays
@@ -76,7 +72,8 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 		return err
 	}
 	logger := io.Play()
-	data, err := node.OpenData(c.Data, logger)
+	http.WarnOpen(logger)
+	data, err := node.OpenData(c.Data, c.Songs, logger)
 	if err != nil {
 		return errors.Join(err, http.Close())
 	}
@@ -108,31 +105,6 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	invite(io.Err, server.Requests.Addr(), data.Key.Public().(ed25519.PublicKey), c.token())
 	err = <-served // it ends with ctx
 	return errors.Join(err, server.Stop())
-}
-
-// songsThere refuses a songs folder that is not there, or cannot be read, unless the log in data knows songs:
-// theirs may be mounted later.
-func songsThere(songs, data string) error {
-	missing := catalog.Check(songs)
-	if missing == nil || errors.Is(missing, catalog.ErrNoFolder) {
-		return missing
-	}
-	store, err := sqlite.OpenReader(data)
-	if err != nil {
-		return missing // there is no log, or others say what is wrong with it
-	}
-	log, err := eventlog.Open(store, time.Now)
-	if err != nil {
-		return errors.Join(err, store.Close())
-	}
-	state, err := actors.ServerStateAt(log, log.Last())
-	if err = errors.Join(err, log.Close()); err != nil {
-		return err
-	}
-	if state.Catalog.Songs.Len() == 0 {
-		return missing
-	}
-	return nil
 }
 
 // invite tells the operator what to tell others.

@@ -3,7 +3,10 @@ package node
 import (
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 
 	"conga/actors/eventlog"
 	"conga/actors/eventlog/sqlite"
@@ -22,8 +25,12 @@ type Data struct {
 	Disk  transport.Disk     // below Store; nil: one that is never full
 }
 
-// OpenData opens the log and the key in dir, which is made if it is not there.
-func OpenData(dir string, logger *slog.Logger) (Data, error) {
+// OpenData opens the log and the key in dir, which is made if it is not there, and remembers the songs folder.
+func OpenData(dir, songs string, logger *slog.Logger) (Data, error) {
+	if _, err := os.Stat(filepath.Join(dir, keys.IdentityFile)); err == nil {
+		return Data{}, fmt.Errorf("%s is a listener's data folder: choose another with --data", dir)
+	}
+	warnHomeless(dir, logger)
 	store, err := sqlite.Open(dir)
 	if err != nil {
 		return Data{}, err
@@ -43,6 +50,9 @@ func OpenData(dir string, logger *slog.Logger) (Data, error) {
 	})
 	if err != nil {
 		return Data{}, errors.Join(err, store.Close())
+	}
+	if err := keepSongs(songs, dir); err != nil {
+		logger.Warn("the path of the songs folder could not be saved: a start while the folder is away will be refused", "reason", err)
 	}
 	return Data{Store: steady, Key: key, Disk: steady}, nil
 }

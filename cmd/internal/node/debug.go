@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"log/slog"
 	"net"
 	"os"
 	"time"
@@ -37,12 +38,21 @@ func ListenDebug(addr string) (*Debug, error) {
 	return &Debug{listener, addr}, nil
 }
 
-// String is the address for the ready line.
+// String is the address for the ready line, as it is: whoever opens the port to others is to see it.
 func (d *Debug) String() string {
 	if d.listener == nil {
 		return NoHTTP
 	}
-	return address.Shown(d.listener.Addr())
+	return d.listener.Addr().String()
+}
+
+// WarnOpen says that others than this machine can read what the node knows, if they can.
+func (d *Debug) WarnOpen(logger *slog.Logger) {
+	if d.listener == nil || address.IsLoopback(d.listener.Addr().String()) {
+		return
+	}
+	_, port, _ := net.SplitHostPort(d.listener.Addr().String())
+	logger.Warn("everyone who can reach the debug port can read this node's dump and log: --http 127.0.0.1:"+port+" lets only this machine", "http", d)
 }
 
 // Advertised is the address for others; empty: there is none.

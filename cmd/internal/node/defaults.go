@@ -1,6 +1,7 @@
 package node
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -28,6 +29,16 @@ func dataDirFor(system string, getenv func(string) string) string {
 		base = "."
 	}
 	return filepath.Join(base, "conga")
+}
+
+// warnHomeless says where the data is if that depends on where the program was started.
+func warnHomeless(dir string, logger *slog.Logger) {
+	if usual := DataDir(); filepath.IsAbs(usual) || dir != usual && filepath.Dir(dir) != ListenersDir() {
+		return
+	}
+	if path, err := filepath.Abs(dir); err == nil {
+		logger.Warn("HOME is not set, so the data is in a folder where conga was started: --data DIR names another", "data", path)
+	}
 }
 
 // UserName is what a listener is called that was not given a name.

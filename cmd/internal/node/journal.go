@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -34,6 +35,22 @@ type Journal struct {
 	Log      *eventlog.Log
 	Identity *transport.Identity
 	dir      string // empty: in memory
+	fresh    bool   // dir was made for it
+}
+
+// Abandon closes the journal of a listener that has not joined. What was made for it goes.
+func (j Journal) Abandon() error { return errors.Join(j.Log.Close(), j.discard()) }
+
+// discard removes what was made for a journal, which is closed.
+func (j Journal) discard() error {
+	if !j.fresh {
+		return nil
+	}
+	files, err := filepath.Glob(filepath.Join(j.dir, "conga.*"))
+	for _, file := range append(files, filepath.Join(j.dir, keys.IdentityFile), j.dir) {
+		err = errors.Join(err, os.Remove(file))
+	}
+	return err
 }
 
 // OpenJournal opens the log of the listener called name. data is its folder, NoData, or
@@ -44,7 +61,9 @@ func OpenJournal(data, listeners, name string, logger *slog.Logger) (Journal, er
 	case NoData:
 		return memoryJournal()
 	case "":
-		j, err := namesakeJournal(filepath.Join(listeners, folderName(name)), logger)
+		dir := filepath.Join(listeners, folderName(name))
+		warnHomeless(dir, logger)
+		j, err := namesakeJournal(dir, logger)
 		if err != nil {
 			logger.Warn("this listener's log is in memory only", "reason", err)
 			return memoryJournal()
@@ -78,6 +97,7 @@ func diskJournal(dir string, logger *slog.Logger) (Journal, error) {
 	if _, err := os.Stat(filepath.Join(dir, keys.SigningFile)); err == nil {
 		return Journal{}, fmt.Errorf("%s is a server's data folder: choose another with --data", dir)
 	}
+	_, missing := os.Stat(dir)
 	log, err := diskRing(dir, logger)
 	if errors.Is(err, eventlog.ErrDamaged) {
 		logger.Warn("this listener's log is put aside", "reason", err, "aside", dir+"/*"+asideSuffix)
@@ -93,7 +113,7 @@ func diskJournal(dir string, logger *slog.Logger) (Journal, error) {
 	if err != nil {
 		return Journal{}, errors.Join(err, log.Close())
 	}
-	return Journal{Log: log, Identity: transport.IdentityOf(key), dir: dir}, nil
+	return Journal{Log: log, Identity: transport.IdentityOf(key), dir: dir, fresh: errors.Is(missing, fs.ErrNotExist)}, nil
 }
 
 // diskRing opens the ring in dir. The disk follows behind: no listener waits for it.

@@ -84,6 +84,46 @@ func TestJournal_NoFolder(t *testing.T) {
 	}
 }
 
+// A listener that has not joined leaves no folder behind; one that joined before keeps its own.
+func TestJournal_Abandon(t *testing.T) {
+	listeners := filepath.Join(t.TempDir(), "listeners")
+	for _, before := range []bool{false, true} {
+		j, _ := journalOf(t, "", listeners, "amy")
+		heard(t, j, "bach.mp3")
+		if err := j.Abandon(); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(j.dir); (err == nil) != before {
+			t.Errorf("there before %v: %v", before, err)
+		}
+		again, _ := journalOf(t, "", listeners, "amy")
+		if err := again.Log.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A server does not take a listener's folder, in which that listener would find a server's.
+func TestOpenData_Listeners(t *testing.T) {
+	j, _ := journalOf(t, t.TempDir(), "", "amy")
+	if _, err := OpenData(j.dir, t.TempDir(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "a listener's data folder: choose another with --data") {
+		t.Error(err)
+	}
+}
+
+// Without a home it is said where the data goes.
+func TestWarnHomeless(t *testing.T) {
+	for _, key := range []string{"HOME", "XDG_DATA_HOME", "LocalAppData"} {
+		t.Setenv(key, "")
+	}
+	for dir, want := range map[string]bool{DataDir(): true, filepath.Join(ListenersDir(), "amy"): true, "elsewhere": false} {
+		var said bytes.Buffer
+		if warnHomeless(dir, slog.New(slog.NewTextHandler(&said, nil))); strings.Contains(said.String(), "--data DIR") != want {
+			t.Errorf("%s: said %q", dir, &said)
+		}
+	}
+}
+
 // A damaged story is put aside, and the listener is still who it was.
 func TestJournal_Damaged(t *testing.T) {
 	data := t.TempDir()

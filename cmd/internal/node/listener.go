@@ -64,8 +64,17 @@ type ListenerOptions struct {
 // be found by its name once more meanwhile, and tries this node's port.
 const joinPatience = 20 * time.Second
 
-// StartListener joins the chain, or says why it cannot. It takes the journal over.
+// StartListener joins the chain, or says why it cannot. It takes the journal over; one that was made for a
+// listener that has not joined goes again.
 func StartListener(ctx context.Context, o ListenerOptions) (*Listener, error) {
+	n, err := startListener(ctx, o)
+	if err != nil {
+		return nil, errors.Join(err, o.Journal.discard())
+	}
+	return n, nil
+}
+
+func startListener(ctx context.Context, o ListenerOptions) (*Listener, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
