@@ -88,7 +88,7 @@ func TestCatalog_LeavesOut(t *testing.T) {
 	if n := h.said.count("file left out"); n != len(rejected) {
 		t.Errorf("%d warnings, want one for each of %d files:\n%s", n, len(rejected), h.said)
 	}
-	for _, reason := range []string{"it is empty", "UTF-8", "line break", "no such file", "not MPEG-1 layer III"} {
+	for _, reason := range []string{"it is empty", "UTF-8", "line break", "no such file", "there is no mp3 music (MPEG-1 layer III) in it"} {
 		if h.said.count(reason) != 1 {
 			t.Errorf("no warning speaks of %q:\n%s", reason, h.said)
 		}

@@ -322,7 +322,7 @@ func judge(ctx context.Context, path, name string, info fs.FileInfo) (song *mess
 	case info.Size() == 0:
 		return nil, music, "it is empty", false
 	case err != nil:
-		return nil, music, "it cannot be played: " + cause(err), false
+		return nil, music, unplayable(f, err), false
 	case music.Skipped > music.AudioBytes && music.Pieces > 4 && music.Frames < shortPieces*music.Pieces:
 		return nil, music, fmt.Sprintf("it is not music: only %d of its %d bytes look like music, in %d pieces", music.AudioBytes, info.Size(), music.Pieces), false
 	}

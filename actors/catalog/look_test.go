@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -261,6 +262,38 @@ func TestLook_Damaged(t *testing.T) {
 	}
 	if _, refused := w.state.Rejected.Find("shreds.mp3"); !refused {
 		t.Errorf("a file without music is a song: %v", w.state.Find("shreds.mp3"))
+	}
+}
+
+// The reason why a file is left out is for people, who do not know what MPEG-2 is, and says what to do.
+func TestLook_Reasons(t *testing.T) {
+	dir := t.TempDir()
+	low := song(t, "bach.mp3")
+	for at := 0; at+1 < len(low); at++ { // its frames as of MPEG-2; the tag before them stays
+		if low[at] == 0xFF && low[at+1]&0xFE == 0xFA {
+			low[at+1] &^= 0x08
+		}
+	}
+	files := map[string]struct {
+		content []byte
+		want    string
+	}{
+		"low.mp3":  {low, "it has 22050 Hz, and conga plays 32, 44.1 and 48 kHz: ffmpeg -i FILE -ar 44100 NEW.mp3 makes a copy that plays"},
+		"wav.mp3":  {append([]byte("RIFF\x00\x01\x00\x00WAVEfmt "), make([]byte, 9000)...), "it is a WAV file, not mp3: ffmpeg -i FILE NEW.mp3 makes one of it"},
+		"flac.mp3": {[]byte("fLaC\x00\x00\x00\x22 and so on"), "it is a FLAC file, not mp3"},
+		"m4a.mp3":  {[]byte("\x00\x00\x00\x20ftypM4A and so on"), "it is an MP4 file, not mp3"},
+		"page.mp3": {[]byte("\n<!DOCTYPE html><p>404"), "it is a web page, not mp3"},
+		"text.mp3": {[]byte("x"), "there is no mp3 music"},
+	}
+	for name, file := range files {
+		put(t, dir, name, file.content)
+	}
+	w := newWatcher(t, dir)
+	w.look(0)
+	for name, file := range files {
+		if refused, is := w.state.Rejected.Find(name); !is || !strings.HasPrefix(refused.Reason, file.want) {
+			t.Errorf("%s: %q, want %q", name, refused.Reason, file.want)
+		}
 	}
 }
 

@@ -21,6 +21,14 @@ const (
 // ErrFormat marks bytes that are no MPEG-1 layer III, the only music conga plays.
 var ErrFormat = errors.New("not MPEG-1 layer III")
 
+// LowRateError is an ErrFormat of mp3 all the same, at this many hertz: of MPEG-2 or 2.5.
+type LowRateError int
+
+func (e LowRateError) Error() string { return fmt.Sprintf("%d Hz: %v", int(e), ErrFormat) }
+
+// Is says that it is an ErrFormat.
+func (LowRateError) Is(target error) bool { return target == ErrFormat }
+
 // Header is what the first four bytes of a frame say. Its zero value is no header.
 type Header struct {
 	Size       int // bytes of the whole frame, header included, at most MaxFrame
@@ -52,7 +60,11 @@ func ParseHeader(b []byte) (Header, error) {
 		return Header{}, fmt.Errorf("no frame begins with %x: %w", b[:headerSize], ErrFormat)
 	}
 	if version := b[1] >> 3 & 3; version != 3 {
-		return Header{}, fmt.Errorf("MPEG-%s: %w", [3]string{"2.5", "reserved", "2"}[version], ErrFormat)
+		var reason error = ErrFormat
+		if rate := rates[b[2]>>2&3] / [3]int{4, 1, 2}[version]; rate > 0 && version != 1 && b[1]>>1&3 == 1 {
+			reason = LowRateError(rate)
+		}
+		return Header{}, fmt.Errorf("MPEG-%s: %w", [3]string{"2.5", "reserved", "2"}[version], reason)
 	}
 	if layer := b[1] >> 1 & 3; layer != 1 {
 		return Header{}, fmt.Errorf("layer %s: %w", [4]string{"reserved", "", "II", "I"}[layer], ErrFormat)

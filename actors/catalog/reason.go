@@ -1,0 +1,50 @@
+package catalog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"conga/actors/internal/mp3"
+)
+
+// kinds are what people have renamed to .mp3, by how such files begin.
+var kinds = []struct {
+	at    int
+	magic string
+	is    string
+}{
+	{8, "WAVE", "a WAV file"},
+	{0, "fLaC", "a FLAC file"},
+	{0, "OggS", "an Ogg file"},
+	{4, "ftyp", "an MP4 file"},
+	{8, "AIFF", "an AIFF file"},
+	{0, "\x30\x26\xb2\x75", "a WMA file"},
+	{0, "\xff\xf1", "an AAC file"},
+	{0, "\xff\xf9", "an AAC file"},
+}
+
+// toMP3 is the command that makes an mp3 of what is none. The file's name stands in the same line already.
+const toMP3 = "ffmpeg -i FILE NEW.mp3 makes one of it"
+
+// unplayable says in a user's words why no music was found in a file, and what to do.
+func unplayable(file io.ReaderAt, err error) string {
+	if low, is := errors.AsType[mp3.LowRateError](err); is {
+		return fmt.Sprintf("it has %d Hz, and conga plays 32, 44.1 and 48 kHz: ffmpeg -i FILE -ar 44100 NEW.mp3 makes a copy that plays", int(low))
+	}
+	if !errors.Is(err, mp3.ErrFormat) {
+		return "it cannot be read: " + cause(err)
+	}
+	head := make([]byte, 16)
+	n, _ := file.ReadAt(head, 0) // what cannot be read begins like nothing that is known
+	for _, kind := range kinds {
+		if head := head[:n]; len(head) >= kind.at && bytes.HasPrefix(head[kind.at:], []byte(kind.magic)) {
+			return "it is " + kind.is + ", not mp3: " + toMP3
+		}
+	}
+	if start := bytes.ToLower(bytes.TrimSpace(head[:n])); bytes.HasPrefix(start, []byte("<!doctype")) || bytes.HasPrefix(start, []byte("<html")) {
+		return "it is a web page, not mp3: download the song again"
+	}
+	return "there is no mp3 music (MPEG-1 layer III) in it; if it is music of another kind, " + toMP3
+}
