@@ -375,7 +375,7 @@ func (c *catalog) sayProblem(saw sighting) {
 	case known == 0 && saw.rests > 0:
 		return // not known yet
 	case known == 0:
-		problem = "no songs in the songs folder; waiting for .mp3 files (MPEG-1 layer III) to be put there"
+		problem = "no songs in the songs folder; waiting for .mp3 files (MPEG-1 layer III) to be put there" + saw.beside
 	}
 	if problem == c.live.Problem {
 		return

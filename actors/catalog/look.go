@@ -96,12 +96,13 @@ func temporary(name string) bool {
 
 // sighting is what one look at the folder saw. It is immutable.
 type sighting struct {
-	files map[string]file
-	next  time.Duration // when one of the files that rest has rested enough; 0: there is none
-	rests int           // how many such files there are
-	away  string        // why nothing of the folder can be seen; files is what was known before
-	err   error         // the folder could not be read for want of something that others give back
-	took  time.Duration // to look, without reading what is new
+	files  map[string]file
+	next   time.Duration // when one of the files that rest has rested enough; 0: there is none
+	rests  int           // how many such files there are
+	away   string        // why nothing of the folder can be seen; files is what was known before
+	err    error         // the folder could not be read for want of something that others give back
+	beside string        // what music there is that is no song, where there is no song
+	took   time.Duration // to look, without reading what is new
 }
 
 // folder is what a look looks at.
@@ -186,6 +187,9 @@ func look(ctx context.Context, at folder, known map[string]file, now time.Time, 
 		return sighting{files: known, away: "the files in the songs folder cannot be opened: " + cause(broken)}
 	case len(s.files) == 0:
 		return sighting{files: known, away: "the songs folder is empty"}
+	}
+	if !there && len(s.files) == 0 {
+		s.beside = beside(ctx, dir)
 	}
 	for name := range known {
 		if _, still := s.files[name]; !still {
