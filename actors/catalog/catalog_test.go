@@ -116,7 +116,7 @@ func TestCatalog_MusicBeside(t *testing.T) {
 	put(t, dir, "cover.jpg", nil)
 	h := open(t, dir, nil)
 	h.looksDone(2)
-	if n := h.said.count("; mp3 files in its subfolders: 2, which conga does not read: copy them into the folder itself, or name a subfolder with --songs DIR; "+
+	if n := h.said.count("; mp3 files in its subfolders: 2, which conga does not read: copy them into the folder itself, or name a subfolder with --songs DIR; " +
 		"music that is not mp3: 2, ffmpeg -i FILE NEW.mp3 makes mp3 of it"); n != 1 {
 		t.Errorf("said %d times, want once:\n%s", n, h.said)
 	}

@@ -55,7 +55,7 @@ type Config struct {
 	Report func(proto.Message)
 	// News shows the listener what plays.
 	News func(*messages.Playing)
-	// Joined is told the server's first answer: nil, or why it does not take the listener.
+	// Joined is told the server's answer to each Hello: nil, or why it does not take the listener.
 	Joined func(*messages.Welcome, *messages.Refused)
 	Logger *slog.Logger
 }
@@ -114,10 +114,20 @@ type memory struct {
 	waiting []pending
 	reports []proto.Message // what the server has not been told yet, oldest first
 	samples samples
+	absence absence
 
 	dialled         uint64
 	asked, answered int64
 }
+
+// absence is what the listener knows of a server that had taken it in.
+type absence int
+
+const (
+	here absence = iota
+	away
+	awayTold // and has been told that a typed line waits
+)
 
 type (
 	redial  struct{ round uint64 }
@@ -190,7 +200,6 @@ func (r *requester) hear(ctx actor.Context, said proto.Message) {
 	case *messages.Welcome:
 		r.taken(ctx, said)
 	case *messages.Refused:
-		r.cfg.Logger.Warn("the server refuses this listener", "reason", said.GetReason())
 		r.failed = max(r.failed, patient)
 		r.told = min(time.Duration(said.GetWaitSeconds())*time.Second, longestTold)
 		r.cfg.Joined(nil, said)
@@ -229,7 +238,8 @@ func (r *requester) dial(ctx actor.Context) {
 
 func (r *requester) closed(ctx actor.Context, reason string) {
 	if r.welcome {
-		r.cfg.Logger.Warn("request connection lost", "reason", reason)
+		r.cfg.Logger.Warn("the server is away: this listener tries again and again, and the lines that you type wait", "reason", reason)
+		r.absence = away
 		if time.Since(r.welcomed) >= steady {
 			r.failed = 0
 		}
@@ -259,6 +269,10 @@ func (r *requester) taken(ctx actor.Context, msg *messages.Welcome) {
 	}
 	r.welcome, r.welcomed = true, time.Now()
 	r.pings, r.ponged = 0, time.Now()
+	if r.absence != here {
+		r.cfg.Logger.Info("the server is back")
+		r.absence = here
+	}
 	r.cfg.Tell(msg)
 	r.cfg.Joined(msg, nil)
 	for _, p := range r.waiting {
@@ -321,8 +335,12 @@ func (r *requester) ask(ctx actor.Context, typed *messages.TypedLine) {
 	if !p.unlogged {
 		r.cfg.Report(&messages.RequestSent{RequestId: p.ask.GetRequestId(), Line: typed.Line, AtUnixUs: r.cfg.Clock.Now()})
 	}
-	if r.welcome {
+	switch {
+	case r.welcome:
 		ctx.Send(r.child, p.ask)
+	case r.absence == away && !p.unlogged:
+		r.cfg.Logger.Info("the server is away: what you type is answered when it is back")
+		r.absence = awayTold
 	}
 }
 

@@ -1,8 +1,10 @@
 package requester
 
 import (
+	"bytes"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -32,6 +34,7 @@ type house struct {
 	joined  int
 	refused int
 	broken  atomic.Bool // the next word to the relay breaks the requester
+	log     bytes.Buffer
 }
 
 // link is a connection as the requester sees it.
@@ -74,7 +77,7 @@ func inside(t *testing.T, f func(h *house)) {
 		)
 		h.pid = h.system.Root.Spawn(Props(Config{
 			Hello: func() *messages.Hello { return &messages.Hello{Version: 1} },
-			Clock: h.clock, Logger: discard, News: func(*messages.Playing) {},
+			Clock: h.clock, Logger: slog.New(slog.NewTextHandler(&h.log, nil)), News: func(*messages.Playing) {},
 			Dial: func(uint64) *actor.Props {
 				h.mu.Lock()
 				defer h.mu.Unlock()
@@ -201,6 +204,41 @@ func TestRequester_Backoff(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whoever types while the server is away hears once that it is, and when it is back. That the first answer is a
+// refusal is for whoever joins to tell.
+func TestRequester_SaysAway(t *testing.T) {
+	inside(t, func(h *house) {
+		said := func(want ...string) {
+			t.Helper()
+			got := h.log.String()
+			h.log.Reset()
+			for _, line := range want {
+				if !strings.Contains(got, line) {
+					t.Errorf("said %q, want %q", got, line)
+				}
+			}
+			if strings.Count(got, "\n") != len(want) {
+				t.Errorf("said %q, want %d lines", got, len(want))
+			}
+		}
+		h.says(&messages.Refused{Reason: "full"})
+		said()
+		h.welcome()
+		said()
+		for range 2 {
+			h.close()
+			said("the server is away: this listener tries again and again, and the lines that you type wait")
+			h.typed("SONGS")
+			said("what you type is answered when it is back")
+			h.typed("REQUESTS")
+			said()
+			h.pass(lastRetry)
+			h.welcome()
+			said("the server is back")
+		}
+	})
 }
 
 // A server that says how long asking again makes no sense is not asked before, and not for

@@ -31,15 +31,18 @@ var (
 	attackTime = flag.Duration("attack", time.Second, "how long somebody sends 10,000 PLAY a second")
 )
 
-// fails runs conga and returns what it said when it gave up.
+// fails runs conga and returns the one line that it said when it gave up.
 func fails(t *testing.T, code int, args ...string) string {
 	t.Helper()
 	p := launch(t, "refused", args...)
 	if got := p.exit(t); got != code {
 		t.Errorf("conga %s: exit %d, want %d", strings.Join(args, " "), got, code)
 	}
-	lines := strings.Split(strings.TrimSpace(p.err.String()), "\n")
-	return lines[len(lines)-1]
+	line, more, _ := strings.Cut(p.err.String(), "\n")
+	if more != "" {
+		t.Errorf("conga %s: an error is one line, not %q", strings.Join(args, " "), p.err.String())
+	}
+	return line
 }
 
 // A guarded radio: who knows the token hears everything, who does not hears nothing, at

@@ -53,7 +53,10 @@ func TestE2E_Mistakes(t *testing.T) {
 	}
 	oneClearLine(t, launch(t, "typo", "demo", "--songs", typo), "there is no folder "+typo, "--songs DIR")
 
-	oneClearLine(t, mute, addr, "does not answer like a conga server")
+	mute.exit(t)
+	if said := mute.err.String(); !strings.Contains(said, "no answer yet") || !strings.Contains(said, addr+" does not answer like a conga server") || strings.Count(said, "\n") != 2 {
+		t.Errorf("said %q", said)
+	}
 	_ = nobody.Close()
 	oneClearLine(t, launch(t, "join nobody", "join", addr, "--output", "null"), addr, "nobody listens")
 }

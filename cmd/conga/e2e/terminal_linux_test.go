@@ -189,6 +189,24 @@ func TestTerminal_GoesOn(t *testing.T) {
 	}
 }
 
+// Whoever closes the input by Ctrl-D hears that it plays on, and that typing is over.
+func TestTerminal_CtrlD(t *testing.T) {
+	t.Parallel()
+	server := launchServer(t, congatest.Songs(t, congatest.Short), t.TempDir())
+	keyboard := newTerminal(t)
+	amy := launchOn(t, "amy", func(c *exec.Cmd) { c.Stdin = keyboard.tty },
+		"join", server.requests(), "--name", "amy", "--output", "null", "--listen", "127.0.0.1:0")
+	amy.awaitReady(t, listenerReady)
+	keyboard.types(t, "\x04")
+	eventually(t, "it says that no more lines are read", func() string {
+		if said := amy.out.String(); !strings.Contains(said, "no more lines are read: it plays on, Ctrl-C ends it") {
+			return said
+		}
+		return ""
+	})
+	amy.hears(t)
+}
+
 // Who closes the terminal ends what runs in it: in order, and with a receipt where that can be
 // written. What was started to survive that survives.
 func TestTerminal_Closed(t *testing.T) {

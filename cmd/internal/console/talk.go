@@ -74,8 +74,11 @@ func read(ctx context.Context, in io.Reader, typed chan<- string, say func(lines
 			}
 		}
 	}
-	if err := lines.Err(); err != nil { // a line without end is no END
+	switch err := lines.Err(); {
+	case err != nil: // a line without end is no END
 		say(fmt.Sprintf("no more lines are read: %v", err))
+	case ctx.Err() == nil && IsTerminal(in): // Ctrl-D
+		say("the input is closed, and no more lines are read: it plays on, Ctrl-C ends it")
 	}
 	return false
 }

@@ -155,7 +155,10 @@ func newGossip(t *testing.T, n *Server) *gossip {
 	p := &gossip{system: NewSystem(slog.New(slog.DiscardHandler)), heard: make(chan any, 4096)}
 	logger := slog.New(slog.DiscardHandler)
 	addr := n.Requests.Addr().String()
-	member := transport.NewMembership(transport.NewIdentity(), "", &trust{keys: keys.NewRing(addr, nil, ""), logger: logger, distrust: func(err error) { t.Error(err) }})
+	member := transport.NewMembership(transport.NewIdentity(), "", &trust{keys: keys.NewRing(addr, nil, ""), logger: logger, distrust: func(err error) bool {
+		t.Error(err)
+		return true
+	}})
 	var link *actor.PID
 	var hello *messages.Hello
 	links := uint64(0)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"conga/actors"
@@ -64,10 +65,17 @@ type ListenerOptions struct {
 // be found by its name once more meanwhile, and tries this node's port.
 const joinPatience = 20 * time.Second
 
+// sayAfter is how long nobody wonders what a join does.
+const sayAfter = 2 * time.Second
+
 // StartListener joins the chain, or says why it cannot. It takes the journal over; one that was made for a
 // listener that has not joined goes again.
 func StartListener(ctx context.Context, o ListenerOptions) (*Listener, error) {
+	waits := time.AfterFunc(sayAfter, func() {
+		o.Logger.Info("no answer yet, still asking; Ctrl-C ends it", "server", o.Server)
+	})
 	n, err := startListener(ctx, o)
+	waits.Stop()
 	if err != nil {
 		return nil, errors.Join(err, o.Journal.discard())
 	}
@@ -141,15 +149,16 @@ type joining struct {
 	tickets  transport.Tickets // for offers of nodes above
 	now      func() int64      // the server's clock, when there is a client
 	sent     transport.Counters
-	answered chan error
+	over     atomic.Bool
+	answered chan error // has room for one
 }
 
 // answer says how joining went; only the first answer counts.
-func (j *joining) answer(err error) {
-	select {
-	case j.answered <- err:
-	default:
+func (j *joining) answer(err error) (first bool) {
+	if first = !j.over.Swap(true); first {
+		j.answered <- err
 	}
+	return first
 }
 
 // await returns the answer.
@@ -160,7 +169,7 @@ func (j *joining) await(ctx context.Context) error {
 	case err := <-j.answered:
 		return err
 	case <-ctx.Done():
-		return ctx.Err()
+		return nobodyAt(j.Server, context.Canceled)
 	case <-late.C:
 		return fmt.Errorf("%s does not answer like a conga server within %v: its ready line says requests=HOST:PORT, which is what to join", j.Server, joinPatience)
 	}
@@ -194,7 +203,9 @@ func (j *joining) client() actors.ClientConfig {
 		Requests: j.requests,
 		Joined: func(_ *messages.Welcome, refused *messages.Refused) {
 			if refused != nil {
-				j.answer(fmt.Errorf("%s refuses: %s", j.Server, refused.GetReason()))
+				if err := fmt.Errorf("%s refuses: %s", j.Server, refused.GetReason()); !j.answer(err) {
+					j.Logger.Warn("the server refuses this listener", "reason", refused.GetReason())
+				}
 				return
 			}
 			j.answer(nil)

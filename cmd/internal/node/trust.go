@@ -12,7 +12,7 @@ import (
 type trust struct {
 	keys     keys.Ring
 	logger   *slog.Logger
-	distrust func(error)
+	distrust func(error) (ends bool) // joining ends with it, and tells
 	told     sync.Once
 }
 
@@ -28,6 +28,7 @@ func (t *trust) Keep(key ed25519.PublicKey) {
 
 // Distrust tells the user once; the listener tries again and again.
 func (t *trust) Distrust(err error) {
-	t.told.Do(func() { t.logger.Warn("this is not the server that you meant", "err", err) })
-	t.distrust(err)
+	if !t.distrust(err) {
+		t.told.Do(func() { t.logger.Warn("this is not the server that you meant", "err", err) })
+	}
 }
