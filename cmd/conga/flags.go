@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 
 	"conga/cmd/internal/address"
 	"conga/cmd/internal/node"
@@ -14,7 +16,7 @@ type listenAddr string
 
 // UnmarshalText completes what the user wrote.
 func (a *listenAddr) UnmarshalText(text []byte) error {
-	addr, err := address.ListenAt(string(text), "")
+	addr, err := address.ListenAt(string(text), "", address.RequestsPort)
 	*a = listenAddr(addr)
 	return err
 }
@@ -27,12 +29,24 @@ func (a *httpAddr) UnmarshalText(text []byte) error {
 	if *a = httpAddr(text); *a == node.NoHTTP {
 		return nil
 	}
-	addr, err := address.ListenAt(string(text), "127.0.0.1")
+	addr, err := address.ListenAt(string(text), "127.0.0.1", address.HTTPPort)
 	*a = httpAddr(addr)
 	if err != nil {
 		err = errors.New(err.Error() + ", or off")
 	}
 	return err
+}
+
+// takes says whether the debug port is one of the ports from that of listen on.
+func (a httpAddr) takes(listen listenAddr, ports int) bool {
+	host, port, err := net.SplitHostPort(string(a))
+	other, first, otherErr := net.SplitHostPort(string(listen))
+	if err != nil || otherErr != nil || host != other && host != "" && other != "" {
+		return false
+	}
+	n, _ := strconv.Atoi(port) // isPort
+	m, _ := strconv.Atoi(first)
+	return n > 0 && m > 0 && n >= m && n < m+ports
 }
 
 // tokenFlag is --auth of serve and join. A pointer, for an empty token is a mistake that

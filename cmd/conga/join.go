@@ -76,7 +76,7 @@ func (c *joinCmd) Validate() error {
 		return errors.New("--name is empty: give a name, or leave it out to use your user name")
 	}
 	if c.Advertise != "" {
-		addr, err := address.ListenAt(c.Advertise, "")
+		addr, err := address.ListenAt(c.Advertise, "", address.RequestsPort)
 		if _, port, _ := net.SplitHostPort(addr); err == nil && port == "0" {
 			err = fmt.Errorf("%s: nobody can connect to port 0", c.Advertise)
 		}

@@ -45,8 +45,19 @@ func ok(t *testing.T, args ...string) string {
 // refuses runs the command, which must fail with one line that has the words.
 func refuses(t *testing.T, args []string, words ...string) {
 	t.Helper()
+	failsWith(t, cli.Failed, args, words...)
+}
+
+// misunderstands is refuses where the command line is what is wrong.
+func misunderstands(t *testing.T, args []string, words ...string) {
+	t.Helper()
+	failsWith(t, cli.Usage, args, words...)
+}
+
+func failsWith(t *testing.T, want int, args []string, words ...string) {
+	t.Helper()
 	code, out, err := conga(t, args...)
-	if code != cli.Failed || strings.Count(err, "\n") != 1 {
+	if code != want || strings.Count(err, "\n") != 1 {
 		t.Errorf("conga %s: exit %d, %q, stdout %q", strings.Join(args, " "), code, err, out)
 	}
 	for _, word := range words {
@@ -224,8 +235,8 @@ func TestLog_Mistakes(t *testing.T) {
 		refuses(t, []string{"log", command, "log_test.go"}, "line 1", "conga log export")
 	}
 	refuses(t, []string{"log", "replay", "--at", "9999", "--data", data}, "event 9999 has not happened: the log ends with event")
-	refuses(t, []string{"log", "replay", "--at", "soon", "--data", data}, `"soon" is not a time`, "or an event number")
-	refuses(t, []string{"log", "show", "--from", "soon", "--data", data}, `--from "soon" is not a time`)
+	misunderstands(t, []string{"log", "replay", "--at", "soon", "--data", data}, `"soon" is not a time`, "or an event number")
+	misunderstands(t, []string{"log", "show", "--from", "soon", "--data", data}, `--from "soon" is not a time`)
 	refuses(t, []string{"log", "show", "--data", incidentFile}, "name it without --data")
 	refuses(t, []string{"log", "archive", "--before", "1h", "--data", nowhere}, "no log in "+nowhere)
 }
@@ -247,8 +258,8 @@ func TestLog_Nothing(t *testing.T) {
 			t.Errorf("%s: exit %d, %q, %q", args, code, out, err)
 		}
 	}
-	refuses(t, []string{"log", "diff", "--data", data, "1", "nosuch.jsonl"}, "nosuch.jsonl is neither a log nor a moment")
-	refuses(t, []string{"log", "archive", "--data", data, "--before", "soon"}, `--before "soon" is not a time`)
+	misunderstands(t, []string{"log", "diff", "--data", data, "1", "nosuch.jsonl"}, "nosuch.jsonl is neither a log nor a moment")
+	misunderstands(t, []string{"log", "archive", "--data", data, "--before", "soon"}, `--before "soon" is not a time`)
 
 	none := filepath.Join(t.TempDir(), "none")
 	for file, want := range map[string]string{"MISSING": "there is no file MISSING: name one that conga log export wrote", "log_test.go": "line 1 is no event: was it written by conga log export?", os.DevNull: "it has no events", t.TempDir(): "is a folder"} {

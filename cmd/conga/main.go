@@ -16,14 +16,16 @@ func main() { program().Main(wished(os.Args[1:])) }
 
 // commands is the whole command line; each command lives in its own file.
 type commands struct {
-	Serve   serveCmd        `cmd:"" help:"Play a folder of songs to everyone who joins."`
-	Join    joinCmd         `cmd:"" help:"Listen, and pass the music on to the next listener."`
-	Demo    demoCmd         `cmd:"" help:"Run a server and listeners in this terminal."`
-	Dump    dumpCmd         `cmd:"" help:"Print what a running node knows, as JSON."`
-	Log     logbook.Command `cmd:"" help:"Read, check, replay and move the event log."`
-	Why     whyCmd          `cmd:"" help:"Tell what happened: why the music stopped, or why a song is not played."`
-	Version versionCmd      `cmd:"" help:"Print the version; conga --version does the same."`
-	Speaker speakerCmd      `cmd:"" hidden:"" help:"The process of a loudspeaker: plays what comes in, for conga join and demo."`
+	Serve       serveCmd         `cmd:"" help:"Play a folder of songs to everyone who joins."`
+	Join        joinCmd          `cmd:"" help:"Listen, and pass the music on to the next listener."`
+	Demo        demoCmd          `cmd:"" help:"Run a server and listeners in this terminal."`
+	Dump        dumpCmd          `cmd:"" help:"Print what a running node knows, as JSON."`
+	Log         logbook.Command  `cmd:"" help:"Read, check, replay and move the event log."`
+	Why         whyCmd           `cmd:"" help:"Tell what happened: why the music stopped, or why a song is not played."`
+	Version     versionCmd       `cmd:"" help:"Print the version; conga --version does the same."`
+	ShowVersion kong.VersionFlag `name:"version" hidden:""`
+
+	Speaker speakerCmd `cmd:"" hidden:"" help:"The process of a loudspeaker: plays what comes in, for conga join and demo."`
 }
 
 // Help is printed below the list of commands.
@@ -39,7 +41,7 @@ func program() cli.Program {
 	return cli.Program{
 		Name: "conga", Grammar: &commands{},
 		About: "A radio whose listeners stand in a line: each passes the music on to the next.",
-		Words: kong.Vars{"data": node.DataDir(), "listeners": node.ListenersDir(), "name": node.UserName()},
+		Words: kong.Vars{"data": node.DataDir(), "listeners": node.ListenersDir(), "name": node.UserName(), "version": thisVersion()},
 	}
 }
 

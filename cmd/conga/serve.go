@@ -25,6 +25,9 @@ const songsPatience = 2 * time.Second
 // the first time: little of that lives on.
 const whileReading = 50
 
+// mostLog is how many megabytes of log may be kept: a terabyte.
+const mostLog = 1 << 20
+
 type serveCmd struct {
 	Songs  string     `default:"songs" placeholder:"DIR" help:"Folder of mp3 files; you may add and remove songs at any time (${default})."`
 	Listen listenAddr `default:":7000" placeholder:"HOST:PORT" help:"Port for requests; the next port is for the stream. Port 0 takes a free pair (${default})."`
@@ -52,8 +55,18 @@ func (serveCmd) Help() string {
 
 // Validate refuses what would let in everybody, or nobody.
 func (c *serveCmd) Validate() error {
-	if c.KeepLog < 0 || c.KeepLog > 1<<20 {
-		return errors.New("--keep-log is a number of megabytes, or 0")
+	_, port, _ := net.SplitHostPort(string(c.Listen))
+	switch {
+	case c.KeepLog < 0 || c.KeepLog > mostLog:
+		return fmt.Errorf("--keep-log is a number of megabytes from 1 to %d, or 0 to keep all", mostLog)
+	case c.Songs == "":
+		return errors.New("--songs is empty: name the folder that your music is in")
+	case c.Data == "":
+		return errors.New("--data is empty: name a folder, or leave it out to use the usual one")
+	case port == "65535":
+		return errors.New("--listen: the stream is on the port after that of the requests, so 65534 is the last one")
+	case c.HTTP.takes(c.Listen, 2):
+		return errors.New("--http has the same port as --listen or as the stream, which is on the port after it: choose another")
 	}
 	return errors.Join(c.tokenFlag.validate(), c.limitFlags.validate())
 }

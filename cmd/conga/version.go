@@ -16,9 +16,13 @@ func (versionCmd) Help() string {
 
 // Run prints what the build knows of itself.
 func (versionCmd) Run(io *cli.Streams) error {
-	info, _ := debug.ReadBuildInfo()
-	_, err := fmt.Fprintln(io.Out, versionLine(info))
+	_, err := fmt.Fprintln(io.Out, thisVersion())
 	return err
+}
+
+func thisVersion() string {
+	info, _ := debug.ReadBuildInfo()
+	return versionLine(info)
 }
 
 // versionLine is the version, the commit where the build knows it, and the Go

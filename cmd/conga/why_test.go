@@ -32,5 +32,5 @@ func TestWhy_FromDisk(t *testing.T) {
 	}
 	refuses(t, []string{"why", "bob", "--http", "127.0.0.1:1", "--data", listeners}, "nobody answers at 127.0.0.1:1")
 	refuses(t, []string{"why", "--http", "127.0.0.1:1"}, "nobody answers at 127.0.0.1:1")
-	refuses(t, []string{"why", "--since", "soon"}, "--since")
+	misunderstands(t, []string{"why", "--since", "soon"}, "--since")
 }

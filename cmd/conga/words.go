@@ -1,7 +1,7 @@
 package main
 
 // wished are the arguments in the words of this command line: people also say conga help serve and
-// conga --version.
+// conga -v.
 func wished(args []string) []string {
 	if len(args) == 0 || len(args) == 1 && args[0] == "log" {
 		return append(args, "--help")
@@ -9,7 +9,7 @@ func wished(args []string) []string {
 	switch args[0] {
 	case "help", "-help", "-?", "/?":
 		return append(append([]string{}, args[1:]...), "--help")
-	case "--version", "-version", "-V", "-v":
+	case "-version", "-V", "-v":
 		return append([]string{"version"}, args[1:]...)
 	}
 	return args

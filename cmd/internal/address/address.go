@@ -15,20 +15,23 @@ const (
 )
 
 // ListenAt completes what a user says where to listen: HOST:PORT, :PORT, or PORT alone, which is then
-// on host.
-func ListenAt(text, host string) (string, error) {
+// on host. usual is the port that most people choose.
+func ListenAt(text, host, usual string) (string, error) {
 	text = strings.TrimSpace(text)
 	if isPort(text) {
 		return net.JoinHostPort(host, text), nil
 	}
 	at, port, err := net.SplitHostPort(text)
+	if text != "" && strings.Trim(text, "0123456789") == "" {
+		port, err = text, nil // of no port that there is
+	}
 	switch {
 	case err != nil && net.ParseIP(strings.Trim(text, "[]")) != nil:
-		return "", fmt.Errorf("%s has no port: write %s", text, net.JoinHostPort(strings.Trim(text, "[]"), RequestsPort))
+		return "", fmt.Errorf("%s has no port: write %s", text, net.JoinHostPort(strings.Trim(text, "[]"), usual))
 	case err != nil && text != "" && !strings.ContainsAny(text, ":/ ") && !unicode.IsDigit(rune(text[0])):
-		return "", fmt.Errorf("%s has no port: write %s:%s", text, text, RequestsPort)
+		return "", fmt.Errorf("%s has no port: write %s:%s", text, text, usual)
 	case err != nil || strings.ContainsAny(at, "/ "):
-		return "", fmt.Errorf("%q is not HOST:PORT, as 127.0.0.1:7000, nor :PORT", text)
+		return "", fmt.Errorf("%q is not HOST:PORT, as 127.0.0.1:%s, nor :PORT", text, usual)
 	case !isPort(port):
 		return "", fmt.Errorf("%q: the port is a number from 0 to 65535, and 0 takes a free one", text)
 	}

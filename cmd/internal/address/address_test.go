@@ -1,6 +1,7 @@
 package address
 
 import (
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -27,11 +28,49 @@ func TestListenAt(t *testing.T) {
 		{"http://a:1", "", ""},
 		{"", "", ""},
 	} {
-		got, err := ListenAt(test.text, test.host)
+		got, err := ListenAt(test.text, test.host, HTTPPort)
 		if got != test.want || (err == nil) != (test.want != "") {
 			t.Errorf("%q: %q, %v; want %q", test.text, got, err, test.want)
 		}
 	}
+}
+
+// A mistake is told with what works.
+func TestListenAt_Says(t *testing.T) {
+	for text, want := range map[string]string{
+		"localhost": "localhost has no port: write localhost:8000",
+		"::1":       "::1 has no port: write [::1]:8000",
+		"a b":       `"a b" is not HOST:PORT, as 127.0.0.1:8000, nor :PORT`,
+		"70000":     `"70000": the port is a number from 0 to 65535, and 0 takes a free one`,
+		":70000":    "the port is a number from 0 to 65535",
+	} {
+		if _, err := ListenAt(text, "", HTTPPort); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// That the port after --listen is taken is told as that: nobody has typed it.
+func TestListenPair_StreamTaken(t *testing.T) {
+	for range 50 { // until the port before a taken one is free
+		taken, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer taken.Close()
+		before := fmt.Sprintf("127.0.0.1:%d", taken.Addr().(*net.TCPAddr).Port-1)
+		_, _, err = ListenPair(before)
+		if err == nil {
+			t.Fatal("the pair is there")
+		}
+		if !strings.HasPrefix(err.Error(), "listen on "+before) {
+			if want := "the stream is on the port after --listen: listen on " + taken.Addr().String(); !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%v, want %q", err, want)
+			}
+			return
+		}
+	}
+	t.Skip("no free port before a taken one")
 }
 
 // What cannot be listened to is told with what can.

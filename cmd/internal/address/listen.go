@@ -26,7 +26,7 @@ func ListenPair(addr string) (requests, stream net.Listener, err error) {
 		}
 		_ = requests.Close()
 		if port != "0" || try == tries {
-			return nil, nil, CannotListen("--listen", next, err)
+			return nil, nil, fmt.Errorf("the stream is on the port after --listen: %w", CannotListen("--listen", next, err))
 		}
 	}
 }

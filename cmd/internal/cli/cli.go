@@ -26,6 +26,15 @@ const (
 // and then its whole group, so that it hears it twice.
 const sameSignal = 300 * time.Millisecond
 
+// Mistake is an error of the command line that was found only while the command ran.
+type Mistake struct{ error }
+
+// Mistakef is a Mistake in these words.
+func Mistakef(format string, args ...any) error { return Mistake{fmt.Errorf(format, args...)} }
+
+// Unwrap is what errors.Is and As look at.
+func (m Mistake) Unwrap() error { return m.error }
+
 // Program is a command line.
 type Program struct {
 	Name, About string
@@ -73,7 +82,7 @@ func (p Program) Run(ctx context.Context, args []string, stdin io.Reader, stdout
 		kong.Bind(streams),
 		p.Words,
 	)
-	parsed, err := parser.Parse(args)
+	parsed, err := parser.Parse(withValues(args))
 	if answered {
 		return 0
 	}
@@ -83,13 +92,18 @@ func (p Program) Run(ctx context.Context, args []string, stdin io.Reader, stdout
 			name = p.fullName(bad.Context)
 		}
 		_, command, _ := strings.Cut(name, " ")
-		reason := plainly(strings.TrimPrefix(oneLine(err), command+": ")) // kong's Validate names it too
+		reason := plainly(strings.TrimPrefix(oneLine(err), command+": "), args) // kong's Validate names it too
 		fmt.Fprintf(streams.Err, "%s: %s (%s --help shows how)\n", name, reason, name)
 		return Usage
 	}
 	err = parsed.Run()
 	if err = errors.Join(err, streams.finish()); err != nil {
-		fmt.Fprintf(streams.Err, "%s: %s\n", p.fullName(parsed), oneLine(err))
+		name := p.fullName(parsed)
+		if mistake := (Mistake{}); errors.As(err, &mistake) {
+			fmt.Fprintf(streams.Err, "%s: %s (%s --help shows how)\n", name, oneLine(err), name)
+			return Usage
+		}
+		fmt.Fprintf(streams.Err, "%s: %s\n", name, oneLine(err))
 		return Failed
 	}
 	return 0

@@ -1,6 +1,10 @@
 package cli
 
-import "regexp"
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
 
 // kongs are the parser's sentences that need a programmer to be understood, and what people say.
 var kongs = []struct {
@@ -8,7 +12,7 @@ var kongs = []struct {
 	ours   string
 }{
 	{regexp.MustCompile(`^(--\S+): expected \S+ value but got "EOL" \(<EOL>\)$`), "$1 needs a value"},
-	{regexp.MustCompile(`^(--\S+): expected \S+ value but got "(.*)" \(short flag\); perhaps try (\S+)\?$`), "$1 needs a value; if $2 is meant, write $3"},
+	{regexp.MustCompile(`^(--\S+): expected \S+ value but got "(.*)" \((?:short|long) flag\); perhaps try (\S+)\?$`), "$1 needs a value; if $2 is meant, write $3"},
 	{regexp.MustCompile(`^(--\S+): expected a valid \d+ bit int but got "(.*)"$`), "$1 takes a whole number, not $2"},
 	{regexp.MustCompile(`^(--\S+): expected a float but got "(.*)" .*$`), "$1 takes a number, not $2"},
 	{regexp.MustCompile(`^(--\S+): expected duration but got "(.*)": .*$`), "$1 takes a time like 30s or 10m, not $2"},
@@ -17,8 +21,35 @@ var kongs = []struct {
 	{regexp.MustCompile(`^unexpected argument ,.*$`), "an argument is empty"},
 }
 
-// plainly is the parser's error for people.
-func plainly(text string) string {
+// negative is a number that the parser takes for a flag.
+var negative = regexp.MustCompile(`^-[0-9.]+$`)
+
+// withValues joins a flag with a negative number behind it: what numbers it takes, the flag itself says best.
+func withValues(args []string) []string {
+	var joined []string
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		if strings.HasPrefix(arg, "--") && len(arg) > 2 && !strings.Contains(arg, "=") && i+1 < len(args) && negative.MatchString(args[i+1]) {
+			i++
+			arg += "=" + args[i]
+		}
+		joined = append(joined, arg)
+	}
+	return joined
+}
+
+// unknownShort begins the parser's error for -songs, which it takes for -s and more.
+var unknownShort = regexp.MustCompile(`^unknown flag (-[^-])`)
+
+// plainly is the parser's error for people who typed args.
+func plainly(text string, args []string) string {
+	if short := unknownShort.FindStringSubmatch(text); short != nil {
+		for _, arg := range args {
+			if arg, _, _ := strings.Cut(arg, "="); len(arg) > 2 && strings.HasPrefix(arg, short[1]) {
+				return fmt.Sprintf("unknown flag %s, did you mean \"-%s\"?", arg, arg)
+			}
+		}
+	}
 	for _, k := range kongs {
 		if k.theirs.MatchString(text) {
 			return k.theirs.ReplaceAllString(text, k.ours)

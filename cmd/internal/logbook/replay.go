@@ -103,7 +103,7 @@ func (c *logDiffCmd) state(name string) (raw json.RawMessage, err error) {
 		}
 	}
 	if err != nil && !isMoment(name) {
-		return nil, fmt.Errorf("%s is neither a log nor a moment: name a folder, an exported file, an event number, or a time like 10:11:12 or 10m", name)
+		return nil, cli.Mistakef("%s is neither a log nor a moment: name a folder, an exported file, an event number, or a time like 10:11:12 or 10m", name)
 	}
 	err = source.with(func(log *eventlog.Log) error {
 		raw, err = stateAt(log, at)

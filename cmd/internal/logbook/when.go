@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"conga/actors/eventlog"
+	"conga/cmd/internal/cli"
 )
 
 // timeForms are what people write; without a zone they mean the time on their wall.
@@ -34,7 +35,7 @@ func When(text string, now time.Time) (time.Time, error) {
 			return time.Date(year, month, day, at.Hour(), at.Minute(), at.Second(), at.Nanosecond(), now.Location()), nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is not a time: write 2026-11-22T10:11:12Z, 10:11:12 for today, or 10m for ten minutes ago", text)
+	return time.Time{}, cli.Mistakef("%q is not a time: write 2026-11-22T10:11:12Z, 10:11:12 for today, or 10m for ten minutes ago", text)
 }
 
 // moment reads an event number, or a time: then it is the last event that had happened.
