@@ -83,15 +83,15 @@ func state(dir string) (string, error) {
 	return fmt.Sprintln(k.Seq(), k.State()), nil
 }
 
-// logs are a log that was closed, and one of a server that was killed. Events 1 to 1000 are folded
-// into the base, and there is a snapshot of event 3000.
+// logs are a log that was closed, and one of a server that was killed. Events 1 to 200 are folded
+// into the base, and there is a snapshot of event 600.
 func logs(t *testing.T) (clean, killed string) {
 	t.Helper()
 	dir := t.TempDir()
 	log := storetest.Open(t, openAt(t, dir))
 	k := storetest.Keeper(t, log, storetest.Queue{})
 	var states []map[string]json.RawMessage
-	for _, n := range []int{1000, 2000} {
+	for _, n := range []int{200, 400} {
 		storetest.Fill(t, log, n)
 		if err := k.CatchUp(); err != nil {
 			t.Fatal(err)
@@ -102,23 +102,23 @@ func logs(t *testing.T) (clean, killed string) {
 		}
 		states = append(states, map[string]json.RawMessage{"queue": text})
 	}
-	if err := errors.Join(log.Drop(1000, states[0]), log.SaveSnapshot(3000, states[1])); err != nil {
+	if err := errors.Join(log.Drop(200, states[0]), log.SaveSnapshot(600, states[1])); err != nil {
 		t.Fatal(err)
 	}
-	storetest.Fill(t, log, 300)
+	storetest.Fill(t, log, 100)
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}
 	clean = copyLog(t, dir)
 	log = storetest.Open(t, openAt(t, dir))
-	storetest.Fill(t, log, 300)
+	storetest.Fill(t, log, 100)
 	return clean, copyLog(t, dir)
 }
 
 // One flipped bit anywhere in a copied log: Verify finds it, or it changes neither an event nor a
 // state. A server that starts on it all the same has the state that was.
 func TestFlippedBit(t *testing.T) {
-	const flips = 15 // of each file
+	const flips = 10 // of each file
 	clean, killed := logs(t)
 	for name, whole := range map[string]string{"clean": clean, "killed": killed} {
 		was, err := content(copyLog(t, whole))
@@ -165,7 +165,7 @@ func TestFlippedBit_InAnEvent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range []int{1500, 1999} { // of the second thousand's songs, 1001 is the first event
+	for _, n := range []int{250, 399} { // song 1 of the second lot is event 201
 		dir := copyLog(t, clean)
 		song := []byte(fmt.Sprintf("song %d.mp3", n))
 		at := bytes.LastIndex(file, song)
@@ -174,8 +174,8 @@ func TestFlippedBit_InAnEvent(t *testing.T) {
 		}
 		flip(t, filepath.Join(dir, "conga.db"), int64(at), 1)
 		var damage *eventlog.Damage
-		if _, err := content(dir); !errors.As(err, &damage) || damage.Seq != uint64(1000+n) {
-			t.Errorf("%s, event %d: %v", song, 1000+n, err)
+		if _, err := content(dir); !errors.As(err, &damage) || damage.Seq != uint64(200+n) {
+			t.Errorf("%s, event %d: %v", song, 200+n, err)
 		}
 	}
 }
