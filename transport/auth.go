@@ -53,7 +53,7 @@ const (
 )
 
 var (
-	errToken = errors.New("that is not this server's token")
+	errToken = errors.New("that is not this server's token: ask whoever runs it for the right one")
 	errTries = errors.New("too many wrong tokens came from this address: try again in a minute")
 )
 
@@ -228,7 +228,7 @@ func (m *Membership) neighbours(n *messages.Neighbours) {
 
 var (
 	errOtherKey = errors.New("the server has another key than when this listener joined")
-	errUnproved = errors.New("the server does not know the token: it is another server, or was started without --auth")
+	errUnproved = errors.New("the server does not know the token: check its address; if it was started without --auth, leave out --auth and CONGA_AUTH")
 	errNotYet   = errors.New("this node has not joined its server yet")
 )
 

@@ -68,7 +68,7 @@ func TestGoodToken(t *testing.T) {
 
 // Each line of a stranger gets one answer, and no room hears of it.
 func TestRequests_Auth(t *testing.T) {
-	const wrong, first = "That is not this server's token.\n", sayAuthFirst + "\n"
+	const wrong, first = "That is not this server's token: ask whoever runs it for the right one.\n", sayAuthFirst + "\n"
 	for name, c := range map[string]struct{ says, want string }{
 		"no token":          {"SONGS\nPLAY 1\nREQUESTS\n\nfoo\nQUIT\n", strings.Repeat(first, 5)},
 		"wrong, then right": {"AUTH x\nSONGS\nauth " + testToken + "\nREQUESTS\n", wrong + first + sayAuthDone + "\n" + sayNoWishes + "\n\n"},

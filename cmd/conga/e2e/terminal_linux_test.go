@@ -197,6 +197,13 @@ func TestTerminal_CtrlD(t *testing.T) {
 	amy := launchOn(t, "amy", func(c *exec.Cmd) { c.Stdin = keyboard.tty },
 		"join", server.requests(), "--name", "amy", "--output", "null", "--listen", "127.0.0.1:0")
 	amy.awaitReady(t, listenerReady)
+	keyboard.types(t, "PLAY nosuch\n")
+	eventually(t, "it says how to find a song", func() string {
+		if said := amy.out.String(); !strings.Contains(said, "\nSong does not exist\nSONGS <words> shows ") {
+			return said
+		}
+		return ""
+	})
 	keyboard.types(t, "\x04")
 	eventually(t, "it says that no more lines are read", func() string {
 		if said := amy.out.String(); !strings.Contains(said, "no more lines are read: it plays on, Ctrl-C ends it") {

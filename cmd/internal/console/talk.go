@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,9 @@ func IsEnd(line string) bool {
 	return false
 }
 
+// noSuchSong is a server's answer in the words of 2016, which programs read, too. It does not say what to do.
+var noSuchSong = []string{"Song does not exist"}
+
 // mark begins a file that was saved as "UTF-8 with BOM". It means nothing.
 const mark = "\ufeff"
 
@@ -39,7 +43,11 @@ func Talk(ctx context.Context, in io.Reader, ask func(ctx context.Context, line 
 	go func() {
 		defer close(answered)
 		for line := range typed {
-			if answer := ask(ctx, line); ctx.Err() == nil {
+			answer := ask(ctx, line)
+			if slices.Equal(answer, noSuchSong) {
+				answer = append(answer, "SONGS <words> shows the songs that have these words in their names")
+			}
+			if ctx.Err() == nil {
 				say(answer...)
 			}
 		}

@@ -38,6 +38,17 @@ func TestTalk(t *testing.T) {
 	}
 }
 
+// Whoever asked for a song that is not there reads how to find one.
+func TestTalk_NoSuchSong(t *testing.T) {
+	var said []string
+	Talk(t.Context(), strings.NewReader("PLAY nosuch\n"),
+		func(context.Context, string) []string { return []string{"Song does not exist"} },
+		func(lines ...string) { said = append(said, lines...) })
+	if want := []string{"Song does not exist", "SONGS <words> shows the songs that have these words in their names"}; !slices.Equal(said, want) {
+		t.Errorf("said %q, want %q", said, want)
+	}
+}
+
 // The server is away, or frozen, and answers nothing: END is heard all the same, behind any number of
 // lines.
 func TestTalk_EndUnanswered(t *testing.T) {

@@ -107,7 +107,7 @@ func sameName(addr string) string {
 func (k Ring) Check(key ed25519.PublicKey) error {
 	if k.given != nil {
 		if !k.given.Equal(key) {
-			return fmt.Errorf("the server at %s has the key %s, not the one that you gave: it is another server", k.Server, Text(key))
+			return fmt.Errorf("the server at %s has the key %s, not the one that you gave, so it is another server: check its address, or ask for the join link, which a server prints when it starts", k.Server, Text(key))
 		}
 		return nil
 	}
