@@ -357,8 +357,12 @@ func (c *catalog) sayChanges() {
 	if c.sum == (sum{}) || time.Since(c.said) < sayEvery {
 		return
 	}
-	c.cfg.Logger.Info("the songs folder has changed", "folder", c.cfg.Dir, "songs", c.keeper.State().Songs.Len(),
-		"added", c.sum.added, "changed", c.sum.changed, "removed", c.sum.removed)
+	if songs := c.keeper.State().Songs.Len(); c.sum == (sum{added: songs}) {
+		c.cfg.Logger.Info("the songs folder has songs", "folder", c.cfg.Dir, "songs", songs)
+	} else {
+		c.cfg.Logger.Info("the songs folder has changed", "folder", c.cfg.Dir, "songs", songs,
+			"added", c.sum.added, "changed", c.sum.changed, "removed", c.sum.removed)
+	}
 	c.sum, c.said = sum{}, time.Now()
 }
 

@@ -97,6 +97,9 @@ func TestCatalog_LeavesOut(t *testing.T) {
 	if got := h.songs(); !slices.Equal(got, []string{"Bach, Prelude.mp3"}) {
 		t.Errorf("got %v", got)
 	}
+	if h.said.count("the songs folder has songs\" folder="+dir+" songs=1") != 1 || h.said.count("has changed") != 0 {
+		t.Errorf("a folder that is looked at first has changed, or it is not said what it has:\n%s", h.said)
+	}
 	if last := h.log.Last(); last != 6 {
 		t.Errorf("the log has %d events, want 6", last)
 	}

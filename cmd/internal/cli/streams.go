@@ -25,6 +25,7 @@ type Streams struct {
 	Screen   io.Writer // out as it is
 
 	Locale     console.Locale
+	people     bool            // look at err
 	outs, errs *console.Outlet // behind out and err
 	close      func()          // says the last of err
 }
@@ -34,7 +35,7 @@ type Streams struct {
 func newStreams(ctx context.Context, in io.Reader, out, err io.Writer) *Streams {
 	late, over := context.WithCancel(context.Background())
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(console.LastWords, over) })
-	s := &Streams{In: in, Screen: out}
+	s := &Streams{In: in, Screen: out, people: console.IsTerminal(err)}
 	s.outs, s.errs = console.NewOutlet(out, console.Until(late.Done())), console.NewOutlet(err, console.Until(late.Done()))
 	s.Locale = console.LocaleOf(runtime.GOOS, os.Getenv)
 	s.Out, s.Err = plain.NewWriter(s.shown(out, s.outs)), plain.NewWriter(s.shown(err, s.errs))
@@ -56,8 +57,13 @@ func (s *Streams) shown(to io.Writer, by *console.Outlet) io.Writer {
 }
 
 // Play is for a command that plays: from now on nothing that it says waits for whoever reads it,
-// and no reader that goes away ends it. It returns the command's log.
-func (s *Streams) Play() *slog.Logger { return s.PlayWith(NewLogger(s.Err).Handler()) }
+// and no reader that goes away ends it. It returns the command's log: sentences where people read it.
+func (s *Streams) Play() *slog.Logger {
+	if s.people {
+		return s.PlayWith(console.NewLog(s.Err))
+	}
+	return s.PlayWith(NewLogger(s.Err).Handler())
+}
 
 // PlayWith is Play for a command that has its own place for its log.
 func (s *Streams) PlayWith(log slog.Handler) *slog.Logger {

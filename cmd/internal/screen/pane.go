@@ -2,10 +2,10 @@ package screen
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"strings"
 	"time"
+
+	"conga/cmd/internal/console"
 )
 
 // roomInPane is how many lines may wait for the picture.
@@ -60,20 +60,7 @@ func (h paneHandler) Enabled(_ context.Context, level slog.Level) bool {
 }
 
 func (h paneHandler) Handle(_ context.Context, r slog.Record) error {
-	var what []string
-	say := func(a slog.Attr) bool {
-		what = append(what, fmt.Sprintf("%s %v", a.Key, a.Value))
-		return true
-	}
-	for _, a := range h.attrs {
-		say(a)
-	}
-	r.Attrs(say)
-	text := r.Message
-	if len(what) > 0 {
-		text += " (" + strings.Join(what, ", ") + ")"
-	}
-	h.pane.Say(r.Time, Trouble, text)
+	h.pane.Say(r.Time, Trouble, console.Sentence(r, h.attrs...))
 	return nil
 }
 

@@ -1,0 +1,62 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+)
+
+// NewLog is a log for people who look at w: the time of day and a sentence. Programs read slog's own, which goes
+// into files and pipes.
+func NewLog(w io.Writer) slog.Handler { return sentences{w: w} }
+
+type sentences struct {
+	w     io.Writer // takes a line in one Write, of any goroutine
+	attrs []slog.Attr
+}
+
+// Enabled leaves out what is for whoever looks for a bug.
+func (sentences) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+
+// Handle writes the line.
+func (h sentences) Handle(_ context.Context, r slog.Record) error {
+	grave := ""
+	switch {
+	case r.Level >= slog.LevelError:
+		grave = "error: "
+	case r.Level >= slog.LevelWarn:
+		grave = "warning: "
+	}
+	_, err := fmt.Fprintf(h.w, "%s  %s%s\n", r.Time.Local().Format("15:04:05"), grave, Sentence(r, h.attrs...))
+	return err
+}
+
+// WithAttrs says these with every line.
+func (h sentences) WithAttrs(attrs []slog.Attr) slog.Handler {
+	h.attrs = append(h.attrs[:len(h.attrs):len(h.attrs)], attrs...)
+	return h
+}
+
+// WithGroup changes nothing: nobody groups.
+func (h sentences) WithGroup(string) slog.Handler { return h }
+
+// Sentence is what a record says, and behind it, in brackets, of what; about comes first. What is empty is left out.
+func Sentence(r slog.Record, about ...slog.Attr) string {
+	var what []string
+	say := func(a slog.Attr) bool {
+		if text := strings.Join(strings.Fields(a.Value.String()), " "); text != "" {
+			what = append(what, a.Key+" "+text)
+		}
+		return true
+	}
+	for _, a := range about {
+		say(a)
+	}
+	r.Attrs(say)
+	if len(what) == 0 {
+		return r.Message
+	}
+	return r.Message + " (" + strings.Join(what, ", ") + ")"
+}
