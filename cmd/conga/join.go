@@ -27,7 +27,7 @@ import (
 )
 
 type joinCmd struct {
-	Server    string     `arg:"" name:"host[:port]" help:"The server's address for requests, HOST or HOST:PORT (port 7000 if you give none), or a join link, conga://HOST:PORT?key=KEY."`
+	Server    string     `arg:"" optional:"" name:"host[:port]" help:"The server's address for requests, HOST or HOST:PORT (port 7000 if you give none), or a join link, conga://HOST:PORT?key=KEY. Without it, the radio in the local network."`
 	Name      string     `default:"${name}" placeholder:"NAME" help:"Name that the others see (${default})."`
 	Output    string     `default:"speaker" placeholder:"OUT" help:"Where you hear the music: speaker, null (plays silently), none (does not decode) or wav:FILE (records) (${default})."`
 	Listen    listenAddr `default:":0" placeholder:"HOST:PORT" help:"Address at which the next listener connects; port 0 takes a free one (${default})."`
@@ -55,6 +55,7 @@ In the background (conga join … &) it plays on; after fg it reads the keyboard
 At its end it prints a receipt: what it heard, what it lost, how close it came to silence.
 
 ` + cli.Examples(
+		"conga join", "listen to the radio in the local network",
 		"conga join radio.example", "listen on the loudspeaker",
 		"conga join localhost:9000 --output null", "only pass the music on",
 		"conga join localhost --output wav:take.wav", "record what is heard",
@@ -85,6 +86,12 @@ func (c *joinCmd) Validate() error {
 		}
 		c.Advertise = addr
 	}
+	if c.Server == "" {
+		if c.SeedDialect || c.Key != "" {
+			return errors.New("give the server's address, too: only a server that is named can be asked for that")
+		}
+		return c.validate()
+	}
 	if _, err := c.ring(); err != nil {
 		return err
 	}
@@ -109,6 +116,13 @@ func (c *joinCmd) ring() (keys.Ring, error) {
 
 // Run listens until END or until ctx ends.
 func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
+	if c.Server == "" {
+		found, err := findRadio(ctx, streams)
+		if err != nil {
+			return err
+		}
+		c.Server = found
+	}
 	ring, err := c.ring()
 	if err != nil {
 		return err

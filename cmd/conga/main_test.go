@@ -70,7 +70,6 @@ func TestRun_Mistakes(t *testing.T) {
 	}{
 		{"sreve", `did you mean "serve"?`},
 		{"serve --lisen :1", `conga serve: unknown flag --lisen, did you mean "--listen"?`},
-		{"join", "conga join: it needs <host[:port]>"},
 		{"serve --listen 7000x", `"7000x" is not HOST:PORT, as 127.0.0.1:7000, nor :PORT`},
 		{"serve --listen localhost", "localhost has no port: write localhost:7000"},
 		{"serve --listen :70000", "the port is a number from 0 to 65535"},

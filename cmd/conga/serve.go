@@ -5,17 +5,15 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"conga/cmd/internal/address"
 	"conga/cmd/internal/cli"
-	"conga/cmd/internal/keys"
+	"conga/cmd/internal/live"
 	"conga/cmd/internal/logbook"
 	"conga/cmd/internal/node"
+	"conga/cmd/internal/screen"
 )
 
 // songsPatience is how long the first look at the songs folder may hold up that the server is ready.
@@ -34,6 +32,10 @@ type serveCmd struct {
 	HTTP   httpAddr   `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address of the debug dump and log, or off (${default})."`
 	Data   string     `default:"${data}" placeholder:"DIR" help:"Folder of the event log, the queue and the server's key (${default})."`
 
+	NoMDNS bool `name:"no-mdns" help:"Do not tell the local network that this radio is here."`
+
+	screenFlags
+
 	KeepLog int64 `default:"64" placeholder:"MB" help:"Size of the event log; older events are folded into the state they led to. 0 keeps all (${default})."`
 
 	tokenFlag
@@ -42,7 +44,8 @@ type serveCmd struct {
 
 // Help shows examples.
 func (serveCmd) Help() string {
-	return `When it is ready, it prints one line:
+	return `On a terminal it shows who listens, what plays and what is asked for; ? there tells the keys.
+Elsewhere, and with --plain, it prints one line when it is ready:
 
     ready requests=HOST:PORT stream=HOST:PORT http=HOST:PORT
 
@@ -84,7 +87,9 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	logger := io.Play()
+	show := c.shown(io)
+	defer show.rest(io.Err)
+	logger := show.logger
 	http.WarnOpen(logger)
 	data, err := node.OpenData(c.Data, c.Songs, logger)
 	if err != nil {
@@ -113,27 +118,18 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	case <-time.After(songsPatience): // a large folder, or a slow one: the first of its songs are known
 	case <-ctx.Done():
 	}
-	fmt.Fprintf(io.Out, "ready requests=%s stream=%s http=%s\n",
-		address.Shown(server.Requests.Addr()), address.Shown(server.Stream.Addr()), http)
-	invite(io.Err, server.Requests.Addr(), data.Key.Public().(ed25519.PublicKey), c.token())
+	invite := c.invite(server.Requests.Addr(), data.Key.Public().(ed25519.PublicKey), logger)
+	defer invite.withdraw()
+	var drawn error
+	if show.pane != nil {
+		of := live.Server{Server: server, Pane: show.pane, Head: invite.lines, Code: invite.code, CodeText: invite.open}
+		drawn = screen.Picture(ctx, of.Source(ctx), io.In, io.Screen, io.Locale)
+		cancel()
+	} else {
+		fmt.Fprintf(io.Out, "ready requests=%s stream=%s http=%s\n",
+			address.Shown(server.Requests.Addr()), address.Shown(server.Stream.Addr()), http)
+		invite.print(io)
+	}
 	err = <-served // it ends with ctx
-	return errors.Join(err, server.Stop())
-}
-
-// invite tells the operator what to tell others.
-func invite(w io.Writer, addr net.Addr, key ed25519.PublicKey, token string) {
-	also := ""
-	if token != "" {
-		also = ", and the token in CONGA_AUTH"
-	}
-	at := address.Outward(addr)
-	fmt.Fprintf(w, "others join with: conga join '%s'%s\n", keys.JoinLink(at[0], key), also)
-	switch {
-	case len(at) > 1:
-		fmt.Fprintf(w, "from another network of this machine, write there instead of %s: %s\n", at[0], strings.Join(at[1:], " or "))
-	case address.IsLoopback(at[0]) && address.IsLoopback(addr.String()):
-		fmt.Fprintln(w, "only programs on this machine can: --listen :PORT lets others in")
-	case address.IsLoopback(at[0]):
-		fmt.Fprintln(w, "only programs on this machine can: it is in no network")
-	}
+	return errors.Join(drawn, err, server.Stop())
 }

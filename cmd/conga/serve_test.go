@@ -7,10 +7,28 @@ import (
 	"testing"
 )
 
-func TestInvite(t *testing.T) {
-	var out strings.Builder
-	invite(&out, net.TCPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:7000")), make([]byte, 32), "")
-	if got := out.String(); !strings.Contains(got, "'conga://127.0.0.1:7000?key=") || !strings.Contains(got, "--listen :PORT lets others in") {
-		t.Error(got)
+func TestInvitation(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		at     []string
+		addr   string
+		secret bool
+		says   []string
+	}{
+		{"loopback", []string{"127.0.0.1:7000"}, "127.0.0.1:7000", false, []string{"browser: http://127.0.0.1:7000/", "'conga://127.0.0.1:7000?key=", "--listen :PORT lets others in"}},
+		{"no network", []string{"127.0.0.1:7000"}, "[::]:7000", false, []string{"it is in no network"}},
+		{"two networks", []string{"192.0.2.1:7000", "198.51.100.1:7000"}, "[::]:7000", false, []string{"http://192.0.2.1:7000/", "instead of 192.0.2.1:7000: 198.51.100.1:7000"}},
+		{"token", []string{"192.0.2.1:7000"}, "[::]:7000", true, []string{"', and the token in CONGA_AUTH"}},
+	} {
+		i := invitationTo(test.at, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(test.addr)), make([]byte, 32), test.secret)
+		text := strings.Join(i.lines, "\n")
+		for _, says := range test.says {
+			if !strings.Contains(text, says) {
+				t.Errorf("%s: no %q in\n%s", test.name, says, text)
+			}
+		}
+		if i.open != "http://"+test.at[0]+"/" || len(i.code) == 0 || len(i.code) > 19 {
+			t.Errorf("%s: %s, a code of %d rows", test.name, i.open, len(i.code))
+		}
 	}
 }

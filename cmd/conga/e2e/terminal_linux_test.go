@@ -341,7 +341,11 @@ func TestTerminal_EndUnanswered(t *testing.T) {
 }
 
 // controls makes the terminal the one that controls the process, which draws a picture there.
-func controls(screen *terminal) func(*exec.Cmd) {
+func controls(t testing.TB, screen *terminal) func(*exec.Cmd) {
+	t.Helper()
+	if err := unix.IoctlSetWinsize(int(screen.tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: 120}); err != nil {
+		t.Fatal(err)
+	}
 	return func(c *exec.Cmd) {
 		c.Stdin, c.Stdout, c.Stderr = screen.tty, screen.tty, screen.tty
 		c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -373,7 +377,7 @@ func TestTerminal_Picture(t *testing.T) {
 	t.Parallel()
 	server := launchServer(t, congatest.Songs(t, congatest.Short), t.TempDir())
 	screen := newTerminal(t)
-	amy := launchOn(t, "amy", controls(screen), "join", server.requests(), "--name", "amy", "--output", "null", "--listen", "127.0.0.1:0")
+	amy := launchOn(t, "amy", controls(t, screen), "join", server.requests(), "--name", "amy", "--output", "null", "--listen", "127.0.0.1:0")
 	screen.shows(t, "amy (you)")
 	bob := launchListener(t, server, "bob").awaitReady(t, listenerReady)
 	screen.shows(t, "bob hears from you now")
@@ -402,7 +406,7 @@ func TestTerminal_Picture(t *testing.T) {
 func TestTerminal_Demo(t *testing.T) {
 	t.Parallel()
 	screen := newTerminal(t)
-	demo := launchOn(t, "demo", controls(screen), "demo", "--listeners", "1")
+	demo := launchOn(t, "demo", controls(t, screen), "demo", "--listeners", "1")
 	screen.shows(t, "server")
 	screen.fills(t)
 	demo.signal(t, syscall.SIGTERM)
@@ -415,7 +419,7 @@ func TestTerminal_Demo(t *testing.T) {
 func TestTerminal_DemoKill(t *testing.T) {
 	t.Parallel()
 	screen := newTerminal(t)
-	demo := launchOn(t, "demo", func(c *exec.Cmd) { controls(screen)(c); c.Dir = t.TempDir() }, "demo", "--output", "null")
+	demo := launchOn(t, "demo", func(c *exec.Cmd) { controls(t, screen)(c); c.Dir = t.TempDir() }, "demo", "--output", "null")
 	screen.shows(t, "Pachelbel")
 	screen.types(t, "\t\t")
 	screen.shows(t, "kills bob")

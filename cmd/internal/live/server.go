@@ -25,7 +25,7 @@ const lookEvery = 500 * time.Millisecond
 type Server struct {
 	*node.Server
 	Pane     *screen.Pane
-	Facts    []string // where it can be found
+	Head     []string // where it can be found
 	Code     []string // the QR code, and what it says
 	CodeText string
 
@@ -40,7 +40,7 @@ type Server struct {
 func (s *Server) Source(ctx context.Context) screen.Source {
 	go Watch(ctx, s.Log, s.Pane, s.name)
 	return screen.Source{
-		Title: "this radio", Whole: true, Code: s.Code, CodeText: s.CodeText,
+		Title: "this radio", Whole: true, Head: s.Head, Code: s.Code, CodeText: s.CodeText,
 		Help: []string{
 			"Others open the address, or join with the link. The server sends the music once, to the first listener of the chain; each passes it on to the next.",
 			"`what happens` says who comes and goes, who asked for what, and how the chain was mended.",
@@ -107,7 +107,6 @@ func (s *Server) snapshot(ctx context.Context) screen.Snapshot {
 	shown.Sound = "heard by those who listen; here nothing plays"
 	state := s.state.Load()
 	if state == nil {
-		shown.Facts = s.Facts
 		return shown
 	}
 	for m := range state.ChainManager.Chain.All() {
@@ -117,13 +116,13 @@ func (s *Server) snapshot(ctx context.Context) screen.Snapshot {
 	if n := state.Catalog.Rejected.Len(); n > 0 {
 		upload = fmt.Sprintf("%d songs, and %d files that cannot be played; %s sent, %.0f kbit/s now", state.Catalog.Songs.Len(), n, Bytes(s.sent), s.rate.bits/1000)
 	}
-	shown.Facts = append(append([]string{}, s.Facts...), upload)
+	shown.Facts = []string{upload}
 	return shown
 }
 
 // note is what there is to say of a listener.
 func note(address string, leaf, dials, liar, seed bool) string {
-	words := []string{address}
+	words := []string{strings.TrimSuffix(address, "/32")} // of IPv6 only the network is known
 	if seed {
 		words = append(words, "of 2016")
 	}

@@ -66,6 +66,7 @@ type model struct {
 	volume int // percent
 	mute   bool
 	target int // in the chain: whom a kill means; -1: nobody
+	ended  bool
 }
 
 func newModel(source Source, ask func(line string) []string) model {
@@ -186,7 +187,7 @@ func (m model) at() int {
 func (m model) press(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 	name := key.String()
 	if name == "ctrl+c" {
-		return m, tea.Quit
+		return m.end()
 	}
 	if m.overlay != nothing {
 		m.overlay = nothing
@@ -323,12 +324,18 @@ func (m model) heardVolume() int {
 	return m.volume
 }
 
+// end leaves an empty screen behind: a terminal that was resized meanwhile may show some of it afterwards.
+func (m model) end() (tea.Model, tea.Cmd) {
+	m.ended = true
+	return m, tea.Quit
+}
+
 // enter asks for the chosen song, or carries out what is typed.
 func (m model) enter() (tea.Model, tea.Cmd) {
 	text := strings.TrimSpace(m.input.Value())
 	switch {
 	case console.IsEnd(text):
-		return m, tea.Quit
+		return m.end()
 	case isCommand(text):
 		m.input.Reset()
 		return m.command(text)

@@ -40,6 +40,9 @@ const (
 
 func (m model) View() tea.View {
 	rows := m.rows()
+	if m.ended {
+		rows = make([]string, max(1, m.height))
+	}
 	view := tea.NewView(strings.Join(rows, "\n"))
 	view.AltScreen = true
 	view.WindowTitle = "conga"

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"conga/cmd/internal/address"
+	"conga/cmd/internal/cli"
+	"conga/cmd/internal/console"
+	"conga/cmd/internal/keys"
+	"conga/cmd/internal/lan"
+	"conga/cmd/internal/qr"
+)
+
+// invitation is what the host tells others.
+type invitation struct {
+	open     string   // what people type into a browser
+	lines    []string // all of it, in sentences
+	code     []string // the QR code of open
+	withdraw func()   // from the local network
+}
+
+// invite says how this server is reached, and makes it be found.
+func (c *serveCmd) invite(addr net.Addr, key ed25519.PublicKey, logger *slog.Logger) invitation {
+	at := address.Outward(addr)
+	i := invitationTo(at, addr, key, c.token() != "")
+	i.withdraw = func() {}
+	if c.NoMDNS || address.IsLoopback(at[0]) {
+		return i
+	}
+	stop, err := lan.Announce(at)
+	if err != nil {
+		logger.Info("others in the local network need the address, conga join alone does not find this radio", "reason", err)
+		return i
+	}
+	i.withdraw = stop
+	i.lines = append(i.lines, "in this network it is found by: conga join")
+	return i
+}
+
+// invitationTo is for a server that is reached at the addresses, the likeliest first, and listens at addr.
+func invitationTo(at []string, addr net.Addr, key ed25519.PublicKey, secret bool) (i invitation) {
+	also := ""
+	if secret {
+		also = ", and the token in CONGA_AUTH"
+	}
+	i.open = "http://" + at[0] + "/"
+	i.code = qr.Rows(i.open)
+	i.lines = []string{
+		"listen in a browser: " + i.open,
+		fmt.Sprintf("others join with: conga join '%s'%s", keys.JoinLink(at[0], key), also),
+	}
+	switch {
+	case len(at) > 1:
+		i.lines = append(i.lines, fmt.Sprintf("from another network of this machine, write there instead of %s: %s", at[0], strings.Join(at[1:], " or ")))
+	case address.IsLoopback(at[0]) && address.IsLoopback(addr.String()):
+		i.lines = append(i.lines, "only programs on this machine can: --listen :PORT lets others in")
+	case address.IsLoopback(at[0]):
+		i.lines = append(i.lines, "only programs on this machine can: it is in no network")
+	}
+	return i
+}
+
+// print says it in lines; a phone before the terminal can read the code.
+func (i invitation) print(streams *cli.Streams) {
+	for _, line := range i.lines {
+		fmt.Fprintln(streams.Err, line)
+	}
+	if console.IsTerminal(os.Stderr) && streams.Locale == console.UTF8 {
+		for _, row := range i.code {
+			fmt.Fprintln(streams.Err, row)
+		}
+	}
+}
