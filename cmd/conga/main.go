@@ -26,6 +26,7 @@ type commands struct {
 	ShowVersion kong.VersionFlag `name:"version" hidden:""`
 
 	Speaker speakerCmd `cmd:"" hidden:"" help:"The process of a loudspeaker: plays what comes in, for conga join and demo."`
+	Guard   guardCmd   `cmd:"" name:"terminal-guard" hidden:"" help:"Puts the terminal in order if a picture on it breaks down."`
 }
 
 // Help is printed below the list of commands.

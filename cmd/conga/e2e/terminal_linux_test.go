@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -399,6 +400,52 @@ func TestTerminal_Picture(t *testing.T) {
 		t.Errorf("exit %d", code)
 	}
 	bob.hears(t)
+}
+
+// Whatever a listener with a picture dies of, its terminal is in order afterwards.
+func TestTerminal_Crash(t *testing.T) {
+	t.Parallel()
+	server := launchServer(t, congatest.Songs(t, congatest.Short), t.TempDir())
+	for _, death := range []struct {
+		signal syscall.Signal
+		says   string
+	}{{syscall.SIGKILL, ""}, {syscall.SIGQUIT, "goroutine "}} { // the second ends as a panic does
+		screen, id := newTerminal(t), filepath.Join(t.TempDir(), "pid")
+		before, err := unix.IoctlGetTermios(int(screen.tty.Fd()), unix.TCGETS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shell := launchOn(t, "shell", func(c *exec.Cmd) { // as a shell's the terminal outlives the program
+			controls(t, screen)(c)
+			c.Env = append(c.Env, "ID="+id)
+			throughShell(c, `sh -c 'echo $$ >$ID.new; mv $ID.new $ID; exec "$0" "$@"' "$0" "$@"; read line`)
+		}, "join", server.requests(), "--name", "amy", "--output", "null", "--listen", "127.0.0.1:0", "--data", "none")
+		screen.shows(t, "amy (you)")
+		text, err := os.ReadFile(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(pid, death.signal); err != nil {
+			t.Fatal(err)
+		}
+		screen.shows(t, "\x1b[?1049l\x1b[?25h")
+		if death.says != "" {
+			screen.shows(t, death.says)
+		}
+		eventually(t, "the terminal is as before", func() string {
+			after, err := unix.IoctlGetTermios(int(screen.tty.Fd()), unix.TCGETS)
+			if err != nil || after.Lflag != before.Lflag || after.Iflag != before.Iflag || after.Oflag != before.Oflag {
+				return fmt.Sprintf("%+v, %v", after, err)
+			}
+			return ""
+		})
+		screen.types(t, "end\n")
+		shell.exit(t)
+	}
 }
 
 // The picture of the demo is drawn on a terminal that takes nothing: it ends when it is told to.

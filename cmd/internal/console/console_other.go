@@ -2,9 +2,14 @@
 
 package console
 
-import "errors"
+import (
+	"errors"
+	"os"
+)
 
 var errHungUp = errors.New("hung up")
+
+var guardIgnores = []os.Signal{os.Interrupt}
 
 func foreground(int) bool { return true }
 

@@ -3,6 +3,7 @@
 package console
 
 import (
+	"os"
 	"os/signal"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +18,9 @@ func foreground(fd int) bool {
 	group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
 	return err != nil || group == unix.Getpgrp()
 }
+
+// guardIgnores would end a guard before those whom it guards, or stop it when the terminal is the shell's again.
+var guardIgnores = []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGTTOU, unix.SIGPIPE}
 
 // Endure keeps the process alive whatever becomes of those who watch it: that nobody reads its
 // output any more is an error of the write, and to touch the terminal from the background does not

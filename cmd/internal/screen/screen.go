@@ -120,6 +120,7 @@ func showPicture(ctx context.Context, source Source, in io.Reader, out io.Writer
 	to := io.Writer(outlet)
 	if file, is := out.(term.File); is { // whose size is looked at, too
 		to = canvas{file, outlet}
+		defer console.Guard(file)()
 	}
 	options = append(options, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(to), tea.WithEnvironment(environ), tea.WithoutSignalHandler())
 	if noColor(environ) {
