@@ -42,6 +42,7 @@ func LocaleOf(system string, getenv func(string) string) Locale {
 // signs are conga's own and those of good typography, in ASCII.
 var signs = map[rune]string{
 	'→': "->", '·': "-", '…': "...", '🔊': "(heard)", '♪': "*", '×': "x", '━': "=", '─': "-",
+	'│': "|", '├': "|", '└': "`", '▸': ">", '↑': "Up", '↓': "Down",
 	'“': `"`, '”': `"`, '„': `"`, '«': `"`, '»': `"`, '‘': "'", '’': "'", '–': "-", '—': "-", '\u00a0': " ",
 }
 

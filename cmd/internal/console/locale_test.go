@@ -30,8 +30,8 @@ func TestLocaleOf(t *testing.T) {
 }
 
 func TestASCII(t *testing.T) {
-	const text = "♪ server → amy 🔊 · Für Elise … 漢字 silent 2× \x1b[1m━─\x1b[m “x” e\u0301\n"
-	const want = "* server -> amy (heard) - F?r Elise ... ?? silent 2x \x1b[1m=-\x1b[m \"x\" e\n"
+	const text = "♪ server → amy 🔊 · Für Elise … 漢字 silent 2× ├ └ │ ▸ \x1b[1m━─\x1b[m “x” e\u0301\n"
+	const want = "* server -> amy (heard) - F?r Elise ... ?? silent 2x | ` | > \x1b[1m=-\x1b[m \"x\" e\n"
 	if got := ASCII(text); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}

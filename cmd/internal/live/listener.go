@@ -178,8 +178,11 @@ func (l *Listener) facts(above relay.State, in relay.Live, out player.Live) []st
 	if out.Underruns > 0 {
 		lost += fmt.Sprintf(", %d times silence, %s in all", out.Underruns, ms(out.SilentMs*1000))
 	}
-	if in.Splices > 0 {
-		lost += fmt.Sprintf(", %d changes of who feeds you", in.Splices)
+	switch {
+	case in.Splices == 1:
+		lost += "; once somebody else had to feed you"
+	case in.Splices > 1:
+		lost += fmt.Sprintf("; %d times somebody else had to feed you", in.Splices)
 	}
 	return append(facts, lost)
 }
