@@ -515,7 +515,7 @@ func TestLimits_Listeners(t *testing.T) {
 	first, _ := join(t, house, dial(t, l), amy)
 	conn := secure(t, dial(t, l), bob)
 	sayLine(t, conn, conn.Introduce(&messages.Hello{Version: 1}))
-	if refused := readLine[*messages.Refused](t, bufio.NewReader(conn)); !strings.Contains(refused.GetReason(), "the server has 1 listeners") {
+	if refused := readLine[*messages.Refused](t, bufio.NewReader(conn)); !strings.Contains(refused.GetReason(), "the server is full, it takes no more than --max-listeners 1") {
 		t.Errorf("refused: %s", refused.GetReason())
 	}
 	rejoin(t, house, sameLife(t, first, dial(t, l)), amy) // who is in may come back

@@ -327,7 +327,7 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 		return t.turnAway(fmt.Sprintf(sayCopy, was.by))
 	case was.full:
 		t.stand(standing{})
-		return t.turnAway(fmt.Sprintf("the server has %d listeners, which is its limit (--max-listeners): try again later", t.cfg.Limits.Listeners))
+		return t.turnAway(fmt.Sprintf("the server is full, it takes no more than --max-listeners %d: try again later", t.cfg.Limits.Listeners))
 	}
 	if !t.guest.admit() {
 		return t.dismissed()

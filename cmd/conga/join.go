@@ -71,6 +71,8 @@ func (c *joinCmd) Validate() error {
 		return errors.New("--output wav: needs a file, as in wav:take.wav")
 	case !isWAV && !slices.Contains([]string{"speaker", "null", "none"}, c.Output):
 		return fmt.Errorf("--output %s is not one of speaker, null, none, wav:FILE", c.Output)
+	case c.HTTP.takes(c.Listen, 1):
+		return errors.New("--http has the same port as --listen: choose another")
 	case len(c.Name) > messages.MaxName:
 		return fmt.Errorf("--name is longer than %d bytes", messages.MaxName)
 	case plain.Text(c.Name, messages.MaxName) == "":

@@ -88,6 +88,7 @@ func TestRun_Mistakes(t *testing.T) {
 		{"serve --http bogus", "bogus has no port: write bogus:8000, or off"},
 		{"serve --listen :7300 --http 127.0.0.1:7300", "--http has the same port as --listen or as the stream"},
 		{"serve --listen 127.0.0.1:7300 --http 127.0.0.1:7301", "--http has the same port as --listen or as the stream"},
+		{"join a --listen :7300 --http :7300", "--http has the same port as --listen: choose another"},
 		{"serve -songs x", `unknown flag -songs, did you mean "--songs"?`},
 		{"serve -songs=x", `unknown flag -songs, did you mean "--songs"?`},
 		{"--versoin", `did you mean "--version"?`},

@@ -58,5 +58,5 @@ func folderError(dir string, err error) error {
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, os.ErrExist):
 		return fmt.Errorf("data folder %s is not a folder: %w: choose another with --data", dir, err)
 	}
-	return fmt.Errorf("data folder %s: %w", dir, err)
+	return fmt.Errorf("data folder %s cannot be used: %w: choose another with --data", dir, err)
 }

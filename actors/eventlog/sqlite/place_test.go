@@ -3,8 +3,12 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,5 +165,14 @@ func TestTakesWhole(t *testing.T) {
 	must(t, os.WriteFile(path+"-wal", []byte("of the file before"), 0o644))
 	if n, err := storetest.Open(t, openAt(t, dir)).Verify(t.Context()); n != 50 || err != nil {
 		t.Errorf("%d events: %v", n, err)
+	}
+}
+
+// Whatever the system says of the data folder, the user reads what to type next.
+func TestFolderError(t *testing.T) {
+	for _, err := range []error{fs.ErrPermission, syscall.EROFS, syscall.ENOSPC, syscall.ENOTDIR, fs.ErrExist, fs.ErrNotExist, io.ErrUnexpectedEOF} {
+		if got := folderError("dir", err); !errors.Is(got, err) || !strings.Contains(got.Error(), "choose another with --data") {
+			t.Errorf("%v: %v", err, got)
+		}
 	}
 }
