@@ -33,14 +33,13 @@ type serveCmd struct {
 	HTTP   httpAddr   `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address of the debug dump and log, or off (${default})."`
 	Data   string     `default:"${data}" placeholder:"DIR" help:"Folder of the event log, the queue and the server's key (${default})."`
 
-	NoMDNS bool `name:"no-mdns" help:"Do not tell the local network that this radio is here."`
-
-	screenFlags
-
 	KeepLog int64 `default:"64" placeholder:"MB" help:"Size of the event log; older events are folded into the state they led to. 0 keeps all (${default})."`
 
 	tokenFlag
 	limitFlags
+	screenFlags
+
+	NoMDNS bool `name:"no-mdns" help:"Do not tell the local network that this radio is here."`
 }
 
 // Help shows examples.
