@@ -63,7 +63,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	auditor := transport.NewIdentity() // an ordinary one: a liar that knew the server's would serve that honestly
 	n.Server, err = actors.StartServer(actors.ServerConfig{
 		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Key: o.Data.Key,
-		Now: now, Logger: o.Logger, Members: members.Members,
+		Now: now, Logger: o.Logger, Members: members.Members, KeepLog: o.KeepLog,
 		Auditor: &messages.Node{Id: auditor.ID(), Name: "guest"},
 		Audit: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {
 			return transport.Upstream(transport.UpstreamConfig{
