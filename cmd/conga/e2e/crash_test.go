@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -90,24 +91,18 @@ func TestE2E_Crash(t *testing.T) {
 // stateIsReplay checks that the living server's state is what its log says, byte for byte.
 func stateIsReplay(t *testing.T, server *process, data string) {
 	t.Helper()
-	dump := func(key string) string {
-		code, out, wrong := conga(t, "dump", server.ready["http"], "--key", key)
-		if code != 0 {
-			t.Fatal(wrong)
-		}
-		return out
+	code, out, wrong := conga(t, "dump", server.ready["http"])
+	var dump struct {
+		Event uint64          `json:"event"`
+		State json.RawMessage `json:"state"`
 	}
-	eventually(t, "state and its event number of one moment", func() string {
-		event := strings.TrimSpace(dump("event"))
-		state := dump("state")
-		if strings.TrimSpace(dump("event")) != event {
-			return "it went on meanwhile"
-		}
-		if code, out, wrong := conga(t, "log", "replay", "--data", data, "--at", event); code != 0 || out != state {
-			t.Errorf("replay at %s (exit %d, %s)\n%s\nthe dump says\n%s", event, code, wrong, out, state)
-		}
-		return ""
-	})
+	if err := json.Unmarshal([]byte(out), &dump); code != 0 || err != nil {
+		t.Fatalf("dump: exit %d, %v: %s", code, err, wrong)
+	}
+	code, replay, wrong := conga(t, "log", "replay", "--data", data, "--at", fmt.Sprint(dump.Event))
+	if state := string(logbook.Pretty(dump.State)); code != 0 || replay != state {
+		t.Errorf("replay at %d (exit %d, %s)\n%s\nthe dump says\n%s", dump.Event, code, wrong, replay, state)
+	}
 }
 
 // compare counts the acknowledged requests that the log lost, has twice, or answers otherwise.
