@@ -49,6 +49,9 @@ type ClientConfig struct {
 	Requests func(link uint64) *actor.Props
 	// Turned is told each song when it is heard; may be nil. It must not block for long.
 	Turned func(*messages.SongChange)
+	// Players are the programs that this node plays for over HTTP, and how many it would at its relay
+	// port; nil: none.
+	Players func() (now, most int)
 	// News shows what plays; Joined is told the server's answer to each Hello.
 	News   func(*messages.Playing)
 	Joined func(*messages.Welcome, *messages.Refused)
@@ -107,7 +110,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 		child{streamsName, cfg.Streams(c)},
 		child{requesterName, requester.Props(requester.Config{
 			Hello: c.hello, Clock: c.clock, Dial: cfg.Requests, News: cfg.News, Logger: cfg.Logger,
-			Tell: c.heard, Joined: cfg.Joined, Report: c.report(requesterName),
+			Vitals: c.vitals(), Tell: c.heard, Joined: cfg.Joined, Report: c.report(requesterName),
 		})},
 	)
 	if err != nil {

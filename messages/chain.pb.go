@@ -1972,8 +1972,13 @@ func (x *Neighbours) GetSeeds() []*Node {
 
 // ClockPing and ClockPong measure a listener's offset to the server's clock.
 type ClockPing struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SentUs        int64                  `protobuf:"varint,1,opt,name=sent_us,json=sentUs,proto3" json:"sent_us,omitempty"` // the sender's own clock, echoed
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	SentUs int64                  `protobuf:"varint,1,opt,name=sent_us,json=sentUs,proto3" json:"sent_us,omitempty"` // the sender's own clock, echoed
+	// How the sender is, for those who look at the chain. Nobody decides about the music by it.
+	AheadUs       int64  `protobuf:"varint,2,opt,name=ahead_us,json=aheadUs,proto3" json:"ahead_us,omitempty"`                     // how much music it has beyond what is heard now
+	LateUs        int64  `protobuf:"varint,3,opt,name=late_us,json=lateUs,proto3" json:"late_us,omitempty"`                        // what it plays is this much too late, or early
+	Players       uint32 `protobuf:"varint,4,opt,name=players,proto3" json:"players,omitempty"`                                    // programs that it plays for over HTTP
+	PlayersAtMost uint32 `protobuf:"varint,5,opt,name=players_at_most,json=playersAtMost,proto3" json:"players_at_most,omitempty"` // for how many it would, on its relay port
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2011,6 +2016,34 @@ func (*ClockPing) Descriptor() ([]byte, []int) {
 func (x *ClockPing) GetSentUs() int64 {
 	if x != nil {
 		return x.SentUs
+	}
+	return 0
+}
+
+func (x *ClockPing) GetAheadUs() int64 {
+	if x != nil {
+		return x.AheadUs
+	}
+	return 0
+}
+
+func (x *ClockPing) GetLateUs() int64 {
+	if x != nil {
+		return x.LateUs
+	}
+	return 0
+}
+
+func (x *ClockPing) GetPlayers() uint32 {
+	if x != nil {
+		return x.Players
+	}
+	return 0
+}
+
+func (x *ClockPing) GetPlayersAtMost() uint32 {
+	if x != nil {
+		return x.PlayersAtMost
 	}
 	return 0
 }
@@ -2246,9 +2279,13 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x05epoch\x18\b \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05offer\x18\x05 \x01(\bR\x05offer\x12\x16\n" +
 	"\x06guests\x18\a \x03(\tR\x06guests\x12!\n" +
-	"\x05seeds\x18\x0f \x03(\v2\v.conga.NodeR\x05seeds\"$\n" +
+	"\x05seeds\x18\x0f \x03(\v2\v.conga.NodeR\x05seeds\"\x9a\x01\n" +
 	"\tClockPing\x12\x17\n" +
-	"\asent_us\x18\x01 \x01(\x03R\x06sentUs\"J\n" +
+	"\asent_us\x18\x01 \x01(\x03R\x06sentUs\x12\x19\n" +
+	"\bahead_us\x18\x02 \x01(\x03R\aaheadUs\x12\x17\n" +
+	"\alate_us\x18\x03 \x01(\x03R\x06lateUs\x12\x18\n" +
+	"\aplayers\x18\x04 \x01(\rR\aplayers\x12&\n" +
+	"\x0fplayers_at_most\x18\x05 \x01(\rR\rplayersAtMost\"J\n" +
 	"\tClockPong\x12\x17\n" +
 	"\asent_us\x18\x01 \x01(\x03R\x06sentUs\x12$\n" +
 	"\x0eserver_unix_us\x18\x02 \x01(\x03R\fserverUnixUs*\x89\x01\n" +

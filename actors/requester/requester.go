@@ -55,6 +55,8 @@ type Config struct {
 	Report func(proto.Message)
 	// News shows the listener what plays.
 	News func(*messages.Playing)
+	// Vitals says in a ping how this node is; may be nil. It must not wait.
+	Vitals func(*messages.ClockPing)
 	// Joined is told the server's answer to each Hello: nil, or why it does not take the listener.
 	Joined func(*messages.Welcome, *messages.Refused)
 	Logger *slog.Logger
@@ -130,10 +132,10 @@ const (
 )
 
 type (
-	redial  struct{ round uint64 }
-	ping    struct{ round uint64 }
-	giveUp  struct{ round uint64 }
-	message func(round uint64) any
+	redial    struct{ round uint64 }
+	pingAgain struct{ round uint64 }
+	giveUp    struct{ round uint64 }
+	message   func(round uint64) any
 )
 
 // Receive handles one message; each case is a line of the conversation.
@@ -148,7 +150,7 @@ func (r *requester) Receive(ctx actor.Context) {
 		if msg.round == r.round {
 			r.dial(ctx)
 		}
-	case ping:
+	case pingAgain:
 		if msg.round == r.round {
 			r.ping(ctx)
 		}
@@ -306,12 +308,16 @@ func (r *requester) ping(ctx actor.Context) {
 		r.closed(ctx, "the server does not answer")
 		return
 	}
-	ctx.Send(r.child, &messages.ClockPing{SentUs: r.cfg.Clock.local()})
+	ping := &messages.ClockPing{SentUs: r.cfg.Clock.local()}
+	if r.cfg.Vitals != nil {
+		r.cfg.Vitals(ping)
+	}
+	ctx.Send(r.child, ping)
 	wait := steadyPing
 	if r.pings++; r.pings < firstPings {
 		wait = quickPing
 	}
-	r.after(ctx, wait, func(round uint64) any { return ping{round} })
+	r.after(ctx, wait, func(round uint64) any { return pingAgain{round} })
 }
 
 func (r *requester) pong(msg *messages.ClockPong) {

@@ -1,0 +1,40 @@
+package actors
+
+import (
+	"conga/actors/player"
+	"conga/messages"
+)
+
+// lookAgain is after how many pings the player is asked once more that has not answered: it was restarted.
+const lookAgain = 10
+
+// vitals says in each ping how this listener is. It waits for nobody: what the player said of itself is
+// of a ping before.
+func (c *Client) vitals() func(*messages.ClockPing) {
+	reply := make(chan messages.View, 1)
+	asked, late := 0, int64(0)
+	return func(ping *messages.ClockPing) {
+		if last := c.window.Last(); last != nil {
+			ping.AheadUs = last.PlayAt() - c.clock.Now()
+		}
+		if c.cfg.Players != nil {
+			now, most := c.cfg.Players()
+			ping.Players, ping.PlayersAtMost = uint32(now), uint32(most)
+		}
+		select {
+		case view := <-reply:
+			if live, is := view.Live.(player.Live); is {
+				late = live.ErrorUs
+			}
+			asked = 0
+		default:
+		}
+		ping.LateUs = late
+		if asked++; asked == lookAgain {
+			reply, asked = make(chan messages.View, 1), 1
+		}
+		if asked == 1 {
+			c.tell(playerName, &messages.Look{Reply: reply})
+		}
+	}
+}
