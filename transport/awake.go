@@ -56,8 +56,8 @@ func (a *awake) Read(p []byte) (int, error) {
 	for {
 		n, err := a.Conn.Read(p)
 		by := a.by.Load()
-		if n > 0 || !timedOut(err) || by == nil || time.Since(*by) < punctual {
-			return n, err
+		if n > 0 || !timedOut(err) || by == nil || time.Since(*by) < punctual || a.patience.Load() <= 0 {
+			return n, err // a deadline that was over when it was set is meant to wake the reader
 		}
 		if time.Since(*by) < standstill {
 			if a.Conn.SetReadDeadline(time.Now().Add(moment)) != nil {

@@ -94,3 +94,17 @@ func TestRequests_StoodStill(t *testing.T) {
 		}
 	})
 }
+
+// Whoever sets a deadline in the past wants the reader to wake: net/http does.
+func TestAwake_WokenOnPurpose(t *testing.T) {
+	here, there := net.Pipe()
+	defer here.Close()
+	defer there.Close()
+	a := &awake{Conn: here}
+	if err := a.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Read(make([]byte, 1)); !timedOut(err) {
+		t.Errorf("it ended with %v, not with the deadline", err)
+	}
+}

@@ -47,8 +47,8 @@
 // send WORD {json}: HELLO is answered with WELCOME or REFUSED, ASK (whose id makes it
 // harmless to ask again) with ANSWER, CLOCKPING with CLOCKPONG. PEERLOST, RECONNECTED and
 // LEAVECHAIN report; NEIGHBOURS and PLAYING are pushed. A connection that begins like HTTP,
-// in clear or inside TLS, gets one page and ends: otherwise any web page could make its
-// visitors' browsers send lines here.
+// in clear or inside TLS, is HTTP to its end (webtalk.go): no line in it is ever done, or any web page could make
+// its visitors' browsers send lines here. What it gets is in the room web.
 //
 // # Which server
 //

@@ -17,12 +17,13 @@ type Limits struct {
 	PerAddress int     // connections of one address; 256
 	HalfOpen   int     // connections that have not yet said who they are; 256
 	Visitors   int     // people with nc on the request port; 256
+	Web        int     // connections of browsers and players to it; 256
 	Requests   float64 // requests a second of one connection, after a first hundred; 10
 	Listeners  int     // natives that the request port serves; 1000
 }
 
 // DefaultLimits let a household, or two hundred listeners on one machine, come in at once.
-var DefaultLimits = Limits{PerAddress: 256, HalfOpen: 256, Visitors: 256, Requests: 10, Listeners: 1000}
+var DefaultLimits = Limits{PerAddress: 256, HalfOpen: 256, Visitors: 256, Web: 256, Requests: 10, Listeners: 1000}
 
 func (l Limits) filled() Limits {
 	if l.PerAddress <= 0 {
@@ -33,6 +34,9 @@ func (l Limits) filled() Limits {
 	}
 	if l.Visitors <= 0 {
 		l.Visitors = DefaultLimits.Visitors
+	}
+	if l.Web <= 0 {
+		l.Web = DefaultLimits.Web
 	}
 	if l.Requests <= 0 {
 		l.Requests = DefaultLimits.Requests

@@ -17,6 +17,7 @@ const (
 	silent    pot = iota // it has not yet said who it is
 	newcomers            // it says HELLO
 	visitors             // it is no listener: a person with nc
+	webs                 // it speaks HTTP
 	seeds                // it speaks the bytes of 2016
 	members              // it was let in
 	pots
@@ -96,6 +97,7 @@ func requestLobby(limits Limits, sorry func() []byte) *lobby {
 		silent:    {max: limits.HalfOpen, full: oldestOfMost},
 		newcomers: {max: limits.HalfOpen, full: oldestOfMost},
 		visitors:  {max: limits.Visitors, full: oldestOfMost},
+		webs:      {max: limits.Web, full: oldestOfMost},
 		seeds:     {max: limits.Listeners},
 		members:   {max: 2 * limits.Listeners, full: newestOfMost},
 	})
@@ -139,7 +141,7 @@ func (l *lobby) own(conn net.Conn) *guest {
 // shrink makes room for one more connection of the address: its own strangers go before its
 // members have to stay outside. False: it has none.
 func (l *lobby) shrink(h *host) bool {
-	for _, p := range []pot{silent, visitors, newcomers} {
+	for _, p := range []pot{silent, visitors, webs, newcomers} {
 		if h.in[p].Len() > 0 {
 			l.drop(h.first(p))
 			return true

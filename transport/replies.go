@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
 
 	"conga/messages"
 	"conga/messages/plain"
@@ -166,15 +167,13 @@ func (t *requestTalk) mayAsk() bool {
 }
 
 func (t *requestTalk) play(wish, requestID string) string {
-	answer, _ := ask(t.life, t.root, t.cfg.Scheduler, &messages.RequestPlay{
+	answer, unsure := t.request(&messages.RequestPlay{
 		RequestId: requestID, ListenerId: t.node.GetId(), ListenerName: t.node.GetName(), Wish: wish,
 	})
 	switch answer := answer.(type) {
 	case *messages.SongQueued:
 		queued := fmt.Sprintf(sayQueued, oneLine(answer.GetSong()))
-		within, cancel := context.WithTimeout(t.life, settleIn)
-		defer cancel()
-		if !t.cfg.Disk.Settled(within) {
+		if unsure {
 			queued += sayUnsure
 		}
 		return queued
@@ -189,6 +188,20 @@ func (t *requestTalk) play(wish, requestID string) string {
 		}
 	}
 	return sayBusy
+}
+
+// request asks the scheduler; nil: it does not answer in time. unsure: what it queued is not on the disk yet.
+func (t *requestTalk) request(wish *messages.RequestPlay) (answer proto.Message, unsure bool) {
+	said, _ := ask(t.life, t.root, t.cfg.Scheduler, wish)
+	switch said := said.(type) {
+	case *messages.SongQueued:
+		within, cancel := context.WithTimeout(t.life, settleIn)
+		defer cancel()
+		return said, !t.cfg.Disk.Settled(within)
+	case *messages.PlayRefused:
+		return said, false
+	}
+	return nil, false
 }
 
 // maxWish is the longest name that a file can have, and that a log keeps of a wish.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,13 @@ type RequestsConfig struct {
 	TLS    *tls.Config // see ServerTLS; nil: plain text only
 	Limits Limits
 	Disk   Disk // below the server's log; nil: one that is never full
+
+	// Pinged is told each second how a listener is, and Parted that its connection has ended. Its relay is
+	// empty if nobody can connect there. Nil: nobody wants to know.
+	Pinged func(*messages.Node, *messages.ClockPing)
+	Parted func(id string)
+	// Web answers those who speak HTTP; VisitOf knows their connection. nil: nothing is found here.
+	Web http.Handler
 
 	Dial     DialFunc         // tries a newcomer's relay; nil: DialNode
 	Resolve  ResolveFunc      // of a host that a newcomer names; nil: as this machine does
@@ -70,6 +78,15 @@ func Requests(cfg RequestsConfig) *actor.Props {
 	}
 	if cfg.Counters == nil {
 		cfg.Counters = &Counters{}
+	}
+	if cfg.Pinged == nil {
+		cfg.Pinged = func(*messages.Node, *messages.ClockPing) {}
+	}
+	if cfg.Parted == nil {
+		cfg.Parted = func(string) {}
+	}
+	if cfg.Web == nil {
+		cfg.Web = http.NotFoundHandler()
 	}
 	entry, pace := &door{}, newPace(cfg.Limits) // of the port, whatever becomes of its actor
 	return actor.PropsFromProducer(func() actor.Actor {
@@ -217,6 +234,7 @@ func (r *requests) ended(ctx actor.Context, msg *ended) {
 		}
 		delete(r.bound, id)
 	}
+	r.cfg.Parted(id)
 	switch {
 	case msg.standing.ends == left:
 		ctx.Send(r.cfg.Chain, &messages.LeaveChain{Id: id, AtUnixUs: now})

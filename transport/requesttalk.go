@@ -64,9 +64,10 @@ type requestTalk struct {
 	asking  *rate.Limiter // its requests
 	words   *rate.Limiter // what it says and the log keeps
 
-	node *messages.Node     // a native's; nil for a stranger
-	asks chan *messages.Ask // a native's, answered in order by a goroutine of their own
-	busy sync.WaitGroup     // that goroutine
+	node    *messages.Node     // a native's; nil for a stranger
+	reached *messages.Node     // the same, without a relay that nobody can connect to
+	asks    chan *messages.Ask // a native's, answered in order by a goroutine of their own
+	busy    sync.WaitGroup     // that goroutine
 }
 
 var (
@@ -90,6 +91,10 @@ func (t *requestTalk) serve() {
 			linger(t.conn)
 		}
 		return // the actor closes the connection
+	}
+	if t.session != nil && t.session.web || t.standIn == nil && beginsWeb(t.r) {
+		t.web()
+		return
 	}
 	t.r = bufio.NewReaderSize(&typed{r: t.r}, messages.MaxLine)
 	guard(t.root, t.self, func() { t.out.run(t.conn) })
@@ -155,7 +160,7 @@ func (t *requestTalk) read() error {
 		}
 	}()
 	pace := rate.NewLimiter(linesPerSecond, linesAtOnce)
-	bad, begun := 0, false
+	bad := 0
 	for {
 		switch {
 		case t.node != nil:
@@ -168,12 +173,6 @@ func (t *requestTalk) read() error {
 		if err == nil {
 			t.heard.Store(time.Now().UnixNano())
 		}
-		if cut := errors.Is(err, ErrLineTooLong); !begun && (err == nil || cut || errors.Is(err, ErrNotText)) {
-			if t.session != nil && t.session.web || speaksWeb(line, cut) {
-				return t.web(line, cut)
-			}
-		}
-		begun = true
 		switch {
 		case t.guest.dismissed.Load():
 			return t.dismissed()
@@ -264,6 +263,7 @@ func (t *requestTalk) handle(line string) error {
 			return t.life.Err()
 		}
 	case *messages.ClockPing: // before any Ask that waits: its delay would look like distance
+		t.cfg.Pinged(t.reached, m)
 		return t.put(&messages.ClockPong{SentUs: m.GetSentUs(), ServerUnixUs: t.cfg.Now().UnixMicro()})
 	case *messages.PeerLost:
 		if id := m.GetId(); id != t.node.GetId() && (goodID(id) || id == messages.ServerID) && t.mayReport() {
@@ -349,7 +349,10 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 	}
 	switch answer := answer.(type) {
 	case *messages.Welcome:
-		t.node = node
+		t.node, t.reached = node, node
+		if join.GetUnreachable() != "" {
+			t.reached = &messages.Node{Id: node.GetId(), Name: node.GetName()}
+		}
 		answer.Anew = hello.GetSongNumber() > 0 && !t.cfg.Follows(hello.GetSongNumber(), hello.GetSongPlayAtUnixUs())
 		if err := t.put(t.cfg.Auth.complete(answer, t.session)); err != nil {
 			return err

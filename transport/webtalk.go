@@ -2,36 +2,40 @@ package transport
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"errors"
-	"fmt"
 	"io"
+	"log"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+	"conga/messages/plain"
 )
 
 const (
 	// webProtocol is what a browser names in its TLS handshake.
 	webProtocol = "http/1.1"
-	// maxHead bounds what is read of a web request before its answer; its body never is.
+	// maxHead bounds the head of a web request.
 	maxHead = 16 << 10
+	// Of a web request: how long its head may take, all of it, its answer; and how long its connection
+	// may wait for another one. What is long on purpose sets its own deadlines.
+	headPatience, bodyPatience, answerPatience, webIdle = 5 * time.Second, 10 * time.Second, 20 * time.Second, 30 * time.Second
 )
-
-// webPage is all that the request port has for browsers.
-const webPage = `This is the request port of a conga radio. It takes lines of text, not web requests.
-
-  conga join HOST:PORT   listens, and passes the music on
-  nc HOST PORT           takes SONGS, REQUESTS, PLAY <name or number>, HELP and QUIT
-
-HOST and PORT are those that you have just asked.
-`
 
 // requestLine is how every request of HTTP begins: a method, a target, a version.
 var requestLine = regexp.MustCompile("^([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\\S+)(?: HTTP/[0-9.]+)?$")
 
 // speaksWeb says whether a connection that begins with the line belongs to a browser, or to
-// another program that takes this for a web server. Nothing that follows is a request
-// then: a web page may have its visitors' browsers send any lines here. Of a line that was too
+// another program that takes this for a web server. Nothing that follows is a line of
+// the dialect then: a web page may have its visitors' browsers send any lines here. Of a line that was too
 // long, cut is true and its end is missing.
 func speaksWeb(line string, cut bool) bool {
 	if cut {
@@ -60,51 +64,126 @@ func isWord(word string) bool {
 	return native
 }
 
-// web answers the request that begins with the line; the connection is over then.
-func (t *requestTalk) web(line string, cut bool) error {
-	t.guest.patience(helloPatience)
-	code, method := http.StatusRequestURITooLong, ""
-	if !cut {
-		rest := &io.LimitedReader{R: t.r, N: maxHead}
-		request, err := http.ReadRequest(bufio.NewReader(io.MultiReader(strings.NewReader(line+"\r\n"), rest)))
+// beginsWeb waits for the first line, and says whether it begins a request of HTTP. It takes nothing. The line ends
+// as HTTP's do, or as telnet's: with a CR and no LF behind it.
+func beginsWeb(r *bufio.Reader) bool {
+	for n := 1; ; n = r.Buffered() + 1 {
+		_, err := r.Peek(n)
+		b, _ := r.Peek(r.Buffered())
+		end := bytes.IndexAny(b, "\r\n")
 		switch {
-		case err != nil && rest.N == 0:
-			code = http.StatusRequestHeaderFieldsTooLarge
-		case errors.Is(err, io.ErrUnexpectedEOF), err != nil && timedOut(err):
-			return err // it has gone
+		case end >= 0 && b[end] == '\n', end >= 0 && bytes.HasPrefix(b[end:], []byte("\r\n")):
+			return speaksWeb(string(b[:end]), false)
+		case end >= 0 && end+1 < len(b):
+			return false
 		case err != nil:
-			code = http.StatusBadRequest
-		default:
-			method = request.Method
-			code = webCode(request)
+			return errors.Is(err, bufio.ErrBufferFull) && speaksWeb(string(b), true)
 		}
 	}
-	t.out.put(webAnswer(code, method))
-	return errDone
 }
 
-func webCode(request *http.Request) int {
-	switch {
-	case request.ProtoMajor != 1:
-		return http.StatusHTTPVersionNotSupported
-	case request.Method != http.MethodGet && request.Method != http.MethodHead:
-		return http.StatusMethodNotAllowed
-	case request.URL.Path != "/":
-		return http.StatusNotFound
+// web answers requests of HTTP until the connection is over.
+func (t *requestTalk) web() {
+	if t.guest.move(webs) {
+		serveWeb(&begun{Conn: t.conn, r: t.r}, t.cfg.Web, func(ctx context.Context) context.Context {
+			return context.WithValue(ctx, visitKey{}, &Visit{talk: t})
+		})
 	}
-	return http.StatusOK
 }
 
-// webAnswer is a whole answer. It says nothing that the request said.
-func webAnswer(code int, method string) []byte {
-	head := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"+
-		"X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nConnection: close\r\n", code, http.StatusText(code), len(webPage))
-	if code == http.StatusMethodNotAllowed {
-		head = append(head, "Allow: GET, HEAD\r\n"...)
+// serveWeb answers the requests of HTTP on one connection. known adds to their context what is known of it.
+func serveWeb(conn net.Conn, handler http.Handler, known func(context.Context) context.Context) {
+	one := &single{conn: conn, over: make(chan struct{})}
+	server := &http.Server{
+		Handler: oneOnly(handler), MaxHeaderBytes: maxHead,
+		ReadHeaderTimeout: headPatience, ReadTimeout: bodyPatience, WriteTimeout: answerPatience, IdleTimeout: webIdle,
+		ErrorLog: log.New(io.Discard, "", 0), // what strangers send is no news
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateClosed || state == http.StateHijacked {
+				_ = one.Close()
+			}
+		},
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context { return known(ctx) },
 	}
-	head = append(head, "\r\n"...)
-	if method == http.MethodHead {
-		return head
+	_ = server.Serve(one) // it ends with the connection
+}
+
+// oneOnly refuses what net/http leaves to its handlers, and this house does not speak.
+func oneOnly(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 1 {
+			w.Header().Set("Connection", "close")
+			http.Error(w, "This port speaks HTTP/1.1.", http.StatusHTTPVersionNotSupported)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// single is a listener with one connection.
+type single struct {
+	conn net.Conn
+	over chan struct{}
+	take sync.Once
+	end  sync.Once
+}
+
+// Accept returns the connection, and then waits for its end.
+func (s *single) Accept() (conn net.Conn, err error) {
+	s.take.Do(func() { conn = s.conn })
+	if conn != nil {
+		return conn, nil
 	}
-	return append(head, webPage...)
+	<-s.over
+	return nil, net.ErrClosed
+}
+
+func (s *single) Close() error   { s.end.Do(func() { close(s.over) }); return nil }
+func (s *single) Addr() net.Addr { return s.conn.LocalAddr() }
+
+// Visit is one connection of a browser, or of another program that speaks HTTP, to the request port.
+type Visit struct{ talk *requestTalk }
+
+type visitKey struct{}
+
+// VisitOf is the connection that a request came on; nil if it did not come on a request port.
+func VisitOf(ctx context.Context) *Visit {
+	v, _ := ctx.Value(visitKey{}).(*Visit)
+	return v
+}
+
+// Secure says whether the connection is encrypted.
+func (v *Visit) Secure() bool { return v.talk.session != nil }
+
+// MayAsk counts a question that somebody has to work for; what is too much is to be refused.
+func (v *Visit) MayAsk() bool { return v.talk.mayAsk() }
+
+// ErrTooMuch: more than one client may ask, or make the log keep.
+var ErrTooMuch = errors.New("too many requests from you or your address: try again in a minute")
+
+// ErrBusy: the scheduler does not answer in time.
+var ErrBusy = errors.New("the server is busy: try again in a moment")
+
+// Request asks for a song as PLAY does: within the same limits, and with the same events. name is what the
+// visitor calls itself. The answer is a SongQueued or a PlayRefused; unsure: the server's disk
+// does not have it yet.
+func (v *Visit) Request(wish, requestID, name string) (answer proto.Message, unsure bool, err error) {
+	t := v.talk
+	switch id := plain.Text(requestID, maxRequestID); {
+	case id == "" || id != requestID:
+		return nil, false, errors.New("a request needs an id of at most 64 plain characters")
+	case wish == "" || len(wish) > maxWish || !isText(wish):
+		return &messages.PlayRefused{Reason: messages.PlayRefused_REASON_NO_SUCH_SONG}, false, nil
+	case !t.mayAsk():
+		return nil, false, ErrTooMuch
+	case t.cfg.Disk.Full():
+		return nil, false, errDisk
+	case !t.mayLog():
+		return nil, false, ErrTooMuch
+	}
+	answer, unsure = t.request(&messages.RequestPlay{RequestId: requestID, ListenerName: plain.Text(name, messages.MaxName), Wish: wish})
+	if answer == nil {
+		return nil, false, ErrBusy
+	}
+	return answer, unsure, nil
 }
