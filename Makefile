@@ -19,7 +19,7 @@ KINDS ?=
 LONGEST ?= 60s
 SPIN ?= 0
 
-.PHONY: help chaos demo build test lint systems bench fuzz gen speaker sound-test
+.PHONY: help chaos demo build test lint systems bench fuzz gen speaker sound-test page-test
 
 help:
 	@echo 'make demo     hear it: a server and three listeners        go run ./cmd/conga demo'
@@ -39,13 +39,14 @@ demo: build
 build: speaker
 	go build $(flags) -o bin/ ./cmd/...
 
-test: speaker sound-test lint
+test: speaker sound-test page-test lint
 	@.ci/gen check
 	@.ci/systems
 	@[ -n '$(race)' ] || echo 'test: no C compiler, so the tests run without the race detector'
 	go test -timeout 20m $(flags) $(race) $$(go list $(flags) ./... | grep -v /e2e$$)
-	go test -timeout 20m $(flags) $(race) ./cmd/conga/e2e # real programs in real time: alone on the machine
+	go test -timeout 20m $(flags) $(race) -skip Page ./cmd/conga/e2e # real programs in real time: alone on the machine
 	@.ci/sound $(flags)
+	@.ci/page $(flags)
 
 lint: speaker
 	@unformatted=$$(go run mvdan.cc/gofumpt@v0.12.0 -l .); [ -z "$$unformatted" ] || { echo "gofumpt would change: $$unformatted (gofumpt -w .)"; exit 1; }
@@ -69,5 +70,5 @@ gen:
 	@.ci/gen
 
 # What the machine lacks is installed where that needs no question.
-speaker sound-test:
+speaker sound-test page-test:
 	@.ci/prepare $@

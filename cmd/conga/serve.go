@@ -39,6 +39,8 @@ type serveCmd struct {
 	limitFlags
 	screenFlags
 
+	WebName []string `placeholder:"NAME" help:"A name by which people open the page, if it is not an address: radio.example. Others are refused, for any stranger can point a name of his own here."`
+
 	NoMDNS bool `name:"no-mdns" help:"Do not tell the local network that this radio is here."`
 }
 
@@ -98,7 +100,7 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	usual := debug.SetGCPercent(whileReading)
 	server, err := node.StartServer(node.ServerOptions{
 		Songs: c.Songs, Listen: string(c.Listen), Data: data, Logger: logger,
-		Token: c.token(), Limits: c.limits(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20,
+		Token: c.token(), WebNames: c.WebName, Limits: c.limits(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20,
 	})
 	if err != nil {
 		return errors.Join(err, http.Close())

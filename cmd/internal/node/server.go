@@ -16,6 +16,7 @@ import (
 	"conga/messages"
 	"conga/transport"
 	"conga/transport/seed"
+	"conga/transport/web"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -34,8 +35,9 @@ type ServerOptions struct {
 	Data          Data
 	Token         string // empty: all may come in
 	Limits        transport.Limits
-	KeepLog       int64 // bytes; 0: all
-	SeedListeners int   // clients of 2016; 0: none
+	KeepLog       int64    // bytes; 0: all
+	WebNames      []string // that people use for this machine, for its page; may be nil
+	SeedListeners int      // clients of 2016; 0: none
 	Logger        *slog.Logger
 }
 
@@ -56,6 +58,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, o.Data.Store.Close(), requests.Close(), stream.Close())
 	}
+	offers := &web.Offers{Now: time.Now}
 	n := &Server{Requests: requests, Stream: stream, Log: log, token: o.Token}
 	ports := seed.NewPorts(stream)
 	var seedRequests func(context.Context, *transport.Stranger) bool // there before the requests are
@@ -88,6 +91,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 			return transport.Requests(transport.RequestsConfig{
 				Listener: requests, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: now, Follows: s.Follows,
 				Auth: auth, TLS: secure, Limits: o.Limits, Disk: o.Data.Disk, Counters: counters, Seed: seedRequests,
+				Pinged: offers.Pinged, Parted: offers.Parted, Web: webSite(s, o, log, offers, now),
 			})
 		},
 	})

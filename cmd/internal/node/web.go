@@ -1,0 +1,203 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"conga/actors"
+	"conga/actors/catalog"
+	"conga/actors/eventlog"
+	"conga/cmd/internal/picture"
+	"conga/transport/web"
+)
+
+const (
+	// ownPlayers is how many a node plays for on its --http port, and lastPlayers how many a server does that no node
+	// can take: it uploads to each.
+	ownPlayers, lastPlayers = 8, 8
+	// looksBack is how many events the page's history goes back when somebody looks first.
+	looksBack = 50_000
+	// wordsAtOnce is how many events of the log an answer has, and readsAtMost how many it looks at for them.
+	wordsAtOnce, readsAtMost = 100, 2000
+)
+
+// webSite is the page of a server.
+func webSite(s *actors.Server, o ServerOptions, log *eventlog.Log, offers *web.Offers, now func() time.Time) http.Handler {
+	names := append([]string(nil), o.WebNames...)
+	if name, err := os.Hostname(); err == nil {
+		names = append(names, name)
+	}
+	return web.NewSite(web.SiteConfig{
+		Source: &webSource{server: s, log: log, songs: o.Songs, offers: offers, now: now}, Offers: offers, Names: names, Now: now,
+		Music: &web.Music{Most: lastPlayers, Open: func() web.Cursor { return s.Tune() }}, Closed: o.Token != "",
+	})
+}
+
+// webSource is a server as its page sees it.
+type webSource struct {
+	server *actors.Server
+	log    *eventlog.Log
+	songs  string
+	offers *web.Offers
+	now    func() time.Time
+
+	history struct {
+		sync.Mutex
+		picture.History
+		seen uint64
+	}
+	past struct {
+		sync.Mutex
+		state actors.ServerState
+		event uint64 // 0: nothing
+	}
+}
+
+// Last is the number of the newest event.
+func (w *webSource) Last() uint64 { return w.log.Last() }
+
+func (w *webSource) state(ctx context.Context) (actors.ServerState, uint64, error) {
+	dump, err := w.server.Dump(ctx)
+	if err != nil {
+		return actors.ServerState{}, 0, err
+	}
+	return dump.State.(actors.ServerState), dump.Event, nil
+}
+
+// Look is how everything is now.
+func (w *webSource) Look(ctx context.Context) (web.Parts, error) {
+	state, event, err := w.state(ctx)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := picture.Of(state, event, w.now().UnixMicro(), w.offers.Vitals)
+	if err != nil {
+		return nil, err
+	}
+	w.history.Lock()
+	defer w.history.Unlock()
+	w.catchUp()
+	parts["history"], err = picture.Encode(w.history.Told(w.now()))
+	return parts, err
+}
+
+// catchUp brings the history to the newest event. The caller holds its lock.
+func (w *webSource) catchUp() {
+	last := w.log.Last()
+	if last-w.history.seen > looksBack {
+		w.history.seen = last - looksBack
+	}
+	w.history.seen = max(w.history.seen, w.log.Base())
+	for record, err := range w.log.Pick(w.history.seen, picture.Wanted) {
+		if err != nil || record.Seq > last {
+			break // what was folded meanwhile is no loss
+		}
+		w.history.Apply(record.Event)
+	}
+	w.history.seen = last
+}
+
+// At is how everything was after an event.
+func (w *webSource) At(_ context.Context, event uint64) (web.Parts, error) {
+	event = min(event, w.log.Last())
+	mark, err := w.log.MarkAt(event)
+	if event == 0 || event < w.log.Base() || err != nil {
+		return nil, web.ErrGone
+	}
+	state, err := w.stateAt(event)
+	if err != nil {
+		return nil, errors.Join(web.ErrGone, err)
+	}
+	return picture.Of(state, event, mark.Time, nil)
+}
+
+// stateAt goes on from where somebody looked last, if that was before.
+func (w *webSource) stateAt(event uint64) (actors.ServerState, error) {
+	w.past.Lock()
+	defer w.past.Unlock()
+	if p := &w.past; p.event == 0 || p.event > event || p.event < w.log.Base() {
+		state, err := actors.ServerStateAt(w.log, event)
+		if err == nil {
+			p.state, p.event = state, event
+		}
+		return state, err
+	}
+	state := w.past.state
+	err := w.log.Fold(w.past.event, event, func(_ uint64, e proto.Message) { state = state.Apply(e) })
+	if err == nil {
+		w.past.state, w.past.event = state, event
+	}
+	return state, err
+}
+
+// Songs are those that have all the words.
+func (w *webSource) Songs(ctx context.Context, words string, from int) (any, error) {
+	state, _, err := w.state(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return picture.Search(state, words, from), nil
+}
+
+// Log is what happened up to an event, the newest first.
+func (w *webSource) Log(ctx context.Context, upTo uint64) (any, error) {
+	first, last := w.log.Base()+1, w.log.Last()
+	if upTo == 0 || upTo > last {
+		upTo = last
+	}
+	w.history.Lock()
+	w.catchUp()
+	w.history.Unlock()
+	answer := struct {
+		First  uint64         `json:"first"` // that the log has
+		Last   uint64         `json:"last"`
+		Before uint64         `json:"before"` // those before it are still to be asked for; 0: there are none
+		Words  []picture.Word `json:"words"`
+	}{First: first, Last: last, Words: []picture.Word{}}
+	for end := upTo; end >= first && len(answer.Words) < wordsAtOnce && upTo-end < readsAtMost; {
+		begin := max(first, end-min(end, wordsAtOnce)+1)
+		var words []picture.Word
+		for record, err := range w.log.Since(begin - 1) {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				return nil, fmt.Errorf("read the log: %w", err)
+			}
+			if record.Seq > end {
+				break
+			}
+			if word, is := picture.Words(record.Seq, record.Time, record.Event, w.name); is {
+				words = append(words, word)
+			}
+		}
+		for i := len(words) - 1; i >= 0; i-- {
+			answer.Words = append(answer.Words, words[i])
+		}
+		end = begin - 1
+		answer.Before = end
+		if end < first {
+			answer.Before = 0
+			break
+		}
+	}
+	return answer, nil
+}
+
+func (w *webSource) name(id string) string {
+	w.history.Lock()
+	defer w.history.Unlock()
+	return w.history.Name(id)
+}
+
+// Cover is a song's picture.
+func (w *webSource) Cover(_ context.Context, song string) ([]byte, error) {
+	return catalog.Cover(w.songs, song)
+}

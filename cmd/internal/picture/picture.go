@@ -1,0 +1,210 @@
+package picture
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"conga/actors"
+	"conga/actors/catalog"
+	"conga/actors/pacer"
+	"conga/messages"
+	"conga/messages/plain"
+	"conga/transport/web"
+)
+
+const (
+	// maxQueue and maxChain are how much of the queue and of the chain is shown.
+	maxQueue = 60
+	maxChain = 300
+	// idLetters is as much of a listener's id as tells it from others on the page.
+	idLetters = 13
+)
+
+// Song is a song as the page shows it.
+type Song struct {
+	Name       string `json:"name"` // of its file
+	Title      string `json:"title"`
+	Artist     string `json:"artist,omitempty"`
+	DurationUs int64  `json:"durationUs,omitempty"`
+	Waits      bool   `json:"waits,omitempty"` // it is in the queue
+}
+
+// Now is what plays.
+type Now struct {
+	Event    uint64 `json:"event"` // the newest
+	NowUs    int64  `json:"nowUs"` // the server's clock when this was said
+	Song     *Song  `json:"song"`  // nil: nothing
+	Number   uint64 `json:"number,omitempty"`
+	PlayAtUs int64  `json:"playAtUs,omitempty"`
+	By       string `json:"by,omitempty"`   // who asked for it
+	Away     string `json:"away,omitempty"` // why no song can be played
+	Songs    int    `json:"songs"`
+}
+
+// Queued is a song that waits.
+type Queued struct {
+	Song
+	By   string `json:"by,omitempty"`
+	AtUs int64  `json:"atUs,omitempty"` // when it plays, if nobody comes between; 0: nobody knows
+	Why  string `json:"why,omitempty"`  // others are played before it
+}
+
+// Queue is what comes next.
+type Queue struct {
+	Songs []Queued `json:"songs"`
+	More  int      `json:"more,omitempty"`
+}
+
+// Node is a listener in the chain.
+type Node struct {
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+	From   string `json:"from"` // id of who feeds it; "server"; "" if it hears nothing
+	Leaf   bool   `json:"leaf,omitempty"`
+	Seed   bool   `json:"seed,omitempty"` // a client of 2016
+	Absent bool   `json:"absent,omitempty"`
+	Silent bool   `json:"silent,omitempty"`
+	Liar   bool   `json:"liar,omitempty"`
+}
+
+// Chain is who feeds whom, nearest the server first.
+type Chain struct {
+	Nodes []Node `json:"nodes"`
+	More  int    `json:"more,omitempty"`
+}
+
+// Of is the state as everybody may see it, in the parts now, queue, chain and vitals. vitals says how a listener is; nil:
+// that is long past.
+func Of(s actors.ServerState, event uint64, nowUs int64, vitals func(id string) (web.Vitals, bool)) (web.Parts, error) {
+	parts := map[string]any{"now": now(s, event, nowUs), "queue": queue(s), "chain": chainOf(s)}
+	if vitals != nil {
+		parts["vitals"] = vitalsOf(s, vitals)
+	}
+	return encoded(parts)
+}
+
+func encoded(parts map[string]any) (web.Parts, error) {
+	all := web.Parts{}
+	for name, part := range parts {
+		body, err := Encode(part)
+		if err != nil {
+			return nil, err
+		}
+		all[name] = body
+	}
+	return all, nil
+}
+
+func now(s actors.ServerState, event uint64, nowUs int64) Now {
+	n := Now{Event: event, NowUs: nowUs, Songs: s.Catalog.Songs.Len(), Away: plain.Text(s.Catalog.Away, 300)}
+	on := s.Pacer.Song
+	// A song is given out before it is heard: until then the one before it plays.
+	if last := len(s.Pacer.Recent) - 1; last >= 0 && (on == nil || on.PlayAt > nowUs) && endOf(s.Pacer.Recent[last]) > nowUs {
+		on = &s.Pacer.Recent[last]
+	}
+	if on == nil || endOf(*on) < nowUs && on != s.Pacer.Song {
+		return n
+	}
+	n.Song = songOf(s, on.Name, on)
+	n.Number, n.PlayAtUs = on.Number, on.PlayAt
+	if p := s.Scheduler.Playing; p != nil && p.Song == on.Name {
+		n.By = plain.Text(p.Listener, messages.MaxName)
+	}
+	return n
+}
+
+func endOf(song pacer.Started) int64 { return song.PlayAt + song.DurationUs }
+
+// songOf is a song of the catalog, or as the pacer remembers it, or at least its name.
+func songOf(s actors.ServerState, name string, on *pacer.Started) *Song {
+	if on != nil {
+		return made(name, on.Title, on.Artist, on.DurationUs)
+	}
+	if song, is := s.Catalog.Songs.Find(name); is {
+		return madeOf(song)
+	}
+	return made(name, "", "", 0)
+}
+
+func madeOf(song *catalog.Song) *Song {
+	return made(song.Name, song.Title, song.Artist, song.DurationMs*1000)
+}
+
+func made(name, title, artist string, durationUs int64) *Song {
+	song := &Song{Name: name, Title: plain.Text(title, 300), Artist: plain.Text(artist, 300), DurationUs: durationUs}
+	if song.Title == "" {
+		song.Title = Title(name)
+	}
+	return song
+}
+
+// Title is a song's name without what makes it a file.
+func Title(name string) string {
+	if cut := len(name) - len(".mp3"); cut > 0 && strings.EqualFold(name[cut:], ".mp3") {
+		name = name[:cut]
+	}
+	return plain.Text(name, 300)
+}
+
+func queue(s actors.ServerState) Queue {
+	q := Queue{Songs: []Queued{}, More: max(0, len(s.Scheduler.Queue)-maxQueue)}
+	at := s.Pacer.NextPlayAt
+	if on := s.Pacer.Song; on != nil {
+		at = endOf(*on)
+	}
+	for _, r := range s.Scheduler.Queue[:len(s.Scheduler.Queue)-q.More] {
+		item := Queued{Song: *songOf(s, r.Song, nil), By: plain.Text(r.Listener, messages.MaxName), Why: plain.Text(s.Scheduler.Wait(r), 300)}
+		if item.Why == "" && at != 0 {
+			item.AtUs = at
+			if at += item.DurationUs; item.DurationUs == 0 {
+				at = 0 // and nobody knows of those behind it
+			}
+		}
+		q.Songs = append(q.Songs, item)
+	}
+	return q
+}
+
+func shortID(id string) string { return id[:min(len(id), idLetters)] }
+
+func chainOf(s actors.ServerState) Chain {
+	line := s.ChainManager.Chain
+	c := Chain{Nodes: []Node{}, More: max(0, line.Len()-maxChain)}
+	for m := range line.All() {
+		if len(c.Nodes) == maxChain {
+			break
+		}
+		c.Nodes = append(c.Nodes, Node{
+			ID: shortID(m.ID), Name: plain.Text(m.Name, messages.MaxName), From: shortID(line.Source(m.ID)),
+			Leaf: m.Leaf, Seed: m.Seed, Absent: m.Absent, Silent: m.Silent, Liar: m.Liar,
+		})
+	}
+	return c
+}
+
+// vitalsOf are a listener's figures by its id: tenths of a second that it has ahead, milliseconds that it plays late, players
+// that it plays for, and for how many it would.
+func vitalsOf(s actors.ServerState, vitals func(id string) (web.Vitals, bool)) map[string][4]int64 {
+	all := map[string][4]int64{}
+	for m := range s.ChainManager.Chain.All() {
+		if len(all) == maxChain {
+			break
+		}
+		if v, is := vitals(m.ID); is {
+			ahead := min(max(v.AheadUs/100_000, -100), 1000)
+			late := min(max(v.LateUs/1000, -99_999), 99_999)
+			all[shortID(m.ID)] = [4]int64{ahead, late, int64(v.Players), int64(v.Most)}
+		}
+	}
+	return all
+}
+
+// Encode is one part more.
+func Encode(part any) (json.RawMessage, error) {
+	body, err := json.Marshal(part)
+	if err != nil {
+		return nil, fmt.Errorf("encode a part of the page: %w", err)
+	}
+	return body, nil
+}

@@ -1,0 +1,126 @@
+package picture
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+	"conga/messages/plain"
+)
+
+// Word is one event in words that anybody may read.
+type Word struct {
+	Event uint64 `json:"event"`
+	AtUs  int64  `json:"atUs"`
+	Text  string `json:"text"`
+	Kind  Kind   `json:"kind"`
+}
+
+// Kind is what an event is about.
+type Kind string
+
+// The kinds of events.
+const (
+	Music   Kind = "music"
+	Request Kind = "request"
+	People  Kind = "people"
+	Trouble Kind = "trouble"
+	Folder  Kind = "folder"
+)
+
+// Words says an event. name tells who a listener is, by its id. It is nothing for events that are not for anybody's eyes.
+func Words(event uint64, at time.Time, e proto.Message, name func(id string) string) (Word, bool) {
+	kind, text := told(e, name)
+	return Word{Event: event, AtUs: at.UnixMicro(), Text: plain.Text(text, 400), Kind: kind}, text != ""
+}
+
+func who(name string) string { return cmp.Or(plain.Text(name, messages.MaxName), "somebody") }
+
+func told(e proto.Message, name func(id string) string) (Kind, string) {
+	switch e := e.(type) {
+	case *messages.SongStarted:
+		return Music, "“" + cmp.Or(e.GetSong().GetTitle(), Title(e.GetSong().GetName())) + "” begins"
+	case *messages.SongEnded:
+		if e.GetReason() != "" {
+			return Trouble, "“" + Title(e.GetSong()) + "” broke off: " + e.GetReason()
+		}
+		return Music, "“" + Title(e.GetSong()) + "” has been given out"
+	case *messages.SongChosen:
+		if e.GetRequestId() == "" {
+			return Music, "chance chose “" + Title(e.GetSong()) + "”"
+		}
+		return Music, "it is the turn of “" + Title(e.GetSong()) + "”, which " + who(e.GetListenerName()) + " asked for"
+	case *messages.SongQueued:
+		return Request, who(e.GetListenerName()) + " asked for “" + Title(e.GetSong()) + "”"
+	case *messages.PlayRefused:
+		return Request, who(e.GetListenerName()) + " asked in vain for “" + Title(e.GetWish()) + "”"
+	case *messages.SongWaits:
+		return Trouble, "“" + Title(e.GetSong()) + "” waits: " + e.GetReason()
+	case *messages.SongSkipped:
+		return Trouble, "“" + Title(e.GetSong()) + "” was given up: " + e.GetReason()
+	case *messages.SongAdded:
+		return Folder, "“" + cmp.Or(e.GetSong().GetTitle(), Title(e.GetSong().GetName())) + "” is there"
+	case *messages.SongRemoved:
+		return Folder, "“" + Title(e.GetName()) + "” is gone"
+	case *messages.SongsAway:
+		return Trouble, "no song can be seen: " + e.GetReason()
+	case *messages.SongsBack:
+		return Folder, "the songs can be seen again"
+	case *messages.BroadcastOpened:
+		return Music, "the server has started"
+	}
+	return toldOfChain(e, name)
+}
+
+func toldOfChain(e proto.Message, name func(id string) string) (Kind, string) {
+	switch e := e.(type) {
+	case *messages.ListenerJoined:
+		return People, who(e.GetNode().GetName()) + " came, behind " + name(e.GetAfter())
+	case *messages.ListenerReturned:
+		return People, who(e.GetNode().GetName()) + " is back"
+	case *messages.ListenerLeft:
+		switch e.GetCause() {
+		case messages.ListenerLeft_CAUSE_SAID_SO:
+			return People, who(e.GetName()) + " said goodbye"
+		case messages.ListenerLeft_CAUSE_DID_NOT_RETURN:
+			return People, who(e.GetName()) + " has not come back"
+		}
+		return Trouble, who(e.GetName()) + " was lost"
+	case *messages.ListenerMoved:
+		return Trouble, who(e.GetName()) + " stands behind " + name(e.GetAfter()) + " now"
+	case *messages.ChainSpliced:
+		if n := len(e.GetAround()); n > 0 {
+			return Trouble, fmt.Sprintf("spliced: %s hears from %s now, around %s", name(e.GetTo()), name(e.GetFrom()), around(e.GetAround(), name))
+		}
+		return People, name(e.GetTo()) + " hears from " + name(e.GetFrom())
+	case *messages.ListenerReconnected:
+		return Trouble, fmt.Sprintf("%s found %s by itself after %.1f s", who(e.GetName()), who(e.GetUpstream().GetName()), float64(e.GetSearchUs())/1e6)
+	case *messages.ListenerFellSilent:
+		return Trouble, who(e.GetName()) + ", a client of 2016, hears nothing any more"
+	case *messages.ListenerAudited:
+		if e.GetFault() == messages.Fault_FAULT_UNSPECIFIED {
+			return Trouble, "the server looked at what " + who(e.GetName()) + " sends: it is sound"
+		}
+		return Trouble, "the server looked at what " + who(e.GetName()) + " sends, and found a fault"
+	case *messages.VerdictEnded:
+		return People, who(e.GetName()) + " may feed others again"
+	}
+	return "", ""
+}
+
+func around(ids []string, name func(id string) string) string {
+	if len(ids) > 3 {
+		return fmt.Sprintf("%d others", len(ids))
+	}
+	all := ""
+	for i, id := range ids {
+		if i > 0 {
+			all += " and "
+		}
+		all += name(id)
+	}
+	return all
+}

@@ -1,0 +1,342 @@
+package web
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"conga/messages"
+	"conga/messages/plain"
+	"conga/transport"
+)
+
+// Source is what the page asks of the server. All of it is for anybody's eyes. Each may be called by any goroutine.
+type Source interface {
+	// Last is the number of the newest event.
+	Last() uint64
+	// Look is how everything is now, At how it was after an event: the parts by name, as JSON.
+	Look(ctx context.Context) (Parts, error)
+	At(ctx context.Context, event uint64) (Parts, error)
+	// Songs are those that have all the words, from number `from` on.
+	Songs(ctx context.Context, words string, from int) (any, error)
+	// Log is what happened up to an event, the newest first; 0: up to now.
+	Log(ctx context.Context, upTo uint64) (any, error)
+	// Cover is a song's picture; nil: it has none.
+	Cover(ctx context.Context, song string) ([]byte, error)
+}
+
+// Parts are what the page shows, by name.
+type Parts map[string]json.RawMessage
+
+// ErrGone: the log does not reach back so far.
+var ErrGone = errors.New("the log does not reach back so far")
+
+// SiteConfig is what a Site needs.
+type SiteConfig struct {
+	Source Source
+	Music  *Music // the server's own: for players whom no node can take
+	Offers *Offers
+	Names  []string // that people use for this machine
+	Closed bool     // only those with a token may come in: there is no page for them
+	Now    func() time.Time
+}
+
+//go:embed page
+var assets embed.FS
+
+const (
+	// maxBody is the longest request for a song.
+	maxBody = 4 << 10
+	// maxOrigins is how many nodes the page may load music from, as its policy names them.
+	maxOrigins = 40
+	// looksAtOnce is how many may look into the past or for a cover at a time: both read the disk.
+	looksAtOnce = 2
+)
+
+// NewSite returns the server's page.
+func NewSite(cfg SiteConfig) http.Handler {
+	s := &site{cfg: cfg, live: newLive(cfg.Source), past: make(chan struct{}, looksAtOnce)}
+	mux := http.NewServeMux()
+	if cfg.Closed {
+		mux.HandleFunc("/", closed)
+		return Guard(mux, cfg.Names...)
+	}
+	mux.HandleFunc("/{$}", s.page)
+	for _, name := range []string{"app.js", "style.css", "icon.svg"} {
+		mux.HandleFunc("/"+name, asset(name))
+	}
+	mux.Handle("/live", s.live)
+	mux.HandleFunc("/songs", s.songs)
+	mux.HandleFunc("/request", s.request)
+	mux.HandleFunc("/cover", s.cover)
+	mux.HandleFunc("/log", s.log)
+	mux.HandleFunc("/at", s.at)
+	mux.HandleFunc(streamPath, s.stream)
+	mux.HandleFunc("/listen.m3u", playlist)
+	mux.HandleFunc("/listen.pls", playlist)
+	return Guard(mux, cfg.Names...)
+}
+
+type site struct {
+	cfg  SiteConfig
+	live *live
+	past chan struct{}
+}
+
+// closed is what a server with --auth has for browsers.
+func closed(w http.ResponseWriter, _ *http.Request) {
+	http.Error(w, "This radio asks for a token, which a web page would send in clear: there is no page.\n"+
+		"With the token in CONGA_AUTH: conga join HOST:PORT", http.StatusForbidden)
+}
+
+// policy lets the page have its own files, and music from nodes that it may be sent to.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"media-src 'self'%s; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+
+func (s *site) page(w http.ResponseWriter, r *http.Request) {
+	if !only(w, r, http.MethodGet, http.MethodHead) {
+		return
+	}
+	origins := ""
+	for _, at := range s.cfg.Offers.Reached(visitorOf(r), r.Host, maxOrigins) {
+		origins += " http://" + at
+	}
+	w.Header().Set("Content-Security-Policy", fmt.Sprintf(policy, origins))
+	body, _ := assets.ReadFile("page/index.html")
+	// When it was made says which nodes its policy names.
+	body = []byte(strings.Replace(string(body), "{{made}}", strconv.FormatInt(s.cfg.Now().UnixMilli(), 10), 1))
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = w.Write(body)
+}
+
+var kinds = map[string]string{".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+
+func asset(name string) http.HandlerFunc {
+	body, err := assets.ReadFile("page/" + name)
+	if err != nil {
+		panic(err) // it is part of the program
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		if only(w, r, http.MethodGet, http.MethodHead) {
+			w.Header().Set("Content-Type", kinds[path.Ext(name)])
+			w.Header().Set("Cache-Control", "no-cache")
+			_, _ = w.Write(body)
+		}
+	}
+}
+
+func visitorOf(r *http.Request) netip.Addr {
+	at, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return at.Addr()
+}
+
+func secure(r *http.Request) bool {
+	visit := transport.VisitOf(r.Context())
+	return visit != nil && visit.Secure()
+}
+
+// stream sends a player to the node that has most room for it, and plays itself only where no node can. The
+// page, whose policy names nodes, says when it was made; who has found a node of no use says "here".
+func (s *site) stream(w http.ResponseWriter, r *http.Request) {
+	if !only(w, r, http.MethodGet, http.MethodHead) {
+		return
+	}
+	if !r.URL.Query().Has("here") && !secure(r) { // a page that came encrypted takes no music in clear
+		known := time.Time{}
+		if ms, err := strconv.ParseInt(r.URL.Query().Get("page"), 10, 64); err == nil {
+			known = time.UnixMilli(ms)
+		}
+		if at := s.cfg.Offers.Choose(visitorOf(r), r.Host, known); at != "" {
+			w.Header().Set("Location", "http://"+at+streamPath)
+			w.WriteHeader(http.StatusFound)
+			return
+		}
+	}
+	s.cfg.Music.play(w, r)
+}
+
+// mayAsk counts what somebody has to work for.
+func mayAsk(w http.ResponseWriter, r *http.Request) bool {
+	if visit := transport.VisitOf(r.Context()); visit == nil || visit.MayAsk() {
+		return true
+	}
+	fail(w, http.StatusTooManyRequests, transport.ErrTooMuch)
+	return false
+}
+
+func reply(w http.ResponseWriter, code int, value any) {
+	body, err := json.Marshal(value)
+	if err != nil {
+		code, body = http.StatusInternalServerError, []byte(`{"error":"the answer has no form"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_, _ = w.Write(body)
+}
+
+func fail(w http.ResponseWriter, code int, err error) {
+	reply(w, code, map[string]string{"error": sentence(err.Error())})
+}
+
+// sentence begins with a capital letter.
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+func (s *site) songs(w http.ResponseWriter, r *http.Request) {
+	if !only(w, r, http.MethodGet) || !mayAsk(w, r) {
+		return
+	}
+	words := plain.Text(r.URL.Query().Get("q"), 200)
+	from, _ := strconv.Atoi(r.URL.Query().Get("from")) // else from the first
+	answer, err := s.cfg.Source.Songs(r.Context(), words, max(0, from))
+	if err != nil {
+		fail(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	reply(w, http.StatusOK, answer)
+}
+
+// request asks for a song in the name of a guest. The scheduler knows it as one of the page's.
+func (s *site) request(w http.ResponseWriter, r *http.Request) {
+	if !only(w, r, http.MethodPost) {
+		return
+	}
+	// No form of another site can send this type without asking first.
+	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); kind != "application/json" {
+		fail(w, http.StatusUnsupportedMediaType, errors.New("send application/json"))
+		return
+	}
+	visit := transport.VisitOf(r.Context())
+	if visit == nil {
+		fail(w, http.StatusNotFound, errors.New("songs are requested at the server's port"))
+		return
+	}
+	var ask struct{ Song, ID, Name string }
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&ask); err != nil {
+		fail(w, http.StatusBadRequest, errors.New("send {\"song\": name, \"id\": a new uuid, \"name\": yours}"))
+		return
+	}
+	if ask.ID == "" {
+		ask.ID = uuid.NewString()
+	}
+	answer, unsure, err := visit.Request(ask.Song, ask.ID, guestName(ask.Name))
+	switch answer := answer.(type) {
+	case *messages.SongQueued:
+		text := "It is in the queue."
+		if unsure {
+			text = "It is in the queue, but not on the server's disk yet."
+		}
+		reply(w, http.StatusOK, map[string]string{"song": answer.GetSong(), "text": text})
+		return
+	case *messages.PlayRefused:
+		switch answer.GetReason() {
+		case messages.PlayRefused_REASON_ALREADY_REQUESTED:
+			err = errors.New("this song is in the queue already")
+		case messages.PlayRefused_REASON_NO_SUCH_SONG:
+			err = errors.New("this song is not there any more")
+		default:
+			err = errors.New("the queue is full: try again later")
+		}
+		fail(w, http.StatusConflict, err)
+		return
+	}
+	code := http.StatusServiceUnavailable
+	if errors.Is(err, transport.ErrTooMuch) {
+		code = http.StatusTooManyRequests
+	}
+	fail(w, code, err)
+}
+
+// onThePage tells a guest of the page from a listener of the same name.
+const onThePage = " (page)"
+
+// guestName is how the queue and the log call a guest.
+func guestName(said string) string {
+	name := strings.Join(strings.Fields(plain.Text(said, messages.MaxName-len(onThePage))), " ")
+	if name == "" {
+		name = "a guest"
+	}
+	return name + onThePage
+}
+
+// looksBack lets some look at the disk at a time; who is not let in has been answered.
+func (s *site) looksBack(w http.ResponseWriter, r *http.Request) (done func(), in bool) {
+	if !only(w, r, http.MethodGet) || !mayAsk(w, r) {
+		return nil, false
+	}
+	select {
+	case s.past <- struct{}{}:
+		return func() { <-s.past }, true
+	case <-r.Context().Done():
+		return nil, false
+	}
+}
+
+func (s *site) cover(w http.ResponseWriter, r *http.Request) {
+	done, in := s.looksBack(w, r)
+	if !in {
+		return
+	}
+	defer done()
+	picture, err := s.cfg.Source.Cover(r.Context(), r.URL.Query().Get("song"))
+	kind := http.DetectContentType(picture)
+	switch {
+	case err != nil || picture == nil, kind != "image/jpeg" && kind != "image/png" && kind != "image/webp" && kind != "image/gif":
+		w.WriteHeader(http.StatusNoContent) // a song without a picture is nothing wrong
+	default:
+		w.Header().Set("Content-Type", kind)
+		w.Header().Set("Cache-Control", "private, max-age=3600")
+		_, _ = w.Write(picture)
+	}
+}
+
+func (s *site) log(w http.ResponseWriter, r *http.Request) {
+	done, in := s.looksBack(w, r)
+	if !in {
+		return
+	}
+	defer done()
+	upTo, _ := strconv.ParseUint(r.URL.Query().Get("to"), 10, 64) // else to the end
+	answer, err := s.cfg.Source.Log(r.Context(), upTo)
+	if err != nil {
+		fail(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	reply(w, http.StatusOK, answer)
+}
+
+func (s *site) at(w http.ResponseWriter, r *http.Request) {
+	done, in := s.looksBack(w, r)
+	if !in {
+		return
+	}
+	defer done()
+	event, err := strconv.ParseUint(r.URL.Query().Get("event"), 10, 64)
+	if err != nil {
+		fail(w, http.StatusBadRequest, errors.New("say which event: /at?event=12"))
+		return
+	}
+	parts, err := s.cfg.Source.At(r.Context(), event)
+	switch {
+	case errors.Is(err, ErrGone):
+		fail(w, http.StatusNotFound, err)
+	case err != nil:
+		fail(w, http.StatusServiceUnavailable, err)
+	default:
+		reply(w, http.StatusOK, parts)
+	}
+}

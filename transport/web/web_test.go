@@ -1,0 +1,396 @@
+package web
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"conga/messages"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A stranger's page may not ask, whatever name it gives to this machine.
+func TestGuard(t *testing.T) {
+	handler := Guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), "radio.example")
+	for name, test := range map[string]struct {
+		method, path, host string
+		header             map[string]string
+		code               int
+	}{
+		"by address":                 {"GET", "/", "192.168.1.5:7000", nil, 200},
+		"by IPv6 address":            {"GET", "/", "[::1]:7000", nil, 200},
+		"by a name of the network":   {"GET", "/", "radio.local:7000", nil, 200},
+		"by a name without a dot":    {"GET", "/", "radio", nil, 200},
+		"by the operator's name":     {"GET", "/", "Radio.Example.:7000", nil, 200},
+		"by a stranger's name":       {"GET", "/", "evil.example:7000", nil, 421},
+		"no name":                    {"GET", "/", "", nil, 421},
+		"its own page asks":          {"POST", "/request", "10.0.0.1:7000", map[string]string{"Origin": "http://10.0.0.1:7000", "Sec-Fetch-Site": "same-origin"}, 200},
+		"another page posts":         {"POST", "/request", "10.0.0.1:7000", map[string]string{"Origin": "http://evil.example"}, 403},
+		"another page, no origin":    {"POST", "/request", "10.0.0.1:7000", map[string]string{"Origin": "null"}, 403},
+		"another site fetches":       {"GET", "/songs", "10.0.0.1:7000", map[string]string{"Sec-Fetch-Site": "cross-site"}, 403},
+		"another site's link":        {"GET", "/", "10.0.0.1:7000", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 200},
+		"another site's player":      {"GET", "/stream.mp3", "10.0.0.1:7000", map[string]string{"Sec-Fetch-Site": "cross-site"}, 200},
+		"another port of the origin": {"POST", "/request", "10.0.0.1:7000", map[string]string{"Origin": "http://10.0.0.1:8000"}, 403},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest(test.method, test.path, nil)
+			r.Host = test.host
+			for k, v := range test.header {
+				r.Header.Set(k, v)
+			}
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			if w.Code != test.code {
+				t.Errorf("%d, want %d", w.Code, test.code)
+			}
+		})
+	}
+}
+
+// reel is music that a test gives out.
+type reel struct {
+	items  chan *messages.Item
+	closed atomic.Bool
+}
+
+func (r *reel) Next(ctx context.Context) (*messages.Item, error) {
+	select {
+	case item := <-r.items:
+		return item, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (r *reel) Close() { r.closed.Store(true) }
+
+func chunk(song *messages.SongChange, size int) *messages.Item {
+	return &messages.Item{Frames: bytes.Repeat([]byte{0xff}, size), Song: song}
+}
+
+var (
+	air   = &messages.SongChange{Song: "air.mp3", Title: "Air'; x", Artist: "Bach"}
+	canon = &messages.SongChange{Song: "canon.mp3"}
+)
+
+// Whoever asks for titles gets them where they change; the music is the same without them.
+func TestMusic_Titles(t *testing.T) {
+	var music, dressed []byte
+	d := &dresser{titles: true}
+	for i := range 12 {
+		song := air
+		if i >= 6 {
+			song = canon
+		}
+		item := chunk(song, 700)
+		item.Frames = bytes.Repeat([]byte{byte(i)}, 700)
+		music = append(music, item.Frames...)
+		dressed = append(dressed, d.item(item)...)
+	}
+	var undressed []byte
+	titles := map[int]string{} // by how much music came before
+	for len(dressed) > 0 {
+		n := min(metaint, len(dressed))
+		undressed, dressed = append(undressed, dressed[:n]...), dressed[n:]
+		if len(dressed) == 0 {
+			break
+		}
+		length := int(dressed[0]) * 16
+		if length > 0 {
+			titles[len(undressed)] = strings.TrimRight(string(dressed[1:1+length]), "\x00")
+		}
+		dressed = dressed[1+length:]
+	}
+	if !bytes.Equal(undressed, music) {
+		t.Error("titles have changed the music")
+	}
+	if len(titles) != 2 || titles[1024] != "StreamTitle='Bach - Air’; x';" || titles[5*1024] != "StreamTitle='canon';" { // the song turns at 4200
+		t.Errorf("%v", titles)
+	}
+	long := titleOf(&messages.SongChange{Title: strings.Repeat("ü", 500), Artist: strings.Repeat("ß", 500)})
+	if len(long) > maxIcy {
+		t.Errorf("a title of %d bytes", len(long))
+	}
+}
+
+// A player that has a place gets the music and its headers; one too many is told so.
+func TestMusic_Places(t *testing.T) {
+	r := &reel{items: make(chan *messages.Item, 1)}
+	m := &Music{Most: 1, Open: func() Cursor { return r }}
+	server := httptest.NewServer(m.Handler())
+	defer server.Close()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	r.items <- chunk(air, 400)
+	answer, err := client.Get(server.URL + streamPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 400)
+	if _, err := io.ReadFull(answer.Body, got); err != nil || answer.Header.Get("Content-Type") != "audio/mpeg" || len(answer.TransferEncoding) > 0 {
+		t.Errorf("%v, %v %v", err, answer.Header, answer.TransferEncoding)
+	}
+	full, err := client.Get(server.URL + streamPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = full.Body.Close()
+	if full.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("the second of one: %s", full.Status)
+	}
+	_ = answer.Body.Close()
+	for { // until it has seen that its player is gone
+		head, err := client.Head(server.URL + streamPath)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if head.StatusCode == 200 && head.Header.Get("Content-Type") == "audio/mpeg" {
+			break
+		}
+	}
+	if !r.closed.Load() {
+		t.Error("its cursor is open")
+	}
+	for path, want := range map[string]string{"/listen.m3u": server.URL + streamPath + "\n", "/listen.pls": "File1=" + server.URL + streamPath + "\n"} {
+		list, err := client.Get(server.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(list.Body)
+		_ = list.Body.Close()
+		if !strings.Contains(string(body), want) {
+			t.Errorf("%s: %q", path, body)
+		}
+	}
+}
+
+// clock is a time that a test moves.
+type clock struct{ at time.Time }
+
+func (c *clock) now() time.Time { return c.at }
+
+func TestOffers(t *testing.T) {
+	c := &clock{at: time.Unix(1000, 0)}
+	o := &Offers{Now: c.now}
+	say := func(id, relay string, players, most uint32) {
+		o.Pinged(&messages.Node{Id: id, Relay: relay}, &messages.ClockPing{Players: players, PlayersAtMost: most})
+	}
+	lan := netip.MustParseAddr("192.168.1.9")
+	choose := func() string { return o.Choose(lan, "192.168.1.2:7000", time.Time{}) }
+	if got := choose(); got != "" {
+		t.Errorf("nobody offers, and %q was chosen", got)
+	}
+	say("a", "192.168.1.3:1", 0, 2)
+	say("b", "192.168.1.4:1", 1, 4)
+	say("none", "192.168.1.5:1", 0, 0)
+	say("closed", "", 0, 9)
+	var got []string
+	for range 6 { // what was promised counts until the nodes say how it is
+		got = append(got, choose())
+	}
+	if want := []string{"192.168.1.3:1", "192.168.1.4:1", "192.168.1.3:1", "192.168.1.4:1", "192.168.1.4:1", ""}; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("chosen %q, want %q", got, want)
+	}
+	c.at = c.at.Add(onTheWay + time.Second)
+	say("b", "192.168.1.4:1", 4, 4)
+	if got := choose(); got != "192.168.1.3:1" {
+		t.Errorf("of a full one and one with room, %q was chosen", got)
+	}
+	c.at = c.at.Add(2 * offerLasts)
+	if got := choose(); got != "" {
+		t.Errorf("%q has said nothing for long", got)
+	}
+	made := c.at
+	c.at = c.at.Add(time.Second)
+	say("new", "192.168.1.7:1", 0, 9)
+	if got := o.Choose(lan, "x", made); got != "" {
+		t.Errorf("the page does not know %q yet", got)
+	}
+	o.Parted("new")
+	if got := choose(); got != "" {
+		t.Errorf("%q has gone", got)
+	}
+}
+
+// Nobody is sent to an address that means something else, or nothing, where he is.
+func TestOffers_Reached(t *testing.T) {
+	for name, test := range map[string]struct{ node, visitor, host, want string }{
+		"the same machine":                 {"127.0.0.1:5", "127.0.0.1", "localhost:7000", "127.0.0.1:5"},
+		"on the server's, for the network": {"127.0.0.1:5", "192.168.1.9", "192.168.1.2:7000", "192.168.1.2:5"},
+		"on the server's, IPv6":            {"[::1]:5", "2001:db8::1", "[2001:db8::2]:7000", "[2001:db8::2]:5"},
+		"in one network":                   {"192.168.1.3:5", "192.168.1.9", "192.168.1.2:7000", "192.168.1.3:5"},
+		"from outside, into the network":   {"192.168.1.3:5", "203.0.113.1", "203.0.113.9:7000", ""},
+		"in the open":                      {"203.0.113.7:5", "203.0.113.1", "203.0.113.9:7000", "203.0.113.7:5"},
+	} {
+		n := &offer{at: netip.MustParseAddrPort(test.node)}
+		if got := n.reached(netip.MustParseAddr(test.visitor), test.host); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+// still is a server of which a test changes a part.
+type still struct {
+	mu    sync.Mutex
+	event uint64
+	text  string
+}
+
+func (s *still) Last() uint64 { s.mu.Lock(); defer s.mu.Unlock(); return s.event }
+
+func (s *still) Look(context.Context) (Parts, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	body, _ := json.Marshal(s.text)
+	return Parts{"now": body, "queue": json.RawMessage("[]")}, nil
+}
+
+func (s *still) At(context.Context, uint64) (Parts, error) { return nil, ErrGone }
+
+func (s *still) Songs(context.Context, string, int) (any, error) { return nil, errors.New("busy") }
+
+func (s *still) Log(context.Context, uint64) (any, error) { return []string{}, nil }
+
+func (s *still) Cover(_ context.Context, song string) ([]byte, error) {
+	return map[string][]byte{"png": []byte("\x89PNG\x0D\x0A\x1A\x0A"), "html": []byte("<script>")}[song], nil
+}
+
+func (s *still) say(text string) { s.mu.Lock(); defer s.mu.Unlock(); s.event, s.text = s.event+1, text }
+
+func siteOf(t *testing.T, closed bool) (*still, *httptest.Server) {
+	source := &still{text: "one"}
+	site := NewSite(SiteConfig{
+		Source: source, Offers: &Offers{Now: time.Now}, Now: time.Now, Closed: closed,
+		Music: &Music{Most: 0, Open: func() Cursor { return &reel{} }},
+	})
+	server := httptest.NewServer(site)
+	t.Cleanup(server.Close)
+	return source, server
+}
+
+func get(t *testing.T, url string) (*http.Response, string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer, string(body)
+}
+
+func TestSite(t *testing.T) {
+	_, server := siteOf(t, false)
+	for path, want := range map[string]struct {
+		code int
+		kind string
+	}{
+		"/": {200, "text/html; charset=utf-8"}, "/app.js": {200, "text/javascript; charset=utf-8"}, "/style.css": {200, "text/css; charset=utf-8"},
+		"/cover?song=png": {200, "image/png"}, "/cover?song=html": {204, ""}, "/cover?song=no": {204, ""},
+		"/log": {200, "application/json"}, "/at?event=7": {404, "application/json"}, "/at?event=x": {400, "application/json"},
+		"/songs?q=x": {503, "application/json"}, "/stream.mp3": {503, "text/plain; charset=utf-8"},
+		"/request": {405, "text/plain; charset=utf-8"}, "/debug/dump": {404, "text/plain; charset=utf-8"},
+	} {
+		answer, _ := get(t, server.URL+path)
+		if answer.StatusCode != want.code || answer.Header.Get("Content-Type") != want.kind {
+			t.Errorf("%s: %d %q, want %d %q", path, answer.StatusCode, answer.Header.Get("Content-Type"), want.code, want.kind)
+		}
+	}
+	answer, page := get(t, server.URL)
+	policy := answer.Header.Get("Content-Security-Policy")
+	if !strings.HasPrefix(policy, "default-src 'none'; script-src 'self';") || strings.Contains(policy, "unsafe") || strings.Contains(policy, "*") {
+		t.Errorf("policy %q", policy)
+	}
+	if strings.Contains(page, "{{") || strings.Contains(page, "://") {
+		t.Error("the page is not filled in, or names another host")
+	}
+}
+
+// With a token there is no page, no music and no news for who has none.
+func TestSite_Closed(t *testing.T) {
+	_, server := siteOf(t, true)
+	for _, path := range []string{"/", "/live", "/songs", "/stream.mp3", "/app.js"} {
+		if answer, body := get(t, server.URL+path); answer.StatusCode != 403 || !strings.Contains(body, "CONGA_AUTH") {
+			t.Errorf("%s: %d %q", path, answer.StatusCode, body)
+		}
+	}
+}
+
+// Who looks is told everything at first, then what changes, and nobody looks when nobody is there.
+func TestLive(t *testing.T) {
+	source, server := siteOf(t, false)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for range 2 { // also the second time, when all had gone
+		answer, err := client.Get(server.URL + "/live")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := bufio.NewReader(answer.Body)
+		expect := func(want string) {
+			t.Helper()
+			for {
+				line, err := r.ReadString('\n')
+				if err != nil {
+					t.Fatalf("waiting for %q: %v", want, err)
+				}
+				if strings.TrimSpace(line) == want {
+					return
+				}
+			}
+		}
+		source.mu.Lock()
+		text := source.text
+		source.mu.Unlock()
+		expect(fmt.Sprintf("data: %q", text))
+		expect("event: queue")
+		source.say(text + "+")
+		expect(fmt.Sprintf("data: %q", text+"+"))
+		_ = answer.Body.Close()
+	}
+}
+
+// One who does not read is cut; the others are told as before.
+func TestLive_Cut(t *testing.T) {
+	l := newLive(&still{text: "one"})
+	sleeper, reader := &visitor{parts: make(chan []byte, waitsForVisitor), cut: make(chan struct{})}, &visitor{parts: make(chan []byte, waitsForVisitor), cut: make(chan struct{})}
+	l.enter(sleeper)
+	l.enter(reader)
+	defer l.leave(reader)
+	told := 0
+	for n := 0; ; n++ {
+		l.tell(context.Background(), Parts{"now": json.RawMessage(fmt.Sprint(n))})
+		for len(reader.parts) > 0 {
+			<-reader.parts
+			told++
+		}
+		select {
+		case <-sleeper.cut:
+			if told < waitsForVisitor {
+				t.Errorf("it was cut after %d", told)
+			}
+			return
+		default:
+		}
+		if n > 10*waitsForVisitor {
+			t.Fatal("nobody cuts it")
+		}
+	}
+}
