@@ -40,6 +40,8 @@
 //	    reached; the answer is HI
 //	ID  up: AskIdentity, a nonce; down: ProveIdentity, signed: whose port this is
 //
+// A relay port with --players also takes HTTP there: no frame begins with "GET /" or "HEAD ".
+//
 // Headers cost 6 bytes, a chunk about 5 more, a seal some 250 for sixteen items: 1.6 % of a
 // stream of 128 kbit/s.
 //

@@ -80,7 +80,7 @@ func (f *far) SetReadDeadline(_ time.Time) error  { return nil }
 
 // Whoever floods a port pushes out himself.
 func TestLobby_Flood(t *testing.T) {
-	l := streamLobby(Limits{PerAddress: 50, HalfOpen: 20}, 10, nil)
+	l := streamLobby(Limits{PerAddress: 50, HalfOpen: 20}, 10, 0, nil)
 	quiet := &far{from: "192.0.2.1:1"}
 	g := l.enter(quiet)
 	flood := make([]*far, 1000)
@@ -195,7 +195,7 @@ func TestLobby_Model(t *testing.T) {
 // Who waits to be spoken to may be nobody: such take no listener's place, and one address
 // does not take all of theirs.
 func TestLobby_Seeds(t *testing.T) {
-	l := streamLobby(Limits{HalfOpen: 1000, PerAddress: 1000}, 1, nil)
+	l := streamLobby(Limits{HalfOpen: 1000, PerAddress: 1000}, 1, 0, nil)
 	let := map[string]int{}
 	for i := range 200 {
 		from := fmt.Sprintf("192.0.2.%d:%d", i%2, i+1)

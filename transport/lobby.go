@@ -79,11 +79,15 @@ type guest struct {
 // many from one address: each may cost a decoder, and anybody can say nothing.
 const maxSeeds, maxSeedsOfAddress = 64, 16
 
-// streamLobby is for a stream port that serves so many listeners.
-func streamLobby(limits Limits, most int, sorry func() []byte) *lobby {
+// askingPlayers is how many may ask for the music, or for a playlist, beside those that a stream port plays for.
+const askingPlayers = 16
+
+// streamLobby is for a stream port that serves so many listeners, and plays for so many over HTTP.
+func streamLobby(limits Limits, most, players int, sorry func() []byte) *lobby {
 	limits = limits.filled()
 	return newLobby(limits.PerAddress, sorry, [pots]potRule{
 		silent:  {max: limits.HalfOpen, full: oldestOfMost},
+		webs:    {max: players + askingPlayers, full: oldestOfMost},
 		seeds:   {max: maxSeeds, perAddress: maxSeedsOfAddress},
 		members: {max: most},
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"net"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -58,6 +59,11 @@ type StreamsConfig struct {
 	Offered func(from *messages.Node, ticket uint64)
 	Tickets *Tickets
 	Dial    DialFunc // for offers of this node; nil: DialNode
+
+	// Web answers those who speak HTTP here: players. nil: nobody does.
+	Web http.Handler
+	// Players is for how many of them there are places.
+	Players int
 
 	// Seed sees a connection that has not announced itself as native within the grace. It is
 	// true when it has taken it over and is done with it; after false the peer is heard if it
@@ -117,7 +123,7 @@ func (s *streams) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started:
 		root, self := ctx.ActorSystem().Root, ctx.Self()
-		s.lobby = streamLobby(s.cfg.Limits, math.MaxInt, func() []byte { return refusal(s.cfg, errCrowd) })
+		s.lobby = streamLobby(s.cfg.Limits, math.MaxInt, s.cfg.Players, func() []byte { return refusal(s.cfg, errCrowd) })
 		s.door.open(root, self, s.cfg.Listener, s.lobby)
 		s.later(ctx)
 	case sweep:

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -66,6 +67,10 @@ func (t *streamTalk) serve() (given bool) {
 			return false
 		}
 		first, err = t.readNative(r)
+	}
+	if errors.Is(err, errWeb) {
+		t.web(r)
+		return false
 	}
 	if err != nil {
 		return false // it never said who it is: nobody to tell, nothing to answer
@@ -184,9 +189,32 @@ func (t *streamTalk) readFirst(r *bufio.Reader) (proto.Message, error) {
 	return t.readNative(r)
 }
 
+// errWeb: the peer speaks HTTP.
+var errWeb = errors.New("the peer speaks HTTP")
+
+// web plays for who speaks HTTP, until either side ends it.
+func (t *streamTalk) web(r *bufio.Reader) {
+	_ = t.conn.SetReadDeadline(time.Time{})
+	if t.guest.move(webs) {
+		over := context.AfterFunc(t.playing, func() { _ = t.conn.Close() }) // a player is not told that this node goes
+		defer over()
+		serveWeb(&begun{Conn: t.conn, r: r}, t.cfg.Web, func(ctx context.Context) context.Context { return ctx })
+	}
+}
+
+// asksWeb says whether the first bytes ask for something over HTTP. A frame has two letters and four digits.
+func asksWeb(first []byte) bool {
+	return bytes.Equal(first, []byte("GET /")) || bytes.Equal(first, []byte("HEAD "))
+}
+
 // readNative is readFirst without a thought of 2016.
 func (t *streamTalk) readNative(r *bufio.Reader) (proto.Message, error) {
 	_ = t.conn.SetReadDeadline(time.Now().Add(helloPatience))
+	if t.cfg.Web != nil {
+		if first, err := r.Peek(len("GET /")); err == nil && asksWeb(first) {
+			return nil, errWeb
+		}
+	}
 	frame, err := ReadFrame(r)
 	if err != nil {
 		return nil, err

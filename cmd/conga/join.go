@@ -38,6 +38,7 @@ type joinCmd struct {
 
 	screenFlags
 
+	Players     int  `default:"0" placeholder:"N" help:"Play for so many browsers and other players at --listen: the server sends them here (${default})."`
 	SeedDialect bool `help:"The server is the Python program of 2016, or one that speaks like it."`
 
 	tokenFlag
@@ -73,6 +74,10 @@ func (c *joinCmd) Validate() error {
 		return fmt.Errorf("--output %s is not one of speaker, null, none, wav:FILE", c.Output)
 	case c.HTTP.takes(c.Listen, 1):
 		return errors.New("--http has the same port as --listen: choose another")
+	case c.Players < 0 || c.Players > 1000:
+		return errors.New("--players is a number from 0 to 1000")
+	case c.Players > 0 && (c.Auth != nil || c.SeedDialect):
+		return errors.New("--players lets in who knows no token, and plays what a native server sends: leave it out")
 	case len(c.Name) > messages.MaxName:
 		return fmt.Errorf("--name is longer than %d bytes", messages.MaxName)
 	case plain.Text(c.Name, messages.MaxName) == "":
@@ -156,7 +161,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	var programme live.Programme
 	listener, err := node.StartListener(ctx, node.ListenerOptions{
 		Server: ring.Server, Line: line, Keys: ring, Token: c.token(), Name: c.Name, Listen: listen, Radio: radio, Advertise: c.Advertise, Output: output, Logger: logger,
-		Journal: journal, HTTP: debug.Advertised(),
+		Journal: journal, HTTP: debug.Advertised(), Players: c.Players,
 		News:   programme.Add,
 		Turned: func(song *messages.SongChange) { nowPlaying(logger, song, &programme) },
 	})
@@ -165,7 +170,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	served := debug.Serve(ctx, journal.Log, listener.Client.Dump)
+	served := debug.Serve(ctx, listener.Music(), journal.Log, listener.Client.Dump)
 	go func() {
 		select {
 		case <-ctx.Done():

@@ -114,7 +114,7 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 		}
 		debug.SetGCPercent(usual)
 	}()
-	served := http.Serve(ctx, server.Log, server.Server.Dump)
+	served := http.Serve(ctx, server.Music(), server.Log, server.Server.Dump)
 	select { // whoever reads "ready" asks for songs at once
 	case <-server.Server.SongsKnown():
 	case <-time.After(songsPatience): // a large folder, or a slow one: the first of its songs are known

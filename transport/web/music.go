@@ -55,20 +55,26 @@ func (m *Music) enter() bool {
 
 func (m *Music) leave() { m.now.Add(-1) }
 
-// Handler serves the music, and playlists that lead to it. Anything else is not found.
+// Handler serves the music, and playlists that lead to it, and nothing else.
 func (m *Music) Handler() http.Handler {
+	mux := http.NewServeMux()
+	m.On(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case streamPath:
-			if only(w, r, http.MethodGet, http.MethodHead) {
-				m.play(w, r)
-			}
-		case "/listen.m3u", "/listen.pls":
-			playlist(w, r)
-		default:
-			http.NotFound(w, r)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Connection", "close") // the place is for others
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// On adds them to what mux serves.
+func (m *Music) On(mux *http.ServeMux) {
+	mux.HandleFunc(streamPath, func(w http.ResponseWriter, r *http.Request) {
+		if only(w, r, http.MethodGet, http.MethodHead) {
+			m.play(w, r)
 		}
 	})
+	mux.HandleFunc("/listen.m3u", playlist)
+	mux.HandleFunc("/listen.pls", playlist)
 }
 
 // playlist names the stream as the client reaches this port.

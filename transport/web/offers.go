@@ -62,6 +62,9 @@ func (o *Offers) Pinged(node *messages.Node, ping *messages.ClockPing) {
 	if most > 0 && at.IsValid() && (n.vitals.Most == 0 || n.at != at) {
 		n.since = now
 	}
+	if came := int(ping.GetPlayers()) - n.vitals.Players; came > 0 { // the first of those that were sent there
+		n.sent = n.sent[min(came, len(n.sent)):]
+	}
 	n.at, n.heard = at, now
 	n.vitals = Vitals{AheadUs: ping.GetAheadUs(), LateUs: ping.GetLateUs(), Players: int(min(ping.GetPlayers(), 10000)), Most: most}
 	n.sent = slices.DeleteFunc(n.sent, func(t time.Time) bool { return now.Sub(t) > onTheWay })

@@ -205,7 +205,16 @@ func TestOffers(t *testing.T) {
 	if want := []string{"192.168.1.3:1", "192.168.1.4:1", "192.168.1.3:1", "192.168.1.4:1", "192.168.1.4:1", ""}; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("chosen %q, want %q", got, want)
 	}
+	say("b", "192.168.1.4:1", 3, 4) // two of the three have come
+	if got := choose(); got != "" {
+		t.Errorf("%q has no place for one more", got)
+	}
+	say("a", "192.168.1.3:1", 1, 2) // one of the two has come, the other is on its way
+	if got := choose(); got != "" {
+		t.Errorf("%q has one, and one comes", got)
+	}
 	c.at = c.at.Add(onTheWay + time.Second)
+	say("a", "192.168.1.3:1", 1, 2)
 	say("b", "192.168.1.4:1", 4, 4)
 	if got := choose(); got != "192.168.1.3:1" {
 		t.Errorf("of a full one and one with room, %q was chosen", got)

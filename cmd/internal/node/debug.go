@@ -6,6 +6,7 @@ import (
 	"iter"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"conga/cmd/internal/address"
 	"conga/cmd/internal/why"
 	"conga/transport"
+	"conga/transport/web"
 )
 
 // NoHTTP is the address of a node that answers nobody.
@@ -71,8 +73,8 @@ func (d *Debug) Close() error {
 	return d.listener.Close()
 }
 
-// Serve answers with a node's dump and log until ctx ends, and then closes the port.
-func (d *Debug) Serve(ctx context.Context, log *eventlog.Log, dump func(context.Context) (actors.Dump, error)) <-chan error {
+// Serve answers with a node's dump and log, and with its music, until ctx ends, and then closes the port.
+func (d *Debug) Serve(ctx context.Context, music *web.Music, log *eventlog.Log, dump func(context.Context) (actors.Dump, error)) <-chan error {
 	done := make(chan error, 1)
 	go func() {
 		if d.listener == nil {
@@ -80,7 +82,9 @@ func (d *Debug) Serve(ctx context.Context, log *eventlog.Log, dump func(context.
 			done <- nil
 			return
 		}
-		handler := transport.HTTP(func(ctx context.Context) (any, error) { return dump(ctx) }, recent(log), storyOf(log))
+		handler := http.NewServeMux()
+		handler.Handle("/", transport.HTTP(func(ctx context.Context) (any, error) { return dump(ctx) }, recent(log), storyOf(log)))
+		music.On(handler)
 		done <- transport.Serve(ctx, d.listener, handler, ownNames(d.listener.Addr(), d.addr)...)
 	}()
 	return done

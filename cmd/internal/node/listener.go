@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"conga/messages"
 	"conga/transport"
 	"conga/transport/seed"
+	"conga/transport/web"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -41,6 +43,7 @@ type ListenerOptions struct {
 	Output    player.Output
 	Unheard   func(reason string) // takes why Output does not play; nil: Logger
 	Journal   Journal             // zero: one in memory
+	Players   int                 // programs that it plays for over HTTP at its relay port; 0: none
 	HTTP      string              // host:port of its debug answers; empty: none
 	News      func(*messages.Playing)
 	Turned    func(*messages.SongChange) // takes each song when it is heard; may be nil
@@ -135,6 +138,7 @@ func (o *ListenerOptions) enter(ctx context.Context) (*joining, error) {
 		return nil, address.CannotListen("--listen", o.Listen, err)
 	}
 	j := &joining{ListenerOptions: o, stream: stream, relay: relay, answered: make(chan error, 1)}
+	j.music.Most = o.Players
 	j.member = transport.NewMembership(o.Journal.Identity, o.Token, &trust{keys: o.Keys, logger: o.Logger, distrust: j.answer})
 	return j, nil
 }
@@ -151,6 +155,7 @@ type joining struct {
 	sent     transport.Counters
 	over     atomic.Bool
 	answered chan error // has room for one
+	music    web.Music  // for players
 }
 
 // answer says how joining went; only the first answer counts.
@@ -188,6 +193,7 @@ func (j *joining) client() actors.ClientConfig {
 			Id: j.Journal.Identity.ID(), Name: j.Name, Http: j.HTTP,
 			Relay: cmp.Or(j.Advertise, address.Advertised(j.relay.Addr())),
 		},
+		Players: func() (now, most int) { return j.music.Now(), j.music.Most },
 		Streams: j.streams,
 		Upstream: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {
 			dial := j.Line.Node
@@ -251,7 +257,13 @@ func (j *joining) streams(c *actors.Client) *actor.Props {
 		feeder.Decoder, feeder.Upstream = func() seed.Decoder { return seed.Sound{} }, j.Radio.Farewell
 		seeds = feeder.Stream
 	}
+	j.music.Open = func() web.Cursor { return c.Tune() }
+	var players http.Handler
+	if j.Players > 0 {
+		players = j.music.Handler()
+	}
 	return transport.Streams(transport.StreamsConfig{
+		Web: players, Players: j.Players,
 		Listener: j.relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch, Newest: c.Newest, Offered: c.Offer, Tickets: &j.tickets, Dial: j.Line.Node,
 		Identity: j.Journal.Identity, Expected: j.member.Expected(),
 		Pass: j.member.Pass, ServerNow: c.ServerNow, Seed: seeds, Counters: &j.sent,
@@ -303,4 +315,9 @@ func (n *Listener) Leave() error {
 		_ = n.radio.Close() // it has said goodbye
 	}
 	return n.Log.Close()
+}
+
+// Music is for players on this machine.
+func (n *Listener) Music() *web.Music {
+	return &web.Music{Most: ownPlayers, Open: func() web.Cursor { return n.Client.Tune() }}
 }

@@ -153,6 +153,11 @@ func (n *Server) say(ctx context.Context, line string) (answer []string, err err
 	return answer, lines.Err()
 }
 
+// Music is for players on this machine.
+func (n *Server) Music() *web.Music {
+	return &web.Music{Most: ownPlayers, Open: func() web.Cursor { return n.Server.Tune() }}
+}
+
 // Stop ends the server; all that it promised is in its log.
 func (n *Server) Stop() error {
 	n.Server.Stop()
