@@ -88,9 +88,20 @@ func (a *announcer) announce(ctx actor.Context) {
 	a.lookUp(ctx, queue)
 	news := playing(a.queue.State(), a.on.State())
 	for _, r := range queue {
-		news.Queue = append(news.Queue, &messages.Coming{Song: about(r.Song, a.songs[r.Song]), ListenerName: r.Listener})
+		news.Queue = append(news.Queue, &messages.Coming{Song: about(r.Song, a.songs[r.Song]), ListenerName: asker(r.Listener, true)})
 	}
 	a.tell(news)
+}
+
+// Somebody is who asked without a name, as people with nc do.
+const Somebody = "somebody"
+
+// asker is who asked for a song; empty: nobody did.
+func asker(name string, asked bool) string {
+	if name == "" && asked {
+		return Somebody
+	}
+	return name
 }
 
 // about is what listeners are told of a song; it may be nil.
@@ -107,7 +118,7 @@ func playing(queue scheduler.State, on pacer.State) *messages.Playing {
 		}
 		news.PlayAtUnixUs = song.PlayAt
 		if p := queue.Playing; p != nil && p.Song == song.Name {
-			news.ListenerName = p.Listener
+			news.ListenerName = asker(p.Listener, p.Asked)
 		}
 	}
 	return news

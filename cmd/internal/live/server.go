@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -166,7 +167,7 @@ func playing(state actors.ServerState) []*messages.Playing {
 		if song == nil {
 			song = &messages.Song{Name: r.Song}
 		}
-		queue = append(queue, &messages.Coming{Song: song, ListenerName: r.Listener})
+		queue = append(queue, &messages.Coming{Song: song, ListenerName: cmp.Or(r.Listener, actors.Somebody)})
 	}
 	var all []*messages.Playing
 	if song := state.Pacer.Song; song != nil {
@@ -175,7 +176,9 @@ func playing(state actors.ServerState) []*messages.Playing {
 			PlayAtUnixUs: song.PlayAt, Queue: queue,
 		}
 		if p := state.Scheduler.Playing; p != nil && p.Song == song.Name {
-			news.ListenerName = p.Listener
+			if news.ListenerName = p.Listener; p.Asked {
+				news.ListenerName = cmp.Or(p.Listener, actors.Somebody)
+			}
 		}
 		return append(all, news)
 	}

@@ -31,7 +31,7 @@ const (
 	// leastNews is how many rows there should be for what happens.
 	leastNews = 6
 	// leastWave and mostWave are how many rows the picture of the sound has: it takes what the lists do not need.
-	leastWave, mostWave = 3, 22
+	leastWave, mostWave = 3, 30
 	// leastBesideCode is how many rows there must be beside the QR code.
 	leastBesideCode = 12
 	// hintRow is from how many rows on the keys are named below the input.
@@ -109,18 +109,20 @@ func (m model) keys(width int) string {
 	if m.overlay != nothing {
 		return "any key goes back"
 	}
-	keys := []string{"type to search"}
-	if m.chosen != "" {
-		keys = []string{"Enter asks for it", "Esc clears"}
-	} else if len(m.found.Songs) > 0 {
-		keys = append(keys, "↑↓ choose a song")
+	var keys []string
+	switch {
+	case m.source.Kill != nil && m.target >= 0:
+		keys = append(keys, "Ctrl-K kills "+clean(m.targetName()))
+	case m.source.Kill != nil:
+		keys = append(keys, "Tab chooses whom to kill")
 	}
-	if m.source.Kill != nil {
-		if m.target >= 0 {
-			keys = append(keys, "Ctrl-K kills "+clean(m.targetName()))
-		} else {
-			keys = append(keys, "Tab chooses a listener to kill")
-		}
+	switch {
+	case m.chosen != "":
+		keys = append(keys, "Enter asks for it", "Esc clears")
+	case len(m.found.Songs) > 0:
+		keys = append(keys, "type to search", "↑↓ choose a song")
+	default:
+		keys = append(keys, "type to search")
 	}
 	if m.source.Volume != nil {
 		keys = append(keys, "+ - volume", "Space mutes")

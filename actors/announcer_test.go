@@ -1,0 +1,26 @@
+package actors
+
+import (
+	"testing"
+
+	"conga/actors/pacer"
+	"conga/actors/scheduler"
+)
+
+// News tell a song that somebody without a name has asked for from one that chance chose.
+func TestAnnouncer_WhoAsked(t *testing.T) {
+	on := pacer.State{Song: &pacer.Started{Name: "bach.mp3"}}
+	for _, test := range []struct {
+		chosen scheduler.Chosen
+		want   string
+	}{
+		{scheduler.Chosen{Request: scheduler.Request{Song: "bach.mp3"}}, ""},
+		{scheduler.Chosen{Request: scheduler.Request{Song: "bach.mp3", Listener: "amy"}, Asked: true}, "amy"},
+		{scheduler.Chosen{Request: scheduler.Request{Song: "bach.mp3"}, Asked: true}, Somebody},
+		{scheduler.Chosen{Request: scheduler.Request{Song: "pachelbel.mp3", Listener: "amy"}, Asked: true}, ""}, // the next one
+	} {
+		if got := playing(scheduler.State{Playing: &test.chosen}, on).GetListenerName(); got != test.want {
+			t.Errorf("%+v: asked for by %q, want %q", test.chosen, got, test.want)
+		}
+	}
+}
