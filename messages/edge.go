@@ -96,6 +96,17 @@ type StreamOffered struct {
 // into Reply, which has room for the answer.
 type FindFeeder struct{ Reply chan<- *Node }
 
+// CallRoll asks the request port, which answers with Roll, who is there: a chain manager that was
+// restarted may have forgotten what it was told last.
+type CallRoll struct{}
+
+// Roll says which listeners have a request connection, and which said goodbye lately. Whatever the
+// port has told the chain manager before, it has said BEFORE.
+type Roll struct {
+	Here []string
+	Left []string
+}
+
 // SayGoodbye asks the stream connections to tell their listeners that this node
 // goes (DC); they close when the listener has gone elsewhere.
 type SayGoodbye struct{}

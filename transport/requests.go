@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -56,9 +58,9 @@ type RequestsConfig struct {
 //
 // Neighbours sent to it reach the connection of the node that they are of, Playing
 // reaches every native, and those who come later: news only after the connection's WELCOME.
-// When the connection of a listener ends and the listener had not said that it leaves,
-// cfg.Chain is told PeerLost; a listener that came back on another connection before is
-// not lost.
+// A listener is lost when the actor of its connection has ended, for whatever reason, and it had
+// not said that it leaves: then cfg.Chain is told PeerLost. A listener that came back on another
+// connection before is not lost. It answers messages.CallRoll with messages.Roll.
 func Requests(cfg RequestsConfig) *actor.Props {
 	cfg.Limits = cfg.Limits.filled()
 	if cfg.Dial == nil {
@@ -90,7 +92,7 @@ func Requests(cfg RequestsConfig) *actor.Props {
 	}
 	entry, pace := &door{}, newPace(cfg.Limits) // of the port, whatever becomes of its actor
 	return actor.PropsFromProducer(func() actor.Actor {
-		return &requests{cfg: &cfg, door: entry, bound: make(map[string]holder), pace: pace}
+		return &requests{cfg: &cfg, door: entry, pace: pace, talks: map[string]*holder{}, bound: map[string]*holder{}, left: map[string]bool{}}
 	}, stopBroken())
 }
 
@@ -99,10 +101,15 @@ type requests struct {
 	door    *door
 	lobby   *lobby
 	pace    *pace
-	bound   map[string]holder // a listener's id -> its connection
-	playing *messages.Playing // the latest, for those who come
+	talks   map[string]*holder // all connections, by their actors' ids
+	bound   map[string]*holder // those of listeners, by the listeners' ids
+	left    map[string]bool    // listeners that said goodbye, the last of them
+	playing *messages.Playing  // the latest, for those who come
 	closing bool
 }
+
+// maxLeftListeners bounds the memory for goodbyes.
+const maxLeftListeners = 1024
 
 // StandIn gives the port a connection of the server's own: on it somebody speaks as a native in
 // the name of a client of 2016, which only so can come into the chain. Conn is the port's then.
@@ -111,44 +118,20 @@ type StandIn struct {
 	FedBy string // id of the node that the client was told to receive from
 }
 
-// What a connection and its acceptor say to each other.
-type (
-	// bind asks that news for the id go to the connection; answered with bound.
-	bind struct {
-		id    string
-		guest *guest
-		since time.Time // when it said HELLO
-		holder
-	}
-	// holder is the connection that has an id.
-	holder struct {
-		conn     *actor.PID
-		instance string
-		from     string
-		heard    *atomic.Int64 // when it last said something, unix nanoseconds
-	}
-	bound struct {
-		replaced bool   // an older connection had the id
-		full     bool   // there are as many listeners as there may be: it is not bound
-		claimed  ruling // of an id that another connection has: only takeOver means bound
-		by       string // address of that other
-	}
-	// replaced tells a connection that its listener has a newer one.
-	replaced struct{}
-	// ended: the connection that had the id is over.
-	ended struct {
-		standing standing
-		conn     *actor.PID
-	}
-	// welcomed: WELCOME is on its way, news may follow.
-	welcomed struct{}
-)
+// holder is a connection, as its acceptor knows it.
+type holder struct {
+	conn *actor.PID
+	end  *atomic.Pointer[end]
 
-// standing is what a connection's end would mean for the chain. Whoever takes it from the
-// connection, by swapping it for another, tells the acceptor: so the chain hears of each end
-// once, whatever breaks.
-type standing struct {
-	id     string // empty: nobody's
+	id       string // of its listener; empty: nobody's
+	instance string
+	from     string
+	heard    *atomic.Int64 // when it last said something, unix nanoseconds
+}
+
+// end is what the end of a listener's connection means. The connection says so BEFORE it ends, and its
+// acceptor looks when it has: so the chain hears of each end once, whatever breaks.
+type end struct {
 	ends   ending
 	reason string
 }
@@ -157,9 +140,39 @@ type standing struct {
 type ending int
 
 const (
-	notIn ending = iota // nothing: it does not believe that the listener is there
-	lost                // PeerLost
+	lost  ending = iota // PeerLost
 	left                // LeaveChain
+	notIn               // nothing: it does not believe that the listener is there
+)
+
+// What a connection and its acceptor say to each other.
+type (
+	// bind asks that news for the id go to the connection; answered with bound.
+	bind struct {
+		conn         *actor.PID
+		id, instance string
+		from         string
+		heard        *atomic.Int64
+		guest        *guest
+		since        time.Time // when it said HELLO
+	}
+	bound struct {
+		replaced bool   // an older connection had the id
+		full     bool   // there are as many listeners as there may be: it is not bound
+		claimed  ruling // of an id that another connection has: only takeOver means bound
+		by       string // address of that other
+	}
+	// enter takes the connection's listener to the chain, which answers.
+	enter struct {
+		conn *actor.PID
+		join *messages.JoinChain
+	}
+	// goodbye: the end of the connection can be told now.
+	goodbye struct{ conn *actor.PID }
+	// replaced tells a connection that its listener has a newer one.
+	replaced struct{}
+	// welcomed: WELCOME is on its way, news may follow.
+	welcomed struct{}
 )
 
 // Receive knows which connection is whose, and nothing else.
@@ -172,42 +185,26 @@ func (r *requests) Receive(ctx actor.Context) {
 		})
 		r.door.open(root, self, r.cfg.Listener, r.lobby)
 	case *accepted:
-		ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
-			return &request{cfg: r.cfg, pace: r.pace, conn: msg.guest.conn, guest: msg.guest}
-		}))
+		r.talk(ctx, msg.guest, nil)
 	case *StandIn:
 		if r.closing {
 			_ = msg.Conn.Close()
 			return
 		}
-		guest := r.lobby.own(msg.Conn)
-		ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
-			return &request{cfg: r.cfg, pace: r.pace, conn: guest.conn, guest: guest, standIn: msg}
-		}))
+		r.talk(ctx, r.lobby.own(msg.Conn), msg)
 	case *bind:
-		older, is := r.bound[msg.id]
-		if !is && len(r.bound) >= r.cfg.Limits.Listeners && !msg.guest.outrank() {
-			ctx.Respond(&bound{full: true})
-			return
+		r.bind(ctx, msg)
+	case *enter:
+		if h := r.talks[msg.conn.GetId()]; h.listens(r) { // else it would be there for ever
+			ctx.RequestWithCustomSender(r.cfg.Chain, msg.join, ctx.Sender())
 		}
-		if is {
-			claim := claim{
-				sameLife: older.instance == msg.instance, waited: time.Since(msg.since),
-				quiet: time.Since(time.Unix(0, older.heard.Load())),
-			}
-			if ruling := claim.rule(); ruling != takeOver {
-				ctx.Respond(&bound{claimed: ruling, by: older.from})
-				return
-			}
-			ctx.Send(older.conn, &replaced{})
-		}
-		r.bound[msg.id] = msg.holder
-		if r.playing != nil {
-			ctx.Send(msg.conn, r.playing)
-		}
-		ctx.Respond(&bound{replaced: is, claimed: takeOver})
-	case *ended:
-		r.ended(ctx, msg)
+	case *goodbye:
+		r.over(ctx, r.talks[msg.conn.GetId()])
+	case *actor.Terminated:
+		r.over(ctx, r.talks[msg.Who.GetId()])
+		delete(r.talks, msg.Who.GetId())
+	case *messages.CallRoll:
+		ctx.Respond(&messages.Roll{Here: slices.Collect(maps.Keys(r.bound)), Left: slices.Collect(maps.Keys(r.left))})
 	case *messages.Neighbours:
 		if to, is := r.bound[msg.GetId()]; is {
 			ctx.Send(to.conn, msg)
@@ -226,20 +223,67 @@ func (r *requests) Receive(ctx actor.Context) {
 	}
 }
 
-func (r *requests) ended(ctx actor.Context, msg *ended) {
-	id, now := msg.standing.id, r.cfg.Now().UnixMicro()
-	if current, is := r.bound[id]; is {
-		if !current.conn.Equal(msg.conn) {
-			return // the listener is there, on its newer connection
-		}
-		delete(r.bound, id)
+// talk gives the connection an actor, of whose end r is told as its parent.
+func (r *requests) talk(ctx actor.Context, guest *guest, standIn *StandIn) {
+	last := &atomic.Pointer[end]{}
+	last.Store(&end{lost, errBroken.Error()})
+	pid := ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
+		return &request{cfg: r.cfg, pace: r.pace, conn: guest.conn, guest: guest, standIn: standIn, end: last}
+	}))
+	r.talks[pid.GetId()] = &holder{conn: pid, end: last}
+}
+
+// listens says whether it is the connection of a listener.
+func (h *holder) listens(r *requests) bool { return h != nil && h.id != "" && r.bound[h.id] == h }
+
+// bind gives the id to the connection, unless it has ended or another has a better claim.
+func (r *requests) bind(ctx actor.Context, msg *bind) {
+	h := r.talks[msg.conn.GetId()]
+	if h == nil {
+		return
 	}
-	r.cfg.Parted(id)
-	switch {
-	case msg.standing.ends == left:
-		ctx.Send(r.cfg.Chain, &messages.LeaveChain{Id: id, AtUnixUs: now})
-	case msg.standing.ends == lost && !r.closing:
-		ctx.Send(r.cfg.Chain, &messages.PeerLost{Id: id, SeenBy: messages.ServerID, Reason: msg.standing.reason, AtUnixUs: now})
+	older, is := r.bound[msg.id]
+	if !is && len(r.bound) >= r.cfg.Limits.Listeners && !msg.guest.outrank() {
+		ctx.Respond(&bound{full: true})
+		return
+	}
+	if is {
+		claim := claim{
+			sameLife: older.instance == msg.instance, waited: time.Since(msg.since),
+			quiet: time.Since(time.Unix(0, older.heard.Load())),
+		}
+		if ruling := claim.rule(); ruling != takeOver {
+			ctx.Respond(&bound{claimed: ruling, by: older.from})
+			return
+		}
+		ctx.Send(older.conn, &replaced{})
+	}
+	h.id, h.instance, h.from, h.heard = msg.id, msg.instance, msg.from, msg.heard
+	r.bound[h.id] = h
+	delete(r.left, h.id)
+	if r.playing != nil {
+		ctx.Send(h.conn, r.playing)
+	}
+	ctx.Respond(&bound{replaced: is, claimed: takeOver})
+}
+
+// over tells the chain of the end of a listener's connection, unless the listener has a newer one.
+func (r *requests) over(ctx actor.Context, h *holder) {
+	if !h.listens(r) {
+		return
+	}
+	delete(r.bound, h.id)
+	r.cfg.Parted(h.id)
+	now := r.cfg.Now().UnixMicro()
+	switch end := h.end.Load(); {
+	case end.ends == left:
+		if len(r.left) >= maxLeftListeners {
+			clear(r.left)
+		}
+		r.left[h.id] = true
+		ctx.Send(r.cfg.Chain, &messages.LeaveChain{Id: h.id, AtUnixUs: now})
+	case end.ends == lost && !r.closing:
+		ctx.Send(r.cfg.Chain, &messages.PeerLost{Id: h.id, SeenBy: messages.ServerID, Reason: end.reason, AtUnixUs: now})
 	}
 }
 
@@ -252,9 +296,9 @@ type request struct {
 	// standIn is set where the server's own adapter speaks.
 	standIn *StandIn
 
-	stop     context.CancelFunc
-	out      *outbox
-	standing *atomic.Pointer[standing]
+	stop context.CancelFunc
+	out  *outbox
+	end  *atomic.Pointer[end]
 
 	native bool            // has had its WELCOME
 	news   []proto.Message // what came before; at most one of a kind
@@ -276,15 +320,11 @@ func (q *request) Receive(ctx actor.Context) {
 	case *messages.Playing:
 		q.tell(msg)
 	case *replaced:
-		q.standing.Store(&standing{}) // its end is no end of the listener's, however late it comes
 		_ = q.conn.Close()
 	case *actor.Stopping:
 		q.stop()
 		_ = q.conn.Close() // wakes every read and write
 		q.guest.leave()
-		if s := q.standing.Swap(&standing{}); s.id != "" {
-			ctx.Send(ctx.Parent(), &ended{standing: *s, conn: ctx.Self()})
-		}
 	case *crashed:
 		panic(msg.reason)
 	}
@@ -294,8 +334,6 @@ func (q *request) start(ctx actor.Context) {
 	root, self := ctx.ActorSystem().Root, ctx.Self()
 	life, stop := context.WithCancel(context.Background())
 	q.stop = stop
-	q.standing = &atomic.Pointer[standing]{}
-	q.standing.Store(&standing{})
 	conn := q.conn
 	q.out = newOutbox(&q.cfg.Counters.Cut, func(err error) {
 		if errors.Is(err, errStuck) { // who is gone may have said something before, perhaps goodbye
@@ -303,7 +341,7 @@ func (q *request) start(ctx actor.Context) {
 		}
 	})
 	talk := &requestTalk{
-		cfg: q.cfg, pace: q.pace, conn: conn, guest: q.guest, standIn: q.standIn, out: q.out, standing: q.standing,
+		cfg: q.cfg, pace: q.pace, conn: conn, guest: q.guest, standIn: q.standIn, out: q.out, end: q.end,
 		root: root, self: self, parent: ctx.Parent(), life: life,
 		asking: rate.NewLimiter(rate.Limit(q.cfg.Limits.Requests), int(burstSeconds*q.cfg.Limits.Requests)+1),
 		words:  newWords(q.cfg.Limits),

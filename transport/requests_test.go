@@ -430,7 +430,7 @@ func TestRequests_EndsOnce(t *testing.T) {
 				t.Errorf("it broke: %v", asked.Load())
 			}
 			_, _ = io.Copy(io.Discard, conn) // until it is closed
-			join(t, house, dial(t, l), bob)
+			join(t, house, dial(t, l), amy)  // it comes back
 		})
 	}
 }
@@ -472,6 +472,29 @@ func TestRequests_Replaced(t *testing.T) {
 	_ = newer.Close()
 	await[*messages.PeerLost](t, house.chain) // once, and only now
 	join(t, house, dial(t, l), bob)
+}
+
+// A chain manager that was restarted hears who is there, and who has said goodbye.
+func TestRequests_Roll(t *testing.T) {
+	l := listen(t)
+	house := openRequests(t, l, nil)
+	call := func(here, left string) {
+		t.Helper()
+		answer, err := ask(t.Context(), house.system.Root, house.pid, &messages.CallRoll{})
+		if roll, is := answer.(*messages.Roll); !is || strings.Join(roll.Here, " ") != here || strings.Join(roll.Left, " ") != left {
+			t.Errorf("there are %v, %v; want %s, and %s left", answer, err, here, left)
+		}
+	}
+	join(t, house, dial(t, l), amy)
+	conn, r := join(t, house, dial(t, l), bob)
+	sayLine(t, conn, &messages.LeaveChain{})
+	await[*messages.LeaveChain](t, house.chain)
+	_, _ = io.Copy(io.Discard, r)
+	call(amyID, bobID)
+	conn, _ = join(t, house, dial(t, l), bob)
+	_ = conn.Close()
+	await[*messages.PeerLost](t, house.chain)
+	call(amyID, "")
 }
 
 // The server's own end is nobody's loss: its listeners come back to the next one.

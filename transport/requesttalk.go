@@ -17,7 +17,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"conga/messages"
-	"conga/messages/plain"
 )
 
 const (
@@ -43,20 +42,20 @@ const (
 // requestTalk is what one request connection says and hears. It belongs to the goroutine in
 // serve, but for asks.
 type requestTalk struct {
-	cfg      *RequestsConfig
-	pace     *pace
-	conn     net.Conn // over TLS, if the peer began with that
-	r        *bufio.Reader
-	session  *session // of TLS; nil in plain text
-	guest    *guest
-	standIn  *StandIn // the server's own adapter speaks; nil: a peer does
-	out      *outbox
-	standing *atomic.Pointer[standing]
-	heard    atomic.Int64 // when it last said something, unix nanoseconds
-	root     *actor.RootContext
-	self     *actor.PID
-	parent   *actor.PID
-	life     context.Context
+	cfg     *RequestsConfig
+	pace    *pace
+	conn    net.Conn // over TLS, if the peer began with that
+	r       *bufio.Reader
+	session *session // of TLS; nil in plain text
+	guest   *guest
+	standIn *StandIn // the server's own adapter speaks; nil: a peer does
+	out     *outbox
+	end     *atomic.Pointer[end]
+	heard   atomic.Int64 // when it last said something, unix nanoseconds
+	root    *actor.RootContext
+	self    *actor.PID
+	parent  *actor.PID
+	life    context.Context
 
 	visits  bool          // it is no listener, or not yet: a person
 	known   bool          // it has shown that it knows the token, where there is one
@@ -101,22 +100,24 @@ func (t *requestTalk) serve() {
 	defer t.out.end() // also when a panic passes through
 	err := t.read()
 	t.busy.Wait()
-	if before := t.standing.Load(); before.id != "" {
-		s := *before
-		switch {
-		case t.out.slow.Load():
-			s.reason = errStuck.Error()
-		case timedOut(err):
-			s.reason = fmt.Sprintf("it said nothing for %v", nativeSilence)
-		case errors.Is(err, io.EOF):
-			s.reason = "its request connection ended"
-		default:
-			s.reason = reasonOf(err)
-		}
-		t.standing.CompareAndSwap(before, &s)
+	if t.end.Load().ends == lost {
+		t.end.Store(&end{lost, t.whyLost(err)})
 	}
 	t.out.finish()
 	linger(t.conn)
+}
+
+// whyLost is why the connection of a listener ended that did not say goodbye.
+func (t *requestTalk) whyLost(err error) string {
+	switch {
+	case t.out.slow.Load():
+		return errStuck.Error()
+	case timedOut(err):
+		return fmt.Sprintf("it said nothing for %v", nativeSilence)
+	case errors.Is(err, io.EOF):
+		return "its request connection ended"
+	}
+	return reasonOf(err)
 }
 
 // greet waits for the first byte, and speaks TLS with who begins so. Its error ends the
@@ -239,297 +240,6 @@ func (t *requestTalk) dismissed() error {
 	}
 	return errPlace
 }
-
-// handle does what the line asks; an error ends the connection.
-func (t *requestTalk) handle(line string) error {
-	m, err := ParseLine(line)
-	switch {
-	case errors.Is(err, ErrUnknownVerb):
-		return t.plain(line)
-	case err != nil:
-		return t.put(&messages.Refused{Reason: err.Error()})
-	}
-	if hello, is := m.(*messages.Hello); is {
-		return t.hello(hello)
-	}
-	if t.node == nil {
-		return t.put(&messages.Refused{Reason: "say HELLO first"})
-	}
-	switch m := m.(type) {
-	case *messages.Ask:
-		select {
-		case t.asks <- m:
-		case <-t.life.Done():
-			return t.life.Err()
-		}
-	case *messages.ClockPing: // before any Ask that waits: its delay would look like distance
-		t.cfg.Pinged(t.reached, m)
-		return t.put(&messages.ClockPong{SentUs: m.GetSentUs(), ServerUnixUs: t.cfg.Now().UnixMicro()})
-	case *messages.PeerLost:
-		if id := m.GetId(); id != t.node.GetId() && (goodID(id) || id == messages.ServerID) && t.mayReport() {
-			t.root.Send(t.cfg.Chain, &messages.PeerLost{
-				Id: id, SeenBy: t.node.GetId(), Reason: plain.Text(m.GetReason(), maxReason),
-				Fault: m.GetFault(), AtUnixUs: t.cfg.Now().UnixMicro(),
-			})
-		}
-	case *messages.ReportSilent:
-		if goodID(m.GetId()) {
-			t.root.Send(t.cfg.Chain, &messages.ReportSilent{
-				Id: m.GetId(), SeenBy: t.node.GetId(), Reason: plain.Text(m.GetReason(), maxReason), AtUnixUs: t.cfg.Now().UnixMicro(),
-			})
-		}
-	case *messages.Reconnected:
-		if !t.mayReport() {
-			return nil
-		}
-		t.root.Send(t.cfg.Chain, t.reconnected(m))
-	case *messages.LeaveChain:
-		t.tellEnd(left) // now: its neighbours need not wait for the connection's end
-		return errDone
-	default: // a word that only a server says
-		return t.put(&messages.Refused{Reason: verb(m) + " is for the server to say"})
-	}
-	return nil
-}
-
-// hello makes the peer a native: its id is bound to this connection BEFORE the chain
-// hears of it, so that news of its neighbours finds it.
-func (t *requestTalk) hello(hello *messages.Hello) error {
-	node, err := t.candidate(hello)
-	if err != nil {
-		return t.turnAway(err.Error())
-	}
-	if t.cfg.Disk.Short() {
-		return t.turnAwayFor(waitForRoom, errRoom.Error())
-	}
-	if !t.pace.hellos.of(t.conn.RemoteAddr()).Allow() {
-		return t.turnAwayFor(time.Minute, "too many listeners join and leave from your address: try again in a minute")
-	}
-	unreachable := ""
-	if node.GetRelay() != "" {
-		var err error
-		if node.Relay, err = t.locate(node.GetRelay()); errors.Is(err, errRelay) {
-			return t.turnAway(err.Error())
-		} else if err != nil {
-			unreachable = err.Error()
-		}
-	}
-	node.Http = ownHTTP(hello.GetNode().GetHttp(), t.conn.RemoteAddr())
-	was, err := t.bind(node.GetId(), hello.GetInstance())
-	// Until we know better, and also if there was no answer: it may be bound, and another
-	// connection of the listener closed for it.
-	t.stand(standing{id: node.GetId(), ends: lost, reason: errBroken.Error()})
-	switch {
-	case err != nil:
-		return err
-	case was.claimed == keepAway:
-		t.stand(standing{})
-		return t.turnAway(fmt.Sprintf(sayCopy, was.by))
-	case was.full:
-		t.stand(standing{})
-		return t.turnAway(fmt.Sprintf("the server is full, it takes no more than --max-listeners %d: try again later", t.cfg.Limits.Listeners))
-	}
-	if !t.guest.admit() {
-		return t.dismissed()
-	}
-	// Who names no relay is nobody's source, whatever it says of itself: nobody could reach it.
-	leaf := hello.GetLeaf() || node.GetRelay() == ""
-	join := &messages.JoinChain{
-		Node: node, Leaf: leaf, AtUnixUs: t.cfg.Now().UnixMicro(), Unreachable: unreachable,
-		Address: address(t.conn.RemoteAddr()).String(),
-	}
-	if t.standIn != nil {
-		join.Seed, join.FedBy = true, t.standIn.FedBy
-	} else if unreachable == "" {
-		join.Unreachable = t.probe(node, hello.GetNode().GetKey())
-	}
-	answer, err := ask(t.life, t.root, t.cfg.Chain, join)
-	if err != nil {
-		return errors.Join(t.turnAway("the server is busy, try again"), err)
-	}
-	switch answer := answer.(type) {
-	case *messages.Welcome:
-		t.node, t.reached = node, node
-		if join.GetUnreachable() != "" {
-			t.reached = &messages.Node{Id: node.GetId(), Name: node.GetName()}
-		}
-		answer.Anew = hello.GetSongNumber() > 0 && !t.cfg.Follows(hello.GetSongNumber(), hello.GetSongPlayAtUnixUs())
-		if err := t.put(t.cfg.Auth.complete(answer, t.session)); err != nil {
-			return err
-		}
-		t.asks = make(chan *messages.Ask, asksWaiting)
-		t.busy.Add(1)
-		guard(t.root, t.self, func() {
-			defer t.busy.Done()
-			t.answerAsks()
-		})
-		t.root.Send(t.self, &welcomed{})
-		return nil
-	case *messages.Refused:
-		ends := notIn
-		if was.replaced {
-			ends = lost
-		}
-		t.stand(standing{id: node.GetId(), ends: ends, reason: errBroken.Error()})
-		return t.turnAway(answer.GetReason())
-	}
-	return fmt.Errorf("join: %T", answer)
-}
-
-// stand says what the connection's end means from now on. If the actor has stopped already, that is
-// told at once.
-func (t *requestTalk) stand(s standing) {
-	t.standing.Store(&s)
-	if t.life.Err() != nil {
-		t.tellEnd(s.ends)
-	}
-}
-
-// tellEnd tells the acceptor what has ended, unless the actor has.
-func (t *requestTalk) tellEnd(ends ending) {
-	if s := *t.standing.Swap(&standing{}); s.id != "" {
-		s.ends = ends
-		t.root.Send(t.parent, &ended{standing: s, conn: t.self})
-	}
-}
-
-// mayLog counts a word that the log will keep: for the connection and for its address.
-func (t *requestTalk) mayLog() bool {
-	return t.words.Allow() && t.pace.words.of(t.conn.RemoteAddr()).Allow()
-}
-
-// mayReport is mayLog for what nobody waits for an answer to.
-func (t *requestTalk) mayReport() bool {
-	may := !t.cfg.Disk.Short() && t.mayLog()
-	if !may {
-		t.pace.dropReport(t.conn.RemoteAddr())
-	}
-	return may
-}
-
-// sayCopy tells the second of two processes with one key what to do.
-const sayCopy = "another listener with this identity is in the chain, from %s: if its data folder was copied, remove listener.pem from the copy, or use another --data"
-
-// bind asks that the id be this connection's, as long as that takes.
-func (t *requestTalk) bind(id, instance string) (*bound, error) {
-	msg := &bind{id: id, guest: t.guest, since: time.Now(), holder: holder{
-		conn: t.self, instance: instance, from: hostOf(t.conn.RemoteAddr()), heard: &t.heard,
-	}}
-	again := time.NewTicker(claimLook)
-	defer again.Stop()
-	for {
-		answer, err := ask(t.life, t.root, t.parent, msg)
-		if err != nil {
-			return nil, err
-		}
-		was, is := answer.(*bound)
-		switch {
-		case !is:
-			return nil, fmt.Errorf("bind %s: %T", id, answer)
-		case was.full || was.claimed != waitOn:
-			return was, nil
-		}
-		select {
-		case <-again.C:
-		case <-t.life.Done():
-			return nil, t.life.Err()
-		}
-	}
-}
-
-// candidate is the node as the chain may take it.
-func (t *requestTalk) candidate(hello *messages.Hello) (*messages.Node, error) {
-	if t.node != nil {
-		return nil, errors.New("HELLO was said before")
-	}
-	if hello.GetVersion() > messages.DialectVersion {
-		return nil, fmt.Errorf("this server speaks version %d of the dialect, not %d: use the same version of conga on both sides",
-			messages.DialectVersion, hello.GetVersion())
-	}
-	node := cleanNode(hello.GetNode())
-	if node == nil {
-		return nil, errID
-	}
-	if err := t.identified(hello); err != nil {
-		return nil, err
-	}
-	if hello.GetLeaf() {
-		node.Relay = ""
-	}
-	return node, nil
-}
-
-// identified says why the HELLO is not from the owner of its id.
-func (t *requestTalk) identified(hello *messages.Hello) error {
-	switch {
-	case t.standIn != nil:
-		return nil
-	case t.session == nil:
-		return errClear
-	}
-	if !signed(ownKey(hello.GetNode()), hello.GetSignature(), useHello, t.session.identity) {
-		return errForged
-	}
-	return nil
-}
-
-// reportsWait is how old a report may be that waited for the server's return.
-const reportsWait = time.Hour
-
-// reconnected is the report with what a log may hold, and with the name of who says it.
-func (t *requestTalk) reconnected(m *messages.Reconnected) *messages.Reconnected {
-	clean := func(n *messages.Node) *messages.Node {
-		if n.GetId() == messages.ServerID {
-			return &messages.Node{Id: messages.ServerID, Name: messages.ServerID}
-		}
-		node := cleanNode(n)
-		if node != nil {
-			node.Relay = "" // a log keeps who it was, not what anybody says of it
-		}
-		return node
-	}
-	// While the server was away the report waited: its own time counts, if it can be true.
-	now := t.cfg.Now()
-	at := m.GetAtUnixUs()
-	if at > now.UnixMicro() || at < now.Add(-reportsWait).UnixMicro() {
-		at = now.UnixMicro()
-	}
-	return &messages.Reconnected{
-		Id: t.node.GetId(), Upstream: clean(m.GetUpstream()), Lost: clean(m.GetLost()),
-		Reason: plain.Text(m.GetReason(), maxReason), SearchUs: m.GetSearchUs(), Missing: m.GetMissing(),
-		BufferedUs: m.GetBufferedUs(), AtUnixUs: at,
-	}
-}
-
-func (t *requestTalk) turnAway(reason string) error { return t.turnAwayFor(0, reason) }
-
-// turnAwayFor also says how long it makes no sense to ask again.
-func (t *requestTalk) turnAwayFor(wait time.Duration, reason string) error {
-	if err := t.put(&messages.Refused{Reason: reason, WaitSeconds: uint32(wait.Seconds())}); err != nil {
-		return err
-	}
-	return errDone
-}
-
-// answerAsks answers a native's Asks one after the other.
-func (t *requestTalk) answerAsks() {
-	for m := range t.asks {
-		id := plain.Text(m.GetRequestId(), maxRequestID)
-		var lines []string
-		switch {
-		case id == "" || id != m.GetRequestId():
-			lines = []string{fmt.Sprintf("A request needs an id of at most %d plain characters", maxRequestID)}
-		case !isText(m.GetLine()) || len(m.GetLine()) > messages.MaxLine:
-			lines = []string{"This line is not plain text. " + t.sayable()}
-		default:
-			lines, _ = t.reply(strings.TrimPrefix(m.GetLine(), mark), id, maxAnswer)
-		}
-		_ = t.put(&messages.Answer{RequestId: m.GetRequestId(), Lines: lines}) // what was asked is done, heard or not
-	}
-}
-
-// maxRequestID leaves room for a uuid and more.
-const maxRequestID = 64
 
 // put sends one native line, waiting for room.
 func (t *requestTalk) put(m proto.Message) error {

@@ -43,10 +43,8 @@ type Config struct {
 // Props describes the chain manager's actor. It answers a *messages.JoinChain with a
 // *messages.Welcome, a *messages.Look with a messages.View.
 func Props(cfg Config) *actor.Props {
-	lost, dropped := &losses{}, &atomic.Int64{} // they outlive a restart
-	comings, telling := newComings(), newReporting()
 	return actor.PropsFromProducer(func() actor.Actor {
-		return &chainManager{cfg: cfg, lost: lost, dropped: dropped, comings: comings, telling: telling}
+		return &chainManager{cfg: cfg, comings: newComings(), telling: newReporting()}
 	})
 }
 
@@ -58,10 +56,10 @@ type chainManager struct {
 	expire  *time.Timer
 	verdict *time.Timer // when the next verdict ends
 	audits  audits
-	lost    *losses
+	lost    losses
 
 	reports          *actor.PID
-	dropped          *atomic.Int64 // reports
+	dropped          atomic.Int64 // reports
 	comings, telling *budget
 }
 
@@ -113,7 +111,11 @@ func (m *chainManager) Receive(ctx actor.Context) {
 			m.wait(ctx)
 		}
 	case *messages.LeaveChain:
-		m.lost.left = append(m.lost.left, msg) // BEFORE: a goodbye that a failure swallowed would leave a ghost
+		m.lost.left = append(m.lost.left, msg)
+		m.mend(ctx)
+		m.tell(ctx)
+	case *messages.Roll:
+		m.called(msg)
 		m.mend(ctx)
 		m.tell(ctx)
 	case *messages.Reconnected:
@@ -191,12 +193,42 @@ func (m *chainManager) start(ctx actor.Context) {
 	})
 	m.awaitVerdict()
 	m.reports = ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
-		return &reports{log: m.cfg.Log, publish: m.cfg.Publish, dropped: m.dropped}
+		return &reports{log: m.cfg.Log, publish: m.cfg.Publish, dropped: &m.dropped}
 	}))
-	m.repair(ctx)
+	m.tell(ctx)
+	for member := range keep.State().Chain.All() {
+		if !member.Absent { // this is no start of the server: what a failure swallowed would leave ghosts
+			ctx.Request(m.cfg.Links(), &messages.CallRoll{})
+			break
+		}
+	}
 	m.expire = time.AfterFunc(returnWithin, func() {
 		root.Send(self, &messages.ExpireAbsent{AtUnixUs: m.cfg.Now().UnixMicro()})
 	})
+}
+
+// called takes out who is in the chain and not there any more: what was said of it was lost with a
+// life before this one. Those whom a restarted server has not heard of yet have their time.
+func (m *chainManager) called(roll *messages.Roll) {
+	here, left := map[string]bool{}, map[string]bool{}
+	for _, id := range roll.Here {
+		here[id] = true
+	}
+	for _, id := range roll.Left {
+		left[id] = true
+	}
+	now := m.cfg.Now().UnixMicro()
+	for member := range m.keep.State().Chain.All() {
+		switch {
+		case here[member.ID], member.Absent:
+		case left[member.ID]:
+			m.lost.left = append(m.lost.left, &messages.LeaveChain{Id: member.ID, AtUnixUs: now})
+		default:
+			m.lost.seen = append(m.lost.seen, &messages.PeerLost{
+				Id: member.ID, SeenBy: messages.ServerID, Reason: "its request connection ended", AtUnixUs: now,
+			})
+		}
+	}
 }
 
 // wait gathers losses for one repair.

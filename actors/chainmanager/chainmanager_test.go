@@ -61,6 +61,7 @@ type office struct {
 	desk   *actor.PID // stands where the request connections do, and asks
 	heard  chan any
 
+	roll    *messages.Roll           // of those who are there
 	members atomic.Pointer[[]string] // ids, as told last, sorted
 }
 
@@ -105,6 +106,10 @@ func openOn(t *testing.T, log *eventlog.Log, change func(*Config)) *office {
 		switch msg := ctx.Message().(type) {
 		case *messages.Welcome, *messages.Neighbours:
 			o.heard <- msg
+		case *messages.CallRoll:
+			if o.roll != nil { // else the port does not run yet
+				ctx.Respond(o.roll)
+			}
 		}
 	}))
 	cfg := Config{
@@ -321,6 +326,7 @@ func TestChainManager_LogUnwritable(t *testing.T) {
 		for _, name := range []string{"amy", "bob", "cem", "dora"} {
 			o.say(&messages.JoinChain{Node: node(name)})
 		}
+		o.roll = &messages.Roll{Here: []string{"dora"}, Left: []string{"amy", "bob"}}
 		store.is.Store(true)
 		o.system.Root.Send(o.pid, &messages.LeaveChain{Id: "bob"})
 		o.system.Root.Send(o.pid, &messages.LeaveChain{Id: "amy"})
@@ -332,6 +338,19 @@ func TestChainManager_LogUnwritable(t *testing.T) {
 		told := o.told()
 		if len(told) == 0 || told[len(told)-1] != "dora below server" {
 			t.Errorf("told %q: who has gone is still there", told)
+		}
+		causes := map[string]messages.ListenerLeft_Cause{}
+		for record, err := range o.log.Since(0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if left, is := record.Event.(*messages.ListenerLeft); is {
+				causes[left.GetId()] = left.GetCause()
+			}
+		}
+		said, lost := messages.ListenerLeft_CAUSE_SAID_SO, messages.ListenerLeft_CAUSE_LOST
+		if want := map[string]messages.ListenerLeft_Cause{"amy": said, "bob": said, "cem": lost}; !maps.Equal(causes, want) {
+			t.Errorf("they left because of %v, want %v", causes, want)
 		}
 	})
 }

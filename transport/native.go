@@ -1,0 +1,126 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"conga/messages"
+	"conga/messages/plain"
+)
+
+// handle does what the line asks; an error ends the connection.
+func (t *requestTalk) handle(line string) error {
+	m, err := ParseLine(line)
+	switch {
+	case errors.Is(err, ErrUnknownVerb):
+		return t.plain(line)
+	case err != nil:
+		return t.put(&messages.Refused{Reason: err.Error()})
+	}
+	if hello, is := m.(*messages.Hello); is {
+		return t.hello(hello)
+	}
+	if t.node == nil {
+		return t.put(&messages.Refused{Reason: "say HELLO first"})
+	}
+	switch m := m.(type) {
+	case *messages.Ask:
+		select {
+		case t.asks <- m:
+		case <-t.life.Done():
+			return t.life.Err()
+		}
+	case *messages.ClockPing: // before any Ask that waits: its delay would look like distance
+		t.cfg.Pinged(t.reached, m)
+		return t.put(&messages.ClockPong{SentUs: m.GetSentUs(), ServerUnixUs: t.cfg.Now().UnixMicro()})
+	case *messages.PeerLost:
+		if id := m.GetId(); id != t.node.GetId() && (goodID(id) || id == messages.ServerID) && t.mayReport() {
+			t.root.Send(t.cfg.Chain, &messages.PeerLost{
+				Id: id, SeenBy: t.node.GetId(), Reason: plain.Text(m.GetReason(), maxReason),
+				Fault: m.GetFault(), AtUnixUs: t.cfg.Now().UnixMicro(),
+			})
+		}
+	case *messages.ReportSilent:
+		if goodID(m.GetId()) {
+			t.root.Send(t.cfg.Chain, &messages.ReportSilent{
+				Id: m.GetId(), SeenBy: t.node.GetId(), Reason: plain.Text(m.GetReason(), maxReason), AtUnixUs: t.cfg.Now().UnixMicro(),
+			})
+		}
+	case *messages.Reconnected:
+		if !t.mayReport() {
+			return nil
+		}
+		t.root.Send(t.cfg.Chain, t.reconnected(m))
+	case *messages.LeaveChain:
+		t.end.Store(&end{ends: left})
+		t.root.Send(t.parent, &goodbye{t.self}) // now: its neighbours need not wait for the connection's end
+		return errDone
+	default: // a word that only a server says
+		return t.put(&messages.Refused{Reason: verb(m) + " is for the server to say"})
+	}
+	return nil
+}
+
+// mayLog counts a word that the log will keep: for the connection and for its address.
+func (t *requestTalk) mayLog() bool {
+	return t.words.Allow() && t.pace.words.of(t.conn.RemoteAddr()).Allow()
+}
+
+// mayReport is mayLog for what nobody waits for an answer to.
+func (t *requestTalk) mayReport() bool {
+	may := !t.cfg.Disk.Short() && t.mayLog()
+	if !may {
+		t.pace.dropReport(t.conn.RemoteAddr())
+	}
+	return may
+}
+
+// reportsWait is how old a report may be that waited for the server's return.
+const reportsWait = time.Hour
+
+// reconnected is the report with what a log may hold, and with the name of who says it.
+func (t *requestTalk) reconnected(m *messages.Reconnected) *messages.Reconnected {
+	clean := func(n *messages.Node) *messages.Node {
+		if n.GetId() == messages.ServerID {
+			return &messages.Node{Id: messages.ServerID, Name: messages.ServerID}
+		}
+		node := cleanNode(n)
+		if node != nil {
+			node.Relay = "" // a log keeps who it was, not what anybody says of it
+		}
+		return node
+	}
+	// While the server was away the report waited: its own time counts, if it can be true.
+	now := t.cfg.Now()
+	at := m.GetAtUnixUs()
+	if at > now.UnixMicro() || at < now.Add(-reportsWait).UnixMicro() {
+		at = now.UnixMicro()
+	}
+	return &messages.Reconnected{
+		Id: t.node.GetId(), Upstream: clean(m.GetUpstream()), Lost: clean(m.GetLost()),
+		Reason: plain.Text(m.GetReason(), maxReason), SearchUs: m.GetSearchUs(), Missing: m.GetMissing(),
+		BufferedUs: m.GetBufferedUs(), AtUnixUs: at,
+	}
+}
+
+// answerAsks answers a native's Asks one after the other.
+func (t *requestTalk) answerAsks() {
+	for m := range t.asks {
+		id := plain.Text(m.GetRequestId(), maxRequestID)
+		var lines []string
+		switch {
+		case id == "" || id != m.GetRequestId():
+			lines = []string{fmt.Sprintf("A request needs an id of at most %d plain characters", maxRequestID)}
+		case !isText(m.GetLine()) || len(m.GetLine()) > messages.MaxLine:
+			lines = []string{"This line is not plain text. " + t.sayable()}
+		default:
+			lines, _ = t.reply(strings.TrimPrefix(m.GetLine(), mark), id, maxAnswer)
+		}
+		_ = t.put(&messages.Answer{RequestId: m.GetRequestId(), Lines: lines}) // what was asked is done, heard or not
+	}
+}
+
+// maxRequestID leaves room for a uuid and more.
+const maxRequestID = 64
