@@ -10,6 +10,7 @@ import (
 	"conga/actors/eventlog"
 	"conga/actors/player"
 	"conga/actors/relay"
+	"conga/actors/relay/search"
 	"conga/actors/requester"
 	"conga/actors/window"
 	"conga/messages"
@@ -88,7 +89,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 	c.node.Store(cfg.Node)
 	// BEFORE anything runs: an old log's links are gone, and its neighbours are those of
 	// another server perhaps.
-	life, err := eventlog.NewKeeper(cfg.Log, relayName, relay.State{})
+	life, err := eventlog.NewKeeper(cfg.Log, relayName, search.State{})
 	if err != nil {
 		return nil, err
 	}

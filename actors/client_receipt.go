@@ -6,6 +6,7 @@ import (
 
 	"conga/actors/player"
 	"conga/actors/relay"
+	"conga/actors/relay/search"
 	"conga/messages"
 )
 
@@ -42,7 +43,7 @@ func (c *Client) Receipt(ctx context.Context) (Receipt, error) {
 func (c *Client) receipt(views map[string]messages.View) Receipt {
 	in, _ := views[relayName].Live.(relay.Live)
 	out, _ := views[playerName].Live.(player.Live)
-	state, _ := views[relayName].State.(relay.State)
+	state, _ := views[relayName].State.(search.State)
 	return Receipt{
 		Name: c.Node().GetName(), Heard: in.Received, Lost: in.Lost, Twice: in.Twice, Unproved: in.Unproved,
 		Lies: in.Lies, Splices: in.Splices, LongestSearchMs: in.LongestSearchMs, LowestMarginMs: in.LowestMarginMs,

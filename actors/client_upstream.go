@@ -3,7 +3,7 @@ package actors
 import (
 	"context"
 
-	"conga/actors/relay"
+	"conga/actors/relay/search"
 	"conga/messages"
 )
 
@@ -16,7 +16,7 @@ func (c *Client) Upstream(ctx context.Context) string {
 	if err != nil {
 		return c.cfg.Stream
 	}
-	state, ok := views[relayName].State.(relay.State)
+	state, ok := views[relayName].State.(search.State)
 	switch {
 	case !ok, state.Upstream == nil, len(state.Ancestors) == 0:
 		return c.cfg.Stream

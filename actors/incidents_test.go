@@ -16,7 +16,7 @@ import (
 
 	"conga/actors/eventlog"
 	"conga/actors/eventlog/export"
-	"conga/actors/relay"
+	"conga/actors/relay/search"
 )
 
 // incidents are the logs of real runs with crashes. testdata/incidents/README.md says how
@@ -106,8 +106,8 @@ func TestIncidents_CommandsAgain(t *testing.T) {
 			}
 			commands := 0
 			if listener {
-				commands = again(t, all, relay.State{}, map[string]func(relay.State, proto.Message) []proto.Message{
-					relayName: relay.State.Decide,
+				commands = again(t, all, search.State{}, map[string]func(search.State, proto.Message) []proto.Message{
+					relayName: search.State.Decide,
 				})
 			} else {
 				commands = again(t, all, ServerState{}, map[string]func(ServerState, proto.Message) []proto.Message{

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"conga/actors/eventlog"
-	"conga/actors/relay"
+	"conga/actors/relay/search"
 	"conga/messages"
 
 	"google.golang.org/protobuf/proto"
@@ -19,7 +19,7 @@ func TestListenerRing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	keep, err := eventlog.NewKeeper(log, relayName, relay.State{})
+	keep, err := eventlog.NewKeeper(log, relayName, search.State{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestListenerRing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	again, err := eventlog.NewKeeper(log, relayName, relay.State{})
+	again, err := eventlog.NewKeeper(log, relayName, search.State{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,14 +6,14 @@ import (
 	"slices"
 
 	"conga/actors/eventlog"
-	"conga/actors/relay"
+	"conga/actors/relay/search"
 
 	"google.golang.org/protobuf/proto"
 )
 
 // ListenerState is all that a listener's log determines.
 type ListenerState struct {
-	Relay relay.State `json:"relay"`
+	Relay search.State `json:"relay"`
 }
 
 // StateAt returns what log determines at event number at, without any snapshot: the
@@ -25,7 +25,7 @@ func StateAt(log *eventlog.Log, at uint64) (any, error) {
 		return nil, err
 	}
 	if listener {
-		state, err := replay(log, relayName, relay.State{}, at)
+		state, err := replay(log, relayName, search.State{}, at)
 		return ListenerState{state}, err
 	}
 	return ServerStateAt(log, at)

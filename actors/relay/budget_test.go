@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"conga/actors/relay/search"
 	"conga/messages"
 )
 
@@ -35,7 +36,7 @@ func TestBudget(t *testing.T) {
 		"a node that lives is not taken for dead for two lost words": 3*messages.Heartbeat < messages.SilenceIsDeath,
 		"those below wait for the node that has lost its upstream":   starving > messages.SilenceIsDeath,
 		"a newcomer does not run dry":                                messages.JoinAhead > messages.LoudspeakerAhead,
-		"what was missed in a search can still be had":               messages.Window > messages.Slack+quickRetries*quickRetry,
+		"what was missed in a search can still be had":               messages.Window > messages.Slack+search.QuickRetries*search.QuickRetry,
 		"music is urgent before the loudspeaker wants it":            urgently > messages.LoudspeakerAhead,
 	} {
 		if !holds {

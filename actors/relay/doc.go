@@ -8,7 +8,7 @@
 //
 // # Two cores
 //
-// State is the search, which the listener's log keeps. The machine around it decides
+// The room search is what the listener's log keeps: whom to ask next. The machine around it decides
 // everything else: how late the music is, which link is on trial, whom to accuse. Each input
 // says what time it is; what follows is commands for the log and effects for the actor, as in
 // etcd-io/raft. The machine opens no connection and sets no timer. Its stories are in

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -126,4 +127,14 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// ancestor is the node of that name; one with ~ behind it cannot be reached.
+func ancestor(word string) *messages.Node {
+	name, dials := strings.CutSuffix(word, "~")
+	n := &messages.Node{Id: name, Name: name, Relay: name + ":1", Dials: dials}
+	if name == messages.ServerID {
+		n.Relay = ""
+	}
+	return n
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"conga/actors/eventlog"
+	"conga/actors/relay/search"
 	"conga/actors/window"
 	"conga/messages"
 )
@@ -170,16 +171,16 @@ func (h *house) music(link uint64, r *reader, last uint64) {
 // from is an upstream that begins with this item, as it was asked.
 func (h *house) from(number uint64) *reader { return &reader{b: h.b, asked: number, at: number} }
 
-func (h *house) look() (State, Live) {
+func (h *house) look() (search.State, Live) {
 	h.t.Helper()
 	reply := make(chan messages.View, 1)
 	h.send(&messages.Look{Reply: reply})
 	select {
 	case view := <-reply:
-		return view.State.(State), view.Live.(Live)
+		return view.State.(search.State), view.Live.(Live)
 	default:
 		h.t.Fatal("no answer to Look")
-		return State{}, Live{}
+		return search.State{}, Live{}
 	}
 }
 

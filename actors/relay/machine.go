@@ -1,12 +1,11 @@
 package relay
 
 import (
-	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
+	"conga/actors/relay/search"
 	"conga/messages"
 
 	"google.golang.org/protobuf/proto"
@@ -21,7 +20,7 @@ import (
 type machine struct {
 	*memory
 
-	state   State
+	state   search.State
 	arrival arrival
 	rounds  rounds
 	waiting map[uint64]*opening    // those that answered while another feeds, by their link's number
@@ -49,43 +48,6 @@ type moment struct {
 	server int64     // on the server's, in unix microseconds
 }
 
-// out is what follows from an input. The commands are to be in the log BEFORE the effects
-// are carried out.
-type out struct {
-	commands []proto.Message
-	effects  []effect
-}
-
-// effect is something that the relay is to do: one of the types below.
-type effect any
-
-type (
-	// dial asks an ancestor for the music.
-	dial struct {
-		sought *messages.UpstreamSought
-		open   *messages.OpenStream // without the node
-		ticket uint64               // for its own connection; 0: it made none
-	}
-	// refuse lets the connection be closed that an ancestor has made.
-	refuse struct{ ticket uint64 }
-	// searchAfter sets the timer of the search. With jitter the wait is shortened by up to a
-	// half, at random: many orphans must not come in step.
-	searchAfter struct {
-		wait   time.Duration
-		jitter bool
-	}
-	// searchNoMore stops that timer.
-	searchNoMore struct{}
-	// offer makes the stream port dial a listener that this node must dial; nil: nobody.
-	offer struct{ to *messages.Node }
-	// tell sends the server what this node saw.
-	tell struct{ word proto.Message }
-	// begunAnew says that the broadcast does not go on from what was heard.
-	begunAnew struct{}
-)
-
-func (m *machine) effect(e effect) { m.out.effects = append(m.out.effects, e) }
-
 // at begins an input: m is told what time it is.
 func (m *machine) at(now moment) {
 	m.now = now
@@ -94,7 +56,7 @@ func (m *machine) at(now moment) {
 
 // start begins with what the log and the window have; links of a life before this one
 // are gone, and nobody is to blame for that.
-func (m *machine) start(state State) {
+func (m *machine) start(state search.State) {
 	m.state = state
 	m.flow.resync()
 	m.closeAll("the relay was restarted")
@@ -104,67 +66,10 @@ func (m *machine) start(state State) {
 	}
 }
 
-// welcome takes the key that proves the music, and the server's word about the broadcast.
-func (m *machine) welcome(msg *messages.Welcome) {
-	up := m.state.Upstream
-	if key := keyIn(msg, m.flow.key); !key.Equal(m.flow.key) {
-		if err := m.flow.trust(key); err != nil && up != nil {
-			m.judge(up.Number, err)
-		}
-	}
-	known := m.epoch
-	anew := m.adopt(msg)
-	up = m.state.Upstream
-	if anew {
-		m.begunAnew()
-	} else if up != nil && up.Node.ID == messages.ServerID && known != m.epoch && m.rounds.epoch != m.epoch {
-		m.closed(&messages.LinkClosed{Link: up.Number, Ending: messages.Ending_ENDING_OWN, Reason: "another server has taken over"})
-	}
-}
-
-// begunAnew asks for the newest, once the flow has forgotten what was heard: all were asked for
-// what does not come any more.
-func (m *machine) begunAnew() {
-	m.effect(begunAnew{})
-	m.closeAll("the broadcast is another one")
-}
-
-// closeAll goes on without the links that stand or were asked. Nobody is to blame for that.
-func (m *machine) closeAll(reason string) {
-	links := slices.Clone(m.state.Seeking)
-	if m.state.Upstream != nil {
-		links = append(links, *m.state.Upstream)
-	}
-	for _, link := range links {
-		m.closed(&messages.LinkClosed{Link: link.Number, Reason: reason, Ending: messages.Ending_ENDING_OWN})
-	}
-}
-
-// keyIn is the server's key in its welcome, or the one known before if it has none.
-func keyIn(msg *messages.Welcome, known ed25519.PublicKey) ed25519.PublicKey {
-	if key := ed25519.PublicKey(msg.GetKey()); len(key) == ed25519.PublicKeySize {
-		return key
-	}
-	return known
-}
-
-// adopt believes the server's word, inside its own TLS connection, about which broadcast
-// this is; nobody else's counts. The log of a server that was restored from a copy does not
-// go on from what this node has: then the node begins anew, and so do all who read from it.
-// An epoch below one that was heard is such a log, too: within one log they only grow.
-func (m *memory) adopt(msg *messages.Welcome) (anew bool) {
-	m.epoch = msg.GetEpoch()
-	anew = m.flow.next > 0 && (msg.GetAnew() && m.epoch != m.flow.epoch || m.epoch < m.flow.epoch)
-	if anew {
-		m.flow.restart(msg.GetEpoch())
-	}
-	return anew
-}
-
 // neighbours takes the server's word about who is above and below.
 func (m *machine) neighbours(msg *messages.Neighbours) {
 	m.decide(msg)
-	if m.state.knows(msg) {
+	if m.state.Knows(msg) {
 		return
 	}
 	m.above = msg
@@ -230,7 +135,7 @@ func (m *machine) item(link uint64, item *messages.Item, sent int64) {
 // pass puts an item into the window.
 func (m *machine) pass(link uint64, item *messages.Item) {
 	before := m.flow.received
-	err := m.flow.take(item, m.now.server, m.state.tolerates(m.now.server))
+	err := m.flow.take(item, m.now.server, m.state.Tolerates(m.now.server))
 	if m.flow.received > before {
 		m.rounds.hungers = 0
 		m.arrival.music(m.now.own, m.now.server, item.PlayAt())
@@ -282,7 +187,7 @@ func (m *machine) decide(cmd proto.Message) {
 		m.happened(event)
 	}
 	for number := range m.waiting {
-		if _, seeking := m.state.seeking(number); !seeking {
+		if _, seeking := m.state.Sought(number); !seeking {
 			delete(m.waiting, number)
 		}
 	}
@@ -296,9 +201,9 @@ func (m *machine) happened(event proto.Message) {
 		m.fedBy(event)
 	case *messages.UpstreamLost:
 		m.lost = event
-		m.accuse(node(event.GetNode()), event.GetFault(), event.GetReason())
+		m.accuse(search.NodeOf(event.GetNode()), event.GetFault(), event.GetReason())
 	case *messages.UpstreamUnusable:
-		m.accuse(node(event.GetNode()), event.GetFault(), event.GetReason())
+		m.accuse(search.NodeOf(event.GetNode()), event.GetFault(), event.GetReason())
 	case *messages.SearchExhausted:
 		m.exhausted(event)
 	}
@@ -335,14 +240,14 @@ func (m *machine) fedBy(event *messages.UpstreamConnected) {
 		BufferedUs: event.GetBufferedUs(), AtUnixUs: event.GetAtUnixUs(),
 	}})
 	if m.lost.GetEnding() == messages.Ending_ENDING_HOLE && event.GetMissing() == 0 { // others have what it left out
-		m.accuse(node(m.lost.GetNode()), messages.Fault_FAULT_SKIPPING, m.lost.GetReason())
+		m.accuse(search.NodeOf(m.lost.GetNode()), messages.Fault_FAULT_SKIPPING, m.lost.GetReason())
 	}
 	m.lost = nil
 }
 
 // accuse tells the server of a node above that does not do its part. Who stood still a moment
 // ago cannot tell its own faults from others', except for a lie.
-func (m *machine) accuse(node Node, fault messages.Fault, reason string) {
+func (m *machine) accuse(node search.Node, fault messages.Fault, reason string) {
 	if fault == messages.Fault_FAULT_UNSPECIFIED || node.ID == messages.ServerID {
 		return
 	}
@@ -354,7 +259,7 @@ func (m *machine) accuse(node Node, fault messages.Fault, reason string) {
 
 // opened takes an ancestor's answer.
 func (m *machine) opened(number uint64, answer *messages.StreamOpened) {
-	link, seeking := m.state.seeking(number)
+	link, seeking := m.state.Sought(number)
 	if !seeking {
 		return
 	}
@@ -367,14 +272,14 @@ func (m *machine) opened(number uint64, answer *messages.StreamOpened) {
 	}
 	o := &opening{
 		link: number, answer: answer, sent: answer.GetAtUnixUs(), newest: answer.GetNewest(),
-		late: link.late(), since: m.now.own,
+		late: link.Late(), since: m.now.own,
 	}
 	switch {
 	case m.state.Upstream != nil && o.late && answer.GetFirst() <= m.flow.next:
 		m.waiting[number] = o
 	case m.state.Upstream == nil || answer.GetFirst() > 0:
 		m.connect(o, answer.GetFirst())
-	case m.state.prefers(link.Node):
+	case m.state.Prefers(link.Node):
 		o.sent = 0
 		m.waiting[number] = o
 	default: // it was asked because the upstream has none
@@ -422,31 +327,4 @@ func (m *machine) buffered() int64 {
 		return 0
 	}
 	return last.PlayAt() - m.now.server
-}
-
-// unfed forgets one connection of a listener of this node.
-func (m *memory) unfed(id string) {
-	for i, node := range m.fed {
-		if node.GetId() == id {
-			m.fed = slices.Delete(slices.Clone(m.fed), i, i+1)
-			return
-		}
-	}
-}
-
-func (m *machine) live() Live {
-	l := Live{
-		Downstream: []string{},
-		Next:       m.flow.next, Received: m.flow.received, Lost: m.flow.lost, Twice: m.flow.twice,
-		Unproved: m.flow.unproved, Lies: m.lies, Splices: max(0, m.connected-1),
-		LongestSearchMs: float64(m.longest.Microseconds()) / 1000, LowestMarginMs: m.margin.lowestMs(),
-		Songs: append([]messages.SongSum{}, m.flow.songs...),
-	}
-	if up := m.state.Upstream; up != nil {
-		l.Upstream = up.Node.Name
-	}
-	for _, node := range m.fed {
-		l.Downstream = append(l.Downstream, node.GetName())
-	}
-	return l
 }

@@ -10,6 +10,7 @@ import (
 
 	"conga/actors/internal/seal"
 	"conga/actors/internal/story"
+	"conga/actors/relay/search"
 	"conga/actors/window"
 	"conga/messages"
 )
@@ -80,7 +81,7 @@ func newNeighbourhood() *neighbourhood {
 		b: recordAt(startAt+messages.Slack.Microseconds(), 400, 400), nodes: map[string]*above{}, glance: glance,
 		m: machine{memory: &memory{flow: &flow{window: window.New()}}, waiting: map[uint64]*opening{}},
 	}
-	n.input(func() { n.m.start(State{}) })
+	n.input(func() { n.m.start(search.State{}) })
 	n.input(func() { n.m.welcome(&messages.Welcome{Key: n.b.key, Epoch: 3}) })
 	return n
 }
@@ -227,7 +228,7 @@ func (n *neighbourhood) input(take func()) {
 		n.say("is fed by %s", feeder)
 	}
 	n.lines = slices.DeleteFunc(n.lines, func(l *lineTo) bool {
-		_, seeking := n.m.state.seeking(l.number)
+		_, seeking := n.m.state.Sought(l.number)
 		return !seeking && !n.m.feeds(l.number)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"conga/actors/eventlog"
+	"conga/actors/relay/search"
 	"conga/actors/window"
 	"conga/messages"
 
@@ -48,27 +49,11 @@ func Props(cfg Config) *actor.Props {
 	})
 }
 
-// Live is the relay's part of the dump that the log does not know.
-type Live struct {
-	Upstream        string             `json:"upstream"`   // name of who feeds this node
-	Downstream      []string           `json:"downstream"` // names of whom it feeds
-	Next            uint64             `json:"next"`       // number needed next
-	Received        int64              `json:"received"`   // items
-	Lost            int64              `json:"lost"`       // items
-	Twice           int64              `json:"twice"`      // items that came again on one link
-	Unproved        int64              `json:"unproved"`   // items without a seal
-	Lies            int64              `json:"lies"`       // links cut for what they sent
-	Splices         int64              `json:"splices"`    // changes of the upstream
-	LongestSearchMs float64            `json:"longestSearchMs"`
-	LowestMarginMs  *float64           `json:"lowestMarginMs"` // the least that an item came before its time; null at first
-	Songs           []messages.SongSum `json:"songs"`
-}
-
 // relay gives its machine what comes in, keeps what follows, and carries it out.
 type relay struct {
 	cfg     Config
 	machine machine
-	keep    *eventlog.Keeper[State]
+	keep    *eventlog.Keeper[search.State]
 	links   map[uint64]*actor.PID // children, by their link's number
 	search  *time.Timer           // sends SearchOn
 	steady  *time.Timer           // sends glance
@@ -143,7 +128,7 @@ func (r *relay) outlast(msg any) {
 	m := &r.machine
 	switch msg := msg.(type) {
 	case *messages.Neighbours:
-		if !older(msg, m.above) {
+		if !search.Older(msg, m.above) {
 			m.above = msg
 		}
 	case *messages.Welcome:
@@ -159,7 +144,7 @@ func (r *relay) outlast(msg any) {
 }
 
 func (r *relay) start(ctx actor.Context) {
-	keep, err := eventlog.NewKeeper(r.cfg.Log, "relay", State{})
+	keep, err := eventlog.NewKeeper(r.cfg.Log, "relay", search.State{})
 	if err != nil {
 		panic(fmt.Errorf("rebuild the relay: %w", err))
 	}
@@ -234,7 +219,7 @@ func (r *relay) dial(ctx actor.Context, d dial) {
 // hangUp stops the links that the state does not know any more.
 func (r *relay) hangUp(ctx actor.Context) {
 	for number, pid := range r.links {
-		if _, seeking := r.machine.state.seeking(number); !seeking && !r.machine.feeds(number) {
+		if _, seeking := r.machine.state.Sought(number); !seeking && !r.machine.feeds(number) {
 			ctx.Stop(pid)
 			delete(r.links, number)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"conga/actors/internal/seal"
+	"conga/actors/relay/search"
 	"conga/messages"
 )
 
@@ -318,7 +319,7 @@ func TestRelay_AllAway(t *testing.T) {
 			t.Errorf("%.1f events a second", rate)
 		}
 		for h.dialled() == int(answered) {
-			time.Sleep(lastRetry / 10)
+			time.Sleep(search.LastRetry / 10)
 		}
 		h.answer(answered+1, 21)
 		h.music(answered+1, h.from(21), 30)

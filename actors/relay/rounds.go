@@ -3,6 +3,7 @@ package relay
 import (
 	"time"
 
+	"conga/actors/relay/search"
 	"conga/messages"
 )
 
@@ -10,12 +11,6 @@ const (
 	// patience is how long an ancestor may take to answer before the next one is
 	// asked too: a frozen process accepts connections and never answers.
 	patience = 40 * time.Millisecond
-	// firstRetry to quickRetry are the waits between searches that found nobody, while a
-	// restarted server can still be found within the slack; after that up to lastRetry.
-	firstRetry   = 20 * time.Millisecond
-	quickRetry   = 120 * time.Millisecond
-	quickRetries = 28 // some 3 s
-	lastRetry    = 1600 * time.Millisecond
 	// blameless is how long nobody is blamed for a slow link after somebody was: if every
 	// upstream looks slow to a node, its own line is slow.
 	blameless = 10 * time.Second
@@ -48,17 +43,6 @@ func (r *rounds) fed(now time.Time) {
 	r.hungers, r.lates = 0, 0
 }
 
-// retryAfter is the wait behind so many searches in a row that found nobody.
-func retryAfter(searches uint32) time.Duration {
-	switch {
-	case searches <= 5:
-		return min(firstRetry<<max(int(searches)-1, 0), quickRetry)
-	case searches > quickRetries:
-		return min(quickRetry<<min(searches-quickRetries, 10), lastRetry)
-	}
-	return quickRetry
-}
-
 // glance asks others for the music if the upstream has none or has it late, and the first
 // choice whether it is well again if another feeds. The upstream is kept until one does
 // better; but one that is no ancestor any more is kept only while music comes from it. For
@@ -72,7 +56,7 @@ func (m *machine) glance() {
 		return
 	}
 	hungry := m.arrival.hungry(now)
-	if hungry && !m.state.listed() {
+	if hungry && !m.state.Listed() {
 		m.closed(&messages.LinkClosed{
 			Link: m.state.Upstream.Number, Reason: "it is no ancestor any more, and sends no music",
 		})
@@ -110,10 +94,10 @@ func (m *machine) askOthers(why messages.SearchOn_Why) {
 func (m *machine) exhausted(event *messages.SearchExhausted) {
 	switch {
 	case m.state.Upstream == nil:
-		m.searchAfter(retryAfter(event.GetSearches()), true)
+		m.searchAfter(search.RetryAfter(event.GetSearches()), true)
 	case !m.arrival.hungry(m.now.own):
 		m.arrival.settle(m.now.own)
-	case m.state.Least > 0 && m.arrival.starved(m.now.own).Microseconds() >= famine:
+	case m.state.Least > 0 && m.arrival.starved(m.now.own).Microseconds() >= search.Famine:
 		m.rounds.asked = time.Time{} // what others have, with a hole, is taken at the next glance
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"conga/actors/relay/search"
 	"conga/messages"
 )
 
@@ -25,7 +26,7 @@ func (h *house) line(link, next uint64) *line {
 
 // runs lets the music come for so long, each item a tenth of a second after the other was
 // sent, with the upstream's stamp; it stops when the relay asks another.
-func (l *line) runs(long time.Duration, slow bool) (asked *Link) {
+func (l *line) runs(long time.Duration, slow bool) (asked *search.Link) {
 	for begin := time.Now(); time.Since(begin) < long; time.Sleep(50 * time.Millisecond) {
 		at := time.Since(l.since)
 		sent := at

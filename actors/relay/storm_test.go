@@ -221,7 +221,7 @@ func storm(t *testing.T, seed uint64) {
 		t.Errorf("seed %d: the window ends with %d, %d splices", seed, h.window.Last().Number, live.Splices)
 	}
 	if state.Upstream == nil || state.Upstream.Node.Name != state.Ancestors[0].Name {
-		t.Errorf("seed %d: not back with the first choice: %s", seed, text(t, state))
+		t.Errorf("seed %d: not back with the first choice: %+v", seed, state)
 	}
 	t.Logf("seed %d: %d links, %d splices, longest search %.0f ms, least margin %.0f ms, %d events",
 		seed, state.Links, live.Splices, live.LongestSearchMs, *live.LowestMarginMs, h.log.Last())

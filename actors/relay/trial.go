@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"conga/actors/relay/search"
 	"conga/messages"
 )
 
@@ -30,7 +31,7 @@ type kept struct {
 }
 
 // keptMost bounds what is kept of a link: a seal and a song change, and some items.
-const keptMost = 4 * ahead
+const keptMost = 4 * search.Ahead
 
 // waited takes an item of a link that is to take over.
 func (m *machine) waited(o *opening, item *messages.Item, sent int64) {
@@ -52,7 +53,7 @@ func (m *machine) waited(o *opening, item *messages.Item, sent int64) {
 	case old:
 	case !o.late:
 		m.connect(o, item.Number)
-	case item.Number >= m.flow.next+ahead:
+	case item.Number >= m.flow.next+search.Ahead:
 		o.newest = item.Number
 		m.connect(o, m.flow.next)
 	}

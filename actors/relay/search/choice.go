@@ -1,4 +1,4 @@
-package relay
+package search
 
 import "slices"
 
@@ -52,8 +52,8 @@ func (s State) nearest() (Node, bool) {
 	return Node{}, false
 }
 
-// prefers says whether node stands before the present upstream.
-func (s State) prefers(node Node) bool {
+// Prefers says whether node stands before the present upstream.
+func (s State) Prefers(node Node) bool {
 	for _, n := range s.above() {
 		switch {
 		case s.feeds(n):
@@ -75,8 +75,8 @@ func (s State) others() (others []Node) {
 	return others
 }
 
-// listed says whether the present upstream is among those who may feed this node.
-func (s State) listed() bool { return slices.ContainsFunc(s.above(), s.feeds) }
+// Listed says whether the present upstream is among those who may feed this node.
+func (s State) Listed() bool { return slices.ContainsFunc(s.above(), s.feeds) }
 
 func (s State) feeds(node Node) bool {
 	return s.Upstream != nil && s.Upstream.Node.same(node)
@@ -98,15 +98,15 @@ func (s State) holes(at int64) bool { return s.Resigned > 0 && at-s.LeastAt <= s
 // send music now and then; after all were asked, from whoever misses least; and then from
 // anybody. starved is how long no music has come, in microseconds.
 func (s State) accepts(first uint64, starved int64) bool {
-	if s.Upstream != nil && starved < famine {
+	if s.Upstream != nil && starved < Famine {
 		return false
 	}
 	return s.Resigned > 1 || s.Resigned == 1 && first <= s.Least+sameHole
 }
 
-// tolerates says whether the upstream may leave out numbers: just after a search that
+// Tolerates says whether the upstream may leave out numbers: just after a search that
 // found that nobody has them. Otherwise others are asked.
-func (s State) tolerates(at int64) bool {
+func (s State) Tolerates(at int64) bool {
 	return s.Resigned > 0 && s.unsteady(at)
 }
 

@@ -1,4 +1,4 @@
-package relay
+package search
 
 import (
 	"cmp"
@@ -272,7 +272,7 @@ func TestState_WritesLittle(t *testing.T) {
 				if s.Searches == 0 {
 					t.Fatalf("nobody feeds and nobody searches: %s", text(t, s))
 				}
-				now += max(retryAfter(s.Searches).Microseconds(), 1)
+				now += max(RetryAfter(s.Searches).Microseconds(), 1)
 				if now > 10*second && first == 0 {
 					first = written
 				}
