@@ -174,23 +174,7 @@ func (t *requestTalk) read() error {
 		if err == nil {
 			t.heard.Store(time.Now().UnixNano())
 		}
-		switch {
-		case t.guest.dismissed.Load():
-			return t.dismissed()
-		case timedOut(err) && t.visits:
-			t.say(fmt.Sprintf("You have said nothing for %.0f minutes. Goodbye.", visitorPatience.Minutes()))
-			return err
-		case errors.Is(err, ErrLineTooLong):
-			t.say(fmt.Sprintf("A line may have at most %d bytes. Goodbye.", messages.MaxLine))
-			return err
-		case errors.Is(err, ErrNotText):
-			// A zero byte nobody types: it is a program that takes this for another port, and
-			// may send somebody else's lines.
-			if bad++; bad > badLines || strings.ContainsRune(line, 0) {
-				t.say("This is not plain text. Goodbye.")
-				return err
-			}
-		case err != nil:
+		if err := t.over(line, err, &bad); err != nil {
 			return err
 		}
 		if t.cfg.Auth != nil && !t.known { // until then it counts among those who have not said who they are
@@ -215,6 +199,31 @@ func (t *requestTalk) read() error {
 			return err
 		}
 	}
+}
+
+// over says why the connection ends with what was read, and tells the peer; nil: it goes on. bad counts
+// the lines that are no text.
+func (t *requestTalk) over(line string, err error, bad *int) error {
+	switch {
+	case t.guest.dismissed.Load():
+		return t.dismissed()
+	case timedOut(err) && t.visits:
+		t.say(fmt.Sprintf("You have said nothing for %.0f minutes. Goodbye.", visitorPatience.Minutes()))
+		return err
+	case errors.Is(err, ErrLineTooLong):
+		t.say(fmt.Sprintf("A line may have at most %d bytes. Goodbye.", messages.MaxLine))
+		return err
+	case errors.Is(err, ErrNotText):
+		// A zero byte nobody types: it is a program that takes this for another port, and
+		// may send somebody else's lines.
+		if *bad++; *bad > badLines || strings.ContainsRune(line, 0) {
+			t.say("This is not plain text. Goodbye.")
+			return err
+		}
+	case err != nil:
+		return err
+	}
+	return nil
 }
 
 // place finds the pot for who says the line, unless it has its own; false if the connection

@@ -1,0 +1,241 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"time"
+
+	"golang.org/x/time/rate"
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+)
+
+// feed answers the HI and sends the cursor's items until the listener goes, does not
+// read, or the music ends. The error says why; it is never nil.
+func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cursor) error {
+	playing, gone := context.WithCancelCause(t.playing)
+	defer gone(nil)
+	heard := make(chan error, 1)
+	guard(t.root, t.self, func() {
+		err := t.hear(r)
+		heard <- err
+		gone(err)
+	})
+
+	item, err := next(playing, cursor, firstPatience)
+	if instead := t.later(open, item); instead != nil {
+		if cursor, err = t.cfg.Open(instead); err != nil {
+			return t.end(playing, err, heard)
+		}
+		defer cursor.Close()
+		item, err = next(playing, cursor, firstPatience)
+	}
+	if err != nil && !errors.Is(err, errQuiet) {
+		return t.end(playing, err, heard)
+	}
+	answer := &messages.StreamOpened{Newest: t.cfg.Newest()}
+	if item != nil {
+		answer.First = item.Number
+	}
+	if err := t.answer(answer); err != nil {
+		return err
+	}
+	if item != nil && onlyAsks(open, item.Number) {
+		return errAsked
+	}
+	t.stamped = time.Now()
+	begun := false
+	if item == nil { // HI itself was a sign of life
+		item, err = next(playing, cursor, messages.Heartbeat)
+	}
+	for {
+		switch {
+		case err == nil:
+			if !begun && item.Number == open.GetNext() {
+				t.song = item.Song // the listener goes on in the middle of it
+			}
+			begun = true
+			if err := t.send(item); err != nil {
+				return err
+			}
+		case errors.Is(err, errQuiet):
+			if err := t.write(t.stamp()); err != nil {
+				return err
+			}
+		default:
+			return t.end(playing, err, heard)
+		}
+		item, err = next(playing, cursor, messages.Heartbeat)
+	}
+}
+
+// errAsked: the listener hears what there is, and that what it needs is gone. Had it the whole
+// window sent after each such question, an orphan's search would cost more than the music.
+var errAsked = errors.New("what it needs is gone")
+
+// onlyAsks says whether the listener does not want what begins there.
+func onlyAsks(open *messages.OpenStream, first uint64) bool {
+	return open.GetNext() > 0 && first > open.GetNext() && !open.GetHoles()
+}
+
+// later is what the listener gets instead of what it asks for, which begins with first, if it is to
+// begin later: the same words with another beginning. nil: it gets that.
+func (t *streamTalk) later(open *messages.OpenStream, first *messages.Item) *messages.OpenStream {
+	newest := t.cfg.Newest()
+	if first == nil || first.Number >= newest || onlyAsks(open, first.Number) {
+		return nil
+	}
+	instead := proto.CloneOf(open)
+	switch t.admission.begin(t.seat, t.record, int(newest-first.Number)) {
+	case startInTime:
+		instead.Next, instead.PlayAtUnixUs = 0, max(open.GetPlayAtUnixUs(), t.cfg.ServerNow())
+	case startNewest:
+		instead.Next = newest
+	default:
+		return nil
+	}
+	return instead
+}
+
+// errQuiet: no item came in time.
+var errQuiet = errors.New("no item yet")
+
+// next waits at most patience for the cursor's next item, then it is errQuiet.
+func next(ctx context.Context, cursor Cursor, patience time.Duration) (*messages.Item, error) {
+	wait, cancel := context.WithTimeoutCause(ctx, patience, errQuiet)
+	defer cancel()
+	item, err := cursor.Next(wait)
+	if err != nil && wait.Err() != nil && errors.Is(err, wait.Err()) {
+		return nil, context.Cause(wait)
+	}
+	return item, err
+}
+
+// end is the last of feed: a node that leaves says so and waits for its listener to go. One
+// that begins anew says so, too: it is not to blame that nothing follows.
+func (t *streamTalk) end(playing context.Context, err error, heard <-chan error) error {
+	leaving := errors.Is(context.Cause(playing), errLeaving)
+	if !leaving && !errors.Is(err, messages.ErrAnew) {
+		return err
+	}
+	if err := t.write(Frame{Kind: messages.KindLeaving, Payload: leavingPayload(t.cfg.Upstream)}); err != nil {
+		return err
+	}
+	wait := time.NewTimer(goodbyePatience)
+	defer wait.Stop()
+	select {
+	case <-heard:
+	case <-wait.C:
+	case <-t.life.Done():
+	}
+	if leaving {
+		return errLeaving
+	}
+	return err
+}
+
+// leavingPayload says whom to receive from instead, in the seed's words: its port is the
+// one to listen on, one above the one to connect to. Empty if it is not known.
+func leavingPayload(upstream func() string) []byte {
+	if upstream == nil {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(upstream())
+	if err != nil {
+		return nil
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil
+	}
+	return fmt.Appendf(nil, "HOST#%s#PORT#%d", host, n+1)
+}
+
+// send writes the item in one go: the seal that vouches for it, if that is a new one,
+// and the song that it belongs to, if the listener has not had that, BEFORE it: one that comes
+// into the middle of it, or one that a hole has carried there.
+func (t *streamTalk) send(item *messages.Item) error {
+	frames := make([]Frame, 0, 4)
+	if time.Since(t.stamped) >= messages.StampEvery {
+		frames = append(frames, t.stamp())
+	}
+	if item.Seal != nil && item.Seal != t.seal {
+		payload, err := proto.Marshal(item.Seal)
+		if err != nil {
+			return fmt.Errorf("encode a seal: %w", err)
+		}
+		frames = append(frames, Frame{Kind: messages.KindSeal, Payload: payload})
+		t.seal = item.Seal
+	}
+	if item.Change == nil && item.Song != nil && item.Song.GetNumber() != t.song.GetNumber() {
+		song, err := messages.NewSongChange(item.Song)
+		if err != nil {
+			return err
+		}
+		frames = append(frames, Frame{Kind: messages.KindSongChange, Payload: song.Payload})
+	}
+	t.song = item.Song
+	frames = append(frames, Frame{Kind: item.Kind(), Payload: item.Payload})
+	if err := t.write(frames...); err != nil {
+		return err
+	}
+	if item.Change == nil {
+		t.cfg.Counters.Chunks.Add(1)
+		t.record.give(time.Now())
+	}
+	return nil
+}
+
+// stamp tells the time: what comes ever later after it was sent, comes over a slow link.
+func (t *streamTalk) stamp() Frame {
+	t.stamped = time.Now()
+	return Frame{Kind: messages.KindHeartbeat, Payload: messages.AppendTime(nil, t.cfg.ServerNow())}
+}
+
+var errStuck = errors.New("it does not read")
+
+// write sends the frames in one write, which a stuck reader fails.
+func (t *streamTalk) write(frames ...Frame) (err error) {
+	t.buf = t.buf[:0]
+	for _, frame := range frames {
+		if t.buf, err = AppendFrame(t.buf, frame); err != nil {
+			return err
+		}
+	}
+	_ = t.conn.SetWriteDeadline(time.Now().Add(writePatience))
+	n, err := t.conn.Write(t.buf)
+	t.cfg.Counters.Bytes.Add(int64(n))
+	if timedOut(err) {
+		t.cfg.Counters.Cut.Add(1)
+		return errStuck
+	}
+	return err
+}
+
+var (
+	errGone   = errors.New("the listener closed the connection")
+	errTalker = errors.New("it sends too much")
+)
+
+// hear waits for the listener's end. After HI a listener has nothing to say: frames are
+// read over, garbage and floods end the connection.
+func (t *streamTalk) hear(r *bufio.Reader) error {
+	polite := rate.NewLimiter(20, 100) // frames a second, and at once
+	for {
+		_, err := ReadFrame(r)
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+			return errGone
+		case err != nil:
+			return err
+		case !polite.Allow():
+			return errTalker
+		}
+	}
+}
