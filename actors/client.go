@@ -103,7 +103,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 			Offer:     func(to *messages.Node) { c.tell(streamsName, &messages.OfferMusic{To: to}) },
 			Tell:      func(m proto.Message) { c.tell(requesterName, m) },
 			ServerNow: c.clock.Now, Logger: cfg.Logger,
-		})},
+		}).Configure(stopsBroken)},
 		child{playerName, player.Props(player.Config{
 			Open: func() player.Source { return c.window.OpenAt(c.clock.Now() - player.Preroll.Microseconds()) },
 			Now:  c.clock.Now, Output: cfg.Output, Samples: cfg.Samples, Log: cfg.Logger, Unheard: cfg.Unheard, Report: c.report(playerName), Turned: cfg.Turned,
@@ -112,7 +112,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 		child{requesterName, requester.Props(requester.Config{
 			Hello: c.hello, Clock: c.clock, Dial: cfg.Requests, News: cfg.News, Logger: cfg.Logger,
 			Vitals: c.vitals(), Tell: c.heard, Joined: cfg.Joined, Report: c.report(requesterName),
-		})},
+		}).Configure(stopsBroken)},
 	)
 	if err != nil {
 		return nil, fmt.Errorf("start the listener: %w", err)

@@ -37,6 +37,10 @@ func (r *root) spawn(ctx actor.Context) error {
 	return nil
 }
 
+// stopsBroken is the strategy of those whose children are connections: one that breaks down is closed for
+// good. Its parent was told and makes another.
+var stopsBroken = actor.WithSupervisor(actor.NewOneForOneStrategy(0, 0, func(any) actor.Directive { return actor.StopDirective }))
+
 // tree is a running supervision tree.
 type tree struct {
 	system *actor.ActorSystem

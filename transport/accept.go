@@ -50,24 +50,16 @@ func stopBroken() actor.PropsOption {
 // errBroken: a goroutine of a connection has panicked.
 var errBroken = errors.New("broke down")
 
-// caught runs f in a goroutine of a connection: whatever bytes break it, the process lives, and
-// somebody is told.
-func caught(f func() error) (err error) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			err = fmt.Errorf("%w: %v", errBroken, reason)
-		}
-	}()
-	return f()
-}
-
-// guard runs f in a goroutine of the actor self; a panic of f becomes the actor's own,
-// so that supervision sees it and stops the connection.
+// guard runs f in a goroutine of the actor self. Whatever bytes break it, the process lives; the panic
+// becomes the actor's own, so that supervision sees it and stops the connection.
 func guard(root *actor.RootContext, self *actor.PID, f func()) {
 	go func() {
-		if err := caught(func() error { f(); return nil }); err != nil {
-			root.Send(self, &crashed{reason: err})
-		}
+		defer func() {
+			if reason := recover(); reason != nil {
+				root.Send(self, &crashed{fmt.Errorf("%w: %v", errBroken, reason)})
+			}
+		}()
+		f()
 	}()
 }
 

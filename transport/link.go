@@ -30,9 +30,9 @@ type RequestLinkConfig struct {
 }
 
 // RequestLink is a listener's request connection, a child of its requester. It tells its
-// parent RequestsOpened, then RequestsSaid of every line of the server, and in any case,
-// once and last, RequestsClosed; then it stops. It never tries again and says nothing by
-// itself.
+// parent RequestsOpened, then RequestsSaid of every line of the server, and in any case
+// RequestsClosed; then it stops, or fails if it broke down: its parent is to stop it then. It never
+// tries again and says nothing by itself.
 //
 // Messages that have a line (Hello, Ask, ClockPing, PeerLost, LeaveChain) go to the server
 // in the order in which they come, also those sent before the connection stands. But Hello
@@ -65,12 +65,12 @@ func (l *link) Receive(ctx actor.Context) {
 		life, stop := context.WithCancelCause(context.Background())
 		l.stop = stop
 		l.out = newOutbox(&atomic.Int64{}, func(err error) { stop(err) })
-		talk := &linkTalk{cfg: l.cfg, root: root, parent: ctx.Parent(), out: l.out, secured: &l.conn}
-		go func() {
-			defer root.Stop(self)
-			err := caught(func() error { return talk.run(life) })
+		talk := &linkTalk{cfg: l.cfg, root: root, self: self, parent: ctx.Parent(), out: l.out, secured: &l.conn}
+		guard(root, self, func() {
+			err := talk.run(life)
 			root.Send(talk.parent, &messages.RequestsClosed{Link: l.cfg.Link, Reason: reasonOf(err)})
-		}()
+			root.Stop(self)
+		})
 	case proto.Message:
 		switch said := msg.(type) {
 		case *messages.Hello:
@@ -81,6 +81,9 @@ func (l *link) Receive(ctx actor.Context) {
 		if line, err := AppendLine(nil, msg); err == nil { // what has no line is not for the server
 			l.out.push(line)
 		}
+	case *crashed:
+		ctx.Send(ctx.Parent(), &messages.RequestsClosed{Link: l.cfg.Link, Reason: reasonOf(msg.reason)})
+		panic(msg.reason)
 	case *actor.Stopping, *actor.Restarting:
 		if l.left {
 			l.stop(errGoodbye)
@@ -102,6 +105,7 @@ func (l *link) introduced(hello *messages.Hello) *messages.Hello {
 type linkTalk struct {
 	cfg     *RequestLinkConfig
 	root    *actor.RootContext
+	self    *actor.PID
 	parent  *actor.PID
 	out     *outbox
 	secured *atomic.Pointer[Secured]
@@ -129,11 +133,7 @@ func (t *linkTalk) run(life context.Context) error {
 			return err
 		}
 	}
-	go func() {
-		if err := caught(func() error { t.out.run(conn); return nil }); err != nil {
-			t.out.over(err)
-		}
-	}()
+	guard(t.root, t.self, func() { t.out.run(conn) })
 	ended := make(chan struct{})
 	stay := context.AfterFunc(life, func() {
 		defer close(ended)

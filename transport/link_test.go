@@ -234,3 +234,13 @@ func TestListing_FitsAnAnswer(t *testing.T) {
 		t.Errorf("it ends with %q", last)
 	}
 }
+
+// A link whose own code breaks is over: its requester hears so, and makes another.
+func TestRequestLink_Breaks(t *testing.T) {
+	_, told := child(t, newSystem(t), RequestLink(RequestLinkConfig{
+		Link: 7, Dial: func(context.Context, string) (net.Conn, error) { panic("torn") },
+	}))
+	if closed := await[*messages.RequestsClosed](t, told); closed.Link != 7 || closed.Reason != "broke down: torn" {
+		t.Errorf("closed: %v", closed)
+	}
+}

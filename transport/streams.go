@@ -146,6 +146,10 @@ func (s *streams) Receive(ctx actor.Context) {
 		if s.offer.child != nil && s.offer.child.Equal(msg.Who) {
 			s.offer.later(ctx)
 		}
+	case *crashed: // an offer under way
+		if s.offer.to != nil && !s.leaving {
+			s.offer.later(ctx)
+		}
 	case offerAgain:
 		if msg.round == s.offer.round && !s.leaving {
 			s.offer.dial(ctx, s.cfg)

@@ -39,7 +39,8 @@ type UpstreamConfig struct {
 
 // Upstream is one connection to a node above, a child of the relay. It tells its parent
 // UpstreamOpened, then UpstreamItem, UpstreamSeal and UpstreamLeaving as they come, and
-// in any case, once and last, UpstreamClosed; then it stops. It never tries again.
+// in any case, once and last, UpstreamClosed; then it stops, or fails if it broke down: its parent is
+// to stop it then. It never tries again.
 //
 // At most 64 items are on their way to the parent: for each one that the parent has
 // handled it sends a *messages.Credit back.
@@ -67,7 +68,7 @@ type upstream struct {
 
 // Receive is all the plumbing; the reading is in upstreamTalk.
 func (u *upstream) Receive(ctx actor.Context) {
-	switch ctx.Message().(type) {
+	switch msg := ctx.Message().(type) {
 	case *actor.Started:
 		root, self := ctx.ActorSystem().Root, ctx.Self()
 		u.credits = make(chan struct{}, upstreamCredits)
@@ -77,12 +78,11 @@ func (u *upstream) Receive(ctx actor.Context) {
 		life, stop := context.WithCancel(context.Background())
 		u.stop = stop
 		talk := &upstreamTalk{cfg: u.cfg, root: root, parent: ctx.Parent(), credits: u.credits}
-		go func() {
-			defer retire(life, root, self)
-			err := caught(func() error { return talk.run(life) })
-			end := &messages.UpstreamClosed{Link: u.cfg.Link, Reason: reasonOf(err), Fault: faultOf(err)}
-			root.Send(talk.parent, end)
-		}()
+		guard(root, self, func() {
+			err := talk.run(life)
+			root.Send(talk.parent, &messages.UpstreamClosed{Link: u.cfg.Link, Reason: reasonOf(err), Fault: faultOf(err)})
+			retire(life, root, self)
+		})
 	case *messages.Credit:
 		select {
 		case u.credits <- struct{}{}:
@@ -90,6 +90,9 @@ func (u *upstream) Receive(ctx actor.Context) {
 		}
 	case *actor.Stopping, *actor.Restarting:
 		u.stop()
+	case *crashed:
+		ctx.Send(ctx.Parent(), &messages.UpstreamClosed{Link: u.cfg.Link, Reason: reasonOf(msg.reason)})
+		panic(msg.reason)
 	}
 }
 
@@ -111,7 +114,7 @@ var (
 func faultOf(err error) messages.Fault {
 	no := (*refused)(nil)
 	switch {
-	case errors.As(err, &no), errors.Is(err, errNotYet), errors.Is(err, errTicket), errors.Is(err, context.Canceled), errors.Is(err, errBroken):
+	case errors.As(err, &no), errors.Is(err, errNotYet), errors.Is(err, errTicket), errors.Is(err, context.Canceled):
 		return messages.Fault_FAULT_UNSPECIFIED
 	case errors.Is(err, errSilent):
 		return messages.Fault_FAULT_SILENT

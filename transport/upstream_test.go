@@ -33,7 +33,7 @@ func child(t *testing.T, system *actor.ActorSystem, props *actor.Props) (*actor.
 		default:
 			heard <- msg
 		}
-	})), heard
+	}, stopBroken())), heard
 }
 
 type poison struct{}

@@ -128,6 +128,9 @@ type look struct {
 	found finding
 }
 
+// stopsBroken closes a connection for good that breaks down: the auditor was told so.
+var stopsBroken = actor.WithSupervisor(actor.NewOneForOneStrategy(0, 0, func(any) actor.Directive { return actor.StopDirective }))
+
 // auditGlances is an auditor's timer.
 type auditGlances struct{}
 
@@ -246,7 +249,7 @@ func (m *chainManager) audit(ctx actor.Context) {
 		if feeder, is := state.Chain.Find(a.above); is && chain.Late(about.fault) && feeder.Open() {
 			a.feeder = m.look(feeder)
 		}
-		pid := ctx.Spawn(actor.PropsFromProducer(func() actor.Actor { return a }))
+		pid := ctx.Spawn(actor.PropsFromProducer(func() actor.Actor { return a }, stopsBroken))
 		ctx.Watch(pid)
 		m.audits.began(pid, about)
 	}
