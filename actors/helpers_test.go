@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,6 +66,7 @@ func (*disk) Close() error { return nil }
 type port struct {
 	neighbours chan *messages.Neighbours
 	playing    chan *messages.Playing
+	roll       atomic.Pointer[messages.Roll] // what it answers to who calls it; nil: nothing
 }
 
 // Receive keeps the newest news; it never blocks the tree.
@@ -79,6 +81,10 @@ func (p *port) Receive(ctx actor.Context) {
 		select {
 		case p.playing <- msg:
 		default:
+		}
+	case *messages.CallRoll:
+		if roll := p.roll.Load(); roll != nil {
+			ctx.Respond(roll)
 		}
 	}
 }
@@ -98,7 +104,7 @@ func open(t *testing.T, store eventlog.Store) *house {
 		t.Fatal(err)
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	h := &house{t: t, log: log, port: &port{make(chan *messages.Neighbours, 1000), make(chan *messages.Playing, 1000)}}
+	h := &house{t: t, log: log, port: &port{neighbours: make(chan *messages.Neighbours, 1000), playing: make(chan *messages.Playing, 1000)}}
 	nobody := actor.PropsFromFunc(func(actor.Context) {})
 	h.Server, err = StartServer(ServerConfig{
 		System: actor.NewActorSystem(

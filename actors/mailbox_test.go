@@ -25,6 +25,7 @@ func TestServer_FullDisk_Mailboxes(t *testing.T) {
 			t.Fatalf("%s is not taken in", id(i))
 		}
 	}
+	h.port.roll.Store(&messages.Roll{Left: []string{id(0)}}) // and all others are lost, when it is called
 	hold := make(chan struct{})
 	d.fill(true)
 	d.stall(hold)
