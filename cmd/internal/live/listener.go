@@ -12,6 +12,7 @@ import (
 	"conga/actors"
 	"conga/actors/player"
 	"conga/actors/relay"
+	"conga/actors/relay/search"
 	"conga/cmd/internal/node"
 	"conga/cmd/internal/screen"
 	"conga/messages"
@@ -103,9 +104,9 @@ func (l *Listener) snapshot(ctx context.Context) screen.Snapshot {
 	return s
 }
 
-func relayState(dump actors.Dump) relay.State {
+func relayState(dump actors.Dump) search.State {
 	states, _ := dump.State.(map[string]any)
-	state, _ := states["relay"].(relay.State)
+	state, _ := states["relay"].(search.State)
 	return state
 }
 
@@ -122,7 +123,7 @@ func Heard(s *screen.Snapshot, out player.Live, programme *Programme, now int64)
 }
 
 // around is the part of the chain that a listener knows: those above it, itself, and those below.
-func around(self *messages.Node, above relay.State, in relay.Live, out player.Live) []screen.Member {
+func around(self *messages.Node, above search.State, in relay.Live, out player.Live) []screen.Member {
 	var chain []screen.Member
 	if len(above.Ancestors) >= messages.Ancestors && above.Ancestors[messages.Ancestors-1].ID != messages.ServerID {
 		chain = append(chain, screen.Member{Name: "…", Role: screen.Gap})
@@ -158,7 +159,7 @@ func around(self *messages.Node, above relay.State, in relay.Live, out player.Li
 const leastSent = 10_000
 
 // facts are what else a listener may want to know of itself.
-func (l *Listener) facts(above relay.State, in relay.Live, out player.Live) []string {
+func (l *Listener) facts(above search.State, in relay.Live, out player.Live) []string {
 	facts := []string{fmt.Sprintf("%s, at the radio of %s", l.Client.Node().GetName(), l.Server)}
 	if above.Upstream == nil {
 		facts = append(facts, "nobody feeds you at the moment: asking those above")

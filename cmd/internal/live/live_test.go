@@ -8,6 +8,7 @@ import (
 
 	"conga/actors/player"
 	"conga/actors/relay"
+	"conga/actors/relay/search"
 	"conga/messages"
 
 	"google.golang.org/protobuf/proto"
@@ -61,17 +62,17 @@ func TestListed(t *testing.T) {
 
 // A listener sees those that it knows: the server once, a gap where there may be more above.
 func TestAround(t *testing.T) {
-	server := relay.Node{ID: messages.ServerID, Name: messages.ServerID}
-	bob, cem, dora := relay.Node{ID: "b", Name: "bob"}, relay.Node{ID: "c", Name: "cem"}, relay.Node{ID: "d", Name: "dora"}
+	server := search.Node{ID: messages.ServerID, Name: messages.ServerID}
+	bob, cem, dora := search.Node{ID: "b", Name: "bob"}, search.Node{ID: "c", Name: "cem"}, search.Node{ID: "d", Name: "dora"}
 	for _, test := range []struct {
 		name  string
-		above relay.State
+		above search.State
 		fed   []string
 		want  string
 	}{
-		{"first", relay.State{Ancestors: []relay.Node{server}, Upstream: &relay.Link{Node: server}}, nil, "amy (Self, the server feeds you)"},
-		{"third", relay.State{Ancestors: []relay.Node{cem, bob, server}, Upstream: &relay.Link{Node: bob}}, []string{"zoe"}, "bob (Feeder, feeds you), cem, amy (Self), zoe (Fed, hears from you)"},
-		{"deep", relay.State{Ancestors: []relay.Node{dora, cem, bob}}, nil, "… (Gap), bob, cem, dora, amy (Self, nobody feeds you)"},
+		{"first", search.State{Ancestors: []search.Node{server}, Upstream: &search.Link{Node: server}}, nil, "amy (Self, the server feeds you)"},
+		{"third", search.State{Ancestors: []search.Node{cem, bob, server}, Upstream: &search.Link{Node: bob}}, []string{"zoe"}, "bob (Feeder, feeds you), cem, amy (Self), zoe (Fed, hears from you)"},
+		{"deep", search.State{Ancestors: []search.Node{dora, cem, bob}}, nil, "… (Gap), bob, cem, dora, amy (Self, nobody feeds you)"},
 	} {
 		roles := []string{"", "Self", "Feeder", "Fed", "Gap"}
 		var got []string
