@@ -24,10 +24,10 @@ const (
 // output. Its methods may be called by any goroutine; none of them blocks longer than 10 ms
 // of sound take to compute.
 type deck struct {
-	now    func() int64           // µs on the server's clock
-	report func(proto.Message)    // must not block
-	cause  func(due int64) string // of an underrun at that time, if it is not the device's
-	space  chan struct{}          // has room for one; filled when the decoder may look again
+	now    func() int64                        // µs on the server's clock
+	report func(proto.Message)                 // must not block
+	cause  func(due int64, seen string) string // of an underrun at that time; seen is what the deck has seen, or empty
+	space  chan struct{}                       // has room for one; filled when the decoder may look again
 
 	mu       sync.Mutex
 	queue    []*chunk
@@ -67,7 +67,7 @@ type episode struct {
 	cause     string
 }
 
-func newDeck(now func() int64, report func(proto.Message), cause func(int64) string) *deck {
+func newDeck(now func() int64, report func(proto.Message), cause func(int64, string) string) *deck {
 	return &deck{now: now, report: report, cause: cause, space: make(chan struct{}, 1)}
 }
 
@@ -278,14 +278,12 @@ func (d *deck) quiet(us int64) {
 	}
 }
 
-// starve notes that music is missing.
-func (d *deck) starve(us int64, cause string) {
+// starve notes that music is missing; seen is why, if the deck has seen that.
+func (d *deck) starve(us int64, seen string) {
 	e := &d.silence
 	if !e.on {
-		*e = episode{on: true, at: d.edge.us(), cause: cause}
-		if cause == "" {
-			e.cause = d.cause(e.at)
-		}
+		*e = episode{on: true, at: d.edge.us()}
+		e.cause = d.cause(e.at, seen)
 		d.Underruns++
 		d.LastCause = e.cause
 	}

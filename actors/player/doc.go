@@ -1,12 +1,13 @@
 // Package player makes the broadcast heard on a listener's machine: it decodes the
 // items of the window and plays every sample when the server's clock says.
 //
-// One actor (Props) owns four goroutines, and none of them ever holds up the relay:
+// One actor (Props) owns five goroutines, and none of them ever holds up the relay:
 //
 //	reader   Source -> received items          waits for the window
 //	decoder  received items -> deck            half a second ahead of the output
 //	output   Output.Run pulls from the deck    at the speed of the sound
 //	reporter facts -> Config.Report            drops rather than waits
+//	heart                                      knows when this program did not run
 //
 // The deck between decoder and output is the heart: a queue of decoded chunks, each with
 // the time at which it is due. The output says how far it is; the deck resamples a little

@@ -36,6 +36,7 @@ type engine struct {
 	turns    chan *messages.SongChange // to Config.Turned; nil: it is not set
 	since    atomic.Int64              // when the item that is being decoded arrived, local ns since birth; 0: none
 	birth    time.Time
+	heart    heart
 	panicked sync.Once // a decoder's panic is said once
 	failed   func(reason string)
 	fallen   sync.Once // only the first failure counts
@@ -57,9 +58,9 @@ func start(cfg Config, failed func(reason string)) *engine {
 	}
 	e.deck = newDeck(cfg.Now, e.fact, e.cause)
 	_, e.deck.keeps = cfg.Output.(*wav)
-	works := []func(context.Context){e.read, e.report, e.decode, e.output}
+	works := []func(context.Context){e.read, e.report, e.beat, e.decode, e.output}
 	if _, unheard := cfg.Output.(none); unheard {
-		works = []func(context.Context){e.read, e.report, e.keepBooks}
+		works = []func(context.Context){e.read, e.report, e.beat, e.keepBooks}
 	}
 	if cfg.Turned != nil {
 		e.turns = make(chan *messages.SongChange, maxFacts)
@@ -172,14 +173,6 @@ func (e *engine) follow(next uint64, item *messages.Item) uint64 {
 		e.deck.count(func(l *Live) { l.Holes++ })
 	}
 	return item.Number + 1
-}
-
-// cause tells why there is nothing to play.
-func (e *engine) cause(int64) string {
-	if since := e.since.Load(); since != 0 && time.Since(e.birth)-time.Duration(since) > slowAfter {
-		return "the decoder was too slow"
-	}
-	return "no chunk arrived in time"
 }
 
 // output plays. While the output cannot, the music goes on without sound.

@@ -48,7 +48,8 @@ type Config struct {
 	// Log takes what the user should know; slog.Default if nil.
 	Log *slog.Logger
 
-	decoder newDecoder // goMP3, but for tests
+	decoder newDecoder       // goMP3, but for tests
+	beats   <-chan time.Time // of the heart; nil, but for tests: a ticker's
 }
 
 // failure is a panic in one of the engine's goroutines.

@@ -1,0 +1,85 @@
+package player
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+const (
+	beatEvery = 100 * time.Millisecond
+	// missedBeats is how long no beat may come in a program that runs, if on a busy machine.
+	missedBeats = 300 * time.Millisecond
+)
+
+// heart finds out when this program did not run, because somebody stopped it, its machine slept, or others kept
+// the processor. Whatever should have been played then is missing for that reason alone. Its times are the
+// program's own, since the player's birth: the server's clock may be corrected.
+type heart struct {
+	mu       sync.Mutex
+	last     time.Duration // the last beat
+	from, to time.Duration // when it did not beat, the last time
+}
+
+// beat is called every beatEvery as long as the program runs.
+func (h *heart) beat(now time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.look(now)
+	h.last = now
+}
+
+// look notes that there was no beat for long.
+func (h *heart) look(now time.Duration) {
+	if now-h.last > missedBeats {
+		h.from, h.to = h.last, now
+	}
+}
+
+// missed returns how long the program did not run at the time when something was due, or just before: then the
+// decoder had no time to prepare it. 0: it ran.
+func (h *heart) missed(due, now time.Duration) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.look(now) // it may go on just now, and the beat be the second that runs
+	if due < h.from || due > h.to+aheadUs*time.Microsecond {
+		return 0
+	}
+	return h.to - h.from
+}
+
+// beat lets the heart beat until ctx ends.
+func (e *engine) beat(ctx context.Context) {
+	beats := e.cfg.beats
+	if beats == nil {
+		ticker := time.NewTicker(beatEvery)
+		defer ticker.Stop()
+		beats = ticker.C
+	}
+	for {
+		e.heart.beat(time.Since(e.birth))
+		select {
+		case <-beats:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// cause tells why there is nothing to play. seen is what the deck itself has seen, or empty.
+func (e *engine) cause(due int64, seen string) string {
+	now := time.Since(e.birth)
+	ahead := time.Duration(due-e.cfg.Now()) * time.Microsecond
+	since := time.Duration(e.since.Load())
+	missed := e.heart.missed(now+ahead, now)
+	switch {
+	case missed > 0:
+		return fmt.Sprintf("this program did not run for %.1f s: it was stopped, or its machine slept or was too busy", missed.Seconds())
+	case seen != "":
+		return seen
+	case since != 0 && now-since > slowAfter:
+		return "the decoder was too slow"
+	}
+	return "no chunk arrived in time"
+}
