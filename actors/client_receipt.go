@@ -26,6 +26,9 @@ type Receipt struct {
 	Underruns       int      `json:"underruns"`       // times that there was nothing to play
 	SilentMs        int64    `json:"silentMs"`        // silence in the middle of music
 	Silenced        string   `json:"silenced"`        // why there is no sound now; empty: there is
+	NeverHeard      bool     `json:"neverHeard"`      // there was no sound at any time
+	MutedMs         int64    `json:"mutedMs"`         // for so long there was no sound, in all
+	Recording       string   `json:"recording"`       // what the recording lacks; empty: nothing, or there is none
 	Unfed           bool     `json:"unfed"`           // nobody feeds it now: what it misses is not among the lost yet
 	// Songs were received whole; the server's dump has the same sums.
 	Songs []messages.SongSum `json:"songs"`
@@ -47,6 +50,7 @@ func (c *Client) receipt(views map[string]messages.View) Receipt {
 	return Receipt{
 		Name: c.Node().GetName(), Heard: in.Received, Lost: in.Lost, Twice: in.Twice, Unproved: in.Unproved,
 		Lies: in.Lies, Splices: in.Splices, LongestSearchMs: in.LongestSearchMs, LowestMarginMs: in.LowestMarginMs,
-		Underruns: out.Underruns, SilentMs: out.SilentMs, Silenced: out.Silenced, Unfed: state.Upstream == nil, Songs: in.Songs,
+		Underruns: out.Underruns, SilentMs: out.SilentMs, Silenced: out.Silenced,
+		NeverHeard: out.NeverHeard, MutedMs: out.MutedMs, Recording: out.Recording, Unfed: state.Upstream == nil, Songs: in.Songs,
 	}
 }

@@ -50,6 +50,9 @@ type deck struct {
 	keeps    bool // the output is a recording
 	loud     loudness
 	turned   func(*messages.SongChange) // takes each song when it is heard first; must not block; may be nil
+	sounded  bool                       // the output has played
+	mutedAt  time.Time
+	muted    time.Duration // without sound, before the last time
 	Live
 }
 

@@ -2,6 +2,7 @@ package player
 
 import (
 	"cmp"
+	"time"
 
 	"conga/messages"
 )
@@ -14,6 +15,9 @@ type Live struct {
 	HeardNumber  uint64 `json:"heardNumber"`
 	Output       string `json:"output"`
 	Silenced     string `json:"silenced,omitempty"`  // why there is no sound
+	NeverHeard   bool   `json:"neverHeard"`          // nothing could be heard so far
+	MutedMs      int64  `json:"mutedMs"`             // for so long there was no sound, in all
+	Recording    string `json:"recording,omitempty"` // what a recording lacks
 	LastCause    string `json:"lastCause,omitempty"` // of the last underrun
 	LatencyUs    int64  `json:"latencyUs"`           // from the output to the ear, as configured
 	ErrorUs      int64  `json:"errorUs"`             // what is heard is this much too late
@@ -44,6 +48,10 @@ func (d *deck) live() Live {
 	l.BufferedMs = min(maxStrayUs, max(0, l.endUs-d.now())) / 1000 // a stranger says endUs
 	l.SilentMs = l.silentUs / 1000
 	l.Levels = d.loud.now
+	l.NeverHeard = !d.sounded
+	if l.MutedMs = d.muted.Milliseconds(); l.Silenced != "" {
+		l.MutedMs += time.Since(d.mutedAt).Milliseconds()
+	}
 	l.LatencyUs, l.ErrorUs, l.Ppm = d.latency, int64(d.steer.errorUs), int(d.steer.ppm)
 	return l
 }
@@ -60,7 +68,7 @@ func (d *deck) mute(why string) (before string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if before = d.Silenced; before == "" {
-		d.Silenced = why
+		d.Silenced, d.mutedAt = why, time.Now()
 	}
 	return before
 }
@@ -69,7 +77,11 @@ func (d *deck) mute(why string) (before string) {
 func (d *deck) unmute() (before string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	before, d.Silenced = d.Silenced, ""
+	d.sounded = true
+	if before = d.Silenced; before != "" {
+		d.muted += time.Since(d.mutedAt)
+	}
+	d.Silenced = ""
 	return before
 }
 
@@ -86,6 +98,8 @@ func (d *deck) received(item *messages.Item) {
 func (l Live) with(before Live) Live {
 	l.Underruns += before.Underruns
 	l.SilentMs += before.SilentMs
+	l.MutedMs += before.MutedMs
+	l.NeverHeard = l.NeverHeard && (before == Live{} || before.NeverHeard)
 	l.Jumps += before.Jumps
 	l.Holes += before.Holes
 	l.DecodeErrors += before.DecodeErrors

@@ -258,6 +258,9 @@ func recordWith(t *testing.T, trouble func(since time.Duration) error) (frames, 
 		}
 		feed.mu.Lock()
 		said = feed.said
+		if lacks := out.became.incomplete(); lacks != "" {
+			said = append(said, lacks)
+		}
 		feed.mu.Unlock()
 		b = soundOf(t, path)
 		time.Sleep(time.Hour) // a writer that hangs ends when its disk does
@@ -311,9 +314,9 @@ func TestWav_DiskHangs(t *testing.T) {
 		said         []string
 	}{
 		{"nine seconds", 10 * time.Second, 19 * time.Second, 0, 0, nil},
-		{"fifteen seconds", 10 * time.Second, 25 * time.Second, 0, 5, []string{"its disk does not answer", "continues; 5.0 s of it are silence"}},
+		{"fifteen seconds", 10 * time.Second, 25 * time.Second, 0, 5, []string{"its disk does not answer", "continues; 5.0 s of it are silence", "5.0 s of it are silence because"}},
 		{"to the end", 30 * time.Second, 41 * time.Second, 0, 0, nil},
-		{"longer", 28 * time.Second, time.Hour, 12, 0, []string{"its disk does not answer"}},
+		{"longer", 28 * time.Second, time.Hour, 12, 0, []string{"its disk does not answer", "it ends after 28.0 s, its disk did not take the rest"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			frames, silent, said := recordWith(t, hang(test.from, test.to))
@@ -352,7 +355,7 @@ func TestWav_RoomAgain(t *testing.T) {
 	if frames < 40*outputRate || silent < 9*outputRate || silent > 11*outputRate {
 		t.Errorf("%d frames, %d of silence", frames, silent)
 	}
-	hasSaid(t, said, []string{"after 10 s: no space left on device; make room, and it goes on", "continues; 10.0 s of it are silence"})
+	hasSaid(t, said, []string{"after 10 s: no space left on device; make room, and it goes on", "continues; 10.0 s of it are silence", "10.0 s of it are silence because"})
 }
 
 func TestWav_CannotBeOpened(t *testing.T) {
@@ -447,6 +450,9 @@ func TestPlayer_OutputVanishes(t *testing.T) {
 		if live.Output != "null" || live.Silenced != "the card is gone: plug it in" || live.Underruns != 0 {
 			t.Errorf("%+v", live)
 		}
+		if live.NeverHeard || live.MutedMs < 2900 || live.MutedMs > 3100 {
+			t.Errorf("it was heard, and then for three seconds not: %+v", live)
+		}
 		if live.HeardNumber < 30 {
 			t.Errorf("item %d is heard: it does not go on", live.HeardNumber)
 		}
@@ -512,6 +518,9 @@ func TestPlayer_CardComesAndGoes(t *testing.T) {
 		if live.Output != "tape" || live.Silenced != "" || live.Underruns != 0 || live.Holes != 0 {
 			t.Errorf("%+v", live)
 		}
+		if live.NeverHeard || live.MutedMs < 5000 || live.MutedMs > 9000 {
+			t.Errorf("it was not heard from 0 to 2 s and from 6 to 8 s, with the waits of both: %+v", live)
+		}
 		if tries > 6 {
 			t.Errorf("the card was tried %d times in 14 s", tries)
 		}
@@ -542,7 +551,7 @@ func TestPlayer_NoCardAtAll(t *testing.T) {
 		if most := int(time.Hour/retryMost) + 10; tries < most-20 || tries > most {
 			t.Errorf("tried %d times in an hour", tries)
 		}
-		if got := fellSilent(f); len(got) != 1 || strings.Count(said.String(), "no card") != 1 || live.Silenced != "no card" {
+		if got := fellSilent(f); len(got) != 1 || strings.Count(said.String(), "no card") != 1 || live.Silenced != "no card" || !live.NeverHeard {
 			t.Errorf("said more than once, or not at all: %q, %q, %s", got, live.Silenced, &said)
 		}
 	})

@@ -113,5 +113,9 @@ func (p *player) start(root *actor.RootContext, self *actor.PID) {
 }
 
 func (p *player) look(look *messages.Look) {
-	look.Reply <- messages.View{Actor: "player", Live: p.engine.deck.live().with(*p.before)}
+	live := p.engine.deck.live().with(*p.before)
+	if w, is := p.cfg.Output.(*wav); is {
+		live.Recording = w.became.incomplete()
+	}
+	look.Reply <- messages.View{Actor: "player", Live: live}
 }

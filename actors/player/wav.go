@@ -36,8 +36,9 @@ type wav struct {
 	path string
 	open func(path string, flags int) (wavFile, error) // nil: openWav; a disk that hangs, in tests
 
-	data    int64         // bytes of sound so far
-	mine    bool          // a Run has made the file; the writer's until writing is closed
+	data    int64 // bytes of sound so far
+	mine    bool  // a Run has made the file; the writer's until writing is closed
+	became  recorded
 	writing chan struct{} // closed when the last Run's writer is done; nil before the first
 }
 
@@ -80,6 +81,7 @@ func (w *wav) Run(ctx context.Context, feed Feed) error {
 	over, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	writer := wavWriter{path: w.path, begun: w.data, mine: &w.mine, say: feed.Say, open: openWav}
+	writer.became = &w.became
 	if w.open != nil {
 		writer.open = w.open
 	}
@@ -95,6 +97,7 @@ func (w *wav) Run(ctx context.Context, feed Feed) error {
 		case queue <- block{w.data, bytes.Clone(p)}:
 			hangs = hangs && len(queue) > wavQueue/2
 		default:
+			w.became.missed(len(p))
 			if !hangs {
 				hangs = true
 				feed.Say(fmt.Sprintf("the recording %s stopped after %d s: its disk does not answer; it continues when the disk does",
@@ -136,6 +139,7 @@ type wavWriter struct {
 	told    int64 // in the header
 	failing bool  // the last block could not be written, and that has been said
 	full    bool  // a WAV file holds no more, and that has been said
+	became  *recorded
 }
 
 // write writes what comes until the queue is closed. Its error is that there is no file.
@@ -163,6 +167,7 @@ func (w *wavWriter) write(queue <-chan block) (err error) {
 func (w *wavWriter) block(b block) {
 	end := b.at + int64(len(b.pcm))
 	if end > wavMax {
+		w.became.missed(len(b.pcm))
 		if !w.full {
 			w.full = true
 			w.complain(w.end, "is over", errors.New("a WAV file holds no more than 4 GiB"), "start again with another --output wav:FILE to record on")
@@ -170,6 +175,7 @@ func (w *wavWriter) block(b block) {
 		return
 	}
 	if _, err := w.file.WriteAt(b.pcm, wavHeader+b.at); err != nil {
+		w.became.missed(len(b.pcm))
 		if !w.failing {
 			w.failing = true
 			remedy := "it goes on when the file can be written again, or start again with another --output wav:FILE"
@@ -186,6 +192,7 @@ func (w *wavWriter) block(b block) {
 		w.failing = false
 	}
 	w.end = end
+	w.became.took(end)
 	if w.end-w.told >= wavSync {
 		w.tell()
 	}
