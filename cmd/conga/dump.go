@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"conga/cmd/internal/address"
@@ -16,7 +17,7 @@ import (
 )
 
 type dumpCmd struct {
-	Key  string `placeholder:"KEY" help:"Print only this value, for example state.scheduler."`
+	Key  string `placeholder:"KEY" help:"Print only this value, for example state.scheduler or state.scheduler.queue.0."`
 	Node string `arg:"" optional:"" default:"127.0.0.1:8000" help:"The node's --http address, HOST or HOST:PORT (${default})."`
 }
 
@@ -52,18 +53,27 @@ func (d *dumpCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	return err
 }
 
-// valueOf finds a.b.c in nested objects.
+// valueOf finds a.b.c in nested objects, and a.b.0 in lists.
 func valueOf(raw json.RawMessage, path string) (json.RawMessage, error) {
 	for key := range strings.SplitSeq(path, ".") {
 		var object map[string]json.RawMessage
-		if err := json.Unmarshal(raw, &object); err != nil {
-			return nil, fmt.Errorf("no %s in it: %w", path, err)
+		var list []json.RawMessage
+		switch {
+		case json.Unmarshal(raw, &object) == nil && object != nil:
+			value, is := object[key]
+			if !is {
+				return nil, fmt.Errorf("no %s in it, but %s", path, strings.Join(slices.Sorted(maps.Keys(object)), ", "))
+			}
+			raw = value
+		case json.Unmarshal(raw, &list) == nil && len(list) > 0:
+			n, err := strconv.Atoi(key)
+			if err != nil || n < 0 || n >= len(list) {
+				return nil, fmt.Errorf("no %s in it: there is a list, whose values are 0 to %d", path, len(list)-1)
+			}
+			raw = list[n]
+		default:
+			return nil, fmt.Errorf("no %s in it: in place of %q there is only %.100s", path, key, raw)
 		}
-		value, is := object[key]
-		if !is {
-			return nil, fmt.Errorf("no %s in it, but %s", path, strings.Join(slices.Sorted(maps.Keys(object)), ", "))
-		}
-		raw = value
 	}
 	return raw, nil
 }

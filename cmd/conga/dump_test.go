@@ -45,11 +45,11 @@ func TestDump_Mistakes(t *testing.T) {
 			conn, _, _ := w.(http.Hijacker).Hijack()
 			conn.Write([]byte("NS/2/88200/176\n"))
 			conn.Close()
-		}), "is that the http=HOST:PORT address"},
+		}), "is no node's debug address: give the http=HOST:PORT address of its ready line"},
 		"cut off": {answering(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			w.Write([]byte("{"))
-		}), "read the dump of"},
+		}), "was cut off: ask again"},
 		"no address": {"a:b:c", "is not HOST or HOST:PORT"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -87,5 +87,11 @@ func TestDump_Key(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	refuses(t, []string{"dump", addr, "--key", "states"}, "no states in it, but event, live, state")
-	refuses(t, []string{"dump", addr, "--key", "event.x"}, "no event.x in it")
+	if got := ok(t, "dump", addr, "--key", "state.queue.1"); got != "2\n" {
+		t.Errorf("%q", got)
+	}
+	refuses(t, []string{"dump", addr, "--key", "event.x"}, `no event.x in it: in place of "x" there is only 7`)
+	for _, key := range []string{"state.queue.2", "state.queue.first"} {
+		refuses(t, []string{"dump", addr, "--key", key}, "no "+key+" in it: there is a list, whose values are 0 to 1")
+	}
 }

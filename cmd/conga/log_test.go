@@ -237,6 +237,8 @@ func TestLog_Mistakes(t *testing.T) {
 	refuses(t, []string{"log", "replay", "--at", "9999", "--data", data}, "event 9999 has not happened: the log ends with event")
 	misunderstands(t, []string{"log", "replay", "--at", "soon", "--data", data}, `"soon" is not a time`, "or an event number")
 	misunderstands(t, []string{"log", "show", "--from", "soon", "--data", data}, `--from "soon" is not a time`)
+	refuses(t, []string{"log", "replay", "--at", "2000-01-01", "--data", data}, "nothing is known of 2000-01-01: the log begins with event 1 at 20")
+	refuses(t, []string{"log", "replay", "--at", "2999-01-01", "--data", data}, "2999-01-01 has not come yet")
 	refuses(t, []string{"log", "show", "--data", incidentFile}, "name it without --data")
 	refuses(t, []string{"log", "archive", "--before", "1h", "--data", nowhere}, "no log in "+nowhere)
 }

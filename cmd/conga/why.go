@@ -41,6 +41,9 @@ func (c *whyCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	if err != nil {
 		return fmt.Errorf("--since %w", err)
 	}
+	if since.After(now) {
+		return fmt.Errorf("--since %s has not come yet: name a time that is over, as 10m for ten minutes ago", c.Since)
+	}
 	story := why.Story{Name: c.Name, Since: since, Now: now}
 	away := ask.Server(ctx, &story, addr)
 	if away != nil {

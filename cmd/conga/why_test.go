@@ -33,4 +33,8 @@ func TestWhy_FromDisk(t *testing.T) {
 	refuses(t, []string{"why", "bob", "--http", "127.0.0.1:1", "--data", listeners}, "nobody answers at 127.0.0.1:1")
 	refuses(t, []string{"why", "--http", "127.0.0.1:1"}, "nobody answers at 127.0.0.1:1")
 	misunderstands(t, []string{"why", "--since", "soon"}, "--since")
+	refuses(t, []string{"why", "--since", "2999-01-01"}, "--since 2999-01-01 has not come yet: name a time that is over")
+	if got := ok(t, "why", "AMY", "--http", "127.0.0.1:1", "--data", listeners); !strings.Contains(got, "amy was started") {
+		t.Error(got)
+	}
 }

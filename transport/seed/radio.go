@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -91,17 +92,17 @@ func Tune(ctx context.Context, addr string) (*Radio, error) {
 	// In this order: the server pairs the two by it.
 	gate, err := transport.DialServer(ctx, stream)
 	if err != nil {
-		return nil, fmt.Errorf("no server of 2016 at %s: %w", addr, err)
+		return nil, unlike2016(addr, err)
 	}
 	requests, err := transport.DialServer(ctx, addr)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("no server of 2016 at %s: %w", addr, err), gate.Close())
+		return nil, errors.Join(unlike2016(addr, err), gate.Close())
 	}
 	_ = gate.SetReadDeadline(time.Now().Add(2 * answerPatience))
 	defer context.AfterFunc(ctx, func() { _ = gate.Close() })()
 	join, err := ReadJoin(gate)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s does not answer like a server of 2016: %w", addr, err), gate.Close(), requests.Close())
+		return nil, errors.Join(unlike2016(addr, err), gate.Close(), requests.Close())
 	}
 	life, end := context.WithCancel(context.Background())
 	return &Radio{
@@ -109,6 +110,24 @@ func Tune(ctx context.Context, addr string) (*Radio, error) {
 		life: life, end: end, lost: make(chan struct{}),
 		above: net.JoinHostPort(join.Host, strconv.Itoa(int(join.Port)-1)),
 	}, nil
+}
+
+// unlike2016 says why this is no server of 2016, in words, and what to do.
+func unlike2016(addr string, err error) error {
+	var op *net.OpError
+	switch network := net.Error(nil); {
+	case errors.Is(err, context.Canceled), errors.Is(err, net.ErrClosed):
+		return fmt.Errorf("stopped before %s answered", addr)
+	case errors.As(err, &network) && network.Timeout():
+		err = errors.New("it says nothing")
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		err = errors.New("it ends the connection")
+	case errors.Is(err, ErrPacket):
+		err = errors.New("it says something else")
+	case errors.As(err, &op):
+		err = op.Err
+	}
+	return fmt.Errorf("no server of 2016 answers at %s: %w: give the host and port that such a client is started with, or leave out --seed-dialect", addr, err)
 }
 
 // Port is what the listener must listen on for the next one.

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -100,5 +102,29 @@ func TestRadio_LeavesOnce(t *testing.T) {
 	if again, err := r.Stream(context.Background(), ""); err == nil {
 		_ = again.Close()
 		t.Error("it comes for more music")
+	}
+}
+
+// Whatever is no server of 2016, the listener is told in words, with what to do.
+func TestTune_NoServer(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		says string
+	}{
+		"silence":          {&net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}, "it says nothing"},
+		"an end":           {io.EOF, "it ends the connection"},
+		"rubbish":          {fmt.Errorf("packet %q: %w", "SSH-2.0", ErrPacket), "it says something else"},
+		"nobody":           {&net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}, "old:9000: connection refused: give"},
+		"Ctrl-C meanwhile": {fmt.Errorf("dial: %w", context.Canceled), "stopped before old:9000 answered"},
+	} {
+		got := unlike2016("old:9000", c.err).Error()
+		if !strings.Contains(got, c.says) || !strings.HasPrefix(got, "stopped") && !strings.Contains(got, "leave out --seed-dialect") {
+			t.Errorf("%s: %s", name, got)
+		}
+		for _, leak := range []string{"tcp", "timeout", "EOF", "canceled"} {
+			if strings.Contains(got, leak) {
+				t.Errorf("%s: Go's words: %s", name, got)
+			}
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -55,6 +56,14 @@ func TestRecord_Line(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// A time is shown in the zone of whoever reads it, and says so.
+func TestRecord_LineIn(t *testing.T) {
+	r := storetest.Collect(t, story(t, eventlog.NewMemory()), 0)[5]
+	if got := LineIn(r, time.FixedZone("there", -90*60)); got != "6 2026-11-22T08:41:12.005-01:30 pacer BroadcastOpened" {
+		t.Errorf("got %s", got)
 	}
 }
 

@@ -17,17 +17,20 @@ import (
 )
 
 // timeLayout is how people see an event's time. Its microseconds are in the JSON.
-const timeLayout = "2006-01-02T15:04:05.000Z"
+const timeLayout = "2006-01-02T15:04:05.000Z07:00"
 
 // Line returns r as one line for people, without a newline:
 //
 //	12 2026-11-22T10:11:12.345Z scheduler SongQueued listener_name=amy song=bach.mp3
 //
-// The form is the same in every build; golden logs rely on it.
-func Line(r eventlog.Record) string {
+// The form is the same in every build and everywhere, with times in UTC; golden logs rely on it.
+func Line(r eventlog.Record) string { return LineIn(r, time.UTC) }
+
+// LineIn is Line with the time in that zone, which it names.
+func LineIn(r eventlog.Record, zone *time.Location) string {
 	b := strconv.AppendUint(nil, r.Seq, 10)
 	b = append(b, ' ')
-	b = r.Time.UTC().AppendFormat(b, timeLayout)
+	b = r.Time.In(zone).AppendFormat(b, timeLayout)
 	b = append(b, ' ')
 	b = appendText(b, r.Actor)
 	b = append(b, ' ')

@@ -42,7 +42,7 @@ func Dump(ctx context.Context, addr string) ([]byte, error) {
 	defer answer.Close()
 	dump, err := io.ReadAll(answer)
 	if err != nil {
-		return nil, fmt.Errorf("read the dump of %s: %w", addr, err)
+		return nil, cutOff(addr, err)
 	}
 	return dump, nil
 }
@@ -62,9 +62,25 @@ func readDump(ctx context.Context, dial transport.DialFunc, addr string, limit i
 	}
 	defer dump.Close()
 	if err := json.NewDecoder(dump).Decode(into); err != nil {
-		return fmt.Errorf("read the dump of %s: %w", addr, err)
+		if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
+			return unlikeNode(addr)
+		}
+		return cutOff(addr, err)
 	}
 	return nil
+}
+
+// cutOff is for an answer that does not come whole.
+func cutOff(addr string, err error) error {
+	if errors.Is(err, errTooLong) {
+		return fmt.Errorf("the dump of %s: %w", addr, err)
+	}
+	return fmt.Errorf("the answer of %s was cut off: ask again", addr)
+}
+
+// unlikeNode is for whatever else listens there.
+func unlikeNode(addr string) error {
+	return fmt.Errorf("what listens at %s is no node's debug address: give the http=HOST:PORT address of its ready line", addr)
 }
 
 // get returns what a node answers over HTTP, at most limit bytes: more is an error of whoever
@@ -81,7 +97,10 @@ func get(ctx context.Context, dial transport.DialFunc, addr, path string, limit 
 		host, _, _ := net.SplitHostPort(addr)
 		return nil, fmt.Errorf("there is no host %s: give the http=HOST:PORT address of a node's ready line", host)
 	case err != nil:
-		return nil, fmt.Errorf("ask %s: %w: is that the http=HOST:PORT address of a ready line?", addr, err)
+		if op := (*net.OpError)(nil); errors.As(err, &op) {
+			err = op.Err
+		}
+		return nil, fmt.Errorf("%s cannot be reached: %w: is that the http=HOST:PORT address of a ready line?", addr, err)
 	}
 	host := strings.ReplaceAll(conn.RemoteAddr().String(), "%", "%25") // of an IPv6 zone
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+path, http.NoBody)
@@ -100,8 +119,10 @@ func get(ctx context.Context, dial transport.DialFunc, addr, path string, limit 
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, noAnswer(addr)
-	case err != nil:
-		return nil, fmt.Errorf("ask %s: %w: is that the http=HOST:PORT address of a ready line?", addr, errors.Unwrap(err))
+	case errors.Is(err, context.Canceled):
+		return nil, fmt.Errorf("stopped before %s answered", addr)
+	case err != nil: // not HTTP
+		return nil, unlikeNode(addr)
 	case answer.StatusCode != http.StatusOK || answer.Header.Get("Content-Encoding") != "":
 		_ = answer.Body.Close()
 		return nil, fmt.Errorf("%s answers %.100s: is that the http=HOST:PORT address of a ready line?", addr, answer.Status)

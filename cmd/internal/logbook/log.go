@@ -30,7 +30,8 @@ type Command struct {
 // Help shows examples.
 func (Command) Help() string {
 	return `The commands read the log in --data, even while its server runs, or an exported file.
-A MOMENT is an event number or a time: 2026-11-22T10:11:12Z, 10:11:12 (today) or 10m (ago).
+A MOMENT is an event number or a time: 2026-11-22T10:11:12Z, 10:11:12 (today) or 10m (ago). Times are in this
+machine's zone, if they do not name another; those in exported files are in UTC.
 
 ` + cli.Examples(
 		"conga log tail", "follow the decisions of this machine's server",

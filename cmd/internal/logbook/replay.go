@@ -45,7 +45,7 @@ func stateAt(log *eventlog.Log, text string) (json.RawMessage, error) {
 	at := log.Last()
 	if text != "" {
 		var err error
-		if at, err = moment(log, text, time.Now()); err != nil {
+		if at, err = lived(log, text, time.Now()); err != nil {
 			return nil, err
 		}
 	}

@@ -102,7 +102,7 @@ func (f logFilter) wants(record eventlog.Record) bool {
 
 // print writes one event.
 func (f logFilter) print(out io.Writer, record eventlog.Record) error {
-	line := []byte(export.Line(record))
+	line := []byte(export.LineIn(record, time.Local)) // as --from and --to read times
 	if f.JSON {
 		var err error
 		if line, err = export.EncodeJSON(record); err != nil {

@@ -53,6 +53,31 @@ func moment(log *eventlog.Log, text string, now time.Time) (uint64, error) {
 	return log.SeqAt(at)
 }
 
+// lived is the moment, if the log knows of it.
+func lived(log *eventlog.Log, text string, now time.Time) (uint64, error) {
+	seq, err := moment(log, text, now)
+	if err != nil || isNumber(text) {
+		return seq, err
+	}
+	at, err := When(text, now)
+	switch {
+	case err != nil:
+		return 0, err
+	case at.After(now):
+		return 0, fmt.Errorf("%s has not come yet: name a time that is over, or none for the end of the log", text)
+	case seq > log.Base():
+		return seq, nil
+	case log.Base() == log.Last():
+		return seq, nil // it has no events, but a state
+	}
+	first, err := log.MarkAt(log.Base() + 1)
+	if err != nil {
+		return 0, err
+	}
+	return 0, fmt.Errorf("nothing is known of %s: the log begins with event %d at %s", text, first.Seq,
+		time.UnixMicro(first.Time).In(now.Location()).Format("2006-01-02T15:04:05.000Z07:00"))
+}
+
 // before is the last event before the moment.
 func before(log *eventlog.Log, text string, now time.Time) (uint64, error) {
 	if seq, err := strconv.ParseUint(text, 10, 64); err == nil {
