@@ -120,6 +120,8 @@ func playing(queue scheduler.State, on pacer.State) *messages.Playing {
 		if p := queue.Playing; p != nil && p.Song == song.Name {
 			news.ListenerName = asker(p.Listener, p.Asked)
 		}
+	} else {
+		news.Away = queue.Away
 	}
 	return news
 }

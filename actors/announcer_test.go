@@ -24,3 +24,17 @@ func TestAnnouncer_WhoAsked(t *testing.T) {
 		}
 	}
 }
+
+// Listeners are told why no song is on; as long as one is, nobody needs to know that the songs are away.
+func TestPlaying_Away(t *testing.T) {
+	away := scheduler.State{Away: "the songs folder cannot be read"}
+	if news := playing(away, pacer.State{}); news.GetAway() != away.Away || news.GetSong() != nil {
+		t.Errorf("told %v", news)
+	}
+	if news := playing(away, pacer.State{Song: &pacer.Started{Name: "bach.mp3"}}); news.GetAway() != "" || news.GetSong().GetName() != "bach.mp3" {
+		t.Errorf("told %v", news)
+	}
+	if news := playing(scheduler.State{}, pacer.State{}); news.GetAway() != "" {
+		t.Errorf("told %v", news)
+	}
+}

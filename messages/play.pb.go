@@ -1602,6 +1602,7 @@ type Playing struct {
 	PlayAtUnixUs  int64                  `protobuf:"varint,2,opt,name=play_at_unix_us,json=playAtUnixUs,proto3" json:"play_at_unix_us,omitempty"`
 	Queue         []*Coming              `protobuf:"bytes,3,rep,name=queue,proto3" json:"queue,omitempty"`                                   // the next first; at most twenty
 	ListenerName  string                 `protobuf:"bytes,4,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"` // who asked for the song; empty for chance
+	Away          string                 `protobuf:"bytes,5,opt,name=away,proto3" json:"away,omitempty"`                                     // why no song is on: the songs cannot be read. Empty: one is, or there are none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1660,6 +1661,13 @@ func (x *Playing) GetQueue() []*Coming {
 func (x *Playing) GetListenerName() string {
 	if x != nil {
 		return x.ListenerName
+	}
+	return ""
+}
+
+func (x *Playing) GetAway() string {
+	if x != nil {
+		return x.Away
 	}
 	return ""
 }
@@ -1792,12 +1800,13 @@ const file_messages_play_proto_rawDesc = "" +
 	"\x05lines\x18\x02 \x03(\tR\x05lines\"N\n" +
 	"\x06Coming\x12\x1f\n" +
 	"\x04song\x18\x01 \x01(\v2\v.conga.SongR\x04song\x12#\n" +
-	"\rlistener_name\x18\x02 \x01(\tR\flistenerName\"\x9b\x01\n" +
+	"\rlistener_name\x18\x02 \x01(\tR\flistenerName\"\xaf\x01\n" +
 	"\aPlaying\x12\x1f\n" +
 	"\x04song\x18\x01 \x01(\v2\v.conga.SongR\x04song\x12%\n" +
 	"\x0fplay_at_unix_us\x18\x02 \x01(\x03R\fplayAtUnixUs\x12#\n" +
 	"\x05queue\x18\x03 \x03(\v2\r.conga.ComingR\x05queue\x12#\n" +
-	"\rlistener_name\x18\x04 \x01(\tR\flistenerName*M\n" +
+	"\rlistener_name\x18\x04 \x01(\tR\flistenerName\x12\x12\n" +
+	"\x04away\x18\x05 \x01(\tR\x04away*M\n" +
 	"\x05Heard\x12\x0f\n" +
 	"\vHEARD_WHOLE\x10\x00\x12\x0e\n" +
 	"\n" +

@@ -162,7 +162,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	listener, err := node.StartListener(ctx, node.ListenerOptions{
 		Server: ring.Server, Line: line, Keys: ring, Token: c.token(), Name: c.Name, Listen: listen, Radio: radio, Advertise: c.Advertise, Output: output, Logger: logger,
 		Journal: journal, HTTP: debug.Advertised(), Players: c.Players,
-		News:   programme.Add,
+		News:   func(news *messages.Playing) { takeNews(logger, &programme, news) },
 		Turned: func(song *messages.SongChange) { nowPlaying(logger, song, &programme) },
 	})
 	if err != nil {
@@ -199,6 +199,15 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	}
 	streams.Part()
 	return errors.Join(listener.Farewell(streams.Out), <-served, over, shown)
+}
+
+// takeNews says if from now on nothing is broadcast: then nobody's line is to blame.
+func takeNews(logger *slog.Logger, programme *live.Programme, news *messages.Playing) {
+	before := programme.Away()
+	programme.Add(news)
+	if away := news.GetAway(); away != "" && before == "" {
+		logger.Warn("nothing is broadcast until the server has its songs again", "reason", plain.Text(away, messages.MaxLine))
+	}
 }
 
 // nowPlaying says what is heard from now on.

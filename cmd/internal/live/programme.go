@@ -14,6 +14,7 @@ type Programme struct {
 	mu    sync.Mutex
 	songs []*messages.Playing // the newest last
 	queue []*messages.Coming
+	away  string // why no song is sent; empty: one is
 }
 
 // mostSongs is how many songs there may be between what is sent and what is heard, and some more.
@@ -28,6 +29,7 @@ func (p *Programme) Add(news *messages.Playing) {
 	defer p.mu.Unlock()
 	p.queue = news.GetQueue()
 	p.queue = p.queue[:min(len(p.queue), mostComing)]
+	p.away = news.GetAway()
 	if news.GetSong() == nil {
 		return
 	}
@@ -53,6 +55,13 @@ func (p *Programme) Asked(name string, playAt int64) string {
 	return ""
 }
 
+// Away is why no song is sent; empty: one is, or the server knows none.
+func (p *Programme) Away() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.away
+}
+
 // At is what is heard at now, in unix microseconds on the server's clock, and what comes when.
 func (p *Programme) At(now int64) screen.Snapshot {
 	p.mu.Lock()
@@ -64,6 +73,9 @@ func (p *Programme) At(now int64) screen.Snapshot {
 			s.Asked, s.Duration = on.GetListenerName(), micros(on.GetSong().GetDurationUs())
 			s.Elapsed = micros(now - on.GetPlayAtUnixUs())
 		}
+	}
+	if s.Song == "" {
+		s.Away = p.away
 	}
 	s.Queue = p.coming(now)
 	return s

@@ -89,3 +89,20 @@ func TestProgramme_Bounded(t *testing.T) {
 		t.Errorf("%d songs, %d in the queue", len(p.songs), len(p.queue))
 	}
 }
+
+// While the songs are away nothing is broadcast, as soon as what was sent before is heard.
+func TestProgramme_Away(t *testing.T) {
+	var p Programme
+	p.Add(song("bach.mp3", "", 10))
+	p.Add(&messages.Playing{Away: "there is no folder"})
+	if s := p.At(39e6); s.Away != "" || s.Song == "" || p.Away() == "" {
+		t.Errorf("the song is on: %+v", s)
+	}
+	if s := p.At(41e6); s.Away != "there is no folder" {
+		t.Errorf("it is over: %+v", s)
+	}
+	p.Add(song("pachelbel.mp3", "", 60))
+	if s := p.At(50e6); s.Away != "" || p.Away() != "" {
+		t.Errorf("the next one comes: %+v", s)
+	}
+}

@@ -535,3 +535,16 @@ func TestName_Different(t *testing.T) {
 		t.Errorf("the first are %s, %s, %s", Name(0), Name(1), Name(2))
 	}
 }
+
+// Why nothing is on is said where the song would stand.
+func TestHeadline_Away(t *testing.T) {
+	for want, s := range map[string]Snapshot{
+		"nothing plays yet": {},
+		"nothing is broadcast: the songs folder cannot be read": {Away: "the songs folder\x1b cannot be read"},
+		"bach.mp3": {Song: "bach.mp3", Away: "x"},
+	} {
+		if got := s.headline(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ type Snapshot struct {
 	Song     string // file name; empty: nothing is heard
 	Title    string // empty: the file does not say
 	Artist   string
+	Away     string        // why nothing is broadcast; empty: something is, or that is not known
 	Asked    string        // who asked for the song; empty: chance chose
 	Elapsed  time.Duration // of the song, as it is heard
 	Duration time.Duration

@@ -42,7 +42,10 @@ func called(song, title, artist string) string {
 
 // headline is the song that is heard.
 func (s Snapshot) headline() string {
-	if s.Song == "" {
+	switch {
+	case s.Song == "" && s.Away != "":
+		return "nothing is broadcast: " + clean(s.Away)
+	case s.Song == "":
 		return "nothing plays yet"
 	}
 	return called(s.Song, s.Title, s.Artist)
