@@ -296,8 +296,9 @@ type nodeDump struct {
 			Songs           []songSum `json:"songs"`
 		} `json:"relay"`
 		Player struct {
-			Underruns  int64   `json:"underruns"`
-			BufferedMs float64 `json:"bufferedMs"`
+			Underruns   int64   `json:"underruns"`
+			BufferedMs  float64 `json:"bufferedMs"`
+			HeardNumber uint64  `json:"heardNumber"`
 		} `json:"player"`
 		Receipt actors.Receipt `json:"receipt"`
 	} `json:"live"`
