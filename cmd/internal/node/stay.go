@@ -38,6 +38,10 @@ func missed(r actors.Receipt) string {
 	switch {
 	case r.Heard == 0:
 		return ", and no music came"
+	case r.NeverHeard && r.Silenced != "":
+		return ", and nobody could hear the music: there was never sound"
+	case r.Lost == 0 && r.Underruns == 0 && r.MutedMs > 0:
+		return fmt.Sprintf(", missed nothing, but for %d s there was no sound", (r.MutedMs+500)/1000)
 	case r.Lost == 0 && r.Underruns == 0:
 		return ", missed nothing, and there was no silence"
 	case r.Lost == 0:
