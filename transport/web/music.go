@@ -130,8 +130,14 @@ func (m *Music) play(w http.ResponseWriter, r *http.Request) {
 	cursor := m.Open()
 	defer cursor.Close()
 	dress := &dresser{titles: titles}
+	begun := beginning(cursor)
 	for {
-		item, err := cursor.Next(r.Context())
+		item, err := (*messages.Item)(nil), error(nil)
+		if len(begun) > 0 {
+			item, begun = begun[0], begun[1:]
+		} else {
+			item, err = cursor.Next(r.Context())
+		}
 		if err != nil {
 			if r.Context().Err() == nil {
 				m.cut.Add(1)
@@ -152,6 +158,23 @@ func (m *Music) play(w http.ResponseWriter, r *http.Request) {
 			}
 			return
 		}
+	}
+}
+
+// beginning is what there is already for a new player. Some browsers give up where a song has another sample rate than
+// the one before, and come anew: if there is such a place, they begin behind it.
+func beginning(cursor Cursor) (items []*messages.Item) {
+	now, over := context.WithCancel(context.Background())
+	over() // what has come is there without waiting
+	for {
+		item, err := cursor.Next(now)
+		if err != nil {
+			return items // an end is told once more
+		}
+		if len(items) > 0 && items[len(items)-1].Song.GetSampleRate() != item.Song.GetSampleRate() {
+			items = nil
+		}
+		items = append(items, item)
 	}
 }
 

@@ -69,6 +69,9 @@ type reel struct {
 }
 
 func (r *reel) Next(ctx context.Context) (*messages.Item, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	select {
 	case item := <-r.items:
 		return item, nil
@@ -174,6 +177,42 @@ func TestMusic_Places(t *testing.T) {
 		_ = list.Body.Close()
 		if !strings.Contains(string(body), want) {
 			t.Errorf("%s: %q", path, body)
+		}
+	}
+}
+
+// given is music that has come before the player.
+type given []*messages.Item
+
+func (g *given) Next(ctx context.Context) (*messages.Item, error) {
+	if len(*g) == 0 {
+		return nil, ctx.Err()
+	}
+	item := (*g)[0]
+	*g = (*g)[1:]
+	return item, nil
+}
+
+func (g *given) Close() {}
+
+// A new player never begins before a place where the sample rate changes.
+func TestMusic_BeginsBehindAnotherRate(t *testing.T) {
+	slow, fast := &messages.SongChange{SampleRate: 44100}, &messages.SongChange{SampleRate: 48000}
+	for _, test := range []struct {
+		songs []*messages.SongChange
+		want  int
+	}{
+		{nil, 0},
+		{[]*messages.SongChange{slow, slow}, 2},
+		{[]*messages.SongChange{slow, slow, fast}, 1},
+		{[]*messages.SongChange{slow, fast, fast, slow, slow, slow}, 3},
+	} {
+		var music given
+		for _, song := range test.songs {
+			music = append(music, chunk(song, 10))
+		}
+		if got := beginning(&music); len(got) != test.want {
+			t.Errorf("of %d items it begins with the last %d, want %d", len(test.songs), len(got), test.want)
 		}
 	}
 }

@@ -170,12 +170,12 @@ $('name').addEventListener('change', () => { try { localStorage.setItem('name', 
 
 // --- listening -----------------------------------------------------------------------------------
 const audio = $('audio');
-let wanted = false, tries = 0, again = 0, stalled = 0;
+let wanted = false, tries = 0, failed = 0, again = 0, stalled = 0; // failed: in a row, without a sound
 function open() {
   clearTimeout(again);
   if (!wanted) return;
   // The page's policy names the nodes that played for others when it was made. Where none can be used, the server plays.
-  audio.src = `/stream.mp3?page=${made}&try=${tries}${tries % 2 ? '&here' : ''}`;
+  audio.src = `/stream.mp3?page=${made}&try=${tries}${failed % 2 ? '&here' : ''}`;
   $('listenNote').textContent = 'Tuning in …';
   audio.play().catch(err => {
     if (err.name === 'NotAllowedError') stop('The browser lets no page play by itself: press Listen.');
@@ -184,9 +184,12 @@ function open() {
 function retry() {
   if (!wanted) return;
   tries++;
-  $('listenNote').textContent = 'The music broke off. Tuning in again …';
+  // Some browsers give up where a song has another sample rate than the one before: then it goes on at once.
+  const sounded = audio.currentTime > 0;
+  failed = sounded ? 0 : failed + 1;
+  $('listenNote').textContent = sounded ? 'Tuning in again …' : 'The music does not come. Trying again …';
   clearTimeout(again);
-  again = setTimeout(open, Math.min(200 * 2 ** Math.min(tries, 5), 5000));
+  again = setTimeout(open, sounded ? 0 : Math.min(200 * 2 ** failed, 5000));
 }
 function stop(note) {
   wanted = false;
@@ -203,7 +206,7 @@ function button() {
 $('listen').addEventListener('click', () => {
   if (wanted) { stop(); return; }
   wanted = true;
-  tries = 0;
+  failed = 0;
   button();
   open();
 });
@@ -214,7 +217,6 @@ let lastTime = 0;
 setInterval(() => { // what neither plays nor fails is asked for anew
   if (!wanted) { stalled = 0; return; }
   stalled = audio.currentTime === lastTime ? stalled + 1 : 0;
-  if (audio.currentTime !== lastTime && stalled === 0 && audio.currentTime > 10) tries = 0;
   lastTime = audio.currentTime;
   if (stalled > 8) { stalled = 0; retry(); }
 }, 1000);
