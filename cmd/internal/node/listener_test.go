@@ -1,17 +1,36 @@
 package node
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"conga/actors/player"
 )
+
+// told is what a logger has written, by whatever goroutine.
+type told struct {
+	mu   sync.Mutex
+	text string
+}
+
+func (l *told) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text += string(p)
+	return len(p), nil
+}
+
+func (l *told) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text
+}
 
 // Whoever joins a port that says nothing hears after a moment that conga still asks, and ends it without a word of Go.
 func TestStartListener_Mute(t *testing.T) {
@@ -21,7 +40,7 @@ func TestStartListener_Mute(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var said bytes.Buffer
+		var said told
 		done := make(chan error)
 		go func() {
 			_, err := StartListener(ctx, ListenerOptions{
@@ -35,7 +54,7 @@ func TestStartListener_Mute(t *testing.T) {
 		}()
 		time.Sleep(sayAfter - time.Second)
 		synctest.Wait()
-		if said.Len() > 0 {
+		if said.String() != "" {
 			t.Errorf("at once it says %q", &said)
 		}
 		time.Sleep(2 * time.Second)
