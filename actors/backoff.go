@@ -39,8 +39,8 @@ type trouble struct {
 
 func newBackoff() *backoff { return &backoff{broken: make(map[string]trouble)} }
 
-// HandleFailure says why an actor is restarted, for a full disk is the operator's to mend,
-// and restarts it after a wait.
+// HandleFailure says why an actor is restarted, because it may be for the operator to repair (a
+// full disk), and restarts it after a wait.
 func (b *backoff) HandleFailure(system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID,
 	_ *actor.RestartStatistics, reason, _ any,
 ) {

@@ -140,8 +140,8 @@ func (c *Client) heard(m proto.Message) {
 	c.tell(relayName, m)
 }
 
-// report keeps what an actor saw in the listener's log. A full disk does not stop
-// the music: the fact is said, and lost.
+// report keeps what an actor saw in the listener's log. A full disk does not stop the music:
+// the event is lost, and a warning says so.
 func (c *Client) report(actor string) func(proto.Message) {
 	return func(fact proto.Message) {
 		if _, err := c.cfg.Log.Append(eventlog.Any, actor, nil, fact); err != nil {
@@ -204,8 +204,8 @@ func (c *Client) SetGain(gain float64) { c.tell(playerName, &messages.SetGain{Ga
 // goodbye is how long those below may take to turn to their next ancestor.
 const goodbye = 1200 * time.Millisecond
 
-// Leave says goodbye to the server and to the next listener, waits until the one has heard it
-// and the other has turned elsewhere, and ends all actors.
+// Leave says goodbye to the server and to the next listener, waits until the server has heard
+// it and the listener has turned elsewhere, and ends all actors.
 func (c *Client) Leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), goodbye)
 	defer cancel()
@@ -228,8 +228,8 @@ func (c *Client) Stop() {
 	c.window.Close()
 }
 
-// busy says whether anybody still receives from this node, or the server may not have heard yet
-// that it leaves, until ctx ends.
+// busy says whether a listener still receives from this node, or the server may not have heard
+// yet that it leaves. It is false when ctx ends.
 func (c *Client) busy(ctx context.Context) bool {
 	views, err := c.look(ctx, relayName, requesterName)
 	if err != nil {

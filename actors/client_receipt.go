@@ -10,9 +10,9 @@ import (
 	"conga/messages"
 )
 
-// Receipt is what a listener can show for the music that it got. Every item was checked
-// against the server's seal before anybody could hear it; so with nothing unproved, what
-// was heard is what the server sent. A relay that broke down begins a new count.
+// Receipt says what music a listener got. Every item was checked against the server's seal
+// before anyone could hear it, so if nothing is unproved, the listener heard what the server
+// sent. A relay that broke down begins a new count.
 type Receipt struct {
 	Name            string   `json:"name"`
 	Heard           int64    `json:"heard"`           // items that arrived: chunks and song changes

@@ -7,10 +7,10 @@ import (
 	"conga/messages"
 )
 
-// Upstream is host:port of who is to feed those whom this node feeds when it leaves: the node
-// that the server has placed above it, which the server tells so; or the server's stream, which
-// feeds anybody: if that node is not what feeds this one now, cannot be reached, or is not known
-// before ctx ends.
+// Upstream is host:port of the node that feeds the clients of this node when it leaves. That is
+// the node that the server has placed above it. It is the server's stream instead, which feeds
+// anyone, if that node does not feed this one now, cannot be reached, or is not known before
+// ctx ends.
 func (c *Client) Upstream(ctx context.Context) string {
 	views, err := c.look(ctx, relayName)
 	if err != nil {

@@ -17,8 +17,8 @@ type ListenerState struct {
 }
 
 // StateAt returns what log determines at event number at, without any snapshot: the
-// `state` of a dump of that moment. Whose log it is, the log says: it is a ServerState
-// or a ListenerState.
+// `state` of a dump of that moment. It is a ServerState or a ListenerState; the log itself
+// says which.
 func StateAt(log *eventlog.Log, at uint64) (any, error) {
 	listener, err := IsListeners(log)
 	if err != nil {

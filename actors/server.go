@@ -167,8 +167,8 @@ func (s *Server) SongsKnown() <-chan struct{} { return s.songs }
 // Epoch counts the server's starts on its log.
 func (s *Server) Epoch() uint64 { return s.epoch }
 
-// Follows says whether the broadcast goes on from what a listener has that heard last the song
-// whose change had that number and which was to be heard at playAt.
+// Follows says whether the broadcast goes on from the song that a listener heard last: its
+// change had the number song, and it began at playAt.
 func (s *Server) Follows(song uint64, playAt int64) bool {
 	return s.place.Load().Follows(song, playAt)
 }

@@ -31,6 +31,6 @@ func (s *Server) SeedCutOff(id, reason string) {
 // TellRequests gives the request port a message.
 func (s *Server) TellRequests(message any) { s.tell(requestsName, message) }
 
-// SeedsBefore are the clients that had a place and music when the server stopped last. They may
-// still hear it from a listener, and come to the server when that one leaves.
+// SeedsBefore are the clients that had a place and music when the server stopped last. Listeners
+// may still play to them; they come to the server when these leave.
 func (s *Server) SeedsBefore() []*messages.Node { return s.seeds }

@@ -82,8 +82,8 @@ func (t *tree) stop() {
 	}
 }
 
-// lookTakes is the longest anybody waits for a look: who asks for a dump asks because
-// something is wrong, and must not hang with it.
+// lookTakes is the longest wait for a look: people ask for a dump because something is wrong,
+// and the dump must not hang with it.
 const lookTakes = 2 * time.Second
 
 // look asks the named actors what they are. One that does not answer within lookTakes,

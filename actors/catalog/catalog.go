@@ -1,21 +1,21 @@
-// Package catalog knows which songs can be requested: those that lie in the songs
-// folder right now. It opens them, too.
+// Package catalog knows which songs can be requested: those in the songs folder right now.
+// It opens them, too.
 //
-// The folder is watched, and looked at every few seconds in any case, for not every
-// file system tells of changes. A song that is dropped in is there within a second
-// of its last byte, one that is taken out is gone; a file that somebody still writes
-// is left alone until it rests, the longer the less it looks whole. Only what lies right in
-// the folder counts, subfolders do not; links are followed; names that begin with a dot are
-// not seen.
+// It watches the folder, and looks at it every few seconds in any case, because not every
+// file system reports changes. A song that is added can be requested within a second of
+// its last byte; one that is removed is gone. A file that is still being written is left
+// alone until it rests; the less it looks whole, the longer it must rest. Only files in the
+// folder itself count, not those in subfolders; links are followed; names that begin with a
+// dot are ignored.
 //
-// What looks like a song and cannot be played (no MPEG-1 layer III, empty, broken, a
-// name that breaks lines) is left out with one warning for each process and reason.
-// A folder that is missing, unreadable or empty is away, and waited for: what cannot be seen
-// now is not gone, and when it comes back nothing is read anew.
+// A file that looks like a song but cannot be played (no MPEG-1 layer III, empty, broken, a
+// name that breaks lines) is left out, with one warning for each process and reason.
+// If the folder is missing, unreadable or empty, its songs are away but not gone: the
+// catalog waits for it, and reads nothing again when it comes back.
 //
-// Looking happens on a goroutine of its own, one look at a time: the actor always
-// answers. A look reports what has changed, in few batches; so the log and the actor's time grow
-// with the change. Whatever it knows stands in the log BEFORE it answers with it.
+// A goroutine of its own looks at the folder, one look at a time, so that the actor always
+// answers. A look reports what has changed, in few batches, so the log and the actor's time
+// grow with the change. What the catalog answers is in the log BEFORE it answers.
 package catalog
 
 import (
@@ -39,10 +39,10 @@ type Config struct {
 	Log    *eventlog.Log
 	Logger *slog.Logger // nil: slog.Default()
 
-	// Ready is called once, when what lies in the folder at the start is known; nil: nobody waits for it.
+	// Ready is called once, when the songs that are in the folder at the start are known. May be nil.
 	Ready func()
 
-	// Poll is the longest time between two looks, for file systems that tell nothing; a folder that
+	// Poll is the longest time between two looks, for file systems that report nothing; a folder that
 	// takes long to look at is looked at less often.
 	Poll time.Duration // 0: 5 s
 	// Settle is how long a file must rest before it is judged, and the shortest time
@@ -116,8 +116,8 @@ type live struct {
 	Problem string `json:"problem"` // with the folder as a whole
 }
 
-// Words that the actor says to itself. by is who says them: a new catalog, after a
-// restart, does not listen to its forerunner's goroutines.
+// Messages that the actor sends to itself. by is the actor that sent them: after a restart
+// the new one ignores the goroutines of the old.
 type (
 	changed struct{ by *catalog }
 	wake    struct {
@@ -168,7 +168,7 @@ func (c *catalog) Receive(ctx actor.Context) {
 		if msg.by == c {
 			c.learn(msg)
 		}
-	case *messages.LookAgain: // whoever says so could not play a song, and asks no more than twice a second
+	case *messages.LookAgain: // from the pacer, when it could not play a song; at most twice a second
 		c.earliest = time.Time{}
 		c.lookIn(0)
 	case *messages.ListSongs:
@@ -224,7 +224,7 @@ func (c *catalog) lookIn(d time.Duration) {
 		due = c.earliest
 	}
 	switch {
-	case c.looking: // learn will see to it
+	case c.looking: // learn sets the timer
 		c.again = true
 		return
 	case c.timer != nil && c.due.Before(due):
@@ -243,7 +243,7 @@ func (c *catalog) look() {
 	c.timer, c.looking, c.again, c.lines = nil, true, false, 0
 	ctx, cfg, seen, watch, tell, first := c.ctx, c.cfg, c.seen, c.watch, c.tell, c.live.Looks == 0
 	go func() {
-		watched := watch.keep(len(seen)) // BEFORE looking: what changes after the look is then heard of
+		watched := watch.keep(len(seen)) // before looking, so that no change after the look is missed
 		saw := look(ctx, folder{cfg.Dir, cfg.Settle, first}, seen, time.Now(), func(report *messages.ReportSongs) {
 			taken := make(chan struct{})
 			tell(news{c, report, taken})
@@ -262,7 +262,7 @@ func (c *catalog) look() {
 func (c *catalog) learn(msg looked) {
 	saw := msg.saw
 	c.looking, c.seen = false, saw.files
-	// On a busy machine a look takes long; that is no reason to be blind for longer than usual.
+	// On a busy machine a look takes long; that is no reason to look less often than usual.
 	c.earliest = time.Now().Add(min(rarely*saw.took, c.cfg.Poll))
 	if saw.away != "" {
 		c.goneAway(saw.away)
@@ -283,7 +283,7 @@ func (c *catalog) learn(msg looked) {
 	case c.again:
 		wait = min(c.cfg.Settle, wait)
 	case saw.away != "" || saw.err != nil:
-		wait = min(time.Second, wait) // whoever puts the disk back waits for the music
+		wait = min(time.Second, wait) // someone who puts the disk back wants music soon
 	}
 	if saw.next > 0 {
 		wait = min(saw.next, wait)
@@ -297,7 +297,7 @@ func (c *catalog) goneAway(why string) {
 		c.commit(&messages.ReportSongs{Away: why})
 		return
 	}
-	report := &messages.ReportSongs{} // nobody waits for what could not be played
+	report := &messages.ReportSongs{} // files that could not be played are not reported as gone
 	for refused := range c.keeper.State().Rejected.All() {
 		report.Gone = append(report.Gone, refused.Name)
 	}

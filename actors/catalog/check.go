@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// ErrNoFolder marks what can never be a songs folder, however long one waits.
+// ErrNoFolder means that this can never be a songs folder, however long one waits.
 var ErrNoFolder = errors.New("not a folder")
 
 // Check says why dir is no songs folder now, and what to do; nil if it is one, also an empty one.
@@ -31,7 +31,8 @@ func Check(dir string) error {
 	return fmt.Errorf("the songs folder %s cannot be read: %s: make it readable, or name another with --songs DIR", dir, cause(err))
 }
 
-// HasSong is Check for whoever needs music at once: it also says that no file in dir can be played.
+// HasSong is Check for a command that needs music at once: it is also an error if no file in dir
+// can be played.
 func HasSong(dir string) error {
 	if err := Check(dir); err != nil {
 		return err

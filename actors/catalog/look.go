@@ -21,10 +21,10 @@ import (
 )
 
 const (
-	// firstBatch is how many files are read before what they are is told; each further batch is twice
+	// firstBatch is how many files are read before they are reported; each further batch is twice
 	// as large. So the first songs of a large folder can be requested at once, and all cost few commits.
 	firstBatch = 32
-	// lastBatch is how many files are read at most before what they are is told, and batchTime how
+	// lastBatch is how many files are read at most before they are reported, and batchTime how
 	// long that may take.
 	lastBatch = 512
 	batchTime = time.Second
@@ -68,8 +68,8 @@ const (
 	grown                // it was seen to change
 )
 
-// mustRest is how long a file must rest before it is offered although it looks unfinished. In a
-// file that was seen to grow, pauses are an upload's: a busy line, a download that hesitates.
+// mustRest is how long a file must rest before it is offered although it looks unfinished. A
+// file that was seen to grow may pause because it is being uploaded over a busy line.
 func mustRest(music mp3.Info, name string, seen history) time.Duration {
 	table := music.Promised > 0 // it says how long the song will be
 	switch {
@@ -100,7 +100,7 @@ type sighting struct {
 	next   time.Duration // when one of the files that rest has rested enough; 0: there is none
 	rests  int           // how many such files there are
 	away   string        // why nothing of the folder can be seen; files is what was known before
-	err    error         // the folder could not be read for want of something that others give back
+	err    error         // the folder could not be read because something ran out (open files): try again
 	beside string        // what music there is that is no song, where there is no song
 	took   time.Duration // to look, without reading what is new
 }

@@ -31,7 +31,7 @@ func Open(dir, name string) (io.ReadCloser, error) {
 
 var errNotRegular = errors.New("it is not a regular file")
 
-// openRegular looks BEFORE it opens, for opening a pipe would wait for its writer.
+// openRegular looks before it opens, because opening a pipe would wait for its writer.
 func openRegular(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -43,8 +43,8 @@ func openRegular(path string) (*os.File, error) {
 	return os.Open(path)
 }
 
-// badName says why a file of this name cannot be a song; "" if it can. Names travel
-// in lines and stand on terminals: they must be one line of text. Commas and spaces are fine.
+// badName says why a file of this name cannot be a song; "" if it can. Names are sent in
+// lines and printed on terminals, so they must be one line of text. Commas and spaces are fine.
 func badName(name string) string {
 	switch {
 	case name == "" || strings.HasPrefix(name, ".") || strings.ContainsAny(name, `/\`) || !filepath.IsLocal(name):

@@ -44,7 +44,7 @@ func readTitle(file io.ReaderAt, size int64) (title, artist string) {
 // said is what the tag says that read finds.
 func said(read func() (tag.Metadata, error)) (title, artist string) {
 	defer func() {
-		// A kept library, but the bytes are anybody's: no tag is worth an actor.
+		// The library is maintained, but the bytes may be hostile: no tag may crash the actor.
 		if recover() != nil {
 			title, artist = "", ""
 		}
@@ -185,7 +185,7 @@ func sevenBytes(n int) []byte {
 }
 
 // oneLine is what a field says: its values, if there are several, with " / " between them. An
-// ID3v1 tag does not say how it is encoded; what is no UTF-8 is read as Windows does in the West.
+// ID3v1 tag does not say how it is encoded; what is not UTF-8 is read as Windows-1252.
 func oneLine(s string) string {
 	if !utf8.ValidString(s) {
 		if read, err := charmap.Windows1252.NewDecoder().String(s); err == nil {

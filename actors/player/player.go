@@ -40,8 +40,8 @@ type Config struct {
 	// Report takes the facts for the listener's log: PlayerUnderran, SongHeard,
 	// PlayerFellSilent, PlayerHeardAgain. It may block, facts beyond 64 are then dropped. May be nil.
 	Report func(proto.Message)
-	// Unheard takes why nobody hears the music and what to do, once until it is heard again; nil: Log takes it as a
-	// warning. It must not block.
+	// Unheard is told why there is no sound and what to do, once until there is sound again; nil: Log gets it as
+	// a warning. It must not block.
 	Unheard func(reason string)
 	// Turned takes each song when its first chunk is heard. It may block, songs beyond 64 are then dropped. May be nil.
 	Turned func(*messages.SongChange)

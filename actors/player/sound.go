@@ -2,8 +2,8 @@ package player
 
 import "conga/messages"
 
-// Decoder turns the items of a broadcast into samples, left and right, for who passes them on as
-// sound. It stands hostile frames as a player does, and belongs to one goroutine.
+// Decoder turns the items of a broadcast into samples, left and right, for a room that sends
+// sound (transport/seed). It survives hostile frames as a player does, and belongs to one goroutine.
 type Decoder struct{ decoder decoder }
 
 // NewDecoder makes one. Its first item should stand some Preroll before what is to be heard.

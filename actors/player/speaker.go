@@ -39,12 +39,12 @@ const (
 	maxWords = 4096
 )
 
-// What the loudspeaker's process says is eight bytes: how many frames it wants, and how many wait in it; it is
-// answered with the frames. 0 frames are its last words, the second number is how many bytes follow.
+// The loudspeaker's process sends eight bytes: how many frames it wants, and how many wait in it. The answer is
+// the frames. If it wants 0 frames, its last message follows; the second number is its length in bytes.
 const wantSize = 8
 
-// speaker plays in a process of its own (Speak). oto opens a device once in a process, so only a new one plays
-// again after a card was pulled, or comes later. There, too, stay what C libraries print and where they hang.
+// speaker plays in a process of its own (Speak). oto opens a device once in a process, so only a new process plays
+// again after a card was pulled, or comes later. What C libraries print, and when they hang, stays in it, too.
 type speaker struct {
 	args []string // of the process; for tests
 }
@@ -207,7 +207,7 @@ func (l *loudspeaker) end(err error) error {
 	}()
 	select {
 	case <-gone:
-	case <-time.After(2 * l.cmd.WaitDelay): // a driver that hangs keeps it: nobody waits for that
+	case <-time.After(2 * l.cmd.WaitDelay): // a driver hangs and keeps the process
 	}
 	reason := err.Error()
 	switch said := l.said.first(); {

@@ -27,7 +27,7 @@ const (
 )
 
 // Speak is the process of a loudspeaker: it asks for frames on out and plays what comes in, until in ends or the
-// device is gone. Whoever started it wants the reason last, so it returns none.
+// device is gone. It writes the reason to out, so it returns none.
 func Speak(in io.Reader, out io.Writer) {
 	signal.Ignore(os.Interrupt, syscall.SIGHUP, syscall.SIGTERM) // they are for its parent, which then ends in
 	r := &otoReader{in: in, out: out, over: make(chan struct{})}
@@ -112,7 +112,7 @@ func (r *otoReader) want(frames, waiting int) bool {
 		return false
 	}
 	b := binary.LittleEndian.AppendUint32(nil, uint32(frames))
-	_, _ = r.out.Write(binary.LittleEndian.AppendUint32(b, uint32(waiting))) // who does not hear it does not answer
+	_, _ = r.out.Write(binary.LittleEndian.AppendUint32(b, uint32(waiting))) // if it is not heard, no answer comes
 	return true
 }
 

@@ -201,7 +201,7 @@ func (w *wavWriter) block(b block) {
 // tell writes the header: it overwrites, so it needs no room.
 func (w *wavWriter) tell() {
 	w.told = w.end
-	_, _ = w.file.WriteAt(header(w.told), 0) // who cannot is told of it with the next block
+	_, _ = w.file.WriteAt(header(w.told), 0) // if that fails, the next block says so
 }
 
 func (w *wavWriter) complain(at int64, what string, err error, remedy string) {

@@ -19,7 +19,7 @@ import (
 const (
 	firstRetry = 20 * time.Millisecond
 	lastRetry  = time.Second
-	// patient is behind how many failures the wait is the longest.
+	// patient is after how many failures the wait is the longest.
 	patient = 6
 	// A connection's first pings come quickly, to know the clock before the first chunk
 	// is played; the others keep it true and show that both ends live.
@@ -27,16 +27,16 @@ const (
 	quickPing   = 30 * time.Millisecond
 	steadyPing  = time.Second
 	pongMissing = 4 * time.Second
-	// welcomeMissing is how long a server that was reached may take for its WELCOME: it tries this
-	// node's port meanwhile. To reach it takes as long as the connection itself allows.
+	// welcomeMissing is how long a server that was reached may take for its WELCOME: meanwhile it
+	// tries this node's port. How long reaching it may take is the connection's own business.
 	welcomeMissing = 6 * time.Second
-	// steady is how long a connection must have stood to count as made: a server that
-	// takes in and hangs up is not hammered.
+	// steady is how long a connection must have lasted to count as made, so that a server that
+	// accepts and hangs up is not hammered.
 	steady = 2 * time.Second
 	// longestTold is how long the server's word can keep this listener from asking again.
 	longestTold = 10 * time.Minute
-	// maxPending bounds the lines that wait while the server is away, maxReports what this
-	// node has to tell it: all of it fits into a new connection at once.
+	// maxPending bounds the lines that wait while the server is away, maxReports the reports.
+	// All of it fits into a new connection at once.
 	maxPending = 32
 	maxReports = 8
 	// maxLines is how much of an answer goes into the listener's log.
@@ -109,7 +109,7 @@ type requester struct {
 	timer  *time.Timer
 }
 
-// memory outlives a restart of the requester: who typed a line waits for its answer, and
+// memory outlives a restart of the requester: typed lines still wait for their answers, and
 // a link's number is never used again. It belongs to the requester's goroutine.
 type memory struct {
 	link    uint64 // number of the connection that counts
@@ -144,7 +144,7 @@ func (r *requester) Receive(ctx actor.Context) {
 	case *actor.Started:
 		r.dial(ctx)
 	case *actor.Stopping, *actor.Restarting:
-		r.leaving = true // a connection that were made now nobody would end
+		r.leaving = true // a connection made now would have no one to close it
 		r.after(ctx, 0, nil)
 	case redial:
 		if msg.round == r.round {
@@ -178,15 +178,15 @@ func (r *requester) Receive(ctx actor.Context) {
 	case *messages.TypedLine:
 		r.ask(ctx, msg)
 	case *messages.PeerLost:
-		// Who is only dead or slow the relay will ask, and accuse, again; a liar never.
+		// The relay asks a dead or slow node again, and accuses it again; a liar it never asks again.
 		if r.welcome || msg.GetFault() == messages.Fault_FAULT_LYING {
 			r.report(ctx, msg)
 		}
-	case *messages.ReportSilent: // a server that was away knows nothing of that client
+	case *messages.ReportSilent: // a server that was restarted does not know that client
 		if r.welcome {
 			r.report(ctx, msg)
 		}
-	case *messages.Reconnected: // the server may be what was lost: it hears of it when it is back
+	case *messages.Reconnected: // the lost upstream may be the server: it is told when it is back
 		r.report(ctx, msg)
 	case *messages.Leave:
 		r.leave(ctx)
@@ -195,8 +195,8 @@ func (r *requester) Receive(ctx actor.Context) {
 	}
 }
 
-// hear takes what the server says on the connection that counts: what an older one still
-// says, of another server perhaps, says nothing about this one.
+// hear takes what the server says on the present connection. What an older connection still
+// brings, perhaps from another server, does not count.
 func (r *requester) hear(ctx actor.Context, said proto.Message) {
 	switch said := said.(type) {
 	case *messages.Welcome:
@@ -250,12 +250,12 @@ func (r *requester) closed(ctx actor.Context, reason string) {
 		ctx.Stop(r.child) // it may be only silent
 	}
 	r.child, r.welcome = nil, false
-	r.link++ // what the dead connection still says is ignored
+	r.link++ // so that what the dead connection still brings is ignored
 	if r.leaving {
 		return
 	}
 	wait := min(firstRetry<<min(r.failed, 10), lastRetry)
-	if r.told > 0 { // the jitter comes on top: not before it was told
+	if r.told > 0 { // with the jitter on top: never earlier than the server said
 		wait += 2 * r.told
 		r.told = 0
 	}
@@ -367,8 +367,8 @@ func (r *requester) answer(msg *messages.Answer) {
 	}
 }
 
-// leave says goodbye once; the connection still sends it, and is not made again. One that
-// the server has not answered yet must not become a place in the chain.
+// leave says goodbye once. The connection still sends it, and is not made again. A connection
+// that the server has not answered yet must not become a place in the chain.
 func (r *requester) leave(ctx actor.Context) {
 	r.leaving = true
 	r.after(ctx, 0, nil)

@@ -28,8 +28,8 @@ func (s spelling) Key() string { return s.stem + "\x00" + s.name }
 
 func spelled(name string) spelling { return spelling{folded(name), name} }
 
-// look is what the name looks like as SONGS shows it: what a screen shows is typed or pasted by other
-// programs, which compose accents and leave out what is invisible.
+// look is the name as SONGS shows it. People type or paste what they see, and other programs
+// compose accents and leave out what is invisible.
 func look(name string) string { return plain.Alike(name, maxShown) }
 
 // stem is the name as it is shown, without .mp3, however that is written.
@@ -43,7 +43,7 @@ func stem(name string) string {
 
 func folded(name string) string { return strings.ToLower(stem(name)) }
 
-// likeness says how well the wish names the song: the less the better.
+// likeness says how well the wish names the song: a smaller number is better.
 func likeness(wish, name string) int {
 	switch look(wish) {
 	case look(name):
@@ -54,8 +54,8 @@ func likeness(wish, name string) int {
 	return 2 // but for capital letters
 }
 
-// fit is how well a song is what a wish means: first comes which looks most like it, of those that
-// look alike one that does not wait in the queue, and of those the one that is called so.
+// fit is how well a song matches a wish: the song that looks most like it comes first; of songs
+// that look alike, one that does not wait in the queue; of these, the one with exactly that name.
 type fit struct {
 	likeness int
 	waits    bool
@@ -74,7 +74,7 @@ func (f fit) better(than fit) bool {
 
 // Find returns the song that a wish means, if there is one: its name as SONGS shows it, with or
 // without the extension, or its number there. A name that is itself a number beats the number.
-// Of several songs that look alike, the one that does not wait in the queue yet is meant.
+// Of several songs that look alike, it is the one that does not wait in the queue yet.
 func (s State) Find(wish string) (song string, exists bool) {
 	if song, exists = s.named(wish); exists {
 		return song, true

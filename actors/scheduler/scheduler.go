@@ -5,8 +5,9 @@
 // log BEFORE the pacer opens it: a crash never makes a promised song disappear nor
 // play twice.
 //
-// A request is used up by being heard. What cannot be seen or opened at its turn keeps its
-// place: it is passed over, and REQUESTS says why. It is the next when its file is there again.
+// A request is used up when its song is heard. If the song's file cannot be seen or opened at
+// its turn, the request keeps its place and others play first; REQUESTS says why it waits. It
+// is next when the file is back.
 package scheduler
 
 import (
@@ -82,7 +83,7 @@ func (s *scheduler) answer(cmd *messages.RequestPlay, events []proto.Message) pr
 	if len(events) > 0 {
 		return events[0]
 	}
-	if err := s.keep.CatchUp(); err != nil { // what was decided on may be newer than the state
+	if err := s.keep.CatchUp(); err != nil { // the answer may depend on newer events than the state has
 		panic(err)
 	}
 	return s.keep.State().Reply(cmd)

@@ -85,7 +85,7 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 }
 
 // request queues the song or refuses it. A refusal is an event for members of the chain only:
-// what strangers ask in vain is nobody's history, and they could ask without end.
+// strangers could ask without end and fill the log.
 func (s State) request(cmd *messages.RequestPlay) []proto.Message {
 	if _, again := s.Answer(cmd.GetRequestId()); again {
 		return nil
@@ -105,7 +105,7 @@ func (s State) request(cmd *messages.RequestPlay) []proto.Message {
 	return []proto.Message{s.refusal(cmd, reason)}
 }
 
-// grant is the song that the wish may have, or why it gets none.
+// grant is the song that the wish gets, or the reason why it gets none.
 func (s State) grant(wish string) (song string, reason messages.PlayRefused_Reason) {
 	song, exists := s.Find(wish)
 	switch {
@@ -131,8 +131,8 @@ func (s State) refusal(cmd *messages.RequestPlay, reason messages.PlayRefused_Re
 	}
 }
 
-// Reply is what to tell about a request from which no event followed: what it got when it was
-// asked before, or why a stranger's is refused.
+// Reply is the answer to a request from which no event followed: its answer when it came
+// before, or why a stranger's is refused.
 func (s State) Reply(cmd *messages.RequestPlay) proto.Message {
 	a, known := s.Answer(cmd.GetRequestId())
 	switch {
@@ -145,9 +145,9 @@ func (s State) Reply(cmd *messages.RequestPlay) proto.Message {
 	return &messages.SongQueued{RequestId: cmd.GetRequestId(), ListenerName: cmd.GetListenerName(), Song: a.Song}
 }
 
-// choose takes the first of the queue that can be played, else a random song other than
-// the one that just played. A song that cannot be played at its turn keeps its place, and is
-// passed over. While a choice has not been taken it stands.
+// choose takes the first request that can be played, else a random song other than the one
+// that just played. A request that cannot be played at its turn keeps its place. The choice
+// stays the same until the pacer has taken it.
 func (s State) choose(cmd *messages.ChooseSong) []proto.Message {
 	if s.Playing != nil && !s.Playing.Taken || s.Away != "" || s.Songs.Len() == 0 {
 		return nil
@@ -180,7 +180,8 @@ func (s State) choose(cmd *messages.ChooseSong) []proto.Message {
 	return append(events, &messages.SongChosen{Song: song, Seed: cmd.GetSeed(), AtUnixUs: at})
 }
 
-// random is none of those that wait: it is not their turn, or they cannot be played.
+// random chooses among the songs that do not wait in the queue: for those it is not the turn
+// yet, or they cannot be played.
 func (s State) random(seed uint64) (song string, found bool) {
 	n, last := s.Songs.Len(), -1
 	if s.Playing != nil && n > 1 {
@@ -203,7 +204,7 @@ func (s State) random(seed uint64) (song string, found bool) {
 	return "", false
 }
 
-// Wait is why the request is not played although it may be its turn; "" if it only waits for that.
+// Wait is why the request cannot be played now; "" if it only waits for its turn.
 func (s State) Wait(r Request) string {
 	switch {
 	case s.Away != "":
@@ -295,7 +296,7 @@ func (s State) taken(song string) State {
 	return s
 }
 
-// ended takes the song, and gives a request back that was not heard: it is the next then.
+// ended ends the song. If it was asked for and not heard, its request is next again.
 func (s State) ended(event *messages.SongEnded) State {
 	p := s.Playing
 	if p == nil || p.Song != event.GetSong() {
@@ -314,13 +315,13 @@ func (s State) ended(event *messages.SongEnded) State {
 	default:
 		return s
 	}
-	if p.Asked { // in front of whoever has asked for it meanwhile, and hears it once more
+	if p.Asked { // before a request for it that came meanwhile
 		s.Queue = slices.Concat([]Request{r}, s.Queue)
 	}
 	return s
 }
 
-// ready is the queue with those that are meant waiting for their turn only.
+// ready is the queue in which the requests that are meant wait for their turn only.
 func ready(queue []Request, meant func(Request) bool) []Request {
 	queue = slices.Clone(queue)
 	for i, r := range queue {

@@ -1,9 +1,9 @@
 // Package window keeps the last seconds of the broadcast for all who read from a
 // node: its next listener, its player, an orphan that must catch up.
 //
-// There is one writer and any number of readers. An item is kept once, however many
-// read it; each reader has a cursor of its own and holds up nobody: one that falls
-// behind the oldest item kept is cut with ErrFellOut.
+// There is one writer and any number of readers. An item is kept once, however many read it.
+// Each reader has a cursor of its own and holds up no other: a reader that falls behind the
+// oldest item kept gets ErrFellOut.
 package window
 
 import (
@@ -47,10 +47,10 @@ func New() *Window {
 	return &Window{changed: make(chan struct{})}
 }
 
-// Append adds the item, whose Song must be set. A number that is not above all
-// before it is refused. What has been heard longer than messages.Window before the new
-// item is dropped. After Close an item is dropped, too, which is no error: of a node
-// that stops, the writer may hear it last.
+// Append adds the item, whose Song must be set. It refuses a number that is not above all
+// before it. It drops items that are heard more than messages.Window before the new one.
+// After Close it drops the new item, too, which is no error: when a node stops, the writer
+// may be the last to learn it.
 func (w *Window) Append(item *messages.Item) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -108,8 +108,7 @@ func (w *Window) Close() {
 	}
 }
 
-// Restart forgets all items and numbers: another broadcast begins. Who reads is told so by
-// messages.ErrAnew.
+// Restart forgets all items and numbers: another broadcast begins. Readers get messages.ErrAnew.
 func (w *Window) Restart() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -133,9 +132,9 @@ func (w *Window) cursor(next uint64, playAt int64) *Cursor {
 	return &Cursor{w: w, next: next, playAt: playAt, fresh: true, life: w.life}
 }
 
-// OpenAt returns a cursor that begins at the first item to be heard at playAt
-// (microseconds on the server's clock) or later, and at the first that comes if there is
-// none yet. A chunk is never preceded by its song change: Item.Song has it.
+// OpenAt returns a cursor that begins at the first item that is heard at playAt (microseconds
+// on the server's clock) or later; if there is none yet, at the first that comes. It does not
+// give the song change before a chunk: Item.Song has it.
 func (w *Window) OpenAt(playAt int64) *Cursor {
 	return w.cursor(0, playAt)
 }
