@@ -29,7 +29,7 @@ type StreamOpened_Refusal int32
 const (
 	StreamOpened_REFUSAL_NONE     StreamOpened_Refusal = 0 // welcome
 	StreamOpened_REFUSAL_STRANGER StreamOpened_Refusal = 1 // the chain does not send the asker there, or it does not prove who it is
-	StreamOpened_REFUSAL_STALE    StreamOpened_Refusal = 2 // the words are too old, or were said before: say new ones
+	StreamOpened_REFUSAL_STALE    StreamOpened_Refusal = 2 // the request is too old, or was used before: sign a new one
 	StreamOpened_REFUSAL_FULL     StreamOpened_Refusal = 3 // the asker or its address has taken as much as it may
 	StreamOpened_REFUSAL_LEAVING  StreamOpened_Refusal = 4 // the upstream is about to go
 	StreamOpened_REFUSAL_OTHER    StreamOpened_Refusal = 5
@@ -191,8 +191,8 @@ func (x *SongChange) GetFramesPerChunk() int32 {
 	return 0
 }
 
-// Seal is the payload of SG, sent BEFORE the items that it covers: the server knows
-// the future of its files, so each item can be checked before it is passed on.
+// Seal is the payload of SG, sent BEFORE the items that it covers: the server reads its
+// files ahead, so each node can check an item before it passes it on.
 type Seal struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
@@ -281,7 +281,7 @@ type OpenStream struct {
 	Upstream      string                 `protobuf:"bytes,7,opt,name=upstream,proto3" json:"upstream,omitempty"`                                  // id of the node that it means to ask
 	Proof         []byte                 `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"`                                        // that it has the members' pass; empty where all may come
 	AtUnixUs      int64                  `protobuf:"varint,10,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`              // when it was said, on the server's clock: it is good for a minute, and once
-	Nonce         []byte                 `protobuf:"bytes,11,opt,name=nonce,proto3" json:"nonce,omitempty"`                                       // chance
+	Nonce         []byte                 `protobuf:"bytes,11,opt,name=nonce,proto3" json:"nonce,omitempty"`                                       // random
 	Signature     []byte                 `protobuf:"bytes,12,opt,name=signature,proto3" json:"signature,omitempty"`                               // with the key of the node's id, over who asks whom and when
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

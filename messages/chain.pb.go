@@ -23,15 +23,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Fault is what a node finds wrong with the one that feeds it. It is that node's word, no more.
+// Fault is what a node finds wrong with the one that feeds it. It is only that node's word.
 type Fault int32
 
 const (
-	Fault_FAULT_UNSPECIFIED Fault = 0 // none: it refuses, is full, leaves, or has not what is needed yet
+	Fault_FAULT_UNSPECIFIED Fault = 0 // none: it refuses, is full, leaves, or does not have yet what is needed
 	Fault_FAULT_GONE        Fault = 1 // its connection was closed, or cannot be made
 	Fault_FAULT_SILENT      Fault = 2 // it is connected and says nothing
 	Fault_FAULT_STARVING    Fault = 3 // it lives but sends no music, and others do
-	Fault_FAULT_SLOW        Fault = 4 // its music comes ever later, though others have it in time
+	Fault_FAULT_SLOW        Fault = 4 // its music comes later and later, though others have it in time
 	Fault_FAULT_SKIPPING    Fault = 5 // it leaves out what others have
 	Fault_FAULT_LYING       Fault = 6 // it sent what the server did not
 )
@@ -232,7 +232,7 @@ type Hello struct {
 	Proof            []byte                 `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`                                                       // that it knows the server's --auth, good for this TLS connection only
 	Signature        []byte                 `protobuf:"bytes,7,opt,name=signature,proto3" json:"signature,omitempty"`                                               // with the key of the node's id, good for this TLS connection only
 	Standing         []byte                 `protobuf:"bytes,9,opt,name=standing,proto3" json:"standing,omitempty"`                                                 // that it has been let in before, good for this TLS connection only
-	Instance         string                 `protobuf:"bytes,8,opt,name=instance,proto3" json:"instance,omitempty"`                                                 // chance, one for each life of the process: two copies of one data folder differ in it
+	Instance         string                 `protobuf:"bytes,8,opt,name=instance,proto3" json:"instance,omitempty"`                                                 // random, one for each start of the process: two copies of one data folder differ in it
 	SongNumber       uint64                 `protobuf:"varint,20,opt,name=song_number,json=songNumber,proto3" json:"song_number,omitempty"`                         // the number of the song change that it had last; 0: none yet
 	SongPlayAtUnixUs int64                  `protobuf:"varint,21,opt,name=song_play_at_unix_us,json=songPlayAtUnixUs,proto3" json:"song_play_at_unix_us,omitempty"` // when that song was to be heard
 	unknownFields    protoimpl.UnknownFields
@@ -348,7 +348,7 @@ type Welcome struct {
 	Key           []byte                 `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"` // ed25519 public key that signs the broadcast
 	ServerUnixUs  int64                  `protobuf:"varint,5,opt,name=server_unix_us,json=serverUnixUs,proto3" json:"server_unix_us,omitempty"`
 	Proof         []byte                 `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"` // that the server knows the token too
-	Pass          []byte                 `protobuf:"bytes,9,opt,name=pass,proto3" json:"pass,omitempty"`   // what members show each other on stream connections; empty: all may come
+	Pass          []byte                 `protobuf:"bytes,9,opt,name=pass,proto3" json:"pass,omitempty"`   // members prove to each other on stream connections that they have it; empty: all may come
 	Anew          bool                   `protobuf:"varint,20,opt,name=anew,proto3" json:"anew,omitempty"` // the server's log does not have the song that Hello names: it was restored from a copy. The listener forgets its numbers
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -444,7 +444,7 @@ func (x *Welcome) GetAnew() bool {
 type Refused struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
-	WaitSeconds   uint32                 `protobuf:"varint,2,opt,name=wait_seconds,json=waitSeconds,proto3" json:"wait_seconds,omitempty"` // before which asking again makes no sense; 0: not said
+	WaitSeconds   uint32                 `protobuf:"varint,2,opt,name=wait_seconds,json=waitSeconds,proto3" json:"wait_seconds,omitempty"` // asking again makes no sense earlier; 0: not said
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -502,7 +502,7 @@ type JoinChain struct {
 	Unreachable   string                 `protobuf:"bytes,4,opt,name=unreachable,proto3" json:"unreachable,omitempty"`   // why its relay could not be reached; empty: it could
 	Seed          bool                   `protobuf:"varint,15,opt,name=seed,proto3" json:"seed,omitempty"`               // a client of 2016: only the server's own adapter for those can say so
 	FedBy         string                 `protobuf:"bytes,16,opt,name=fed_by,json=fedBy,proto3" json:"fed_by,omitempty"` // with seed: id of the node that the client was told to receive from
-	Address       string                 `protobuf:"bytes,30,opt,name=address,proto3" json:"address,omitempty"`          // the connection's, IPv6 by its /64: who may be one and the same person
+	Address       string                 `protobuf:"bytes,30,opt,name=address,proto3" json:"address,omitempty"`          // the connection's, IPv6 by its /64: listeners with the same one may be one person
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -586,7 +586,7 @@ func (x *JoinChain) GetAddress() string {
 	return ""
 }
 
-// LeaveChain: a listener said it goes.
+// LeaveChain: a listener said that it leaves.
 type LeaveChain struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1017,9 +1017,9 @@ func (x *ListenerLeft) GetName() string {
 	return ""
 }
 
-// ListenerMoved: the node stands behind `after` now: at the chain's end because the one
-// below it found it silent, slow or lying, or where it can be reached. If it lives it
-// loses nothing by that, and if not it harms nobody.
+// ListenerMoved: the node now stands behind `after`: at the chain's end because the one
+// below it found it silent, slow or lying, or where it can be reached. If it lives, it
+// loses nothing there; if not, it harms no one.
 type ListenerMoved struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1029,7 +1029,7 @@ type ListenerMoved struct {
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
 	Fault         Fault                  `protobuf:"varint,6,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"`
 	Name          string                 `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`            // the node's
-	Convicted     bool                   `protobuf:"varint,8,opt,name=convicted,proto3" json:"convicted,omitempty"` // it is nobody's source from now on
+	Convicted     bool                   `protobuf:"varint,8,opt,name=convicted,proto3" json:"convicted,omitempty"` // it feeds no one from now on
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1120,8 +1120,8 @@ func (x *ListenerMoved) GetConvicted() bool {
 	return false
 }
 
-// ListenerFellSilent: a client of 2016 lives on, but hears nothing any more: whoever fed it
-// vanished without a word, or has cut it off. It stays so until it goes, and feeds nobody.
+// ListenerFellSilent: a client of 2016 hears nothing any more: the node that fed it vanished
+// without a word, or has cut it off. It stays so until it goes, and feeds no one.
 type ListenerFellSilent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1271,7 +1271,7 @@ func (x *ReportSilent) GetAtUnixUs() int64 {
 type AuditEnded struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                         // the accused
-	SeenBy        string                 `protobuf:"bytes,2,opt,name=seen_by,json=seenBy,proto3" json:"seen_by,omitempty"`   // the accuser; the server, where it has gone on to who feeds the accused
+	SeenBy        string                 `protobuf:"bytes,2,opt,name=seen_by,json=seenBy,proto3" json:"seen_by,omitempty"`   // the accuser; the server, if it went on to the node that feeds the accused
 	Address       string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`               // the accuser's
 	Fault         Fault                  `protobuf:"varint,4,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"` // that was found; none: the node is sound, and the accuser is not believed for a while
 	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -1352,8 +1352,8 @@ func (x *AuditEnded) GetAtUnixUs() int64 {
 	return 0
 }
 
-// ListenerAudited: what AuditEnded said of a node that is still there. A liar or a skipper
-// feeds nobody from now on.
+// ListenerAudited: what AuditEnded said of a node that is still there. A node that lies or
+// skips feeds no one from now on.
 type ListenerAudited struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1446,7 +1446,7 @@ func (x *ListenerAudited) GetAtUnixUs() int64 {
 	return 0
 }
 
-// ExpireVerdicts: it is time to look whose verdict is over.
+// ExpireVerdicts: a verdict may be over.
 type ExpireVerdicts struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	AtUnixUs      int64                  `protobuf:"varint,1,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
@@ -1552,7 +1552,7 @@ func (x *VerdictEnded) GetAtUnixUs() int64 {
 	return 0
 }
 
-// ChainSpliced: `to` now receives from `from`; `around` lists who stood between.
+// ChainSpliced: `to` now receives from `from`; `around` lists the nodes that stood between.
 type ChainSpliced struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	From          string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
@@ -1616,7 +1616,7 @@ func (x *ChainSpliced) GetAround() []string {
 // Reconnected: a listener that had lost its upstream is fed again.
 type Reconnected struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                                    // the listener; on the way the connection says who it is
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                                    // the listener; not sent, the connection tells it
 	Upstream      *Node                  `protobuf:"bytes,2,opt,name=upstream,proto3" json:"upstream,omitempty"`                        // who feeds it now
 	Lost          *Node                  `protobuf:"bytes,3,opt,name=lost,proto3" json:"lost,omitempty"`                                // who fed it before
 	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`                            // how that one was lost
@@ -1714,7 +1714,7 @@ func (x *Reconnected) GetAtUnixUs() int64 {
 	return 0
 }
 
-// ListenerReconnected: what Reconnected said, for those who ask why.
+// ListenerReconnected: what Reconnected said, for `conga why`.
 type ListenerReconnected struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1823,7 +1823,7 @@ func (x *ListenerReconnected) GetAtUnixUs() int64 {
 	return 0
 }
 
-// ExpireAbsent: time is up for those who have not come back since the server's restart.
+// ExpireAbsent: listeners that have not come back since the server's restart are taken out.
 type ExpireAbsent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	AtUnixUs      int64                  `protobuf:"varint,1,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
@@ -1868,17 +1868,17 @@ func (x *ExpireAbsent) GetAtUnixUs() int64 {
 	return 0
 }
 
-// Neighbours: whom a node receives from, first choice first, and whom it feeds. The
-// server stands behind every list: it takes any orphan in.
+// Neighbours: the nodes that a node may receive from, first choice first, and the one it feeds.
+// The server comes after every list: it feeds any orphan.
 type Neighbours struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                 // whose neighbours
 	Ancestors     []*Node                `protobuf:"bytes,2,rep,name=ancestors,proto3" json:"ancestors,omitempty"`   // at most three, the upstream first
 	Downstream    *Node                  `protobuf:"bytes,3,opt,name=downstream,proto3" json:"downstream,omitempty"` // unset at the tail
-	Event         uint64                 `protobuf:"varint,4,opt,name=event,proto3" json:"event,omitempty"`          // number of the event that this follows from: an older one of the same epoch is ignored
+	Event         uint64                 `protobuf:"varint,4,opt,name=event,proto3" json:"event,omitempty"`          // number of the event that this follows from; an older message of the same epoch is ignored
 	Epoch         uint64                 `protobuf:"varint,8,opt,name=epoch,proto3" json:"epoch,omitempty"`          // in which that is its number: a log that was restored from a copy counts anew from there
-	Offer         bool                   `protobuf:"varint,5,opt,name=offer,proto3" json:"offer,omitempty"`          // the node cannot be reached: it is to dial downstream
-	Guests        []string               `protobuf:"bytes,7,rep,name=guests,proto3" json:"guests,omitempty"`         // ids of those who may ask the node for the music: it is among their ancestors
+	Offer         bool                   `protobuf:"varint,5,opt,name=offer,proto3" json:"offer,omitempty"`          // the node cannot be reached: it must dial downstream
+	Guests        []string               `protobuf:"bytes,7,rep,name=guests,proto3" json:"guests,omitempty"`         // ids of the listeners that may ask the node for the music: it is among their ancestors
 	Seeds         []*Node                `protobuf:"bytes,15,rep,name=seeds,proto3" json:"seeds,omitempty"`          // the clients of 2016 that the node feeds
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

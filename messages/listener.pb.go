@@ -23,8 +23,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// PlayerUnderran: there was nothing to play when it was due. Said when the music is
-// back; of a silence that has gone on for five seconds also then, and when the player ends in it.
+// PlayerUnderran: there was nothing to play in time. It is written when the music is back; if
+// the silence lasts, also after five seconds, and when the player ends in it.
 type PlayerUnderran struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Song          string                 `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`                             // that was heard last
@@ -32,7 +32,7 @@ type PlayerUnderran struct {
 	Cause         string                 `protobuf:"bytes,3,opt,name=cause,proto3" json:"cause,omitempty"`                           // a sentence
 	MissingUs     int64                  `protobuf:"varint,4,opt,name=missing_us,json=missingUs,proto3" json:"missing_us,omitempty"` // silence so far
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`  // when the silence was heard first, on the server's clock
-	GoesOn        bool                   `protobuf:"varint,6,opt,name=goes_on,json=goesOn,proto3" json:"goes_on,omitempty"`          // it is not over: another word of the same at_unix_us says how long it was
+	GoesOn        bool                   `protobuf:"varint,6,opt,name=goes_on,json=goesOn,proto3" json:"goes_on,omitempty"`          // it is not over: another event with the same at_unix_us says how long it was
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -260,7 +260,7 @@ func (*PlayerHeardAgain) Descriptor() ([]byte, []int) {
 	return file_messages_listener_proto_rawDescGZIP(), []int{3}
 }
 
-// RequestSent: a typed line is on its way to the server, or waits for it.
+// RequestSent: a typed line is on its way to the server, or waits until the server is back.
 type RequestSent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`

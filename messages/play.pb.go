@@ -137,7 +137,7 @@ type Song struct {
 	DurationUs     int64                  `protobuf:"varint,4,opt,name=duration_us,json=durationUs,proto3" json:"duration_us,omitempty"`
 	SampleRate     int32                  `protobuf:"varint,5,opt,name=sample_rate,json=sampleRate,proto3" json:"sample_rate,omitempty"` // hertz: 32000, 44100 or 48000
 	Frames         int64                  `protobuf:"varint,6,opt,name=frames,proto3" json:"frames,omitempty"`                           // mp3 frames of 1152 samples, the Xing/Info frame not counted
-	AudioBytes     int64                  `protobuf:"varint,7,opt,name=audio_bytes,json=audioBytes,proto3" json:"audio_bytes,omitempty"` // bytes of those frames: what travels
+	AudioBytes     int64                  `protobuf:"varint,7,opt,name=audio_bytes,json=audioBytes,proto3" json:"audio_bytes,omitempty"` // bytes of those frames: what is sent
 	FileBytes      int64                  `protobuf:"varint,8,opt,name=file_bytes,json=fileBytes,proto3" json:"file_bytes,omitempty"`
 	ModifiedUnixUs int64                  `protobuf:"varint,9,opt,name=modified_unix_us,json=modifiedUnixUs,proto3" json:"modified_unix_us,omitempty"` // the file's time; a change of it or of the size is a new song
 	unknownFields  protoimpl.UnknownFields
@@ -290,8 +290,8 @@ func (x *RejectedSong) GetReason() string {
 	return ""
 }
 
-// ReportSongs: the catalog's scan says what is new in the folder since the last report: what it costs
-// grows with what has changed.
+// ReportSongs: the catalog's scan says what has changed in the folder since the last report, and
+// nothing else, so its cost grows with the change.
 type ReportSongs struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Songs         []*Song                `protobuf:"bytes,1,rep,name=songs,proto3" json:"songs,omitempty"`       // new or changed
@@ -809,7 +809,7 @@ func (x *PlayRefused) GetSong() string {
 	return ""
 }
 
-// ChooseSong: the pacer needs the next song. Chance and time come with the message.
+// ChooseSong: the pacer needs the next song. The time and a random seed come with the message.
 type ChooseSong struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Seed          uint64                 `protobuf:"varint,1,opt,name=seed,proto3" json:"seed,omitempty"`
@@ -866,7 +866,7 @@ func (x *ChooseSong) GetAtUnixUs() int64 {
 type SongChosen struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Song          string                 `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
-	RequestId     string                 `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"` // empty: nobody asked, chance chose
+	RequestId     string                 `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"` // empty: chosen at random
 	ListenerName  string                 `protobuf:"bytes,3,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"`
 	Seed          uint64                 `protobuf:"varint,4,opt,name=seed,proto3" json:"seed,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
@@ -939,8 +939,8 @@ func (x *SongChosen) GetAtUnixUs() int64 {
 	return 0
 }
 
-// SongWaits: it was a queued song's turn, and it could not be played. It keeps its place and is passed
-// over while that is so.
+// SongWaits: it was a queued song's turn, and it could not be played. It keeps its place, and others
+// play until it can.
 type SongWaits struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Song          string                 `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
@@ -1601,7 +1601,7 @@ type Playing struct {
 	Song          *Song                  `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
 	PlayAtUnixUs  int64                  `protobuf:"varint,2,opt,name=play_at_unix_us,json=playAtUnixUs,proto3" json:"play_at_unix_us,omitempty"`
 	Queue         []*Coming              `protobuf:"bytes,3,rep,name=queue,proto3" json:"queue,omitempty"`                                   // the next first; at most twenty
-	ListenerName  string                 `protobuf:"bytes,4,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"` // who asked for the song; empty for chance
+	ListenerName  string                 `protobuf:"bytes,4,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"` // who asked for the song; empty: chosen at random
 	Away          string                 `protobuf:"bytes,5,opt,name=away,proto3" json:"away,omitempty"`                                     // why no song is on: the songs cannot be read. Empty: one is, or there are none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -28,9 +28,9 @@ const (
 type Ending int32
 
 const (
-	Ending_ENDING_FAULT   Ending = 0 // a fault of the upstream, or it refuses: then there is no fault
+	Ending_ENDING_FAULT   Ending = 0 // a fault of the upstream; or it refuses, then `fault` is unset
 	Ending_ENDING_LEAVING Ending = 1 // the upstream said that it goes
-	Ending_ENDING_HOLE    Ending = 2 // the upstream is sound, but has not what is needed next
+	Ending_ENDING_HOLE    Ending = 2 // the upstream is sound, but does not have what is needed next
 	Ending_ENDING_EMPTY   Ending = 3 // the upstream has no more music than the one that feeds
 	Ending_ENDING_OWN     Ending = 4 // a reason of this node's own: the upstream is not to blame
 )
@@ -83,11 +83,11 @@ func (Ending) EnumDescriptor() ([]byte, []int) {
 type SearchOn_Why int32
 
 const (
-	SearchOn_WHY_NEXT     SearchOn_Why = 0 // nobody feeds, and who was asked last has not answered yet
+	SearchOn_WHY_NEXT     SearchOn_Why = 0 // no one feeds, and the node asked last has not answered yet
 	SearchOn_WHY_STARVING SearchOn_Why = 1 // the upstream lives but sends no music: all others are asked for it
 	SearchOn_WHY_LATE     SearchOn_Why = 2 // the music comes late: is an ancestor further ahead?
 	SearchOn_WHY_URGENT   SearchOn_Why = 3 // the same with little left to play: the server is asked, too
-	SearchOn_WHY_NEARER   SearchOn_Why = 4 // the upstream is not the first choice: is that well again?
+	SearchOn_WHY_NEARER   SearchOn_Why = 4 // the upstream is not the first choice: can that one feed again?
 )
 
 // Enum value maps for SearchOn_Why.

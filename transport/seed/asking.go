@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// settle is how long a request that has no end may take to be whole.
+	// settle is how long the pieces of a request may take to come: a request has no mark of its end.
 	settle = 20 * time.Millisecond
 	// requestsPerSecond and requestsAtOnce are the most that one client gets answered.
 	requestsPerSecond, requestsAtOnce = 5, 50
 )
 
-// Request takes a request connection: that of a client of the seed's kind until its end, and
-// one that says so by its first request. It leaves all others to the lines.
+// Request takes the request connections of clients of the seed's kind, until their end; the first
+// request tells them from others. All others it leaves to the lines.
 func (p *Porter) Request(ctx context.Context, conn *transport.Stranger) bool {
 	v := &visitor{Stranger: conn, host: hostOf(conn.RemoteAddr())}
 	p.mu.Lock()
@@ -70,7 +70,7 @@ func (p *Porter) guestOf(v *visitor) *guest {
 	return v.guest
 }
 
-// forget takes the visitor out: whatever comes now does not belong to it.
+// forget takes the visitor out: connections that come now do not belong to it.
 func (p *Porter) forget(v *visitor) {
 	p.mu.Lock()
 	for i, w := range p.waiting {
@@ -146,9 +146,9 @@ func (p *Porter) answer(ctx context.Context, v *visitor) (left bool) {
 	}
 }
 
-// correct makes the visitor the other half of the client of its host that listens on the port,
-// if that is not the one that it was paired with: of several that came at the same
-// moment only the clients themselves know which is which.
+// correct pairs the visitor with the client of its host that listens on the port, if it was
+// paired with another: when several come at the same moment, only the clients themselves know
+// which is which.
 func (p *Porter) correct(v *visitor, port int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -164,8 +164,8 @@ func (p *Porter) correct(v *visitor, port int) {
 	}
 }
 
-// gather reads what has been sent in one go: all that is there, and for a request whose end
-// cannot be seen, what comes within settle.
+// gather reads what was sent in one go: all that is there, and, if the end of a request cannot
+// be seen, what comes within settle.
 func gather(conn *transport.Stranger) ([]byte, bool) {
 	if _, err := conn.Reader.Peek(1); err != nil {
 		return nil, false

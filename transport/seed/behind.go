@@ -12,25 +12,25 @@ import (
 )
 
 const (
-	// wordPatience is how long a client that waits for its music may be here before the server
-	// says so: it learns of a client just when that comes.
+	// wordPatience is how long a client waits here before the server's word about it must have come:
+	// the server learns of a client at the moment when it comes.
 	wordPatience = 3 * time.Second
-	// elsewhere is when a client is no longer looked for under the address that the server knows:
-	// the two may see it from different sides.
+	// elsewhere is when a client may come from another address than the server knows: server and
+	// node may see it from different networks.
 	elsewhere = time.Second
-	// absentAfter is how long a client may be without its music: it dies, as a rule without a
-	// word, when whoever fed it vanished, and nobody must be seated behind it then.
+	// absentAfter is how long a client may be without music. A client usually dies without a word
+	// when the node that fed it vanishes, and then no one must come to stand behind it.
 	absentAfter = 10 * time.Second
 )
 
 var errAbsent = errors.New("it has not come for its music")
 
-// Behind is a listener's door for clients of 2016: it plays to those that the server says it
-// feeds, and to nobody else who says nothing, for each costs a decoder. Its methods may be called
-// by any goroutine.
+// Behind is a listener's door for clients of 2016. It plays to those that the server says it
+// feeds, and to no other silent connection, because each costs a decoder. Its methods may be
+// called by any goroutine.
 type Behind struct {
 	Feeder *Feeder
-	// CutOff is told of a client that did not read, or does not come: it is lost for good.
+	// CutOff is told of a client that does not read or does not come: it is lost for good.
 	CutOff func(id, reason string)
 
 	mu      sync.Mutex
@@ -46,8 +46,8 @@ type serving struct {
 	end   context.CancelFunc
 }
 
-// Set says which clients this node feeds. One that is not named any more may still be here: it
-// goes by itself.
+// Set says which clients this node feeds. One that is no longer named may still be here; it goes
+// by itself.
 func (b *Behind) Set(clients []*messages.Node) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -56,7 +56,7 @@ func (b *Behind) Set(clients []*messages.Node) {
 	b.wake()
 }
 
-// miss counts the time of those clients who are not here, and only of those. b.mu is held.
+// miss counts the time of the clients that are not here. b.mu is held.
 func (b *Behind) miss() {
 	missed := map[string]*time.Timer{}
 	for _, client := range b.clients {
@@ -77,7 +77,7 @@ func (b *Behind) miss() {
 	b.absent = missed
 }
 
-// wake tells those who wait that something has changed. b.mu is held.
+// wake tells waiting goroutines that something has changed. b.mu is held.
 func (b *Behind) wake() {
 	if b.changed != nil {
 		close(b.changed)
@@ -120,7 +120,7 @@ func (b *Behind) Stream(ctx context.Context, conn *transport.Stranger) (taken bo
 }
 
 // speaks is closed when the peer says something, or is gone: a client that waits for its music
-// says nothing. stop must be called BEFORE anybody reads.
+// says nothing. Call stop before anything else reads.
 func speaks(conn *transport.Stranger) (said <-chan struct{}, stop func()) {
 	done := make(chan struct{})
 	go func() {
@@ -167,8 +167,8 @@ func (b *Behind) await(ctx context.Context, conn *transport.Stranger, s *serving
 	}
 }
 
-// claim takes the place of a client of the host that nobody has, or whom only a connection from
-// elsewhere has; anywhere: of any client that nobody has. b.mu is held.
+// claim takes the place of a client of the host that no connection has yet, or only one from
+// another host; anywhere: of a client of any host that no connection has. b.mu is held.
 func (b *Behind) claim(host string, anywhere bool, s *serving) *messages.Node {
 	for _, client := range b.clients {
 		other := b.served[client.GetId()]

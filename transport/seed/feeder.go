@@ -27,12 +27,12 @@ const (
 	usualRate = 44100
 	// heartbeat is the longest that a Feeder says nothing.
 	heartbeat = 250 * time.Millisecond
-	// stuckAfter is how long a write may take: a seed client reads no faster than it plays.
+	// stuckAfter is how long a write may take. A client reads no faster than it plays.
 	stuckAfter = 10 * time.Second
-	// formatPatience is how long one waits to know what plays.
+	// formatPatience is how long to wait for the song that plays now.
 	formatPatience = 50 * time.Millisecond
-	// hurryAfter is how long one who leaves waits for a line that is full, BEFORE it speaks on in
-	// spite of that: without DC the client's music ends for certain.
+	// hurryAfter is how long a node that leaves waits for a full line before it writes all the same:
+	// without DC the client's music ends for certain.
 	hurryAfter = 300 * time.Millisecond
 	// goodbyePatience is how long a client may take to go elsewhere after DC.
 	goodbyePatience = time.Second
@@ -50,14 +50,14 @@ type Feeder struct {
 	Open    func(playAtUnixUs int64) transport.Cursor
 	Decoder func() Decoder
 	Now     func() int64 // the server's clock, in unix µs
-	// Upstream is whom a client is to receive from when this node leaves, host:port, first choice
-	// first. expected: the chain knows that it comes there. nil: nobody.
+	// Upstream lists where a client can receive from when this node leaves, host:port, first choice
+	// first. expected: the chain knows that it goes there. nil: nowhere.
 	Upstream func(expected bool) []string
 	Counters *transport.Counters
 }
 
-// Stream plays to whoever waits to be spoken to. It is what a listener's StreamsConfig.Seed does in
-// the chain of a server of 2016, where nobody knows who comes.
+// Stream plays to every silent connection. It is what a listener's StreamsConfig.Seed does in the
+// chain of a server of 2016, where no one knows who comes.
 func (f *Feeder) Stream(ctx context.Context, client *transport.Stranger) (taken bool) {
 	if client.Admit() {
 		node := &messages.Node{Id: uuid.NewString(), Name: "seed-" + hostOf(client.RemoteAddr())}
@@ -87,8 +87,8 @@ func (f *Feeder) feed(ctx context.Context, client *transport.Stranger, to audien
 	defer over()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer client.Close()                                          // wakes hear
-	defer context.AfterFunc(ctx, func() { _ = client.Close() })() // wakes a write
+	defer client.Close()                                          // ends hear
+	defer context.AfterFunc(ctx, func() { _ = client.Close() })() // ends a write
 	wg.Go(func() {
 		defer die()
 		hear(client)
@@ -168,8 +168,8 @@ type speech struct {
 // fallen behind all that is kept goes on with the newest.
 func (s *speech) play(ctx context.Context) error {
 	for {
-		// Nearly the newest: a seed client plays what it gets at once, and what it gets at once
-		// beyond that is all the reserve that it ever has.
+		// Begin a little before the newest: a client plays what it gets at once, and this is all the
+		// reserve that it will ever have.
 		from := s.f.Now() + (messages.Slack - reserve).Microseconds()
 		err := s.follow(ctx, from)
 		if ctx.Err() != nil || s.deaf {
@@ -214,8 +214,8 @@ func (s *speech) follow(ctx context.Context, from int64) error {
 // errQuiet: no item came in time.
 var errQuiet = errors.New("no item yet")
 
-// next waits for an item, but gives none when ctx is over: a client that is behind must not
-// keep one from leaving, and a cursor gives what it has without a look at ctx.
+// next waits for an item, but gives none when ctx is over: a client that is behind must not keep
+// this node from leaving, and a cursor gives what it has without looking at ctx.
 func next(ctx context.Context, cursor transport.Cursor) (*messages.Item, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -229,7 +229,7 @@ func next(ctx context.Context, cursor transport.Cursor) (*messages.Item, error) 
 	return item, err
 }
 
-// begin says NS BEFORE a song's first chunk, and before the first chunk of all unless the client
+// begin says NS before a song's first chunk, and before the first chunk of all unless the client
 // has just been told the same.
 func (s *speech) begin(song *messages.SongChange) error {
 	format := formatOf(song.GetSampleRate())
@@ -254,7 +254,7 @@ func (s *speech) chunk(sound []byte) error {
 	return nil
 }
 
-// goodbye says where to go on, to the first who has an address that the client can use.
+// goodbye names the node to receive from: the first that has an address the client can use.
 func (s *speech) goodbye() error {
 	if s.deaf || s.f.Upstream == nil {
 		return errStuck

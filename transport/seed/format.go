@@ -75,7 +75,7 @@ func sampleRate(f Format) int32 {
 	return 0
 }
 
-// leaving is the payload of DC: whom to receive from instead, by the port above it.
+// leaving is the payload of DC: the node to receive from instead, named by the port above its own.
 func leaving(upstream string) ([]byte, bool) {
 	host, port, err := net.SplitHostPort(upstream)
 	if err != nil {

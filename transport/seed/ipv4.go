@@ -17,7 +17,7 @@ func isIPv4(host string) bool {
 	return err != nil && !strings.Contains(host, ":") || err == nil && ip.Is4()
 }
 
-// lookPatience is how long one who leaves may look for an address of the node above it.
+// lookPatience is how long a node that leaves may look for an address of the node above it.
 const lookPatience = 300 * time.Millisecond
 
 // overIPv4 is host:port with an IPv4 address of the host; false if none is known. This machine's

@@ -9,7 +9,7 @@ import (
 const (
 	// headerSize is what a seed client reads at one go, and must get whole.
 	headerSize = 6
-	// lineEvery is how often one looks whether the line is clear again.
+	// lineEvery is how often to look whether the line is clear again.
 	lineEvery = 2 * time.Millisecond
 )
 
@@ -19,7 +19,7 @@ var errStuck = errors.New("it does not read")
 type line struct {
 	unsent  int // written, and not sent yet
 	unacked int // written, and not known to have come; unsent ones too
-	window  int // that may be unacked; 0: the other side has no room, or nobody knows
+	window  int // that may be unacked; 0: the other side has no room, or it is not known
 }
 
 // whole says whether a header that is written now comes in one piece. It does not when it has
@@ -31,8 +31,8 @@ func (l line) whole() bool {
 	return l.unsent == 0 && (l.window == 0 || room <= 0 || room >= headerSize)
 }
 
-// await waits until the line that look sees is clear for a message, or until one must hurry, or
-// fails with errStuck. A line that cannot be seen is clear.
+// await waits until the line that look sees is clear for a message, or until hurry is closed; else
+// it fails with errStuck. A line that cannot be seen is clear.
 func await(ctx context.Context, hurry <-chan struct{}, look func() (line, bool)) error {
 	for deadline := time.Now().Add(stuckAfter); ; {
 		if l, seen := look(); !seen || l.whole() {

@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	// pairPatience is how far a client's two connections may come from each other.
+	// pairPatience is the longest time between a client's two connections.
 	pairPatience = 3 * time.Second
-	// gathering is how long one who came is not yet told apart from those who came with it.
+	// gathering is how long a new connection is not told apart from others that came with it.
 	gathering = 50 * time.Millisecond
-	// ripe is how long a request connection has been here when all stream connections that came
-	// before it are known: those are told only after a while that they say nothing.
+	// ripe is the age of a request connection at which all stream connections that came before it
+	// are known: a stream connection counts only after it has said nothing for a while.
 	ripe = transport.SeedGrace + gathering
 	// blur is how much later a connection may be seen than one that came after it, to another port.
 	blur = 20 * time.Millisecond
@@ -38,13 +38,13 @@ type PorterConfig struct {
 	Ports  *Ports  // of the server's stream
 	Feeder *Feeder // of the server
 	Max    int     // clients that have a place at once
-	// Above asks who would feed a client that joins now.
+	// Above asks which node would feed a client that joins now.
 	Above func(context.Context) (*messages.Node, error)
 	// Before are the clients that had a place when the server stopped last: they play on.
 	Before []*messages.Node
 	// Speak gives the server's requests a connection on which a stand-in speaks, or only asks.
 	Speak func(*transport.StandIn)
-	// CutOff tells the chain of a client that the server feeds no longer.
+	// CutOff tells the chain that the server no longer feeds this client.
 	CutOff func(id, reason string)
 }
 
@@ -59,7 +59,7 @@ func (p *Porter) talk(fedBy string) net.Conn {
 // the server's StreamsConfig.Seed and RequestsConfig.Seed do; any goroutine may call them.
 type Porter struct {
 	cfg     PorterConfig
-	joining chan struct{} // holds one: clients join one after the other, each behind the one before
+	joining chan struct{} // has room for one: clients join one after the other
 
 	mu      sync.Mutex
 	changed chan struct{}  // closed and replaced when one of these changes
@@ -115,16 +115,16 @@ func NewPorter(cfg PorterConfig) *Porter {
 	return p
 }
 
-// wake tells those who wait that something has changed. p.mu is held.
+// wake tells waiting goroutines that something has changed. p.mu is held.
 func (p *Porter) wake() {
 	close(p.changed)
 	p.changed = make(chan struct{})
 }
 
-// Stream takes a connection to the stream port that waits to be spoken to: a client that joins
-// is told its place, one that has its place gets its music. Which of the two it is shows by
-// the address, and by whether a request connection comes right behind it. Who is neither is
-// nobody, however long it waits.
+// Stream takes a silent connection to the stream port. A client that joins is told its place; one
+// that has its place gets its music. The address tells which of the two it is, and whether a
+// request connection comes right after it. A connection that is neither gets nothing, however
+// long it waits.
 func (p *Porter) Stream(ctx context.Context, conn *transport.Stranger) (taken bool) {
 	if at, is := p.cfg.Ports.extra(conn.LocalAddr()); is {
 		if g := p.apart(ctx, hostOf(conn.RemoteAddr()), at+1); g != nil {
@@ -173,8 +173,8 @@ func (p *Porter) feed(ctx context.Context, conn *transport.Stranger, g *guest) {
 	}
 }
 
-// hears notes that the client has come for its music, or has it no longer. One that stays away and
-// does not say that it leaves is lost. p.mu is held.
+// hears notes that the client has come for its music, or no longer has it. A client that stays
+// away and does not say that it leaves is lost. p.mu is held.
 func (p *Porter) hears(g *guest, more int) {
 	if g.stray || g.gone {
 		return
@@ -230,7 +230,7 @@ func (p *Porter) tellApart(ctx context.Context, c *caller) (*guest, *visitor) {
 		p.wake()
 		p.mu.Unlock()
 	}()
-	// Those who came at the same moment are not all here yet.
+	// Others that came at the same moment may not be here yet.
 	others, lonely, deadline := time.NewTimer(gathering), time.NewTimer(lonelyAfter), time.NewTimer(pairPatience)
 	defer others.Stop()
 	defer lonely.Stop()
@@ -267,10 +267,10 @@ func (p *Porter) tellApart(ctx context.Context, c *caller) (*guest, *visitor) {
 	}
 }
 
-// match is what the caller is as far as is known now. A client that joins opens its request
-// connection right after this one, so a visitor belongs to the last caller before it; then
-// comes who is due. While a visitor that may belong to it is not ripe, it is nobody yet:
-// Request wakes us. p.mu is held.
+// match is what the caller is, as far as is known now. A client that joins opens its request
+// connection right after this one, so a visitor belongs to the last caller before it. Else the
+// caller is a client that is due. While a visitor that may belong to it is not ripe, the answer is
+// open, and Request calls wake later. p.mu is held.
 func (p *Porter) match(c *caller) (*guest, *visitor, <-chan struct{}) {
 	for i, v := range p.waiting {
 		behind := v.Since.Add(blur)
@@ -305,9 +305,9 @@ func (p *Porter) pair(i int) *visitor {
 	return v
 }
 
-// stray is a client of the host of which is not known why it comes: whoever fed it has sent it
-// here, or it had its place before the server was restarted. There are no more of them than the
-// host has clients that the server does not feed already. Its caller says when it has gone.
+// stray is a client of the host that comes without being due: the node that fed it has sent it
+// here, or it had its place before the server was restarted. A host has no more of them than it
+// has clients that the server does not feed already. Its caller says when it has gone.
 func (p *Porter) stray(host string) *guest {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -360,7 +360,7 @@ func (p *Porter) join(ctx context.Context, conn *transport.Stranger, v *visitor)
 	}
 }
 
-// errFull is said to nobody: such a client understands no reason.
+// errFull is never sent: such a client understands no reason.
 var errFull = errors.New("there is no room for another client of 2016")
 
 // settle tells the client its place, and then the chain.
@@ -421,13 +421,13 @@ func (p *Porter) seat(conn net.Conn, above *messages.Node) (seat, error) {
 			return seat{host: host, port: uint16(n) + 1}, nil
 		}
 	}
-	// Who is above cannot be reached from a port below one that is free, so the server feeds it.
+	// No free port is one above that of the node above, so the server feeds the client itself.
 	port, err := p.cfg.Ports.open(client)
 	return seat{host: here, port: port, apart: true}, err
 }
 
-// tell says the three packets in one go, so that they arrive whole, and waits until the
-// client has hung up: it then listens.
+// tell sends the three packets in one go, so that they arrive whole, and waits until the client
+// has hung up: then it listens.
 func (p *Porter) tell(conn net.Conn, join Join) error {
 	var all []byte
 	for _, packet := range join.Packets() {
@@ -448,8 +448,8 @@ func (p *Porter) tell(conn net.Conn, join Join) error {
 	return nil // an end, or a reset, which says the same
 }
 
-// moved hears whom the client would receive from, were it a native. One whose upstream has
-// left is about to come to the server, if that is the next.
+// moved is told the ancestors that the client would have if it were a native. If its upstream has
+// left and the server is next, the client is about to come to the server.
 func (p *Porter) moved(g *guest, ancestors []*messages.Node) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

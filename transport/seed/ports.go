@@ -126,7 +126,7 @@ func (p *Ports) Close() error {
 // first is the port that a client listens on which receives from the stream port.
 func (p *Ports) first() uint16 { return portOf(p.Addr()) + 1 }
 
-// extra is the port of the address, if it is a further one: nobody joins there.
+// extra is the port of the address, if it is a further one: clients do not join there.
 func (p *Ports) extra(addr net.Addr) (port uint16, is bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -134,7 +134,7 @@ func (p *Ports) extra(addr net.Addr) (port uint16, is bool) {
 	return portOf(addr), is
 }
 
-// reserve gives the port to a client of the host, if nobody has it or had it just now.
+// reserve gives the port to a client of the host, if no client has it or had it just now.
 func (p *Ports) reserve(host string, port uint16) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

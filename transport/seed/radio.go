@@ -43,21 +43,21 @@ type Radio struct {
 	moved time.Time // when the one above said to go there
 	songs int       // that have begun so far
 	going bool      // the server is told that the listener leaves: it takes whoever comes for a newcomer
-	// missed is since when nobody answers at above; zero: somebody does.
+	// missed is since when no one answers at above; zero: someone does.
 	missed time.Time
 }
 
-// goneAfter is how long nobody answers where the music came from until it is over: in the chain of
-// a server of 2016 nobody says where else it is to be had.
+// goneAfter is how long the node above may give no answer before this listener ends: in the chain
+// of a server of 2016 no one says where else to get the music.
 const goneAfter = 10 * time.Second
 
-// ErrLost: whoever fed this listener is gone without a word.
+// ErrLost: the node that fed this listener is gone without a word.
 var ErrLost = errors.New("the node that fed this listener is gone, and a server of 2016 does not say where to go on: join again")
 
 // Lost is closed when ErrLost is so.
 func (r *Radio) Lost() <-chan struct{} { return r.lost }
 
-// dialled notes whether somebody answers above, as of now.
+// dialled notes whether the node above answers now.
 func (r *Radio) dialled(answers bool, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -75,8 +75,8 @@ func (r *Radio) dialled(answers bool, now time.Time) {
 	}
 }
 
-// hearsay is how long a server may take to hear that a client leaves: one that is asked for
-// music before that takes the asker for a new client, and waits for its requests for ever.
+// hearsay is how long a server may take to learn that a client leaves. If it is asked for music
+// before that, it takes the asker for a new client, and waits for its requests for ever.
 const hearsay = 200 * time.Millisecond
 
 // errOver: the one request connection that a client has is gone.
@@ -133,7 +133,7 @@ func unlike2016(addr string, err error) error {
 // Port is what the listener must listen on for the next one.
 func (r *Radio) Port() uint16 { return r.join.Port }
 
-// Listening ends the join: the server, or whoever is to come, may count on the port.
+// Listening ends the join: from now on the port is open for the next client.
 func (r *Radio) Listening() {
 	if r.gate != nil {
 		_ = r.gate.Close()
@@ -141,7 +141,7 @@ func (r *Radio) Listening() {
 	}
 }
 
-// Upstream is host:port of who is to feed this listener.
+// Upstream is host:port of the node that is to feed this listener.
 func (r *Radio) Upstream() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -158,8 +158,9 @@ func (r *Radio) Farewell(bool) []string {
 	return []string{r.Upstream()}
 }
 
-// Close ends all connections, and returns when they are: a process that ends before resets them,
-// which breaks the program above. Who has not said LEAVECHAIN before is lost to the server.
+// Close ends all connections, and returns when they have ended: a process that ends earlier resets
+// them, which breaks the program above. Without LEAVECHAIN before, the server counts this listener
+// as lost.
 func (r *Radio) Close() error {
 	r.Listening()
 	heard := make(chan struct{})
@@ -294,8 +295,8 @@ func (r *Radio) sentence() (string, error) {
 	return plain.Text(string(b[:n]), maxWords), nil
 }
 
-// leave tells the server that the listener goes. It names whom it received from, as the
-// seed's program does.
+// leave tells the server that the listener leaves. It names the node that it received from, as the
+// program of 2016 does.
 func (r *Radio) leave() {
 	r.asking.Lock()
 	defer r.asking.Unlock()

@@ -25,9 +25,9 @@ const (
 	songsAtOnce = 16
 )
 
-// Stream connects to whoever is to feed the listener, as if it were a native server: it is a
-// listener's UpstreamConfig.Dial. The connection numbers the music from what the listener
-// needs next, and gives it its time.
+// Stream connects to the node that is to feed the listener, as if it were a native server: it is a
+// listener's UpstreamConfig.Dial. The connection gives the music its numbers, from the one that
+// the listener needs next, and its times.
 //
 // A server of the seed's kind sends as fast as it is read, for its clients read no faster than
 // they play. So does the connection: it is never more than messages.Slack ahead.
@@ -71,7 +71,7 @@ func (r *Radio) Stream(ctx context.Context, _ string) (net.Conn, error) {
 	return here, nil
 }
 
-// abovePatience is how long the one above may take to be reached: nobody else could be asked.
+// abovePatience is how long the node above may take to be reached: there is no other to ask.
 const abovePatience = 3 * time.Second
 
 func dialAbove(ctx context.Context, addr string) (net.Conn, error) {
@@ -85,8 +85,8 @@ const chunkFrames = messages.MaxPayload / soundFrame
 
 var errSound = errors.New("not the sound of whole samples")
 
-// CheckSound checks what a chunk of a Radio's holds, and Sound gives its samples: nobody but this
-// listener ever hears of such chunks.
+// CheckSound checks what a chunk of a Radio's holds, and Sound gives its samples: only this
+// listener ever gets such chunks.
 func CheckSound(sound []byte) error {
 	if len(sound) == 0 || len(sound)%(2*sampleWidth) != 0 || len(sound) > chunkFrames*soundFrame {
 		return fmt.Errorf("%d bytes: %w", len(sound), errSound)
@@ -293,7 +293,7 @@ func (t *tuner) rest(ctx context.Context, wait time.Duration) error {
 	return nil
 }
 
-// begin says a song whose name nobody has told.
+// begin sends a song change; the song's name is not known.
 func (t *tuner) begin(rate int32, playAt int64) error {
 	t.radio.mu.Lock()
 	t.radio.songs++

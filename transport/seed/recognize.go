@@ -21,7 +21,7 @@ const nativePatience = time.Second
 // is hurt for good by whoever opens its ports in another order than its clients do, so a native
 // asks BEFORE it opens them in its own. It joins as a client does, and leaves at once.
 //
-// Whatever it finds otherwise, nobody at all included, it leaves to the native's own join to tell.
+// If it finds anything else, or nothing at all, the native's own join will say so.
 func Recognize(ctx context.Context, addr string, line *transport.Line) bool {
 	stream, err := streamOf(addr)
 	if err != nil {
@@ -33,7 +33,7 @@ func Recognize(ctx context.Context, addr string, line *transport.Line) bool {
 	}
 	defer gate.Close()
 	defer context.AfterFunc(ctx, func() { _ = gate.Close() })()
-	// A native server refuses who does not say his name. That is an answer, too.
+	// A native server refuses a HELLO without a name. That is an answer, too.
 	patience := line.Patience(nativePatience)
 	_ = gate.SetDeadline(time.Now().Add(patience))
 	if _, err := gate.Write(frame(messages.KindHi, nil)); err != nil {
@@ -55,7 +55,7 @@ func Recognize(ctx context.Context, addr string, line *transport.Line) bool {
 	if err != nil {
 		return false
 	}
-	_ = decline(ctx, join, gate, requests) // nothing more can be done for that server
+	_ = decline(ctx, join, gate, requests) // if that fails, nothing more can be done
 	return true
 }
 
@@ -78,8 +78,8 @@ func decline(ctx context.Context, join Join, gate, requests net.Conn) error {
 	return err
 }
 
-// hangUp says the end BEFORE the reset that unread music brings: a program of 2016 survives the
-// one, and breaks at the other.
+// hangUp sends the end before unread music causes a reset: a program of 2016 survives an end, and
+// breaks at a reset.
 func hangUp(conn net.Conn) {
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
