@@ -18,6 +18,7 @@ SEED ?= 1
 KINDS ?=
 LONGEST ?= 60s
 SPIN ?= 0
+ALL ?=
 
 .PHONY: help chaos demo build test lint systems bench fuzz gen speaker sound-test page-test
 
@@ -26,6 +27,7 @@ help:
 	@echo 'make build    bin/conga, bin/conga-chaos                   go build -o bin/ ./cmd/...'
 	@echo 'make test     all that CI runs: lint, tests, sound         go test -race ./...'
 	@echo 'make lint     form and suspicious code                     go vet ./...'
+	@echo '  ALL=1         more linters; they take minutes to build    go run …/golangci-lint/v2/cmd/golangci-lint@v2.6.2 run'
 	@echo 'make systems  does it build for Windows, macOS, FreeBSD?    GOOS=windows CGO_ENABLED=0 go build ./cmd/conga'
 	@echo 'make chaos    kill, freeze, restart: who hears it?         bin/conga-chaos --nodes 200'
 	@echo '  KINDS=outages SPIN=2: long silence, busy machine         bin/conga-chaos --kinds outages --spin 2'
@@ -52,7 +54,7 @@ lint: speaker
 	@unformatted=$$(go run mvdan.cc/gofumpt@v0.12.0 -l .); [ -z "$$unformatted" ] || { echo "gofumpt would change: $$unformatted (gofumpt -w .)"; exit 1; }
 	go vet $(flags) ./...
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 $(flags) ./...
-	@if command -v golangci-lint >/dev/null; then golangci-lint run $(if $(flags),--build-tags nospeaker); else echo 'lint: golangci-lint is not installed, its part is left out'; fi
+	$(if $(ALL),go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.6.2 run --timeout 20m $(if $(flags),--build-tags nospeaker))
 
 systems:
 	@.ci/systems

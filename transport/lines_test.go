@@ -100,7 +100,7 @@ func TestReadLine(t *testing.T) {
 		{"", io.EOF},
 		{"", io.EOF},
 	} {
-		if line, err := ReadLine(r); line != want.line || err != want.err {
+		if line, err := ReadLine(r); line != want.line || !errors.Is(err, want.err) {
 			t.Fatalf("line %d is %q, %v, want %q, %v", i, line, err, want.line, want.err)
 		}
 	}

@@ -128,8 +128,8 @@ func (r *round) start(c *participant) (receipt actors.Receipt, known bool) {
 func (a *experiment) excuse(c *participant, r actors.Receipt) (f forgiven) {
 	if before, known := a.round.start(c); known {
 		f = a.round.forgives(c, since(before, r))
-		c.forgiven.underruns += f.underruns
-		c.forgiven.lost += f.lost
+		c.underruns += f.underruns
+		c.lost += f.lost
 	}
 	return f
 }

@@ -81,7 +81,7 @@ func virtualPlan() schedule.Plan {
 
 // virtualLogger is where the nodes write.
 func virtualLogger(t *testing.T) *slog.Logger {
-	var logs io.Writer = io.Discard
+	logs := io.Discard
 	if *virtualLog != "" {
 		file, err := os.Create(*virtualLog)
 		if err != nil {

@@ -3,6 +3,7 @@ package plain
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"unicode"
@@ -110,7 +111,7 @@ type failing struct{}
 func (failing) Write([]byte) (int, error) { return 0, bytes.ErrTooLarge }
 
 func TestWriter_Error(t *testing.T) {
-	if _, err := NewWriter(failing{}).Write([]byte("x")); err != bytes.ErrTooLarge {
+	if _, err := NewWriter(failing{}).Write([]byte("x")); !errors.Is(err, bytes.ErrTooLarge) {
 		t.Errorf("got %v", err)
 	}
 }

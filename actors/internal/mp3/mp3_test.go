@@ -144,7 +144,7 @@ func TestReader(t *testing.T) {
 					t.Errorf("got %d bytes, want the %d frames unchanged", len(got), c.frames)
 				}
 				checkEnd(t, err, c.err)
-				if _, _, again := r.Next(); again != err {
+				if _, _, again := r.Next(); !errors.Is(again, err) {
 					t.Errorf("then %v, want the same end again", again)
 				}
 			}
@@ -155,7 +155,7 @@ func TestReader(t *testing.T) {
 func checkEnd(t *testing.T, err error, want string) {
 	t.Helper()
 	switch {
-	case want == "" && err != io.EOF:
+	case want == "" && !errors.Is(err, io.EOF):
 		t.Errorf("got %v, want io.EOF", err)
 	case want != "" && (!errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "byte ")):
 		t.Errorf("got %v, want an ErrFormat with its byte and %q", err, want)
@@ -281,7 +281,7 @@ func hash(t *testing.T, b []byte) [sha256.Size]byte {
 	r := NewReader(bytes.NewReader(b))
 	for {
 		f, _, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return [sha256.Size]byte(h.Sum(nil))
 		}
 		if err != nil {
@@ -303,7 +303,7 @@ func FuzzReader(f *testing.F) {
 		for {
 			frame, h, err := r.Next()
 			if err != nil {
-				if err != io.EOF && !errors.Is(err, ErrFormat) {
+				if !errors.Is(err, io.EOF) && !errors.Is(err, ErrFormat) {
 					t.Errorf("got %v", err)
 				}
 				break

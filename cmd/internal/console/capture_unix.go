@@ -43,7 +43,7 @@ func CaptureStderr() (lines <-chan string, release func(), err error) {
 	caught := make(chan string)
 	go func() {
 		defer close(caught)
-		defer r.Close()
+		defer func() { _ = r.Close() }()
 		read := bufio.NewReaderSize(r, maxCaptured)
 		for {
 			line, _, err := read.ReadLine() // a longer line comes in pieces

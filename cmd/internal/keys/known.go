@@ -134,7 +134,7 @@ func (k Ring) known() (ed25519.PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look up the server's key: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // nothing was written
 	key, err := findKey(file, k.name)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", k.file, err)

@@ -42,7 +42,7 @@ func readFile(file string, yield func(eventlog.Record, error) bool) bool {
 		yield(eventlog.Record{}, err)
 		return false
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // nothing was written
 	lines := bufio.NewScanner(f)
 	lines.Buffer(make([]byte, 1<<16), MaxJSONLine)
 	n := 1
@@ -203,7 +203,7 @@ func (c *logExportCmd) save(ctx context.Context, streams *cli.Streams, damage er
 	if err != nil {
 		return errors.Join(damage, store.Close())
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }() // it was only read
 	n, err := c.write(ctx, streams, log.Sound(ctx), eventlog.Any)
 	switch {
 	case errors.As(err, &unwritten{}):
