@@ -117,6 +117,12 @@ func TestPorter_Chain(t *testing.T) {
 			return ""
 		})
 	}
+	eventually(t, func() string { // else the second has nobody to say goodbye to
+		if n, _, _, err := clients[2].Heard(); n == 0 || err != nil {
+			return fmt.Sprintf("the third has heard %d messages, %v", n, err)
+		}
+		return ""
+	})
 	if err := clients[1].Leave(0); err != nil {
 		t.Error(err)
 	}
