@@ -26,6 +26,8 @@ const (
 	ripe = transport.SeedGrace + gathering
 	// blur is how much later a connection may be seen than one that came after it, to another port.
 	blur = 20 * time.Millisecond
+	// blurAlone is the same on a busy machine, where nobody else of the host can be meant.
+	blurAlone = 250 * time.Millisecond
 	// lonelyAfter is when a connection from the host of a client that has its place, to which no
 	// request connection belongs, counts as coming for the music.
 	lonelyAfter = 500 * time.Millisecond
@@ -272,8 +274,12 @@ func (p *Porter) tellApart(ctx context.Context, c *caller) (*guest, *visitor) {
 // caller is a client that is due. While a visitor that may belong to it is not ripe, the answer is
 // open, and Request calls wake later. p.mu is held.
 func (p *Porter) match(c *caller) (*guest, *visitor, <-chan struct{}) {
+	slack := blur
+	if p.alone(c.host) {
+		slack = blurAlone
+	}
 	for i, v := range p.waiting {
-		behind := v.Since.Add(blur)
+		behind := v.Since.Add(slack)
 		if v.host == c.host && behind.After(c.Since) && v.Since.Sub(c.Since) <= pairPatience &&
 			!slices.ContainsFunc(p.callers, func(other *caller) bool {
 				return other.host == c.host && other.Since.After(c.Since) && !other.Since.After(behind)
@@ -291,6 +297,22 @@ func (p *Porter) match(c *caller) (*guest, *visitor, <-chan struct{}) {
 		}
 	}
 	return nil, nil, p.changed
+}
+
+// alone says whether no more than one caller and one visitor of the host are here. p.mu is held.
+func (p *Porter) alone(host string) bool {
+	callers, visitors := 0, 0
+	for _, c := range p.callers {
+		if c.host == host {
+			callers++
+		}
+	}
+	for _, v := range p.waiting {
+		if v.host == host {
+			visitors++
+		}
+	}
+	return callers <= 1 && visitors <= 1
 }
 
 // pair takes the visitor for a client that joins. p.mu is held.

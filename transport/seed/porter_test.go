@@ -384,3 +384,24 @@ func TestPorter_JoinsWhileAnotherIsDue(t *testing.T) {
 		})
 	}
 }
+
+// On a busy machine the stream port may see a client's first connection after the request port has seen
+// the second. Where only one client can be meant, it is that one.
+func TestPorter_SeenTheOtherWayRound(t *testing.T) {
+	now := time.Now()
+	for _, others := range []int{0, 1} {
+		p := NewPorter(PorterConfig{})
+		came := func(ago time.Duration) *transport.Stranger {
+			return &transport.Stranger{Since: now.Add(-ago), Admit: func() bool { return false }}
+		}
+		c := &caller{Stranger: came(ripe), host: "h"}
+		p.callers = append(p.callers, c)
+		for range others {
+			p.callers = append(p.callers, &caller{Stranger: came(ripe), host: "h"})
+		}
+		p.waiting = []*visitor{{Stranger: came(ripe + blurAlone/2), host: "h"}}
+		if _, v, _ := p.match(c); (v != nil) != (others == 0) {
+			t.Errorf("with %d others of its host it is a client that joins: %v", others, v != nil)
+		}
+	}
+}
