@@ -75,7 +75,7 @@ func TestWords(t *testing.T) {
 	}
 	want := []string{
 		"the server has started", "“Air” is there", "“für elise” is there", "“Canon[31m” is there",
-		"Zoë (page) asked for “canon”", "amy asked for “für elise”", "chance chose “air”", "“Air” begins",
+		"Zoë (page) asked for “canon”", "amy asked for “für elise”", "picked at random: “air”", "“Air” begins",
 		"amy came, behind the server", "bob came, behind amy", "amy was lost", "spliced: bob hears from the server now, around amy",
 	}
 	if got := strings.Join(told, "\n"); got != strings.Join(want, "\n") {

@@ -50,7 +50,7 @@ func told(e proto.Message, name func(id string) string) (Kind, string) {
 		return Music, "“" + Title(e.GetSong()) + "” has been given out"
 	case *messages.SongChosen:
 		if e.GetRequestId() == "" {
-			return Music, "chance chose “" + Title(e.GetSong()) + "”"
+			return Music, "picked at random: “" + Title(e.GetSong()) + "”"
 		}
 		return Music, "it is the turn of “" + Title(e.GetSong()) + "”, which " + who(e.GetListenerName()) + " asked for"
 	case *messages.SongQueued:
