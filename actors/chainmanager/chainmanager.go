@@ -311,7 +311,9 @@ func (m *chainManager) tell(ctx actor.Context) {
 		if m.cfg.Auditor != nil {
 			news.Guests = append(news.Guests, m.cfg.Auditor.GetId())
 		}
-		ctx.Send(m.cfg.Links(), news)
+		if at, in := state.Chain.Find(n.Id); !in || !at.Absent { // who is absent has no connection, and the port may not be open yet
+			ctx.Send(m.cfg.Links(), news)
+		}
 		m.told[n.Id] = n
 	}
 }
