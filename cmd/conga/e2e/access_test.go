@@ -161,7 +161,7 @@ func TestE2E_Ports(t *testing.T) {
 		t.Skip("who listens where is read from /proc")
 	}
 	t.Parallel()
-	server := launchServer(t, congatest.Songs(t, congatest.Short), t.TempDir(), "--listen", ":0")
+	server := launchServer(t, congatest.Songs(t, congatest.Short), t.TempDir(), "--listen", ":0", "--no-mdns")
 	amy := launchListener(t, server, "amy", "--listen", ":0").awaitReady(t, listenerReady)
 	bob := launchListener(t, server, "bob", "--http", "off").awaitReady(t, listenerReady)
 	amy.hears(t)
