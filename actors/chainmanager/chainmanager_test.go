@@ -305,7 +305,7 @@ func TestChainManager_Restart(t *testing.T) {
 			&messages.BroadcastOpened{Epoch: 2})
 		o := open(t, openLog(t, store))
 		defer o.close()
-		o.want(o.told()) // nobody is there who could be told
+		o.want(o.told())                        // nobody is there who could be told
 		o.want(*o.members.Load(), "amy", "bob") // they may ask the server for music BEFORE they have said HELLO again
 		time.Sleep(returnWithin - time.Millisecond)
 		o.want(o.say(&messages.JoinChain{Node: node("bob")}), "welcome", "bob below amy")
