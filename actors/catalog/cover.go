@@ -32,41 +32,17 @@ func Cover(dir, name string) ([]byte, error) {
 
 // coverOf finds the first picture of an ID3v2 tag, or the one that says that it is the front cover.
 func coverOf(file io.ReaderAt, size int64) (picture []byte) {
-	var head [10]byte
-	if _, err := file.ReadAt(head[:], 0); err != nil || string(head[:3]) != "ID3" {
-		return nil
-	}
-	version, flags := head[3], head[5]
-	at, end, header := int64(10), min(size, 10+sevenBits(head[6:])), int64(10)
-	if version == 2 {
-		header = 6
-	}
-	if flags&unsynchronised != 0 && version < 4 {
-		file, end = synchronised(file, end)
-	}
-	if flags&extended != 0 && version > 2 {
-		at += extendedLength(version, file)
-	}
-	for n := 0; n < maxTagFrames && at+header <= end; n++ {
-		var frame [10]byte
-		if _, err := file.ReadAt(frame[:header], at); err != nil || frame[0] == 0 {
-			break
+	for frame := range id3Frames(file, size) {
+		if !isPicture(frame.head) || frame.length == 0 || frame.length > maxCover {
+			continue
 		}
-		length := frameLength(version, frame)
-		if isPicture(frame) && length > 0 && length <= maxCover && at+header+length <= end {
-			body := make([]byte, length)
-			if _, err := file.ReadAt(body, at+header); err != nil {
-				break
-			}
-			found, front := pictureIn(version, frame, body)
-			if front && found != nil {
-				return found
-			}
-			if picture == nil {
-				picture = found
-			}
+		found, front := pictureIn(frame.version, frame.head, frame.body())
+		if front && found != nil {
+			return found
 		}
-		at += header + length
+		if picture == nil {
+			picture = found
+		}
 	}
 	return picture
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -59,43 +60,82 @@ func said(read func() (tag.Metadata, error)) (title, artist string) {
 // wanted is all that the tag library sees of a file: of an ID3v2 tag the frames with title and
 // artist, without its pictures, and with separators between the values of one frame.
 func wanted(file io.ReaderAt, size int64) io.ReadSeeker {
+	var kept []byte
+	for frame := range id3Frames(file, size) {
+		if !isWanted(frame.head) || int64(len(kept))+frame.length > maxText {
+			continue
+		}
+		body := frame.body()
+		if frame.version == 2 || frame.head[9] == 0 { // neither packed nor encrypted
+			separate(body)
+		}
+		if body != nil {
+			kept = append(append(kept, frame.head[:frame.header]...), body...)
+		}
+	}
 	var head [10]byte
 	if _, err := file.ReadAt(head[:], 0); err != nil || string(head[:3]) != "ID3" {
 		return bytes.NewReader(nil)
 	}
-	version, flags := head[3], head[5]
-	at, end, header := int64(10), min(size, 10+sevenBits(head[6:])), int64(10)
-	if version == 2 {
-		header = 6
-	}
-	if flags&unsynchronised != 0 && version < 4 {
-		file, end = synchronised(file, end)
-	}
-	if flags&extended != 0 && version > 2 {
-		at += extendedLength(version, file)
-	}
-	var kept []byte
-	for n := 0; n < maxTagFrames && at+header <= end; n++ {
-		var frame [10]byte
-		if _, err := file.ReadAt(frame[:header], at); err != nil || frame[0] == 0 {
-			break
-		}
-		length := frameLength(version, frame)
-		if isWanted(frame) && int64(len(kept))+length <= maxText && at+header+length <= end {
-			body := make([]byte, length)
-			if _, err := file.ReadAt(body, at+header); err != nil {
-				break
-			}
-			if version == 2 || frame[9] == 0 { // neither packed nor encrypted
-				separate(body)
-			}
-			kept = append(append(kept, frame[:header]...), body...)
-		}
-		at += header + length
-	}
 	kept = append(kept, make([]byte, 16)...) // room as many tags have it: the library overlooks what is in the last ten bytes
 	whole := append(head[:5:5], 0)
 	return bytes.NewReader(slices.Concat(whole, sevenBytes(len(kept)), kept))
+}
+
+// id3Frame is a frame of an ID3v2 tag; its body is not read yet.
+type id3Frame struct {
+	version byte
+	head    [10]byte // of ID3v2.2 the first six
+	header  int64    // bytes of the head
+	length  int64    // bytes of the body
+
+	file io.ReaderAt
+	at   int64 // of the head
+	end  int64 // of the tag
+}
+
+// body is the frame's body; nil if it is not all there.
+func (f id3Frame) body() []byte {
+	if f.at+f.header+f.length > f.end {
+		return nil
+	}
+	body := make([]byte, f.length)
+	if _, err := f.file.ReadAt(body, f.at+f.header); err != nil {
+		return nil
+	}
+	return body
+}
+
+// id3Frames are the frames of the ID3v2 tag that the file of this size begins with.
+func id3Frames(file io.ReaderAt, size int64) iter.Seq[id3Frame] {
+	return func(yield func(id3Frame) bool) {
+		var head [10]byte
+		if _, err := file.ReadAt(head[:], 0); err != nil || string(head[:3]) != "ID3" {
+			return
+		}
+		version, flags := head[3], head[5]
+		f := id3Frame{version: version, file: file, at: 10, end: min(size, 10+sevenBits(head[6:])), header: 10}
+		if version == 2 {
+			f.header = 6
+		}
+		if flags&unsynchronised != 0 && version < 4 {
+			f.file, f.end = synchronised(file, f.end)
+		}
+		if flags&extended != 0 && version > 2 {
+			f.at += extendedLength(version, f.file)
+		}
+		for n := 0; n < maxTagFrames && f.at+f.header <= f.end; n++ {
+			f.head = [10]byte{}
+			if _, err := f.file.ReadAt(f.head[:f.header], f.at); err != nil || f.head[0] == 0 {
+				return
+			}
+			f.length = frameLength(version, f.head)
+			if !yield(f) {
+				return
+			}
+			f.at += f.header + f.length
+		}
+	}
 }
 
 // Flags of an ID3v2 tag: it has a zero behind each byte 0xff, or a header of its own in front of its
