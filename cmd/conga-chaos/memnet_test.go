@@ -67,12 +67,16 @@ func (u *uplink) through(n int) time.Time {
 
 func memAddr(port int) *net.TCPAddr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
 
-func (a *memNet) bind(u *uplink, addr string) (net.Listener, error) {
+func portIn(addr string) (int, error) {
 	_, text, err := net.SplitHostPort(addr)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	port, err := strconv.Atoi(text)
+	return strconv.Atoi(text)
+}
+
+func (a *memNet) bind(u *uplink, addr string) (net.Listener, error) {
+	port, err := portIn(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -91,11 +95,7 @@ func (a *memNet) bind(u *uplink, addr string) (net.Listener, error) {
 }
 
 func (a *memNet) dial(u *uplink, addr string) (net.Conn, error) {
-	_, text, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, err
-	}
-	port, err := strconv.Atoi(text)
+	port, err := portIn(addr)
 	if err != nil {
 		return nil, err
 	}
