@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"conga/actors/requester/clockfilter"
 	"conga/messages"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -20,12 +21,7 @@ const (
 	firstRetry = 20 * time.Millisecond
 	lastRetry  = time.Second
 	// patient is after how many failures the wait is the longest.
-	patient = 6
-	// A connection's first pings come quickly, to know the clock before the first chunk
-	// is played; the others keep it true and show that both ends live.
-	firstPings  = 8
-	quickPing   = 30 * time.Millisecond
-	steadyPing  = time.Second
+	patient     = 6
 	pongMissing = 4 * time.Second
 	// welcomeMissing is how long a server that was reached may take for its WELCOME: meanwhile it
 	// tries this node's port. How long reaching it may take is the connection's own business.
@@ -81,6 +77,9 @@ type Live struct {
 	Answered      int64   `json:"answered"`
 	Waiting       int     `json:"waiting"` // lines without an answer yet
 	ClockOffsetMs float64 `json:"clockOffsetMs"`
+	ClockErrorMs  float64 `json:"clockErrorMs"` // how wrong it probably is, by what delays have in common
+	ClockBoundMs  float64 `json:"clockBoundMs"` // how wrong it is at most
+	ClockSkewPpm  float64 `json:"clockSkewPpm"` // how much faster the server's clock runs
 	RoundTripMs   float64 `json:"roundTripMs"`
 	Goodbye       bool    `json:"goodbye,omitempty"` // it leaves, and the server may not have heard so yet
 }
@@ -115,7 +114,7 @@ type memory struct {
 	link    uint64 // number of the connection that counts
 	waiting []pending
 	reports []proto.Message // what the server has not been told yet, oldest first
-	samples samples
+	filter  clockfilter.Filter
 	absence absence
 
 	dialled         uint64
@@ -313,11 +312,10 @@ func (r *requester) ping(ctx actor.Context) {
 		r.cfg.Vitals(ping)
 	}
 	ctx.Send(r.child, ping)
-	wait := steadyPing
-	if r.pings++; r.pings < firstPings {
-		wait = quickPing
-	}
-	r.after(ctx, wait, func(round uint64) any { return pingAgain{round} })
+	r.pings++
+	// A connection's first pings come quickly, to know the clock before the first chunk is played; the
+	// others keep it true and show that both ends live.
+	r.after(ctx, clockfilter.Pace(r.cfg.Clock.Estimate(), r.pings), func(round uint64) any { return pingAgain{round} })
 }
 
 func (r *requester) pong(msg *messages.ClockPong) {
@@ -326,8 +324,8 @@ func (r *requester) pong(msg *messages.ClockPong) {
 		return
 	}
 	r.ponged = time.Now()
-	r.cfg.Clock.offset.Store(r.samples.add(msg.GetSentUs(), msg.GetServerUnixUs(), now))
-	r.cfg.Clock.synced.Store(true)
+	known := r.filter.Add(clockfilter.Ping{Sent: msg.GetSentUs(), Server: msg.GetServerUnixUs(), Received: now})
+	r.cfg.Clock.known.Store(&known)
 }
 
 func (r *requester) ask(ctx actor.Context, typed *messages.TypedLine) {
@@ -384,13 +382,11 @@ func (r *requester) leave(ctx actor.Context) {
 }
 
 func (r *requester) live() Live {
-	offset, _ := r.cfg.Clock.Offset()
-	l := Live{
+	clock := r.cfg.Clock.Estimate()
+	return Live{
 		Connected: r.welcome, Connections: r.dialled, Asked: r.asked, Answered: r.answered,
-		Waiting: len(r.waiting), Goodbye: r.goodbye, ClockOffsetMs: float64(offset) / 1000,
+		Waiting: len(r.waiting), Goodbye: r.goodbye,
+		ClockOffsetMs: clock.OffsetUs / 1000, ClockErrorMs: clock.ErrorUs / 1000, ClockBoundMs: clock.BoundUs / 1000,
+		ClockSkewPpm: clock.Skew * 1e6, RoundTripMs: float64(clock.RoundTripUs) / 1000,
 	}
-	if best, ok := r.samples.best(); ok {
-		l.RoundTripMs = float64(best.roundTrip) / 1000
-	}
-	return l
 }

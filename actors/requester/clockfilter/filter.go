@@ -1,0 +1,269 @@
+// Package clockfilter estimates the server's clock from pings.
+//
+// A ping is sent at a, stamped by the server with s, and its answer is received at b; a and b are read from
+// this machine's clock. The stamp was made between a and b. So the offset (server's clock minus
+// ours) was at most s-a at the time a, and at least s-b at the time b, however the network behaved: a
+// queue on the way only loosens one of the two limits. Both clocks run evenly for minutes, so
+// the offset is a straight line in time that passes below all upper and above all lower
+// limits. The estimate is the middle of the widest straight corridor between
+// them: the shortest delays of each direction, found separately, give its edges.
+//
+// Intervals and their intersection: RFC 5905, section 11.2.1 (Marzullo). A line along the lower
+// envelope of one-way delays: Moon, Skelly, Towsley, "Estimation and Removal of Clock Skew from
+// Network Delay Measurements", INFOCOM 1999.
+//
+// Delays that differ by direction without end cannot be told from an offset; that error is at most
+// half of the shortest round trip, and Estimate.Bound contains it.
+package clockfilter
+
+import (
+	"math"
+	"slices"
+)
+
+const (
+	// MaxSkew is how far two clocks may run apart: what a kernel corrects at most (RFC 5905).
+	MaxSkew = 500e-6
+	// likelySkew is how far two crystals do run apart, if nobody corrects them.
+	likelySkew = 100e-6
+	// maxPings and maxAgeUs bound what is remembered: over minutes the temperature bends the line.
+	maxPings = 1024
+	maxAgeUs = 300_000_000
+	// roundingUs is by how much stamps in whole microseconds contradict each other.
+	roundingUs = 3
+	// steps of a search narrow MaxSkew down to a millionth of it.
+	steps = 34
+	// surprising is how many times the usual distance of the shortest delays from their edge is no chance
+	// (delays behind a busy queue are distributed exponentially: one in 400).
+	surprising = 6
+)
+
+// Ping is one question and its answer, in microseconds: Sent and Received on this machine's clock,
+// which must never step while the process runs, Server on the server's.
+type Ping struct{ Sent, Server, Received int64 }
+
+// Estimate is what is known of the server's clock.
+type Estimate struct {
+	At       int64   // this machine's time, µs
+	OffsetUs float64 // server's clock minus this machine's at that time
+	Skew     float64 // how much it grows in a microsecond: 1e-6 is a part per million
+	// ErrorUs and SkewError are how wrong OffsetUs and Skew probably are; asymmetric delays are not counted.
+	ErrorUs, SkewError float64
+	// BoundUs is how wrong it is at most, if both clocks run evenly.
+	BoundUs float64
+	// RoundTripUs is the shortest that is remembered.
+	RoundTripUs int64
+	Pings       int // that the estimate is built on
+}
+
+// Offset is the estimated offset at a time of this machine, in µs.
+func (e Estimate) Offset(at int64) float64 {
+	return e.OffsetUs + e.Skew*float64(at-e.At)
+}
+
+// Filter remembers pings. Its zero value is ready. It reads no clock.
+type Filter struct {
+	lows, highs []limit // one of each for each ping, in the order of time
+}
+
+// limit is an offset at a time, both in µs.
+type limit struct{ at, offset int64 }
+
+// Add takes a ping and returns the new estimate. Pings come in the order in which they were sent.
+func (f *Filter) Add(p Ping) Estimate {
+	p.Received = max(p.Sent, p.Received)
+	f.lows = append(f.lows, limit{p.Received, p.Server - p.Received})
+	f.highs = append(f.highs, limit{p.Sent, p.Server - p.Sent})
+	f.forget(p.Received)
+	return f.estimate(p.Received)
+}
+
+// forget drops what is too old, and what cannot be true together with what is newer: a machine
+// slept, a server was restarted, a clock was corrected.
+func (f *Filter) forget(now int64) {
+	old := max(0, len(f.lows)-maxPings)
+	for old < len(f.lows)-1 && now-f.lows[old].at > maxAgeUs {
+		old++
+	}
+	f.drop(old)
+	for n := len(f.lows); n > 1 && f.bent(); n = len(f.lows) {
+		f.drop((n + 1) / 2)
+	}
+}
+
+func (f *Filter) drop(n int) {
+	f.lows, f.highs = slices.Delete(f.lows, 0, n), slices.Delete(f.highs, 0, n)
+}
+
+// bent says that no straight line explains the pings: none passes between them, or the corridor is much
+// narrower than the older half alone leaves it. (A delay that grows leaves it as wide as it was.)
+func (f *Filter) bent() bool {
+	all := widest(f.lows, f.highs)
+	if all.width < -roundingUs {
+		return true
+	}
+	half := len(f.lows) / 2
+	if half < 8 {
+		return false
+	}
+	before := widest(f.lows[:half], f.highs[:half])
+	return before.width-all.width > surprising*(before.noise()+roundingUs)
+}
+
+// corridor is the room between two parallel lines below the highs and above the lows.
+type corridor struct {
+	lows, highs []limit
+	// floor and ceiling are those that can touch it: the convex hulls.
+	floor, ceiling []limit
+	origin         limit // the last low: its time is the corridor's zero, and its offset, too
+	skew           float64
+	low, high      float64 // edges at the origin's time
+	width          float64
+}
+
+func widest(lows, highs []limit) corridor {
+	c := corridor{lows: lows, highs: highs, origin: lows[len(lows)-1], floor: hull(lows, 1), ceiling: hull(highs, -1)}
+	c.skew = top(-MaxSkew, MaxSkew, c.widthWith)
+	c.low, c.high = c.edges(c.skew)
+	c.width = c.high - c.low
+	return c
+}
+
+// hull are the limits on the upper side (side 1) or the lower (-1) of their convex hull, in the order of
+// time (Andrew's monotone chain).
+func hull(limits []limit, side int64) []limit {
+	var h []limit
+	for _, l := range limits {
+		for len(h) > 1 {
+			a, b := h[len(h)-2], h[len(h)-1]
+			if float64(side*(b.offset-a.offset))*float64(l.at-a.at) > float64(side*(l.offset-a.offset))*float64(b.at-a.at) {
+				break
+			}
+			h = h[:len(h)-1]
+		}
+		h = append(h, l)
+	}
+	return h
+}
+
+// of is the limit's offset, carried along a line with this skew to the corridor's zero.
+func (c corridor) of(l limit, skew float64) float64 {
+	return float64(l.offset-c.origin.offset) + skew*float64(c.origin.at-l.at)
+}
+
+func (c corridor) widthWith(skew float64) float64 {
+	low, high := c.edges(skew)
+	return high - low
+}
+
+// edges are where the offset's line may pass the origin's time with this skew.
+func (c corridor) edges(skew float64) (low, high float64) {
+	low, high = math.Inf(-1), math.Inf(1)
+	for _, l := range c.floor {
+		low = max(low, c.of(l, skew))
+	}
+	for _, l := range c.ceiling {
+		high = min(high, c.of(l, skew))
+	}
+	return low, high
+}
+
+// middle is the offset in the middle of the corridor with this skew, so long after the origin.
+func (c corridor) middle(skew, after float64) float64 {
+	low, high := c.edges(skew)
+	return (low+high)/2 + skew*after
+}
+
+// noise is the usual distance of the shortest delays from the corridor's edges: how much wider it may
+// be than the true one.
+func (c corridor) noise() float64 {
+	if len(c.lows) < len(third{}) {
+		return c.width / 2
+	}
+	low, high := third{math.Inf(1), math.Inf(1), math.Inf(1)}, third{math.Inf(1), math.Inf(1), math.Inf(1)}
+	for i := range c.lows {
+		low.add(c.low - c.of(c.lows[i], c.skew))
+		high.add(c.of(c.highs[i], c.skew) - c.high)
+	}
+	return (low[2] + high[2]) / 2
+}
+
+// third keeps the three smallest distances.
+type third [3]float64
+
+func (t *third) add(x float64) {
+	for i := range t {
+		if x < t[i] {
+			t[i], x = x, t[i]
+		}
+	}
+}
+
+// plausible are the skews of the corridors that are as wide as the widest but for the noise. In a
+// short time any skew fits: then those that crystals have.
+func (c corridor) plausible() (least, most float64) {
+	enough := c.width - c.noise()
+	fits := func(skew float64) bool { return c.widthWith(skew) >= enough }
+	least, most = furthest(c.skew, -MaxSkew, fits), furthest(c.skew, MaxSkew, fits)
+	if least < likelySkew && most > -likelySkew {
+		least, most = max(least, -likelySkew), min(most, likelySkew)
+	}
+	return least, most
+}
+
+func (f *Filter) estimate(now int64) Estimate {
+	c := widest(f.lows, f.highs)
+	least, most := c.plausible()
+	skew, after := (least+most)/2, float64(now-c.origin.at)
+	offset := c.middle(skew, after)
+	e := Estimate{
+		At: now, Skew: skew, SkewError: (most - least) / 2, Pings: len(f.lows),
+		OffsetUs:    float64(c.origin.offset) + offset,
+		ErrorUs:     max(math.Abs(c.middle(least, after)-offset), math.Abs(c.middle(most, after)-offset)) + c.noise()/2 + roundingUs,
+		BoundUs:     c.bound(after, offset),
+		RoundTripUs: math.MaxInt64,
+	}
+	for i := range f.lows {
+		e.RoundTripUs = min(e.RoundTripUs, f.lows[i].at-f.highs[i].at)
+	}
+	return e
+}
+
+// bound is how far the offset can be from the estimate, so long after the origin: the largest distance that
+// a straight line between all pings has there.
+func (c corridor) bound(after, estimate float64) float64 {
+	inside := func(skew float64) bool { return c.widthWith(skew) >= -2*roundingUs }
+	least, most := furthest(c.skew, -MaxSkew, inside), furthest(c.skew, MaxSkew, inside)
+	highest := func(skew float64) float64 { _, high := c.edges(skew); return high + skew*after }
+	lowest := func(skew float64) float64 { low, _ := c.edges(skew); return -low - skew*after }
+	high, low := highest(top(least, most, highest)), -lowest(top(least, most, lowest))
+	return max(high-estimate, estimate-low) + roundingUs
+}
+
+// top is where a concave function is highest.
+func top(from, to float64, of func(float64) float64) float64 {
+	for range steps {
+		third := (to - from) / 3
+		if of(from+third) < of(to-third) {
+			from += third
+		} else {
+			to -= third
+		}
+	}
+	return (from + to) / 2
+}
+
+// furthest goes from one that is good towards the other end, as far as all are good.
+func furthest(good, end float64, is func(float64) bool) float64 {
+	if is(end) {
+		return end
+	}
+	for range steps {
+		if middle := (good + end) / 2; is(middle) {
+			good = middle
+		} else {
+			end = middle
+		}
+	}
+	return good
+}
