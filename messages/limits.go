@@ -16,6 +16,9 @@ const (
 	MaxLine = 4096
 	// MaxName is the longest name of a node, in bytes.
 	MaxName = 64
+	// MaxSongName is the longest name of a song, its path in the songs folder, in bytes: a line of SONGS or
+	// REQUESTS has room for it.
+	MaxSongName = 480
 	// MaxChunkDuration bounds a chunk: as many whole frames as fit, at least one.
 	MaxChunkDuration = 110 * time.Millisecond
 	// Slack is how long before its play-out time the server sends a chunk: what the

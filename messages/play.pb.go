@@ -128,11 +128,12 @@ func (PlayRefused_Reason) EnumDescriptor() ([]byte, []int) {
 	return file_messages_play_proto_rawDescGZIP(), []int{10, 0}
 }
 
-// Song is one file of the catalog. Its name is the file's name, "bach.mp3".
+// Song is one file of the catalog. Its name is its path in the songs folder, with slashes:
+// "bach.mp3", "Bach/Preludes/01.mp3".
 type Song struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Name           string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Title          string                 `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"` // from the file's tag; empty if it has none
+	Title          string                 `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"` // from the file's tag, or in a subfolder the file's name; else empty
 	Artist         string                 `protobuf:"bytes,3,opt,name=artist,proto3" json:"artist,omitempty"`
 	DurationUs     int64                  `protobuf:"varint,4,opt,name=duration_us,json=durationUs,proto3" json:"duration_us,omitempty"`
 	SampleRate     int32                  `protobuf:"varint,5,opt,name=sample_rate,json=sampleRate,proto3" json:"sample_rate,omitempty"` // hertz: 32000, 44100 or 48000
@@ -294,10 +295,12 @@ func (x *RejectedSong) GetReason() string {
 // nothing else, so its cost grows with the change.
 type ReportSongs struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Songs         []*Song                `protobuf:"bytes,1,rep,name=songs,proto3" json:"songs,omitempty"`       // new or changed
-	Rejected      []*RejectedSong        `protobuf:"bytes,2,rep,name=rejected,proto3" json:"rejected,omitempty"` // new, changed, or for another reason
-	Gone          []string               `protobuf:"bytes,3,rep,name=gone,proto3" json:"gone,omitempty"`         // names, of songs or of what was rejected
-	Away          string                 `protobuf:"bytes,4,opt,name=away,proto3" json:"away,omitempty"`         // why nothing of the folder can be seen; nothing else is said then
+	Songs         []*Song                `protobuf:"bytes,1,rep,name=songs,proto3" json:"songs,omitempty"`                                // new or changed
+	Rejected      []*RejectedSong        `protobuf:"bytes,2,rep,name=rejected,proto3" json:"rejected,omitempty"`                          // new, changed, or for another reason
+	Gone          []string               `protobuf:"bytes,3,rep,name=gone,proto3" json:"gone,omitempty"`                                  // names, of songs or of what was rejected
+	Away          string                 `protobuf:"bytes,4,opt,name=away,proto3" json:"away,omitempty"`                                  // why nothing of the folder can be seen; nothing else is said then
+	FoldersAway   []*SongsAway           `protobuf:"bytes,5,rep,name=folders_away,json=foldersAway,proto3" json:"folders_away,omitempty"` // subfolders that cannot be seen now, new or for another reason
+	FoldersBack   []string               `protobuf:"bytes,6,rep,name=folders_back,json=foldersBack,proto3" json:"folders_back,omitempty"` // subfolders that can be seen again, or are gone
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -360,11 +363,26 @@ func (x *ReportSongs) GetAway() string {
 	return ""
 }
 
-// SongsAway: the folder is missing, unreadable or empty. Its songs are not gone: they are
-// remembered, and requests wait for them.
+func (x *ReportSongs) GetFoldersAway() []*SongsAway {
+	if x != nil {
+		return x.FoldersAway
+	}
+	return nil
+}
+
+func (x *ReportSongs) GetFoldersBack() []string {
+	if x != nil {
+		return x.FoldersBack
+	}
+	return nil
+}
+
+// SongsAway: the songs folder is missing, unreadable or empty, or one of its subfolders cannot be seen.
+// The songs in it are not gone: they are remembered, and requests wait for them.
 type SongsAway struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	Folder        string                 `protobuf:"bytes,2,opt,name=folder,proto3" json:"folder,omitempty"` // the subfolder's path in the songs folder; empty: all of it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -406,9 +424,17 @@ func (x *SongsAway) GetReason() string {
 	return ""
 }
 
+func (x *SongsAway) GetFolder() string {
+	if x != nil {
+		return x.Folder
+	}
+	return ""
+}
+
 // SongsBack: the folder is there again; what is said of its songs since they went is true again.
 type SongsBack struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Folder        string                 `protobuf:"bytes,1,opt,name=folder,proto3" json:"folder,omitempty"` // as in SongsAway
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -441,6 +467,13 @@ func (x *SongsBack) ProtoReflect() protoreflect.Message {
 // Deprecated: Use SongsBack.ProtoReflect.Descriptor instead.
 func (*SongsBack) Descriptor() ([]byte, []int) {
 	return file_messages_play_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *SongsBack) GetFolder() string {
+	if x != nil {
+		return x.Folder
+	}
+	return ""
 }
 
 // SongAdded: the song can be requested from now on. Also said when a known file has changed.
@@ -1693,15 +1726,19 @@ const file_messages_play_proto_rawDesc = "" +
 	"\x10modified_unix_us\x18\t \x01(\x03R\x0emodifiedUnixUs\":\n" +
 	"\fRejectedSong\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x89\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xe1\x01\n" +
 	"\vReportSongs\x12!\n" +
 	"\x05songs\x18\x01 \x03(\v2\v.conga.SongR\x05songs\x12/\n" +
 	"\brejected\x18\x02 \x03(\v2\x13.conga.RejectedSongR\brejected\x12\x12\n" +
 	"\x04gone\x18\x03 \x03(\tR\x04gone\x12\x12\n" +
-	"\x04away\x18\x04 \x01(\tR\x04away\"#\n" +
+	"\x04away\x18\x04 \x01(\tR\x04away\x123\n" +
+	"\ffolders_away\x18\x05 \x03(\v2\x10.conga.SongsAwayR\vfoldersAway\x12!\n" +
+	"\ffolders_back\x18\x06 \x03(\tR\vfoldersBack\";\n" +
 	"\tSongsAway\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\v\n" +
-	"\tSongsBack\",\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06folder\x18\x02 \x01(\tR\x06folder\"#\n" +
+	"\tSongsBack\x12\x16\n" +
+	"\x06folder\x18\x01 \x01(\tR\x06folder\",\n" +
 	"\tSongAdded\x12\x1f\n" +
 	"\x04song\x18\x01 \x01(\v2\v.conga.SongR\x04song\"!\n" +
 	"\vSongRemoved\x12\x12\n" +
@@ -1860,19 +1897,20 @@ var file_messages_play_proto_goTypes = []any{
 var file_messages_play_proto_depIdxs = []int32{
 	2,  // 0: conga.ReportSongs.songs:type_name -> conga.Song
 	3,  // 1: conga.ReportSongs.rejected:type_name -> conga.RejectedSong
-	2,  // 2: conga.SongAdded.song:type_name -> conga.Song
-	1,  // 3: conga.PlayRefused.reason:type_name -> conga.PlayRefused.Reason
-	2,  // 4: conga.StartSong.song:type_name -> conga.Song
-	2,  // 5: conga.SongStarted.song:type_name -> conga.Song
-	0,  // 6: conga.SongEnded.heard:type_name -> conga.Heard
-	2,  // 7: conga.Coming.song:type_name -> conga.Song
-	2,  // 8: conga.Playing.song:type_name -> conga.Song
-	25, // 9: conga.Playing.queue:type_name -> conga.Coming
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	5,  // 2: conga.ReportSongs.folders_away:type_name -> conga.SongsAway
+	2,  // 3: conga.SongAdded.song:type_name -> conga.Song
+	1,  // 4: conga.PlayRefused.reason:type_name -> conga.PlayRefused.Reason
+	2,  // 5: conga.StartSong.song:type_name -> conga.Song
+	2,  // 6: conga.SongStarted.song:type_name -> conga.Song
+	0,  // 7: conga.SongEnded.heard:type_name -> conga.Heard
+	2,  // 8: conga.Coming.song:type_name -> conga.Song
+	2,  // 9: conga.Playing.song:type_name -> conga.Song
+	25, // 10: conga.Playing.queue:type_name -> conga.Coming
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_messages_play_proto_init() }

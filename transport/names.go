@@ -16,7 +16,7 @@ const maxReason = 200 // bytes of a peer's or the system's words that reach a lo
 
 // maxWords is the longest text, in bytes, that a node takes from its server or upstream: an
 // answer's lines are names of files, and a number.
-const maxWords = 512
+const maxWords = maxListed + 16
 
 // makePlain replaces all text in the message, whose sender is not to be trusted, by what may
 // be shown of it.

@@ -204,8 +204,8 @@ func (t *requestTalk) request(wish *messages.RequestPlay) (answer proto.Message,
 	return nil, false
 }
 
-// maxWish is the longest name that a file can have, and that a log keeps of a wish.
-const maxWish = 255
+// maxWish is the longest name that a song can have, and that a log keeps of a wish.
+const maxWish = messages.MaxSongName
 
 // oneLine keeps a file's name from breaking its line.
 func oneLine(name string) string { return plain.Text(name, maxWish) }

@@ -17,7 +17,7 @@ var otherMusic = []string{".aac", ".aif", ".aiff", ".alac", ".ape", ".flac", ".m
 
 // beside says what music there is in a folder without songs, and what to do about it; "" if there is none.
 func beside(ctx context.Context, dir string) string {
-	deep, other, left := 0, 0, mostBeside
+	other, left := 0, mostBeside
 	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		left--
 		switch hidden := path != dir && strings.HasPrefix(filepath.Base(path), "."); {
@@ -28,10 +28,7 @@ func beside(ctx context.Context, dir string) string {
 		case entry.IsDir() || hidden:
 			return nil
 		}
-		switch ext := strings.ToLower(filepath.Ext(path)); {
-		case ext == ".mp3" && filepath.Dir(path) != filepath.Clean(dir):
-			deep++
-		case slices.Contains(otherMusic, ext):
+		if slices.Contains(otherMusic, strings.ToLower(filepath.Ext(path))) {
 			other++
 		}
 		return nil
@@ -40,12 +37,8 @@ func beside(ctx context.Context, dir string) string {
 	if left < 0 {
 		least = "at least "
 	}
-	var says strings.Builder
-	if deep > 0 {
-		fmt.Fprintf(&says, "; mp3 files in its subfolders: %s%d, which conga does not read: copy them into the folder itself, or name a subfolder with --songs DIR", least, deep)
+	if other == 0 {
+		return ""
 	}
-	if other > 0 {
-		fmt.Fprintf(&says, "; music that is not mp3: %s%d, ffmpeg -i FILE NEW.mp3 makes mp3 of it", least, other)
-	}
-	return says.String()
+	return fmt.Sprintf("; music that is not mp3: %s%d, ffmpeg -i FILE NEW.mp3 makes mp3 of it", least, other)
 }

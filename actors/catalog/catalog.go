@@ -4,14 +4,14 @@
 // It watches the folder, and looks at it every few seconds in any case, because not every
 // file system reports changes. A song that is added can be requested within a second of
 // its last byte; one that is removed is gone. A file that is still being written is left
-// alone until it rests; the less it looks whole, the longer it must rest. Only files in the
-// folder itself count, not those in subfolders; links are followed; names that begin with a
-// dot are ignored.
+// alone until it rests; the less it looks whole, the longer it must rest. Subfolders count,
+// too: a song's name is its path. Links are followed; names that begin with a dot are ignored.
 //
 // A file that looks like a song but cannot be played (no MPEG-1 layer III, empty, broken, a
 // name that breaks lines) is left out, with one warning for each process and reason.
 // If the folder is missing, unreadable or empty, its songs are away but not gone: the
-// catalog waits for it, and reads nothing again when it comes back.
+// catalog waits for it, and reads nothing again when it comes back. So are those of a subfolder
+// that cannot be read.
 //
 // A goroutine of its own looks at the folder, one look at a time, so that the actor always
 // answers. A look reports what has changed, in few batches, so the log and the actor's time
@@ -21,6 +21,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"time"
 
@@ -82,7 +83,8 @@ type catalog struct {
 	looking    bool
 	again      bool // something changed while it was looking
 	seen       map[string]file
-	ready      bool // Ready was called
+	folders    map[string]fs.FileInfo // as they were at the last look
+	ready      bool                   // Ready was called
 	listed     []string
 	listedAt   uint64 // the event that listed is true for
 
@@ -201,7 +203,7 @@ func (c *catalog) start(ctx actor.Context) {
 	c.seen = remembered(keeper.State())
 	c.warned = make(map[string]string)
 	c.live.Folder = c.cfg.Dir
-	c.watch = newWatch(c.cfg.Dir, func() { c.tell(changed{c}) })
+	c.watch = newWatch(func() { c.tell(changed{c}) })
 	c.look()
 }
 
@@ -241,10 +243,11 @@ func (c *catalog) lookIn(d time.Duration) {
 // look sends a goroutine to look, which comes back with a looked.
 func (c *catalog) look() {
 	c.timer, c.looking, c.again, c.lines = nil, true, false, 0
-	ctx, cfg, seen, watch, tell, first := c.ctx, c.cfg, c.seen, c.watch, c.tell, c.live.Looks == 0
+	ctx, seen, watch, tell := c.ctx, c.seen, c.watch, c.tell
+	at := folder{c.cfg.Dir, c.cfg.Settle, c.live.Looks == 0, c.folders, c.keeper.State().Folders, watch.add}
 	go func() {
-		watched := watch.keep(len(seen)) // before looking, so that no change after the look is missed
-		saw := look(ctx, folder{cfg.Dir, cfg.Settle, first}, seen, time.Now(), func(report *messages.ReportSongs) {
+		watch.begin(len(seen))
+		saw := look(ctx, at, seen, time.Now(), func(report *messages.ReportSongs) {
 			taken := make(chan struct{})
 			tell(news{c, report, taken})
 			select { // one batch at a time: what was read does not pile up
@@ -253,7 +256,7 @@ func (c *catalog) look() {
 			}
 		})
 		if ctx.Err() == nil {
-			tell(looked{c, saw, watched})
+			tell(looked{c, saw, watch.end()})
 		}
 	}()
 }
@@ -261,7 +264,7 @@ func (c *catalog) look() {
 // learn notes what a look has seen, says what the operator must know, and agrees on the next look.
 func (c *catalog) learn(msg looked) {
 	saw := msg.saw
-	c.looking, c.seen = false, saw.files
+	c.looking, c.seen, c.folders = false, saw.files, saw.folders
 	// On a busy machine a look takes long; that is no reason to look less often than usual.
 	c.earliest = time.Now().Add(min(rarely*saw.took, c.cfg.Poll))
 	if saw.away != "" {
@@ -328,6 +331,12 @@ func (c *catalog) commit(report *messages.ReportSongs) {
 				c.sum.removed++
 			}
 			delete(c.warned, event.GetName()) // one that comes back is warned of again
+		case *messages.SongsAway:
+			c.sayFolder(event)
+		case *messages.SongsBack:
+			if folder := event.GetFolder(); folder != "" {
+				c.cfg.Logger.Info("a subfolder can be seen again, or is gone", "folder", folder)
+			}
 		}
 	}
 	for _, refused := range report.GetRejected() {
@@ -349,6 +358,16 @@ func (c *catalog) warn(refused *messages.RejectedSong) {
 		c.cfg.Logger.Warn("file left out", "file", refused.GetName(), "reason", refused.GetReason())
 	case c.lines == mostWarnings+1:
 		c.cfg.Logger.Warn("more files left out; `conga dump --key state` lists all of them under catalog.rejected")
+	}
+}
+
+// sayFolder names a subfolder that cannot be seen.
+func (c *catalog) sayFolder(away *messages.SongsAway) {
+	if away.GetFolder() == "" {
+		return
+	}
+	if c.lines++; c.lines <= mostWarnings {
+		c.cfg.Logger.Warn("a subfolder cannot be read; its songs and the requests for them wait for it", "folder", away.GetFolder(), "reason", away.GetReason())
 	}
 }
 

@@ -1,13 +1,12 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
 )
 
 // ErrNoFolder means that this can never be a songs folder, however long one waits.
@@ -37,27 +36,19 @@ func HasSong(dir string) error {
 	if err := Check(dir); err != nil {
 		return err
 	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
+	w := &walk{ctx: context.Background(), watch: func(string) {}}
+	if err := cmp.Or(w.root(dir), w.err); err != nil {
 		return fmt.Errorf("the songs folder %s cannot be read: %s", dir, cause(err))
 	}
-	files, why := 0, ""
-	for _, entry := range entries {
-		name := entry.Name()
-		if strings.HasPrefix(name, ".") || !strings.EqualFold(filepath.Ext(name), ".mp3") {
-			continue
-		}
-		path := filepath.Join(dir, name)
-		info, err := os.Stat(path)
-		if err != nil || info.IsDir() {
-			continue
-		}
-		song, _, reason, _ := judge(context.Background(), path, name, info)
+	why := ""
+	for _, found := range w.songs {
+		song, _, reason, _ := judge(w.ctx, found.path, found.name, found.info)
 		if song != nil {
 			return nil
 		}
-		files, why = files+1, name+": "+reason
+		why = found.name + ": " + reason
 	}
+	files := len(w.songs)
 	if files == 0 {
 		return fmt.Errorf("there are no .mp3 files in the songs folder %s: put some there, or name another with --songs DIR", dir)
 	}

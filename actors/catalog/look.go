@@ -1,20 +1,21 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"iter"
-	"os"
-	"path/filepath"
+	"maps"
+	"path"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 	"unicode/utf8"
+
+	"google.golang.org/protobuf/proto"
 
 	"conga/actors/internal/mp3"
 	"conga/messages"
@@ -96,153 +97,208 @@ func temporary(name string) bool {
 
 // sighting is what one look at the folder saw. It is immutable.
 type sighting struct {
-	files  map[string]file
-	next   time.Duration // when one of the files that rest has rested enough; 0: there is none
-	rests  int           // how many such files there are
-	away   string        // why nothing of the folder can be seen; files is what was known before
-	err    error         // the folder could not be read because something ran out (open files): try again
-	beside string        // what music there is that is no song, where there is no song
-	took   time.Duration // to look, without reading what is new
+	files   map[string]file
+	folders map[string]fs.FileInfo // subfolders that were seen
+	unseen  messages.AwayFolders   // what was known of their files is in files
+	next    time.Duration          // when one of the files that rest has rested enough; 0: there is none
+	rests   int                    // how many such files there are
+	away    string                 // why nothing of the folder can be seen; files is what was known before
+	err     error                  // the folder could not be read because something ran out (open files): try again
+	beside  string                 // what music there is that is no song, where there is no song
+	took    time.Duration          // to look, without reading what is new
 }
 
-// folder is what a look looks at.
+// folder is what a look looks at, and what was seen of it before.
 type folder struct {
-	dir    string
-	settle time.Duration // how long every file must rest
-	first  bool          // nothing was looked at before
+	dir     string
+	settle  time.Duration // how long every file must rest
+	first   bool          // nothing was looked at before
+	folders map[string]fs.FileInfo
+	unseen  messages.AwayFolders
+	watch   func(path string) // is called before a folder is read; nil: nobody watches
+}
+
+// looking is a look under way.
+type looking struct {
+	folder
+	now    time.Time
+	known  map[string]file
+	saw    sighting
+	report *messages.ReportSongs // what is not yet told
+	tell   func(*messages.ReportSongs)
+	unread []found
+	there  bool // some file can be seen
 }
 
 // look looks at the folder and tells each batch of what is new, in the words of the log. Files that are as
 // they were in known are not read again, and those that somebody still writes are not read yet. What
 // is gone is told first. It ends early when ctx ends.
 func look(ctx context.Context, at folder, known map[string]file, now time.Time, tell func(*messages.ReportSongs)) sighting {
-	dir, settle := at.dir, at.settle
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		s := sighting{files: known}
-		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM) {
-			s.err = err
-		} else {
-			s.away = "the songs folder cannot be read: " + cause(err)
-		}
-		return s
+	before := sighting{files: known, folders: at.folders, unseen: at.unseen}
+	w := &walk{ctx: ctx, known: at.folders, lives: foldersOf(known), watch: at.watch}
+	if w.watch == nil {
+		w.watch = func(string) {}
 	}
-	s := sighting{files: make(map[string]file, len(known))}
-	report := &messages.ReportSongs{}
-	reject := func(name, reason string, f file) {
-		f.verdict = told
-		s.files[name] = f
-		report.Rejected = append(report.Rejected, &messages.RejectedSong{Name: name, Reason: reason})
+	err := w.root(at.dir)
+	switch {
+	case w.err != nil || scarce(err):
+		before.err = cmp.Or(w.err, err)
+		return before
+	case err != nil:
+		before.away = "the songs folder cannot be read: " + cause(err)
+		return before
+	case ctx.Err() != nil:
+		return before
 	}
-	there, broken := false, error(nil)
-	var read []string
-	infos := map[string]fs.FileInfo{}
-	for _, entry := range entries {
-		name := entry.Name()
-		if strings.HasPrefix(name, ".") || !strings.EqualFold(filepath.Ext(name), ".mp3") || entry.IsDir() {
-			continue
+	l := &looking{
+		folder: at, now: now, known: known, tell: tell, report: &messages.ReportSongs{},
+		saw: sighting{files: make(map[string]file, len(known)), folders: w.folders, unseen: w.away},
+	}
+	for _, refused := range w.refused {
+		l.refuse(refused)
+	}
+	for _, found := range w.songs {
+		l.see(found)
+	}
+	for name, f := range known {
+		if folder, _ := w.away.Of(name); folder != "" {
+			l.saw.files[name] = f
 		}
-		if reason := badName(name); reason != "" {
-			// The name itself cannot travel: its quoted form stands for it.
-			name = strings.Trim(strconv.QuoteToASCII(name), `"`)
-			if before, seen := known[name]; seen && before.size != again {
-				s.files[name] = before
-			} else {
-				reject(name, reason, file{})
-			}
-			continue
-		}
-		path := filepath.Join(dir, name)
-		info, err := os.Stat(path)
-		if err != nil {
-			if _, linkErr := os.Lstat(path); linkErr == nil { // else it has gone just now
-				reject(name, cannotOpen+cause(err), file{size: again})
-				broken = err
-			}
-			continue
-		}
-		if info.IsDir() {
-			continue
-		}
-		there = true
-		f := seen(known[name], info, now, at.first)
-		switch rested := f.rested(now); {
-		case f.verdict == told:
-		case rested < settle:
-			s.wait(settle - rested)
-		case f.verdict == unread:
-			read = append(read, name)
-			infos[name] = info
-		case rested < f.rest:
-			s.wait(f.rest - rested)
-		default:
-			report.Songs = append(report.Songs, f.song)
-			f.verdict, f.song, f.rest = told, nil, 0
-		}
-		s.files[name] = f
 	}
 	switch {
-	case there || len(known) == 0:
-	case broken != nil: // links into a folder that is away
-		return sighting{files: known, away: "the files in the songs folder cannot be opened: " + cause(broken)}
-	case len(s.files) == 0:
-		return sighting{files: known, away: "the songs folder is empty"}
+	case l.there || len(known) == 0:
+	case w.broken != nil: // links into a folder that is away
+		before.away = "the files in the songs folder cannot be opened: " + cause(w.broken)
+		return before
+	case len(l.saw.files) == 0:
+		before.away = "the songs folder is empty"
+		return before
 	}
-	if !there && len(s.files) == 0 {
-		s.beside = beside(ctx, dir)
+	if !l.there && len(l.saw.files) == 0 {
+		l.saw.beside = beside(ctx, at.dir)
 	}
-	for name := range known {
-		if _, still := s.files[name]; !still {
-			report.Gone = append(report.Gone, name)
+	l.compare()
+	l.saw.took = time.Since(now)
+	l.read(ctx)
+	return l.saw
+}
+
+// refuse reports what is left out for its name, or because it cannot be opened.
+func (l *looking) refuse(r refusal) {
+	before, seen := l.known[r.name]
+	switch {
+	case r.again:
+		before = file{size: again}
+	case seen && before.size != again:
+		l.saw.files[r.name] = before
+		return
+	default:
+		before = file{}
+	}
+	l.reject(r.name, r.reason, before)
+}
+
+func (l *looking) reject(name, reason string, f file) {
+	f.verdict = told
+	l.saw.files[name] = f
+	l.report.Rejected = append(l.report.Rejected, &messages.RejectedSong{Name: name, Reason: reason})
+}
+
+// see notes a file, and whether it is to be read.
+func (l *looking) see(found found) {
+	l.there = true
+	f := seen(l.known[found.name], found.info, l.now, l.first)
+	switch rested := f.rested(l.now); {
+	case f.verdict == told:
+	case rested < l.settle:
+		l.saw.wait(l.settle - rested)
+	case f.verdict == unread:
+		l.unread = append(l.unread, found)
+	case rested < f.rest:
+		l.saw.wait(f.rest - rested)
+	default:
+		l.report.Songs = append(l.report.Songs, f.song)
+		f.verdict, f.song, f.rest = told, nil, 0
+	}
+	l.saw.files[found.name] = f
+}
+
+// compare reports what is gone, and which subfolders cannot be seen any more or again.
+func (l *looking) compare() {
+	for name := range l.known {
+		if _, still := l.saw.files[name]; !still {
+			l.report.Gone = append(l.report.Gone, name)
 		}
 	}
-	slices.Sort(report.Gone)
-	if len(report.GetGone())+len(report.GetSongs())+len(report.GetRejected()) > lastBatch {
-		for part := range parts(report) {
-			tell(part)
+	slices.Sort(l.report.Gone)
+	for _, name := range slices.Sorted(maps.Keys(l.saw.unseen)) {
+		if why := l.saw.unseen[name]; l.unseen[name] != why {
+			l.report.FoldersAway = append(l.report.FoldersAway, &messages.SongsAway{Folder: name, Reason: why})
 		}
-		report = &messages.ReportSongs{}
 	}
+	for _, name := range slices.Sorted(maps.Keys(l.unseen)) {
+		if _, still := l.saw.unseen[name]; !still {
+			l.report.FoldersBack = append(l.report.FoldersBack, name)
+		}
+	}
+	if len(l.report.GetGone())+len(l.report.GetSongs())+len(l.report.GetRejected()) > lastBatch {
+		for part := range parts(l.report) {
+			l.tell(part)
+		}
+		l.report = &messages.ReportSongs{}
+	}
+}
+
+// read reads the files that are new or have changed.
+func (l *looking) read(ctx context.Context) {
 	batch, began := firstBatch, time.Now()
-	s.took = began.Sub(now)
-	for i, name := range read {
-		f, info := s.files[name], infos[name]
-		song, music, reason, changed := judge(ctx, filepath.Join(dir, name), name, info)
-		switch {
-		case ctx.Err() != nil:
-			return s
-		case changed:
-			f.since = now
-			s.wait(settle)
-		case song == nil:
-			if strings.HasPrefix(reason, cannotOpen) { // no change of the file would tell that it can
-				f.size = again
-			}
-			reject(name, reason, f)
-			continue
-		default:
-			if f.rest = mustRest(music, name, f.history); f.rest > f.rested(now) {
-				f.verdict, f.song = unfinished, song
-				s.wait(f.rest - f.rested(now))
-			} else {
-				f.verdict, f.rest = told, 0
-				report.Songs = append(report.Songs, song)
-			}
+	for i, found := range l.unread {
+		song, music, reason, changed := judge(ctx, found.path, found.name, found.info)
+		if ctx.Err() != nil {
+			return
 		}
-		s.files[name] = f
-		if n := len(report.Songs) + len(report.Rejected); i+1 < len(read) && (n >= batch || n > 0 && time.Since(began) > batchTime) {
-			tell(report)
-			report, batch, began = &messages.ReportSongs{}, min(2*batch, lastBatch), time.Now()
+		l.judged(found.name, song, music, reason, changed)
+		if n := len(l.report.Songs) + len(l.report.Rejected); i+1 < len(l.unread) && (n >= batch || n > 0 && time.Since(began) > batchTime) {
+			l.tell(l.report)
+			l.report, batch, began = &messages.ReportSongs{}, min(2*batch, lastBatch), time.Now()
 		}
 	}
-	tell(report)
-	return s
+	l.tell(l.report)
+}
+
+// judged notes what judge said of a file.
+func (l *looking) judged(name string, song *messages.Song, music mp3.Info, reason string, changed bool) {
+	f := l.saw.files[name]
+	switch {
+	case changed:
+		f.since = l.now
+		l.saw.wait(l.settle)
+	case song == nil:
+		if strings.HasPrefix(reason, cannotOpen) { // no change of the file would tell that it can
+			f.size = again
+		}
+		l.reject(name, reason, f)
+		return
+	default:
+		if f.rest = mustRest(music, path.Base(name), f.history); f.rest > f.rested(l.now) {
+			f.verdict, f.song = unfinished, song
+			l.saw.wait(f.rest - f.rested(l.now))
+		} else {
+			f.verdict, f.rest = told, 0
+			l.report.Songs = append(l.report.Songs, song)
+		}
+	}
+	l.saw.files[name] = f
 }
 
 // parts are reports of at most lastBatch names, what is gone first: others write to the log
 // between them, so that no song has to wait until 20,000 files are gone.
 func parts(whole *messages.ReportSongs) iter.Seq[*messages.ReportSongs] {
 	return func(yield func(*messages.ReportSongs) bool) {
+		folders := &messages.ReportSongs{FoldersAway: whole.GetFoldersAway(), FoldersBack: whole.GetFoldersBack()}
+		if proto.Size(folders) > 0 && !yield(folders) {
+			return
+		}
 		for gone := range slices.Chunk(whole.GetGone(), lastBatch) {
 			if !yield(&messages.ReportSongs{Gone: gone}) {
 				return
@@ -311,7 +367,7 @@ func judge(ctx context.Context, path, name string, info fs.FileInfo) (song *mess
 	}()
 	f, err := openRegular(path)
 	switch {
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, fs.ErrNotExist):
+	case scarce(err), errors.Is(err, fs.ErrNotExist):
 		return nil, music, "", true
 	case err != nil:
 		return nil, music, cannotOpen + cause(err), false
@@ -331,6 +387,7 @@ func judge(ctx context.Context, path, name string, info fs.FileInfo) (song *mess
 		return nil, music, fmt.Sprintf("it is not music: only %d of its %d bytes look like music, in %d pieces", music.AudioBytes, info.Size(), music.Pieces), false
 	}
 	title, artist := readTitle(f, info.Size())
+	title = titleOr(title, name)
 	return &messages.Song{
 		Name:           name,
 		Title:          title,

@@ -38,7 +38,12 @@ func newWatcher(t *testing.T, dir string) *watcher {
 // look looks when so much time has passed.
 func (w *watcher) look(after time.Duration) {
 	w.now, w.reports = w.now.Add(after), nil
-	w.saw = look(w.t.Context(), folder{w.dir, settle, w.first}, w.known, w.now, func(r *messages.ReportSongs) {
+	ctx := context.Background()
+	if w.t != nil {
+		ctx = w.t.Context()
+	}
+	at := folder{dir: w.dir, settle: settle, first: w.first, folders: w.saw.folders, unseen: w.saw.unseen}
+	w.saw = look(ctx, at, w.known, w.now, func(r *messages.ReportSongs) {
 		if proto.Size(r) > 0 {
 			w.reports = append(w.reports, r)
 		}
@@ -302,7 +307,7 @@ func TestLook_Cancelled(t *testing.T) {
 	put(t, dir, "bach.mp3", song(t, "bach.mp3"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	saw := look(ctx, folder{dir, settle, true}, nil, time.Now(), func(r *messages.ReportSongs) { t.Errorf("it reports %v", r) })
+	saw := look(ctx, folder{dir: dir, settle: settle, first: true}, nil, time.Now(), func(r *messages.ReportSongs) { t.Errorf("it reports %v", r) })
 	if saw.files["bach.mp3"].verdict != unread {
 		t.Errorf("it was read: %+v", saw)
 	}
@@ -362,7 +367,7 @@ func TestLook_TellsManyInBatches(t *testing.T) {
 		known[fmt.Sprintf("%05d.mp3", i)] = file{verdict: told}
 	}
 	gone := 0
-	look(t.Context(), folder{dir, 0, false}, known, time.Now(), func(report *messages.ReportSongs) {
+	look(t.Context(), folder{dir: dir}, known, time.Now(), func(report *messages.ReportSongs) {
 		if n := len(report.GetGone()); n > lastBatch {
 			t.Errorf("%d names in one batch", n)
 		}

@@ -28,7 +28,11 @@ func TestOpen(t *testing.T) {
 		{"a, b.mp3", "music"},
 		{"link.mp3", "secret"}, // whoever may write into the folder chose it
 		{"../secret.mp3", ""},
-		{"sub.mp3/c.mp3", ""},
+		{"sub.mp3/c.mp3", "deep"},
+		{"sub.mp3/../../secret.mp3", ""},
+		{"sub.mp3//c.mp3", ""},
+		{"sub.mp3/.hidden.mp3", ""},
+		{"/secret.mp3", ""},
 		{`..\secret.mp3`, ""},
 		{filepath.Join(outside, "secret.mp3"), ""},
 		{"..", ""},

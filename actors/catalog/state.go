@@ -12,7 +12,7 @@ import (
 
 // Song is a song that can be requested, as the dump shows it.
 type Song struct {
-	Name           string `json:"name"` // of the file, "bach.mp3"
+	Name           string `json:"name"` // its path in the songs folder, "bach.mp3"
 	Title          string `json:"title"`
 	Artist         string `json:"artist"`
 	DurationMs     int64  `json:"durationMs"`
@@ -42,6 +42,8 @@ type State struct {
 	Rejected sorted.List[Rejected] `json:"rejected"`
 	// Away is why nothing of it can be seen now; empty: it is there.
 	Away string `json:"away,omitempty"`
+	// Folders are the subfolders that cannot be seen now: what is known of their songs stays.
+	Folders messages.AwayFolders `json:"awayFolders,omitempty"`
 }
 
 // Decide says what a report changes: first what is gone, then what is new or has
@@ -63,6 +65,7 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 	if s.Away != "" {
 		events = append(events, &messages.SongsBack{})
 	}
+	events = append(events, s.folders(report)...)
 	songs := byName(report.GetSongs())
 	rejected := slices.DeleteFunc(byName(report.GetRejected()), func(r *messages.RejectedSong) bool {
 		_, found := slices.BinarySearchFunc(songs, r.GetName(), func(song *messages.Song, name string) int { return cmp.Compare(song.GetName(), name) })
@@ -95,6 +98,24 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 	return events
 }
 
+// folders says what a report changes about subfolders.
+func (s State) folders(report *messages.ReportSongs) (events []proto.Message) {
+	unseen := s.Folders
+	for _, folder := range slices.Compact(slices.Sorted(slices.Values(report.GetFoldersBack()))) {
+		if unseen[folder] != "" {
+			events = append(events, &messages.SongsBack{Folder: folder})
+			unseen = unseen.Without(folder)
+		}
+	}
+	for _, away := range report.GetFoldersAway() {
+		if folder := away.GetFolder(); folder != "" && away.GetReason() != "" && unseen[folder] != away.GetReason() {
+			events = append(events, &messages.SongsAway{Folder: folder, Reason: away.GetReason()})
+			unseen = unseen.With(folder, away.GetReason())
+		}
+	}
+	return events
+}
+
 // Apply returns the catalog after event.
 func (s State) Apply(event proto.Message) State {
 	switch event := event.(type) {
@@ -106,9 +127,17 @@ func (s State) Apply(event proto.Message) State {
 	case *messages.SongRejected:
 		s.Rejected = s.Rejected.With(Rejected{Name: event.GetName(), Reason: event.GetReason()})
 	case *messages.SongsAway:
-		s.Away = event.GetReason()
+		if folder := event.GetFolder(); folder != "" {
+			s.Folders = s.Folders.With(folder, event.GetReason())
+		} else {
+			s.Away = event.GetReason()
+		}
 	case *messages.SongsBack:
-		s.Away = ""
+		if folder := event.GetFolder(); folder != "" {
+			s.Folders = s.Folders.Without(folder)
+		} else {
+			s.Away = ""
+		}
 	}
 	return s
 }

@@ -16,7 +16,8 @@ import (
 )
 
 // TestState_Stories: "report a.mp3 b.mp3@2 c.mp3!empty -d.mp3" reports two songs, the
-// second in its second version, a file left out with its reason, and one that is gone; "away x"
+// second in its second version, a file left out with its reason, and one that is gone; "<x:why"
+// a subfolder that cannot be seen, and ">x" one that can be seen again; "away x"
 // reports that nothing of the folder can be seen.
 func TestState_Stories(t *testing.T) {
 	story.Run(t, "testdata", State{}, func(_ *testing.T, words []string) proto.Message {
@@ -29,6 +30,15 @@ func TestState_Stories(t *testing.T) {
 		}
 		report := &messages.ReportSongs{}
 		for _, word := range words[1:] {
+			if folder, back := strings.CutPrefix(word, ">"); back {
+				report.FoldersBack = append(report.FoldersBack, folder)
+				continue
+			}
+			if folder, away := strings.CutPrefix(word, "<"); away {
+				folder, reason, _ := strings.Cut(folder, ":")
+				report.FoldersAway = append(report.FoldersAway, &messages.SongsAway{Folder: folder, Reason: reason})
+				continue
+			}
 			if name, gone := strings.CutPrefix(word, "-"); gone {
 				report.Gone = append(report.Gone, name)
 				continue
@@ -67,7 +77,7 @@ func report(t *rapid.T) *messages.ReportSongs {
 func TestState_IsWhatWasReported(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var state State
-		songs, rejected := map[string]Song{}, map[string]string{}
+		songs, rejected, folders := map[string]Song{}, map[string]string{}, map[string]string{}
 		history, texts := []State{state}, []string{text(t, state)}
 		for range rapid.IntRange(1, 8).Draw(t, "reports") {
 			r := report(t)
@@ -76,6 +86,13 @@ func TestState_IsWhatWasReported(t *testing.T) {
 				return slices.ContainsFunc(r.Songs, func(s *messages.Song) bool { return s.GetName() == name }) ||
 					slices.ContainsFunc(r.Rejected, func(s *messages.RejectedSong) bool { return s.GetName() == name })
 			})
+			for _, folder := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"x", "x/y", "z"}), 0, 3, rapid.ID).Draw(t, "folders") {
+				if rapid.Bool().Draw(t, "back") {
+					r.FoldersBack = append(r.FoldersBack, folder)
+				} else {
+					r.FoldersAway = append(r.FoldersAway, &messages.SongsAway{Folder: folder, Reason: rapid.SampledFrom([]string{"x", "y"}).Draw(t, "reason")})
+				}
+			}
 			if rapid.IntRange(0, 4).Draw(t, "away") == 0 {
 				r.Away = "unplugged"
 			}
@@ -85,6 +102,17 @@ func TestState_IsWhatWasReported(t *testing.T) {
 			}
 			if again := state.Decide(r); len(again) > 0 {
 				t.Fatalf("the same report again yields %v", again)
+			}
+			if r.Away == "" {
+				for _, folder := range r.GetFoldersBack() {
+					delete(folders, folder)
+				}
+				for _, away := range r.GetFoldersAway() {
+					folders[away.GetFolder()] = away.GetReason()
+				}
+			}
+			if !maps.Equal(state.Folders, folders) {
+				t.Fatalf("away are %v, reported were %v", state.Folders, folders)
 			}
 			if r.Away != "" {
 				if (state.Away == "") != (len(songs) == 0) {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"io"
 	"iter"
+	"path"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -40,6 +41,16 @@ func readTitle(file io.ReaderAt, size int64) (title, artist string) {
 		return tag.ReadID3v1Tags(io.NewSectionReader(file, max(0, size-id3v1), id3v1))
 	})
 	return cmp.Or(title, oldTitle), cmp.Or(artist, oldArtist)
+}
+
+// titleOr is the title, or that of a song in a subfolder whose tag has none: the file's own name, for it is
+// known by that rather than by its whole path.
+func titleOr(title, name string) string {
+	if title != "" || !strings.Contains(name, "/") {
+		return title
+	}
+	base := path.Base(name)
+	return oneLine(strings.TrimSuffix(base, path.Ext(base)))
 }
 
 // said is what the tag says that read finds.

@@ -5,11 +5,12 @@ import (
 	"strconv"
 	"strings"
 
+	"conga/messages"
 	"conga/messages/plain"
 )
 
-// maxShown is how much of a name is looked at: SONGS shows no more, and no file's name is longer.
-const maxShown = 255
+// maxShown is how much of a name is looked at: SONGS shows no more, and no song's name is longer.
+const maxShown = messages.MaxSongName
 
 // Name is the name of a song's file.
 type Name string

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"conga/actors/internal/sorted"
@@ -40,6 +41,8 @@ type State struct {
 	Songs sorted.List[Name] `json:"songs"`
 	// Away is why none of the songs can be seen now; empty: they are there.
 	Away string `json:"away,omitempty"`
+	// Folders are the subfolders whose songs cannot be seen now. Those keep their numbers.
+	Folders messages.AwayFolders `json:"awayFolders,omitempty"`
 	// TryAgain is when the next song may be tried that could not be opened, in unix microseconds.
 	TryAgain int64 `json:"tryAgainUnixUs,omitempty"`
 	// Answered are the last requests and what they got.
@@ -155,14 +158,14 @@ func (s State) choose(cmd *messages.ChooseSong) []proto.Message {
 	at := cmd.GetAtUnixUs()
 	var events []proto.Message
 	for _, r := range s.Queue {
-		reason := r.Reason
-		if !s.has(r.Song) {
-			reason = "its file is not there"
+		reason, missing := r.Reason, s.missing(r.Song)
+		if missing != "" {
+			reason = missing
 		}
 		switch {
 		case r.Broken >= maxBroken:
 			events = append(events, &messages.SongSkipped{Song: r.Song, RequestId: r.RequestID, Reason: "it broke off again and again: " + r.Reason})
-		case s.has(r.Song) && (r.Waits == 0 && r.Tries < maxTries || r.Waits != 0 && at >= s.TryAgain):
+		case missing == "" && (r.Waits == 0 && r.Tries < maxTries || r.Waits != 0 && at >= s.TryAgain):
 			return append(events, &messages.SongChosen{
 				Song: r.Song, RequestId: r.RequestID, ListenerName: r.Listener,
 				Seed: cmd.GetSeed(), AtUnixUs: at,
@@ -180,7 +183,7 @@ func (s State) choose(cmd *messages.ChooseSong) []proto.Message {
 	return append(events, &messages.SongChosen{Song: song, Seed: cmd.GetSeed(), AtUnixUs: at})
 }
 
-// random chooses among the songs that do not wait in the queue: for those it is not the turn
+// random chooses among the songs that are there and do not wait in the queue: for those it is not the turn
 // yet, or they cannot be played.
 func (s State) random(seed uint64) (song string, found bool) {
 	n, last := s.Songs.Len(), -1
@@ -194,11 +197,11 @@ func (s State) random(seed uint64) (song string, found bool) {
 		if last >= 0 && at >= last {
 			at++
 		}
-		if song = string(s.Songs.At(at)); !s.waits(song) {
+		if song = string(s.Songs.At(at)); !s.waits(song) && s.missing(song) == "" {
 			return song, true
 		}
 	}
-	if last >= 0 && !s.waits(s.Playing.Song) { // it is the only one that can be played
+	if last >= 0 && !s.waits(s.Playing.Song) && s.missing(s.Playing.Song) == "" { // it is the only one that can be played
 		return s.Playing.Song, true
 	}
 	return "", false
@@ -211,7 +214,16 @@ func (s State) Wait(r Request) string {
 		return s.Away
 	case r.Waits != 0:
 		return r.Reason
-	case !s.has(r.Song):
+	}
+	return s.missing(r.Song)
+}
+
+// missing is why the song cannot be played now, as far as the catalog knows; "" if it can.
+func (s State) missing(song string) string {
+	if folder, reason := s.Folders.Of(song); folder != "" {
+		return "the folder " + folder + " cannot be read: " + reason
+	}
+	if _, known := s.Songs.Find(song); !known {
 		return "its file is not there"
 	}
 	return ""
@@ -227,10 +239,19 @@ func (s State) Apply(event proto.Message) State {
 	case *messages.SongRemoved:
 		s.Songs, s.spellings = s.Songs.Without(event.GetName()), s.spellings.Without(spelled(event.GetName()).Key())
 	case *messages.SongsAway:
-		s.Away = event.GetReason()
+		if folder := event.GetFolder(); folder != "" {
+			s.Folders = s.Folders.With(folder, event.GetReason())
+		} else {
+			s.Away = event.GetReason()
+		}
 	case *messages.SongsBack:
-		s.Away = ""
-		s.Queue = ready(s.Queue, func(Request) bool { return true })
+		folder := event.GetFolder()
+		if folder != "" {
+			s.Folders = s.Folders.Without(folder)
+		} else {
+			s.Away = ""
+		}
+		s.Queue = ready(s.Queue, func(r Request) bool { return folder == "" || strings.HasPrefix(r.Song, folder+"/") })
 	case *messages.BroadcastOpened:
 		s.Queue = ready(s.Queue, func(Request) bool { return true })
 	case *messages.SongQueued:
@@ -359,11 +380,6 @@ func (s State) Answer(id string) (Answer, bool) {
 		return Answer{}, false
 	}
 	return s.Answered.find(id)
-}
-
-func (s State) has(name string) bool {
-	_, known := s.Songs.Find(name)
-	return known
 }
 
 // waits says whether the song stands in the queue.

@@ -28,7 +28,7 @@ const whileReading = 50
 const mostLog = 1 << 20
 
 type serveCmd struct {
-	Songs  string     `default:"songs" placeholder:"DIR" help:"Folder of mp3 files; you may add and remove songs at any time (${default})."`
+	Songs  string     `default:"songs" placeholder:"DIR" help:"Folder of mp3 files, in subfolders, too; you may add and remove songs at any time (${default})."`
 	Listen listenAddr `default:":7000" placeholder:"HOST:PORT" help:"Port for requests; the next port is for the stream. Port 0 takes a free pair (${default})."`
 	HTTP   httpAddr   `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address of the debug dump and log, or off (${default})."`
 	Data   string     `default:"${data}" placeholder:"DIR" help:"Folder of the event log, the queue and the server's key (${default})."`

@@ -59,8 +59,14 @@ func tell(event proto.Message, name func(id string) string) Told {
 	case *messages.SongSkipped:
 		return trouble("%s is not played%s", e.GetSong(), because(e.GetReason()))
 	case *messages.SongsAway:
+		if folder := e.GetFolder(); folder != "" {
+			return trouble("the songs in %s cannot be read%s", folder, because(e.GetReason()))
+		}
 		return trouble("the songs cannot be read: %s", e.GetReason())
 	case *messages.SongsBack:
+		if folder := e.GetFolder(); folder != "" {
+			return plainly("the folder %s can be read again, or is gone", folder)
+		}
 		return plainly("the songs are there again")
 	}
 	return Told{}

@@ -144,6 +144,7 @@ func Title(name string) string {
 	if cut := len(name) - len(".mp3"); cut > 0 && strings.EqualFold(name[cut:], ".mp3") {
 		name = name[:cut]
 	}
+	name = name[strings.LastIndexByte(name, '/')+1:]
 	return plain.Text(name, 300)
 }
 

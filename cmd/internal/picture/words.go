@@ -66,8 +66,14 @@ func told(e proto.Message, name func(id string) string) (Kind, string) {
 	case *messages.SongRemoved:
 		return Folder, "“" + Title(e.GetName()) + "” is gone"
 	case *messages.SongsAway:
+		if folder := e.GetFolder(); folder != "" {
+			return Trouble, "the songs in " + folder + " cannot be seen: " + e.GetReason()
+		}
 		return Trouble, "no song can be seen: " + e.GetReason()
 	case *messages.SongsBack:
+		if folder := e.GetFolder(); folder != "" {
+			return Folder, "the folder " + folder + " can be seen again, or is gone"
+		}
 		return Folder, "the songs can be seen again"
 	case *messages.BroadcastOpened:
 		return Music, "the server has started"

@@ -112,10 +112,13 @@ func (t *teller) absences() (all []absence) {
 	for _, r := range t.Server {
 		switch e := r.Event.(type) {
 		case *messages.SongsAway:
-			if on() == nil {
+			if on() == nil && e.GetFolder() == "" {
 				all = append(all, absence{from: r.Time, to: t.Now, goesOn: true, reason: folderAway + parens(e.GetReason())})
 			}
 		case *messages.SongsBack:
+			if e.GetFolder() != "" {
+				continue
+			}
 			if a := on(); a != nil {
 				a.to, a.goesOn = r.Time, false
 			} else {
