@@ -17,7 +17,7 @@ import (
 )
 
 type dumpCmd struct {
-	Key  string `placeholder:"KEY" help:"Print only this value, for example state.scheduler or state.scheduler.queue.0."`
+	Key  string `setting:"-" placeholder:"KEY" help:"Print only this value, for example state.scheduler or state.scheduler.queue.0."`
 	Node string `arg:"" optional:"" default:"127.0.0.1:8000" help:"The node's --http address, HOST or HOST:PORT (${default})."`
 }
 

@@ -52,7 +52,7 @@ func (a httpAddr) takes(listen listenAddr, ports int) bool {
 // tokenFlag is --auth of serve and join. A pointer, for an empty token is a mistake that
 // would open the doors, and no token is none.
 type tokenFlag struct {
-	Auth *string `env:"CONGA_AUTH" placeholder:"TOKEN" help:"Token that clients must know. Safer in CONGA_AUTH: other users of the machine can see arguments."`
+	Auth *string `placeholder:"TOKEN" help:"Token that clients must know. Safer in the environment ($CONGA_AUTH) or in the file: other users of the machine can see arguments."`
 }
 
 func (f tokenFlag) token() string {

@@ -8,6 +8,7 @@ import (
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/logbook"
 	"conga/cmd/internal/node"
+	"conga/cmd/internal/settings"
 
 	"github.com/alecthomas/kong"
 )
@@ -23,7 +24,9 @@ type commands struct {
 	Log         logbook.Command  `cmd:"" help:"Read, check, replay and move the event log."`
 	Why         whyCmd           `cmd:"" help:"Tell what happened: why the music stopped, or why a song is not played."`
 	Version     versionCmd       `cmd:"" help:"Print the version; conga --version does the same."`
+	Topics      helpCmd          `cmd:"" name:"help" help:"Show help: of a command, of all settings (config)."`
 	ShowVersion kong.VersionFlag `name:"version" hidden:""`
+	Config      string           `placeholder:"FILE" help:"File with settings, or none (conga help config names the usual ones)."`
 
 	Speaker speakerCmd `cmd:"" hidden:"" help:"The process of a loudspeaker: plays what comes in, for conga join and demo."`
 	Guard   guardCmd   `cmd:"" name:"terminal-guard" hidden:"" help:"Puts the terminal in order if a picture on it breaks down."`
@@ -40,7 +43,7 @@ func (commands) Help() string {
 
 func program() cli.Program {
 	return cli.Program{
-		Name: "conga", Grammar: &commands{},
+		Name: "conga", Grammar: &commands{}, Settings: settings.New("conga"),
 		About: "A radio whose listeners stand in a line: each passes the music on to the next.",
 		Words: kong.Vars{"data": node.DataDir(), "listeners": node.ListenersDir(), "name": node.UserName(), "version": thisVersion()},
 	}

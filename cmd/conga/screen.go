@@ -16,6 +16,8 @@ import (
 type screenFlags struct {
 	Plain   bool `help:"Print lines, also on a terminal that could show more."`
 	NoInput bool `help:"Read nothing from the keyboard, and print lines."`
+
+	cli.LogFlags
 }
 
 // shown is how a command shows what it does.
@@ -33,14 +35,14 @@ func (f screenFlags) shown(streams *cli.Streams) shown {
 		s.in = strings.NewReader("")
 	}
 	if f.Plain || f.NoInput || !screen.Fits(streams.In, streams.Screen) {
-		s.logger = streams.Play()
+		s.logger = streams.Play(f.LogFlags)
 		return s
 	}
 	s.pane = screen.NewPane()
 	if console.IsTerminal(os.Stderr) {
 		s.logger = streams.PlayWith(s.pane.Handler())
 	} else {
-		s.logger = streams.Play()
+		s.logger = streams.Play(f.LogFlags)
 	}
 	return s
 }

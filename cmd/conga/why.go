@@ -14,9 +14,9 @@ import (
 
 type whyCmd struct {
 	Name  string `arg:"" optional:"" help:"A listener's name or id, or a song; without it, the whole chain."`
-	Since string `default:"10m" placeholder:"TIME" help:"How far back: 10m, 10:11:12 or 2026-11-22T10:11:12Z (${default})."`
+	Since string `setting:"-" default:"10m" placeholder:"TIME" help:"How far back: 10m, 10:11:12 or 2026-11-22T10:11:12Z (${default})."`
 	HTTP  string `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"The server's --http address (${default})."`
-	Data  string `default:"${listeners}" placeholder:"DIR" help:"Folder with the logs of this machine's listeners (${default})."`
+	Data  string `setting:"-" default:"${listeners}" placeholder:"DIR" help:"Folder with the logs of this machine's listeners (${default})."`
 }
 
 // Help shows examples.

@@ -32,7 +32,7 @@ func chromium(t *testing.T) string {
 			return path
 		}
 	}
-	if os.Getenv("CONGA_PAGE_TEST") == "required" {
+	if os.Getenv("CONGA_TEST_PAGE") == "required" {
 		t.Fatal("there is no chromium: sudo apt-get install chromium")
 	}
 	t.Skip("there is no chromium on this machine, so nobody looks at the page: sudo apt-get install chromium")
@@ -125,10 +125,10 @@ func (b *browser) until(t *testing.T, what, script string) time.Duration {
 	})
 }
 
-// picture keeps what is seen where somebody wants to look: CONGA_PICTURES=FOLDER.
+// picture keeps what is seen where somebody wants to look: CONGA_TEST_PICTURES=FOLDER.
 func (b *browser) picture(t *testing.T, name string) {
 	t.Helper()
-	dir := os.Getenv("CONGA_PICTURES")
+	dir := os.Getenv("CONGA_TEST_PICTURES")
 	if dir == "" {
 		return
 	}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"conga/cmd/internal/settings"
+
 	"github.com/alecthomas/kong"
 )
 
@@ -40,6 +42,7 @@ type Program struct {
 	Name, About string
 	Grammar     any // a pointer to kong's structs, whose Run takes a context and Streams
 	Words       kong.Vars
+	Settings    *settings.Settings // what it is told beside its flags; nil: nothing
 }
 
 // Main runs the program with this process's arguments and streams, and ends the process.
@@ -72,28 +75,18 @@ func (p Program) Run(ctx context.Context, args []string, stdin io.Reader, stdout
 	streams := newStreams(ctx, stdin, stdout, stderr)
 	defer streams.close()
 	answered := false // --help answers while parsing; nothing is left to run
-	parser := kong.Must(p.Grammar,
-		kong.Name(p.Name),
-		kong.Description(p.About),
+	parser := p.Parser(
 		kong.Writers(streams.Out, streams.Err),
 		kong.Exit(func(int) { answered = true }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(streams),
-		p.Words,
 	)
 	parsed, err := parser.Parse(withValues(args))
 	if answered {
 		return 0
 	}
 	if err != nil {
-		name := p.Name
-		if bad := (*kong.ParseError)(nil); errors.As(err, &bad) {
-			name = p.fullName(bad.Context)
-		}
-		_, command, _ := strings.Cut(name, " ")
-		reason := plainly(strings.TrimPrefix(oneLine(err), command+": "), args) // kong's Validate names it too
-		fmt.Fprintf(streams.Err, "%s: %s (%s --help shows how)\n", name, reason, name)
+		fmt.Fprintln(streams.Err, p.mistake(err, args))
 		return Usage
 	}
 	err = parsed.Run()
@@ -107,6 +100,42 @@ func (p Program) Run(ctx context.Context, args []string, stdin io.Reader, stdout
 		return Failed
 	}
 	return 0
+}
+
+// Parser is the command line as kong knows it.
+func (p Program) Parser(more ...kong.Option) *kong.Kong {
+	all := append([]kong.Option{
+		kong.Name(p.Name),
+		kong.Description(p.About),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		p.Words,
+	}, more...)
+	if p.Settings != nil {
+		all = append(all, kong.Bind(p.Settings), p.Settings)
+	}
+	return kong.Must(p.Grammar, all...)
+}
+
+// mistake says in one line what is wrong with the command line, or with what was set elsewhere.
+func (p Program) mistake(err error, args []string) string {
+	name := p.Name
+	if bad := (*kong.ParseError)(nil); errors.As(err, &bad) {
+		name = p.fullName(bad.Context)
+	}
+	if unknown := (settings.Unknown{}); errors.As(err, &unknown) {
+		return fmt.Sprintf("%s: %s (%s help config lists all)", name, oneLine(err), p.Name)
+	}
+	reason := ""
+	if wrong := (*settings.Wrong)(nil); errors.As(err, &wrong) {
+		reason = wrong.Where + ": " + plainly(oneLine(wrong.Reason), args)
+	} else {
+		_, command, _ := strings.Cut(name, " ")
+		reason = plainly(strings.TrimPrefix(oneLine(err), command+": "), args) // kong's Validate names it too
+	}
+	if p.Settings != nil {
+		reason = p.Settings.Explain(reason)
+	}
+	return fmt.Sprintf("%s: %s (%s --help shows how)", name, reason, name)
 }
 
 // fullName is the command as far as it was understood: "conga serve".

@@ -57,12 +57,9 @@ func (s *Streams) shown(to io.Writer, by *console.Outlet) io.Writer {
 }
 
 // Play is for a command that plays: from now on nothing that it says waits for whoever reads it,
-// and no reader that goes away ends it. It returns the command's log: sentences where people read it.
-func (s *Streams) Play() *slog.Logger {
-	if s.people {
-		return s.PlayWith(console.NewLog(s.Err))
-	}
-	return s.PlayWith(NewLogger(s.Err).Handler())
+// and no reader that goes away ends it. It returns the command's log.
+func (s *Streams) Play(flags LogFlags) *slog.Logger {
+	return s.PlayWith(flags.handler(s.Err, s.people))
 }
 
 // PlayWith is Play for a command that has its own place for its log.
@@ -95,8 +92,4 @@ func (s *Streams) finish() error {
 		return nil
 	}
 	return fmt.Errorf("the last lines could not be printed: %w", err)
-}
-
-func NewLogger(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, nil))
 }

@@ -8,17 +8,18 @@ import (
 	"strings"
 )
 
-// NewLog is a log for people who look at w: the time of day and a sentence. Programs read slog's own, which goes
-// into files and pipes.
-func NewLog(w io.Writer) slog.Handler { return sentences{w: w} }
+// NewLog is a log for people who look at w: the time of day and a sentence, of what is as grave as least. Programs
+// read slog's own, which goes into files and pipes.
+func NewLog(w io.Writer, least slog.Level) slog.Handler { return sentences{w: w, least: least} }
 
 type sentences struct {
 	w     io.Writer // takes a line in one Write, of any goroutine
+	least slog.Level
 	attrs []slog.Attr
 }
 
-// Enabled leaves out what is for whoever looks for a bug.
-func (sentences) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+// Enabled leaves out what is less grave.
+func (h sentences) Enabled(_ context.Context, level slog.Level) bool { return level >= h.least }
 
 // Handle writes the line.
 func (h sentences) Handle(_ context.Context, r slog.Record) error {

@@ -13,7 +13,7 @@ import (
 func TestNewLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out strings.Builder
-		log := slog.New(NewLog(&out))
+		log := slog.New(NewLog(&out, slog.LevelInfo))
 		log.Debug("nobody wants to know")
 		log.Info("now playing", "song", "air.mp3", "title", "", "artist", "")
 		log.With("data", "/srv").Warn("cannot be saved", "reason", errors.New("no\nroom"))

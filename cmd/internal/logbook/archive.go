@@ -19,7 +19,7 @@ import (
 
 type logArchiveCmd struct {
 	logData
-	Before string `required:"" placeholder:"TIME" help:"Events before this time (or number) are archived."`
+	Before string `setting:"-" required:"" placeholder:"TIME" help:"Events before this time (or number) are archived."`
 }
 
 // Help shows examples.

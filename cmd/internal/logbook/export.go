@@ -131,7 +131,7 @@ func writeLines(ctx context.Context, w io.Writer, records iter.Seq2[eventlog.Rec
 type logExportCmd struct {
 	logData
 	File string `arg:"" name:"file.jsonl" help:"File to write; - is the standard output."`
-	To   string `placeholder:"MOMENT" help:"Last event: a number or a time (the log's last)."`
+	To   string `setting:"-" placeholder:"MOMENT" help:"Last event: a number or a time (the log's last)."`
 }
 
 // Help shows examples.

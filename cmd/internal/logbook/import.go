@@ -15,8 +15,8 @@ import (
 
 type logImportCmd struct {
 	Files []string `arg:"" name:"file.jsonl" help:"Exported or archived events, the oldest file first."`
-	Data  string   `required:"" placeholder:"DIR" help:"A folder that has no log yet."`
-	Sound bool     `help:"If an event is not sound, take those before it."`
+	Data  string   `setting:"-" required:"" placeholder:"DIR" help:"A folder that has no log yet."`
+	Sound bool     `setting:"-" help:"If an event is not sound, take those before it."`
 }
 
 // Help shows examples.

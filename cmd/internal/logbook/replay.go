@@ -14,7 +14,7 @@ import (
 
 type logReplayCmd struct {
 	logSource
-	At string `placeholder:"MOMENT" help:"The moment: an event number or a time (the log's last event)."`
+	At string `setting:"-" placeholder:"MOMENT" help:"The moment: an event number or a time (the log's last event)."`
 }
 
 // Help shows examples.
@@ -60,7 +60,7 @@ type logDiffCmd struct {
 	logData
 	A  string `arg:"" help:"A moment of the log in --data; or another log: a folder or an exported file."`
 	B  string `arg:"" help:"Another one."`
-	At string `placeholder:"MOMENT" help:"The moment at which the logs are compared (the end of each)."`
+	At string `setting:"-" placeholder:"MOMENT" help:"The moment at which the logs are compared (the end of each)."`
 }
 
 // Help shows examples.

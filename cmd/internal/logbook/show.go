@@ -17,8 +17,8 @@ import (
 type logShowCmd struct {
 	logSource
 	logFilter
-	From string `placeholder:"MOMENT" help:"First event: a number or a time (the log's first)."`
-	To   string `placeholder:"MOMENT" help:"Last event: a number or a time (the log's last)."`
+	From string `setting:"-" placeholder:"MOMENT" help:"First event: a number or a time (the log's first)."`
+	To   string `setting:"-" placeholder:"MOMENT" help:"Last event: a number or a time (the log's last)."`
 }
 
 // actorNames are those whose decisions a log has: a server's, and a listener's.
@@ -34,8 +34,8 @@ func (f logFilter) Validate() error {
 
 // logFilter says which events are printed, and how.
 type logFilter struct {
-	Actor string `placeholder:"A" help:"Only the events of this actor: scheduler, catalog, pacer, chainmanager; relay, player, requester."`
-	JSON  bool   `help:"Print JSON lines, as conga log export writes them."`
+	Actor string `setting:"-" placeholder:"A" help:"Only the events of this actor: scheduler, catalog, pacer, chainmanager; relay, player, requester."`
+	JSON  bool   `setting:"-" help:"Print JSON lines, as conga log export writes them."`
 }
 
 // Help shows examples.

@@ -1,0 +1,219 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+	"github.com/alecthomas/kong"
+)
+
+// NoFile is the --config of who wants none to be read.
+const NoFile = "none"
+
+// maxFile is more than a file with settings has.
+const maxFile = 1 << 20
+
+// file is a configuration file. Its keys outside of sections are for each command that has such a flag; a section has the
+// keys of one command, which beat those.
+type file struct {
+	path     string
+	sections map[string]map[string]string // "" is before the first
+}
+
+// usualFiles are the user's and the machine's.
+func usualFiles(program, name string) []string {
+	var files []string
+	if dir := os.Getenv("XDG_CONFIG_HOME"); filepath.IsAbs(dir) { // the specification: a relative path is to be ignored
+		files = append(files, filepath.Join(dir, program, name))
+	} else if dir, err := os.UserConfigDir(); err == nil {
+		files = append(files, filepath.Join(dir, program, name))
+	}
+	if runtime.GOOS == "windows" {
+		if dir := os.Getenv("ProgramData"); dir != "" {
+			files = append(files, filepath.Join(dir, program, name))
+		}
+		return files
+	}
+	return append(files, filepath.Join("/etc", program, name))
+}
+
+// read reads the files that the command is to know, the strongest first.
+func (s *Settings) read(ctx *kong.Context) ([]file, error) {
+	named, where := "", ""
+	for _, flag := range ctx.Model.Flags {
+		if flag.Name != fileFlag {
+			continue
+		}
+		if named, _ = ctx.FlagValue(flag).(string); named != "" {
+			where = "--" + fileFlag
+		} else if named, _ = s.Getenv(s.Variable(flag)); named != "" {
+			where = s.Variable(flag)
+		}
+	}
+	paths := s.Usual()
+	switch named {
+	case "":
+	case NoFile:
+		return nil, nil
+	default:
+		paths = []string{named}
+	}
+	var files []file
+	for _, path := range paths {
+		f, err := s.readFile(path, ctx.Model.Node)
+		switch {
+		case named == "" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)):
+			continue // nobody has named it; and the machine's may hold a token that is not for everybody
+		case err != nil && where != "":
+			return nil, fmt.Errorf("%s: %w", where, err)
+		case err != nil:
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+func (s *Settings) readFile(path string, app *kong.Node) (file, error) {
+	opened, err := os.Open(path)
+	if err != nil {
+		return file{}, err
+	}
+	defer opened.Close()
+	text, err := io.ReadAll(io.LimitReader(opened, maxFile+1))
+	switch {
+	case err != nil:
+		return file{}, err
+	case len(text) > maxFile:
+		return file{}, fmt.Errorf("%s is no file with settings: it has more than a megabyte", path)
+	}
+	f, err := parse(path, string(text))
+	if err != nil {
+		return file{}, err
+	}
+	return f, s.check(f, app)
+}
+
+// parse reads TOML: keys with text, numbers, true or false, and lists of them, in sections or before.
+func parse(path, text string) (file, error) {
+	var tree map[string]any
+	if _, err := toml.Decode(text, &tree); err != nil {
+		return file{}, fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "toml: "))
+	}
+	f := file{path: path, sections: map[string]map[string]string{"": {}}}
+	add := func(section, key string, value any) error {
+		text, err := textOf(value)
+		if err != nil {
+			return fmt.Errorf("%s: %s %w", path, inSection(section, key), err)
+		}
+		f.sections[section][key] = text
+		return nil
+	}
+	for key, value := range tree {
+		table, is := value.(map[string]any)
+		if !is {
+			if err := add("", key, value); err != nil {
+				return file{}, err
+			}
+			continue
+		}
+		f.sections[key] = map[string]string{}
+		for inner, value := range table {
+			if err := add(key, inner, value); err != nil {
+				return file{}, err
+			}
+		}
+	}
+	return f, nil
+}
+
+// textOf is a value as its flag would take it.
+func textOf(value any) (string, error) {
+	switch v := value.(type) {
+	case string:
+		return v, nil
+	case int64:
+		return strconv.FormatInt(v, 10), nil
+	case float64:
+		return strconv.FormatFloat(v, 'g', -1, 64), nil
+	case bool:
+		return strconv.FormatBool(v), nil
+	case []any:
+		var texts []string
+		for _, one := range v {
+			text, err := textOf(one)
+			if err != nil {
+				return "", err
+			}
+			texts = append(texts, text)
+		}
+		return kong.JoinEscaped(texts, ','), nil
+	}
+	return "", errors.New("is neither text in quotes nor a number, true, false or a list of those")
+}
+
+// inSection is a key as people find it in the file.
+func inSection(section, key string) string {
+	if section == "" {
+		return key
+	}
+	return "[" + section + "] " + key
+}
+
+// check refuses what is no setting.
+func (s *Settings) check(f file, app *kong.Node) error {
+	known := map[string][]string{} // the keys of each section
+	for _, command := range commands(app) {
+		if command == app {
+			continue
+		}
+		for _, flag := range command.Flags {
+			if Is(flag) {
+				known[section(command)] = append(known[section(command)], flag.Name)
+				known[""] = append(known[""], flag.Name)
+			}
+		}
+	}
+	var sections []string
+	for name := range known {
+		sections = append(sections, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.sections)) {
+		keys, is := known[name]
+		if !is {
+			return unknown("%s: there is no section [%s]%s", f.path, name, orNearest(name, sections))
+		}
+		for _, key := range slices.Sorted(maps.Keys(f.sections[name])) {
+			if !slices.Contains(keys, key) {
+				return unknown("%s: there is no setting %s%s", f.path, inSection(name, key), orNearest(key, slices.Clone(keys)))
+			}
+		}
+	}
+	return nil
+}
+
+// lookUp finds a key in the strongest file that has it.
+func lookUp(files []file, section, key string) (found, bool) {
+	for _, f := range files {
+		for _, in := range []string{section, ""} {
+			if text, is := f.sections[in][key]; is {
+				return found{text, f.path + ": " + inSection(in, key)}, true
+			}
+		}
+	}
+	return found{}, false
+}
+
+// newTarget is a place for a value that nobody uses.
+func newTarget(flag *kong.Flag) reflect.Value { return reflect.New(flag.Target.Type()).Elem() }
