@@ -64,8 +64,12 @@ type Client struct {
 	cfg    ClientConfig
 	window *window.Window
 	clock  *requester.Clock
-	node   atomic.Pointer[messages.Node] // as the server knows it
-	epoch  atomic.Uint64
+	// What must outlive an actor that breaks: only that actor reads and writes it.
+	tally relay.Tally
+	owed  requester.Owed
+	// What the server said last; nil before its first word.
+	welcome atomic.Pointer[messages.Welcome]
+	above   atomic.Pointer[messages.Neighbours]
 }
 
 // Offer tells the relay of a connection that a node above has made.
@@ -75,9 +79,10 @@ func (c *Client) Offer(node *messages.Node, ticket uint64) {
 
 // The listener's children.
 const (
-	relayName     = "relay"
-	playerName    = "player"
-	requesterName = "requester"
+	relayName      = "relay"
+	playerName     = "player"
+	requesterName  = "requester"
+	downstreamName = "downstream"
 )
 
 // StartClient starts a listener; it joins as soon as the server answers.
@@ -86,7 +91,6 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 		tree: tree{system: cfg.System, shared: cfg.Shared, name: "listener-" + cfg.Node.GetId()},
 		cfg:  cfg, window: window.New(), clock: requester.NewClock(),
 	}
-	c.node.Store(cfg.Node)
 	// BEFORE anything runs: an old log's links are gone, and its neighbours are those of
 	// another server perhaps.
 	life, err := eventlog.NewKeeper(cfg.Log, relayName, search.State{})
@@ -102,15 +106,17 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 			Dial: cfg.Upstream, Take: cfg.Offered, Refuse: cfg.Refuse, Chunk: cfg.Chunk,
 			Offer:     func(to *messages.Node) { c.tell(streamsName, &messages.OfferMusic{To: to}) },
 			Tell:      func(m proto.Message) { c.tell(requesterName, m) },
-			ServerNow: c.clock.Now, Logger: cfg.Logger,
+			Said:      func() (*messages.Welcome, *messages.Neighbours) { return c.welcome.Load(), c.above.Load() },
+			ServerNow: c.clock.Now, Tally: &c.tally, Logger: cfg.Logger,
 		}).Configure(stopsBroken)},
 		child{playerName, player.Props(player.Config{
 			Open: func() player.Source { return c.window.OpenAt(c.clock.Now() - player.Preroll.Microseconds()) },
 			Now:  c.clock.Now, Output: cfg.Output, Samples: cfg.Samples, Log: cfg.Logger, Unheard: cfg.Unheard, Report: c.report(playerName), Turned: cfg.Turned,
 		})},
+		child{downstreamName, actor.PropsFromProducer(func() actor.Actor { return &downstream{} })},
 		child{streamsName, cfg.Streams(c)},
 		child{requesterName, requester.Props(requester.Config{
-			Hello: c.hello, Clock: c.clock, Dial: cfg.Requests, News: cfg.News, Logger: cfg.Logger,
+			Hello: c.hello, Clock: c.clock, Owed: &c.owed, Dial: cfg.Requests, News: cfg.News, Logger: cfg.Logger,
 			Vitals: c.vitals(), Tell: c.heard, Joined: cfg.Joined, Report: c.report(requesterName),
 		}).Configure(stopsBroken)},
 	)
@@ -121,21 +127,26 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 }
 
 func (c *Client) hello() *messages.Hello {
-	hello := &messages.Hello{Version: messages.DialectVersion, Node: c.cfg.Node, Epoch: c.epoch.Load()}
+	hello := &messages.Hello{Version: messages.DialectVersion, Node: c.cfg.Node, Epoch: c.Epoch()}
 	if last := c.window.Last(); last != nil {
 		hello.SongNumber, hello.SongPlayAtUnixUs = last.Song.GetNumber(), last.Song.GetPlayAtUnixUs()
 	}
 	return hello
 }
 
-// heard passes on what the server says of this node's place.
+// heard passes on what the server says of this node's place. It is remembered BEFORE the relay gets
+// it: a relay that begins asks for it.
 func (c *Client) heard(m proto.Message) {
-	if welcome, ok := m.(*messages.Welcome); ok {
-		c.node.Store(welcome.GetNode())
-		c.epoch.Store(welcome.GetEpoch())
-	}
-	if news, ok := m.(*messages.Neighbours); ok && c.cfg.Seeds != nil {
-		c.cfg.Seeds(news.GetSeeds())
+	switch m := m.(type) {
+	case *messages.Welcome:
+		c.welcome.Store(m)
+	case *messages.Neighbours:
+		if !search.Older(m, c.above.Load()) {
+			c.above.Store(m)
+		}
+		if c.cfg.Seeds != nil {
+			c.cfg.Seeds(m.GetSeeds())
+		}
 	}
 	c.tell(relayName, m)
 }
@@ -156,10 +167,15 @@ func (c *Client) CutOff(id, reason string) {
 }
 
 // Node is this listener as the server knows it.
-func (c *Client) Node() *messages.Node { return c.node.Load() }
+func (c *Client) Node() *messages.Node {
+	if welcome := c.welcome.Load(); welcome != nil {
+		return welcome.GetNode()
+	}
+	return c.cfg.Node
+}
 
 // Epoch is the broadcast's, as far as this listener knows.
-func (c *Client) Epoch() uint64 { return c.epoch.Load() }
+func (c *Client) Epoch() uint64 { return c.welcome.Load().GetEpoch() }
 
 // ServerNow is the server's clock as far as this listener knows, in unix microseconds.
 func (c *Client) ServerNow() int64 { return c.clock.Now() }
@@ -172,8 +188,8 @@ func (c *Client) Open(open *messages.OpenStream) *window.Cursor {
 // Newest is the number of the newest item that has come, 0 before the first.
 func (c *Client) Newest() uint64 { return newest(c.window) }
 
-// Relay is told of the listeners that this node feeds.
-func (c *Client) Relay() *actor.PID { return c.of(relayName) }
+// Downstream is told of the listeners that this node feeds.
+func (c *Client) Downstream() *actor.PID { return c.of(downstreamName) }
 
 // Ask sends a typed line to the server and waits for its answer; while the server is
 // away it waits for its return.
@@ -231,27 +247,30 @@ func (c *Client) Stop() {
 // busy says whether a listener still receives from this node, or the server may not have heard
 // yet that it leaves. It is false when ctx ends.
 func (c *Client) busy(ctx context.Context) bool {
-	views, err := c.look(ctx, relayName, requesterName)
+	views, err := c.look(ctx, downstreamName, requesterName)
 	if err != nil {
 		return false
 	}
-	fed, _ := views[relayName].Live.(relay.Live)
+	fed, _ := views[downstreamName].Live.([]string)
 	asks, _ := views[requesterName].Live.(requester.Live)
-	return len(fed.Downstream) > 0 || asks.Goodbye
+	return len(fed) > 0 || asks.Goodbye
 }
 
 // Dump asks the actors what they are.
 func (c *Client) Dump(ctx context.Context) (Dump, error) {
-	views, err := c.look(ctx, relayName, playerName, requesterName)
+	views, err := c.look(ctx, relayName, playerName, requesterName, downstreamName)
 	if err != nil {
 		return Dump{}, fmt.Errorf("the listener is restarting an actor, try again: %w", err)
 	}
 	live := map[string]any{"receipt": c.receipt(views)}
-	for name, view := range views {
-		live[name] = view.Live
+	in, _ := views[relayName].Live.(relay.Live)
+	in.Downstream, _ = views[downstreamName].Live.([]string)
+	live[relayName] = in
+	for _, name := range []string{playerName, requesterName} {
+		live[name] = views[name].Live
 	}
 	return Dump{
-		Node: c.Node().GetName(), Event: views["relay"].Seq,
-		State: map[string]any{"relay": views["relay"].State}, Live: live,
+		Node: c.Node().GetName(), Event: views[relayName].Seq,
+		State: map[string]any{relayName: views[relayName].State}, Live: live,
 	}, nil
 }

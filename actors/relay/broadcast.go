@@ -55,7 +55,7 @@ func keyIn(msg *messages.Welcome, known ed25519.PublicKey) ed25519.PublicKey {
 // this is; nobody else's counts. The log of a server that was restored from a copy does not
 // go on from what this node has: then the node begins anew, and so do all who read from it.
 // An epoch below one that was heard is such a log, too: within one log they only grow.
-func (m *memory) adopt(msg *messages.Welcome) (anew bool) {
+func (m *machine) adopt(msg *messages.Welcome) (anew bool) {
 	m.epoch = msg.GetEpoch()
 	anew = m.flow.next > 0 && (msg.GetAnew() && m.epoch != m.flow.epoch || m.epoch < m.flow.epoch)
 	if anew {

@@ -3,11 +3,8 @@ package relay
 import (
 	"bytes"
 	"crypto/ed25519"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 
 	"conga/actors/internal/mp3"
 	"conga/actors/internal/seal"
@@ -54,26 +51,23 @@ type flow struct {
 	// epoch is that of the newest seal from which an item was taken.
 	epoch uint64
 
-	received, lost, twice, unproved int64
-	sum                             *sum
-	songs                           []messages.SongSum
+	tally *Tally
 }
 
-// sum is the song that is being received without a hole since its first chunk.
-type sum struct {
-	song  *messages.SongChange
-	next  uint64
-	bytes hash.Hash
-}
-
-// resync begins where the window is: after a restart of the relay an item may be in
-// the window that was not counted, and no link stands.
-func (f *flow) resync() {
-	if next := f.window.Next(); next != f.next {
-		f.next, f.sum = next, nil
-	}
-	if last := f.window.Last(); last != nil {
+// resync begins where the window is, with the server's word, nil if it said nothing. An item may be
+// in the window that was not counted, and no link stands.
+func (f *flow) resync(welcome *messages.Welcome) {
+	f.next = f.window.Next()
+	f.tally.resync(f.next)
+	f.key = keyIn(welcome, nil)
+	switch last := f.window.Last(); {
+	case last != nil:
 		f.song, f.name = last.Song, last.Seal.GetSong()
+		if f.key != nil && seal.Verify(f.key, last.Seal) == nil { // else it came before there was a key
+			f.good, f.epoch = last.Seal, last.Seal.GetEpoch()
+		}
+	case welcome.GetAnew():
+		f.epoch = welcome.GetEpoch()
 	}
 	f.link()
 }
@@ -117,7 +111,8 @@ func (f *flow) vouch(s *messages.Seal) error {
 // restart forgets the broadcast: what comes now is another one, of that epoch or later.
 func (f *flow) restart(epoch uint64) {
 	f.window.Restart()
-	f.next, f.song, f.name, f.sum, f.good = 0, nil, nil, nil, nil
+	f.next, f.song, f.name, f.good = 0, nil, nil, nil
+	f.tally.sum = nil
 	f.epoch = epoch
 	f.link()
 }
@@ -144,11 +139,10 @@ func (f *flow) take(item *messages.Item, now int64, holes bool) error {
 		if !holes && item.PlayAt() > now {
 			return fmt.Errorf("%w: items %d to %d", errHole, f.next, item.Number-1)
 		}
-		f.lost += int64(hole)
-		f.sum = nil
+		f.tally.hole(hole)
 	}
 	if item.Change != nil {
-		f.finish()
+		f.tally.finish()
 		f.sing(item)
 	}
 	if err := f.window.Append(item); err != nil {
@@ -158,8 +152,7 @@ func (f *flow) take(item *messages.Item, now int64, holes bool) error {
 		f.epoch = max(f.epoch, item.Seal.GetEpoch())
 	}
 	f.next = item.Number + 1
-	f.received++
-	f.count(item)
+	f.tally.count(item, f.key != nil && item.Seal != nil)
 	return nil
 }
 
@@ -237,39 +230,8 @@ func (f *flow) known(item *messages.Item) (bool, error) {
 		return false, nil
 	}
 	if again {
-		f.twice++
+		f.tally.twice++
 		return true, fmt.Errorf("%w: item %d again", errLie, item.Number)
 	}
 	return true, nil // asked for before the link that fed until now had brought it
-}
-
-// count adds the chunk to its song's sum.
-func (f *flow) count(item *messages.Item) {
-	if f.key == nil || item.Seal == nil {
-		f.unproved++
-	}
-	if item.Change != nil {
-		return
-	}
-	if item.Number == f.song.GetNumber()+1 {
-		f.sum = &sum{song: f.song, bytes: sha256.New()}
-	}
-	if f.sum != nil {
-		f.sum.bytes.Write(item.Frames)
-		f.sum.next = item.Number + 1
-	}
-}
-
-// finish closes the sum of a song whose next song follows without a hole.
-func (f *flow) finish() {
-	if f.sum == nil {
-		return
-	}
-	first := f.sum.song.GetNumber() + 1
-	f.songs = append(f.songs, messages.SongSum{
-		Song: f.sum.song.GetSong(), First: first, Chunks: f.sum.next - first,
-		SHA256: hex.EncodeToString(f.sum.bytes.Sum(nil)),
-	})
-	f.songs = f.songs[max(0, len(f.songs)-messages.MaxSongSums):]
-	f.sum = nil
 }

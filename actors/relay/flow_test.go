@@ -67,7 +67,7 @@ func TestFlow_Accounts(t *testing.T) {
 	stranger := keyOf(9)
 	rapid.Check(t, func(t *rapid.T) {
 		w := window.New()
-		f := &flow{window: w}
+		f := &flow{window: w, tally: &Tally{}}
 		must2(t, f.trust(b.key))
 		a := &account{b: b}
 		r := &reader{b: b, at: uint64(rapid.IntRange(1, 60).Draw(t, "joins at"))}
@@ -151,7 +151,8 @@ func TestFlow_Accounts(t *testing.T) {
 				unchanged(f.take(b.fresh(newest), 0, true), errLie)
 				relink(a.next)
 			case 5: // the broken-down relay begins again
-				f.resync()
+				f = &flow{window: w, tally: f.tally}
+				f.resync(&messages.Welcome{Key: b.key})
 				relink(a.next)
 			default:
 				number := r.at
@@ -167,8 +168,8 @@ func TestFlow_Accounts(t *testing.T) {
 			if a.next == 0 {
 				r.asked = 0
 			}
-			if f.received != a.received || f.lost != a.lost || f.twice != a.twice || f.next != a.next || f.unproved != 0 {
-				t.Fatalf("received %d lost %d twice %d next %d unproved %d, want %+v", f.received, f.lost, f.twice, f.next, f.unproved, *a)
+			if f.tally.received != a.received || f.tally.lost != a.lost || f.tally.twice != a.twice || f.next != a.next || f.tally.unproved != 0 {
+				t.Fatalf("received %d lost %d twice %d next %d unproved %d, want %+v", f.tally.received, f.tally.lost, f.tally.twice, f.next, f.tally.unproved, *a)
 			}
 			if last := w.Last(); last != nil {
 				own := b.item(last.Number)
@@ -176,8 +177,8 @@ func TestFlow_Accounts(t *testing.T) {
 					t.Fatalf("the newest in the window is not item %d as it was sent", a.next-1)
 				}
 			}
-			if !slices.Equal(f.songs, a.songs) {
-				t.Fatalf("sums %v\nwant %v", f.songs, a.songs)
+			if !slices.Equal(f.tally.songs, a.songs) {
+				t.Fatalf("sums %v\nwant %v", f.tally.songs, a.songs)
 			}
 		}
 	})
@@ -198,7 +199,7 @@ func all(t *testing.T, f *flow, r *reader, number uint64) {
 }
 
 func trusting(t *testing.T, b *broadcast) *flow {
-	f := &flow{window: window.New()}
+	f := &flow{window: window.New(), tally: &Tally{}}
 	must(t, f.trust(b.key))
 	return f
 }
@@ -212,8 +213,8 @@ func TestFlow_HoleOverTheSongChange(t *testing.T) {
 	f.link()
 	must(t, feed(f, &reader{b: b, asked: 9, at: 15}, true))
 	// 9 to 11 of the first song and 13, 14 of the second; 12, the change, came in its place.
-	if len(f.songs) != 0 || f.lost != 5 {
-		t.Errorf("sums %v, lost %d", f.songs, f.lost)
+	if len(f.tally.songs) != 0 || f.tally.lost != 5 {
+		t.Errorf("sums %v, lost %d", f.tally.songs, f.tally.lost)
 	}
 }
 
@@ -224,8 +225,8 @@ func TestFlow_OrphanAtTheSongChange(t *testing.T) {
 	all(t, f, &reader{b: b, at: 1}, 11)
 	f.link()
 	all(t, f, &reader{b: b, asked: 12, at: 12}, 22)
-	if !slices.Equal(f.songs, b.songs[:1]) || f.lost+f.twice != 0 || f.next != 23 {
-		t.Errorf("sums %v, lost %d, twice %d, next %d", f.songs, f.lost, f.twice, f.next)
+	if !slices.Equal(f.tally.songs, b.songs[:1]) || f.tally.lost+f.tally.twice != 0 || f.next != 23 {
+		t.Errorf("sums %v, lost %d, twice %d, next %d", f.tally.songs, f.tally.lost, f.tally.twice, f.next)
 	}
 }
 
@@ -235,9 +236,8 @@ func TestFlow_ResyncKnowsTheSong(t *testing.T) {
 	b := record(20)
 	f := trusting(t, b)
 	all(t, f, &reader{b: b, at: 1}, 8)
-	again := &flow{window: f.window}
-	must(t, again.trust(b.key))
-	again.resync()
+	again := &flow{window: f.window, tally: f.tally}
+	again.resync(&messages.Welcome{Key: b.key})
 	all(t, again, &reader{b: b, asked: 9, at: 9}, 21)
 }
 
@@ -259,13 +259,13 @@ func TestFlow_LyingContext(t *testing.T) {
 // Nothing that came before the key was known vouches for what comes after.
 func TestFlow_KeyComesLater(t *testing.T) {
 	b := record(20)
-	f := &flow{window: window.New()}
+	f := &flow{window: window.New(), tally: &Tally{}}
 	song, item := b.fresh(1), b.fresh(2)
 	must(t, f.vouch(seal.Sign(keyOf(9), 99, song, []*messages.Item{item})))
 	must(t, f.take(song, 0, false))
 	must(t, f.take(item, 0, false))
-	if f.unproved != 1 {
-		t.Errorf("unproved %d, want 1", f.unproved)
+	if f.tally.unproved != 1 {
+		t.Errorf("unproved %d, want 1", f.tally.unproved)
 	}
 	if err := f.trust(b.key); !errors.Is(err, errLie) {
 		t.Errorf("a stranger's seal with the server's key: %v", err)
@@ -287,7 +287,7 @@ func TestFlow_HostileSeal(t *testing.T) {
 			{First: ^uint64(0), Song: make([]byte, 12), Hashes: make([]byte, 1000)},
 		} {
 			b := record(5)
-			f := &flow{window: window.New()}
+			f := &flow{window: window.New(), tally: &Tally{}}
 			if key == 1 {
 				must(t, f.trust(b.key))
 			}
@@ -301,7 +301,7 @@ func TestFlow_HostileSeal(t *testing.T) {
 // Without a key a number that leaves no room behind it is refused: the next would be 0.
 func TestFlow_LastNumber(t *testing.T) {
 	b := record(5)
-	f := &flow{window: window.New()}
+	f := &flow{window: window.New(), tally: &Tally{}}
 	all(t, f, &reader{b: b, at: 1}, 3)
 	f.link()
 	change, err := messages.NewSongChange(&messages.SongChange{Number: ^uint64(0), SampleRate: 48000, FramesPerChunk: 1})
@@ -336,7 +336,7 @@ func TestFlow_OverlapOverTheSongChange(t *testing.T) {
 	all(t, f, &reader{b: b, at: 1}, 14)
 	f.link()
 	all(t, f, &reader{b: b, asked: 9, at: 9}, 22)
-	if f.lost+f.twice != 0 || f.next != 23 || !slices.Equal(f.songs, b.songs[:1]) {
-		t.Errorf("lost %d, twice %d, next %d, sums %v", f.lost, f.twice, f.next, f.songs)
+	if f.tally.lost+f.tally.twice != 0 || f.next != 23 || !slices.Equal(f.tally.songs, b.songs[:1]) {
+		t.Errorf("lost %d, twice %d, next %d, sums %v", f.tally.lost, f.tally.twice, f.next, f.tally.songs)
 	}
 }

@@ -28,10 +28,13 @@ type house struct {
 	dial   func(l *link) *actor.Props // nil: the link is silent
 	sent   func() int64               // what the upstream says when it sends an item; nil: nothing
 
-	mu    sync.Mutex
-	links []*link // in the order of their numbers
-	told  []proto.Message
-	taken func(number uint64) // whenever the relay reads the clock and has an item: it may break there
+	mu      sync.Mutex
+	welcome *messages.Welcome
+	upper   *messages.Neighbours // what the server said last
+	refused []uint64             // tickets
+	links   []*link              // in the order of their numbers
+	told    []proto.Message
+	taken   func(number uint64) // whenever the relay reads the clock and has an item: it may break there
 }
 
 // link is a connection that the relay asked for.
@@ -87,10 +90,21 @@ func build(t *testing.T, chunks ...int) *house {
 			}
 			return actor.PropsFromProducer(func() actor.Actor { return l })
 		},
+		Refuse: func(ticket uint64) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.refused = append(h.refused, ticket)
+		},
 		Tell: func(m proto.Message) {
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			h.told = append(h.told, m)
+		},
+		Tally: &Tally{},
+		Said: func() (*messages.Welcome, *messages.Neighbours) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return h.welcome, h.upper
 		},
 		ServerNow: func() int64 {
 			if h.taken != nil && h.window.Last() != nil {
@@ -114,8 +128,21 @@ func (h *house) end() {
 
 // send tells the relay, and waits until nothing more follows from it now.
 func (h *house) send(m any) {
-	h.system.Root.Send(h.pid, m)
+	h.tell(m)
 	synctest.Wait()
+}
+
+// tell remembers the server's words, as their owner does, BEFORE the relay gets them.
+func (h *house) tell(m any) {
+	h.mu.Lock()
+	switch m := m.(type) {
+	case *messages.Welcome:
+		h.welcome = m
+	case *messages.Neighbours:
+		h.upper = m
+	}
+	h.mu.Unlock()
+	h.system.Root.Send(h.pid, m)
 }
 
 // above tells who is above, nearest first.

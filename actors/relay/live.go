@@ -1,15 +1,11 @@
 package relay
 
-import (
-	"slices"
-
-	"conga/messages"
-)
+import "conga/messages"
 
 // Live is the relay's part of the dump that the log does not know.
 type Live struct {
 	Upstream        string             `json:"upstream"`   // name of who feeds this node
-	Downstream      []string           `json:"downstream"` // names of whom it feeds
+	Downstream      []string           `json:"downstream"` // names of whom it feeds: its owner knows
 	Next            uint64             `json:"next"`       // number needed next
 	Received        int64              `json:"received"`   // items
 	Lost            int64              `json:"lost"`       // items
@@ -22,29 +18,17 @@ type Live struct {
 	Songs           []messages.SongSum `json:"songs"`
 }
 
-// unfed forgets one connection of a listener of this node.
-func (m *memory) unfed(id string) {
-	for i, node := range m.fed {
-		if node.GetId() == id {
-			m.fed = slices.Delete(slices.Clone(m.fed), i, i+1)
-			return
-		}
-	}
-}
-
 func (m *machine) live() Live {
+	t := m.tally
 	l := Live{
 		Downstream: []string{},
-		Next:       m.flow.next, Received: m.flow.received, Lost: m.flow.lost, Twice: m.flow.twice,
-		Unproved: m.flow.unproved, Lies: m.lies, Splices: max(0, m.connected-1),
-		LongestSearchMs: float64(m.longest.Microseconds()) / 1000, LowestMarginMs: m.margin.lowestMs(),
-		Songs: append([]messages.SongSum{}, m.flow.songs...),
+		Next:       m.flow.next, Received: t.received, Lost: t.lost, Twice: t.twice,
+		Unproved: t.unproved, Lies: t.lies, Splices: max(0, t.connected-1),
+		LongestSearchMs: float64(t.longest.Microseconds()) / 1000, LowestMarginMs: t.margin.lowestMs(),
+		Songs: append([]messages.SongSum{}, t.songs...),
 	}
 	if up := m.state.Upstream; up != nil {
 		l.Upstream = up.Node.Name
-	}
-	for _, node := range m.fed {
-		l.Downstream = append(l.Downstream, node.GetName())
 	}
 	return l
 }

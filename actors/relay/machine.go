@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"conga/actors/relay/search"
+	"conga/actors/window"
 	"conga/messages"
 
 	"google.golang.org/protobuf/proto"
@@ -16,9 +17,12 @@ import (
 // nothing outside itself but append to its window: every input says what time it is, and what
 // follows is left in out. (etcd-io/raft is built like this.)
 //
-// What the log keeps is in state; the rest begins anew with the relay, but for memory.
+// What the log keeps is in state. The rest begins anew with the relay; what it has counted, and
+// the window, are its owner's.
 type machine struct {
-	*memory
+	flow  flow
+	tally *Tally
+	epoch uint64 // as the server said last
 
 	state   search.State
 	arrival arrival
@@ -30,16 +34,8 @@ type machine struct {
 	out     out
 }
 
-// memory outlives a restart of the relay.
-type memory struct {
-	flow  *flow
-	epoch uint64
-	above *messages.Neighbours // what the server said last
-	fed   []*messages.Node     // listeners of this node
-
-	connected, lies int64
-	longest         time.Duration
-	margin          margin
+func newMachine(w *window.Window, chunk func([]byte) error, tally *Tally) machine {
+	return machine{flow: flow{window: w, chunk: chunk, tally: tally}, tally: tally, waiting: map[uint64]*opening{}}
 }
 
 // moment is a point in time.
@@ -54,15 +50,16 @@ func (m *machine) at(now moment) {
 	m.arrival.runs(now.own)
 }
 
-// start begins with what the log and the window have; links of a life before this one
-// are gone, and nobody is to blame for that.
-func (m *machine) start(state search.State) {
+// start begins with what the log and the window have, and what the server said last, if it said
+// anything; links of a life before this one are gone, and nobody is to blame for that.
+func (m *machine) start(state search.State, welcome *messages.Welcome, above *messages.Neighbours) {
 	m.state = state
-	m.flow.resync()
+	m.epoch = welcome.GetEpoch()
+	m.flow.resync(welcome)
 	m.closeAll("the relay was restarted")
 	// A search that found nobody has lost its timer, and a ring its oldest events.
-	if m.above != nil {
-		m.decide(m.above)
+	if above != nil {
+		m.neighbours(above)
 	}
 }
 
@@ -72,7 +69,6 @@ func (m *machine) neighbours(msg *messages.Neighbours) {
 	if m.state.Knows(msg) {
 		return
 	}
-	m.above = msg
 	m.rounds.climbs = 0
 	m.effect(offer{offered(msg)})
 	if m.state.Upstream == nil && len(m.state.Seeking) > 0 && !m.rounds.searching {
@@ -134,12 +130,12 @@ func (m *machine) item(link uint64, item *messages.Item, sent int64) {
 
 // pass puts an item into the window.
 func (m *machine) pass(link uint64, item *messages.Item) {
-	before := m.flow.received
+	before := m.tally.received
 	err := m.flow.take(item, m.now.server, m.state.Tolerates(m.now.server))
-	if m.flow.received > before {
+	if m.tally.received > before {
 		m.rounds.hungers = 0
 		m.arrival.music(m.now.own, m.now.server, item.PlayAt())
-		m.margin.arrived(item.PlayAt(), m.now.server)
+		m.tally.margin.arrived(item.PlayAt(), m.now.server)
 	}
 	m.judge(link, err)
 }
@@ -161,7 +157,7 @@ func (m *machine) judge(link uint64, err error) {
 		m.flow.restart(m.flow.seal.GetEpoch())
 		m.begunAnew()
 	case errors.Is(err, errLie):
-		m.lies++
+		m.tally.lies++
 		m.closed(&messages.LinkClosed{Link: link, Reason: err.Error(), Fault: messages.Fault_FAULT_LYING})
 	default:
 		m.closed(&messages.LinkClosed{Link: link, Reason: err.Error(), Ending: messages.Ending_ENDING_HOLE})
@@ -229,8 +225,8 @@ func (m *machine) fedBy(event *messages.UpstreamConnected) {
 	m.effect(searchNoMore{})
 	m.arrival.fed(m.now.own)
 	m.flow.link()
-	m.connected++
-	m.longest = max(m.longest, time.Duration(event.GetSearchUs())*time.Microsecond)
+	m.tally.connected++
+	m.tally.longest = max(m.tally.longest, time.Duration(event.GetSearchUs())*time.Microsecond)
 	if m.lost == nil {
 		return
 	}

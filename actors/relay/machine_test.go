@@ -79,9 +79,9 @@ type lineTo struct {
 func newNeighbourhood() *neighbourhood {
 	n := &neighbourhood{
 		b: recordAt(startAt+messages.Slack.Microseconds(), 400, 400), nodes: map[string]*above{}, glance: glance,
-		m: machine{memory: &memory{flow: &flow{window: window.New()}}, waiting: map[uint64]*opening{}},
+		m: newMachine(window.New(), nil, &Tally{}),
 	}
-	n.input(func() { n.m.start(search.State{}) })
+	n.input(func() { n.m.start(search.State{}, nil, nil) })
 	n.input(func() { n.m.welcome(&messages.Welcome{Key: n.b.key, Epoch: 3}) })
 	return n
 }

@@ -32,6 +32,11 @@ type Config struct {
 	Offer func(to *messages.Node)
 	// Tell sends the server what this node saw.
 	Tell func(proto.Message)
+	// Said is what the server said last, each nil before its first word. A relay that begins asks
+	// for it: what was said to a life before this one, or meanwhile, does not come again.
+	Said func() (*messages.Welcome, *messages.Neighbours)
+	// Tally counts what was received, through all lives of the relay, as Window keeps it.
+	Tally *Tally
 	// ServerNow is the server's clock as far as this node knows, in unix microseconds.
 	ServerNow func() int64
 	Logger    *slog.Logger
@@ -41,11 +46,8 @@ type Config struct {
 // as the server says them, and the reports of its links and of the stream port. It answers
 // a *messages.Look with a messages.View.
 func Props(cfg Config) *actor.Props {
-	// A relay that broke down is a new one: what it had counted, whom it feeds and which
-	// key it trusts it could not ask anybody.
-	kept := &memory{flow: &flow{window: cfg.Window, chunk: cfg.Chunk}}
 	return actor.PropsFromProducer(func() actor.Actor {
-		return &relay{cfg: cfg, machine: machine{memory: kept, waiting: map[uint64]*opening{}}}
+		return &relay{cfg: cfg, machine: newMachine(cfg.Window, cfg.Chunk, cfg.Tally)}
 	})
 }
 
@@ -104,10 +106,6 @@ func (r *relay) Receive(ctx actor.Context) {
 		m.closed(&messages.LinkClosed{Link: msg.Link, Reason: "it leaves", Ending: messages.Ending_ENDING_LEAVING})
 	case *messages.UpstreamClosed:
 		m.closed(&messages.LinkClosed{Link: msg.Link, Reason: msg.Reason, Fault: msg.Fault})
-	case *messages.DownstreamOpened:
-		m.fed = append(m.fed, msg.Node)
-	case *messages.DownstreamClosed:
-		m.unfed(msg.Node.GetId())
 	case *messages.Look:
 		msg.Reply <- messages.View{Actor: "relay", Seq: r.keep.Seq(), State: r.keep.State(), Live: m.live()}
 	}
@@ -122,24 +120,15 @@ func (r *relay) Receive(ctx actor.Context) {
 	}
 }
 
-// outlast takes what comes while the relay waits for its links' end: nothing would stop a link
-// that were dialled now. What the next relay cannot ask for is kept for it.
+// outlast takes what comes while the relay waits for its links' end: a link dialled now would have
+// no one to stop it. The next relay asks for the server's words itself; but whether the broadcast
+// goes on from the window is said once.
 func (r *relay) outlast(msg any) {
-	m := &r.machine
 	switch msg := msg.(type) {
-	case *messages.Neighbours:
-		if !search.Older(msg, m.above) {
-			m.above = msg
-		}
 	case *messages.Welcome:
-		_ = m.adopt(msg)
-		_ = m.flow.trust(keyIn(msg, m.flow.key)) // no link stands: nothing was vouched for
+		_ = r.machine.adopt(msg)
 	case *messages.StreamOffered:
 		r.cfg.Refuse(msg.Ticket)
-	case *messages.DownstreamOpened:
-		m.fed = append(m.fed, msg.Node)
-	case *messages.DownstreamClosed:
-		m.unfed(msg.Node.GetId())
 	}
 }
 
@@ -149,7 +138,8 @@ func (r *relay) start(ctx actor.Context) {
 		panic(fmt.Errorf("rebuild the relay: %w", err))
 	}
 	r.keep, r.links = keep, map[uint64]*actor.PID{}
-	r.machine.start(keep.State())
+	welcome, above := r.cfg.Said()
+	r.machine.start(keep.State(), welcome, above)
 	r.lookAgain(ctx)
 }
 

@@ -264,7 +264,6 @@ func TestRelay_Restart(t *testing.T) {
 	inside(t, func(h *house) {
 		h.above(1, "bob", "amy")
 		h.answer(1, 0)
-		h.send(&messages.DownstreamOpened{Node: &messages.Node{Id: "cem", Name: "cem"}})
 		h.music(1, h.from(1), 410)
 		var broken atomic.Bool
 		h.taken = func(number uint64) {
@@ -286,7 +285,7 @@ func TestRelay_Restart(t *testing.T) {
 		if live.Lost+live.Twice+live.Unproved+live.Lies != 0 || live.Next != 804 || len(h.accused()) > 0 {
 			t.Errorf("%+v, accused %v", live, h.accused())
 		}
-		if !slices.Equal(live.Songs, h.b.songs[:2]) || !slices.Equal(live.Downstream, []string{"cem"}) {
+		if !slices.Equal(live.Songs, h.b.songs[:2]) {
 			t.Errorf("%+v", live)
 		}
 		broken.Store(false)
@@ -296,6 +295,47 @@ func TestRelay_Restart(t *testing.T) {
 		time.Sleep(time.Second)
 		if h.dialled() < 5 {
 			t.Error("the search does not go on")
+		}
+	})
+}
+
+// The server says that its broadcast is another one while the relay is broken: its successor begins
+// anew once, and stays there when it breaks again.
+func TestRelay_RestartAnew(t *testing.T) {
+	inside(t, func(h *house) {
+		h.dial = func(l *link) *actor.Props {
+			return actor.PropsFromProducer(func() actor.Actor { return lastWord{l} })
+		}
+		h.above(1, "bob", "amy")
+		h.answer(1, 0)
+		var breaks atomic.Int32
+		h.taken = func(uint64) {
+			switch breaks.Add(1) {
+			case 1:
+				h.tell(&messages.Welcome{Key: h.b.key, Epoch: 4, Anew: true})
+				panic("broken")
+			case 5:
+				panic("broken again")
+			}
+		}
+		h.music(1, h.from(1), 3)
+		h.b = recordIn(4, time.Now().Add(messages.Slack).UnixMicro(), 40)
+		first := uint64(h.dialled())
+		if l := h.link(first); l.open.GetNext() != 0 || l.open.GetEpoch() != 4 {
+			t.Fatalf("asked for %d in epoch %d", l.open.GetNext(), l.open.GetEpoch())
+		}
+		number := first
+		h.answer(number, 1)
+		for r := h.from(1); r.at <= 40; {
+			if n := uint64(h.dialled()); n != number { // it broke
+				number = n
+				r = h.from(h.link(n).open.GetNext())
+				h.answer(n, r.at)
+			}
+			h.music(number, r, r.at)
+		}
+		if _, live := h.look(); number != first+1 || live.Next != 41 || live.Lost+live.Twice+live.Unproved+live.Lies != 0 {
+			t.Errorf("%d links, %+v", number, live)
 		}
 	})
 }
@@ -339,7 +379,8 @@ func (l lastWord) Receive(ctx actor.Context) {
 	l.link.Receive(ctx)
 }
 
-// A relay that ends, or begins anew, does not take its links' end for a reason to dial.
+// A relay that ends, or begins anew, does not take its links' end for a reason to dial. What is said
+// meanwhile is not lost.
 func TestRelay_EndsWithItsLinks(t *testing.T) {
 	inside(t, func(h *house) {
 		h.dial = func(l *link) *actor.Props {
@@ -350,15 +391,19 @@ func TestRelay_EndsWithItsLinks(t *testing.T) {
 		var broken atomic.Bool
 		h.taken = func(uint64) {
 			if broken.CompareAndSwap(false, true) {
-				h.system.Root.Send(h.pid, &messages.DownstreamOpened{Node: &messages.Node{Id: "cem", Name: "cem"}})
+				h.tell(&messages.Neighbours{Id: "me", Event: 2, Ancestors: []*messages.Node{ancestor("bob"), ancestor("amy")}})
+				h.tell(&messages.StreamOffered{Node: ancestor("bob"), Ticket: 7})
 				panic("broken")
 			}
 		}
 		h.music(1, h.from(1), 3)
 		h.answer(2, 3)
-		if state, live := h.look(); state.Links != 2 || len(live.Downstream) != 1 || live.Upstream != "bob" {
-			t.Errorf("%d links, feeds %v, fed by %q", state.Links, live.Downstream, live.Upstream)
+		if state, live := h.look(); state.Links != 2 || state.Event != 2 || live.Upstream != "bob" {
+			t.Errorf("%d links, told %d, fed by %q", state.Links, state.Event, live.Upstream)
 		}
-		h.above(2, "amy")
+		if !slices.Equal(h.refused, []uint64{7}) {
+			t.Errorf("refused %v", h.refused)
+		}
+		h.above(3, "amy")
 	}) // and its end is waited for
 }

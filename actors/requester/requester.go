@@ -45,6 +45,8 @@ type Config struct {
 	Clock *Clock
 	// Dial describes a child that connects to the server and reports what it says.
 	Dial func(link uint64) *actor.Props
+	// Owed is what the requester has not delivered yet. A requester that begins goes on with it.
+	Owed *Owed
 	// Tell gives the relay what concerns it: *messages.Welcome, *messages.Neighbours.
 	Tell func(proto.Message)
 	// Report takes the facts for the listener's log: RequestSent, RequestAnswered. May be nil.
@@ -65,8 +67,7 @@ func Props(cfg Config) *actor.Props {
 	if cfg.Report == nil {
 		cfg.Report = func(proto.Message) {}
 	}
-	kept := &memory{}
-	return actor.PropsFromProducer(func() actor.Actor { return &requester{cfg: cfg, memory: kept} })
+	return actor.PropsFromProducer(func() actor.Actor { return &requester{cfg: cfg, Owed: cfg.Owed} })
 }
 
 // Live is the requester's part of the dump.
@@ -91,7 +92,7 @@ type pending struct {
 }
 
 type requester struct {
-	*memory
+	*Owed
 
 	cfg      Config
 	child    *actor.PID
@@ -108,9 +109,10 @@ type requester struct {
 	timer  *time.Timer
 }
 
-// memory outlives a restart of the requester: typed lines still wait for their answers, and
-// a link's number is never used again. It belongs to the requester's goroutine.
-type memory struct {
+// Owed outlives its requester: typed lines still wait for their answers, reports for the server,
+// and a link's number is never used again. Whoever starts the requester owns it; only the
+// requester's goroutine reads and writes it.
+type Owed struct {
 	link    uint64 // number of the connection that counts
 	waiting []pending
 	reports []proto.Message // what the server has not been told yet, oldest first

@@ -77,7 +77,7 @@ func inside(t *testing.T, f func(h *house)) {
 		)
 		h.pid = h.system.Root.Spawn(Props(Config{
 			Hello: func() *messages.Hello { return &messages.Hello{Version: 1} },
-			Clock: h.clock, Logger: slog.New(slog.NewTextHandler(&h.log, nil)), News: func(*messages.Playing) {},
+			Clock: h.clock, Owed: &Owed{}, Logger: slog.New(slog.NewTextHandler(&h.log, nil)), News: func(*messages.Playing) {},
 			Dial: func(uint64) *actor.Props {
 				h.mu.Lock()
 				defer h.mu.Unlock()

@@ -264,7 +264,7 @@ func (j *joining) streams(c *actors.Client) *actor.Props {
 	}
 	return transport.Streams(transport.StreamsConfig{
 		Web: players, Players: j.Players,
-		Listener: j.relay, Owner: c.Relay(), Self: c.Node, Epoch: c.Epoch, Newest: c.Newest, Offered: c.Offer, Tickets: &j.tickets, Dial: j.Line.Node,
+		Listener: j.relay, Owner: c.Downstream(), Self: c.Node, Epoch: c.Epoch, Newest: c.Newest, Offered: c.Offer, Tickets: &j.tickets, Dial: j.Line.Node,
 		Identity: j.Journal.Identity, Expected: j.member.Expected(),
 		Pass: j.member.Pass, ServerNow: c.ServerNow, Seed: seeds, Counters: &j.sent,
 		Open: func(open *messages.OpenStream) (transport.Cursor, error) {
