@@ -8,15 +8,18 @@
 //
 // # Two cores
 //
-// The room search is what the listener's log keeps: whom to ask next. The machine around it decides
-// everything else: how late the music is, which link is on trial, whom to accuse. Each input
-// says what time it is; what follows is commands for the log and effects for the actor, as in
-// etcd-io/raft. The machine opens no connection and sets no timer. Its stories are in
-// testdata/machine.
+// The room search is what the listener's log keeps: whom to ask next. The room machine around it
+// decides everything else: how late the music is, which link is on trial, whom to accuse. The actor
+// gives it the inputs, commits its commands, and carries out its effects.
+//
+// # Restart
+//
+// A relay that broke down begins where the log and the window are, and asks for the server's last
+// words. What was counted, and the window, are the listener's, which outlives it.
 //
 // # Late music
 //
-// An item's play-out time says how late it is, whatever its sender says (arrival.go). If the
+// An item's play-out time says how late it is, whatever its sender says (machine/arrival.go). If the
 // music is late, all ancestors are asked at once, and the one that has brought 400 ms more than
 // the upstream feeds from then on: words prove nothing, and the next line may be as slow. Only
 // the three listeners next to the server ask the server, and those with less than 600 ms left;

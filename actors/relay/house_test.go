@@ -8,13 +8,17 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
 	"conga/actors/eventlog"
+	"conga/actors/internal/broadcast"
 	"conga/actors/relay/search"
 	"conga/actors/window"
 	"conga/messages"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // house is a running relay inside a synctest bubble. Its links are what dial makes of
 // them; by default the test speaks for them.
@@ -24,7 +28,7 @@ type house struct {
 	pid    *actor.PID
 	log    *eventlog.Log
 	window *window.Window
-	b      *broadcast
+	b      *broadcast.Broadcast
 	dial   func(l *link) *actor.Props // nil: the link is silent
 	sent   func() int64               // what the upstream says when it sends an item; nil: nothing
 
@@ -67,7 +71,7 @@ func (l *link) seen() (credits int, stopped bool) {
 
 // build starts a relay. A broadcast of these songs begins to be sent just now.
 func build(t *testing.T, chunks ...int) *house {
-	h := &house{t: t, window: window.New(), b: recordAt(time.Now().Add(messages.Slack).UnixMicro(), chunks...)}
+	h := &house{t: t, window: window.New(), b: broadcast.RecordAt(time.Now().Add(messages.Slack).UnixMicro(), chunks...)}
 	var err error
 	h.log, err = eventlog.OpenRing(eventlog.NewMemory(), time.Now, 10_000)
 	must(t, err)
@@ -113,7 +117,7 @@ func build(t *testing.T, chunks ...int) *house {
 			return time.Now().UnixMicro()
 		},
 	}))
-	h.send(&messages.Welcome{Key: h.b.key, Epoch: 3})
+	h.send(&messages.Welcome{Key: h.b.Key, Epoch: 3})
 	return h
 }
 
@@ -168,7 +172,7 @@ func (h *house) shows(number uint64) {
 
 // newest is the number of what the server sent last.
 func (h *house) newest() (number uint64) {
-	for _, item := range h.b.items {
+	for _, item := range h.b.Items {
 		if due(item).After(time.Now()) {
 			break
 		}
@@ -178,9 +182,9 @@ func (h *house) newest() (number uint64) {
 }
 
 // music sends all that the reader has up to and with an item.
-func (h *house) music(link uint64, r *reader, last uint64) {
-	for r.at <= last {
-		s, song, item := r.next()
+func (h *house) music(link uint64, r *broadcast.Reader, last uint64) {
+	for r.At <= last {
+		s, song, item := r.Next()
 		if s != nil {
 			h.send(&messages.UpstreamSeal{Link: link, Seal: s})
 		}
@@ -196,7 +200,9 @@ func (h *house) music(link uint64, r *reader, last uint64) {
 }
 
 // from is an upstream that begins with this item, as it was asked.
-func (h *house) from(number uint64) *reader { return &reader{b: h.b, asked: number, at: number} }
+func (h *house) from(number uint64) *broadcast.Reader {
+	return &broadcast.Reader{B: h.b, Asked: number, At: number}
+}
 
 func (h *house) look() (search.State, Live) {
 	h.t.Helper()
@@ -248,5 +254,21 @@ func (h *house) fed(want string) {
 	h.t.Helper()
 	if _, live := h.look(); live.Upstream != want {
 		h.t.Fatalf("fed by %q, want %q", live.Upstream, want)
+	}
+}
+
+// ancestor is the node of that name.
+func ancestor(name string) *messages.Node {
+	n := &messages.Node{Id: name, Name: name, Relay: name + ":1"}
+	if name == messages.ServerID {
+		n.Relay = ""
+	}
+	return n
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

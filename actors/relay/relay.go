@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"conga/actors/eventlog"
+	"conga/actors/relay/machine"
 	"conga/actors/relay/search"
 	"conga/actors/window"
 	"conga/messages"
@@ -42,37 +43,44 @@ type Config struct {
 	Logger    *slog.Logger
 }
 
+// Tally is what a listener has counted of its music.
+type Tally = machine.Tally
+
+// Live is the relay's part of the dump that the log does not know.
+type Live struct {
+	machine.Live
+	Downstream []string `json:"downstream"` // names of whom it feeds: its owner knows
+}
+
 // Props describes the relay's actor. It is sent *messages.Welcome and *messages.Neighbours
 // as the server says them, and the reports of its links and of the stream port. It answers
 // a *messages.Look with a messages.View.
 func Props(cfg Config) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
-		return &relay{cfg: cfg, machine: newMachine(cfg.Window, cfg.Chunk, cfg.Tally)}
+		return &relay{cfg: cfg, machine: machine.New(cfg.Chunk, cfg.Tally)}
 	})
 }
 
 // relay gives its machine what comes in, keeps what follows, and carries it out.
 type relay struct {
 	cfg     Config
-	machine machine
+	machine *machine.Machine
 	keep    *eventlog.Keeper[search.State]
 	links   map[uint64]*actor.PID // children, by their link's number
 	search  *time.Timer           // sends SearchOn
-	steady  *time.Timer           // sends glance
+	steady  *time.Timer           // sends look
 	round   uint64                // of steady
 	ending  bool
 }
 
-// looked is the message of the relay's steady timer.
-type looked struct{ round uint64 }
+// look is the message of the relay's steady timer.
+type look struct{ round uint64 }
 
 func (r *relay) Receive(ctx actor.Context) {
 	if r.ending {
 		r.outlast(ctx.Message())
 		return
 	}
-	m := &r.machine
-	m.at(moment{time.Now(), r.cfg.ServerNow()})
 	switch msg := ctx.Message().(type) {
 	case *actor.Started:
 		r.start(ctx)
@@ -81,42 +89,24 @@ func (r *relay) Receive(ctx actor.Context) {
 		r.round++
 		stop(r.search)
 		stop(r.steady)
-	case *messages.Welcome:
-		m.welcome(msg)
-	case *messages.StartNode:
-		m.decide(msg)
-	case *messages.Neighbours:
-		m.neighbours(msg)
-	case *messages.StreamOffered:
-		m.offeredBy(msg.Node, msg.Ticket)
-	case *messages.SearchOn:
-		m.searchOn(msg)
-	case looked:
+	case *messages.Look:
+		msg.Reply <- messages.View{Actor: "relay", Seq: r.keep.Seq(), State: r.keep.State(), Live: Live{Live: r.machine.Live()}}
+	case look:
 		if msg.round == r.round {
 			r.lookAgain(ctx)
-			m.glance()
+			r.step(ctx, machine.Look{})
 		}
-	case *messages.UpstreamOpened:
-		m.opened(msg.Link, msg.Answer)
 	case *messages.UpstreamItem:
-		m.item(msg.Link, msg.Item, msg.SentUs)
-	case *messages.UpstreamSeal:
-		m.seal(msg.Link, msg.Seal)
-	case *messages.UpstreamLeaving:
-		m.closed(&messages.LinkClosed{Link: msg.Link, Reason: "it leaves", Ending: messages.Ending_ENDING_LEAVING})
-	case *messages.UpstreamClosed:
-		m.closed(&messages.LinkClosed{Link: msg.Link, Reason: msg.Reason, Fault: msg.Fault})
-	case *messages.Look:
-		msg.Reply <- messages.View{Actor: "relay", Seq: r.keep.Seq(), State: r.keep.State(), Live: m.live()}
-	}
-	r.carryOut(ctx)
-	switch msg := ctx.Message().(type) {
-	case *messages.UpstreamItem:
+		r.step(ctx, msg)
 		if pid := r.links[msg.Link]; pid != nil {
 			ctx.Send(pid, &messages.Credit{})
 		}
 	case *messages.UpstreamClosed:
+		r.step(ctx, msg)
 		delete(r.links, msg.Link)
+	case *messages.Welcome, *messages.Neighbours, *messages.StreamOffered, *messages.SearchOn,
+		*messages.UpstreamOpened, *messages.UpstreamSeal, *messages.UpstreamLeaving:
+		r.step(ctx, msg)
 	}
 }
 
@@ -126,7 +116,9 @@ func (r *relay) Receive(ctx actor.Context) {
 func (r *relay) outlast(msg any) {
 	switch msg := msg.(type) {
 	case *messages.Welcome:
-		_ = r.machine.adopt(msg)
+		if r.machine.Adopt(msg) {
+			r.cfg.Window.Restart()
+		}
 	case *messages.StreamOffered:
 		r.cfg.Refuse(msg.Ticket)
 	}
@@ -139,15 +131,16 @@ func (r *relay) start(ctx actor.Context) {
 	}
 	r.keep, r.links = keep, map[uint64]*actor.PID{}
 	welcome, above := r.cfg.Said()
-	r.machine.start(keep.State(), welcome, above)
+	r.step(ctx, machine.Begin{
+		State: keep.State(), Next: r.cfg.Window.Next(), Last: r.cfg.Window.Last(), Welcome: welcome, Above: above,
+	})
 	r.lookAgain(ctx)
 }
 
-// carryOut keeps what the machine has decided, and then does it.
-func (r *relay) carryOut(ctx actor.Context) {
-	follows := r.machine.out
-	r.machine.out = out{}
-	for _, cmd := range follows.commands {
+// step keeps what the machine decides on the input, and then does it.
+func (r *relay) step(ctx actor.Context, input any) {
+	follows := r.machine.Step(machine.Moment{Own: time.Now(), Server: r.cfg.ServerNow()}, input)
+	for _, cmd := range follows.Commands {
 		events, err := r.keep.Commit(cmd)
 		if err != nil {
 			panic(err) // an actor that cannot remember must not act: the supervisor restarts it
@@ -156,27 +149,41 @@ func (r *relay) carryOut(ctx actor.Context) {
 			r.say(event)
 		}
 	}
-	for _, e := range follows.effects {
-		switch e := e.(type) {
-		case dial:
-			r.dial(ctx, e)
-		case searchAfter:
-			r.searchAfter(ctx, e)
-		case searchNoMore:
-			stop(r.search)
-		case offer:
-			if r.cfg.Offer != nil {
-				r.cfg.Offer(e.to)
-			}
-		case refuse:
-			r.cfg.Refuse(e.ticket)
-		case tell:
-			r.cfg.Tell(e.word)
-		case begunAnew:
-			r.cfg.Logger.Warn("the server's broadcast does not go on from what was heard: beginning anew")
+	for _, e := range follows.Effects {
+		r.carryOut(ctx, e)
+	}
+	for number, pid := range r.links {
+		if !r.machine.Needs(number) {
+			ctx.Stop(pid)
+			delete(r.links, number)
 		}
 	}
-	r.hangUp(ctx)
+}
+
+func (r *relay) carryOut(ctx actor.Context, e machine.Effect) {
+	switch e := e.(type) {
+	case machine.Pass:
+		if err := r.cfg.Window.Append(e.Item); err != nil {
+			panic(err) // the next relay begins where the window is
+		}
+	case machine.BegunAnew:
+		r.cfg.Window.Restart()
+		r.cfg.Logger.Warn("the server's broadcast does not go on from what was heard: beginning anew")
+	case machine.Dial:
+		r.dial(ctx, e)
+	case machine.SearchAfter:
+		r.searchAfter(ctx, e)
+	case machine.SearchNoMore:
+		stop(r.search)
+	case machine.Offer:
+		if r.cfg.Offer != nil {
+			r.cfg.Offer(e.To)
+		}
+	case machine.Refuse:
+		r.cfg.Refuse(e.Ticket)
+	case machine.Tell:
+		r.cfg.Tell(e.Word)
+	}
 }
 
 // say tells the listener's user what happened.
@@ -191,47 +198,37 @@ func (r *relay) say(event proto.Message) {
 	}
 }
 
-func (r *relay) dial(ctx actor.Context, d dial) {
-	number, open, props := d.sought.GetLink(), d.open, r.cfg.Dial
+func (r *relay) dial(ctx actor.Context, d machine.Dial) {
+	number, open, props := d.Sought.GetLink(), d.Open, r.cfg.Dial
 	open.Node = r.cfg.Self()
-	addr := d.sought.GetNode().GetRelay()
-	if d.sought.GetNode().GetId() == messages.ServerID {
+	addr := d.Sought.GetNode().GetRelay()
+	if d.Sought.GetNode().GetId() == messages.ServerID {
 		addr = r.cfg.Server()
 	}
-	if d.ticket > 0 {
+	if d.Ticket > 0 {
 		props = func(link uint64, _ string, open *messages.OpenStream) *actor.Props {
-			return r.cfg.Take(link, d.ticket, open)
+			return r.cfg.Take(link, d.Ticket, open)
 		}
 	}
 	r.links[number] = ctx.Spawn(props(number, addr, open))
 }
 
-// hangUp stops the links that the state does not know any more.
-func (r *relay) hangUp(ctx actor.Context) {
-	for number, pid := range r.links {
-		if _, seeking := r.machine.state.Sought(number); !seeking && !r.machine.feeds(number) {
-			ctx.Stop(pid)
-			delete(r.links, number)
-		}
-	}
-}
-
 // searchAfter goes on with the search after the wait.
-func (r *relay) searchAfter(ctx actor.Context, e searchAfter) {
+func (r *relay) searchAfter(ctx actor.Context, e machine.SearchAfter) {
 	stop(r.search)
-	wait := e.wait
-	if e.jitter {
+	wait := e.Wait
+	if e.Jitter {
 		wait = wait/2 + rand.N(wait/2)
 	}
-	root, self, link := ctx.ActorSystem().Root, ctx.Self(), r.machine.state.Links
-	r.search = time.AfterFunc(wait, func() { root.Send(self, &messages.SearchOn{Link: link}) })
+	root, self := ctx.ActorSystem().Root, ctx.Self()
+	r.search = time.AfterFunc(wait, func() { root.Send(self, &messages.SearchOn{Link: e.Link}) })
 }
 
 func (r *relay) lookAgain(ctx actor.Context) {
 	root, self := ctx.ActorSystem().Root, ctx.Self()
 	r.round++
-	next := looked{r.round}
-	r.steady = time.AfterFunc(glance, func() { root.Send(self, next) })
+	next := look{r.round}
+	r.steady = time.AfterFunc(machine.Glance, func() { root.Send(self, next) })
 }
 
 func stop(t *time.Timer) {

@@ -9,7 +9,9 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"conga/actors/internal/broadcast"
 	"conga/actors/internal/seal"
+	"conga/actors/relay/machine"
 	"conga/actors/relay/search"
 	"conga/messages"
 )
@@ -73,7 +75,7 @@ func TestRelay_SpliceTakesNoTime(t *testing.T) {
 func TestRelay_Frozen(t *testing.T) {
 	inside(t, func(h *house) {
 		h.above(1, "bob", "amy")
-		time.Sleep(patience)
+		time.Sleep(machine.Patience)
 		synctest.Wait()
 		h.answer(2, 0)
 		h.fed("amy")
@@ -139,7 +141,7 @@ func TestRelay_HoleInTheMiddle(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		gap := func(link, first uint64) {
 			r := h.from(first)
-			r.asked = 21
+			r.Asked = 21
 			h.music(link, r, first+3)
 		}
 		gap(1, 25)
@@ -163,11 +165,11 @@ func TestRelay_Lies(t *testing.T) {
 		h.above(1, "bob", "amy")
 		h.answer(1, 0)
 		h.music(1, h.from(1), 20)
-		forged := seal.Sign(keyOf(9), 3, h.b.fresh(1), []*messages.Item{h.b.fresh(21)})
+		forged := seal.Sign(broadcast.Key(9), 3, h.b.Fresh(1), []*messages.Item{h.b.Fresh(21)})
 		h.send(&messages.UpstreamSeal{Link: 1, Seal: forged})
 		h.answer(2, 0)
 		h.music(2, h.from(21), 30)
-		h.send(&messages.UpstreamItem{Link: 2, Item: h.b.fresh(30)}) // again
+		h.send(&messages.UpstreamItem{Link: 2, Item: h.b.Fresh(30)}) // again
 		h.answer(3, 0)
 		h.music(3, h.from(31), 40)
 		_, live := h.look()
@@ -186,7 +188,7 @@ func TestRelay_Epoch(t *testing.T) {
 		h.above(1)
 		h.answer(1, 0)
 		h.music(1, h.from(1), 20)
-		h.send(&messages.Welcome{Key: h.b.key, Epoch: 4})
+		h.send(&messages.Welcome{Key: h.b.Key, Epoch: 4})
 		if state, _ := h.look(); state.Upstream != nil {
 			t.Error("still fed by the old server")
 		}
@@ -242,12 +244,12 @@ func TestRelay_ClimbsBack(t *testing.T) {
 		h.answer(2, 0)
 		r := h.from(1)
 		for range 6000 { // ten minutes
-			h.music(2, r, min(r.at, 1000))
-			time.Sleep(chunk * time.Microsecond)
+			h.music(2, r, min(r.At, 1000))
+			time.Sleep(broadcast.Chunk)
 			if state, _ := h.look(); len(state.Seeking) > 0 {
 				h.send(&messages.UpstreamClosed{Link: state.Seeking[0].Number, Reason: "refused"})
 			}
-			if r.at > 1000 {
+			if r.At > 1000 {
 				break
 			}
 		}
@@ -285,7 +287,7 @@ func TestRelay_Restart(t *testing.T) {
 		if live.Lost+live.Twice+live.Unproved+live.Lies != 0 || live.Next != 804 || len(h.accused()) > 0 {
 			t.Errorf("%+v, accused %v", live, h.accused())
 		}
-		if !slices.Equal(live.Songs, h.b.songs[:2]) {
+		if !slices.Equal(live.Songs, h.b.Songs[:2]) {
 			t.Errorf("%+v", live)
 		}
 		broken.Store(false)
@@ -312,27 +314,27 @@ func TestRelay_RestartAnew(t *testing.T) {
 		h.taken = func(uint64) {
 			switch breaks.Add(1) {
 			case 1:
-				h.tell(&messages.Welcome{Key: h.b.key, Epoch: 4, Anew: true})
+				h.tell(&messages.Welcome{Key: h.b.Key, Epoch: 4, Anew: true})
 				panic("broken")
 			case 5:
 				panic("broken again")
 			}
 		}
 		h.music(1, h.from(1), 3)
-		h.b = recordIn(4, time.Now().Add(messages.Slack).UnixMicro(), 40)
+		h.b = broadcast.RecordIn(4, time.Now().Add(messages.Slack).UnixMicro(), 40)
 		first := uint64(h.dialled())
 		if l := h.link(first); l.open.GetNext() != 0 || l.open.GetEpoch() != 4 {
 			t.Fatalf("asked for %d in epoch %d", l.open.GetNext(), l.open.GetEpoch())
 		}
 		number := first
 		h.answer(number, 1)
-		for r := h.from(1); r.at <= 40; {
+		for r := h.from(1); r.At <= 40; {
 			if n := uint64(h.dialled()); n != number { // it broke
 				number = n
 				r = h.from(h.link(n).open.GetNext())
-				h.answer(n, r.at)
+				h.answer(n, r.At)
 			}
-			h.music(number, r, r.at)
+			h.music(number, r, r.At)
 		}
 		if _, live := h.look(); number != first+1 || live.Next != 41 || live.Lost+live.Twice+live.Unproved+live.Lies != 0 {
 			t.Errorf("%d links, %+v", number, live)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"conga/actors/internal/broadcast"
 	"conga/actors/relay/search"
 	"conga/messages"
 )
@@ -14,7 +15,7 @@ import (
 type line struct {
 	h     *house
 	link  uint64
-	from  *reader
+	from  *broadcast.Reader
 	since time.Time
 }
 
@@ -34,7 +35,7 @@ func (l *line) runs(long time.Duration, slow bool) (asked *search.Link) {
 			sent /= 2
 		}
 		l.h.sent = func() int64 { return l.since.Add(sent + clocksApart).UnixMicro() }
-		l.h.music(l.link, l.from, l.from.asked+uint64(sent/(100*time.Millisecond)))
+		l.h.music(l.link, l.from, l.from.Asked+uint64(sent/(100*time.Millisecond)))
 		if state, _ := l.h.look(); len(state.Seeking) > 0 {
 			return &state.Seeking[0]
 		}
@@ -78,7 +79,7 @@ func TestRelay_SlowFromTheFirst(t *testing.T) {
 		h.sent = func() int64 { return time.Now().Add(-late).UnixMicro() }
 		h.answer(1, 1)
 		for r, begin := h.from(1), time.Now(); ; time.Sleep(100 * time.Millisecond) {
-			h.music(1, r, r.asked+uint64(time.Since(begin)/(100*time.Millisecond)))
+			h.music(1, r, r.Asked+uint64(time.Since(begin)/(100*time.Millisecond)))
 			state, _ := h.look()
 			if len(state.Seeking) > 0 {
 				break
@@ -141,8 +142,8 @@ func TestRelay_Delays(t *testing.T) {
 		r := h.from(1)
 		for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 			held := time.Since(begin) / 50 // of each second of music, 20 ms more
-			for int(r.at) < len(h.b.items) && !due(h.b.item(r.at)).Add(held).After(time.Now()) {
-				h.music(1, r, r.at)
+			for int(r.At) < len(h.b.Items) && !due(h.b.Item(r.At)).Add(held).After(time.Now()) {
+				h.music(1, r, r.At)
 			}
 			state, live := h.look()
 			if len(state.Seeking) > 0 {
@@ -151,7 +152,7 @@ func TestRelay_Delays(t *testing.T) {
 			if _, live = h.look(); live.Upstream != "bob" {
 				break
 			}
-			if left := h.b.item(live.Next).PlayAt() - time.Now().UnixMicro(); left < 300_000 {
+			if left := h.b.Item(live.Next).PlayAt() - time.Now().UnixMicro(); left < 300_000 {
 				t.Fatalf("not left with %d us to play", left)
 			}
 			if time.Since(begin) > 100*time.Second {
@@ -186,7 +187,7 @@ func TestRelay_WaitedFor(t *testing.T) {
 		_, live := h.look()
 		bob := h.from(live.Next)
 		for begun := time.Now(); time.Since(begun) < 3*time.Second; time.Sleep(50 * time.Millisecond) {
-			if h.sent = nil; bob.at == live.Next || time.Since(begun) > 800*time.Millisecond { // a word now and then
+			if h.sent = nil; bob.At == live.Next || time.Since(begun) > 800*time.Millisecond { // a word now and then
 				h.sent = func() int64 { return time.Now().UnixMicro() }
 			}
 			h.music(2, bob, last())

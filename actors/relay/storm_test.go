@@ -12,12 +12,13 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"conga/actors/internal/broadcast"
 	"conga/messages"
 )
 
 // weather decides how the nodes above are: each well, dead, or frozen.
 type weather struct {
-	b       *broadcast
+	b       *broadcast.Broadcast
 	mu      sync.Mutex
 	nodes   map[string]condition // by address; well if not in it
 	changed chan struct{}        // closed and replaced at each change
@@ -97,13 +98,13 @@ func (u *upstream) run(life context.Context, tell func(any)) (reason string) {
 		at = 1
 	}
 	answer := &messages.StreamOpened{Epoch: 3}
-	if !due(u.w.b.item(at)).After(time.Now()) {
+	if !due(u.w.b.Item(at)).After(time.Now()) {
 		answer.First = at
 	}
 	tell(&messages.UpstreamOpened{Link: u.l.number, Answer: answer})
-	r := &reader{b: u.w.b, asked: u.l.open.GetNext(), at: at}
-	for int(r.at) <= len(u.w.b.items) {
-		if reason = u.wait(life, due(u.w.b.item(r.at))); reason != "" {
+	r := &broadcast.Reader{B: u.w.b, Asked: u.l.open.GetNext(), At: at}
+	for int(r.At) <= len(u.w.b.Items) {
+		if reason = u.wait(life, due(u.w.b.Item(r.At))); reason != "" {
 			return reason
 		}
 		select {
@@ -111,7 +112,7 @@ func (u *upstream) run(life context.Context, tell func(any)) (reason string) {
 		case <-life.Done():
 			return "stopped"
 		}
-		s, song, item := r.next()
+		s, song, item := r.Next()
 		if s != nil {
 			tell(&messages.UpstreamSeal{Link: u.l.number, Seal: s})
 		}
@@ -206,7 +207,7 @@ func storm(t *testing.T, seed uint64) {
 	}
 	state, live := h.look()
 	played := uint64(0)
-	for _, item := range h.b.items {
+	for _, item := range h.b.Items {
 		if due(item).Before(time.Now()) {
 			played = item.Number
 		}
@@ -214,7 +215,7 @@ func storm(t *testing.T, seed uint64) {
 	if live.Lost+live.Twice+live.Unproved+live.Lies != 0 || live.Next != played+1 {
 		t.Errorf("seed %d: %+v, next is %d", seed, live, played+1)
 	}
-	if whole := len(live.Songs); whole < int(played)/98-1 || !slices.Equal(live.Songs, h.b.songs[:whole]) {
+	if whole := len(live.Songs); whole < int(played)/98-1 || !slices.Equal(live.Songs, h.b.Songs[:whole]) {
 		t.Errorf("seed %d: %d sums", seed, whole)
 	}
 	if h.window.Last().Number != played || live.Splices < 50 {

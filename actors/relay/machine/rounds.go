@@ -1,4 +1,4 @@
-package relay
+package machine
 
 import (
 	"time"
@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// patience is how long an ancestor may take to answer before the next one is
+	// Patience is how long an ancestor may take to answer before the next one is
 	// asked too: a frozen process accepts connections and never answers.
-	patience = 40 * time.Millisecond
+	Patience = 40 * time.Millisecond
 	// blameless is how long nobody is blamed for a slow link after somebody was: if every
 	// upstream looks slow to a node, its own line is slow.
 	blameless = 10 * time.Second
@@ -43,14 +43,14 @@ func (r *rounds) fed(now time.Time) {
 	r.hungers, r.lates = 0, 0
 }
 
-// glance asks others for the music if the upstream has none or has it late, and the first
+// look asks others for the music if the upstream has none or has it late, and the first
 // choice whether it is well again if another feeds. The upstream is kept until one does
 // better; but one that is no ancestor any more is kept only while music comes from it. For
 // two nodes that learn at different times that they have changed places may feed each other,
 // and then nobody else.
-func (m *machine) glance() {
-	now, r := m.now.own, &m.rounds
-	m.arrival.glanced(now, m.now.server)
+func (m *Machine) look() {
+	now, r := m.now.Own, &m.rounds
+	m.arrival.glanced(now, m.now.Server)
 	m.endTrials()
 	if m.state.Upstream == nil {
 		return
@@ -80,24 +80,24 @@ func (m *machine) glance() {
 	case now.Sub(r.reviewed) >= climb<<min(r.climbs, doublings) && now.Sub(r.blamed) >= blameless: // else a slow one could not be left again
 		r.climbs++
 		r.reviewed = now
-		m.decide(&messages.SearchOn{Why: messages.SearchOn_WHY_NEARER, AtUnixUs: m.now.server})
+		m.decide(&messages.SearchOn{Why: messages.SearchOn_WHY_NEARER, AtUnixUs: m.now.Server})
 	}
 }
 
 // askOthers looks for somebody who does better than the upstream.
-func (m *machine) askOthers(why messages.SearchOn_Why) {
-	m.rounds.asked = m.now.own
-	m.decide(&messages.SearchOn{Why: why, AtUnixUs: m.now.server})
+func (m *Machine) askOthers(why messages.SearchOn_Why) {
+	m.rounds.asked = m.now.Own
+	m.decide(&messages.SearchOn{Why: why, AtUnixUs: m.now.Server})
 }
 
 // exhausted is the end of a round of questions that found nobody.
-func (m *machine) exhausted(event *messages.SearchExhausted) {
+func (m *Machine) exhausted(event *messages.SearchExhausted) {
 	switch {
 	case m.state.Upstream == nil:
 		m.searchAfter(search.RetryAfter(event.GetSearches()), true)
-	case !m.arrival.hungry(m.now.own):
-		m.arrival.settle(m.now.own)
-	case m.state.Least > 0 && m.arrival.starved(m.now.own).Microseconds() >= search.Famine:
+	case !m.arrival.hungry(m.now.Own):
+		m.arrival.settle(m.now.Own)
+	case m.state.Least > 0 && m.arrival.starved(m.now.Own).Microseconds() >= search.Famine:
 		m.rounds.asked = time.Time{} // what others have, with a hole, is taken at the next glance
 	}
 }

@@ -1,4 +1,4 @@
-package relay
+package machine
 
 import (
 	"crypto/sha256"
@@ -10,7 +10,7 @@ import (
 )
 
 // Tally is what a listener has counted of its music. It outlives its relay, as the window does:
-// who owns both gives them to each relay. It belongs to the relay's goroutine.
+// who owns both gives them to each relay. Only the relay's goroutine reads and writes it.
 type Tally struct {
 	received, lost, twice, unproved int64 // items
 	connected, lies                 int64

@@ -1,4 +1,4 @@
-package relay
+package machine
 
 import (
 	"testing"
@@ -30,7 +30,7 @@ func (d *days) pass(long time.Duration, delay func(at time.Duration) time.Durati
 		for ; !item.Add(delay(item.Sub(begin))).After(d.now); item = item.Add(100 * time.Millisecond) {
 			d.a.music(d.now, d.now.UnixMicro(), item.Add(messages.Slack).UnixMicro())
 		}
-		if d.now.Sub(glanced) >= glance {
+		if d.now.Sub(glanced) >= Glance {
 			glanced = d.now
 			if d.a.glanced(d.now, d.now.UnixMicro()); d.a.late() {
 				return d.now.Sub(begin)

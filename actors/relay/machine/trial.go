@@ -1,4 +1,4 @@
-package relay
+package machine
 
 import (
 	"maps"
@@ -34,7 +34,7 @@ type kept struct {
 const keptMost = 4 * search.Ahead
 
 // waited takes an item of a link that is to take over.
-func (m *machine) waited(o *opening, item *messages.Item, sent int64) {
+func (m *Machine) waited(o *opening, item *messages.Item, sent int64) {
 	if sent > 0 || !o.late {
 		o.sent = sent
 	}
@@ -68,16 +68,16 @@ func (o *opening) keepSeal(s *messages.Seal) {
 }
 
 // endTrials gives up those who have not shown in time that they are ahead.
-func (m *machine) endTrials() {
+func (m *Machine) endTrials() {
 	for _, number := range slices.Sorted(maps.Keys(m.waiting)) {
-		if o := m.waiting[number]; o != nil && o.late && m.now.own.Sub(o.since) > trial {
+		if o := m.waiting[number]; o != nil && o.late && m.now.Own.Sub(o.since) > trial {
 			m.closed(&messages.LinkClosed{Link: number, Ending: messages.Ending_ENDING_EMPTY, Reason: "it does not have the music earlier"})
 		}
 	}
 }
 
 // fallBack turns to one that has answered already, when the upstream is lost.
-func (m *machine) fallBack() {
+func (m *Machine) fallBack() {
 	for len(m.waiting) > 0 && m.state.Upstream == nil {
 		m.connect(m.waiting[slices.Min(slices.Collect(maps.Keys(m.waiting)))], 0)
 	}

@@ -1,4 +1,4 @@
-package relay
+package machine
 
 import (
 	"crypto/ed25519"
@@ -8,7 +8,7 @@ import (
 )
 
 // welcome takes the key that proves the music, and the server's word about the broadcast.
-func (m *machine) welcome(msg *messages.Welcome) {
+func (m *Machine) welcome(msg *messages.Welcome) {
 	up := m.state.Upstream
 	if key := keyIn(msg, m.flow.key); !key.Equal(m.flow.key) {
 		if err := m.flow.trust(key); err != nil && up != nil {
@@ -16,7 +16,7 @@ func (m *machine) welcome(msg *messages.Welcome) {
 		}
 	}
 	known := m.epoch
-	anew := m.adopt(msg)
+	anew := m.Adopt(msg)
 	up = m.state.Upstream
 	if anew {
 		m.begunAnew()
@@ -27,13 +27,13 @@ func (m *machine) welcome(msg *messages.Welcome) {
 
 // begunAnew asks for the newest, once the flow has forgotten what was heard: all were asked for
 // what does not come any more.
-func (m *machine) begunAnew() {
-	m.effect(begunAnew{})
+func (m *Machine) begunAnew() {
+	m.effect(BegunAnew{})
 	m.closeAll("the broadcast is another one")
 }
 
 // closeAll goes on without the links that stand or were asked. Nobody is to blame for that.
-func (m *machine) closeAll(reason string) {
+func (m *Machine) closeAll(reason string) {
 	links := slices.Clone(m.state.Seeking)
 	if m.state.Upstream != nil {
 		links = append(links, *m.state.Upstream)
@@ -51,11 +51,13 @@ func keyIn(msg *messages.Welcome, known ed25519.PublicKey) ed25519.PublicKey {
 	return known
 }
 
-// adopt believes the server's word, inside its own TLS connection, about which broadcast
+// Adopt believes the server's word, inside its own TLS connection, about which broadcast
 // this is; nobody else's counts. The log of a server that was restored from a copy does not
 // go on from what this node has: then the node begins anew, and so do all who read from it.
 // An epoch below one that was heard is such a log, too: within one log they only grow.
-func (m *machine) adopt(msg *messages.Welcome) (anew bool) {
+//
+// A machine that takes nothing else any more adopts, too: the window is then emptied for the next.
+func (m *Machine) Adopt(msg *messages.Welcome) (anew bool) {
 	m.epoch = msg.GetEpoch()
 	anew = m.flow.next > 0 && (msg.GetAnew() && m.epoch != m.flow.epoch || m.epoch < m.flow.epoch)
 	if anew {

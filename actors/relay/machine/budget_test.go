@@ -1,4 +1,4 @@
-package relay
+package machine
 
 import (
 	"testing"
@@ -14,14 +14,14 @@ func TestBudget(t *testing.T) {
 	const depth = 400 * time.Millisecond // some hundred nodes, on machines that do other things, too
 	for what, parts := range map[string][]time.Duration{
 		"an upstream dies in silence, and all ancestors but the last with it": {
-			messages.SilenceIsDeath, messages.Ancestors * patience, messages.LoudspeakerAhead, depth,
+			messages.SilenceIsDeath, messages.Ancestors * Patience, messages.LoudspeakerAhead, depth,
 		},
 		"a living upstream sends no music any more": {
-			starving, glance, messages.LoudspeakerAhead,
+			starving, Glance, messages.LoudspeakerAhead,
 		},
 		// Of each second of music half a second comes: half of the time is lost.
 		"a line is slow": {
-			tooLate + upstreamGlances*glance/2 + trial/2, messages.LoudspeakerAhead,
+			tooLate + upstreamGlances*Glance/2 + trial/2, messages.LoudspeakerAhead,
 		},
 	} {
 		var sum time.Duration

@@ -1,4 +1,4 @@
-package relay
+package machine
 
 import (
 	"bytes"
@@ -8,14 +8,14 @@ import (
 
 	"pgregory.net/rapid"
 
+	"conga/actors/internal/broadcast"
 	"conga/actors/internal/seal"
-	"conga/actors/window"
 	"conga/messages"
 )
 
 // feed gives f all that the reader has next.
-func feed(f *flow, r *reader, holes bool) error {
-	s, song, item := r.next()
+func feed(f *flow, r *broadcast.Reader, holes bool) error {
+	s, song, item := r.Next()
 	if s != nil {
 		if err := f.vouch(s); err != nil {
 			return err
@@ -31,7 +31,7 @@ func feed(f *flow, r *reader, holes bool) error {
 
 // account is what a flow's figures must be, kept in the plainest way.
 type account struct {
-	b                     *broadcast
+	b                     *broadcast.Broadcast
 	next                  uint64
 	received, lost, twice int64
 	songs                 []messages.SongSum
@@ -45,13 +45,13 @@ func (a *account) got(number uint64) {
 		a.lost += int64(number - a.next)
 		a.whole = false
 	}
-	item := a.b.item(number)
+	item := a.b.Item(number)
 	switch {
 	case item.Change == nil && item.Number == item.Song.GetNumber()+1:
 		a.whole = true
 	case item.Change != nil && a.whole:
-		i := slices.IndexFunc(a.b.songs, func(s messages.SongSum) bool { return s.First+s.Chunks == number })
-		a.songs = append(a.songs, a.b.songs[i])
+		i := slices.IndexFunc(a.b.Songs, func(s messages.SongSum) bool { return s.First+s.Chunks == number })
+		a.songs = append(a.songs, a.b.Songs[i])
 		a.whole = false
 	case item.Change != nil:
 		a.whole = false
@@ -63,32 +63,31 @@ func (a *account) got(number uint64) {
 // Any sequence of links that resume, overlap, leave holes, lie: what is in the window is
 // the server's, each number once and in order, and the figures are exact.
 func TestFlow_Accounts(t *testing.T) {
-	b := record(20, 1, 40, 7, 30)
-	stranger := keyOf(9)
+	b := broadcast.Record(20, 1, 40, 7, 30)
+	stranger := broadcast.Key(9)
 	rapid.Check(t, func(t *rapid.T) {
-		w := window.New()
-		f := &flow{window: w, tally: &Tally{}}
-		must2(t, f.trust(b.key))
+		f := &flow{tally: &Tally{}}
+		must2(t, f.trust(b.Key))
 		a := &account{b: b}
-		r := &reader{b: b, at: uint64(rapid.IntRange(1, 60).Draw(t, "joins at"))}
+		r := &broadcast.Reader{B: b, At: uint64(rapid.IntRange(1, 60).Draw(t, "joins at"))}
 		f.link()
 		newest := uint64(0) // on this link
 		relink := func(at uint64) {
 			f.link()
-			r = &reader{b: b, asked: a.next, at: min(max(at, 1), uint64(len(b.items)))}
+			r = &broadcast.Reader{B: b, Asked: a.next, At: min(max(at, 1), uint64(len(b.Items)))}
 			newest = 0
 		}
 		for range rapid.IntRange(1, 150).Draw(t, "length") {
-			if r.at > uint64(len(b.items)) {
+			if r.At > uint64(len(b.Items)) {
 				break
 			}
-			before := w.Last()
+			before := f.newest
 			unchanged := func(err error, want error) {
 				if !errors.Is(err, want) {
 					t.Fatalf("%v, want %v", err, want)
 				}
-				if w.Last() != before || f.next != a.next {
-					t.Fatalf("after %v the window's next is %d, the flow's %d, want %d", err, w.Next(), f.next, a.next)
+				if f.newest != before || f.next != a.next {
+					t.Fatalf("after %v the next is %d, want %d", err, f.next, a.next)
 				}
 			}
 			switch kind := rapid.IntRange(0, 19).Draw(t, "what"); kind {
@@ -96,20 +95,20 @@ func TestFlow_Accounts(t *testing.T) {
 				if a.next > 0 {
 					asked := uint64(max(1, int64(a.next)-rapid.Int64Range(0, 5).Draw(t, "overlap")))
 					relink(asked)
-					r.asked = asked
+					r.Asked = asked
 				}
 			case 1: // an upstream with a hole
 				at := a.next + uint64(rapid.IntRange(1, 30).Draw(t, "hole"))
-				if a.next == 0 || at >= uint64(len(b.items)) || at-1 == b.item(at).Song.GetNumber() {
+				if a.next == 0 || at >= uint64(len(b.Items)) || at-1 == b.Item(at).Song.GetNumber() {
 					continue // the last: its song change fills the hole
 				}
 				relink(at)
-				change := b.item(at).Song.GetNumber() // comes out of turn, as the song that at is in
+				change := b.Item(at).Song.GetNumber() // comes out of turn, as the song that at is in
 				if !rapid.Bool().Draw(t, "allowed") {
 					err := feed(f, r, false)
 					if change == a.next { // but just in its turn
 						a.got(change)
-						before = w.Last()
+						before = f.newest
 					}
 					unchanged(err, errHole)
 					relink(a.next)
@@ -123,7 +122,7 @@ func TestFlow_Accounts(t *testing.T) {
 				newest = at
 			case 2: // one bit
 				r2 := *r
-				s, _, item := r2.next()
+				s, _, item := r2.Next()
 				payload := bytes.Clone(item.Payload)
 				i := rapid.IntRange(0, len(payload)-1).Draw(t, "byte")
 				payload[i] ^= 1 << rapid.IntRange(0, 7).Draw(t, "bit")
@@ -137,42 +136,41 @@ func TestFlow_Accounts(t *testing.T) {
 				unchanged(f.take(bad, 0, true), errLie)
 				relink(a.next)
 			case 3: // another's signature, then none
-				item := b.fresh(r.at)
-				song := b.fresh(b.item(r.at).Song.GetNumber())
+				item := b.Fresh(r.At)
+				song := b.Fresh(b.Item(r.At).Song.GetNumber())
 				forged := seal.Sign(stranger, 3, song, []*messages.Item{item})
 				unchanged(f.vouch(forged), errLie)
-				unchanged(f.take(b.fresh(r.at), 0, true), errLie)
+				unchanged(f.take(b.Fresh(r.At), 0, true), errLie)
 				relink(a.next)
 			case 4: // the same chunk again
-				if newest == 0 || b.item(newest).Change != nil || !seal.Covers(f.seal, newest) {
+				if newest == 0 || b.Item(newest).Change != nil || !seal.Covers(f.seal, newest) {
 					continue
 				}
 				a.twice++
-				unchanged(f.take(b.fresh(newest), 0, true), errLie)
+				unchanged(f.take(b.Fresh(newest), 0, true), errLie)
 				relink(a.next)
 			case 5: // the broken-down relay begins again
-				f = &flow{window: w, tally: f.tally}
-				f.resync(&messages.Welcome{Key: b.key})
+				f = again(f, b)
 				relink(a.next)
 			default:
-				number := r.at
+				number := r.At
 				must2(t, feed(f, r, false))
 				newest = max(newest, number)
 				switch {
 				case a.next > 0 && number < a.next:
-				case a.next == 0 && b.item(number).Change != nil: // it only says where the newcomer is
+				case a.next == 0 && b.Item(number).Change != nil: // it only says where the newcomer is
 				default:
 					a.got(number)
 				}
 			}
 			if a.next == 0 {
-				r.asked = 0
+				r.Asked = 0
 			}
 			if f.tally.received != a.received || f.tally.lost != a.lost || f.tally.twice != a.twice || f.next != a.next || f.tally.unproved != 0 {
 				t.Fatalf("received %d lost %d twice %d next %d unproved %d, want %+v", f.tally.received, f.tally.lost, f.tally.twice, f.next, f.tally.unproved, *a)
 			}
-			if last := w.Last(); last != nil {
-				own := b.item(last.Number)
+			if last := f.newest; last != nil {
+				own := b.Item(last.Number)
 				if last.Number != a.next-1 || !bytes.Equal(last.Payload, own.Payload) || last.PlayAt() != own.PlayAt() || last.Seal == nil {
 					t.Fatalf("the newest in the window is not item %d as it was sent", a.next-1)
 				}
@@ -191,27 +189,34 @@ func must2(t *rapid.T, err error) {
 }
 
 // all feeds r to f up to and with number.
-func all(t *testing.T, f *flow, r *reader, number uint64) {
+func all(t *testing.T, f *flow, r *broadcast.Reader, number uint64) {
 	t.Helper()
-	for r.at <= number {
+	for r.At <= number {
 		must(t, feed(f, r, false))
 	}
 }
 
-func trusting(t *testing.T, b *broadcast) *flow {
-	f := &flow{window: window.New(), tally: &Tally{}}
-	must(t, f.trust(b.key))
+func trusting(t *testing.T, b *broadcast.Broadcast) *flow {
+	f := &flow{tally: &Tally{}}
+	must(t, f.trust(b.Key))
 	return f
+}
+
+// again is the flow of a relay that was restarted.
+func again(f *flow, b *broadcast.Broadcast) *flow {
+	next := &flow{tally: f.tally}
+	next.resync(f.next, f.newest, &messages.Welcome{Key: b.Key})
+	return next
 }
 
 // The song whose end was lost is not told as whole, though its change is followed by
 // the next one's.
 func TestFlow_HoleOverTheSongChange(t *testing.T) {
-	b := record(10, 10)
+	b := broadcast.Record(10, 10)
 	f := trusting(t, b)
-	all(t, f, &reader{b: b, at: 1}, 8)
+	all(t, f, &broadcast.Reader{B: b, At: 1}, 8)
 	f.link()
-	must(t, feed(f, &reader{b: b, asked: 9, at: 15}, true))
+	must(t, feed(f, &broadcast.Reader{B: b, Asked: 9, At: 15}, true))
 	// 9 to 11 of the first song and 13, 14 of the second; 12, the change, came in its place.
 	if len(f.tally.songs) != 0 || f.tally.lost != 5 {
 		t.Errorf("sums %v, lost %d", f.tally.songs, f.tally.lost)
@@ -220,12 +225,12 @@ func TestFlow_HoleOverTheSongChange(t *testing.T) {
 
 // An orphan that misses the song change itself gets it in its turn.
 func TestFlow_OrphanAtTheSongChange(t *testing.T) {
-	b := record(10, 10)
+	b := broadcast.Record(10, 10)
 	f := trusting(t, b)
-	all(t, f, &reader{b: b, at: 1}, 11)
+	all(t, f, &broadcast.Reader{B: b, At: 1}, 11)
 	f.link()
-	all(t, f, &reader{b: b, asked: 12, at: 12}, 22)
-	if !slices.Equal(f.tally.songs, b.songs[:1]) || f.tally.lost+f.tally.twice != 0 || f.next != 23 {
+	all(t, f, &broadcast.Reader{B: b, Asked: 12, At: 12}, 22)
+	if !slices.Equal(f.tally.songs, b.Songs[:1]) || f.tally.lost+f.tally.twice != 0 || f.next != 23 {
 		t.Errorf("sums %v, lost %d, twice %d, next %d", f.tally.songs, f.tally.lost, f.tally.twice, f.next)
 	}
 }
@@ -233,48 +238,46 @@ func TestFlow_OrphanAtTheSongChange(t *testing.T) {
 // After a restart of the relay the upstream goes on in mid-song without a song change:
 // it was asked for the next number.
 func TestFlow_ResyncKnowsTheSong(t *testing.T) {
-	b := record(20)
+	b := broadcast.Record(20)
 	f := trusting(t, b)
-	all(t, f, &reader{b: b, at: 1}, 8)
-	again := &flow{window: f.window, tally: f.tally}
-	again.resync(&messages.Welcome{Key: b.key})
-	all(t, again, &reader{b: b, asked: 9, at: 9}, 21)
+	all(t, f, &broadcast.Reader{B: b, At: 1}, 8)
+	all(t, again(f, b), &broadcast.Reader{B: b, Asked: 9, At: 9}, 21)
 }
 
 // A song change out of turn is believed only as the seal's own.
 func TestFlow_LyingContext(t *testing.T) {
-	b := record(20)
+	b := broadcast.Record(20)
 	change, err := messages.NewSongChange(&messages.SongChange{
-		Number: 1, Song: "lie.mp3", SampleRate: 44100, FramesPerChunk: perChunk, PlayAtUnixUs: 1,
+		Number: 1, Song: "lie.mp3", SampleRate: 44100, FramesPerChunk: broadcast.PerChunk, PlayAtUnixUs: 1,
 	})
 	must(t, err)
 	f := trusting(t, b)
-	must(t, f.vouch(b.item(20).Seal)) // of 17 to 21
+	must(t, f.vouch(b.Item(20).Seal)) // of 17 to 21
 	if err := f.take(change, 0, true); !errors.Is(err, errLie) {
 		t.Errorf("a false song change: %v", err)
 	}
-	all(t, f, &reader{b: b, at: 20}, 21)
+	all(t, f, &broadcast.Reader{B: b, At: 20}, 21)
 }
 
 // Nothing that came before the key was known vouches for what comes after.
 func TestFlow_KeyComesLater(t *testing.T) {
-	b := record(20)
-	f := &flow{window: window.New(), tally: &Tally{}}
-	song, item := b.fresh(1), b.fresh(2)
-	must(t, f.vouch(seal.Sign(keyOf(9), 99, song, []*messages.Item{item})))
+	b := broadcast.Record(20)
+	f := &flow{tally: &Tally{}}
+	song, item := b.Fresh(1), b.Fresh(2)
+	must(t, f.vouch(seal.Sign(broadcast.Key(9), 99, song, []*messages.Item{item})))
 	must(t, f.take(song, 0, false))
 	must(t, f.take(item, 0, false))
 	if f.tally.unproved != 1 {
 		t.Errorf("unproved %d, want 1", f.tally.unproved)
 	}
-	if err := f.trust(b.key); !errors.Is(err, errLie) {
+	if err := f.trust(b.Key); !errors.Is(err, errLie) {
 		t.Errorf("a stranger's seal with the server's key: %v", err)
 	}
-	if err := f.take(b.fresh(3), 0, false); !errors.Is(err, errLie) {
+	if err := f.take(b.Fresh(3), 0, false); !errors.Is(err, errLie) {
 		t.Errorf("without a seal: %v", err)
 	}
 	f.link()
-	all(t, f, &reader{b: b, asked: 3, at: 3}, 21) // the stranger's epoch counts for nothing
+	all(t, f, &broadcast.Reader{B: b, Asked: 3, At: 3}, 21) // the stranger's epoch counts for nothing
 }
 
 // A peer's seal may be anything.
@@ -286,12 +289,12 @@ func TestFlow_HostileSeal(t *testing.T) {
 			{First: 1 << 63, Song: make([]byte, 11), Hashes: make([]byte, 24)},
 			{First: ^uint64(0), Song: make([]byte, 12), Hashes: make([]byte, 1000)},
 		} {
-			b := record(5)
-			f := &flow{window: window.New(), tally: &Tally{}}
+			b := broadcast.Record(5)
+			f := &flow{tally: &Tally{}}
 			if key == 1 {
-				must(t, f.trust(b.key))
+				must(t, f.trust(b.Key))
 			}
-			if f.vouch(s) == nil && (f.take(b.fresh(1), 0, true) == nil || f.take(b.fresh(2), 0, true) == nil) {
+			if f.vouch(s) == nil && (f.take(b.Fresh(1), 0, true) == nil || f.take(b.Fresh(2), 0, true) == nil) {
 				t.Errorf("%v vouched for something", s)
 			}
 		}
@@ -300,9 +303,9 @@ func TestFlow_HostileSeal(t *testing.T) {
 
 // Without a key a number that leaves no room behind it is refused: the next would be 0.
 func TestFlow_LastNumber(t *testing.T) {
-	b := record(5)
-	f := &flow{window: window.New(), tally: &Tally{}}
-	all(t, f, &reader{b: b, at: 1}, 3)
+	b := broadcast.Record(5)
+	f := &flow{tally: &Tally{}}
+	all(t, f, &broadcast.Reader{B: b, At: 1}, 3)
 	f.link()
 	change, err := messages.NewSongChange(&messages.SongChange{Number: ^uint64(0), SampleRate: 48000, FramesPerChunk: 1})
 	must(t, err)
@@ -313,17 +316,17 @@ func TestFlow_LastNumber(t *testing.T) {
 
 // The server was restarted; what its predecessor still sends is not heard any more.
 func TestFlow_OldEpoch(t *testing.T) {
-	b := record(40)
-	old := record(40)
-	for _, group := range [][]*messages.Item{b.items[:16], b.items[16:32], b.items[32:]} {
-		seal.Sign(keyOf(1), 4, b.items[0], group)
+	b := broadcast.Record(40)
+	old := broadcast.Record(40)
+	for _, group := range [][]*messages.Item{b.Items[:16], b.Items[16:32], b.Items[32:]} {
+		seal.Sign(broadcast.Key(1), 4, b.Items[0], group)
 	}
 	f := trusting(t, b)
-	all(t, f, &reader{b: old, at: 1}, 10)
+	all(t, f, &broadcast.Reader{B: old, At: 1}, 10)
 	f.link()
-	all(t, f, &reader{b: b, asked: 11, at: 11}, 12)
+	all(t, f, &broadcast.Reader{B: b, Asked: 11, At: 11}, 12)
 	f.link()
-	if err := feed(f, &reader{b: old, asked: 13, at: 13}, true); !errors.Is(err, errOld) {
+	if err := feed(f, &broadcast.Reader{B: old, Asked: 13, At: 13}, true); !errors.Is(err, errOld) {
 		t.Errorf("an old server's chunk: %v", err)
 	}
 }
@@ -331,12 +334,19 @@ func TestFlow_OldEpoch(t *testing.T) {
 // A link that was asked while another fed, and answers after the song has changed, begins
 // with chunks of the song before: no lie, and nothing twice.
 func TestFlow_OverlapOverTheSongChange(t *testing.T) {
-	b := record(10, 10)
+	b := broadcast.Record(10, 10)
 	f := trusting(t, b)
-	all(t, f, &reader{b: b, at: 1}, 14)
+	all(t, f, &broadcast.Reader{B: b, At: 1}, 14)
 	f.link()
-	all(t, f, &reader{b: b, asked: 9, at: 9}, 22)
-	if f.tally.lost+f.tally.twice != 0 || f.next != 23 || !slices.Equal(f.tally.songs, b.songs[:1]) {
+	all(t, f, &broadcast.Reader{B: b, Asked: 9, At: 9}, 22)
+	if f.tally.lost+f.tally.twice != 0 || f.next != 23 || !slices.Equal(f.tally.songs, b.Songs[:1]) {
 		t.Errorf("lost %d, twice %d, next %d, sums %v", f.tally.lost, f.tally.twice, f.next, f.tally.songs)
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

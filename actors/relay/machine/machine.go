@@ -1,4 +1,8 @@
-package relay
+// Package machine is all that a relay decides: whom it asks for the music, what it takes of it, when
+// it leaves who feeds it, and whom it accuses of what. It reads no clock, throws no dice and does
+// nothing outside itself: every input says what time it is, and what follows is commands for the log
+// and effects for the actor (etcd-io/raft is built like this). Its stories are in testdata.
+package machine
 
 import (
 	"errors"
@@ -6,20 +10,14 @@ import (
 	"time"
 
 	"conga/actors/relay/search"
-	"conga/actors/window"
 	"conga/messages"
 
 	"google.golang.org/protobuf/proto"
 )
 
-// machine is all that a relay decides: whom it asks for the music, what it takes of it, when it
-// leaves who feeds it, and whom it accuses of what. It reads no clock, throws no dice and does
-// nothing outside itself but append to its window: every input says what time it is, and what
-// follows is left in out. (etcd-io/raft is built like this.)
-//
-// What the log keeps is in state. The rest begins anew with the relay; what it has counted, and
-// the window, are its owner's.
-type machine struct {
+// Machine is where a listener stands with its music. What the log keeps is in state. The rest begins
+// anew with the relay; what it has counted is its owner's.
+type Machine struct {
 	flow  flow
 	tally *Tally
 	epoch uint64 // as the server said last
@@ -29,50 +27,100 @@ type machine struct {
 	rounds  rounds
 	waiting map[uint64]*opening    // those that answered while another feeds, by their link's number
 	lost    *messages.UpstreamLost // since then the relay searches; nil while it is fed
-	now     moment
+	now     Moment
 	ticket  uint64 // of the offer that a decision is about
-	out     out
+	out     Out
 }
 
-func newMachine(w *window.Window, chunk func([]byte) error, tally *Tally) machine {
-	return machine{flow: flow{window: w, chunk: chunk, tally: tally}, tally: tally, waiting: map[uint64]*opening{}}
+// New returns a machine that counts in tally. chunk checks what a chunk holds; nil: mp3 frames.
+func New(chunk func(frames []byte) error, tally *Tally) *Machine {
+	return &Machine{flow: flow{chunk: chunk, tally: tally}, tally: tally, waiting: map[uint64]*opening{}}
 }
 
-// moment is a point in time.
-type moment struct {
-	own    time.Time // on this node's clock
-	server int64     // on the server's, in unix microseconds
+// Moment is a point in time.
+type Moment struct {
+	Own    time.Time // on this node's clock
+	Server int64     // on the server's, in unix microseconds
 }
 
-// at begins an input: m is told what time it is.
-func (m *machine) at(now moment) {
+// Inputs of the machine that no other room says.
+type (
+	// Begin is the first: what the log and the window have, and what the server said last.
+	Begin struct {
+		State   search.State
+		Next    uint64               // that the window needs; 0: it never had an item
+		Last    *messages.Item       // its newest; may be nil
+		Welcome *messages.Welcome    // nil: none yet
+		Above   *messages.Neighbours // nil: not yet told
+	}
+	// Look lets the machine see how the music comes; it is due every Glance.
+	Look struct{}
+)
+
+// Step takes an input: one of the above, the server's word, or what a link or the stream port says.
+func (m *Machine) Step(now Moment, input any) Out {
 	m.now = now
-	m.arrival.runs(now.own)
+	m.arrival.runs(now.Own)
+	switch msg := input.(type) {
+	case Begin:
+		m.begin(msg)
+	case Look:
+		m.look()
+	case *messages.Welcome:
+		m.welcome(msg)
+	case *messages.Neighbours:
+		m.neighbours(msg)
+	case *messages.StreamOffered:
+		m.offeredBy(msg.Node, msg.Ticket)
+	case *messages.SearchOn:
+		m.searchOn(msg)
+	case *messages.UpstreamOpened:
+		m.opened(msg.Link, msg.Answer)
+	case *messages.UpstreamItem:
+		m.item(msg.Link, msg.Item, msg.SentUs)
+	case *messages.UpstreamSeal:
+		m.seal(msg.Link, msg.Seal)
+	case *messages.UpstreamLeaving:
+		m.closed(&messages.LinkClosed{Link: msg.Link, Reason: "it leaves", Ending: messages.Ending_ENDING_LEAVING})
+	case *messages.UpstreamClosed:
+		m.closed(&messages.LinkClosed{Link: msg.Link, Reason: msg.Reason, Fault: msg.Fault})
+	}
+	out := m.out
+	m.out = Out{}
+	return out
 }
 
-// start begins with what the log and the window have, and what the server said last, if it said
-// anything; links of a life before this one are gone, and nobody is to blame for that.
-func (m *machine) start(state search.State, welcome *messages.Welcome, above *messages.Neighbours) {
-	m.state = state
-	m.epoch = welcome.GetEpoch()
-	m.flow.resync(welcome)
+// Needs says whether the link feeds this node, or was asked and has not answered.
+func (m *Machine) Needs(link uint64) bool {
+	_, seeking := m.state.Sought(link)
+	return seeking || m.feeds(link)
+}
+
+// begin goes on where the log, the window and the server are; links of a life before this one
+// are gone, and nobody is to blame for that.
+func (m *Machine) begin(at Begin) {
+	m.state = at.State
+	m.epoch = at.Welcome.GetEpoch()
+	if m.flow.resync(at.Next, at.Last, at.Welcome) {
+		m.effect(BegunAnew{})
+	}
 	m.closeAll("the relay was restarted")
 	// A search that found nobody has lost its timer, and a ring its oldest events.
-	if above != nil {
-		m.neighbours(above)
+	if at.Above != nil {
+		m.neighbours(at.Above)
 	}
 }
 
 // neighbours takes the server's word about who is above and below.
-func (m *machine) neighbours(msg *messages.Neighbours) {
+func (m *Machine) neighbours(msg *messages.Neighbours) {
 	m.decide(msg)
 	if m.state.Knows(msg) {
 		return
 	}
 	m.rounds.climbs = 0
-	m.effect(offer{offered(msg)})
+	m.effect(Offer{offered(msg)})
 	if m.state.Upstream == nil && len(m.state.Seeking) > 0 && !m.rounds.searching {
-		m.searchAfter(patience, false) // there may be somebody new behind who was asked
+		m.searchAfter(Patience, false) // there may be somebody new behind who was asked
 	}
 }
 
@@ -85,32 +133,32 @@ func offered(n *messages.Neighbours) *messages.Node {
 }
 
 // offeredBy takes, or not, the connection that an ancestor has made.
-func (m *machine) offeredBy(node *messages.Node, ticket uint64) {
+func (m *Machine) offeredBy(node *messages.Node, ticket uint64) {
 	m.ticket = ticket
-	m.decide(&messages.UpstreamOffered{Node: node, AtUnixUs: m.now.server})
+	m.decide(&messages.UpstreamOffered{Node: node, AtUnixUs: m.now.Server})
 	if m.ticket > 0 {
-		m.effect(refuse{ticket})
+		m.effect(Refuse{ticket})
 		m.ticket = 0
 	}
 }
 
 // searchOn goes on with a search whose timer is over.
-func (m *machine) searchOn(msg *messages.SearchOn) {
+func (m *Machine) searchOn(msg *messages.SearchOn) {
 	m.rounds.searching = false
-	msg.AtUnixUs = m.now.server
+	msg.AtUnixUs = m.now.Server
 	m.decide(msg)
 }
 
-func (m *machine) searchAfter(wait time.Duration, jitter bool) {
+func (m *Machine) searchAfter(wait time.Duration, jitter bool) {
 	m.rounds.searching = true
-	m.effect(searchAfter{wait, jitter})
+	m.effect(SearchAfter{wait, jitter, m.state.Links})
 }
 
 // closed goes on without the link. If this node stood still, its upstream could not but hang
 // up: it is asked again first.
-func (m *machine) closed(cmd *messages.LinkClosed) {
-	cmd.AtUnixUs = m.now.server
-	if m.feeds(cmd.GetLink()) && m.arrival.excused(m.now.own) && cmd.GetEnding() == messages.Ending_ENDING_FAULT && cmd.GetFault() != messages.Fault_FAULT_LYING {
+func (m *Machine) closed(cmd *messages.LinkClosed) {
+	cmd.AtUnixUs = m.now.Server
+	if m.feeds(cmd.GetLink()) && m.arrival.excused(m.now.Own) && cmd.GetEnding() == messages.Ending_ENDING_FAULT && cmd.GetFault() != messages.Fault_FAULT_LYING {
 		cmd.Ending, cmd.Fault = messages.Ending_ENDING_OWN, messages.Fault_FAULT_UNSPECIFIED
 	}
 	m.decide(cmd)
@@ -119,29 +167,30 @@ func (m *machine) closed(cmd *messages.LinkClosed) {
 
 // item is the way of the music. Only the link that feeds this node counts, and those on trial.
 // sent is when the upstream sent it, by the server's clock; 0: it does not say.
-func (m *machine) item(link uint64, item *messages.Item, sent int64) {
+func (m *Machine) item(link uint64, item *messages.Item, sent int64) {
 	if o := m.waiting[link]; o != nil {
 		m.waited(o, item, sent)
 	} else if m.feeds(link) {
-		m.arrival.stamped(sent, m.now.server)
+		m.arrival.stamped(sent, m.now.Server)
 		m.pass(link, item)
 	}
 }
 
 // pass puts an item into the window.
-func (m *machine) pass(link uint64, item *messages.Item) {
+func (m *Machine) pass(link uint64, item *messages.Item) {
 	before := m.tally.received
-	err := m.flow.take(item, m.now.server, m.state.Tolerates(m.now.server))
+	err := m.flow.take(item, m.now.Server, m.state.Tolerates(m.now.Server))
 	if m.tally.received > before {
 		m.rounds.hungers = 0
-		m.arrival.music(m.now.own, m.now.server, item.PlayAt())
-		m.tally.margin.arrived(item.PlayAt(), m.now.server)
+		m.effect(Pass{item})
+		m.arrival.music(m.now.Own, m.now.Server, item.PlayAt())
+		m.tally.margin.arrived(item.PlayAt(), m.now.Server)
 	}
 	m.judge(link, err)
 }
 
 // seal takes what vouches for the items that come next.
-func (m *machine) seal(link uint64, seal *messages.Seal) {
+func (m *Machine) seal(link uint64, seal *messages.Seal) {
 	if o := m.waiting[link]; o != nil {
 		o.keepSeal(seal)
 	} else if m.feeds(link) {
@@ -150,7 +199,7 @@ func (m *machine) seal(link uint64, seal *messages.Seal) {
 }
 
 // judge cuts a link that sent what the server did not, or not what is needed.
-func (m *machine) judge(link uint64, err error) {
+func (m *Machine) judge(link uint64, err error) {
 	switch {
 	case err == nil:
 	case errors.Is(err, errAnew) && m.flow.seal.GetEpoch() >= m.epoch:
@@ -164,18 +213,18 @@ func (m *machine) judge(link uint64, err error) {
 	}
 }
 
-func (m *machine) feeds(link uint64) bool {
+func (m *Machine) feeds(link uint64) bool {
 	return m.state.Upstream != nil && m.state.Upstream.Number == link
 }
 
 // decide applies what follows from cmd, which is to be in the log BEFORE its effects are
 // carried out.
-func (m *machine) decide(cmd proto.Message) {
+func (m *Machine) decide(cmd proto.Message) {
 	events := m.state.Decide(cmd)
 	if len(events) == 0 {
 		return
 	}
-	m.out.commands = append(m.out.commands, cmd)
+	m.out.Commands = append(m.out.Commands, cmd)
 	for _, event := range events {
 		m.state = m.state.Apply(event)
 	}
@@ -189,7 +238,7 @@ func (m *machine) decide(cmd proto.Message) {
 	}
 }
 
-func (m *machine) happened(event proto.Message) {
+func (m *Machine) happened(event proto.Message) {
 	switch event := event.(type) {
 	case *messages.UpstreamSought:
 		m.sought(event)
@@ -206,31 +255,31 @@ func (m *machine) happened(event proto.Message) {
 }
 
 // sought asks somebody for the music, on its own connection if it has made one.
-func (m *machine) sought(event *messages.UpstreamSought) {
-	ask := dial{sought: event, open: &messages.OpenStream{
+func (m *Machine) sought(event *messages.UpstreamSought) {
+	ask := Dial{Sought: event, Open: &messages.OpenStream{
 		Version: messages.DialectVersion, Next: m.flow.next,
-		PlayAtUnixUs: m.now.server + messages.JoinAhead.Microseconds(), Epoch: m.epoch,
+		PlayAtUnixUs: m.now.Server + messages.JoinAhead.Microseconds(), Epoch: m.epoch,
 		Upstream: event.GetNode().GetId(), Holes: event.GetHoles(),
 	}}
 	if event.GetOffered() {
-		ask.ticket, m.ticket = m.ticket, 0
+		ask.Ticket, m.ticket = m.ticket, 0
 	}
 	m.effect(ask)
-	m.searchAfter(patience, false)
+	m.searchAfter(Patience, false)
 }
 
 // fedBy begins with another upstream.
-func (m *machine) fedBy(event *messages.UpstreamConnected) {
-	m.rounds.fed(m.now.own)
-	m.effect(searchNoMore{})
-	m.arrival.fed(m.now.own)
+func (m *Machine) fedBy(event *messages.UpstreamConnected) {
+	m.rounds.fed(m.now.Own)
+	m.effect(SearchNoMore{})
+	m.arrival.fed(m.now.Own)
 	m.flow.link()
 	m.tally.connected++
 	m.tally.longest = max(m.tally.longest, time.Duration(event.GetSearchUs())*time.Microsecond)
 	if m.lost == nil {
 		return
 	}
-	m.effect(tell{&messages.Reconnected{
+	m.effect(Tell{&messages.Reconnected{
 		Upstream: event.GetNode(), Lost: m.lost.GetNode(), Reason: m.lost.GetReason(),
 		SearchUs: event.GetSearchUs(), Missing: event.GetMissing(),
 		BufferedUs: event.GetBufferedUs(), AtUnixUs: event.GetAtUnixUs(),
@@ -243,18 +292,18 @@ func (m *machine) fedBy(event *messages.UpstreamConnected) {
 
 // accuse tells the server of a node above that does not do its part. Who stood still a moment
 // ago cannot tell its own faults from others', except for a lie.
-func (m *machine) accuse(node search.Node, fault messages.Fault, reason string) {
+func (m *Machine) accuse(node search.Node, fault messages.Fault, reason string) {
 	if fault == messages.Fault_FAULT_UNSPECIFIED || node.ID == messages.ServerID {
 		return
 	}
-	if fault != messages.Fault_FAULT_LYING && m.arrival.excused(m.now.own) {
+	if fault != messages.Fault_FAULT_LYING && m.arrival.excused(m.now.Own) {
 		return
 	}
-	m.effect(tell{&messages.PeerLost{Id: node.ID, Fault: fault, Reason: reason, AtUnixUs: m.now.server}})
+	m.effect(Tell{&messages.PeerLost{Id: node.ID, Fault: fault, Reason: reason, AtUnixUs: m.now.Server}})
 }
 
 // opened takes an ancestor's answer.
-func (m *machine) opened(number uint64, answer *messages.StreamOpened) {
+func (m *Machine) opened(number uint64, answer *messages.StreamOpened) {
 	link, seeking := m.state.Sought(number)
 	if !seeking {
 		return
@@ -268,7 +317,7 @@ func (m *machine) opened(number uint64, answer *messages.StreamOpened) {
 	}
 	o := &opening{
 		link: number, answer: answer, sent: answer.GetAtUnixUs(), newest: answer.GetNewest(),
-		late: link.Late(), since: m.now.own,
+		late: link.Late(), since: m.now.Own,
 	}
 	switch {
 	case m.state.Upstream != nil && o.late && answer.GetFirst() <= m.flow.next:
@@ -284,25 +333,25 @@ func (m *machine) opened(number uint64, answer *messages.StreamOpened) {
 }
 
 // connect makes the link the one that feeds, if first leaves no hole.
-func (m *machine) connect(o *opening, first uint64) {
-	before, hungry, late := m.state.Upstream, m.arrival.hungry(m.now.own), m.arrival.late()
+func (m *Machine) connect(o *opening, first uint64) {
+	before, hungry, late := m.state.Upstream, m.arrival.hungry(m.now.Own), m.arrival.late()
 	whole := first > 0 && first <= m.flow.next // others had meanwhile all that was missed here
 	delete(m.waiting, o.link)
 	m.decide(&messages.LinkOpened{
 		Link: o.link, Asked: m.flow.next, First: first, Newest: o.newest, Epoch: o.answer.GetEpoch(),
-		AtUnixUs: m.now.server, BufferedUs: m.buffered(), StarvedUs: m.arrival.starved(m.now.own).Microseconds(),
+		AtUnixUs: m.now.Server, BufferedUs: m.buffered(), StarvedUs: m.arrival.starved(m.now.Own).Microseconds(),
 	})
 	if !m.feeds(o.link) {
 		return
 	}
 	m.rounds.epoch = o.answer.GetEpoch()
-	m.arrival.stamped(o.sent, m.now.server)
+	m.arrival.stamped(o.sent, m.now.Server)
 	switch {
 	case before == nil || !whole:
 	case hungry:
 		m.accuse(before.Node, messages.Fault_FAULT_STARVING, "it sends no music, others do")
-	case late && m.now.own.Sub(m.rounds.blamed) >= blameless:
-		m.rounds.blamed = m.now.own
+	case late && m.now.Own.Sub(m.rounds.blamed) >= blameless:
+		m.rounds.blamed = m.now.Own
 		m.accuse(before.Node, messages.Fault_FAULT_SLOW, "its music comes late, others have it in time")
 	}
 	for _, k := range o.kept {
@@ -317,10 +366,9 @@ func (m *machine) connect(o *opening, first uint64) {
 }
 
 // buffered is what the node still has to play, in microseconds.
-func (m *machine) buffered() int64 {
-	last := m.flow.window.Last()
-	if last == nil {
+func (m *Machine) buffered() int64 {
+	if m.flow.newest == nil {
 		return 0
 	}
-	return last.PlayAt() - m.now.server
+	return m.flow.newest.PlayAt() - m.now.Server
 }

@@ -1,4 +1,4 @@
-package relay
+package machine
 
 import (
 	"time"
@@ -43,8 +43,8 @@ const (
 	// stoodStill is how long this node hears nothing of its own timer if the process or the
 	// machine did not run; excused is how long after that it blames nobody.
 	stoodStill, excused = time.Second, 2 * time.Second
-	// glance is how often the relay looks at all this.
-	glance = 250 * time.Millisecond
+	// Glance is how often the machine looks at all this.
+	Glance = 250 * time.Millisecond
 )
 
 // arrival is how the music comes to this node. It reads no clock: each method is told

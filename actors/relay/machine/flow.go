@@ -1,4 +1,4 @@
-package relay
+package machine
 
 import (
 	"bytes"
@@ -8,7 +8,6 @@ import (
 
 	"conga/actors/internal/mp3"
 	"conga/actors/internal/seal"
-	"conga/actors/window"
 	"conga/messages"
 
 	"google.golang.org/protobuf/proto"
@@ -34,10 +33,10 @@ var errAnew = errors.New("the server's broadcast does not go on from what was he
 // maxNumber bounds the numbers that are believed without a proof: the one behind it exists.
 const maxNumber = 1 << 62
 
-// flow takes items from a link into the window: each number once, in order, each
-// one checked BEFORE anybody can read it. It belongs to the relay's goroutine.
+// flow takes items from a link for the window: each number once, in order, each
+// one checked BEFORE anybody can read it.
 type flow struct {
-	window *window.Window
+	newest *messages.Item    // in the window
 	key    ed25519.PublicKey // nil: nothing can be proved yet, so nothing is
 
 	seal *messages.Seal       // vouches for what comes now
@@ -55,21 +54,24 @@ type flow struct {
 }
 
 // resync begins where the window is, with the server's word, nil if it said nothing. An item may be
-// in the window that was not counted, and no link stands.
-func (f *flow) resync(welcome *messages.Welcome) {
-	f.next = f.window.Next()
-	f.tally.resync(f.next)
+// in the window that was not counted, and no link stands. It says whether the window is of an earlier
+// broadcast than the server's.
+func (f *flow) resync(next uint64, last *messages.Item, welcome *messages.Welcome) (anew bool) {
+	f.next, f.newest = next, last
+	f.tally.resync(next)
 	f.key = keyIn(welcome, nil)
-	switch last := f.window.Last(); {
-	case last != nil:
+	if last != nil {
 		f.song, f.name = last.Song, last.Seal.GetSong()
 		if f.key != nil && seal.Verify(f.key, last.Seal) == nil { // else it came before there was a key
 			f.good, f.epoch = last.Seal, last.Seal.GetEpoch()
 		}
-	case welcome.GetAnew():
-		f.epoch = welcome.GetEpoch()
 	}
 	f.link()
+	if proved := last == nil || f.good != nil; proved && welcome.GetAnew() && f.epoch < welcome.GetEpoch() {
+		f.restart(welcome.GetEpoch())
+		return next > 0
+	}
+	return false
 }
 
 // link says that another upstream begins to send.
@@ -110,14 +112,13 @@ func (f *flow) vouch(s *messages.Seal) error {
 
 // restart forgets the broadcast: what comes now is another one, of that epoch or later.
 func (f *flow) restart(epoch uint64) {
-	f.window.Restart()
-	f.next, f.song, f.name, f.good = 0, nil, nil, nil
+	f.newest, f.next, f.song, f.name, f.good = nil, 0, nil, nil, nil
 	f.tally.sum = nil
 	f.epoch = epoch
 	f.link()
 }
 
-// take checks an item at now, in microseconds of the server's clock, and puts it into the
+// take checks an item at now, in microseconds of the server's clock, and counts it if it is for the
 // window. Items that were there before are dropped. A hole is errHole, and nothing is taken,
 // unless holes are allowed, or all that is missing should have been heard by now: then nobody
 // can need it any more, and a chain that was without music for long is not searched for it
@@ -145,13 +146,10 @@ func (f *flow) take(item *messages.Item, now int64, holes bool) error {
 		f.tally.finish()
 		f.sing(item)
 	}
-	if err := f.window.Append(item); err != nil {
-		return fmt.Errorf("%w: %w", errLie, err)
-	}
 	if f.key != nil {
 		f.epoch = max(f.epoch, item.Seal.GetEpoch())
 	}
-	f.next = item.Number + 1
+	f.newest, f.next = item, item.Number+1
 	f.tally.count(item, f.key != nil && item.Seal != nil)
 	return nil
 }

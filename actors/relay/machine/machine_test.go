@@ -1,4 +1,4 @@
-package relay
+package machine
 
 import (
 	"errors"
@@ -8,10 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"conga/actors/internal/broadcast"
 	"conga/actors/internal/seal"
 	"conga/actors/internal/story"
-	"conga/actors/relay/search"
-	"conga/actors/window"
 	"conga/messages"
 )
 
@@ -36,7 +35,7 @@ import (
 //	asleep 20s         this node's machine sleeps; connections break meanwhile
 //	receipt            what the relay has counted
 func TestMachine_Stories(t *testing.T) {
-	story.Each(t, "testdata/machine", func() story.Teller { return newNeighbourhood().tell })
+	story.Each(t, "testdata", func() story.Teller { return newNeighbourhood().tell })
 }
 
 // tick is the step of the stories' clock.
@@ -44,8 +43,8 @@ const tick = 10 * time.Millisecond
 
 // neighbourhood is a machine, those above it, and their clock.
 type neighbourhood struct {
-	m      machine
-	b      *broadcast
+	m      *Machine
+	b      *broadcast.Broadcast
 	now    time.Duration
 	nodes  map[string]*above
 	lines  []*lineTo
@@ -73,16 +72,16 @@ type lineTo struct {
 	open     *messages.OpenStream
 	since    time.Duration
 	answered bool
-	reader   *reader
+	reader   *broadcast.Reader
 }
 
 func newNeighbourhood() *neighbourhood {
 	n := &neighbourhood{
-		b: recordAt(startAt+messages.Slack.Microseconds(), 400, 400), nodes: map[string]*above{}, glance: glance,
-		m: newMachine(window.New(), nil, &Tally{}),
+		b: broadcast.RecordAt(broadcast.StartAt+messages.Slack.Microseconds(), 400, 400), nodes: map[string]*above{}, glance: Glance,
+		m: New(nil, &Tally{}),
 	}
-	n.input(func() { n.m.start(search.State{}, nil, nil) })
-	n.input(func() { n.m.welcome(&messages.Welcome{Key: n.b.key, Epoch: 3}) })
+	n.input(Begin{})
+	n.input(&messages.Welcome{Key: n.b.Key, Epoch: 3})
 	return n
 }
 
@@ -105,7 +104,7 @@ func (n *neighbourhood) tell(_ *testing.T, line string) ([]string, error) {
 		for _, name := range words[2:] {
 			msg.Ancestors = append(msg.Ancestors, ancestor(name))
 		}
-		n.input(func() { n.m.neighbours(msg) })
+		n.input(msg)
 	case "run", "wait":
 		long, err := time.ParseDuration(words[1])
 		if err != nil {
@@ -125,10 +124,10 @@ func (n *neighbourhood) tell(_ *testing.T, line string) ([]string, error) {
 		}
 		n.now += long
 		for _, l := range slices.Clone(n.lines) {
-			n.over(l, &messages.LinkClosed{Link: l.number, Reason: "connection reset by peer", Fault: messages.Fault_FAULT_GONE})
+			n.over(l, &messages.UpstreamClosed{Link: l.number, Reason: "connection reset by peer", Fault: messages.Fault_FAULT_GONE})
 		}
 	case "receipt":
-		l := n.m.live()
+		l := n.m.Live()
 		n.say("received %d, lost %d, twice %d, unproved %d, lies %d", l.Received, l.Lost, l.Twice, l.Unproved, l.Lies)
 	default:
 		if len(words) < 2 {
@@ -167,20 +166,20 @@ func (n *neighbourhood) happens(name string, words []string) error {
 	case "skips":
 		a.skip = true
 	case "anew", "epoch":
-		msg := &messages.Welcome{Key: n.b.key, Anew: words[0] == "anew"}
+		msg := &messages.Welcome{Key: n.b.Key, Anew: words[0] == "anew"}
 		if scan(&msg.Epoch); err != nil {
 			return err
 		}
 		if msg.Anew {
-			n.b = recordIn(msg.Epoch, startAt+(n.now+messages.Slack).Microseconds(), 400)
+			n.b = broadcast.RecordIn(msg.Epoch, broadcast.StartAt+(n.now+messages.Slack).Microseconds(), 400)
 			for _, l := range slices.Clone(n.lines) {
 				if l.answered && l.name != name {
-					n.over(l, &messages.LinkClosed{Link: l.number, Reason: "it leaves", Ending: messages.Ending_ENDING_LEAVING})
+					n.over(l, &messages.UpstreamLeaving{Link: l.number})
 				}
 			}
 		}
 		if a.how != "gone" {
-			n.input(func() { n.m.welcome(msg) })
+			n.input(msg)
 		}
 	default:
 		err = errors.New("unknown: " + strings.Join(words, " "))
@@ -193,50 +192,44 @@ func (n *neighbourhood) say(format string, args ...any) {
 }
 
 // input lets the machine take something, and does what it wants.
-func (n *neighbourhood) input(take func()) {
-	n.m.at(moment{time.UnixMicro(startAt).Add(n.now), startAt + n.now.Microseconds()})
-	take()
-	follows := n.m.out
-	n.m.out = out{}
-	for _, e := range follows.effects {
+func (n *neighbourhood) input(what any) {
+	follows := n.m.Step(Moment{time.UnixMicro(broadcast.StartAt).Add(n.now), broadcast.StartAt + n.now.Microseconds()}, what)
+	for _, e := range follows.Effects {
 		switch e := e.(type) {
-		case dial:
-			why := strings.TrimPrefix(e.sought.GetWhy().String(), "WHY_")
-			what := fmt.Sprint("item ", e.open.GetNext())
-			if e.open.GetNext() == 0 {
+		case Dial:
+			why := strings.TrimPrefix(e.Sought.GetWhy().String(), "WHY_")
+			what := fmt.Sprint("item ", e.Open.GetNext())
+			if e.Open.GetNext() == 0 {
 				what = "the newest"
 			}
-			n.say("asks %s for %s: %s", e.sought.GetNode().GetName(), what, why)
-			n.lines = append(n.lines, &lineTo{number: e.sought.GetLink(), name: e.sought.GetNode().GetName(), open: e.open, since: n.now})
-		case searchAfter:
-			n.search = n.now + e.wait
-		case searchNoMore:
+			n.say("asks %s for %s: %s", e.Sought.GetNode().GetName(), what, why)
+			n.lines = append(n.lines, &lineTo{number: e.Sought.GetLink(), name: e.Sought.GetNode().GetName(), open: e.Open, since: n.now})
+		case SearchAfter:
+			n.search = n.now + e.Wait
+		case SearchNoMore:
 			n.search = 0
-		case tell:
-			if lost, ok := e.word.(*messages.PeerLost); ok {
+		case Tell:
+			if lost, ok := e.Word.(*messages.PeerLost); ok {
 				n.say("accuses %s: %s, %s", lost.GetId(), strings.TrimPrefix(lost.GetFault().String(), "FAULT_"), lost.GetReason())
 			}
-		case begunAnew:
+		case BegunAnew:
 			n.say("begins anew")
 		}
 	}
-	if feeder := n.m.live().Upstream; feeder != n.fed {
+	if feeder := n.m.Live().Upstream; feeder != n.fed {
 		n.fed = feeder
 		if feeder == "" {
 			feeder = "nobody"
 		}
 		n.say("is fed by %s", feeder)
 	}
-	n.lines = slices.DeleteFunc(n.lines, func(l *lineTo) bool {
-		_, seeking := n.m.state.Sought(l.number)
-		return !seeking && !n.m.feeds(l.number)
-	})
+	n.lines = slices.DeleteFunc(n.lines, func(l *lineTo) bool { return !n.m.Needs(l.number) })
 }
 
 // over ends a connection.
-func (n *neighbourhood) over(l *lineTo, how *messages.LinkClosed) {
+func (n *neighbourhood) over(l *lineTo, how any) {
 	n.lines = slices.DeleteFunc(n.lines, func(other *lineTo) bool { return other == l })
-	n.input(func() { n.m.closed(how) })
+	n.input(how)
 }
 
 // pass is what happens in one tick.
@@ -248,11 +241,11 @@ func (n *neighbourhood) pass() {
 	}
 	if n.search > 0 && n.now >= n.search {
 		n.search = 0
-		n.input(func() { n.m.searchOn(&messages.SearchOn{Link: n.m.state.Links}) })
+		n.input(&messages.SearchOn{Link: n.m.state.Links})
 	}
 	if n.now >= n.glance {
-		n.glance = n.now + glance
-		n.input(n.m.glance)
+		n.glance = n.now + Glance
+		n.input(Look{})
 	}
 }
 
@@ -261,11 +254,11 @@ func (n *neighbourhood) flows(l *lineTo) {
 	a := n.node(l.name)
 	switch a.how {
 	case "gone":
-		n.over(l, &messages.LinkClosed{Link: l.number, Reason: "connection refused", Fault: messages.Fault_FAULT_GONE})
+		n.over(l, &messages.UpstreamClosed{Link: l.number, Reason: "connection refused", Fault: messages.Fault_FAULT_GONE})
 		return
 	case "silent":
 		if n.now-max(a.since, l.since) >= messages.SilenceIsDeath {
-			n.over(l, &messages.LinkClosed{Link: l.number, Reason: "silent for 1s", Fault: messages.Fault_FAULT_SILENT})
+			n.over(l, &messages.UpstreamClosed{Link: l.number, Reason: "silent for 1s", Fault: messages.Fault_FAULT_SILENT})
 		}
 		return
 	}
@@ -280,8 +273,8 @@ func (n *neighbourhood) flows(l *lineTo) {
 		has = a.since
 	}
 	newest := uint64(0)
-	for _, item := range n.b.items {
-		if item.PlayAt()-messages.Slack.Microseconds() > startAt+has.Microseconds() {
+	for _, item := range n.b.Items {
+		if item.PlayAt()-messages.Slack.Microseconds() > broadcast.StartAt+has.Microseconds() {
 			break
 		}
 		newest = item.Number
@@ -293,30 +286,30 @@ func (n *neighbourhood) flows(l *lineTo) {
 			next = 1
 		}
 		next = max(next, a.least)
-		l.reader = &reader{b: n.b, asked: l.open.GetNext(), at: next}
+		l.reader = &broadcast.Reader{B: n.b, Asked: l.open.GetNext(), At: next}
 		answer := &messages.StreamOpened{Epoch: n.m.epoch, Newest: newest}
 		if newest >= next && a.how != "mute" {
 			answer.First = next
 		}
-		n.input(func() { n.m.opened(l.number, answer) })
+		n.input(&messages.UpstreamOpened{Link: l.number, Answer: answer})
 	}
-	for slices.Contains(n.lines, l) && int(l.reader.at) <= len(n.b.items) && l.reader.at <= newest {
+	for slices.Contains(n.lines, l) && int(l.reader.At) <= len(n.b.Items) && l.reader.At <= newest {
 		if a.skip {
 			a.skip = false
-			l.reader.at++
+			l.reader.At++
 			continue
 		}
-		s, song, item := l.reader.next()
+		s, song, item := l.reader.Next()
 		if a.lie {
 			a.lie = false
-			s = seal.Sign(keyOf(9), 3, n.b.fresh(1), []*messages.Item{item})
+			s = seal.Sign(broadcast.Key(9), 3, n.b.Fresh(1), []*messages.Item{item})
 		}
 		if s != nil {
-			n.input(func() { n.m.seal(l.number, s) })
+			n.input(&messages.UpstreamSeal{Link: l.number, Seal: s})
 		}
 		for _, i := range []*messages.Item{song, item} {
 			if i != nil {
-				n.input(func() { n.m.item(l.number, i, startAt+stamp.Microseconds()) })
+				n.input(&messages.UpstreamItem{Link: l.number, Item: i, SentUs: broadcast.StartAt + stamp.Microseconds()})
 			}
 		}
 	}
@@ -325,7 +318,7 @@ func (n *neighbourhood) flows(l *lineTo) {
 // The connection that a node above has made goes to the link that asks it, or is refused.
 func TestMachine_Ticket(t *testing.T) {
 	n := newNeighbourhood()
-	n.m.neighbours(&messages.Neighbours{Id: "me", Event: 1, Ancestors: []*messages.Node{ancestor("bob~"), ancestor("amy")}})
+	n.input(&messages.Neighbours{Id: "me", Event: 1, Ancestors: []*messages.Node{ancestor("bob~"), ancestor("amy")}})
 	for _, c := range []struct {
 		name, from string
 		ticket     uint64
@@ -335,19 +328,28 @@ func TestMachine_Ticket(t *testing.T) {
 		{"again, while it is asked", "bob~", 8, false},
 		{"a stranger", "x~", 9, false},
 	} {
-		n.m.out = out{}
-		n.m.offeredBy(ancestor(c.from), c.ticket)
+		follows := n.m.Step(n.m.now, &messages.StreamOffered{Node: ancestor(c.from), Ticket: c.ticket})
 		var taken, refused bool
-		for _, e := range n.m.out.effects {
+		for _, e := range follows.Effects {
 			switch e := e.(type) {
-			case dial:
-				taken = e.ticket == c.ticket && e.sought.GetOffered()
-			case refuse:
-				refused = e.ticket == c.ticket
+			case Dial:
+				taken = e.Ticket == c.ticket && e.Sought.GetOffered()
+			case Refuse:
+				refused = e.Ticket == c.ticket
 			}
 		}
 		if taken != c.taken || refused == c.taken {
 			t.Errorf("%s: taken %v, refused %v", c.name, taken, refused)
 		}
 	}
+}
+
+// ancestor is the node of that name; one with ~ behind it cannot be reached.
+func ancestor(word string) *messages.Node {
+	name, dials := strings.CutSuffix(word, "~")
+	n := &messages.Node{Id: name, Name: name, Relay: name + ":1", Dials: dials}
+	if name == messages.ServerID {
+		n.Relay = ""
+	}
+	return n
 }

@@ -1,0 +1,33 @@
+package machine
+
+import "conga/messages"
+
+// Live is what of the machine the log does not know.
+type Live struct {
+	Upstream        string             `json:"upstream"` // name of who feeds this node
+	Next            uint64             `json:"next"`     // number needed next
+	Received        int64              `json:"received"` // items
+	Lost            int64              `json:"lost"`     // items
+	Twice           int64              `json:"twice"`    // items that came again on one link
+	Unproved        int64              `json:"unproved"` // items without a seal
+	Lies            int64              `json:"lies"`     // links cut for what they sent
+	Splices         int64              `json:"splices"`  // changes of the upstream
+	LongestSearchMs float64            `json:"longestSearchMs"`
+	LowestMarginMs  *float64           `json:"lowestMarginMs"` // the least that an item came before its time; null at first
+	Songs           []messages.SongSum `json:"songs"`
+}
+
+// Live says how it is just now.
+func (m *Machine) Live() Live {
+	t := m.tally
+	l := Live{
+		Next: m.flow.next, Received: t.received, Lost: t.lost, Twice: t.twice,
+		Unproved: t.unproved, Lies: t.lies, Splices: max(0, t.connected-1),
+		LongestSearchMs: float64(t.longest.Microseconds()) / 1000, LowestMarginMs: t.margin.lowestMs(),
+		Songs: append([]messages.SongSum{}, t.songs...),
+	}
+	if up := m.state.Upstream; up != nil {
+		l.Upstream = up.Node.Name
+	}
+	return l
+}
