@@ -5,21 +5,21 @@ import (
 	"fmt"
 )
 
-// Chain checks that events are a log: numbers without a gap, each hash over the event and the
-// hash before, whole commits.
+// Chain checks rows in order: their numbers have no gap, each hash covers the event and the hash
+// before it, and commits are whole.
 type Chain struct {
 	at      Mark
 	left    int // events that the last commit still lacks, or unknown
 	scratch []byte
 }
 
-// unknown is what a commit lacks that began before the chain.
+// unknown is the value of left for a commit that began before the chain.
 const unknown = -1
 
-// ChainFrom begins behind from, where a commit ends.
+// ChainFrom returns a Chain that begins behind from, where a commit must end.
 func ChainFrom(from Mark) *Chain { return &Chain{at: from} }
 
-// Add takes the next event; a *Damage says why it cannot be that.
+// Add checks that row is the next event; the error is a *Damage if it is not.
 func (c *Chain) Add(row *Row) error {
 	if row.Seq != c.at.Seq+1 {
 		return &Damage{c.at.Seq + 1, fmt.Sprintf("it is missing, event %d follows", row.Seq)}
@@ -42,13 +42,13 @@ func (c *Chain) Add(row *Row) error {
 	return nil
 }
 
-// At is the place behind the last event.
+// At returns the place behind the last event that was added.
 func (c *Chain) At() Mark { return c.at }
 
-// Whole says whether a commit ends there.
+// Whole reports whether a commit ends at At.
 func (c *Chain) Whole() bool { return c.left == 0 }
 
-// End is a *Damage if the last commit is not whole.
+// End returns a *Damage if the last commit is incomplete.
 func (c *Chain) End() error {
 	if c.left > 0 {
 		return &Damage{c.at.Seq + 1, "it is missing: the commit before it is not whole"}
@@ -56,7 +56,8 @@ func (c *Chain) End() error {
 	return nil
 }
 
-// commits are the first whole commits of rows: a page of them, or one that is longer.
+// commits returns the first commits of rows: at least a page of rows if there are so many, and never a
+// part of a commit.
 func commits(rows []Row) []Row {
 	for i := range rows {
 		if i >= page && rows[i].Of > 0 {

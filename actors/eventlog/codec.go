@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// namespace is what all types of the log have in common, and what is left out.
+	// namespace begins the full name of every message; the log leaves it out.
 	namespace = "conga."
-	// version is that of every type. A type whose meaning changes will get another.
+	// version is the version of every type. A type whose meaning changes will get another one.
 	version = 1
 )
 
@@ -39,7 +39,8 @@ func encode(m proto.Message) (name string, data []byte, err error) {
 	return name, data, nil
 }
 
-// decode returns the message that was kept.
+// decode is the inverse of encode. The error is ErrUnknownType if this program does not know the type or
+// its version.
 func decode(name string, kept int, data []byte) (proto.Message, error) {
 	if kept != version {
 		return nil, fmt.Errorf("%w: %s version %d: use the conga that wrote the log, or a newer one", ErrUnknownType, name, kept)
@@ -55,7 +56,7 @@ func decode(name string, kept int, data []byte) (proto.Message, error) {
 	return m, nil
 }
 
-// event decodes the row's event alone: all that a state needs.
+// event decodes the event without its cause; a state needs no more.
 func (r *Row) event() (proto.Message, error) {
 	m, err := decode(r.Type, r.Version, r.Data)
 	if err != nil {

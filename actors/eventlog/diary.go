@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// firstAgain and lastAgain bound the wait before a disk that failed is tried again.
+// A disk that failed is tried again after firstAgain, then each time after twice as long, at most after
+// lastAgain.
 const (
 	firstAgain = time.Second
 	lastAgain  = time.Minute
@@ -25,11 +26,11 @@ type diary struct {
 	close   func() error
 }
 
-// OpenDiary returns a store in memory, which begins with all that disk has. One goroutine copies to disk,
-// which it owns from now on, what is appended and dropped: for a listener's log, which only tells
-// what was and for whose sake the music never waits. A killed process loses what was on the way, some
-// milliseconds. A disk that fails is tried again; trouble hears once of each failure, from another
-// goroutine. What memory has dropped before the disk had it, the disk never gets.
+// OpenDiary returns a store for a listener's log: it only tells what happened, so the music never waits
+// for it. The store is in memory and begins with everything that disk has. It owns disk from now on, and
+// one goroutine copies to it what is appended and dropped. A killed process loses what was not yet copied,
+// usually the last milliseconds. If the disk fails, it is tried again; trouble is called once for each
+// failure, from another goroutine. Rows that memory drops before they are copied never reach the disk.
 func OpenDiary(disk Store, trouble func(error)) (Store, error) {
 	d := &diary{
 		memory: newMemory(), disk: disk, trouble: trouble,
@@ -69,7 +70,8 @@ func (d *diary) load() error {
 	return nil
 }
 
-// Append and Drop change memory, and soon the disk. Keep is for memory only: snapshots are no story.
+// Append and Drop change memory at once and the disk soon. Keep changes only memory: a log so short needs
+// no snapshot on the disk.
 func (d *diary) Append(expected uint64, rows []Row) error {
 	defer d.signal()
 	return d.memory.Append(expected, rows)
@@ -87,10 +89,10 @@ func (d *diary) signal() {
 	}
 }
 
-// Check looks at the disk.
+// Check asks the disk.
 func (d *diary) Check(ctx context.Context) error { return d.disk.Check(ctx) }
 
-// Close brings the disk up to date, if it works.
+// Close brings the disk up to date, if it works, and closes it.
 func (d *diary) Close() error { return d.close() }
 
 // follow copies until the store is closed.
@@ -114,8 +116,8 @@ func (d *diary) follow() {
 	}
 }
 
-// pause waits for something to copy, or only for so long if the disk has failed; true if the store
-// is to be closed.
+// pause waits for something to copy, or, if the disk has failed, for the time wait. It returns true if the
+// store is to be closed.
 func (d *diary) pause(wait time.Duration) (closing bool) {
 	wake, again := d.wake, (<-chan time.Time)(nil)
 	if wait > 0 {
@@ -132,8 +134,8 @@ func (d *diary) pause(wait time.Duration) (closing bool) {
 	return false
 }
 
-// copy brings the disk to where memory is. It asks the disk first: a try that failed may have kept
-// something.
+// copy brings the disk to where memory is. It first asks the disk how far it is, because a failed try may
+// have written something.
 func (d *diary) copy() error {
 	from, last, err := d.disk.Marks()
 	for err == nil {

@@ -11,7 +11,7 @@ import (
 	"conga/actors/eventlog/storetest"
 )
 
-// lasting is a store in memory that outlives its Close.
+// lasting is a store in memory whose rows survive Close.
 type lasting struct{ eventlog.Store }
 
 func (lasting) Close() error { return nil }
@@ -35,7 +35,7 @@ func openDiary(t testing.TB, disk eventlog.Store, trouble func(error)) eventlog.
 	return store
 }
 
-// A disk that is full for a while holds up nobody, and has everything in the end.
+// A disk that is full for a while holds up nobody, and gets everything in the end.
 func TestDiary_FullForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		below := eventlog.NewMemory()
@@ -63,7 +63,7 @@ func TestDiary_FullForAWhile(t *testing.T) {
 			t.Errorf("said %v", said)
 		}
 		mu.Unlock()
-		disk.Fail(storetest.ErrFull, true) // it keeps the rows, and denies it
+		disk.Fail(storetest.ErrFull, true) // it keeps the rows although it reports an error
 		synctest.Wait()
 		time.Sleep(2 * eventlog.LastAgain)
 		disk.Fail(nil, false)
@@ -74,7 +74,7 @@ func TestDiary_FullForAWhile(t *testing.T) {
 	})
 }
 
-// A disk that has taken nothing when the ring forgets what it lacks goes on where the ring begins.
+// If the ring drops events that a failing disk never got, the disk continues from where the ring begins.
 func TestDiary_Late(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		below := eventlog.NewMemory()

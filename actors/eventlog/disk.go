@@ -1,23 +1,23 @@
 package eventlog
 
-// DiskState is how the disk below a Steady does.
+// DiskState says whether a Steady's disk works.
 type DiskState int
 
 const (
-	DiskFine DiskState = iota // all that was told is on it
-	DiskFull                  // it has no room: what is written takes of the reserve
-	DiskAway                  // it takes nothing: events are in memory until it does
+	DiskFine DiskState = iota // it takes events
+	DiskFull                  // it has no room: events are written into the reserve
+	DiskAway                  // it takes nothing: events stay in memory until it does
 )
 
-// Reserve is room on the disk that is kept for the log.
+// Reserve is disk space that is kept free for the log.
 type Reserve interface {
-	// Fill takes the room, if it is not taken and there is some to spare.
+	// Fill takes the space unless it is taken already. The error says that the disk has none to spare.
 	Fill() error
-	// GiveUp lets the log have it; false if that was done before.
+	// GiveUp leaves the space to the log; false if that was done before.
 	GiveUp() bool
 }
 
-// noReserve is that of a disk that nobody else writes to.
+// noReserve is the reserve of a disk that nobody else writes to.
 type noReserve struct{}
 
 func (noReserve) Fill() error  { return nil }
@@ -26,9 +26,9 @@ func (noReserve) GiveUp() bool { return false }
 // Placed is a store in files that somebody can move or remove while they are open.
 type Placed interface {
 	Store
-	// Misplaced is an error that says which file is not where it belongs.
+	// Misplaced returns an error that names the file that is not where it belongs; nil if all are.
 	Misplaced() error
-	// Replace writes all that the store has to where it belongs, closes the store and returns the
-	// one to go on with: after an error that is the old one, for another try.
+	// Replace writes everything that the store has to where it belongs, closes the store and returns the
+	// new one. After an error it returns the old one, so that it can be tried again.
 	Replace() (Store, error)
 }

@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// Drop forgets the events up to number through, which the caller has exported
-// and checked or wants to forget, and keeps states instead: what the actors' states were there. The
-// hash chain goes on from the last forgotten event, so that archive and log
-// together are still one proven log. Nil states (a ring): actors start empty.
+// Drop removes the events up to number through and keeps instead the actors' states at that event. The
+// caller has exported and checked these events, or does not want them. The hash chain continues from the
+// last removed event, so that archive and log together can still be verified as one. If states is nil,
+// actors start empty.
 func (l *Log) Drop(through uint64, states map[string]json.RawMessage) error {
 	mark, err := l.MarkAt(through)
 	if err != nil {
@@ -30,7 +30,7 @@ func (l *Log) Drop(through uint64, states map[string]json.RawMessage) error {
 	return nil
 }
 
-// Size is about how many bytes the log takes.
+// Size returns about how many bytes the log takes.
 func (l *Log) Size() (int64, error) {
 	size, err := l.store.Size()
 	if err != nil {
@@ -39,8 +39,8 @@ func (l *Log) Size() (int64, error) {
 	return size, nil
 }
 
-// baseState returns where the log begins and what actor's state was there, nil if
-// that is not kept.
+// baseState returns the number of the event behind which the log begins, and actor's state there, nil if it
+// was not kept.
 func (l *Log) baseState(actor string) (uint64, json.RawMessage, error) {
 	l.mu.Lock()
 	base := l.base
@@ -59,16 +59,16 @@ func (l *Log) baseState(actor string) (uint64, json.RawMessage, error) {
 	return f.Seq, f.States[actor], nil // not base's: a Drop may have come between the two
 }
 
-// BaseMark is the place where what can be read begins: behind what was archived, or
-// has fallen out of a ring.
+// BaseMark returns the place behind which events can be read: those before were archived, or have fallen
+// out of a ring.
 func (l *Log) BaseMark() Mark {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.base
 }
 
-// CommitEnd returns the last event number up to seq behind which a commit ends: what
-// belongs together is archived together.
+// CommitEnd returns the largest event number up to seq that ends a commit, so that a commit is archived
+// whole.
 func (l *Log) CommitEnd(seq uint64) (uint64, error) {
 	for base := l.Base(); seq > base; seq-- {
 		if seq == l.Last() {
@@ -85,7 +85,7 @@ func (l *Log) CommitEnd(seq uint64) (uint64, error) {
 	return l.Base(), nil
 }
 
-// NextCommitEnd returns the first event number from seq on behind which a commit ends.
+// NextCommitEnd returns the smallest event number from seq on that ends a commit.
 func (l *Log) NextCommitEnd(seq uint64) (uint64, error) {
 	last := l.Last()
 	for seq < last {

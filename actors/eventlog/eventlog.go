@@ -7,12 +7,12 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Decider is the pure half of an actor. Both methods leave S as it is and read
+// Decider is the pure half of an actor. Both methods leave S unchanged and read
 // no clock; an old S stays valid after Apply.
 type Decider[S any] interface {
-	// Decide says what follows from cmd; no events if nothing does.
+	// Decide returns the events that follow from cmd, none if nothing does.
 	Decide(cmd proto.Message) []proto.Message
-	// Apply returns the state after event, which is already true.
+	// Apply returns the state after event. It never refuses: event has already happened.
 	Apply(event proto.Message) S
 }
 
@@ -25,22 +25,22 @@ func Replay[S Decider[S]](s S, events ...proto.Message) S {
 }
 
 // Record is one event as the log knows it. Records are shared: nobody may change
-// one, nor its messages.
+// one or its messages.
 type Record struct {
 	Seq     uint64    // from 1, without a gap
-	Time    time.Time // UTC, whole microseconds; never before the event before
-	Actor   string    // whose decision it is
-	Type    string    // the kept message's full name without "conga."
+	Time    time.Time // UTC, whole microseconds; never earlier than the previous event's
+	Actor   string    // the name of the actor that decided
+	Type    string    // the message's full name without "conga."
 	Version int       // of the type
 	Event   proto.Message
-	Cause   proto.Message // the command; on the first event of its commit only
-	Of      int           // how many events the commit has; on its first only
-	Hash    []byte        // SHA-256 over this event and the hash before
+	Cause   proto.Message // the command; only on the first event of its commit
+	Of      int           // how many events the commit has; only on its first
+	Hash    []byte        // SHA-256 over this event and the previous hash
 
 	row Row
 }
 
-// Row is the record as a store keeps it; of one that is from no log its Seq is 0.
+// Row returns the record as a store keeps it. Its Seq is 0 if the record is from no log.
 func (r Record) Row() Row { return r.row }
 
 // Errors that callers branch on; they come wrapped with the circumstances.

@@ -10,8 +10,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Begin returns actor's state where the log begins, and the number of the last event
-// in it: empty and 0, or what an archive or a ring left of the events before.
+// Begin returns actor's state where the log begins, and the number of the last event in that state: empty
+// and 0, or what an archive or a ring kept of the events before.
 func Begin[S Decider[S]](log *Log, actor string, empty S) (S, uint64, error) {
 	seq, data, err := log.baseState(actor)
 	if err == nil {
@@ -27,8 +27,8 @@ func Begin[S Decider[S]](log *Log, actor string, empty S) (S, uint64, error) {
 	return state, seq, nil
 }
 
-// Fold calls apply for each event with number > seq, up to and including last, in order.
-// It decodes no more than a state needs.
+// Fold calls apply for each event with number > seq, up to and including last, in order. It decodes only
+// the events, not their causes.
 func (l *Log) Fold(seq, last uint64, apply func(seq uint64, event proto.Message)) error {
 	for seq < last {
 		b, err := l.next(seq, EventOnly)
@@ -63,7 +63,7 @@ func (l *Log) Fold(seq, last uint64, apply func(seq uint64, event proto.Message)
 	return nil
 }
 
-// first is the number of the batch's first event, 0 if it has none.
+// first returns the number of the batch's first event, 0 if it is empty.
 func (b batch) first() uint64 {
 	switch {
 	case len(b.rows) > 0:
@@ -74,8 +74,8 @@ func (b batch) first() uint64 {
 	return 0
 }
 
-// SeqAt returns the number of the last event that had happened at the time, the log's
-// base if none had. It looks at few events only: their times never go back.
+// SeqAt returns the number of the last event that had happened by the time at, or the log's base if none
+// had. It is a binary search: times never go back.
 func (l *Log) SeqAt(at time.Time) (uint64, error) {
 	base, last := l.Base(), l.Last()
 	var failed error
@@ -93,7 +93,7 @@ func (l *Log) SeqAt(at time.Time) (uint64, error) {
 	return base + uint64(later), nil
 }
 
-// BaseActors lists, sorted, whose states an archive or a ring has kept.
+// BaseActors returns the names, sorted, of the actors whose states the base has.
 func (l *Log) BaseActors() ([]string, error) {
 	if l.Base() == 0 {
 		return nil, nil

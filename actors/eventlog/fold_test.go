@@ -18,7 +18,7 @@ func TestLog_Fold(t *testing.T) {
 	store := lasting{eventlog.NewMemory()}
 	log := storetest.Open(t, store)
 	storetest.Fill(t, log, 3000)
-	for _, again := range []bool{false, true} { // out of memory, out of the store
+	for _, again := range []bool{false, true} { // from memory, from the store
 		if again {
 			log = reopened(t, log, func() *eventlog.Log { return storetest.Open(t, store) })
 		}
@@ -60,7 +60,7 @@ func TestLog_SeqAt(t *testing.T) {
 		t.Errorf("an empty log: %d, %v", seq, err)
 	}
 	for range 50 {
-		storetest.Fill(t, log, 7) // of one time
+		storetest.Fill(t, log, 7) // all with the same time
 	}
 	if err := log.Drop(20, nil); err != nil {
 		t.Fatal(err)

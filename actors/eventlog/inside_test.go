@@ -1,6 +1,6 @@
 package eventlog
 
-// What the tests, which stand outside, look at.
+// For tests in package eventlog_test.
 
 const (
 	DiskPatience = diskPatience

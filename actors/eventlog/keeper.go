@@ -12,8 +12,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Keeper keeps one actor's state true to the log. It is safe for concurrent use;
-// commits of one Keeper follow each other, those of several share the disk sync.
+// Keeper keeps one actor's state equal to a replay of the log. It is safe for concurrent use: commits of one
+// Keeper run one after another, commits of several share a disk sync.
 type Keeper[S Decider[S]] struct {
 	log   *Log
 	actor string
@@ -28,8 +28,8 @@ type moment[S any] struct {
 	state S
 }
 
-// NewKeeper returns the keeper of actor's state: empty with every event of the
-// log applied, those of other actors too. A valid snapshot spares the beginning.
+// NewKeeper returns the keeper of actor's state: empty, with every event of the log applied, also those of
+// other actors. If there is a valid snapshot, only the events behind it are read.
 func NewKeeper[S Decider[S]](log *Log, actor string, empty S) (*Keeper[S], error) {
 	k := &Keeper[S]{log: log, actor: actor}
 	start, err := restore(log, actor, empty)
@@ -43,7 +43,7 @@ func NewKeeper[S Decider[S]](log *Log, actor string, empty S) (*Keeper[S], error
 	return k, nil
 }
 
-// State returns the state at event Seq. Both grow only with Commit and CatchUp.
+// State returns the state at event Seq. Only Commit and CatchUp change it.
 func (k *Keeper[S]) State() S { return k.at.Load().state }
 
 // Seq returns the number of the last event that State reflects.
@@ -55,8 +55,8 @@ func (k *Keeper[S]) Moment() (S, uint64) {
 	return at.state, at.seq
 }
 
-// CatchUp applies what has become durable since. After an error the state is that
-// of an earlier event, and right for it.
+// CatchUp applies the events that have become durable since. After an error the state is the correct
+// one at Seq, but older than the log.
 func (k *Keeper[S]) CatchUp() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -70,7 +70,7 @@ func (k *Keeper[S]) catchUp() error {
 		if err != nil {
 			return err
 		}
-		if b.first() != at.seq+1 { // what it had not applied was dropped meanwhile
+		if b.first() != at.seq+1 { // events that it had not applied were dropped meanwhile
 			if at, err = overtaken(k.log, k.actor, at); err != nil {
 				return err
 			}
@@ -92,11 +92,9 @@ func (k *Keeper[S]) catchUp() error {
 	return nil
 }
 
-// Commit decides on cmd, keeps what follows and applies it. It returns the events
-// once they are on disk and in State; none if nothing follows from cmd, and then
-// nothing is kept. If others were faster it decides again on what they did. After
-// an error nothing may be done in the name of cmd: the actor panics, and starts again from
-// the log.
+// Commit decides on cmd, appends the events and applies them. It returns the events once they are on disk
+// and in State; none if nothing follows from cmd. If another actor appended first, it decides again on the
+// new state. After an error nobody may act on cmd: the actor panics, and starts again from the log.
 func (k *Keeper[S]) Commit(cmd proto.Message) ([]proto.Message, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -115,7 +113,7 @@ func (k *Keeper[S]) Commit(cmd proto.Message) ([]proto.Message, error) {
 		}
 		events := state.Decide(cmd)
 		if len(events) == 0 {
-			// Nothing follows, but perhaps only because of an event that is not on disk yet.
+			// Nothing follows, but perhaps only because of an event that may still fail to reach the disk.
 			if head > at.seq && !k.log.settle(head, failed) {
 				if k.log.isClosed() {
 					return nil, fmt.Errorf("%s: %w", k.actor, ErrClosed)
@@ -136,9 +134,9 @@ func (k *Keeper[S]) Commit(cmd proto.Message) ([]proto.Message, error) {
 	}
 }
 
-// overtaken returns the state where the log begins, for a keeper that is further behind: an
-// actor with nothing to do for long. A ring that has not kept its state leaves it the one
-// that it has.
+// overtaken returns the state where the log begins, for a keeper that is still before that place because
+// its actor had nothing to do for long. If the base has no state of this actor (a ring), the keeper goes
+// on with the state it has.
 func overtaken[S Decider[S]](log *Log, actor string, at moment[S]) (moment[S], error) {
 	seq, data, err := log.baseState(actor)
 	if err != nil {
@@ -157,8 +155,7 @@ func overtaken[S Decider[S]](log *Log, actor string, at moment[S]) (moment[S], e
 	return moment[S]{seq, state}, nil
 }
 
-// restore returns the best start for a replay: the snapshot, the base that an
-// archive left, or empty.
+// restore returns the latest start for a replay: the snapshot, the base, or empty.
 func restore[S Decider[S]](log *Log, actor string, empty S) (moment[S], error) {
 	if seq, data, ok := log.Snapshot(actor); ok {
 		if state, err := thaw[S](data); err == nil {
@@ -169,7 +166,7 @@ func restore[S Decider[S]](log *Log, actor string, empty S) (moment[S], error) {
 	return moment[S]{seq, state}, err
 }
 
-// reread reads a state, and writes it again for comparison.
+// reread decodes a state and encodes it again for comparison.
 func reread[S any](data json.RawMessage) (state S, again []byte, err error) {
 	if err := json.Unmarshal(data, &state); err != nil {
 		return state, nil, err
@@ -178,7 +175,7 @@ func reread[S any](data json.RawMessage) (state S, again []byte, err error) {
 	return state, again, err
 }
 
-// thaw reads a snapshot's state back and makes sure that it is the same to the byte.
+// thaw decodes a snapshot's state. It is an error if encoding it again gives other bytes.
 func thaw[S any](data json.RawMessage) (S, error) {
 	state, again, err := reread[S](data)
 	if err != nil {
@@ -190,8 +187,8 @@ func thaw[S any](data json.RawMessage) (S, error) {
 	return state, nil
 }
 
-// thawBase reads the state where a log begins and makes sure that nothing of it got lost. A
-// later program's state may have more fields: they are empty there, as they were.
+// thawBase decodes the state where a log begins. It is an error if the program's type would lose part of
+// it. The type may have more fields (a newer program); they are empty.
 func thawBase[S any](data json.RawMessage) (S, error) {
 	state, again, err := reread[S](data)
 	if err != nil {
@@ -221,7 +218,7 @@ func generic(a, b []byte) (x, y any, err error) {
 	return x, y, nil
 }
 
-// within says whether all of the JSON value a is in b.
+// within reports whether all of the JSON value a is in b.
 func within(a, b any) bool {
 	switch a := a.(type) {
 	case map[string]any:

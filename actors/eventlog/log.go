@@ -10,16 +10,14 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Any as Append's expected number puts the events behind whatever is last: for
-// reports, which no later event can make untrue. A decision never uses it.
+// Any, as Append's expected number, puts the events behind whatever is last. It is for reports, which stay
+// true whatever comes before them; a decision must never use it.
 const Any = math.MaxUint64
 
 const (
-	// maxGroup bounds what shares one transaction, in events: its commit takes about
-	// 50 ms then, and the next group is waiting already.
+	// maxGroup bounds the events in one transaction: it then takes about 50 ms.
 	maxGroup = 4096
-	// maxWaiting bounds what waits for the disk, in events; further appenders block
-	// until there is room.
+	// maxWaiting bounds the events that wait for the disk; further appends block until there is room.
 	maxWaiting = 4 * maxGroup
 	// maxCommit bounds the events of one Append: no library of songs is larger.
 	maxCommit = 1 << 20
@@ -37,7 +35,7 @@ type Log struct {
 	waiting []*commit     // admitted, not on disk; in order
 	writing bool          // a goroutine writes
 	failed  uint64        // counts the failures: what stood on a failed event is void
-	unsure  bool          // a failed append may be kept or not: look BEFORE the next
+	unsure  bool          // a failed append may be on disk or not: reload before the next
 	moved   chan struct{} // closed and replaced when durable or failed changes
 	tail    tail
 	keep    uint64 // a ring's size; 0: no ring
@@ -47,19 +45,18 @@ type Log struct {
 	wg      sync.WaitGroup
 
 	proving sync.Mutex
-	proven  uint64 // the events behind it were checked, or come from this Log
+	proven  uint64 // the events behind this number were checked, or come from this Log
 }
 
 // commit is one Append on its way.
 type commit struct {
 	records []Record
 	done    chan struct{}
-	err     error // set BEFORE done is closed
+	err     error // set before done is closed
 }
 
-// Open reads where store ends and checks its newest events; the Log owns store
-// from now on and closes it. now is the clock that events are stamped with. A
-// damaged store is ErrDamaged.
+// Open returns the log in store, after a check of its newest events. The Log owns store from now on and
+// closes it. now gives the events' times. The error is ErrDamaged if the store is damaged.
 func Open(store Store, now func() time.Time) (*Log, error) {
 	l, err := OpenDamaged(store, now)
 	if err != nil {
@@ -71,7 +68,7 @@ func Open(store Store, now func() time.Time) (*Log, error) {
 	return l, nil
 }
 
-// OpenDamaged is Open for whoever wants what can be saved of a damaged log: Sound.
+// OpenDamaged is Open without the check, to save what can be saved of a damaged log with Sound.
 func OpenDamaged(store Store, now func() time.Time) (*Log, error) {
 	l := &Log{store: store, now: now, moved: make(chan struct{})}
 	if err := l.reload(); err != nil {
@@ -81,7 +78,7 @@ func OpenDamaged(store Store, now func() time.Time) (*Log, error) {
 	return l, nil
 }
 
-// reload takes the store's word for what is kept. The caller holds mu, or is Open.
+// reload asks the store what it has. The caller holds mu, or is OpenDamaged.
 func (l *Log) reload() error {
 	base, last, err := l.store.Marks()
 	if err != nil {
@@ -94,12 +91,10 @@ func (l *Log) reload() error {
 	return nil
 }
 
-// Append keeps events behind event number expected and returns the number of the
-// last of them, once they are on disk. cause is the command that they answer,
-// nil if there is none. actor, cause and events belong to the log from now on.
-// It is ErrConflict if the log has moved on. No events: nothing is appended. After an
-// error nothing of it was acknowledged to anybody, and the log goes on with the
-// next Append.
+// Append writes events behind event number expected and returns the number of the last of them, once they
+// are on disk; without events it does nothing. cause is the command that led to them, nil if there is none.
+// cause and events belong to the log from now on. The error is ErrConflict if expected is not the last
+// event. After an error nobody has been shown any of the events, and the log takes the next Append.
 func (l *Log) Append(expected uint64, actor string, cause proto.Message, events ...proto.Message) (uint64, error) {
 	if len(events) == 0 {
 		return l.Last(), nil
@@ -121,7 +116,7 @@ func (l *Log) Append(expected uint64, actor string, cause proto.Message, events 
 	return c.records[len(c.records)-1].Seq, nil
 }
 
-// prepare encodes what is to be kept, all but number, time and hash.
+// prepare encodes events and cause; number, time and hash are still missing.
 func prepare(actor string, cause proto.Message, events []proto.Message) (*commit, error) {
 	records := make([]Record, len(events))
 	for i, event := range events {
@@ -144,8 +139,7 @@ func prepare(actor string, cause proto.Message, events []proto.Message) (*commit
 	return &commit{records: records, done: make(chan struct{})}, nil
 }
 
-// admit gives c its place behind the last admitted event and sees to it that
-// somebody writes.
+// admit gives c its place behind the last admitted event, and starts the writer if none runs.
 func (l *Log) admit(expected uint64, c *commit) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -163,7 +157,7 @@ func (l *Log) admit(expected uint64, c *commit) error {
 	if expected != Any && expected != l.head.Seq {
 		return fmt.Errorf("%w: it is at %d", ErrConflict, l.head.Seq)
 	}
-	// The clock may step back, the log does not: events can be found by their time.
+	// The clock may step back but times in the log never do, so that SeqAt can search for them.
 	at := max(l.now().UnixMicro(), l.head.Time)
 	for i := range c.records {
 		r := &c.records[i]
@@ -181,7 +175,7 @@ func (l *Log) admit(expected uint64, c *commit) error {
 	return nil
 }
 
-// wait sleeps until something changes. The caller holds mu, and again after it.
+// wait returns when something has changed. The caller holds mu; wait gives it up meanwhile.
 func (l *Log) wait() {
 	moved := l.moved
 	l.mu.Unlock()
@@ -194,7 +188,7 @@ func (l *Log) signal() {
 	l.moved = make(chan struct{})
 }
 
-// write brings what waits to the disk, group after group, until nothing waits.
+// write writes to the disk, group by group, until no commit waits.
 func (l *Log) write() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -225,7 +219,7 @@ func (l *Log) write() {
 	l.signal()
 }
 
-// group returns the first commits that wait, as many as one transaction takes.
+// group returns the first waiting commits, as many as fit into one transaction.
 func (l *Log) group() ([]*commit, []Row) {
 	var rows []Row
 	for i, c := range l.waiting {
@@ -239,8 +233,8 @@ func (l *Log) group() ([]*commit, []Row) {
 	return l.waiting, rows
 }
 
-// fail tells everybody who waits that nothing of theirs was acknowledged: all
-// that was admitted stood on what failed. Then the store says what it has.
+// fail fails all waiting commits, because each builds on the one that failed. Then it asks the store what
+// it has.
 func (l *Log) fail(err error) {
 	l.failed++
 	for i, c := range l.waiting {
@@ -252,7 +246,7 @@ func (l *Log) fail(err error) {
 	}
 	l.waiting = nil
 	l.head = l.durable
-	l.unsure = l.reload() != nil // then the next append asks again
+	l.unsure = l.reload() != nil // if that fails, too, the next append asks again
 	l.signal()
 }
 
@@ -264,15 +258,14 @@ func (l *Log) Last() uint64 {
 }
 
 // Base returns the number of the last event that was archived or has fallen out
-// of a ring: what can be read begins behind it.
+// of a ring. Events behind it can be read.
 func (l *Log) Base() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.base.Seq
 }
 
-// Refresh looks how far the store is: for a reader of a log that another process
-// writes.
+// Refresh asks the store for its last event, for a reader of a log that another process writes.
 func (l *Log) Refresh() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -292,7 +285,7 @@ func (l *Log) Refresh() error {
 	return nil
 }
 
-// Close lets what was admitted reach the disk, ends every Watch and closes the store.
+// Close waits until admitted events are on disk, ends every Watch and closes the store.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	if l.closed {

@@ -62,7 +62,7 @@ func TestLog_ClockStepsBack(t *testing.T) {
 	}
 }
 
-// While one group is on its way to the disk, those who come share the next one.
+// Appends that come while one group is being written share the next group.
 func TestLog_GroupCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, gate := &storetest.Sick{Store: eventlog.NewMemory()}, make(chan struct{})
@@ -91,8 +91,8 @@ func TestLog_GroupCommit(t *testing.T) {
 	})
 }
 
-// A keeper decides on events that are on their way: a second one that wants the same
-// waits for the first one's fate.
+// A keeper decides on events that are not yet on disk: a second keeper with the same
+// command waits until the first one's events succeed or fail.
 func TestKeeper_DecidesOnPending(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		t.Run(fmt.Sprintf("fails=%v", fails), func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestKeeper_DecidesOnPending(t *testing.T) {
 	}
 }
 
-// A failed append fails all that stood on it; when the disk is well again the log is too.
+// A failed append also fails those behind it. When the disk works again, so does the log.
 func TestLog_AppendFails(t *testing.T) {
 	for _, kept := range []bool{false, true} {
 		t.Run(fmt.Sprintf("kept=%v", kept), func(t *testing.T) {
@@ -179,7 +179,7 @@ func TestLog_AppendFails(t *testing.T) {
 	}
 }
 
-// A disk that cannot even be read after a failed append: nothing is appended before it
+// If the disk cannot even be read after a failed append, nothing is appended until it
 // has said what it kept.
 func TestLog_AppendFails_Unsure(t *testing.T) {
 	store := &storetest.Sick{Store: eventlog.NewMemory()}
@@ -249,8 +249,8 @@ func TestLog_Watch(t *testing.T) {
 	})
 }
 
-// What is read is the same from memory and from the store, across their border too, and
-// memory stays bounded.
+// Reads return the same records from memory, from the store and across the border
+// between them, and memory stays bounded.
 func TestLog_Since_BeyondTheTail(t *testing.T) {
 	store := eventlog.NewMemory()
 	log := storetest.Open(t, store)

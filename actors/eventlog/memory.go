@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// memory keeps rows as long as the process lives.
+// memory keeps rows in the process's memory.
 type memory struct {
 	mu     sync.Mutex
 	closed bool
@@ -17,8 +17,7 @@ type memory struct {
 	kept   map[string][]byte
 }
 
-// NewMemory returns an empty Store that forgets everything with the process: for
-// tests, and for --data none.
+// NewMemory returns an empty Store that ends with the process: for tests, and for --data none.
 func NewMemory() Store { return newMemory() }
 
 func newMemory() *memory { return &memory{kept: map[string][]byte{}} }
@@ -54,8 +53,8 @@ func (m *memory) Read(after uint64, limit int, _ Part) ([]Row, error) {
 	return slices.Clone(rows[:min(len(rows), limit)]), nil
 }
 
-// behind returns, all of one moment, where the rows begin, the states there, and the first commits
-// of the rows behind seq, or of all if some behind seq have been dropped.
+// behind returns, at one moment, the base, the states there, and the first commits of the rows behind seq.
+// If some of those have been dropped, it returns the first commits of all rows.
 func (m *memory) behind(seq uint64) (base Mark, states []byte, rows []Row) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

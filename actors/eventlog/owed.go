@@ -17,7 +17,7 @@ func (s *Steady) signal() {
 	}
 }
 
-// follow brings to the disk what it is owed.
+// follow writes the waiting events to the disk, until the store is closed.
 func (s *Steady) follow() {
 	defer close(s.done)
 	look := time.NewTicker(lookEvery)
@@ -43,7 +43,7 @@ func (s *Steady) settle() {
 	s.fail(s.write())
 }
 
-// look puts things right that can be.
+// look tries again what has failed: files that are gone, events that wait, the reserve.
 func (s *Steady) look() {
 	s.work.Lock()
 	defer s.work.Unlock()
@@ -69,7 +69,7 @@ func (s *Steady) fail(err error) {
 	}
 }
 
-// become changes the state, and tells of it.
+// become changes the state, and reports the change.
 func (s *Steady) become(state DiskState, why error) {
 	s.telling.Lock()
 	defer s.telling.Unlock()
@@ -83,13 +83,13 @@ func (s *Steady) become(state DiskState, why error) {
 	}
 }
 
-// changed wakes who waits. The caller holds mu.
+// changed wakes the goroutines that wait on moved. The caller holds mu.
 func (s *Steady) changed() {
 	close(s.moved)
 	s.moved = make(chan struct{})
 }
 
-// write brings what is owed to the disk, a few commits at a time.
+// write writes the waiting events to the disk, some commits at a time.
 func (s *Steady) write() error {
 	slow := time.AfterFunc(slowAfter, func() {
 		s.become(DiskAway, errHangs)
@@ -122,14 +122,14 @@ func (s *Steady) write() error {
 	}
 }
 
-// next is the first of what the disk is owed.
+// next returns the first commits that wait for the disk.
 func (s *Steady) next() []Row {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return commits(s.owed)
 }
 
-// put writes rows, and gives up the reserve for them.
+// put writes rows; if the disk is full, it gives up the reserve and tries again.
 func (s *Steady) put(rows []Row) error {
 	err := appendOnce(s.disk, rows)
 	if errors.Is(err, ErrFull) && s.cfg.Reserve.GiveUp() {
@@ -139,8 +139,8 @@ func (s *Steady) put(rows []Row) error {
 	return err
 }
 
-// appendOnce appends those of rows that the disk has not got: a try before may have kept some
-// though it said otherwise.
+// appendOnce appends the rows that the disk does not have yet: an earlier try may have written some of them
+// although it returned an error.
 func appendOnce(disk Store, rows []Row) error {
 	err := disk.Append(rows[0].Seq-1, rows)
 	if !errors.Is(err, ErrConflict) {
@@ -157,7 +157,7 @@ func appendOnce(disk Store, rows []Row) error {
 	return disk.Append(last.Seq, rows[n:])
 }
 
-// place sees to it that the disk's files are where they belong.
+// place checks that the disk's files are where they belong, and writes them anew if they are not.
 func (s *Steady) place() error {
 	on, is := s.disk.(Placed)
 	if !is {
@@ -167,7 +167,7 @@ func (s *Steady) place() error {
 	if why == nil {
 		return nil
 	}
-	s.become(DiskAway, fmt.Errorf("%w; all that is known is written there again", why))
+	s.become(DiskAway, fmt.Errorf("%w; conga writes it there again", why))
 	s.files.Lock()
 	defer s.files.Unlock()
 	next, err := on.Replace()

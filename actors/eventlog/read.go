@@ -7,19 +7,19 @@ import (
 )
 
 const (
-	// tailEvents and tailBytes bound what of the log's end stays in memory: enough
-	// for every actor to catch up without the disk.
+	// tailEvents and tailBytes bound how much of the log's end stays in memory, so that
+	// actors catch up without the disk.
 	tailEvents = 4096
 	tailBytes  = 8 << 20
 	// page is how many rows are read from the store at once.
 	page = 1024
 )
 
-// tail is the end of the log in memory: the last records that became durable.
-// Its slices are never changed after they were handed out.
+// tail is the end of the log in memory: the last durable records. Slices that were
+// handed out are never changed.
 type tail struct {
 	records []Record
-	start   int // records before it have fallen out
+	start   int // records before this index have fallen out
 	bytes   int
 }
 
@@ -38,7 +38,7 @@ func (t *tail) add(records []Record) {
 	}
 }
 
-// drop forgets what is in no log any more.
+// drop forgets the records up to number through.
 func (t *tail) drop(through uint64) {
 	for t.start < len(t.records) && t.records[t.start].Seq <= through {
 		t.bytes -= t.records[t.start].row.size()
@@ -46,7 +46,7 @@ func (t *tail) drop(through uint64) {
 	}
 }
 
-// since returns the records behind seq; false if the tail does not reach back so far.
+// since returns the records behind seq; false if the tail does not reach back that far.
 func (t *tail) since(seq uint64) ([]Record, bool) {
 	kept := t.records[t.start:]
 	if len(kept) == 0 || seq+1 < kept[0].Seq { // perhaps archived: the store knows
@@ -56,7 +56,7 @@ func (t *tail) since(seq uint64) ([]Record, bool) {
 	return kept[skip:len(kept):len(kept)], true
 }
 
-// batch is a stretch of the log: records where memory had them, else rows.
+// batch is a part of the log: records if they were in memory, else rows.
 type batch struct {
 	records []Record
 	rows    []Row
@@ -103,8 +103,8 @@ func (l *Log) next(seq uint64, part Part) (batch, error) {
 	return batch{rows: rows}, nil
 }
 
-// missing is the error for the hole behind seq, or nil if a Drop, of another process
-// perhaps, has made it while the reader was on its way.
+// missing returns the error for the hole behind seq; nil if a Drop made it meanwhile, perhaps in
+// another process.
 func (l *Log) missing(seq uint64) error {
 	base, _, err := l.store.Marks()
 	if err != nil {
@@ -119,11 +119,12 @@ func (l *Log) missing(seq uint64) error {
 	return fmt.Errorf("%w: event %d is missing", ErrDamaged, seq+1)
 }
 
-// Since yields the records with Seq > seq that are on disk, in order. After an
-// error there is nothing more. What was archived is skipped.
+// Since yields the records with Seq > seq that are on disk, in order. It skips
+// archived events, and ends after an error.
 func (l *Log) Since(seq uint64) iter.Seq2[Record, error] { return l.Pick(seq, nil) }
 
-// Pick is Since for events of the types that are wanted: others are not even decoded. nil wants all.
+// Pick is Since for the types for which wanted returns true; it does not decode others. If wanted is nil,
+// it yields all.
 func (l *Log) Pick(seq uint64, wanted func(kind string) bool) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		for end := l.Last(); seq < end; {
@@ -136,7 +137,7 @@ func (l *Log) Pick(seq uint64, wanted func(kind string) bool) iter.Seq2[Record, 
 }
 
 // Watch yields like Since, and then each event as it becomes durable, until ctx
-// ends. A Log that is closed meanwhile ends it with ErrClosed.
+// ends. If the log is closed, the last error is ErrClosed.
 func (l *Log) Watch(ctx context.Context, from uint64) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		for seq := from; ctx.Err() == nil; {
@@ -162,7 +163,7 @@ func (l *Log) Watch(ctx context.Context, from uint64) iter.Seq2[Record, error] {
 	}
 }
 
-// yield hands out one batch behind seq, not beyond end, and returns how far it came.
+// yield yields one batch behind seq, up to end, and returns the number of the last event in it.
 func (l *Log) yield(seq, end uint64, wanted func(string) bool, yield func(Record, error) bool) (uint64, bool) {
 	b, err := l.next(seq, Whole)
 	if err != nil {
@@ -198,8 +199,8 @@ func (l *Log) yield(seq, end uint64, wanted func(string) bool, yield func(Record
 	return seq, true
 }
 
-// pending returns the records behind seq that are admitted and not yet on disk,
-// the number of the last admitted event, and how often appends have failed. It is
+// pending returns the records behind seq that are admitted but not yet on disk,
+// the number of the last admitted event, and how often appends have failed. ok is
 // false if seq is not the last event on disk.
 func (l *Log) pending(seq uint64) (records []Record, head, failed uint64, ok bool) {
 	l.mu.Lock()

@@ -8,11 +8,11 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// RingState gives an actor's state at event number through, which the log still has.
+// RingState returns an actor's state at event number through, which the log still has.
 type RingState func(log *Log, through uint64) (actor string, state json.RawMessage, err error)
 
-// Keeping lets a ring remember actor's state when it forgets the events before: a
-// Keeper of it then goes on as if nothing had been forgotten.
+// Keeping makes a ring keep actor's state when it drops events, so that the actor's Keeper goes on as if
+// they were still there.
 func Keeping[S Decider[S]](actor string, empty S) RingState {
 	return func(log *Log, through uint64) (string, json.RawMessage, error) {
 		state, seq, err := Begin(log, actor, empty)
@@ -27,10 +27,9 @@ func Keeping[S Decider[S]](actor string, empty S) RingState {
 	}
 }
 
-// OpenRing is Open for a log that remembers only its newest keep events, and up to
-// a quarter more, so that not every append has to drop something: a listener's own
-// journal. Of the actors in states it remembers the state where it begins; others begin
-// empty there.
+// OpenRing is Open for a log that keeps only its newest keep events, such as a listener's. It may have a
+// quarter more, so that not every append drops some. When it drops events, it keeps the states of the actors
+// in states; other actors start empty.
 func OpenRing(store Store, now func() time.Time, keep int, states ...RingState) (*Log, error) {
 	l, err := Open(store, now)
 	if err != nil {
@@ -42,8 +41,8 @@ func OpenRing(store Store, now func() time.Time, keep int, states ...RingState) 
 	return l, nil
 }
 
-// trim drops what has fallen out of the ring. What was appended is kept, so that a
-// failure is no reason to deny it: the next append tries again.
+// trim drops the events that have fallen out of the ring. If that fails, the append was still successful,
+// and the next append tries again.
 func (l *Log) trim() error {
 	l.mu.Lock()
 	keep, base, last := l.keep, l.base.Seq, l.durable.Seq
@@ -53,7 +52,7 @@ func (l *Log) trim() error {
 	}
 	states := map[string]json.RawMessage{}
 	for _, at := range l.keeping {
-		// A state that cannot be had is no reason to grow without end: its actor begins empty.
+		// If a state cannot be read, its actor begins empty: the ring must not grow without end.
 		if actor, state, err := at(l, last-keep); err == nil {
 			states[actor] = state
 		}

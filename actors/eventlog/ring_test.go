@@ -45,7 +45,7 @@ func TestRing(t *testing.T) {
 	}
 }
 
-// However often a ring forgets, an actor's state is what it would be had it forgotten nothing.
+// However often a ring drops events, an actor's state is the same as without that.
 func TestRing_KeepsState(t *testing.T) { synctest.Test(t, ringKeepsState) }
 
 func ringKeepsState(t *testing.T) {
@@ -74,7 +74,7 @@ func ringKeepsState(t *testing.T) {
 	if err := live.CatchUp(); err != nil {
 		t.Fatal(err)
 	}
-	synctest.Wait() // the ring forgets after an append has returned
+	synctest.Wait() // the ring drops events after an append has returned
 	for _, again := range []bool{false, true} {
 		if again {
 			log = reopened(t, log, ring)

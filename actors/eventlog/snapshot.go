@@ -11,16 +11,16 @@ import (
 	"sync"
 )
 
-// frozen is how states are kept: as a snapshot, or as the base of an archive.
+// frozen is the form in which states are kept: as a snapshot, or as the log's base.
 type frozen struct {
 	Program string                     `json:"program"`
 	Seq     uint64                     `json:"seq"`
-	Hash    []byte                     `json:"hash"` // of event Seq: a snapshot of another log has another
+	Hash    []byte                     `json:"hash"` // of event Seq: it tells whether the snapshot is of this log
 	States  map[string]json.RawMessage `json:"states"`
 }
 
-// freeze encodes f behind its own SHA-256. It is packed: of a large folder's songs, names and
-// the words of JSON repeat themselves.
+// freeze returns the SHA-256 of f's encoding, followed by the encoding: JSON, compressed, because names
+// repeat in the state of a large folder.
 func (f frozen) freeze() ([]byte, error) {
 	packed := bytes.NewBuffer(make([]byte, sha256.Size, 64<<10))
 	w, err := flate.NewWriter(packed, flate.BestSpeed)
@@ -54,7 +54,7 @@ func melt(data []byte) (frozen, error) {
 	return f, nil
 }
 
-// program tells builds apart: a snapshot of another build may hold states that
+// program identifies the build: a snapshot of another build may hold states that
 // this one would not have reached.
 var program = sync.OnceValue(func() string {
 	id := "conga"
@@ -74,7 +74,7 @@ var program = sync.OnceValue(func() string {
 })
 
 // SaveSnapshot keeps the actors' states at event number seq, as encoding/json
-// writes them, instead of the snapshot before. seq must be on disk.
+// writes them, in place of the previous snapshot. seq must be on disk.
 func (l *Log) SaveSnapshot(seq uint64, states map[string]json.RawMessage) error {
 	mark, err := l.MarkAt(seq)
 	if err != nil {
@@ -90,8 +90,8 @@ func (l *Log) SaveSnapshot(seq uint64, states map[string]json.RawMessage) error 
 	return nil
 }
 
-// Snapshot returns actor's state in the snapshot and the event number that it
-// reflects; false if there is none, or none that this program may trust.
+// Snapshot returns the event number of the snapshot and actor's state in it; false if there is no
+// snapshot, or it is of another program or another log.
 func (l *Log) Snapshot(actor string) (uint64, json.RawMessage, bool) {
 	f, ok := l.snapshot()
 	if !ok {

@@ -24,8 +24,8 @@ func stateJSON(t testing.TB, state any) json.RawMessage {
 	return data
 }
 
-// A state from a snapshot and the rest of the log is that of a full replay, wherever
-// the snapshot was taken, and also where an archive has dropped what was before.
+// A snapshot and the rest of the log lead to the same state as a full replay, wherever
+// the snapshot was taken, also when an archive has dropped earlier events.
 func TestSnapshot_Property_EqualsReplay(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		store := eventlog.NewMemory()
@@ -84,8 +84,7 @@ func TestSnapshot_Property_EqualsReplay(t *testing.T) {
 	})
 }
 
-// A snapshot that is used holds the state; one that may not be trusted is as if it
-// were not there.
+// A valid snapshot gives the state; one that cannot be trusted is ignored.
 func TestSnapshot_Ignored(t *testing.T) {
 	planted := storetest.Queue{Songs: []string{"planted"}, Played: 77}
 	for _, c := range []struct {
@@ -160,8 +159,8 @@ func TestLog_SaveSnapshot_Refuses(t *testing.T) {
 	}
 }
 
-// A keeper that has slept while the events behind its own were dropped goes on with the state
-// that was kept of them, as if it had seen them all.
+// If events are dropped before an idle keeper has applied them, it continues with the state that was kept
+// of them, as if it had seen them all.
 func TestKeeper_Overtaken(t *testing.T) {
 	log := storetest.Open(t, eventlog.NewMemory())
 	keeper := func() *eventlog.Keeper[storetest.Room] {

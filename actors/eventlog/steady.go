@@ -11,39 +11,38 @@ import (
 )
 
 const (
-	// diskPatience is how long an append waits for the disk: the music that waits with it has
-	// less than messages.Slack.
+	// diskPatience is how long an append waits for the disk. Music may wait for the append, so it is
+	// far below messages.Slack.
 	diskPatience = 400 * time.Millisecond
-	// slowAfter is when a disk that only does not answer is said to be away.
+	// slowAfter is how long a disk may not answer before it counts as away.
 	slowAfter = 5 * time.Second
-	// lookEvery is how often a disk that fails is tried again, and its files are looked for.
+	// lookEvery is how often a failed disk is tried again, and its files are checked.
 	lookEvery = 5 * time.Second
-	// maxOwed bounds the events that wait for the disk, in bytes of memory: songs of months.
+	// maxOwed bounds the events that wait for the disk, in bytes of memory: enough for months of songs.
 	maxOwed = 32 << 20
 	// lastPatience is how long Close waits for the disk.
 	lastPatience = 3 * time.Second
 )
 
-// SteadyConfig is what a Steady needs.
+// SteadyConfig configures a Steady.
 type SteadyConfig struct {
 	Reserve Reserve // may be nil
-	// Tell hears each change of the state, and why; one call at a time.
+	// Tell is called at each change of the state, with the reason; one call at a time.
 	Tell func(state DiskState, why error)
-	// Look is called whenever the files have been looked for; may be nil.
+	// Look is called after each check of the files; may be nil.
 	Look func()
 }
 
-// Steady is a store that goes on whatever its disk does: for a server, whose music must not
-// wait for a disk that is full, slow or broken, nor for files that somebody has removed.
+// Steady is a server's store. It takes events whatever its disk does, because the music must not wait for a
+// disk that is full, slow or broken, or for files that somebody has removed.
 //
-// While the disk does what it should, an Append returns when the events are on it. If it is full,
-// the reserve is given up, and they are written there. If nothing can be written, or it
-// takes longer than an append may wait, they are kept in memory, and written in their order as
-// soon as that is possible; Settled says whether all is on the disk. Until then Full says so:
-// nothing should be promised that the log has to remember. A process that dies meanwhile comes back
-// with an older log, as if it was restored from a copy.
+// While the disk works, Append returns once the events are on it. If the disk is full, Steady gives up the
+// reserve and writes them there. If they cannot be written within diskPatience, they stay in memory and are
+// written in order as soon as possible; Settled waits until all are on the disk. While Full is true, the
+// server should make no promise that the log has to remember. If the process dies before the events are
+// written, it comes back with an older log, as if that had been restored from a copy.
 //
-// Files that are gone, or have others in their place, are written anew (Placed).
+// If its files are gone or others are in their place, they are written anew (Placed).
 type Steady struct {
 	cfg SteadyConfig
 
@@ -55,12 +54,12 @@ type Steady struct {
 	base    Mark
 	kept    Mark  // the last event that the disk has
 	last    Mark  // the last event
-	owed    []Row // between the two
-	bytes   int   // of owed
-	late    bool  // an append has not waited for owed
+	owed    []Row // the events between the two
+	bytes   int   // the size of owed
+	late    bool  // an append gave up waiting; until owed is written, others do not wait either
 	state   DiskState
 	why     error
-	telling sync.Mutex    // BEFORE mu: states are told in their order
+	telling sync.Mutex    // locked before mu, so that changes of state are reported in order
 	moved   chan struct{} // closed and replaced when kept or state changes
 	closed  bool
 	wake    chan struct{} // has room for one
@@ -68,7 +67,7 @@ type Steady struct {
 	done    chan struct{}
 }
 
-// OpenSteady goes on with disk, which it owns from now on.
+// OpenSteady returns a Steady over disk, which it owns from now on.
 func OpenSteady(disk Store, cfg SteadyConfig) (*Steady, error) {
 	s := &Steady{
 		cfg: cfg, disk: disk, moved: make(chan struct{}),
@@ -89,26 +88,26 @@ func OpenSteady(disk Store, cfg SteadyConfig) (*Steady, error) {
 	return s, nil
 }
 
-// State says how the disk does.
+// State returns the disk's state.
 func (s *Steady) State() DiskState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state
 }
 
-// Full says whether the disk has no room but what the reserve has left, or takes nothing.
+// Full reports whether the disk has room only in the given-up reserve, or takes nothing.
 func (s *Steady) Full() bool { return s.State() != DiskFine }
 
-// Short says whether so much waits for the disk that the rest of the memory is for songs and
-// goodbyes.
+// Short reports whether half of the memory for waiting events is used. The rest is for songs and for
+// listeners that leave.
 func (s *Steady) Short() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.bytes > maxOwed/2
 }
 
-// Settled waits until all that was appended before is on the disk; false if it cannot be
-// written now, or ctx has ended.
+// Settled waits until all events appended so far are on the disk; false if they cannot be written now,
+// or ctx has ended.
 func (s *Steady) Settled(ctx context.Context) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,7 +129,7 @@ func (s *Steady) Settled(ctx context.Context) bool {
 	return true
 }
 
-// Append is explained at Steady.
+// Append is described at Steady.
 func (s *Steady) Append(expected uint64, rows []Row) error {
 	size := 0
 	for i := range rows {
@@ -169,7 +168,7 @@ func (s *Steady) Append(expected uint64, rows []Row) error {
 	return nil
 }
 
-// Read takes from memory what the disk has not got.
+// Read takes the events from memory that the disk does not have.
 func (s *Steady) Read(after uint64, limit int, part Part) ([]Row, error) {
 	s.mu.Lock()
 	if n := len(s.owed); n > 0 && after+1 >= s.owed[0].Seq {
@@ -183,7 +182,7 @@ func (s *Steady) Read(after uint64, limit int, part Part) ([]Row, error) {
 	return s.disk.Read(after, limit, part)
 }
 
-// Marks counts what is in memory only.
+// Marks includes the events that are only in memory.
 func (s *Steady) Marks() (base, last Mark, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -193,7 +192,8 @@ func (s *Steady) Marks() (base, last Mark, err error) {
 	return s.base, s.last, nil
 }
 
-// Drop and Keep can wait for a better time: what they would take of the reserve is for events.
+// Drop and Keep return ErrFull unless the disk is fine: the reserve is for events, and they can be done
+// later.
 func (s *Steady) Drop(base Mark, data []byte) error {
 	err := s.change(func() error { return s.disk.Drop(base, data) })
 	if err == nil {
@@ -207,7 +207,7 @@ func (s *Steady) Drop(base Mark, data []byte) error {
 	return err
 }
 
-// Keep is explained at Drop.
+// Keep is described at Drop.
 func (s *Steady) Keep(name string, data []byte) error {
 	return s.change(func() error { return s.disk.Keep(name, data) })
 }
@@ -230,7 +230,7 @@ func (s *Steady) Kept(name string) ([]byte, error) {
 	return s.disk.Kept(name)
 }
 
-// Size counts what is in memory only, too.
+// Size includes the events that are only in memory.
 func (s *Steady) Size() (int64, error) {
 	s.mu.Lock()
 	owed := int64(s.bytes)
@@ -241,15 +241,15 @@ func (s *Steady) Size() (int64, error) {
 	return size + owed, err
 }
 
-// Check looks at the disk.
+// Check asks the disk.
 func (s *Steady) Check(ctx context.Context) error {
 	s.files.RLock()
 	defer s.files.RUnlock()
 	return s.disk.Check(ctx)
 }
 
-// Close writes what the disk is owed, if it takes it within a moment, and leaves the reserve for
-// the next start. What is lost is an error.
+// Close writes the waiting events, if the disk takes them within lastPatience, and leaves the reserve for
+// the next start. The error says which events were lost.
 func (s *Steady) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -266,7 +266,7 @@ func (s *Steady) Close() error {
 	select {
 	case <-s.done:
 	case <-enough.C:
-		answers = false // nor would it close
+		answers = false // closing the disk would hang, too
 	}
 	s.mu.Lock()
 	kept, last, why := s.kept.Seq, s.last.Seq, s.why

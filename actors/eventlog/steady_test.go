@@ -35,19 +35,18 @@ func openSteady(t testing.TB, disk eventlog.Store, reserve eventlog.Reserve, tel
 	return s
 }
 
-// tight is a store on a disk that it shares with the reserve and with others: what is kept,
-// the reserve and theirs must fit into all.
+// tight is a store on a disk of limited size, which it shares with the reserve and with other users.
 type tight struct {
 	eventlog.Store
 	mu      sync.Mutex
 	all     int64
 	others  int64
 	kept    int64
-	reserve int64 // how large it is
-	taken   bool  // it is
+	reserve int64 // its size
+	taken   bool  // the reserve is filled
 }
 
-// leave lets others take all of the disk but so much.
+// leave lets other users take all of the disk except this much.
 func (s *tight) leave(free int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,7 +54,7 @@ func (s *tight) leave(free int64) {
 	s.others = s.all - s.used() - free
 }
 
-// used is what does not belong to others, and what does. The caller holds mu.
+// used returns how much the log and its reserve use, and how much others do. The caller holds mu.
 func (s *tight) used() int64 {
 	if s.taken {
 		return s.kept + s.others + s.reserve
@@ -101,9 +100,9 @@ func (s *tight) Append(expected uint64, rows []eventlog.Row) error {
 	return s.Store.Append(expected, rows)
 }
 
-// A disk fills up while the log is written, twice. Appends go to the reserve, then into memory,
-// and to the disk as soon as it has room; none fails. Meanwhile the store says that it is full and
-// keeps no snapshots.
+// A disk fills up twice while the log is written. Appends go to the reserve, then into memory, and to the
+// disk as soon as it has room; none fails. Meanwhile the store reports that it is full, and keeps no
+// snapshots.
 func TestSteady_Full(t *testing.T) {
 	const size, all = 64 << 10, 1 << 30
 	synctest.Test(t, func(t *testing.T) {
@@ -164,7 +163,7 @@ func TestSteady_Full(t *testing.T) {
 	})
 }
 
-// Where there never was room for a reserve, the log works without one, and says so.
+// If there never was room for a reserve, the log works without one, and says so.
 func TestSteady_NoReserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told storetest.Told
@@ -178,8 +177,8 @@ func TestSteady_NoReserve(t *testing.T) {
 	})
 }
 
-// However the disk fails, hangs and comes back, no append waits longer than the music may, none
-// is lost or out of its order, and what is in memory is read as if it were on the disk.
+// However the disk fails, hangs and comes back, no append waits longer than the music may, no event is lost
+// or out of order, and events in memory are read as if they were on the disk.
 func TestSteady_Weather(t *testing.T) {
 	broken := errors.New("input/output error")
 	for name, weather := range map[string]func(*storetest.Sick, chan struct{}){
@@ -229,8 +228,8 @@ func TestSteady_Weather(t *testing.T) {
 	}
 }
 
-// A disk that never comes back bounds what is kept in memory, and holds up no end: what is lost is
-// said.
+// If a disk never comes back, the memory for its events stays bounded, and Close returns and says what is
+// lost.
 func TestSteady_Never(t *testing.T) {
 	for _, hangs := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"encoding/binary"
 )
 
-// Row is one event as a store keeps it. Rows are never changed.
+// Row is one event as a store keeps it. A Row is never changed.
 type Row struct {
 	Seq       uint64
 	Time      int64 // microseconds since 1970
@@ -16,8 +16,8 @@ type Row struct {
 	Data      []byte // the event's protobuf
 	CauseType string // empty: no cause is kept with this event
 	Cause     []byte // the command's protobuf
-	Of        int    // events in the commit, on its first event; else 0
-	Hash      []byte
+	Of        int    // on a commit's first event, how many it has; else 0
+	Hash      []byte // HashOf this row
 }
 
 // Mark is a place in the log: behind event Seq, whose hash is Hash. The place
@@ -28,49 +28,47 @@ type Mark struct {
 	Hash []byte
 }
 
-// Part is how much of its rows a Read wants.
+// Part says how much of each row a Read returns.
 type Part int
 
-// Whole rows, or what a state needs of them, which reads twice as fast.
+// EventOnly is all that a state needs, and reads twice as fast as Whole.
 const (
 	Whole Part = iota
 	EventOnly
 )
 
-// Store is the port behind which a log's rows are kept. A Store is safe for
-// concurrent use. Its promises are pinned by the contract test, which every
-// implementation must pass.
+// Store keeps a log's rows. It is safe for concurrent use. Every implementation
+// must pass the contract test (storetest).
 type Store interface {
 	// Append keeps rows behind event number expected, all or none, and returns
-	// when they survive a power cut. It is ErrConflict if the last event is
-	// another. After any other error, Marks tells what is kept.
+	// once they survive a power cut. The error is ErrConflict if expected is not the
+	// last event. After any other error, ask Marks what is kept.
 	Append(expected uint64, rows []Row) error
-	// Read returns up to limit rows with Seq > after, in order; of EventOnly perhaps
-	// no more than Seq, Type, Version and Data. There may be fewer than limit; there are
-	// none only at the end.
+	// Read returns up to limit rows with Seq > after, in order, and none only at the end.
+	// With EventOnly, only Seq, Type, Version and Data may be set.
 	Read(after uint64, limit int, part Part) ([]Row, error)
 	// Marks returns the base (what was dropped, Mark{} if nothing was) and the last
 	// event (the base if there is none behind it).
 	Marks() (base, last Mark, err error)
-	// Drop forgets all events up to base, and keeps data under the name "base", in
-	// one unit. base must be behind the base before; if it is behind the last event, too, the log goes
-	// on from there.
+	// Drop removes all events up to base and keeps data under the name "base", both or
+	// neither. base must be behind the previous base. If it is also behind the last event, the
+	// log continues from there.
 	Drop(base Mark, data []byte) error
-	// Keep replaces the data under name; Kept returns it, nil if there is none.
+	// Keep replaces the data under name. Kept returns it, nil if there is none.
 	Keep(name string, data []byte) error
 	Kept(name string) ([]byte, error)
-	// Size is about how many bytes all of this takes; what was dropped is not counted, for its
-	// room is used again.
+	// Size returns about how many bytes all of this takes, without the space of dropped events,
+	// which will be used again.
 	Size() (int64, error)
-	// Check looks for damage of the medium that no row shows: ErrDamaged.
+	// Check looks for damage to the medium that reading rows does not show. It returns ErrDamaged.
 	Check(ctx context.Context) error
 	// Close releases everything. Calls after it fail.
 	Close() error
 }
 
-// HashOf returns the hash of row, whose predecessor's hash is prev (nil before
-// the first). Every field has its length before it, so that no two rows look the
-// same to the hash.
+// HashOf returns the SHA-256 of row and of prev, the hash of the row before (nil before
+// the first). Fields of variable length are preceded by it, so that no two different rows hash
+// the same bytes. It uses scratch and returns it as buf, to be passed in again.
 func HashOf(prev []byte, row *Row, scratch []byte) (hash, buf []byte) {
 	b := scratch[:0]
 	var first [sha256.Size]byte
@@ -96,10 +94,10 @@ func appendField[T string | []byte](b []byte, field T) []byte {
 	return append(b, field...)
 }
 
-// Mark is the place behind the row.
+// Mark returns the place behind the row.
 func (r *Row) Mark() Mark { return Mark{Seq: r.Seq, Time: r.Time, Hash: r.Hash} }
 
-// size is about what the row takes in memory, in bytes.
+// size returns about how many bytes of memory the row takes.
 func (r *Row) size() int {
 	return 256 + len(r.Actor) + len(r.Type) + 2*len(r.Data) + len(r.CauseType) + 2*len(r.Cause)
 }

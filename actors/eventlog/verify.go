@@ -8,11 +8,11 @@ import (
 	"iter"
 )
 
-// newest is how many events Open checks: what a crash could have touched. Older ones are checked
+// newest is how many events Open checks: those that a crash could have damaged. Older events are checked
 // when a state is built on them, and by Verify.
 const newest = 2048
 
-// Damage says which event is the first that is not as it was written. It is
+// Damage is the error for the first event that is not as it was written. It wraps
 // ErrDamaged.
 type Damage struct {
 	Seq    uint64
@@ -27,8 +27,8 @@ func (d *Damage) Error() string {
 func (d *Damage) Unwrap() error { return ErrDamaged }
 
 // Verify checks every event: numbers without a gap, the hash chain, that each can
-// be decoded; then what is kept beside them, and the medium. It returns how many events are
-// sound; the error is a *Damage if an event is not. It reads what is on disk while the log goes on.
+// be decoded; then the base, the snapshot and the medium. It returns how many events are
+// sound; the error is a *Damage if one is not. The log may grow meanwhile.
 func (l *Log) Verify(ctx context.Context) (uint64, error) {
 	l.mu.Lock()
 	base, last := l.base, l.durable
@@ -46,7 +46,7 @@ func (l *Log) Verify(ctx context.Context) (uint64, error) {
 	return checked, nil
 }
 
-// Prove checks the events on which states will be built: those behind a snapshot, or all.
+// Prove checks the events on which states will be built: those behind the snapshot, or all.
 func (l *Log) Prove() error {
 	seq := l.Base()
 	if f, ok := l.snapshot(); ok {
@@ -55,7 +55,7 @@ func (l *Log) Prove() error {
 	return l.prove(seq)
 }
 
-// prove checks the events behind seq unless that was done. No state is built on others.
+// prove checks the events behind seq, unless that was done before. States are built only on checked events.
 func (l *Log) prove(seq uint64) error {
 	l.proving.Lock()
 	defer l.proving.Unlock()
@@ -79,8 +79,7 @@ func (l *Log) prove(seq uint64) error {
 	return nil
 }
 
-// checkNewest checks the end of the log, so that a damaged one is refused at once
-// and a year's log still opens as fast as a day's.
+// checkNewest checks only the end of the log, so that a year's log opens as fast as a day's.
 func (l *Log) checkNewest() error {
 	from, err := l.MarkAt(max(l.base.Seq, l.durable.Seq-min(l.durable.Seq, newest)))
 	if err == nil {
@@ -101,9 +100,8 @@ func check(ctx context.Context, store Store, from, last Mark) (checked uint64, e
 	return checked, nil
 }
 
-// Sound yields the events on disk as long as each follows from the one before, and then what is
-// wrong: a *Damage, or what the store says of an event that it cannot read. What it yields was
-// written by a server; what it does not may be lost.
+// Sound yields the events on disk as long as each follows from the one before, and then the error: a
+// *Damage, or the store's error for an event that it cannot read.
 func (l *Log) Sound(ctx context.Context) iter.Seq2[Record, error] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -116,7 +114,7 @@ func sound(ctx context.Context, store Store, from, last Mark) iter.Seq2[Record, 
 			var r Record
 			if err == nil {
 				r, err = row.Decode()
-				if err != nil && !errors.Is(err, ErrUnknownType) { // that one is sound, but not for this program
+				if err != nil && !errors.Is(err, ErrUnknownType) { // such an event is sound, but of another program
 					err = &Damage{row.Seq, err.Error()}
 				}
 			}
@@ -127,7 +125,7 @@ func sound(ctx context.Context, store Store, from, last Mark) iter.Seq2[Record, 
 	}
 }
 
-// checkKept looks at the states beside the events.
+// checkKept checks the base and the snapshot.
 func (l *Log) checkKept() error {
 	if data, err := l.store.Kept("base"); err != nil {
 		return err
@@ -147,8 +145,8 @@ func (l *Log) checkKept() error {
 	return nil
 }
 
-// walk yields the rows of store behind from up to last as long as each follows from the one
-// before, and then what is wrong.
+// walk yields the rows of store behind from, up to last, as long as each follows from the one
+// before, and then the error.
 func walk(ctx context.Context, store Store, from, last Mark) iter.Seq2[*Row, error] {
 	return func(yield func(*Row, error) bool) {
 		chain := &Chain{at: from, left: unknown}
@@ -178,7 +176,7 @@ func walk(ctx context.Context, store Store, from, last Mark) iter.Seq2[*Row, err
 	}
 }
 
-// readSound returns rows behind seq, those before the first that cannot be read if there is one.
+// readSound returns rows behind seq, up to the first that cannot be read.
 func readSound(ctx context.Context, store Store, seq uint64) ([]Row, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -193,7 +191,7 @@ func readSound(ctx context.Context, store Store, seq uint64) ([]Row, error) {
 	return rows, nil
 }
 
-// dropped is the chain from where the log begins now, if a server has dropped what comes behind at.
+// dropped returns the chain from where the log begins now, if a server has dropped the events behind at.
 func dropped(store Store, at, last Mark) (*Chain, error) {
 	base, _, err := store.Marks()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"conga/actors/eventlog/storetest"
 )
 
-// spoilt is a store with the rows of a log after something has happened to them.
+// spoilt is a store whose rows were changed after they were written.
 func spoilt(t *testing.T, from eventlog.Store, spoil func(rows []eventlog.Row) []eventlog.Row) eventlog.Store {
 	t.Helper()
 	var rows []eventlog.Row
@@ -63,8 +63,8 @@ func TestLog_Verify_NamesTheFirstBad(t *testing.T) {
 	}
 }
 
-// A log whose old events are damaged opens, and is read up to there; but no state is built on them, and
-// Verify names the first.
+// A log with damaged old events opens and can be read up to them. No state is built on them, and Verify
+// names the first.
 func TestLog_OldDamage(t *testing.T) {
 	sound := eventlog.NewMemory()
 	log := storetest.Open(t, sound)
@@ -73,7 +73,7 @@ func TestLog_OldDamage(t *testing.T) {
 	for name, c := range map[string]struct {
 		bad  uint64 // the event that is damaged
 		snap uint64 // the event at which there is a snapshot
-		ok   bool   // a keeper can be had
+		ok   bool   // NewKeeper succeeds
 	}{
 		"where the replay begins":    {bad: 3},
 		"before the newest":          {bad: 499},
@@ -118,7 +118,7 @@ func TestLog_OldDamage(t *testing.T) {
 	}
 }
 
-// What is kept beside the events is checked, too.
+// Verify also checks the base and the snapshot.
 func TestLog_Verify_Kept(t *testing.T) {
 	for name, damaged := range map[string]bool{"base": true, "snapshot": false} {
 		store := eventlog.NewMemory()
@@ -144,8 +144,8 @@ func TestLog_Verify_Kept(t *testing.T) {
 	}
 }
 
-// Out of a damaged log come the events before the first that is damaged, and its number; the same
-// log whole comes whole.
+// Sound yields the events before the first damaged one, and then its number. It yields all of an undamaged
+// log.
 func TestLog_Sound(t *testing.T) {
 	whole := eventlog.NewMemory()
 	storetest.Fill(t, storetest.Open(t, whole), 6)

@@ -1,3 +1,3 @@
-// Package export writes events for people and for other machines: a line of text, a line of JSON that
-// holds all that the log holds, and back. What comes back is proven, event by event.
+// Package export writes each event as a line of text for people, or as a line of JSON that holds all that
+// the log holds. It reads the JSON back and checks every event against the hash chain.
 package export

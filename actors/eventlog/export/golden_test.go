@@ -12,8 +12,8 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
 
-// The log of an earlier day is read by every later program: the same events, the
-// same hashes. Its file only ever gets new lines.
+// Every later program can read the log of an earlier day: the same events, the
+// same hashes. The file only gets new lines.
 func TestGolden_OldLog(t *testing.T) {
 	const path = "testdata/story.jsonl"
 	if *rewrite {

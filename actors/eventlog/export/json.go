@@ -18,9 +18,9 @@ import (
 	"conga/messages/plain"
 )
 
-// jsonRecord is a record as a line of JSON. The data fields are what counts: they
-// are the kept bytes, so that an import has the same hashes, whatever fields a later
-// version of a message has. Event and cause are the same for people and jq.
+// jsonRecord is a record as a line of JSON. An import reads the data fields: they are
+// the log's own bytes, so the hashes stay the same even if a later version of a message
+// has other fields. Event and cause show the same content to people and jq.
 type jsonRecord struct {
 	Seq       uint64          `json:"seq"`
 	Time      string          `json:"time"` // RFC 3339, UTC, microseconds
@@ -36,8 +36,8 @@ type jsonRecord struct {
 	Hash      string          `json:"hash"`
 }
 
-// EncodeJSON returns the record, which must come from a Log or from DecodeJSON, as
-// one line of JSON without a newline, plain text: the same bytes in every build.
+// EncodeJSON returns the record as one line of JSON without a newline, safe to print on a terminal and the same
+// bytes in every build. The record must come from a Log or from DecodeJSON.
 func EncodeJSON(r eventlog.Record) ([]byte, error) {
 	row := r.Row()
 	if row.Seq == 0 {
@@ -67,8 +67,9 @@ func EncodeJSON(r eventlog.Record) ([]byte, error) {
 	return plain.JSON(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
-// DecodeJSON reads what EncodeJSON has written. It takes the kept bytes, not their
-// readable form, and does not check the hash: Import does.
+// DecodeJSON reads a line that EncodeJSON has written. It uses the data fields, not
+// their readable form, and does not check the hash: Import does. The error is
+// eventlog.ErrUnknownType or *eventlog.Damage if the event cannot be decoded.
 func DecodeJSON(line []byte) (eventlog.Record, error) {
 	var j jsonRecord
 	if err := json.Unmarshal(line, &j); err != nil {
@@ -96,8 +97,8 @@ func DecodeJSON(line []byte) (eventlog.Record, error) {
 	return r, err
 }
 
-// messageJSON writes a message as a JSON object: fields that are set, in the order of
-// their numbers, under their names in the .proto. (protojson's bytes differ between builds.)
+// messageJSON writes a message as a JSON object: the fields that are set, in the order of
+// their numbers, with their names in the .proto. (protojson's bytes differ between builds.)
 func messageJSON(m proto.Message) (json.RawMessage, error) {
 	return appendJSON(nil, m.ProtoReflect())
 }

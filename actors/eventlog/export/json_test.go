@@ -59,7 +59,7 @@ func TestRecord_Line(t *testing.T) {
 	}
 }
 
-// A time is shown in the zone of whoever reads it, and says so.
+// LineIn shows a time in the given zone, with the zone's offset.
 func TestRecord_LineIn(t *testing.T) {
 	r := storetest.Collect(t, story(t, eventlog.NewMemory()), 0)[5]
 	if got := LineIn(r, time.FixedZone("there", -90*60)); got != "6 2026-11-22T08:41:12.005-01:30 pacer BroadcastOpened" {

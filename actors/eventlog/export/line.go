@@ -16,17 +16,17 @@ import (
 	"conga/actors/eventlog"
 )
 
-// timeLayout is how people see an event's time. Its microseconds are in the JSON.
+// timeLayout is an event's time for people. The JSON has microseconds.
 const timeLayout = "2006-01-02T15:04:05.000Z07:00"
 
 // Line returns r as one line for people, without a newline:
 //
 //	12 2026-11-22T10:11:12.345Z scheduler SongQueued listener_name=amy song=bach.mp3
 //
-// The form is the same in every build and everywhere, with times in UTC; golden logs rely on it.
+// The line is the same in every build and time zone, with the time in UTC; golden logs rely on it.
 func Line(r eventlog.Record) string { return LineIn(r, time.UTC) }
 
-// LineIn is Line with the time in that zone, which it names.
+// LineIn is Line with the time in zone, followed by the zone's offset.
 func LineIn(r eventlog.Record, zone *time.Location) string {
 	b := strconv.AppendUint(nil, r.Seq, 10)
 	b = append(b, ' ')
@@ -42,8 +42,7 @@ func LineIn(r eventlog.Record, zone *time.Location) string {
 //
 //	name=value song={name=bach.mp3 frames=12} around=[amy,"bob b"]
 //
-// Text is quoted like a Go string where it would not be unmistakable; bytes are
-// hexadecimal.
+// Text that could be misread is quoted like a Go string; bytes are hexadecimal.
 func Format(m proto.Message) string { return string(appendMessage(nil, m)) }
 
 func appendMessage(b []byte, m proto.Message) []byte {
@@ -55,8 +54,8 @@ func appendMessage(b []byte, m proto.Message) []byte {
 	return appendFields(b, m.ProtoReflect(), true)
 }
 
-// appendFields appends name=value for each field that is set, with a space between
-// two, and before the first if lead.
+// appendFields appends name=value for each field that is set, separated by spaces; if
+// lead is true, also with a space before the first.
 func appendFields(b []byte, m protoreflect.Message, lead bool) []byte {
 	for _, fd := range byNumber(m.Descriptor().Fields()) {
 		if !m.Has(fd) {
@@ -88,7 +87,7 @@ func appendFields(b []byte, m protoreflect.Message, lead bool) []byte {
 	return b
 }
 
-// sorted are the fields of the types that were asked for: as many as there are types.
+// sorted caches the sorted fields of each message type.
 var sorted sync.Map
 
 func byNumber(fields protoreflect.FieldDescriptors) []protoreflect.FieldDescriptor {
@@ -144,7 +143,7 @@ func appendValue(b []byte, fd protoreflect.FieldDescriptor, v protoreflect.Value
 	}
 }
 
-// appendText quotes s if a reader, or a terminal, could take it for something else.
+// appendText quotes s if a reader or a terminal could misread it.
 func appendText(b []byte, s string) []byte {
 	plain := s != "" && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
 		return !unicode.IsPrint(r) || strings.ContainsRune(" \"`\\=,{}[]", r)

@@ -8,13 +8,12 @@ import (
 	"conga/actors/eventlog"
 )
 
-// group is how many events Import keeps at once.
+// group is how many events Import appends at once.
 const group = 1024
 
-// Import fills an empty store with records, which keep their numbers, times and
-// hashes, and returns how many there were. The first that does not follow from the one before is
-// an *eventlog.Damage; whole commits before it are kept. Records that begin behind an archive
-// need that archive first.
+// Import fills an empty store with records, which keep their numbers, times and hashes, and returns how many it
+// kept. If a record does not follow from the one before, the error is an *eventlog.Damage, and the whole
+// commits before it are kept. Records must begin with event 1: archives come first.
 func Import(store eventlog.Store, records iter.Seq2[eventlog.Record, error]) (kept uint64, err error) {
 	_, last, err := store.Marks()
 	if err != nil {
@@ -23,8 +22,8 @@ func Import(store eventlog.Store, records iter.Seq2[eventlog.Record, error]) (ke
 	if last.Seq != 0 {
 		return 0, fmt.Errorf("import: the log has %d events already: import into an empty data folder", last.Seq)
 	}
-	var rows []eventlog.Row // read and not kept yet
-	whole := 0              // of them, in whole commits
+	var rows []eventlog.Row // read but not appended yet
+	whole := 0              // how many of rows are in whole commits
 	keep := func() error {
 		if whole == 0 {
 			return nil
@@ -54,8 +53,8 @@ func Import(store eventlog.Store, records iter.Seq2[eventlog.Record, error]) (ke
 	return kept, err
 }
 
-// Prove checks that records are the events behind from, in whole commits, and returns
-// where they end. The first that does not follow from the one before is an *eventlog.Damage.
+// Prove checks that records are the events behind from, in whole commits, and returns where they end. If a
+// record does not follow from the one before, the error is an *eventlog.Damage.
 func Prove(from eventlog.Mark, records iter.Seq2[eventlog.Record, error]) (eventlog.Mark, error) {
 	chain := eventlog.ChainFrom(from)
 	for _, err := range proven(chain, records) {
@@ -66,7 +65,7 @@ func Prove(from eventlog.Mark, records iter.Seq2[eventlog.Record, error]) (event
 	return chain.At(), nil
 }
 
-// proven yields the records' rows as long as they make a chain, and then what is wrong.
+// proven yields the records' rows as long as they form a chain, and then the error.
 func proven(chain *eventlog.Chain, records iter.Seq2[eventlog.Record, error]) iter.Seq2[eventlog.Row, error] {
 	return func(yield func(eventlog.Row, error) bool) {
 		for r, err := range records {

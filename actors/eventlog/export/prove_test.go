@@ -12,7 +12,7 @@ import (
 	"conga/actors/eventlog/storetest"
 )
 
-// Export, import, export is the same bytes, hashes and all.
+// Export, import and export again give the same bytes, including the hashes.
 func TestImport_Lossless(t *testing.T) {
 	disk, err := sqlite.Open(t.TempDir())
 	if err != nil {

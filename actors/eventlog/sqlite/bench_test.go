@@ -51,7 +51,7 @@ func BenchmarkAppend_Groups(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }
 
-// 64 keepers that decide, commit and give way to each other.
+// 64 keepers that decide and commit at once, and so conflict.
 func BenchmarkCommit_Groups(b *testing.B) {
 	log := storetest.Open(b, openAt(b, b.TempDir()))
 	const writers = 64
@@ -78,7 +78,7 @@ func BenchmarkCommit_Groups(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commands/s")
 }
 
-// large makes a log of n events that are queued and chosen in turn.
+// large makes a log of n events, in which songs are queued and chosen in turn.
 func large(b *testing.B, n int) (dir string) {
 	dir = b.TempDir()
 	log := storetest.Open(b, openAt(b, dir))

@@ -9,7 +9,7 @@ import (
 	"conga/actors/eventlog"
 )
 
-// Check looks whether the last acknowledged event is there, and lets SQLite check its own order.
+// Check looks for the last acknowledged event, and runs SQLite's integrity check.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.acknowledged(); err != nil {
 		return err
@@ -42,10 +42,10 @@ func (s *Store) integrity(ctx context.Context) error {
 	return nil
 }
 
-// acknowledged makes sure that the last event that was ever acknowledged is there: a write-ahead
-// log that is damaged loses its end without a word otherwise.
+// acknowledged returns eventlog.ErrDamaged if the last acknowledged event is missing: SQLite drops the damaged
+// end of a write-ahead log without an error.
 func (s *Store) acknowledged() error {
-	head, err := readNote(s.path) // BEFORE the marks: a server may go on meanwhile
+	head, err := readNote(s.path) // before the marks, because a server may append meanwhile
 	if err != nil {
 		return err
 	}

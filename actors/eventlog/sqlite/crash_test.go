@@ -24,7 +24,7 @@ func TestCrashChild(t *testing.T) {
 		t.Skip("only as a child of TestKill")
 	}
 	store := openAt(t, dir)
-	if _, err := store.write.Exec("PRAGMA wal_autocheckpoint = 16"); err != nil { // every few commits: kills hit them too
+	if _, err := store.write.Exec("PRAGMA wal_autocheckpoint = 16"); err != nil { // often, so that kills hit checkpoints, too
 		t.Fatal(err)
 	}
 	log := storetest.Open(t, store)
@@ -43,8 +43,8 @@ func TestCrashChild(t *testing.T) {
 	select {}
 }
 
-// kill -9 at random moments: what was acknowledged is there, whole commits only, and
-// the chain of hashes holds.
+// After kill -9 at random moments, all acknowledged events are there, in whole commits, and
+// the hash chain is intact.
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	kills := 12
@@ -65,8 +65,8 @@ func TestKill(t *testing.T) {
 	t.Logf("%d kills, %d events acknowledged, none lost", kills, acknowledged)
 }
 
-// killAfter runs a child and kills it when it has said so many lines. It returns the last event that
-// was acknowledged, also of those that were printed before the kill came.
+// killAfter runs a child and kills it after it has printed that many lines. It returns the last acknowledged
+// event, including those that it printed before the kill took effect.
 func killAfter(t *testing.T, dir string, lines int) (acknowledged uint64) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestCrashChild$")

@@ -17,7 +17,7 @@ import (
 	"conga/actors/eventlog/storetest"
 )
 
-// copyLog copies a log as it is, of a server that was killed.
+// copyLog copies an open log's files, as a killed server would leave them.
 func copyLog(t testing.TB, from string) (to string) {
 	t.Helper()
 	to = t.TempDir()
@@ -36,7 +36,7 @@ func copyLog(t testing.TB, from string) (to string) {
 	return to
 }
 
-// content is all that matters of a log: every event, and the state that it leads to.
+// content is what matters of a log: every event, and the state that they lead to.
 func content(dir string) (string, error) {
 	store, err := OpenReader(dir)
 	if err != nil {
@@ -65,7 +65,7 @@ func content(dir string) (string, error) {
 	return text.String(), nil
 }
 
-// state is what a server begins with.
+// state returns the state with which a server begins.
 func state(dir string) (string, error) {
 	store, err := Open(dir)
 	if err != nil {
@@ -83,8 +83,8 @@ func state(dir string) (string, error) {
 	return fmt.Sprintln(k.Seq(), k.State()), nil
 }
 
-// logs are a log that was closed, and one of a server that was killed. Events 1 to 200 are folded
-// into the base, and there is a snapshot of event 600.
+// logs returns a log that was closed, and the log of a killed server. In both, events 1 to 200 are folded
+// into the base, and there is a snapshot at event 600.
 func logs(t *testing.T) (clean, killed string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -115,8 +115,8 @@ func logs(t *testing.T) (clean, killed string) {
 	return clean, copyLog(t, dir)
 }
 
-// One flipped bit anywhere in a copied log: Verify finds it, or it changes neither an event nor a
-// state. A server that starts on it all the same has the state that was.
+// If any one bit of a copied log is flipped, Verify finds it, or it changes neither an event nor a
+// state. If a server can still start on it, it has the correct state.
 func TestFlippedBit(t *testing.T) {
 	const flips = 10 // of each file
 	clean, killed := logs(t)
@@ -237,7 +237,7 @@ func TestTorn(t *testing.T) {
 		{"conga.db", 5000, false},
 		{"conga.db-wal", 0, false},
 		{"conga.db-wal", 5000, false},
-		{"conga.db-last", 0, true}, // of a power cut
+		{"conga.db-last", 0, true}, // after a power cut
 		{"conga.db-last", 40, false},
 	} {
 		torn := copyLog(t, killed)

@@ -16,10 +16,11 @@ func damaged(path, what string) error {
 	return fmt.Errorf("%w: %s: %s", eventlog.ErrDamaged, path, what)
 }
 
-// noRoom is how little must be free for an error of the disk to be a full disk.
+// noRoom is the free space, in bytes, below which an I/O error counts as a full disk.
 const noRoom = 256 << 10
 
-// explain says in words what SQLite's code means for a person, and what to do.
+// explain adds to SQLite's error what it means and what to do. Errors that callers branch on become
+// eventlog's.
 func (s *Store) explain(err error) error {
 	var lite *sqlite.Error
 	if errors.Is(err, sql.ErrConnDone) || strings.Contains(err.Error(), "database is closed") {
@@ -29,18 +30,18 @@ func (s *Store) explain(err error) error {
 		return err
 	}
 	code := lite.Code() & 0xff
-	if code == sqlite3.SQLITE_IOERR { // so it calls a sync that found no room, for one
+	if code == sqlite3.SQLITE_IOERR { // for example, a sync that found no room
 		if free, err := freeBytes(s.dir); err == nil && free < noRoom {
 			code = sqlite3.SQLITE_FULL
 		}
 	}
 	switch code {
 	case sqlite3.SQLITE_FULL:
-		return fmt.Errorf("%s: %w: make some, nothing that was acknowledged is lost: %w", s.path, eventlog.ErrFull, err)
+		return fmt.Errorf("%s: %w: make some; no acknowledged event is lost: %w", s.path, eventlog.ErrFull, err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN:
 		return fmt.Errorf("%s cannot be written: make the file and its folder writable, or choose another with --data: %w", s.path, err)
 	case sqlite3.SQLITE_IOERR:
-		return fmt.Errorf("%s: the disk does not work: look at the system's log and at the disk, nothing that was acknowledged is lost: %w", s.path, err)
+		return fmt.Errorf("%s: the disk does not work: check the system's log and the disk; no acknowledged event is lost: %w", s.path, err)
 	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR: // a table or column that should be there
 		return damaged(s.path, err.Error())
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:

@@ -4,5 +4,5 @@ package sqlite
 
 import "errors"
 
-// freeBytes is not known here: who wants to know must try to write.
+// freeBytes returns errors.ErrUnsupported: on these systems only a write tells.
 func freeBytes(string) (int64, error) { return 0, errors.ErrUnsupported }

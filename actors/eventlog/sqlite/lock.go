@@ -12,16 +12,16 @@ import (
 	"conga/actors/eventlog"
 )
 
-// lockName is the file whose lock says that a process writes to the data folder;
-// inside is its process id, for people.
+// lockName is the file that the data folder's writer keeps locked. It holds the
+// writer's process id, for people.
 const lockName = "conga.lock"
 
 // errTaken: another process has the lock.
 var errTaken = errors.New("another process has the lock")
 
-// lock makes this process the data folder's writer. The lock ends with the file's
-// Close, or with the process however it dies. The file stays: removing it would let
-// a third process lock a new one while the second still waits at the old.
+// lock makes this process the data folder's writer. The lock ends when the file is
+// closed or the process dies. The file stays: if it were removed, a second process could
+// hold the lock on the old file and a third on a new one.
 func lock(dir string) (*os.File, error) {
 	path := filepath.Join(dir, lockName)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
@@ -48,7 +48,7 @@ func lock(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// folderError adds to what the system says about dir what to do.
+// folderError adds to an error of the system about dir what to do.
 func folderError(dir string, err error) error {
 	switch {
 	case errors.Is(err, os.ErrPermission), errors.Is(err, syscall.EROFS):

@@ -13,9 +13,9 @@ import (
 	"conga/actors/eventlog"
 )
 
-// note is a file of one line beside the database: the number and hash of the event that was
-// acknowledged last, and the line's own sum. It is written AFTER each commit, in place and not
-// synced: after a power cut it may be late, but never early.
+// note is a file of one line beside the database: the number and hash of the last acknowledged event, and
+// the line's CRC-32. It is written in place after each commit and not synced, so after a power cut it may
+// name an older event, but never one that is not on the disk.
 type note struct{ file *os.File }
 
 const noteSuffix = "-last"
@@ -31,7 +31,7 @@ func openNote(path string) (*note, error) {
 // acknowledge notes that last is on disk.
 func (n *note) acknowledge(last eventlog.Mark) {
 	if last.Seq > 0 {
-		_, _ = n.file.WriteAt(noteText(last), 0) // as long as the one before: a full disk takes it, too
+		_, _ = n.file.WriteAt(noteText(last), 0) // always the same length, so a full disk takes it, too
 	}
 }
 
@@ -42,7 +42,7 @@ func noteText(last eventlog.Mark) []byte {
 	return fmt.Appendf(text, "%08x\n", crc32.ChecksumIEEE(text))
 }
 
-// readNote returns the last event that is known to have been acknowledged, if one is.
+// readNote returns the last acknowledged event, a zero Mark if there is no note.
 func readNote(path string) (last eventlog.Mark, err error) {
 	for range 3 { // a server may be writing it
 		text, err := os.ReadFile(path + noteSuffix)
@@ -52,14 +52,14 @@ func readNote(path string) (last eventlog.Mark, err error) {
 		if err != nil {
 			return eventlog.Mark{}, fmt.Errorf("read the log's note: %w", err)
 		}
-		if strings.Trim(string(text), "\x00") == "" { // of a power cut
+		if strings.Trim(string(text), "\x00") == "" { // as a power cut can leave it
 			return eventlog.Mark{}, nil
 		}
 		if last, ok := parseNote(string(text)); ok {
 			return last, nil
 		}
 	}
-	return eventlog.Mark{}, fmt.Errorf("%w: %s%s: it should say which event was last: if this file is all that is damaged, delete it and start again",
+	return eventlog.Mark{}, fmt.Errorf("%w: %s%s does not name the last event, as it should: if only this file is damaged, delete it and start again",
 		eventlog.ErrDamaged, path, noteSuffix)
 }
 

@@ -9,18 +9,18 @@ import (
 	"conga/actors/eventlog"
 )
 
-// A file that is open lives on when somebody removes or renames it, and nobody finds it again when
-// the process ends. So a server looks whether its files are where they belong.
+// If somebody removes or renames an open file, the process keeps using it, but its content is lost when the
+// process ends. So a server checks that its files are where they belong.
 
-// wholeSuffix is what a log is called that is complete and waits for its name.
+// wholeSuffix marks a complete log that is still to be renamed to its proper name.
 const wholeSuffix = ".whole"
 
-// itsFiles are the names that the log's files have in its folder.
+// itsFiles returns the paths of the log's files.
 func (s *Store) itsFiles() []string {
 	return []string{s.path, s.path + "-wal", s.path + "-shm", s.path + noteSuffix, filepath.Join(s.dir, lockName)}
 }
 
-// remember notes which files are open.
+// remember records which files are open.
 func (s *Store) remember() {
 	s.files = map[string]os.FileInfo{}
 	for _, path := range s.itsFiles() {
@@ -30,7 +30,8 @@ func (s *Store) remember() {
 	}
 }
 
-// Misplaced says which file is not where it belongs. What cannot be looked at is taken to be there.
+// Misplaced returns an error that names the first file that is not where it belongs. A file that cannot be
+// looked at counts as being there.
 func (s *Store) Misplaced() error {
 	for _, path := range s.itsFiles() {
 		was, open := s.files[path]
@@ -41,14 +42,14 @@ func (s *Store) Misplaced() error {
 		case errors.Is(err, os.ErrNotExist):
 			return fmt.Errorf("%s is gone: somebody has removed or renamed it or its folder", path)
 		case err == nil && !os.SameFile(is, was):
-			return fmt.Errorf("%s is another file than the one that is open: stop the server before you restore a copy", path)
+			return fmt.Errorf("%s is not the file that the server has open: stop the server before you restore a copy", path)
 		}
 	}
 	return nil
 }
 
-// Replace writes the log to its path again. Another log that lies there is put aside. A crash on
-// the way leaves the whole log under a name that the next start knows.
+// Replace writes the log to its path again. It renames another log that lies there. If the process crashes
+// meanwhile, the next start finds the whole log under a name that it knows (takeWhole).
 func (s *Store) Replace() (eventlog.Store, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,7 +75,8 @@ func (s *Store) Replace() (eventlog.Store, error) {
 	return next, nil
 }
 
-// rewrite leaves the whole log in the folder, under its own name, and nothing else of it open.
+// rewrite writes the whole log into the folder, under its name with wholeSuffix, and closes everything but
+// the lock.
 func (s *Store) rewrite() error {
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return folderError(s.dir, err)
@@ -100,12 +102,12 @@ func (s *Store) rewrite() error {
 	s.closed = true
 	held := s.lock
 	s.lock = nil
-	_ = s.release() // all that it holds is in the new file
+	_ = s.release() // an error loses nothing: the new file has everything
 	s.lock = held
 	return nil
 }
 
-// setAside renames files of another log that lie in this one's place.
+// setAside renames files of another log that lie in this log's place.
 func (s *Store) setAside() error {
 	aside := ""
 	for n := 1; ; n++ {
@@ -126,8 +128,8 @@ func (s *Store) setAside() error {
 	return nil
 }
 
-// takeWhole gives a log that is complete its name, if there is one that waits for it. Files of
-// the one before go first: a write-ahead log would be read into it.
+// takeWhole renames a complete log to its proper name, if there is one. It first removes the previous
+// log's other files, because SQLite would apply an old write-ahead log to the new file.
 func takeWhole(path string) error {
 	whole := path + wholeSuffix
 	if _, err := os.Stat(whole); err != nil {
@@ -145,11 +147,11 @@ func takeWhole(path string) error {
 	if err != nil {
 		return err
 	}
-	_ = dir.Sync() // not every system can
+	_ = dir.Sync() // some systems cannot sync a folder
 	return dir.Close()
 }
 
-// relock returns the lock on the folder, a new one if the old one's file has gone.
+// relock returns the lock on the folder, a new one if the lock file is gone.
 func (s *Store) relock() (*os.File, error) {
 	path := filepath.Join(s.dir, lockName)
 	is, err := os.Stat(path)

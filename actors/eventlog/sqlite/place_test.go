@@ -19,7 +19,7 @@ import (
 
 func logFile(dir, suffix string) string { return filepath.Join(dir, fileName+suffix) }
 
-// harms are what somebody may do to the files of a server that runs. aside is where the server puts
+// harms are what somebody may do to the files of a running server. aside is where the server puts
 // a file that is not its own.
 var harms = map[string]func(t *testing.T, dir string) (aside string){
 	"all files": func(t *testing.T, dir string) string {
@@ -57,8 +57,8 @@ var harms = map[string]func(t *testing.T, dir string) (aside string){
 	},
 }
 
-// Whatever becomes of the files while they are open: what is known is written again where it belongs,
-// and the next process finds all of it. What lay in its place is kept beside it.
+// Whatever happens to the open files, the log is written again where it belongs, and the next process finds
+// all of it. A file that lay in its place is renamed and kept.
 func TestSteady_FilesGone(t *testing.T) {
 	for what, harm := range harms {
 		for _, idle := range []bool{false, true} {
@@ -69,7 +69,7 @@ func TestSteady_FilesGone(t *testing.T) {
 	}
 }
 
-// nextLook is when a Steady has looked at its files again.
+// nextLook is long enough for a Steady to check its files again.
 const nextLook = 10 * time.Second
 
 func filesGone(t *testing.T, harm func(*testing.T, string) string, idle bool) {
@@ -126,7 +126,7 @@ func must(t *testing.T, err error) string {
 	return ""
 }
 
-// A log whose folder was renamed under a running server is opened by the next as it was then.
+// If the folder is renamed under a running server, the next server can open the log in it as it was then.
 func TestSteady_FolderRenamed(t *testing.T) {
 	synctest.Test(t, folderRenamed)
 }
@@ -152,7 +152,7 @@ func folderRenamed(t *testing.T) {
 	}
 }
 
-// A crash between the new file and its name costs nothing.
+// A crash after the new file is written and before it is renamed loses nothing.
 func TestTakesWhole(t *testing.T) {
 	dir := t.TempDir()
 	log := storetest.Open(t, openAt(t, dir))
@@ -168,7 +168,7 @@ func TestTakesWhole(t *testing.T) {
 	}
 }
 
-// Whatever the system says of the data folder, the user reads what to type next.
+// Every error about the data folder tells the user what to type next.
 func TestFolderError(t *testing.T) {
 	for _, err := range []error{fs.ErrPermission, syscall.EROFS, syscall.ENOSPC, syscall.ENOTDIR, fs.ErrExist, fs.ErrNotExist, io.ErrUnexpectedEOF} {
 		if got := folderError("dir", err); !errors.Is(got, err) || !strings.Contains(got.Error(), "choose another with --data") {

@@ -13,7 +13,7 @@ import (
 	"conga/actors/eventlog"
 )
 
-// Read asks the driver itself: database/sql would take as long again.
+// Read calls the driver directly, because database/sql would double the time.
 func (s *Store) Read(after uint64, limit int, part eventlog.Part) ([]eventlog.Row, error) {
 	conn, err := s.read.Conn(context.Background())
 	if err != nil {
@@ -56,14 +56,14 @@ func (s *Store) Read(after uint64, limit int, part eventlog.Part) ([]eventlog.Ro
 	return all, nil
 }
 
-// scanEvent and scanWhole take the values of a row; false if one is not what its
-// column promises.
+// scanEvent and scanWhole set r to the values of a row; false if a value does not
+// have its column's type.
 func scanEvent(r *eventlog.Row, values []driver.Value) bool {
 	seq, ok1 := values[0].(int64)
 	version, ok2 := values[2].(int64)
 	var ok3, ok4 bool
 	r.Type, ok3 = values[1].(string)
-	r.Data, ok4 = values[3].([]byte) // an empty one comes as nil of this type
+	r.Data, ok4 = values[3].([]byte) // the driver returns an empty blob as a nil []byte
 	r.Seq, r.Version = uint64(seq), int(version)
 	return ok1 && ok2 && ok3 && ok4
 }
@@ -90,7 +90,7 @@ func (s *Store) Marks() (base, last eventlog.Mark, err error) {
 	return base, s.last, err
 }
 
-// marks reads both marks of one moment and remembers the last.
+// marks reads both marks in one transaction and remembers the last.
 func (s *Store) marks() (base eventlog.Mark, err error) {
 	s.known = false
 	tx, err := s.read.Begin()
@@ -127,7 +127,7 @@ func (s *Store) Kept(name string) ([]byte, error) {
 	return data, nil
 }
 
-// Size is that of the pages in use: it costs nothing to ask.
+// Size returns the size of the pages in use; SQLite knows it without reading them.
 func (s *Store) Size() (int64, error) {
 	var pages, free, bytes int64
 	for _, q := range []struct {

@@ -10,9 +10,9 @@ import (
 	"conga/actors/eventlog"
 )
 
-// reserve is a file that keeps room for a log on its disk: it is given up when the disk is full,
-// and made again when there is room. It guards against a disk that fills up, not against
-// somebody who fills it faster than a log can be written. It has one user at a time.
+// reserve is a file that keeps disk space for a log. It is removed when the disk is full, and written again
+// when there is room. It helps against a disk that fills up, not against somebody who fills it faster than
+// the log is written. It has one user at a time.
 type reserve struct {
 	path string
 	size int64
@@ -20,12 +20,12 @@ type reserve struct {
 
 const (
 	reserveName = "reserve"
-	// roomToSpare must be free beyond the reserve before a disk counts as having room: one at
-	// its limit must not flutter.
+	// roomToSpare must be free beyond the reserve before the reserve is written again, so that a disk at
+	// its limit does not alternate between full and not full.
 	roomToSpare = 1 << 20
 )
 
-// NewReserve is a reserve of so many bytes beside the log in dir.
+// NewReserve returns a reserve of size bytes in dir, the log's folder.
 func NewReserve(dir string, size int64) eventlog.Reserve {
 	return &reserve{filepath.Join(dir, reserveName), size}
 }
@@ -33,7 +33,7 @@ func NewReserve(dir string, size int64) eventlog.Reserve {
 // GiveUp frees the reserve; false if it is free already.
 func (r *reserve) GiveUp() bool { return os.Remove(r.path) == nil }
 
-// Fill makes the file, if it is not there and there is room to spare.
+// Fill writes the file if it is not there. The error is eventlog.ErrFull if there is not enough room.
 func (r *reserve) Fill() error {
 	if info, err := os.Stat(r.path); err == nil && info.Size() == r.size {
 		return nil
@@ -57,7 +57,7 @@ func (r *reserve) Fill() error {
 	return err
 }
 
-// noise is what no file system can make smaller.
+// noise returns random bytes, which no file system can compress.
 func noise(size int64) []byte {
 	b := make([]byte, size)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(b) // it never fails

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The reserve takes its room once, gives it up once, and takes it again.
+// The reserve takes its space once, gives it up once, and takes it again.
 func TestReserve(t *testing.T) {
 	const size = 64 << 10
 	dir := t.TempDir()

@@ -1,10 +1,9 @@
-// Package sqlite keeps an event log in one SQLite file, conga.db in a server's or listener's data
-// folder, which people read with the sqlite3 program.
+// Package sqlite keeps an event log in one SQLite file, conga.db in the data folder of a server or a
+// listener. People can read it with the sqlite3 program.
 //
-// Each append is a transaction in SQLite's write-ahead log, synced BEFORE it is acknowledged. A
-// transaction that a crash has torn was never acknowledged, and SQLite leaves it out. Beside
-// the file, conga.db-last says which event was acknowledged last, for SQLite leaves out
-// without a word, too, what a flipped bit has spoilt.
+// Each append is a transaction in SQLite's write-ahead log, synced BEFORE it is acknowledged. If a crash
+// cuts a transaction, it was never acknowledged, and SQLite drops it. SQLite also drops, without an error,
+// transactions that a flipped bit has damaged; so the file conga.db-last names the last acknowledged event.
 package sqlite
 
 import (
@@ -23,17 +22,17 @@ import (
 
 const (
 	fileName = "conga.db"
-	// schemaVersion is PRAGMA user_version: it grows when older programs could not
+	// schemaVersion is SQLite's PRAGMA user_version. It grows when older programs cannot
 	// read the file.
 	schemaVersion = 1
-	// applicationID is PRAGMA application_id, "cnga": not every SQLite file is a log.
+	// applicationID is SQLite's PRAGMA application_id, "cnga". It tells a log from other SQLite files.
 	applicationID = 0x636e6761
-	// walPages is how far the write-ahead log grows before SQLite works it into the
-	// file, in pages of 4 kB: every ten thousand events or so.
+	// walPages is the size of the write-ahead log, in pages of 4 kB, at which SQLite copies it into the
+	// file (a checkpoint): about every ten thousand events.
 	walPages = 1000
 )
 
-// schema is made to be read with the sqlite3 program: SELECT * FROM log.
+// schema has a view for people who use the sqlite3 program: SELECT * FROM log.
 const schema = `
 CREATE TABLE events (
 	seq        INTEGER PRIMARY KEY, -- from 1, without a gap
@@ -70,19 +69,19 @@ type Store struct {
 	read      *sql.DB
 	insert    *sql.Stmt
 	note      *note                  // nil: read only
-	files     map[string]os.FileInfo // that are open, by path; see Misplaced
+	files     map[string]os.FileInfo // the open files, by path; see Misplaced
 
 	mu     sync.Mutex // one writer
 	last   eventlog.Mark
-	known  bool // last is what the file has
+	known  bool // last is the file's last event
 	closed bool
 }
 
 var _ eventlog.Placed = (*Store)(nil)
 
-// Open opens the log in dir for writing and makes both if they are not there. It is
-// eventlog.ErrLocked if another process writes to it, eventlog.ErrNewer if a newer program has made it,
-// eventlog.ErrDamaged if acknowledged events are gone. All errors name the file.
+// Open opens the log in dir for writing, and creates both if they do not exist. The error is
+// eventlog.ErrLocked if another process writes to the log, eventlog.ErrNewer if a newer program made it,
+// and eventlog.ErrDamaged if acknowledged events are gone. All errors name the file.
 func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, folderError(dir, err)
@@ -93,7 +92,7 @@ func Open(dir string) (*Store, error) {
 	}
 	s := newStore(dir)
 	s.lock = lock
-	err = takeWhole(s.path) // a crash while the file was written anew
+	err = takeWhole(s.path) // if a crash interrupted Replace
 	if err == nil {
 		err = s.openForWriting()
 	}
@@ -104,13 +103,13 @@ func Open(dir string) (*Store, error) {
 	return s, nil
 }
 
-// OpenReader opens the log in dir for reading, also while a server writes to it. Append, Drop
+// OpenReader opens the log in dir for reading, even while a server writes to it. Append, Drop
 // and Keep fail.
 func OpenReader(dir string) (*Store, error) {
 	return openReader(dir, (*Store).acknowledged)
 }
 
-// OpenDamaged is OpenReader for a log that has lost its end.
+// OpenDamaged is OpenReader for a log whose last events are lost.
 func OpenDamaged(dir string) (*Store, error) {
 	return openReader(dir, func(*Store) error { return nil })
 }
@@ -141,7 +140,7 @@ func (s *Store) openForWriting() error {
 		return err
 	}
 	if _, err := os.Stat(s.path); errors.Is(err, os.ErrNotExist) && head.Seq > 0 {
-		return s.lost(1, head.Seq) // BEFORE there is an empty log in its place
+		return s.lost(1, head.Seq) // before an empty log is created in its place
 	}
 	if s.write, err = s.connect("rwc"); err != nil {
 		return err
@@ -158,7 +157,7 @@ func (s *Store) openForWriting() error {
 	if s.note, err = openNote(s.path); err != nil {
 		return err
 	}
-	s.note.acknowledge(s.last) // what is kept counts, whether somebody was told of it or not
+	s.note.acknowledge(s.last) // an event on the disk stays, even if a crash came before the acknowledgement
 	s.insert, err = s.write.Prepare(`INSERT INTO events (seq, time, actor, type, version, data, cause_type, cause, of, hash)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 	if err != nil {
@@ -189,7 +188,7 @@ func (s *Store) connect(mode string) (*sql.DB, error) {
 	if mode == "rwc" {
 		connections = 1
 		q["_pragma"] = append(q["_pragma"], "journal_mode(WAL)", "synchronous(FULL)", fmt.Sprintf("wal_autocheckpoint(%d)", walPages),
-			fmt.Sprintf("journal_size_limit(%d)", walPages*4096)) // a huge commit leaves no huge file
+			fmt.Sprintf("journal_size_limit(%d)", walPages*4096)) // so that a huge commit leaves no huge file
 	}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String())
 	if err != nil {
@@ -200,7 +199,7 @@ func (s *Store) connect(mode string) (*sql.DB, error) {
 	return db, nil
 }
 
-// migrate makes the tables of a new file.
+// migrate creates the tables of a new file.
 func (s *Store) migrate() error {
 	var version, tables int
 	if err := s.write.QueryRow(`PRAGMA user_version`).Scan(&version); err != nil {
@@ -232,7 +231,7 @@ func (s *Store) knownFormat(db *sql.DB) error {
 		return fmt.Errorf("%w: %s has format %d, this conga knows %d: start the newer conga, or choose another folder with --data",
 			eventlog.ErrNewer, s.path, version, schemaVersion)
 	case version < schemaVersion:
-		return fmt.Errorf("%w: %s has format %d, which never was: restore it from a copy", eventlog.ErrDamaged, s.path, version)
+		return fmt.Errorf("%w: %s has format %d, which does not exist: restore it from a copy", eventlog.ErrDamaged, s.path, version)
 	}
 	return nil
 }
@@ -247,8 +246,8 @@ func (s *Store) Close() error {
 	return s.release()
 }
 
-// release lets go of all that was opened. SQLite works its write-ahead log into the file when the
-// last connection closes, which is the writer's; the lock goes last.
+// release closes everything that was opened. The writer's connection closes after the reader's, because SQLite
+// copies its write-ahead log into the file when the last connection closes. The lock is released last.
 func (s *Store) release() error {
 	var errs []error
 	if s.insert != nil {

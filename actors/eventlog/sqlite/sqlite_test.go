@@ -30,7 +30,7 @@ func openAt(t testing.TB, dir string) *Store {
 	return store
 }
 
-// The store itself, and what goes on above it.
+// The store itself, and a Steady and a diary above it.
 func TestContract(t *testing.T) {
 	for name, above := range map[string]func(t testing.TB, disk *Store, dir string) (eventlog.Store, error){
 		"sqlite": func(_ testing.TB, disk *Store, _ string) (eventlog.Store, error) { return disk, nil },
@@ -66,7 +66,7 @@ func TestOpen_Locked(t *testing.T) {
 	if !errors.Is(err, eventlog.ErrLocked) || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
 		t.Errorf("second opener: %v", err)
 	}
-	storetest.Fill(t, log, 3) // the first is unharmed
+	storetest.Fill(t, log, 3) // the first opener still works
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -125,8 +125,8 @@ func TestOpen_Refuses(t *testing.T) {
 	}
 }
 
-// What a killed server left can be read without a change to it, while another process
-// looks, and after the sqlite3 program has worked the write-ahead log into the file.
+// The log of a killed server can be read without changing it, while another process
+// reads it, and after the sqlite3 program has copied the write-ahead log into the file.
 func TestReader(t *testing.T) {
 	dir := t.TempDir()
 	log := storetest.Open(t, openAt(t, dir))
@@ -171,7 +171,7 @@ func TestReader(t *testing.T) {
 	if want := "2026-11-22T10:11:12.001Z scheduler SongQueued RequestPlay"; line != want {
 		t.Errorf("people see %q, want %q", line, want)
 	}
-	if err := foreign.Close(); err != nil { // the last to close works it in
+	if err := foreign.Close(); err != nil { // the last to close copies the write-ahead log into the file
 		t.Fatal(err)
 	}
 	if err := openAndVerify(killed, false); err != nil {
@@ -215,7 +215,7 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// The write-ahead log does not grow for ever, nor does a huge commit leave a huge one.
+// The write-ahead log does not grow without end, and a huge commit leaves no huge one.
 func TestCheckpoint(t *testing.T) {
 	dir := t.TempDir()
 	log := storetest.Open(t, openAt(t, dir))

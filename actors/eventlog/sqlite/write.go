@@ -46,7 +46,7 @@ func (s *Store) Append(expected uint64, rows []eventlog.Row) error {
 	return nil
 }
 
-// notNil keeps an empty message as an empty blob: nil would be NULL.
+// notNil makes an empty message an empty blob: nil would be NULL.
 func notNil(data []byte) []byte {
 	if data == nil {
 		return []byte{}
@@ -113,7 +113,7 @@ func (s *Store) change(do func(*sql.Tx) error) error {
 	if s.write == nil {
 		return s.readOnly()
 	}
-	s.known = false // a Drop may reach further than the last event
+	s.known = false // a Drop may go beyond the last event
 	return s.transact(do)
 }
 

@@ -11,11 +11,11 @@ import (
 	"conga/actors/eventlog"
 )
 
-// Make makes an empty store. reopen gives the same rows again after a Close; it is nil if they are
-// gone with it.
+// Make returns an empty store. reopen opens it again after a Close, with the same rows; it is nil if they
+// do not survive Close.
 type Make func(t testing.TB) (store eventlog.Store, reopen func() eventlog.Store)
 
-// Contract holds a kind of store to what eventlog.Store promises.
+// Contract tests that a store keeps the promises of eventlog.Store.
 func Contract(t *testing.T, make Make) {
 	for _, promise := range []struct {
 		name string
@@ -75,7 +75,7 @@ func (c *contract) read(s eventlog.Store, after uint64, limit int) []eventlog.Ro
 	return got
 }
 
-// reads tells no message from an empty one: a store may do as it likes.
+// reads takes nil and empty data as equal: a store may return either.
 func (c *contract) reads(s eventlog.Store, after uint64, limit int, want []eventlog.Row) {
 	c.Helper()
 	got := c.read(s, after, limit)
@@ -93,7 +93,7 @@ func (c *contract) marks(s eventlog.Store, base, last uint64) {
 	}
 }
 
-// twice runs check, and again after Close and reopen. It returns the store that is open then.
+// twice runs check, and again after Close and reopen. It returns the store that is then open.
 func (c *contract) twice(s eventlog.Store, reopen func() eventlog.Store, check func(eventlog.Store)) eventlog.Store {
 	c.Helper()
 	check(s)
@@ -195,7 +195,7 @@ func (c *contract) drop(s eventlog.Store, reopen func() eventlog.Store) {
 	c.marks(s, 10, 12)
 }
 
-// dropAhead forgets events that the store never had.
+// dropAhead drops events that the store never had.
 func (c *contract) dropAhead(s eventlog.Store, reopen func() eventlog.Store) {
 	rows := Rows(eventlog.Mark{}, 20)
 	c.must(s.Append(0, rows[:10]))

@@ -8,14 +8,14 @@ import (
 	"conga/messages"
 )
 
-// Queue is a decider over the real words: no song twice in Songs, the first one
-// is chosen.
+// Queue is a decider over real messages: it takes no song twice, and chooses the
+// first.
 type Queue struct {
 	Songs  []string `json:"songs"`
 	Played int      `json:"played"`
 }
 
-// Decide queues what is asked for, and chooses the first.
+// Decide queues the song that is asked for, or chooses the first.
 func (q Queue) Decide(cmd proto.Message) []proto.Message {
 	switch cmd := cmd.(type) {
 	case *messages.RequestPlay:
@@ -44,13 +44,13 @@ func (q Queue) Apply(event proto.Message) Queue {
 	return q
 }
 
-// Room is another decider over the same log: who is in, and what they heard.
+// Room is another decider over the same log: who has joined, and how many songs they heard.
 type Room struct {
 	Nodes []string `json:"nodes"`
 	Heard int      `json:"heard"`
 }
 
-// Decide seats whoever joins behind the last.
+// Decide puts a newcomer behind the last.
 func (r Room) Decide(cmd proto.Message) []proto.Message {
 	switch cmd := cmd.(type) {
 	case *messages.JoinChain:
@@ -73,7 +73,7 @@ func (r Room) Decide(cmd proto.Message) []proto.Message {
 	return nil
 }
 
-// Apply keeps who is in.
+// Apply keeps the list of nodes.
 func (r Room) Apply(event proto.Message) Room {
 	switch event := event.(type) {
 	case *messages.ListenerJoined:

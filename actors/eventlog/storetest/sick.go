@@ -8,49 +8,49 @@ import (
 	"conga/actors/eventlog"
 )
 
-// ErrFull stands in for a disk that has no room.
+// ErrFull is the error of a disk that has no room.
 var ErrFull = errors.New("no space left on device")
 
-// Sick is a store whose disk can be full, and can be held up.
+// Sick is a store whose disk can be made to fail or to hang.
 type Sick struct {
 	eventlog.Store
 	mu   sync.Mutex
-	err  error // what Append answers
-	kept bool  // Append answers err and keeps the rows all the same
-	lost error // what Marks answers
+	err  error // Append returns it
+	kept bool  // Append returns err although it keeps the rows
+	lost error // Marks returns it
 	gate chan struct{}
 	used []int // rows of each Append
 }
 
-// Fail lets each Append answer err, nil for well again; kept: it keeps the rows all the same.
+// Fail makes each Append return err; nil ends that. If kept is true, Append still keeps the rows.
 func (s *Sick) Fail(err error, kept bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err, s.kept = err, kept
 }
 
-// Hang lets each Append wait at the gate; nil for no more.
+// Hang makes each Append wait until gate is closed; nil ends that.
 func (s *Sick) Hang(gate chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gate = gate
 }
 
-// Lose lets Marks answer err, nil for well again.
+// Lose makes Marks return err; nil ends that.
 func (s *Sick) Lose(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lost = err
 }
 
-// Used is how many rows each Append had.
+// Used returns how many rows each Append had.
 func (s *Sick) Used() []int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.used)
 }
 
-// Append is explained at Fail and Hang.
+// Append is described at Fail and Hang.
 func (s *Sick) Append(expected uint64, rows []eventlog.Row) error {
 	s.mu.Lock()
 	gate := s.gate
@@ -70,7 +70,7 @@ func (s *Sick) Append(expected uint64, rows []eventlog.Row) error {
 	return s.err
 }
 
-// Marks is explained at Lose.
+// Marks is described at Lose.
 func (s *Sick) Marks() (base, last eventlog.Mark, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package storetest is what tests of logs and stores share: the contract that each store keeps, a
-// store that can be made to fail, deciders over the real words.
+// Package storetest is for tests of logs and stores. It has the contract that every store must keep, a store
+// that can be made to fail, and two deciders over real messages.
 package storetest
 
 import (
@@ -14,7 +14,7 @@ import (
 	"conga/messages"
 )
 
-// Clock starts on a fixed day and moves a millisecond with each look at it.
+// Clock returns a clock that starts on a fixed day and advances a millisecond with each call.
 func Clock() func() time.Time {
 	var ticks atomic.Int64
 	return func() time.Time {
@@ -33,7 +33,7 @@ func Open(t testing.TB, store eventlog.Store) *eventlog.Log {
 	return log
 }
 
-// Queued is an event.
+// Queued returns an event.
 func Queued(song string) *messages.SongQueued { return &messages.SongQueued{Song: song} }
 
 // Fill appends n events, a hundred to a commit.
@@ -51,7 +51,7 @@ func Fill(t testing.TB, log *eventlog.Log, n int) {
 	}
 }
 
-// Collect returns what is behind seq.
+// Collect returns the records behind seq.
 func Collect(t testing.TB, log *eventlog.Log, seq uint64) []eventlog.Record {
 	t.Helper()
 	var all []eventlog.Record
@@ -64,7 +64,7 @@ func Collect(t testing.TB, log *eventlog.Log, seq uint64) []eventlog.Record {
 	return all
 }
 
-// Keeper returns a keeper of the empty decider's state, called by its type.
+// Keeper returns a keeper that begins with empty; its actor's name is empty's type.
 func Keeper[S eventlog.Decider[S]](t testing.TB, log *eventlog.Log, empty S) *eventlog.Keeper[S] {
 	t.Helper()
 	k, err := eventlog.NewKeeper(log, fmt.Sprintf("%T", empty), empty)

@@ -8,7 +8,7 @@ import (
 	"conga/actors/eventlog"
 )
 
-// Told is what a Steady has told of its disk.
+// Told records the states that a Steady reports of its disk.
 type Told struct {
 	mu     sync.Mutex
 	states []eventlog.DiskState
@@ -21,7 +21,7 @@ func (d *Told) Tell(state eventlog.DiskState, _ error) {
 	d.states = append(d.states, state)
 }
 
-// Want fails the test if it was not told these states, in this order.
+// Want fails the test unless exactly these states were reported, in this order.
 func (d *Told) Want(t testing.TB, want ...eventlog.DiskState) {
 	t.Helper()
 	d.mu.Lock()
