@@ -18,18 +18,18 @@ import (
 const (
 	// writePatience is how long a write may take before the reader counts as stuck.
 	writePatience = 5 * time.Second
-	// Waits between failed accepts (no file descriptors left): never a busy loop.
+	// Waits between failed accepts (no file descriptors left), to avoid a busy loop.
 	firstBackoff, longestBackoff = 5 * time.Millisecond, time.Second
 )
 
-// keepAlive finds out within about 15 s that a quiet peer has vanished.
+// keepAlive detects within about 15 s that a quiet peer has vanished.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 6 * time.Second, Interval: 3 * time.Second, Count: 3}
 
 // Counters are shared by all connections of a node.
 type Counters struct {
 	Bytes  atomic.Int64 // written on stream connections, everything included
 	Chunks atomic.Int64 // chunks written on stream connections
-	Cut    atomic.Int64 // connections of either kind closed because their peer did not read
+	Cut    atomic.Int64 // stream and request connections closed because the peer did not read
 }
 
 // accepted tells an acceptor actor of a new connection.
@@ -41,8 +41,8 @@ type accepted struct {
 // crashed carries a panic from a connection's goroutine into its actor.
 type crashed struct{ reason error }
 
-// stopBroken is every acceptor's strategy: a connection that panics is closed for good,
-// its peer comes back; nothing is worth a restart on the same bytes.
+// stopBroken is every acceptor's supervision strategy: a connection that panics is closed, and its
+// peer connects again. A restart would meet the same bytes.
 func stopBroken() actor.PropsOption {
 	return actor.WithSupervisor(actor.NewOneForOneStrategy(0, 0, func(any) actor.Directive { return actor.StopDirective }))
 }
@@ -50,8 +50,8 @@ func stopBroken() actor.PropsOption {
 // errBroken: a goroutine of a connection has panicked.
 var errBroken = errors.New("broke down")
 
-// guard runs f in a goroutine of the actor self. Whatever bytes break it, the process lives; the panic
-// becomes the actor's own, so that supervision sees it and stops the connection.
+// guard runs f in a goroutine of the actor self. If f panics, the actor panics instead of the process, so
+// that supervision stops the connection.
 func guard(root *actor.RootContext, self *actor.PID, f func()) {
 	go func() {
 		defer func() {
@@ -63,22 +63,21 @@ func guard(root *actor.RootContext, self *actor.PID, f func()) {
 	}()
 }
 
-// retire stops the actor self when its goroutine has ended by itself, not because the actor
-// has stopped already.
+// retire stops the actor self, whose goroutine has ended, unless the actor is stopping already.
 func retire(life context.Context, root *actor.RootContext, self *actor.PID) {
 	if life.Err() == nil {
 		root.Stop(self)
 	}
 }
 
-// door is where connections come in. It outlives a restart of its acceptor, which has a new
-// lobby then: a loop for each life of the actor would count by two lobbies.
+// door accepts connections. It outlives a restart of its acceptor, which then has a new
+// lobby: if each life of the actor had its own loop, connections would be counted in two lobbies.
 type door struct {
-	once  sync.Once // begins the loop
+	once  sync.Once // starts the loop
 	lobby atomic.Pointer[lobby]
 }
 
-// open lets connections of the listener in, to the actor self and the lobby.
+// open starts to accept connections, for the actor self and its lobby.
 func (d *door) open(root *actor.RootContext, self *actor.PID, listener net.Listener, l *lobby) {
 	d.lobby.Store(l)
 	d.once.Do(func() { go d.accept(root, self, listener) })
@@ -108,13 +107,13 @@ func (d *door) accept(root *actor.RootContext, self *actor.PID, listener net.Lis
 	}
 }
 
-// timedOut says whether err is a deadline that has passed.
+// timedOut reports whether err is a deadline that has passed.
 func timedOut(err error) bool {
 	var t net.Error
 	return errors.As(err, &t) && t.Timeout()
 }
 
-// reasonOf puts the end of a connection into words for logs and events.
+// reasonOf says in words why a connection ended, for logs and events.
 func reasonOf(err error) string {
 	switch {
 	case err == nil:

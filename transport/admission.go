@@ -9,11 +9,11 @@ import (
 	"conga/messages"
 )
 
-// admission decides for all connections of one stream port who is served. It outlives a
+// admission decides which connections of one stream port are served. It outlives a
 // restart of the port's actor. Safe for many goroutines.
 type admission struct {
 	cfg   *StreamsConfig
-	since time.Time // the port is open
+	since time.Time // when the port was opened
 
 	mu       sync.Mutex
 	seats    seats
@@ -21,17 +21,17 @@ type admission struct {
 	catchUps catchUps
 }
 
-// clockError is how far the clocks of two nodes may be from each other just after the server's
-// restart, which begins again from the time of day.
+// clockError is how far apart the clocks of two nodes may be just after a restart of the server, whose
+// clock begins again from the time of day.
 const clockError = 10 * time.Second
 
 func newAdmission(cfg *StreamsConfig) *admission {
 	return &admission{cfg: cfg, since: time.Now(), records: records{}}
 }
 
-// let gives whoever said the HI a seat, or says why not. The cheapest questions come first, and
-// a signature is only checked of those who are welcome: strangers cost nothing but the wait.
-// over ends the stream when another takes the seat.
+// let gives the sender of the HI a seat, or returns why not. Cheap checks come first, and a signature is
+// checked only if the sender is expected, so strangers cost nothing but the wait. over is called to end the
+// stream when another takes the seat.
 func (d *admission) let(life context.Context, open *messages.OpenStream, from *guest, over func()) (*seat, *record, error) {
 	id, words := open.GetNode().GetId(), askingOf(open)
 	key, err := d.heard(words, open.GetProof())
@@ -55,8 +55,8 @@ func (d *admission) let(life context.Context, open *messages.OpenStream, from *g
 	return newcomer, record, err
 }
 
-// heard says why the words are not for this node, now and from a member, or which key must have
-// signed them.
+// heard checks that the request is for this node, is recent and comes from a member, and returns the key
+// that must have signed it.
 func (d *admission) heard(words asking, proof []byte) (ed25519.PublicKey, error) {
 	key := ownKey(words.from)
 	if key == nil {
@@ -76,7 +76,7 @@ func (d *admission) heard(words asking, proof []byte) (ed25519.PublicKey, error)
 	return key, pass.check(words, proof)
 }
 
-// sit remembers the words and gives the seat.
+// sit remembers the request, so that it cannot be used again, and gives the seat.
 func (d *admission) sit(newcomer *seat, words asking, nowUs int64) (*record, error) {
 	d.sweep()
 	var out []*seat
@@ -89,7 +89,7 @@ func (d *admission) sit(newcomer *seat, words asking, nowUs int64) (*record, err
 	defer d.mu.Unlock()
 	known := newcomer.id
 	if !newcomer.expected {
-		known = "" // strangers share one
+		known = "" // strangers share one record
 	}
 	record := d.records.of(known, nowUs)
 	if err := record.hear(words.nonce, words.atUnixUs, nowUs); err != nil {
@@ -102,7 +102,7 @@ func (d *admission) sit(newcomer *seat, words asking, nowUs int64) (*record, err
 	return record, nil
 }
 
-// begin says where the stream begins of a listener that is so many items behind.
+// begin returns where the stream of a listener begins that is behind by so many items.
 func (d *admission) begin(at *seat, of *record, behind int) start {
 	if at.sent {
 		return startAsked
@@ -112,8 +112,8 @@ func (d *admission) begin(at *seat, of *record, behind int) start {
 	return d.catchUps.begin(of.catchUp, at.from, behind, time.Now())
 }
 
-// sweep ends the streams of those who are not expected any more, but for a few. Whoever sat down
-// before it left the chain must not stay for ever, even where nobody else comes.
+// sweep ends the streams of listeners that are no longer expected, except for a few. A listener that has left
+// the chain must not keep its seat for ever, even if nobody else comes.
 func (d *admission) sweep() {
 	if d.cfg.Expected == nil {
 		return
@@ -132,7 +132,7 @@ func (d *admission) leave(seat *seat) {
 	d.seats.leave(seat)
 }
 
-// offer says why the OF is not that of a node which is to offer its music here.
+// offer returns an error unless the OF is from a node that may offer its music here.
 func (d *admission) offer(offer *messages.OfferStream) error {
 	id, words := offer.GetNode().GetId(), offeringOf(offer, d.cfg.Self().GetId())
 	key, err := d.heard(words, offer.GetProof())
@@ -151,12 +151,12 @@ func (d *admission) offer(offer *messages.OfferStream) error {
 	return d.records.of(id, nowUs).hear(words.nonce, words.atUnixUs, nowUs)
 }
 
-// proveIdentity answers the server's question whose port this is.
+// proveIdentity answers the server's question which listener's port this is.
 func proveIdentity(identity *Identity, ask *messages.AskIdentity) *messages.ProveIdentity {
 	return &messages.ProveIdentity{Signature: identity.sign(useIdentity, []byte(identity.ID()), ask.GetNonce())}
 }
 
-// proves says whether the answer comes from the port of the key's owner.
+// proves reports whether the answer was signed by the key's owner.
 func proves(answer *messages.ProveIdentity, key ed25519.PublicKey, nonce []byte) bool {
 	return signed(key, answer.GetSignature(), useIdentity, []byte(idOf(key)), nonce)
 }

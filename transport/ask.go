@@ -8,15 +8,15 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// askPatience is how long a room may take for its answer; one that is being restarted
-// has lost the question.
+// askPatience is how long an actor may take to answer; an actor that restarts has lost
+// the question.
 const askPatience = 5 * time.Second
 
 var errNoAnswer = errors.New("no answer")
 
-// ask puts question to an actor and waits for its answer in the caller's goroutine. Every
-// question has an asker of its own, so that a late answer can never be taken for the next
-// one's.
+// ask sends question to an actor and waits for its answer in the caller's goroutine. Every
+// question has its own asker, so a late answer can never be taken for the answer to the next
+// question.
 func ask(life context.Context, root *actor.RootContext, to *actor.PID, question any) (any, error) {
 	if to == nil {
 		return nil, errNoAnswer

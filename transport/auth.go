@@ -27,7 +27,7 @@ import (
 // MaxToken is the longest token, in bytes.
 const MaxToken = 256
 
-// GoodToken says why a text cannot be a token, which must fit into AUTH's line.
+// GoodToken returns an error that says why a text cannot be a token. A token must fit into an AUTH line.
 func GoodToken(token string) error {
 	switch word, rest := cutWord("AUTH " + token); {
 	case token == "":
@@ -41,14 +41,14 @@ func GoodToken(token string) error {
 }
 
 const (
-	// stretching makes each guess at a token cost who has overheard a proof some ten
-	// milliseconds.
+	// stretching is PBKDF2's number of iterations. With it, somebody who has overheard a proof needs some ten
+	// milliseconds for each guess at the token.
 	stretching = 100_000
 	// wrongTokens may come from an address at once, then one every wrongTokenWait.
 	wrongTokens    = 10
 	wrongTokenWait = 6 * time.Second
-	// A listener that was told no does not ask again before; the server says so. After a wrong
-	// token that is so long that a household with an old one does not use up its guesses.
+	// How long the server tells a refused listener to wait before it asks again. After a wrong token the
+	// wait is so long that a household with an old token does not use up its guesses.
 	afterWrong, afterTries, afterNone = 5 * time.Minute, time.Minute, time.Minute
 )
 
@@ -57,8 +57,8 @@ var (
 	errTries = errors.New("too many wrong tokens came from this address: try again in a minute")
 )
 
-// Auth is a server's token: who comes in must know it. Natives prove that they do without
-// saying it, and each proof is good for one TLS connection. Safe for many goroutines.
+// Auth holds the token that clients must know. Natives prove that they know it without
+// sending it, and each proof is valid for one TLS connection. Safe for many goroutines.
 type Auth struct {
 	sum  [sha256.Size]byte
 	key  []byte
@@ -69,7 +69,7 @@ type Auth struct {
 	said  map[netip.Prefix][sha256.Size]byte // the last wrong token of an address, as a hash
 }
 
-// NewAuth guards the server that signs with key. A token that is none is an error.
+// NewAuth returns the Auth of the server that signs with key. The error is GoodToken's.
 func NewAuth(token string, key ed25519.PrivateKey) (*Auth, error) {
 	if err := GoodToken(token); err != nil {
 		return nil, err
@@ -78,8 +78,8 @@ func NewAuth(token string, key ed25519.PrivateKey) (*Auth, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The same after a restart, so that nobody in the chain notices one; another one
-	// with another token.
+	// The pass is the same after a restart, so nobody in the chain notices one; a new
+	// token makes a new pass.
 	pass, err := hkdf.Key(sha256.New, key.Seed(), nil, "conga pass 1 "+token, sha256.Size)
 	if err != nil {
 		return nil, fmt.Errorf("make the pass: %w", err)
@@ -91,7 +91,7 @@ func NewAuth(token string, key ed25519.PrivateKey) (*Auth, error) {
 	}, nil
 }
 
-// Pass is what those who came in get. A nil Auth lets everybody in: it is empty.
+// Pass returns the pass for members. With a nil Auth, which lets everybody in, it is empty.
 func (a *Auth) Pass() (Pass, error) {
 	if a == nil {
 		return nil, nil
@@ -99,14 +99,14 @@ func (a *Auth) Pass() (Pass, error) {
 	return a.pass, nil
 }
 
-// say checks a token that was said in clear.
+// say checks a token that was sent in clear.
 func (a *Auth) say(from net.Addr, token string) error {
 	sum := sha256.Sum256([]byte(token))
 	return a.judge(from, &sum, subtle.ConstantTimeCompare(sum[:], a.sum[:]) == 1)
 }
 
-// prove checks a listener's proof. Who has been let in before shows that by the pass, which
-// nobody can guess: others at its address may guess as they like, it comes in.
+// prove checks a listener's proof. A listener that was let in before proves that with the pass, which
+// nobody can guess, so it comes in even while others at its address guess tokens.
 func (a *Auth) prove(from net.Addr, s *session, hello *messages.Hello) error {
 	if hmac.Equal(hello.GetStanding(), proofOf(a.pass, "member", s)) {
 		return nil
@@ -114,9 +114,9 @@ func (a *Auth) prove(from net.Addr, s *session, hello *messages.Hello) error {
 	return a.judge(from, nil, hmac.Equal(hello.GetProof(), proofOf(a.key, "listener", s)))
 }
 
-// judge counts wrong tokens: an address that has brought too many is not even told
-// whether the next one is right. A wrong one that was said (sum is of what was said) and is said
-// again is no new guess.
+// judge counts wrong tokens: an address that has sent too many is not even told whether the next one is
+// right. If the same wrong token is sent in clear again, it does not count again; sum is its hash, nil for a
+// proof.
 func (a *Auth) judge(from net.Addr, sum *[sha256.Size]byte, right bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -134,7 +134,7 @@ func (a *Auth) judge(from net.Addr, sum *[sha256.Size]byte, right bool) error {
 	return nil
 }
 
-// again says whether the address has said the wrong token just before, and remembers it.
+// again reports whether the last wrong token of the address was the same, and remembers it.
 func (a *Auth) again(from netip.Prefix, sum [sha256.Size]byte) bool {
 	before, said := a.said[from]
 	if !said && len(a.said) >= maxBuckets {
@@ -144,7 +144,7 @@ func (a *Auth) again(from netip.Prefix, sum [sha256.Size]byte) bool {
 	return said && before == sum
 }
 
-// complete adds to a Welcome what the server says to those who know its token.
+// complete adds to a Welcome what only members get: the server's proof and the pass.
 func (a *Auth) complete(answer *messages.Welcome, s *session) *messages.Welcome {
 	if a == nil {
 		return answer
@@ -154,7 +154,7 @@ func (a *Auth) complete(answer *messages.Welcome, s *session) *messages.Welcome 
 	return answer
 }
 
-// stretch makes the token's key with one server. It takes some ten milliseconds.
+// stretch derives a key from the token and the server's key (PBKDF2). It takes some ten milliseconds.
 func stretch(token string, server ed25519.PublicKey) ([]byte, error) {
 	key, err := pbkdf2.Key(sha256.New, token, server, stretching, sha256.Size)
 	if err != nil {
@@ -163,8 +163,8 @@ func stretch(token string, server ed25519.PublicKey) ([]byte, error) {
 	return key, nil
 }
 
-// proofOf shows that who speaks knows the key, to the other end of this connection only:
-// somebody in between has two connections and two different exporters.
+// proofOf proves that the sender knows key, to the other end of this connection only: somebody in between
+// has two connections with two different exporters (RFC 5705).
 func proofOf(key []byte, who string, s *session) []byte {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte("conga token 1 " + who + "\x00"))
@@ -174,45 +174,44 @@ func proofOf(key []byte, who string, s *session) []byte {
 
 // Trust is what a listener's user knows about servers.
 type Trust interface {
-	// Check is asked whether the key is that of the server that was meant.
+	// Check returns an error unless the key is that of the intended server.
 	Check(ed25519.PublicKey) error
-	// Keep is told that it was: also a server with a token has proved to know it.
+	// Keep is called after Check when the server has also proved to know the token, if there is one.
 	Keep(ed25519.PublicKey)
-	// Distrust is told why the server is not the one that was meant. It may come often.
+	// Distrust is told why the server is not the intended one. It may be called often.
 	Distrust(error)
 }
 
-// Membership is a listener's standing with its server: who it is, whom it trusts, and what
-// it was given. It lasts as long as the listener, over all its connections. Safe for many
-// goroutines.
+// Membership is what a listener knows about itself and its server: its identity, the server's key, the
+// token and the pass. It lasts as long as the listener, over all its connections. Safe for many goroutines.
 type Membership struct {
 	identity *Identity
-	instance string // of this life of the process
+	instance string // identifies this run of the process
 	token    string
 	trust    Trust
 	expected *Expected
 
 	mu      sync.Mutex
-	key     ed25519.PublicKey // nil before the first Welcome, then for ever the same
-	slow    []byte            // token's key with slowFor
+	key     ed25519.PublicKey // nil before the first Welcome; it never changes afterwards
+	slow    []byte            // the token stretched with slowFor
 	slowFor ed25519.PublicKey
 	pass    Pass
 }
 
-// NewMembership is for a listener whose user was given a token, or none ("").
+// NewMembership returns the membership of a listener. token may be empty.
 func NewMembership(identity *Identity, token string, trust Trust) *Membership {
 	return &Membership{
 		identity: identity, instance: uuid.NewString(), token: token, trust: trust, expected: newListenerExpected(),
 	}
 }
 
-// Identity is the listener's own.
+// Identity returns the listener's identity.
 func (m *Membership) Identity() *Identity { return m.identity }
 
-// Expected is whom the chain sends to this listener, as its server said last.
+// Expected returns the nodes that the chain sends to this listener, as its server said last.
 func (m *Membership) Expected() *Expected { return m.expected }
 
-// neighbours takes what the server says of this listener's place.
+// neighbours records which nodes the server sends here.
 func (m *Membership) neighbours(n *messages.Neighbours) {
 	guests := slices.Clone(n.GetGuests())
 	if below := n.GetDownstream().GetId(); below != "" {
@@ -232,7 +231,7 @@ var (
 	errNotYet   = errors.New("this node has not joined its server yet")
 )
 
-// Pass is what to show on stream connections, and to ask for. It is an error before the
+// Pass returns the pass to prove on stream connections, and to demand there. It is an error before the
 // server has said whether there is one.
 func (m *Membership) Pass() (Pass, error) {
 	m.mu.Lock()
@@ -243,7 +242,7 @@ func (m *Membership) Pass() (Pass, error) {
 	return m.pass, nil
 }
 
-// check is asked about the key of every connection's server.
+// check is called with the key of the server on every connection.
 func (m *Membership) check(key ed25519.PublicKey) error {
 	m.mu.Lock()
 	joined := m.key
@@ -257,7 +256,7 @@ func (m *Membership) check(key ed25519.PublicKey) error {
 	return nil
 }
 
-// prove is this listener's proof, nil without a token.
+// prove returns this listener's proof of the token, nil without one.
 func (m *Membership) prove(who string, s *session) ([]byte, error) {
 	if m.token == "" {
 		return nil, nil
@@ -274,7 +273,7 @@ func (m *Membership) prove(who string, s *session) ([]byte, error) {
 	return proofOf(m.slow, who, s), nil
 }
 
-// standing shows that this listener was let in before.
+// standing returns the proof that this listener was let in before, nil if it was not.
 func (m *Membership) standing(s *session) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -284,7 +283,7 @@ func (m *Membership) standing(s *session) []byte {
 	return proofOf(m.pass, "member", s)
 }
 
-// welcome checks the server's answer; then it is the one that was meant.
+// welcome checks the server's answer. After it, the server is known to be the intended one.
 func (m *Membership) welcome(s *session, answer *messages.Welcome) error {
 	if !s.key.Equal(ed25519.PublicKey(answer.GetKey())) {
 		return &distrust{errors.New("the server signs with another key than that of its connection")}
@@ -303,20 +302,20 @@ func (m *Membership) welcome(s *session, answer *messages.Welcome) error {
 	return nil
 }
 
-// Secured is a listener's connection to its server, with what belongs to it alone.
+// Secured is a listener's TLS connection to its server, with the proofs that are valid on it.
 type Secured struct {
 	net.Conn
 	member  *Membership
 	session *session
 	proof   []byte
 
-	standing []byte // that this listener was let in before; nil: it was not, or there was no token
+	standing []byte // proves that this listener was let in before; nil: it was not, or there was no token
 }
 
-// CloseWrite ends what this end says; the server may still speak.
+// CloseWrite closes the sending side; the server may still send.
 func (s *Secured) CloseWrite() error { return closeWrite(s.Conn) }
 
-// Secure speaks TLS on conn with the server that is meant, or says why that is another one.
+// Secure starts TLS on conn. The error says if the server is not the intended one.
 func (m *Membership) Secure(ctx context.Context, conn net.Conn) (*Secured, error) {
 	secure, session, err := dialTLS(ctx, conn, m.check)
 	if err != nil {
@@ -326,7 +325,7 @@ func (m *Membership) Secure(ctx context.Context, conn net.Conn) (*Secured, error
 	return &Secured{Conn: secure, member: m, session: session, proof: proof, standing: m.standing(session)}, err
 }
 
-// Introduce completes the Hello: it is good for this connection only.
+// Introduce returns the Hello with identity, proofs and signature, valid on this connection only.
 func (s *Secured) Introduce(hello *messages.Hello) *messages.Hello {
 	hello = proto.CloneOf(hello)
 	hello.Node = s.member.identity.node(hello.GetNode())
@@ -335,12 +334,12 @@ func (s *Secured) Introduce(hello *messages.Hello) *messages.Hello {
 	return hello
 }
 
-// distrust marks what no further try will mend.
+// distrust marks errors that no further try will mend.
 type distrust struct{ error }
 
 func (d *distrust) Unwrap() error { return d.error }
 
-// report tells the user of an err that is a distrust.
+// report tells Trust of err if it is a distrust.
 func (m *Membership) report(err error) {
 	if d := (*distrust)(nil); errors.As(err, &d) {
 		m.trust.Distrust(d.error)

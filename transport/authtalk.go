@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// strangerLines is how many lines a connection may say before its AUTH, or as a wrong
-	// one: enough to read the answers and find the token.
+	// strangerLines is how many lines a connection may send before a right AUTH, wrong ones
+	// included: enough to read the answers and find the token.
 	strangerLines = 8
 	sayAuthFirst  = "This server wants its token first: AUTH <token>"
 	sayAuthDone   = "The token is right. " + knownWords
@@ -20,8 +20,8 @@ var (
 	errNoProof = errors.New("this server wants a token: give it in CONGA_AUTH or with --auth")
 )
 
-// authenticate hears lines before the token: each gets one clear answer, and there are
-// not many. done: nothing more is to be done for the line. An error ends the connection.
+// authenticate handles the lines before the token is proved. Each gets one clear answer, and after
+// strangerLines the connection ends. done means that the line was answered. An error ends the connection.
 func (t *requestTalk) authenticate(line string) (done bool, err error) {
 	if t.strange++; t.strange > strangerLines {
 		t.say("Goodbye.")
@@ -63,13 +63,13 @@ func (t *requestTalk) proved(hello *messages.Hello) error {
 	switch {
 	case t.session == nil:
 		return errClear
-	case len(hello.GetProof()) == 0 && len(hello.GetStanding()) == 0: // no attempt: it does not know that there is one
+	case len(hello.GetProof()) == 0 && len(hello.GetStanding()) == 0: // no wrong guess: it has no token
 		return errNoProof
 	}
 	return t.cfg.Auth.prove(t.conn.RemoteAddr(), t.session, hello)
 }
 
-// waitAfter is how long it makes no sense to ask again after this error.
+// waitAfter returns how long a listener should wait after this error before it asks again.
 func waitAfter(err error) time.Duration {
 	switch {
 	case errors.Is(err, errTries):
@@ -82,7 +82,7 @@ func waitAfter(err error) time.Duration {
 	return 0
 }
 
-// sentence is the error as one.
+// sentence returns the error with a capital letter and a full stop.
 func sentence(err error) string {
 	s := err.Error()
 	return string(s[0]-'a'+'A') + s[1:] + "."

@@ -6,23 +6,24 @@ import (
 	"time"
 )
 
-// standstill is how long after a deadline nobody may have looked if the process ran.
+// standstill is how late a read may notice its deadline while the process runs. If it is later, the
+// process was stopped.
 const standstill = 500 * time.Millisecond
 
 const (
-	// punctual is how soon after its deadline a read ends in a process that runs.
+	// punctual is how soon after its deadline a read usually ends while the process runs.
 	punctual = 10 * time.Millisecond
 	// moment is enough to read what has come: a read looks before it waits.
 	moment = time.Millisecond
 )
 
-// awake is a connection on which only the time counts in which this process ran. A process
-// that was stopped, or whose machine slept, finds all its deadlines over when it goes on; what
-// came meanwhile lies in the kernel, and nobody has been silent.
+// awake is a connection whose read deadlines count only the time in which this process ran. When a process
+// goes on after a stop, or after its machine slept, all its deadlines are over, although the peers were not
+// silent: what they sent is in the kernel.
 type awake struct {
 	net.Conn
 	by       atomic.Pointer[time.Time] // the read deadline
-	patience atomic.Int64              // how far off it was when it was set, in nanoseconds
+	patience atomic.Int64              // how far ahead the deadline was when it was set, in nanoseconds
 }
 
 // SetReadDeadline is net.Conn's.
@@ -32,7 +33,7 @@ func (a *awake) SetReadDeadline(t time.Time) error {
 	return a.Conn.SetReadDeadline(t)
 }
 
-// CloseWrite ends what this end says, where the connection can do that.
+// CloseWrite closes the sending side, or all if the connection cannot do that.
 func (a *awake) CloseWrite() error { return closeWrite(a.Conn) }
 
 func closeWrite(conn net.Conn) error {
@@ -50,14 +51,14 @@ func (a *awake) SetDeadline(t time.Time) error {
 	return a.SetWriteDeadline(t)
 }
 
-// Read is net.Conn's, but for a deadline that passed while the process did not look: what has come
-// meanwhile is read. If it stood still for long, the peer gets the same time once more.
+// Read is net.Conn's, except when a deadline passed while the process did not run: then it reads what has
+// come meanwhile. If the process was stopped for longer than standstill, the peer gets the whole time again.
 func (a *awake) Read(p []byte) (int, error) {
 	for {
 		n, err := a.Conn.Read(p)
 		by := a.by.Load()
 		if n > 0 || !timedOut(err) || by == nil || time.Since(*by) < punctual || a.patience.Load() <= 0 {
-			return n, err // a deadline that was over when it was set is meant to wake the reader
+			return n, err // a deadline in the past is set to interrupt the reader
 		}
 		if time.Since(*by) < standstill {
 			if a.Conn.SetReadDeadline(time.Now().Add(moment)) != nil {

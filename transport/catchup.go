@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	// catchUpOwn is how many items a member gets at once, beyond the music's own pace, from a port
-	// that the chain does not send it to: what is still to be heard, three times; one a second
-	// comes back. catchUpHome is how many more all of one address get: ten windows.
+	// catchUpOwn is how many items a member gets at once from a port to which the chain does not send it:
+	// three times what is still to be heard. One a second is added again. catchUpHome is how many more all
+	// members of one address get together: ten windows.
 	catchUpOwn, catchUpHome = 3 * inTimeItems, 1250
-	// inTimeItems is about how many are under way to be heard, of messages.Slack.
+	// inTimeItems is about how many items are in messages.Slack: sent, but not yet heard.
 	inTimeItems = 24
 )
 
@@ -20,20 +20,21 @@ const (
 type start int
 
 const (
-	startAsked  start = iota // at what the listener needs
-	startInTime              // at what is still to be heard
+	startAsked  start = iota // at the number that the listener asked for
+	startInTime              // at the first item that can still be heard in time
 	startNewest              // at the newest item
 )
 
-// catchUps bound what a port gives at once to those whom the chain sends elsewhere. They may all be
-// orphans, many of one house, so each is fed; but who asks anew all the time, under many
-// names, gets no more than the music as it goes. It reads no clock.
+// catchUps bounds what a port gives at once to listeners that the chain sends elsewhere, with token buckets for
+// each member and each address. All of them may be orphans, many at one address, so each is fed. But
+// somebody who asks again and again, under many names, gets no more than the current music. It reads no
+// clock.
 type catchUps struct {
 	homes map[netip.Prefix]*rate.Limiter
 }
 
-// begin says where the stream of a member begins that is so many items behind, and counts them. own is
-// the member's own pot.
+// begin returns where the stream of a member begins that is behind by so many items, and counts them. own is
+// the member's own bucket.
 func (c *catchUps) begin(own *rate.Limiter, from netip.Prefix, behind int, now time.Time) start {
 	switch {
 	case own.AllowN(now, behind), c.home(from, now).AllowN(now, behind):
@@ -44,7 +45,7 @@ func (c *catchUps) begin(own *rate.Limiter, from netip.Prefix, behind int, now t
 	return startNewest
 }
 
-// home is the pot of an address. Those that are full are as good as none.
+// home returns the bucket of an address, and forgets other buckets that are full again.
 func (c *catchUps) home(from netip.Prefix, now time.Time) *rate.Limiter {
 	for other, pot := range c.homes {
 		if other != from && pot.TokensAt(now) >= catchUpHome {

@@ -2,21 +2,21 @@ package transport
 
 import "time"
 
-// quietAfter is how long a native that lives may say nothing: it pings every second.
+// quietAfter is how long a live native may say nothing: it pings every second.
 const quietAfter = 2500 * time.Millisecond
 
-// claimLook is how often a claim that has to wait looks again.
+// claimLook is how often a waiting claim is decided again.
 const claimLook = 50 * time.Millisecond
 
-// claim is an id that a HELLO names, while another connection has it. Both have proved that
-// they have its key.
+// claim is a HELLO for an id that another connection has. Both have proved that they have its
+// key.
 type claim struct {
 	sameLife bool          // it is the same process: it has lost the older connection
 	waited   time.Duration // since the HELLO
 	quiet    time.Duration // since the older connection said something
 }
 
-// ruling is what becomes of a claim.
+// ruling is the decision on a claim.
 type ruling int
 
 const (
@@ -25,8 +25,8 @@ const (
 	keepAway               // another process with the same key is alive
 )
 
-// rule decides. The older connection of a process that was killed, or of a network that
-// broke, looks alive for a while: it must say something AFTER the HELLO to count.
+// rule decides. After a process was killed or a network broke, its older connection looks alive for a
+// while. So it counts as alive only if it says something after the HELLO.
 func (c claim) rule() ruling {
 	switch {
 	case c.sameLife, c.quiet >= quietAfter:

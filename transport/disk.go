@@ -2,13 +2,13 @@ package transport
 
 import "context"
 
-// Disk is what the request port must know of the disk below the server's log.
+// Disk is what the request port must know about the disk below the server's log (see eventlog.Steady).
 type Disk interface {
-	// Full says that nothing should be promised that the log has to remember.
+	// Full reports that no promise should be made that the log has to remember.
 	Full() bool
-	// Short says that so much waits for the disk that there is only room for songs and goodbyes.
+	// Short reports that the memory for waiting events has room only for songs and for listeners that leave.
 	Short() bool
-	// Settled waits until all that the log was told is on the disk; false if it cannot be now, or
+	// Settled waits until all events so far are on the disk; false if they cannot be written now, or
 	// ctx has ended.
 	Settled(ctx context.Context) bool
 }

@@ -9,45 +9,45 @@ import (
 )
 
 const (
-	// listWait is how long an asker that is not expected may wait to become so: it may have
-	// heard from the server a moment before this node. It must not take that for silence.
+	// listWait is how long an unexpected asker waits: it may have heard from the server a
+	// moment before this node. It is short enough that the asker does not take it for silence.
 	listWait = messages.SilenceIsDeath / 2
-	// listGrace is how long whoever was expected may still come: it may have lost its
+	// listGrace is how long a listener may still come after it is no longer expected: it may have lost its
 	// request connection, and know nothing newer.
 	listGrace = 30 * time.Second
-	// maxLeft bounds those.
+	// maxLeft bounds the memory for those.
 	maxLeft = 2048
 )
 
-// Expected is whom the chain sends to a node: those who may ask for the music there, and
-// those who may offer theirs. Nobody is expected at first. Safe for many goroutines.
+// Expected is the list of nodes that the chain sends to a node: those that may ask for the music there, and
+// those that may offer theirs. At first it is empty. Safe for many goroutines.
 type Expected struct {
 	mu      sync.Mutex
 	guests  map[string]bool
 	hosts   map[string]bool
-	sent    map[string]bool      // of the guests, those whom the chain sends here; nil: all
-	left    map[string]time.Time // were guests until then
-	loose   bool
-	links   int           // of this node to the server, that stand
-	changed chan struct{} // closed and replaced with each change
+	sent    map[string]bool      // the guests that the chain sends here; nil: all guests
+	left    map[string]time.Time // former guests, and until when they were
+	loose   bool                 // see newListenerExpected
+	links   int                  // open connections from this node to the server
+	changed chan struct{}        // closed and replaced with each change
 }
 
-// NewExpected is for the server's stream port, which is always told by whoever keeps the chain.
+// NewExpected returns the list for the server's stream port, which the chain manager always keeps current.
 func NewExpected() *Expected {
 	return &Expected{
 		guests: map[string]bool{}, hosts: map[string]bool{}, left: map[string]time.Time{}, changed: make(chan struct{}),
 	}
 }
 
-// newListenerExpected is for a listener, which may have lost the server that tells it: then
-// its list may be old.
+// newListenerExpected returns the list for a listener. Its list may be old while it has no connection to the
+// server; then it also serves unknown nodes (provisional).
 func newListenerExpected() *Expected {
 	e := NewExpected()
 	e.loose = true
 	return e
 }
 
-// Guests replaces the ids of those who may ask.
+// Guests replaces the ids of the nodes that may ask.
 func (e *Expected) Guests(ids []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -63,10 +63,10 @@ func (e *Expected) Guests(ids []string) {
 	e.wake()
 }
 
-// Members says which guests of the server, those who stand in the chain, come or go, and whom of them
-// it feeds; if those are all, nobody else is one. Whom it does not feed comes only in need: such are
-// served, but those of one house are not given all that they ask for at once. Of a node that never
-// hears this, all guests are fed.
+// Members tells the server's port which listeners have come into the chain or left it, and which of them the
+// server feeds. If all is true, changed is the whole chain. A listener that the server does not feed comes
+// only in need; it is served, but listeners of one address do not get all that they ask for at once
+// (catchUps). A node on which Members is never called treats all guests as fed by it.
 func (e *Expected) Members(changed map[string]messages.Standing, all bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -96,7 +96,7 @@ func (e *Expected) Members(changed map[string]messages.Standing, all bool) {
 	e.wake()
 }
 
-// replace lets those go who are not among the guests. e.mu is held.
+// replace removes the guests that are not in guests. e.mu is held.
 func (e *Expected) replace(guests map[string]bool) {
 	for id := range e.guests {
 		if !guests[id] {
@@ -118,7 +118,7 @@ func (e *Expected) leave(id string) {
 	}
 }
 
-// forget drops those who left long ago. e.mu is held.
+// forget drops the former guests that left long ago. e.mu is held.
 func (e *Expected) forget() {
 	now := time.Now()
 	for id, since := range e.left {
@@ -134,7 +134,7 @@ func (e *Expected) sends(id string) bool {
 	return e.sent == nil || e.sent[id]
 }
 
-// offerers replaces the ids of those who may offer.
+// offerers replaces the ids of the nodes that may offer.
 func (e *Expected) offerers(ids []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -144,7 +144,7 @@ func (e *Expected) offerers(ids []string) {
 	}
 }
 
-// linked counts the connections to the server that stand: +1 or -1.
+// linked counts open connections to the server: change is +1 or -1.
 func (e *Expected) linked(change int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -152,22 +152,22 @@ func (e *Expected) linked(change int) {
 	e.wake()
 }
 
-// wake tells those who wait. e.mu is held.
+// wake wakes the goroutines in wait. e.mu is held.
 func (e *Expected) wake() {
 	close(e.changed)
 	e.changed = make(chan struct{})
 }
 
-// welcome is what an asker may count on.
+// welcome says whether an asker is served.
 type welcome int
 
 const (
 	unwelcome     welcome = iota
-	provisional           // this node cannot know: if there is room
-	expectedGuest         // in any case
+	provisional           // only if there is room: this node cannot know whether it is expected
+	expectedGuest         // always
 )
 
-// is says how welcome the id is now.
+// is returns how welcome the id is now.
 func (e *Expected) is(id string) welcome {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -185,7 +185,7 @@ func (e *Expected) find(id string) welcome {
 	return unwelcome
 }
 
-// wait is `is`, once the id is expected or it has had the time to become so.
+// wait is like `is`, but an unwelcome id waits up to listWait to become expected.
 func (e *Expected) wait(life context.Context, id string) welcome {
 	timeout := time.NewTimer(listWait)
 	defer timeout.Stop()
@@ -206,7 +206,7 @@ func (e *Expected) wait(life context.Context, id string) welcome {
 	}
 }
 
-// offers says whether the id may offer its music.
+// offers reports whether the node may offer its music.
 func (e *Expected) offers(id string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -15,7 +15,7 @@ const (
 	lengthSize = headerSize - 2 // decimal digits, left-justified, padded with spaces
 )
 
-// ErrFrame marks bytes that are no frame: the peer speaks something else.
+// ErrFrame marks bytes that are not a frame: the peer speaks another protocol.
 var ErrFrame = errors.New("not a frame of the stream")
 
 // Frame is one message of a stream connection: two upper-case letters and at most
@@ -26,12 +26,12 @@ type Frame struct {
 }
 
 // ReadFrame reads one Frame; its payload is the caller's to keep. It returns io.EOF
-// only between frames; a stream cut inside a frame is io.ErrUnexpectedEOF. A header
-// that is none is an ErrFrame, after which nothing sensible can be read.
+// only between frames, and io.ErrUnexpectedEOF inside one. The error is ErrFrame if the
+// header is not valid; then nothing sensible can be read any more.
 func ReadFrame(r *bufio.Reader) (Frame, error) {
 	var header [headerSize]byte
-	// ReadFull, always: a header may come byte by byte, and one short read taken for a
-	// whole header shifts the stream for ever.
+	// A header may come byte by byte. If a short read were taken for a whole header, every
+	// later frame would be read wrong.
 	if _, err := io.ReadFull(r, header[:]); err != nil {
 		return Frame{}, err
 	}
@@ -72,8 +72,8 @@ func parseHeader(header [headerSize]byte) (messages.Kind, int, error) {
 
 func upper(b byte) bool { return b >= 'A' && b <= 'Z' }
 
-// AppendFrame appends the frame to dst. A kind that is not two upper-case letters, or a
-// payload beyond messages.MaxPayload, is an ErrFrame and leaves dst as it was.
+// AppendFrame appends the frame to dst. If the kind is not two upper-case letters or the
+// payload exceeds messages.MaxPayload, it returns ErrFrame and dst unchanged.
 func AppendFrame(dst []byte, frame Frame) ([]byte, error) {
 	if len(frame.Kind) != kindSize || !upper(frame.Kind[0]) || !upper(frame.Kind[1]) {
 		return dst, fmt.Errorf("kind %q: %w", frame.Kind, ErrFrame)

@@ -8,8 +8,8 @@ import (
 	"conga/messages"
 )
 
-// hello makes the peer a native: its id is bound to this connection BEFORE the chain
-// hears of it, so that news of its neighbours finds it.
+// hello makes the peer a native. Its id is bound to this connection BEFORE the chain
+// is told of it, so that news of its neighbours reaches it.
 func (t *requestTalk) hello(hello *messages.Hello) error {
 	node, err := t.candidate(hello)
 	if err != nil {
@@ -46,10 +46,10 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 	return t.enter(hello, node, unreachable, was.replaced)
 }
 
-// enter asks the chain for a place. A listener that is there, on an older connection, stays if it is
-// refused.
+// enter asks the chain for a place. returns is true if the listener has one already, from an older
+// connection; it keeps that if it is refused.
 func (t *requestTalk) enter(hello *messages.Hello, node *messages.Node, unreachable string, returns bool) error {
-	// Who names no relay is nobody's source, whatever it says of itself: nobody could reach it.
+	// A listener without a relay address can feed nobody, whatever it says: nobody could reach it.
 	leaf := hello.GetLeaf() || node.GetRelay() == ""
 	join := &messages.JoinChain{
 		Node: node, Leaf: leaf, AtUnixUs: t.cfg.Now().UnixMicro(), Unreachable: unreachable,
@@ -81,7 +81,7 @@ func (t *requestTalk) enter(hello *messages.Hello, node *messages.Node, unreacha
 	return fmt.Errorf("join: %T", answer)
 }
 
-// welcome tells the native that it is in, and hears its Asks from now on.
+// welcome tells the native that it is in, and answers its Asks from now on.
 func (t *requestTalk) welcome(answer *messages.Welcome) error {
 	if err := t.put(t.cfg.Auth.complete(answer, t.session)); err != nil {
 		return err
@@ -99,7 +99,7 @@ func (t *requestTalk) welcome(answer *messages.Welcome) error {
 // sayCopy tells the second of two processes with one key what to do.
 const sayCopy = "another listener with this identity is in the chain, from %s: if its data folder was copied, remove listener.pem from the copy, or use another --data"
 
-// bind asks that the id be this connection's, as long as that takes.
+// bind binds the id to this connection. It asks again until the claim is decided.
 func (t *requestTalk) bind(id, instance string) (*bound, error) {
 	msg := &bind{
 		conn: t.self, id: id, instance: instance, from: hostOf(t.conn.RemoteAddr()), heard: &t.heard, guest: t.guest, since: time.Now(),
@@ -126,7 +126,7 @@ func (t *requestTalk) bind(id, instance string) (*bound, error) {
 	}
 }
 
-// candidate is the node as the chain may take it.
+// candidate checks the HELLO and returns the node as the chain may take it.
 func (t *requestTalk) candidate(hello *messages.Hello) (*messages.Node, error) {
 	if t.node != nil {
 		return nil, errors.New("HELLO was said before")
@@ -148,7 +148,7 @@ func (t *requestTalk) candidate(hello *messages.Hello) (*messages.Node, error) {
 	return node, nil
 }
 
-// identified says why the HELLO is not from the owner of its id.
+// identified returns an error unless the owner of the id has signed the HELLO.
 func (t *requestTalk) identified(hello *messages.Hello) error {
 	switch {
 	case t.standIn != nil:
@@ -164,7 +164,7 @@ func (t *requestTalk) identified(hello *messages.Hello) error {
 
 func (t *requestTalk) turnAway(reason string) error { return t.turnAwayFor(0, reason) }
 
-// turnAwayFor also says how long it makes no sense to ask again.
+// turnAwayFor also says how long to wait before asking again.
 func (t *requestTalk) turnAwayFor(wait time.Duration, reason string) error {
 	if err := t.put(&messages.Refused{Reason: reason, WaitSeconds: uint32(wait.Seconds())}); err != nil {
 		return err

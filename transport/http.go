@@ -15,23 +15,25 @@ import (
 	"conga/messages/plain"
 )
 
-// Events yields a node's events behind since, each as one line of JSON without a newline.
+// Events yields a node's events since then, each as one line of JSON without a newline.
 type Events func(ctx context.Context, since time.Time) iter.Seq2[[]byte, error]
 
-// Story tells what the node's events since then say about a name, which may mean song, or of everybody if
-// it is empty: lines of JSON without a newline, as many as fit into an answer.
+// Story returns what the node's events since then say about a name, which may mean song; if the name is
+// empty, about everybody. The result is lines of JSON without a newline, as many as fit into an answer.
 type Story func(ctx context.Context, since time.Time, about, song string) ([][]byte, error)
 
-// answerTakes is how long an answer may take that is long; a piece of it no longer than that.
+// answerTakes is how long each piece of a long answer may take.
 const answerTakes = 30 * time.Second
 
-// recently is how far back /debug/log goes if nobody says.
+// recently is how far back /debug/log goes without since.
 const recently = 10 * time.Minute
 
-// HTTP is what a node answers over HTTP: GET /debug/dump is dump's value as indented
-// JSON, GET /debug/log?since=10m (or an RFC 3339 time) the node's events as JSON lines,
-// / says so in a line. GET /debug/story?since=…&about=amy is what a story about amy needs of them: one
-// at a time is made.
+// HTTP returns the handler of a node's debug port:
+//
+//	GET /                              one line that names the others
+//	GET /debug/dump                    dump's value as indented JSON
+//	GET /debug/log?since=10m           events as JSON lines, since a duration or an RFC 3339 time
+//	GET /debug/story?since=…&about=amy the events that a story about amy needs; one request at a time
 func HTTP(dump func(context.Context) (any, error), events Events, story Story) http.Handler {
 	one := make(chan struct{}, 1)
 	mux := http.NewServeMux()
@@ -58,7 +60,7 @@ func HTTP(dump func(context.Context) (any, error), events Events, story Story) h
 		w.Header().Set("Content-Type", "application/x-ndjson")
 		n, until := 0, http.NewResponseController(w)
 		for line, err := range events(r.Context(), since) {
-			if n%1024 == 0 { // who reads on gets all, however much it is
+			if n%1024 == 0 { // a client that keeps reading gets all, however long it takes
 				_ = until.SetWriteDeadline(time.Now().Add(answerTakes))
 			}
 			n++
@@ -96,7 +98,7 @@ func HTTP(dump func(context.Context) (any, error), events Events, story Story) h
 		w.Header().Set("Content-Type", "application/x-ndjson")
 		for _, line := range lines {
 			if _, err := w.Write(append(line, '\n')); err != nil {
-				return // half a line tells that it is not whole
+				return // the half line shows that the answer is incomplete
 			}
 		}
 	})
@@ -107,7 +109,7 @@ func HTTP(dump func(context.Context) (any, error), events Events, story Story) h
 	return mux
 }
 
-// sinceWhen reads "10m" as ten minutes before now, and RFC 3339.
+// sinceWhen reads a duration ("10m" is ten minutes before now) or an RFC 3339 time.
 func sinceWhen(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return now.Add(-recently), nil
@@ -122,9 +124,9 @@ func sinceWhen(text string, now time.Time) (time.Time, error) {
 	return at, nil
 }
 
-// Serve answers HTTP on the listener, which it closes, until ctx ends; then requests under
-// way have a second. It returns nil when ctx ended it. Who asks must call this node by an address, as
-// localhost or by one of the names; web pages of others are refused.
+// Serve answers HTTP on the listener, which it closes, until ctx ends; then running requests have a second
+// left. It returns nil when ctx ended it. The Host of a request must be an address, localhost or one of the
+// names; requests from web pages of other sites are refused.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, names ...string) error {
 	server := &http.Server{
 		Handler:           ownOnly(listener.Addr(), names, handler),

@@ -8,10 +8,9 @@ import (
 	"strings"
 )
 
-// ownOnly lets through to handler what a person or a program of this house asks: a GET or
-// HEAD, at an address or name of this node, not for a web page of somebody else. A stranger
-// can give a name of his own to this machine's address, and have the browser of whoever looks
-// at his page ask here; but then the question says that name.
+// ownOnly passes to handler only a GET or HEAD that names an address or name of this node and does not come
+// from a web page of another site. It stops DNS rebinding: a stranger can point a name of their own at this
+// machine's address and make their visitors' browsers ask here, but then the request has that name.
 func ownOnly(listening net.Addr, names []string, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -33,9 +32,9 @@ func ownOnly(listening net.Addr, names []string, handler http.Handler) http.Hand
 	})
 }
 
-// ownHost says whether host, of a question, is this machine as those reach it who may: by an
-// address, or a name that it is known to have. An address cannot be given away; but
-// whoever listens for this machine only is not asked by another one's.
+// ownHost reports whether the request's host is an address, or a name that this machine is known to have.
+// Nobody can redirect an address. But a node that listens only on loopback refuses other machines'
+// addresses.
 func ownHost(host string, listening net.Addr, names []string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -52,8 +51,8 @@ func onLoopback(addr net.Addr) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// ownPage says whether no page asks, or one that this node has served itself. Browsers say
-// so, also of questions whose answers they would not show to the page.
+// ownPage reports whether the request comes from no web page, or from one that this node has served.
+// Browsers say so even in requests whose answers they would not show to the page.
 func ownPage(r *http.Request) bool {
 	if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host {
 		return false

@@ -13,7 +13,7 @@ import (
 	"conga/messages"
 )
 
-// refused is a no that a peer is told: it is no fault of this node's.
+// refused is a refusal that is sent to a peer. It is no fault of the node that sends it.
 type refused struct {
 	why   messages.StreamOpened_Refusal
 	words string
@@ -21,7 +21,7 @@ type refused struct {
 
 func (r *refused) Error() string { return r.words }
 
-// refusal is never NONE: also a peer of another version has refused.
+// refusal is never NONE: a peer of another version has refused, too.
 func (r *refused) refusal() messages.StreamOpened_Refusal {
 	if r.why == messages.StreamOpened_REFUSAL_NONE {
 		return messages.StreamOpened_REFUSAL_OTHER
@@ -29,30 +29,30 @@ func (r *refused) refusal() messages.StreamOpened_Refusal {
 	return r.why
 }
 
-// Identity is who a node is: an ed25519 key, and the id that follows from its public half.
-// An id alone is no secret; only who has the key can speak for it.
+// Identity is a node's ed25519 key and the id that is made from its public half. The id
+// is no secret; only the owner of the key can sign for it.
 type Identity struct {
 	id  string
 	key ed25519.PrivateKey
 }
 
-// NewIdentity is a listener that nobody has met before.
+// NewIdentity returns an identity with a new key.
 func NewIdentity() *Identity {
 	_, key, _ := ed25519.GenerateKey(rand.Reader) // crypto/rand does not fail
 	return IdentityOf(key)
 }
 
-// IdentityOf is the listener that has the key.
+// IdentityOf returns the identity of the key's owner.
 func IdentityOf(key ed25519.PrivateKey) *Identity {
 	return &Identity{id: idOf(key.Public().(ed25519.PublicKey)), key: key}
 }
 
-// ID is a uuid.
+// ID returns the id, a uuid.
 func (i *Identity) ID() string { return i.id }
 
 func (i *Identity) public() ed25519.PublicKey { return i.key.Public().(ed25519.PublicKey) }
 
-// node is the node with the key that its words can be checked with. Its id becomes this one.
+// node returns a copy of n with this identity's id and public key.
 func (i *Identity) node(n *messages.Node) *messages.Node {
 	if n == nil {
 		n = &messages.Node{}
@@ -62,8 +62,8 @@ func (i *Identity) node(n *messages.Node) *messages.Node {
 	return n
 }
 
-// idOf makes the id of a public key: a uuid of version 8 (RFC 9562), 122 bits of SHA-256.
-// To speak in another's name takes a key with the same bits: 2^122 tries.
+// idOf makes the id of a public key: a uuid of version 8 (RFC 9562) with 122 bits of SHA-256.
+// To take another's id, somebody would have to find a key with the same bits: 2^122 tries.
 func idOf(key ed25519.PublicKey) string {
 	sum := sha256.Sum256(append([]byte("conga id 1\x00"), key...))
 	id := uuid.UUID(sum[:16])
@@ -72,7 +72,7 @@ func idOf(key ed25519.PublicKey) string {
 	return id.String()
 }
 
-// ownKey is the key that the node names, or nil if its id is not made from that.
+// ownKey returns the key that the node names, or nil if the id is not made from it.
 func ownKey(n *messages.Node) ed25519.PublicKey {
 	key := ed25519.PublicKey(n.GetKey())
 	if len(key) != ed25519.PublicKeySize || idOf(key) != n.GetId() {
@@ -81,15 +81,16 @@ func ownKey(n *messages.Node) ed25519.PublicKey {
 	return key
 }
 
-// The uses of a listener's key. A signature for one means nothing in another.
+// The uses of a listener's key. A signature for one use is not valid for another.
 const (
 	useHello    = "hello"    // HELLO, over this TLS connection's exporter
 	useOpen     = "open"     // HI, over who asks whom, when, and a nonce
 	useOffer    = "offer"    // OF, likewise
-	useIdentity = "identity" // ID, over whose port it is and the asker's nonce
+	useIdentity = "identity" // ID, over the port owner's id and the asker's nonce
 )
 
-// statement is what is signed: the use and the parts, no two lists of which are the same bytes.
+// statement returns the bytes that are signed: the use and the parts, with their lengths, so that different
+// lists of parts give different bytes.
 func statement(use string, parts ...[]byte) []byte {
 	s := append([]byte("conga "), use...)
 	s = append(s, " 1\x00"...)
@@ -104,13 +105,13 @@ func (i *Identity) sign(use string, parts ...[]byte) []byte {
 	return ed25519.Sign(i.key, statement(use, parts...))
 }
 
-// signed says whether the key's owner has made the statement.
+// signed reports whether the key's owner has signed the statement.
 func signed(key ed25519.PublicKey, signature []byte, use string, parts ...[]byte) bool {
 	return len(key) == ed25519.PublicKeySize && len(signature) == ed25519.SignatureSize &&
 		ed25519.Verify(key, statement(use, parts...), signature)
 }
 
-// nonceSize is how much chance a HI holds.
+// nonceSize is the length of a nonce in bytes.
 const nonceSize = 16
 
 func nonce() []byte {
@@ -119,7 +120,7 @@ func nonce() []byte {
 	return b
 }
 
-// asking is what HI and OF have in common: who speaks to whom, when, and chance.
+// asking is what HI and OF have in common: who speaks to whom, when, and a nonce.
 type asking struct {
 	use       string
 	from      *messages.Node
@@ -142,7 +143,7 @@ func askingOf(open *messages.OpenStream) asking {
 	}
 }
 
-// offeringOf: an offer does not name whom it is for, that is whoever got it.
+// offeringOf returns the offer as an asking to the node that received it; an offer itself does not name it.
 func offeringOf(offer *messages.OfferStream, to string) asking {
 	return asking{
 		use: useOffer, from: offer.GetNode(), to: to,
@@ -150,19 +151,20 @@ func offeringOf(offer *messages.OfferStream, to string) asking {
 	}
 }
 
-// SignOpen makes the HI this identity's, said now to open.Upstream.
+// SignOpen signs the HI as this identity's request to open.Upstream at nowUs (server's clock, unix
+// microseconds).
 func (i *Identity) SignOpen(open *messages.OpenStream, nowUs int64) {
 	open.Node, open.AtUnixUs, open.Nonce = i.node(open.GetNode()), nowUs, nonce()
 	open.Signature = i.sign(useOpen, askingOf(open).parts()...)
 }
 
-// signOffer makes the OF this identity's, said now to the node.
+// signOffer signs the OF as this identity's offer to the node at nowUs.
 func (i *Identity) signOffer(offer *messages.OfferStream, to string, nowUs int64) {
 	offer.Node, offer.AtUnixUs, offer.Nonce = i.node(offer.GetNode()), nowUs, nonce()
 	offer.Signature = i.sign(useOffer, offeringOf(offer, to).parts()...)
 }
 
-// wordsAge is how far the time of a HI or an OF may be from the checking node's.
+// wordsAge is how far the time of a HI or an OF may be from the checking node's clock.
 const wordsAge = 60 * 1000 * 1000 // microseconds
 
 var (
@@ -171,7 +173,7 @@ var (
 	errStale  = &refused{messages.StreamOpened_REFUSAL_STALE, "the request is more than a minute old, or a clock is wrong"}
 )
 
-// timely says why the words are not for the node `self` now. It costs nothing.
+// timely checks that the request is for the node self and recent. It costs next to nothing.
 func (a asking) timely(self string, nowUs int64) error {
 	switch {
 	case a.to != self:
@@ -182,7 +184,7 @@ func (a asking) timely(self string, nowUs int64) error {
 	return nil
 }
 
-// genuine says why the words are not those of the key's owner. It costs some 50 µs.
+// genuine checks that the key's owner has signed the request. It takes some 50 µs.
 func (a asking) genuine(key ed25519.PublicKey) error {
 	if len(a.nonce) != nonceSize || !signed(key, a.signature, a.use, a.parts()...) {
 		return errForged

@@ -11,18 +11,18 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Limits is how much one client may take of a port, so that nobody takes it from the
-// others. A field that is 0 means its default.
+// Limits is how much of a port one client may use, so that the others get their share. A
+// field that is 0 means its default.
 type Limits struct {
 	PerAddress int     // connections of one address; 256
 	HalfOpen   int     // connections that have not yet said who they are; 256
 	Visitors   int     // people with nc on the request port; 256
-	Web        int     // connections of browsers and players to it; 256
+	Web        int     // connections of browsers and players to the request port; 256
 	Requests   float64 // requests a second of one connection, after a first hundred; 10
 	Listeners  int     // natives that the request port serves; 1000
 }
 
-// DefaultLimits let a household, or two hundred listeners on one machine, come in at once.
+// DefaultLimits allow a household, or two hundred listeners on one machine, to join at once.
 var DefaultLimits = Limits{PerAddress: 256, HalfOpen: 256, Visitors: 256, Web: 256, Requests: 10, Listeners: 1000}
 
 func (l Limits) filled() Limits {
@@ -50,34 +50,34 @@ func (l Limits) filled() Limits {
 const (
 	// burstSeconds is how many seconds' worth of requests may come at once.
 	burstSeconds = 10
-	// household is how many times one connection's rate an address gets, and crowd how many
-	// times its burst: a hundred connections must not be a hundred clients, nor a family
-	// one. Each PLAY waits for the disk, and the next song's choice stands behind them all.
+	// An address gets household times the rate of one connection, and crowd times its burst: a
+	// hundred connections must not count as a hundred clients, nor a family as one. Each PLAY
+	// waits for the disk, and the choice of the next song waits behind them all.
 	household, crowd = 5, 2
-	// Arrivals of one address: a TLS handshake costs the server a signature. Who comes
-	// faster waits at the door.
+	// New connections of one address: each TLS handshake costs the server a signature. If they
+	// come faster, they wait before the handshake.
 	arrivalsPerSecond, arrivalsAtOnce = 100, 500
 )
 
-// What a connection says and the server writes into its log, each with a sync of the disk, has
-// a budget: PLAY, RECONNECTED, PEERLOST. One connection has so many words a minute as it has
-// requests a second, and an address six times that. Beyond it a PLAY is refused, a report
-// is dropped and counted. A HELLO, with the end that it will have, counts for the address only: it may
-// bring in all its connections twice over at once, and then all of them anew in some minutes.
+// There is a budget for messages that the server writes into its log, each with a sync of the disk: PLAY,
+// RECONNECTED, PEERLOST. One connection may send as many of them a minute as it may send requests a second,
+// and an address six times that. Beyond the budget a PLAY is refused, and a report is dropped and counted. A
+// HELLO, together with the listener's end, counts only for the address: the address may connect all its
+// listeners twice at once, and then all of them again every few minutes.
 const (
-	wordsAtOnce        = 3               // times Limits.Requests, of one connection
+	wordsAtOnce        = 3               // times Limits.Requests, for one connection
 	addressWords       = 6               // times the words a minute of one connection
 	addressWordsAtOnce = 12              // times Limits.Requests
-	hellosEvery        = 4 * time.Second // for an address that may have hellosOf connections, and more often for more
+	hellosEvery        = 4 * time.Second // for an address that may have hellosOf connections; shorter if it may have more
 	hellosOf           = 256
 	hellosAtOnce       = 2 // times Limits.PerAddress
 )
 
-// WordBytes is the most that one such word, and a HELLO with its end, adds to the log. So a
-// connection adds at most 45 MB a day, and an address 340 MB with the default limits.
+// WordBytes is the most that one such message, or a HELLO with its end, adds to the log. So with the default
+// limits a connection adds at most 45 MB a day, and an address 340 MB.
 const WordBytes = 3072
 
-// pace is what all connections of the port share.
+// pace has the limits that all connections of the port share.
 type pace struct {
 	arrivals, requests, words, hellos, named *buckets
 
@@ -95,17 +95,17 @@ func newPace(l Limits) *pace {
 	}
 }
 
-// hellos is the number of connections of an address that its HELLOs are reckoned by.
+// hellos is the number of connections of an address from which its budget of HELLOs is computed.
 func (l Limits) hellos() int { return max(hellosOf, l.PerAddress) }
 
 func perMinute(n float64) rate.Limit { return rate.Limit(n / 60) }
 
-// newWords is the budget of one connection.
+// newWords returns the budget of one connection for messages that the log keeps.
 func newWords(l Limits) *rate.Limiter {
 	return rate.NewLimiter(perMinute(l.Requests), int(wordsAtOnce*l.Requests)+1)
 }
 
-// dropReport counts a report that is beyond its budget. The operator hears of it once a minute.
+// dropReport counts a report that is beyond the budget. It logs a warning at most once a minute.
 func (p *pace) dropReport(from net.Addr) {
 	dropped, now := p.dropped.Add(1), time.Now().Unix()
 	if told := p.told.Load(); now-told >= 60 && p.told.CompareAndSwap(told, now) {
@@ -114,8 +114,8 @@ func (p *pace) dropReport(from net.Addr) {
 	}
 }
 
-// address is whom a limit counts: an IPv4 address, or the /64 of an IPv6 address, which
-// one customer has to himself. What has neither counts as one.
+// address returns the prefix that a limit counts: an IPv4 address, or the /64 of an IPv6 address, which
+// belongs to one customer. Connections without an IP address all count as one.
 func address(a net.Addr) netip.Prefix {
 	if a == nil {
 		return netip.Prefix{}
@@ -135,7 +135,7 @@ func address(a net.Addr) netip.Prefix {
 // maxBuckets bounds the memory for addresses.
 const maxBuckets = 4096
 
-// buckets are token buckets, one an address. Safe for many goroutines.
+// buckets are token buckets, one for each address. Safe for many goroutines.
 type buckets struct {
 	every rate.Limit
 	burst int
@@ -163,7 +163,7 @@ func (b *buckets) of(a net.Addr) *rate.Limiter {
 	return limiter
 }
 
-// forget makes room for a quarter: the full buckets first, which are as good as new ones.
+// forget frees a quarter of the room: first the full buckets, which are as good as new ones.
 func (b *buckets) forget() {
 	for who, limiter := range b.known {
 		if limiter.Tokens() >= float64(b.burst) {

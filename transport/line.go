@@ -11,31 +11,31 @@ import (
 )
 
 const (
-	// serverPatience is how long a listener may take to reach its server: a name server that
-	// answers late, several addresses of which the first ones are silent, a long line.
+	// serverPatience is how long the connection to the server may take: the name server may answer late,
+	// the first of several addresses may be silent, the line may be long.
 	serverPatience = 15 * time.Second
-	// knownPatience is how long one try at the address may take where the server was before, and
-	// knownAgain is how soon the next one begins, while others are under way: a packet that a
-	// pulled cable has lost is sent again by the system after 1, 3 and 7 s, which is too late.
+	// knownPatience is how long one try at the server's last address may take. Another try begins every
+	// knownAgain, while the earlier ones continue: if a pulled cable has lost a packet, the system sends it
+	// again only after 1, 3 and 7 s, which is too late.
 	knownPatience, knownAgain = 3 * time.Second, time.Second
-	// nameAhead is what the name has ahead of the known address.
+	// nameAhead is how much earlier the server's name is tried than its known address.
 	nameAhead = 300 * time.Millisecond
-	// nodePatience is how long a node may take to be reached in a search: it must not eat the
-	// slack. farthest bounds what is added to that on a long line.
+	// nodePatience is how long the connection to a node may take in a search, so that the slack lasts.
+	// farthest bounds it on a long line.
 	nodePatience, farthest = 500 * time.Millisecond, 3 * time.Second
 )
 
 // DialFunc opens a connection to host:port.
 type DialFunc func(ctx context.Context, addr string) (net.Conn, error)
 
-// DialNode reaches a node of the chain: within milliseconds, for others are asked if it does not
-// answer. It is given an address; to look up a name may take too long.
+// DialNode connects to a node of the chain, within nodePatience, because others are asked if it does not
+// answer. addr must be an address: looking up a name may take too long.
 func DialNode(ctx context.Context, addr string) (net.Conn, error) {
 	return dialWithin(ctx, addr, nodePatience)
 }
 
-// DialServer reaches a server for the first time: Go's own dialler asks the name server, and tries
-// all addresses, those of IPv6 and IPv4 side by side. It may take seconds.
+// DialServer connects to a server for the first time: Go's dialler looks up the name and tries all
+// addresses, IPv6 and IPv4 side by side (RFC 6555). It may take seconds.
 func DialServer(ctx context.Context, addr string) (net.Conn, error) {
 	return dialWithin(ctx, addr, serverPatience)
 }
@@ -45,8 +45,8 @@ func dialWithin(ctx context.Context, addr string, patience time.Duration) (net.C
 	return conn, err
 }
 
-// dialTimed also says how long the address that answered took for it, without the name server and
-// without other addresses.
+// dialTimed also returns how long the connection to the address that answered took, without the name server
+// and other addresses.
 func dialTimed(ctx context.Context, addr string, patience time.Duration) (net.Conn, time.Duration, error) {
 	var mu sync.Mutex
 	begun := make(map[string]time.Time)
@@ -66,29 +66,29 @@ func dialTimed(ctx context.Context, addr string, patience time.Duration) (net.Co
 	return conn, time.Since(begun[conn.RemoteAddr().String()]), nil
 }
 
-// Line is a listener's way to its server and to other nodes. It tells apart what takes seconds,
-// to find the server by its name, and what must not: a search for music. There the server's
-// stream is asked at the address at which its requests answered last, and nobody waits for a
-// name server.
+// Line connects a listener to its server and to other nodes. Finding the server by its name may take
+// seconds. A search for music must not: it uses the address at which the server's request port answered
+// last, and waits for no name server.
 //
-// The name is looked up anew for each request connection, for the server may have moved. While the
-// name server does not answer, the server is tried where it was.
+// The name is looked up again for each request connection, because the server may have moved. While the
+// name server does not answer, the last address is tried.
 //
 // Safe for many goroutines.
 type Line struct {
 	host string // the server's, as its user wrote it
-	name bool   // host is no address
+	name bool   // host is a name, not an address
 	dial func(ctx context.Context, addr string, patience time.Duration) (net.Conn, time.Duration, error)
 
 	mu       sync.Mutex
-	known    netip.Addr    // where the server is; of a name: where it answered last
-	answered bool          // once
-	doubted  bool          // who answered there last was not the server
-	away     time.Duration // a round trip to it
-	last     time.Duration // what the last connection took
+	known    netip.Addr    // the server's address; if host is a name: where it answered last
+	answered bool          // the server has answered before
+	doubted  bool          // the last answer was not the server's
+	away     time.Duration // a round trip to the server
+	last     time.Duration // how long the last connection took
 }
 
-// NewLine is the way to the server at host:port. dial is the node's network; nil: this machine's.
+// NewLine returns the line to the server at host:port. dial connects to addresses; nil: by this machine's
+// network.
 func NewLine(server string, dial DialFunc) *Line {
 	host, _, _ := net.SplitHostPort(server)
 	ip, err := netip.ParseAddr(host)
@@ -105,7 +105,7 @@ func NewLine(server string, dial DialFunc) *Line {
 	return l
 }
 
-// Node reaches a relay, or the server's stream.
+// Node connects to a relay, or to the server's stream port.
 func (l *Line) Node(ctx context.Context, addr string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -119,7 +119,7 @@ func (l *Line) Node(ctx context.Context, addr string) (net.Conn, error) {
 		conn, _, err := l.dial(ctx, addr, patience)
 		return conn, err
 	}
-	if !known.IsValid() { // nobody searches yet
+	if !known.IsValid() { // the first connection: no search is waiting for it
 		patience = serverPatience
 	} else {
 		addr = net.JoinHostPort(known.String(), port)
@@ -131,31 +131,31 @@ func (l *Line) Node(ctx context.Context, addr string) (net.Conn, error) {
 	return conn, err
 }
 
-// nodePatience is how long a node may take to be reached from here.
+// nodePatience is how long a connection to a node may take: at least two round trips to the server.
 func (l *Line) nodePatience() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return min(max(nodePatience, 2*l.away), farthest)
 }
 
-// Patience is how long a node may say nothing, or take to answer, if usual is enough on a short line: a
-// new connection waits for a round trip between its first packets and the next ones.
+// Patience is how long a node may say nothing, or take to answer, if usual is enough on a short line. On a
+// long line it adds a round trip, because TCP's slow start pauses for one after the first packets.
 func (l *Line) Patience(usual time.Duration) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return min(max(usual, usual*4/5+l.away), farthest)
 }
 
-// Proved says whether who answered last was the server. What is known of one that was not counts
-// only if the name leads nowhere.
+// Proved tells whether the last answer was the server's. If not, the address is only used when the name
+// leads nowhere.
 func (l *Line) Proved(is bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.doubted = !is
 }
 
-// reached remembers where the server is, and how far away. A packet that was lost makes it seem
-// farther: of two connections the quicker one tells.
+// reached remembers where the server is, and how far away. A lost packet makes it seem farther, so the
+// quicker of the last two connections counts.
 func (l *Line) reached(conn net.Conn, took time.Duration) {
 	at, err := netip.ParseAddrPort(conn.RemoteAddr().String())
 	l.mu.Lock()
@@ -169,8 +169,8 @@ func (l *Line) reached(conn net.Conn, took time.Duration) {
 	l.away, l.last, l.answered = min(took, l.last), took, true
 }
 
-// Server reaches the server's requests. For the first time that is Go's own dialler; later the
-// address at which it was is tried, too, again and again, and the first connection wins.
+// Server connects to the server's request port. The first time it uses Go's dialler. Later it also tries the
+// last address, again and again, and the first connection wins.
 func (l *Line) Server(ctx context.Context, addr string) (net.Conn, error) {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -196,7 +196,7 @@ func (l *Line) Server(ctx context.Context, addr string) (net.Conn, error) {
 	return won.conn, won.err
 }
 
-// dialled is what became of a try.
+// dialled is the result of a try.
 type dialled struct {
 	addr string
 	conn net.Conn
@@ -204,15 +204,15 @@ type dialled struct {
 	err  error
 }
 
-// race dials the name, if there is one, and the known address every second from `ahead` on. If the
-// name leads nowhere, the known address is what is left, and has the time of a search.
+// race dials the name, if there is one, and after `ahead` the known address, every second. If the name leads
+// nowhere, it goes on with the known address for nodePatience.
 func (l *Line) race(ctx context.Context, name, known string, ahead time.Duration) dialled {
 	whole := knownPatience
 	if name != "" {
 		whole = serverPatience
 	}
 	ctx, cancel := context.WithTimeout(ctx, whole)
-	defer cancel() // those that have not won yet
+	defer cancel() // ends the other tries
 	ends := make(chan dialled)
 	begin := func(addr string, patience time.Duration) {
 		go func() {
@@ -247,14 +247,14 @@ func (l *Line) race(ctx context.Context, name, known string, ahead time.Duration
 			case end.err == nil, name == "", end.addr == name && !leadsNowhere(end.err):
 				return end
 			case end.addr == name:
-				lost, over = end.err, time.After(l.nodePatience()) // then the name server is asked again
+				lost, over = end.err, time.After(l.nodePatience()) // the caller will ask the name server again
 				again.Reset(0)
 			}
 		}
 	}
 }
 
-// leadsNowhere says whether the name was not found: there is none, or no name server answers.
+// leadsNowhere reports whether the name was not found: it does not exist, or no name server answers.
 func leadsNowhere(err error) bool {
 	var lookup *net.DNSError
 	return errors.As(err, &lookup)

@@ -15,22 +15,22 @@ import (
 	"conga/messages"
 )
 
-// maxReply is the longest line that a listener takes from its server: an Answer holds
-// whole lists.
+// maxReply is the longest line, in bytes, that a listener takes from its server: an
+// Answer may hold a whole list.
 const maxReply = 1 << 20
 
 var (
-	// ErrLineTooLong: the line has no end within the longest length.
+	// ErrLineTooLong: the line exceeds the greatest length.
 	ErrLineTooLong = errors.New("line too long")
 	// ErrNotText: the line holds control characters or is not UTF-8.
 	ErrNotText = errors.New("line is not plain text")
-	// ErrUnknownVerb: the line begins with no word of the native dialect.
+	// ErrUnknownVerb: the line does not begin with a word of the native dialect.
 	ErrUnknownVerb = errors.New("unknown word")
-	// ErrLine: a word of the native dialect is followed by something else than its message.
+	// ErrLine: a word of the native dialect is not followed by its message.
 	ErrLine = errors.New("malformed line")
 )
 
-// verbs are the native dialect's words: the message's name in upper case.
+// verbs are the native dialect's words: the messages' names in upper case.
 var verbs = func() map[string]proto.Message {
 	known := make(map[string]proto.Message)
 	for _, m := range []proto.Message{
@@ -49,11 +49,10 @@ func verb(m proto.Message) string {
 	return strings.ToUpper(string(m.ProtoReflect().Descriptor().Name()))
 }
 
-// ReadLine reads one line without its end, "\n" or "\r\n". r's buffer is the longest
-// length; beyond it, or without an end within it, the line is ErrLineTooLong, and its beginning
-// is returned. A last line
-// without an end counts; then io.EOF. A line that is not text is returned with ErrNotText, and
-// the next one can be read.
+// ReadLine reads one line without its end, "\n" or "\r\n". If the line does not fit into r's
+// buffer, it returns the beginning and ErrLineTooLong. A last line without an end is a line;
+// the next call returns io.EOF. A line that is not text is returned with ErrNotText, and the
+// next one can be read.
 func ReadLine(r *bufio.Reader) (string, error) {
 	raw, err := r.ReadSlice('\n')
 	switch {
@@ -82,8 +81,8 @@ func isText(s string) bool {
 	return true
 }
 
-// ParseLine reads "VERB {json}". Fields that this version does not know are dropped. The
-// error is ErrUnknownVerb or ErrLine.
+// ParseLine reads "VERB {json}" (protobuf's JSON). It drops fields that this version does not
+// know. The error is ErrUnknownVerb or ErrLine.
 func ParseLine(line string) (proto.Message, error) {
 	word, body, _ := strings.Cut(line, " ")
 	empty, ok := verbs[word]
@@ -97,7 +96,7 @@ func ParseLine(line string) (proto.Message, error) {
 	return m, nil
 }
 
-// AppendLine appends "VERB {json}\n" to dst. A message that has no word is ErrUnknownVerb.
+// AppendLine appends "VERB {json}\n" to dst. The error is ErrUnknownVerb if the message has no word.
 func AppendLine(dst []byte, m proto.Message) ([]byte, error) {
 	word := verb(m)
 	if _, ok := verbs[word]; !ok {

@@ -22,23 +22,23 @@ import (
 type RequestLinkConfig struct {
 	Link   uint64
 	Addr   string      // host:port of the server's requests
-	Member *Membership // speaks TLS, and knows whom to trust; nil: plain text, and everybody is trusted
-	// Proved is told of each connection that reached somebody why that was not the server; nil: it
-	// was, it has the key. May be nil.
+	Member *Membership // speaks TLS, and knows which server to trust; nil: plain text, and every server is trusted
+	// Proved is called for each connection that reached somebody: with nil if that was the server, which has
+	// the key, otherwise with the error. May be nil.
 	Proved func(error)
 	Dial   DialFunc // nil: DialServer
 }
 
 // RequestLink is a listener's request connection, a child of its requester. It tells its
-// parent RequestsOpened, then RequestsSaid of every line of the server, and in any case
-// RequestsClosed; then it stops, or fails if it broke down: its parent is to stop it then. It never
-// tries again and says nothing by itself.
+// parent RequestsOpened, then RequestsSaid for every line of the server, and in any case
+// RequestsClosed at the end. Then it stops; if a goroutine panicked, it fails, and its parent should stop
+// it. It never reconnects and sends nothing by itself.
 //
-// Messages that have a line (Hello, Ask, ClockPing, PeerLost, LeaveChain) go to the server
-// in the order in which they come, also those sent before the connection stands. But Hello
-// proves who says it on this connection, so it comes after RequestsOpened.
-// Poisoned, it still sends what was said to it before; behind a LeaveChain the server ends the
-// connection, so RequestsClosed then says that it was heard.
+// Messages that have a line (Hello, Ask, ClockPing, PeerLost, LeaveChain) go to the server in the order in
+// which they come, even if they are sent before the connection is open. Only Hello must come after
+// RequestsOpened, because its proofs are valid for one connection. When poisoned, the link first sends what
+// it was given. The server ends the connection after LeaveChain, so RequestsClosed then means that the
+// server has got it.
 func RequestLink(cfg RequestLinkConfig) *actor.Props {
 	if cfg.Dial == nil {
 		cfg.Dial = DialServer
@@ -53,11 +53,11 @@ type link struct {
 	cfg  *RequestLinkConfig
 	stop context.CancelCauseFunc
 	out  *outbox
-	left bool                    // the last word was a goodbye
+	left bool                    // LeaveChain was sent
 	conn atomic.Pointer[Secured] // completes Hello; set before RequestsOpened is told
 }
 
-// Receive queues what is for the server; the reading is in linkTalk.
+// Receive queues messages for the server; linkTalk reads.
 func (l *link) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started:
@@ -78,7 +78,7 @@ func (l *link) Receive(ctx actor.Context) {
 		case *messages.LeaveChain:
 			l.left = true
 		}
-		if line, err := AppendLine(nil, msg); err == nil { // what has no line is not for the server
+		if line, err := AppendLine(nil, msg); err == nil { // a message without a line is not for the server
 			l.out.push(line)
 		}
 	case *crashed:
@@ -93,7 +93,7 @@ func (l *link) Receive(ctx actor.Context) {
 	}
 }
 
-// introduced is the Hello with what this connection adds.
+// introduced adds to the Hello the proofs for this connection.
 func (l *link) introduced(hello *messages.Hello) *messages.Hello {
 	if conn := l.conn.Load(); conn != nil {
 		return conn.Introduce(hello)
@@ -113,7 +113,7 @@ type linkTalk struct {
 
 var (
 	errServerGone = errors.New("the server closed the connection")
-	// errGoodbye: the link ends, and the server is to hear its last words.
+	// errGoodbye: the link ends after the server has got its last lines.
 	errGoodbye = errors.New("said goodbye")
 )
 
@@ -123,7 +123,7 @@ func (t *linkTalk) run(life context.Context) error {
 	if err != nil {
 		return fmt.Errorf("dial %s: %w", t.cfg.Addr, err)
 	}
-	raw := conn // to close it waits for nobody, unlike TLS
+	raw := conn // closing it never waits; closing TLS may
 	defer raw.Close()
 	if t.cfg.Member != nil {
 		if conn, err = t.secure(life, raw); err != nil {
@@ -141,7 +141,7 @@ func (t *linkTalk) run(life context.Context) error {
 		case errors.Is(cause, errGoodbye):
 			t.out.finish()
 			_ = closeWrite(conn)
-			_ = conn.SetReadDeadline(time.Now().Add(goodbyeTime)) // until then the server ends it
+			_ = conn.SetReadDeadline(time.Now().Add(goodbyeTime)) // the server should end it by then
 			return
 		case errors.Is(cause, context.Canceled):
 			t.out.finish()
@@ -151,7 +151,7 @@ func (t *linkTalk) run(life context.Context) error {
 	defer func() {
 		if !stay() {
 			<-ended
-			_, _ = io.Copy(io.Discard, conn) // ends at once, but for a goodbye
+			_, _ = io.Copy(io.Discard, conn) // ends at once, except after a goodbye
 		}
 		_ = raw.Close()
 		t.out.finish()
@@ -167,7 +167,7 @@ func (t *linkTalk) run(life context.Context) error {
 	return err
 }
 
-// secure speaks TLS with the server that was meant.
+// secure starts TLS with the intended server.
 func (t *linkTalk) secure(life context.Context, raw net.Conn) (net.Conn, error) {
 	conn, err := t.cfg.Member.Secure(life, raw)
 	if life.Err() == nil {
@@ -181,7 +181,7 @@ func (t *linkTalk) secure(life context.Context, raw net.Conn) (net.Conn, error) 
 	return conn, nil
 }
 
-// read passes the server's lines on. A word of a later dialect is read over.
+// read passes the server's lines on. It ignores words of a later dialect.
 func (t *linkTalk) read(life context.Context, conn net.Conn) error {
 	r := bufio.NewReaderSize(conn, messages.MaxLine)
 	linked := false
@@ -190,7 +190,7 @@ func (t *linkTalk) read(life context.Context, conn net.Conn) error {
 			t.cfg.Member.expected.linked(-1)
 		}
 	}()
-	pace := rate.NewLimiter(linesPerSecond, linesAtOnce) // a flood stays in the kernel, not in the parent's mailbox
+	pace := rate.NewLimiter(linesPerSecond, linesAtOnce) // so that a flood waits in the kernel, not in the parent's mailbox
 	for {
 		line, err := readReply(r)
 		if err != nil {
@@ -221,7 +221,7 @@ func (t *linkTalk) read(life context.Context, conn net.Conn) error {
 	}
 }
 
-// member takes from the server's word what concerns the listener's standing. taken: it is in.
+// member takes from the server's message what concerns the membership. taken: the listener is in the chain.
 func (t *linkTalk) member(m proto.Message) (taken bool, err error) {
 	switch m := m.(type) {
 	case *messages.Welcome:

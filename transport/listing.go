@@ -10,20 +10,20 @@ import (
 	"conga/messages/plain"
 )
 
-// pageSize is how many lines a page of a list has: with the longest names it fits into an Answer.
+// pageSize is how many lines a page of a list has. A page of the longest names fits into an Answer.
 const pageSize = 200
 
-// maxAnswer is how much of a list goes into one Answer: with all its quoting it stays
+// maxAnswer is how many bytes of a list go into one Answer. With all its quoting it stays
 // below maxReply.
 const maxAnswer = 256 << 10
 
-// maxListed is how long a name and what there is to say of it may be.
+// maxListed is the greatest length of a name with its note, in bytes.
 const maxListed = maxWish + maxReason + 16
 
-// listing answers SONGS and REQUESTS (word) out of the names, which are numbered as PLAY takes them.
-// asked is what was said behind the word: nothing, for all; a number, for that page; or else, and where
-// there is no such page, words that a name must have. Of all of them no more than `most` bytes are
-// shown, in whole pages; 0 means no end.
+// listing answers SONGS or REQUESTS (word) with the names, numbered as PLAY takes them. asked is the text
+// after the word: empty for all names, a number for that page; otherwise, or if there is no such page, words
+// that the names must contain. The whole list is cut after `most` bytes, at the end of a page; 0 means no
+// limit.
 func listing(word, asked string, names []string, none string, most int) []string {
 	pages := (len(names) + pageSize - 1) / pageSize
 	page, err := strconv.Atoi(asked)
@@ -57,7 +57,7 @@ func upTo(word string, pages int) string {
 	return fmt.Sprintf(" to %s %d", word, pages)
 }
 
-// all is the whole list, or so many of its first pages as fit.
+// all returns the whole list, or as many of its first pages as fit.
 func all(word string, names []string, most int) []string {
 	lines := numbered(names, 0, len(names))
 	fit := fitting(lines, most)
@@ -70,7 +70,7 @@ func all(word string, names []string, most int) []string {
 		len(lines)-shown, word, pages+1, word))
 }
 
-// having are the lines of the names that have all the words; none if there is no such name.
+// having returns the lines of the names that contain all the words; none if there is no such name.
 func having(asked string, names []string, most int) []string {
 	words := strings.Fields(strings.ToLower(plain.Alike(asked, messages.MaxLine)))
 	var lines []string
@@ -86,7 +86,7 @@ func having(asked string, names []string, most int) []string {
 	return lines
 }
 
-// numbered are the lines of the names from first up to last.
+// numbered returns the lines of the names from index first up to, not including, last.
 func numbered(names []string, first, last int) []string {
 	lines := make([]string, 0, last-first+1)
 	for i := first; i < last; i++ {
@@ -95,7 +95,7 @@ func numbered(names []string, first, last int) []string {
 	return lines
 }
 
-// fitting is how many of the lines have room in `most` bytes; 0 is no limit.
+// fitting returns how many of the lines fit into `most` bytes; 0 means no limit.
 func fitting(lines []string, most int) int {
 	size := 0
 	for i, line := range lines {
@@ -106,13 +106,13 @@ func fitting(lines []string, most int) int {
 	return len(lines)
 }
 
-// listed is listing of a room's answer.
+// listed is listing for an actor's answer.
 func listed(word, asked string, answer any, none string, most int) []string {
 	names, is := answer.(*messages.List)
 	if !is {
 		return []string{sayBusy}
 	}
-	shown := names.Names // others may hold it, too
+	shown := names.Names // shared with others
 	for i, note := range names.Notes {
 		if i == 0 {
 			shown = slices.Clone(shown)

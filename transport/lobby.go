@@ -9,27 +9,27 @@ import (
 	"time"
 )
 
-// pot is what a connection has shown of itself. Each has its own limit: however many there
-// are of one kind, they take no place from another.
+// pot is the kind of a connection, by what it has shown of itself. Each kind has its own limit, so
+// many connections of one kind take no place from another.
 type pot int
 
 const (
 	silent    pot = iota // it has not yet said who it is
 	newcomers            // it says HELLO
-	visitors             // it is no listener: a person with nc
+	visitors             // it is not a listener: a person with nc
 	webs                 // it speaks HTTP
 	seeds                // it speaks the bytes of 2016
 	members              // it was let in
 	pots
 )
 
-// whenFull is what becomes of who comes to a pot that is full.
+// whenFull is what happens if a connection comes to a pot that is full.
 type whenFull int
 
 const (
-	refuse       whenFull = iota // it has to go
-	oldestOfMost                 // the address that has the most in the pot loses its oldest: a flood pushes out itself
-	newestOfMost                 // that address loses its newest, if it has more than the one that comes: else as refuse
+	refuse       whenFull = iota // it is refused
+	oldestOfMost                 // the address with the most in the pot loses its oldest, so a flood displaces itself
+	newestOfMost                 // that address loses its newest, if it has more than the newcomer's; else like refuse
 )
 
 // potRule is a pot's limit.
@@ -39,11 +39,11 @@ type potRule struct {
 	full       whenFull
 }
 
-// lobby counts a port's connections, by what they have shown and by address.
+// lobby counts a port's connections, by kind and by address, and enforces their limits.
 type lobby struct {
 	rules      [pots]potRule
 	maxAddress int           // of one address, in all pots
-	sorry      func() []byte // the last word to a connection too many of its address; may be nil
+	sorry      func() []byte // what is sent to a connection that exceeds maxAddress; may be nil
 
 	mu      sync.Mutex
 	hosts   map[netip.Prefix]*host
@@ -53,36 +53,37 @@ type lobby struct {
 	closed  bool
 }
 
-// host is what one address has in a lobby.
+// host is the connections of one address in a lobby.
 type host struct {
 	connections int
 	in          [pots]list.List // of *guest, oldest first
 }
 
-// guest is one connection in the eyes of its lobby.
+// guest is one connection in its lobby.
 type guest struct {
 	lobby  *lobby
-	conn   *awake // the connection; while this process stands still, the guest has time
+	conn   *awake
 	from   netip.Prefix
 	number uint64
 	since  time.Time
 	pot    pot
-	place  *list.Element // in its host's pot; nil: it was forgotten
+	place  *list.Element // in its host's pot; nil: it is no longer counted
 
-	// dismissed: its place is another's now. Its reader wakes with a timeout and has
-	// lingerTime for a last word.
+	// dismissed: another connection has its place now. Its reader gets a timeout and has
+	// lingerTime to send a last message.
 	dismissed atomic.Bool
-	own       bool // this process's own: no limit counts it
+	own       bool // a connection of this process itself: no limit counts it
 }
 
-// maxSeeds is how many a stream port takes in for saying nothing, and maxSeedsOfAddress how
-// many from one address: each may cost a decoder, and anybody can say nothing.
+// maxSeeds is how many silent peers a stream port takes for clients of 2016, and maxSeedsOfAddress how
+// many from one address. Each may cost a decoder, and anybody can be silent.
 const maxSeeds, maxSeedsOfAddress = 64, 16
 
-// askingPlayers is how many may ask for the music, or for a playlist, beside those that a stream port plays for.
+// askingPlayers is how many HTTP clients may ask for the music or a playlist, beside those that a stream port
+// plays for.
 const askingPlayers = 16
 
-// streamLobby is for a stream port that serves so many listeners, and plays for so many over HTTP.
+// streamLobby returns the lobby of a stream port for `most` listeners and `players` players over HTTP.
 func streamLobby(limits Limits, most, players int, sorry func() []byte) *lobby {
 	limits = limits.filled()
 	return newLobby(limits.PerAddress, sorry, [pots]potRule{
@@ -93,8 +94,8 @@ func streamLobby(limits Limits, most, players int, sorry func() []byte) *lobby {
 	})
 }
 
-// requestLobby is for the request port. Members are counted by their ids elsewhere, and an
-// old connection overlaps with the new one of the same listener: hence twice as many.
+// requestLobby returns the lobby of the request port. It allows twice as many members as listeners, because a
+// listener's old connection may overlap with its new one; listeners are counted by id elsewhere.
 func requestLobby(limits Limits, sorry func() []byte) *lobby {
 	limits = limits.filled()
 	return newLobby(limits.PerAddress, sorry, [pots]potRule{
@@ -111,8 +112,8 @@ func newLobby(maxAddress int, sorry func() []byte, rules [pots]potRule) *lobby {
 	return &lobby{rules: rules, maxAddress: maxAddress, sorry: sorry, hosts: make(map[netip.Prefix]*host)}
 }
 
-// enter takes a new connection among the silent ones; nil if it was closed instead: the
-// lobby is closed, or the address has as many connections as it may, all of them let in.
+// enter adds a new connection to the silent ones. It closes it and returns nil if the lobby
+// is closed, or if the address has its greatest number of connections, all of them members.
 func (l *lobby) enter(conn net.Conn) *guest {
 	g := &guest{lobby: l, conn: &awake{Conn: conn}, from: address(conn.RemoteAddr()), since: time.Now()}
 	l.mu.Lock()
@@ -137,13 +138,13 @@ func (l *lobby) enter(conn net.Conn) *guest {
 	return g
 }
 
-// own is a connection of this process itself, which no limit counts.
+// own returns the guest for a connection of this process itself, which no limit counts.
 func (l *lobby) own(conn net.Conn) *guest {
 	return &guest{lobby: l, conn: &awake{Conn: conn}, since: time.Now(), own: true}
 }
 
-// shrink makes room for one more connection of the address: its own strangers go before its
-// members have to stay outside. False: it has none.
+// shrink makes room for one more connection of the address by dropping one that is not a member. It
+// returns false if there is none.
 func (l *lobby) shrink(h *host) bool {
 	for _, p := range []pot{silent, visitors, webs, newcomers} {
 		if h.in[p].Len() > 0 {
@@ -154,8 +155,8 @@ func (l *lobby) shrink(h *host) bool {
 	return false
 }
 
-// seat puts the guest into the pot, and drops one of the pot's address that has the most if
-// that was one too many.
+// seat puts the guest into the pot. If the pot then exceeds its limit and its rule is oldestOfMost, seat
+// drops the oldest of the address with the most.
 func (l *lobby) seat(g *guest, p pot) {
 	g.pot, g.place = p, l.hosts[g.from].in[p].PushBack(g)
 	l.count[p]++
@@ -164,8 +165,8 @@ func (l *lobby) seat(g *guest, p pot) {
 	}
 }
 
-// move takes the guest from one pot to another. It is false when that one is full, or the
-// connection was dropped meanwhile. Where it is already it may stay.
+// move moves the guest to another pot. It returns false if that pot is full, or if the connection was
+// dropped meanwhile. A guest that is in the pot already stays there.
 func (g *guest) move(to pot) bool {
 	l := g.lobby
 	l.mu.Lock()
@@ -191,8 +192,8 @@ func (g *guest) move(to pot) bool {
 	return g.place != nil
 }
 
-// relieve drops the newest of the pot's address that has the most, if it has more than the
-// address of who comes would have.
+// relieve drops the newest connection of the address with the most in the pot, if that address
+// has more than the newcomer's address would have.
 func (l *lobby) relieve(p pot, comes *host) bool {
 	most := l.most(p)
 	if most == nil || most.in[p].Len() <= comes.in[p].Len()+1 {
@@ -202,8 +203,8 @@ func (l *lobby) relieve(p pot, comes *host) bool {
 	return true
 }
 
-// outrank takes the place of a member whose address has more of them than the guest's. False:
-// none has.
+// outrank drops a member of an address that has more members than the guest's address, to make room
+// for the guest. It returns false if there is no such address.
 func (g *guest) outrank() bool {
 	l := g.lobby
 	l.mu.Lock()
@@ -211,10 +212,11 @@ func (g *guest) outrank() bool {
 	return g.place != nil && l.relieve(members, l.hosts[g.from])
 }
 
-// admit lets the connection in, for it has said who it is.
+// admit makes the connection a member after it has said who it is.
 func (g *guest) admit() bool { return g.move(members) }
 
-// most is the host with the most in the pot, that with the oldest among equals.
+// most returns the address with the most connections in the pot; among equals, the one with the oldest
+// connection.
 func (l *lobby) most(p pot) *host {
 	var most *host
 	for _, h := range l.hosts {
@@ -231,8 +233,8 @@ func (l *lobby) most(p pot) *host {
 func (h *host) first(p pot) *guest { return h.in[p].Front().Value.(*guest) }
 func (h *host) last(p pot) *guest  { return h.in[p].Back().Value.(*guest) }
 
-// drop ends the connection; its actor sees that and goes. One that has spoken may have
-// a last word.
+// drop ends the connection; its actor notices and stops. If the peer has spoken, it gets a
+// last message.
 func (l *lobby) drop(g *guest) {
 	spoken := g.pot != silent
 	l.forget(g)
@@ -241,11 +243,11 @@ func (l *lobby) drop(g *guest) {
 		return
 	}
 	g.dismissed.Store(true)
-	_ = g.conn.SetReadDeadline(time.Now()) // AFTER: who sets another deadline looks then
+	_ = g.conn.SetReadDeadline(time.Now()) // after dismissed is set: patience checks it after setting a deadline
 	time.AfterFunc(lingerTime, func() { _ = g.conn.Close() })
 }
 
-// patience is how long the connection's reader may wait for what comes next, from now.
+// patience sets how long from now the connection's reader may wait; 0: without limit.
 func (g *guest) patience(d time.Duration) {
 	deadline := time.Time{}
 	if d > 0 {
@@ -257,7 +259,7 @@ func (g *guest) patience(d time.Duration) {
 	}
 }
 
-// forget takes the guest out of all counts; twice is once.
+// forget removes the guest from all counts. A second call does nothing.
 func (l *lobby) forget(g *guest) {
 	if g.place == nil {
 		return
@@ -271,10 +273,10 @@ func (l *lobby) forget(g *guest) {
 	}
 }
 
-// maxPorters bounds the goroutines that say a last word; beyond it none is said.
+// maxPorters bounds the goroutines that send a last message; beyond it none is sent.
 const maxPorters = 16
 
-// turnAway closes the connection, after a last word if there is somebody to say it.
+// turnAway closes the connection, after a last message if fewer than maxPorters are being sent.
 func (l *lobby) turnAway(conn net.Conn) {
 	if l.sorry == nil || l.porters >= maxPorters {
 		_ = conn.Close()
@@ -283,7 +285,7 @@ func (l *lobby) turnAway(conn net.Conn) {
 	l.porters++
 	go func() {
 		_ = conn.SetWriteDeadline(time.Now().Add(lingerTime))
-		_, _ = conn.Write(l.sorry()) // who does not read it misses nothing else
+		_, _ = conn.Write(l.sorry())
 		linger(conn)
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -291,8 +293,8 @@ func (l *lobby) turnAway(conn net.Conn) {
 	}()
 }
 
-// close closes all who have said nothing and all who come later: also those of whom the
-// acceptor actor, which stops, will never hear.
+// close closes all silent connections and all that come later, including those of which the stopping
+// acceptor will never be told.
 func (l *lobby) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -304,7 +306,7 @@ func (l *lobby) close() {
 	}
 }
 
-// leave forgets the connection; twice is once.
+// leave is forget for callers that do not hold the lobby's lock.
 func (g *guest) leave() {
 	g.lobby.mu.Lock()
 	defer g.lobby.mu.Unlock()

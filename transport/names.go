@@ -12,14 +12,13 @@ import (
 	"conga/messages/plain"
 )
 
-const maxReason = 200 // bytes of a peer's or the system's words that reach a log
+const maxReason = 200 // the longest text of a peer or the system that reaches a log, in bytes
 
-// maxWords is the longest text, in bytes, that a node takes from its server or upstream: an
-// answer's lines are names of files, and a number.
+// maxWords is the longest text, in bytes, that a node takes from its server or upstream. The longest are
+// the lines of an Answer: a file's name and a number.
 const maxWords = maxListed + 16
 
-// makePlain replaces all text in the message, whose sender is not to be trusted, by what may
-// be shown of it.
+// makePlain replaces all texts in the message, which may come from anybody, with plain.Text of them.
 func makePlain(m protoreflect.Message) {
 	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		switch {
@@ -42,13 +41,13 @@ func makePlain(m protoreflect.Message) {
 	})
 }
 
-// goodID says whether id can name a listener: the usual 36 characters of a uuid.
+// goodID reports whether id can be a listener's: the usual 36 characters of a uuid.
 func goodID(id string) bool {
 	return len(id) == 36 && uuid.Validate(id) == nil
 }
 
-// cleanNode is the node as it may go into the chain: a uuid for id, a plain name. It
-// returns nil if it has no usable id. Its relay is untouched.
+// cleanNode returns a copy of the node with a plain name, for the chain, or nil if its id is
+// not a uuid. The relay address is unchanged and not checked.
 func cleanNode(n *messages.Node) *messages.Node {
 	if !goodID(n.GetId()) {
 		return nil
@@ -60,8 +59,8 @@ func cleanNode(n *messages.Node) *messages.Node {
 	return &messages.Node{Id: n.GetId(), Name: name, Relay: n.GetRelay()}
 }
 
-// completeRelay is the relay address as others can reach it: a missing or unspecified
-// host becomes the one the connection came from. It is false for what is no address.
+// completeRelay returns the relay address as others can reach it: a missing or unspecified
+// host becomes the host of remote. It returns false if relay is not an address.
 func completeRelay(relay string, remote net.Addr) (string, bool) {
 	host, port, err := net.SplitHostPort(relay)
 	if err != nil || len(relay) > 255+6 || plain.Text(host, 255) != host {
@@ -79,8 +78,8 @@ func completeRelay(relay string, remote net.Addr) (string, bool) {
 	return net.JoinHostPort(host, port), true
 }
 
-// ownHTTP is the address of a node's debug answers, empty if it has none at the host from which
-// it came: somebody will ask there, and must not be led anywhere else.
+// ownHTTP returns the address of a node's debug port, or "" if it is not on the host that the node came
+// from: others will ask there, and must not be led to another host.
 func ownHTTP(addr string, remote net.Addr) string {
 	addr, ok := completeRelay(addr, remote)
 	if !ok {
@@ -94,7 +93,7 @@ func ownHTTP(addr string, remote net.Addr) string {
 	return net.JoinHostPort(ip.Unmap().String(), port)
 }
 
-// hostOf is the address without its port, empty if it has none.
+// hostOf returns the host of addr without the port, "" if addr has no port.
 func hostOf(addr net.Addr) string {
 	if addr == nil {
 		return ""

@@ -10,7 +10,7 @@ import (
 	"conga/messages/plain"
 )
 
-// handle does what the line asks; an error ends the connection.
+// handle carries out the line; an error ends the connection.
 func (t *requestTalk) handle(line string) error {
 	m, err := ParseLine(line)
 	switch {
@@ -32,7 +32,7 @@ func (t *requestTalk) handle(line string) error {
 		case <-t.life.Done():
 			return t.life.Err()
 		}
-	case *messages.ClockPing: // before any Ask that waits: its delay would look like distance
+	case *messages.ClockPing: // answered before waiting Asks: a delay would look like distance
 		t.cfg.Pinged(t.reached, m)
 		return t.put(&messages.ClockPong{SentUs: m.GetSentUs(), ServerUnixUs: t.cfg.Now().UnixMicro()})
 	case *messages.PeerLost:
@@ -55,20 +55,21 @@ func (t *requestTalk) handle(line string) error {
 		t.root.Send(t.cfg.Chain, t.reconnected(m))
 	case *messages.LeaveChain:
 		t.end.Store(&end{ends: left})
-		t.root.Send(t.parent, &goodbye{t.self}) // now: its neighbours need not wait for the connection's end
+		t.root.Send(t.parent, &goodbye{t.self}) // so that its neighbours need not wait for the connection's end
 		return errDone
-	default: // a word that only a server says
-		return t.put(&messages.Refused{Reason: verb(m) + " is for the server to say"})
+	default: // a word that only a server sends
+		return t.put(&messages.Refused{Reason: "only the server sends " + verb(m)})
 	}
 	return nil
 }
 
-// mayLog counts a word that the log will keep: for the connection and for its address.
+// mayLog counts a message that the log will keep, for the connection and for its address. It returns
+// false if that exceeds a budget.
 func (t *requestTalk) mayLog() bool {
 	return t.words.Allow() && t.pace.words.of(t.conn.RemoteAddr()).Allow()
 }
 
-// mayReport is mayLog for what nobody waits for an answer to.
+// mayReport is mayLog for reports, which get no answer. It counts those that are dropped.
 func (t *requestTalk) mayReport() bool {
 	may := !t.cfg.Disk.Short() && t.mayLog()
 	if !may {
@@ -77,10 +78,10 @@ func (t *requestTalk) mayReport() bool {
 	return may
 }
 
-// reportsWait is how old a report may be that waited for the server's return.
+// reportsWait is how old a report may be that was kept while the server was away.
 const reportsWait = time.Hour
 
-// reconnected is the report with what a log may hold, and with the name of who says it.
+// reconnected returns the report with texts cleaned for the log and with its sender's id.
 func (t *requestTalk) reconnected(m *messages.Reconnected) *messages.Reconnected {
 	clean := func(n *messages.Node) *messages.Node {
 		if n.GetId() == messages.ServerID {
@@ -88,11 +89,11 @@ func (t *requestTalk) reconnected(m *messages.Reconnected) *messages.Reconnected
 		}
 		node := cleanNode(n)
 		if node != nil {
-			node.Relay = "" // a log keeps who it was, not what anybody says of it
+			node.Relay = "" // the log keeps who it was, not an address that anybody may claim
 		}
 		return node
 	}
-	// While the server was away the report waited: its own time counts, if it can be true.
+	// The report may have waited while the server was away, so its own time counts if it is plausible.
 	now := t.cfg.Now()
 	at := m.GetAtUnixUs()
 	if at > now.UnixMicro() || at < now.Add(-reportsWait).UnixMicro() {
@@ -105,7 +106,7 @@ func (t *requestTalk) reconnected(m *messages.Reconnected) *messages.Reconnected
 	}
 }
 
-// answerAsks answers a native's Asks one after the other.
+// answerAsks answers a native's Asks in order.
 func (t *requestTalk) answerAsks() {
 	for m := range t.asks {
 		id := plain.Text(m.GetRequestId(), maxRequestID)
@@ -118,7 +119,7 @@ func (t *requestTalk) answerAsks() {
 		default:
 			lines, _ = t.reply(strings.TrimPrefix(m.GetLine(), mark), id, maxAnswer)
 		}
-		_ = t.put(&messages.Answer{RequestId: m.GetRequestId(), Lines: lines}) // what was asked is done, heard or not
+		_ = t.put(&messages.Answer{RequestId: m.GetRequestId(), Lines: lines}) // the request is done even if the answer is lost
 	}
 }
 

@@ -12,22 +12,22 @@ import (
 	"conga/messages"
 )
 
-// Waits between two offers to the same listener: it may need a moment to hear from the
+// The waits between two offers to the same listener, which may need a moment to hear from the
 // server whose offer to take.
 const firstOffer, longestOffer = 100 * time.Millisecond, 2 * time.Second
 
 // offerer dials the one listener that cannot dial this node: either end of an edge may
-// make the connection. What comes of it is a stream connection like any other. It
-// belongs to the acceptor's actor.
+// make the connection, which is then a stream connection like any other. It belongs to the
+// acceptor's actor.
 type offerer struct {
 	to    *messages.Node
-	round uint64 // numbers the offers: what an older one says is ignored
+	round uint64 // numbers the offers, so that results of older ones are ignored
 	child *actor.PID
 	wait  time.Duration
 	stop  context.CancelFunc
 }
 
-// offered is what became of an offer; conn is nil if it could not be made.
+// offered is the result of an offer; conn is nil if it could not be made.
 type offered struct {
 	round uint64
 	conn  net.Conn
@@ -36,7 +36,7 @@ type offered struct {
 // offerAgain is the offerer's timer.
 type offerAgain struct{ round uint64 }
 
-// turn begins to offer to another node, or to none.
+// turn makes offers to another node from now on, or to none.
 func (o *offerer) turn(ctx actor.Context, cfg *StreamsConfig, to *messages.Node) {
 	if to.GetId() == o.to.GetId() && to.GetRelay() == o.to.GetRelay() {
 		return
@@ -48,7 +48,7 @@ func (o *offerer) turn(ctx actor.Context, cfg *StreamsConfig, to *messages.Node)
 	}
 }
 
-// end forgets the offer under way; a connection that stands lives on until its listener
+// end cancels the offer under way. A connection that is open stays until its listener
 // goes elsewhere.
 func (o *offerer) end() {
 	o.round++
@@ -99,7 +99,7 @@ func sayOffer(conn net.Conn, cfg *StreamsConfig, to *messages.Node) error {
 	return err
 }
 
-// later offers again after a growing wait.
+// later makes another offer after a growing wait.
 func (o *offerer) later(ctx actor.Context) {
 	root, self, again := ctx.ActorSystem().Root, ctx.Self(), offerAgain{o.round}
 	time.AfterFunc(o.wait, func() { root.Send(self, again) })

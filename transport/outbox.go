@@ -10,11 +10,11 @@ import (
 // outboxSize is how many writes may wait for a peer that reads slowly.
 const outboxSize = 64
 
-// outbox writes to one connection in the order of put, in a goroutine of its own, so that
-// nobody else waits for a peer that does not read: such a peer is cut and counted.
+// outbox writes to one connection, in order and in its own goroutine, so that nobody else waits for a
+// peer that does not read: such a peer is cut off and counted.
 type outbox struct {
-	cut   *atomic.Int64 // counts the cut
-	over  func(error)   // is told why nothing more is written: errStuck, or what broke
+	cut   *atomic.Int64 // counts the connections that were cut
+	over  func(error)   // is called when nothing more is written: with errStuck, or the write's error
 	queue chan []byte
 	stop  chan struct{} // closed by finish
 	done  chan struct{} // closed when nothing more will be written
@@ -71,7 +71,8 @@ func (o *outbox) tooSlow() {
 	o.over(errStuck)
 }
 
-// put waits for room: for answers, whose asker waits too. False when the connection is over.
+// put waits for room. It is for answers, because whoever asked waits, too. It returns false when the
+// connection is over.
 func (o *outbox) put(b []byte) bool {
 	select {
 	case <-o.done:
@@ -86,10 +87,10 @@ func (o *outbox) put(b []byte) bool {
 	}
 }
 
-// push never waits: for news. A peer with a full queue does not read, and is cut.
+// push never waits. It is for news. If the queue is full, the peer does not read and is cut off.
 func (o *outbox) push(b []byte) {
 	select {
-	case <-o.done: // nobody hears it
+	case <-o.done:
 		return
 	default:
 	}
@@ -100,21 +101,21 @@ func (o *outbox) push(b []byte) {
 	}
 }
 
-// finish lets what was put be written, and waits for that. run must have been started.
+// finish waits until everything in the queue is written. run must have been started.
 func (o *outbox) finish() {
 	o.end()
 	<-o.done
 }
 
-// end is finish without the wait; twice is once.
+// end is finish without the wait. A second call does nothing.
 func (o *outbox) end() { o.once.Do(func() { close(o.stop) }) }
 
-// goodbyeTime is how long a listener that leaves waits until the server has heard it, and ends the
-// connection: some round trips of the longest line.
+// goodbyeTime is how long a listener that leaves waits for the server to get its LeaveChain and end the
+// connection: some round trips on the longest line.
 const goodbyeTime = 3 * time.Second
 
-// lingerTime and lingerBytes bound how long a closing connection reads what the peer
-// still says: closed with bytes unread, TCP would destroy the last answers on their way.
+// lingerTime and lingerBytes bound how long and how much a closing connection still reads: if it
+// were closed with unread bytes, TCP would reset it and the peer could lose the last answers.
 const (
 	lingerTime  = 500 * time.Millisecond
 	lingerBytes = 1 << 20

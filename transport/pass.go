@@ -7,20 +7,20 @@ import (
 	"conga/messages"
 )
 
-// Pass is what the members of a broadcast with a token have in common: the server gives
-// it to each in its Welcome, inside TLS. It never travels on stream connections. An
-// opening shows that the sender has it, to one node and for a minute, so whoever overhears
-// one has nothing. An empty Pass lets everybody in.
+// Pass is a secret that all members of a broadcast with a token share. The server gives it to
+// each in its Welcome, inside TLS. It is never sent on stream connections: a HI or OF proves
+// with an HMAC that the sender has it, to one node and for a minute, so overhearing one is of
+// no use. An empty Pass lets everybody in.
 type Pass []byte
 
-// openHouse is the pass of a node that serves everybody.
+// openHouse returns the pass of a node that serves everybody.
 func openHouse() (Pass, error) { return nil, nil }
 
 var errStranger = &refused{
 	messages.StreamOpened_REFUSAL_STRANGER, "only members of this broadcast are served here: join at its server, with its token",
 }
 
-// prove shows that who asks has the pass; nothing where there is none.
+// prove returns the proof that the sender of a has the pass; nil if there is no pass.
 func (p Pass) prove(a asking) []byte {
 	if len(p) == 0 {
 		return nil
@@ -30,7 +30,7 @@ func (p Pass) prove(a asking) []byte {
 	return mac.Sum(nil)
 }
 
-// check refuses words that no member said.
+// check returns errStranger unless proof was made with the pass.
 func (p Pass) check(a asking, proof []byte) error {
 	if len(p) > 0 && !hmac.Equal(proof, p.prove(a)) {
 		return errStranger

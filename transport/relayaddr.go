@@ -17,14 +17,13 @@ import (
 )
 
 const (
-	// proofPatience is how long a relay may take to prove whose it is: below what a listener
-	// waits for its WELCOME.
+	// proofPatience is how long a relay may take to prove whose it is. It is less than a listener waits
+	// for its WELCOME, even together with resolvePatience.
 	proofPatience = 2 * time.Second
-	// resolvePatience is how long the name of a relay's host may take; with the proof it is below
-	// that, too.
+	// resolvePatience is how long it may take to look up the name of a relay's host.
 	resolvePatience = 2 * time.Second
-	// An address may name namedAtOnce relays on other hosts than itself, then one every
-	// namedWait: each is a connection that the server makes because somebody says so.
+	// An address may name namedAtOnce relays on other hosts, then one every namedWait: for each,
+	// the server makes a connection only because somebody asks it to.
 	namedAtOnce, namedWait = 10, 10 * time.Second
 )
 
@@ -35,13 +34,13 @@ func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
-// errRelay: it is no address.
+// errRelay: it is not an address.
 var errRelay = errors.New("the node's relay must be HOST:PORT or :PORT")
 
-// locate is the address of a relay as others can reach it. Its host is the connection's own,
-// unless another is named: then that is looked up, once and here, so that nobody else has to
-// ask for a name that a stranger owns. An error says why nothing is to be dialled for it; the
-// address is then on the connection's own host. It need not be the listener's: see probe.
+// locate returns the address at which others can reach a relay. Its host is the connection's,
+// unless the listener names another. That one is looked up once, here, so that nobody else has to
+// resolve a name that a stranger owns. The error says why the server must not dial it; the returned
+// address is then on the connection's host. Whether the listener's node answers there, probe finds out.
 func (t *requestTalk) locate(relay string) (string, error) {
 	addr, ok := completeRelay(relay, t.conn.RemoteAddr())
 	if !ok {
@@ -84,7 +83,7 @@ func (t *requestTalk) lookUp(host string) ([]netip.Addr, error) {
 	return found, nil
 }
 
-// reach is how far away somebody can be who knows an address.
+// reach says from where an address can be reached.
 type reach int
 
 const (
@@ -94,7 +93,8 @@ const (
 	everywhere
 )
 
-// Networks of which net/netip has no word: that of providers (RFC 6598), and those of nobody.
+// Networks for which net/netip has no predicate: providers' shared addresses (RFC 6598), and addresses
+// that nobody can have.
 var (
 	providers = netip.MustParsePrefix("100.64.0.0/10")
 	nobodys   = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("240.0.0.0/4")}
@@ -112,20 +112,20 @@ func reachOf(ip netip.Addr) reach {
 	return everywhere
 }
 
-// mayName says whether a connection from `own` may name the host: none that is nearer to the
-// server than itself. Else a stranger could have it try what stands behind its firewall.
+// mayName reports whether a connection from `own` may name the host. It may not name one that is nearer
+// to the server than itself; otherwise a stranger could make the server probe hosts behind its firewall.
 func mayName(own, host netip.Addr) bool {
 	return reachOf(host) != nowhere && reachOf(host) >= reachOf(own)
 }
 
-// errOtherPort: the relay's port is open, but not the listener's.
+// errOtherPort: the relay's port is open, but it is not the listener's.
 var errOtherPort = errors.New("at its relay's address another program answers")
 
-// probe tries the node's relay BEFORE the chain makes it anybody's source, and lets it prove
-// that it is the node's. It says why that is not so, or nothing.
+// probe connects to the node's relay and lets it prove that it is the node's, BEFORE the chain lets it feed
+// anybody. It returns why that failed, "" if it did not.
 func (t *requestTalk) probe(node *messages.Node, key ed25519.PublicKey) string {
 	if node.GetRelay() == "" {
-		return "" // it does not want to be one
+		return "" // it does not want to feed anybody
 	}
 	conn, err := t.cfg.Dial(t.life, node.GetRelay())
 	if err != nil {
@@ -140,7 +140,7 @@ func (t *requestTalk) probe(node *messages.Node, key ed25519.PublicKey) string {
 	return ""
 }
 
-// askIdentity asks the other end whether it is the key's owner.
+// askIdentity lets the other end prove that it has the key.
 func askIdentity(conn net.Conn, key ed25519.PublicKey) error {
 	ask := &messages.AskIdentity{Nonce: nonce()}
 	payload, err := proto.Marshal(ask)

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	// maxSaid is how many HI of one node are remembered within a minute. A search asks each
-	// ancestor once, and rests when none has answered.
+	// maxSaid is how many HIs of one node are remembered within a minute. A search asks each
+	// ancestor once, and pauses if none has answered.
 	maxSaid = 256
-	// feedRate is how many chunks a second a listener gets on an average, and feedAtOnce how
-	// many more: five windows. The music itself is some ten a second. So whoever asks again and
-	// again for what it has had costs little more than one stream.
+	// feedRate is how many chunks a second a listener may get on average, and feedAtOnce how many
+	// more: five windows. The music itself has some ten a second. So a listener that asks again
+	// and again for the same music costs little more than one stream.
 	feedRate, feedAtOnce = 12, 625
 )
 
@@ -26,9 +26,9 @@ var (
 	errGreedy   = &refused{messages.StreamOpened_REFUSAL_FULL, "you have had the same music too often: ask again later"}
 )
 
-// record is what a port remembers of one node: the words that it has said within the last
-// minute, and how much it has been given. Only those who are expected and have proved who they
-// are have one, so nobody can make a port forget, or remember, another.
+// record is what a port remembers of one node: the requests of the last minute, and how much it has been
+// given. Only nodes that are expected and have proved their identity have one, so nobody can make a
+// port forget or create another's.
 type record struct {
 	words   []word // in the order in which they came
 	given   *rate.Limiter
@@ -38,14 +38,14 @@ type record struct {
 
 type word struct {
 	nonce []byte
-	until int64 // unix microseconds: afterwards its time is too long ago
+	until int64 // unix microseconds: afterwards the request is too old anyway
 }
 
 func newRecord() *record {
 	return &record{given: rate.NewLimiter(feedRate, feedAtOnce), catchUp: newCatchUp()}
 }
 
-// hear refuses what was said before, and remembers it otherwise.
+// hear returns an error if the nonce was used before, and remembers it otherwise.
 func (r *record) hear(nonce []byte, atUnixUs, nowUs int64) error {
 	r.words = slices.DeleteFunc(r.words, func(w word) bool { return w.until < nowUs })
 	for _, w := range r.words {
@@ -54,14 +54,14 @@ func (r *record) hear(nonce []byte, atUnixUs, nowUs int64) error {
 		}
 	}
 	if len(r.words) >= maxSaid {
-		return errOften // to forget one instead would let it be said again
+		return errOften // if one were forgotten instead, it could be used again
 	}
 	r.words = append(r.words, word{slices.Clone(nonce), atUnixUs + wordsAge})
 	return nil
 }
 
-// records are a port's, by id. They are bounded by who is expected: only their records are kept
-// longer than words can be said again.
+// records are a port's records, by id. Only expected nodes have one, and a record that is not used is dropped
+// when its requests are too old to be used again.
 type records map[string]*record
 
 func (r records) of(id string, nowUs int64) *record {
@@ -77,8 +77,8 @@ func (r records) of(id string, nowUs int64) *record {
 	return r[id]
 }
 
-// sated says whether the node has had more than the music's own pace allows.
+// sated reports whether the node has got more than feedRate and feedAtOnce allow.
 func (r *record) sated(now time.Time) bool { return r.given.TokensAt(now) < 0 }
 
-// give counts one chunk. It never holds up.
+// give counts one chunk. It never waits.
 func (r *record) give(now time.Time) { r.given.ReserveN(now, 1) }

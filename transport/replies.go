@@ -13,7 +13,7 @@ import (
 	"conga/messages/plain"
 )
 
-// The sentences of the seed document, and those that it lacks.
+// The sentences of the program of 2016, and some more.
 const (
 	knownWords  = "Say SONGS, REQUESTS, PLAY <name or number>, HELP or QUIT."
 	sayBusy     = "The server is busy, try again later"
@@ -53,12 +53,12 @@ func (t *requestTalk) plain(line string) error {
 		if rest == "" {
 			return t.allSongs()
 		}
-	case "AUTH": // who must say it has said it
+	case "AUTH": // if one were needed, authenticate would have taken the line
 		t.say(sayNoToken)
 		return nil
 	}
 	lines, several := t.reply(line, uuid.NewString(), 0)
-	if several { // an empty line is the unmistakable end
+	if several { // an empty line marks the end
 		lines = append(lines, "")
 	}
 	if !t.out.put([]byte(strings.Join(lines, "\n") + "\n")) {
@@ -67,8 +67,8 @@ func (t *requestTalk) plain(line string) error {
 	return nil
 }
 
-// allSongs answers SONGS a page at a time: whoever asks for a long list again and again and does not
-// read has a few pages wait, not as many lists.
+// allSongs answers SONGS a page at a time, so that for a client that asks again and again and does not read,
+// only a few pages wait, not many lists.
 func (t *requestTalk) allSongs() error {
 	if !t.mayAsk() {
 		t.say(fmt.Sprintf(sayTooFast, t.cfg.Limits.Requests))
@@ -89,7 +89,7 @@ func (t *requestTalk) allSongs() error {
 			return net.ErrClosed
 		}
 	}
-	if !t.out.put([]byte("\n")) { // the unmistakable end
+	if !t.out.put([]byte("\n")) { // marks the end
 		return net.ErrClosed
 	}
 	return nil
@@ -105,9 +105,8 @@ func cutWord(line string) (word, rest string) {
 	return strings.ToUpper(word), rest
 }
 
-// reply asks the rooms and puts their answer into words; several says that the answer
-// may have any number of lines, of at most `most` bytes (0: no end). The same requestID twice is one
-// request.
+// reply asks the actors and puts their answer into words. several means that the answer may have any
+// number of lines, of at most `most` bytes together (0: no limit). The same requestID twice is one request.
 func (t *requestTalk) reply(line, requestID string, most int) (lines []string, several bool) {
 	word, rest := cutWord(line)
 	switch word {
@@ -143,7 +142,8 @@ func (t *requestTalk) reply(line, requestID string, most int) (lines []string, s
 	return []string{"I do not know that word. " + t.sayable()}, false
 }
 
-// help is for who asks: a listener has no connection of its own to close.
+// help returns the help. To a listener it offers END instead of QUIT, because listeners do not
+// manage the connection.
 func (t *requestTalk) help() []string {
 	lines := append([]string(nil), helpLines...)
 	if t.node != nil {
@@ -152,7 +152,7 @@ func (t *requestTalk) help() []string {
 	return lines
 }
 
-// sayable is what may be said.
+// sayable returns the words that the client may say.
 func (t *requestTalk) sayable() string {
 	if t.node != nil {
 		return strings.Replace(knownWords, "QUIT", "END", 1)
@@ -160,8 +160,7 @@ func (t *requestTalk) sayable() string {
 	return knownWords
 }
 
-// mayAsk counts a request that somebody has to work for. What is too much is answered
-// at once, and costs nobody but the asker.
+// mayAsk counts a request that costs an actor work, and returns false if that exceeds a limit.
 func (t *requestTalk) mayAsk() bool {
 	return t.asking.Allow() && t.pace.requests.of(t.conn.RemoteAddr()).Allow()
 }
@@ -190,7 +189,8 @@ func (t *requestTalk) play(wish, requestID string) string {
 	return sayBusy
 }
 
-// request asks the scheduler; nil: it does not answer in time. unsure: what it queued is not on the disk yet.
+// request asks the scheduler. The answer is nil if it does not come in time; unsure means that the queued
+// song is not on the disk yet.
 func (t *requestTalk) request(wish *messages.RequestPlay) (answer proto.Message, unsure bool) {
 	said, _ := ask(t.life, t.root, t.cfg.Scheduler, wish)
 	switch said := said.(type) {
@@ -204,7 +204,7 @@ func (t *requestTalk) request(wish *messages.RequestPlay) (answer proto.Message,
 	return nil, false
 }
 
-// maxWish is the longest name that a song can have, and that a log keeps of a wish.
+// maxWish is the longest wish, in bytes: the longest name that a song can have.
 const maxWish = messages.MaxSongName
 
 // oneLine keeps a file's name from breaking its line.
