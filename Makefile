@@ -20,7 +20,7 @@ LONGEST ?= 60s
 SPIN ?= 0
 ALL ?=
 
-.PHONY: help chaos demo build test lint systems bench fuzz gen speaker sound-test page-test
+.PHONY: help chaos demo build test lint systems bench fuzz gen man speaker sound-test page-test shell-test
 
 help:
 	@echo 'make demo     hear it: a server and three listeners        go run ./cmd/conga demo'
@@ -33,6 +33,7 @@ help:
 	@echo '  KINDS=outages SPIN=2: long silence, busy machine         bin/conga-chaos --kinds outages --spin 2'
 	@echo 'make bench    speed and memory                             go test -run "^$$" -bench . -benchmem ./...'
 	@echo 'make fuzz     every parser, FUZZTIME=20s each              go test -fuzz FuzzReadFrame ./transport'
+	@echo 'make man      manual pages, in bin/man                     bin/conga help man bin/man'
 	@echo 'make gen      the code for messages/*.proto                go generate ./messages'
 
 demo: build
@@ -41,7 +42,7 @@ demo: build
 build: speaker
 	go build $(flags) -o bin/ ./cmd/...
 
-test: speaker sound-test page-test lint
+test: speaker sound-test page-test shell-test lint
 	@.ci/gen check
 	@.ci/systems
 	@[ -n '$(race)' ] || echo 'test: no C compiler, so the tests run without the race detector'
@@ -71,6 +72,9 @@ fuzz: speaker
 gen:
 	@.ci/gen
 
+man: build
+	bin/conga help man bin/man
+
 # What the machine lacks is installed where that needs no question.
-speaker sound-test page-test:
+speaker sound-test page-test shell-test:
 	@.ci/prepare $@

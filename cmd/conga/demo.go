@@ -20,7 +20,7 @@ const maxListeners = 100
 
 type demoCmd struct {
 	Listeners int    `default:"3" placeholder:"N" help:"How many listeners are in the chain; you hear the last one (${default})."`
-	Output    string `default:"speaker" placeholder:"OUT" help:"Where you hear the last one: speaker, null (plays silently), none or wav:FILE (${default})."`
+	Output    string `default:"speaker" words:"speaker,null,none,wav:" placeholder:"OUT" help:"Where you hear the last one: speaker, null (plays silently), none or wav:FILE (${default})."`
 	Songs     string `placeholder:"DIR" help:"Folder of mp3 files (three songs that come with conga)."`
 
 	screenFlags

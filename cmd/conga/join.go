@@ -29,7 +29,7 @@ import (
 type joinCmd struct {
 	Server    string     `arg:"" optional:"" name:"host[:port]" help:"The server's address for requests, HOST or HOST:PORT (port 7000 if you give none), or a join link, conga://HOST:PORT?key=KEY. Without it, the radio in the local network."`
 	Name      string     `default:"${name}" placeholder:"NAME" help:"Name that the others see (${default})."`
-	Output    string     `default:"speaker" placeholder:"OUT" help:"Where you hear the music: speaker, null (plays silently), none (does not decode) or wav:FILE (records) (${default})."`
+	Output    string     `default:"speaker" words:"speaker,null,none,wav:" placeholder:"OUT" help:"Where you hear the music: speaker, null (plays silently), none (does not decode) or wav:FILE (records) (${default})."`
 	Listen    listenAddr `default:":0" placeholder:"HOST:PORT" help:"Address at which the next listener connects; port 0 takes a free one (${default})."`
 	Advertise string     `placeholder:"HOST:PORT" help:"Address at which others reach --listen, if a router forwards the port (as the server sees this machine)."`
 	HTTP      httpAddr   `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Address of the debug dump and log, or off (${default})."`

@@ -24,9 +24,12 @@ type commands struct {
 	Log         logbook.Command  `cmd:"" help:"Read, check, replay and move the event log."`
 	Why         whyCmd           `cmd:"" help:"Tell what happened: why the music stopped, or why a song is not played."`
 	Version     versionCmd       `cmd:"" help:"Print the version; conga --version does the same."`
+	Completion  completionCmd    `cmd:"" help:"Print the script that completes conga's words in bash, zsh or fish."`
 	Topics      helpCmd          `cmd:"" name:"help" help:"Show help: of a command, of all settings (config)."`
 	ShowVersion kong.VersionFlag `name:"version" hidden:""`
 	Config      string           `placeholder:"FILE" help:"File with settings, or none (conga help config names the usual ones)."`
+
+	CompleteWords completeWordsCmd `cmd:"" hidden:"" passthrough:"" help:"What the last word of a command line may become, for those scripts."`
 
 	Speaker speakerCmd `cmd:"" hidden:"" help:"The process of a loudspeaker: plays what comes in, for conga join and demo."`
 	Guard   guardCmd   `cmd:"" name:"terminal-guard" hidden:"" help:"Puts the terminal in order if a picture on it breaks down."`

@@ -34,7 +34,7 @@ func (f logFilter) Validate() error {
 
 // logFilter says which events are printed, and how.
 type logFilter struct {
-	Actor string `setting:"-" placeholder:"A" help:"Only the events of this actor: scheduler, catalog, pacer, chainmanager; relay, player, requester."`
+	Actor string `setting:"-" words:"scheduler,catalog,pacer,chainmanager,relay,player,requester" placeholder:"A" help:"Only the events of this actor: scheduler, catalog, pacer, chainmanager; relay, player, requester."`
 	JSON  bool   `setting:"-" help:"Print JSON lines, as conga log export writes them."`
 }
 

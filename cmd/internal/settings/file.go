@@ -48,6 +48,12 @@ func usualFiles(program, name string) []string {
 	return append(files, filepath.Join("/etc", program, name))
 }
 
+// Shown are the usual files as anybody has them, for a page that is made once.
+func (s *Settings) Shown() []string {
+	program := strings.TrimSuffix(s.File, ".toml")
+	return []string{"~/.config/" + program + "/" + s.File, "/etc/" + program + "/" + s.File}
+}
+
 // read reads the files that the command is to know, the strongest first.
 func (s *Settings) read(ctx *kong.Context) ([]file, error) {
 	named, where := "", ""
