@@ -19,27 +19,27 @@ import (
 	"conga/messages"
 )
 
-// RequestsConfig says whom the server's request port asks.
+// RequestsConfig configures the server's request port.
 type RequestsConfig struct {
 	Listener net.Listener // the acceptor closes it
 
-	Catalog   *actor.PID // is asked ListSongs, responds with List
-	Scheduler *actor.PID // is asked ListRequests (List) and RequestPlay (SongQueued or PlayRefused)
-	Chain     *actor.PID // is asked JoinChain (Welcome or Refused), is told LeaveChain and PeerLost
+	Catalog   *actor.PID // answers ListSongs with List
+	Scheduler *actor.PID // answers ListRequests with List, RequestPlay with SongQueued or PlayRefused
+	Chain     *actor.PID // answers JoinChain with Welcome or Refused, is told LeaveChain and PeerLost
 
-	// Follows says whether the broadcast goes on from the song that a Hello names; nil: it does.
+	// Follows reports whether the broadcast continues the one with the song that a Hello names; nil: it does.
 	Follows func(songNumber uint64, playAtUnixUs int64) bool
 
-	Auth   *Auth       // who comes in must know its token; nil: all may come
+	Auth   *Auth       // clients must know its token; nil: all may come
 	TLS    *tls.Config // see ServerTLS; nil: plain text only
 	Limits Limits
 	Disk   Disk // below the server's log; nil: one that is never full
 
-	// Pinged is told each second how a listener is, and Parted that its connection has ended. Its relay is
-	// empty if nobody can connect there. Nil: nobody wants to know.
+	// Pinged is called every second for each listener; the node's relay is empty if nobody can connect
+	// there. Parted is called when a listener's connection has ended. Both may be nil.
 	Pinged func(*messages.Node, *messages.ClockPing)
 	Parted func(id string)
-	// Web answers those who speak HTTP; VisitOf knows their connection. nil: nothing is found here.
+	// Web answers HTTP; VisitOf gives a request's connection. nil: every answer is 404.
 	Web http.Handler
 
 	Dial     DialFunc         // tries a newcomer's relay; nil: DialNode
@@ -47,20 +47,20 @@ type RequestsConfig struct {
 	Now      func() time.Time // the server's clock; nil: time.Now
 	Counters *Counters        // may be nil
 
-	// Seed sees a connection before its first line is read, and waits for what comes. It is
-	// true when it has taken the connection over and is done with it; false leaves it, and
-	// all that has come, to the lines. nil: there are only lines.
-	// With Auth it is not asked: the seed's bytes know no token.
+	// Seed gets a connection before its first line is read, and waits for its first bytes. It
+	// returns true when it has handled the connection to its end. After false the connection, with
+	// all bytes still unread, is treated as lines. nil: there are only lines. With Auth it is not
+	// called, because the program of 2016 has no way to send a token.
 	Seed func(context.Context, *Stranger) bool
 }
 
 // Requests is the server's request port: an acceptor whose children are the connections.
 //
-// Neighbours sent to it reach the connection of the node that they are of, Playing
-// reaches every native, and those who come later: news only after the connection's WELCOME.
-// A listener is lost when the actor of its connection has ended, for whatever reason, and it had
-// not said that it leaves: then cfg.Chain is told PeerLost. A listener that came back on another
-// connection before is not lost. It answers messages.CallRoll with messages.Roll.
+// It passes Neighbours to the connection of their node, and Playing to every native, including those
+// that come later. A connection gets news only after its WELCOME. When the actor of a listener's
+// connection has ended, for whatever reason, and the listener had not said that it leaves, cfg.Chain
+// is told PeerLost, unless the listener came back on another connection before. Requests answers
+// messages.CallRoll with messages.Roll.
 func Requests(cfg RequestsConfig) *actor.Props {
 	cfg.Limits = cfg.Limits.filled()
 	if cfg.Dial == nil {
@@ -90,7 +90,7 @@ func Requests(cfg RequestsConfig) *actor.Props {
 	if cfg.Web == nil {
 		cfg.Web = http.NotFoundHandler()
 	}
-	entry, pace := &door{}, newPace(cfg.Limits) // of the port, whatever becomes of its actor
+	entry, pace := &door{}, newPace(cfg.Limits) // they outlive a restart of the actor
 	return actor.PropsFromProducer(func() actor.Actor {
 		return &requests{cfg: &cfg, door: entry, pace: pace, talks: map[string]*holder{}, bound: map[string]*holder{}, left: map[string]bool{}}
 	}, stopBroken())
@@ -103,34 +103,34 @@ type requests struct {
 	pace    *pace
 	talks   map[string]*holder // all connections, by their actors' ids
 	bound   map[string]*holder // those of listeners, by the listeners' ids
-	left    map[string]bool    // listeners that said goodbye, the last of them
-	playing *messages.Playing  // the latest, for those who come
+	left    map[string]bool    // the last listeners that said goodbye
+	playing *messages.Playing  // the latest, for newcomers
 	closing bool
 }
 
 // maxLeftListeners bounds the memory for goodbyes.
 const maxLeftListeners = 1024
 
-// StandIn gives the port a connection of the server's own: on it somebody speaks as a native in
-// the name of a client of 2016, which only so can come into the chain. Conn is the port's then.
+// StandIn gives the port a connection on which the server itself speaks as a native for a client of
+// 2016. Such a client can come into the chain only in this way. The port owns Conn from then on.
 type StandIn struct {
 	Conn  net.Conn
 	FedBy string // id of the node that the client was told to receive from
 }
 
-// holder is a connection, as its acceptor knows it.
+// holder is what the acceptor knows about a connection.
 type holder struct {
 	conn *actor.PID
 	end  *atomic.Pointer[end]
 
-	id       string // of its listener; empty: nobody's
+	id       string // its listener's; empty: it has none
 	instance string
 	from     string
 	heard    *atomic.Int64 // when it last said something, unix nanoseconds
 }
 
-// end is what the end of a listener's connection means. The connection says so BEFORE it ends, and its
-// acceptor looks when it has: so the chain hears of each end once, whatever breaks.
+// end is what the end of a listener's connection means. The connection sets it before it ends, and the
+// acceptor reads it afterwards. So the chain is told of each end once, whatever breaks.
 type end struct {
 	ends   ending
 	reason string
@@ -142,12 +142,12 @@ type ending int
 const (
 	lost  ending = iota // PeerLost
 	left                // LeaveChain
-	notIn               // nothing: it does not believe that the listener is there
+	notIn               // nothing: the chain does not have the listener
 )
 
-// What a connection and its acceptor say to each other.
+// Messages between a connection and its acceptor.
 type (
-	// bind asks that news for the id go to the connection; answered with bound.
+	// bind asks to bind the id to the connection, which then gets its news; answered with bound.
 	bind struct {
 		conn         *actor.PID
 		id, instance string
@@ -158,24 +158,24 @@ type (
 	}
 	bound struct {
 		replaced bool   // an older connection had the id
-		full     bool   // there are as many listeners as there may be: it is not bound
-		claimed  ruling // of an id that another connection has: only takeOver means bound
-		by       string // address of that other
+		full     bool   // the limit of listeners is reached: it is not bound
+		claimed  ruling // if another connection has the id; only takeOver means bound
+		by       string // that other connection's address
 	}
-	// enter takes the connection's listener to the chain, which answers.
+	// enter sends the connection's JoinChain to the chain, which answers the sender.
 	enter struct {
 		conn *actor.PID
 		join *messages.JoinChain
 	}
-	// goodbye: the end of the connection can be told now.
+	// goodbye: the end of the connection can be reported now.
 	goodbye struct{ conn *actor.PID }
 	// replaced tells a connection that its listener has a newer one.
 	replaced struct{}
-	// welcomed: WELCOME is on its way, news may follow.
+	// welcomed: WELCOME was sent, news may follow.
 	welcomed struct{}
 )
 
-// Receive knows which connection is whose, and nothing else.
+// Receive keeps track of which connection belongs to which listener.
 func (r *requests) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started:
@@ -195,7 +195,7 @@ func (r *requests) Receive(ctx actor.Context) {
 	case *bind:
 		r.bind(ctx, msg)
 	case *enter:
-		if h := r.talks[msg.conn.GetId()]; h.listens(r) { // else it would be there for ever
+		if h := r.talks[msg.conn.GetId()]; h.listens(r) { // otherwise nobody would ever report its end
 			ctx.RequestWithCustomSender(r.cfg.Chain, msg.join, ctx.Sender())
 		}
 	case *goodbye:
@@ -217,13 +217,13 @@ func (r *requests) Receive(ctx actor.Context) {
 	case *actor.Restarting:
 		r.lobby.close()
 	case *actor.Stopping:
-		r.closing = true // the server goes, its listeners stay: they are not lost
+		r.closing = true // the server leaves, its listeners stay: they are not lost
 		_ = r.cfg.Listener.Close()
 		r.lobby.close()
 	}
 }
 
-// talk gives the connection an actor, of whose end r is told as its parent.
+// talk gives the connection an actor. As its parent, r gets Terminated when it ends.
 func (r *requests) talk(ctx actor.Context, guest *guest, standIn *StandIn) {
 	last := &atomic.Pointer[end]{}
 	last.Store(&end{lost, errBroken.Error()})
@@ -233,10 +233,10 @@ func (r *requests) talk(ctx actor.Context, guest *guest, standIn *StandIn) {
 	r.talks[pid.GetId()] = &holder{conn: pid, end: last}
 }
 
-// listens says whether it is the connection of a listener.
+// listens reports whether h is the current connection of a listener.
 func (h *holder) listens(r *requests) bool { return h != nil && h.id != "" && r.bound[h.id] == h }
 
-// bind gives the id to the connection, unless it has ended or another has a better claim.
+// bind binds the id to the connection, unless it has ended or the other connection keeps the id.
 func (r *requests) bind(ctx actor.Context, msg *bind) {
 	h := r.talks[msg.conn.GetId()]
 	if h == nil {
@@ -267,7 +267,7 @@ func (r *requests) bind(ctx actor.Context, msg *bind) {
 	ctx.Respond(&bound{replaced: is, claimed: takeOver})
 }
 
-// over tells the chain of the end of a listener's connection, unless the listener has a newer one.
+// over tells the chain that a listener's connection has ended, unless the listener has a newer one.
 func (r *requests) over(ctx actor.Context, h *holder) {
 	if !h.listens(r) {
 		return
@@ -291,20 +291,20 @@ func (r *requests) over(ctx actor.Context, h *holder) {
 type request struct {
 	cfg   *RequestsConfig
 	pace  *pace
-	conn  net.Conn // as it was accepted: to close it waits for nobody, unlike TLS
+	conn  net.Conn // as accepted: closing it never waits; closing TLS may
 	guest *guest
-	// standIn is set where the server's own adapter speaks.
+	// standIn is set if the server itself speaks for a client of 2016.
 	standIn *StandIn
 
 	stop context.CancelFunc
 	out  *outbox
 	end  *atomic.Pointer[end]
 
-	native bool            // has had its WELCOME
-	news   []proto.Message // what came before; at most one of a kind
+	native bool            // it has got its WELCOME
+	news   []proto.Message // what came before that; at most one of a kind
 }
 
-// Receive brings news to the peer; its lines are answered in requestTalk.
+// Receive sends news to the peer; requestTalk answers its lines.
 func (q *request) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started:
@@ -336,7 +336,7 @@ func (q *request) start(ctx actor.Context) {
 	q.stop = stop
 	conn := q.conn
 	q.out = newOutbox(&q.cfg.Counters.Cut, func(err error) {
-		if errors.Is(err, errStuck) { // who is gone may have said something before, perhaps goodbye
+		if errors.Is(err, errStuck) { // on other errors the peer's last lines, perhaps a goodbye, can still be read
 			_ = conn.Close()
 		}
 	})
@@ -352,7 +352,7 @@ func (q *request) start(ctx actor.Context) {
 	})
 }
 
-// tell brings news, or keeps it until the WELCOME is out: the newest of its kind only.
+// tell sends news. Before the WELCOME is sent, it keeps the newest of each kind.
 func (q *request) tell(m proto.Message) {
 	if q.native {
 		q.push(m)

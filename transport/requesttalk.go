@@ -24,31 +24,31 @@ const (
 	firstLinePatience = time.Minute
 	// visitorPatience is how long a person may say nothing.
 	visitorPatience = 5 * time.Minute
-	// waitForRoom is how long a listener waits before it asks a server again that has no room.
+	// waitForRoom is how long a listener should wait before it asks a server again whose log has no room.
 	waitForRoom = 10 * time.Second
-	// settleIn is how long a song that is queued waits for the disk before it is said that it is not there.
+	// settleIn is how long the answer to a PLAY waits until the queued song is on the disk.
 	settleIn = 10 * time.Second
-	// badLines is how many lines that are no text end a connection: it is no person.
+	// badLines is how many lines that are not text a connection may send: a person would not send more.
 	badLines = 16
 	// asksWaiting is how many Asks of a native may wait behind the one under way.
 	asksWaiting = 16
 	// nativeSilence is how long a native may say nothing: it pings every second, and a
-	// process that is frozen must not hold a place in the chain.
+	// frozen process must not keep a place in the chain.
 	nativeSilence = 5 * time.Second
-	// linesPerSecond and linesAtOnce are the most that one connection gets answered.
+	// linesPerSecond and linesAtOnce bound how many lines of one connection are answered.
 	linesPerSecond, linesAtOnce = 50, 200
 )
 
-// requestTalk is what one request connection says and hears. It belongs to the goroutine in
-// serve, but for asks.
+// requestTalk is the conversation on one request connection. It belongs to the goroutine in serve,
+// except for asks.
 type requestTalk struct {
 	cfg     *RequestsConfig
 	pace    *pace
-	conn    net.Conn // over TLS, if the peer began with that
+	conn    net.Conn // TLS if the peer began with it
 	r       *bufio.Reader
-	session *session // of TLS; nil in plain text
+	session *session // the TLS session; nil in plain text
 	guest   *guest
-	standIn *StandIn // the server's own adapter speaks; nil: a peer does
+	standIn *StandIn // the server itself speaks for a client of 2016; nil: a peer does
 	out     *outbox
 	end     *atomic.Pointer[end]
 	heard   atomic.Int64 // when it last said something, unix nanoseconds
@@ -57,33 +57,33 @@ type requestTalk struct {
 	parent  *actor.PID
 	life    context.Context
 
-	visits  bool          // it is no listener, or not yet: a person
-	known   bool          // it has shown that it knows the token, where there is one
+	visits  bool          // it is a person, or has at least not said HELLO
+	known   bool          // it has proved the token, if there is one
 	strange int           // lines before that
-	asking  *rate.Limiter // its requests
-	words   *rate.Limiter // what it says and the log keeps
+	asking  *rate.Limiter // limits its requests
+	words   *rate.Limiter // limits its messages that the log keeps
 
-	node    *messages.Node     // a native's; nil for a stranger
+	node    *messages.Node     // the native's; nil before HELLO
 	reached *messages.Node     // the same, without a relay that nobody can connect to
-	asks    chan *messages.Ask // a native's, answered in order by a goroutine of their own
+	asks    chan *messages.Ask // a native's Asks, answered in order by their own goroutine
 	busy    sync.WaitGroup     // that goroutine
 }
 
 var (
 	// errDone: the conversation is over, nothing is wrong.
 	errDone = errors.New("said goodbye")
-	// errUnheard: the peer reads nothing any more.
+	// errUnheard: the peer no longer reads.
 	errUnheard = errors.New("it no longer reads answers")
-	// errDisk: nothing is promised that the log could not keep.
+	// errDisk: the server makes no promise that the log could not keep.
 	errDisk = errors.New("the server's disk is full or broken: the music plays on, but no song can be asked for until it is repaired")
-	// errRoom: what is left of the memory is for songs and goodbyes.
+	// errRoom: the memory that is left for the log is for songs and listeners that leave.
 	errRoom = errors.New("the server's disk has been full or broken for long: the music plays on, but nobody else can join until it is repaired")
-	// errPlace: of its kind there are too many connections, and its address has the most.
+	// errPlace: there are too many connections of its kind, and its address has the most of them.
 	errPlace = errors.New("the server is full, and your address has the most connections: try again later")
 )
 
-// serve answers lines until the peer or the server ends the connection. What was asked
-// before the peer's end is answered first.
+// serve answers lines until the peer or the server ends the connection. It first answers what
+// the peer asked before it ended the connection.
 func (t *requestTalk) serve() {
 	if err := t.greet(); err != nil {
 		if errors.Is(err, errDone) {
@@ -97,7 +97,7 @@ func (t *requestTalk) serve() {
 	}
 	t.r = bufio.NewReaderSize(&typed{r: t.r}, messages.MaxLine)
 	guard(t.root, t.self, func() { t.out.run(t.conn) })
-	defer t.out.end() // also when a panic passes through
+	defer t.out.end() // after a panic, too
 	err := t.read()
 	t.busy.Wait()
 	if t.end.Load().ends == lost {
@@ -107,7 +107,7 @@ func (t *requestTalk) serve() {
 	linger(t.conn)
 }
 
-// whyLost is why the connection of a listener ended that did not say goodbye.
+// whyLost says why the connection of a listener ended that did not say goodbye.
 func (t *requestTalk) whyLost(err error) string {
 	switch {
 	case t.out.slow.Load():
@@ -120,8 +120,8 @@ func (t *requestTalk) whyLost(err error) string {
 	return reasonOf(err)
 }
 
-// greet waits for the first byte, and speaks TLS with who begins so. Its error ends the
-// connection, of which nobody has noticed anything.
+// greet waits for the first byte, and starts TLS if the peer begins with it. An error ends the
+// connection, before anybody was told of it.
 func (t *requestTalk) greet() error {
 	t.r = bufio.NewReaderSize(t.conn, messages.MaxLine)
 	t.guest.patience(firstLinePatience)
@@ -151,7 +151,7 @@ func (t *requestTalk) greet() error {
 	return nil
 }
 
-// admitSeed lets in who speaks the bytes of 2016.
+// admitSeed lets in a client of 2016.
 func (t *requestTalk) admitSeed() bool { return t.guest.move(seeds) }
 
 func (t *requestTalk) read() error {
@@ -177,7 +177,7 @@ func (t *requestTalk) read() error {
 		if err := t.over(line, err, &bad); err != nil {
 			return err
 		}
-		if t.cfg.Auth != nil && !t.known { // until then it counts among those who have not said who they are
+		if t.cfg.Auth != nil && !t.known { // until then it stays in the pot of silent connections
 			if done, err := t.authenticate(line); err != nil {
 				return err
 			} else if done {
@@ -191,18 +191,18 @@ func (t *requestTalk) read() error {
 			t.say("This line is not plain text. " + knownWords)
 			continue
 		}
-		if err := pace.Wait(t.life); err != nil { // holds up nobody but this connection
+		if err := pace.Wait(t.life); err != nil { // holds up only this connection
 			return err
 		}
-		// What a listener said BEFORE its end counts also when it hears no answer any more.
+		// What a listener said before its end counts even if it no longer reads the answer.
 		if err := t.handle(line); err != nil && (t.node == nil || !errors.Is(err, errUnheard)) {
 			return err
 		}
 	}
 }
 
-// over says why the connection ends with what was read, and tells the peer; nil: it goes on. bad counts
-// the lines that are no text.
+// over returns why the connection ends after this read, and tells the peer; nil: it goes on. bad counts the
+// lines that are not text.
 func (t *requestTalk) over(line string, err error, bad *int) error {
 	switch {
 	case t.guest.dismissed.Load():
@@ -214,8 +214,8 @@ func (t *requestTalk) over(line string, err error, bad *int) error {
 		t.say(fmt.Sprintf("A line may have at most %d bytes. Goodbye.", messages.MaxLine))
 		return err
 	case errors.Is(err, ErrNotText):
-		// A zero byte nobody types: it is a program that takes this for another port, and
-		// may send somebody else's lines.
+		// Nobody types a zero byte. The peer is a program that takes this for another port,
+		// and may send somebody else's lines.
 		if *bad++; *bad > badLines || strings.ContainsRune(line, 0) {
 			t.say("This is not plain text. Goodbye.")
 			return err
@@ -226,7 +226,7 @@ func (t *requestTalk) over(line string, err error, bad *int) error {
 	return nil
 }
 
-// place finds the pot for who says the line, unless it has its own; false if the connection
+// place moves the connection to the pot that its first line belongs to; false if the connection
 // was dropped.
 func (t *requestTalk) place(line string) bool {
 	word, _, _ := strings.Cut(line, " ")
@@ -240,7 +240,7 @@ func (t *requestTalk) place(line string) bool {
 	return t.guest.move(visitors)
 }
 
-// dismissed says why the connection ends: others need its place.
+// dismissed tells the peer that the connection ends because others need its place.
 func (t *requestTalk) dismissed() error {
 	if t.node != nil || t.session != nil && !t.visits {
 		_ = t.put(&messages.Refused{Reason: errPlace.Error()})
@@ -250,7 +250,7 @@ func (t *requestTalk) dismissed() error {
 	return errPlace
 }
 
-// put sends one native line, waiting for room.
+// put sends one native line. It waits for room in the outbox.
 func (t *requestTalk) put(m proto.Message) error {
 	line, err := AppendLine(nil, m)
 	if err != nil {
@@ -262,5 +262,5 @@ func (t *requestTalk) put(m proto.Message) error {
 	return nil
 }
 
-// say sends one plain line.
+// say sends one line of text. It waits for room in the outbox.
 func (t *requestTalk) say(line string) { t.out.put([]byte(line + "\n")) }

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// maxStrangers is how many a port feeds of whom it does not know that the chain sends them,
-	// and maxStrangersOfAddress how many of one address.
+	// maxStrangers is how many listeners a port feeds without knowing that the chain sends them, and
+	// maxStrangersOfAddress how many of one address.
 	maxStrangers, maxStrangersOfAddress = 4, 2
 )
 
@@ -17,21 +17,21 @@ type seat struct {
 	id       string
 	from     netip.Prefix
 	expected bool
-	sent     bool   // the chain sends it to this port, not only in need
+	sent     bool   // the chain sends it to this port; otherwise it comes only in need
 	over     func() // ends its stream
 
 	number uint64 // in the order in which they came
 }
 
-// seats are all that a stream port feeds. Whoever is expected has one in any case, one each:
-// how many these are, the chain decides. Strangers have few, and push out each other, never
-// one that is expected. It reads no clock and ends no stream: that is for the caller to do.
+// seats are the listeners that a stream port feeds. Each expected listener always has one seat; the
+// chain decides how many these are. There are few seats for strangers, who displace each other but
+// never an expected listener. seats reads no clock and ends no streams; its caller does.
 type seats struct {
 	taken map[string]*seat // by id
 	last  uint64
 }
 
-// take gives the newcomer a seat. Those in out have none any more: their streams must be ended.
+// take gives the newcomer a seat. Those in out have lost theirs: the caller must end their streams.
 func (s *seats) take(newcomer *seat) (out []*seat) {
 	if older := s.taken[newcomer.id]; older != nil {
 		out = append(out, older)
@@ -45,7 +45,7 @@ func (s *seats) take(newcomer *seat) (out []*seat) {
 	return append(out, s.trim()...)
 }
 
-// recount looks who is expected now. Those who are not any more may stay, if they are few.
+// recount asks again who is expected. Those who are no longer expected become strangers.
 func (s *seats) recount(expected func(id string) bool) (out []*seat) {
 	for id, seat := range s.taken {
 		seat.expected = expected(id)
@@ -53,15 +53,15 @@ func (s *seats) recount(expected func(id string) bool) (out []*seat) {
 	return s.trim()
 }
 
-// leave gives the seat up; twice is once.
+// leave gives the seat up. A second call does nothing.
 func (s *seats) leave(seat *seat) {
 	if s.taken[seat.id] == seat {
 		delete(s.taken, seat.id)
 	}
 }
 
-// trim takes seats from strangers until they are few enough: the oldest of those addresses
-// that have the most.
+// trim takes seats from strangers until they are few enough: from the addresses that have the most, the
+// oldest first.
 func (s *seats) trim() (out []*seat) {
 	var strangers []*seat
 	of := map[netip.Prefix]int{}

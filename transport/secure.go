@@ -18,25 +18,25 @@ import (
 const (
 	// handshakeRecord is the first byte of every TLS connection and of no line of text.
 	handshakeRecord = 0x16
-	// protocol is what both ends name in the handshake: a browser names another.
+	// protocol is what both ends name in the handshake (ALPN, RFC 7301); a browser names another.
 	protocol = "conga"
-	// exporterLabel keeps the bytes that both ends of one TLS connection share, and
-	// nobody else, apart from all else that TLS may export.
+	// exporterLabel names the bytes (RFC 5705) that only the two ends of one TLS connection share and
+	// over which the token is proved.
 	exporterLabel = "EXPORTER-conga-token"
-	// identityLabel is for other bytes of that kind: those that a HELLO is signed over.
+	// identityLabel names the bytes over which a HELLO is signed.
 	identityLabel = "EXPORTER-conga-identity"
 	exporterSize  = 32
 )
 
-// ErrPlainWords: who was taken for a server does not speak TLS.
+// ErrPlainWords: the peer that was taken for a server does not speak TLS.
 var ErrPlainWords = errors.New("it does not speak TLS: it is no conga server, or it has no room for another connection from this address")
 
 // errKey: the certificate is not of the kind that conga's servers have.
 var errKey = errors.New("its certificate holds no ed25519 key: this is no conga server")
 
-// ServerTLS is how the request port speaks TLS: 1.3, with a certificate that the key
-// which signs the broadcast has signed itself. What a listener trusts is that key, so
-// names and dates in it mean nothing.
+// ServerTLS returns the request port's configuration: TLS 1.3, with a self-signed certificate of the
+// key that signs the broadcast. Listeners trust that key, so the names and dates in the
+// certificate mean nothing.
 func ServerTLS(key ed25519.PrivateKey) (*tls.Config, error) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: protocol},
@@ -55,15 +55,15 @@ func ServerTLS(key ed25519.PrivateKey) (*tls.Config, error) {
 	}, nil
 }
 
-// session is one TLS connection as both of its ends know it.
+// session is what both ends of a TLS connection know about it.
 type session struct {
 	key      ed25519.PublicKey // the server's
-	exporter []byte            // nobody in between has the same
-	identity []byte            // likewise; a HELLO signs these
+	exporter []byte            // somebody in between has other bytes; the token is proved over them
+	identity []byte            // likewise; a HELLO is signed over them
 	web      bool              // the other end is a browser
 }
 
-// export takes from the connection what only its two ends have.
+// export sets the bytes that only the two ends of the connection have.
 func (s *session) export(state tls.ConnectionState) (err error) {
 	if s.exporter, err = state.ExportKeyingMaterial(exporterLabel, nil, exporterSize); err != nil {
 		return err
@@ -72,15 +72,15 @@ func (s *session) export(state tls.ConnectionState) (err error) {
 	return err
 }
 
-// dialTLS speaks TLS on conn. check is asked about the server's key when the server has
-// proved that it has it and BEFORE this end says anything.
+// dialTLS starts TLS on conn. It calls check with the server's key once the server has proved
+// that it has it, and BEFORE this end sends anything inside TLS.
 func dialTLS(ctx context.Context, conn net.Conn, check func(ed25519.PublicKey) error) (*tls.Conn, *session, error) {
 	s := &session{}
 	secure := tls.Client(conn, &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		NextProtos: []string{protocol},
-		// The name and the signer of the certificate mean nothing: its key does, and
-		// VerifyConnection looks at that.
+		// Only the certificate's key matters, not its name or signer. VerifyConnection
+		// checks the key.
 		InsecureSkipVerify: true,
 		VerifyConnection: func(state tls.ConnectionState) error {
 			key, is := state.PeerCertificates[0].PublicKey.(ed25519.PublicKey)
@@ -102,7 +102,7 @@ func dialTLS(ctx context.Context, conn net.Conn, check func(ed25519.PublicKey) e
 	return secure, s, s.export(secure.ConnectionState())
 }
 
-// acceptTLS speaks TLS on conn, of which r has read the first bytes.
+// acceptTLS starts TLS on conn, whose first bytes r has buffered.
 func acceptTLS(ctx context.Context, conn net.Conn, r *bufio.Reader, cfg *tls.Config) (*tls.Conn, *session, error) {
 	secure := tls.Server(&begun{Conn: conn, r: r}, cfg)
 	ctx, cancel := context.WithTimeout(ctx, helloPatience)
@@ -115,7 +115,7 @@ func acceptTLS(ctx context.Context, conn net.Conn, r *bufio.Reader, cfg *tls.Con
 	return secure, s, s.export(state)
 }
 
-// begun is a connection whose first bytes lie in a reader.
+// begun is a connection whose first bytes are in r.
 type begun struct {
 	net.Conn
 	r *bufio.Reader

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// Stranger is an accepted connection whose peer has not announced itself as native: perhaps
-// it speaks the seed's bytes only.
+// Stranger is an accepted connection whose peer has not announced itself as native. It may
+// be a client of 2016.
 type Stranger struct {
 	net.Conn
-	Reader  *bufio.Reader   // of Conn; it holds what has come already
+	Reader  *bufio.Reader   // reads Conn, and has what has come already
 	Since   time.Time       // when it came
-	Leaving <-chan struct{} // a stream's: closed when this node goes, or stops
-	// Admit takes it out of those who say nothing, when it is clear who it is; false if there is
-	// no room: then it is to be closed.
+	Leaving <-chan struct{} // on a stream port: closed when this node leaves or stops
+	// Admit moves it out of the silent connections once it is clear what it is. If it returns false, there
+	// is no room, and the connection must be closed.
 	Admit func() bool
-	Tell  func(any) // a stream's: tells the owner of the port
+	Tell  func(any) // on a stream port: tells the owner of the port
 }

@@ -51,14 +51,14 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 	}
 	t.stamped = time.Now()
 	begun := false
-	if item == nil { // HI itself was a sign of life
+	if item == nil { // the answer to HI was a sign of life
 		item, err = next(playing, cursor, messages.Heartbeat)
 	}
 	for {
 		switch {
 		case err == nil:
 			if !begun && item.Number == open.GetNext() {
-				t.song = item.Song // the listener goes on in the middle of it
+				t.song = item.Song // the listener continues, and knows the song
 			}
 			begun = true
 			if err := t.send(item); err != nil {
@@ -75,17 +75,18 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 	}
 }
 
-// errAsked: the listener hears what there is, and that what it needs is gone. Had it the whole
-// window sent after each such question, an orphan's search would cost more than the music.
-var errAsked = errors.New("what it needs is gone")
+// errAsked: the listener was told the first number that this node has, and that the number it needs is gone.
+// If it were sent the whole window each time, an orphan's search would cost more than the music.
+var errAsked = errors.New("the number it needs is gone")
 
-// onlyAsks says whether the listener does not want what begins there.
+// onlyAsks reports whether the listener does not want music that begins at first, because it needs an
+// earlier number.
 func onlyAsks(open *messages.OpenStream, first uint64) bool {
 	return open.GetNext() > 0 && first > open.GetNext() && !open.GetHoles()
 }
 
-// later is what the listener gets instead of what it asks for, which begins with first, if it is to
-// begin later: the same words with another beginning. nil: it gets that.
+// later returns a copy of open with a later beginning if the listener must not get all that it asks for
+// (see catchUps); nil if it may. first is the first item that it would get.
 func (t *streamTalk) later(open *messages.OpenStream, first *messages.Item) *messages.OpenStream {
 	newest := t.cfg.Newest()
 	if first == nil || first.Number >= newest || onlyAsks(open, first.Number) {
@@ -106,7 +107,7 @@ func (t *streamTalk) later(open *messages.OpenStream, first *messages.Item) *mes
 // errQuiet: no item came in time.
 var errQuiet = errors.New("no item yet")
 
-// next waits at most patience for the cursor's next item, then it is errQuiet.
+// next waits at most patience for the cursor's next item, and then returns errQuiet.
 func next(ctx context.Context, cursor Cursor, patience time.Duration) (*messages.Item, error) {
 	wait, cancel := context.WithTimeoutCause(ctx, patience, errQuiet)
 	defer cancel()
@@ -117,8 +118,8 @@ func next(ctx context.Context, cursor Cursor, patience time.Duration) (*messages
 	return item, err
 }
 
-// end is the last of feed: a node that leaves says so and waits for its listener to go. One
-// that begins anew says so, too: it is not to blame that nothing follows.
+// end finishes feed. A node that leaves says so and waits for its listener to go. A node that
+// begins anew says so, too, so that it is not blamed when nothing follows.
 func (t *streamTalk) end(playing context.Context, err error, heard <-chan error) error {
 	leaving := errors.Is(context.Cause(playing), errLeaving)
 	if !leaving && !errors.Is(err, messages.ErrAnew) {
@@ -140,8 +141,8 @@ func (t *streamTalk) end(playing context.Context, err error, heard <-chan error)
 	return err
 }
 
-// leavingPayload says whom to receive from instead, in the seed's words: its port is the
-// one to listen on, one above the one to connect to. Empty if it is not known.
+// leavingPayload names the node to receive from instead, in the format of 2016, whose port is one
+// above the port to connect to. It is empty if that node is not known.
 func leavingPayload(upstream func() string) []byte {
 	if upstream == nil {
 		return nil
@@ -157,9 +158,9 @@ func leavingPayload(upstream func() string) []byte {
 	return fmt.Appendf(nil, "HOST#%s#PORT#%d", host, n+1)
 }
 
-// send writes the item in one go: the seal that vouches for it, if that is a new one,
-// and the song that it belongs to, if the listener has not had that, BEFORE it: one that comes
-// into the middle of it, or one that a hole has carried there.
+// send writes the item, and in the same write BEFORE it what the listener does not have yet: the seal
+// that covers the item, and its song. A listener lacks the song if it comes into the middle of it, or
+// has skipped its beginning.
 func (t *streamTalk) send(item *messages.Item) error {
 	frames := make([]Frame, 0, 4)
 	if time.Since(t.stamped) >= messages.StampEvery {
@@ -192,7 +193,7 @@ func (t *streamTalk) send(item *messages.Item) error {
 	return nil
 }
 
-// stamp tells the time: what comes ever later after it was sent, comes over a slow link.
+// stamp returns a frame with the time. If stamps arrive later and later, the link is slow.
 func (t *streamTalk) stamp() Frame {
 	t.stamped = time.Now()
 	return Frame{Kind: messages.KindHeartbeat, Payload: messages.AppendTime(nil, t.cfg.ServerNow())}
@@ -200,7 +201,7 @@ func (t *streamTalk) stamp() Frame {
 
 var errStuck = errors.New("it does not read")
 
-// write sends the frames in one write, which a stuck reader fails.
+// write sends the frames in one write. The error is errStuck if the reader does not read.
 func (t *streamTalk) write(frames ...Frame) (err error) {
 	t.buf = t.buf[:0]
 	for _, frame := range frames {
@@ -223,10 +224,10 @@ var (
 	errTalker = errors.New("it sends too much")
 )
 
-// hear waits for the listener's end. After HI a listener has nothing to say: frames are
-// read over, garbage and floods end the connection.
+// hear waits for the listener's end. After HI a listener has nothing to say: its frames are
+// ignored; garbage and floods end the connection.
 func (t *streamTalk) hear(r *bufio.Reader) error {
-	polite := rate.NewLimiter(20, 100) // frames a second, and at once
+	polite := rate.NewLimiter(20, 100) // frames a second, and frames at once
 	for {
 		_, err := ReadFrame(r)
 		switch {

@@ -16,16 +16,16 @@ import (
 const (
 	// helloPatience is how long a connection may take for its whole HI.
 	helloPatience = 5 * time.Second
-	// SeedGrace is how long the server waits for a native's first byte before it takes
-	// the peer for a client of the seed's kind, which waits to be spoken to.
+	// SeedGrace is how long a port waits for a native's first byte before it takes the peer
+	// for a client of 2016, which waits for the server to speak.
 	SeedGrace = 250 * time.Millisecond
-	// streamBuffer is what the kernel may keep for a listener that does not read.
+	// streamBuffer is how much the kernel may buffer for a listener that does not read.
 	streamBuffer = 128 << 10 // bytes
 )
 
 // Cursor is one listener's place in the music. It belongs to one goroutine.
 type Cursor interface {
-	// Next waits for the next item. One that ended with ctx's error has taken nothing.
+	// Next waits for the next item. If it returns ctx's error, it has taken none.
 	Next(ctx context.Context) (*messages.Item, error)
 	Close()
 }
@@ -36,38 +36,38 @@ type StreamsConfig struct {
 	Listener net.Listener // the acceptor closes it
 	Owner    *actor.PID   // is told DownstreamOpened and DownstreamClosed
 
-	// Open answers a listener's HI with its cursor; an error is told to the listener
-	// as the reason of a refusal.
+	// Open returns the cursor for a listener's HI. An error refuses the listener, and is
+	// sent to it as the reason.
 	Open func(*messages.OpenStream) (Cursor, error)
 
 	Self     func() *messages.Node
 	Epoch    func() uint64
-	Newest   func() uint64 // the newest number that this node has, 0 before the first; nil: it does not say
-	Upstream func() string // host:port that this node receives from, for DC; may be nil or say ""
+	Newest   func() uint64 // the newest number that this node has, 0 before the first; nil: always 0
+	Upstream func() string // host:port that this node receives from, for DC; may be nil or return ""
 	Counters *Counters     // may be nil
-	// Identity signs what this node says; nil: it says nothing of that kind, as the server.
+	// Identity signs this node's offers and proofs; nil: it makes none, as the server.
 	Identity *Identity
-	// Expected is whom the chain sends here; nil: whoever proves to be who it says.
+	// Expected lists the nodes that the chain sends here; nil: every node that proves its identity.
 	Expected *Expected
-	// Pass is what a listener must show; an error refuses all, in its words. nil: all may come.
+	// Pass returns what a listener must prove to have; its error refuses all. nil: all may come.
 	Pass      func() (Pass, error)
 	ServerNow func() int64 // the server's clock, in unix microseconds; nil: this machine's
-	Limits    Limits       // of one address, and of those who have not said HI
+	Limits    Limits       // for one address, and for connections that have not said HI
 
-	// Offered is told of a node above that has dialled this one to offer its music, and the ticket for
+	// Offered is called when a node above has dialled this one to offer its music, with the ticket for
 	// that connection, which Tickets has issued. nil: this node takes no offers.
 	Offered func(from *messages.Node, ticket uint64)
 	Tickets *Tickets
 	Dial    DialFunc // for offers of this node; nil: DialNode
 
-	// Web answers those who speak HTTP here: players. nil: nobody does.
+	// Web answers HTTP, for players. nil: this port does not speak HTTP.
 	Web http.Handler
-	// Players is for how many of them there are places.
+	// Players is how many players this node plays for at once.
 	Players int
 
-	// Seed sees a connection that has not announced itself as native within the grace. It is
-	// true when it has taken it over and is done with it; after false the peer is heard if it
-	// has spoken meanwhile. nil: there are only natives.
+	// Seed gets a connection whose peer has said nothing within SeedGrace. It returns true when it has
+	// handled the connection to its end; after false the peer is treated as a native if it has
+	// spoken meanwhile. nil: there are only natives.
 	Seed func(context.Context, *Stranger) bool
 }
 
@@ -90,13 +90,13 @@ func Streams(cfg StreamsConfig) *actor.Props {
 		cfg.ServerNow = func() int64 { return time.Now().UnixMicro() }
 	}
 	cfg.Limits = cfg.Limits.filled()
-	entry, admission := &door{}, newAdmission(&cfg) // of the port, whatever becomes of its actor
+	entry, admission := &door{}, newAdmission(&cfg) // they outlive a restart of the actor
 	return actor.PropsFromProducer(func() actor.Actor {
 		return &streams{cfg: &cfg, door: entry, admission: admission}
 	}, stopBroken())
 }
 
-// sweepEvery is how often a port looks for those who are not expected any more.
+// sweepEvery is how often a port looks for listeners that are no longer expected.
 const sweepEvery = listGrace / 3
 
 // sweep is the port's timer.
@@ -156,7 +156,7 @@ func (s *streams) Receive(ctx actor.Context) {
 		}
 	case *messages.SayGoodbye:
 		s.leaving = true
-		_ = s.cfg.Listener.Close() // an orphan must not choose a node that goes
+		_ = s.cfg.Listener.Close() // an orphan must not choose a node that leaves
 		s.offer.end()
 		for _, child := range ctx.Children() {
 			ctx.Send(child, msg)
@@ -179,7 +179,7 @@ func (s *streams) talk(ctx actor.Context, conn net.Conn, guest *guest) *actor.PI
 	}))
 }
 
-// offered goes on with a connection that this node made as with one that it accepted.
+// offered treats a connection that this node made like one that it accepted.
 func (s *streams) offered(ctx actor.Context, msg *offered) {
 	switch {
 	case msg.round != s.offer.round:
@@ -207,11 +207,11 @@ type stream struct {
 	guest     *guest
 
 	stop  context.CancelFunc      // ends everything
-	leave context.CancelCauseFunc // ends the music, for DC
-	given atomic.Bool             // the connection is another's now
+	leave context.CancelCauseFunc // ends the music, to send DC
+	given atomic.Bool             // the connection belongs to another actor now
 }
 
-// Receive is all the plumbing; the talking is in serve.
+// Receive is all the plumbing; streamTalk.serve does the talking.
 func (s *stream) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started:

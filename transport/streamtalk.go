@@ -27,10 +27,10 @@ var (
 	errUnexpected = &refused{messages.StreamOpened_REFUSAL_STRANGER, "the chain does not send you here: join at the server"}
 	errCrowd      = &refused{messages.StreamOpened_REFUSAL_FULL, "your address has too many connections to this node"}
 	errDropped    = &refused{messages.StreamOpened_REFUSAL_FULL, "too many connections from your address have not said who they are"}
-	errSeat       = errors.New("another stream took its seat: a newer one of the same listener, or of one that the chain sends here")
+	errSeat       = errors.New("another stream took its seat: a newer one of the same listener, or one that the chain sends here")
 )
 
-// streamTalk is what one accepted stream connection says and hears. It belongs to the
+// streamTalk is the conversation on one accepted stream connection. It belongs to the
 // goroutine in serve.
 type streamTalk struct {
 	cfg       *StreamsConfig
@@ -40,18 +40,18 @@ type streamTalk struct {
 	root      *actor.RootContext
 	self      *actor.PID
 	life      context.Context // ends with the actor
-	playing   context.Context // ends with life, or before with errLeaving
+	playing   context.Context // ends with life, or earlier with errLeaving
 
-	seat    *seat   // of the listener
-	record  *record // of the listener
-	buf     []byte  // of the write under way
+	seat    *seat   // the listener's
+	record  *record // the listener's
+	buf     []byte  // for write
 	seal    *messages.Seal
-	song    *messages.SongChange // that the listener knows
-	stamped time.Time            // when the listener was told the time
+	song    *messages.SongChange // the one that the listener knows
+	stamped time.Time            // when the listener was last told the time
 }
 
-// serve talks to one listener until either side ends it. given: the connection was an
-// offer, and belongs to whoever took it.
+// serve talks to one listener until either side ends the connection. If it returns true, the connection
+// was an offer and belongs to whoever took it.
 func (t *streamTalk) serve() (given bool) {
 	defer t.guest.leave()
 	if tcp, ok := t.conn.(*net.TCPConn); ok {
@@ -70,7 +70,7 @@ func (t *streamTalk) serve() (given bool) {
 		return false
 	}
 	if err != nil {
-		return false // it never said who it is: nobody to tell, nothing to answer
+		return false // it never said who it is, so there is nothing to answer or report
 	}
 	switch first := first.(type) {
 	case *messages.OfferStream:
@@ -83,12 +83,12 @@ func (t *streamTalk) serve() (given bool) {
 	return false
 }
 
-// silent takes a peer that waits to be spoken to. It is false if that speaks after all: a native's
-// first word may be late.
+// silent handles a peer that waits for this node to speak. It returns false if the peer speaks after all: a
+// native's first frame may be late.
 func (t *streamTalk) silent(r *bufio.Reader) bool {
 	_ = t.conn.SetReadDeadline(time.Time{})
 	if pass, err := t.cfg.Pass(); err != nil || len(pass) > 0 {
-		return true // the seed's bytes have no word for a token
+		return true // the program of 2016 has no way to send a token
 	}
 	spoken := t.cfg.Seed(t.life, &Stranger{
 		Conn: t.conn, Reader: r, Since: t.guest.since, Leaving: t.playing.Done(), Admit: func() bool { return t.guest.move(seeds) },
@@ -97,7 +97,7 @@ func (t *streamTalk) silent(r *bufio.Reader) bool {
 	return spoken || r.Buffered() == 0
 }
 
-// open feeds whoever said HI, or says why not.
+// open feeds the listener that said HI, or refuses it.
 func (t *streamTalk) open(r *bufio.Reader, open *messages.OpenStream) {
 	node := cleanNode(open.GetNode())
 	switch {
@@ -134,7 +134,7 @@ func (t *streamTalk) open(r *bufio.Reader, open *messages.OpenStream) {
 
 	t.root.Send(t.cfg.Owner, &messages.DownstreamOpened{Node: node})
 	reason := "broke down"
-	defer func() { // also when a panic of the cursor passes through
+	defer func() { // after a panic of the cursor, too
 		t.root.Send(t.cfg.Owner, &messages.DownstreamClosed{Node: node, Reason: reason})
 	}()
 	reason = reasonOf(t.feed(r, open, cursor))
@@ -143,7 +143,7 @@ func (t *streamTalk) open(r *bufio.Reader, open *messages.OpenStream) {
 	}
 }
 
-// identify tells whose port this is.
+// identify proves whose port this is.
 func (t *streamTalk) identify(ask *messages.AskIdentity) {
 	if t.cfg.Identity == nil {
 		return
@@ -157,7 +157,7 @@ func (t *streamTalk) identify(ask *messages.AskIdentity) {
 	}
 }
 
-// handOver gives the connection to whoever redeems its ticket; nothing may have been read beyond it.
+// handOver gives the connection to whoever redeems its ticket. r must not have read more than the offer.
 func (t *streamTalk) handOver(r *bufio.Reader, offer *messages.OfferStream) (given bool) {
 	node := cleanNode(offer.GetNode())
 	if node == nil || r.Buffered() > 0 || t.cfg.Offered == nil || t.admission.offer(offer) != nil {
@@ -171,11 +171,11 @@ func (t *streamTalk) handOver(r *bufio.Reader, offer *messages.OfferStream) (giv
 	return t.cfg.Tickets.collect(t.life, ticket)
 }
 
-// errSeed: the peer has not announced itself within the grace.
-var errSeed = errors.New("the peer waits to be spoken to")
+// errSeed: the peer has said nothing within SeedGrace.
+var errSeed = errors.New("the peer waits for this node to speak")
 
-// readFirst waits for the listener's HI, the offer of a node above, or the server's question
-// whose port this is; each may come byte by byte but not for ever.
+// readFirst waits for a listener's HI, the offer of a node above, or the server's question
+// whose port this is. It may come byte by byte, but must come within helloPatience.
 func (t *streamTalk) readFirst(r *bufio.Reader) (proto.Message, error) {
 	if t.cfg.Seed != nil {
 		_ = t.conn.SetReadDeadline(time.Now().Add(SeedGrace))
@@ -189,22 +189,23 @@ func (t *streamTalk) readFirst(r *bufio.Reader) (proto.Message, error) {
 // errWeb: the peer speaks HTTP.
 var errWeb = errors.New("the peer speaks HTTP")
 
-// web plays for who speaks HTTP, until either side ends it.
+// web answers a peer that speaks HTTP, until either side ends the connection.
 func (t *streamTalk) web(r *bufio.Reader) {
 	_ = t.conn.SetReadDeadline(time.Time{})
 	if t.guest.move(webs) {
-		over := context.AfterFunc(t.playing, func() { _ = t.conn.Close() }) // a player is not told that this node goes
+		over := context.AfterFunc(t.playing, func() { _ = t.conn.Close() }) // there is no way to tell a player that this node leaves
 		defer over()
 		serveWeb(&begun{Conn: t.conn, r: r}, t.cfg.Web, func(ctx context.Context) context.Context { return ctx })
 	}
 }
 
-// asksWeb says whether the first bytes ask for something over HTTP. A frame has two letters and four digits.
+// asksWeb reports whether the first bytes begin an HTTP request. No frame begins so: it has two letters and
+// then a digit.
 func asksWeb(first []byte) bool {
 	return bytes.Equal(first, []byte("GET /")) || bytes.Equal(first, []byte("HEAD "))
 }
 
-// readNative is readFirst without a thought of 2016.
+// readNative is readFirst for a peer that is no client of 2016.
 func (t *streamTalk) readNative(r *bufio.Reader) (proto.Message, error) {
 	_ = t.conn.SetReadDeadline(time.Now().Add(helloPatience))
 	if t.cfg.Web != nil {
@@ -236,7 +237,7 @@ func (t *streamTalk) readNative(r *bufio.Reader) (proto.Message, error) {
 
 func (t *streamTalk) refuse(reason error) { _ = t.answer(refusing(reason)) }
 
-// refusing is the answer to a HI that is refused for the reason.
+// refusing returns the answer to a HI that is refused for the reason.
 func refusing(reason error) *messages.StreamOpened {
 	answer := &messages.StreamOpened{Refused: reason.Error(), Refusal: messages.StreamOpened_REFUSAL_OTHER}
 	if no := (*refused)(nil); errors.As(reason, &no) {
@@ -253,7 +254,7 @@ func (t *streamTalk) answer(answer *messages.StreamOpened) error {
 	return t.write(frame)
 }
 
-// hiOfNode is a node's answer to HI.
+// hiOfNode returns the frame of a node's answer to HI.
 func hiOfNode(cfg *StreamsConfig, answer *messages.StreamOpened) (Frame, error) {
 	answer.Version = messages.DialectVersion
 	answer.Node = cfg.Self()
@@ -266,12 +267,12 @@ func hiOfNode(cfg *StreamsConfig, answer *messages.StreamOpened) (Frame, error) 
 	return Frame{Kind: messages.KindHi, Payload: payload}, nil
 }
 
-// refusal is the bytes of a refusal, for a connection that has no conversation.
+// refusal returns the bytes of a refusal, for a connection without a streamTalk.
 func refusal(cfg *StreamsConfig, reason error) []byte {
 	frame, err := hiOfNode(cfg, refusing(reason))
 	if err != nil {
 		return nil
 	}
-	b, _ := AppendFrame(nil, frame) // on an error nothing is said
+	b, _ := AppendFrame(nil, frame) // on an error nothing is sent
 	return b
 }

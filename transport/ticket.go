@@ -11,19 +11,20 @@ import (
 )
 
 const (
-	// maxTickets is how many offers of nodes above may wait to be decided on: more than one is rare.
+	// maxTickets is how many offers of nodes above may wait for a decision. More than one is rare.
 	maxTickets = 8
-	// ticketTime is how long an offer waits. Whoever made it makes it again.
+	// ticketTime is how long an offer waits. The node that made it will make it again.
 	ticketTime = messages.SilenceIsDeath
 )
 
-// Tickets stand for connections by which nodes above offer their music. Whoever decides about an
-// offer has its ticket; the connection stays with the stream port until the ticket is redeemed, and
-// is closed when it is refused, or after a while. The zero value has none out. Safe for many goroutines.
+// Tickets stand for connections on which nodes above offer their music, so that the relay can decide on
+// an offer without the connection. The connection stays with the stream port until the ticket is redeemed. It is
+// closed when the ticket is refused, or after ticketTime. The zero value is ready to use. Safe for many
+// goroutines.
 type Tickets struct {
 	mu   sync.Mutex
 	last uint64
-	out  map[uint64]*ticket
+	out  map[uint64]*ticket // issued, and not yet redeemed or refused
 }
 
 // ticket is one offer.
@@ -49,8 +50,8 @@ func (t *Tickets) issue(conn net.Conn) *ticket {
 	return issued
 }
 
-// collect waits for what becomes of the ticket, and says whether it was redeemed: then the connection
-// is another's.
+// collect waits until the ticket is redeemed, refused or too old. If it returns true, the ticket was
+// redeemed, and the connection belongs to whoever did that.
 func (t *Tickets) collect(life context.Context, issued *ticket) (redeemed bool) {
 	patience := time.NewTimer(ticketTime)
 	defer patience.Stop()
@@ -65,10 +66,11 @@ func (t *Tickets) collect(life context.Context, issued *ticket) (redeemed bool) 
 	return issued.conn == nil
 }
 
-// errTicket: the offer is not there any more.
+// errTicket: the offer does not exist any more.
 var errTicket = errors.New("it has been withdrawn")
 
-// Redeem is how to come to the ticket's connection, once. It belongs to whoever dials so.
+// Redeem returns a function that, instead of dialling, returns the ticket's connection, once. The
+// connection then belongs to the caller.
 func (t *Tickets) Redeem(number uint64) DialFunc {
 	return func(context.Context, string) (conn net.Conn, err error) {
 		err = errTicket
@@ -80,10 +82,10 @@ func (t *Tickets) Redeem(number uint64) DialFunc {
 	}
 }
 
-// Refuse lets the ticket's connection be closed.
+// Refuse closes the ticket's connection.
 func (t *Tickets) Refuse(number uint64) { t.end(number, func(*ticket) {}) }
 
-// end does the last that is done with a ticket, if it is still out.
+// end calls last with the ticket if it is still out, and removes it.
 func (t *Tickets) end(number uint64, last func(*ticket)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -2,44 +2,44 @@ package transport
 
 import "bufio"
 
-// mark begins a file that was saved as "UTF-8 with BOM". It means nothing.
+// mark is the byte order mark, which begins a file that was saved as "UTF-8 with BOM". It is ignored.
 const mark = "\ufeff"
 
-// What telnet says besides text (RFC 854). None of these bytes is in any UTF-8 text but the zero byte.
+// Telnet's commands (RFC 854). None of these bytes occurs in UTF-8 text.
 const (
 	telnetIAC  = 0xff // the next byte is a command
-	telnetLow  = 0xec // the least of them
+	telnetLow  = 0xec // the smallest command
 	telnetSE   = 0xf0 // end of a subnegotiation
 	telnetSB   = 0xfa // begin of one
 	telnetWill = 0xfb // WILL, WONT, DO and DONT: an option follows
 	telnetDont = 0xfe
 )
 
-// typed reads what a person types through whatever program: a telnet client's negotiation is
-// read over, for it may be ignored, and its CR NUL is the end of a line. Nothing is kept of it.
+// typed reads what a person types with any program. It skips a telnet client's negotiation, which may be
+// ignored, and takes telnet's CR NUL as the end of a line.
 type typed struct {
 	r  *bufio.Reader
 	in telnetState
 }
 
-// telnetState is what the bytes before mean for the next one.
+// telnetState is what the previous bytes mean for the next one.
 type telnetState int
 
 const (
 	telnetText    telnetState = iota
-	telnetCommand             // behind IAC
-	telnetOption              // behind WILL, WONT, DO or DONT
-	telnetInside              // of a subnegotiation
-	telnetEnding              // behind an IAC in it
-	telnetReturn              // behind a CR
+	telnetCommand             // after IAC
+	telnetOption              // after WILL, WONT, DO or DONT
+	telnetInside              // in a subnegotiation
+	telnetEnding              // after an IAC in it
+	telnetReturn              // after a CR
 )
 
-// Read gives what has come, and waits only for the first byte of text.
+// Read returns what has come, and waits only for the first byte of text.
 func (t *typed) Read(p []byte) (n int, err error) {
 	for n < len(p) && (n == 0 || t.r.Buffered() > 0) {
 		b, err := t.r.ReadByte()
 		if err != nil {
-			return n, err // with a CR before: it ended nothing
+			return n, err // a CR before it was no end of a line
 		}
 		switch {
 		case t.in == telnetReturn && b != '\n' && b != 0, t.in == telnetCommand && b < telnetLow: // the byte before was text
@@ -59,7 +59,7 @@ func (t *typed) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// takes says whether the byte is text.
+// takes reports whether the byte is text, and changes the state.
 func (t *typed) takes(b byte) bool {
 	switch t.in {
 	case telnetCommand:

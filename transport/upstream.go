@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// upstreamCredits is how many items may lie in the relay's mailbox.
+	// upstreamCredits is how many items may wait in the relay's mailbox.
 	upstreamCredits = 64
-	// sealsPerItem is how many seals may come without an item: they take no credit.
+	// sealsPerItem is how many seals may come without an item, because seals use no credit.
 	sealsPerItem = 4
 )
 
@@ -30,20 +30,20 @@ type UpstreamConfig struct {
 	Addr string               // host:port to dial
 	Open *messages.OpenStream // our HI
 
-	Identity *Identity            // who asks; nil: nobody in particular, as where all may come
+	Identity *Identity            // signs the HI; nil: it is not signed
 	Now      func() int64         // the server's clock, in unix microseconds; nil: this machine's
-	Pass     func() (Pass, error) // what to show; nil: nothing
+	Pass     func() (Pass, error) // the pass to prove; nil: none
 	Dial     DialFunc             // nil: DialNode
 	Silence  time.Duration        // how long the upstream may say nothing; 0: messages.SilenceIsDeath
 }
 
 // Upstream is one connection to a node above, a child of the relay. It tells its parent
-// UpstreamOpened, then UpstreamItem, UpstreamSeal and UpstreamLeaving as they come, and
-// in any case, once and last, UpstreamClosed; then it stops, or fails if it broke down: its parent is
-// to stop it then. It never tries again.
+// UpstreamOpened, then UpstreamItem, UpstreamSeal and UpstreamLeaving as they come, and in any
+// case, once and last, UpstreamClosed. Then it stops; if a goroutine panicked, it fails, and its parent
+// should stop it. It never reconnects.
 //
-// At most 64 items are on their way to the parent: for each one that the parent has
-// handled it sends a *messages.Credit back.
+// At most 64 items are on their way to the parent (credit-based flow control): the parent sends
+// a *messages.Credit back for each one that it has handled.
 func Upstream(cfg UpstreamConfig) *actor.Props {
 	if cfg.Dial == nil {
 		cfg.Dial = DialNode
@@ -66,7 +66,7 @@ type upstream struct {
 	stop    context.CancelFunc
 }
 
-// Receive is all the plumbing; the reading is in upstreamTalk.
+// Receive is all the plumbing; upstreamTalk reads.
 func (u *upstream) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started:
@@ -86,7 +86,7 @@ func (u *upstream) Receive(ctx actor.Context) {
 	case *messages.Credit:
 		select {
 		case u.credits <- struct{}{}:
-		default: // more than were taken: there is nothing to give back
+		default: // more than upstreamCredits were given back: ignored
 		}
 	case *actor.Stopping, *actor.Restarting:
 		u.stop()
@@ -109,8 +109,8 @@ var (
 	errSilent       = errors.New("silent")
 )
 
-// faultOf is what the end of the connection says of the upstream. To refuse is no fault, nor is what
-// this node lacks.
+// faultOf returns what the end of the connection says about the upstream. A refusal is no fault of its,
+// nor is anything that this node lacks.
 func faultOf(err error) messages.Fault {
 	no := (*refused)(nil)
 	switch {
@@ -128,7 +128,7 @@ func (t *upstreamTalk) run(life context.Context) error {
 	if err != nil {
 		return fmt.Errorf("dial %s: %w", t.cfg.Addr, err)
 	}
-	conn = &awake{Conn: conn} // BEFORE another goroutine may close it
+	conn = &awake{Conn: conn} // before another goroutine may close it
 	defer conn.Close()
 	defer context.AfterFunc(life, func() { _ = conn.Close() })() // wakes every read and write
 
@@ -186,8 +186,8 @@ func (t *upstreamTalk) talk(life context.Context, conn net.Conn) error {
 	return t.listen(life, conn, r)
 }
 
-// read waits for one whole frame no longer than the upstream may be silent: an upstream
-// that lets its bytes trickle is as dead as one that sends none.
+// read waits for one whole frame, no longer than the upstream may be silent: an upstream
+// whose bytes only trickle counts as dead, too.
 func (t *upstreamTalk) read(conn net.Conn, r *bufio.Reader) (Frame, error) {
 	_ = conn.SetReadDeadline(time.Now().Add(t.cfg.Silence))
 	return ReadFrame(r)
@@ -207,7 +207,7 @@ func (t *upstreamTalk) listen(life context.Context, conn net.Conn, r *bufio.Read
 			if err != nil {
 				return err
 			}
-			select { // the wait is ours, not the upstream's silence
+			select { // this wait does not count as the upstream's silence
 			case <-t.credits:
 			case <-life.Done():
 				return life.Err()
@@ -233,7 +233,7 @@ func (t *upstreamTalk) listen(life context.Context, conn net.Conn, r *bufio.Read
 			return fmt.Errorf("%s twice: %w", frame.Kind, ErrFrame)
 		case messages.KindHeartbeat:
 			sent = messages.ParseTime(frame.Payload)
-		default: // a kind of a later dialect: a sign of life
+		default: // a kind of a later dialect counts as a sign of life
 		}
 	}
 }

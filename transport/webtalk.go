@@ -21,22 +21,22 @@ import (
 )
 
 const (
-	// webProtocol is what a browser names in its TLS handshake.
+	// webProtocol is what a browser names in its TLS handshake (ALPN).
 	webProtocol = "http/1.1"
-	// maxHead bounds the head of a web request.
+	// maxHead bounds the head of an HTTP request, in bytes.
 	maxHead = 16 << 10
-	// Of a web request: how long its head may take, all of it, its answer; and how long its connection
-	// may wait for another one. What is long on purpose sets its own deadlines.
+	// How long the head of an HTTP request, the whole request, and its answer may take, and how long the
+	// connection may wait for another request. Answers that are long on purpose set their own deadlines.
 	headPatience, bodyPatience, answerPatience, webIdle = 5 * time.Second, 10 * time.Second, 20 * time.Second, 30 * time.Second
 )
 
-// requestLine is how every request of HTTP begins: a method, a target, a version.
+// requestLine is how every HTTP request begins (RFC 9112): a method, a target, a version.
 var requestLine = regexp.MustCompile("^([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\\S+)(?: HTTP/[0-9.]+)?$")
 
-// speaksWeb says whether a connection that begins with the line belongs to a browser, or to
-// another program that takes this for a web server. Nothing that follows is a line of
-// the dialect then: a web page may have its visitors' browsers send any lines here. Of a line that was too
-// long, cut is true and its end is missing.
+// speaksWeb reports whether a connection that begins with the line belongs to a browser, or to
+// another program that takes this for a web server. Then nothing that follows is taken for a line of
+// the dialect: a web page can make its visitors' browsers send any lines here. cut means that the
+// line was too long and its end is missing.
 func speaksWeb(line string, cut bool) bool {
 	if cut {
 		line = strings.Join(strings.SplitN(line, " ", 3)[:min(2, strings.Count(line, " ")+1)], " ")
@@ -54,7 +54,7 @@ func speaksWeb(line string, cut bool) bool {
 	return !cut && !isWord(method)
 }
 
-// isWord says whether a line of the dialect, or of a person, may begin so.
+// isWord reports whether a line of the dialect, or of a person, may begin with the word.
 func isWord(word string) bool {
 	_, native := verbs[word]
 	switch strings.ToUpper(word) {
@@ -64,8 +64,8 @@ func isWord(word string) bool {
 	return native
 }
 
-// beginsWeb waits for the first line, and says whether it begins a request of HTTP. It takes nothing. The line ends
-// as HTTP's do, or as telnet's: with a CR and no LF behind it.
+// beginsWeb waits for the first line and reports whether it begins an HTTP request, without consuming
+// anything. The line may end like HTTP's, or like telnet's: with a CR and no LF after it.
 func beginsWeb(r *bufio.Reader) bool {
 	for n := 1; ; n = r.Buffered() + 1 {
 		_, err := r.Peek(n)
@@ -82,7 +82,7 @@ func beginsWeb(r *bufio.Reader) bool {
 	}
 }
 
-// web answers requests of HTTP until the connection is over.
+// web answers HTTP requests until the connection is over.
 func (t *requestTalk) web() {
 	if t.guest.move(webs) {
 		serveWeb(&begun{Conn: t.conn, r: t.r}, t.cfg.Web, func(ctx context.Context) context.Context {
@@ -91,13 +91,13 @@ func (t *requestTalk) web() {
 	}
 }
 
-// serveWeb answers the requests of HTTP on one connection. known adds to their context what is known of it.
+// serveWeb answers the HTTP requests on one connection. known adds to their context what is known of it.
 func serveWeb(conn net.Conn, handler http.Handler, known func(context.Context) context.Context) {
 	one := &single{conn: conn, over: make(chan struct{})}
 	server := &http.Server{
 		Handler: oneOnly(handler), MaxHeaderBytes: maxHead,
 		ReadHeaderTimeout: headPatience, ReadTimeout: bodyPatience, WriteTimeout: answerPatience, IdleTimeout: webIdle,
-		ErrorLog: log.New(io.Discard, "", 0), // what strangers send is no news
+		ErrorLog: log.New(io.Discard, "", 0), // strangers' errors are not logged
 		ConnState: func(_ net.Conn, state http.ConnState) {
 			if state == http.StateClosed || state == http.StateHijacked {
 				_ = one.Close()
@@ -108,7 +108,7 @@ func serveWeb(conn net.Conn, handler http.Handler, known func(context.Context) c
 	_ = server.Serve(one) // it ends with the connection
 }
 
-// oneOnly refuses what net/http leaves to its handlers, and this house does not speak.
+// oneOnly refuses other versions than HTTP/1; net/http leaves that to the handler.
 func oneOnly(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor != 1 {
@@ -146,27 +146,27 @@ type Visit struct{ talk *requestTalk }
 
 type visitKey struct{}
 
-// VisitOf is the connection that a request came on; nil if it did not come on a request port.
+// VisitOf returns the connection on which a request came; nil if it did not come on a request port.
 func VisitOf(ctx context.Context) *Visit {
 	v, _ := ctx.Value(visitKey{}).(*Visit)
 	return v
 }
 
-// Secure says whether the connection is encrypted.
+// Secure reports whether the connection is encrypted.
 func (v *Visit) Secure() bool { return v.talk.session != nil }
 
-// MayAsk counts a question that somebody has to work for; what is too much is to be refused.
+// MayAsk counts a request that costs an actor work. If it returns false, the request must be refused.
 func (v *Visit) MayAsk() bool { return v.talk.mayAsk() }
 
-// ErrTooMuch: more than one client may ask, or make the log keep.
+// ErrTooMuch: the client exceeds its limit of requests, or of messages that the log keeps.
 var ErrTooMuch = errors.New("too many requests from you or your address: try again in a minute")
 
 // ErrBusy: the scheduler does not answer in time.
 var ErrBusy = errors.New("the server is busy: try again in a moment")
 
-// Request asks for a song as PLAY does: within the same limits, and with the same events. name is what the
-// visitor calls itself. The answer is a SongQueued or a PlayRefused; unsure: the server's disk
-// does not have it yet.
+// Request requests a song as PLAY does, within the same limits and with the same events. name is what the
+// visitor calls itself. The answer is a SongQueued or a PlayRefused. unsure means that the server's
+// disk does not have it yet. The error is ErrTooMuch or ErrBusy, or says what is wrong with the request.
 func (v *Visit) Request(wish, requestID, name string) (answer proto.Message, unsure bool, err error) {
 	t := v.talk
 	switch id := plain.Text(requestID, maxRequestID); {

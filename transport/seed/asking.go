@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// settle is how long the pieces of a request may take to come: a request has no mark of its end.
+	// settle is how long the next piece of a request may take: nothing marks a request's end.
 	settle = 20 * time.Millisecond
-	// requestsPerSecond and requestsAtOnce are the most that one client gets answered.
+	// requestsPerSecond and requestsAtOnce bound how many requests of one client are answered.
 	requestsPerSecond, requestsAtOnce = 5, 50
 )
 
-// Request takes the request connections of clients of the seed's kind, until their end; the first
-// request tells them from others. All others it leaves to the lines.
+// Request handles the request connections of clients of 2016, which it recognizes by their first
+// request, and returns true at their end. It returns false for all others, which speak lines.
 func (p *Porter) Request(ctx context.Context, conn *transport.Stranger) bool {
 	v := &visitor{Stranger: conn, host: hostOf(conn.RemoteAddr())}
 	p.mu.Lock()
@@ -48,7 +48,7 @@ func (p *Porter) Request(ctx context.Context, conn *transport.Stranger) bool {
 	return true
 }
 
-// isSeed waits until it is clear what the peer speaks.
+// isSeed waits until it is clear whether the peer is a client of 2016.
 func (p *Porter) isSeed(conn *transport.Stranger) bool {
 	for {
 		b, _ := conn.Reader.Peek(conn.Reader.Buffered())
@@ -70,7 +70,7 @@ func (p *Porter) guestOf(v *visitor) *guest {
 	return v.guest
 }
 
-// forget takes the visitor out: connections that come now do not belong to it.
+// forget removes the visitor from those that wait to be paired.
 func (p *Porter) forget(v *visitor) {
 	p.mu.Lock()
 	for i, w := range p.waiting {
@@ -120,7 +120,7 @@ func (p *Porter) answer(ctx context.Context, v *visitor) (left bool) {
 		for len(b) > 0 {
 			req, rest, known := cut(b, func(wish string) bool { return p.exists(ctx, v, wish) })
 			if !known {
-				break // unreadable: what comes next may be better
+				break // unreadable: the next bytes may be better
 			}
 			if pace.Wait(ctx) != nil {
 				return false
@@ -146,9 +146,8 @@ func (p *Porter) answer(ctx context.Context, v *visitor) (left bool) {
 	}
 }
 
-// correct pairs the visitor with the client of its host that listens on the port, if it was
-// paired with another: when several come at the same moment, only the clients themselves know
-// which is which.
+// correct swaps the visitor's pairing if it was paired with the wrong client of its host: the right one
+// listens on the port. If several clients come at the same moment, only they know which is which.
 func (p *Porter) correct(v *visitor, port int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -164,8 +163,8 @@ func (p *Porter) correct(v *visitor, port int) {
 	}
 }
 
-// gather reads what was sent in one go: all that is there, and, if the end of a request cannot
-// be seen, what comes within settle.
+// gather reads what the client sent at once: all that is there and, if it is not clear that a request has
+// ended, what comes within settle.
 func gather(conn *transport.Stranger) ([]byte, bool) {
 	if _, err := conn.Reader.Peek(1); err != nil {
 		return nil, false
@@ -186,7 +185,7 @@ func gather(conn *transport.Stranger) ([]byte, bool) {
 	return b[:n], err == nil
 }
 
-// ask asks in the client's own name, if it has a place in the chain.
+// ask asks in the client's name if it has a place in the chain, otherwise as a stranger.
 func (p *Porter) ask(ctx context.Context, v *visitor, line string) []string {
 	p.mu.Lock()
 	var in *standIn

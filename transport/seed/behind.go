@@ -12,25 +12,25 @@ import (
 )
 
 const (
-	// wordPatience is how long a client waits here before the server's word about it must have come:
-	// the server learns of a client at the moment when it comes.
+	// wordPatience is how long a connection waits for the server to name its client: the server
+	// learns of a client at the moment when it comes.
 	wordPatience = 3 * time.Second
-	// elsewhere is when a client may come from another address than the server knows: server and
-	// node may see it from different networks.
+	// elsewhere is after how long a client may also come from another address than the server
+	// knows: server and node may see it from different networks.
 	elsewhere = time.Second
-	// absentAfter is how long a client may be without music. A client usually dies without a word
-	// when the node that fed it vanishes, and then no one must come to stand behind it.
+	// absentAfter is how long a client may be without music. When the node that fed it vanishes, a
+	// client usually dies without a message, and the chain must put nobody behind it.
 	absentAfter = 10 * time.Second
 )
 
 var errAbsent = errors.New("it has not come for its music")
 
-// Behind is a listener's door for clients of 2016. It plays to those that the server says it
+// Behind accepts clients of 2016 at a listener. It plays to those that the server says it
 // feeds, and to no other silent connection, because each costs a decoder. Its methods may be
 // called by any goroutine.
 type Behind struct {
 	Feeder *Feeder
-	// CutOff is told of a client that does not read or does not come: it is lost for good.
+	// CutOff is called when a client does not read or does not come: it is lost for good.
 	CutOff func(id, reason string)
 
 	mu      sync.Mutex
@@ -42,12 +42,12 @@ type Behind struct {
 
 // serving is a connection to one client.
 type serving struct {
-	known bool // it comes from the client's address
+	known bool // the connection comes from the client's address
 	end   context.CancelFunc
 }
 
-// Set says which clients this node feeds. One that is no longer named may still be here; it goes
-// by itself.
+// Set sets the clients that this node feeds. A client that is no longer named may still be here; it
+// leaves by itself.
 func (b *Behind) Set(clients []*messages.Node) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -56,7 +56,7 @@ func (b *Behind) Set(clients []*messages.Node) {
 	b.wake()
 }
 
-// miss counts the time of the clients that are not here. b.mu is held.
+// miss starts a timer for each client that is not here, and stops the others. b.mu is held.
 func (b *Behind) miss() {
 	missed := map[string]*time.Timer{}
 	for _, client := range b.clients {
@@ -85,8 +85,8 @@ func (b *Behind) wake() {
 	b.changed = make(chan struct{})
 }
 
-// Stream takes a connection that waits to be spoken to. It is what a listener's
-// StreamsConfig.Seed does.
+// Stream handles a connection that waits for this node to speak. It is for a listener's
+// StreamsConfig.Seed.
 func (b *Behind) Stream(ctx context.Context, conn *transport.Stranger) (taken bool) {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
@@ -119,8 +119,8 @@ func (b *Behind) Stream(ctx context.Context, conn *transport.Stranger) (taken bo
 	return true
 }
 
-// speaks is closed when the peer says something, or is gone: a client that waits for its music
-// says nothing. Call stop before anything else reads.
+// speaks returns a channel that is closed when the peer says something or is gone: a client that waits
+// for its music says nothing. Call stop before anything else reads.
 func speaks(conn *transport.Stranger) (said <-chan struct{}, stop func()) {
 	done := make(chan struct{})
 	go func() {
@@ -134,7 +134,7 @@ func speaks(conn *transport.Stranger) (said <-chan struct{}, stop func()) {
 	}
 }
 
-// await is the client that the connection comes from; nil if it comes from none.
+// await waits for the client that the connection comes from; nil if there is none.
 func (b *Behind) await(ctx context.Context, conn *transport.Stranger, s *serving) *messages.Node {
 	host := hostOf(conn.RemoteAddr())
 	late, deadline := time.NewTimer(elsewhere), time.NewTimer(wordPatience)
@@ -167,8 +167,9 @@ func (b *Behind) await(ctx context.Context, conn *transport.Stranger, s *serving
 	}
 }
 
-// claim takes the place of a client of the host that no connection has yet, or only one from
-// another host; anywhere: of a client of any host that no connection has. b.mu is held.
+// claim takes the place of a client of the host if no connection has it, or one from another
+// host has. If anywhere is true, it also takes the place of any client that no connection has. b.mu
+// is held.
 func (b *Behind) claim(host string, anywhere bool, s *serving) *messages.Node {
 	for _, client := range b.clients {
 		other := b.served[client.GetId()]
@@ -189,6 +190,6 @@ func (b *Behind) claim(host string, anywhere bool, s *serving) *messages.Node {
 	return nil
 }
 
-// sameHost says whether both are the same machine as far as this one can know: its own
-// addresses are one.
+// sameHost reports whether both are the same machine, as far as this one can know: all its own
+// addresses are the same.
 func sameHost(a, b string) bool { return a == b || isOurs(a) && isOurs(b) }

@@ -17,22 +17,22 @@ import (
 )
 
 const (
-	// preroll is how much is decoded and not sent, so that the first sample sent is whole.
+	// preroll is how much is decoded but not sent, so that the first sample sent is correct.
 	preroll = 300 * time.Millisecond
 	// reserve is how much a client gets at once, to play when something comes late.
 	reserve = 500 * time.Millisecond
-	// pulse is a message of silence: it says that its sender lives, in bytes.
+	// pulse is the length, in bytes, of a message of silence, which shows that the sender is alive.
 	pulse = 4
-	// usualRate is what songs have as a rule.
+	// usualRate is the sample rate that most songs have.
 	usualRate = 44100
-	// heartbeat is the longest that a Feeder says nothing.
+	// heartbeat is the longest time without a message to a client.
 	heartbeat = 250 * time.Millisecond
 	// stuckAfter is how long a write may take. A client reads no faster than it plays.
 	stuckAfter = 10 * time.Second
 	// formatPatience is how long to wait for the song that plays now.
 	formatPatience = 50 * time.Millisecond
-	// hurryAfter is how long a node that leaves waits for a full line before it writes all the same:
-	// without DC the client's music ends for certain.
+	// hurryAfter is how long a node that leaves waits for a full line before it writes anyway:
+	// without DC the client's music would certainly end.
 	hurryAfter = 300 * time.Millisecond
 	// goodbyePatience is how long a client may take to go elsewhere after DC.
 	goodbyePatience = time.Second
@@ -42,26 +42,26 @@ const (
 // a song change. It belongs to one goroutine.
 type Decoder interface{ Samples(*messages.Item) []int16 }
 
-// Feeder plays the music to clients of the seed's kind, each from a cursor of its own. Its
-// methods may be called by any goroutine.
+// Feeder plays the music to clients of 2016, each from its own cursor. Its methods may be
+// called by any goroutine.
 type Feeder struct {
 	// Open returns a cursor that begins at the first item to be heard at that time (µs on
 	// the server's clock) or later.
 	Open    func(playAtUnixUs int64) transport.Cursor
 	Decoder func() Decoder
 	Now     func() int64 // the server's clock, in unix µs
-	// Upstream lists where a client can receive from when this node leaves, host:port, first choice
-	// first. expected: the chain knows that it goes there. nil: nowhere.
+	// Upstream lists where a client can receive from when this node leaves, as host:port, first choice
+	// first. expected means that the chain knows that the client goes there. nil: nowhere.
 	Upstream func(expected bool) []string
 	Counters *transport.Counters
 }
 
-// Stream plays to every silent connection. It is what a listener's StreamsConfig.Seed does in the
-// chain of a server of 2016, where no one knows who comes.
+// Stream plays to every silent connection. It is for a listener's StreamsConfig.Seed in the chain
+// of a server of 2016, where no one knows who comes.
 func (f *Feeder) Stream(ctx context.Context, client *transport.Stranger) (taken bool) {
 	if client.Admit() {
 		node := &messages.Node{Id: uuid.NewString(), Name: "seed-" + hostOf(client.RemoteAddr())}
-		_ = f.feed(ctx, client, audience{node: node}) // its end is told
+		_ = f.feed(ctx, client, audience{node: node}) // it has reported its end
 	}
 	return true
 }
@@ -69,12 +69,12 @@ func (f *Feeder) Stream(ctx context.Context, client *transport.Stranger) (taken 
 // audience is a client that is played to.
 type audience struct {
 	node     *messages.Node
-	told     Format      // what it believes; the zero value is nothing
+	told     Format      // the format that it knows; the zero value is none
 	expected func() bool // whether the chain knows that this node feeds it; nil: it does
 }
 
-// feed plays to a client until it goes, does not read, or this node leaves or ends. It is
-// errStuck when the client was cut off.
+// feed plays to a client until it goes, does not read, or this node leaves or ends. The error
+// is errStuck if the client was cut off.
 func (f *Feeder) feed(ctx context.Context, client *transport.Stranger, to audience) (err error) {
 	node := to.node
 	client.Tell(&messages.DownstreamOpened{Node: node})
@@ -129,7 +129,7 @@ func (f *Feeder) feed(ctx context.Context, client *transport.Stranger, to audien
 	return nil
 }
 
-// format is how that sounds which plays now, or some usual format while nothing does.
+// format returns the format of the song that plays now, or the usual one if none does.
 func (f *Feeder) format(ctx context.Context) Format {
 	cursor := f.Open(f.Now())
 	defer cursor.Close()
@@ -151,38 +151,38 @@ func hear(client *transport.Stranger) {
 	}
 }
 
-// speech is what one client is told. It belongs to one goroutine.
+// speech is the output to one client. It belongs to one goroutine.
 type speech struct {
 	f     *Feeder
 	to    *transport.Stranger
 	life  context.Context // ends with the client
 	hurry <-chan struct{} // closed when this node must be gone
-	told  Format          // what the client believes
-	song  uint64          // the change whose chunks it gets
-	deaf  bool            // a write has failed: it hears nothing any more
+	told  Format          // the format that the client knows
+	song  uint64          // the number of the song whose chunks it gets
+	deaf  bool            // a write has failed: nothing reaches it any more
 	// expected is the audience's.
 	expected func() bool
 }
 
-// play sends what the cursor gives until ctx ends or the client is over. A client that has
-// fallen behind all that is kept goes on with the newest.
+// play sends the music until ctx ends or the client is gone. A client that has fallen out of
+// the window continues with the newest.
 func (s *speech) play(ctx context.Context) error {
 	for {
-		// Begin a little before the newest: a client plays what it gets at once, and this is all the
+		// Begin a little before the newest: a client plays what it gets at once, so this is the only
 		// reserve that it will ever have.
 		from := s.f.Now() + (messages.Slack - reserve).Microseconds()
 		err := s.follow(ctx, from)
 		if ctx.Err() != nil || s.deaf {
 			return err
 		}
-		select { // a window that is closed or a cursor that fell out: not in a busy loop
+		select { // the window is closed or the cursor fell out: avoid a busy loop
 		case <-time.After(heartbeat):
 		case <-ctx.Done():
 		}
 	}
 }
 
-// follow sends what one cursor gives, from the first item to be heard at `from` or later.
+// follow sends the items of one cursor, from the first that is to be heard at `from` or later.
 func (s *speech) follow(ctx context.Context, from int64) error {
 	cursor := s.f.Open(from - preroll.Microseconds())
 	defer cursor.Close()
@@ -214,8 +214,8 @@ func (s *speech) follow(ctx context.Context, from int64) error {
 // errQuiet: no item came in time.
 var errQuiet = errors.New("no item yet")
 
-// next waits for an item, but gives none when ctx is over: a client that is behind must not keep
-// this node from leaving, and a cursor gives what it has without looking at ctx.
+// next waits for an item, but returns none once ctx is over. A cursor returns items that it has without
+// looking at ctx, and a client that is behind must not keep this node from leaving.
 func next(ctx context.Context, cursor transport.Cursor) (*messages.Item, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -229,8 +229,8 @@ func next(ctx context.Context, cursor transport.Cursor) (*messages.Item, error) 
 	return item, err
 }
 
-// begin says NS before a song's first chunk, and before the first chunk of all unless the client
-// has just been told the same.
+// begin sends NS before a song's first chunk, and before the very first chunk unless the client
+// knows the format already.
 func (s *speech) begin(song *messages.SongChange) error {
 	format := formatOf(song.GetSampleRate())
 	known := song.GetNumber() == s.song || s.song == 0 && format == s.told
@@ -254,7 +254,7 @@ func (s *speech) chunk(sound []byte) error {
 	return nil
 }
 
-// goodbye names the node to receive from: the first that has an address the client can use.
+// goodbye sends DC with the node to receive from: the first whose address the client can use.
 func (s *speech) goodbye() error {
 	if s.deaf || s.f.Upstream == nil {
 		return errStuck
@@ -268,8 +268,8 @@ func (s *speech) goodbye() error {
 	return errStuck
 }
 
-// say writes one message, header and payload in one go, when the line is clear for it: the
-// header comes in one piece, for a client that takes a part of a header for all of it.
+// say writes one message, header and payload together, when the line is clear for it. So the header
+// arrives in one piece; the client would take a part of a header for the whole.
 func (s *speech) say(kind messages.Kind, payload []byte) error {
 	err := await(s.life, s.hurry, func() (line, bool) { return lineOf(s.to.Conn) })
 	if err == nil {
@@ -288,13 +288,13 @@ func (s *speech) say(kind messages.Kind, payload []byte) error {
 	return err
 }
 
-// hostIn is the host of host:port.
+// hostIn returns the host of host:port.
 func hostIn(addr string) string {
 	host, _, _ := net.SplitHostPort(addr)
 	return host
 }
 
-// hostOf is the address without its port.
+// hostOf returns the address without its port.
 func hostOf(addr net.Addr) string {
 	host, _, err := net.SplitHostPort(addr.String())
 	if err != nil {

@@ -16,21 +16,21 @@ const (
 	sampleWidth = 2 // bytes
 	// songSize is the payload of every NS.
 	songSize = 100
-	// maxPiece is the longest payload that goes out: with its header it fits a segment of
-	// TCP on every line that is in use, so that it arrives whole as a rule.
+	// maxPiece is the longest payload that is sent. With its header it fits into one TCP segment on
+	// every usual line, so that it usually arrives whole.
 	maxPiece = 1404
 )
 
-// formatOf is how the seed's program says "stereo at this rate": one channel of twice the rate,
-// in chunks of a millisecond.
+// formatOf returns stereo at this rate as the program of 2016 names it: one channel of twice the rate, in
+// chunks of a millisecond.
 func formatOf(sampleRate int32) Format {
 	return Format{Width: sampleWidth, Rate: 2 * int(sampleRate), Chunk: int(sampleRate) / 1000 * 4}
 }
 
-// soundFrame is how many bytes a frame of messages.SamplesPerFrame has as sound.
+// soundFrame is the size of a frame of messages.SamplesPerFrame as sound, in bytes.
 const soundFrame = messages.SamplesPerFrame * 2 * sampleWidth
 
-// soundOf is how samples travel.
+// soundOf returns samples as they are sent: 16 bits, little-endian.
 func soundOf(samples []int16) []byte {
 	sound := make([]byte, 0, sampleWidth*len(samples))
 	for _, sample := range samples {
@@ -39,13 +39,13 @@ func soundOf(samples []int16) []byte {
 	return sound
 }
 
-// songPayload is the payload of NS.
+// songPayload returns the payload of NS.
 func songPayload(f Format) []byte {
 	text := fmt.Sprintf("%d/%d/%d", f.Width, f.Rate, f.Chunk)
 	return fmt.Appendf(nil, "%-*s", songSize, text)
 }
 
-// parseSong reads the payload of NS. Further fields are left alone; every error is a
+// parseSong reads the payload of NS. It ignores further fields; every error is a
 // transport.ErrFrame.
 func parseSong(payload []byte) (Format, error) {
 	fields := strings.Split(strings.TrimRight(string(payload), " \x00"), "/")
@@ -63,8 +63,8 @@ func parseSong(payload []byte) (Format, error) {
 	return Format{Width: numbers[0], Rate: numbers[1], Chunk: numbers[2]}, nil
 }
 
-// sampleRate is the rate at which the format's left and right are played; 0 for what
-// conga cannot play.
+// sampleRate returns the rate at which the format's left and right are played; 0 if conga
+// cannot play it.
 func sampleRate(f Format) int32 {
 	switch rate := f.Rate / 2; {
 	case f.Width != sampleWidth || f.Rate%2 != 0:
@@ -75,7 +75,7 @@ func sampleRate(f Format) int32 {
 	return 0
 }
 
-// leaving is the payload of DC: the node to receive from instead, named by the port above its own.
+// leaving returns the payload of DC: the node to receive from instead, named by the port above its own.
 func leaving(upstream string) ([]byte, bool) {
 	host, port, err := net.SplitHostPort(upstream)
 	if err != nil {
@@ -88,7 +88,7 @@ func leaving(upstream string) ([]byte, bool) {
 	return fmt.Appendf(nil, "HOST#%s#PORT#%d", host, n+1), true
 }
 
-// parseLeaving is the address that the payload of DC names.
+// parseLeaving returns the address that the payload of DC names.
 func parseLeaving(payload []byte) (addr string, ok bool) {
 	fields := bytes.Split(payload, []byte("#"))
 	if len(fields) < 4 || string(fields[0]) != PacketHost || string(fields[2]) != PacketPort {
@@ -102,7 +102,7 @@ func parseLeaving(payload []byte) (addr string, ok bool) {
 	return net.JoinHostPort(host, strconv.FormatUint(port-1, 10)), true
 }
 
-// frame is one message of the stream in the seed's bytes.
+// frame returns one message of the stream.
 func frame(kind messages.Kind, payload []byte) []byte {
 	b, err := transport.AppendFrame(make([]byte, 0, 6+len(payload)), transport.Frame{Kind: kind, Payload: payload})
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 
 // A client of 2016 knows IPv4 only, whatever address a native has for another node.
 
-// isIPv4 says whether such a client can be told the host: an IPv4 address, or a name, which it
+// isIPv4 reports whether such a client can use the host: an IPv4 address, or a name, which it
 // looks up itself.
 func isIPv4(host string) bool {
 	ip, err := netip.ParseAddr(host)
@@ -20,8 +20,8 @@ func isIPv4(host string) bool {
 // lookPatience is how long a node that leaves may look for an address of the node above it.
 const lookPatience = 300 * time.Millisecond
 
-// overIPv4 is host:port with an IPv4 address of the host; false if none is known. This machine's
-// own is known by the port that answers there.
+// overIPv4 returns host:port with an IPv4 address of the host; false if none is known. For this machine
+// it is 127.0.0.1, if the port answers there.
 func overIPv4(ctx context.Context, addr string) (string, bool) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lineOf looks at the connection; false if it is none that can be seen.
+// lineOf asks the system about the connection; false if it cannot say.
 func lineOf(conn net.Conn) (l line, seen bool) {
 	tcp, is := conn.(syscall.Conn)
 	if !is {

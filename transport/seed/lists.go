@@ -10,7 +10,7 @@ import (
 	"conga/messages/plain"
 )
 
-// maxList is the longest list that is read of a server, in characters.
+// maxList is the longest list that is read from a server, in characters.
 const maxList = 1 << 20
 
 var errList = errors.New("not a list of the seed's kind")
@@ -54,7 +54,7 @@ func readCharacters(r *bufio.Reader, n int) (string, error) {
 	return text.String(), nil
 }
 
-// commaList are the names in "a.mp3,b.mp3".
+// commaList returns the names in "a.mp3,b.mp3".
 func commaList(text string) []string {
 	var names []string
 	for name := range strings.SplitSeq(text, ",") {
@@ -65,8 +65,8 @@ func commaList(text string) []string {
 	return names
 }
 
-// pythonList are the strings in a list as Python prints it. What is no list has none; a
-// string that breaks off counts as far as it goes.
+// pythonList returns the strings in a list as Python prints it; none if text is no list. A
+// string without an end counts as far as it goes.
 func pythonList(text string) []string {
 	var names []string
 	rest := []rune(strings.TrimPrefix(strings.TrimSpace(text), "["))
@@ -112,5 +112,5 @@ func pythonText(text []rune, quote rune) (string, []rune) {
 	return b.String(), nil
 }
 
-// maxWords is the longest name that is taken of a list, in bytes.
+// maxWords is the longest name that is taken from a list, in bytes.
 const maxWords = 255

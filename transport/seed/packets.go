@@ -8,41 +8,41 @@ import (
 	"strings"
 )
 
-// PacketSize is the length of each of the three packets that the server says to a
-// joining client of the seed's kind, spaces at the end included.
+// PacketSize is the length in bytes of each of the three packets that the server sends to a
+// joining client of 2016, including spaces at the end.
 const PacketSize = 100
 
-// The words that begin the three packets, in the order in which they are said.
+// The words that begin the three packets, in the order in which they are sent.
 const (
 	PacketSong = "NS"   // NS/<width>/<rate>/<chunk>
 	PacketHost = "HOST" // HOST/<host>
 	PacketPort = "PORT" // PORT/<port>
 )
 
-// ErrPacket marks bytes that are none of the three packets.
+// ErrPacket marks bytes that are not one of the three packets.
 var ErrPacket = errors.New("not a packet of a join")
 
-// Packet is one of the three: a word and its fields. Fields behind the word's own are
-// extensions; a seed client never looks at them.
+// Packet is one of the three: a word and its fields. Fields after the word's own are
+// extensions, which a client of 2016 ignores.
 type Packet struct {
 	Word   string
 	Fields []string
 }
 
-// Format says how the seed's chunks sound: bytes in a sample, samples in a second, bytes
-// in a chunk. The seed program plays stereo as one channel of twice the rate.
+// Format is the format of the sound: bytes in a sample, samples in a second, bytes in a
+// chunk. The program of 2016 plays stereo as one channel of twice the rate.
 type Format struct{ Width, Rate, Chunk int }
 
 // Join is what the three packets say together.
 type Join struct {
 	Format Format
-	Host   string // whom to receive from
-	// Port is the port to listen on for one's own listener; the one to receive from
+	Host   string // the host to receive from
+	// Port is the port to listen on for the next listener; the port to receive from
 	// is Port-1.
 	Port uint16
 }
 
-// Packets are the three of the join, in their order.
+// Packets returns the three packets of the join, in order.
 func (j Join) Packets() [3]Packet {
 	return [3]Packet{
 		{Word: PacketSong, Fields: []string{
@@ -53,7 +53,7 @@ func (j Join) Packets() [3]Packet {
 	}
 }
 
-// ParseJoin reads the fields of the three packets; further ones are left alone. Every
+// ParseJoin reads the fields of the three packets; it ignores further fields. Every
 // error is an ErrPacket.
 func ParseJoin(packets [3]Packet) (Join, error) {
 	song, host, port := packets[0], packets[1], packets[2]
@@ -84,7 +84,7 @@ func ParseJoin(packets [3]Packet) (Join, error) {
 	}, nil
 }
 
-// ReadJoin reads the three packets. A stream cut inside them is io.ErrUnexpectedEOF.
+// ReadJoin reads the three packets. If the stream ends inside them, it returns io.ErrUnexpectedEOF.
 func ReadJoin(r io.Reader) (Join, error) {
 	var packets [3]Packet
 	for i := range packets {
@@ -117,9 +117,9 @@ func ReadPacket(r io.Reader) (Packet, error) {
 	return Packet{Word: word, Fields: strings.Split(rest, "/")}, nil
 }
 
-// AppendPacket appends the packet's PacketSize bytes to dst. Fields that do not fit, hold
-// a slash, bytes beyond printable ASCII, or spaces at the very end are an ErrPacket and
-// leave dst as it was.
+// AppendPacket appends the packet's PacketSize bytes to dst. It returns ErrPacket and dst
+// unchanged if the fields do not fit, or contain a slash, bytes beyond printable ASCII, or
+// spaces at the very end.
 func AppendPacket(dst []byte, p Packet) ([]byte, error) {
 	for _, field := range p.Fields {
 		if strings.Contains(field, "/") {

@@ -19,57 +19,57 @@ import (
 const (
 	// pairPatience is the longest time between a client's two connections.
 	pairPatience = 3 * time.Second
-	// gathering is how long a new connection is not told apart from others that came with it.
+	// gathering is how long a new connection waits for others that came at the same moment.
 	gathering = 50 * time.Millisecond
 	// ripe is the age of a request connection at which all stream connections that came before it
-	// are known: a stream connection counts only after it has said nothing for a while.
+	// are known: a stream connection counts only after its peer has said nothing for SeedGrace.
 	ripe = transport.SeedGrace + gathering
 	// blur is how much later a connection may be seen than one that came after it, to another port.
 	blur = 20 * time.Millisecond
-	// blurAlone is the same on a busy machine, where nobody else of the host can be meant.
+	// blurAlone is blur if there is no other connection of the host; a busy machine may need it.
 	blurAlone = 250 * time.Millisecond
-	// lonelyAfter is when a connection from the host of a client that has its place, to which no
-	// request connection belongs, counts as coming for the music.
+	// lonelyAfter is after how long a stream connection without a request connection counts as coming for
+	// the music, if a client of its host has a place.
 	lonelyAfter = 500 * time.Millisecond
 	// packetPatience is how long a client may take to read its three packets and hang up.
 	packetPatience = 2 * time.Second
 )
 
-// PorterConfig says for which server a Porter works.
+// PorterConfig configures a Porter.
 type PorterConfig struct {
-	Ports  *Ports  // of the server's stream
-	Feeder *Feeder // of the server
-	Max    int     // clients that have a place at once
-	// Above asks which node would feed a client that joins now.
+	Ports  *Ports  // the server's stream port
+	Feeder *Feeder // the server's
+	Max    int     // how many clients may have a place at once
+	// Above returns the node that would feed a client that joins now.
 	Above func(context.Context) (*messages.Node, error)
-	// Before are the clients that had a place when the server stopped last: they play on.
+	// Before lists the clients that had a place when the server last stopped: they still play.
 	Before []*messages.Node
-	// Speak gives the server's requests a connection on which a stand-in speaks, or only asks.
+	// Speak gives the server's request port a connection on which a stand-in speaks, or only asks.
 	Speak func(*transport.StandIn)
 	// CutOff tells the chain that the server no longer feeds this client.
 	CutOff func(id, reason string)
 }
 
-// talk is a connection to the server's requests.
+// talk returns a connection to the server's request port.
 func (p *Porter) talk(fedBy string) net.Conn {
 	here, there := net.Pipe()
 	p.cfg.Speak(&transport.StandIn{Conn: there, FedBy: fedBy})
 	return here
 }
 
-// Porter is the server's door for clients of the seed's kind. Stream and Request are what
-// the server's StreamsConfig.Seed and RequestsConfig.Seed do; any goroutine may call them.
+// Porter accepts clients of 2016 at the server. Stream and Request are for the server's
+// StreamsConfig.Seed and RequestsConfig.Seed; any goroutine may call them.
 type Porter struct {
 	cfg     PorterConfig
-	joining chan struct{} // has room for one: clients join one after the other
+	joining chan struct{} // has room for one: clients join one after another
 
 	mu      sync.Mutex
 	changed chan struct{}  // closed and replaced when one of these changes
-	callers []*caller      // stream connections of which it is not clear yet what they want
+	callers []*caller      // stream connections whose purpose is not known yet
 	waiting []*visitor     // request connections without a client, oldest first
 	guests  []*guest       // clients that have their packets, in the order in which they came
-	before  map[string]int // clients of a host that had a place when the server stopped
-	strays  map[string]int // connections of a host, see stray
+	before  map[string]int // by host: clients that had a place when the server stopped
+	strays  map[string]int // by host: connections, see stray
 }
 
 // caller is a connection to the stream port.
@@ -78,7 +78,7 @@ type caller struct {
 	host string
 }
 
-// visitor is a request connection that has said nothing yet, or not what it is.
+// visitor is a request connection whose client is not known yet.
 type visitor struct {
 	*transport.Stranger
 	host  string
@@ -90,23 +90,23 @@ type guest struct {
 	host   string
 	node   *messages.Node // as the chain knows it
 	in     *standIn       // nil before it has its place
-	told   Format         // by its packets
-	above  string         // id of who stands above it
-	apart  bool           // the server feeds it on a port of its own, wherever it stands
-	stray  bool           // nobody knows which client it is
+	told   Format         // the format in its packets
+	above  string         // id of the node above it
+	apart  bool           // the server feeds it on its own port, wherever it stands
+	stray  bool           // it is not known which client it is
 	hears  int            // connections on which the server feeds it
-	absent *time.Timer    // while it has none
-	// It is about to come for its music, to the server's stream port, between these two.
+	absent *time.Timer    // runs while there is no such connection
+	// Between these two times it should come to the server's stream port for its music.
 	dueFrom, dueUntil time.Time
 	gone              bool
-	port              uint16 // that it listens on
+	port              uint16 // the port that it listens on
 	visitor           *visitor
 }
 
-// due says that a client will come for its music: not before `from`, and soon.
+// due notes that the client will come for its music soon, but not before `from`.
 func (g *guest) due(from time.Time) { g.dueFrom, g.dueUntil = from, time.Now().Add(pairPatience) }
 
-// NewPorter makes a porter.
+// NewPorter returns a Porter.
 func NewPorter(cfg PorterConfig) *Porter {
 	p := &Porter{
 		cfg: cfg, joining: make(chan struct{}, 1), changed: make(chan struct{}), before: map[string]int{}, strays: map[string]int{},
@@ -123,10 +123,10 @@ func (p *Porter) wake() {
 	p.changed = make(chan struct{})
 }
 
-// Stream takes a silent connection to the stream port. A client that joins is told its place; one
-// that has its place gets its music. The address tells which of the two it is, and whether a
-// request connection comes right after it. A connection that is neither gets nothing, however
-// long it waits.
+// Stream handles a silent connection to the stream port. A client that joins is told its place; a client
+// that has a place gets its music. Which of the two it is follows from its address and from whether a
+// request connection comes right after it. Any other connection gets nothing, however long it
+// waits.
 func (p *Porter) Stream(ctx context.Context, conn *transport.Stranger) (taken bool) {
 	if at, is := p.cfg.Ports.extra(conn.LocalAddr()); is {
 		if g := p.apart(ctx, hostOf(conn.RemoteAddr()), at+1); g != nil {
@@ -175,8 +175,8 @@ func (p *Porter) feed(ctx context.Context, conn *transport.Stranger, g *guest) {
 	}
 }
 
-// hears notes that the client has come for its music, or no longer has it. A client that stays
-// away and does not say that it leaves is lost. p.mu is held.
+// hears adds `more` to the connections on which the client gets its music. A client that has none for
+// absentAfter and does not say that it leaves is lost. p.mu is held.
 func (p *Porter) hears(g *guest, more int) {
 	if g.stray || g.gone {
 		return
@@ -198,8 +198,8 @@ func (p *Porter) hears(g *guest, more int) {
 	}
 }
 
-// apart waits for the client of the host that listens on the port and receives from one of its
-// own: the chain is just told of it.
+// apart waits for the client of the host that listens on the port and that the server feeds on its own
+// port: the chain is just being told of it.
 func (p *Porter) apart(ctx context.Context, host string, port uint16) *guest {
 	deadline := time.NewTimer(pairPatience)
 	defer deadline.Stop()
@@ -223,8 +223,8 @@ func (p *Porter) apart(ctx context.Context, host string, port uint16) *guest {
 	}
 }
 
-// tellApart waits until it is clear what the caller is: a client that is in the chain, or
-// the other half of a visitor; neither, if it is no client.
+// tellApart waits until it is clear what the caller is. It returns the client in the chain whose
+// stream connection it is, or the visitor that belongs to it, or neither if it is no client.
 func (p *Porter) tellApart(ctx context.Context, c *caller) (*guest, *visitor) {
 	defer func() {
 		p.mu.Lock()
@@ -269,10 +269,10 @@ func (p *Porter) tellApart(ctx context.Context, c *caller) (*guest, *visitor) {
 	}
 }
 
-// match is what the caller is, as far as is known now. A client that joins opens its request
-// connection right after this one, so a visitor belongs to the last caller before it. Else the
-// caller is a client that is due. While a visitor that may belong to it is not ripe, the answer is
-// open, and Request calls wake later. p.mu is held.
+// match returns what the caller is, as far as is known now. A client that joins opens its request
+// connection right after its stream connection, so a visitor belongs to the last caller before it.
+// Otherwise the caller may be a client that is due. While a visitor that may belong to the caller is not
+// ripe, match returns neither, and Request calls wake later. p.mu is held.
 func (p *Porter) match(c *caller) (*guest, *visitor, <-chan struct{}) {
 	slack := blur
 	if p.alone(c.host) {
@@ -299,7 +299,7 @@ func (p *Porter) match(c *caller) (*guest, *visitor, <-chan struct{}) {
 	return nil, nil, p.changed
 }
 
-// alone says whether no more than one caller and one visitor of the host are here. p.mu is held.
+// alone reports whether the host has at most one caller and one visitor here. p.mu is held.
 func (p *Porter) alone(host string) bool {
 	callers, visitors := 0, 0
 	for _, c := range p.callers {
@@ -315,7 +315,7 @@ func (p *Porter) alone(host string) bool {
 	return callers <= 1 && visitors <= 1
 }
 
-// pair takes the visitor for a client that joins. p.mu is held.
+// pair makes the visitor with this index a client that joins. p.mu is held.
 func (p *Porter) pair(i int) *visitor {
 	v := p.waiting[i]
 	p.waiting = slices.Delete(slices.Clone(p.waiting), i, i+1)
@@ -327,9 +327,10 @@ func (p *Porter) pair(i int) *visitor {
 	return v
 }
 
-// stray is a client of the host that comes without being due: the node that fed it has sent it
-// here, or it had its place before the server was restarted. A host has no more of them than it
-// has clients that the server does not feed already. Its caller says when it has gone.
+// stray returns a guest for a client of the host that is not due: the node that fed it has sent it here,
+// or it had its place before the server was restarted. A host has no more strays than clients that the
+// server does not feed yet; otherwise stray returns nil. The caller counts it down in p.strays when it has
+// gone.
 func (p *Porter) stray(host string) *guest {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -346,8 +347,8 @@ func (p *Porter) stray(host string) *guest {
 	return &guest{host: host, stray: true, node: &messages.Node{Id: uuid.NewString(), Name: "seed-" + host}}
 }
 
-// join gives the client its place: behind the last one, on a port above that one's. The chain
-// hears of it when it has its packets and listens, BEFORE it is fed.
+// join gives the client its place behind the last one, on the port above that one's. The chain is
+// told once the client has its packets and listens, BEFORE it is fed.
 func (p *Porter) join(ctx context.Context, conn *transport.Stranger, v *visitor) {
 	select {
 	case p.joining <- struct{}{}:
@@ -385,7 +386,7 @@ func (p *Porter) join(ctx context.Context, conn *transport.Stranger, v *visitor)
 // errFull is never sent: such a client understands no reason.
 var errFull = errors.New("there is no room for another client of 2016")
 
-// settle tells the client its place, and then the chain.
+// settle tells the client its place, and then the chain of the client.
 func (p *Porter) settle(ctx context.Context, conn *transport.Stranger, g *guest) (*standIn, error) {
 	p.mu.Lock()
 	full := len(p.guests) >= p.cfg.Max
@@ -424,12 +425,12 @@ func (p *Porter) settle(ctx context.Context, conn *transport.Stranger, g *guest)
 	return in, in.join(ctx, p.talk(fedBy))
 }
 
-// seat is where a client is to receive from, and the port that it is to listen on.
+// seat is the host that a client should receive from, and the port that it should listen on.
 type seat struct {
 	host  string
 	port  uint16
 	own   bool // it will come to the server's stream port
-	apart bool // it will come to a port of its own
+	apart bool // it will come to a further port of the server, opened for it alone
 }
 
 func (p *Porter) seat(conn net.Conn, above *messages.Node) (seat, error) {
@@ -443,13 +444,13 @@ func (p *Porter) seat(conn net.Conn, above *messages.Node) (seat, error) {
 			return seat{host: host, port: uint16(n) + 1}, nil
 		}
 	}
-	// No free port is one above that of the node above, so the server feeds the client itself.
+	// The port above that of the node above is not free, so the server feeds the client itself.
 	port, err := p.cfg.Ports.open(client)
 	return seat{host: here, port: port, apart: true}, err
 }
 
-// tell sends the three packets in one go, so that they arrive whole, and waits until the client
-// has hung up: then it listens.
+// tell sends the three packets in one write, so that they arrive whole, and waits until the client
+// hangs up: then it listens.
 func (p *Porter) tell(conn net.Conn, join Join) error {
 	var all []byte
 	for _, packet := range join.Packets() {
@@ -467,11 +468,11 @@ func (p *Porter) tell(conn net.Conn, join Join) error {
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		return err
 	}
-	return nil // an end, or a reset, which says the same
+	return nil // the end of the connection, or a reset, which means the same
 }
 
-// moved is told the ancestors that the client would have if it were a native. If its upstream has
-// left and the server is next, the client is about to come to the server.
+// moved gets the ancestors that the client would have if it were a native. If its upstream has left and
+// the server is next, the client will come to the server.
 func (p *Porter) moved(g *guest, ancestors []*messages.Node) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -483,7 +484,7 @@ func (p *Porter) moved(g *guest, ancestors []*messages.Node) {
 	if g.in == nil || g.apart || g.above == before || g.above != messages.ServerID {
 		return
 	}
-	g.told = Format{} // what it has heard since is not known here
+	g.told = Format{} // its feeder may have told it another since
 	g.due(time.Now().Add(-pairPatience))
 	p.hears(g, 0)
 	p.wake()

@@ -11,23 +11,23 @@ import (
 	"time"
 )
 
-// portRest is how long a port is not given to a host again after its last user: the user
-// may be gone for us and still listen there, or its system may keep the port for a while.
+// portRest is how long a port is not given to a host again after its last user has gone: the user
+// may still listen there, or its system may keep the port for a while.
 const portRest = time.Minute
 
 // inUse is how long a port is given, if it is not released.
 const inUse = 100 * 365 * 24 * time.Hour
 
-// minPort and maxPort bound the ports that are given out: those below are the system's, and a
-// client's is one above another.
+// minPort and maxPort bound the ports that are opened: those below are the system's, and the client
+// needs the port above.
 const minPort, maxPort = 1024, 65535
 
 // maxPorts is how many further ports a server opens at most.
 const maxPorts = 256
 
-// Ports is a server's stream port, and the further ones that it opens for clients of the
-// seed's kind whose port must be one above. It is the listener of them all. Any goroutine
-// may call its methods.
+// Ports is a server's stream port together with further ports that it opens for clients of
+// 2016, whose own port must be one above. It accepts the connections of all of them. Any
+// goroutine may call its methods.
 type Ports struct {
 	net.Listener // the first
 
@@ -39,7 +39,7 @@ type Ports struct {
 	mu     sync.Mutex
 	more   map[uint16]net.Listener
 	given  map[string]time.Time // host:port that clients listen on -> when it may be given again
-	latest uint16               // port given out last
+	latest uint16               // the port given out last
 }
 
 // NewPorts takes the stream port over.
@@ -60,7 +60,7 @@ func portOf(addr net.Addr) uint16 {
 	return 0
 }
 
-// listen hands on what comes to the port. It reports errors, but for that of its own end.
+// listen passes the port's connections and errors to Accept, until the port is closed.
 func (p *Ports) listen(l net.Listener) {
 	p.wg.Go(func() {
 		for {
@@ -98,7 +98,7 @@ func (p *Ports) Accept() (net.Conn, error) {
 				return nil, net.ErrClosed
 			default:
 			}
-			if !errors.Is(err, net.ErrClosed) { // a further port that has been closed is no end
+			if !errors.Is(err, net.ErrClosed) { // when a further port is closed, the others go on
 				return nil, err
 			}
 		case <-p.closed:
@@ -123,10 +123,10 @@ func (p *Ports) Close() error {
 	return err
 }
 
-// first is the port that a client listens on which receives from the stream port.
+// first returns the port for a client that receives from the stream port.
 func (p *Ports) first() uint16 { return portOf(p.Addr()) + 1 }
 
-// extra is the port of the address, if it is a further one: clients do not join there.
+// extra returns the port of the address, and whether it is a further one: clients do not join there.
 func (p *Ports) extra(addr net.Addr) (port uint16, is bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -134,7 +134,7 @@ func (p *Ports) extra(addr net.Addr) (port uint16, is bool) {
 	return portOf(addr), is
 }
 
-// reserve gives the port to a client of the host, if no client has it or had it just now.
+// reserve gives the port to a client of the host, if no client has it or had it within portRest.
 func (p *Ports) reserve(host string, port uint16) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -154,8 +154,8 @@ func (p *Ports) take(host string, port uint16) bool {
 	return true
 }
 
-// sweep forgets what may be given again, and closes what the server had opened for it. p.mu
-// is held.
+// sweep removes ports that may be given again, and closes the ports that the server had opened below
+// them. p.mu is held.
 func (p *Ports) sweep(now time.Time) {
 	for at, until := range p.given {
 		if now.Before(until) {
@@ -170,8 +170,8 @@ func (p *Ports) sweep(now time.Time) {
 	}
 }
 
-// release lets the port of a client of the host rest. What the server has opened below it stays
-// open as long: the one that the client fed is told to come there.
+// release gives the port of a client of the host back, for use after portRest. The port that the server has
+// opened below stays open until then: the listener that the client fed is told to come there.
 func (p *Ports) release(host string, port uint16) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -196,7 +196,7 @@ func (p *Ports) open(host string) (uint16, error) {
 	next := int(max(p.latest, portOf(p.Addr())))
 	for range tries {
 		if next++; next >= maxPort {
-			next, p.latest = minPort, 0 // there are no more above: begin below
+			next, p.latest = minPort, 0 // there are no more above: begin again below
 		}
 		port := uint16(next)
 		if !p.take(host, port+1) {
@@ -214,7 +214,7 @@ func (p *Ports) open(host string) (uint16, error) {
 	return 0, errors.New("no two free ports in a row for a seed client")
 }
 
-// isOurs says whether the host is this machine.
+// isOurs reports whether the host is this machine.
 func isOurs(host string) bool {
 	ip := net.ParseIP(host)
 	if ip == nil || ip.IsLoopback() {
@@ -229,7 +229,7 @@ func isOurs(host string) bool {
 	return false
 }
 
-// free says whether the port can be had on every address of this machine.
+// free reports whether the port is free on all addresses of this machine.
 func free(port uint16) bool {
 	l, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(int(port))))
 	if err != nil {
@@ -239,9 +239,9 @@ func free(port uint16) bool {
 	return true
 }
 
-// listensAt is the address at which a client of the host listens on the port. A client on
-// this machine binds to the address that the machine's name has, wherever it came from; it
-// is looked for without a connection, which the client would take for its listener.
+// listensAt returns the address at which a client of the host listens on the port. A client on this
+// machine binds to the address of the machine's name, wherever it came from. listensAt finds it without
+// connecting, because the client would take a connection for its listener.
 func listensAt(host string, port uint16) string {
 	if !isOurs(host) {
 		return host

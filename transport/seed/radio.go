@@ -17,33 +17,33 @@ import (
 	"conga/transport"
 )
 
-// Radio is a server of the seed's kind, as a listener of ours sees it: Requests and Stream
-// connect the listener to something that speaks as a native server does. The music's
-// numbers and times are the Radio's own, for the seed's bytes have none.
+// Radio makes a server of 2016 look like a native one to our listener: Requests and Stream return
+// connections to the Radio, which speaks as a native server does. It gives the music numbers and times,
+// because the protocol of 2016 has none.
 type Radio struct {
 	join Join
-	gate net.Conn // on which the join was told; nil once Listening
+	gate net.Conn // the connection that brought the join; nil once Listening
 
 	requests net.Conn
 	answers  *bufio.Reader
-	asking   sync.Mutex // one request at a time: answers have no names
+	asking   sync.Mutex // one request at a time: nothing tells whose an answer is
 
-	left chan struct{} // closed when the server has been told that the listener goes
-	once sync.Once     // of left
+	left chan struct{} // closed when the server has been told that the listener leaves
+	once sync.Once     // closes left
 
-	lost chan struct{} // closed when whoever fed this listener is gone for good
+	lost chan struct{} // closed when the node that fed this listener is gone for good
 
 	life context.Context // ends with Close
 	end  context.CancelFunc
 	wg   sync.WaitGroup // streams
-	said sync.WaitGroup // conversations: what was said on one is heard BEFORE it ends
+	said sync.WaitGroup // conversations on Requests
 
 	mu    sync.Mutex
 	above string    // host:port that the music comes from
-	moved time.Time // when the one above said to go there
-	songs int       // that have begun so far
-	going bool      // the server is told that the listener leaves: it takes whoever comes for a newcomer
-	// missed is since when no one answers at above; zero: someone does.
+	moved time.Time // when the node above said to go there
+	songs int       // how many have begun so far
+	going bool      // the server was told that the listener leaves: it would take it for a newcomer now
+	// missed is since when nobody answers at above; zero: somebody does.
 	missed time.Time
 }
 
@@ -51,13 +51,13 @@ type Radio struct {
 // of a server of 2016 no one says where else to get the music.
 const goneAfter = 10 * time.Second
 
-// ErrLost: the node that fed this listener is gone without a word.
+// ErrLost: the node that fed this listener is gone without a message.
 var ErrLost = errors.New("the node that fed this listener is gone, and a server of 2016 does not say where to go on: join again")
 
-// Lost is closed when ErrLost is so.
+// Lost returns a channel that is closed when ErrLost has happened.
 func (r *Radio) Lost() <-chan struct{} { return r.lost }
 
-// dialled notes whether the node above answers now.
+// dialled records whether the node above answers now.
 func (r *Radio) dialled(answers bool, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -75,21 +75,21 @@ func (r *Radio) dialled(answers bool, now time.Time) {
 	}
 }
 
-// hearsay is how long a server may take to learn that a client leaves. If it is asked for music
+// hearsay is how long a server may take to learn that a client leaves. If somebody asks it for music
 // before that, it takes the asker for a new client, and waits for its requests for ever.
 const hearsay = 200 * time.Millisecond
 
-// errOver: the one request connection that a client has is gone.
+// errOver: the client's only request connection is gone.
 var errOver = errors.New("the server has ended the request connection; join again")
 
-// Tune joins the server whose requests are at addr. The listener then opens Port and
-// says Listening, BEFORE it asks for the music.
+// Tune joins the server whose request port is at addr. The listener must then open Port and
+// call Listening before it asks for the music.
 func Tune(ctx context.Context, addr string) (*Radio, error) {
 	stream, err := streamOf(addr)
 	if err != nil {
 		return nil, err
 	}
-	// In this order: the server pairs the two by it.
+	// The server pairs the two connections by this order.
 	gate, err := transport.DialServer(ctx, stream)
 	if err != nil {
 		return nil, unlike2016(addr, err)
@@ -112,7 +112,7 @@ func Tune(ctx context.Context, addr string) (*Radio, error) {
 	}, nil
 }
 
-// unlike2016 says why this is no server of 2016, in words, and what to do.
+// unlike2016 returns an error that says why this is no server of 2016, and what to do.
 func unlike2016(addr string, err error) error {
 	var op *net.OpError
 	switch network := net.Error(nil); {
@@ -130,10 +130,10 @@ func unlike2016(addr string, err error) error {
 	return fmt.Errorf("no server of 2016 answers at %s: %w: give the host and port that such a client is started with, or leave out --seed-dialect", addr, err)
 }
 
-// Port is what the listener must listen on for the next one.
+// Port returns the port on which the listener must listen for the next one.
 func (r *Radio) Port() uint16 { return r.join.Port }
 
-// Listening ends the join: from now on the port is open for the next client.
+// Listening ends the join. Call it when Port is open for the next client.
 func (r *Radio) Listening() {
 	if r.gate != nil {
 		_ = r.gate.Close()
@@ -141,15 +141,15 @@ func (r *Radio) Listening() {
 	}
 }
 
-// Upstream is host:port of the node that is to feed this listener.
+// Upstream returns host:port of the node that feeds this listener.
 func (r *Radio) Upstream() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.above
 }
 
-// Farewell is Upstream for the listener's own DC, as a Feeder asks for it: it comes when the server
-// has been told, or after a while without that.
+// Farewell is Upstream for the listener's own DC, for Feeder.Upstream. It returns once the server has been
+// told that the listener leaves, or after hearsay.
 func (r *Radio) Farewell(bool) []string {
 	select {
 	case <-r.left:
@@ -158,9 +158,9 @@ func (r *Radio) Farewell(bool) []string {
 	return []string{r.Upstream()}
 }
 
-// Close ends all connections, and returns when they have ended: a process that ends earlier resets
-// them, which breaks the program above. Without LEAVECHAIN before, the server counts this listener
-// as lost.
+// Close ends all connections and returns when they have ended: if the process ended earlier, they would be
+// reset, which breaks the program above. Without an earlier LEAVECHAIN the server counts this listener as
+// lost.
 func (r *Radio) Close() error {
 	r.Listening()
 	heard := make(chan struct{})
@@ -168,7 +168,7 @@ func (r *Radio) Close() error {
 		defer close(heard)
 		r.said.Wait()
 	}()
-	select { // a LEAVECHAIN may be on its way yet
+	select { // a LEAVECHAIN may still be on its way
 	case <-heard:
 	case <-time.After(goodbyePatience):
 	}
@@ -179,8 +179,8 @@ func (r *Radio) Close() error {
 	return err
 }
 
-// Requests connects to the server's requests as if it were native: it is a listener's
-// RequestLinkConfig.Dial. What happens on the connection ends with it.
+// Requests returns a connection that behaves like a native server's request port. It is for a listener's
+// RequestLinkConfig.Dial.
 func (r *Radio) Requests(context.Context, string) (net.Conn, error) {
 	here, there := net.Pipe()
 	r.said.Go(func() {
@@ -223,7 +223,7 @@ func (r *Radio) converse(conn net.Conn) {
 	}
 }
 
-// answer asks what the typed line asks.
+// answer asks the server what the typed line asks, and returns its answer as lines.
 func (r *Radio) answer(line string) []string {
 	word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 	rest = strings.TrimSpace(rest)
@@ -252,7 +252,7 @@ func (r *Radio) answer(line string) []string {
 
 func (r *Radio) send(text string) error {
 	_ = r.requests.SetDeadline(time.Now().Add(answerPatience))
-	// What an answer before had left over belongs to no request.
+	// The rest of an earlier answer belongs to no request.
 	_, _ = r.answers.Discard(r.answers.Buffered())
 	if _, err := r.requests.Write([]byte(text)); err != nil {
 		return errOver
@@ -279,7 +279,7 @@ func (r *Radio) list(verb string, parse func(string) []string, none string) []st
 	return names
 }
 
-// sentence reads an answer that has no end: what comes until nothing more does.
+// sentence reads an answer whose end is not marked: all that comes with gaps shorter than settle.
 func (r *Radio) sentence() (string, error) {
 	if _, err := r.answers.Peek(1); err != nil {
 		return "", err
@@ -291,12 +291,12 @@ func (r *Radio) sentence() (string, error) {
 		}
 	}
 	b := make([]byte, r.answers.Buffered())
-	n, _ := r.answers.Read(b) // of what is there
+	n, _ := r.answers.Read(b) // it is buffered
 	return plain.Text(string(b[:n]), maxWords), nil
 }
 
-// leave tells the server that the listener leaves. It names the node that it received from, as the
-// program of 2016 does.
+// leave tells the server that the listener leaves, and names the node that fed it, as the program of 2016
+// does.
 func (r *Radio) leave() {
 	r.asking.Lock()
 	defer r.asking.Unlock()

@@ -16,21 +16,21 @@ import (
 )
 
 const (
-	// lead is how long before its time a song comes that follows none: more than the second
-	// in which a seed client passes on nothing before it leaves.
+	// lead is how long before its play-out time a song is sent that does not follow another. It is more than
+	// the second in which a client of 2016 passes on nothing before it leaves.
 	lead = 1500 * time.Millisecond
-	// tardy is how long before its time a chunk must come: a later one begins a new time.
+	// tardy is how long before its play-out time a chunk must come; a later chunk gets a new time.
 	tardy = 50 * time.Millisecond
-	// songsAtOnce is how many songs may begin without any sound: a peer that sends more is broken.
+	// songsAtOnce is how many songs may begin without any sound; a peer that sends more is broken.
 	songsAtOnce = 16
 )
 
-// Stream connects to the node that is to feed the listener, as if it were a native server: it is a
-// listener's UpstreamConfig.Dial. The connection gives the music its numbers, from the one that
-// the listener needs next, and its times.
+// Stream connects to the node that feeds the listener. The connection behaves like one to a native
+// server; it is for a listener's UpstreamConfig.Dial. It gives the music numbers, beginning with the one
+// that the listener needs next, and play-out times.
 //
-// A server of the seed's kind sends as fast as it is read, for its clients read no faster than
-// they play. So does the connection: it is never more than messages.Slack ahead.
+// A server of 2016 sends as fast as it is read, because its clients read no faster than they play. So
+// this connection reads no faster, either: it is never more than messages.Slack ahead.
 func (r *Radio) Stream(ctx context.Context, _ string) (net.Conn, error) {
 	r.mu.Lock()
 	above, wait, going := r.above, time.Until(r.moved.Add(hearsay)), r.going
@@ -71,7 +71,7 @@ func (r *Radio) Stream(ctx context.Context, _ string) (net.Conn, error) {
 	return here, nil
 }
 
-// abovePatience is how long the node above may take to be reached: there is no other to ask.
+// abovePatience is how long the connection to the node above may take: there is no other node to ask.
 const abovePatience = 3 * time.Second
 
 func dialAbove(ctx context.Context, addr string) (net.Conn, error) {
@@ -80,13 +80,12 @@ func dialAbove(ctx context.Context, addr string) (net.Conn, error) {
 	return transport.DialServer(ctx, addr)
 }
 
-// chunkFrames is how many frames' sound a chunk holds: as many as a message can.
+// chunkFrames is how many frames of sound a chunk has: as many as fit into a message.
 const chunkFrames = messages.MaxPayload / soundFrame
 
 var errSound = errors.New("not the sound of whole samples")
 
-// CheckSound checks what a chunk of a Radio's holds, and Sound gives its samples: only this
-// listener ever gets such chunks.
+// CheckSound checks the payload of a Radio's chunk. Only this listener ever gets such chunks.
 func CheckSound(sound []byte) error {
 	if len(sound) == 0 || len(sound)%(2*sampleWidth) != 0 || len(sound) > chunkFrames*soundFrame {
 		return fmt.Errorf("%d bytes: %w", len(sound), errSound)
@@ -97,7 +96,7 @@ func CheckSound(sound []byte) error {
 // Sound is a Decoder for the chunks of a Radio.
 type Sound struct{}
 
-// Samples are the item's, left and right; none for a song change.
+// Samples returns the item's samples, left and right; none for a song change.
 func (Sound) Samples(item *messages.Item) []int16 {
 	samples := make([]int16, len(item.Frames)/sampleWidth)
 	for i := range samples {
@@ -119,14 +118,14 @@ type tuner struct {
 
 	next   uint64 // number of the next item
 	song   *messages.SongChange
-	frames int64  // of the song, given on
-	bytes  int64  // of the song, given on
-	sound  []byte // of the next chunk
-	ended  int64  // when the song before is over, µs; 0: there was none
+	frames int64  // of the song, passed on so far
+	bytes  int64  // of the song, passed on so far
+	sound  []byte // for the next chunk
+	ended  int64  // when the previous song is over, µs; 0: there was none
 	begun  int    // songs in a row without sound
 }
 
-// read hands on what the upstream sends. It waits for its taker: that is the pace.
+// read passes on what the upstream sends, no faster than it is taken: that sets the pace.
 func (t *tuner) read(ctx context.Context) error {
 	defer close(t.pieces)
 	in := bufio.NewReaderSize(t.from, 16<<10)
@@ -149,7 +148,7 @@ var (
 	errUnplayable   = errors.New("sound of a kind that conga cannot play")
 )
 
-// run answers the listener's HI and gives on the music until either end is over.
+// run answers the listener's HI and passes on the music until either end is over.
 func (t *tuner) run(ctx context.Context) error {
 	_ = t.to.SetReadDeadline(time.Now().Add(answerPatience))
 	f, err := transport.ReadFrame(bufio.NewReader(t.to))
@@ -173,7 +172,7 @@ func (t *tuner) run(ctx context.Context) error {
 			}
 			err = t.take(ctx, p)
 		case <-time.After(heartbeat):
-			if err = t.flush(ctx); err == nil { // the last of a song that nothing follows
+			if err = t.flush(ctx); err == nil { // the end of a song, if no other follows
 				err = t.put(frame(messages.KindHeartbeat, nil))
 			}
 		case <-ctx.Done():
@@ -217,7 +216,7 @@ func (t *tuner) take(ctx context.Context, p piece) error {
 	return nil
 }
 
-// hear adds sound, and gives on what makes a whole chunk.
+// hear adds sound, and passes on whole chunks.
 func (t *tuner) hear(ctx context.Context, sound []byte) error {
 	rate := sampleRate(t.format)
 	if rate == 0 {
@@ -235,7 +234,7 @@ func (t *tuner) hear(ctx context.Context, sound []byte) error {
 	return nil
 }
 
-// flush gives on what has not made a whole chunk; then the song is over.
+// flush passes on the sound that does not fill a chunk; then the song is over.
 func (t *tuner) flush(ctx context.Context) error {
 	rest := t.sound[:len(t.sound)/4*4]
 	t.sound = nil
@@ -249,8 +248,8 @@ func (t *tuner) flush(ctx context.Context) error {
 	return nil
 }
 
-// pass gives on a chunk when there is room for it: no more than the slack before its time. A
-// song begins where the one before ends; one that would come too late begins a new time.
+// pass passes on a chunk, no earlier than messages.Slack before its play-out time. A song begins where
+// the previous one ends; if it would be late, it gets a new time.
 func (t *tuner) pass(ctx context.Context, rate int32, sound []byte) error {
 	now := time.Now()
 	if t.song == nil || t.due(t.bytes) < now.Add(tardy).UnixMicro() {
@@ -275,7 +274,7 @@ func (t *tuner) pass(ctx context.Context, rate int32, sound []byte) error {
 	return t.put(out)
 }
 
-// rest waits, and shows meanwhile that it lives.
+// rest waits, and sends heartbeats meanwhile.
 func (t *tuner) rest(ctx context.Context, wait time.Duration) error {
 	for wait > 0 {
 		step := min(wait, heartbeat)
@@ -308,7 +307,7 @@ func (t *tuner) begin(rate int32, playAt int64) error {
 	return t.write(messages.KindSongChange, t.song)
 }
 
-// due is when the byte of the song is to be heard, in µs.
+// due returns the play-out time of the song's byte, in µs.
 func (t *tuner) due(bytes int64) int64 {
 	samples, rate := bytes/4, int64(t.song.GetSampleRate())
 	return t.song.GetPlayAtUnixUs() + samples/rate*1e6 + samples%rate*1e6/rate

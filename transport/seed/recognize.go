@@ -13,15 +13,15 @@ import (
 	"conga/transport"
 )
 
-// nativePatience is how long a native server may take to answer, on a short line: one of 2016 never
-// does.
+// nativePatience is how long a native server may take to answer on a short line. A server of 2016 never
+// answers.
 const nativePatience = time.Second
 
-// Recognize says whether the server whose requests are at addr is of the seed's kind. Such a server
-// is hurt for good by whoever opens its ports in another order than its clients do, so a native
-// asks BEFORE it opens them in its own. It joins as a client does, and leaves at once.
+// Recognize reports whether the server whose request port is at addr is one of 2016. Such a server breaks
+// if anybody opens its ports in another order than its clients do, so a native calls Recognize BEFORE
+// it opens them. Recognize joins as a client does, and leaves at once.
 //
-// If it finds anything else, or nothing at all, the native's own join will say so.
+// If it returns false, the native's own join will say what is there, if anything is.
 func Recognize(ctx context.Context, addr string, line *transport.Line) bool {
 	stream, err := streamOf(addr)
 	if err != nil {
@@ -33,7 +33,7 @@ func Recognize(ctx context.Context, addr string, line *transport.Line) bool {
 	}
 	defer gate.Close()
 	defer context.AfterFunc(ctx, func() { _ = gate.Close() })()
-	// A native server refuses a HELLO without a name. That is an answer, too.
+	// A native refuses a HI without a name; that is an answer, too.
 	patience := line.Patience(nativePatience)
 	_ = gate.SetDeadline(time.Now().Add(patience))
 	if _, err := gate.Write(frame(messages.KindHi, nil)); err != nil {
@@ -55,11 +55,11 @@ func Recognize(ctx context.Context, addr string, line *transport.Line) bool {
 	if err != nil {
 		return false
 	}
-	_ = decline(ctx, join, gate, requests) // if that fails, nothing more can be done
+	_ = decline(ctx, join, gate, requests) // if that fails, there is no more to do
 	return true
 }
 
-// decline takes the place and gives it up again, as a client of 2016 does.
+// decline takes the place and gives it up, as a client of 2016 does.
 func decline(ctx context.Context, join Join, gate, requests net.Conn) error {
 	here, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(int(join.Port))))
 	if err != nil {
@@ -78,8 +78,8 @@ func decline(ctx context.Context, join Join, gate, requests net.Conn) error {
 	return err
 }
 
-// hangUp sends the end before unread music causes a reset: a program of 2016 survives an end, and
-// breaks at a reset.
+// hangUp sends the end of the connection before unread music causes a reset: the program of 2016 survives
+// an end, but breaks at a reset.
 func hangUp(conn net.Conn) {
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
@@ -87,7 +87,7 @@ func hangUp(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// streamOf is the stream's address of the server whose requests are at addr.
+// streamOf returns the address of the stream port of the server whose request port is at addr.
 func streamOf(addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// The requests, as they are sent: without an end. One send is one request, as a rule.
+// The requests, as they are sent: nothing marks their end. Usually one send is one request.
 const (
 	askSongs    = "SONGLIST"
 	askRequests = "REQUESTLIST"
@@ -19,25 +19,25 @@ const (
 var verbs = []string{askSongs, askRequests, askPlay, sayLeave}
 
 const (
-	// maxRequest is the longest request: the 2016 server takes no more in one piece.
+	// maxRequest is the longest request, in bytes: the server of 2016 takes no more in one read.
 	maxRequest = 1024
-	// maxSentence is all that a seed client reads of the answer to PLAY, and firstRead what
-	// it reads of a list before it believes the length.
+	// maxSentence is how many bytes a client of 2016 reads of the answer to PLAY, and firstRead how
+	// many of a list before it reads the rest.
 	maxSentence = 100
 	firstRead   = 10
 )
 
-// kindOf says what the bytes are that a peer has sent so far and that hold no newline.
+// kindOf says what the first bytes of a peer are.
 type kindOf int
 
 const (
-	notSeed   kindOf = iota // no request of the seed's dialect, whatever may follow
+	notSeed   kindOf = iota // no request of a client of 2016, whatever may follow
 	unfolding               // perhaps the beginning of one
 	request                 // one, or several
 )
 
-// classify tells a seed client's first bytes from a person's line. The lines of the other
-// dialect have an end, and its verbs are none of these.
+// classify tells the first bytes of a client of 2016 from a line. Lines have an end, and begin with
+// other words.
 func classify(b []byte) kindOf {
 	if bytes.IndexByte(b, '\n') >= 0 {
 		return notSeed
@@ -60,9 +60,9 @@ type asked struct {
 	port int    // of DC, 0 if it says none
 }
 
-// cut takes the first request off what has come, and nothing if it is none: then all of
-// it is unreadable. Two requests in one packet are two; a wish ends where another request
-// begins, unless whole says that it is a song's name as it stands.
+// cut splits the first request off b; ok is false if b begins with none, and is then unreadable.
+// Several requests may come in one packet: a wish ends where another request begins, unless whole
+// says that it is a song's name as it stands.
 func cut(b []byte, whole func(wish string) bool) (first asked, rest []byte, ok bool) {
 	b = bytes.TrimLeft(b, " \r\n\x00")
 	for _, verb := range verbs {
@@ -93,7 +93,7 @@ func cut(b []byte, whole func(wish string) bool) (first asked, rest []byte, ok b
 	return asked{}, nil, false
 }
 
-// songList answers SONGLIST: the list as Python prints one.
+// songList returns the answer to SONGLIST: the list as Python prints it.
 func songList(names []string) []byte {
 	quoted := make([]string, len(names))
 	for i, name := range names {
@@ -102,7 +102,7 @@ func songList(names []string) []byte {
 	return measured("[" + strings.Join(quoted, ", ") + "]")
 }
 
-// requestList answers REQUESTLIST.
+// requestList returns the answer to REQUESTLIST.
 func requestList(names []string) []byte {
 	escaped := make([]string, len(names))
 	for i, name := range names {
@@ -111,11 +111,10 @@ func requestList(names []string) []byte {
 	return measured(strings.Join(escaped, ","))
 }
 
-// measured is the list with its length before it, in characters, which are bytes here.
+// measured returns the list preceded by its length in characters, which are bytes here.
 //
-// A seed client reads firstRead bytes, and then waits for more if the length is more than
-// two, whether or not it has it all: a short list gets spaces behind it, or the client
-// would wait for ever.
+// A client of 2016 reads firstRead bytes. If the length is more than two, it then waits for more,
+// even if it has all. So a short list is padded with spaces, or the client would wait for ever.
 func measured(list string) []byte {
 	if short := firstRead - len("n##") + 1 - len(list); len(list) > 2 && short > 0 {
 		list += strings.Repeat(" ", short)
@@ -123,7 +122,7 @@ func measured(list string) []byte {
 	return fmt.Appendf(nil, "%d##%s", len(list), list)
 }
 
-// pythonString is s as Python prints it inside a list, and ASCII only: a client that reads
+// pythonString returns s as Python prints it inside a list, in ASCII: a client that reads only
 // a part of a list must not cut a character in two.
 func pythonString(s string) string {
 	quote := byte('\'')
@@ -153,7 +152,7 @@ func ascii(s string, quote byte) string {
 	return b.String()
 }
 
-// sentence is the answer to PLAY, as much of it as the client reads.
+// sentence returns the answer to PLAY, shortened to what the client reads.
 func sentence(lines []string) []byte {
 	text := strings.Join(lines, " ")
 	const start, end = "Song ", " has been requested!"
@@ -166,7 +165,7 @@ func sentence(lines []string) []byte {
 	return []byte(shorten(text, maxSentence))
 }
 
-// shorten is at most n bytes of s, of whole characters.
+// shorten returns at most n bytes of s, in whole characters.
 func shorten(s string, n int) string {
 	for len(s) > n {
 		_, size := utf8.DecodeLastRuneInString(s)
@@ -175,7 +174,7 @@ func shorten(s string, n int) string {
 	return s
 }
 
-// listed are the names in the numbered lines of the other dialect's lists.
+// listed returns the names in the numbered lines of a native list.
 func listed(lines []string) []string {
 	var names []string
 	for i, line := range lines {

@@ -21,17 +21,17 @@ const (
 	// answerPatience is how long the server may take to answer its own stand-in.
 	answerPatience = 5 * time.Second
 	pingEvery      = time.Second
-	// maxAnswer is the longest line of the server's.
+	// maxAnswer is the longest line that the server sends, in bytes.
 	maxAnswer = 1 << 20
 )
 
 var errAway = errors.New("the server does not answer")
 
-// standIn is the native that stands in for a seed client: it has the client's place in the chain
-// and speaks lines with the server's own request port.
+// standIn is the native that stands in for a client of 2016: it has the client's place in the chain
+// and speaks lines with the server's request port.
 type standIn struct {
 	node *messages.Node
-	// moved is told the node's ancestors, by the goroutine that reads; nearest first.
+	// moved is called with the node's ancestors, nearest first, by the goroutine that reads.
 	moved func(ancestors []*messages.Node)
 
 	mu      sync.Mutex
@@ -40,8 +40,8 @@ type standIn struct {
 	wg      sync.WaitGroup
 }
 
-// join takes a place in the chain, on a connection to the server's requests. After an error there
-// is no place.
+// join takes a place in the chain, on a connection to the server's request port. After an error it has
+// none.
 func (s *standIn) join(ctx context.Context, conn net.Conn) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, answerPatience, errAway)
 	defer cancel()
@@ -71,7 +71,7 @@ func (s *standIn) join(ctx context.Context, conn net.Conn) error {
 	return nil
 }
 
-// read takes the server's lines until the connection ends; first hears that there is a place.
+// read handles the server's lines until the connection ends. It sends nil to first when there is a place.
 func (s *standIn) read(conn net.Conn, first chan<- error) error {
 	lines := bufio.NewScanner(conn)
 	lines.Buffer(make([]byte, 0, messages.MaxLine), maxAnswer)
@@ -105,14 +105,14 @@ func (s *standIn) read(conn net.Conn, first chan<- error) error {
 	return errAway
 }
 
-// ping shows that the stand-in lives, until its connection is over.
+// ping pings the server until the connection is over.
 func ping(conn net.Conn, over <-chan struct{}) {
 	every := time.NewTicker(pingEvery)
 	defer every.Stop()
 	for {
 		select {
 		case <-every.C:
-			_ = write(conn, &messages.ClockPing{SentUs: time.Now().UnixMicro()}) // the reader sees the end
+			_ = write(conn, &messages.ClockPing{SentUs: time.Now().UnixMicro()}) // read notices if the connection has ended
 		case <-over:
 			return
 		}
@@ -140,7 +140,7 @@ func (s *standIn) ask(ctx context.Context, line string) []string {
 	}
 }
 
-// leave gives the place up: the client has said so, or has vanished.
+// leave gives the place up. said: the client has said that it leaves; otherwise it has vanished.
 func (s *standIn) leave(said bool) {
 	s.mu.Lock()
 	conn := s.conn
@@ -163,7 +163,7 @@ func write(conn net.Conn, m proto.Message) error {
 	return err
 }
 
-// askPlainly sends one line as a stranger does, for a client of which nothing is known.
+// askPlainly sends one line as a stranger does, for a client without a place.
 func askPlainly(conn net.Conn, line string) []string {
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(answerPatience))

@@ -1,4 +1,4 @@
-// Package seedtest is a client and a server of the seed's kind for tests, as naive as the
-// program of 2016: a header is what one read gives, an answer what the next one brings, a
-// connection that ends without a goodbye is the end of everything.
+// Package seedtest is a client and a server of 2016 for tests, as naive as the original: it
+// takes one read for a header and the next for an answer, and if a connection ends
+// without a goodbye, everything ends.
 package seedtest
