@@ -63,6 +63,7 @@ type Auth struct {
 	sum  [sha256.Size]byte
 	key  []byte
 	pass Pass
+	web  []byte // makes the passes of browsers
 
 	mu    sync.Mutex
 	wrong *buckets
@@ -84,8 +85,12 @@ func NewAuth(token string, key ed25519.PrivateKey) (*Auth, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the pass: %w", err)
 	}
+	web, err := hkdf.Key(sha256.New, key.Seed(), nil, "conga browsers' pass 1 "+token, sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("make the key of browsers' passes: %w", err)
+	}
 	return &Auth{
-		sum: sha256.Sum256([]byte(token)), key: stretched, pass: pass,
+		sum: sha256.Sum256([]byte(token)), key: stretched, pass: pass, web: web,
 		wrong: newBuckets(rate.Every(wrongTokenWait), wrongTokens),
 		said:  make(map[netip.Prefix][sha256.Size]byte),
 	}, nil

@@ -37,7 +37,7 @@ func publicOf(key ed25519.PrivateKey) ed25519.PublicKey { return key.Public().(e
 // guarded gives a request port the token and TLS.
 func guarded(t testing.TB, token string, key ed25519.PrivateKey) func(*RequestsConfig) {
 	t.Helper()
-	secure, err := ServerTLS(key)
+	secure, err := ServerTLS(key, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,8 +3,12 @@ package transport
 import (
 	"bufio"
 	"context"
+	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/rand"
+	"crypto/elliptic"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -12,6 +16,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -34,25 +39,63 @@ var ErrPlainWords = errors.New("it does not speak TLS: it is no conga server, or
 // errKey: the certificate is not of the kind that conga's servers have.
 var errKey = errors.New("its certificate holds no ed25519 key: this is no conga server")
 
-// ServerTLS returns the request port's configuration: TLS 1.3, with a self-signed certificate of the
-// key that signs the broadcast. Listeners trust that key, so the names and dates in the
-// certificate mean nothing.
-func ServerTLS(key ed25519.PrivateKey) (*tls.Config, error) {
+// BrowserCertificate is what a server shows to browsers, which trust names and dates; nil: one that nobody has signed.
+type BrowserCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+// ServerTLS is how the request port speaks TLS: 1.3. Listeners get a certificate that the key
+// which signs the broadcast has signed itself: what they trust is that key, so names and dates
+// in it mean nothing. All others get the browsers'.
+func ServerTLS(key ed25519.PrivateKey, browsers BrowserCertificate) (*tls.Config, error) {
+	own, err := selfSigned(key)
+	if err != nil {
+		return nil, fmt.Errorf("make the server's certificate: %w", err)
+	}
+	if browsers == nil {
+		unsigned, err := unsigned(key)
+		if err != nil {
+			return nil, fmt.Errorf("make the certificate for browsers: %w", err)
+		}
+		browsers = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return unsigned, nil }
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if slices.Contains(hello.SupportedProtos, protocol) {
+				return own, nil
+			}
+			return browsers(hello)
+		},
+		NextProtos:             []string{protocol, webProtocol},
+		SessionTicketsDisabled: true, // every connection proves the key anew
+	}, nil
+}
+
+// unsigned is for browsers where the operator has no certificate for them: no browser takes ed25519. It is the same after a
+// restart, so whoever has told his browser to trust it is not asked again.
+func unsigned(key ed25519.PrivateKey) (*tls.Certificate, error) {
+	secret, err := hkdf.Key(sha256.New, key.Seed(), nil, "conga certificate for browsers 1", 32)
+	if err != nil {
+		return nil, err
+	}
+	secret[0] &= 0x7f // below the curve's order
+	private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), secret)
+	if err != nil {
+		return nil, err
+	}
+	return selfSigned(private)
+}
+
+func selfSigned(key crypto.Signer) (*tls.Certificate, error) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: protocol},
 		NotBefore: time.Unix(0, 0), NotAfter: time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC), // RFC 5280's "never"
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	der, err := x509.CreateCertificate(nil, template, template, key.Public(), key) // without chance: the same each time
 	if err != nil {
-		return nil, fmt.Errorf("make the server's certificate: %w", err)
+		return nil, err
 	}
-	return &tls.Config{
-		MinVersion:             tls.VersionTLS13,
-		Certificates:           []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
-		NextProtos:             []string{protocol, webProtocol},
-		SessionTicketsDisabled: true, // every connection proves the key anew
-	}, nil
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
 
 // session is what both ends of a TLS connection know about it.

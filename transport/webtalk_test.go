@@ -127,7 +127,7 @@ func noWishes(t *testing.T, l net.Listener) {
 
 // Over TLS, too: a browser names its protocol, other programs may name none.
 func TestRequests_WebOverTLS(t *testing.T) {
-	cfg, err := ServerTLS(testKey)
+	cfg, err := ServerTLS(testKey, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

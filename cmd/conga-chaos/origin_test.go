@@ -92,7 +92,7 @@ func (s *virtualServer) start() error {
 	if _, err := opening.Commit(&messages.OpenBroadcast{AtUnixUs: time.Now().UnixMicro()}); err != nil {
 		return err
 	}
-	secure, err := transport.ServerTLS(s.key)
+	secure, err := transport.ServerTLS(s.key, nil)
 	if err != nil {
 		return err
 	}

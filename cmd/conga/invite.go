@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 
 	"conga/cmd/internal/address"
@@ -25,9 +26,16 @@ type invitation struct {
 }
 
 // invite says how this server is reached, and makes it be found.
-func (c *serveCmd) invite(addr net.Addr, key ed25519.PublicKey, logger *slog.Logger) invitation {
+func (c *serveCmd) invite(addr net.Addr, key ed25519.PublicKey, browsers browsers, logger *slog.Logger) invitation {
 	at := address.Outward(addr)
-	i := invitationTo(at, addr, key, c.token() != "")
+	page := "http://" + at[0] + "/"
+	if browsers.certificate != nil || c.token() != "" {
+		page = securePage(at[0], append(slices.Clone(c.WebName), browsers.names...))
+	}
+	i := invitationTo(at, addr, page, key, c.token() != "")
+	if c.token() != "" && browsers.certificate == nil {
+		i.lines = append(i.lines, "browsers will warn of its certificate, which nobody has signed: --tls-cert and --tls-key give it another")
+	}
 	i.withdraw = func() {}
 	if c.NoMDNS || address.IsLoopback(at[0]) {
 		return i
@@ -42,17 +50,29 @@ func (c *serveCmd) invite(addr net.Addr, key ed25519.PublicKey, logger *slog.Log
 	return i
 }
 
-// invitationTo is for a server that is reached at the addresses, the likeliest first, and listens at addr.
-func invitationTo(at []string, addr net.Addr, key ed25519.PublicKey, secret bool) (i invitation) {
-	also := ""
-	if secret {
-		also = ", and the token in CONGA_AUTH"
+// securePage is the page's address over TLS: under the first of the names that is one, for browsers trust names.
+func securePage(at string, names []string) string {
+	_, port, _ := net.SplitHostPort(at)
+	for _, name := range names {
+		if !strings.HasPrefix(name, "*.") {
+			at = net.JoinHostPort(name, port)
+			break
+		}
 	}
-	i.open = "http://" + at[0] + "/"
-	i.code = qr.Rows(i.open)
+	return "https://" + strings.TrimSuffix(at, ":443") + "/"
+}
+
+// invitationTo is for a server that is reached at the addresses, the likeliest first, and listens at addr; its page
+// is at open.
+func invitationTo(at []string, addr net.Addr, open string, key ed25519.PublicKey, secret bool) (i invitation) {
+	also, with := "", ""
+	if secret {
+		also, with = ", with the token", ", and the token in CONGA_AUTH"
+	}
+	i.open, i.code = open, qr.Rows(open)
 	i.lines = []string{
-		"listen in a browser: " + i.open,
-		fmt.Sprintf("others join with: conga join '%s'%s", keys.JoinLink(at[0], key), also),
+		"listen in a browser: " + i.open + also,
+		fmt.Sprintf("others join with: conga join '%s'%s", keys.JoinLink(at[0], key), with),
 	}
 	switch {
 	case len(at) > 1:

@@ -5,16 +5,19 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"runtime/debug"
 	"time"
 
 	"conga/cmd/internal/address"
 	"conga/cmd/internal/cli"
+	"conga/cmd/internal/keys"
 	"conga/cmd/internal/live"
 	"conga/cmd/internal/logbook"
 	"conga/cmd/internal/node"
 	"conga/cmd/internal/screen"
+	"conga/transport"
 )
 
 // songsPatience is how long the first look at the songs folder may hold up that the server is ready.
@@ -40,6 +43,9 @@ type serveCmd struct {
 	screenFlags
 
 	WebName []string `placeholder:"NAME" help:"A name by which people open the page, if it is not an address: radio.example. Others are refused, for any stranger can point a name of his own here."`
+
+	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate for browsers, in PEM with those that signed it: https then works without a warning. It is read again when it changes."`
+	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The certificate's key, in PEM."`
 
 	NoMDNS bool `name:"no-mdns" help:"Do not tell the local network that this radio is here."`
 }
@@ -93,6 +99,10 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	defer show.rest(io.Err)
 	logger := show.logger
 	http.WarnOpen(logger)
+	browsers, err := c.browsers(logger)
+	if err != nil {
+		return errors.Join(err, http.Close())
+	}
 	data, err := node.OpenData(c.Data, c.Songs, logger)
 	if err != nil {
 		return errors.Join(err, http.Close())
@@ -100,7 +110,7 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	usual := debug.SetGCPercent(whileReading)
 	server, err := node.StartServer(node.ServerOptions{
 		Songs: c.Songs, Listen: string(c.Listen), Data: data, Logger: logger,
-		Token: c.token(), WebNames: c.WebName, Limits: c.limits(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20,
+		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Limits: c.limits(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20,
 	})
 	if err != nil {
 		return errors.Join(err, http.Close())
@@ -120,7 +130,7 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	case <-time.After(songsPatience): // a large folder, or a slow one: the first of its songs are known
 	case <-ctx.Done():
 	}
-	invite := c.invite(server.Requests.Addr(), data.Key.Public().(ed25519.PublicKey), logger)
+	invite := c.invite(server.Requests.Addr(), data.Key.Public().(ed25519.PublicKey), browsers, logger)
 	defer invite.withdraw()
 	var drawn error
 	if show.pane != nil {
@@ -134,4 +144,24 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	}
 	err = <-served // it ends with ctx
 	return errors.Join(drawn, err, server.Stop())
+}
+
+// browsers is how they know this server; the zero value is for those who have only its address.
+type browsers struct {
+	certificate transport.BrowserCertificate
+	names       []string // that the certificate is for
+}
+
+func (c *serveCmd) browsers(logger *slog.Logger) (b browsers, err error) {
+	switch {
+	case c.TLSCert == "" && c.TLSKey == "":
+		return b, nil
+	case c.TLSCert == "" || c.TLSKey == "":
+		return b, errors.New("--tls-cert and --tls-key belong together: give both")
+	}
+	pair, err := keys.OpenBrowser(c.TLSCert, c.TLSKey, logger)
+	if err != nil {
+		return b, err
+	}
+	return browsers{pair.Certificate, pair.Names()}, nil
 }

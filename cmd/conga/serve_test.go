@@ -20,7 +20,7 @@ func TestInvitation(t *testing.T) {
 		{"two networks", []string{"192.0.2.1:7000", "198.51.100.1:7000"}, "[::]:7000", false, []string{"http://192.0.2.1:7000/", "instead of 192.0.2.1:7000: 198.51.100.1:7000"}},
 		{"token", []string{"192.0.2.1:7000"}, "[::]:7000", true, []string{"', and the token in CONGA_AUTH"}},
 	} {
-		i := invitationTo(test.at, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(test.addr)), make([]byte, 32), test.secret)
+		i := invitationTo(test.at, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(test.addr)), "http://"+test.at[0]+"/", make([]byte, 32), test.secret)
 		text := strings.Join(i.lines, "\n")
 		for _, says := range test.says {
 			if !strings.Contains(text, says) {
@@ -29,6 +29,23 @@ func TestInvitation(t *testing.T) {
 		}
 		if i.open != "http://"+test.at[0]+"/" || len(i.code) == 0 || len(i.code) > 19 {
 			t.Errorf("%s: %s, a code of %d rows", test.name, i.open, len(i.code))
+		}
+	}
+}
+
+func TestSecurePage(t *testing.T) {
+	for _, test := range []struct {
+		at    string
+		names []string
+		want  string
+	}{
+		{"192.0.2.1:7000", nil, "https://192.0.2.1:7000/"},
+		{"192.0.2.1:7000", []string{"*.radio.example"}, "https://192.0.2.1:7000/"},
+		{"192.0.2.1:7000", []string{"*.radio.example", "radio.example"}, "https://radio.example:7000/"},
+		{"192.0.2.1:443", []string{"radio.example"}, "https://radio.example/"},
+	} {
+		if got := securePage(test.at, test.names); got != test.want {
+			t.Errorf("%s, %q: %s, want %s", test.at, test.names, got, test.want)
 		}
 	}
 }

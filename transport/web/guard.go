@@ -49,7 +49,13 @@ func ownName(host string, names []string) bool {
 			return true
 		}
 	}
-	return !strings.Contains(host, ".") || slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, host) })
+	return !strings.Contains(host, ".") || slices.ContainsFunc(names, func(name string) bool {
+		if parent, is := strings.CutPrefix(name, "*."); is { // as certificates have it: any first label
+			_, rest, _ := strings.Cut(host, ".")
+			return strings.EqualFold(parent, rest)
+		}
+		return strings.EqualFold(name, host)
+	})
 }
 
 // ownPage says whether no page asks, or one that this radio has served itself. A player may be told by any page where

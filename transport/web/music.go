@@ -11,6 +11,7 @@ import (
 
 	"conga/messages"
 	"conga/messages/plain"
+	"conga/transport"
 )
 
 const (
@@ -87,6 +88,9 @@ func playlist(w http.ResponseWriter, r *http.Request) {
 		scheme = "https"
 	}
 	url := scheme + "://" + r.Host + streamPath
+	if visit := transport.VisitOf(r.Context()); visit != nil && visit.Secret() { // who is here has a pass, which its player needs, too
+		url += "?pass=" + visit.Pass()
+	}
 	if strings.HasSuffix(r.URL.Path, ".pls") {
 		w.Header().Set("Content-Type", "audio/x-scpls")
 		fmt.Fprintf(w, "[playlist]\nNumberOfEntries=1\nFile1=%s\nTitle1=conga\nLength1=-1\nVersion=2\n", url)

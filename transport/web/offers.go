@@ -1,10 +1,8 @@
 package web
 
 import (
-	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -37,7 +35,6 @@ type offer struct {
 	at     netip.AddrPort // where players connect; invalid: nowhere
 	vitals Vitals
 	heard  time.Time
-	since  time.Time   // it has offered places
 	sent   []time.Time // players that may not be counted yet
 }
 
@@ -59,9 +56,6 @@ func (o *Offers) Pinged(node *messages.Node, ping *messages.ClockPing) {
 		o.nodes[node.GetId()] = n
 	}
 	most := int(min(ping.GetPlayersAtMost(), 10000))
-	if most > 0 && at.IsValid() && (n.vitals.Most == 0 || n.at != at) {
-		n.since = now
-	}
 	if came := int(ping.GetPlayers()) - n.vitals.Players; came > 0 { // the first of those that were sent there
 		n.sent = n.sent[min(came, len(n.sent)):]
 	}
@@ -88,43 +82,28 @@ func (o *Offers) Vitals(id string) (Vitals, bool) {
 	return n.vitals, true
 }
 
-// Choose names the node that is to play for one more who comes from visitor and calls the server host: the least
-// busy one that can be reached from there and has offered so by the time `known` (zero: ever). "" if there is none.
-func (o *Offers) Choose(visitor netip.Addr, host string, known time.Time) string {
+// Choose names the node that is to play for one more who comes from visitor: the least busy one that can be reached from
+// there. "" if there is none.
+func (o *Offers) Choose(visitor netip.Addr) string {
 	now := o.Now()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var best *offer
-	bestID, bestAt, bestLoad := "", "", 1.0
+	bestID, bestLoad := "", 1.0
 	for id, n := range o.nodes {
-		at := n.reached(visitor, host)
 		load := n.load(now)
-		if at == "" || load >= 1 || now.Sub(n.heard) > offerLasts || !known.IsZero() && n.since.After(known) {
+		if load >= 1 || now.Sub(n.heard) > offerLasts || !n.reached(visitor) {
 			continue
 		}
 		if best == nil || load < bestLoad || load == bestLoad && id < bestID {
-			best, bestID, bestAt, bestLoad = n, id, at, load
+			best, bestID, bestLoad = n, id, load
 		}
 	}
-	if best != nil {
-		best.sent = append(best.sent, now)
+	if best == nil {
+		return ""
 	}
-	return bestAt
-}
-
-// Reached are the addresses of all who play for one who comes from visitor, the first of them.
-func (o *Offers) Reached(visitor netip.Addr, host string, most int) (all []string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	now := o.Now()
-	for _, n := range o.nodes {
-		if at := n.reached(visitor, host); at != "" && n.vitals.Most > 0 && now.Sub(n.heard) <= offerLasts {
-			all = append(all, at)
-		}
-	}
-	slices.Sort(all)
-	all = slices.Compact(all)
-	return all[:min(len(all), most)]
+	best.sent = append(best.sent, now)
+	return best.at.String()
 }
 
 // load is how full the node is, 1 or more: it has no place.
@@ -141,33 +120,25 @@ func (n *offer) load(now time.Time) float64 {
 	return float64(n.vitals.Players+coming) / float64(n.vitals.Most)
 }
 
-// reached is where the visitor finds the node; "" if it cannot. An address means something only where it is
-// known: one of the server's own machine is for others what they call the server.
-func (n *offer) reached(visitor netip.Addr, host string) string {
-	ip := n.at.Addr().Unmap()
-	visitor = visitor.Unmap()
+// reached says whether the visitor can connect to the node; an invalid address is a visitor of whom nobody knows where it
+// is. The server has tried the node's port already, but from where the server stands.
+func (n *offer) reached(visitor netip.Addr) bool {
+	at, from := n.at.Addr().Unmap(), visitor.Unmap()
 	switch {
-	case !n.at.IsValid():
-		return ""
-	case ip.IsLoopback() && !visitor.IsLoopback():
-		name, _, err := net.SplitHostPort(host)
-		if err != nil {
-			name = host
-		}
-		if name == "" || strings.HasPrefix(name, "[") {
-			name = strings.Trim(name, "[]")
-		}
-		return net.JoinHostPort(name, portOf(n.at))
-	case near(ip) && !near(visitor):
-		return ""
+	case !n.at.IsValid(), at.IsLinkLocalUnicast(): // which means something only together with the visitor's own interface
+		return false
+	case from.IsLoopback(): // it sits where the server does
+		return true
+	case at.IsLoopback(), from.IsValid() && at.Is4() != from.Is4(): // not everybody has both
+		return false
 	}
-	return n.at.String()
+	return !near(at) || near(from)
 }
 
-func portOf(at netip.AddrPort) string {
-	_, port, _ := net.SplitHostPort(at.String())
-	return port
-}
+// shared is the network between a provider and its customers, and of some VPNs: no address for everybody.
+var shared = netip.MustParsePrefix("100.64.0.0/10")
 
 // near says whether an address means something only on its own network.
-func near(ip netip.Addr) bool { return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() }
+func near(ip netip.Addr) bool {
+	return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || shared.Contains(ip)
+}

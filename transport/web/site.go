@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"path"
@@ -47,7 +48,7 @@ type SiteConfig struct {
 	Music  *Music // the server's own: for players whom no node can take
 	Offers *Offers
 	Names  []string // that people use for this machine
-	Closed bool     // only those with a token may come in: there is no page for them
+	Secret bool     // only those who know the token may come in
 	Now    func() time.Time
 }
 
@@ -57,8 +58,6 @@ var assets embed.FS
 const (
 	// maxBody is the longest request for a song.
 	maxBody = 4 << 10
-	// maxOrigins is how many nodes the page may load music from, as its policy names them.
-	maxOrigins = 40
 	// looksAtOnce is how many may look into the past or for a cover at a time: both read the disk.
 	looksAtOnce = 2
 )
@@ -67,10 +66,6 @@ const (
 func NewSite(cfg SiteConfig) http.Handler {
 	s := &site{cfg: cfg, live: newLive(cfg.Source), past: make(chan struct{}, looksAtOnce)}
 	mux := http.NewServeMux()
-	if cfg.Closed {
-		mux.HandleFunc("/", closed)
-		return Guard(mux, cfg.Names...)
-	}
 	mux.HandleFunc("/{$}", s.page)
 	for _, name := range []string{"app.js", "style.css", "icon.svg"} {
 		mux.HandleFunc("/"+name, asset(name))
@@ -84,6 +79,9 @@ func NewSite(cfg SiteConfig) http.Handler {
 	mux.HandleFunc(streamPath, s.stream)
 	mux.HandleFunc("/listen.m3u", playlist)
 	mux.HandleFunc("/listen.pls", playlist)
+	if cfg.Secret {
+		return Guard(members(mux), cfg.Names...)
+	}
 	return Guard(mux, cfg.Names...)
 }
 
@@ -93,13 +91,8 @@ type site struct {
 	past chan struct{}
 }
 
-// closed is what a server with --auth has for browsers.
-func closed(w http.ResponseWriter, _ *http.Request) {
-	http.Error(w, "This radio asks for a token, which a web page would send in clear: there is no page.\n"+
-		"With the token in CONGA_AUTH: conga join HOST:PORT", http.StatusForbidden)
-}
-
-// policy lets the page have its own files, and music from nodes that it may be sent to.
+// policy lets the page have its own files, and music: %s is from where else. A node may come after the page, so no list of
+// names holds; the page itself names none, it follows the server's redirect. An encrypted page takes nothing in clear.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"media-src 'self'%s; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 
@@ -107,15 +100,13 @@ func (s *site) page(w http.ResponseWriter, r *http.Request) {
 	if !only(w, r, http.MethodGet, http.MethodHead) {
 		return
 	}
-	origins := ""
-	for _, at := range s.cfg.Offers.Reached(visitorOf(r), r.Host, maxOrigins) {
-		origins += " http://" + at
+	nodes := " http:"
+	if secure(r) {
+		nodes = ""
 	}
-	w.Header().Set("Content-Security-Policy", fmt.Sprintf(policy, origins))
-	body, _ := assets.ReadFile("page/index.html")
-	// When it was made says which nodes its policy names.
-	body = []byte(strings.Replace(string(body), "{{made}}", strconv.FormatInt(s.cfg.Now().UnixMilli(), 10), 1))
+	w.Header().Set("Content-Security-Policy", fmt.Sprintf(policy, nodes))
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	body, _ := assets.ReadFile("page/index.html")
 	_, _ = w.Write(body)
 }
 
@@ -135,9 +126,22 @@ func asset(name string) http.HandlerFunc {
 	}
 }
 
+// visitorOf is where the visitor is; invalid if that is not known: a proxy on this machine asks for somebody.
 func visitorOf(r *http.Request) netip.Addr {
-	at, _ := netip.ParseAddrPort(r.RemoteAddr)
-	return at.Addr()
+	from, _ := netip.ParseAddrPort(r.RemoteAddr)
+	if from.Addr().Unmap().IsLoopback() && !isLoopback(r.Host) {
+		return netip.Addr{}
+	}
+	return from.Addr()
+}
+
+// isLoopback says whether host, with its port, is how a machine calls itself.
+func isLoopback(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
 func secure(r *http.Request) bool {
@@ -145,18 +149,14 @@ func secure(r *http.Request) bool {
 	return visit != nil && visit.Secure()
 }
 
-// stream sends a player to the node that has most room for it, and plays itself only where no node can. The
-// page, whose policy names nodes, says when it was made; who has found a node of no use says "here".
+// stream sends a player to the node that has most room for it, and plays itself only where no node can. Who has found a
+// node of no use, or must not leave this port, says "here".
 func (s *site) stream(w http.ResponseWriter, r *http.Request) {
 	if !only(w, r, http.MethodGet, http.MethodHead) {
 		return
 	}
-	if !r.URL.Query().Has("here") && !secure(r) { // a page that came encrypted takes no music in clear
-		known := time.Time{}
-		if ms, err := strconv.ParseInt(r.URL.Query().Get("page"), 10, 64); err == nil {
-			known = time.UnixMilli(ms)
-		}
-		if at := s.cfg.Offers.Choose(visitorOf(r), r.Host, known); at != "" {
+	if !r.URL.Query().Has("here") {
+		if at := s.cfg.Offers.Choose(visitorOf(r)); at != "" {
 			w.Header().Set("Location", "http://"+at+streamPath)
 			w.WriteHeader(http.StatusFound)
 			return

@@ -26,26 +26,29 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A stranger's page may not ask, whatever name it gives to this machine.
 func TestGuard(t *testing.T) {
-	handler := Guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), "radio.example")
+	handler := Guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), "radio.example", "*.party.example")
 	for name, test := range map[string]struct {
 		method, path, host string
 		header             map[string]string
 		code               int
 	}{
-		"by address":                 {"GET", "/", "192.168.1.5:7000", nil, 200},
-		"by IPv6 address":            {"GET", "/", "[::1]:7000", nil, 200},
-		"by a name of the network":   {"GET", "/", "radio.local:7000", nil, 200},
-		"by a name without a dot":    {"GET", "/", "radio", nil, 200},
-		"by the operator's name":     {"GET", "/", "Radio.Example.:7000", nil, 200},
-		"by a stranger's name":       {"GET", "/", "evil.example:7000", nil, 421},
-		"no name":                    {"GET", "/", "", nil, 421},
-		"its own page asks":          {"POST", "/request", "10.0.0.1:7000", map[string]string{"Origin": "http://10.0.0.1:7000", "Sec-Fetch-Site": "same-origin"}, 200},
-		"another page posts":         {"POST", "/request", "10.0.0.1:7000", map[string]string{"Origin": "http://evil.example"}, 403},
-		"another page, no origin":    {"POST", "/request", "10.0.0.1:7000", map[string]string{"Origin": "null"}, 403},
-		"another site fetches":       {"GET", "/songs", "10.0.0.1:7000", map[string]string{"Sec-Fetch-Site": "cross-site"}, 403},
-		"another site's link":        {"GET", "/", "10.0.0.1:7000", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 200},
-		"another site's player":      {"GET", "/stream.mp3", "10.0.0.1:7000", map[string]string{"Sec-Fetch-Site": "cross-site"}, 200},
-		"another port of the origin": {"POST", "/request", "10.0.0.1:7000", map[string]string{"Origin": "http://10.0.0.1:8000"}, 403},
+		"by address":                   {"GET", "/", "192.168.1.5:7000", nil, 200},
+		"by IPv6 address":              {"GET", "/", "[::1]:7000", nil, 200},
+		"by a name of the network":     {"GET", "/", "radio.local:7000", nil, 200},
+		"by a name without a dot":      {"GET", "/", "radio", nil, 200},
+		"by the operator's name":       {"GET", "/", "Radio.Example.:7000", nil, 200},
+		"by a name of the certificate": {"GET", "/", "tonight.party.example:7000", nil, 200},
+		"by a name below one":          {"GET", "/", "evil.tonight.party.example:7000", nil, 421},
+		"by the end of one":            {"GET", "/", "party.example:7000", nil, 421},
+		"by a stranger's name":         {"GET", "/", "evil.example:7000", nil, 421},
+		"no name":                      {"GET", "/", "", nil, 421},
+		"its own page asks":            {"POST", "/request", "10.0.0.1:7000", map[string]string{"Origin": "http://10.0.0.1:7000", "Sec-Fetch-Site": "same-origin"}, 200},
+		"another page posts":           {"POST", "/request", "10.0.0.1:7000", map[string]string{"Origin": "http://evil.example"}, 403},
+		"another page, no origin":      {"POST", "/request", "10.0.0.1:7000", map[string]string{"Origin": "null"}, 403},
+		"another site fetches":         {"GET", "/songs", "10.0.0.1:7000", map[string]string{"Sec-Fetch-Site": "cross-site"}, 403},
+		"another site's link":          {"GET", "/", "10.0.0.1:7000", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 200},
+		"another site's player":        {"GET", "/stream.mp3", "10.0.0.1:7000", map[string]string{"Sec-Fetch-Site": "cross-site"}, 200},
+		"another port of the origin":   {"POST", "/request", "10.0.0.1:7000", map[string]string{"Origin": "http://10.0.0.1:8000"}, 403},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest(test.method, test.path, nil)
@@ -229,7 +232,7 @@ func TestOffers(t *testing.T) {
 		o.Pinged(&messages.Node{Id: id, Relay: relay}, &messages.ClockPing{Players: players, PlayersAtMost: most})
 	}
 	lan := netip.MustParseAddr("192.168.1.9")
-	choose := func() string { return o.Choose(lan, "192.168.1.2:7000", time.Time{}) }
+	choose := func() string { return o.Choose(lan) }
 	if got := choose(); got != "" {
 		t.Errorf("nobody offers, and %q was chosen", got)
 	}
@@ -262,12 +265,7 @@ func TestOffers(t *testing.T) {
 	if got := choose(); got != "" {
 		t.Errorf("%q has said nothing for long", got)
 	}
-	made := c.at
-	c.at = c.at.Add(time.Second)
 	say("new", "192.168.1.7:1", 0, 9)
-	if got := o.Choose(lan, "x", made); got != "" {
-		t.Errorf("the page does not know %q yet", got)
-	}
 	o.Parted("new")
 	if got := choose(); got != "" {
 		t.Errorf("%q has gone", got)
@@ -276,17 +274,31 @@ func TestOffers(t *testing.T) {
 
 // Nobody is sent to an address that means something else, or nothing, where he is.
 func TestOffers_Reached(t *testing.T) {
-	for name, test := range map[string]struct{ node, visitor, host, want string }{
-		"the same machine":                 {"127.0.0.1:5", "127.0.0.1", "localhost:7000", "127.0.0.1:5"},
-		"on the server's, for the network": {"127.0.0.1:5", "192.168.1.9", "192.168.1.2:7000", "192.168.1.2:5"},
-		"on the server's, IPv6":            {"[::1]:5", "2001:db8::1", "[2001:db8::2]:7000", "[2001:db8::2]:5"},
-		"in one network":                   {"192.168.1.3:5", "192.168.1.9", "192.168.1.2:7000", "192.168.1.3:5"},
-		"from outside, into the network":   {"192.168.1.3:5", "203.0.113.1", "203.0.113.9:7000", ""},
-		"in the open":                      {"203.0.113.7:5", "203.0.113.1", "203.0.113.9:7000", "203.0.113.7:5"},
+	for name, test := range map[string]struct {
+		node, from, host string
+		reached          bool
+	}{
+		"the same machine":                       {"127.0.0.1:5", "127.0.0.1:9", "localhost:7000", true},
+		"the same machine, by its address":       {"127.0.0.1:5", "127.0.0.1:9", "127.0.0.1:7000", true},
+		"the same machine, IPv6":                 {"[::1]:5", "[::1]:9", "[::1]:7000", true},
+		"a phone, and a node beside the server":  {"127.0.0.1:5", "192.168.1.9:9", "192.168.1.2:7000", false},
+		"likewise, IPv6":                         {"[::1]:5", "[2001:db8::1]:9", "[2001:db8::2]:7000", false},
+		"a proxy asks for a phone":               {"127.0.0.1:5", "127.0.0.1:9", "radio.example", false},
+		"a proxy asks, and the node is nearby":   {"192.168.1.3:5", "127.0.0.1:9", "radio.example", false},
+		"a proxy asks, and the node is anywhere": {"203.0.113.7:5", "127.0.0.1:9", "radio.example", true},
+		"in one network":                         {"192.168.1.3:5", "192.168.1.9:9", "192.168.1.2:7000", true},
+		"in one network, written as IPv6":        {"192.168.1.3:5", "[::ffff:192.168.1.9]:9", "192.168.1.2:7000", true},
+		"from outside, into the network":         {"192.168.1.3:5", "203.0.113.1:9", "203.0.113.9:7000", false},
+		"from outside, behind a provider":        {"100.64.1.3:5", "203.0.113.1:9", "203.0.113.9:7000", false},
+		"in one VPN":                             {"100.64.1.3:5", "100.64.1.9:9", "100.64.1.1:7000", true},
+		"in the open":                            {"203.0.113.7:5", "203.0.113.1:9", "203.0.113.9:7000", true},
+		"in the open, with IPv4 only":            {"[2001:db8::7]:5", "203.0.113.1:9", "203.0.113.9:7000", false},
+		"on a link without a name":               {"[fe80::1%eth0]:5", "[fe80::2]:9", "[fe80::3]:7000", false},
 	} {
 		n := &offer{at: netip.MustParseAddrPort(test.node)}
-		if got := n.reached(netip.MustParseAddr(test.visitor), test.host); got != test.want {
-			t.Errorf("%s: %q, want %q", name, got, test.want)
+		visitor := visitorOf(&http.Request{RemoteAddr: test.from, Host: test.host})
+		if got := n.reached(visitor); got != test.reached {
+			t.Errorf("%s: reached is %v", name, got)
 		}
 	}
 }
@@ -319,10 +331,10 @@ func (s *still) Cover(_ context.Context, song string) ([]byte, error) {
 
 func (s *still) say(text string) { s.mu.Lock(); defer s.mu.Unlock(); s.event, s.text = s.event+1, text }
 
-func siteOf(t *testing.T, closed bool) (*still, *httptest.Server) {
+func siteOf(t *testing.T, secret bool) (*still, *httptest.Server) {
 	source := &still{text: "one"}
 	site := NewSite(SiteConfig{
-		Source: source, Offers: &Offers{Now: time.Now}, Now: time.Now, Closed: closed,
+		Source: source, Offers: &Offers{Now: time.Now}, Now: time.Now, Secret: secret,
 		Music: &Music{Most: 0, Open: func() Cursor { return &reel{} }},
 	})
 	server := httptest.NewServer(site)
@@ -364,21 +376,30 @@ func TestSite(t *testing.T) {
 	}
 	answer, page := get(t, server.URL)
 	policy := answer.Header.Get("Content-Security-Policy")
-	if !strings.HasPrefix(policy, "default-src 'none'; script-src 'self';") || strings.Contains(policy, "unsafe") || strings.Contains(policy, "*") {
+	if !strings.HasPrefix(policy, "default-src 'none'; script-src 'self';") || strings.Contains(policy, "unsafe") || strings.Contains(policy, "*") || strings.Count(policy, "http:") != 1 {
 		t.Errorf("policy %q", policy)
 	}
-	if strings.Contains(page, "{{") || strings.Contains(page, "://") {
-		t.Error("the page is not filled in, or names another host")
+	if strings.Contains(page, "://") {
+		t.Error("the page names another host")
 	}
 }
 
-// With a token there is no page, no music and no news for who has none.
-func TestSite_Closed(t *testing.T) {
+// With a token there is nothing in clear: no page, no music, no news, and no field that would take the token.
+func TestSite_Secret(t *testing.T) {
 	_, server := siteOf(t, true)
-	for _, path := range []string{"/", "/live", "/songs", "/stream.mp3", "/app.js"} {
-		if answer, body := get(t, server.URL+path); answer.StatusCode != 403 || !strings.Contains(body, "CONGA_AUTH") {
+	for _, path := range []string{"/live", "/songs", "/stream.mp3", "/app.js", "/enter", "/door.js", "/listen.m3u"} {
+		if answer, body := get(t, server.URL+path); answer.StatusCode != 403 || !strings.Contains(body, "https") {
 			t.Errorf("%s: %d %q", path, answer.StatusCode, body)
 		}
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	answer, err := client.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if want := strings.Replace(server.URL, "http:", "https:", 1) + "/"; answer.StatusCode != 307 || answer.Header.Get("Location") != want {
+		t.Errorf("the page in clear: %s, to %q", answer.Status, answer.Header.Get("Location"))
 	}
 }
 

@@ -103,3 +103,19 @@ func Digest(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
 }
+
+// Tag is an ID3v2.3 tag with a title and an artist, in ASCII.
+func Tag(title, artist string) []byte {
+	var frames []byte
+	for _, frame := range [][2]string{{"TIT2", title}, {"TPE1", artist}} {
+		text := "\x00" + frame[1] // Latin-1
+		frames = append(frames, frame[0]...)
+		frames = binary.BigEndian.AppendUint32(frames, uint32(len(text)))
+		frames = append(append(frames, 0, 0), text...)
+	}
+	head := []byte("ID3\x03\x00\x00")
+	for shift := 21; shift >= 0; shift -= 7 { // seven bits each
+		head = append(head, byte(len(frames)>>shift&0x7f))
+	}
+	return append(head, frames...)
+}

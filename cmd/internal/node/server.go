@@ -37,7 +37,8 @@ type ServerOptions struct {
 	Limits        transport.Limits
 	KeepLog       int64    // bytes; 0: all
 	WebNames      []string // that people use for this machine, for its page; may be nil
-	SeedListeners int      // clients of 2016; 0: none
+	Browsers      transport.BrowserCertificate
+	SeedListeners int // clients of 2016; 0: none
 	Logger        *slog.Logger
 }
 
@@ -108,7 +109,7 @@ func (o ServerOptions) access() (auth *transport.Auth, secure *tls.Config, err e
 			return nil, nil, err
 		}
 	}
-	secure, err = transport.ServerTLS(o.Data.Key)
+	secure, err = transport.ServerTLS(o.Data.Key, o.Browsers)
 	return auth, secure, err
 }
 

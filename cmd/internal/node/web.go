@@ -36,7 +36,7 @@ func webSite(s *actors.Server, o ServerOptions, log *eventlog.Log, offers *web.O
 	}
 	return web.NewSite(web.SiteConfig{
 		Source: &webSource{server: s, log: log, songs: o.Songs, offers: offers, now: now}, Offers: offers, Names: names, Now: now,
-		Music: &web.Music{Most: lastPlayers, Open: func() web.Cursor { return s.Tune() }}, Closed: o.Token != "",
+		Music: &web.Music{Most: lastPlayers, Open: func() web.Cursor { return s.Tune() }}, Secret: o.Token != "",
 	})
 }
 

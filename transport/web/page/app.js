@@ -1,7 +1,6 @@
 // The page of a conga server. What others have said is only ever set as text.
 'use strict';
 const $ = id => document.getElementById(id);
-const made = document.documentElement.dataset.made;
 
 // --- what is known -------------------------------------------------------------------------------
 const live = {};      // the parts as the server tells them
@@ -162,7 +161,7 @@ function say(text, bad) {
   $('answer').className = 'note ' + (bad ? 'bad' : 'good');
 }
 let typing = 0;
-$('words').addEventListener('input', () => { clearTimeout(typing); typing = setTimeout(() => search(0), 200); });
+$('words').addEventListener('input', () => { clearTimeout(typing); typing = setTimeout(() => search(0), 120); });
 $('find').addEventListener('submit', e => { e.preventDefault(); search(0); });
 $('moreSongs').addEventListener('click', () => search(found.length));
 try { $('name').value = localStorage.getItem('name') || ''; } catch { /* it keeps no name then */ }
@@ -174,8 +173,8 @@ let wanted = false, tries = 0, failed = 0, again = 0, stalled = 0; // failed: in
 function open() {
   clearTimeout(again);
   if (!wanted) return;
-  // The page's policy names the nodes that played for others when it was made. Where none can be used, the server plays.
-  audio.src = `/stream.mp3?page=${made}&try=${tries}${failed % 2 ? '&here' : ''}`;
+  // The server sends it to a node. Where none can be used, and where the page is encrypted, the server plays.
+  audio.src = `/stream.mp3?try=${tries}${failed % 2 || location.protocol === 'https:' ? '&here' : ''}`;
   $('listenNote').textContent = 'Tuning in …';
   audio.play().catch(err => {
     if (err.name === 'NotAllowedError') stop('The browser lets no page play by itself: press Listen.');

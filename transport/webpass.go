@@ -1,0 +1,66 @@
+package transport
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"time"
+)
+
+// WebPassLasts is how long a browser that has shown the token need not show it again.
+const WebPassLasts = 30 * 24 * time.Hour
+
+var passText = base64.RawURLEncoding
+
+// webPass is good until then. Nobody can make one without the server's key and its token, so none has to be remembered,
+// and with another token all are void.
+func (a *Auth) webPass(until time.Time) string {
+	body := binary.BigEndian.AppendUint64(nil, uint64(until.Unix()))
+	return passText.EncodeToString(append(body, a.markPass(body)...))
+}
+
+func (a *Auth) markPass(body []byte) []byte {
+	mac := hmac.New(sha256.New, a.web)
+	mac.Write(body)
+	return mac.Sum(nil)
+}
+
+// knowsWeb says whether it is such a pass, and has not ended.
+func (a *Auth) knowsWeb(pass string, now time.Time) bool {
+	body, err := passText.DecodeString(pass)
+	if err != nil || len(body) != 8+sha256.Size || !hmac.Equal(body[8:], a.markPass(body[:8])) {
+		return false
+	}
+	return now.Unix() < int64(binary.BigEndian.Uint64(body))
+}
+
+var errNotSecret = errors.New("this server asks for no token")
+
+// Secret says whether there is a token.
+func (v *Visit) Secret() bool { return v.talk.cfg.Auth != nil }
+
+// Enter takes the token that a browser's user says, within the limits of wrong ones. Who is right gets a pass.
+func (v *Visit) Enter(token string) (pass string, err error) {
+	if !v.Secret() {
+		return "", errNotSecret
+	}
+	if err := v.talk.cfg.Auth.say(v.talk.conn.RemoteAddr(), token); err != nil {
+		return "", err
+	}
+	return v.Pass(), nil
+}
+
+// Pass is a new one, for who has one already.
+func (v *Visit) Pass() string {
+	return v.talk.cfg.Auth.webPass(v.talk.cfg.Now().Add(WebPassLasts))
+}
+
+// Knows says whether the pass is one of this server's.
+func (v *Visit) Knows(pass string) bool {
+	return v.Secret() && v.talk.cfg.Auth.knowsWeb(pass, v.talk.cfg.Now())
+}
+
+// ErrTries: its address has said too many wrong tokens.
+var ErrTries = errTries
