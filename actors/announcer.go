@@ -52,10 +52,10 @@ func (a *announcer) Receive(ctx actor.Context) {
 // open names the keepers after those whose states they follow: an archived log has
 // these under their names, and no events to begin with.
 func (a *announcer) open() (err error) {
-	if a.queue, err = eventlog.NewKeeper(a.log, schedulerName, scheduler.State{}); err != nil {
+	if a.queue, err = eventlog.NewKeeper(a.log, scheduler.Actor, scheduler.State{}); err != nil {
 		return err
 	}
-	a.on, err = eventlog.NewKeeper(a.log, pacerName, pacer.State{})
+	a.on, err = eventlog.NewKeeper(a.log, pacer.Actor, pacer.State{})
 	return err
 }
 

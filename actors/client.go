@@ -74,16 +74,11 @@ type Client struct {
 
 // Offer tells the relay of a connection that a node above has made.
 func (c *Client) Offer(node *messages.Node, ticket uint64) {
-	c.tell(relayName, &messages.StreamOffered{Node: node, Ticket: ticket})
+	c.tell(relay.Actor, &messages.StreamOffered{Node: node, Ticket: ticket})
 }
 
-// The listener's children.
-const (
-	relayName      = "relay"
-	playerName     = "player"
-	requesterName  = "requester"
-	downstreamName = "downstream"
-)
+// downstreamName is a child that no log knows.
+const downstreamName = "downstream"
 
 // StartClient starts a listener; it joins as soon as the server answers.
 func StartClient(cfg ClientConfig) (*Client, error) {
@@ -93,7 +88,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 	}
 	// BEFORE anything runs: an old log's links are gone, and its neighbours are those of
 	// another server perhaps.
-	life, err := eventlog.NewKeeper(cfg.Log, relayName, search.State{})
+	life, err := eventlog.NewKeeper(cfg.Log, relay.Actor, search.State{})
 	if err != nil {
 		return nil, err
 	}
@@ -101,23 +96,23 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 		return nil, fmt.Errorf("start the listener: %w", err)
 	}
 	err = c.start(
-		child{relayName, relay.Props(relay.Config{
+		child{relay.Actor, relay.Props(relay.Config{
 			Log: cfg.Log, Window: c.window, Self: c.Node, Server: func() string { return cfg.Stream },
 			Dial: cfg.Upstream, Take: cfg.Offered, Refuse: cfg.Refuse, Chunk: cfg.Chunk,
 			Offer:     func(to *messages.Node) { c.tell(streamsName, &messages.OfferMusic{To: to}) },
-			Tell:      func(m proto.Message) { c.tell(requesterName, m) },
+			Tell:      func(m proto.Message) { c.tell(requester.Actor, m) },
 			Said:      func() (*messages.Welcome, *messages.Neighbours) { return c.welcome.Load(), c.above.Load() },
 			ServerNow: c.clock.Now, Tally: &c.tally, Logger: cfg.Logger,
 		}).Configure(stopsBroken)},
-		child{playerName, player.Props(player.Config{
+		child{player.Actor, player.Props(player.Config{
 			Open: func() player.Source { return c.window.OpenAt(c.clock.Now() - player.Preroll.Microseconds()) },
-			Now:  c.clock.Now, Output: cfg.Output, Samples: cfg.Samples, Log: cfg.Logger, Unheard: cfg.Unheard, Report: c.report(playerName), Turned: cfg.Turned,
+			Now:  c.clock.Now, Output: cfg.Output, Samples: cfg.Samples, Log: cfg.Logger, Unheard: cfg.Unheard, Report: c.report(player.Actor), Turned: cfg.Turned,
 		})},
 		child{downstreamName, actor.PropsFromProducer(func() actor.Actor { return &downstream{} })},
 		child{streamsName, cfg.Streams(c)},
-		child{requesterName, requester.Props(requester.Config{
+		child{requester.Actor, requester.Props(requester.Config{
 			Hello: c.hello, Clock: c.clock, Owed: &c.owed, Dial: cfg.Requests, News: cfg.News, Logger: cfg.Logger,
-			Vitals: c.vitals(), Tell: c.heard, Joined: cfg.Joined, Report: c.report(requesterName),
+			Vitals: c.vitals(), Tell: c.heard, Joined: cfg.Joined, Report: c.report(requester.Actor),
 		}).Configure(stopsBroken)},
 	)
 	if err != nil {
@@ -127,7 +122,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 }
 
 func (c *Client) hello() *messages.Hello {
-	hello := &messages.Hello{Version: messages.DialectVersion, Node: c.cfg.Node, Epoch: c.Epoch()}
+	hello := &messages.Hello{Version: messages.DialectVersion, Node: c.cfg.Node}
 	if last := c.window.Last(); last != nil {
 		hello.SongNumber, hello.SongPlayAtUnixUs = last.Song.GetNumber(), last.Song.GetPlayAtUnixUs()
 	}
@@ -148,7 +143,7 @@ func (c *Client) heard(m proto.Message) {
 			c.cfg.Seeds(m.GetSeeds())
 		}
 	}
-	c.tell(relayName, m)
+	c.tell(relay.Actor, m)
 }
 
 // report keeps what an actor saw in the listener's log. A full disk does not stop the music:
@@ -163,7 +158,7 @@ func (c *Client) report(actor string) func(proto.Message) {
 
 // CutOff tells the server that this node feeds a client of 2016 no longer.
 func (c *Client) CutOff(id, reason string) {
-	c.tell(requesterName, &messages.ReportSilent{Id: id, Reason: reason})
+	c.tell(requester.Actor, &messages.ReportSilent{Id: id, Reason: reason})
 }
 
 // Node is this listener as the server knows it.
@@ -200,7 +195,7 @@ func (c *Client) Ask(ctx context.Context, line string) ([]string, error) {
 func (c *Client) ask(ctx context.Context, line *messages.TypedLine) ([]string, error) {
 	reply := make(chan []string, 1)
 	line.Reply = reply
-	c.tell(requesterName, line)
+	c.tell(requester.Actor, line)
 	select {
 	case lines := <-reply:
 		return lines, nil
@@ -215,7 +210,7 @@ func (c *Client) AskUnlogged(ctx context.Context, line string) ([]string, error)
 }
 
 // SetGain is how loud this listener plays: 1 is as the song is, 0 is silence.
-func (c *Client) SetGain(gain float64) { c.tell(playerName, &messages.SetGain{Gain: gain}) }
+func (c *Client) SetGain(gain float64) { c.tell(player.Actor, &messages.SetGain{Gain: gain}) }
 
 // goodbye is how long those below may take to turn to their next ancestor.
 const goodbye = 1200 * time.Millisecond
@@ -226,7 +221,7 @@ func (c *Client) Leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), goodbye)
 	defer cancel()
 	c.tell(streamsName, &messages.SayGoodbye{})
-	c.tell(requesterName, &messages.Leave{})
+	c.tell(requester.Actor, &messages.Leave{})
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for c.busy(ctx) {
@@ -247,30 +242,30 @@ func (c *Client) Stop() {
 // busy says whether a listener still receives from this node, or the server may not have heard
 // yet that it leaves. It is false when ctx ends.
 func (c *Client) busy(ctx context.Context) bool {
-	views, err := c.look(ctx, downstreamName, requesterName)
+	views, err := c.look(ctx, downstreamName, requester.Actor)
 	if err != nil {
 		return false
 	}
 	fed, _ := views[downstreamName].Live.([]string)
-	asks, _ := views[requesterName].Live.(requester.Live)
+	asks, _ := views[requester.Actor].Live.(requester.Live)
 	return len(fed) > 0 || asks.Goodbye
 }
 
 // Dump asks the actors what they are.
 func (c *Client) Dump(ctx context.Context) (Dump, error) {
-	views, err := c.look(ctx, relayName, playerName, requesterName, downstreamName)
+	views, err := c.look(ctx, relay.Actor, player.Actor, requester.Actor, downstreamName)
 	if err != nil {
 		return Dump{}, fmt.Errorf("the listener is restarting an actor, try again: %w", err)
 	}
 	live := map[string]any{"receipt": c.receipt(views)}
-	in, _ := views[relayName].Live.(relay.Live)
+	in, _ := views[relay.Actor].Live.(relay.Live)
 	in.Downstream, _ = views[downstreamName].Live.([]string)
-	live[relayName] = in
-	for _, name := range []string{playerName, requesterName} {
+	live[relay.Actor] = in
+	for _, name := range []string{player.Actor, requester.Actor} {
 		live[name] = views[name].Live
 	}
 	return Dump{
-		Node: c.Node().GetName(), Event: views[relayName].Seq,
-		State: map[string]any{relayName: views[relayName].State}, Live: live,
+		Node: c.Node().GetName(), Event: views[relay.Actor].Seq,
+		State: map[string]any{relay.Actor: views[relay.Actor].State}, Live: live,
 	}, nil
 }

@@ -36,7 +36,7 @@ type Receipt struct {
 
 // Receipt asks the actors for it; one that is being restarted does not answer before ctx ends.
 func (c *Client) Receipt(ctx context.Context) (Receipt, error) {
-	views, err := c.look(ctx, relayName, playerName)
+	views, err := c.look(ctx, relay.Actor, player.Actor)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("the listener is restarting an actor, try again: %w", err)
 	}
@@ -44,9 +44,9 @@ func (c *Client) Receipt(ctx context.Context) (Receipt, error) {
 }
 
 func (c *Client) receipt(views map[string]messages.View) Receipt {
-	in, _ := views[relayName].Live.(relay.Live)
-	out, _ := views[playerName].Live.(player.Live)
-	state, _ := views[relayName].State.(search.State)
+	in, _ := views[relay.Actor].Live.(relay.Live)
+	out, _ := views[player.Actor].Live.(player.Live)
+	state, _ := views[relay.Actor].State.(search.State)
 	return Receipt{
 		Name: c.Node().GetName(), Heard: in.Received, Lost: in.Lost, Twice: in.Twice, Unproved: in.Unproved,
 		Lies: in.Lies, Splices: in.Splices, LongestSearchMs: in.LongestSearchMs, LowestMarginMs: in.LowestMarginMs,

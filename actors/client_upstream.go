@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 
+	"conga/actors/relay"
 	"conga/actors/relay/search"
 	"conga/messages"
 )
@@ -12,11 +13,11 @@ import (
 // anyone, if that node does not feed this one now, cannot be reached, or is not known before
 // ctx ends.
 func (c *Client) Upstream(ctx context.Context) string {
-	views, err := c.look(ctx, relayName)
+	views, err := c.look(ctx, relay.Actor)
 	if err != nil {
 		return c.cfg.Stream
 	}
-	state, ok := views[relayName].State.(search.State)
+	state, ok := views[relay.Actor].State.(search.State)
 	switch {
 	case !ok, state.Upstream == nil, len(state.Ancestors) == 0:
 		return c.cfg.Stream

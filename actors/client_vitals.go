@@ -34,7 +34,7 @@ func (c *Client) vitals() func(*messages.ClockPing) {
 			reply, asked = make(chan messages.View, 1), 1
 		}
 		if asked == 1 {
-			c.tell(playerName, &messages.Look{Reply: reply})
+			c.tell(player.Actor, &messages.Look{Reply: reply})
 		}
 	}
 }

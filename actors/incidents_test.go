@@ -14,9 +14,14 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"conga/actors/catalog"
+	"conga/actors/chainmanager"
 	"conga/actors/eventlog"
 	"conga/actors/eventlog/export"
+	"conga/actors/pacer"
+	"conga/actors/relay"
 	"conga/actors/relay/search"
+	"conga/actors/scheduler"
 )
 
 // incidents are the logs of real runs with crashes. testdata/incidents/README.md says how
@@ -107,14 +112,14 @@ func TestIncidents_CommandsAgain(t *testing.T) {
 			commands := 0
 			if listener {
 				commands = again(t, all, search.State{}, map[string]func(search.State, proto.Message) []proto.Message{
-					relayName: search.State.Decide,
+					relay.Actor: search.State.Decide,
 				})
 			} else {
 				commands = again(t, all, ServerState{}, map[string]func(ServerState, proto.Message) []proto.Message{
-					schedulerName:    func(s ServerState, cmd proto.Message) []proto.Message { return s.Scheduler.Decide(cmd) },
-					catalogName:      func(s ServerState, cmd proto.Message) []proto.Message { return s.Catalog.Decide(cmd) },
-					pacerName:        func(s ServerState, cmd proto.Message) []proto.Message { return s.Pacer.Decide(cmd) },
-					chainManagerName: func(s ServerState, cmd proto.Message) []proto.Message { return s.ChainManager.Decide(cmd) },
+					scheduler.Actor:    func(s ServerState, cmd proto.Message) []proto.Message { return s.Scheduler.Decide(cmd) },
+					catalog.Actor:      func(s ServerState, cmd proto.Message) []proto.Message { return s.Catalog.Decide(cmd) },
+					pacer.Actor:        func(s ServerState, cmd proto.Message) []proto.Message { return s.Pacer.Decide(cmd) },
+					chainmanager.Actor: func(s ServerState, cmd proto.Message) []proto.Message { return s.ChainManager.Decide(cmd) },
 				})
 			}
 			if commands == 0 {

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"conga/actors/eventlog"
+	"conga/actors/player"
+	"conga/actors/relay"
 	"conga/actors/relay/search"
 	"conga/messages"
 
@@ -19,7 +21,7 @@ func TestListenerRing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	keep, err := eventlog.NewKeeper(log, relayName, search.State{})
+	keep, err := eventlog.NewKeeper(log, relay.Actor, search.State{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,11 +43,11 @@ func TestListenerRing(t *testing.T) {
 		heard[i] = &messages.SongHeard{Song: "bach.mp3"}
 	}
 	for range 100_000 / len(heard) {
-		if _, err := log.Append(eventlog.Any, playerName, nil, heard...); err != nil {
+		if _, err := log.Append(eventlog.Any, player.Actor, nil, heard...); err != nil {
 			t.Fatal(err)
 		}
 	}
-	again, err := eventlog.NewKeeper(log, relayName, search.State{})
+	again, err := eventlog.NewKeeper(log, relay.Actor, search.State{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"conga/actors/eventlog"
 	"conga/actors/eventlog/sqlite"
+	"conga/actors/pacer"
 	"conga/messages"
 )
 
@@ -125,7 +126,7 @@ func TestKeepLog_LaterProgram(t *testing.T) {
 	}
 	change := func(do func(map[string]any)) map[string]json.RawMessage {
 		var fields map[string]any
-		if err := json.Unmarshal(frozen[pacerName], &fields); err != nil {
+		if err := json.Unmarshal(frozen[pacer.Actor], &fields); err != nil {
 			t.Fatal(err)
 		}
 		do(fields)
@@ -137,7 +138,7 @@ func TestKeepLog_LaterProgram(t *testing.T) {
 		for name, data := range frozen {
 			other[name] = data
 		}
-		other[pacerName] = data
+		other[pacer.Actor] = data
 		return other
 	}
 	if err := log.Drop(1, change(func(f map[string]any) { delete(f, "nextPlayAtUnixUs") })); err != nil {

@@ -5,8 +5,15 @@ import (
 	"fmt"
 	"slices"
 
+	"conga/actors/catalog"
+	"conga/actors/chainmanager"
 	"conga/actors/eventlog"
+	"conga/actors/pacer"
+	"conga/actors/player"
+	"conga/actors/relay"
 	"conga/actors/relay/search"
+	"conga/actors/requester"
+	"conga/actors/scheduler"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -25,7 +32,7 @@ func StateAt(log *eventlog.Log, at uint64) (any, error) {
 		return nil, err
 	}
 	if listener {
-		state, err := replay(log, relayName, search.State{}, at)
+		state, err := replay(log, relay.Actor, search.State{}, at)
 		return ListenerState{state}, err
 	}
 	return ServerStateAt(log, at)
@@ -37,11 +44,11 @@ func IsListeners(log *eventlog.Log) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if slices.Contains(kept, relayName) {
+	if slices.Contains(kept, relay.Actor) {
 		return true, nil
 	}
 	for record, err := range log.Since(log.Base()) {
-		return slices.Contains([]string{relayName, playerName, requesterName}, record.Actor), err
+		return slices.Contains([]string{relay.Actor, player.Actor, requester.Actor}, record.Actor), err
 	}
 	return false, nil
 }
@@ -51,11 +58,11 @@ func ServerStateAt(log *eventlog.Log, at uint64) (ServerState, error) {
 	var s ServerState
 	var seq uint64
 	for _, begin := range []func() error{
-		func() (err error) { s.Scheduler, seq, err = eventlog.Begin(log, schedulerName, s.Scheduler); return },
-		func() (err error) { s.Catalog, seq, err = eventlog.Begin(log, catalogName, s.Catalog); return },
-		func() (err error) { s.Pacer, seq, err = eventlog.Begin(log, pacerName, s.Pacer); return },
+		func() (err error) { s.Scheduler, seq, err = eventlog.Begin(log, scheduler.Actor, s.Scheduler); return },
+		func() (err error) { s.Catalog, seq, err = eventlog.Begin(log, catalog.Actor, s.Catalog); return },
+		func() (err error) { s.Pacer, seq, err = eventlog.Begin(log, pacer.Actor, s.Pacer); return },
 		func() (err error) {
-			s.ChainManager, seq, err = eventlog.Begin(log, chainManagerName, s.ChainManager)
+			s.ChainManager, seq, err = eventlog.Begin(log, chainmanager.Actor, s.ChainManager)
 			return
 		},
 	} {
@@ -87,7 +94,7 @@ func replay[S eventlog.Decider[S]](log *eventlog.Log, actor string, empty S, at 
 func (s ServerState) Frozen() (map[string]json.RawMessage, error) {
 	frozen := map[string]json.RawMessage{}
 	for name, state := range map[string]any{
-		schedulerName: s.Scheduler, catalogName: s.Catalog, pacerName: s.Pacer, chainManagerName: s.ChainManager,
+		scheduler.Actor: s.Scheduler, catalog.Actor: s.Catalog, pacer.Actor: s.Pacer, chainmanager.Actor: s.ChainManager,
 	} {
 		data, err := json.Marshal(state)
 		if err != nil {

@@ -61,22 +61,18 @@ type Server struct {
 	seeds  []*messages.Node // see SeedsBefore
 }
 
-// The server's children, and what their logs and addresses are called.
+// The server's children that no log knows.
 const (
-	catalogName      = "catalog"
-	schedulerName    = "scheduler"
-	pacerName        = "pacer"
-	chainManagerName = "chainmanager"
-	announcerName    = "announcer"
-	streamsName      = "streams"
-	requestsName     = "requests"
+	announcerName = "announcer"
+	streamsName   = "streams"
+	requestsName  = "requests"
 )
 
 // StartServer opens the broadcast, a new one or the log's, and starts the actors.
 func StartServer(cfg ServerConfig) (*Server, error) {
 	s := &Server{tree: tree{system: cfg.System, name: "server"}, cfg: cfg, window: window.New(), songs: make(chan struct{})}
 	// BEFORE anything runs: each start of a server is an epoch of its own.
-	opening, err := eventlog.NewKeeper(cfg.Log, pacerName, pacer.State{})
+	opening, err := eventlog.NewKeeper(cfg.Log, pacer.Actor, pacer.State{})
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +82,7 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 	at := opening.State()
 	s.place.Store(&at)
 	s.epoch = at.Epoch
-	line, err := eventlog.NewKeeper(cfg.Log, chainManagerName, chain.State{})
+	line, err := eventlog.NewKeeper(cfg.Log, chainmanager.Actor, chain.State{})
 	if err != nil {
 		return nil, err
 	}
@@ -96,17 +92,17 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 	known := sync.OnceFunc(func() { close(s.songs) }) // a restarted catalog says so again
 	publish := func(event proto.Message) { s.tell(announcerName, event) }
 	err = s.start(
-		child{catalogName, catalog.Props(catalog.Config{Dir: cfg.Songs, Log: cfg.Log, Logger: cfg.Logger, Ready: known}).Configure(ends)},
-		child{schedulerName, scheduler.Props(scheduler.Config{Log: cfg.Log, Publish: publish}).Configure(ends)},
-		child{chainManagerName, chainmanager.Props(chainmanager.Config{
-			Log: cfg.Log, Publish: publish, Links: func() *actor.PID { return s.of(requestsName) },
+		child{catalog.Actor, catalog.Props(catalog.Config{Dir: cfg.Songs, Log: cfg.Log, Logger: cfg.Logger, Ready: known}).Configure(ends)},
+		child{scheduler.Actor, scheduler.Props(scheduler.Config{Log: cfg.Log, Publish: publish}).Configure(ends)},
+		child{chainmanager.Actor, chainmanager.Props(chainmanager.Config{
+			Log: cfg.Log, Links: func() *actor.PID { return s.of(requestsName) },
 			Key: cfg.Key.Public().(ed25519.PublicKey), Now: cfg.Now, Members: cfg.Members,
 			Audit: cfg.Audit, Auditor: cfg.Auditor, Newest: s.newest,
 		}).Configure(ends)},
-		child{pacerName, pacer.Props(pacer.Config{
+		child{pacer.Actor, pacer.Props(pacer.Config{
 			Log: cfg.Log, Window: s.window, Key: cfg.Key, Publish: publish, Placed: func(at pacer.State) { s.place.Store(&at) }, Sent: cfg.Sent, Now: cfg.Now, Logger: cfg.Logger,
-			Scheduler: func() *actor.PID { return s.of(schedulerName) },
-			Catalog:   func() *actor.PID { return s.of(catalogName) },
+			Scheduler: func() *actor.PID { return s.of(scheduler.Actor) },
+			Catalog:   func() *actor.PID { return s.of(catalog.Actor) },
 			Open:      func(name string) (pacer.File, error) { return openSong(cfg.Songs, name) },
 		}).Configure(ends)},
 		child{streamsName, cfg.Streams(s)},
@@ -157,9 +153,9 @@ func openSong(dir, name string) (pacer.File, error) {
 
 // Catalog, Scheduler and ChainManager are whom the request port asks; their addresses
 // stay the same when they are restarted.
-func (s *Server) Catalog() *actor.PID      { return s.of(catalogName) }
-func (s *Server) Scheduler() *actor.PID    { return s.of(schedulerName) }
-func (s *Server) ChainManager() *actor.PID { return s.of(chainManagerName) }
+func (s *Server) Catalog() *actor.PID      { return s.of(catalog.Actor) }
+func (s *Server) Scheduler() *actor.PID    { return s.of(scheduler.Actor) }
+func (s *Server) ChainManager() *actor.PID { return s.of(chainmanager.Actor) }
 
 // SongsKnown is closed when the folder was looked at: what lies in it can be requested.
 func (s *Server) SongsKnown() <-chan struct{} { return s.songs }
@@ -203,7 +199,7 @@ func (s *Server) Stop() {
 
 // Dump asks the actors what they are, and brings their states to the same event.
 func (s *Server) Dump(ctx context.Context) (Dump, error) {
-	views, err := s.look(ctx, catalogName, schedulerName, pacerName, chainManagerName)
+	views, err := s.look(ctx, catalog.Actor, scheduler.Actor, pacer.Actor, chainmanager.Actor)
 	if err != nil {
 		return Dump{}, fmt.Errorf("the server is busy or restarting an actor, try again: %w", err)
 	}
@@ -213,6 +209,9 @@ func (s *Server) Dump(ctx context.Context) (Dump, error) {
 	}
 	live := map[string]any{}
 	for name, view := range views {
+		if name == chainmanager.Actor {
+			name = chainmanager.DumpName
+		}
 		if view.Live != nil {
 			live[name] = view.Live
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"conga/actors/chainmanager"
 	"conga/messages"
 )
 
@@ -12,7 +13,7 @@ import (
 // SeedFeeder is who would feed such a client that joins now.
 func (s *Server) SeedFeeder(ctx context.Context) (*messages.Node, error) {
 	reply := make(chan *messages.Node, 1)
-	s.tell(chainManagerName, &messages.FindFeeder{Reply: reply})
+	s.tell(chainmanager.Actor, &messages.FindFeeder{Reply: reply})
 	select {
 	case node := <-reply:
 		return node, nil
@@ -23,7 +24,7 @@ func (s *Server) SeedFeeder(ctx context.Context) (*messages.Node, error) {
 
 // SeedCutOff tells the chain that the server feeds such a client no longer.
 func (s *Server) SeedCutOff(id, reason string) {
-	s.tell(chainManagerName, &messages.ReportSilent{
+	s.tell(chainmanager.Actor, &messages.ReportSilent{
 		Id: id, SeenBy: messages.ServerID, Reason: reason, AtUnixUs: s.cfg.Now().UnixMicro(),
 	})
 }

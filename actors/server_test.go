@@ -12,7 +12,11 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"conga/actors/catalog"
+	"conga/actors/chainmanager"
 	"conga/actors/eventlog"
+	"conga/actors/pacer"
+	"conga/actors/scheduler"
 	"conga/messages"
 )
 
@@ -299,7 +303,7 @@ func archive(t *testing.T, log *eventlog.Log, dump Dump) {
 	state := dump.State.(ServerState)
 	states := map[string]json.RawMessage{}
 	for name, s := range map[string]any{
-		schedulerName: state.Scheduler, catalogName: state.Catalog, pacerName: state.Pacer, chainManagerName: state.ChainManager,
+		scheduler.Actor: state.Scheduler, catalog.Actor: state.Catalog, pacer.Actor: state.Pacer, chainmanager.Actor: state.ChainManager,
 	} {
 		b, err := json.Marshal(s)
 		if err != nil {

@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"sync"
 
+	"conga/actors/catalog"
+	"conga/actors/chainmanager"
 	"conga/actors/eventlog"
+	"conga/actors/pacer"
+	"conga/actors/scheduler"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -33,7 +37,7 @@ func keepSnapshots(s *Server, every uint64) *snapshots {
 // watch saves a snapshot whenever the last one is old enough.
 func (k *snapshots) watch(ctx context.Context) {
 	log := k.server.cfg.Log
-	saved, _, _ := log.Snapshot(schedulerName) // 0: there is none
+	saved, _, _ := log.Snapshot(scheduler.Actor) // 0: there is none
 	for record, err := range log.Watch(ctx, log.Last()) {
 		if err != nil {
 			return // the log is closed, or its disk broken: others say so
@@ -83,7 +87,7 @@ func saveSnapshot(log *eventlog.Log, state ServerState, event uint64) error {
 
 // state is that of all actors at one event, and the event's number.
 func (s *Server) state(ctx context.Context) (ServerState, uint64, error) {
-	views, err := s.look(ctx, catalogName, schedulerName, pacerName, chainManagerName)
+	views, err := s.look(ctx, catalog.Actor, scheduler.Actor, pacer.Actor, chainmanager.Actor)
 	if err != nil {
 		return ServerState{}, 0, fmt.Errorf("the server is busy or restarting an actor: %w", err)
 	}

@@ -7,9 +7,13 @@ import (
 	"time"
 
 	"conga/actors/catalog"
+	"conga/actors/chainmanager"
 	"conga/actors/chainmanager/chain"
 	"conga/actors/eventlog"
 	"conga/actors/pacer"
+	"conga/actors/player"
+	"conga/actors/relay"
+	"conga/actors/requester"
 	"conga/actors/scheduler"
 	"conga/messages"
 
@@ -20,10 +24,10 @@ import (
 func rebuilt(t *testing.T, log *eventlog.Log) ServerState {
 	t.Helper()
 	return ServerState{
-		Scheduler:    kept(t, log, schedulerName, scheduler.State{}),
-		Catalog:      kept(t, log, catalogName, catalog.State{}),
-		Pacer:        kept(t, log, pacerName, pacer.State{}),
-		ChainManager: kept(t, log, chainManagerName, chain.State{}),
+		Scheduler:    kept(t, log, scheduler.Actor, scheduler.State{}),
+		Catalog:      kept(t, log, catalog.Actor, catalog.State{}),
+		Pacer:        kept(t, log, pacer.Actor, pacer.State{}),
+		ChainManager: kept(t, log, chainmanager.Actor, chain.State{}),
 	}
 }
 
@@ -119,7 +123,7 @@ func TestServer_Snapshot_WhileRunning(t *testing.T) {
 	enough := time.Now().Add(patience)
 	for i := 0; ; i++ {
 		h.ask(h.ChainManager(), join(fmt.Sprint("n", i%7)), patience)
-		seq, data, ok := h.log.Snapshot(chainManagerName)
+		seq, data, ok := h.log.Snapshot(chainmanager.Actor)
 		if !ok || seq < 20 {
 			if time.Now().After(enough) {
 				t.Fatalf("the last snapshot is at event %d of %d", seq, h.log.Last())
@@ -167,7 +171,7 @@ func TestServerStateAt(t *testing.T) {
 }
 
 func TestIsListeners(t *testing.T) {
-	for actor, want := range map[string]bool{relayName: true, playerName: true, requesterName: true, pacerName: false, schedulerName: false} {
+	for actor, want := range map[string]bool{relay.Actor: true, player.Actor: true, requester.Actor: true, pacer.Actor: false, scheduler.Actor: false} {
 		log, err := eventlog.Open(eventlog.NewMemory(), time.Now)
 		if err != nil {
 			t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"conga/actors/catalog"
+	"conga/actors/chainmanager"
 	"conga/actors/chainmanager/chain"
 	"conga/actors/eventlog"
 	"conga/actors/pacer"
@@ -50,16 +51,16 @@ func (s *Server) align(views map[string]messages.View) (state ServerState, event
 	for _, view := range views {
 		event = max(event, view.Seq)
 	}
-	if state.Scheduler, err = forward[scheduler.State](s.cfg.Log, schedulerName, views["scheduler"], event); err != nil {
+	if state.Scheduler, err = forward[scheduler.State](s.cfg.Log, scheduler.Actor, views[scheduler.Actor], event); err != nil {
 		return state, 0, err
 	}
-	if state.Catalog, err = forward[catalog.State](s.cfg.Log, catalogName, views["catalog"], event); err != nil {
+	if state.Catalog, err = forward[catalog.State](s.cfg.Log, catalog.Actor, views[catalog.Actor], event); err != nil {
 		return state, 0, err
 	}
-	if state.Pacer, err = forward[pacer.State](s.cfg.Log, pacerName, views["pacer"], event); err != nil {
+	if state.Pacer, err = forward[pacer.State](s.cfg.Log, pacer.Actor, views[pacer.Actor], event); err != nil {
 		return state, 0, err
 	}
-	state.ChainManager, err = forward[chain.State](s.cfg.Log, chainManagerName, views["chainManager"], event)
+	state.ChainManager, err = forward[chain.State](s.cfg.Log, chainmanager.Actor, views[chainmanager.Actor], event)
 	return state, event, err
 }
 

@@ -228,7 +228,6 @@ type Hello struct {
 	Version          uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`                                                  // of the native dialect, now 1
 	Node             *Node                  `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`                                                         // relay may lack the host: the server then takes the connection's
 	Leaf             bool                   `protobuf:"varint,4,opt,name=leaf,proto3" json:"leaf,omitempty"`                                                        // it cannot or will not relay
-	Epoch            uint64                 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`                                                      // the last epoch it knew; 0 for a newcomer
 	Proof            []byte                 `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`                                                       // that it knows the server's --auth, good for this TLS connection only
 	Signature        []byte                 `protobuf:"bytes,7,opt,name=signature,proto3" json:"signature,omitempty"`                                               // with the key of the node's id, good for this TLS connection only
 	Standing         []byte                 `protobuf:"bytes,9,opt,name=standing,proto3" json:"standing,omitempty"`                                                 // that it has been let in before, good for this TLS connection only
@@ -288,13 +287,6 @@ func (x *Hello) GetLeaf() bool {
 		return x.Leaf
 	}
 	return false
-}
-
-func (x *Hello) GetEpoch() uint64 {
-	if x != nil {
-		return x.Epoch
-	}
-	return 0
 }
 
 func (x *Hello) GetProof() []byte {
@@ -2111,12 +2103,11 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x05relay\x18\x03 \x01(\tR\x05relay\x12\x14\n" +
 	"\x05dials\x18\x04 \x01(\bR\x05dials\x12\x12\n" +
 	"\x04http\x18\x05 \x01(\tR\x04http\x12\x10\n" +
-	"\x03key\x18\a \x01(\fR\x03key\"\xa9\x02\n" +
+	"\x03key\x18\a \x01(\fR\x03key\"\x93\x02\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x12\n" +
 	"\x04leaf\x18\x04 \x01(\bR\x04leaf\x12\x14\n" +
-	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05proof\x18\x06 \x01(\fR\x05proof\x12\x1c\n" +
 	"\tsignature\x18\a \x01(\fR\tsignature\x12\x1a\n" +
 	"\bstanding\x18\t \x01(\fR\bstanding\x12\x1a\n" +

@@ -31,8 +31,8 @@ import (
 	"conga/messages"
 )
 
-// Name is the catalog's name in the log.
-const Name = "catalog"
+// Actor is the actor's name among its siblings, in the log and in the dump.
+const Actor = "catalog"
 
 // Config is what a catalog needs. Dir and Log must be set.
 type Config struct {
@@ -179,7 +179,7 @@ func (c *catalog) Receive(ctx actor.Context) {
 		ctx.Respond(&messages.FoundSong{Song: c.keeper.State().Find(msg.Name)})
 	case *messages.Look:
 		state, seq := c.keeper.Moment()
-		msg.Reply <- messages.View{Actor: Name, Seq: seq, State: state, Live: c.live}
+		msg.Reply <- messages.View{Actor: Actor, Seq: seq, State: state, Live: c.live}
 	}
 }
 
@@ -192,7 +192,7 @@ func (c *catalog) names() []string {
 }
 
 func (c *catalog) start(ctx actor.Context) {
-	keeper, err := eventlog.NewKeeper(c.cfg.Log, Name, State{})
+	keeper, err := eventlog.NewKeeper(c.cfg.Log, Actor, State{})
 	if err != nil {
 		panic(fmt.Errorf("catalog: read the log: %w", err))
 	}

@@ -19,7 +19,7 @@ func TestCatalog_TheHousesSongs(t *testing.T) {
 	}
 	view := h.view()
 	state, ok := view.State.(State)
-	if !ok || view.Actor != Name || view.Seq != 3 || state.Songs.Len() != 3 {
+	if !ok || view.Actor != Actor || view.Seq != 3 || state.Songs.Len() != 3 {
 		t.Fatalf("got %+v", view)
 	}
 	bach := *state.Songs.At(0)

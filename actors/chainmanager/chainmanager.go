@@ -18,11 +18,15 @@ import (
 // They search with a backoff of at most a second.
 const returnWithin = 5 * time.Second
 
+// Actor is the actor's name among its siblings and in the log; the dump calls it DumpName.
+const (
+	Actor    = "chainmanager"
+	DumpName = "chainManager"
+)
+
 // Config is what a chain manager needs.
 type Config struct {
 	Log *eventlog.Log
-	// Publish tells the rest of the server about an event, after it is in the log.
-	Publish func(proto.Message)
 	// Links is who can reach a listener: it is sent *messages.Neighbours.
 	Links func() *actor.PID
 	// Members is told who came, went, or is fed by another, BEFORE anybody is told its neighbours: the
@@ -128,8 +132,8 @@ func (m *chainManager) Receive(ctx actor.Context) {
 	case *actor.Terminated:
 		m.audits.over(msg.Who)
 		m.audit(ctx)
-	case proto.Message:
-		m.handle(ctx, msg)
+	case *messages.ExpireAbsent, *messages.ExpireVerdicts, *messages.ReportSilent:
+		m.handle(ctx, msg.(proto.Message))
 		m.tell(ctx)
 	case *messages.FindFeeder:
 		m.mend(ctx) // BEFORE: whoever is lost feeds nobody
@@ -137,7 +141,7 @@ func (m *chainManager) Receive(ctx actor.Context) {
 		msg.Reply <- state.Feeder(m.cfg.Now().UnixMicro())
 		m.tell(ctx)
 	case *messages.Look:
-		msg.Reply <- messages.View{Actor: "chainManager", Seq: m.keep.Seq(), State: m.keep.State(), Live: m.live()}
+		msg.Reply <- messages.View{Actor: Actor, Seq: m.keep.Seq(), State: m.keep.State(), Live: m.live()}
 	}
 }
 
@@ -181,7 +185,7 @@ func (m *chainManager) reconnected(ctx actor.Context, msg *messages.Reconnected)
 }
 
 func (m *chainManager) start(ctx actor.Context) {
-	keep, err := eventlog.NewKeeper(m.cfg.Log, "chainmanager", chain.State{})
+	keep, err := eventlog.NewKeeper(m.cfg.Log, Actor, chain.State{})
 	if err != nil {
 		panic(fmt.Errorf("rebuild the chain: %w", err))
 	}
@@ -193,7 +197,7 @@ func (m *chainManager) start(ctx actor.Context) {
 	})
 	m.awaitVerdict()
 	m.reports = ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
-		return &reports{log: m.cfg.Log, publish: m.cfg.Publish, dropped: &m.dropped}
+		return &reports{log: m.cfg.Log, dropped: &m.dropped}
 	}))
 	m.tell(ctx)
 	for member := range keep.State().Chain.All() {
@@ -268,9 +272,6 @@ func (m *chainManager) handle(ctx actor.Context, cmd proto.Message) {
 	events, err := m.keep.Commit(cmd)
 	if err != nil {
 		panic(err) // an actor that cannot remember must not act: the supervisor restarts it
-	}
-	for _, event := range events {
-		m.cfg.Publish(event)
 	}
 	if len(events) > 0 {
 		m.awaitVerdict()

@@ -113,7 +113,7 @@ func openOn(t *testing.T, log *eventlog.Log, change func(*Config)) *office {
 		}
 	}))
 	cfg := Config{
-		Log: log, Publish: func(proto.Message) {}, Links: func() *actor.PID { return o.desk }, Now: time.Now,
+		Log: log, Links: func() *actor.PID { return o.desk }, Now: time.Now,
 		Members: o.stand,
 	}
 	change(&cfg)

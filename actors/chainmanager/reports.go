@@ -18,7 +18,6 @@ const reportsEvery = time.Second
 // because of them; and what cannot be written is dropped and counted: nobody depends on it.
 type reports struct {
 	log     *eventlog.Log
-	publish func(proto.Message)
 	dropped *atomic.Int64
 	waiting []proto.Message
 	timer   *time.Timer
@@ -54,12 +53,8 @@ func (r *reports) Receive(ctx actor.Context) {
 }
 
 func (r *reports) write() {
-	if _, err := r.log.Append(eventlog.Any, "chainmanager", nil, r.waiting...); err != nil {
+	if _, err := r.log.Append(eventlog.Any, Actor, nil, r.waiting...); err != nil {
 		r.dropped.Add(int64(len(r.waiting)))
-	} else {
-		for _, event := range r.waiting {
-			r.publish(event)
-		}
 	}
 	r.waiting = nil
 }

@@ -40,6 +40,9 @@ const (
 	askAgain = 500 * time.Millisecond
 )
 
+// Actor is the actor's name among its siblings, in the log and in the dump.
+const Actor = "pacer"
+
 // Config is what a pacer needs.
 type Config struct {
 	Log       *eventlog.Log
@@ -106,7 +109,7 @@ func (wake) IgnoreDeadLetterLogging() {}
 func (p *pacer) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started: // also after a restart: what was given out is in the window
-		keep, err := eventlog.NewKeeper(p.cfg.Log, "pacer", State{})
+		keep, err := eventlog.NewKeeper(p.cfg.Log, Actor, State{})
 		if err != nil {
 			panic(fmt.Errorf("rebuild the pacer: %w", err))
 		}
@@ -370,5 +373,5 @@ func (p *pacer) placed() {
 func (p *pacer) view() messages.View {
 	live := Live{Next: p.cfg.Window.Next(), Songs: append([]messages.SongSum{}, p.songs...)}
 	live.BytesSent, live.ChunksSent = p.cfg.Sent()
-	return messages.View{Actor: "pacer", Seq: p.keep.Seq(), State: p.keep.State(), Live: live}
+	return messages.View{Actor: Actor, Seq: p.keep.Seq(), State: p.keep.State(), Live: live}
 }

@@ -205,7 +205,7 @@ func (s *studio) start() {
 	if s.log, err = eventlog.Open(s.store, s.now); err != nil {
 		s.t.Fatal(err)
 	}
-	keep, err := eventlog.NewKeeper(s.log, "pacer", State{})
+	keep, err := eventlog.NewKeeper(s.log, Actor, State{})
 	if err == nil {
 		_, err = keep.Commit(&messages.OpenBroadcast{})
 	}

@@ -23,6 +23,9 @@ type Source interface {
 // there on give the first one that is heard its bit reservoir.
 const Preroll = 300 * time.Millisecond
 
+// Actor is the actor's name among its siblings, in the log and in the dump.
+const Actor = "player"
+
 // Config is what a player needs. Open, Now and Output must be set.
 type Config struct {
 	// Open returns a source that begins about Preroll before now. It is called again when
@@ -117,5 +120,5 @@ func (p *player) look(look *messages.Look) {
 	if w, is := p.cfg.Output.(*wav); is {
 		live.Recording = w.became.incomplete()
 	}
-	look.Reply <- messages.View{Actor: "player", Live: live}
+	look.Reply <- messages.View{Actor: Actor, Live: live}
 }

@@ -288,7 +288,7 @@ func TestPlayer_Restart(t *testing.T) {
 	}
 	reply := make(chan messages.View, 1)
 	system.Root.Send(pid, &messages.Look{Reply: reply})
-	if view := <-reply; view.Actor != "player" || view.Live.(Live).Output == "" && view.Live.(Live).Underruns != 0 {
+	if view := <-reply; view.Actor != Actor || view.Live.(Live).Output == "" && view.Live.(Live).Underruns != 0 {
 		t.Errorf("%+v", view)
 	}
 	if err := system.Root.PoisonFuture(pid).Wait(); err != nil {

@@ -16,6 +16,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+// Actor is the actor's name among its siblings, in the log and in the dump.
+const Actor = "relay"
+
 // Config is what a relay needs.
 type Config struct {
 	Log    *eventlog.Log // the listener's own
@@ -90,7 +93,7 @@ func (r *relay) Receive(ctx actor.Context) {
 		stop(r.search)
 		stop(r.steady)
 	case *messages.Look:
-		msg.Reply <- messages.View{Actor: "relay", Seq: r.keep.Seq(), State: r.keep.State(), Live: Live{Live: r.machine.Live()}}
+		msg.Reply <- messages.View{Actor: Actor, Seq: r.keep.Seq(), State: r.keep.State(), Live: Live{Live: r.machine.Live()}}
 	case look:
 		if msg.round == r.round {
 			r.lookAgain(ctx)
@@ -125,7 +128,7 @@ func (r *relay) outlast(msg any) {
 }
 
 func (r *relay) start(ctx actor.Context) {
-	keep, err := eventlog.NewKeeper(r.cfg.Log, "relay", search.State{})
+	keep, err := eventlog.NewKeeper(r.cfg.Log, Actor, search.State{})
 	if err != nil {
 		panic(fmt.Errorf("rebuild the relay: %w", err))
 	}

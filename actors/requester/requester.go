@@ -39,6 +39,9 @@ const (
 	maxLines = 8
 )
 
+// Actor is the actor's name among its siblings, in the log and in the dump.
+const Actor = "requester"
+
 // Config is what a requester needs.
 type Config struct {
 	Hello func() *messages.Hello
@@ -192,7 +195,7 @@ func (r *requester) Receive(ctx actor.Context) {
 	case *messages.Leave:
 		r.leave(ctx)
 	case *messages.Look:
-		msg.Reply <- messages.View{Actor: "requester", Live: r.live()}
+		msg.Reply <- messages.View{Actor: Actor, Live: r.live()}
 	}
 }
 

@@ -20,6 +20,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+// Actor is the actor's name among its siblings, in the log and in the dump.
+const Actor = "scheduler"
+
 // Config is what a scheduler needs.
 type Config struct {
 	Log *eventlog.Log
@@ -46,7 +49,7 @@ type scheduler struct {
 func (s *scheduler) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started: // also after a restart: a new scheduler remembers what the log does
-		keep, err := eventlog.NewKeeper(s.cfg.Log, "scheduler", State{})
+		keep, err := eventlog.NewKeeper(s.cfg.Log, Actor, State{})
 		if err != nil {
 			panic(fmt.Errorf("rebuild the scheduler: %w", err))
 		}
@@ -63,7 +66,7 @@ func (s *scheduler) Receive(ctx actor.Context) {
 		}
 		ctx.Respond(list)
 	case *messages.Look:
-		msg.Reply <- messages.View{Actor: "scheduler", Seq: s.keep.Seq(), State: s.keep.State()}
+		msg.Reply <- messages.View{Actor: Actor, Seq: s.keep.Seq(), State: s.keep.State()}
 	}
 }
 

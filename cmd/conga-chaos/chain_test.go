@@ -193,7 +193,7 @@ func (s *virtualChain) places() (all []place) {
 			s.t.Error(err)
 			continue
 		}
-		live := dump.Live["relay"].(relay.Live)
+		live := dump.Live[relay.Actor].(relay.Live)
 		all = append(all, place{schedule.Label(n + 1), live.Upstream, live.Next})
 	}
 	return all

@@ -65,7 +65,7 @@ func (v *inner) hears(ctx context.Context) (hearing, error) {
 		return hearing{}, err
 	}
 	dump, err := v.node.Client.Dump(ctx)
-	live, _ := dump.Live["relay"].(relay.Live)
+	live, _ := dump.Live[relay.Actor].(relay.Live)
 	return hearing{receipt, live.Upstream}, err
 }
 

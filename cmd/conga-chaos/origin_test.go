@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"conga/actors/catalog"
 	"conga/actors/chainmanager"
 	"conga/actors/eventlog"
 	"conga/actors/pacer"
@@ -64,7 +65,7 @@ func newVirtualServer(t *testing.T, a *memNet, songs map[string][]byte, logger *
 		added := &messages.SongAdded{Song: &messages.Song{
 			Name: name, SampleRate: rate, Frames: int64(virtualSongFrames), FileBytes: int64(len(frames)),
 		}}
-		if _, err := log.Append(log.Last(), "catalog", nil, added); err != nil {
+		if _, err := log.Append(log.Last(), catalog.Actor, nil, added); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -85,7 +86,7 @@ func (s *virtualServer) start() error {
 	if err != nil {
 		return err
 	}
-	opening, err := eventlog.NewKeeper(s.log, "pacer", pacer.State{})
+	opening, err := eventlog.NewKeeper(s.log, pacer.Actor, pacer.State{})
 	if err != nil {
 		return err
 	}
@@ -119,16 +120,16 @@ func (s *virtualServer) deciders() []root {
 	publish := func(proto.Message) {}
 	s.members = transport.NewExpected()
 	return []root{
-		{"catalog", actor.PropsFromFunc(s.catalog)},
-		{"scheduler", scheduler.Props(scheduler.Config{Log: s.log, Publish: publish})},
-		{"chainmanager", chainmanager.Props(chainmanager.Config{
-			Log: s.log, Publish: publish, Links: func() *actor.PID { return s.of("requests") },
+		{catalog.Actor, actor.PropsFromFunc(s.catalog)},
+		{scheduler.Actor, scheduler.Props(scheduler.Config{Log: s.log, Publish: publish})},
+		{chainmanager.Actor, chainmanager.Props(chainmanager.Config{
+			Log: s.log, Links: func() *actor.PID { return s.of("requests") },
 			Key: s.key.Public().(ed25519.PublicKey), Now: time.Now, Members: s.members.Members,
 		})},
-		{"pacer", pacer.Props(pacer.Config{
+		{pacer.Actor, pacer.Props(pacer.Config{
 			Log: s.log, Window: s.window, Key: s.key, Publish: publish, Now: time.Now, Logger: s.logger,
 			Sent:      func() (bytes, chunks int64) { return 0, 0 },
-			Scheduler: func() *actor.PID { return s.of("scheduler") }, Catalog: func() *actor.PID { return s.of("catalog") },
+			Scheduler: func() *actor.PID { return s.of(scheduler.Actor) }, Catalog: func() *actor.PID { return s.of(catalog.Actor) },
 			Open: func(name string) (pacer.File, error) {
 				return pacer.File{ReadCloser: io.NopCloser(bytes.NewReader(s.songs[name])), Bytes: int64(len(s.songs[name]))}, nil
 			},
@@ -140,7 +141,7 @@ func (s *virtualServer) ports(requests, stream net.Listener, opening *eventlog.K
 	epoch := opening.State().Epoch
 	return []root{
 		{"streams", transport.Streams(transport.StreamsConfig{
-			Listener: stream, Owner: s.of("chainmanager"), Expected: s.members, Epoch: func() uint64 { return epoch },
+			Listener: stream, Owner: s.of(chainmanager.Actor), Expected: s.members, Epoch: func() uint64 { return epoch },
 			Newest: func() uint64 { return max(s.window.Next(), 1) - 1 },
 			Self:   func() *messages.Node { return &messages.Node{Id: messages.ServerID, Name: messages.ServerID} },
 			Open: func(open *messages.OpenStream) (transport.Cursor, error) {
@@ -151,7 +152,7 @@ func (s *virtualServer) ports(requests, stream net.Listener, opening *eventlog.K
 			},
 		})},
 		{"requests", transport.Requests(transport.RequestsConfig{
-			Listener: requests, Catalog: s.of("catalog"), Scheduler: s.of("scheduler"), Chain: s.of("chainmanager"), Now: time.Now,
+			Listener: requests, Catalog: s.of(catalog.Actor), Scheduler: s.of(scheduler.Actor), Chain: s.of(chainmanager.Actor), Now: time.Now,
 			Dial: s.wire.dial, TLS: secure,
 			Follows: func(song uint64, playAt int64) bool {
 				return opening.CatchUp() == nil && opening.State().Follows(song, playAt)
@@ -179,8 +180,6 @@ func (s *virtualServer) all() (events []proto.Message) {
 	}
 	return events
 }
-
-func (s *virtualServer) requests() string { return virtualRequests }
 
 func (s *virtualServer) stop() {
 	s.wire.cut()
@@ -252,7 +251,7 @@ func (s *virtualServer) place() network { return network{} }
 
 func (s *virtualServer) remember() {
 	reply := make(chan messages.View, 1)
-	s.system.Root.Send(s.system.NewLocalPID("pacer"), &messages.Look{Reply: reply})
+	s.system.Root.Send(s.system.NewLocalPID(pacer.Actor), &messages.Look{Reply: reply})
 	live, _ := (<-reply).Live.(pacer.Live)
 	for _, song := range live.Songs {
 		if !slices.Contains(s.known, song) {

@@ -74,10 +74,10 @@ func (c *chaosCmd) perform(ctx context.Context, acts []schedule.Act, programs no
 		acts: acts, nodes: c.Nodes, server: server, place: place, say: say,
 		spawn: func(ctx context.Context, n network, name string) (target, error) {
 			if processes[name] {
-				return programs.start(ctx, n, "join", server.requests(), "--name", name, "--output", "none",
+				return programs.start(ctx, n, "join", server.addr, "--name", name, "--output", "none",
 					"--listen", n.addr+":0", "--http", n.addr+":0", "--data", node.NoData)
 			}
-			return startInner(ctx, n, system, server.requests(), name, logger.With("node", name))
+			return startInner(ctx, n, system, server.addr, name, logger.With("node", name))
 		},
 	}
 	return a.run(ctx)

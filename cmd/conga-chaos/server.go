@@ -12,7 +12,6 @@ import (
 
 // origin is the server of a run: it can be killed and started again.
 type origin interface {
-	requests() string // host:port
 	// restart is kill -9 and, after the pause, a new start on the same log and ports.
 	restart(ctx context.Context, pause time.Duration) error
 	// sent is every song that was given out whole, as far as it was asked in time.
@@ -51,8 +50,6 @@ func (s *serverProcess) start(ctx context.Context, listen string) (*process, err
 	return s.programs.start(ctx, s.net, "serve", "--songs", s.songs, "--data", s.data, "--listen", listen, "--http", s.net.addr+":0",
 		"--max-per-address", "4096", "--max-requests", "1000") // all listeners are on this machine
 }
-
-func (s *serverProcess) requests() string { return s.addr }
 
 func (s *serverProcess) restart(ctx context.Context, pause time.Duration) error {
 	s.mu.Lock()

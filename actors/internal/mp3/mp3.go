@@ -68,17 +68,6 @@ func (r *Reader) Next() (Frame, Header, error) {
 	return frame, h, err
 }
 
-// Skip passes over n frames, with the errors of Next; fewer than n are io.EOF. It
-// copies nothing and costs some 100 ns a frame beside the reading.
-func (r *Reader) Skip(n int64) error {
-	for range n {
-		if _, err := r.advance(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // advance goes to the next frame, which is then whole in buf.
 func (r *Reader) advance() (Header, error) {
 	if r.err == nil {

@@ -162,19 +162,6 @@ func checkEnd(t *testing.T, err error, want string) {
 	}
 }
 
-func TestReader_Skip(t *testing.T) {
-	r := NewReader(bytes.NewReader(cat(id3v2(make([]byte, 99), 99), info("Info", 36), music(5))))
-	if err := r.Skip(3); err != nil {
-		t.Fatal(err)
-	}
-	if f, _, err := r.Next(); err != nil || !bytes.Equal(f, frame(44100, 4)) {
-		t.Errorf("got %x, %v; want the fourth frame", f[:min(len(f), 5)], err)
-	}
-	if err := r.Skip(2); err != io.EOF {
-		t.Errorf("skipped 2 of 1 left: %v, want io.EOF", err)
-	}
-}
-
 func TestReader_SourceFails(t *testing.T) {
 	broken := errors.New("the disk is on fire")
 	r := NewReader(io.MultiReader(bytes.NewReader(music(2)), iotest.ErrReader(broken)))

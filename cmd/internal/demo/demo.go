@@ -178,10 +178,10 @@ func member(ctx context.Context, client *actors.Client) (m screen.Member, out pl
 	if err != nil {
 		return m, out // restarting
 	}
-	if in, ok := dump.Live["relay"].(relay.Live); ok {
+	if in, ok := dump.Live[relay.Actor].(relay.Live); ok {
 		m.Note = fmt.Sprintf("received %d", max(0, in.Received))
 	}
-	if player, ok := dump.Live["player"].(player.Live); ok {
+	if player, ok := dump.Live[player.Actor].(player.Live); ok {
 		out = player
 		m.Measured, m.Buffered = true, time.Duration(out.BufferedMs)*time.Millisecond
 		m.Underruns = uint64(max(0, out.Underruns))

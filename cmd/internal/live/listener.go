@@ -93,8 +93,8 @@ func (l *Listener) snapshot(ctx context.Context) screen.Snapshot {
 	if err != nil {
 		return s // an actor is being restarted
 	}
-	in, _ := dump.Live["relay"].(relay.Live)
-	out, _ := dump.Live["player"].(player.Live)
+	in, _ := dump.Live[relay.Actor].(relay.Live)
+	out, _ := dump.Live[player.Actor].(player.Live)
 	above := relayState(dump)
 	Heard(&s, out, l.Programme, now)
 	s.Sound = WhereHeard(out, l.Output)
@@ -106,7 +106,7 @@ func (l *Listener) snapshot(ctx context.Context) screen.Snapshot {
 
 func relayState(dump actors.Dump) search.State {
 	states, _ := dump.State.(map[string]any)
-	state, _ := states["relay"].(search.State)
+	state, _ := states[relay.Actor].(search.State)
 	return state
 }
 

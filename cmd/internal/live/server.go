@@ -147,7 +147,7 @@ func (s *Server) look(ctx context.Context, now time.Time) {
 	if err != nil {
 		return // restarting: the next look has it
 	}
-	if live, is := dump.Live["pacer"].(pacer.Live); is {
+	if live, is := dump.Live[pacer.Actor].(pacer.Live); is {
 		s.sent = live.BytesSent
 		s.rate.add(now, live.BytesSent)
 	}

@@ -9,8 +9,15 @@ import (
 	"strings"
 	"time"
 
+	"conga/actors/catalog"
+	"conga/actors/chainmanager"
 	"conga/actors/eventlog"
 	"conga/actors/eventlog/export"
+	"conga/actors/pacer"
+	"conga/actors/player"
+	"conga/actors/relay"
+	"conga/actors/requester"
+	"conga/actors/scheduler"
 	"conga/cmd/internal/cli"
 )
 
@@ -22,7 +29,7 @@ type logShowCmd struct {
 }
 
 // actorNames are those whose decisions a log has: a server's, and a listener's.
-var actorNames = []string{"scheduler", "catalog", "pacer", "chainmanager", "relay", "player", "requester"}
+var actorNames = []string{scheduler.Actor, catalog.Actor, pacer.Actor, chainmanager.Actor, relay.Actor, player.Actor, requester.Actor}
 
 // Validate refuses what no log has.
 func (f logFilter) Validate() error {

@@ -45,10 +45,9 @@ type Client struct {
 	fed     int      // listeners so far
 	leaving bool
 	pieces  int64
-	lasts   time.Duration   // what it has heard
-	told    []string        // DC
-	gaps    []time.Duration // in which it had nothing to play
-	held    time.Time       // until then it passes on nothing
+	lasts   time.Duration // what it has heard
+	told    []string      // DC
+	held    time.Time     // until then it passes on nothing
 	songs   []Song
 	sum     interface {
 		Write([]byte) (int, error)
@@ -215,7 +214,6 @@ func (c *Client) hear(sound []byte) {
 	c.lasts += time.Duration(len(sound)) * time.Second / time.Duration(2*rate)
 	over := c.begun.Add(c.lasts)
 	if time.Since(over) > buffered { // there was nothing to play
-		c.gaps = append(c.gaps, time.Since(over))
 		c.begun = c.begun.Add(time.Since(over))
 	}
 	c.mu.Unlock()
@@ -276,13 +274,6 @@ func (c *Client) Fed() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.fed
-}
-
-// Gaps are the times in which it had nothing to play, from its first sound on.
-func (c *Client) Gaps() []time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return append([]time.Duration(nil), c.gaps...)
 }
 
 // turn goes where DC says.
