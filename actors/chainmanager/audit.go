@@ -12,29 +12,29 @@ import (
 )
 
 const (
-	// Audits cost the server the download of two streams each, and those whom it looks at the upload.
+	// auditsAtOnce bounds the audits that run: each downloads two streams.
 	auditsAtOnce = 2
-	// auditsWaiting bounds those that wait, auditsOfHousehold those that one address asks for.
+	// auditsWaiting bounds the audits that wait, auditsOfHousehold those that one address asks for.
 	auditsWaiting, auditsOfHousehold = 16, 4
 	// auditGlance is how often an audit looks at the clock.
 	auditGlance = 250 * time.Millisecond
 )
 
-// suspicion is an accused whom the server is to look at, and who said so. The accuser is the server
-// itself where it goes on from one that is late to the one that feeds it.
+// suspicion is an accusation that the server should audit. If an audit goes on from a late node to the one
+// that feeds it, the accuser is the server itself.
 type suspicion struct {
-	accused, accuser, address string // ids, and the address of whoever spoke first
+	accused, accuser, address string // ids, and the address of the first accuser
 	fault                     messages.Fault
 }
 
-// audits are the chain manager's: its memory, not the log's. What is lost with it is said again.
+// audits are kept in memory, not in the log: a suspicion that is lost in a restart will be reported again.
 type audits struct {
 	running map[string]suspicion // by the auditor's address
 	waiting []suspicion
 	links   uint64 // connections so far
 }
 
-// ask notes a suspicion, unless there are too many. What is dropped is said again, if it lasts.
+// ask adds a suspicion, unless there are too many. A dropped one will be reported again if the fault lasts.
 func (a *audits) ask(s suspicion) {
 	ofHousehold := 0
 	for _, other := range a.all() {
@@ -54,15 +54,16 @@ func (a *audits) all() []suspicion {
 	return append(slices.Collect(maps.Values(a.running)), a.waiting...)
 }
 
-// goOn notes the next step upwards of an audit that has ended, in whose place it is.
+// goOn adds the next step upwards of an audit that has ended. It needs no room of its own: it takes that
+// audit's place.
 func (a *audits) goOn(s suspicion) {
 	if !slices.ContainsFunc(a.all(), func(other suspicion) bool { return other.accused == s.accused }) {
 		a.waiting = append(a.waiting, s)
 	}
 }
 
-// next is a suspicion whose time has come: of the one nearest the server, because of which those
-// below it may be late. Who has gone is not looked at, nor believed.
+// next returns the suspicion to audit now: that of the node nearest the server, because of which the nodes
+// below it may be late. It drops suspicions whose accused or accuser has gone.
 func (a *audits) next(line chain.Line) (suspicion, bool) {
 	a.waiting = slices.DeleteFunc(a.waiting, func(s suspicion) bool {
 		return !stands(line, s.accused) || s.accuser != messages.ServerID && !stands(line, s.accuser)
@@ -89,30 +90,30 @@ func (a *audits) began(auditor *actor.PID, s suspicion) {
 
 func (a *audits) over(auditor *actor.PID) { delete(a.running, auditor.GetId()) }
 
-// audited is what an auditor says to the chain manager, once.
+// audited is an auditor's result, sent to the chain manager once.
 type audited struct {
 	suspicion
-	above  string // who fed the accused when it began
+	above  string // the node that fed the accused at the beginning
 	found  finding
 	seen   messages.Fault
 	reason string
 }
 
-// missing says whether items were missing of which nobody spoke: after an outage they are missing to
-// all who stand below it, and that is nobody's fault.
+// missing reports whether the audit found missing items although nobody had accused the node of that. After
+// an outage, all nodes below it lack the same items, and that is nobody's fault.
 func (a *audited) missing() bool {
 	return a.found == atFault && a.seen == messages.Fault_FAULT_SKIPPING && !chain.Serious(a.fault)
 }
 
-// auditor asks one accused for the music, and at the same time whoever feeds it if that can be why
-// it is late, looks for a while, says what it saw, and stops. It is a child of the chain manager,
-// and the connections are children of it.
+// auditor asks the accused for the music and, if its upstream may be the cause of its lateness, that one
+// at the same time. It watches for auditTakes, reports what it saw, and stops. It is a child of the chain
+// manager; the connections are its children.
 type auditor struct {
 	cfg     *Config
 	about   suspicion
-	above   string // who feeds the accused
+	above   string // the node that feeds the accused
 	accused *look
-	feeder  *look // nil: whether it is late because of another cannot be told, or the server feeds it
+	feeder  *look // nil: it is the server or cannot be reached, or the fault is not lateness
 	epoch   uint64
 	sent    uint64 // the server's newest item at the beginning
 	timer   *time.Timer
@@ -128,7 +129,7 @@ type look struct {
 	found finding
 }
 
-// stopsBroken closes a connection for good that breaks down: the auditor was told so.
+// stopsBroken stops a connection that panics; the auditor was told before.
 var stopsBroken = actor.WithSupervisor(actor.NewOneForOneStrategy(0, 0, func(any) actor.Directive { return actor.StopDirective }))
 
 // auditGlances is an auditor's timer.
@@ -140,7 +141,7 @@ func (a *auditor) Receive(ctx actor.Context) {
 	case *actor.Started:
 		a.start(ctx)
 	case *actor.Stopping, *actor.Restarting:
-		if a.timer != nil { // else it never started
+		if a.timer != nil { // it has started
 			a.timer.Stop()
 		}
 	case *messages.UpstreamOpened:
@@ -173,7 +174,7 @@ func (a *auditor) looks() []*look {
 	return []*look{a.accused, a.feeder}
 }
 
-// of is where the link leads.
+// of returns the look to which the link belongs.
 func (a *auditor) of(link uint64) *look {
 	if a.feeder != nil && a.feeder.link == link {
 		return a.feeder
@@ -181,7 +182,7 @@ func (a *auditor) of(link uint64) *look {
 	return a.accused
 }
 
-// finds notes the first that was found; what comes afterwards says no more.
+// finds keeps the first finding and ignores later ones.
 func (l *look) finds(found finding) {
 	if l.found == looking {
 		l.found = found
@@ -222,10 +223,10 @@ func (a *auditor) say(ctx actor.Context) {
 	ctx.Stop(ctx.Self())
 }
 
-// accused takes what a listener says of its upstream: it is decided on, and the server may look.
+// accused handles an accusation: it decides on it, and may start an audit.
 func (m *chainManager) accused(ctx actor.Context, msg *messages.PeerLost) {
 	state := m.keep.State()
-	suspect := state.ToAudit(msg) // BEFORE: afterwards the two may have parted
+	suspect := state.ToAudit(msg) // before the decision, which may move the accused away from the accuser
 	m.handle(ctx, msg)
 	if suspect == nil || m.cfg.Audit == nil {
 		return
@@ -235,7 +236,7 @@ func (m *chainManager) accused(ctx actor.Context, msg *messages.PeerLost) {
 	m.audit(ctx)
 }
 
-// audit begins what may begin.
+// audit starts the audits that may run now.
 func (m *chainManager) audit(ctx actor.Context) {
 	for {
 		state := m.keep.State()
@@ -245,7 +246,7 @@ func (m *chainManager) audit(ctx actor.Context) {
 		}
 		accused, _ := state.Chain.Find(about.accused)
 		a := &auditor{cfg: &m.cfg, about: about, accused: m.look(accused), epoch: state.Epoch, above: state.Chain.Source(about.accused)}
-		// Who is accused of something else may just have moved behind its accuser, which could hold it up.
+		// A node that is accused of something else may just have moved below its accuser, which could hold it up.
 		if feeder, is := state.Chain.Find(a.above); is && chain.Late(about.fault) && feeder.Open() {
 			a.feeder = m.look(feeder)
 		}
@@ -260,15 +261,15 @@ func (m *chainManager) look(at chain.Member) *look {
 	return &look{node: at.Node(), link: m.audits.links}
 }
 
-// audited decides on what an auditor saw, or goes on with whoever feeds the accused.
+// audited decides on an auditor's result, or goes on with the node that feeds the accused.
 func (m *chainManager) audited(ctx actor.Context, msg *audited) {
 	line := m.keep.State().Chain
 	switch {
 	case msg.missing(), msg.found == nothing, chain.Late(msg.seen) && line.Source(msg.accused) != msg.above:
-	case msg.found == sound && msg.accuser == messages.ServerID: // nobody has said anything of it
+	case msg.found == sound && msg.accuser == messages.ServerID: // no listener accused it, so nothing is refuted
 	case msg.found == passedOn:
 		m.audits.goOn(suspicion{msg.above, messages.ServerID, msg.address, msg.seen})
-		m.audit(ctx) // now, if the auditor's end was known before its word; else then
+		m.audit(ctx) // if the auditor still counts as running, its Terminated will start it
 	default:
 		m.handle(ctx, &messages.AuditEnded{
 			Id: msg.accused, SeenBy: msg.accuser, Address: msg.address,

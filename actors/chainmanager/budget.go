@@ -8,8 +8,8 @@ import (
 	"conga/actors/chainmanager/chain"
 )
 
-// budget is how often a listener may have something written down, and how often all of one
-// address may. Who uses it up is refused, or not heard, until some of it has come back.
+// budget limits how often one listener, and how often all of one address, may cause an event in the log, by
+// token buckets. Beyond it they are refused or ignored until some tokens are back.
 type budget struct {
 	own, home rate.Limit // a second
 	ownBurst  int
@@ -17,21 +17,21 @@ type budget struct {
 	pots      map[string]*rate.Limiter
 }
 
-// newComings is for joins and returns: a listener with a bad line comes back a few times a
-// minute, and all of a house at once.
+// newComings returns the budget for joins and returns: a listener with a bad line may come back a few
+// times a minute, and a whole household at once.
 func newComings() *budget {
 	return &budget{own: 1.0 / 6, ownBurst: 12, home: 3, homeBurst: 800}
 }
 
-// newReporting is for reports of the way back to the music.
+// newReporting returns the budget for reports of how listeners found another upstream.
 func newReporting() *budget {
 	return &budget{own: 1.0 / 10, ownBurst: 16, home: 0.5, homeBurst: 256}
 }
 
-// maxPots bounds the memory of a budget. Full pots are as good as none.
+// maxPots bounds the memory of a budget. Full buckets can be dropped.
 const maxPots = 4096
 
-// spend takes one, if both the listener and its address have it.
+// spend takes a token from the listener and one from its address, if both have one.
 func (b *budget) spend(id, address string, now time.Time) bool {
 	own, home := b.pot(id, b.own, b.ownBurst, now), b.pot(chain.Household(address), b.home, b.homeBurst, now)
 	if own.TokensAt(now) < 1 || home.TokensAt(now) < 1 {
@@ -55,7 +55,7 @@ func (b *budget) pot(name string, refill rate.Limit, burst int, now time.Time) *
 			}
 		}
 	}
-	if len(b.pots) >= maxPots { // so many addresses at once: begin anew, the chain's other brakes hold
+	if len(b.pots) >= maxPots { // too many addresses at once: forget all; the chain has other limits
 		clear(b.pots)
 	}
 	pot = rate.NewLimiter(refill, burst)

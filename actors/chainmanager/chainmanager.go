@@ -24,21 +24,22 @@ const (
 	DumpName = "chainManager"
 )
 
-// Config is what a chain manager needs.
+// Config configures a chain manager.
 type Config struct {
 	Log *eventlog.Log
-	// Links is who can reach a listener: it is sent *messages.Neighbours.
+	// Links returns the actor that passes *messages.Neighbours to the listeners.
 	Links func() *actor.PID
-	// Members is told who came, went, or is fed by another, BEFORE anybody is told its neighbours: the
-	// server serves all that stand in the chain. If those are all, nobody else stands there. May be nil.
+	// Members is told which listeners came, went, or have another upstream, BEFORE any listener is told its
+	// neighbours, because the server serves all that are in the chain. If all is true, changed is the whole
+	// chain. May be nil.
 	Members func(changed map[string]messages.Standing, all bool)
 	// Key is the ed25519 public key that signs the broadcast.
 	Key []byte
 	// Now reads the server's clock.
 	Now func() time.Time
-	// Audit describes a child that connects to a node's stream, says open and reports what comes,
-	// as for a relay; nil: the server looks at nobody. Auditor is who it says that it is: an
-	// ordinary guest, as far as the accused can tell. Newest is the server's newest item.
+	// Audit describes a child that connects to a node's stream, sends open and reports what comes,
+	// as for a relay; nil: there are no audits. Auditor is the node as which it asks: the accused
+	// cannot tell it from an ordinary guest. Newest returns the number of the server's newest item.
 	Audit   func(link uint64, addr string, open *messages.OpenStream) *actor.Props
 	Auditor *messages.Node
 	Newest  func() uint64
@@ -55,10 +56,10 @@ func Props(cfg Config) *actor.Props {
 type chainManager struct {
 	cfg     Config
 	keep    *eventlog.Keeper[chain.State]
-	told    map[string]*messages.Neighbours // what each listener was told last
-	news    *chain.Tellings                 // nil: nobody was told anything
+	told    map[string]*messages.Neighbours // what each listener was last told
+	news    *chain.Tellings                 // nil: nobody was told anything yet
 	expire  *time.Timer
-	verdict *time.Timer // when the next verdict ends
+	verdict *time.Timer // fires when the next verdict ends
 	audits  audits
 	lost    losses
 
@@ -67,36 +68,36 @@ type chainManager struct {
 	comings, telling *budget
 }
 
-// losses are not yet decided on.
+// losses are the losses that are not yet decided on.
 type losses struct {
-	left    []*messages.LeaveChain // who said goodbye
-	seen    []*messages.PeerLost   // by the server itself
-	said    []*messages.PeerLost   // by listeners, whom they miss; each one's last word
-	waiting bool                   // for others
+	left    []*messages.LeaveChain // listeners that said goodbye
+	seen    []*messages.PeerLost   // losses that the server itself has seen
+	said    []*messages.PeerLost   // losses that listeners report; only the last of each listener
+	waiting bool                   // the timer runs
 }
 
-// miss notes what a listener says. Many words of one count no more than one.
+// miss records a listener's report, in place of an earlier one of the same listener.
 func (l *losses) miss(msg *messages.PeerLost) {
 	l.said = slices.DeleteFunc(l.said, func(other *messages.PeerLost) bool { return other.GetSeenBy() == msg.GetSeenBy() })
 	l.said = append(l.said, msg)
 }
 
-// together is how long the first loss waits for others: when half of all go at once, or
-// three in a row, that is one repair. Those who lost their upstream do not wait for it: they
-// know whom to turn to, and have all processors and lines for themselves meanwhile. And most
-// of whom a listener misses, the server is about to miss, too: those need not be moved.
+// together is how long the first loss waits for others: if half of all go at once, or three in a row, that
+// is one repair. Listeners that lost their upstream do not wait for it: they know whom to turn to, and
+// meanwhile have the processors and lines for themselves. Also, most nodes that a listener misses are soon
+// missed by the server, too, and then need not be moved.
 const together = 100 * time.Millisecond
 
-// repair is the end of that wait.
+// repair ends that wait.
 type repair struct{}
 
-// Receive is all the plumbing; what the chain should do is in state.go.
+// Receive is all the plumbing; package chain decides.
 func (m *chainManager) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
-	case *actor.Started: // also after a restart: what was told is forgotten, so everybody is told again
+	case *actor.Started: // also after a restart: it has forgotten what it told, so it tells everybody again
 		m.start(ctx)
 	case *actor.Stopping, *actor.Restarting:
-		if m.expire != nil { // else it never started
+		if m.expire != nil { // it has started
 			m.expire.Stop()
 			m.verdict.Stop()
 		}
@@ -136,7 +137,7 @@ func (m *chainManager) Receive(ctx actor.Context) {
 		m.handle(ctx, msg.(proto.Message))
 		m.tell(ctx)
 	case *messages.FindFeeder:
-		m.mend(ctx) // BEFORE: whoever is lost feeds nobody
+		m.mend(ctx) // first, because a lost listener can feed nobody
 		state := m.keep.State()
 		msg.Reply <- state.Feeder(m.cfg.Now().UnixMicro())
 		m.tell(ctx)
@@ -145,10 +146,10 @@ func (m *chainManager) Receive(ctx actor.Context) {
 	}
 }
 
-// Live is the chain manager's part of the dump that the log does not know.
+// Live is the chain manager's part of the dump that is not in the log.
 type Live struct {
-	Audits         int   `json:"audits"`         // under way
-	DroppedReports int64 `json:"droppedReports"` // of listeners that say too much
+	Audits         int   `json:"audits"`         // running
+	DroppedReports int64 `json:"droppedReports"` // reports beyond a listener's budget, or not written
 }
 
 func (m *chainManager) live() Live {
@@ -157,7 +158,7 @@ func (m *chainManager) live() Live {
 
 // join takes a listener in, unless it or its address comes and goes too often.
 func (m *chainManager) join(ctx actor.Context, msg *messages.JoinChain) {
-	m.mend(ctx) // BEFORE: who is lost and comes back is a newcomer
+	m.mend(ctx) // first, because a listener that was lost and comes back is a newcomer
 	if !m.comings.spend(msg.GetNode().GetId(), msg.GetAddress(), m.cfg.Now()) {
 		ctx.Respond(&messages.Refused{Reason: "this listener, or its address, comes and goes too often: wait a minute"})
 		m.tell(ctx)
@@ -169,7 +170,7 @@ func (m *chainManager) join(ctx actor.Context, msg *messages.JoinChain) {
 	m.tell(ctx)
 }
 
-// reconnected passes a report on to where it is written down, unless it is one too many.
+// reconnected passes a report on to be written, unless it exceeds the budget.
 func (m *chainManager) reconnected(ctx actor.Context, msg *messages.Reconnected) {
 	state := m.keep.State()
 	event := state.Reconnected(msg)
@@ -201,7 +202,7 @@ func (m *chainManager) start(ctx actor.Context) {
 	}))
 	m.tell(ctx)
 	for member := range keep.State().Chain.All() {
-		if !member.Absent { // this is no start of the server: what a failure swallowed would leave ghosts
+		if !member.Absent { // only this actor restarted: it may have missed that listeners left
 			ctx.Request(m.cfg.Links(), &messages.CallRoll{})
 			break
 		}
@@ -211,8 +212,8 @@ func (m *chainManager) start(ctx actor.Context) {
 	})
 }
 
-// called takes out who is in the chain and not there any more: what was said of it was lost with a
-// life before this one. Those whom a restarted server has not heard of yet have their time.
+// called removes members of the chain that are no longer connected: the report of their end was lost when
+// this actor restarted. Members of whom a restarted server has not heard yet are absent, and still have time.
 func (m *chainManager) called(roll *messages.Roll) {
 	here, left := map[string]bool{}, map[string]bool{}
 	for _, id := range roll.Here {
@@ -235,7 +236,7 @@ func (m *chainManager) called(roll *messages.Roll) {
 	}
 }
 
-// wait gathers losses for one repair.
+// wait starts the timer for one repair of all losses.
 func (m *chainManager) wait(ctx actor.Context) {
 	if m.lost.waiting {
 		return
@@ -245,8 +246,8 @@ func (m *chainManager) wait(ctx actor.Context) {
 	time.AfterFunc(together, func() { root.Send(self, repair{}) })
 }
 
-// repair decides on all losses so far, and tells of the splice before it goes into what
-// listeners say. Who has gone meanwhile is not heard any more.
+// repair decides on all losses so far, and tells the listeners of the splice before it handles what
+// listeners report. Reports of listeners that have gone meanwhile are ignored.
 func (m *chainManager) repair(ctx actor.Context) {
 	m.lost.waiting = false
 	m.mend(ctx)
@@ -258,7 +259,7 @@ func (m *chainManager) repair(ctx actor.Context) {
 	m.tell(ctx)
 }
 
-// mend takes out who has said goodbye and whom the server has lost.
+// mend removes the listeners that have said goodbye and those that the server has lost.
 func (m *chainManager) mend(ctx actor.Context) {
 	for len(m.lost.left) > 0 {
 		m.handle(ctx, m.lost.left[0])
@@ -271,21 +272,21 @@ func (m *chainManager) mend(ctx actor.Context) {
 func (m *chainManager) handle(ctx actor.Context, cmd proto.Message) {
 	events, err := m.keep.Commit(cmd)
 	if err != nil {
-		panic(err) // an actor that cannot remember must not act: the supervisor restarts it
+		panic(err) // an actor that cannot write to the log must not act: the supervisor restarts it
 	}
 	if len(events) > 0 {
 		m.awaitVerdict()
 	}
 }
 
-// awaitVerdict sets the timer to the end of the next verdict.
+// awaitVerdict sets the timer for the end of the next verdict.
 func (m *chainManager) awaitVerdict() {
 	if next := m.keep.State().NextEnd(); next > 0 {
 		m.verdict.Reset(time.UnixMicro(next).Sub(m.cfg.Now()))
 	}
 }
 
-// tell sends each listener its neighbours if they are not what it was told last.
+// tell sends each listener its neighbours if they differ from what it was last told.
 func (m *chainManager) tell(ctx actor.Context) {
 	state := m.keep.State()
 	all := m.news == nil
@@ -312,7 +313,7 @@ func (m *chainManager) tell(ctx actor.Context) {
 		if m.cfg.Auditor != nil {
 			news.Guests = append(news.Guests, m.cfg.Auditor.GetId())
 		}
-		if at, in := state.Chain.Find(n.Id); !in || !at.Absent { // who is absent has no connection, and the port may not be open yet
+		if at, in := state.Chain.Find(n.Id); !in || !at.Absent { // an absent listener has no connection, and the port may not be open yet
 			ctx.Send(m.cfg.Links(), news)
 		}
 		m.told[n.Id] = n

@@ -2,48 +2,48 @@
 // splices the chain where a listener leaves or dies.
 //
 // Its decisions are in the log BEFORE any listener is told. A listener learns only what
-// concerns it: the nodes above it and the one below (messages.Neighbours). It needs no answer
-// from here when its upstream dies: it turns to the next ancestor at once, and the chain
-// manager agrees afterwards. (The ancestor list is Overcast's; numbers instead of
-// acknowledgements are chain replication's.)
+// concerns it: the nodes above it and the one below (messages.Neighbours). When its upstream
+// dies, it needs no answer from here: it turns to the next ancestor at once, and the chain
+// manager adapts afterwards. (The ancestor list is from Overcast, OSDI 2000; numbers instead of
+// acknowledgements are from chain replication, OSDI 2004.)
 //
 // # Losses
 //
-// Losses within 100 ms are one repair, made when the orphans have found their way. A node
-// that a listener misses is moved to the tail only after that, because most such nodes are
-// dead and the server is about to miss them, too. Many complaints at once have one cause that
-// no move mends, a machine or a network too busy for all: after four moves in ten seconds the
-// chain rests.
+// All losses within 100 ms are one repair; by then the orphans have found another upstream. Only
+// then does a listener's complaint move a node to the tail, because most nodes that a listener
+// misses are dead, and the server will notice that, too. Many complaints at once have one cause,
+// a machine or a network too busy for all, and moves do not help: after four moves in ten
+// seconds the chain rests.
 //
 // # Whom to believe
 //
-// What a listener says of its upstream is a rumour (after hashicorp/memberlist's
-// suspicion.go). It moves one node to the tail. The accuser has no second such move, nor has
-// its address, until it proves right: the accused is lost, or the server has looked and found
-// a fault. To look, the server asks the accused for the music for six seconds, as a guest with
-// an ordinary id, and checks seals, numbers and times.
+// What a listener says about its upstream is a rumour (after SWIM with Lifeguard, as in
+// hashicorp/memberlist's suspicion.go). It moves one node to the tail. The accuser and its address
+// have no second such move until it proves right: the accused is lost, or the server's audit finds
+// a fault. For an audit, the server asks the accused for the music for six seconds, as a guest
+// with an ordinary id, and checks seals, numbers and times.
 //
-//   - Slow or hungry: a node that hears late sends late. So no one moves before the server has
-//     looked at the accused and at the node that feeds it. It goes on upwards to the node that
-//     is late and hears in time. (Where the server cannot look, the word alone counts.)
-//   - Lying or skipping, seen by the server or said by listeners at three addresses: the node
+//   - Slow or starving: a node that receives late sends late. So no node moves before the server
+//     has audited the accused and the node that feeds it. The audit goes on upwards to the node
+//     that is late but receives in time. (If the server cannot audit, the accusation alone counts.)
+//   - Lying or skipping, seen by the server or reported by listeners at three addresses: the node
 //     feeds no one for ten minutes, the next time twice as long. A liar could serve the server
 //     honestly; then the three voices convict it, and each of the three has left it anyway.
 //   - No fault found: the accuser is not believed for a while.
-//   - Two accusations of different nodes within half a minute: the accuser moves itself. If
+//   - Two accusations of different nodes within half a minute: the accuser itself is moved. If
 //     every upstream looks bad to a node, its own line is bad.
 //   - A refusal is no fault.
 //
 // So one identity, two, or two hundred of one address move at most two other nodes, whatever
-// they say. A node found slow stays at the tail for 10 s, each time twice as long, newcomers
-// stand above it, and its own complaints do not count for 10 s.
+// they say. A node that was found slow stays at the tail for 10 s, and each time twice as long;
+// newcomers are placed above it, and its own complaints do not count for 10 s.
 //
 // # Who knows whom
 //
-// The ancestors of a listener are not all of one address if others stand above, so one who
-// joins two hundred times is not all that a newcomer knows. Each node is told its guests: the
+// The ancestors of a listener are not all of one address if others stand above. So somebody who
+// joins two hundred times cannot be all that a newcomer knows. Each node is told its guests: the
 // listeners that have it among the next six above. Leaves are spread over the eight nearest
-// nodes that feed, by rendezvous hashing: one that leaves changes nothing for the others.
+// nodes that feed, by rendezvous hashing: if one leaves, nothing changes for the others.
 //
 // # Who dials
 //

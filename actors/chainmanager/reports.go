@@ -11,11 +11,12 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// reportsEvery is how often what listeners told is written down, all of it at once.
+// reportsEvery is how often listeners' reports are written to the log, all at once.
 const reportsEvery = time.Second
 
-// reports writes them down. It is a child of the chain manager, so no decision waits for the disk
-// because of them; and what cannot be written is dropped and counted: nobody depends on it.
+// reports writes listeners' reports to the log. It is a child of the chain manager, so that no decision waits
+// for the disk because of them. Reports that cannot be written are dropped and counted; no decision depends on
+// them.
 type reports struct {
 	log     *eventlog.Log
 	dropped *atomic.Int64
@@ -26,10 +27,10 @@ type reports struct {
 // writeReports is its timer.
 type writeReports struct{}
 
-// maxReports bounds those that wait, and so a commit of them.
+// maxReports bounds the reports that wait, and so the size of a commit.
 const maxReports = 1000
 
-// Receive gathers reports, and writes them a moment after the first.
+// Receive gathers reports, and writes them reportsEvery after the first.
 func (r *reports) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Stopping:

@@ -9,23 +9,22 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// feeds says whether the member may be a native's source. A client of 2016 never is: what it
-// passes on has no proof, and comes as late as it was held up.
+// feeds reports whether the member may feed natives. A client of 2016 may not: the music that it
+// passes on has no proof, and it never catches up after a delay.
 func (m Member) feeds() bool { return m.serves() && !m.Liar && !m.Seed }
 
-// serves says whether the member would ever feed others, if it may.
+// serves reports whether the member would feed others if it were allowed to.
 func (m Member) serves() bool { return !m.Leaf && m.Relay != "" }
 
-// Open says whether the member may be a native's source, and anybody can ask it for the music.
+// Open reports whether the member may feed natives, and anybody can connect to it.
 func (m Member) Open() bool { return m.feeds() && !m.Dials }
 
-// reaches says whether the two can be connected at all: one end must be able to dial
-// the other, and it is the same which.
+// reaches reports whether the two can be connected: at least one end must be able to dial the other.
 func reaches(above, below Member) bool { return !above.Dials || !below.Dials }
 
-// Feeder is who would feed a client of 2016 that came at that time: the last of the chain who can,
-// native or not, or the server. Those clients take one listener each and cannot be offered
-// music; and who was found slow of late is spared.
+// Feeder returns the node that would feed a client of 2016 that came at the time at: the last of the chain
+// that can, native or not, or the server. A client of 2016 feeds at most one other, and cannot be dialled
+// by its source. A node that was accused lately (doubted) is not chosen.
 func (s State) Feeder(at int64) *messages.Node {
 	taken := map[string]bool{}
 	for m := range s.Chain.seeds.All() {
@@ -39,8 +38,9 @@ func (s State) Feeder(at int64) *messages.Node {
 	return s.Chain.node(messages.ServerID)
 }
 
-// silenced are the clients of 2016 that hear nothing any more when those in gone have vanished
-// without a word: whom they fed, and whom these fed. No word reaches such a client.
+// silenced returns events for the clients of 2016 that hear nothing any more after the nodes in gone (id to
+// reason) have vanished without a message: those that they fed, and those that these fed. There is no way to
+// tell such a client where to go.
 func (s State) silenced(gone map[string]string, at int64) (events []proto.Message) {
 	for more := true; more; {
 		more = false
@@ -59,8 +59,8 @@ func (s State) silenced(gone map[string]string, at int64) (events []proto.Messag
 	return events
 }
 
-// heir is who feeds the clients of 2016 at a node that leaves, which tells them so: the one
-// above it, or the server if that one cannot be reached.
+// heir returns the node to which a leaving node sends its clients of 2016: the one above it, or the server
+// if that one cannot be reached.
 func (l Line) heir(gone *seat) string {
 	if gone.Seed {
 		return gone.FedBy
@@ -72,8 +72,8 @@ func (l Line) heir(gone *seat) string {
 	return messages.ServerID
 }
 
-// Source is the id of who feeds the listener; empty for a stranger, and for a client of 2016 that
-// hears nothing.
+// Source returns the id of the node that feeds the listener; "" for a stranger, and for a client of 2016
+// that hears nothing.
 func (l Line) Source(id string) string {
 	s := l.seat(id)
 	if s == nil {
@@ -92,7 +92,7 @@ func (l Line) source(s *seat) string {
 	return v.source(s.Member)
 }
 
-// Seeds are the clients of 2016 that hear music.
+// Seeds returns the clients of 2016 that hear music.
 func (l Line) Seeds() (seeds []*messages.Node) {
 	for m := range l.seeds.All() {
 		if !m.Silent {
@@ -102,7 +102,7 @@ func (l Line) Seeds() (seeds []*messages.Node) {
 	return seeds
 }
 
-// node is the member as others are told of it, or the server.
+// node returns the member as others are told of it, or the server.
 func (l Line) node(id string) *messages.Node {
 	if s := l.seat(id); s != nil {
 		return s.Node()
@@ -110,11 +110,11 @@ func (l Line) node(id string) *messages.Node {
 	return &messages.Node{Id: messages.ServerID, Name: messages.ServerID}
 }
 
-// place is below whom a newcomer comes to stand; nil is the server. That is the tail, before those
-// who were moved there for a complaint of late: it would suffer as who complained did. A client of
-// 2016 stands at the very end: it was told who feeds it, and feeds no native, so its place means
-// nothing. And one who cannot be reached, and would stand behind another such, goes between two
-// who can be, for there it can feed.
+// place returns the seat below which a newcomer is placed; nil is the server. It is the tail, but above nodes
+// that were moved there lately for a complaint, so that the newcomer does not suffer as the accuser did. A
+// client of 2016 goes to the very end: it was told who feeds it and it feeds no native, so its place does not
+// matter. If a newcomer cannot be reached and would stand behind another such node, it goes between two
+// nodes that can be reached, so that it can be fed and can feed.
 func (l Line) place(newcomer Member, at int64) *seat {
 	tail := l.last()
 	if newcomer.Seed {
@@ -136,7 +136,8 @@ func (l Line) place(newcomer Member, at int64) *seat {
 	return tail
 }
 
-// spliced says who receives from somebody else after the events than before.
+// spliced appends a ChainSpliced to events for each member that receives from another node after them than
+// before.
 func (s State) spliced(events ...proto.Message) []proto.Message {
 	after := s
 	var moved []*seat // or gone

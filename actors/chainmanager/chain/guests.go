@@ -8,17 +8,17 @@ import (
 )
 
 const (
-	// deputies is how many nodes above a listener serve it: its ancestors, and those who will
-	// be when some of these fail at once. So nobody has to be told anything in a hurry.
+	// deputies is how many nodes above a listener serve it: its ancestors, and those that will
+	// become ancestors if some of these fail at once. So nobody has to be told in a hurry.
 	deputies = 2 * messages.Ancestors
-	// maxGuests is how many a node is told of. More than these no uplink could feed.
+	// maxGuests is how many guests a node is told of. No uplink could feed more.
 	maxGuests = 32
-	// maxTold bounds them with those of the telling before: one line must hold it all.
+	// maxTold bounds them together with those of the previous telling: all must fit into one line.
 	maxTold = 56
 )
 
-// chosen are those of whom a node is told, if more may ask it than it could feed: of each address as
-// many, the nearest. Whoever joins many times does not keep others away.
+// chosen returns the guests of which a node is told, at most maxGuests: the same number of each address, the
+// nearest first. So somebody who joins many times does not keep others away.
 func chosen(guests sorted.List[*seat]) []string {
 	of := map[string]int{}                                  // of each address, so far
 	turns := make([][]string, min(maxGuests, guests.Len())) // the first of each address, the second, ...
@@ -34,8 +34,8 @@ func chosen(guests sorted.List[*seat]) []string {
 	return all[:min(maxGuests, len(all))]
 }
 
-// AlsoBefore are the guests that a node is told of: those of now, and those of the telling
-// before, who may not have heard yet that they are to ask elsewhere.
+// AlsoBefore returns the guests that a node is told of: those of now, and those of the previous
+// telling, which may not have heard yet that they should ask elsewhere.
 func AlsoBefore(now, before []string) []string {
 	all := slices.Clone(now)
 	for _, id := range before {

@@ -10,18 +10,18 @@ import (
 	"conga/messages"
 )
 
-// maxSources is how far a listener looks up: enough to spread those who cannot feed.
+// maxSources is how far up a listener looks for sources: enough to spread those that cannot feed.
 const maxSources = 8
 
-// view is all that decides who can feed the one that stands at some place. If it is the same
-// as before, so is everything below, down to the next that comes, goes or changes.
+// view is all that decides who can feed a member at some place. If it is the same as before, nothing changes
+// for the members below, down to the next that comes, goes or changes.
 type view struct {
 	feeders, open [maxSources]*seat // the nearest above
-	other         *seat             // the nearest open one whose address is not that of the first open one
+	other         *seat             // the nearest open one with another address than the first open one
 	native        *seat             // the nearest native
 }
 
-// view is what can be seen from that rank.
+// view returns the view at that rank.
 func (l Line) view(rank string) (v view) {
 	up := func(list sorted.List[*seat], into *[maxSources]*seat) {
 		i := 0
@@ -45,13 +45,13 @@ func (l Line) view(rank string) (v view) {
 	return v
 }
 
-// sources are those who can feed the native that sees this, best first. That is the one above it,
-// then the one above that. Who never feeds anybody is not part of that line: such are spread over
-// the nearest, and so is who stands in a row of others that cannot feed it, either, and cannot feed
-// the next itself. Nobody's uplink is to carry them all.
+// sources returns the nodes that can feed the native with this view, best first: the one above it, then
+// the one above that, and so on. Members that never feed anybody are not part of that line; they are spread
+// over the nearest feeders, so that no uplink carries them all. The same goes for a member that cannot feed
+// the next one and stands behind others that cannot feed it.
 func (v *view) sources(me Member) []*seat {
 	fit := &v.feeders
-	if me.Dials { // two such cannot be connected
+	if me.Dials { // two members that dial cannot be connected
 		fit = &v.open
 	}
 	found := fit[:]
@@ -62,7 +62,7 @@ func (v *view) sources(me Member) []*seat {
 		return nil
 	}
 	found = slices.Clone(found)
-	row := v.native != found[0] // between them stand others who cannot feed it
+	row := v.native != found[0] // others that cannot feed it stand between them
 	if me.serves() && !row || me.feeds() && !me.Dials {
 		return found
 	}
@@ -70,8 +70,9 @@ func (v *view) sources(me Member) []*seat {
 	return found
 }
 
-// scatter sorts the seats by what their ids are for the id: each id has an order of its own
-// (rendezvous hashing). So whoever comes or goes changes nothing for those whom it does not feed.
+// scatter sorts the seats by a hash of their ids and the given id, so that each id has its own order
+// (rendezvous hashing, Thaler and Ravishankar 1996). So when a seat comes or goes, nothing changes for
+// members that it does not feed.
 func scatter(id string, seats []*seat) {
 	weights := make(map[*seat]uint64, len(seats))
 	for _, s := range seats {
@@ -80,7 +81,8 @@ func scatter(id string, seats []*seat) {
 	slices.SortFunc(seats, func(a, b *seat) int { return cmp.Compare(weights[b], weights[a]) })
 }
 
-// source is the id of who feeds the one that sees this; empty for a client of 2016 that hears nothing.
+// source returns the id of the node that feeds the member with this view; "" for a client of 2016 that
+// hears nothing.
 func (v *view) source(me Member) string {
 	if me.Silent {
 		return ""
@@ -93,12 +95,12 @@ func (v *view) source(me Member) string {
 	return messages.ServerID
 }
 
-// above are those whom the native may ask for the music, best first. They are not all of one
-// address, if others stand above: whoever joins many times must not be all that a listener knows.
+// above returns the nodes that the native may ask for the music, best first. They are not all of one
+// address if others stand above: somebody who joins many times must not be all that a listener knows.
 func (v *view) above(me Member) []*seat {
 	var found []*seat
 	for i, above := range v.sources(me) {
-		if i == 0 || !above.Dials { // those dial only the one that they feed
+		if i == 0 || !above.Dials { // a node that dials only dials the one that it feeds
 			found = append(found, above)
 		}
 	}
@@ -111,7 +113,7 @@ func (v *view) above(me Member) []*seat {
 	return found
 }
 
-// elsewhere is the nearest open one whose address is not that; nil if there is none.
+// elsewhere returns the nearest open member with another address; nil if there is none.
 func (v *view) elsewhere(address string) *seat {
 	if v.open[0] != nil && v.open[0].Address == address {
 		return v.other
@@ -119,15 +121,15 @@ func (v *view) elsewhere(address string) *seat {
 	return v.open[0]
 }
 
-// mixed says whether the seats are not all of one address.
+// mixed reports whether the seats are of more than one address.
 func mixed(seats []*seat) bool {
 	return slices.ContainsFunc(seats, func(s *seat) bool { return s.Address != seats[0].Address })
 }
 
-// changed are those who stand in the line and may be fed by somebody else than in the line before,
-// or look for others: those who came or changed, and those below them, as far as they see it.
+// changed returns the members whose source or ancestors may differ between the two lines: those that came
+// or changed, and those below them whose view changed.
 func changed(before, now Line) (all []*seat) {
-	up := "" // all above that rank were looked at
+	up := "" // all above this rank were looked at
 	for rank := range sorted.Differ(before.all, now.all) {
 		for s := range now.all.From(max(rank, up)) {
 			old, is := before.all.Find(s.rank)

@@ -2,9 +2,9 @@ package chain
 
 import "maps"
 
-// Account is what a State remembers of an id or an address, also while it is away.
+// Account is what a State remembers of an id or an address, even while it is not in the chain.
 type Account struct {
-	// Moved is whom its word has moved, as long as nothing proves it right.
+	// Moved is the id that its accusation has moved, until that proves right.
 	Moved   string `json:"moved,omitempty"`
 	MovedAt int64  `json:"movedAtUnixUs,omitempty"`
 	// Refuted counts how often in a row it was wrong.
@@ -15,10 +15,10 @@ type Account struct {
 	ConvictedAt int64 `json:"convictedAtUnixUs,omitempty"`
 }
 
-// Ledger has the accounts of ids, and of addresses under the names of their households.
+// Ledger has the accounts of ids, and of addresses under their Household names.
 type Ledger map[string]Account
 
-// withoutOldest forgets the account that was used last the longest ago, which is not of a convict.
+// withoutOldest removes the least recently used account, if possible not one with a verdict.
 func (l Ledger) withoutOldest() {
 	oldest := ""
 	for name, a := range l {
@@ -33,20 +33,20 @@ func (l Ledger) withoutOldest() {
 
 func (a Account) newest() int64 { return max(a.MovedAt, a.RefutedAt, a.ConvictedAt) }
 
-// distrusted says whether its word does not count.
+// distrusted reports whether its accusations do not count.
 func (a Account) distrusted(at int64) bool {
 	return a.Refuted > 0 && at-a.RefutedAt < distrustTime<<min(a.Refuted-1, doublings)
 }
 
-// verdictEnds is when a convict may feed again.
+// verdictEnds returns when a convicted node may feed again, in unix microseconds.
 func (a Account) verdictEnds() int64 {
 	return a.ConvictedAt + verdictTime<<min(max(a.Convicted-1, 0), doublings)
 }
 
-// Household is under which name the ledger has an address.
+// Household returns the name under which the ledger has an address.
 func Household(address string) string { return "@" + address }
 
-// refute notes that it was wrong at that time.
+// refute records that it was wrong at that time.
 func (a *Account) refute(at int64) {
 	if at-a.RefutedAt >= forgiveTime {
 		a.Refuted = 0
@@ -54,7 +54,7 @@ func (a *Account) refute(at int64) {
 	a.Refuted, a.RefutedAt = a.Refuted+1, at
 }
 
-// right notes that what it said of id was true.
+// right records that its accusation of id was true.
 func (a *Account) right(id string) {
 	if a.Moved == id {
 		a.Moved, a.MovedAt = "", 0
@@ -62,9 +62,9 @@ func (a *Account) right(id string) {
 	a.Refuted, a.RefutedAt = 0, 0
 }
 
-// proved is the state after it was found that those were right whose word moved id since then.
+// proved returns the state after those proved right whose accusations have moved id since then.
 func (s State) proved(id string, since int64) State {
-	for name, a := range s.Ledger { // the old map: book makes new ones
+	for name, a := range s.Ledger { // the old map stays as it is: book makes new ones
 		if a.Moved == id && a.MovedAt >= since {
 			s = s.book(name, func(a *Account) { a.right(id) })
 		}

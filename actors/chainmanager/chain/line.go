@@ -11,25 +11,25 @@ import (
 	"conga/messages"
 )
 
-// Line is the listeners in their order, nearest the server first. It is immutable: a line with one
-// more shares nearly all with the line before.
+// Line is the listeners in order, nearest the server first. It is immutable: a changed line shares
+// nearly everything with the line before.
 type Line struct {
 	byID sorted.List[named]
 	all  sorted.List[*seat]
 
 	seeds   sorted.List[*seat] // clients of 2016
-	feeders sorted.List[*seat] // those who may feed natives
-	open    sorted.List[*seat] // those of the feeders who can be reached
-	turns   sorted.List[*seat] // those of the open ones whose next above has another address
+	feeders sorted.List[*seat] // members that may feed natives
+	open    sorted.List[*seat] // feeders that can be reached
+	turns   sorted.List[*seat] // open members whose next open one above has another address
 }
 
-// seat is a member and where it stands. It never changes: who moves or changes has another.
+// seat is a member and its place. It is immutable: a member that moves or changes gets another seat.
 type seat struct {
 	Member
 	rank string // grows from the top down
 }
 
-// Key makes a seat part of lists by rank.
+// Key is the rank, by which the lists of seats are sorted.
 func (s *seat) Key() string { return s.rank }
 
 // named makes a seat part of the list by id.
@@ -38,7 +38,7 @@ type named struct{ *seat }
 // Key is the member's id.
 func (n named) Key() string { return n.ID }
 
-// Ranks are numbers with room between them, so that whoever comes in between changes no other's.
+// Ranks are numbers with gaps between them, so that a newcomer in between changes no other's.
 const rankGap = 1 << 32
 
 func rankOf(n uint64) string { return string(binary.BigEndian.AppendUint64(nil, n)) }
@@ -50,7 +50,7 @@ func (s *seat) number() uint64 {
 	return binary.BigEndian.Uint64([]byte(s.rank))
 }
 
-// behind is the least rank that comes after the seat; of nil it is that of the first.
+// behind returns the least rank after the seat; for nil (the server) the least rank of all.
 func (s *seat) behind() string {
 	if s == nil {
 		return ""
@@ -58,7 +58,7 @@ func (s *seat) behind() string {
 	return s.rank + "\x00"
 }
 
-// id is the server's for nil: it stands above all.
+// id returns the server's id for nil: it stands above all.
 func (s *seat) id() string {
 	if s == nil {
 		return messages.ServerID
@@ -66,7 +66,7 @@ func (s *seat) id() string {
 	return s.ID
 }
 
-// Of makes a line of the members.
+// Of returns a line of the members.
 func Of(members ...Member) (l Line) {
 	for i, m := range members {
 		l = l.add(&seat{m, rankOf(uint64(i+1) * rankGap)})
@@ -74,7 +74,7 @@ func Of(members ...Member) (l Line) {
 	return l
 }
 
-// Len is how many there are.
+// Len returns the number of members.
 func (l Line) Len() int { return l.all.Len() }
 
 // All yields the members from the top.
@@ -96,24 +96,24 @@ func (l Line) Find(id string) (m Member, found bool) {
 	return m, false
 }
 
-// Compare says which of the two stands above the other; above all stands the server.
+// Compare is negative if id stands above other. The server stands above all.
 func (l Line) Compare(id, other string) int {
 	return strings.Compare(l.seat(id).behind(), l.seat(other).behind())
 }
 
-// seat is nil for the server and for strangers.
+// seat returns the seat of the id; nil for the server and for strangers.
 func (l Line) seat(id string) *seat {
 	n, _ := l.byID.Find(id)
 	return n.seat
 }
 
-// last is nil if nobody is there.
+// last returns the last seat; nil if there is none.
 func (l Line) last() *seat {
 	s, _ := l.all.Last()
 	return s
 }
 
-// nearest is who stands next above that rank; nil if nobody does.
+// nearest returns the next seat above that rank; nil if there is none.
 func nearest(list sorted.List[*seat], rank string) *seat {
 	for s := range list.Before(rank) {
 		return s
@@ -129,7 +129,7 @@ func (l Line) insert(m Member, above *seat) Line {
 		high = below.number()
 		break
 	}
-	if high < low+2 { // no room: everybody gets another rank
+	if high < low+2 { // no room: all get new ranks
 		members := make([]Member, 0, l.Len()+1)
 		for s := range l.all.Before(above.behind()) {
 			members = append(members, s.Member)
@@ -144,7 +144,7 @@ func (l Line) insert(m Member, above *seat) Line {
 	return l.add(&seat{m, rankOf(low + (high-low)/2)})
 }
 
-// with returns the line with m in the place that it has had.
+// with returns the line with m changed, in the place that it had.
 func (l Line) with(m Member) Line {
 	old := l.seat(m.ID)
 	return l.without(old).add(&seat{m, old.rank})
@@ -175,10 +175,10 @@ func (l Line) without(s *seat) Line {
 	return l
 }
 
-// turned are the turns after the open one of that rank came or went.
+// turned returns turns after the open seat of that rank came or went.
 func (l Line) turned(rank string) sorted.List[*seat] {
 	turns := l.turns.Without(rank)
-	for s := range l.open.From(rank) { // it, and who is next below it
+	for s := range l.open.From(rank) { // it, and the next below it
 		if above := nearest(l.open, s.rank); above == nil || above.Address != s.Address {
 			turns = turns.With(s)
 		} else {

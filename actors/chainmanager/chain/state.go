@@ -1,5 +1,5 @@
-// Package chain decides who feeds whom. It is what the log determines: all of it follows from
-// events and commands; it reads no clock, knows no actor, and does no I/O.
+// Package chain decides who feeds whom. It is pure: it follows from events and commands alone, reads no
+// clock, knows no actors, and does no I/O.
 package chain
 
 import (
@@ -15,9 +15,9 @@ import (
 type State struct {
 	Epoch uint64 `json:"epoch"`
 	Chain Line   `json:"chain"`
-	// MovedAt is when the last few listeners were moved for a complaint, unix microseconds.
+	// MovedAt is when the last maxMoves listeners were moved for a complaint, in unix microseconds.
 	MovedAt []int64 `json:"movedAtUnixUs"`
-	// Ledger is what is remembered of those who accused others, or were convicted.
+	// Ledger is what is remembered of listeners that accused others, or were convicted.
 	Ledger Ledger `json:"ledger,omitempty"`
 }
 
@@ -30,27 +30,27 @@ type Member struct {
 	Leaf  bool   `json:"leaf,omitempty"`  // it does not want to feed anybody
 	Dials bool   `json:"dials,omitempty"` // it cannot be reached: it dials the one that it feeds
 	Liar  bool   `json:"liar,omitempty"`  // convicted of lying or skipping: it feeds nobody for a while
-	// Address is that of its request connection, IPv6 by the /64.
+	// Address is the prefix of its request connection's address (IPv6: the /64).
 	Address string `json:"address,omitempty"`
 	Seed    bool   `json:"seed,omitempty"` // a client of 2016
-	// FedBy is the id of who feeds a client of 2016: it was told when it came, and goes
-	// elsewhere only when that one leaves and says so.
+	// FedBy is the id of the node that feeds a client of 2016. The client was told it when it came,
+	// and goes elsewhere only when that node leaves and says so.
 	FedBy string `json:"fedBy,omitempty"`
-	// Silent: a client of 2016 that hears nothing any more. It may live, but no word reaches it.
+	// Silent marks a client of 2016 that hears nothing any more. It may be alive, but cannot be told anything.
 	Silent bool `json:"silent,omitempty"`
-	// AccusedAt is when it was last moved for a complaint, unix microseconds; 0: never.
+	// AccusedAt is when it was last moved for a complaint, or an audit found it bad, in unix microseconds; 0: never.
 	AccusedAt int64 `json:"accusedAtUnixUs,omitempty"`
-	// Doubts counts the times that it was found slow, or an audit found it bad.
+	// Doubts counts how often it was found slow, or an audit found it bad.
 	Doubts int `json:"doubts,omitempty"`
 	// Voices are the last accusations of lying and skipping.
 	Voices []Voice `json:"voices,omitempty"`
-	// Absent marks those whom a restarted server has not heard of yet: they most
-	// likely play on, fed by each other, and are about to come back.
+	// Absent marks members of whom a restarted server has not heard yet: they probably
+	// still play, fed by each other, and will come back soon.
 	Absent bool `json:"absent,omitempty"`
 }
 
-// Decide says what follows from cmd. A cmd that needs no answer (a peer lost twice)
-// yields no events.
+// Decide returns the events that follow from cmd, none if nothing does (a peer lost
+// twice).
 func (s State) Decide(cmd proto.Message) []proto.Message {
 	switch cmd := cmd.(type) {
 	case *messages.JoinChain:
@@ -85,7 +85,7 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 func (s State) join(cmd *messages.JoinChain) []proto.Message {
 	node := cmd.GetNode()
 	if id := node.GetId(); id == "" || id == messages.ServerID {
-		return nil // the head of the chain is called so: a listener of this name would tear it
+		return nil // these ids mean the server, the head of the chain
 	}
 	if s.Chain.seat(node.GetId()) != nil {
 		return []proto.Message{&messages.ListenerReturned{
@@ -102,15 +102,16 @@ func (s State) join(cmd *messages.JoinChain) []proto.Message {
 	joined.After = s.Chain.place(joiner(joined), cmd.GetAtUnixUs()).id()
 	events := []proto.Message{joined}
 	if at := s.Chain.seat(joined.GetFedBy()); joined.GetSeed() && (joined.GetFedBy() != cmd.GetFedBy() || at != nil && at.Silent) {
-		// Who was to feed it has gone between its being told and this word.
+		// After the client was told its upstream, and before it joined, that node has left.
 		events = append(events, &messages.ListenerFellSilent{
-			Id: node.GetId(), Name: node.GetName(), FedBy: cmd.GetFedBy(), Reason: "who was to feed it has gone", AtUnixUs: cmd.GetAtUnixUs(),
+			Id: node.GetId(), Name: node.GetName(), FedBy: cmd.GetFedBy(), Reason: "its upstream had already left", AtUnixUs: cmd.GetAtUnixUs(),
 		})
 	}
 	return s.spliced(events...)
 }
 
-// cutOff hears from a node that it feeds a client of 2016 no longer. Only who feeds it knows.
+// cutOff handles a node's report that it no longer feeds a client of 2016. It counts only from the node that
+// feeds the client.
 func (s State) cutOff(cmd *messages.ReportSilent) []proto.Message {
 	at := s.Chain.seat(cmd.GetId())
 	if at == nil || !at.Seed || s.Chain.source(at) != cmd.GetSeenBy() {
@@ -119,7 +120,7 @@ func (s State) cutOff(cmd *messages.ReportSilent) []proto.Message {
 	fell := &messages.ListenerFellSilent{
 		Id: cmd.GetId(), Name: at.Name, FedBy: cmd.GetSeenBy(), Reason: cmd.GetReason(), AtUnixUs: cmd.GetAtUnixUs(),
 	}
-	gone := map[string]string{cmd.GetId(): "who feeds it hears nothing itself"}
+	gone := map[string]string{cmd.GetId(): "its upstream hears nothing itself"}
 	return append([]proto.Message{fell}, s.silenced(gone, cmd.GetAtUnixUs())...)
 }
 
@@ -130,7 +131,7 @@ func lost(cmd *messages.PeerLost) *messages.ListenerLeft {
 	}
 }
 
-// remove takes listeners out, any number that go at once: a gap of several
+// remove removes any number of listeners that go at once: a gap of several
 // neighbours is spliced once.
 func (s State) remove(left ...*messages.ListenerLeft) []proto.Message {
 	gone, silent := map[string]bool{}, map[string]string{}
@@ -140,7 +141,7 @@ func (s State) remove(left ...*messages.ListenerLeft) []proto.Message {
 		if place := s.Chain.seat(l.GetId()); place != nil && !gone[l.GetId()] {
 			gone[l.GetId()] = true
 			if l.GetCause() != messages.ListenerLeft_CAUSE_SAID_SO {
-				silent[l.GetId()] = "who feeds it vanished"
+				silent[l.GetId()] = "its upstream vanished"
 			}
 			l.Name, at = place.Name, l.GetAtUnixUs()
 			events = append(events, l)
@@ -162,7 +163,7 @@ func (s State) expire(cmd *messages.ExpireAbsent) []proto.Message {
 	return s.remove(left...)
 }
 
-// Apply returns the chain after event. It never refuses: event is already true.
+// Apply returns the chain after event. It never refuses: event has already happened.
 func (s State) Apply(event proto.Message) State {
 	switch event := event.(type) {
 	case *messages.BroadcastOpened:
@@ -202,7 +203,7 @@ func (s *State) changed(id string, change func(*Member)) {
 	}
 }
 
-// left is the state without the listener. The clients of 2016 that it fed have another source.
+// left returns the state without the listener. The clients of 2016 that it fed get another source.
 func (s State) left(id string) State {
 	gone := s.Chain.seat(id)
 	if gone == nil {
@@ -218,8 +219,8 @@ func (s State) left(id string) State {
 	return s
 }
 
-// Reconnected keeps what a listener says of its way back to the music, for those who
-// ask why it stopped. It moves nobody. Strangers are not believed.
+// Reconnected returns the event for a listener's report of how it found another upstream, nil if it is not in
+// the chain. The event is for those who ask why the music stopped; it changes no state.
 func (s State) Reconnected(cmd *messages.Reconnected) *messages.ListenerReconnected {
 	at, is := s.Chain.Find(cmd.GetId())
 	if !is {
@@ -233,8 +234,8 @@ func (s State) Reconnected(cmd *messages.Reconnected) *messages.ListenerReconnec
 	}
 }
 
-// MarshalJSON writes empty lists as [], whatever way they became empty: the same
-// state is the same bytes.
+// MarshalJSON writes empty lists as [], never as null, so that the same state gives the same
+// bytes.
 func (s State) MarshalJSON() ([]byte, error) {
 	type plain State
 	if s.MovedAt == nil {
@@ -255,7 +256,7 @@ func joiner(event *messages.ListenerJoined) Member {
 	return m
 }
 
-// Node is the member as others are told of it.
+// Node returns the member as others are told of it.
 func (m Member) Node() *messages.Node {
 	return &messages.Node{Id: m.ID, Name: m.Name, Relay: m.Relay, Dials: m.Dials}
 }

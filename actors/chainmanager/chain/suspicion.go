@@ -11,48 +11,48 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// What a listener says of the node that feeds it is a rumour. After hashicorp/memberlist's
+// What a listener says about the node that feeds it is a rumour. After hashicorp/memberlist's
 // suspicion.go: a verdict needs several independent voices, and the accused may refute it. Here
-// independent are those of different addresses, and the refutation is an audit: the server
-// asks the accused for the music, as a listener does, and looks itself.
+// voices are independent if their addresses differ, and the refutation is an audit: the server
+// asks the accused for the music, as a listener does, and checks it.
 //
-// What one voice does at once: the accused goes to the tail, where it harms nobody and loses
-// nothing, so the two part. An accuser has one such move, and so has an address, until an
-// audit or the end of the accused proves it right: then it has it again. With more words than
-// that it moves nobody; the audit alone decides, and who accuses two moves itself. Nobody has
-// to wait for any of this: the accuser's relay has turned to its next ancestor by itself.
+// One voice at once moves the accused to the tail, where it harms nobody and loses nothing, so that
+// the two part. An accuser has one such move, and so has an address, until an audit or the end of
+// the accused proves it right; then it has the move again. Until then its accusations move nobody:
+// only an audit decides, and an accuser of two nodes is moved itself. Nobody has to wait for any of
+// this: the accuser's relay has already turned to its next ancestor.
 //
-// Who hears late sends late. So a word of lateness moves nobody whom the server can look at: it
-// looks at the accused and at whoever feeds it, and goes on upwards until it finds one that is
-// late and hears in time. That one moves. Of those below it nothing is said.
+// A node that receives late sends late. So an accusation of lateness moves no node that the server can
+// audit: it audits the accused and the node that feeds it, and goes on upwards until it finds one that
+// is late but receives in time. That one moves. The nodes below it are not blamed.
 const (
 	second = 1_000_000 // all times here are in microseconds
 	minute = 60 * second
 
-	// verdictVoices is how many addresses must say within voicesTime that a node lies or skips
-	// before it is nobody's source without an audit.
+	// verdictVoices is how many addresses must report within voicesTime that a node lies or skips
+	// to convict it without an audit.
 	verdictVoices = 3
 	voicesTime    = 10 * minute
-	// verdictTime is how long a verdict lasts, the first time; each next lasts twice as long.
+	// verdictTime is how long the first verdict lasts; each next one lasts twice as long.
 	verdictTime = 10 * minute
-	// twoTime is how soon after one accusation another, of somebody else, makes the accuser the
-	// suspect. A relay accuses nobody twice within ten seconds.
+	// twoTime: an accuser that accuses another node so soon after the first is suspected itself. A
+	// relay accuses nobody twice within ten seconds.
 	twoTime = 30 * second
 	// lossTime is how soon after an accusation the accused must be lost to prove it right: the
-	// server notices a frozen one after five seconds.
+	// server notices a frozen node after five seconds.
 	lossTime = 15 * second
-	// distrustTime is how long the word of somebody whom an audit contradicted does not count;
-	// each next time for twice as long. After forgiveTime it begins anew.
+	// distrustTime is how long an accuser is not believed after an audit contradicted it; each next
+	// time it is twice as long. After forgiveTime the count begins again.
 	distrustTime = 10 * second
 	forgiveTime  = 60 * minute
 	doublings    = 6
-	// maxAccounts bounds the memory for accusers and convicts. Each takes an accusation that
-	// counted, so no address can push out the others.
+	// maxAccounts bounds the memory for accusers and convicted nodes. Each account takes an accusation
+	// that counted, so no address can displace the others.
 	maxAccounts = 1024
 
-	// Many complaints at once have one cause that no move mends: a machine or a network that is
-	// too busy for all. Each move makes others search, and that makes them late, too. So in
-	// movesTime there are at most maxMoves.
+	// Many complaints at once have one cause, a machine or a network that is too busy for all, and
+	// moves do not help: each makes others search, and that makes them late, too. So there are at
+	// most maxMoves within movesTime.
 	maxMoves  = 4
 	movesTime = 10 * second
 )
@@ -64,12 +64,12 @@ type Voice struct {
 	At      int64  `json:"atUnixUs"`
 }
 
-// Serious says whether the fault costs a node its right to feed, when it is proved.
+// Serious reports whether the fault, if it is proved, costs a node its right to feed.
 func Serious(fault messages.Fault) bool {
 	return fault == messages.Fault_FAULT_SKIPPING || fault == messages.Fault_FAULT_LYING
 }
 
-// accusation is what a listener says of the node that feeds it.
+// accusation is what a listener says about the node that feeds it.
 type accusation struct {
 	accused, accuser Member
 	fault            messages.Fault
@@ -77,7 +77,8 @@ type accusation struct {
 	at               int64
 }
 
-// accusation is nil for words that mean nothing: only whoever a node feeds can know.
+// accusation returns the accusation in cmd; nil unless the accused feeds the accuser, because nobody else can
+// know.
 func (s State) accusation(cmd *messages.PeerLost) *accusation {
 	at, below := s.Chain.seat(cmd.GetId()), s.Chain.seat(cmd.GetSeenBy())
 	if at == nil || below == nil || below.Seed || cmd.GetFault() == messages.Fault_FAULT_UNSPECIFIED || s.Chain.source(below) != cmd.GetId() {
@@ -86,12 +87,12 @@ func (s State) accusation(cmd *messages.PeerLost) *accusation {
 	return &accusation{at.Member, below.Member, cmd.GetFault(), cmd.GetReason(), cmd.GetAtUnixUs()}
 }
 
-// believed says whether the accuser's word counts at all.
+// believed reports whether the accuser's word counts at all.
 func (s State) believed(a *accusation) bool {
 	return !a.accuser.Liar && !s.Ledger[a.accuser.ID].distrusted(a.at) && !s.Ledger[Household(a.accuser.Address)].distrusted(a.at) && !a.accuser.suspect(a.at)
 }
 
-// accuse is what one word does.
+// accuse decides on one accusation.
 func (s State) accuse(cmd *messages.PeerLost) []proto.Message {
 	a := s.accusation(cmd)
 	if a == nil || s.restless(a.at) {
@@ -105,22 +106,22 @@ func (s State) accuse(cmd *messages.PeerLost) []proto.Message {
 	switch {
 	case s.findsAnother(a):
 		move.Id, move.Name = a.accuser.ID, a.accuser.Name
-		move.Reason = "it finds fault with everybody, so the fault is its own"
+		move.Reason = "it accused two upstreams in a row, so the fault is its own"
 		if move.After == move.Id {
-			return nil // it harms nobody there
+			return nil // it is at the tail already
 		}
 	case !s.believed(a), mine.Moved != "", home.Moved != "":
 		return nil
 	case Late(a.fault) && a.accused.Open():
-		return nil // the server looks first whose fault it is: who hears late sends late
+		return nil // the server audits first whose fault it is: a node that receives late sends late
 	default:
 		move.Convicted = Serious(a.fault) && voices(append(a.accused.heard(a.at), a.voice())) >= verdictVoices
 	}
 	return s.spliced(move)
 }
 
-// findsAnother says whether the accuser has found fault with somebody else just before. That two
-// who feed it die or are silent at the same time can be; that both are bad cannot.
+// findsAnother reports whether the accuser has accused another node just before. Two upstreams may die or
+// fall silent at the same time, but it is implausible that both are bad.
 func (s State) findsAnother(a *accusation) bool {
 	last := s.Ledger[a.accuser.ID]
 	return a.fault >= messages.Fault_FAULT_STARVING && last.Moved != "" && last.Moved != a.accused.ID && a.at-last.MovedAt < twoTime
@@ -128,7 +129,7 @@ func (s State) findsAnother(a *accusation) bool {
 
 func (a *accusation) voice() Voice { return Voice{a.accuser.ID, a.accuser.Address, a.at} }
 
-// heard are the voices against the member that still count.
+// heard returns the voices against the member that still count.
 func (m Member) heard(at int64) []Voice {
 	return slices.DeleteFunc(slices.Clone(m.Voices), func(v Voice) bool { return at-v.At >= voicesTime })
 }
@@ -142,8 +143,8 @@ func voices(all []Voice) int {
 	return len(addresses)
 }
 
-// ToAudit is the node that the server should look at because of what a listener says of it, nil
-// if there is nothing to look for. It has to be asked BEFORE that is decided on.
+// ToAudit returns the node that the server should audit because of the accusation, nil if there is no
+// reason to. It must be called before the accusation is decided on.
 func (s State) ToAudit(cmd *messages.PeerLost) *messages.Node {
 	a := s.accusation(cmd)
 	if a == nil || !s.believed(a) || s.findsAnother(a) || !a.accused.Open() {
@@ -152,7 +153,7 @@ func (s State) ToAudit(cmd *messages.PeerLost) *messages.Node {
 	return a.accused.Node()
 }
 
-// audited is what an audit shows.
+// audited decides on the result of an audit.
 func (s State) audited(cmd *messages.AuditEnded) []proto.Message {
 	at := s.Chain.seat(cmd.GetId())
 	if at == nil {
@@ -162,7 +163,7 @@ func (s State) audited(cmd *messages.AuditEnded) []proto.Message {
 		Id: cmd.GetId(), Name: at.Name, SeenBy: cmd.GetSeenBy(), Address: cmd.GetAddress(),
 		Fault: cmd.GetFault(), Reason: cmd.GetReason(), AtUnixUs: cmd.GetAtUnixUs(),
 	}}
-	// A convict stays where it is: it feeds nobody there.
+	// A convicted node stays where it is: it feeds nobody anyway.
 	if cmd.GetFault() != messages.Fault_FAULT_UNSPECIFIED && !Serious(cmd.GetFault()) &&
 		at != s.Chain.last() && !s.restless(cmd.GetAtUnixUs()) {
 		events = append(events, &messages.ListenerMoved{
@@ -173,7 +174,7 @@ func (s State) audited(cmd *messages.AuditEnded) []proto.Message {
 	return s.spliced(events...)
 }
 
-// endVerdicts ends the verdicts whose time is up.
+// endVerdicts ends the verdicts whose time is over.
 func (s State) endVerdicts(at int64) []proto.Message {
 	var events []proto.Message
 	for m := range s.convicts() {
@@ -184,7 +185,7 @@ func (s State) endVerdicts(at int64) []proto.Message {
 	return s.spliced(events...)
 }
 
-// NextEnd is when the next verdict of a member ends, 0 if there is none.
+// NextEnd returns when the next verdict of a member ends, in unix microseconds; 0 if there is none.
 func (s State) NextEnd() int64 {
 	next := int64(0)
 	for m := range s.convicts() {
@@ -195,7 +196,7 @@ func (s State) NextEnd() int64 {
 	return next
 }
 
-// convicts are those of the chain who feed nobody for a while, from the top.
+// convicts yields the members with a verdict, from the top.
 func (s State) convicts() iter.Seq[*seat] {
 	var all []*seat
 	for id, a := range s.Ledger {
@@ -206,25 +207,25 @@ func (s State) convicts() iter.Seq[*seat] {
 	return sorted.Of(all).All()
 }
 
-// restless says whether the chain has been moved about enough lately. Those who complain
-// feed on another ancestor meanwhile; whoever is dead goes with its request connection.
+// restless reports whether there were maxMoves lately. Nobody suffers from the pause: accusers already
+// receive from another ancestor, and a dead node is removed when its request connection ends.
 func (s State) restless(at int64) bool {
 	return len(s.MovedAt) == maxMoves && at-s.MovedAt[0] < movesTime
 }
 
-// suspect says whether others have complained of it lately. Whoever's line is bad hears nothing
-// from anybody, and its word would turn the chain against the innocent.
+// suspect reports whether others have complained of the member lately. A node with a bad line gets nothing
+// from anybody, and its accusations would hit innocent nodes.
 func (m Member) suspect(at int64) bool {
 	return m.AccusedAt > 0 && at-m.AccusedAt < movesTime
 }
 
-// doubted says whether nobody is to come behind it yet: others have complained of it of
-// late. Each time that it was found slow or bad before doubles the wait.
+// doubted reports whether nobody should be placed behind the member yet, because others have complained of
+// it lately. Each time that it was found slow or bad doubles the wait.
 func (m Member) doubted(at int64) bool {
 	return m.AccusedAt > 0 && at-m.AccusedAt < movesTime<<min(max(m.Doubts-1, 0), doublings)
 }
 
-// moved is the state after a ListenerMoved.
+// moved returns the state after a ListenerMoved.
 func (s State) moved(event *messages.ListenerMoved) State {
 	at := event.GetAtUnixUs()
 	s.MovedAt = append(slices.Clone(s.MovedAt[max(0, len(s.MovedAt)+1-maxMoves):]), at)
@@ -241,7 +242,7 @@ func (s State) moved(event *messages.ListenerMoved) State {
 		return s
 	}
 	moved.AccusedAt = at
-	if event.GetFault() == messages.Fault_FAULT_SLOW && accused { // an audit counts by itself
+	if event.GetFault() == messages.Fault_FAULT_SLOW && accused { // if an audit moved it, found has counted
 		moved.Doubts++
 	}
 	if Serious(event.GetFault()) && accused && event.GetSeenBy() != event.GetId() {
@@ -256,17 +257,17 @@ func (s State) moved(event *messages.ListenerMoved) State {
 	return s
 }
 
-// found is the state after a ListenerAudited.
+// found returns the state after a ListenerAudited.
 func (s State) found(event *messages.ListenerAudited) State {
 	at := event.GetAtUnixUs()
 	said := event.GetSeenBy() != messages.ServerID
 	if event.GetFault() == messages.Fault_FAULT_UNSPECIFIED {
-		// The voice stays: a liar may know the server's address, and serve that honestly.
+		// The voice still counts: a liar may know the server's address, and serve it honestly.
 		refute := func(a *Account) { a.refute(at) }
 		return s.book(event.GetSeenBy(), refute).book(Household(event.GetAddress()), refute)
 	}
 	right := func(a *Account) { a.right(event.GetId()) }
-	if said { // else those below it complained of each other
+	if said { // otherwise the accusers below complained of another node
 		s = s.book(event.GetSeenBy(), right).book(Household(event.GetAddress()), right)
 	}
 	s = s.proved(event.GetId(), 0)
@@ -290,7 +291,8 @@ func (s State) cleared(id string) State {
 	return s.book(id, func(a *Account) { a.ConvictedAt = 0 })
 }
 
-// lostToo is the state after the server has lost a member: whoever accused it just before was right.
+// lostToo returns the state after the server has lost a member: those that accused it just before were
+// right.
 func (s State) lostToo(event *messages.ListenerLeft) State {
 	if event.GetCause() == messages.ListenerLeft_CAUSE_SAID_SO {
 		return s
@@ -298,9 +300,9 @@ func (s State) lostToo(event *messages.ListenerLeft) State {
 	return s.proved(event.GetId(), event.GetAtUnixUs()-lossTime)
 }
 
-// reopened is the state after the server's start at that time: it has heard of nobody yet. Its clock
-// may have been set back meanwhile: what would be in the future counts as now, or no brake and no
-// verdict would ever end.
+// reopened returns the state after the server has started at that time: all members are absent. The clock
+// may have been set back meanwhile: times that would be in the future become at, so that limits and
+// verdicts still end.
 func (s State) reopened(at int64) State {
 	all := slices.Collect(s.Chain.All())
 	for i := range all {
@@ -334,7 +336,8 @@ func (m *Member) notAfter(at int64) {
 	}
 }
 
-// Late says whether the fault can be that of one further up: whoever hears late sends late.
+// Late reports whether the cause of the fault may be a node further up: a node that receives late sends
+// late.
 func Late(fault messages.Fault) bool {
 	return fault == messages.Fault_FAULT_SLOW || fault == messages.Fault_FAULT_STARVING
 }

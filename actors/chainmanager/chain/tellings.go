@@ -7,37 +7,38 @@ import (
 	"conga/messages"
 )
 
-// Tellings are what each listener is told of the others. They follow the chain: what a change does
-// not concern they do not look at. They belong to one goroutine. The zero value has told nobody.
+// Tellings computes what each listener must be told about the others. It follows the chain
+// incrementally: it looks only at the members that a change concerns. It belongs to one goroutine. The
+// zero value has told nobody anything.
 type Tellings struct {
 	line  Line
-	ties  map[string]tie   // by the id of who receives
-	below map[string]below // by the id of who feeds, the server too
+	ties  map[string]tie   // by the id of the receiving member
+	below map[string]below // by the id of the feeding node, also the server's
 }
 
-// tie is whom one listener has above it.
+// tie is what one listener has above it.
 type tie struct {
 	seat     *seat
-	deputies []string // may be asked for the music
+	deputies []string // the nodes that it may ask for the music
 	source   string
 }
 
-// below is whom one node has below it.
+// below is what one node has below it.
 type below struct {
-	guests sorted.List[*seat] // those who may ask
+	guests sorted.List[*seat] // the members that may ask it
 	fed    sorted.List[*seat]
 }
 
-// Change is what a step of the chain changes for others.
+// Change is what a step of the chain changes for the listeners.
 type Change struct {
-	// Tell has what those are to be told whom it may concern, from the top: a node is told of its
-	// guests BEFORE they are of it.
+	// Tell has the messages for all members whom the step may concern, from the top: a node is told
+	// its guests BEFORE they are told of it.
 	Tell []*messages.Neighbours
-	// Standing has those who came, went, or are fed by another.
+	// Standing has the members that came, went, or have another source.
 	Standing map[string]messages.Standing
 }
 
-// Follow goes on to that state.
+// Follow moves on to state s and returns what that changes.
 func (t *Tellings) Follow(s State) (c Change) {
 	if t.ties == nil {
 		t.ties, t.below = map[string]tie{}, map[string]below{}
@@ -58,7 +59,7 @@ func (t *Tellings) Follow(s State) (c Change) {
 			}
 		}
 	}
-	for seed := range t.line.seeds.All() { // it knows who feeds it, wherever the two stand
+	for seed := range t.line.seeds.All() { // it is concerned if its feeder is, wherever the two stand
 		concerned[seed.ID] = touched[seed.FedBy]
 	}
 	for _, seat := range changed(before, t.line) {
@@ -87,8 +88,8 @@ func (t *Tellings) tieOf(s *seat) tie {
 	return now
 }
 
-// tie puts these in place of the ties before; those without a seat end. Those above whom that changes
-// something are concerned.
+// tie replaces ties by these; ties without a seat end. It adds the nodes above for which that changes
+// something to concerned.
 func (t *Tellings) tie(ties map[string]tie, concerned map[string]bool) {
 	change := func(of tie, change func(sorted.List[*seat]) sorted.List[*seat]) {
 		for _, id := range of.deputies {
@@ -100,7 +101,7 @@ func (t *Tellings) tie(ties map[string]tie, concerned map[string]bool) {
 		b.fed = change(b.fed)
 		t.below[of.source], concerned[of.source] = b, true
 	}
-	for id, now := range ties { // all BEFORE any is made: a seat's rank may have become another's
+	for id, now := range ties { // end all old ties before making new ones: a seat's rank may be another's now
 		old, was := t.ties[id]
 		if was && old.same(now) {
 			delete(ties, id)
@@ -123,7 +124,7 @@ func (t tie) same(other tie) bool {
 	return t.seat == other.seat && t.source == other.source && slices.Equal(t.deputies, other.deputies)
 }
 
-// tell says to each of the ids what it is to be told, from the top.
+// tell returns what each of the ids must be told, from the top.
 func (t *Tellings) tell(ids map[string]bool) (all []*messages.Neighbours) {
 	var seats []*seat
 	for id, is := range ids {
@@ -137,7 +138,7 @@ func (t *Tellings) tell(ids map[string]bool) (all []*messages.Neighbours) {
 	return all
 }
 
-// neighbours says whom the member receives from, and whom it feeds.
+// neighbours returns which nodes the member receives from, and which it feeds.
 func (t *Tellings) neighbours(s *seat) *messages.Neighbours {
 	n := &messages.Neighbours{Id: s.ID}
 	below := t.below[s.ID]

@@ -23,7 +23,7 @@ func TestTell_Audited(t *testing.T) {
 		&messages.ListenerAudited{Id: "2", Name: "bob", SeenBy: "3"},
 		&messages.ListenerAudited{Id: "2", Name: "bob", SeenBy: "3", Fault: messages.Fault_FAULT_SLOW, Reason: "its music came late"},
 		&messages.ListenerAudited{Id: "2", Name: "bob", SeenBy: "3", Fault: messages.Fault_FAULT_LYING, Reason: "item 9 is not what the server sealed"},
-		&messages.ListenerMoved{Id: "2", Name: "bob", After: "3", SeenBy: "2", Reason: "it finds fault with everybody, so the fault is its own"},
+		&messages.ListenerMoved{Id: "2", Name: "bob", After: "3", SeenBy: "2", Reason: "it accused two upstreams in a row, so the fault is its own"},
 		&messages.VerdictEnded{Id: "2", Name: "bob"},
 	} {
 		at := time.Unix(int64(1000+i), 0)
@@ -40,7 +40,7 @@ func TestTell_Audited(t *testing.T) {
 		"cem had complained about bob; the server checked bob and found nothing wrong.",
 		"The server checked bob itself: its music came late.",
 		"The server checked bob itself: item 9 is not what the server sealed. It feeds nobody for a while.",
-		"bob was moved behind cem: it finds fault with everybody, so the fault is its own.",
+		"bob was moved behind cem: it accused two upstreams in a row, so the fault is its own.",
 		"bob may feed others again.",
 	} {
 		if !strings.Contains(text, want) {

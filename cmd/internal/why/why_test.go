@@ -122,7 +122,7 @@ func TestTell_Seed(t *testing.T) {
 		Server: []eventlog.Record{
 			{Time: at, Event: &messages.ListenerJoined{Node: &messages.Node{Id: "a", Name: "amy"}, After: messages.ServerID}},
 			{Time: at, Event: &messages.ListenerJoined{Node: &messages.Node{Id: "s", Name: "sid"}, After: "a", Seed: true, FedBy: "a"}},
-			{Time: at, Event: &messages.ListenerFellSilent{Id: "s", Name: "sid", FedBy: "a", Reason: "who feeds it vanished"}},
+			{Time: at, Event: &messages.ListenerFellSilent{Id: "s", Name: "sid", FedBy: "a", Reason: "its upstream vanished"}},
 		},
 	})
 	if err != nil {
@@ -131,7 +131,7 @@ func TestTell_Seed(t *testing.T) {
 	text := strings.Join(lines, "\n")
 	for _, want := range []string{
 		"sid, a client of 2016, joined the chain; amy feeds it.",
-		"sid hears nothing any more: who feeds it vanished. A client of 2016 cannot be told where to go on: start it again.",
+		"sid hears nothing any more: its upstream vanished. A client of 2016 cannot be told where to go on: start it again.",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
