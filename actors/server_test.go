@@ -18,6 +18,7 @@ import (
 	"conga/actors/pacer"
 	"conga/actors/scheduler"
 	"conga/messages"
+	"conga/messages/chance"
 )
 
 func text(t testing.TB, v any) string {
@@ -52,10 +53,9 @@ func TestServer_Dump_IsReplay(t *testing.T) {
 	h.onAir()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	seed := chance.Seed(t)
 	var busy sync.WaitGroup
 	for n := range 4 {
-		seed := rand.Uint64()
-		t.Logf("client %d has the seed %d", n, seed)
 		random := rand.New(rand.NewPCG(seed, uint64(n)))
 		busy.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {

@@ -12,6 +12,7 @@ import (
 
 	"conga/actors/eventlog"
 	"conga/actors/eventlog/storetest"
+	"conga/messages/chance"
 )
 
 const crashDir = "CONGA_TEST_CRASH_DIR"
@@ -51,9 +52,10 @@ func TestKill(t *testing.T) {
 	if testing.Short() {
 		kills = 3
 	}
+	random := rand.New(rand.NewPCG(chance.Seed(t), 0))
 	acknowledged := uint64(0)
 	for range kills {
-		acknowledged = max(acknowledged, killAfter(t, dir, 1+rand.IntN(300)))
+		acknowledged = max(acknowledged, killAfter(t, dir, 1+random.IntN(300)))
 		log := storetest.Open(t, openAt(t, dir))
 		if n, err := log.Verify(t.Context()); err != nil || n < acknowledged || n%2 != 0 || n == 0 {
 			t.Fatalf("%d events are there, %d were acknowledged: %v", n, acknowledged, err)

@@ -15,6 +15,7 @@ import (
 
 	"conga/actors/eventlog"
 	"conga/actors/eventlog/storetest"
+	"conga/messages/chance"
 )
 
 // copyLog copies an open log's files, as a killed server would leave them.
@@ -126,9 +127,7 @@ func TestFlippedBit(t *testing.T) {
 		if err := errors.Join(err, err2); err != nil {
 			t.Fatal(err)
 		}
-		seed := uint64(time.Now().UnixNano())
-		t.Logf("%s: seed %d", name, seed)
-		chance := rand.New(rand.NewPCG(seed, 1))
+		random := rand.New(rand.NewPCG(chance.Seed(t), uint64(len(name))))
 		for _, file := range []string{"conga.db", "conga.db-wal", "conga.db-last"} {
 			info, err := os.Stat(filepath.Join(whole, file))
 			if err != nil {
@@ -136,7 +135,7 @@ func TestFlippedBit(t *testing.T) {
 			}
 			found := 0
 			for range flips {
-				at, bit := chance.Int64N(info.Size()), chance.IntN(8)
+				at, bit := random.Int64N(info.Size()), random.IntN(8)
 				dir := copyLog(t, whole)
 				flip(t, filepath.Join(dir, file), at, bit)
 				is, err := content(dir)

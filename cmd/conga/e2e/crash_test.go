@@ -19,6 +19,7 @@ import (
 	"conga/cmd/internal/congatest"
 	"conga/cmd/internal/logbook"
 	"conga/messages"
+	"conga/messages/chance"
 	"conga/transport"
 
 	"github.com/google/uuid"
@@ -32,8 +33,7 @@ func TestE2E_Crash(t *testing.T) {
 	if testing.Short() {
 		kills = 10
 	}
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := chance.Seed(t)
 	random := rand.New(rand.NewPCG(seed, 0))
 	cuts, names := map[string]congatest.Cut{}, []string{}
 	for i := range 60 {
