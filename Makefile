@@ -20,7 +20,7 @@ LONGEST ?= 60s
 SPIN ?= 0
 ALL ?=
 
-.PHONY: help chaos demo build test lint systems bench fuzz gen man speaker sound-test page-test shell-test
+.PHONY: help chaos demo build test lint systems bench fuzz gen man speaker sound-test page-test shell-test convert-test
 
 help:
 	@echo 'make demo     hear it: a server and three listeners        go run ./cmd/conga demo'
@@ -42,7 +42,7 @@ demo: build
 build: speaker
 	go build $(flags) -o bin/ ./cmd/...
 
-test: speaker sound-test page-test shell-test lint
+test: speaker sound-test page-test shell-test convert-test lint
 	@.ci/gen check
 	@.ci/systems
 	@[ -n '$(race)' ] || echo 'test: no C compiler, so the tests run without the race detector'
@@ -76,5 +76,5 @@ man: build
 	bin/conga help man bin/man
 
 # What the machine lacks is installed where that needs no question.
-speaker sound-test page-test shell-test:
+speaker sound-test page-test shell-test convert-test:
 	@.ci/prepare $@

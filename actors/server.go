@@ -14,6 +14,7 @@ import (
 	"conga/actors/chainmanager"
 	"conga/actors/chainmanager/chain"
 	"conga/actors/eventlog"
+	"conga/actors/internal/transcode"
 	"conga/actors/pacer"
 	"conga/actors/scheduler"
 	"conga/actors/window"
@@ -28,9 +29,13 @@ type ServerConfig struct {
 	System *actor.ActorSystem
 	Log    *eventlog.Log
 	Songs  string // the folder
-	Key    ed25519.PrivateKey
-	Now    func() time.Time // the server's clock: it must not step
-	Logger *slog.Logger
+	// Converted is the folder of what is made of music that is not mp3, and ConvertedMost how many bytes it may
+	// have; empty: such music is left out.
+	Converted     string
+	ConvertedMost int64
+	Key           ed25519.PrivateKey
+	Now           func() time.Time // the server's clock: it must not step
+	Logger        *slog.Logger
 	// KeepLog is how many bytes of the log are kept, about; 0: all.
 	KeepLog int64
 	// Members is told who came, went, or is fed by another: the stream port serves all that stand in the
@@ -88,11 +93,23 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 	}
 	s.seeds = line.State().Chain.Seeds()
 
+	var converted *transcode.Cache
+	if cfg.Converted != "" {
+		if converted, err = transcode.Open(cfg.Converted, cfg.ConvertedMost); err != nil {
+			return nil, err
+		}
+	}
 	ends := limited(cfg.System)
 	known := sync.OnceFunc(func() { close(s.songs) }) // a restarted catalog says so again
-	publish := func(event proto.Message) { s.tell(announcerName, event) }
+	publish := func(event proto.Message) {
+		s.tell(announcerName, event)
+		switch event.(type) {
+		case *messages.SongQueued, *messages.SongWaits:
+			s.tell(catalog.Actor, &messages.WantSong{})
+		}
+	}
 	err = s.start(
-		child{catalog.Actor, catalog.Props(catalog.Config{Dir: cfg.Songs, Log: cfg.Log, Logger: cfg.Logger, Ready: known}).Configure(ends)},
+		child{catalog.Actor, catalog.Props(catalog.Config{Dir: cfg.Songs, Converted: converted, Log: cfg.Log, Logger: cfg.Logger, Ready: known}).Configure(ends)},
 		child{scheduler.Actor, scheduler.Props(scheduler.Config{Log: cfg.Log, Publish: publish}).Configure(ends)},
 		child{chainmanager.Actor, chainmanager.Props(chainmanager.Config{
 			Log: cfg.Log, Links: func() *actor.PID { return s.of(requestsName) },
@@ -103,7 +120,9 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 			Log: cfg.Log, Window: s.window, Key: cfg.Key, Publish: publish, Placed: func(at pacer.State) { s.place.Store(&at) }, Sent: cfg.Sent, Now: cfg.Now, Logger: cfg.Logger,
 			Scheduler: func() *actor.PID { return s.of(scheduler.Actor) },
 			Catalog:   func() *actor.PID { return s.of(catalog.Actor) },
-			Open:      func(name string) (pacer.File, error) { return openSong(cfg.Songs, name) },
+			Open: func(name, of, sum string) (pacer.File, error) {
+				return openSong(cfg.Songs, converted, name, transcode.Made{Of: of, Sum: sum})
+			},
 		}).Configure(ends)},
 		child{streamsName, cfg.Streams(s)},
 		child{requestsName, cfg.Requests(s)},
@@ -133,8 +152,18 @@ func (s *Server) newest() uint64 {
 	return 0
 }
 
-// openSong opens a song and says which file it is.
-func openSong(dir, name string) (pacer.File, error) {
+// openSong opens a song, or what was made of it, and says which file it is.
+func openSong(dir string, converted *transcode.Cache, name string, made transcode.Made) (pacer.File, error) {
+	if made != (transcode.Made{}) {
+		if converted == nil {
+			return pacer.File{}, transcode.ErrGone
+		}
+		f, err := converted.Open(made)
+		if err != nil {
+			return pacer.File{}, err
+		}
+		return pacer.File{ReadCloser: f}, nil
+	}
 	f, err := catalog.Open(dir, name)
 	if err != nil {
 		return pacer.File{}, err

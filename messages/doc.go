@@ -7,6 +7,8 @@
 //
 //	message           from           to             in the log?
 //	ReportSongs       catalog scan   catalog        as the cause
+//	MadeSong          catalog's ffmpeg catalog      as the cause
+//	LostSongs         catalog scan   catalog        as the cause
 //	SongAdded         catalog        scheduler      yes
 //	SongRemoved       catalog        scheduler      yes
 //	SongRejected      catalog        the operator   yes

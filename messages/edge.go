@@ -33,6 +33,9 @@ type (
 // LookAgain tells the catalog that a song's file is not what it says.
 type LookAgain struct{}
 
+// WantSong tells the catalog that the log has news of songs that somebody waits for.
+type WantSong struct{}
+
 // UpstreamOpened: an upstream took the listener in; its items follow.
 type UpstreamOpened struct {
 	Link   uint64

@@ -76,6 +76,56 @@ func (Heard) EnumDescriptor() ([]byte, []int) {
 	return file_messages_play_proto_rawDescGZIP(), []int{0}
 }
 
+// Form is what there is to play.
+type Song_Form int32
+
+const (
+	Song_FORM_MP3       Song_Form = 0 // the file itself
+	Song_FORM_OTHER     Song_Form = 1 // nothing yet: it must be converted first
+	Song_FORM_CONVERTED Song_Form = 2 // an mp3 that was made of the file
+)
+
+// Enum value maps for Song_Form.
+var (
+	Song_Form_name = map[int32]string{
+		0: "FORM_MP3",
+		1: "FORM_OTHER",
+		2: "FORM_CONVERTED",
+	}
+	Song_Form_value = map[string]int32{
+		"FORM_MP3":       0,
+		"FORM_OTHER":     1,
+		"FORM_CONVERTED": 2,
+	}
+)
+
+func (x Song_Form) Enum() *Song_Form {
+	p := new(Song_Form)
+	*p = x
+	return p
+}
+
+func (x Song_Form) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Song_Form) Descriptor() protoreflect.EnumDescriptor {
+	return file_messages_play_proto_enumTypes[1].Descriptor()
+}
+
+func (Song_Form) Type() protoreflect.EnumType {
+	return &file_messages_play_proto_enumTypes[1]
+}
+
+func (x Song_Form) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Song_Form.Descriptor instead.
+func (Song_Form) EnumDescriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{0, 0}
+}
+
 type PlayRefused_Reason int32
 
 const (
@@ -112,11 +162,11 @@ func (x PlayRefused_Reason) String() string {
 }
 
 func (PlayRefused_Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_messages_play_proto_enumTypes[1].Descriptor()
+	return file_messages_play_proto_enumTypes[2].Descriptor()
 }
 
 func (PlayRefused_Reason) Type() protoreflect.EnumType {
-	return &file_messages_play_proto_enumTypes[1]
+	return &file_messages_play_proto_enumTypes[2]
 }
 
 func (x PlayRefused_Reason) Number() protoreflect.EnumNumber {
@@ -125,7 +175,7 @@ func (x PlayRefused_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PlayRefused_Reason.Descriptor instead.
 func (PlayRefused_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{10, 0}
+	return file_messages_play_proto_rawDescGZIP(), []int{12, 0}
 }
 
 // Song is one file of the catalog. Its name is its path in the songs folder, with slashes:
@@ -141,6 +191,9 @@ type Song struct {
 	AudioBytes     int64                  `protobuf:"varint,7,opt,name=audio_bytes,json=audioBytes,proto3" json:"audio_bytes,omitempty"` // bytes of those frames: what is sent
 	FileBytes      int64                  `protobuf:"varint,8,opt,name=file_bytes,json=fileBytes,proto3" json:"file_bytes,omitempty"`
 	ModifiedUnixUs int64                  `protobuf:"varint,9,opt,name=modified_unix_us,json=modifiedUnixUs,proto3" json:"modified_unix_us,omitempty"` // the file's time; a change of it or of the size is a new song
+	Form           Song_Form              `protobuf:"varint,10,opt,name=form,proto3,enum=conga.Song_Form" json:"form,omitempty"`
+	MadeOf         string                 `protobuf:"bytes,11,opt,name=made_of,json=madeOf,proto3" json:"made_of,omitempty"`    // if it was converted: the SHA-256 of the file, in hex
+	MadeSum        string                 `protobuf:"bytes,12,opt,name=made_sum,json=madeSum,proto3" json:"made_sum,omitempty"` // and of the mp3
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -236,6 +289,27 @@ func (x *Song) GetModifiedUnixUs() int64 {
 		return x.ModifiedUnixUs
 	}
 	return 0
+}
+
+func (x *Song) GetForm() Song_Form {
+	if x != nil {
+		return x.Form
+	}
+	return Song_FORM_MP3
+}
+
+func (x *Song) GetMadeOf() string {
+	if x != nil {
+		return x.MadeOf
+	}
+	return ""
+}
+
+func (x *Song) GetMadeSum() string {
+	if x != nil {
+		return x.MadeSum
+	}
+	return ""
 }
 
 // RejectedSong is a file that cannot be played, and why.
@@ -377,6 +451,104 @@ func (x *ReportSongs) GetFoldersBack() []string {
 	return nil
 }
 
+// MadeSong: a song was converted, or cannot be.
+type MadeSong struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Song          *Song                  `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`     // its file is as it was when that began
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"` // why it cannot; empty: it was
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MadeSong) Reset() {
+	*x = MadeSong{}
+	mi := &file_messages_play_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MadeSong) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MadeSong) ProtoMessage() {}
+
+func (x *MadeSong) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_play_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MadeSong.ProtoReflect.Descriptor instead.
+func (*MadeSong) Descriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *MadeSong) GetSong() *Song {
+	if x != nil {
+		return x.Song
+	}
+	return nil
+}
+
+func (x *MadeSong) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// LostSongs: what was made of these songs is not there any more. They must be converted again.
+type LostSongs struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Names         []string               `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LostSongs) Reset() {
+	*x = LostSongs{}
+	mi := &file_messages_play_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LostSongs) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LostSongs) ProtoMessage() {}
+
+func (x *LostSongs) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_play_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LostSongs.ProtoReflect.Descriptor instead.
+func (*LostSongs) Descriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *LostSongs) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
 // SongsAway: the songs folder is missing, unreadable or empty, or one of its subfolders cannot be seen.
 // The songs in it are not gone: they are remembered, and requests wait for them.
 type SongsAway struct {
@@ -389,7 +561,7 @@ type SongsAway struct {
 
 func (x *SongsAway) Reset() {
 	*x = SongsAway{}
-	mi := &file_messages_play_proto_msgTypes[3]
+	mi := &file_messages_play_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -401,7 +573,7 @@ func (x *SongsAway) String() string {
 func (*SongsAway) ProtoMessage() {}
 
 func (x *SongsAway) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[3]
+	mi := &file_messages_play_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -414,7 +586,7 @@ func (x *SongsAway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongsAway.ProtoReflect.Descriptor instead.
 func (*SongsAway) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{3}
+	return file_messages_play_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SongsAway) GetReason() string {
@@ -441,7 +613,7 @@ type SongsBack struct {
 
 func (x *SongsBack) Reset() {
 	*x = SongsBack{}
-	mi := &file_messages_play_proto_msgTypes[4]
+	mi := &file_messages_play_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -453,7 +625,7 @@ func (x *SongsBack) String() string {
 func (*SongsBack) ProtoMessage() {}
 
 func (x *SongsBack) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[4]
+	mi := &file_messages_play_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -466,7 +638,7 @@ func (x *SongsBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongsBack.ProtoReflect.Descriptor instead.
 func (*SongsBack) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{4}
+	return file_messages_play_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SongsBack) GetFolder() string {
@@ -486,7 +658,7 @@ type SongAdded struct {
 
 func (x *SongAdded) Reset() {
 	*x = SongAdded{}
-	mi := &file_messages_play_proto_msgTypes[5]
+	mi := &file_messages_play_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -498,7 +670,7 @@ func (x *SongAdded) String() string {
 func (*SongAdded) ProtoMessage() {}
 
 func (x *SongAdded) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[5]
+	mi := &file_messages_play_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -511,7 +683,7 @@ func (x *SongAdded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongAdded.ProtoReflect.Descriptor instead.
 func (*SongAdded) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{5}
+	return file_messages_play_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SongAdded) GetSong() *Song {
@@ -531,7 +703,7 @@ type SongRemoved struct {
 
 func (x *SongRemoved) Reset() {
 	*x = SongRemoved{}
-	mi := &file_messages_play_proto_msgTypes[6]
+	mi := &file_messages_play_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -543,7 +715,7 @@ func (x *SongRemoved) String() string {
 func (*SongRemoved) ProtoMessage() {}
 
 func (x *SongRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[6]
+	mi := &file_messages_play_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -556,7 +728,7 @@ func (x *SongRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongRemoved.ProtoReflect.Descriptor instead.
 func (*SongRemoved) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{6}
+	return file_messages_play_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SongRemoved) GetName() string {
@@ -577,7 +749,7 @@ type SongRejected struct {
 
 func (x *SongRejected) Reset() {
 	*x = SongRejected{}
-	mi := &file_messages_play_proto_msgTypes[7]
+	mi := &file_messages_play_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -589,7 +761,7 @@ func (x *SongRejected) String() string {
 func (*SongRejected) ProtoMessage() {}
 
 func (x *SongRejected) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[7]
+	mi := &file_messages_play_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -602,7 +774,7 @@ func (x *SongRejected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongRejected.ProtoReflect.Descriptor instead.
 func (*SongRejected) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{7}
+	return file_messages_play_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SongRejected) GetName() string {
@@ -632,7 +804,7 @@ type RequestPlay struct {
 
 func (x *RequestPlay) Reset() {
 	*x = RequestPlay{}
-	mi := &file_messages_play_proto_msgTypes[8]
+	mi := &file_messages_play_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -644,7 +816,7 @@ func (x *RequestPlay) String() string {
 func (*RequestPlay) ProtoMessage() {}
 
 func (x *RequestPlay) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[8]
+	mi := &file_messages_play_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -657,7 +829,7 @@ func (x *RequestPlay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestPlay.ProtoReflect.Descriptor instead.
 func (*RequestPlay) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{8}
+	return file_messages_play_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RequestPlay) GetRequestId() string {
@@ -701,7 +873,7 @@ type SongQueued struct {
 
 func (x *SongQueued) Reset() {
 	*x = SongQueued{}
-	mi := &file_messages_play_proto_msgTypes[9]
+	mi := &file_messages_play_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -713,7 +885,7 @@ func (x *SongQueued) String() string {
 func (*SongQueued) ProtoMessage() {}
 
 func (x *SongQueued) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[9]
+	mi := &file_messages_play_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -726,7 +898,7 @@ func (x *SongQueued) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongQueued.ProtoReflect.Descriptor instead.
 func (*SongQueued) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{9}
+	return file_messages_play_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SongQueued) GetRequestId() string {
@@ -772,7 +944,7 @@ type PlayRefused struct {
 
 func (x *PlayRefused) Reset() {
 	*x = PlayRefused{}
-	mi := &file_messages_play_proto_msgTypes[10]
+	mi := &file_messages_play_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -784,7 +956,7 @@ func (x *PlayRefused) String() string {
 func (*PlayRefused) ProtoMessage() {}
 
 func (x *PlayRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[10]
+	mi := &file_messages_play_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -797,7 +969,7 @@ func (x *PlayRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlayRefused.ProtoReflect.Descriptor instead.
 func (*PlayRefused) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{10}
+	return file_messages_play_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PlayRefused) GetRequestId() string {
@@ -853,7 +1025,7 @@ type ChooseSong struct {
 
 func (x *ChooseSong) Reset() {
 	*x = ChooseSong{}
-	mi := &file_messages_play_proto_msgTypes[11]
+	mi := &file_messages_play_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -865,7 +1037,7 @@ func (x *ChooseSong) String() string {
 func (*ChooseSong) ProtoMessage() {}
 
 func (x *ChooseSong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[11]
+	mi := &file_messages_play_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -878,7 +1050,7 @@ func (x *ChooseSong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChooseSong.ProtoReflect.Descriptor instead.
 func (*ChooseSong) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{11}
+	return file_messages_play_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ChooseSong) GetSeed() uint64 {
@@ -909,7 +1081,7 @@ type SongChosen struct {
 
 func (x *SongChosen) Reset() {
 	*x = SongChosen{}
-	mi := &file_messages_play_proto_msgTypes[12]
+	mi := &file_messages_play_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -921,7 +1093,7 @@ func (x *SongChosen) String() string {
 func (*SongChosen) ProtoMessage() {}
 
 func (x *SongChosen) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[12]
+	mi := &file_messages_play_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -934,7 +1106,7 @@ func (x *SongChosen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongChosen.ProtoReflect.Descriptor instead.
 func (*SongChosen) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{12}
+	return file_messages_play_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SongChosen) GetSong() string {
@@ -986,7 +1158,7 @@ type SongWaits struct {
 
 func (x *SongWaits) Reset() {
 	*x = SongWaits{}
-	mi := &file_messages_play_proto_msgTypes[13]
+	mi := &file_messages_play_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -998,7 +1170,7 @@ func (x *SongWaits) String() string {
 func (*SongWaits) ProtoMessage() {}
 
 func (x *SongWaits) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[13]
+	mi := &file_messages_play_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1011,7 +1183,7 @@ func (x *SongWaits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongWaits.ProtoReflect.Descriptor instead.
 func (*SongWaits) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{13}
+	return file_messages_play_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SongWaits) GetSong() string {
@@ -1054,7 +1226,7 @@ type SongSkipped struct {
 
 func (x *SongSkipped) Reset() {
 	*x = SongSkipped{}
-	mi := &file_messages_play_proto_msgTypes[14]
+	mi := &file_messages_play_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1066,7 +1238,7 @@ func (x *SongSkipped) String() string {
 func (*SongSkipped) ProtoMessage() {}
 
 func (x *SongSkipped) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[14]
+	mi := &file_messages_play_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1079,7 +1251,7 @@ func (x *SongSkipped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongSkipped.ProtoReflect.Descriptor instead.
 func (*SongSkipped) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{14}
+	return file_messages_play_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SongSkipped) GetSong() string {
@@ -1113,7 +1285,7 @@ type OpenBroadcast struct {
 
 func (x *OpenBroadcast) Reset() {
 	*x = OpenBroadcast{}
-	mi := &file_messages_play_proto_msgTypes[15]
+	mi := &file_messages_play_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1297,7 @@ func (x *OpenBroadcast) String() string {
 func (*OpenBroadcast) ProtoMessage() {}
 
 func (x *OpenBroadcast) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[15]
+	mi := &file_messages_play_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1310,7 @@ func (x *OpenBroadcast) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenBroadcast.ProtoReflect.Descriptor instead.
 func (*OpenBroadcast) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{15}
+	return file_messages_play_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *OpenBroadcast) GetAtUnixUs() int64 {
@@ -1159,7 +1331,7 @@ type BroadcastOpened struct {
 
 func (x *BroadcastOpened) Reset() {
 	*x = BroadcastOpened{}
-	mi := &file_messages_play_proto_msgTypes[16]
+	mi := &file_messages_play_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1171,7 +1343,7 @@ func (x *BroadcastOpened) String() string {
 func (*BroadcastOpened) ProtoMessage() {}
 
 func (x *BroadcastOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[16]
+	mi := &file_messages_play_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1184,7 +1356,7 @@ func (x *BroadcastOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BroadcastOpened.ProtoReflect.Descriptor instead.
 func (*BroadcastOpened) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{16}
+	return file_messages_play_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *BroadcastOpened) GetEpoch() uint64 {
@@ -1212,7 +1384,7 @@ type StartSong struct {
 
 func (x *StartSong) Reset() {
 	*x = StartSong{}
-	mi := &file_messages_play_proto_msgTypes[17]
+	mi := &file_messages_play_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1224,7 +1396,7 @@ func (x *StartSong) String() string {
 func (*StartSong) ProtoMessage() {}
 
 func (x *StartSong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[17]
+	mi := &file_messages_play_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1237,7 +1409,7 @@ func (x *StartSong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartSong.ProtoReflect.Descriptor instead.
 func (*StartSong) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{17}
+	return file_messages_play_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *StartSong) GetSong() *Song {
@@ -1267,7 +1439,7 @@ type SongStarted struct {
 
 func (x *SongStarted) Reset() {
 	*x = SongStarted{}
-	mi := &file_messages_play_proto_msgTypes[18]
+	mi := &file_messages_play_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1279,7 +1451,7 @@ func (x *SongStarted) String() string {
 func (*SongStarted) ProtoMessage() {}
 
 func (x *SongStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[18]
+	mi := &file_messages_play_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1292,7 +1464,7 @@ func (x *SongStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongStarted.ProtoReflect.Descriptor instead.
 func (*SongStarted) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{18}
+	return file_messages_play_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SongStarted) GetSong() *Song {
@@ -1336,7 +1508,7 @@ type EndSong struct {
 
 func (x *EndSong) Reset() {
 	*x = EndSong{}
-	mi := &file_messages_play_proto_msgTypes[19]
+	mi := &file_messages_play_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1348,7 +1520,7 @@ func (x *EndSong) String() string {
 func (*EndSong) ProtoMessage() {}
 
 func (x *EndSong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[19]
+	mi := &file_messages_play_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1361,7 +1533,7 @@ func (x *EndSong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSong.ProtoReflect.Descriptor instead.
 func (*EndSong) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{19}
+	return file_messages_play_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *EndSong) GetChunks() uint64 {
@@ -1406,7 +1578,7 @@ type SongEnded struct {
 
 func (x *SongEnded) Reset() {
 	*x = SongEnded{}
-	mi := &file_messages_play_proto_msgTypes[20]
+	mi := &file_messages_play_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1418,7 +1590,7 @@ func (x *SongEnded) String() string {
 func (*SongEnded) ProtoMessage() {}
 
 func (x *SongEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[20]
+	mi := &file_messages_play_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1431,7 +1603,7 @@ func (x *SongEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongEnded.ProtoReflect.Descriptor instead.
 func (*SongEnded) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{20}
+	return file_messages_play_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SongEnded) GetSong() string {
@@ -1480,7 +1652,7 @@ type Ask struct {
 
 func (x *Ask) Reset() {
 	*x = Ask{}
-	mi := &file_messages_play_proto_msgTypes[21]
+	mi := &file_messages_play_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1492,7 +1664,7 @@ func (x *Ask) String() string {
 func (*Ask) ProtoMessage() {}
 
 func (x *Ask) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[21]
+	mi := &file_messages_play_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1505,7 +1677,7 @@ func (x *Ask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ask.ProtoReflect.Descriptor instead.
 func (*Ask) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{21}
+	return file_messages_play_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Ask) GetRequestId() string {
@@ -1533,7 +1705,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_messages_play_proto_msgTypes[22]
+	mi := &file_messages_play_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1545,7 +1717,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[22]
+	mi := &file_messages_play_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1558,7 +1730,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{22}
+	return file_messages_play_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Answer) GetRequestId() string {
@@ -1586,7 +1758,7 @@ type Coming struct {
 
 func (x *Coming) Reset() {
 	*x = Coming{}
-	mi := &file_messages_play_proto_msgTypes[23]
+	mi := &file_messages_play_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1598,7 +1770,7 @@ func (x *Coming) String() string {
 func (*Coming) ProtoMessage() {}
 
 func (x *Coming) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[23]
+	mi := &file_messages_play_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1611,7 +1783,7 @@ func (x *Coming) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Coming.ProtoReflect.Descriptor instead.
 func (*Coming) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{23}
+	return file_messages_play_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Coming) GetSong() *Song {
@@ -1642,7 +1814,7 @@ type Playing struct {
 
 func (x *Playing) Reset() {
 	*x = Playing{}
-	mi := &file_messages_play_proto_msgTypes[24]
+	mi := &file_messages_play_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1654,7 +1826,7 @@ func (x *Playing) String() string {
 func (*Playing) ProtoMessage() {}
 
 func (x *Playing) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[24]
+	mi := &file_messages_play_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1667,7 +1839,7 @@ func (x *Playing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Playing.ProtoReflect.Descriptor instead.
 func (*Playing) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{24}
+	return file_messages_play_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Playing) GetSong() *Song {
@@ -1709,7 +1881,7 @@ var File_messages_play_proto protoreflect.FileDescriptor
 
 const file_messages_play_proto_rawDesc = "" +
 	"\n" +
-	"\x13messages/play.proto\x12\x05conga\"\x8c\x02\n" +
+	"\x13messages/play.proto\x12\x05conga\"\xa0\x03\n" +
 	"\x04Song\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x16\n" +
@@ -1723,7 +1895,16 @@ const file_messages_play_proto_rawDesc = "" +
 	"audioBytes\x12\x1d\n" +
 	"\n" +
 	"file_bytes\x18\b \x01(\x03R\tfileBytes\x12(\n" +
-	"\x10modified_unix_us\x18\t \x01(\x03R\x0emodifiedUnixUs\":\n" +
+	"\x10modified_unix_us\x18\t \x01(\x03R\x0emodifiedUnixUs\x12$\n" +
+	"\x04form\x18\n" +
+	" \x01(\x0e2\x10.conga.Song.FormR\x04form\x12\x17\n" +
+	"\amade_of\x18\v \x01(\tR\x06madeOf\x12\x19\n" +
+	"\bmade_sum\x18\f \x01(\tR\amadeSum\"8\n" +
+	"\x04Form\x12\f\n" +
+	"\bFORM_MP3\x10\x00\x12\x0e\n" +
+	"\n" +
+	"FORM_OTHER\x10\x01\x12\x12\n" +
+	"\x0eFORM_CONVERTED\x10\x02\":\n" +
 	"\fRejectedSong\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xe1\x01\n" +
@@ -1733,7 +1914,12 @@ const file_messages_play_proto_rawDesc = "" +
 	"\x04gone\x18\x03 \x03(\tR\x04gone\x12\x12\n" +
 	"\x04away\x18\x04 \x01(\tR\x04away\x123\n" +
 	"\ffolders_away\x18\x05 \x03(\v2\x10.conga.SongsAwayR\vfoldersAway\x12!\n" +
-	"\ffolders_back\x18\x06 \x03(\tR\vfoldersBack\";\n" +
+	"\ffolders_back\x18\x06 \x03(\tR\vfoldersBack\"C\n" +
+	"\bMadeSong\x12\x1f\n" +
+	"\x04song\x18\x01 \x01(\v2\v.conga.SongR\x04song\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"!\n" +
+	"\tLostSongs\x12\x14\n" +
+	"\x05names\x18\x01 \x03(\tR\x05names\";\n" +
 	"\tSongsAway\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06folder\x18\x02 \x01(\tR\x06folder\"#\n" +
@@ -1863,54 +2049,59 @@ func file_messages_play_proto_rawDescGZIP() []byte {
 	return file_messages_play_proto_rawDescData
 }
 
-var file_messages_play_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_messages_play_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_messages_play_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_messages_play_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_messages_play_proto_goTypes = []any{
 	(Heard)(0),              // 0: conga.Heard
-	(PlayRefused_Reason)(0), // 1: conga.PlayRefused.Reason
-	(*Song)(nil),            // 2: conga.Song
-	(*RejectedSong)(nil),    // 3: conga.RejectedSong
-	(*ReportSongs)(nil),     // 4: conga.ReportSongs
-	(*SongsAway)(nil),       // 5: conga.SongsAway
-	(*SongsBack)(nil),       // 6: conga.SongsBack
-	(*SongAdded)(nil),       // 7: conga.SongAdded
-	(*SongRemoved)(nil),     // 8: conga.SongRemoved
-	(*SongRejected)(nil),    // 9: conga.SongRejected
-	(*RequestPlay)(nil),     // 10: conga.RequestPlay
-	(*SongQueued)(nil),      // 11: conga.SongQueued
-	(*PlayRefused)(nil),     // 12: conga.PlayRefused
-	(*ChooseSong)(nil),      // 13: conga.ChooseSong
-	(*SongChosen)(nil),      // 14: conga.SongChosen
-	(*SongWaits)(nil),       // 15: conga.SongWaits
-	(*SongSkipped)(nil),     // 16: conga.SongSkipped
-	(*OpenBroadcast)(nil),   // 17: conga.OpenBroadcast
-	(*BroadcastOpened)(nil), // 18: conga.BroadcastOpened
-	(*StartSong)(nil),       // 19: conga.StartSong
-	(*SongStarted)(nil),     // 20: conga.SongStarted
-	(*EndSong)(nil),         // 21: conga.EndSong
-	(*SongEnded)(nil),       // 22: conga.SongEnded
-	(*Ask)(nil),             // 23: conga.Ask
-	(*Answer)(nil),          // 24: conga.Answer
-	(*Coming)(nil),          // 25: conga.Coming
-	(*Playing)(nil),         // 26: conga.Playing
+	(Song_Form)(0),          // 1: conga.Song.Form
+	(PlayRefused_Reason)(0), // 2: conga.PlayRefused.Reason
+	(*Song)(nil),            // 3: conga.Song
+	(*RejectedSong)(nil),    // 4: conga.RejectedSong
+	(*ReportSongs)(nil),     // 5: conga.ReportSongs
+	(*MadeSong)(nil),        // 6: conga.MadeSong
+	(*LostSongs)(nil),       // 7: conga.LostSongs
+	(*SongsAway)(nil),       // 8: conga.SongsAway
+	(*SongsBack)(nil),       // 9: conga.SongsBack
+	(*SongAdded)(nil),       // 10: conga.SongAdded
+	(*SongRemoved)(nil),     // 11: conga.SongRemoved
+	(*SongRejected)(nil),    // 12: conga.SongRejected
+	(*RequestPlay)(nil),     // 13: conga.RequestPlay
+	(*SongQueued)(nil),      // 14: conga.SongQueued
+	(*PlayRefused)(nil),     // 15: conga.PlayRefused
+	(*ChooseSong)(nil),      // 16: conga.ChooseSong
+	(*SongChosen)(nil),      // 17: conga.SongChosen
+	(*SongWaits)(nil),       // 18: conga.SongWaits
+	(*SongSkipped)(nil),     // 19: conga.SongSkipped
+	(*OpenBroadcast)(nil),   // 20: conga.OpenBroadcast
+	(*BroadcastOpened)(nil), // 21: conga.BroadcastOpened
+	(*StartSong)(nil),       // 22: conga.StartSong
+	(*SongStarted)(nil),     // 23: conga.SongStarted
+	(*EndSong)(nil),         // 24: conga.EndSong
+	(*SongEnded)(nil),       // 25: conga.SongEnded
+	(*Ask)(nil),             // 26: conga.Ask
+	(*Answer)(nil),          // 27: conga.Answer
+	(*Coming)(nil),          // 28: conga.Coming
+	(*Playing)(nil),         // 29: conga.Playing
 }
 var file_messages_play_proto_depIdxs = []int32{
-	2,  // 0: conga.ReportSongs.songs:type_name -> conga.Song
-	3,  // 1: conga.ReportSongs.rejected:type_name -> conga.RejectedSong
-	5,  // 2: conga.ReportSongs.folders_away:type_name -> conga.SongsAway
-	2,  // 3: conga.SongAdded.song:type_name -> conga.Song
-	1,  // 4: conga.PlayRefused.reason:type_name -> conga.PlayRefused.Reason
-	2,  // 5: conga.StartSong.song:type_name -> conga.Song
-	2,  // 6: conga.SongStarted.song:type_name -> conga.Song
-	0,  // 7: conga.SongEnded.heard:type_name -> conga.Heard
-	2,  // 8: conga.Coming.song:type_name -> conga.Song
-	2,  // 9: conga.Playing.song:type_name -> conga.Song
-	25, // 10: conga.Playing.queue:type_name -> conga.Coming
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	1,  // 0: conga.Song.form:type_name -> conga.Song.Form
+	3,  // 1: conga.ReportSongs.songs:type_name -> conga.Song
+	4,  // 2: conga.ReportSongs.rejected:type_name -> conga.RejectedSong
+	8,  // 3: conga.ReportSongs.folders_away:type_name -> conga.SongsAway
+	3,  // 4: conga.MadeSong.song:type_name -> conga.Song
+	3,  // 5: conga.SongAdded.song:type_name -> conga.Song
+	2,  // 6: conga.PlayRefused.reason:type_name -> conga.PlayRefused.Reason
+	3,  // 7: conga.StartSong.song:type_name -> conga.Song
+	3,  // 8: conga.SongStarted.song:type_name -> conga.Song
+	0,  // 9: conga.SongEnded.heard:type_name -> conga.Heard
+	3,  // 10: conga.Coming.song:type_name -> conga.Song
+	3,  // 11: conga.Playing.song:type_name -> conga.Song
+	28, // 12: conga.Playing.queue:type_name -> conga.Coming
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_messages_play_proto_init() }
@@ -1923,8 +2114,8 @@ func file_messages_play_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_play_proto_rawDesc), len(file_messages_play_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   25,
+			NumEnums:      3,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -7,8 +7,12 @@
 // alone until it rests; the less it looks whole, the longer it must rest. Subfolders count,
 // too: a song's name is its path. Links are followed; names that begin with a dot are ignored.
 //
-// A file that looks like a song but cannot be played (no MPEG-1 layer III, empty, broken, a
-// name that breaks lines) is left out, with one warning for each process and reason.
+// Music that is not MPEG-1 layer III is converted, where ffmpeg is installed. Such a song is
+// known at once and can be requested; what somebody waits for is converted first. It
+// happens beside the actor, and nobody waits for it but who asked for the song.
+//
+// A file that looks like a song but cannot be played (broken, empty, a name that breaks
+// lines) is left out, with one warning for each process and reason.
 // If the folder is missing, unreadable or empty, its songs are away but not gone: the
 // catalog waits for it, and reads nothing again when it comes back. So are those of a subfolder
 // that cannot be read.
@@ -26,8 +30,10 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
 
 	"conga/actors/eventlog"
+	"conga/actors/internal/transcode"
 	"conga/messages"
 )
 
@@ -39,6 +45,9 @@ type Config struct {
 	Dir    string // the songs folder; it need not exist yet
 	Log    *eventlog.Log
 	Logger *slog.Logger // nil: slog.Default()
+
+	// Converted has what is made of music that is not mp3; nil: that is left out.
+	Converted *transcode.Cache
 
 	// Ready is called once, when the songs that are in the folder at the start are known. May be nil.
 	Ready func()
@@ -88,6 +97,12 @@ type catalog struct {
 	listed     []string
 	listedAt   uint64 // the event that listed is true for
 
+	making     *making   // nil: nothing is converted
+	noRoom     time.Time // until then nothing is converted that nobody has asked for
+	trouble    time.Time // until then nothing is converted
+	unmade     map[string]bool
+	saidUnmade int
+
 	live   live
 	warned map[string]string // reasons by name
 	lines  int               // warnings in this look
@@ -116,6 +131,10 @@ type live struct {
 	Looks   uint64 `json:"looks"`
 	Resting int    `json:"resting"` // files that may still be written
 	Problem string `json:"problem"` // with the folder as a whole
+
+	Converts  string `json:"converts,omitempty"`          // the song that is being converted
+	Converted uint64 `json:"converted,omitempty"`         // since the start
+	Trouble   string `json:"conversionTrouble,omitempty"` // why none can be converted for now
 }
 
 // Messages that the actor sends to itself. by is the actor that sent them: after a restart
@@ -128,7 +147,7 @@ type (
 	}
 	news struct { // of a look under way
 		by     *catalog
-		report *messages.ReportSongs
+		report proto.Message
 		taken  chan<- struct{} // closed when it is in the log
 	}
 	looked struct {
@@ -170,6 +189,15 @@ func (c *catalog) Receive(ctx actor.Context) {
 		if msg.by == c {
 			c.learn(msg)
 		}
+	case made:
+		if msg.by == c && msg.making == c.making {
+			c.hasMade(msg)
+		}
+	case *messages.WantSong:
+		if err := c.keeper.CatchUp(); err != nil {
+			panic(fmt.Errorf("catalog: %w", err))
+		}
+		c.makeNext()
 	case *messages.LookAgain: // from the pacer, when it could not play a song; at most twice a second
 		c.earliest = time.Time{}
 		c.lookIn(0)
@@ -200,8 +228,8 @@ func (c *catalog) start(ctx actor.Context) {
 	c.tell = func(message any) { root.Send(self, message) }
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.keeper = keeper
-	c.seen = remembered(keeper.State())
-	c.warned = make(map[string]string)
+	c.seen = remembered(keeper.State(), c.cfg.canConvert())
+	c.warned, c.unmade = make(map[string]string), make(map[string]bool)
 	c.live.Folder = c.cfg.Dir
 	c.watch = newWatch(func() { c.tell(changed{c}) })
 	c.look()
@@ -212,6 +240,7 @@ func (c *catalog) stop() {
 		return
 	}
 	c.cancel()
+	c.stopMaking()
 	c.watch.close()
 	if c.timer != nil {
 		c.timer.Stop()
@@ -243,20 +272,25 @@ func (c *catalog) lookIn(d time.Duration) {
 // look sends a goroutine to look, which comes back with a looked.
 func (c *catalog) look() {
 	c.timer, c.looking, c.again, c.lines = nil, true, false, 0
-	ctx, seen, watch, tell := c.ctx, c.seen, c.watch, c.tell
-	at := folder{c.cfg.Dir, c.cfg.Settle, c.live.Looks == 0, c.folders, c.keeper.State().Folders, watch.add}
+	ctx, cfg, seen, watch, state := c.ctx, c.cfg, c.seen, c.watch, c.keeper.State()
+	at := folder{cfg.Dir, cfg.Settle, c.live.Looks == 0, cfg.canConvert(), c.folders, state.Folders, watch.add}
+	root := c.tell
+	tell := func(report proto.Message) {
+		taken := make(chan struct{})
+		root(news{c, report, taken})
+		select { // one batch at a time: what was read does not pile up
+		case <-taken:
+		case <-ctx.Done():
+		}
+	}
 	go func() {
+		if lost := cfg.lostSongs(state); lost != nil {
+			tell(lost)
+		}
 		watch.begin(len(seen))
-		saw := look(ctx, at, seen, time.Now(), func(report *messages.ReportSongs) {
-			taken := make(chan struct{})
-			tell(news{c, report, taken})
-			select { // one batch at a time: what was read does not pile up
-			case <-taken:
-			case <-ctx.Done():
-			}
-		})
+		saw := look(ctx, at, seen, time.Now(), func(report *messages.ReportSongs) { tell(report) })
 		if ctx.Err() == nil {
-			tell(looked{c, saw, watch.end()})
+			root(looked{c, saw, watch.end()})
 		}
 	}()
 }
@@ -272,6 +306,8 @@ func (c *catalog) learn(msg looked) {
 	}
 	c.sayProblem(saw)
 	c.sayChanges()
+	c.sayUnmade()
+	c.makeNext()
 	c.live.Watched, c.live.Resting = msg.watched, saw.rests
 	c.live.Looks++
 	if !c.ready && (saw.next == 0 || saw.next > soon) {
@@ -310,27 +346,31 @@ func (c *catalog) goneAway(why string) {
 	c.seen = nil
 }
 
-// commit writes down what a report changes, and counts it.
-func (c *catalog) commit(report *messages.ReportSongs) {
+// commit writes down what follows from cmd, and counts it.
+func (c *catalog) commit(cmd proto.Message) {
 	before := c.keeper.State()
-	events, err := c.keeper.Commit(report)
+	events, err := c.keeper.Commit(cmd)
 	if err != nil {
 		panic(fmt.Errorf("catalog: %w", err))
 	}
 	for _, event := range events {
 		switch event := event.(type) {
 		case *messages.SongAdded:
-			if _, known := before.Songs.Find(event.GetSong().GetName()); known {
-				c.sum.changed++
-			} else {
+			song := event.GetSong()
+			switch known, is := before.Songs.Find(song.GetName()); {
+			case !is:
 				c.sum.added++
+			case !known.sameFile(song): // else it was converted, or must be
+				c.sum.changed++
 			}
-			delete(c.warned, event.GetSong().GetName())
+			delete(c.warned, song.GetName())
+			delete(c.unmade, song.GetName())
 		case *messages.SongRemoved:
 			if _, known := before.Songs.Find(event.GetName()); known {
 				c.sum.removed++
 			}
 			delete(c.warned, event.GetName()) // one that comes back is warned of again
+			delete(c.unmade, event.GetName())
 		case *messages.SongsAway:
 			c.sayFolder(event)
 		case *messages.SongsBack:
@@ -339,8 +379,15 @@ func (c *catalog) commit(report *messages.ReportSongs) {
 			}
 		}
 	}
-	for _, refused := range report.GetRejected() {
-		c.warn(refused)
+	switch cmd := cmd.(type) {
+	case *messages.ReportSongs:
+		for _, refused := range cmd.GetRejected() {
+			c.warn(refused)
+		}
+	case *messages.MadeSong:
+		if cmd.GetReason() != "" {
+			c.warn(&messages.RejectedSong{Name: cmd.GetSong().GetName(), Reason: cmd.GetReason()})
+		}
 	}
 	if time.Since(c.said) > 2*sayEvery && c.looking { // a large folder is read for minutes
 		c.sayChanges()
@@ -349,6 +396,10 @@ func (c *catalog) commit(report *messages.ReportSongs) {
 
 // warn names a file that is left out, once for each reason.
 func (c *catalog) warn(refused *messages.RejectedSong) {
+	if refused.GetReason() == needsFFmpeg {
+		c.unmade[refused.GetName()] = true // all at once, see sayUnmade
+		return
+	}
 	if c.warned[refused.GetName()] == refused.GetReason() {
 		return
 	}
@@ -398,7 +449,7 @@ func (c *catalog) sayProblem(saw sighting) {
 	case known == 0 && saw.rests > 0:
 		return // not known yet
 	case known == 0:
-		problem = "no songs in the songs folder; waiting for .mp3 files (MPEG-1 layer III) to be put there" + saw.beside
+		problem = "no songs in the songs folder; waiting for some to be put there"
 	}
 	if problem == c.live.Problem {
 		return

@@ -104,23 +104,6 @@ func TestCatalog_LeavesOut(t *testing.T) {
 	}
 }
 
-// Whoever keeps music in other formats hears why none of it plays.
-func TestCatalog_MusicBeside(t *testing.T) {
-	dir := t.TempDir()
-	album := filepath.Join(dir, "Artist", "Album")
-	if err := os.MkdirAll(album, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	put(t, album, "03.flac", nil)
-	put(t, dir, "x.WAV", nil)
-	put(t, dir, "cover.jpg", nil)
-	h := open(t, dir, nil)
-	h.looksDone(2)
-	if n := h.said.count("; music that is not mp3: 2, ffmpeg -i FILE NEW.mp3 makes mp3 of it"); n != 1 {
-		t.Errorf("said %d times, want once:\n%s", n, h.said)
-	}
-}
-
 // The folder does not exist yet; then it is taken away and put back: nothing is read again, and the
 // songs are known all the time.
 func TestCatalog_FolderGoneAndBack(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 )
 
 // ErrNoFolder means that this can never be a songs folder, however long one waits.
@@ -40,15 +42,17 @@ func HasSong(dir string) error {
 	if err := cmp.Or(w.root(dir), w.err); err != nil {
 		return fmt.Errorf("the songs folder %s cannot be read: %s", dir, cause(err))
 	}
-	why := ""
+	files, why := 0, ""
 	for _, found := range w.songs {
-		song, _, reason, _ := judge(w.ctx, found.path, found.name, found.info)
+		if !strings.EqualFold(filepath.Ext(found.name), ".mp3") {
+			continue
+		}
+		song, _, reason, _ := judge(w.ctx, found, false)
 		if song != nil {
 			return nil
 		}
-		why = found.name + ": " + reason
+		files, why = files+1, found.name+": "+reason
 	}
-	files := len(w.songs)
 	if files == 0 {
 		return fmt.Errorf("there are no .mp3 files in the songs folder %s: put some there, or name another with --songs DIR", dir)
 	}

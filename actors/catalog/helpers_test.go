@@ -80,6 +80,12 @@ func open(t *testing.T, dir string, log *eventlog.Log, opts ...actor.PropsOption
 
 func openPolling(t *testing.T, dir string, log *eventlog.Log, poll time.Duration, opts ...actor.PropsOption) *house {
 	t.Helper()
+	return openAs(t, Config{Dir: dir, Poll: poll}, log, opts...)
+}
+
+// openAs is open for what the config says of the folder.
+func openAs(t *testing.T, cfg Config, log *eventlog.Log, opts ...actor.PropsOption) *house {
+	t.Helper()
 	if log == nil {
 		var err error
 		if log, err = eventlog.Open(eventlog.NewMemory(), time.Now); err != nil {
@@ -97,11 +103,9 @@ func openPolling(t *testing.T, dir string, log *eventlog.Log, poll time.Duration
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	next, stop := iter.Pull2(log.Watch(ctx, log.Last()))
 	h.next = next
-	props := Props(Config{
-		Dir: dir, Log: log, Logger: slog.New(slog.NewTextHandler(h.said, nil)),
-		Poll: poll, Settle: 5 * time.Millisecond, Ready: func() { h.ready <- struct{}{} },
-	}).Configure(opts...)
-	h.pid = h.system.Root.Spawn(props)
+	cfg.Log, cfg.Logger = log, slog.New(slog.NewTextHandler(h.said, nil))
+	cfg.Settle, cfg.Ready = 5*time.Millisecond, func() { h.ready <- struct{}{} }
+	h.pid = h.system.Root.Spawn(Props(cfg).Configure(opts...))
 	t.Cleanup(func() {
 		stop()
 		cancel()
@@ -113,7 +117,7 @@ func openPolling(t *testing.T, dir string, log *eventlog.Log, poll time.Duration
 }
 
 // expect waits for the next events of the log and wants them to be these, "added
-// bach.mp3", "removed bach.mp3", "rejected bach.mp3", "away" or "back".
+// bach.mp3", "to convert bach.ogg", "converted bach.ogg", "removed bach.mp3", "rejected bach.mp3", "away" or "back".
 func (h *house) expect(want ...string) {
 	h.t.Helper()
 	for _, want := range want {
@@ -124,7 +128,9 @@ func (h *house) expect(want ...string) {
 		got := fmt.Sprintf("%T", record.Event)
 		switch event := record.Event.(type) {
 		case *messages.SongAdded:
-			got = "added " + event.GetSong().GetName()
+			got = map[messages.Song_Form]string{
+				messages.Song_FORM_MP3: "added ", messages.Song_FORM_OTHER: "to convert ", messages.Song_FORM_CONVERTED: "converted ",
+			}[event.GetSong().GetForm()] + event.GetSong().GetName()
 		case *messages.SongRemoved:
 			got = "removed " + event.GetName()
 		case *messages.SongRejected:

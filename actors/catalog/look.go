@@ -104,7 +104,6 @@ type sighting struct {
 	rests   int                    // how many such files there are
 	away    string                 // why nothing of the folder can be seen; files is what was known before
 	err     error                  // the folder could not be read because something ran out (open files): try again
-	beside  string                 // what music there is that is no song, where there is no song
 	took    time.Duration          // to look, without reading what is new
 }
 
@@ -113,6 +112,7 @@ type folder struct {
 	dir     string
 	settle  time.Duration // how long every file must rest
 	first   bool          // nothing was looked at before
+	makes   bool          // what is not mp3 can be converted
 	folders map[string]fs.FileInfo
 	unseen  messages.AwayFolders
 	watch   func(path string) // is called before a folder is read; nil: nobody watches
@@ -173,9 +173,6 @@ func look(ctx context.Context, at folder, known map[string]file, now time.Time, 
 	case len(l.saw.files) == 0:
 		before.away = "the songs folder is empty"
 		return before
-	}
-	if !l.there && len(l.saw.files) == 0 {
-		l.saw.beside = beside(ctx, at.dir)
 	}
 	l.compare()
 	l.saw.took = time.Since(now)
@@ -253,7 +250,7 @@ func (l *looking) compare() {
 func (l *looking) read(ctx context.Context) {
 	batch, began := firstBatch, time.Now()
 	for i, found := range l.unread {
-		song, music, reason, changed := judge(ctx, found.path, found.name, found.info)
+		song, music, reason, changed := judge(ctx, found, l.makes)
 		if ctx.Err() != nil {
 			return
 		}
@@ -345,12 +342,16 @@ func (s *sighting) wait(d time.Duration) {
 }
 
 // remembered is the files that the log knows: the songs need not be read again.
-func remembered(state State) map[string]file {
+func remembered(state State, makes bool) map[string]file {
 	files := make(map[string]file, state.Songs.Len()+state.Rejected.Len())
 	for refused := range state.Rejected.All() {
 		files[refused.Name] = file{size: again, verdict: told}
 	}
 	for song := range state.Songs.All() {
+		if song.Form == messages.Song_FORM_OTHER && !makes { // it was a song while there was an ffmpeg
+			files[song.Name] = file{size: again, verdict: told}
+			continue
+		}
 		files[song.Name] = file{size: song.FileBytes, modified: song.ModifiedUnixUs, verdict: told}
 	}
 	return files
@@ -358,14 +359,14 @@ func remembered(state State) map[string]file {
 
 // judge reads a whole file: a song and its music, or the reason why it is none. changed: it was
 // written to meanwhile, or could not be opened for want of something that others
-// have to give back first; so it must be judged again.
-func judge(ctx context.Context, path, name string, info fs.FileInfo) (song *messages.Song, music mp3.Info, reason string, changed bool) {
+// have to give back first; so it must be judged again. makes says whether other music than mp3 can be converted.
+func judge(ctx context.Context, found found, makes bool) (song *messages.Song, music mp3.Info, reason string, changed bool) {
 	defer func() {
 		if broken := recover(); broken != nil {
 			song, reason = nil, fmt.Sprintf("reading it went wrong: %v", broken)
 		}
 	}()
-	f, err := openRegular(path)
+	f, err := openRegular(found.path)
 	switch {
 	case scarce(err), errors.Is(err, fs.ErrNotExist):
 		return nil, music, "", true
@@ -373,32 +374,39 @@ func judge(ctx context.Context, path, name string, info fs.FileInfo) (song *mess
 		return nil, music, cannotOpen + cause(err), false
 	}
 	defer func() { _ = f.Close() }() // nothing was written
-
-	music, err = mp3.ReadInfo(patient{ctx, f})
-	if after, statErr := f.Stat(); statErr != nil || after.Size() != info.Size() || !after.ModTime().Equal(info.ModTime()) {
-		return nil, music, "", true
+	info := found.info
+	song = &messages.Song{Name: found.name, FileBytes: info.Size(), ModifiedUnixUs: info.ModTime().UnixMicro()}
+	isMP3 := strings.EqualFold(path.Ext(found.name), ".mp3")
+	if isMP3 {
+		music, err = mp3.ReadInfo(patient{ctx, f})
+		song.Title, song.Artist = readTitle(f, info.Size())
 	}
 	switch {
 	case info.Size() == 0:
 		return nil, music, "it is empty", false
+	case !isMP3 && !makes:
+		return nil, music, needsFFmpeg, false
+	case !isMP3, makes && isOther(f, err):
+		song.Form = messages.Song_FORM_OTHER
+		if song.Title == "" {
+			song.Title, song.Artist = otherTitle(f)
+		}
+	}
+	song.Title = titleOr(song.Title, found.name)
+	if after, statErr := f.Stat(); statErr != nil || after.Size() != info.Size() || !after.ModTime().Equal(info.ModTime()) {
+		return nil, music, "", true
+	}
+	switch {
+	case song.Form == messages.Song_FORM_OTHER:
+		return song, mp3.Info{}, "", false
 	case err != nil:
 		return nil, music, unplayable(f, err), false
 	case music.Skipped > music.AudioBytes && music.Pieces > 4 && music.Frames < shortPieces*music.Pieces:
 		return nil, music, fmt.Sprintf("it is not music: only %d of its %d bytes look like music, in %d pieces", music.AudioBytes, info.Size(), music.Pieces), false
 	}
-	title, artist := readTitle(f, info.Size())
-	title = titleOr(title, name)
-	return &messages.Song{
-		Name:           name,
-		Title:          title,
-		Artist:         artist,
-		DurationUs:     music.Duration.Microseconds(),
-		SampleRate:     int32(music.SampleRate),
-		Frames:         music.Frames,
-		AudioBytes:     music.AudioBytes,
-		FileBytes:      info.Size(),
-		ModifiedUnixUs: info.ModTime().UnixMicro(),
-	}, music, "", false
+	song.DurationUs, song.SampleRate = music.Duration.Microseconds(), int32(music.SampleRate)
+	song.Frames, song.AudioBytes = music.Frames, music.AudioBytes
+	return song, music, "", false
 }
 
 // cause is err without the path, which the reader knows and a log should not hold.

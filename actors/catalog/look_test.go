@@ -213,7 +213,7 @@ func TestLook_KnownFilesAreNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	touch(t, path, info.ModTime())
-	w.known = remembered(w.state)
+	w.known = remembered(w.state, false)
 	if w.look(0); w.state.Songs.Len() != 1 || len(w.reports) > 0 {
 		t.Errorf("it was read again: %v", w.reports)
 	}

@@ -28,6 +28,28 @@ var kinds = []struct {
 // toMP3 is the command that makes an mp3 of what is none. The file's name stands in the same line already.
 const toMP3 = "ffmpeg -i FILE NEW.mp3 makes one of it"
 
+// isOther says whether a file in which there is no MPEG-1 layer III, as err says, is music of another kind: mp3 of
+// MPEG-2, or what people have renamed.
+func isOther(file io.ReaderAt, err error) bool {
+	if err == nil {
+		return false
+	}
+	_, low := errors.AsType[mp3.LowRateError](err)
+	return low || errors.Is(err, mp3.ErrFormat) && kindOf(file) != ""
+}
+
+// kindOf is what the file is by how it begins; "" if that is not known.
+func kindOf(file io.ReaderAt) string {
+	head := make([]byte, 16)
+	n, _ := file.ReadAt(head, 0) // what cannot be read begins like nothing that is known
+	for _, kind := range kinds {
+		if head := head[:n]; len(head) >= kind.at && bytes.HasPrefix(head[kind.at:], []byte(kind.magic)) {
+			return kind.is
+		}
+	}
+	return ""
+}
+
 // unplayable says in a user's words why no music was found in a file, and what to do.
 func unplayable(file io.ReaderAt, err error) string {
 	if low, is := errors.AsType[mp3.LowRateError](err); is {
@@ -36,13 +58,11 @@ func unplayable(file io.ReaderAt, err error) string {
 	if !errors.Is(err, mp3.ErrFormat) {
 		return "it cannot be read: " + cause(err)
 	}
-	head := make([]byte, 16)
-	n, _ := file.ReadAt(head, 0) // what cannot be read begins like nothing that is known
-	for _, kind := range kinds {
-		if head := head[:n]; len(head) >= kind.at && bytes.HasPrefix(head[kind.at:], []byte(kind.magic)) {
-			return "it is " + kind.is + ", not mp3: " + toMP3
-		}
+	if kind := kindOf(file); kind != "" {
+		return "it is " + kind + ", not mp3: " + toMP3
 	}
+	head := make([]byte, 16)
+	n, _ := file.ReadAt(head, 0)
 	if start := bytes.ToLower(bytes.TrimSpace(head[:n])); bytes.HasPrefix(start, []byte("<!doctype")) || bytes.HasPrefix(start, []byte("<html")) {
 		return "it is a web page, not mp3: download the song again"
 	}

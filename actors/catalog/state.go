@@ -21,6 +21,15 @@ type Song struct {
 	AudioBytes     int64  `json:"audioBytes"`
 	FileBytes      int64  `json:"fileBytes"`
 	ModifiedUnixUs int64  `json:"modifiedUnixUs"`
+
+	Form    messages.Song_Form `json:"form,omitempty"`
+	MadeOf  string             `json:"madeOf,omitempty"`
+	MadeSum string             `json:"madeSum,omitempty"`
+}
+
+// sameFile says whether both are of one file as it was at one time.
+func (s *Song) sameFile(of *messages.Song) bool {
+	return s.FileBytes == of.GetFileBytes() && s.ModifiedUnixUs == of.GetModifiedUnixUs()
 }
 
 // Rejected is a file that is there and cannot be played.
@@ -44,17 +53,28 @@ type State struct {
 	Away string `json:"away,omitempty"`
 	// Folders are the subfolders that cannot be seen now: what is known of their songs stays.
 	Folders messages.AwayFolders `json:"awayFolders,omitempty"`
+	// Wanted are songs that somebody asked for and that must be converted, in the order of asking.
+	Wanted []string `json:"wanted,omitempty"`
 }
 
-// Decide says what a report changes: first what is gone, then what is new or has
+// Decide says what follows from cmd.
+func (s State) Decide(cmd proto.Message) []proto.Message {
+	switch cmd := cmd.(type) {
+	case *messages.ReportSongs:
+		return s.reported(cmd)
+	case *messages.MadeSong:
+		return s.made(cmd)
+	case *messages.LostSongs:
+		return s.lost(cmd)
+	}
+	return nil
+}
+
+// reported says what a report changes: first what is gone, then what is new or has
 // changed, then what cannot be played, each by name. A report that says what is
 // known already yields no events. A name that a report has twice counts once, and
 // as a song rather than as rejected.
-func (s State) Decide(cmd proto.Message) []proto.Message {
-	report, ok := cmd.(*messages.ReportSongs)
-	if !ok {
-		return nil
-	}
+func (s State) reported(report *messages.ReportSongs) []proto.Message {
 	if report.GetAway() != "" {
 		if s.Away != "" || s.Songs.Len() == 0 {
 			return nil
@@ -86,7 +106,11 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 		}
 	}
 	for _, song := range songs {
-		if known, found := s.Songs.Find(song.GetName()); !found || *known != *fromMessage(song) {
+		known, found := s.Songs.Find(song.GetName())
+		if found && known.Form == messages.Song_FORM_CONVERTED && song.GetForm() == messages.Song_FORM_OTHER && known.sameFile(song) {
+			continue // it was converted before
+		}
+		if !found || *known != *fromMessage(song) {
 			events = append(events, &messages.SongAdded{Song: proto.CloneOf(song)})
 		}
 	}
@@ -122,8 +146,18 @@ func (s State) Apply(event proto.Message) State {
 	case *messages.SongAdded:
 		song := fromMessage(event.GetSong())
 		s.Songs, s.Rejected = s.Songs.With(song), s.Rejected.Without(song.Name)
+		if song.Form != messages.Song_FORM_OTHER {
+			s = s.notWanted(song.Name)
+		}
 	case *messages.SongRemoved:
 		s.Songs, s.Rejected = s.Songs.Without(event.GetName()), s.Rejected.Without(event.GetName())
+		s = s.notWanted(event.GetName())
+	case *messages.SongQueued:
+		s = s.wanted(event.GetSong())
+	case *messages.SongWaits:
+		s = s.wanted(event.GetSong())
+	case *messages.SongSkipped:
+		s = s.notWanted(event.GetSong())
 	case *messages.SongRejected:
 		s.Rejected = s.Rejected.With(Rejected{Name: event.GetName(), Reason: event.GetReason()})
 	case *messages.SongsAway:
@@ -175,6 +209,9 @@ func fromMessage(m *messages.Song) *Song {
 		AudioBytes:     m.GetAudioBytes(),
 		FileBytes:      m.GetFileBytes(),
 		ModifiedUnixUs: m.GetModifiedUnixUs(),
+		Form:           m.GetForm(),
+		MadeOf:         m.GetMadeOf(),
+		MadeSum:        m.GetMadeSum(),
 	}
 }
 
@@ -191,6 +228,9 @@ func (s *Song) message() *messages.Song {
 		AudioBytes:     s.AudioBytes,
 		FileBytes:      s.FileBytes,
 		ModifiedUnixUs: s.ModifiedUnixUs,
+		Form:           s.Form,
+		MadeOf:         s.MadeOf,
+		MadeSum:        s.MadeSum,
 	}
 	if s.SampleRate > 0 {
 		m.DurationUs = messages.FrameOffset(s.Frames, s.SampleRate).Microseconds()

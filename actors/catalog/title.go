@@ -43,6 +43,34 @@ func readTitle(file io.ReaderAt, size int64) (title, artist string) {
 	return cmp.Or(title, oldTitle), cmp.Or(artist, oldArtist)
 }
 
+// otherTitle returns what the tag of a file that is no mp3 says.
+func otherTitle(file io.ReaderAt) (title, artist string) {
+	return said(func() (tag.Metadata, error) {
+		return tag.ReadFrom(&sparing{r: io.NewSectionReader(file, 0, 1<<62), left: maxOtherTag})
+	})
+}
+
+// maxOtherTag is how much is read, in bytes, to find the tag of a file that is no mp3: pictures stand before
+// it.
+const maxOtherTag = 8 << 20
+
+// sparing reads so much and no more, wherever that is.
+type sparing struct {
+	r    io.ReadSeeker
+	left int
+}
+
+func (s *sparing) Read(b []byte) (int, error) {
+	if s.left <= 0 {
+		return 0, io.ErrUnexpectedEOF
+	}
+	n, err := s.r.Read(b[:min(len(b), s.left)])
+	s.left -= n
+	return n, err
+}
+
+func (s *sparing) Seek(offset int64, whence int) (int64, error) { return s.r.Seek(offset, whence) }
+
 // titleOr is the title, or that of a song in a subfolder whose tag has none: the file's own name, for it is
 // known by that rather than by its whole path.
 func titleOr(title, name string) string {

@@ -162,7 +162,7 @@ func TestWalk_Property_AwayIsNotGone(t *testing.T) {
 				}
 				away[folder] = !away[folder]
 			case 4: // a restart forgets all but the log
-				w.known, w.saw = remembered(w.state), sighting{unseen: w.state.Folders}
+				w.known, w.saw = remembered(w.state, false), sighting{unseen: w.state.Folders}
 			}
 			w.look(time.Hour)
 			for _, folder := range folders {

@@ -34,6 +34,12 @@ type opening struct {
 type wanted struct {
 	name              string
 	bytes, modifiedUs int64
+	madeOf, madeSum   string // of a song that was converted: what was made of the file plays
+}
+
+// file says which file the song was.
+func (s Started) file() wanted {
+	return wanted{s.Name, s.FileBytes, s.ModifiedUs, s.MadeOf, s.MadeSum}
 }
 
 // opened is what came of an opening: a cutter that has cut its first group, or an error.
@@ -84,12 +90,12 @@ func (p *pacer) call(disk func() any) {
 	go func() { root.Send(self, disk()) }()
 }
 
-func (w wanted) open(openFile func(string) (File, error), perChunk, length int64) (*cutter, group, error) {
-	file, err := openFile(w.name)
+func (w wanted) open(openFile func(name, madeOf, madeSum string) (File, error), perChunk, length int64) (*cutter, group, error) {
+	file, err := openFile(w.name, w.madeOf, w.madeSum)
 	if err != nil {
 		return nil, group{}, err
 	}
-	if file.Bytes != w.bytes || file.ModifiedUs != w.modifiedUs {
+	if w.madeOf == "" && (file.Bytes != w.bytes || file.ModifiedUs != w.modifiedUs) {
 		_ = file.Close()
 		return nil, group{}, errors.New("the file has changed")
 	}

@@ -47,10 +47,10 @@ const Actor = "pacer"
 type Config struct {
 	Log       *eventlog.Log
 	Window    *window.Window
-	Scheduler func() *actor.PID // is asked *messages.ChooseSong
-	Catalog   func() *actor.PID // is asked *messages.FindSong
-	Open      func(name string) (File, error)
-	Key       ed25519.PrivateKey // signs the broadcast
+	Scheduler func() *actor.PID                                // is asked *messages.ChooseSong
+	Catalog   func() *actor.PID                                // is asked *messages.FindSong
+	Open      func(name, madeOf, madeSum string) (File, error) // the latter say what was made of a file and plays instead; else empty
+	Key       ed25519.PrivateKey                               // signs the broadcast
 	Publish   func(proto.Message)
 	Placed    func(State)                  // is told the state BEFORE anything of it is given out; nil: nobody
 	Sent      func() (bytes, chunks int64) // by the stream connections so far
@@ -216,11 +216,15 @@ func (p *pacer) ask(ctx actor.Context) {
 
 // start opens the chosen song and, when its first seconds are there, fixes its place in the broadcast.
 func (p *pacer) start(chosen *messages.SongChosen, song *messages.Song) {
-	if song == nil {
+	switch {
+	case song == nil:
 		p.giveUp(chosen.GetSong(), errors.New("the file is gone"))
 		return
+	case song.GetForm() == messages.Song_FORM_OTHER: // what was made of it has gone since it was chosen
+		p.giveUp(chosen.GetSong(), errors.New("it must be converted first"))
+		return
 	}
-	file := wanted{song.GetName(), song.GetFileBytes(), song.GetModifiedUnixUs()}
+	file := wanted{song.GetName(), song.GetFileBytes(), song.GetModifiedUnixUs(), song.GetMadeOf(), song.GetMadeSum()}
 	p.open(file, messages.FramesPerChunk(song.GetSampleRate()), song.GetFrames(), func(c *cutter, first group, err error) {
 		if err != nil {
 			p.giveUp(song.GetName(), err)

@@ -38,6 +38,8 @@ type Started struct {
 	Frames     int64  `json:"frames"`
 	FileBytes  int64  `json:"fileBytes"`
 	ModifiedUs int64  `json:"modifiedUnixUs"`
+	MadeOf     string `json:"madeOf,omitempty"`
+	MadeSum    string `json:"madeSum,omitempty"`
 	Number     uint64 `json:"number"`
 	PlayAt     int64  `json:"playAtUnixUs"`
 	PerChunk   int32  `json:"framesPerChunk"`
@@ -162,6 +164,7 @@ func started(e *messages.SongStarted) Started {
 		Name: song.GetName(), Title: song.GetTitle(), Artist: song.GetArtist(),
 		DurationUs: song.GetDurationUs(), SampleRate: song.GetSampleRate(), Frames: song.GetFrames(),
 		FileBytes: song.GetFileBytes(), ModifiedUs: song.GetModifiedUnixUs(),
+		MadeOf: song.GetMadeOf(), MadeSum: song.GetMadeSum(),
 		Number: e.GetNumber(), PlayAt: e.GetPlayAtUnixUs(), PerChunk: e.GetFramesPerChunk(),
 	}
 }
@@ -190,9 +193,6 @@ func (s Started) given(now int64) int64 {
 	per := int64(s.PerChunk)
 	return min((s.framesIn(now+messages.Slack.Microseconds()-s.PlayAt)+per-1)/per*per, s.Frames)
 }
-
-// file says which file the song was.
-func (s Started) file() wanted { return wanted{s.Name, s.FileBytes, s.ModifiedUs} }
 
 // chunks is how many chunks so many of the song's frames make.
 func (s Started) chunks(frames int64) uint64 {

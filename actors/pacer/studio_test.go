@@ -119,7 +119,7 @@ func (s *shelf) change(name string, f func(tape) tape) {
 	s.tapes[name] = f(s.tapes[name])
 }
 
-func (s *shelf) open(name string) (File, error) {
+func (s *shelf) open(name, _, _ string) (File, error) {
 	s.mu.Lock()
 	f, ok := s.tapes[name]
 	s.mu.Unlock()

@@ -43,6 +43,8 @@ type State struct {
 	Away string `json:"away,omitempty"`
 	// Folders are the subfolders whose songs cannot be seen now. Those keep their numbers.
 	Folders messages.AwayFolders `json:"awayFolders,omitempty"`
+	// Pending are the songs that are known and must be converted before they can be played.
+	Pending sorted.List[Name] `json:"pending,omitzero"`
 	// TryAgain is when the next song may be tried that could not be opened, in unix microseconds.
 	TryAgain int64 `json:"tryAgainUnixUs,omitempty"`
 	// Answered are the last requests and what they got.
@@ -192,8 +194,8 @@ func (s State) random(seed uint64) (song string, found bool) {
 			n, last = n-1, at
 		}
 	}
-	for i := range n {
-		at := int((seed + uint64(i)) % uint64(n))
+	for i := range anywhere + n {
+		at := int(guess(seed, i) % uint64(n))
 		if last >= 0 && at >= last {
 			at++
 		}
@@ -205,6 +207,24 @@ func (s State) random(seed uint64) (song string, found bool) {
 		return s.Playing.Song, true
 	}
 	return "", false
+}
+
+// anywhere is how many songs chance looks at before it goes through all.
+const anywhere = 32
+
+// guess is where chance looks at its i-th try. The first tries are anywhere: a song that stands behind many that
+// cannot be played is no likelier than others.
+func guess(seed uint64, i int) uint64 {
+	switch {
+	case i == 0:
+		return seed
+	case i >= anywhere:
+		return seed + uint64(i-anywhere)
+	}
+	x := seed + uint64(i)*0x9e3779b97f4a7c15 // splitmix64
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
 }
 
 // Wait is why the request cannot be played now; "" if it only waits for its turn.
@@ -226,6 +246,9 @@ func (s State) missing(song string) string {
 	if _, known := s.Songs.Find(song); !known {
 		return "its file is not there"
 	}
+	if _, pending := s.Pending.Find(song); pending {
+		return "it is being converted"
+	}
 	return ""
 }
 
@@ -234,9 +257,13 @@ func (s State) Apply(event proto.Message) State {
 	switch event := event.(type) {
 	case *messages.SongAdded:
 		name := event.GetSong().GetName()
+		if s.Pending = s.Pending.Without(name); event.GetSong().GetForm() == messages.Song_FORM_OTHER {
+			s.Pending = s.Pending.With(Name(name))
+		}
 		s.Songs, s.spellings = s.Songs.With(Name(name)), s.spellings.With(spelled(name))
 		s.Queue = ready(s.Queue, func(r Request) bool { return r.Song == name })
 	case *messages.SongRemoved:
+		s.Pending = s.Pending.Without(event.GetName())
 		s.Songs, s.spellings = s.Songs.Without(event.GetName()), s.spellings.Without(spelled(event.GetName()).Key())
 	case *messages.SongsAway:
 		if folder := event.GetFolder(); folder != "" {

@@ -84,7 +84,8 @@ func TestState_Property_Queue(t *testing.T) {
 			var cmd proto.Message
 			switch rapid.IntRange(0, 9).Draw(t, "kind") {
 			case 0, 1:
-				apply(add(song))
+				form := rapid.SampledFrom([]messages.Song_Form{0, 0, messages.Song_FORM_OTHER, messages.Song_FORM_CONVERTED}).Draw(t, "form")
+				apply(&messages.SongAdded{Song: &messages.Song{Name: song, Form: form}})
 			case 2:
 				apply(&messages.SongRemoved{Name: song})
 			case 3, 4:
@@ -136,7 +137,7 @@ func TestState_Property_Queue(t *testing.T) {
 						if event.GetRequestId() == "" && files.waits(event.GetSong()) {
 							t.Fatalf("chance chose %s, which waits in %v", event.GetSong(), files.Queue)
 						}
-						if event.GetRequestId() == "" && event.GetSong() == last && len(files.Folders) == 0 && files.Songs.Len() > len(files.Queue)+1 {
+						if event.GetRequestId() == "" && event.GetSong() == last && len(files.Folders)+files.Pending.Len() == 0 && files.Songs.Len() > len(files.Queue)+1 {
 							t.Fatalf("chance chose %s twice in a row", last)
 						}
 						last = event.GetSong()

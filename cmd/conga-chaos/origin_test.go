@@ -130,7 +130,7 @@ func (s *virtualServer) deciders() []root {
 			Log: s.log, Window: s.window, Key: s.key, Publish: publish, Now: time.Now, Logger: s.logger,
 			Sent:      func() (bytes, chunks int64) { return 0, 0 },
 			Scheduler: func() *actor.PID { return s.of(scheduler.Actor) }, Catalog: func() *actor.PID { return s.of(catalog.Actor) },
-			Open: func(name string) (pacer.File, error) {
+			Open: func(name, _, _ string) (pacer.File, error) {
 				return pacer.File{ReadCloser: io.NopCloser(bytes.NewReader(s.songs[name])), Bytes: int64(len(s.songs[name]))}, nil
 			},
 		})},

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"runtime/debug"
 	"time"
 
@@ -30,13 +32,19 @@ const whileReading = 50
 // mostLog is how many megabytes of log may be kept: a terabyte.
 const mostLog = 1 << 20
 
+// mostConverted is how many gigabytes of converted songs may be kept.
+const mostConverted = 1 << 20
+
 type serveCmd struct {
-	Songs  string     `default:"songs" placeholder:"DIR" help:"Folder of mp3 files, in subfolders, too; you may add and remove songs at any time (${default})."`
+	Songs  string     `default:"songs" placeholder:"DIR" help:"Folder of your music, in subfolders, too; you may add and remove songs at any time. What is not mp3 is converted, if ffmpeg is installed (${default})."`
 	Listen listenAddr `default:":7000" placeholder:"HOST:PORT" help:"Port for requests; the next port is for the stream. Port 0 takes a free pair (${default})."`
 	HTTP   httpAddr   `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address of the debug dump and log, or off (${default})."`
 	Data   string     `default:"${data}" placeholder:"DIR" help:"Folder of the event log, the queue and the server's key (${default})."`
 
 	KeepLog int64 `default:"64" placeholder:"MB" help:"Size of the event log; older events are folded into the state they led to. 0 keeps all (${default})."`
+
+	Converted    string `placeholder:"DIR" help:"Folder of the mp3 files that are made of other music; by default in the --data folder, converted."`
+	ConvertedMax int64  `default:"20" placeholder:"GB" help:"Size of that folder; what was used longest ago goes first (${default})."`
 
 	tokenFlag
 	limitFlags
@@ -70,6 +78,8 @@ func (c *serveCmd) Validate() error {
 	switch {
 	case c.KeepLog < 0 || c.KeepLog > mostLog:
 		return fmt.Errorf("--keep-log is a number of megabytes from 1 to %d, or 0 to keep all", mostLog)
+	case c.ConvertedMax < 1 || c.ConvertedMax > mostConverted:
+		return fmt.Errorf("--converted-max is a number of gigabytes from 1 to %d", mostConverted)
 	case c.Songs == "":
 		return errors.New("--songs is empty: name the folder that your music is in")
 	case c.Data == "":
@@ -111,6 +121,7 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	server, err := node.StartServer(node.ServerOptions{
 		Songs: c.Songs, Listen: string(c.Listen), Data: data, Logger: logger,
 		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Limits: c.limits(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20,
+		Converted: cmp.Or(c.Converted, filepath.Join(c.Data, "converted")), ConvertedMost: c.ConvertedMax << 30,
 	})
 	if err != nil {
 		return errors.Join(err, http.Close())

@@ -48,6 +48,9 @@ func Of[T Keyed](elements []T) List[T] {
 // Len is how many elements there are.
 func (l List[T]) Len() int { return l.n }
 
+// IsZero says whether there is none: such a list is the zero value, however it came about.
+func (l List[T]) IsZero() bool { return l.n == 0 }
+
 // At returns element number i, counted from 0.
 func (l List[T]) At(i int) T {
 	for _, chunk := range l.chunks {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ import (
 // address and with logs in memory: they leave nothing behind.
 type demo struct {
 	server    *node.Server
+	converted string           // folder of songs, removed at the end
 	listeners []*node.Listener // in the order they came; the last one is heard
 	output    string           // there
 	program   live.Programme
@@ -33,16 +35,23 @@ type demo struct {
 	system    *actor.ActorSystem // of all listeners
 }
 
+// maxConverted is how many bytes of converted songs there may be.
+const maxConverted = 1 << 30
+
 // Start starts the nodes. They run until Stop. The pane takes what happens to them.
 func Start(ctx context.Context, songs, heard string, listeners int, info *slog.Logger, pane *screen.Pane) (*demo, error) {
 	logger := node.OnlyWarnings(info) // the screen tells the rest
-	server, err := node.StartServer(node.ServerOptions{
-		Songs: songs, Listen: "127.0.0.1:0", Data: node.MemoryData(), KeepLog: 64 << 20, Logger: logger,
-	})
+	converted, err := os.MkdirTemp("", "conga-demo-")
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{server: server, output: heard, system: node.NewSystem(logger), pane: pane, dead: map[int]bool{}}
+	server, err := node.StartServer(node.ServerOptions{
+		Converted: converted, ConvertedMost: maxConverted, Songs: songs, Listen: "127.0.0.1:0", Data: node.MemoryData(), KeepLog: 64 << 20, Logger: logger,
+	})
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(converted))
+	}
+	d := &demo{server: server, converted: converted, output: heard, system: node.NewSystem(logger), pane: pane, dead: map[int]bool{}}
 	for i := range listeners {
 		output, news := "null", func(*messages.Playing) {}
 		if i == listeners-1 {
@@ -75,7 +84,7 @@ func (d *demo) Stop() error {
 		}
 	}
 	d.system.Shutdown()
-	return errors.Join(append(errs, d.server.Stop())...)
+	return errors.Join(append(errs, d.server.Stop(), os.RemoveAll(d.converted))...)
 }
 
 // Source is what the screen shows of the demo.

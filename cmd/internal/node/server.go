@@ -36,6 +36,8 @@ type ServerOptions struct {
 	Token         string // empty: all may come in
 	Limits        transport.Limits
 	KeepLog       int64    // bytes; 0: all
+	Converted     string   // folder of what is made of music that is not mp3; empty: that is left out
+	ConvertedMost int64    // bytes
 	WebNames      []string // that people use for this machine, for its page; may be nil
 	Browsers      transport.BrowserCertificate
 	SeedListeners int // clients of 2016; 0: none
@@ -66,7 +68,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	counters, now, members := &transport.Counters{}, steadyClock(), transport.NewExpected()
 	auditor := transport.NewIdentity() // an ordinary one: a liar that knew the server's would serve that honestly
 	n.Server, err = actors.StartServer(actors.ServerConfig{
-		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Key: o.Data.Key,
+		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Converted: o.Converted, ConvertedMost: o.ConvertedMost, Key: o.Data.Key,
 		Now: now, Logger: o.Logger, Members: members.Members, KeepLog: o.KeepLog,
 		Auditor: &messages.Node{Id: auditor.ID(), Name: "guest"},
 		Audit: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {

@@ -1,0 +1,193 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"conga/actors/internal/mp3"
+	"conga/actors/internal/transcode"
+	"conga/messages"
+)
+
+// tryAgain is how long no song is converted after that was not possible, or there was no room for one that nobody
+// has asked for.
+const tryAgain = time.Minute
+
+// needsFFmpeg is why a file is left out that could be converted.
+const needsFFmpeg = "it must be converted, and ffmpeg is not installed"
+
+// making is a conversion under way. It runs beside the actor, one at a time.
+type making struct {
+	song   *Song
+	wanted bool // somebody waits for it
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// made is what came of it.
+type made struct {
+	by     *catalog
+	making *making
+	cmd    *messages.MadeSong // nil: nothing, see err
+	err    error
+}
+
+// IgnoreDeadLetterLogging: what comes when the actor has stopped is not worth a line.
+func (made) IgnoreDeadLetterLogging() {}
+
+// canConvert says whether songs of other kinds can be converted here.
+func (c Config) canConvert() bool { return c.Converted != nil && c.Converted.CanMake() }
+
+// makeNext converts the next song, if there is one. One that somebody waits for takes the turn of one that
+// nobody has asked for.
+func (c *catalog) makeNext() {
+	if !c.cfg.canConvert() {
+		return
+	}
+	song, wanted := c.keeper.State().toMake(time.Now().After(c.noRoom))
+	if song == nil || time.Now().Before(c.trouble) {
+		return
+	}
+	if m := c.making; m != nil {
+		if wanted && !m.wanted && song.Name != m.song.Name {
+			m.cancel()
+		}
+		return
+	}
+	ctx, cancel := context.WithCancel(c.ctx)
+	m := &making{song: song, wanted: wanted, cancel: cancel, done: make(chan struct{})}
+	c.making, c.live.Converts = m, song.Name
+	cfg, tell := c.cfg, c.tell
+	go func() {
+		defer close(m.done)
+		defer cancel()
+		cmd, err := cfg.convert(ctx, song, wanted)
+		tell(made{c, m, cmd, err})
+	}()
+}
+
+// convert makes an mp3 of the song. It is an error if nothing can be said of it.
+func (c Config) convert(ctx context.Context, song *Song, wanted bool) (cmd *messages.MadeSong, err error) {
+	defer func() {
+		if broken := recover(); broken != nil { // a file is no reason to stop the server
+			cmd, err = &messages.MadeSong{Song: song.message(), Reason: fmt.Sprintf("converting it went wrong: %v", broken)}, nil
+		}
+	}()
+	if !wanted && !c.Converted.Room() {
+		return nil, transcode.ErrFull
+	}
+	out := &messages.MadeSong{Song: song.message()}
+	path := filepath.Join(c.Dir, filepath.FromSlash(song.Name))
+	if f, err := openRegular(path); err != nil {
+		return nil, fmt.Errorf("%w: %s", transcode.ErrTrouble, cause(err))
+	} else if err := f.Close(); err != nil {
+		return nil, fmt.Errorf("%w: %s", transcode.ErrTrouble, cause(err))
+	}
+	is, err := c.Converted.Make(ctx, path, song.Title, song.Artist, wanted)
+	switch {
+	case ctx.Err() != nil, errors.Is(err, transcode.ErrFull), errors.Is(err, transcode.ErrTrouble):
+		return nil, err
+	case err != nil:
+		out.Reason = err.Error()
+		return out, nil
+	}
+	f, err := c.Converted.Open(is)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", transcode.ErrTrouble, err)
+	}
+	defer func() { _ = f.Close() }() // nothing was written
+	music, err := mp3.ReadInfo(f)
+	if err != nil {
+		out.Reason = "ffmpeg has made no music of it"
+		return out, nil
+	}
+	s := out.Song
+	s.Form, s.MadeOf, s.MadeSum = messages.Song_FORM_CONVERTED, is.Of, is.Sum
+	s.DurationUs, s.SampleRate, s.Frames, s.AudioBytes = music.Duration.Microseconds(), int32(music.SampleRate), music.Frames, music.AudioBytes
+	return out, nil
+}
+
+// hasMade takes what came of a conversion, and begins the next.
+func (c *catalog) hasMade(msg made) {
+	c.making, c.live.Converts = nil, ""
+	switch err := msg.err; {
+	case msg.cmd != nil:
+		c.commit(msg.cmd)
+		c.live.Converted++
+		if msg.making.wanted {
+			c.lookIn(0) // others may have been removed for it
+		}
+	case errors.Is(err, transcode.ErrFull) && !msg.making.wanted:
+		c.noRoom = time.Now().Add(tryAgain)
+	case errors.Is(err, context.Canceled):
+	default:
+		c.trouble = time.Now().Add(tryAgain)
+		if said := err.Error(); c.live.Trouble != said {
+			c.live.Trouble = said
+			c.cfg.Logger.Warn("songs cannot be converted for now; others play", "file", msg.making.song.Name, "reason", err)
+		}
+	}
+	if msg.err == nil {
+		c.live.Trouble = ""
+	}
+	c.makeNext()
+}
+
+// stopMaking ends the conversion that is under way, and ffmpeg with it.
+func (c *catalog) stopMaking() {
+	if c.making != nil {
+		c.making.cancel()
+		<-c.making.done
+	}
+}
+
+// lostSongs are the converted songs of which nothing is there any more.
+func (c Config) lostSongs(state State) proto.Message {
+	if c.Converted == nil {
+		return nil
+	}
+	has, err := c.Converted.Has()
+	if err != nil {
+		return nil // its disk may come back
+	}
+	lost := &messages.LostSongs{}
+	for song := range state.Songs.All() {
+		if song.Form == messages.Song_FORM_CONVERTED && !has[transcode.Made{Of: song.MadeOf, Sum: song.MadeSum}] {
+			lost.Names = append(lost.Names, song.Name)
+		}
+	}
+	if len(lost.GetNames()) == 0 {
+		return nil
+	}
+	return lost
+}
+
+// sayUnmade says how many files could be played if there were an ffmpeg, once for each number.
+func (c *catalog) sayUnmade() {
+	n := len(c.unmade)
+	if n == c.saidUnmade {
+		return
+	}
+	c.saidUnmade = n
+	if n == 0 {
+		return
+	}
+	const few = 3
+	var names []string
+	for name := range c.unmade {
+		if names = append(names, name); len(names) == few {
+			break
+		}
+	}
+	if n > few {
+		names = append(names, "…")
+	}
+	c.cfg.Logger.Warn("files that are not mp3 are left out, because ffmpeg is not installed: install it (apt install ffmpeg, brew install ffmpeg) and start conga again",
+		"files", n, "such as", strings.Join(names, ", "))
+}

@@ -1,0 +1,86 @@
+package catalog
+
+import (
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+)
+
+// made says what follows when a song was converted, or could not be. What became of a file that has changed meanwhile
+// concerns nobody.
+func (s State) made(cmd *messages.MadeSong) []proto.Message {
+	song := cmd.GetSong()
+	known, found := s.Songs.Find(song.GetName())
+	switch {
+	case !found || known.Form == messages.Song_FORM_MP3 || !known.sameFile(song):
+		return nil
+	case cmd.GetReason() != "":
+		return []proto.Message{&messages.SongRemoved{Name: song.GetName()}, &messages.SongRejected{Name: song.GetName(), Reason: cmd.GetReason()}}
+	case *known == *fromMessage(song):
+		return nil
+	}
+	return []proto.Message{&messages.SongAdded{Song: proto.CloneOf(song)}}
+}
+
+// lost says what follows when what was made is not there any more.
+func (s State) lost(cmd *messages.LostSongs) (events []proto.Message) {
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(cmd.GetNames()))) {
+		if known, found := s.Songs.Find(name); found && known.Form == messages.Song_FORM_CONVERTED {
+			song := known.message()
+			song.Form, song.MadeOf, song.MadeSum = messages.Song_FORM_OTHER, "", ""
+			song.Frames, song.SampleRate, song.AudioBytes = 0, 0, 0
+			events = append(events, &messages.SongAdded{Song: song})
+		}
+	}
+	return events
+}
+
+// wanted notes that somebody waits for the song, if it must be converted.
+func (s State) wanted(name string) State {
+	if song, found := s.Songs.Find(name); found && song.Form == messages.Song_FORM_OTHER && !slices.Contains(s.Wanted, name) {
+		s.Wanted = append(slices.Clip(s.Wanted), name)
+	}
+	return s
+}
+
+func (s State) notWanted(name string) State {
+	at := slices.Index(s.Wanted, name)
+	if at < 0 {
+		return s
+	}
+	if s.Wanted = slices.Concat(s.Wanted[:at], s.Wanted[at+1:]); len(s.Wanted) == 0 {
+		s.Wanted = nil
+	}
+	return s
+}
+
+// toMake is the song to convert next: the first that somebody waits for, else, if it may be one that nobody
+// has asked for, the first by name. Songs that cannot be seen now are passed over. nil: there is none.
+func (s State) toMake(ahead bool) (song *Song, wanted bool) {
+	if s.Away != "" {
+		return nil, false
+	}
+	for _, name := range s.Wanted {
+		if song, found := s.Songs.Find(name); found && s.canMake(song) {
+			return song, true
+		}
+	}
+	if ahead {
+		for song := range s.Songs.All() {
+			if s.canMake(song) {
+				return song, false
+			}
+		}
+	}
+	return nil, false
+}
+
+func (s State) canMake(song *Song) bool {
+	if song.Form != messages.Song_FORM_OTHER {
+		return false
+	}
+	folder, _ := s.Folders.Of(song.Name)
+	return folder == ""
+}

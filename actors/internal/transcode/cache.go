@@ -1,0 +1,270 @@
+package transcode
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Made names a converted file: the SHA-256 of what it was made of, and its own, both in hex. The zero value
+// names none.
+type Made struct{ Of, Sum string }
+
+// file is the name of the file in the folder.
+func (m Made) file() string { return m.Of + "-" + m.Sum + ending }
+
+const (
+	ending    = ".mp3"
+	underway  = ".making-"          // begins the name of what is not finished
+	nameBytes = 2*sha256.Size*2 + 1 // of Made.file without its ending
+)
+
+// parse is the Made that a file in the folder is called by.
+func parse(file string) (Made, bool) {
+	name, is := strings.CutSuffix(file, ending)
+	of, sum, both := strings.Cut(name, "-")
+	if !is || !both || len(name) != nameBytes || len(of) != len(sum) || strings.Trim(of+sum, "0123456789abcdef") != "" {
+		return Made{}, false
+	}
+	return Made{of, sum}, true
+}
+
+// Errors of a Cache that say nothing of the file that was to be converted.
+var (
+	// ErrFull: there is no room for what nobody has asked for.
+	ErrFull = errors.New("the folder of converted songs is full")
+	// ErrDamaged: what was made is not what it was.
+	ErrDamaged = errors.New("the converted file is damaged; it is made anew")
+	// ErrGone: what was made is not there any more.
+	ErrGone = errors.New("the converted file is gone; it is made anew")
+	// ErrTrouble wraps what is wrong with this machine: it may be over in a minute.
+	ErrTrouble = errors.New("it cannot be converted now")
+)
+
+// Cache is a folder of converted files. Its methods may be called by any goroutine, but Make by one at a time.
+type Cache struct {
+	dir    string
+	most   int64  // bytes
+	ffmpeg string // empty: there is none
+
+	mu    sync.Mutex
+	inUse map[string]int // open files, by name
+}
+
+// Open opens the folder, which is made if it is not there, and removes what a crash has left unfinished.
+func Open(dir string, most int64) (*Cache, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the folder of converted songs: %w", err)
+	}
+	unfinished, err := filepath.Glob(filepath.Join(escape(dir), underway+"*"))
+	if err != nil {
+		return nil, fmt.Errorf("look for unfinished files: %w", err)
+	}
+	for _, file := range unfinished {
+		_ = os.Remove(file) // another try is made when its room is needed
+	}
+	return &Cache{dir: dir, most: most, ffmpeg: find(), inUse: map[string]int{}}, nil
+}
+
+// CanMake says whether there was an ffmpeg at the start. What was made before can be opened without one.
+func (c *Cache) CanMake() bool { return c.ffmpeg != "" }
+
+// escape keeps what stands in a path from being a pattern.
+func escape(path string) string {
+	if filepath.Separator == '\\' {
+		return path // Windows has no escapes, and no * or ? in names
+	}
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+}
+
+// Entry is a converted file that is there.
+type Entry struct {
+	Made  Made
+	Bytes int64
+	Used  time.Time
+}
+
+// entries are all that are there.
+func (c *Cache) entries() ([]Entry, error) {
+	files, err := os.ReadDir(c.dir)
+	if err != nil {
+		return nil, fmt.Errorf("read the folder of converted songs: %w", err)
+	}
+	var entries []Entry
+	for _, file := range files {
+		made, is := parse(file.Name())
+		if !is {
+			continue
+		}
+		if info, err := file.Info(); err == nil && info.Mode().IsRegular() {
+			entries = append(entries, Entry{made, info.Size(), info.ModTime()})
+		}
+	}
+	return entries, nil
+}
+
+// Has says which files are there. An error says nothing of them.
+func (c *Cache) Has() (map[Made]bool, error) {
+	entries, err := c.entries()
+	if err != nil {
+		return nil, err
+	}
+	has := make(map[Made]bool, len(entries))
+	for _, e := range entries {
+		has[e.Made] = true
+	}
+	return has, nil
+}
+
+// Evict says which entries go so that need bytes more fit below most: those used longest ago, and none that is in use.
+func Evict(entries []Entry, need, most int64, inUse func(Made) bool) (gone []Made, fits bool) {
+	total := need
+	for _, e := range entries {
+		total += e.Bytes
+	}
+	oldest := slices.SortedFunc(slices.Values(entries), func(a, b Entry) int {
+		return cmp.Or(a.Used.Compare(b.Used), cmp.Compare(a.Made.file(), b.Made.file()))
+	})
+	for _, e := range oldest {
+		if total <= most {
+			break
+		}
+		if inUse(e.Made) {
+			continue
+		}
+		gone, total = append(gone, e.Made), total-e.Bytes
+	}
+	return gone, total <= most
+}
+
+// Room says whether a song can be converted that nobody has asked for: others are not removed for it.
+func (c *Cache) Room() bool {
+	entries, err := c.entries()
+	total := int64(0)
+	for _, e := range entries {
+		total += e.Bytes
+	}
+	return err == nil && total < c.most/20*19
+}
+
+// Open opens what was made, whole and unharmed; the caller closes it. Until then it stays.
+func (c *Cache) Open(made Made) (io.ReadSeekCloser, error) {
+	path := filepath.Join(c.dir, made.file())
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrGone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open a converted song: %w", err)
+	}
+	sum, err := hash(context.Background(), f)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("read a converted song: %w", err)
+	}
+	if sum != made.Sum {
+		_ = f.Close()
+		_ = os.Remove(path) // else it is found to be damaged again
+		return nil, ErrDamaged
+	}
+	now := time.Now()
+	_ = os.Chtimes(path, now, now) // else it counts as used long ago
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inUse[made.file()]++
+	return &open{File: f, cache: c, name: made.file()}, nil
+}
+
+type open struct {
+	*os.File
+	cache *Cache
+	name  string
+	once  sync.Once
+}
+
+// Close also gives the file up.
+func (o *open) Close() error {
+	o.once.Do(func() {
+		o.cache.mu.Lock()
+		defer o.cache.mu.Unlock()
+		if o.cache.inUse[o.name]--; o.cache.inUse[o.name] == 0 {
+			delete(o.cache.inUse, o.name)
+		}
+	})
+	return o.File.Close()
+}
+
+func hash(ctx context.Context, r io.Reader) (string, error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, patient{ctx, r}); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// patient reads until ctx ends.
+type patient struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (p patient) Read(b []byte) (int, error) {
+	if err := p.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return p.r.Read(b)
+}
+
+// keep moves a finished file to its place. wanted: others may have to go for it.
+func (c *Cache) keep(tmp string, made Made, wanted bool) error {
+	info, err := os.Stat(tmp)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	entries, err := c.entries()
+	if err != nil {
+		return err
+	}
+	gone, fits := Evict(entries, info.Size(), c.most, func(m Made) bool { return c.inUse[m.file()] > 0 })
+	if len(gone) > 0 && !wanted {
+		return ErrFull
+	}
+	if !fits {
+		return fmt.Errorf("%w: it alone needs more room than --converted-max leaves", ErrFull)
+	}
+	for _, m := range gone {
+		if err := os.Remove(filepath.Join(c.dir, m.file())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if err := os.Rename(tmp, filepath.Join(c.dir, made.file())); err != nil {
+		return err
+	}
+	return syncFolder(c.dir)
+}
+
+// syncFolder has the folder's new names on the disk, where the system knows such a thing.
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	_ = f.Sync() // Windows cannot
+	return f.Close()
+}

@@ -1,0 +1,9 @@
+//go:build unix && !linux
+
+package transcode
+
+import "syscall"
+
+func idleDisk(int) {}
+
+func endsWithUs(*syscall.SysProcAttr) {}

@@ -1,0 +1,203 @@
+package transcode
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"conga/messages/plain"
+)
+
+const (
+	// kinds are the containers that ffmpeg may see in a file, whatever it is called. Playlists are none of
+	// them: those would have it open other files.
+	kinds = "mp3,flac,ogg,mov,wav,w64,aiff,asf,aac,ape,wv,tta"
+	// maxMade is the longest mp3 that is made, in bytes: twelve hours.
+	maxMade = 1 << 30
+	// maxMemory is the largest piece of memory that ffmpeg takes at once.
+	maxMemory = 256 << 20
+	// maxSaid is how much of what ffmpeg says is kept.
+	maxSaid = 4 << 10
+	// aliveAfter is how long what ffmpeg has opened may stay open after it was killed.
+	aliveAfter = 5 * time.Second
+)
+
+// find is ffmpeg's path, empty if it is not installed.
+func find() string {
+	path, err := exec.LookPath("ffmpeg")
+	if err != nil {
+		return ""
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return ""
+	}
+	return path
+}
+
+// patience is how long a conversion of so many bytes may take: a small computer with other work to do
+// converts some 50 KB a second of the worst kind.
+func patience(size int64) time.Duration {
+	return 5*time.Minute + time.Duration(size/50_000)*time.Second
+}
+
+// Make converts the file at path, unless what would be made of it is there. title and artist go into its tag.
+// wanted: somebody waits for it, and others may have to go for it. An error that is no ErrFull, no ErrTrouble
+// and not ctx's says in plain words why the file is no music.
+func (c *Cache) Make(ctx context.Context, path, title, artist string, wanted bool) (Made, error) {
+	made, err := c.make(ctx, path, title, artist, wanted)
+	if ctx.Err() != nil {
+		return Made{}, ctx.Err()
+	}
+	return made, err
+}
+
+func (c *Cache) make(ctx context.Context, path, title, artist string, wanted bool) (Made, error) {
+	of, size, err := source(ctx, path)
+	if err != nil {
+		return Made{}, fmt.Errorf("%w: %w", ErrTrouble, err)
+	}
+	entries, err := c.entries()
+	if err != nil {
+		return Made{}, fmt.Errorf("%w: %w", ErrTrouble, err)
+	}
+	for _, e := range entries {
+		if e.Made.Of != of {
+			continue
+		}
+		if f, err := c.Open(e.Made); err == nil { // it is unharmed
+			return e.Made, f.Close()
+		}
+	}
+	tmp, err := os.CreateTemp(c.dir, underway+"*"+ending)
+	if err != nil {
+		return Made{}, fmt.Errorf("%w: %w", ErrTrouble, err)
+	}
+	defer func() { _ = os.Remove(tmp.Name()) }() // it is gone when it was kept
+	defer func() { _ = tmp.Close() }()           // also before that
+	if err := c.run(ctx, size, path, tmp.Name(), title, artist, wanted); err != nil {
+		return Made{}, err
+	}
+	made := Made{Of: of}
+	if made.Sum, err = hash(ctx, tmp); err == nil {
+		err = errors.Join(tmp.Sync(), tmp.Close())
+	}
+	if err != nil {
+		return Made{}, fmt.Errorf("%w: %w", ErrTrouble, err)
+	}
+	if again, _, err := source(ctx, path); err != nil || again != of {
+		return Made{}, fmt.Errorf("%w: the file was written to meanwhile", ErrTrouble)
+	}
+	if err := c.keep(tmp.Name(), made, wanted); err != nil {
+		if errors.Is(err, ErrFull) {
+			return Made{}, err
+		}
+		return Made{}, fmt.Errorf("%w: %w", ErrTrouble, err)
+	}
+	return made, nil
+}
+
+// source is the hash and the size of a file.
+func source(ctx context.Context, path string) (string, int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", 0, err
+	}
+	defer func() { _ = f.Close() }() // nothing was written
+	info, err := f.Stat()
+	if err != nil {
+		return "", 0, err
+	}
+	sum, err := hash(ctx, f)
+	return sum, info.Size(), err
+}
+
+// arguments are ffmpeg's. The rate is constant, for a line that carries the music has no room for peaks.
+func arguments(from, to, title, artist string) []string {
+	return []string{
+		"-nostdin", "-hide_banner", "-loglevel", "error", "-max_alloc", strconv.Itoa(maxMemory),
+		"-protocol_whitelist", "file", "-format_whitelist", kinds, "-threads", "1", "-i", "file:" + from,
+		"-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-metadata", "title=" + title, "-metadata", "artist=" + artist,
+		"-af", "aformat=sample_rates=44100|48000:channel_layouts=mono|stereo",
+		"-c:a", "libmp3lame", "-b:a", "192k", "-id3v2_version", "3", "-threads", "1",
+		"-fs", strconv.Itoa(maxMade), "-f", "mp3", "-y", "file:" + to,
+	}
+}
+
+func (c *Cache) run(ctx context.Context, size int64, from, to, title, artist string, wanted bool) error {
+	from, err := filepath.Abs(from)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrTrouble, err)
+	}
+	if to, err = filepath.Abs(to); err != nil {
+		return fmt.Errorf("%w: %w", ErrTrouble, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience(size))
+	defer cancel()
+	said := &tail{}
+	cmd := exec.CommandContext(ctx, c.ffmpeg, arguments(from, to, title, artist)...)
+	cmd.Stderr, cmd.WaitDelay = said, aliveAfter // Stdin is the null device, and so is Stdout
+	cmd.Dir, cmd.Env = c.dir, append(os.Environ(), "LC_ALL=C", "AV_LOG_FORCE_NOCOLOR=1")
+	alone(cmd)
+	runtime.LockOSThread() // the process ends with the thread that has started it
+	defer runtime.UnlockOSThread()
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("%w: start ffmpeg: %w", ErrTrouble, err)
+	}
+	humble(cmd.Process.Pid, wanted)
+	err = cmd.Wait()
+	switch info, statErr := os.Stat(to); {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("ffmpeg did not convert it within %v", patience(size))
+	case strings.Contains(said.String(), "No space left on device"):
+		return fmt.Errorf("%w: the disk of the converted songs is full", ErrTrouble)
+	case err != nil:
+		return errors.New(reason(strings.ReplaceAll(said.String(), "file:"+from, "the file")))
+	case statErr != nil:
+		return fmt.Errorf("%w: %w", ErrTrouble, statErr)
+	case info.Size() >= maxMade:
+		return fmt.Errorf("as mp3 it has more than %d MB", maxMade>>20)
+	case info.Size() == 0:
+		return errors.New("ffmpeg finds no music in it")
+	}
+	return nil
+}
+
+// reason is why ffmpeg could not convert a file, in words for people.
+func reason(said string) string {
+	last := ""
+	for line := range strings.Lines(said) {
+		if line = strings.TrimSpace(line); line != "" {
+			last = line
+		}
+	}
+	switch {
+	case strings.Contains(said, "matches no streams"), strings.Contains(said, "does not contain any stream"):
+		return "there is no music in it, says ffmpeg"
+	case strings.Contains(said, "not on whitelist"), strings.Contains(said, "Format not on"), strings.Contains(said, "Cannot determine format"), strings.Contains(said, "Invalid data found"):
+		return "ffmpeg finds no music in it that it knows"
+	case strings.Contains(said, "moov atom not found"):
+		return "its end is missing, says ffmpeg"
+	case last == "":
+		return "ffmpeg cannot convert it"
+	}
+	return "ffmpeg cannot convert it: " + plain.Text(last, 160)
+}
+
+// tail keeps the end of what is written to it.
+type tail struct{ b []byte }
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.b = append(t.b, p...)
+	t.b = bytes.Clone(t.b[max(0, len(t.b)-maxSaid):])
+	return len(p), nil
+}
+
+func (t *tail) String() string { return string(t.b) }

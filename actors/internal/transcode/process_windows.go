@@ -1,0 +1,14 @@
+package transcode
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// alone starts the process below all others: idle priority.
+func alone(cmd *exec.Cmd) {
+	const idlePriority = 0x40
+	cmd.SysProcAttr = &syscall.SysProcAttr{HideWindow: true, CreationFlags: idlePriority}
+}
+
+func humble(int, bool) {}
