@@ -39,7 +39,8 @@ func (a *announcer) Receive(ctx actor.Context) {
 			panic(fmt.Errorf("open the announcer: %w", err))
 		}
 		a.announce(ctx)
-	case *messages.SongStarted, *messages.SongEnded, *messages.SongQueued, *messages.SongChosen, *messages.SongSkipped:
+	case *messages.SongStarted, *messages.SongEnded, *messages.SongQueued, *messages.SongChosen, *messages.SongSkipped,
+		*messages.SongCancelled, *messages.SkipVoted, *messages.SkipDecided:
 		a.announce(ctx)
 	case *messages.FoundSong:
 		if song := msg.Song; song != nil && a.waits(song.GetName()) {
@@ -117,6 +118,9 @@ func playing(queue scheduler.State, on pacer.State) *messages.Playing {
 			DurationUs: song.DurationUs, SampleRate: song.SampleRate, Frames: song.Frames,
 		}
 		news.PlayAtUnixUs = song.PlayAt
+		if on := queue.On; on != nil {
+			news.SkipVotes, news.SkipNeeded = int32(len(on.Votes)), int32(queue.Rules.SkipVotes)
+		}
 		if p := queue.Playing; p != nil && p.Song == song.Name {
 			news.ListenerName = asker(p.Listener, p.Asked)
 		}

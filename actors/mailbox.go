@@ -34,7 +34,8 @@ func worthOf(message any) worth {
 	switch m := message.(type) {
 	case *messages.JoinChain:
 		return costly
-	case *messages.RequestPlay, *messages.ListSongs, *messages.ListRequests, *messages.ChooseSong, *messages.FindSong:
+	case *messages.RequestPlay, *messages.ListSongs, *messages.ListRequests, *messages.ListHistory, *messages.AskLibrary, *messages.ListListeners, *messages.CancelRequest, *messages.SkipSong,
+		*messages.ChooseSong, *messages.FindSong:
 		return question
 	case *messages.PeerLost:
 		if m.GetSeenBy() != messages.ServerID {

@@ -38,6 +38,8 @@ type ServerConfig struct {
 	Logger        *slog.Logger
 	// KeepLog is how many bytes of the log are kept, about; 0: all.
 	KeepLog int64
+	// Rules are for requests; nil: first come, first served, without limits.
+	Rules *messages.QueueRules
 	// Members is told who came, went, or is fed by another: the stream port serves all that stand in the
 	// chain. If those are all, nobody else stands there. May be nil.
 	Members func(changed map[string]messages.Standing, all bool)
@@ -81,7 +83,7 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := opening.Commit(&messages.OpenBroadcast{AtUnixUs: cfg.Now().UnixMicro()}); err != nil {
+	if _, err := opening.Commit(&messages.OpenBroadcast{AtUnixUs: cfg.Now().UnixMicro(), Rules: cfg.Rules}); err != nil {
 		return nil, fmt.Errorf("open the broadcast: %w", err)
 	}
 	at := opening.State()
@@ -106,6 +108,8 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		switch event.(type) {
 		case *messages.SongQueued, *messages.SongWaits:
 			s.tell(catalog.Actor, &messages.WantSong{})
+		case *messages.SkipDecided:
+			s.tell(pacer.Actor, event)
 		}
 	}
 	err = s.start(

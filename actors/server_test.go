@@ -108,7 +108,7 @@ func TestServer_DiskFull(t *testing.T) {
 	defer h.close()
 	h.onAir()
 	for n, wish := range []string{"bach", "pachelbel"} {
-		if a, ok := h.ask(h.Scheduler(), play(fmt.Sprint(n), wish), patience).(*messages.SongQueued); !ok {
+		if a, ok := h.ask(h.Scheduler(), play(fmt.Sprint(n), wish), patience).(*messages.PlayAnswer); !ok || a.Said.(*messages.SongQueued) == nil {
 			t.Fatalf("got %v", a)
 		}
 	}
@@ -125,15 +125,14 @@ func TestServer_DiskFull(t *testing.T) {
 		}
 	}
 	store.fill(false)
-	if a, ok := h.ask(h.Scheduler(), play("healed", "beethoven"), patience).(*messages.SongQueued); !ok {
+	if a, ok := h.ask(h.Scheduler(), play("healed", "beethoven"), patience).(*messages.PlayAnswer).Said.(*messages.SongQueued); !ok {
 		t.Errorf("healed, it answers %v", a)
 	}
 	if a, ok := h.ask(h.ChainManager(), join("bob"), patience).(*messages.Welcome); !ok {
 		t.Errorf("healed, it answers %v", a)
 	}
-	list := h.ask(h.Scheduler(), &messages.ListRequests{}, patience).(*messages.List)
-	if want := []string{"bach.mp3", "pachelbel.mp3", "beethoven.mp3"}; !slices.Equal(list.Names, want) {
-		t.Errorf("the queue is %v, want %v", list.Names, want)
+	if list, want := h.queue(), []string{"bach.mp3", "pachelbel.mp3", "beethoven.mp3"}; !slices.Equal(list, want) {
+		t.Errorf("the queue is %v, want %v", list, want)
 	}
 	dump, err := h.Dump(t.Context())
 	if err != nil {
@@ -259,15 +258,15 @@ func TestServer_Restart(t *testing.T) {
 			if epoch <= before {
 				t.Errorf("epoch %d after %d", epoch, before)
 			}
-			list := h.ask(h.Scheduler(), &messages.ListRequests{}, patience).(*messages.List)
-			if want := []string{"bach.mp3", "pachelbel.mp3"}; !slices.Equal(list.Names, want) {
-				t.Errorf("the queue is %v", list.Names)
+			list := h.queue()
+			if want := []string{"bach.mp3", "pachelbel.mp3"}; !slices.Equal(list, want) {
+				t.Errorf("the queue is %v", list)
 			}
 			news := <-h.port.playing
-			if !slices.Equal(names(news), list.Names) || news.GetSong() == nil {
+			if !slices.Equal(names(news), list) || news.GetSong() == nil {
 				t.Errorf("the news is %v", news)
 			}
-			if a, ok := h.ask(h.Scheduler(), play("1", "pachelbel"), patience).(*messages.SongQueued); !ok || a.GetSong() != "pachelbel.mp3" {
+			if a, ok := h.ask(h.Scheduler(), play("1", "pachelbel"), patience).(*messages.PlayAnswer).Said.(*messages.SongQueued); !ok || a.GetSong() != "pachelbel.mp3" {
 				t.Errorf("a request sent again is answered %v", a)
 			}
 			if a, ok := h.ask(h.ChainManager(), join("bob"), patience).(*messages.Welcome); !ok || a.GetEpoch() != epoch {
@@ -287,6 +286,14 @@ func TestServer_Restart(t *testing.T) {
 			})
 		})
 	}
+}
+
+// queue are the songs that wait.
+func (h *house) queue() (names []string) {
+	for _, w := range h.ask(h.Scheduler(), &messages.ListRequests{}, patience).(*messages.Requests).Waiting {
+		names = append(names, w.Song.GetName())
+	}
+	return names
 }
 
 // names are the songs that come, by the news.
@@ -321,10 +328,10 @@ func TestServer_RequestWithoutID(t *testing.T) {
 	h := open(t, newDisk())
 	defer h.close()
 	h.onAir()
-	if a, ok := h.ask(h.Scheduler(), play("", "bach"), patience).(*messages.SongQueued); !ok || a.GetSong() != "bach.mp3" {
+	if a, ok := h.ask(h.Scheduler(), play("", "bach"), patience).(*messages.PlayAnswer).Said.(*messages.SongQueued); !ok || a.GetSong() != "bach.mp3" {
 		t.Errorf("got %v", a)
 	}
-	if a, ok := h.ask(h.Scheduler(), play("", "bach"), patience).(*messages.PlayRefused); !ok || a.GetReason() != messages.PlayRefused_REASON_ALREADY_REQUESTED {
+	if a, ok := h.ask(h.Scheduler(), play("", "bach"), patience).(*messages.PlayAnswer).Said.(*messages.PlayRefused); !ok || a.GetReason() != messages.PlayRefused_REASON_ALREADY_REQUESTED {
 		t.Errorf("got %v", a)
 	}
 }

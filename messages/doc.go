@@ -17,6 +17,11 @@
 //	RequestPlay       requests       scheduler      as the cause
 //	SongQueued        scheduler      requests       yes
 //	PlayRefused       scheduler      requests       yes
+//	CancelRequest     requests       scheduler      as the cause
+//	SongCancelled     scheduler      requests       yes
+//	SkipSong          requests       scheduler      as the cause
+//	SkipVoted         scheduler      requests       yes
+//	SkipDecided       scheduler      pacer          yes
 //	ChooseSong        pacer          scheduler      as the cause
 //	SongChosen        scheduler      pacer          yes
 //	SongWaits         scheduler      requests       yes

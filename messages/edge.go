@@ -2,6 +2,7 @@ package messages
 
 import (
 	"errors"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -11,14 +12,137 @@ import (
 // are plain structs. "link" numbers a connection attempt: what an older attempt
 // still says is ignored.
 
-// ListSongs asks the catalog, ListRequests the scheduler; each responds with a List. Notes are
-// what there is to say of the names, each "" if it is nothing; there may be none. Nobody changes a
-// list: many may hold it.
+// ListSongs asks the catalog, which responds with a List. Nobody changes a list: many may hold it.
 type (
-	ListSongs    struct{}
-	ListRequests struct{}
-	List         struct{ Names, Notes []string }
+	ListSongs struct{}
+	List      struct{ Names []string }
 )
+
+// ListRequests asks the scheduler, which responds with Requests, next first.
+type (
+	ListRequests struct{ AtUnixUs int64 }
+	Requests     struct{ Waiting []Waiting }
+)
+
+// Waiting is a request in the queue. Of the song the name is said, and what else is known.
+type Waiting struct {
+	Song *Song
+	By   string // name of who asked
+	Turn Turn
+}
+
+// Turn is when a request is to be heard.
+type Turn struct {
+	Place  int           // in the queue, from 1; 0: it is not there
+	In     time.Duration // from now on; negative: nobody knows
+	About  bool          // others may still come between
+	Reason string        // why it cannot be played now; empty: it can
+}
+
+// PlayAnswer answers a RequestPlay: a SongQueued with its Turn, or a PlayRefused.
+type PlayAnswer struct {
+	Said    proto.Message
+	Turn    Turn
+	Waiting int // of one person or address, where those are too many
+}
+
+// AskLibrary asks the scheduler, which responds with a Library: whoever searches does that in a goroutine of his own, for
+// the next song's choice must not wait for it.
+type AskLibrary struct{}
+
+// Library are the songs at one moment. It is immutable.
+type Library interface {
+	// Mean is what somebody means who types the wish.
+	Mean(wish string) Meaning
+	// Search are the songs that have all the words; none while they are away.
+	Search(words string) FoundSongs
+}
+
+// Meaning is the song that is meant. If there are several, it is empty, and those are the Choices, the first of
+// them, and there are More.
+type Meaning struct {
+	Song    string
+	Choices []Choice
+	More    int
+}
+
+// FoundSongs are the first songs that were found, and how many there are More.
+type FoundSongs struct {
+	Songs []Choice
+	More  int
+}
+
+// Choice is a song with the number that SONGS and PLAY count it by.
+type Choice struct {
+	Number int
+	Song   *Song
+}
+
+// CancelAnswer answers a CancelRequest: what was cancelled, or why nothing was.
+type CancelAnswer struct {
+	Song    string
+	Refused CancelRefusal
+}
+
+// CancelRefusal is why nothing was cancelled.
+type CancelRefusal int
+
+// The refusals of a CancelRequest.
+const (
+	CancelDone      CancelRefusal = iota
+	CancelNone                    // they have no request waiting
+	CancelNotYours                // it is somebody else's
+	CancelNotQueued               // no song of that name waits
+	CancelSeveral                 // several of theirs match
+)
+
+// SkipAnswer answers a SkipSong.
+type SkipAnswer struct {
+	Song          string
+	Votes, Needed int
+	Result        SkipResult
+}
+
+// SkipResult is what a vote has led to.
+type SkipResult int
+
+// The results of a SkipSong.
+const (
+	SkipOff       SkipResult = iota // there is no vote at this radio
+	SkipNothing                     // no song is heard that could be skipped
+	SkipOver                        // the song ends in this moment, or is skipped already
+	SkipAgain                       // they have voted
+	SkipHousehold                   // those of their address have as many votes as one address has
+	SkipCounted
+	SkipDone
+)
+
+// ListHistory asks the scheduler, which responds with History, newest first.
+type (
+	ListHistory struct{ AtUnixUs int64 }
+	History     struct{ Heard []HeardSong }
+)
+
+// HeardSong is a song that was heard, or is.
+type HeardSong struct {
+	Song     *Song
+	By       string // who asked for it; empty: chance chose it
+	PlayAtUs int64
+	How      Heard
+	Over     bool // else it is heard now
+}
+
+// ListListeners asks the chain manager, which responds with Listeners in the chain's order.
+type (
+	ListListeners struct{}
+	Listeners     struct{ Listeners []Listener }
+)
+
+// Listener is one of the chain. SinceUs is when it came, in unix microseconds; 0: nobody knows.
+type Listener struct {
+	Name    string
+	SinceUs int64
+}
 
 // NoSong answers a ChooseSong while the catalog is empty.
 type NoSong struct{}

@@ -23,6 +23,100 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Role is what somebody may do.
+type Role int32
+
+const (
+	Role_ROLE_GUEST Role = 0
+	Role_ROLE_HOST  Role = 1 // at the server's own terminal: may cancel and skip at once, and has no limits
+)
+
+// Enum value maps for Role.
+var (
+	Role_name = map[int32]string{
+		0: "ROLE_GUEST",
+		1: "ROLE_HOST",
+	}
+	Role_value = map[string]int32{
+		"ROLE_GUEST": 0,
+		"ROLE_HOST":  1,
+	}
+)
+
+func (x Role) Enum() *Role {
+	p := new(Role)
+	*p = x
+	return p
+}
+
+func (x Role) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Role) Descriptor() protoreflect.EnumDescriptor {
+	return file_messages_play_proto_enumTypes[0].Descriptor()
+}
+
+func (Role) Type() protoreflect.EnumType {
+	return &file_messages_play_proto_enumTypes[0]
+}
+
+func (x Role) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Role.Descriptor instead.
+func (Role) EnumDescriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{0}
+}
+
+// QueueOrder is whose request is next.
+type QueueOrder int32
+
+const (
+	QueueOrder_QUEUE_ORDER_FIFO QueueOrder = 0 // first come, first served
+	QueueOrder_QUEUE_ORDER_FAIR QueueOrder = 1 // round robin between people
+)
+
+// Enum value maps for QueueOrder.
+var (
+	QueueOrder_name = map[int32]string{
+		0: "QUEUE_ORDER_FIFO",
+		1: "QUEUE_ORDER_FAIR",
+	}
+	QueueOrder_value = map[string]int32{
+		"QUEUE_ORDER_FIFO": 0,
+		"QUEUE_ORDER_FAIR": 1,
+	}
+)
+
+func (x QueueOrder) Enum() *QueueOrder {
+	p := new(QueueOrder)
+	*p = x
+	return p
+}
+
+func (x QueueOrder) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (QueueOrder) Descriptor() protoreflect.EnumDescriptor {
+	return file_messages_play_proto_enumTypes[1].Descriptor()
+}
+
+func (QueueOrder) Type() protoreflect.EnumType {
+	return &file_messages_play_proto_enumTypes[1]
+}
+
+func (x QueueOrder) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use QueueOrder.Descriptor instead.
+func (QueueOrder) EnumDescriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{1}
+}
+
 // Heard is how much of a song was heard.
 type Heard int32
 
@@ -31,6 +125,7 @@ const (
 	Heard_HEARD_MOST    Heard = 1 // it broke off in its second half
 	Heard_HEARD_LITTLE  Heard = 2 // it broke off before
 	Heard_HEARD_NOTHING Heard = 3 // it could not begin
+	Heard_HEARD_ENOUGH  Heard = 4 // it was skipped
 )
 
 // Enum value maps for Heard.
@@ -40,12 +135,14 @@ var (
 		1: "HEARD_MOST",
 		2: "HEARD_LITTLE",
 		3: "HEARD_NOTHING",
+		4: "HEARD_ENOUGH",
 	}
 	Heard_value = map[string]int32{
 		"HEARD_WHOLE":   0,
 		"HEARD_MOST":    1,
 		"HEARD_LITTLE":  2,
 		"HEARD_NOTHING": 3,
+		"HEARD_ENOUGH":  4,
 	}
 )
 
@@ -60,11 +157,11 @@ func (x Heard) String() string {
 }
 
 func (Heard) Descriptor() protoreflect.EnumDescriptor {
-	return file_messages_play_proto_enumTypes[0].Descriptor()
+	return file_messages_play_proto_enumTypes[2].Descriptor()
 }
 
 func (Heard) Type() protoreflect.EnumType {
-	return &file_messages_play_proto_enumTypes[0]
+	return &file_messages_play_proto_enumTypes[2]
 }
 
 func (x Heard) Number() protoreflect.EnumNumber {
@@ -73,7 +170,7 @@ func (x Heard) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Heard.Descriptor instead.
 func (Heard) EnumDescriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{0}
+	return file_messages_play_proto_rawDescGZIP(), []int{2}
 }
 
 // Form is what there is to play.
@@ -110,11 +207,11 @@ func (x Song_Form) String() string {
 }
 
 func (Song_Form) Descriptor() protoreflect.EnumDescriptor {
-	return file_messages_play_proto_enumTypes[1].Descriptor()
+	return file_messages_play_proto_enumTypes[3].Descriptor()
 }
 
 func (Song_Form) Type() protoreflect.EnumType {
-	return &file_messages_play_proto_enumTypes[1]
+	return &file_messages_play_proto_enumTypes[3]
 }
 
 func (x Song_Form) Number() protoreflect.EnumNumber {
@@ -129,10 +226,13 @@ func (Song_Form) EnumDescriptor() ([]byte, []int) {
 type PlayRefused_Reason int32
 
 const (
-	PlayRefused_REASON_UNSPECIFIED       PlayRefused_Reason = 0
-	PlayRefused_REASON_ALREADY_REQUESTED PlayRefused_Reason = 1
-	PlayRefused_REASON_NO_SUCH_SONG      PlayRefused_Reason = 2
-	PlayRefused_REASON_QUEUE_FULL        PlayRefused_Reason = 3
+	PlayRefused_REASON_UNSPECIFIED         PlayRefused_Reason = 0
+	PlayRefused_REASON_ALREADY_REQUESTED   PlayRefused_Reason = 1
+	PlayRefused_REASON_NO_SUCH_SONG        PlayRefused_Reason = 2
+	PlayRefused_REASON_QUEUE_FULL          PlayRefused_Reason = 3
+	PlayRefused_REASON_AMBIGUOUS           PlayRefused_Reason = 4 // several songs match
+	PlayRefused_REASON_TOO_MANY_OF_PERSON  PlayRefused_Reason = 5 // that person has as many waiting requests as one may have
+	PlayRefused_REASON_TOO_MANY_OF_ADDRESS PlayRefused_Reason = 6 // those of that address have
 )
 
 // Enum value maps for PlayRefused_Reason.
@@ -142,12 +242,18 @@ var (
 		1: "REASON_ALREADY_REQUESTED",
 		2: "REASON_NO_SUCH_SONG",
 		3: "REASON_QUEUE_FULL",
+		4: "REASON_AMBIGUOUS",
+		5: "REASON_TOO_MANY_OF_PERSON",
+		6: "REASON_TOO_MANY_OF_ADDRESS",
 	}
 	PlayRefused_Reason_value = map[string]int32{
-		"REASON_UNSPECIFIED":       0,
-		"REASON_ALREADY_REQUESTED": 1,
-		"REASON_NO_SUCH_SONG":      2,
-		"REASON_QUEUE_FULL":        3,
+		"REASON_UNSPECIFIED":         0,
+		"REASON_ALREADY_REQUESTED":   1,
+		"REASON_NO_SUCH_SONG":        2,
+		"REASON_QUEUE_FULL":          3,
+		"REASON_AMBIGUOUS":           4,
+		"REASON_TOO_MANY_OF_PERSON":  5,
+		"REASON_TOO_MANY_OF_ADDRESS": 6,
 	}
 )
 
@@ -162,11 +268,11 @@ func (x PlayRefused_Reason) String() string {
 }
 
 func (PlayRefused_Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_messages_play_proto_enumTypes[2].Descriptor()
+	return file_messages_play_proto_enumTypes[4].Descriptor()
 }
 
 func (PlayRefused_Reason) Type() protoreflect.EnumType {
-	return &file_messages_play_proto_enumTypes[2]
+	return &file_messages_play_proto_enumTypes[4]
 }
 
 func (x PlayRefused_Reason) Number() protoreflect.EnumNumber {
@@ -793,11 +899,18 @@ func (x *SongRejected) GetReason() string {
 
 // RequestPlay: a listener wants a song. The same request_id twice is one request.
 type RequestPlay struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	ListenerId    string                 `protobuf:"bytes,2,opt,name=listener_id,json=listenerId,proto3" json:"listener_id,omitempty"` // empty for a stranger with nc
-	ListenerName  string                 `protobuf:"bytes,3,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"`
-	Wish          string                 `protobuf:"bytes,4,opt,name=wish,proto3" json:"wish,omitempty"` // a name as SONGS shows it, with or without .mp3, or 1-based number in SONGS
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	RequestId    string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	ListenerId   string                 `protobuf:"bytes,2,opt,name=listener_id,json=listenerId,proto3" json:"listener_id,omitempty"` // empty for a stranger with nc
+	ListenerName string                 `protobuf:"bytes,3,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"`
+	Wish         string                 `protobuf:"bytes,4,opt,name=wish,proto3" json:"wish,omitempty"` // a name as SONGS shows it, with or without .mp3, or 1-based number in SONGS; or words of title, artist and name
+	// Who asks, so that each person has a share: of a listener it is empty, its id says it.
+	Person        string `protobuf:"bytes,5,opt,name=person,proto3" json:"person,omitempty"`
+	Household     string `protobuf:"bytes,6,opt,name=household,proto3" json:"household,omitempty"` // a keyed hash of the address; empty: no limit counts it
+	Role          Role   `protobuf:"varint,7,opt,name=role,proto3,enum=conga.Role" json:"role,omitempty"`
+	AtUnixUs      int64  `protobuf:"varint,8,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	Song          string `protobuf:"bytes,9,opt,name=song,proto3" json:"song,omitempty"`         // the one that the words mean, as far as who asks for them has found out; empty: the wish alone counts
+	Matches       int32  `protobuf:"varint,10,opt,name=matches,proto3" json:"matches,omitempty"` // how many they may mean, if those are several
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -860,6 +973,48 @@ func (x *RequestPlay) GetWish() string {
 	return ""
 }
 
+func (x *RequestPlay) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *RequestPlay) GetHousehold() string {
+	if x != nil {
+		return x.Household
+	}
+	return ""
+}
+
+func (x *RequestPlay) GetRole() Role {
+	if x != nil {
+		return x.Role
+	}
+	return Role_ROLE_GUEST
+}
+
+func (x *RequestPlay) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
+func (x *RequestPlay) GetSong() string {
+	if x != nil {
+		return x.Song
+	}
+	return ""
+}
+
+func (x *RequestPlay) GetMatches() int32 {
+	if x != nil {
+		return x.Matches
+	}
+	return 0
+}
+
 // SongQueued: the scheduler took the request; the song stands at the queue's end.
 type SongQueued struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -867,6 +1022,8 @@ type SongQueued struct {
 	ListenerId    string                 `protobuf:"bytes,2,opt,name=listener_id,json=listenerId,proto3" json:"listener_id,omitempty"`
 	ListenerName  string                 `protobuf:"bytes,3,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"`
 	Song          string                 `protobuf:"bytes,4,opt,name=song,proto3" json:"song,omitempty"`
+	Person        string                 `protobuf:"bytes,5,opt,name=person,proto3" json:"person,omitempty"` // see RequestPlay
+	Household     string                 `protobuf:"bytes,6,opt,name=household,proto3" json:"household,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -925,6 +1082,20 @@ func (x *SongQueued) GetListenerName() string {
 func (x *SongQueued) GetSong() string {
 	if x != nil {
 		return x.Song
+	}
+	return ""
+}
+
+func (x *SongQueued) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *SongQueued) GetHousehold() string {
+	if x != nil {
+		return x.Household
 	}
 	return ""
 }
@@ -1014,6 +1185,423 @@ func (x *PlayRefused) GetSong() string {
 	return ""
 }
 
+// CancelRequest: somebody no longer wants what they asked for. The same request_id twice is one cancellation.
+type CancelRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	ListenerId    string                 `protobuf:"bytes,2,opt,name=listener_id,json=listenerId,proto3" json:"listener_id,omitempty"`
+	ListenerName  string                 `protobuf:"bytes,3,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"`
+	Wish          string                 `protobuf:"bytes,4,opt,name=wish,proto3" json:"wish,omitempty"`     // as in RequestPlay; empty: the last that this person asked for
+	Person        string                 `protobuf:"bytes,5,opt,name=person,proto3" json:"person,omitempty"` // as in RequestPlay
+	Role          Role                   `protobuf:"varint,6,opt,name=role,proto3,enum=conga.Role" json:"role,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelRequest) Reset() {
+	*x = CancelRequest{}
+	mi := &file_messages_play_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelRequest) ProtoMessage() {}
+
+func (x *CancelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_play_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
+func (*CancelRequest) Descriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CancelRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CancelRequest) GetListenerId() string {
+	if x != nil {
+		return x.ListenerId
+	}
+	return ""
+}
+
+func (x *CancelRequest) GetListenerName() string {
+	if x != nil {
+		return x.ListenerName
+	}
+	return ""
+}
+
+func (x *CancelRequest) GetWish() string {
+	if x != nil {
+		return x.Wish
+	}
+	return ""
+}
+
+func (x *CancelRequest) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *CancelRequest) GetRole() Role {
+	if x != nil {
+		return x.Role
+	}
+	return Role_ROLE_GUEST
+}
+
+// SongCancelled: the request left the queue at the word of who made it, or of the host.
+type SongCancelled struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Song          string                 `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
+	RequestId     string                 `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`          // of the request
+	ListenerName  string                 `protobuf:"bytes,3,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"` // who asked for the song
+	CancelId      string                 `protobuf:"bytes,4,opt,name=cancel_id,json=cancelId,proto3" json:"cancel_id,omitempty"`             // request_id of the CancelRequest
+	Role          Role                   `protobuf:"varint,5,opt,name=role,proto3,enum=conga.Role" json:"role,omitempty"`                    // of who cancelled
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SongCancelled) Reset() {
+	*x = SongCancelled{}
+	mi := &file_messages_play_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SongCancelled) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SongCancelled) ProtoMessage() {}
+
+func (x *SongCancelled) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_play_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SongCancelled.ProtoReflect.Descriptor instead.
+func (*SongCancelled) Descriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *SongCancelled) GetSong() string {
+	if x != nil {
+		return x.Song
+	}
+	return ""
+}
+
+func (x *SongCancelled) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SongCancelled) GetListenerName() string {
+	if x != nil {
+		return x.ListenerName
+	}
+	return ""
+}
+
+func (x *SongCancelled) GetCancelId() string {
+	if x != nil {
+		return x.CancelId
+	}
+	return ""
+}
+
+func (x *SongCancelled) GetRole() Role {
+	if x != nil {
+		return x.Role
+	}
+	return Role_ROLE_GUEST
+}
+
+// SkipSong: somebody would rather hear the next song.
+type SkipSong struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	ListenerId    string                 `protobuf:"bytes,2,opt,name=listener_id,json=listenerId,proto3" json:"listener_id,omitempty"`
+	ListenerName  string                 `protobuf:"bytes,3,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"`
+	Person        string                 `protobuf:"bytes,4,opt,name=person,proto3" json:"person,omitempty"` // as in RequestPlay
+	Household     string                 `protobuf:"bytes,5,opt,name=household,proto3" json:"household,omitempty"`
+	Role          Role                   `protobuf:"varint,6,opt,name=role,proto3,enum=conga.Role" json:"role,omitempty"`
+	AtUnixUs      int64                  `protobuf:"varint,7,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SkipSong) Reset() {
+	*x = SkipSong{}
+	mi := &file_messages_play_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SkipSong) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SkipSong) ProtoMessage() {}
+
+func (x *SkipSong) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_play_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SkipSong.ProtoReflect.Descriptor instead.
+func (*SkipSong) Descriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *SkipSong) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SkipSong) GetListenerId() string {
+	if x != nil {
+		return x.ListenerId
+	}
+	return ""
+}
+
+func (x *SkipSong) GetListenerName() string {
+	if x != nil {
+		return x.ListenerName
+	}
+	return ""
+}
+
+func (x *SkipSong) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *SkipSong) GetHousehold() string {
+	if x != nil {
+		return x.Household
+	}
+	return ""
+}
+
+func (x *SkipSong) GetRole() Role {
+	if x != nil {
+		return x.Role
+	}
+	return Role_ROLE_GUEST
+}
+
+func (x *SkipSong) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
+// SkipVoted: one vote against the song that is heard.
+type SkipVoted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Song          string                 `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
+	Number        uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"` // of the song's change
+	ListenerId    string                 `protobuf:"bytes,3,opt,name=listener_id,json=listenerId,proto3" json:"listener_id,omitempty"`
+	ListenerName  string                 `protobuf:"bytes,4,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"`
+	Person        string                 `protobuf:"bytes,5,opt,name=person,proto3" json:"person,omitempty"`
+	Household     string                 `protobuf:"bytes,6,opt,name=household,proto3" json:"household,omitempty"`
+	RequestId     string                 `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SkipVoted) Reset() {
+	*x = SkipVoted{}
+	mi := &file_messages_play_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SkipVoted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SkipVoted) ProtoMessage() {}
+
+func (x *SkipVoted) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_play_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SkipVoted.ProtoReflect.Descriptor instead.
+func (*SkipVoted) Descriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SkipVoted) GetSong() string {
+	if x != nil {
+		return x.Song
+	}
+	return ""
+}
+
+func (x *SkipVoted) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *SkipVoted) GetListenerId() string {
+	if x != nil {
+		return x.ListenerId
+	}
+	return ""
+}
+
+func (x *SkipVoted) GetListenerName() string {
+	if x != nil {
+		return x.ListenerName
+	}
+	return ""
+}
+
+func (x *SkipVoted) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *SkipVoted) GetHousehold() string {
+	if x != nil {
+		return x.Household
+	}
+	return ""
+}
+
+func (x *SkipVoted) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// SkipDecided: enough have voted, or the host has spoken: the pacer ends the song, and its request counts as heard.
+type SkipDecided struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Song          string                 `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
+	Number        uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`                       // of the song's change
+	Votes         int32                  `protobuf:"varint,3,opt,name=votes,proto3" json:"votes,omitempty"`                         // 0: the host alone
+	RequestId     string                 `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"` // of the last SkipSong
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SkipDecided) Reset() {
+	*x = SkipDecided{}
+	mi := &file_messages_play_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SkipDecided) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SkipDecided) ProtoMessage() {}
+
+func (x *SkipDecided) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_play_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SkipDecided.ProtoReflect.Descriptor instead.
+func (*SkipDecided) Descriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *SkipDecided) GetSong() string {
+	if x != nil {
+		return x.Song
+	}
+	return ""
+}
+
+func (x *SkipDecided) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *SkipDecided) GetVotes() int32 {
+	if x != nil {
+		return x.Votes
+	}
+	return 0
+}
+
+func (x *SkipDecided) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
 // ChooseSong: the pacer needs the next song. The time and a random seed come with the message.
 type ChooseSong struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1025,7 +1613,7 @@ type ChooseSong struct {
 
 func (x *ChooseSong) Reset() {
 	*x = ChooseSong{}
-	mi := &file_messages_play_proto_msgTypes[13]
+	mi := &file_messages_play_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1625,7 @@ func (x *ChooseSong) String() string {
 func (*ChooseSong) ProtoMessage() {}
 
 func (x *ChooseSong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[13]
+	mi := &file_messages_play_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1638,7 @@ func (x *ChooseSong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChooseSong.ProtoReflect.Descriptor instead.
 func (*ChooseSong) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{13}
+	return file_messages_play_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ChooseSong) GetSeed() uint64 {
@@ -1081,7 +1669,7 @@ type SongChosen struct {
 
 func (x *SongChosen) Reset() {
 	*x = SongChosen{}
-	mi := &file_messages_play_proto_msgTypes[14]
+	mi := &file_messages_play_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1093,7 +1681,7 @@ func (x *SongChosen) String() string {
 func (*SongChosen) ProtoMessage() {}
 
 func (x *SongChosen) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[14]
+	mi := &file_messages_play_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1106,7 +1694,7 @@ func (x *SongChosen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongChosen.ProtoReflect.Descriptor instead.
 func (*SongChosen) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{14}
+	return file_messages_play_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SongChosen) GetSong() string {
@@ -1158,7 +1746,7 @@ type SongWaits struct {
 
 func (x *SongWaits) Reset() {
 	*x = SongWaits{}
-	mi := &file_messages_play_proto_msgTypes[15]
+	mi := &file_messages_play_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1170,7 +1758,7 @@ func (x *SongWaits) String() string {
 func (*SongWaits) ProtoMessage() {}
 
 func (x *SongWaits) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[15]
+	mi := &file_messages_play_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1183,7 +1771,7 @@ func (x *SongWaits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongWaits.ProtoReflect.Descriptor instead.
 func (*SongWaits) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{15}
+	return file_messages_play_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SongWaits) GetSong() string {
@@ -1226,7 +1814,7 @@ type SongSkipped struct {
 
 func (x *SongSkipped) Reset() {
 	*x = SongSkipped{}
-	mi := &file_messages_play_proto_msgTypes[16]
+	mi := &file_messages_play_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1238,7 +1826,7 @@ func (x *SongSkipped) String() string {
 func (*SongSkipped) ProtoMessage() {}
 
 func (x *SongSkipped) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[16]
+	mi := &file_messages_play_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1251,7 +1839,7 @@ func (x *SongSkipped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongSkipped.ProtoReflect.Descriptor instead.
 func (*SongSkipped) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{16}
+	return file_messages_play_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SongSkipped) GetSong() string {
@@ -1275,17 +1863,79 @@ func (x *SongSkipped) GetReason() string {
 	return ""
 }
 
+// QueueRules are what the operator has set for requests. They are in the log, so that a replay decides the same.
+type QueueRules struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Order         QueueOrder             `protobuf:"varint,1,opt,name=order,proto3,enum=conga.QueueOrder" json:"order,omitempty"`
+	RequestsEach  int32                  `protobuf:"varint,2,opt,name=requests_each,json=requestsEach,proto3" json:"requests_each,omitempty"` // waiting requests that one person may have; 0: any number
+	SkipVotes     int32                  `protobuf:"varint,3,opt,name=skip_votes,json=skipVotes,proto3" json:"skip_votes,omitempty"`          // that end a song; 0: only the host may
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueueRules) Reset() {
+	*x = QueueRules{}
+	mi := &file_messages_play_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueueRules) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueueRules) ProtoMessage() {}
+
+func (x *QueueRules) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_play_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueueRules.ProtoReflect.Descriptor instead.
+func (*QueueRules) Descriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *QueueRules) GetOrder() QueueOrder {
+	if x != nil {
+		return x.Order
+	}
+	return QueueOrder_QUEUE_ORDER_FIFO
+}
+
+func (x *QueueRules) GetRequestsEach() int32 {
+	if x != nil {
+		return x.RequestsEach
+	}
+	return 0
+}
+
+func (x *QueueRules) GetSkipVotes() int32 {
+	if x != nil {
+		return x.SkipVotes
+	}
+	return 0
+}
+
 // OpenBroadcast: the server starts, on a new log or an old one.
 type OpenBroadcast struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	AtUnixUs      int64                  `protobuf:"varint,1,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	Rules         *QueueRules            `protobuf:"bytes,2,opt,name=rules,proto3" json:"rules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OpenBroadcast) Reset() {
 	*x = OpenBroadcast{}
-	mi := &file_messages_play_proto_msgTypes[17]
+	mi := &file_messages_play_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1297,7 +1947,7 @@ func (x *OpenBroadcast) String() string {
 func (*OpenBroadcast) ProtoMessage() {}
 
 func (x *OpenBroadcast) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[17]
+	mi := &file_messages_play_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1310,7 +1960,7 @@ func (x *OpenBroadcast) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenBroadcast.ProtoReflect.Descriptor instead.
 func (*OpenBroadcast) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{17}
+	return file_messages_play_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *OpenBroadcast) GetAtUnixUs() int64 {
@@ -1320,18 +1970,26 @@ func (x *OpenBroadcast) GetAtUnixUs() int64 {
 	return 0
 }
 
+func (x *OpenBroadcast) GetRules() *QueueRules {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
 // BroadcastOpened: the epoch counts the server's starts, from 1.
 type BroadcastOpened struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,2,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	Rules         *QueueRules            `protobuf:"bytes,3,opt,name=rules,proto3" json:"rules,omitempty"` // from now on; none, as in old logs: first come, first served, without limits
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BroadcastOpened) Reset() {
 	*x = BroadcastOpened{}
-	mi := &file_messages_play_proto_msgTypes[18]
+	mi := &file_messages_play_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1343,7 +2001,7 @@ func (x *BroadcastOpened) String() string {
 func (*BroadcastOpened) ProtoMessage() {}
 
 func (x *BroadcastOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[18]
+	mi := &file_messages_play_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1356,7 +2014,7 @@ func (x *BroadcastOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BroadcastOpened.ProtoReflect.Descriptor instead.
 func (*BroadcastOpened) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{18}
+	return file_messages_play_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *BroadcastOpened) GetEpoch() uint64 {
@@ -1373,6 +2031,13 @@ func (x *BroadcastOpened) GetAtUnixUs() int64 {
 	return 0
 }
 
+func (x *BroadcastOpened) GetRules() *QueueRules {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
 // StartSong: the pacer has opened the chosen song and knows when it is to be heard.
 type StartSong struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1384,7 +2049,7 @@ type StartSong struct {
 
 func (x *StartSong) Reset() {
 	*x = StartSong{}
-	mi := &file_messages_play_proto_msgTypes[19]
+	mi := &file_messages_play_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1396,7 +2061,7 @@ func (x *StartSong) String() string {
 func (*StartSong) ProtoMessage() {}
 
 func (x *StartSong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[19]
+	mi := &file_messages_play_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1409,7 +2074,7 @@ func (x *StartSong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartSong.ProtoReflect.Descriptor instead.
 func (*StartSong) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{19}
+	return file_messages_play_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *StartSong) GetSong() *Song {
@@ -1439,7 +2104,7 @@ type SongStarted struct {
 
 func (x *SongStarted) Reset() {
 	*x = SongStarted{}
-	mi := &file_messages_play_proto_msgTypes[20]
+	mi := &file_messages_play_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1451,7 +2116,7 @@ func (x *SongStarted) String() string {
 func (*SongStarted) ProtoMessage() {}
 
 func (x *SongStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[20]
+	mi := &file_messages_play_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1464,7 +2129,7 @@ func (x *SongStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongStarted.ProtoReflect.Descriptor instead.
 func (*SongStarted) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{20}
+	return file_messages_play_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SongStarted) GetSong() *Song {
@@ -1508,7 +2173,7 @@ type EndSong struct {
 
 func (x *EndSong) Reset() {
 	*x = EndSong{}
-	mi := &file_messages_play_proto_msgTypes[21]
+	mi := &file_messages_play_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1520,7 +2185,7 @@ func (x *EndSong) String() string {
 func (*EndSong) ProtoMessage() {}
 
 func (x *EndSong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[21]
+	mi := &file_messages_play_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1533,7 +2198,7 @@ func (x *EndSong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSong.ProtoReflect.Descriptor instead.
 func (*EndSong) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{21}
+	return file_messages_play_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *EndSong) GetChunks() uint64 {
@@ -1578,7 +2243,7 @@ type SongEnded struct {
 
 func (x *SongEnded) Reset() {
 	*x = SongEnded{}
-	mi := &file_messages_play_proto_msgTypes[22]
+	mi := &file_messages_play_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1590,7 +2255,7 @@ func (x *SongEnded) String() string {
 func (*SongEnded) ProtoMessage() {}
 
 func (x *SongEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[22]
+	mi := &file_messages_play_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1603,7 +2268,7 @@ func (x *SongEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongEnded.ProtoReflect.Descriptor instead.
 func (*SongEnded) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{22}
+	return file_messages_play_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SongEnded) GetSong() string {
@@ -1652,7 +2317,7 @@ type Ask struct {
 
 func (x *Ask) Reset() {
 	*x = Ask{}
-	mi := &file_messages_play_proto_msgTypes[23]
+	mi := &file_messages_play_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1664,7 +2329,7 @@ func (x *Ask) String() string {
 func (*Ask) ProtoMessage() {}
 
 func (x *Ask) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[23]
+	mi := &file_messages_play_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1677,7 +2342,7 @@ func (x *Ask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ask.ProtoReflect.Descriptor instead.
 func (*Ask) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{23}
+	return file_messages_play_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Ask) GetRequestId() string {
@@ -1705,7 +2370,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_messages_play_proto_msgTypes[24]
+	mi := &file_messages_play_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1717,7 +2382,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[24]
+	mi := &file_messages_play_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1730,7 +2395,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{24}
+	return file_messages_play_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Answer) GetRequestId() string {
@@ -1758,7 +2423,7 @@ type Coming struct {
 
 func (x *Coming) Reset() {
 	*x = Coming{}
-	mi := &file_messages_play_proto_msgTypes[25]
+	mi := &file_messages_play_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1770,7 +2435,7 @@ func (x *Coming) String() string {
 func (*Coming) ProtoMessage() {}
 
 func (x *Coming) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[25]
+	mi := &file_messages_play_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1783,7 +2448,7 @@ func (x *Coming) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Coming.ProtoReflect.Descriptor instead.
 func (*Coming) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{25}
+	return file_messages_play_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Coming) GetSong() *Song {
@@ -1808,13 +2473,15 @@ type Playing struct {
 	Queue         []*Coming              `protobuf:"bytes,3,rep,name=queue,proto3" json:"queue,omitempty"`                                   // the next first; at most twenty
 	ListenerName  string                 `protobuf:"bytes,4,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"` // who asked for the song; empty: chosen at random
 	Away          string                 `protobuf:"bytes,5,opt,name=away,proto3" json:"away,omitempty"`                                     // why no song is on: the songs cannot be read. Empty: one is, or there are none
+	SkipVotes     int32                  `protobuf:"varint,6,opt,name=skip_votes,json=skipVotes,proto3" json:"skip_votes,omitempty"`         // against the song
+	SkipNeeded    int32                  `protobuf:"varint,7,opt,name=skip_needed,json=skipNeeded,proto3" json:"skip_needed,omitempty"`      // that end it; 0: there is no vote
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Playing) Reset() {
 	*x = Playing{}
-	mi := &file_messages_play_proto_msgTypes[26]
+	mi := &file_messages_play_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1826,7 +2493,7 @@ func (x *Playing) String() string {
 func (*Playing) ProtoMessage() {}
 
 func (x *Playing) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[26]
+	mi := &file_messages_play_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1839,7 +2506,7 @@ func (x *Playing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Playing.ProtoReflect.Descriptor instead.
 func (*Playing) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{26}
+	return file_messages_play_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Playing) GetSong() *Song {
@@ -1875,6 +2542,20 @@ func (x *Playing) GetAway() string {
 		return x.Away
 	}
 	return ""
+}
+
+func (x *Playing) GetSkipVotes() int32 {
+	if x != nil {
+		return x.SkipVotes
+	}
+	return 0
+}
+
+func (x *Playing) GetSkipNeeded() int32 {
+	if x != nil {
+		return x.SkipNeeded
+	}
+	return 0
 }
 
 var File_messages_play_proto protoreflect.FileDescriptor
@@ -1931,14 +2612,22 @@ const file_messages_play_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\":\n" +
 	"\fSongRejected\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x86\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xa9\x02\n" +
 	"\vRequestPlay\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1f\n" +
 	"\vlistener_id\x18\x02 \x01(\tR\n" +
 	"listenerId\x12#\n" +
 	"\rlistener_name\x18\x03 \x01(\tR\flistenerName\x12\x12\n" +
-	"\x04wish\x18\x04 \x01(\tR\x04wish\"\x85\x01\n" +
+	"\x04wish\x18\x04 \x01(\tR\x04wish\x12\x16\n" +
+	"\x06person\x18\x05 \x01(\tR\x06person\x12\x1c\n" +
+	"\thousehold\x18\x06 \x01(\tR\thousehold\x12\x1f\n" +
+	"\x04role\x18\a \x01(\x0e2\v.conga.RoleR\x04role\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\b \x01(\x03R\batUnixUs\x12\x12\n" +
+	"\x04song\x18\t \x01(\tR\x04song\x12\x18\n" +
+	"\amatches\x18\n" +
+	" \x01(\x05R\amatches\"\xbb\x01\n" +
 	"\n" +
 	"SongQueued\x12\x1d\n" +
 	"\n" +
@@ -1946,7 +2635,9 @@ const file_messages_play_proto_rawDesc = "" +
 	"\vlistener_id\x18\x02 \x01(\tR\n" +
 	"listenerId\x12#\n" +
 	"\rlistener_name\x18\x03 \x01(\tR\flistenerName\x12\x12\n" +
-	"\x04song\x18\x04 \x01(\tR\x04song\"\xbd\x02\n" +
+	"\x04song\x18\x04 \x01(\tR\x04song\x12\x16\n" +
+	"\x06person\x18\x05 \x01(\tR\x06person\x12\x1c\n" +
+	"\thousehold\x18\x06 \x01(\tR\thousehold\"\x93\x03\n" +
 	"\vPlayRefused\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1f\n" +
@@ -1955,12 +2646,58 @@ const file_messages_play_proto_rawDesc = "" +
 	"\rlistener_name\x18\x03 \x01(\tR\flistenerName\x12\x12\n" +
 	"\x04wish\x18\x04 \x01(\tR\x04wish\x121\n" +
 	"\x06reason\x18\x05 \x01(\x0e2\x19.conga.PlayRefused.ReasonR\x06reason\x12\x12\n" +
-	"\x04song\x18\x06 \x01(\tR\x04song\"n\n" +
+	"\x04song\x18\x06 \x01(\tR\x04song\"\xc3\x01\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18REASON_ALREADY_REQUESTED\x10\x01\x12\x17\n" +
 	"\x13REASON_NO_SUCH_SONG\x10\x02\x12\x15\n" +
-	"\x11REASON_QUEUE_FULL\x10\x03\">\n" +
+	"\x11REASON_QUEUE_FULL\x10\x03\x12\x14\n" +
+	"\x10REASON_AMBIGUOUS\x10\x04\x12\x1d\n" +
+	"\x19REASON_TOO_MANY_OF_PERSON\x10\x05\x12\x1e\n" +
+	"\x1aREASON_TOO_MANY_OF_ADDRESS\x10\x06\"\xc1\x01\n" +
+	"\rCancelRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1f\n" +
+	"\vlistener_id\x18\x02 \x01(\tR\n" +
+	"listenerId\x12#\n" +
+	"\rlistener_name\x18\x03 \x01(\tR\flistenerName\x12\x12\n" +
+	"\x04wish\x18\x04 \x01(\tR\x04wish\x12\x16\n" +
+	"\x06person\x18\x05 \x01(\tR\x06person\x12\x1f\n" +
+	"\x04role\x18\x06 \x01(\x0e2\v.conga.RoleR\x04role\"\xa5\x01\n" +
+	"\rSongCancelled\x12\x12\n" +
+	"\x04song\x18\x01 \x01(\tR\x04song\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12#\n" +
+	"\rlistener_name\x18\x03 \x01(\tR\flistenerName\x12\x1b\n" +
+	"\tcancel_id\x18\x04 \x01(\tR\bcancelId\x12\x1f\n" +
+	"\x04role\x18\x05 \x01(\x0e2\v.conga.RoleR\x04role\"\xe4\x01\n" +
+	"\bSkipSong\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1f\n" +
+	"\vlistener_id\x18\x02 \x01(\tR\n" +
+	"listenerId\x12#\n" +
+	"\rlistener_name\x18\x03 \x01(\tR\flistenerName\x12\x16\n" +
+	"\x06person\x18\x04 \x01(\tR\x06person\x12\x1c\n" +
+	"\thousehold\x18\x05 \x01(\tR\thousehold\x12\x1f\n" +
+	"\x04role\x18\x06 \x01(\x0e2\v.conga.RoleR\x04role\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\a \x01(\x03R\batUnixUs\"\xd2\x01\n" +
+	"\tSkipVoted\x12\x12\n" +
+	"\x04song\x18\x01 \x01(\tR\x04song\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x1f\n" +
+	"\vlistener_id\x18\x03 \x01(\tR\n" +
+	"listenerId\x12#\n" +
+	"\rlistener_name\x18\x04 \x01(\tR\flistenerName\x12\x16\n" +
+	"\x06person\x18\x05 \x01(\tR\x06person\x12\x1c\n" +
+	"\thousehold\x18\x06 \x01(\tR\thousehold\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\a \x01(\tR\trequestId\"n\n" +
+	"\vSkipDecided\x12\x12\n" +
+	"\x04song\x18\x01 \x01(\tR\x04song\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x14\n" +
+	"\x05votes\x18\x03 \x01(\x05R\x05votes\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\">\n" +
 	"\n" +
 	"ChooseSong\x12\x12\n" +
 	"\x04seed\x18\x01 \x01(\x04R\x04seed\x12\x1c\n" +
@@ -1986,14 +2723,22 @@ const file_messages_play_proto_rawDesc = "" +
 	"\x04song\x18\x01 \x01(\tR\x04song\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tR\trequestId\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"-\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"y\n" +
+	"\n" +
+	"QueueRules\x12'\n" +
+	"\x05order\x18\x01 \x01(\x0e2\x11.conga.QueueOrderR\x05order\x12#\n" +
+	"\rrequests_each\x18\x02 \x01(\x05R\frequestsEach\x12\x1d\n" +
+	"\n" +
+	"skip_votes\x18\x03 \x01(\x05R\tskipVotes\"V\n" +
 	"\rOpenBroadcast\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\"E\n" +
+	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\x12'\n" +
+	"\x05rules\x18\x02 \x01(\v2\x11.conga.QueueRulesR\x05rules\"n\n" +
 	"\x0fBroadcastOpened\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"S\n" +
+	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\x12'\n" +
+	"\x05rules\x18\x03 \x01(\v2\x11.conga.QueueRulesR\x05rules\"S\n" +
 	"\tStartSong\x12\x1f\n" +
 	"\x04song\x18\x01 \x01(\v2\v.conga.SongR\x04song\x12%\n" +
 	"\x0fplay_at_unix_us\x18\x02 \x01(\x03R\fplayAtUnixUs\"\x97\x01\n" +
@@ -2023,19 +2768,32 @@ const file_messages_play_proto_rawDesc = "" +
 	"\x05lines\x18\x02 \x03(\tR\x05lines\"N\n" +
 	"\x06Coming\x12\x1f\n" +
 	"\x04song\x18\x01 \x01(\v2\v.conga.SongR\x04song\x12#\n" +
-	"\rlistener_name\x18\x02 \x01(\tR\flistenerName\"\xaf\x01\n" +
+	"\rlistener_name\x18\x02 \x01(\tR\flistenerName\"\xef\x01\n" +
 	"\aPlaying\x12\x1f\n" +
 	"\x04song\x18\x01 \x01(\v2\v.conga.SongR\x04song\x12%\n" +
 	"\x0fplay_at_unix_us\x18\x02 \x01(\x03R\fplayAtUnixUs\x12#\n" +
 	"\x05queue\x18\x03 \x03(\v2\r.conga.ComingR\x05queue\x12#\n" +
 	"\rlistener_name\x18\x04 \x01(\tR\flistenerName\x12\x12\n" +
-	"\x04away\x18\x05 \x01(\tR\x04away*M\n" +
+	"\x04away\x18\x05 \x01(\tR\x04away\x12\x1d\n" +
+	"\n" +
+	"skip_votes\x18\x06 \x01(\x05R\tskipVotes\x12\x1f\n" +
+	"\vskip_needed\x18\a \x01(\x05R\n" +
+	"skipNeeded*%\n" +
+	"\x04Role\x12\x0e\n" +
+	"\n" +
+	"ROLE_GUEST\x10\x00\x12\r\n" +
+	"\tROLE_HOST\x10\x01*8\n" +
+	"\n" +
+	"QueueOrder\x12\x14\n" +
+	"\x10QUEUE_ORDER_FIFO\x10\x00\x12\x14\n" +
+	"\x10QUEUE_ORDER_FAIR\x10\x01*_\n" +
 	"\x05Heard\x12\x0f\n" +
 	"\vHEARD_WHOLE\x10\x00\x12\x0e\n" +
 	"\n" +
 	"HEARD_MOST\x10\x01\x12\x10\n" +
 	"\fHEARD_LITTLE\x10\x02\x12\x11\n" +
-	"\rHEARD_NOTHING\x10\x03B\x10Z\x0econga/messagesb\x06proto3"
+	"\rHEARD_NOTHING\x10\x03\x12\x10\n" +
+	"\fHEARD_ENOUGH\x10\x04B\x10Z\x0econga/messagesb\x06proto3"
 
 var (
 	file_messages_play_proto_rawDescOnce sync.Once
@@ -2049,59 +2807,74 @@ func file_messages_play_proto_rawDescGZIP() []byte {
 	return file_messages_play_proto_rawDescData
 }
 
-var file_messages_play_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_messages_play_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_messages_play_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_messages_play_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_messages_play_proto_goTypes = []any{
-	(Heard)(0),              // 0: conga.Heard
-	(Song_Form)(0),          // 1: conga.Song.Form
-	(PlayRefused_Reason)(0), // 2: conga.PlayRefused.Reason
-	(*Song)(nil),            // 3: conga.Song
-	(*RejectedSong)(nil),    // 4: conga.RejectedSong
-	(*ReportSongs)(nil),     // 5: conga.ReportSongs
-	(*MadeSong)(nil),        // 6: conga.MadeSong
-	(*LostSongs)(nil),       // 7: conga.LostSongs
-	(*SongsAway)(nil),       // 8: conga.SongsAway
-	(*SongsBack)(nil),       // 9: conga.SongsBack
-	(*SongAdded)(nil),       // 10: conga.SongAdded
-	(*SongRemoved)(nil),     // 11: conga.SongRemoved
-	(*SongRejected)(nil),    // 12: conga.SongRejected
-	(*RequestPlay)(nil),     // 13: conga.RequestPlay
-	(*SongQueued)(nil),      // 14: conga.SongQueued
-	(*PlayRefused)(nil),     // 15: conga.PlayRefused
-	(*ChooseSong)(nil),      // 16: conga.ChooseSong
-	(*SongChosen)(nil),      // 17: conga.SongChosen
-	(*SongWaits)(nil),       // 18: conga.SongWaits
-	(*SongSkipped)(nil),     // 19: conga.SongSkipped
-	(*OpenBroadcast)(nil),   // 20: conga.OpenBroadcast
-	(*BroadcastOpened)(nil), // 21: conga.BroadcastOpened
-	(*StartSong)(nil),       // 22: conga.StartSong
-	(*SongStarted)(nil),     // 23: conga.SongStarted
-	(*EndSong)(nil),         // 24: conga.EndSong
-	(*SongEnded)(nil),       // 25: conga.SongEnded
-	(*Ask)(nil),             // 26: conga.Ask
-	(*Answer)(nil),          // 27: conga.Answer
-	(*Coming)(nil),          // 28: conga.Coming
-	(*Playing)(nil),         // 29: conga.Playing
+	(Role)(0),               // 0: conga.Role
+	(QueueOrder)(0),         // 1: conga.QueueOrder
+	(Heard)(0),              // 2: conga.Heard
+	(Song_Form)(0),          // 3: conga.Song.Form
+	(PlayRefused_Reason)(0), // 4: conga.PlayRefused.Reason
+	(*Song)(nil),            // 5: conga.Song
+	(*RejectedSong)(nil),    // 6: conga.RejectedSong
+	(*ReportSongs)(nil),     // 7: conga.ReportSongs
+	(*MadeSong)(nil),        // 8: conga.MadeSong
+	(*LostSongs)(nil),       // 9: conga.LostSongs
+	(*SongsAway)(nil),       // 10: conga.SongsAway
+	(*SongsBack)(nil),       // 11: conga.SongsBack
+	(*SongAdded)(nil),       // 12: conga.SongAdded
+	(*SongRemoved)(nil),     // 13: conga.SongRemoved
+	(*SongRejected)(nil),    // 14: conga.SongRejected
+	(*RequestPlay)(nil),     // 15: conga.RequestPlay
+	(*SongQueued)(nil),      // 16: conga.SongQueued
+	(*PlayRefused)(nil),     // 17: conga.PlayRefused
+	(*CancelRequest)(nil),   // 18: conga.CancelRequest
+	(*SongCancelled)(nil),   // 19: conga.SongCancelled
+	(*SkipSong)(nil),        // 20: conga.SkipSong
+	(*SkipVoted)(nil),       // 21: conga.SkipVoted
+	(*SkipDecided)(nil),     // 22: conga.SkipDecided
+	(*ChooseSong)(nil),      // 23: conga.ChooseSong
+	(*SongChosen)(nil),      // 24: conga.SongChosen
+	(*SongWaits)(nil),       // 25: conga.SongWaits
+	(*SongSkipped)(nil),     // 26: conga.SongSkipped
+	(*QueueRules)(nil),      // 27: conga.QueueRules
+	(*OpenBroadcast)(nil),   // 28: conga.OpenBroadcast
+	(*BroadcastOpened)(nil), // 29: conga.BroadcastOpened
+	(*StartSong)(nil),       // 30: conga.StartSong
+	(*SongStarted)(nil),     // 31: conga.SongStarted
+	(*EndSong)(nil),         // 32: conga.EndSong
+	(*SongEnded)(nil),       // 33: conga.SongEnded
+	(*Ask)(nil),             // 34: conga.Ask
+	(*Answer)(nil),          // 35: conga.Answer
+	(*Coming)(nil),          // 36: conga.Coming
+	(*Playing)(nil),         // 37: conga.Playing
 }
 var file_messages_play_proto_depIdxs = []int32{
-	1,  // 0: conga.Song.form:type_name -> conga.Song.Form
-	3,  // 1: conga.ReportSongs.songs:type_name -> conga.Song
-	4,  // 2: conga.ReportSongs.rejected:type_name -> conga.RejectedSong
-	8,  // 3: conga.ReportSongs.folders_away:type_name -> conga.SongsAway
-	3,  // 4: conga.MadeSong.song:type_name -> conga.Song
-	3,  // 5: conga.SongAdded.song:type_name -> conga.Song
-	2,  // 6: conga.PlayRefused.reason:type_name -> conga.PlayRefused.Reason
-	3,  // 7: conga.StartSong.song:type_name -> conga.Song
-	3,  // 8: conga.SongStarted.song:type_name -> conga.Song
-	0,  // 9: conga.SongEnded.heard:type_name -> conga.Heard
-	3,  // 10: conga.Coming.song:type_name -> conga.Song
-	3,  // 11: conga.Playing.song:type_name -> conga.Song
-	28, // 12: conga.Playing.queue:type_name -> conga.Coming
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	3,  // 0: conga.Song.form:type_name -> conga.Song.Form
+	5,  // 1: conga.ReportSongs.songs:type_name -> conga.Song
+	6,  // 2: conga.ReportSongs.rejected:type_name -> conga.RejectedSong
+	10, // 3: conga.ReportSongs.folders_away:type_name -> conga.SongsAway
+	5,  // 4: conga.MadeSong.song:type_name -> conga.Song
+	5,  // 5: conga.SongAdded.song:type_name -> conga.Song
+	0,  // 6: conga.RequestPlay.role:type_name -> conga.Role
+	4,  // 7: conga.PlayRefused.reason:type_name -> conga.PlayRefused.Reason
+	0,  // 8: conga.CancelRequest.role:type_name -> conga.Role
+	0,  // 9: conga.SongCancelled.role:type_name -> conga.Role
+	0,  // 10: conga.SkipSong.role:type_name -> conga.Role
+	1,  // 11: conga.QueueRules.order:type_name -> conga.QueueOrder
+	27, // 12: conga.OpenBroadcast.rules:type_name -> conga.QueueRules
+	27, // 13: conga.BroadcastOpened.rules:type_name -> conga.QueueRules
+	5,  // 14: conga.StartSong.song:type_name -> conga.Song
+	5,  // 15: conga.SongStarted.song:type_name -> conga.Song
+	2,  // 16: conga.SongEnded.heard:type_name -> conga.Heard
+	5,  // 17: conga.Coming.song:type_name -> conga.Song
+	5,  // 18: conga.Playing.song:type_name -> conga.Song
+	36, // 19: conga.Playing.queue:type_name -> conga.Coming
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_messages_play_proto_init() }
@@ -2114,8 +2887,8 @@ func file_messages_play_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_play_proto_rawDesc), len(file_messages_play_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   27,
+			NumEnums:      5,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -57,6 +57,8 @@ const (
 	// New connections of one address: each TLS handshake costs the server a signature. If they
 	// come faster, they wait before the handshake.
 	arrivalsPerSecond, arrivalsAtOnce = 100, 500
+	// searchesAtOnce bounds what searches of 20,000 songs, some milliseconds each, take from the music.
+	searchesAtOnce = 1
 )
 
 // There is a budget for messages that the server writes into its log, each with a sync of the disk: PLAY,
@@ -81,12 +83,15 @@ const WordBytes = 3072
 type pace struct {
 	arrivals, requests, words, hellos, named *buckets
 
+	searches chan struct{} // has room for those that may run at a time
+
 	dropped atomic.Int64 // reports
 	told    atomic.Int64 // when the operator was last told of them, unix seconds
 }
 
 func newPace(l Limits) *pace {
 	return &pace{
+		searches: make(chan struct{}, searchesAtOnce),
 		arrivals: newBuckets(arrivalsPerSecond, arrivalsAtOnce),
 		named:    newBuckets(rate.Every(namedWait), namedAtOnce),
 		requests: newBuckets(rate.Limit(household*l.Requests), int(crowd*burstSeconds*l.Requests)+1),

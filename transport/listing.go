@@ -5,97 +5,122 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"conga/messages"
 	"conga/messages/plain"
 )
 
-// pageSize is how many lines a page of a list has. A page of the longest names fits into an Answer.
+// pageSize is how many lines a page of a list has: with the longest names it fits into an Answer.
 const pageSize = 200
 
-// maxAnswer is how many bytes of a list go into one Answer. With all its quoting it stays
+// maxAnswer is how much of a list goes into one Answer: with all its quoting it stays
 // below maxReply.
 const maxAnswer = 256 << 10
 
-// maxListed is the greatest length of a name with its note, in bytes.
+// maxListed is how long a line of a list may be, without its number.
 const maxListed = maxWish + maxReason + 16
 
-// listing answers SONGS or REQUESTS (word) with the names, numbered as PLAY takes them. asked is the text
-// after the word: empty for all names, a number for that page; otherwise, or if there is no such page, words
-// that the names must contain. The whole list is cut after `most` bytes, at the end of a page; 0 means no
-// limit.
-func listing(word, asked string, names []string, none string, most int) []string {
-	pages := (len(names) + pageSize - 1) / pageSize
-	page, err := strconv.Atoi(asked)
-	switch {
-	case len(names) == 0:
-		return []string{none}
+// longList is something that is shown by pages, numbered.
+type longList struct {
+	word  string // that asks for it
+	lines []string
+	none  string // there is nothing to show
+	page  int    // lines of a page
+}
+
+// listing answers the list's word. asked is what was said behind it: nothing, for all; a number, for
+// that page; or else, and where there is no such page, words that a line must have. Of all of them no more than
+// `most` bytes are shown, in whole pages; 0 means no end.
+func (l longList) listing(asked string, most int) []string {
+	switch lines, is := l.paged(asked); {
+	case len(l.lines) == 0:
+		return []string{l.none}
 	case asked == "":
-		return all(word, names, most)
-	case err != nil || page < 1 || page > pages:
-		if lines := having(asked, names, most); len(lines) > 0 {
-			return lines
-		}
-		if err == nil {
-			return []string{fmt.Sprintf("There is no page %d: say %s 1%s", page, word, upTo(word, pages))}
-		}
-		return []string{fmt.Sprintf("None of %d has %q in its name: %s shows all", len(names), asked, word)}
+		return l.all(most)
+	case is:
+		return lines
 	}
-	first := (page - 1) * pageSize
-	last := min(first+pageSize, len(names))
-	lines := numbered(names, first, last)
-	if page < pages {
-		lines = append(lines, fmt.Sprintf("... and %d more: %s %d shows the next ones", len(names)-last, word, page+1))
+	if lines := l.having(asked, most); len(lines) > 0 {
+		return lines
 	}
-	return lines
+	return []string{l.nothing(asked, len(l.lines))}
 }
 
-func upTo(word string, pages int) string {
-	if pages == 1 {
-		return ""
+func (l longList) pages() int { return (len(l.lines) + l.page - 1) / l.page }
+
+// paged is the page that was asked for; false if there is no such page.
+func (l longList) paged(asked string) (lines []string, is bool) {
+	page, err := strconv.Atoi(asked)
+	if err != nil || page < 1 || page > l.pages() {
+		return nil, false
 	}
-	return fmt.Sprintf(" to %s %d", word, pages)
+	first := (page - 1) * l.page
+	last := min(first+l.page, len(l.lines))
+	lines = numbered(l.lines[first:last], first)
+	if page < l.pages() {
+		lines = append(lines, fmt.Sprintf("... and %d more: %s %d shows the next ones", len(l.lines)-last, l.word, page+1))
+	}
+	return lines, true
 }
 
-// all returns the whole list, or as many of its first pages as fit.
-func all(word string, names []string, most int) []string {
-	lines := numbered(names, 0, len(names))
+// nothing says that none of n fits what was asked for.
+func (l longList) nothing(asked string, n int) string {
+	if page, err := strconv.Atoi(asked); err == nil {
+		upTo := ""
+		if pages := (n + l.page - 1) / l.page; pages > 1 {
+			upTo = fmt.Sprintf(" to %s %d", l.word, pages)
+		}
+		return fmt.Sprintf("There is no page %d: say %s 1%s", page, l.word, upTo)
+	}
+	return fmt.Sprintf("None of %d has %q in its name: %s shows all", n, asked, l.word)
+}
+
+// all is the whole list, or so many of its first pages as fit.
+func (l longList) all(most int) []string {
+	lines := numbered(l.lines, 0)
 	fit := fitting(lines, most)
 	if fit == len(lines) {
 		return lines
 	}
-	pages := max(fit/pageSize, 1)
-	shown := min(pages*pageSize, len(lines))
+	pages := max(fit/l.page, 1)
+	shown := min(pages*l.page, len(lines))
 	return append(lines[:shown:shown], fmt.Sprintf("... and %d more: %s %d shows the next ones, %s <words> those that have the words in their names",
-		len(lines)-shown, word, pages+1, word))
+		len(lines)-shown, l.word, pages+1, l.word))
 }
 
-// having returns the lines of the names that contain all the words; none if there is no such name.
-func having(asked string, names []string, most int) []string {
+// having are the lines that have all the words; none if there is no such line.
+func (l longList) having(asked string, most int) []string {
 	words := strings.Fields(strings.ToLower(plain.Alike(asked, messages.MaxLine)))
 	var lines []string
-	for i, name := range names {
-		lower := strings.ToLower(plain.Alike(name, maxListed))
+	for i, line := range l.lines {
+		lower := strings.ToLower(plain.Alike(line, maxListed))
 		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(lower, w) }) {
-			lines = append(lines, numbered(names, i, i+1)...)
+			lines = append(lines, numbered(l.lines[i:i+1], i)...)
 		}
 	}
-	if fit := fitting(lines, most); fit < len(lines) {
-		return append(lines[:fit:fit], fmt.Sprintf("... and %d more: add another word of the name", len(lines)-fit))
-	}
-	return lines
+	return someOf(lines, len(lines), most)
 }
 
-// numbered returns the lines of the names from index first up to, not including, last.
-func numbered(names []string, first, last int) []string {
-	lines := make([]string, 0, last-first+1)
-	for i := first; i < last; i++ {
-		lines = append(lines, fmt.Sprintf("%d. %s", i+1, plain.Text(names[i], maxListed)))
+// someOf are so many of the lines as fit; there are total of them.
+func someOf(lines []string, total, most int) []string {
+	fit := fitting(lines, most)
+	if fit == total {
+		return lines
 	}
-	return lines
+	return append(lines[:fit:fit], fmt.Sprintf("... and %d more: add another word of the name", total-fit))
 }
 
-// fitting returns how many of the lines fit into `most` bytes; 0 means no limit.
+// numbered are the lines with their numbers, the first of which comes after `before`.
+func numbered(lines []string, before int) []string {
+	all := make([]string, 0, len(lines)+1)
+	for i, line := range lines {
+		all = append(all, fmt.Sprintf("%d. %s", before+i+1, plain.Text(line, maxListed)))
+	}
+	return all
+}
+
+// fitting is how many of the lines have room in `most` bytes; 0 is no limit.
 func fitting(lines []string, most int) int {
 	size := 0
 	for i, line := range lines {
@@ -106,20 +131,111 @@ func fitting(lines []string, most int) int {
 	return len(lines)
 }
 
-// listed is listing for an actor's answer.
-func listed(word, asked string, answer any, none string, most int) []string {
-	names, is := answer.(*messages.List)
+// pageOfHistory is how many songs a page of HISTORY has.
+const pageOfHistory = 20
+
+// names are those of all songs; nil: the catalog does not answer.
+func (t *requestTalk) names() *messages.List {
+	answer, _ := ask(t.life, t.root, t.cfg.Catalog, &messages.ListSongs{})
+	names, _ := answer.(*messages.List)
+	return names
+}
+
+// search looks into the library, in its turn; false: it cannot be had.
+func (t *requestTalk) search(look func(messages.Library)) bool {
+	answer, _ := ask(t.life, t.root, t.cfg.Scheduler, &messages.AskLibrary{})
+	library, is := answer.(messages.Library)
+	if !is {
+		return false
+	}
+	select {
+	case t.pace.searches <- struct{}{}:
+		defer func() { <-t.pace.searches }()
+		look(library)
+		return true
+	case <-t.life.Done():
+		return false
+	}
+}
+
+// songs are all songs, a page of them, or those that fit the words.
+func (t *requestTalk) songs(asked string, most int) []string {
+	names := t.names()
+	if names == nil {
+		return []string{sayBusy}
+	}
+	l := longList{"SONGS", names.Names, sayNoSongs, pageSize}
+	if page, is := l.paged(asked); is || asked == "" || len(l.lines) == 0 {
+		if is {
+			return page
+		}
+		return l.listing("", most)
+	}
+	var found messages.FoundSongs
+	switch {
+	case !t.search(func(l messages.Library) { found = l.Search(asked) }):
+		return []string{sayBusy}
+	case len(found.Songs) == 0:
+		return []string{l.nothing(asked, len(l.lines))}
+	}
+	lines := make([]string, len(found.Songs))
+	for i, c := range found.Songs {
+		var notes []string
+		if about := about(c.Song); about != "" {
+			notes = []string{about}
+		}
+		lines[i] = fmt.Sprintf("%d. %s", c.Number, noted(c.Song.GetName(), notes))
+	}
+	return someOf(lines, len(lines)+found.More, most)
+}
+
+func (t *requestTalk) requests(asked string, most int) []string {
+	answer, _ := ask(t.life, t.root, t.cfg.Scheduler, &messages.ListRequests{AtUnixUs: t.now()})
+	queue, is := answer.(*messages.Requests)
 	if !is {
 		return []string{sayBusy}
 	}
-	shown := names.Names // shared with others
-	for i, note := range names.Notes {
-		if i == 0 {
-			shown = slices.Clone(shown)
-		}
-		if note != "" {
-			shown[i] = fmt.Sprintf(sayWaits, oneLine(shown[i]), plain.Text(note, maxReason))
+	l := longList{"REQUESTS", make([]string, len(queue.Waiting)), sayNoWishes, pageSize}
+	for i, w := range queue.Waiting {
+		if l.lines[i] = w.Song.GetName(); !t.terse() {
+			l.lines[i] = waiting(w)
 		}
 	}
-	return listing(word, asked, shown, none, most)
+	return l.listing(asked, most)
+}
+
+func (t *requestTalk) history(asked string, most int) []string {
+	now := t.now()
+	answer, _ := ask(t.life, t.root, t.cfg.Scheduler, &messages.ListHistory{AtUnixUs: now})
+	history, is := answer.(*messages.History)
+	if !is {
+		return []string{sayBusy}
+	}
+	l := longList{"HISTORY", make([]string, len(history.Heard)), sayNoHeard, pageOfHistory}
+	for i, h := range history.Heard {
+		l.lines[i] = heard(h, now)
+	}
+	if asked == "" {
+		asked = "1"
+	}
+	return l.listing(asked, most)
+}
+
+// who are the listeners. Addresses are nobody's business.
+func (t *requestTalk) who(asked string, most int) []string {
+	answer, _ := ask(t.life, t.root, t.cfg.Chain, &messages.ListListeners{})
+	chain, is := answer.(*messages.Listeners)
+	if !is {
+		return []string{sayBusy}
+	}
+	now := t.now()
+	l := longList{"WHO", make([]string, len(chain.Listeners)), sayNobody, pageSize}
+	for i, n := range chain.Listeners {
+		var notes []string
+		if n.SinceUs > 0 {
+			notes = []string{"for " + ago(time.Duration(now-n.SinceUs)*time.Microsecond)}
+		}
+		l.lines[i] = noted(n.Name, notes)
+	}
+	return l.listing(asked, most)
 }

@@ -7,6 +7,10 @@ import (
 	"testing"
 )
 
+func listing(word, asked string, lines []string, none string, most int) []string {
+	return longList{word, lines, none, pageSize}.listing(asked, most)
+}
+
 func songNames(n int) []string {
 	names := make([]string, n)
 	for i := range names {

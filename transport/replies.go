@@ -13,31 +13,16 @@ import (
 	"conga/messages/plain"
 )
 
-// The sentences of the program of 2016, and some more.
-const (
-	knownWords  = "Say SONGS, REQUESTS, PLAY <name or number>, HELP or QUIT."
-	sayBusy     = "The server is busy, try again later"
-	sayNoSongs  = "No songs at this time"
-	sayNoWishes = "No requests at this time"
-	sayWhich    = "Say which song: PLAY <name or number>"
-	sayWaits    = "%s (waits: %s)"
-	sayQueued   = "Song %s has been requested!"
-	sayUnsure   = " But it is not on the server's disk yet: if the server ends before that, the request is lost"
-	sayAlready  = "Song has already been requested"
-	sayNoSuch   = "Song does not exist"
-	sayFull     = "The queue is full, try again later"
-	sayNoToken  = "No token is needed"
-	sayTooFast  = "Too many requests: you may ask %g times a second"
-	sayTooMany  = "Too many requests from you or your address: you may request %g songs a minute"
-	sayTooLong  = "A song's name has at most %d bytes"
-)
-
 var helpLines = []string{
 	"SONGS                  the songs, numbered",
-	"SONGS <words>          songs with these words in their names",
+	"SONGS <words>          songs with these words in title, artist or name",
 	fmt.Sprintf("SONGS <page>           %d songs a page: SONGS 1, SONGS 2, and so on", pageSize),
-	"PLAY <name or number>  request a song",
+	"PLAY <name or number>  request a song: its name or title, or words of title and artist",
 	"REQUESTS               what was requested, next first; also <words> and <page>",
+	"CANCEL                 take back your last request; CANCEL <name, or number in REQUESTS> another of yours",
+	"SKIP                   vote for the next song, if this radio has votes",
+	fmt.Sprintf("HISTORY                what was heard, newest first; HISTORY 2 shows the next %d", pageOfHistory),
+	"WHO                    who listens, in the order of the chain; also <words> and <page>",
 	"QUIT                   close this connection",
 }
 
@@ -53,12 +38,12 @@ func (t *requestTalk) plain(line string) error {
 		if rest == "" {
 			return t.allSongs()
 		}
-	case "AUTH": // if one were needed, authenticate would have taken the line
+	case "AUTH": // who must say it has said it
 		t.say(sayNoToken)
 		return nil
 	}
 	lines, several := t.reply(line, uuid.NewString(), 0)
-	if several { // an empty line marks the end
+	if several { // an empty line is the unmistakable end
 		lines = append(lines, "")
 	}
 	if !t.out.put([]byte(strings.Join(lines, "\n") + "\n")) {
@@ -74,22 +59,21 @@ func (t *requestTalk) allSongs() error {
 		t.say(fmt.Sprintf(sayTooFast, t.cfg.Limits.Requests))
 		return nil
 	}
-	answer, _ := ask(t.life, t.root, t.cfg.Catalog, &messages.ListSongs{})
-	list, is := answer.(*messages.List)
-	if !is || len(list.Names) <= pageSize {
-		lines := append(listed("SONGS", "", answer, sayNoSongs, 0), "", "")
+	list := t.names()
+	if list == nil || len(list.Names) <= pageSize {
+		lines := append(t.songs("", 0), "", "")
 		if !t.out.put([]byte(strings.Join(lines, "\n"))) {
 			return net.ErrClosed
 		}
 		return nil
 	}
 	for first := 0; first < len(list.Names); first += pageSize {
-		lines := append(numbered(list.Names, first, min(first+pageSize, len(list.Names))), "")
+		lines := append(numbered(list.Names[first:min(first+pageSize, len(list.Names))], first), "")
 		if !t.out.put([]byte(strings.Join(lines, "\n"))) {
 			return net.ErrClosed
 		}
 	}
-	if !t.out.put([]byte("\n")) { // marks the end
+	if !t.out.put([]byte("\n")) { // the unmistakable end
 		return net.ErrClosed
 	}
 	return nil
@@ -110,36 +94,59 @@ func cutWord(line string) (word, rest string) {
 func (t *requestTalk) reply(line, requestID string, most int) (lines []string, several bool) {
 	word, rest := cutWord(line)
 	switch word {
-	case "SONGS", "REQUESTS", "PLAY":
-		if !t.mayAsk() {
+	case "SONGS", "REQUESTS", "PLAY", "CANCEL", "SKIP", "HISTORY", "WHO":
+		switch {
+		case !t.mayAsk():
 			return []string{fmt.Sprintf(sayTooFast, t.cfg.Limits.Requests)}, false
+		case len(rest) > maxWish && word != "PLAY":
+			return []string{fmt.Sprintf(sayTooLong, maxWish)}, false
 		}
 	}
 	switch word {
 	case "SONGS":
-		answer, _ := ask(t.life, t.root, t.cfg.Catalog, &messages.ListSongs{})
-		return listed(word, rest, answer, sayNoSongs, most), true
+		return t.songs(rest, most), true
 	case "REQUESTS":
-		answer, _ := ask(t.life, t.root, t.cfg.Scheduler, &messages.ListRequests{})
-		return listed(word, rest, answer, sayNoWishes, most), true
+		return t.requests(rest, most), true
+	case "HISTORY":
+		return t.history(rest, most), true
+	case "WHO":
+		return t.who(rest, most), true
 	case "PLAY":
-		if rest == "" {
+		switch {
+		case rest == "":
 			return []string{sayWhich}, false
-		}
-		if len(rest) > maxWish {
+		case len(rest) > maxWish:
 			return []string{fmt.Sprintf(sayTooLong, maxWish)}, false
 		}
-		if t.cfg.Disk.Full() {
-			return []string{sentence(errDisk)}, false
+		if no := t.mayChange(); no != "" {
+			return []string{no}, false
 		}
-		if !t.mayLog() {
-			return []string{fmt.Sprintf(sayTooMany, t.cfg.Limits.Requests)}, false
+		return t.play(rest, requestID)
+	case "CANCEL":
+		if no := t.mayChange(); no != "" {
+			return []string{no}, false
 		}
-		return []string{t.play(rest, requestID)}, false
+		return []string{t.cancel(rest, requestID)}, false
+	case "SKIP":
+		if no := t.mayChange(); no != "" {
+			return []string{no}, false
+		}
+		return []string{t.skip(requestID)}, false
 	case "HELP":
 		return t.help(), true
 	}
 	return []string{"I do not know that word. " + t.sayable()}, false
+}
+
+// mayChange counts a request that the log keeps, and returns why it is refused, if it is.
+func (t *requestTalk) mayChange() (no string) {
+	switch {
+	case t.cfg.Disk.Full():
+		return sentence(errDisk)
+	case !t.mayLog():
+		return fmt.Sprintf(sayTooMany, t.cfg.Limits.Requests)
+	}
+	return ""
 }
 
 // help returns the help. To a listener it offers END instead of QUIT, because listeners do not
@@ -162,46 +169,71 @@ func (t *requestTalk) sayable() string {
 
 // mayAsk counts a request that costs an actor work, and returns false if that exceeds a limit.
 func (t *requestTalk) mayAsk() bool {
-	return t.asking.Allow() && t.pace.requests.of(t.conn.RemoteAddr()).Allow()
+	return t.isHost() || t.asking.Allow() && t.pace.requests.of(t.conn.RemoteAddr()).Allow()
 }
 
-func (t *requestTalk) play(wish, requestID string) string {
-	answer, unsure := t.request(&messages.RequestPlay{
-		RequestId: requestID, ListenerId: t.node.GetId(), ListenerName: t.node.GetName(), Wish: wish,
-	})
-	switch answer := answer.(type) {
+func (t *requestTalk) now() int64 { return t.cfg.Now().UnixMicro() }
+
+func (t *requestTalk) play(wish, requestID string) (lines []string, several bool) {
+	answer, meant, unsure := t.request(t.asker().play(wish, requestID, t.now()))
+	switch said := answer.said().(type) {
 	case *messages.SongQueued:
-		queued := fmt.Sprintf(sayQueued, oneLine(answer.GetSong()))
+		queued := fmt.Sprintf(sayQueued, oneLine(said.GetSong()))
 		if unsure {
 			queued += sayUnsure
 		}
-		return queued
-	case *messages.PlayRefused:
-		switch answer.GetReason() {
-		case messages.PlayRefused_REASON_ALREADY_REQUESTED:
-			return sayAlready
-		case messages.PlayRefused_REASON_NO_SUCH_SONG:
-			return sayNoSuch
-		case messages.PlayRefused_REASON_QUEUE_FULL:
-			return sayFull
+		if turn := turnOf(answer.Turn); turn != "" && !t.terse() {
+			return []string{queued, turn}, false
 		}
+		return []string{queued}, false
+	case *messages.PlayRefused:
+		return t.refusal(wish, answer.Waiting, said, meant)
+	}
+	return []string{sayBusy}, false
+}
+
+// playAnswer is the scheduler's answer; nil if it does not come in time.
+type playAnswer struct{ *messages.PlayAnswer }
+
+func (a playAnswer) said() proto.Message {
+	if a.PlayAnswer == nil {
+		return nil
+	}
+	return a.Said
+}
+
+// request finds out what is meant and asks the scheduler. unsure means that the queued song is not on the disk yet.
+func (t *requestTalk) request(wish *messages.RequestPlay) (answer playAnswer, meant messages.Meaning, unsure bool) {
+	if !t.search(func(l messages.Library) { meant = l.Mean(wish.GetWish()) }) {
+		return answer, meant, false
+	}
+	if wish.Matches = int32(len(meant.Choices)); meant.Song != wish.GetWish() {
+		wish.Song = meant.Song
+	}
+	said, _ := ask(t.life, t.root, t.cfg.Scheduler, wish)
+	answer.PlayAnswer, _ = said.(*messages.PlayAnswer)
+	if _, queued := answer.said().(*messages.SongQueued); queued {
+		within, cancel := context.WithTimeout(t.life, settleIn)
+		defer cancel()
+		unsure = !t.cfg.Disk.Settled(within)
+	}
+	return answer, meant, unsure
+}
+
+func (t *requestTalk) cancel(wish, requestID string) string {
+	answer, _ := ask(t.life, t.root, t.cfg.Scheduler, t.asker().cancel(wish, requestID))
+	if answer, is := answer.(*messages.CancelAnswer); is {
+		return cancelled(answer)
 	}
 	return sayBusy
 }
 
-// request asks the scheduler. The answer is nil if it does not come in time; unsure means that the queued
-// song is not on the disk yet.
-func (t *requestTalk) request(wish *messages.RequestPlay) (answer proto.Message, unsure bool) {
-	said, _ := ask(t.life, t.root, t.cfg.Scheduler, wish)
-	switch said := said.(type) {
-	case *messages.SongQueued:
-		within, cancel := context.WithTimeout(t.life, settleIn)
-		defer cancel()
-		return said, !t.cfg.Disk.Settled(within)
-	case *messages.PlayRefused:
-		return said, false
+func (t *requestTalk) skip(requestID string) string {
+	answer, _ := ask(t.life, t.root, t.cfg.Scheduler, t.asker().skip(requestID, t.now()))
+	if answer, is := answer.(*messages.SkipAnswer); is {
+		return skipped(answer)
 	}
-	return nil, false
+	return sayBusy
 }
 
 // maxWish is the longest wish, in bytes: the longest name that a song can have.

@@ -24,11 +24,13 @@ type RequestsConfig struct {
 	Listener net.Listener // the acceptor closes it
 
 	Catalog   *actor.PID // answers ListSongs with List
-	Scheduler *actor.PID // answers ListRequests with List, RequestPlay with SongQueued or PlayRefused
-	Chain     *actor.PID // answers JoinChain with Welcome or Refused, is told LeaveChain and PeerLost
+	Scheduler *actor.PID // answers RequestPlay, CancelRequest, SkipSong, ListRequests, ListHistory, AskLibrary
+	Chain     *actor.PID // answers JoinChain with Welcome or Refused, ListListeners; is told LeaveChain and PeerLost
 
 	// Follows reports whether the broadcast continues the one with the song that a Hello names; nil: it does.
 	Follows func(songNumber uint64, playAtUnixUs int64) bool
+
+	Persons *Persons // tells those apart who ask; nil: it forgets them when it ends
 
 	Auth   *Auth       // clients must know its token; nil: all may come
 	TLS    *tls.Config // see ServerTLS; nil: plain text only
@@ -78,6 +80,9 @@ func Requests(cfg RequestsConfig) *actor.Props {
 	if cfg.Disk == nil {
 		cfg.Disk = fineDisk{}
 	}
+	if cfg.Persons == nil {
+		cfg.Persons = NewPersons(nil)
+	}
 	if cfg.Counters == nil {
 		cfg.Counters = &Counters{}
 	}
@@ -115,7 +120,10 @@ const maxLeftListeners = 1024
 // 2016. Such a client can come into the chain only in this way. The port owns Conn from then on.
 type StandIn struct {
 	Conn  net.Conn
-	FedBy string // id of the node that the client was told to receive from
+	FedBy string   // id of the node that the client was told to receive from
+	From  net.Addr // of the client
+	// Host: the person at the server's own terminal speaks, not a client of 2016.
+	Host bool
 }
 
 // holder is what the acceptor knows about a connection.

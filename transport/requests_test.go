@@ -24,6 +24,20 @@ import (
 	"conga/messages"
 )
 
+// shelves are a library where nobody looks for titles.
+type shelves []string
+
+func (s shelves) Mean(string) messages.Meaning { return messages.Meaning{} }
+
+func (s shelves) Search(words string) (found messages.FoundSongs) {
+	for i, song := range s {
+		if strings.Contains(song, strings.ToLower(words)) {
+			found.Songs = append(found.Songs, messages.Choice{Number: i + 1, Song: &messages.Song{Name: song}})
+		}
+	}
+	return found
+}
+
 // library answers as catalog and scheduler would: three songs, room for two requests.
 func library() *actor.Props {
 	songs, queue := []string{"bach.mp3", "beethoven.mp3", "pachelbel.mp3"}, []string{}
@@ -34,9 +48,15 @@ func library() *actor.Props {
 			ctx.Respond(&messages.List{Names: songs})
 		case *messages.ListRequests:
 			if late != nil {
-				ctx.Send(late, &messages.SongQueued{Song: "late"})
+				ctx.Send(late, &messages.PlayAnswer{Said: &messages.SongQueued{Song: "late"}})
 			}
-			ctx.Respond(&messages.List{Names: slices.Clone(queue)})
+			waiting := &messages.Requests{}
+			for _, song := range queue {
+				waiting.Waiting = append(waiting.Waiting, messages.Waiting{Song: &messages.Song{Name: song}, Turn: messages.Turn{In: -1}})
+			}
+			ctx.Respond(waiting)
+		case *messages.AskLibrary:
+			ctx.Respond(shelves(songs))
 		case *messages.RequestPlay:
 			song := ""
 			for i, name := range songs {
@@ -45,7 +65,7 @@ func library() *actor.Props {
 				}
 			}
 			refuse := func(reason messages.PlayRefused_Reason) {
-				ctx.Respond(&messages.PlayRefused{RequestId: msg.GetRequestId(), Reason: reason})
+				ctx.Respond(&messages.PlayAnswer{Said: &messages.PlayRefused{RequestId: msg.GetRequestId(), Reason: reason}})
 			}
 			switch {
 			case msg.GetWish() == "late":
@@ -58,7 +78,7 @@ func library() *actor.Props {
 				refuse(messages.PlayRefused_REASON_QUEUE_FULL)
 			default:
 				queue = append(queue, song)
-				ctx.Respond(&messages.SongQueued{RequestId: msg.GetRequestId(), Song: song, ListenerName: msg.GetListenerName()})
+				ctx.Respond(&messages.PlayAnswer{Said: &messages.SongQueued{RequestId: msg.GetRequestId(), Song: song, ListenerName: msg.GetListenerName()}})
 			}
 		}
 	})

@@ -177,7 +177,7 @@ func (t *requestTalk) read() error {
 		if err := t.over(line, err, &bad); err != nil {
 			return err
 		}
-		if t.cfg.Auth != nil && !t.known { // until then it stays in the pot of silent connections
+		if t.cfg.Auth != nil && !t.known && !t.isHost() { // until then it stays in the pot of silent connections
 			if done, err := t.authenticate(line); err != nil {
 				return err
 			} else if done {

@@ -14,8 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"conga/messages"
 	"conga/messages/plain"
 )
@@ -58,7 +56,7 @@ func speaksWeb(line string, cut bool) bool {
 func isWord(word string) bool {
 	_, native := verbs[word]
 	switch strings.ToUpper(word) {
-	case "SONGS", "REQUESTS", "PLAY", "HELP", "QUIT", "END", "AUTH":
+	case "SONGS", "REQUESTS", "PLAY", "CANCEL", "SKIP", "HISTORY", "WHO", "HELP", "QUIT", "END", "AUTH":
 		return true
 	}
 	return native
@@ -164,26 +162,48 @@ var ErrTooMuch = errors.New("too many requests from you or your address: try aga
 // ErrBusy: the scheduler does not answer in time.
 var ErrBusy = errors.New("the server is busy: try again in a moment")
 
-// Request requests a song as PLAY does, within the same limits and with the same events. name is what the
-// visitor calls itself. The answer is a SongQueued or a PlayRefused. unsure means that the server's
-// disk does not have it yet. The error is ErrTooMuch or ErrBusy, or says what is wrong with the request.
-func (v *Visit) Request(wish, requestID, name string) (answer proto.Message, unsure bool, err error) {
-	t := v.talk
+// Welcome gives a visitor of the page a cookie by which it is known again.
+func (v *Visit) Welcome(w http.ResponseWriter, r *http.Request) {
+	v.talk.cfg.Persons.welcome(w, r, v.talk.from(), v.Secure())
+}
+
+// asker is who asks: a guest that the cookie names, else whoever has the address.
+func (v *Visit) asker(r *http.Request, name string) asker {
+	a := v.talk.asker()
+	if guest := v.talk.cfg.Persons.guest(r); guest != "" {
+		a.person = guest
+	}
+	a.name = plain.Text(name, messages.MaxName)
+	return a
+}
+
+// may says why what the log would keep is refused.
+func (v *Visit) may(requestID string) error {
 	switch id := plain.Text(requestID, maxRequestID); {
 	case id == "" || id != requestID:
-		return nil, false, errors.New("a request needs an id of at most 64 plain characters")
-	case wish == "" || len(wish) > maxWish || !isText(wish):
-		return &messages.PlayRefused{Reason: messages.PlayRefused_REASON_NO_SUCH_SONG}, false, nil
-	case !t.mayAsk():
-		return nil, false, ErrTooMuch
-	case t.cfg.Disk.Full():
-		return nil, false, errDisk
-	case !t.mayLog():
-		return nil, false, ErrTooMuch
+		return errors.New("a request needs an id of at most 64 plain characters")
+	case !v.talk.mayAsk():
+		return ErrTooMuch
+	case v.talk.cfg.Disk.Full():
+		return errDisk
+	case !v.talk.mayLog():
+		return ErrTooMuch
 	}
-	answer, unsure = t.request(&messages.RequestPlay{RequestId: requestID, ListenerName: plain.Text(name, messages.MaxName), Wish: wish})
-	if answer == nil {
+	return nil
+}
+
+// Request asks for a song as PLAY does: within the same limits, and with the same events. r is the request that
+// came, name is what the visitor calls itself. unsure: the server's disk does not have it yet.
+func (v *Visit) Request(r *http.Request, wish, requestID, name string) (answer *messages.PlayAnswer, unsure bool, err error) {
+	if wish == "" || len(wish) > maxWish || !isText(wish) {
+		return &messages.PlayAnswer{Said: &messages.PlayRefused{Reason: messages.PlayRefused_REASON_NO_SUCH_SONG}}, false, nil
+	}
+	if err := v.may(requestID); err != nil {
+		return nil, false, err
+	}
+	said, _, unsure := v.talk.request(v.asker(r, name).play(wish, requestID, v.talk.now()))
+	if said.PlayAnswer == nil {
 		return nil, false, ErrBusy
 	}
-	return answer, unsure, nil
+	return said.PlayAnswer, unsure, nil
 }

@@ -166,8 +166,8 @@ func TestRequests_WebRequest(t *testing.T) {
 	openRequests(t, l, func(c *RequestsConfig) {
 		c.Limits.Requests = 0.4 // two words, then no more
 		c.Web = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			answer, unsure, err := VisitOf(r.Context()).Request(r.FormValue("song"), r.FormValue("id"), "amy\x1b")
-			fmt.Fprintf(w, "%v %v %v", answer, unsure, err)
+			answer, unsure, err := VisitOf(r.Context()).Request(r, r.FormValue("song"), r.FormValue("id"), "amy\x1b")
+			fmt.Fprintf(w, "%+v %v %v", answer, unsure, err)
 		})
 	})
 	conn := dial(t, l)

@@ -46,7 +46,7 @@ type Config struct {
 }
 
 // Props describes the chain manager's actor. It answers a *messages.JoinChain with a
-// *messages.Welcome, a *messages.Look with a messages.View.
+// *messages.Welcome, a *messages.ListListeners with *messages.Listeners, a *messages.Look with a messages.View.
 func Props(cfg Config) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
 		return &chainManager{cfg: cfg, comings: newComings(), telling: newReporting()}
@@ -141,6 +141,12 @@ func (m *chainManager) Receive(ctx actor.Context) {
 		state := m.keep.State()
 		msg.Reply <- state.Feeder(m.cfg.Now().UnixMicro())
 		m.tell(ctx)
+	case *messages.ListListeners:
+		all := &messages.Listeners{}
+		for m := range m.keep.State().Chain.All() {
+			all.Listeners = append(all.Listeners, messages.Listener{Name: m.Name, SinceUs: m.Since})
+		}
+		ctx.Respond(all)
 	case *messages.Look:
 		msg.Reply <- messages.View{Actor: Actor, Seq: m.keep.Seq(), State: m.keep.State(), Live: m.live()}
 	}

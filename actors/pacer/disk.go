@@ -145,6 +145,10 @@ func (p *pacer) refill() (wait time.Duration) {
 		o.then(nil, group{}, errNotYet)
 		return 0
 	}
+	if p.skipped() {
+		p.end(errSkipped)
+		return 0
+	}
 	items, err := p.reel.take()
 	p.askDisk()
 	switch {

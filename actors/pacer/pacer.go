@@ -141,6 +141,11 @@ func (p *pacer) Receive(ctx actor.Context) {
 		if p.came(msg) {
 			p.run(ctx)
 		}
+	case *messages.SkipDecided:
+		if err := p.keep.CatchUp(); err != nil {
+			panic(fmt.Errorf("skip: %w", err))
+		}
+		p.run(ctx)
 	case *messages.Look:
 		msg.Reply <- p.view()
 	}
@@ -239,6 +244,17 @@ func (p *pacer) start(chosen *messages.SongChosen, song *messages.Song) {
 	})
 }
 
+// errSkipped: enough listeners wanted the next song, or the host did.
+var errSkipped = errors.New("it was skipped")
+
+// skipped says whether the song on the reel is to end here. What is sealed is given out, for listeners have its
+// seal: that is a second and a half at most. So is what was given out before a restart, for they may have it.
+func (p *pacer) skipped() bool {
+	r, on := p.reel, p.keep.State().Song
+	return r.begun && on != nil && on.Skipped && on.Number == r.song.Number &&
+		on.until(r.frame) > p.cfg.Now().Add(messages.Slack).UnixMicro()
+}
+
 // over says whether all of the song should have left the server.
 func (p *pacer) over(song *Started) bool {
 	return song.end() <= p.cfg.Now().Add(messages.Slack).UnixMicro()
@@ -293,7 +309,10 @@ func (p *pacer) end(why error) {
 		return
 	}
 	reason := ""
-	if !errors.Is(why, io.EOF) {
+	if errors.Is(why, errSkipped) {
+		reason = why.Error()
+		p.cfg.Logger.Info("song skipped", "song", r.song.Name)
+	} else if !errors.Is(why, io.EOF) {
 		reason = why.Error()
 		p.failed = r.frame == 0
 		p.cfg.Logger.Warn("song broke off", "song", r.song.Name, "reason", why)

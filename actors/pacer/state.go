@@ -46,6 +46,8 @@ type Started struct {
 	// Played is how many of its frames were given out. Of the song that is on nobody
 	// knows yet: it stays 0.
 	Played int64 `json:"framesPlayed,omitempty"`
+	// Skipped: it is decided that it ends before its end.
+	Skipped bool `json:"skipped,omitempty"`
 }
 
 // Decide says what follows from cmd; nothing from one that comes at the wrong time.
@@ -53,7 +55,7 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 	switch cmd := cmd.(type) {
 	case *messages.OpenBroadcast:
 		epoch := max(s.Epoch+1, uint64(max(0, cmd.GetAtUnixUs()))/1000)
-		return []proto.Message{&messages.BroadcastOpened{Epoch: epoch, AtUnixUs: cmd.GetAtUnixUs()}}
+		return []proto.Message{&messages.BroadcastOpened{Epoch: epoch, AtUnixUs: cmd.GetAtUnixUs(), Rules: cmd.GetRules()}}
 	case *messages.StartSong:
 		if s.Song != nil {
 			return nil
@@ -87,6 +89,8 @@ func (s Started) heard(end *messages.EndSong) messages.Heard {
 	switch {
 	case end.GetReason() == "":
 		return messages.Heard_HEARD_WHOLE
+	case s.Skipped:
+		return messages.Heard_HEARD_ENOUGH
 	case 2*end.GetFrames() >= s.Frames:
 		return messages.Heard_HEARD_MOST
 	}
@@ -135,6 +139,12 @@ func (s State) Apply(event proto.Message) State {
 			stepped := old.PlayAt > song.PlayAt // the clock was set back: its time will come again, it will not
 			return stepped || old.until(old.Played) < song.PlayAt-messages.Window.Microseconds()
 		})
+	case *messages.SkipDecided:
+		if s.Song != nil && s.Song.Number == event.GetNumber() {
+			song := *s.Song
+			song.Skipped = true
+			s.Song = &song
+		}
 	case *messages.SongEnded:
 		if s.Song != nil {
 			ended := *s.Song

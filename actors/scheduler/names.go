@@ -12,7 +12,7 @@ import (
 // maxShown is how much of a name is looked at: SONGS shows no more, and no song's name is longer.
 const maxShown = messages.MaxSongName
 
-// Name is the name of a song's file.
+// Name is the name of a song.
 type Name string
 
 // Key is the name.
@@ -81,7 +81,7 @@ func (s State) Find(wish string) (song string, exists bool) {
 		return song, true
 	}
 	if number, err := strconv.Atoi(wish); err == nil && number >= 1 && number <= s.Songs.Len() {
-		return string(s.Songs.At(number - 1)), true
+		return s.Songs.At(number - 1).Name, true
 	}
 	if line := songsLine.FindStringSubmatch(wish); line != nil {
 		return s.named(line[1])

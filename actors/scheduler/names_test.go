@@ -42,7 +42,7 @@ func TestState_Find_WhatIsShown(t *testing.T) {
 			}
 		}
 		for n := range names { // asked for again and again by what it shows, each is requested in the end
-			typed := plain.Text(string(state.Songs.At(n)), maxShown)
+			typed := plain.Text(state.Songs.At(n).Name, maxShown)
 			song, _ := state.Find(typed)
 			state = state.Apply(&messages.SongQueued{RequestId: fmt.Sprint(n), Song: song})
 		}

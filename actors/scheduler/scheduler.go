@@ -1,5 +1,6 @@
-// Package scheduler decides what plays next: the songs that listeners asked for,
-// first come first served, else a random one.
+// Package scheduler decides what plays next: the songs that listeners asked for, else a random one. Among those who
+// ask it is first come first served, or each in turn (see Rules): then nobody waits behind more requests of another
+// person than they have waiting themselves.
 //
 // A request is in the log BEFORE its listener is told, and a song is chosen in the
 // log BEFORE the pacer opens it: a crash never makes a promised song disappear nor
@@ -32,10 +33,14 @@ type Config struct {
 
 // Props describes the scheduler's actor. It answers
 //
-//	*messages.RequestPlay  with *messages.SongQueued or *messages.PlayRefused
-//	*messages.ChooseSong   with *messages.SongChosen, or *messages.NoSong
-//	*messages.ListRequests with *messages.List
-//	*messages.Look         with a messages.View
+//	*messages.RequestPlay   with *messages.PlayAnswer
+//	*messages.CancelRequest with *messages.CancelAnswer
+//	*messages.SkipSong      with *messages.SkipAnswer
+//	*messages.ChooseSong    with *messages.SongChosen, or *messages.NoSong
+//	*messages.ListRequests  with *messages.Requests
+//	*messages.AskLibrary    with a messages.Library
+//	*messages.ListHistory   with *messages.History
+//	*messages.Look          with a messages.View
 func Props(cfg Config) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor { return &scheduler{cfg: cfg} })
 }
@@ -55,22 +60,28 @@ func (s *scheduler) Receive(ctx actor.Context) {
 		}
 		s.keep = keep
 	case *messages.RequestPlay:
-		ctx.Respond(s.answer(msg, s.commit(msg)))
+		events, state := s.decided(msg)
+		ctx.Respond(state.Reply(msg, events...))
+	case *messages.CancelRequest:
+		_, state := s.decided(msg)
+		ctx.Respond(state.Cancelled(msg))
+	case *messages.SkipSong:
+		_, state := s.decided(msg)
+		ctx.Respond(state.Skipped(msg))
 	case *messages.ChooseSong:
 		ctx.Respond(s.choose(msg))
 	case *messages.ListRequests:
-		state := s.keep.State()
-		list := &messages.List{Names: []string{}}
-		for _, r := range state.Queue {
-			list.Names, list.Notes = append(list.Names, r.Song), append(list.Notes, state.Wait(r))
-		}
-		ctx.Respond(list)
+		ctx.Respond(s.keep.State().Requests(msg.AtUnixUs))
+	case *messages.AskLibrary:
+		ctx.Respond(s.keep.State())
+	case *messages.ListHistory:
+		ctx.Respond(s.keep.State().Heard(msg.AtUnixUs))
 	case *messages.Look:
 		msg.Reply <- messages.View{Actor: Actor, Seq: s.keep.Seq(), State: s.keep.State()}
 	}
 }
 
-func (s *scheduler) commit(cmd proto.Message) []proto.Message {
+func (s *scheduler) commit(cmd proto.Message) (events []proto.Message) {
 	events, err := s.keep.Commit(cmd)
 	if err != nil {
 		panic(err) // an actor that cannot remember must not act: the supervisor restarts it
@@ -81,15 +92,15 @@ func (s *scheduler) commit(cmd proto.Message) []proto.Message {
 	return events
 }
 
-// answer is what followed from the request, else what the state says of it.
-func (s *scheduler) answer(cmd *messages.RequestPlay, events []proto.Message) proto.Message {
-	if len(events) > 0 {
-		return events[0]
+// decided is what followed from cmd, and the state after it.
+func (s *scheduler) decided(cmd proto.Message) ([]proto.Message, State) {
+	events := s.commit(cmd)
+	if len(events) == 0 {
+		if err := s.keep.CatchUp(); err != nil { // the answer may depend on newer events than the state has
+			panic(err)
+		}
 	}
-	if err := s.keep.CatchUp(); err != nil { // the answer may depend on newer events than the state has
-		panic(err)
-	}
-	return s.keep.State().Reply(cmd)
+	return events, s.keep.State()
 }
 
 func (s *scheduler) choose(cmd *messages.ChooseSong) any {

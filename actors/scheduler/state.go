@@ -35,10 +35,21 @@ const (
 type State struct {
 	// Playing is the song chosen last.
 	Playing *Chosen `json:"playing"`
-	// Queue is first come first served, next first.
+	// Queue is who waits, next first.
 	Queue []Request `json:"queue"`
-	// Songs are the file names of the catalog, sorted: PLAY's numbers count them from 1.
-	Songs sorted.List[Name] `json:"songs"`
+	// Songs are those of the catalog, by the names of their files: PLAY's numbers count them from 1.
+	Songs sorted.List[*Song] `json:"songs"`
+	// Rules are those of the server's last start.
+	Rules Rules `json:"rules"`
+	// Arrived counts the requests, Round is that of the request chosen last, and Served who has had one in it.
+	Arrived uint64   `json:"arrived,omitempty"`
+	Round   uint64   `json:"round,omitempty"`
+	Served  []string `json:"served,omitempty"`
+	// On is what is given out, nil between two songs; Ends is then when the one before is over, in unix microseconds.
+	On   *OnAir `json:"on,omitempty"`
+	Ends int64  `json:"endsUnixUs,omitempty"`
+	// History are the last songs that were given out, newest last.
+	History []Heard `json:"history,omitempty"`
 	// Away is why none of the songs can be seen now; empty: they are there.
 	Away string `json:"away,omitempty"`
 	// Folders are the subfolders whose songs cannot be seen now. Those keep their numbers.
@@ -68,6 +79,11 @@ type Request struct {
 	Song      string `json:"song"`
 	RequestID string `json:"requestId,omitempty"`
 	Listener  string `json:"listener,omitempty"` // name of who asked
+	// Person is who asked, and Household a hash of the address: each has a share of the queue.
+	Person    string `json:"person,omitempty"`
+	Household string `json:"household,omitempty"`
+	Arrival   uint64 `json:"arrival,omitempty"` // counts the requests from 1
+	Round     uint64 `json:"round,omitempty"`   // of a fair queue
 	// Tries is how often it was its turn in vain, in a row, and Broken how often it broke off.
 	Tries  int `json:"tries,omitempty"`
 	Broken int `json:"broken,omitempty"`
@@ -83,71 +99,14 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 	switch cmd := cmd.(type) {
 	case *messages.RequestPlay:
 		return s.request(cmd)
+	case *messages.CancelRequest:
+		return s.cancel(cmd)
+	case *messages.SkipSong:
+		return s.skip(cmd)
 	case *messages.ChooseSong:
 		return s.choose(cmd)
 	}
 	return nil
-}
-
-// request queues the song or refuses it. A refusal is an event for members of the chain only:
-// strangers could ask without end and fill the log.
-func (s State) request(cmd *messages.RequestPlay) []proto.Message {
-	if _, again := s.Answer(cmd.GetRequestId()); again {
-		return nil
-	}
-	song, reason := s.grant(cmd.GetWish())
-	switch {
-	case song != "":
-		return []proto.Message{&messages.SongQueued{
-			RequestId:    cmd.GetRequestId(),
-			ListenerId:   cmd.GetListenerId(),
-			ListenerName: cmd.GetListenerName(),
-			Song:         song,
-		}}
-	case cmd.GetListenerId() == "":
-		return nil
-	}
-	return []proto.Message{s.refusal(cmd, reason)}
-}
-
-// grant is the song that the wish gets, or the reason why it gets none.
-func (s State) grant(wish string) (song string, reason messages.PlayRefused_Reason) {
-	song, exists := s.Find(wish)
-	switch {
-	case !exists:
-		return "", messages.PlayRefused_REASON_NO_SUCH_SONG
-	case s.waits(song):
-		return "", messages.PlayRefused_REASON_ALREADY_REQUESTED
-	case len(s.Queue) >= maxQueue:
-		return "", messages.PlayRefused_REASON_QUEUE_FULL
-	}
-	return song, 0
-}
-
-func (s State) refusal(cmd *messages.RequestPlay, reason messages.PlayRefused_Reason) *messages.PlayRefused {
-	song, _ := s.Find(cmd.GetWish())
-	return &messages.PlayRefused{
-		RequestId:    cmd.GetRequestId(),
-		ListenerId:   cmd.GetListenerId(),
-		ListenerName: cmd.GetListenerName(),
-		Wish:         cmd.GetWish(),
-		Reason:       reason,
-		Song:         song,
-	}
-}
-
-// Reply is the answer to a request from which no event followed: its answer when it came
-// before, or why a stranger's is refused.
-func (s State) Reply(cmd *messages.RequestPlay) proto.Message {
-	a, known := s.Answer(cmd.GetRequestId())
-	switch {
-	case !known:
-		_, reason := s.grant(cmd.GetWish())
-		return s.refusal(cmd, reason)
-	case a.Song == "":
-		return s.refusal(cmd, a.Reason)
-	}
-	return &messages.SongQueued{RequestId: cmd.GetRequestId(), ListenerName: cmd.GetListenerName(), Song: a.Song}
 }
 
 // choose takes the first request that can be played, else a random song other than the one
@@ -199,7 +158,7 @@ func (s State) random(seed uint64) (song string, found bool) {
 		if last >= 0 && at >= last {
 			at++
 		}
-		if song = string(s.Songs.At(at)); !s.waits(song) && s.missing(song) == "" {
+		if song = s.Songs.At(at).Name; !s.waits(song) && s.missing(song) == "" {
 			return song, true
 		}
 	}
@@ -260,7 +219,7 @@ func (s State) Apply(event proto.Message) State {
 		if s.Pending = s.Pending.Without(name); event.GetSong().GetForm() == messages.Song_FORM_OTHER {
 			s.Pending = s.Pending.With(Name(name))
 		}
-		s.Songs, s.spellings = s.Songs.With(Name(name)), s.spellings.With(spelled(name))
+		s.Songs, s.spellings = s.Songs.With(newSong(event.GetSong())), s.spellings.With(spelled(name))
 		s.Queue = ready(s.Queue, func(r Request) bool { return r.Song == name })
 	case *messages.SongRemoved:
 		s.Pending = s.Pending.Without(event.GetName())
@@ -281,9 +240,13 @@ func (s State) Apply(event proto.Message) State {
 		s.Queue = ready(s.Queue, func(r Request) bool { return folder == "" || strings.HasPrefix(r.Song, folder+"/") })
 	case *messages.BroadcastOpened:
 		s.Queue = ready(s.Queue, func(Request) bool { return true })
+		s = s.rule(rulesOf(event.GetRules()))
 	case *messages.SongQueued:
-		r := Request{Song: event.GetSong(), RequestID: event.GetRequestId(), Listener: event.GetListenerName()}
-		s.Queue = append(slices.Clip(s.Queue), r)
+		s.Arrived++
+		s = s.enqueue(Request{
+			Song: event.GetSong(), RequestID: event.GetRequestId(), Listener: event.GetListenerName(),
+			Person: personOf(event.GetPerson(), event.GetListenerId()), Household: event.GetHousehold(), Arrival: s.Arrived,
+		})
 		s = s.remember(Answer{RequestID: event.GetRequestId(), Song: event.GetSong()})
 	case *messages.PlayRefused:
 		s = s.remember(Answer{RequestID: event.GetRequestId(), Reason: event.GetReason()})
@@ -292,6 +255,13 @@ func (s State) Apply(event proto.Message) State {
 			s.Queue = slices.Clone(s.Queue)
 			s.Queue[at].Waits, s.Queue[at].Reason = event.GetAtUnixUs(), event.GetReason()
 		}
+	case *messages.SongCancelled:
+		s = s.without(s.place(event.GetSong(), event.GetRequestId()))
+		s = s.remember(Answer{RequestID: event.GetCancelId(), Song: event.GetSong()})
+	case *messages.SkipVoted:
+		s = s.voted(event)
+	case *messages.SkipDecided:
+		s = s.decided(event)
 	case *messages.SongSkipped:
 		s = s.without(s.place(event.GetSong(), event.GetRequestId()))
 	case *messages.SongChosen:
@@ -301,12 +271,12 @@ func (s State) Apply(event proto.Message) State {
 			if s.Playing.Waits != 0 {
 				s.TryAgain = event.GetAtUnixUs() + tryAgain.Microseconds()
 			}
-			s = s.without(at)
+			s = s.without(at).serve(s.Queue[at])
 		}
 	case *messages.SongStarted:
-		s = s.taken(event.GetSong().GetName())
+		s = s.started(event)
 	case *messages.SongEnded:
-		s = s.ended(event)
+		s = s.offAir(event).ended(event)
 	}
 	return s
 }
@@ -318,6 +288,9 @@ func (s State) MarshalJSON() ([]byte, error) {
 	if s.Queue == nil {
 		s.Queue = []Request{}
 	}
+	if s.Rules.Order == "" {
+		s.Rules.Order = Fifo
+	}
 	return json.Marshal(plain(s))
 }
 
@@ -328,8 +301,8 @@ func (s *State) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	spellings := make([]spelling, 0, s.Songs.Len())
-	for name := range s.Songs.All() {
-		spellings = append(spellings, spelled(string(name)))
+	for song := range s.Songs.All() {
+		spellings = append(spellings, spelled(song.Name))
 	}
 	s.spellings = sorted.Of(spellings)
 	return nil

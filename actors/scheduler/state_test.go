@@ -17,14 +17,33 @@ import (
 	"conga/messages"
 )
 
+var day = time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)
+
 // TestState_Stories: "play amy#1 WISH" is amy's first request, "play #1 WISH" a stranger's,
-// "choose 7 at 10s" a choice with the seed 7, ten seconds after a day of 2026 has begun.
+// "choose 7 at 10s" a choice with the seed 7, ten seconds after a day of 2026 has begun. "cancel amy#1 WISH" and
+// "skip amy#1 at 10s" are the same person's, "host#1" is the host's.
 func TestState_Stories(t *testing.T) {
 	story.Run(t, "testdata", State{}, func(t *testing.T, words []string) proto.Message {
+		name, _, _ := strings.Cut(strings.Join(words[1:], " "), "#")
+		role := messages.Role_ROLE_GUEST
+		if name == "host" {
+			role = messages.Role_ROLE_HOST
+		}
 		switch words[0] {
 		case "play":
-			name, _, _ := strings.Cut(words[1], "#")
-			return &messages.RequestPlay{RequestId: words[1], ListenerId: name, ListenerName: name, Wish: strings.Join(words[2:], " ")}
+			return &messages.RequestPlay{RequestId: words[1], ListenerId: name, ListenerName: name, Wish: strings.Join(words[2:], " "), Role: role}
+		case "cancel":
+			return &messages.CancelRequest{RequestId: words[1], ListenerId: name, ListenerName: name, Wish: strings.Join(words[2:], " "), Role: role}
+		case "skip":
+			after, err := time.ParseDuration(words[3])
+			if err != nil {
+				t.Fatal(err)
+			}
+			household, _, _ := strings.Cut(name, "@") // "skip ann@home#1": of the address "home"
+			if _, home, is := strings.Cut(name, "@"); is {
+				household = home
+			}
+			return &messages.SkipSong{RequestId: words[1], ListenerId: name, ListenerName: name, Household: household, Role: role, AtUnixUs: day.Add(after).UnixMicro()}
 		case "choose":
 			seed, err := strconv.ParseUint(words[1], 10, 64)
 			if err != nil {
@@ -36,7 +55,7 @@ func TestState_Stories(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				choose.AtUnixUs = time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC).Add(after).UnixMicro()
+				choose.AtUnixUs = day.Add(after).UnixMicro()
 			}
 			return choose
 		}
@@ -74,6 +93,11 @@ func TestState_Property_Queue(t *testing.T) {
 			state = state.Apply(event)
 			states, texts = append(states, state), append(texts, text(t, state))
 		}
+		opened := &messages.BroadcastOpened{Rules: &messages.QueueRules{
+			Order:        messages.QueueOrder(rapid.Int32Range(0, 1).Draw(t, "order")),
+			RequestsEach: rapid.Int32Range(0, 3).Draw(t, "each"), SkipVotes: rapid.Int32Range(0, 2).Draw(t, "votes"),
+		}}
+		apply(opened)
 		for n := range rapid.IntRange(0, 80).Draw(t, "steps") {
 			order = order[:0]
 			for _, r := range state.Queue {
@@ -82,7 +106,16 @@ func TestState_Property_Queue(t *testing.T) {
 			song := rapid.SampledFrom(songs).Draw(t, "song")
 			at += rapid.SampledFrom([]int64{1, 1, 1, 70, 3600, 90_000}).Draw(t, "seconds") * 1_000_000
 			var cmd proto.Message
-			switch rapid.IntRange(0, 9).Draw(t, "kind") {
+			switch rapid.IntRange(0, 11).Draw(t, "kind") {
+			case 10:
+				cmd = &messages.CancelRequest{
+					RequestId: fmt.Sprint(n), Wish: rapid.SampledFrom([]string{"", "a", "1"}).Draw(t, "cancel"), ListenerId: "amy",
+					Role: messages.Role(rapid.Int32Range(0, 1).Draw(t, "role")),
+				}
+			case 11:
+				cmd = &messages.SkipSong{
+					RequestId: fmt.Sprint(n), ListenerId: rapid.SampledFrom([]string{"amy", "bob"}).Draw(t, "voter"), AtUnixUs: at,
+				}
 			case 0, 1:
 				form := rapid.SampledFrom([]messages.Song_Form{0, 0, messages.Song_FORM_OTHER, messages.Song_FORM_CONVERTED}).Draw(t, "form")
 				apply(&messages.SongAdded{Song: &messages.Song{Name: song, Form: form}})
@@ -104,15 +137,15 @@ func TestState_Property_Queue(t *testing.T) {
 				}
 			case 8:
 				if p := state.Playing; p != nil {
-					how := messages.Heard(rapid.IntRange(0, 3).Draw(t, "heard"))
-					if on = false; how <= messages.Heard_HEARD_MOST && p.Asked {
+					how := messages.Heard(rapid.IntRange(0, 4).Draw(t, "heard"))
+					if on = false; how != messages.Heard_HEARD_LITTLE && how != messages.Heard_HEARD_NOTHING && p.Asked {
 						delete(waiting, p.RequestID)
 					}
 					apply(&messages.SongEnded{Song: p.Song, Reason: "x", Heard: how})
 				}
 			case 9:
 				apply(rapid.SampledFrom([]proto.Message{
-					&messages.SongsAway{Reason: "x"}, &messages.SongsBack{}, &messages.SongsBack{}, &messages.BroadcastOpened{},
+					&messages.SongsAway{Reason: "x"}, &messages.SongsBack{}, &messages.SongsBack{}, opened,
 					&messages.SongsAway{Reason: "x", Folder: "d"}, &messages.SongsBack{Folder: "d"},
 				}).Draw(t, "folder"))
 			}
@@ -122,6 +155,11 @@ func TestState_Property_Queue(t *testing.T) {
 					switch event := event.(type) {
 					case *messages.SongQueued:
 						waiting[event.GetRequestId()] = true
+					case *messages.SongCancelled:
+						if !waiting[event.GetRequestId()] {
+							t.Fatalf("%s is cancelled, %v wait", event.GetRequestId(), waiting)
+						}
+						delete(waiting, event.GetRequestId())
 					case *messages.SongSkipped:
 						if !waiting[event.GetRequestId()] {
 							t.Fatalf("%s is given up, %v wait", event.GetRequestId(), waiting)
@@ -262,12 +300,12 @@ func TestState_Reply_Stranger(t *testing.T) {
 		events := state.Decide(cmd)
 		if c.reason == 0 {
 			state = eventlog.Replay(state, events...)
-			if again, is := state.Reply(cmd).(*messages.SongQueued); !is || again.GetSong() != "bach.mp3" || len(events) != 1 {
+			if again, is := state.Reply(cmd).Said.(*messages.SongQueued); !is || again.GetSong() != "bach.mp3" || len(events) != 1 {
 				t.Errorf("%s: %v, asked again %v", c.wish, events, again)
 			}
 			continue
 		}
-		refused, is := state.Reply(cmd).(*messages.PlayRefused)
+		refused, is := state.Reply(cmd).Said.(*messages.PlayRefused)
 		if len(events) > 0 || !is || refused.GetReason() != c.reason || refused.GetWish() != c.wish {
 			t.Errorf("%s: events %v, reply %v", c.wish, events, refused)
 		}

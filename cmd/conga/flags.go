@@ -8,6 +8,7 @@ import (
 
 	"conga/cmd/internal/address"
 	"conga/cmd/internal/node"
+	"conga/messages"
 	"conga/transport"
 )
 
@@ -96,4 +97,26 @@ func (f limitFlags) limits() transport.Limits {
 	return transport.Limits{
 		PerAddress: f.MaxPerAddress, HalfOpen: f.MaxHalfOpen, Visitors: f.MaxVisitors, Requests: f.MaxRequests, Listeners: f.MaxListeners,
 	}
+}
+
+// queueFlags are whose request is next, and who may end a song.
+type queueFlags struct {
+	Queue        string `default:"fifo" enum:"fifo,fair" placeholder:"ORDER" help:"Whose song is next: fifo (first come, first served) or fair (each person in turn) (${default})."`
+	RequestsEach int    `default:"10" placeholder:"N" help:"Songs that one person may have waiting; all of one address together five times as many. 0 means any number (${default})."`
+	SkipVotes    int    `default:"0" placeholder:"N" help:"So many people who say SKIP end the song that is heard; 0: only the host can (${default})."`
+}
+
+func (f queueFlags) validate() error {
+	if f.RequestsEach < 0 || f.RequestsEach > 1000 || f.SkipVotes < 0 || f.SkipVotes > 1000 {
+		return errors.New("--requests-each and --skip-votes are numbers from 0 to 1000")
+	}
+	return nil
+}
+
+func (f queueFlags) rules() *messages.QueueRules {
+	rules := &messages.QueueRules{RequestsEach: int32(f.RequestsEach), SkipVotes: int32(f.SkipVotes)}
+	if f.Queue == "fair" {
+		rules.Order = messages.QueueOrder_QUEUE_ORDER_FAIR
+	}
+	return rules
 }

@@ -46,6 +46,8 @@ type serveCmd struct {
 	Converted    string `placeholder:"DIR" help:"Folder of the mp3 files that are made of other music; by default in the --data folder, converted."`
 	ConvertedMax int64  `default:"20" placeholder:"GB" help:"Size of that folder; what was used longest ago goes first (${default})."`
 
+	queueFlags
+
 	tokenFlag
 	limitFlags
 	screenFlags
@@ -89,7 +91,7 @@ func (c *serveCmd) Validate() error {
 	case c.HTTP.takes(c.Listen, 2):
 		return errors.New("--http has the same port as --listen or as the stream, which is on the port after it: choose another")
 	}
-	return errors.Join(c.tokenFlag.validate(), c.limitFlags.validate())
+	return errors.Join(c.tokenFlag.validate(), c.limitFlags.validate(), c.queueFlags.validate())
 }
 
 // Run serves until ctx ends.
@@ -122,6 +124,7 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 		Songs: c.Songs, Listen: string(c.Listen), Data: data, Logger: logger,
 		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Limits: c.limits(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20,
 		Converted: cmp.Or(c.Converted, filepath.Join(c.Data, "converted")), ConvertedMost: c.ConvertedMax << 30,
+		Rules: c.queueFlags.rules(),
 	})
 	if err != nil {
 		return errors.Join(err, http.Close())

@@ -196,7 +196,7 @@ func (p *Porter) ask(ctx context.Context, v *visitor, line string) []string {
 	if in != nil {
 		return in.ask(ctx, line)
 	}
-	return askPlainly(p.talk(""), line)
+	return askPlainly(p.talk("", v.RemoteAddr()), line)
 }
 
 func (p *Porter) exists(ctx context.Context, v *visitor, wish string) bool {

@@ -62,15 +62,23 @@ func openHouse(t *testing.T, items ...*messages.Item) *house {
 	queue := []string{}
 	scheduler := h.room(t, func(ctx actor.Context) {
 		switch m := ctx.Message().(type) {
-		case *messages.ListRequests:
-			ctx.Respond(&messages.List{Names: queue})
+		case *messages.AskLibrary:
+			ctx.Respond(nothing{})
+		case *messages.ListRequests: // with all that a program of 2016 must not hear
+			waiting := &messages.Requests{}
+			for _, song := range queue {
+				waiting.Waiting = append(waiting.Waiting, messages.Waiting{
+					Song: &messages.Song{Name: song, Title: "Air"}, By: "amy", Turn: messages.Turn{Place: 1, In: time.Minute},
+				})
+			}
+			ctx.Respond(waiting)
 		case *messages.RequestPlay:
 			if m.GetWish() != "air.mp3" && m.GetWish() != "1" {
-				ctx.Respond(&messages.PlayRefused{Reason: messages.PlayRefused_REASON_NO_SUCH_SONG})
+				ctx.Respond(&messages.PlayAnswer{Said: &messages.PlayRefused{Reason: messages.PlayRefused_REASON_NO_SUCH_SONG}})
 				return
 			}
 			queue = append(queue, "air.mp3")
-			ctx.Respond(&messages.SongQueued{Song: "air.mp3"})
+			ctx.Respond(&messages.PlayAnswer{Said: &messages.SongQueued{Song: "air.mp3"}, Turn: messages.Turn{Place: 1, In: time.Minute}})
 		}
 	})
 	chain := h.room(t, h.chainManager)
@@ -252,3 +260,9 @@ func (h *house) joined() []*messages.JoinChain {
 	defer h.mu.Unlock()
 	return append([]*messages.JoinChain(nil), h.joins...)
 }
+
+// nothing is a library in which nobody finds anything.
+type nothing struct{}
+
+func (nothing) Mean(string) messages.Meaning      { return messages.Meaning{} }
+func (nothing) Search(string) messages.FoundSongs { return messages.FoundSongs{} }

@@ -50,10 +50,10 @@ type PorterConfig struct {
 	CutOff func(id, reason string)
 }
 
-// talk returns a connection to the server's request port.
-func (p *Porter) talk(fedBy string) net.Conn {
+// talk returns a connection to the server's request port for the client at that address.
+func (p *Porter) talk(fedBy string, from net.Addr) net.Conn {
 	here, there := net.Pipe()
-	p.cfg.Speak(&transport.StandIn{Conn: there, FedBy: fedBy})
+	p.cfg.Speak(&transport.StandIn{Conn: there, FedBy: fedBy, From: from})
 	return here
 }
 
@@ -422,7 +422,7 @@ func (p *Porter) settle(ctx context.Context, conn *transport.Stranger, g *guest)
 		p.mu.Unlock()
 	}
 	in := &standIn{node: g.node, moved: func(ancestors []*messages.Node) { p.moved(g, ancestors) }}
-	return in, in.join(ctx, p.talk(fedBy))
+	return in, in.join(ctx, p.talk(fedBy, g.visitor.RemoteAddr()))
 }
 
 // seat is the host that a client should receive from, and the port that it should listen on.

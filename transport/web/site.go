@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
 
 	"conga/messages"
 	"conga/messages/plain"
@@ -233,8 +234,12 @@ func (s *site) request(w http.ResponseWriter, r *http.Request) {
 	if ask.ID == "" {
 		ask.ID = uuid.NewString()
 	}
-	answer, unsure, err := visit.Request(ask.Song, ask.ID, guestName(ask.Name))
-	switch answer := answer.(type) {
+	answer, unsure, err := visit.Request(r, ask.Song, ask.ID, guestName(ask.Name))
+	var said proto.Message
+	if answer != nil {
+		said = answer.Said
+	}
+	switch answer := said.(type) {
 	case *messages.SongQueued:
 		text := "It is in the queue."
 		if unsure {
@@ -248,6 +253,12 @@ func (s *site) request(w http.ResponseWriter, r *http.Request) {
 			err = errors.New("this song is in the queue already")
 		case messages.PlayRefused_REASON_NO_SUCH_SONG:
 			err = errors.New("this song is not there any more")
+		case messages.PlayRefused_REASON_AMBIGUOUS:
+			err = errors.New("several songs match: choose one of the list")
+		case messages.PlayRefused_REASON_TOO_MANY_OF_PERSON:
+			err = errors.New("you have as many songs waiting as one may have: wait until one has played")
+		case messages.PlayRefused_REASON_TOO_MANY_OF_ADDRESS:
+			err = errors.New("those of your address have as many songs waiting as one address may have: wait until some have played")
 		default:
 			err = errors.New("the queue is full: try again later")
 		}

@@ -30,6 +30,8 @@ type Member struct {
 	Leaf  bool   `json:"leaf,omitempty"`  // it does not want to feed anybody
 	Dials bool   `json:"dials,omitempty"` // it cannot be reached: it dials the one that it feeds
 	Liar  bool   `json:"liar,omitempty"`  // convicted of lying or skipping: it feeds nobody for a while
+	// Since is when it came, unix microseconds.
+	Since int64 `json:"sinceUnixUs,omitempty"`
 	// Address is the prefix of its request connection's address (IPv6: the /64).
 	Address string `json:"address,omitempty"`
 	Seed    bool   `json:"seed,omitempty"` // a client of 2016
@@ -178,7 +180,7 @@ func (s State) Apply(event proto.Message) State {
 			back := member(event.GetNode(), m.Leaf, event.GetUnreachable())
 			back.Liar, back.Seed, back.FedBy, back.Silent = m.Liar, m.Seed, m.FedBy, m.Silent
 			back.AccusedAt, back.Doubts, back.Voices = m.AccusedAt, m.Doubts, m.Voices
-			back.Address = event.GetAddress()
+			back.Address, back.Since = event.GetAddress(), m.Since
 			*m = back
 		})
 	case *messages.ListenerMoved:
@@ -253,6 +255,7 @@ func member(n *messages.Node, leaf bool, unreachable string) Member {
 func joiner(event *messages.ListenerJoined) Member {
 	m := member(event.GetNode(), event.GetLeaf(), event.GetUnreachable())
 	m.Seed, m.FedBy, m.Address = event.GetSeed(), event.GetFedBy(), event.GetAddress()
+	m.Since = event.GetAtUnixUs()
 	return m
 }
 

@@ -56,6 +56,18 @@ func tell(event proto.Message, name func(id string) string) Told {
 		return plainly("%s asked for %s", somebody(e.GetListenerName()), e.GetSong())
 	case *messages.PlayRefused:
 		return plainly("%s asked for %s: %s", somebody(e.GetListenerName()), e.GetWish(), refusals[e.GetReason()])
+	case *messages.SongCancelled:
+		if e.GetRole() == messages.Role_ROLE_HOST {
+			return plainly("the host cancelled %s, which %s asked for", e.GetSong(), somebody(e.GetListenerName()))
+		}
+		return plainly("%s no longer wants %s", somebody(e.GetListenerName()), e.GetSong())
+	case *messages.SkipVoted:
+		return plainly("%s wants to skip %s", somebody(e.GetListenerName()), e.GetSong())
+	case *messages.SkipDecided:
+		if e.GetVotes() == 0 {
+			return plainly("the host skips %s", e.GetSong())
+		}
+		return plainly("%s is skipped by %d votes", e.GetSong(), e.GetVotes())
 	case *messages.SongSkipped:
 		return trouble("%s is not played%s", e.GetSong(), because(e.GetReason()))
 	case *messages.SongsAway:
@@ -73,10 +85,13 @@ func tell(event proto.Message, name func(id string) string) Told {
 }
 
 var refusals = map[messages.PlayRefused_Reason]string{
-	messages.PlayRefused_REASON_ALREADY_REQUESTED: "it is in the queue already",
-	messages.PlayRefused_REASON_NO_SUCH_SONG:      "there is no such song",
-	messages.PlayRefused_REASON_QUEUE_FULL:        "the queue is full",
-	messages.PlayRefused_REASON_UNSPECIFIED:       "refused",
+	messages.PlayRefused_REASON_ALREADY_REQUESTED:   "it is in the queue already",
+	messages.PlayRefused_REASON_NO_SUCH_SONG:        "there is no such song",
+	messages.PlayRefused_REASON_QUEUE_FULL:          "the queue is full",
+	messages.PlayRefused_REASON_AMBIGUOUS:           "several songs match",
+	messages.PlayRefused_REASON_TOO_MANY_OF_PERSON:  "they have as many songs waiting as one may have",
+	messages.PlayRefused_REASON_TOO_MANY_OF_ADDRESS: "those of their address have as many songs waiting as one address may have",
+	messages.PlayRefused_REASON_UNSPECIFIED:         "refused",
 }
 
 func connected(e *messages.UpstreamConnected) Told {

@@ -27,7 +27,6 @@ type Server struct {
 	Requests net.Listener
 	Stream   net.Listener
 	Log      *eventlog.Log
-	token    string
 }
 
 type ServerOptions struct {
@@ -35,10 +34,11 @@ type ServerOptions struct {
 	Data          Data
 	Token         string // empty: all may come in
 	Limits        transport.Limits
-	KeepLog       int64    // bytes; 0: all
-	Converted     string   // folder of what is made of music that is not mp3; empty: that is left out
-	ConvertedMost int64    // bytes
-	WebNames      []string // that people use for this machine, for its page; may be nil
+	KeepLog       int64                // bytes; 0: all
+	Converted     string               // folder of what is made of music that is not mp3; empty: that is left out
+	ConvertedMost int64                // bytes
+	Rules         *messages.QueueRules // for requests; nil: none
+	WebNames      []string             // that people use for this machine, for its page; may be nil
 	Browsers      transport.BrowserCertificate
 	SeedListeners int // clients of 2016; 0: none
 	Logger        *slog.Logger
@@ -62,14 +62,14 @@ func StartServer(o ServerOptions) (*Server, error) {
 		return nil, errors.Join(err, o.Data.Store.Close(), requests.Close(), stream.Close())
 	}
 	offers := &web.Offers{Now: time.Now}
-	n := &Server{Requests: requests, Stream: stream, Log: log, token: o.Token}
+	n := &Server{Requests: requests, Stream: stream, Log: log}
 	ports := seed.NewPorts(stream)
 	var seedRequests func(context.Context, *transport.Stranger) bool // there before the requests are
 	counters, now, members := &transport.Counters{}, steadyClock(), transport.NewExpected()
 	auditor := transport.NewIdentity() // an ordinary one: a liar that knew the server's would serve that honestly
 	n.Server, err = actors.StartServer(actors.ServerConfig{
 		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Converted: o.Converted, ConvertedMost: o.ConvertedMost, Key: o.Data.Key,
-		Now: now, Logger: o.Logger, Members: members.Members, KeepLog: o.KeepLog,
+		Now: now, Logger: o.Logger, Members: members.Members, KeepLog: o.KeepLog, Rules: o.Rules,
 		Auditor: &messages.Node{Id: auditor.ID(), Name: "guest"},
 		Audit: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {
 			return transport.Upstream(transport.UpstreamConfig{
@@ -93,7 +93,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 		Requests: func(s *actors.Server) *actor.Props {
 			return transport.Requests(transport.RequestsConfig{
 				Listener: requests, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: now, Follows: s.Follows,
-				Auth: auth, TLS: secure, Limits: o.Limits, Disk: o.Data.Disk, Counters: counters, Seed: seedRequests,
+				Persons: transport.NewPersons(o.Data.Key.Seed()), Auth: auth, TLS: secure, Limits: o.Limits, Disk: o.Data.Disk, Counters: counters, Seed: seedRequests,
 				Pinged: offers.Pinged, Parted: offers.Parted, Web: webSite(s, o, log, offers, now),
 			})
 		},
@@ -118,7 +118,8 @@ func (o ServerOptions) access() (auth *transport.Auth, secure *tls.Config, err e
 // sayPatience is how long the server's own port may take to answer its host.
 const sayPatience = 5 * time.Second
 
-// Say carries out a line that the host types, SONGS or PLAY x or REQUESTS, as if a person with nc had.
+// Say carries out a line that the host types, as if a person with nc had; but the host may cancel and skip
+// what others asked for.
 func (n *Server) Say(ctx context.Context, line string) []string {
 	answer, err := n.say(ctx, line)
 	if err != nil && ctx.Err() == nil {
@@ -128,28 +129,17 @@ func (n *Server) Say(ctx context.Context, line string) []string {
 }
 
 func (n *Server) say(ctx context.Context, line string) (answer []string, err error) {
-	conn, err := (&net.Dialer{Timeout: sayPatience}).DialContext(ctx, "tcp", n.Requests.Addr().String())
-	if err != nil {
-		return nil, err
-	}
+	conn, there := net.Pipe()
 	defer conn.Close()
+	n.Server.TellRequests(&transport.StandIn{Conn: there, Host: true})
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if err := conn.SetDeadline(time.Now().Add(sayPatience)); err != nil {
 		return nil, err
 	}
-	said := line + "\n"
-	if n.token != "" {
-		said = "AUTH " + n.token + "\n" + said
-	}
-	if _, err := io.WriteString(conn, said); err != nil {
-		return nil, err
-	}
-	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
-		return nil, err
-	}
+	go func() { _, _ = io.WriteString(conn, line+"\nQUIT\n") }() // it ends with conn
 	lines := bufio.NewScanner(conn)
-	for first := n.token != ""; lines.Scan(); first = false {
-		if !first && lines.Text() != "" { // the first is about the token
+	for lines.Scan() {
+		if lines.Text() != "" {
 			answer = append(answer, lines.Text())
 		}
 	}

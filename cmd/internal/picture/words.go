@@ -39,11 +39,26 @@ func Words(event uint64, at time.Time, e proto.Message, name func(id string) str
 
 func who(name string) string { return cmp.Or(plain.Text(name, messages.MaxName), "somebody") }
 
+// skipped says who decided that the song ends.
+func skipped(song string, e *messages.SkipDecided) string {
+	switch n := e.GetVotes(); n {
+	case 0:
+		return "the host skips " + song
+	case 1:
+		return "one vote skips " + song
+	default:
+		return fmt.Sprintf("%d votes skip %s", n, song)
+	}
+}
+
 func told(e proto.Message, name func(id string) string) (Kind, string) {
 	switch e := e.(type) {
 	case *messages.SongStarted:
 		return Music, "“" + cmp.Or(e.GetSong().GetTitle(), Title(e.GetSong().GetName())) + "” begins"
 	case *messages.SongEnded:
+		if e.GetHeard() == messages.Heard_HEARD_ENOUGH {
+			return Music, "“" + Title(e.GetSong()) + "” ends: " + e.GetReason()
+		}
 		if e.GetReason() != "" {
 			return Trouble, "“" + Title(e.GetSong()) + "” broke off: " + e.GetReason()
 		}
@@ -57,6 +72,15 @@ func told(e proto.Message, name func(id string) string) (Kind, string) {
 		return Request, who(e.GetListenerName()) + " asked for “" + Title(e.GetSong()) + "”"
 	case *messages.PlayRefused:
 		return Request, who(e.GetListenerName()) + " asked in vain for “" + Title(e.GetWish()) + "”"
+	case *messages.SongCancelled:
+		if e.GetRole() == messages.Role_ROLE_HOST {
+			return Request, "the host cancelled “" + Title(e.GetSong()) + "”, which " + who(e.GetListenerName()) + " asked for"
+		}
+		return Request, who(e.GetListenerName()) + " no longer wants “" + Title(e.GetSong()) + "”"
+	case *messages.SkipVoted:
+		return Request, who(e.GetListenerName()) + " wants to skip “" + Title(e.GetSong()) + "”"
+	case *messages.SkipDecided:
+		return Request, skipped("“"+Title(e.GetSong())+"”", e)
 	case *messages.SongWaits:
 		return Trouble, "“" + Title(e.GetSong()) + "” waits: " + e.GetReason()
 	case *messages.SongSkipped:

@@ -48,7 +48,7 @@ func wanted(kind string) bool {
 	switch kind {
 	case "BroadcastOpened", "ListenerJoined", "ListenerReturned", "ListenerLeft", "ListenerMoved", "ListenerAudited",
 		"VerdictEnded", "ListenerFellSilent", "ListenerReconnected",
-		"SongQueued", "PlayRefused", "SongWaits", "SongSkipped", "SongChosen", "SongStarted", "SongEnded", "SongAdded", "SongRemoved", "SongRejected",
+		"SongQueued", "PlayRefused", "SongCancelled", "SkipDecided", "SongWaits", "SongSkipped", "SongChosen", "SongStarted", "SongEnded", "SongAdded", "SongRemoved", "SongRejected",
 		"NodeStarted", "UpstreamLost", "UpstreamUnusable", "UpstreamConnected", "SearchExhausted",
 		"SongsAway", "SongsBack",
 		"PlayerUnderran", "PlayerFellSilent", "PlayerHeardAgain", "RequestSent", "RequestAnswered":
@@ -110,6 +110,10 @@ func (g *gatherer) add(r eventlog.Record) {
 		}
 	case *messages.SongWaits:
 		g.turn(r, e.GetSong(), e.GetRequestId())
+	case *messages.SongCancelled:
+		g.turn(r, e.GetSong(), e.GetRequestId())
+	case *messages.SkipDecided:
+		g.turn(r, e.GetSong(), "")
 	case *messages.SongSkipped:
 		g.turn(r, e.GetSong(), e.GetRequestId())
 	case *messages.SongChosen:

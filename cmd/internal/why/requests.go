@@ -1,6 +1,7 @@
 package why
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -16,6 +17,9 @@ type request struct {
 	id, song, by    string
 	asked           time.Time
 	chosen, skipped time.Time
+	cancelled       time.Time
+	byHost          bool   // it was cancelled by the host
+	voted           string // who decided that it ends before its end
 	started, ended  time.Time
 	reason          string // of the skip, or of the end
 	vain            time.Time
@@ -28,11 +32,13 @@ func (t *teller) requests() {
 	for _, q := range told {
 		t.became(q)
 	}
-	t.waitSince(told, func(r scheduler.Request) bool { return t.subjects == nil || t.isNamed(r.Listener) })
+	t.waitSince(told, func(r scheduler.Request) bool {
+		return t.about(r.Person) || r.Person == "" && t.isNamed(r.Listener)
+	})
 	t.refused(func(e *messages.PlayRefused) bool { return t.about(e.GetListenerId()) })
 }
 
-// isNamed says whether the one listener of that name is meant: the queue knows no more than names.
+// isNamed says whether the one listener of that name is meant: of requests of older programs the queue knows no more.
 func (t *teller) isNamed(name string) bool {
 	for id := range t.subjects {
 		if t.labels[id] == name {
@@ -141,6 +147,16 @@ func (t *teller) asked(wanted func(*messages.SongQueued) bool) []*request {
 			if q := byID[e.GetRequestId()]; q != nil {
 				q.vain, q.why = r.Time, e.GetReason()
 			}
+		case *messages.SongCancelled:
+			if q := byID[e.GetRequestId()]; q != nil {
+				q.cancelled, q.byHost = r.Time, e.GetRole() == messages.Role_ROLE_HOST
+			}
+		case *messages.SkipDecided:
+			if on != nil && on.song == e.GetSong() {
+				if on.voted = "the host skipped it"; e.GetVotes() > 0 {
+					on.voted = plural(uint64(e.GetVotes()), "vote") + " skipped it"
+				}
+			}
 		case *messages.SongSkipped:
 			if q := byID[e.GetRequestId()]; q != nil {
 				q.skipped, q.reason = r.Time, e.GetReason()
@@ -175,16 +191,23 @@ func (t *teller) became(q *request) {
 		text += fmt.Sprintf("; at %s its turn came, but it could not be played: %s", t.clock(q.vain), q.why)
 	}
 	switch {
+	case !q.cancelled.IsZero() && q.byHost:
+		text += fmt.Sprintf("; at %s the host cancelled that", t.clock(q.cancelled))
+	case !q.cancelled.IsZero():
+		text += fmt.Sprintf("; at %s they took that back", t.clock(q.cancelled))
 	case !q.skipped.IsZero():
 		text += fmt.Sprintf("; at %s it was skipped: %s", t.clock(q.skipped), q.reason)
 	case !q.ended.IsZero() && q.started.IsZero():
 		text += fmt.Sprintf("; it ended at %s", t.clock(q.ended))
 	case !q.ended.IsZero() && q.ended.After(t.Now): // the server is ahead of what is heard
 		text += fmt.Sprintf("; it plays from %s to %s", t.clock(q.started), t.clock(q.ended))
+		if q.voted != "" {
+			text += ", not whole: " + q.voted
+		}
 	case !q.ended.IsZero():
 		text += fmt.Sprintf("; it was played from %s to %s", t.clock(q.started), t.clock(q.ended))
 		if q.reason != "" {
-			text += fmt.Sprintf(", not whole: %s", q.reason)
+			text += ", not whole: " + cmp.Or(q.voted, q.reason)
 		}
 	case !q.started.IsZero() && q.started.After(t.Now):
 		text += fmt.Sprintf("; it is next, at %s", t.clock(q.started))
@@ -266,6 +289,12 @@ func (t *teller) why(i int, e *messages.PlayRefused) string {
 		return "there is no song of that name or number in the folder"
 	case messages.PlayRefused_REASON_QUEUE_FULL:
 		return "the queue was full"
+	case messages.PlayRefused_REASON_AMBIGUOUS:
+		return "several songs match that"
+	case messages.PlayRefused_REASON_TOO_MANY_OF_PERSON:
+		return "they had as many songs waiting as one person may have"
+	case messages.PlayRefused_REASON_TOO_MANY_OF_ADDRESS:
+		return "those of their address had as many songs waiting as one address may have"
 	case messages.PlayRefused_REASON_ALREADY_REQUESTED:
 		for _, r := range slices.Backward(t.Server[:i]) {
 			if q, is := r.Event.(*messages.SongQueued); is && meant(e, q.GetSong()) {
