@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -21,6 +22,8 @@ const (
 	metaint = 1024
 	// writeTakes is how long a player may take for one chunk. Its window ends after twelve seconds anyway.
 	writeTakes = 10 * time.Second
+	// comesAgain is how often a playlist names the stream: a player whose stream ends goes on with the next one.
+	comesAgain = 200
 )
 
 // Cursor is a player's place in the music. It belongs to one goroutine.
@@ -37,6 +40,8 @@ type Music struct {
 
 	now atomic.Int64
 	cut atomic.Int64
+	// mixed: songs of several sample rates have been played to somebody.
+	mixed atomic.Bool
 }
 
 // Now is how many players there are.
@@ -91,13 +96,19 @@ func playlist(w http.ResponseWriter, r *http.Request) {
 	if visit := transport.VisitOf(r.Context()); visit != nil && visit.Secret() { // who is here has a pass, which its player needs, too
 		url += "?pass=" + visit.Pass()
 	}
+	var list strings.Builder
 	if strings.HasSuffix(r.URL.Path, ".pls") {
 		w.Header().Set("Content-Type", "audio/x-scpls")
-		fmt.Fprintf(w, "[playlist]\nNumberOfEntries=1\nFile1=%s\nTitle1=conga\nLength1=-1\nVersion=2\n", url)
-		return
+		fmt.Fprintf(&list, "[playlist]\nNumberOfEntries=%d\n", comesAgain)
+		for n := range comesAgain {
+			fmt.Fprintf(&list, "File%d=%s\nTitle%[1]d=conga\nLength%[1]d=-1\n", n+1, url)
+		}
+		list.WriteString("Version=2\n")
+	} else {
+		w.Header().Set("Content-Type", "audio/x-mpegurl")
+		list.WriteString("#EXTM3U\n" + strings.Repeat("#EXTINF:-1,conga\n"+url+"\n", comesAgain))
 	}
-	w.Header().Set("Content-Type", "audio/x-mpegurl")
-	fmt.Fprintf(w, "#EXTM3U\n#EXTINF:-1,conga\n%s\n", url)
+	_, _ = io.WriteString(w, list.String())
 }
 
 // play answers until the client goes, or does not read.
@@ -109,18 +120,11 @@ func (m *Music) play(w http.ResponseWriter, r *http.Request) {
 	}
 	defer m.leave()
 	titles := r.Header.Get("Icy-Metadata") == "1"
-	header := w.Header()
-	header.Set("Content-Type", "audio/mpeg")
-	header.Set("Cache-Control", "no-cache, no-store")
-	header.Set("Cross-Origin-Resource-Policy", "cross-origin") // the server's page sends its listeners here
-	header.Set("Accept-Ranges", "none")
-	header.Set("Icy-Name", "conga")
-	if titles {
-		header.Set("Icy-Metaint", fmt.Sprint(metaint))
+	if titles && m.needsPlain(r) {
+		http.Error(w, "This player falls silent where the sample rate changes, unless it comes without titles.", http.StatusGone)
+		return
 	}
-	// No length, no chunks of HTTP: old players know only a stream that ends with its connection.
-	header.Set("Transfer-Encoding", "identity")
-	header.Set("Connection", "close")
+	m.head(w, r, titles)
 	if r.Method == http.MethodHead {
 		return
 	}
@@ -135,6 +139,7 @@ func (m *Music) play(w http.ResponseWriter, r *http.Request) {
 	defer cursor.Close()
 	dress := &dresser{titles: titles}
 	begun := beginning(cursor)
+	rates, ends := &rates{}, endsAtAnotherRate(r)
 	for {
 		item, err := (*messages.Item)(nil), error(nil)
 		if len(begun) > 0 {
@@ -152,6 +157,11 @@ func (m *Music) play(w http.ResponseWriter, r *http.Request) {
 		if len(bytes) == 0 {
 			continue
 		}
+		if rates.turn(item) {
+			if m.mixed.Store(true); ends {
+				return
+			}
+		}
 		_ = out.SetWriteDeadline(time.Now().Add(writeTakes))
 		if _, err = w.Write(bytes); err == nil {
 			err = out.Flush()
@@ -165,8 +175,26 @@ func (m *Music) play(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// beginning is what there is already for a new player. Some browsers give up where a song has another sample rate than
-// the one before, and come anew: if there is such a place, they begin behind it.
+// head is what stands before the music.
+func (m *Music) head(w http.ResponseWriter, r *http.Request, titles bool) {
+	header := w.Header()
+	header.Set("Content-Type", "audio/mpeg")
+	header.Set("Cache-Control", "no-cache, no-store")
+	header.Set("Cross-Origin-Resource-Policy", "cross-origin") // the server's page sends its listeners here
+	header.Set("Accept-Ranges", "none")
+	if !m.needsPlain(r) {
+		header.Set("Icy-Name", "conga")
+	}
+	if titles {
+		header.Set("Icy-Metaint", fmt.Sprint(metaint))
+	}
+	// No length, no chunks of HTTP: old players know only a stream that ends with its connection.
+	header.Set("Transfer-Encoding", "identity")
+	header.Set("Connection", "close")
+}
+
+// beginning is what there is already for a new player. Whoever comes anew because a song has another sample rate than the
+// one before begins behind that place.
 func beginning(cursor Cursor) (items []*messages.Item) {
 	now, over := context.WithCancel(context.Background())
 	over() // what has come is there without waiting

@@ -158,7 +158,10 @@ func (s *site) stream(w http.ResponseWriter, r *http.Request) {
 	}
 	if !r.URL.Query().Has("here") {
 		if at := s.cfg.Offers.Choose(visitorOf(r)); at != "" {
-			w.Header().Set("Location", "http://"+at+streamPath)
+			if at = "http://" + at + streamPath; r.URL.Query().Has(oneRate) {
+				at += "?" + oneRate
+			}
+			w.Header().Set("Location", at)
 			w.WriteHeader(http.StatusFound)
 			return
 		}

@@ -171,7 +171,7 @@ func TestMusic_Places(t *testing.T) {
 	if !r.closed.Load() {
 		t.Error("its cursor is open")
 	}
-	for path, want := range map[string]string{"/listen.m3u": server.URL + streamPath + "\n", "/listen.pls": "File1=" + server.URL + streamPath + "\n"} {
+	for path, want := range map[string]string{"/listen.m3u": server.URL + streamPath + "\n", "/listen.pls": "File200=" + server.URL + streamPath + "\n"} {
 		list, err := client.Get(server.URL + path)
 		if err != nil {
 			t.Fatal(err)
@@ -181,6 +181,62 @@ func TestMusic_Places(t *testing.T) {
 		if !strings.Contains(string(body), want) {
 			t.Errorf("%s: %q", path, body)
 		}
+	}
+}
+
+// Where a song has another sample rate, the stream ends for a player that would fall silent, and goes on for others.
+func TestMusic_EndsAtAnotherRate(t *testing.T) {
+	for name, test := range map[string]struct {
+		path, agent string
+		frames      int
+	}{
+		"any player":           {streamPath, "mpv", 30},
+		"VLC":                  {streamPath, "VLC/3.0.24 LibVLC/3.0.24", 20},
+		"who has asked for it": {streamPath + "?" + oneRate, "Mozilla", 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &reel{items: make(chan *messages.Item, 3)}
+			m := &Music{Most: 1, Open: func() Cursor { return r }}
+			server := httptest.NewServer(m.Handler())
+			defer server.Close()
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			ask, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+test.path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ask.Header.Set("User-Agent", test.agent)
+			answer, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(ask)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			for _, rate := range []int32{44100, 44100, 48000} {
+				r.items <- chunk(&messages.SongChange{SampleRate: rate}, 10)
+			}
+			got := make([]byte, test.frames)
+			if _, err := io.ReadFull(answer.Body, got); err != nil {
+				t.Fatal(err)
+			}
+			if test.frames == 20 {
+				if more, err := io.ReadAll(answer.Body); len(more) > 0 || err != nil {
+					t.Errorf("then came %d bytes, %v", len(more), err)
+				}
+				vlc := strings.Contains(test.agent, "LibVLC")
+				for titles, code := range map[string]int{"": 200, "1": map[bool]int{true: 410, false: 200}[vlc]} {
+					again := ask.Clone(ctx)
+					again.Method = http.MethodHead
+					again.Header.Set("Icy-Metadata", titles)
+					answer, err := http.DefaultClient.Do(again)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if answer.StatusCode != code || vlc && answer.Header.Get("Icy-Name") != "" {
+						t.Errorf("it comes again, titles %q: %s %v", titles, answer.Status, answer.Header)
+					}
+				}
+			}
+		})
 	}
 }
 

@@ -338,3 +338,28 @@ func TestE2E_PageManySongs(t *testing.T) {
 		t.Errorf("of many the page holds %d rows", rows)
 	}
 }
+
+// Where a song has another sample rate the page's music goes on by itself. How long the gap is, is told.
+func TestE2E_PageOtherRate(t *testing.T) {
+	chromium(t)
+	songs := congatest.Songs(t, map[string]congatest.Cut{
+		"air.mp3": {From: "bach.mp3", First: 100, N: 200}, "joy.mp3": {From: "beethoven.mp3", First: 60, N: 200},
+	})
+	server := launchServer(t, songs, t.TempDir())
+	b := browse(t, 1280, 800)
+	b.do(t, chromedp.Navigate(pageOf(t, server)), chromedp.WaitVisible("#listen"), chromedp.Click("#listen"), chromedp.Evaluate(ear, nil))
+	b.until(t, "there is sound", fmt.Sprintf(`ear() > %f`, audible))
+	b.do(t, chromedp.Evaluate(fmt.Sprintf(`window.gaps = []; window.heard = performance.now(); setInterval(() => {
+		const now = performance.now();
+		if (ear() <= %f) return;
+		if (now - heard > 60) gaps.push(Math.round(now - heard));
+		heard = now;
+	}, 10), true`, audible/100), nil))
+	b.until(t, "the rate has changed three times, and there is sound", fmt.Sprintf(`Number(new URL(document.querySelector('#audio').src).searchParams.get('try')) >= 3 && ear() > %f`, audible))
+	t.Logf("gaps at three changes of the rate, in ms: %s", is[string](t, b, `gaps.join(' ')`))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, trouble := range b.troubles {
+		t.Error("the browser complains: ", trouble)
+	}
+}

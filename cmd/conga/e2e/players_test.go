@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -208,4 +209,59 @@ func TestE2E_PlayerDoesNotRead(t *testing.T) {
 	})
 	bob.hears(t)
 	bob.unhurt(t)
+}
+
+// ffmpeg, which many players are made of, decodes the stream of a node without an error and gets as much music as it asked for:
+// songs change meanwhile, and whoever feeds the node is killed.
+func TestE2E_FFmpegPlays(t *testing.T) {
+	ffmpeg, err := exec.LookPath("ffmpeg")
+	if err != nil {
+		t.Skip("there is no ffmpeg on this machine: sudo apt-get install ffmpeg")
+	}
+	const seconds, rate = 20, 44100
+	songs := congatest.Songs(t, map[string]congatest.Cut{ // their first frames need none before them
+		"air.mp3": {From: "bach.mp3", N: 150}, "canon.mp3": {From: "pachelbel.mp3", N: 150},
+	})
+	server := launchServer(t, songs, t.TempDir())
+	chain := joinChain(t, server, "amy", "bob")
+	cem := launchListener(t, server, "cem", "--players", "1").awaitReady(t, listenerReady)
+	cem.hears(t)
+	var said output
+	decode := exec.Command(ffmpeg, "-nostdin", "-hide_banner", "-loglevel", "warning", "-t", fmt.Sprint(seconds),
+		"-i", "http://"+cem.relay()+"/stream.mp3", "-f", "s16le", "-")
+	decode.Stderr = &said
+	samples, err := decode.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := decode.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = decode.Process.Kill() }()
+	got := int64(0)
+	before := len(server.dump(t).Live.Pacer.Songs)
+	buf := make([]byte, 64<<10)
+	for killed := false; ; {
+		n, err := samples.Read(buf)
+		got += int64(n)
+		if !killed && got > seconds*rate*4/2 {
+			chain[1].kill() // bob, who feeds cem
+			killed = true
+		}
+		if err != nil {
+			break
+		}
+	}
+	if err := decode.Wait(); err != nil {
+		t.Errorf("ffmpeg: %v", err)
+	}
+	if said.String() != "" {
+		t.Errorf("ffmpeg says %q", said.String())
+	}
+	if got != seconds*rate*4 {
+		t.Errorf("%d s are %d bytes, and it decoded %d", seconds, seconds*rate*4, got)
+	}
+	if len(server.dump(t).Live.Pacer.Songs) == before || cem.dump(t).Live.Relay.Splices == 0 {
+		t.Error("no song has changed, or cem has not been spliced")
+	}
 }

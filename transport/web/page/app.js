@@ -174,7 +174,7 @@ function open() {
   clearTimeout(again);
   if (!wanted) return;
   // The server sends it to a node. Where none can be used, and where the page is encrypted, the server plays.
-  audio.src = `/stream.mp3?try=${tries}${failed % 2 || location.protocol === 'https:' ? '&here' : ''}`;
+  audio.src = `/stream.mp3?one-rate&try=${tries}${failed % 2 || location.protocol === 'https:' ? '&here' : ''}`;
   $('listenNote').textContent = 'Tuning in …';
   audio.play().catch(err => {
     if (err.name === 'NotAllowedError') stop('The browser lets no page play by itself: press Listen.');
@@ -183,7 +183,7 @@ function open() {
 function retry() {
   if (!wanted) return;
   tries++;
-  // Some browsers give up where a song has another sample rate than the one before: then it goes on at once.
+  // The stream ends where a song has another sample rate than the one before: then it goes on at once.
   const sounded = audio.currentTime > 0;
   failed = sounded ? 0 : failed + 1;
   $('listenNote').textContent = sounded ? 'Tuning in again …' : 'The music does not come. Trying again …';
