@@ -2,38 +2,38 @@
 // puts it into the window from which the next listener and the player read.
 //
 // It forwards first; the player decodes later, and the relay knows nothing of it. When the
-// upstream dies, is silent or lies, the relay turns to its next ancestor at once, without
-// asking the server, and names the number it needs. What was on its way comes again, and no
-// one hears a gap. The server is told afterwards.
+// upstream dies, is silent or lies, the relay at once asks its next ancestor for the number it
+// needs, without asking the server. The items that were on their way come again, and nobody hears
+// a gap. The server is told afterwards.
 //
 // # Two cores
 //
-// The room search is what the listener's log keeps: whom to ask next. The room machine around it
-// decides everything else: how late the music is, which link is on trial, whom to accuse. The actor
-// gives it the inputs, commits its commands, and carries out its effects.
+// Package search decides what the listener's log keeps: whom to ask next. Package machine around
+// it decides everything else: how late the music is, which link is on trial, whom to accuse. The
+// actor passes inputs to the machine, commits its commands, and carries out its effects.
 //
 // # Restart
 //
-// A relay that broke down begins where the log and the window are, and asks for the server's last
-// words. What was counted, and the window, are the listener's, which outlives it.
+// A relay that panicked begins again where the log and the window are, and asks for the server's
+// last messages. The counters and the window belong to the listener, which outlives the relay.
 //
 // # Late music
 //
-// An item's play-out time says how late it is, whatever its sender says (machine/arrival.go). If the
-// music is late, all ancestors are asked at once, and the one that has brought 400 ms more than
-// the upstream feeds from then on: words prove nothing, and the next line may be as slow. Only
-// the three listeners next to the server ask the server, and those with less than 600 ms left;
-// the others wait for the one just below the slow line. If no ancestor is ahead, the lateness is the
-// depth of the chain, and nothing changes.
+// An item's play-out time shows how late it is, whatever its sender says (machine/arrival.go). If
+// the music is late, the relay asks all ancestors at once, and turns to one that has sent music
+// 400 ms further than the upstream's. What a node says about itself proves nothing, and its line
+// may be as slow. The server is asked only by the three listeners next to it and by those with
+// less than 600 ms left; the others wait until the node just below the slow line has found another.
+// If no ancestor is ahead, the lateness comes from the depth of the chain, and nothing changes.
 //
 // # No music
 //
-// An upstream that is no ancestor any more is kept only while music comes from it, because two
+// If the upstream is no longer an ancestor, it is kept only while music comes from it, because two
 // nodes that changed places while the server was away may feed each other. A node without music
 // for 1.25 s asks all its ancestors and the server, again and again, whatever heartbeats its
-// upstream sends. After 3 s it takes music with a hole, once all were asked. A hole that
-// should have been heard by now is taken from anyone: a long chain is not searched for it
-// node by node.
+// upstream sends. After 3 s, when all were asked, it accepts music with a hole. If the play-out time
+// of all that is missing is over, it accepts the hole from anyone at once, so that a long chain does
+// not search for it node by node.
 //
 // # Standing still
 //
@@ -42,10 +42,10 @@
 //
 // # Which broadcast
 //
-// An epoch is one start of a server. Only WELCOME, inside TLS with the pinned key, says which
-// one it is, later or earlier. HELLO names the song that the listener had last; if the server's log does
-// not have it there, the log was restored from a copy and WELCOME says anew: the node forgets
-// its numbers, says DC to those below, and begins as a newcomer does. It does the same if a seal
-// of a later epoch names another song for what comes next; the server's own signature proves
-// it, and no one who passes it on has lied.
+// An epoch is one start of a server. Only WELCOME, inside TLS with the pinned key, says which epoch
+// it is, whether later or earlier. HELLO names the listener's last song. If the server's log does not
+// have it at that number, the log was restored from a copy, and WELCOME says anew: the node forgets
+// its numbers, sends DC to those below, and begins as a newcomer does. It does the same if a seal of
+// a later epoch names another song for the next item. The server's signature proves that seal, so
+// nobody who passes it on has lied.
 package relay

@@ -20,8 +20,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// house is a running relay inside a synctest bubble. Its links are what dial makes of
-// them; by default the test speaks for them.
+// house is a running relay inside a synctest bubble. dial makes its links; by default
+// the test plays them.
 type house struct {
 	t      *testing.T
 	system *actor.ActorSystem
@@ -51,7 +51,7 @@ type link struct {
 	stopped bool
 }
 
-// Receive notes what the relay gives back.
+// Receive counts the credits that the relay gives back.
 func (l *link) Receive(ctx actor.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -149,7 +149,7 @@ func (h *house) tell(m any) {
 	h.system.Root.Send(h.pid, m)
 }
 
-// above tells who is above, nearest first.
+// above tells the relay its ancestors, nearest first.
 func (h *house) above(event uint64, names ...string) {
 	n := &messages.Neighbours{Id: "me", Event: event}
 	for _, name := range names {
@@ -158,19 +158,19 @@ func (h *house) above(event uint64, names ...string) {
 	h.send(n)
 }
 
-// answer lets the link's upstream take the listener in.
+// answer makes the link's upstream accept the listener.
 func (h *house) answer(number, first uint64) {
 	h.send(&messages.UpstreamOpened{Link: number, Answer: &messages.StreamOpened{First: first, Epoch: 3, Newest: h.newest()}})
 }
 
-// shows lets the link's upstream take the listener in, and send what the server has sent.
+// shows makes the link's upstream accept the listener, and send what the server has sent.
 func (h *house) shows(number uint64) {
 	_, live := h.look()
 	h.answer(number, live.Next)
 	h.music(number, h.from(live.Next), h.newest())
 }
 
-// newest is the number of what the server sent last.
+// newest is the number of the item that the server sent last.
 func (h *house) newest() (number uint64) {
 	for _, item := range h.b.Items {
 		if due(item).After(time.Now()) {
@@ -237,7 +237,7 @@ func (h *house) dialled() int {
 	return len(h.links)
 }
 
-// accused are the ids that the server was told of.
+// accused returns the ids that were reported to the server.
 func (h *house) accused() (ids []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -249,7 +249,7 @@ func (h *house) accused() (ids []string) {
 	return ids
 }
 
-// fed says who feeds the relay.
+// fed checks which node feeds the relay.
 func (h *house) fed(want string) {
 	h.t.Helper()
 	if _, live := h.look(); live.Upstream != want {

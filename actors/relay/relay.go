@@ -19,52 +19,52 @@ import (
 // Actor is the actor's name among its siblings, in the log and in the dump.
 const Actor = "relay"
 
-// Config is what a relay needs.
+// Config configures a relay.
 type Config struct {
 	Log    *eventlog.Log // the listener's own
 	Window *window.Window
-	// Chunk checks what a chunk holds; nil: mp3 frames.
+	// Chunk checks the content of a chunk; nil: it must be mp3 frames.
 	Chunk  func(frames []byte) error
 	Self   func() *messages.Node
 	Server func() string // host:port of the server's stream
-	// Dial describes a child that connects to addr, says open and reports what comes.
+	// Dial describes a child that connects to addr, sends open and reports what comes.
 	Dial func(link uint64, addr string, open *messages.OpenStream) *actor.Props
-	// Take describes the same child on a connection that the upstream made; Refuse lets it be closed.
+	// Take describes the same child on a connection that the upstream has made; Refuse closes that.
 	Take   func(link, ticket uint64, open *messages.OpenStream) *actor.Props
 	Refuse func(ticket uint64)
 	// Offer makes the stream port dial a listener that this node must dial; nil: nobody.
 	Offer func(to *messages.Node)
-	// Tell sends the server what this node saw.
+	// Tell sends the server a report.
 	Tell func(proto.Message)
-	// Said is what the server said last, each nil before its first word. A relay that begins asks
-	// for it: what was said to a life before this one, or meanwhile, does not come again.
+	// Said returns the server's last messages, nil for one that has not come yet. A relay asks for them
+	// when it starts: what came before, or during a restart, does not come again.
 	Said func() (*messages.Welcome, *messages.Neighbours)
-	// Tally counts what was received, through all lives of the relay, as Window keeps it.
+	// Tally counts what was received. Like Window, it outlives a restart of the relay.
 	Tally *Tally
-	// ServerNow is the server's clock as far as this node knows, in unix microseconds.
+	// ServerNow returns the server's clock as far as this node knows it, in unix microseconds.
 	ServerNow func() int64
 	Logger    *slog.Logger
 }
 
-// Tally is what a listener has counted of its music.
+// Tally has a listener's counters.
 type Tally = machine.Tally
 
-// Live is the relay's part of the dump that the log does not know.
+// Live is the relay's part of the dump that is not in the log.
 type Live struct {
 	machine.Live
-	Downstream []string `json:"downstream"` // names of whom it feeds: its owner knows
+	Downstream []string `json:"downstream"` // the names of those it feeds; its owner fills them in
 }
 
-// Props describes the relay's actor. It is sent *messages.Welcome and *messages.Neighbours
-// as the server says them, and the reports of its links and of the stream port. It answers
-// a *messages.Look with a messages.View.
+// Props describes the relay's actor. It gets *messages.Welcome and *messages.Neighbours as they come
+// from the server, and the reports of its links and of the stream port. It answers a *messages.Look
+// with a messages.View.
 func Props(cfg Config) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
 		return &relay{cfg: cfg, machine: machine.New(cfg.Chunk, cfg.Tally)}
 	})
 }
 
-// relay gives its machine what comes in, keeps what follows, and carries it out.
+// relay passes inputs to its machine, commits the commands that follow, and carries out the effects.
 type relay struct {
 	cfg     Config
 	machine *machine.Machine
@@ -113,9 +113,9 @@ func (r *relay) Receive(ctx actor.Context) {
 	}
 }
 
-// outlast takes what comes while the relay waits for its links' end: a link dialled now would have
-// no one to stop it. The next relay asks for the server's words itself; but whether the broadcast
-// goes on from the window is said once.
+// outlast handles messages while the relay waits for its links to end: a link dialled now would have no one
+// to stop it. The next relay asks for the server's messages itself; but that the broadcast does not continue
+// from the window is said only once.
 func (r *relay) outlast(msg any) {
 	switch msg := msg.(type) {
 	case *messages.Welcome:
@@ -140,13 +140,13 @@ func (r *relay) start(ctx actor.Context) {
 	r.lookAgain(ctx)
 }
 
-// step keeps what the machine decides on the input, and then does it.
+// step lets the machine decide on the input, commits its commands, and then carries out its effects.
 func (r *relay) step(ctx actor.Context, input any) {
 	follows := r.machine.Step(machine.Moment{Own: time.Now(), Server: r.cfg.ServerNow()}, input)
 	for _, cmd := range follows.Commands {
 		events, err := r.keep.Commit(cmd)
 		if err != nil {
-			panic(err) // an actor that cannot remember must not act: the supervisor restarts it
+			panic(err) // an actor that cannot write to the log must not act: the supervisor restarts it
 		}
 		for _, event := range events {
 			r.say(event)
@@ -171,7 +171,7 @@ func (r *relay) carryOut(ctx actor.Context, e machine.Effect) {
 		}
 	case machine.BegunAnew:
 		r.cfg.Window.Restart()
-		r.cfg.Logger.Warn("the server's broadcast does not go on from what was heard: beginning anew")
+		r.cfg.Logger.Warn("the server's broadcast does not continue the one that was heard: beginning anew")
 	case machine.Dial:
 		r.dial(ctx, e)
 	case machine.SearchAfter:
@@ -189,7 +189,7 @@ func (r *relay) carryOut(ctx actor.Context, e machine.Effect) {
 	}
 }
 
-// say tells the listener's user what happened.
+// say logs the event for the listener's user.
 func (r *relay) say(event proto.Message) {
 	switch event := event.(type) {
 	case *messages.UpstreamConnected:
@@ -216,7 +216,7 @@ func (r *relay) dial(ctx actor.Context, d machine.Dial) {
 	r.links[number] = ctx.Spawn(props(number, addr, open))
 }
 
-// searchAfter goes on with the search after the wait.
+// searchAfter sets the timer after which the search goes on.
 func (r *relay) searchAfter(ctx actor.Context, e machine.SearchAfter) {
 	stop(r.search)
 	wait := e.Wait

@@ -25,7 +25,7 @@ func inside(t *testing.T, f func(h *house)) {
 	})
 }
 
-// Nobody reads but one who is stuck: the music goes on into the window.
+// The only reader is stuck: the music still goes into the window.
 func TestRelay_ForwardsWithoutReaders(t *testing.T) {
 	inside(t, func(h *house) {
 		stuck := h.window.Open(2)
@@ -45,7 +45,7 @@ func TestRelay_ForwardsWithoutReaders(t *testing.T) {
 	})
 }
 
-// The search itself takes no time: what is dialled next is dialled at once, by its number.
+// The search itself takes no time: the next ancestor is dialled at once, for the number needed next.
 func TestRelay_SpliceTakesNoTime(t *testing.T) {
 	inside(t, func(h *house) {
 		h.above(1, "cem", "bob", "amy")
@@ -71,7 +71,7 @@ func TestRelay_SpliceTakesNoTime(t *testing.T) {
 	})
 }
 
-// A frozen ancestor costs the patience and no more, and what it says in the end nobody hears.
+// A frozen ancestor costs only Patience, and its late answer is ignored.
 func TestRelay_Frozen(t *testing.T) {
 	inside(t, func(h *house) {
 		h.above(1, "bob", "amy")
@@ -87,8 +87,8 @@ func TestRelay_Frozen(t *testing.T) {
 	})
 }
 
-// While one feeds, another takes over with its first item and not before; what comes of
-// both is taken once, and every item is given back.
+// While one ancestor feeds, another takes over with its first item and not before. Items that
+// come from both are taken once, and the relay gives back a credit for each.
 func TestRelay_MakeBeforeBreak(t *testing.T) {
 	inside(t, func(h *house) {
 		h.above(1, "amy")
@@ -115,7 +115,7 @@ func TestRelay_MakeBeforeBreak(t *testing.T) {
 	})
 }
 
-// The one that is to take over is not worse off when the old one dies before.
+// An ancestor can still take over if the old upstream dies before.
 func TestRelay_BreakBeforeMade(t *testing.T) {
 	inside(t, func(h *house) {
 		h.above(1, "amy")
@@ -132,7 +132,7 @@ func TestRelay_BreakBeforeMade(t *testing.T) {
 	})
 }
 
-// A hole is asked of the others first; when nobody has it it is taken, and counted.
+// The others are first asked for missing items; if nobody has them, the hole is accepted and counted.
 func TestRelay_HoleInTheMiddle(t *testing.T) {
 	inside(t, func(h *house) {
 		h.above(1, "bob", "amy")
@@ -159,7 +159,7 @@ func TestRelay_HoleInTheMiddle(t *testing.T) {
 	})
 }
 
-// Silence, lies and an old server each end a link; only lies and silence are told of.
+// Silence, lies and an old server each end a link; only lies and silence are reported.
 func TestRelay_Lies(t *testing.T) {
 	inside(t, func(h *house) {
 		h.above(1, "bob", "amy")
@@ -182,7 +182,7 @@ func TestRelay_Lies(t *testing.T) {
 	})
 }
 
-// Another server has taken over: whoever is fed by the old one itself leaves it.
+// Another server has taken over: a node that the old one feeds leaves it.
 func TestRelay_Epoch(t *testing.T) {
 	inside(t, func(h *house) {
 		h.above(1)
@@ -202,7 +202,7 @@ func TestRelay_Epoch(t *testing.T) {
 	})
 }
 
-// An upstream lives and sends no music: all others are asked now and then; the first that
+// An upstream is alive but sends no music: all others are asked now and then; the first that
 // has some takes over, and the server is told.
 func TestRelay_Starving(t *testing.T) {
 	inside(t, func(h *house) {
@@ -236,7 +236,7 @@ func TestRelay_Starving(t *testing.T) {
 	})
 }
 
-// A better ancestor that was too slow once is asked again later, and less and less often.
+// A nearer ancestor that was too slow is asked again later, less and less often.
 func TestRelay_ClimbsBack(t *testing.T) {
 	inside(t, func(h *house) {
 		h.above(1, "bob", "amy")
@@ -260,8 +260,8 @@ func TestRelay_ClimbsBack(t *testing.T) {
 	})
 }
 
-// The relay breaks down in the middle of an item: its successor goes on behind the window,
-// believes what it believed, and accuses nobody.
+// The relay panics in the middle of an item: its successor continues where the window ends,
+// trusts the same key, and accuses nobody.
 func TestRelay_Restart(t *testing.T) {
 	inside(t, func(h *house) {
 		h.above(1, "bob", "amy")
@@ -301,8 +301,8 @@ func TestRelay_Restart(t *testing.T) {
 	})
 }
 
-// The server says that its broadcast is another one while the relay is broken: its successor begins
-// anew once, and stays there when it breaks again.
+// While the relay restarts, the server says that its broadcast is another one: the next relay begins
+// anew once, and not again after another restart.
 func TestRelay_RestartAnew(t *testing.T) {
 	inside(t, func(h *house) {
 		h.dial = func(l *link) *actor.Props {
@@ -342,7 +342,7 @@ func TestRelay_RestartAnew(t *testing.T) {
 	})
 }
 
-// Everybody is away for ten minutes: the log grows a little, and it goes on at once after that.
+// Everybody is away for ten minutes: the log grows only a little, and the music goes on at once after that.
 func TestRelay_AllAway(t *testing.T) {
 	inside(t, func(h *house) {
 		h.above(1, "dan", "bob", "amy")
@@ -371,7 +371,7 @@ func TestRelay_AllAway(t *testing.T) {
 	})
 }
 
-// lastWord is a link that says that it is over while it is being stopped, as they do.
+// lastWord is a link that reports its end while it is being stopped, as real links do.
 type lastWord struct{ *link }
 
 func (l lastWord) Receive(ctx actor.Context) {
@@ -381,8 +381,8 @@ func (l lastWord) Receive(ctx actor.Context) {
 	l.link.Receive(ctx)
 }
 
-// A relay that ends, or begins anew, does not take its links' end for a reason to dial. What is said
-// meanwhile is not lost.
+// When a relay ends or restarts, it does not dial because its links end. Messages that come meanwhile are
+// not lost.
 func TestRelay_EndsWithItsLinks(t *testing.T) {
 	inside(t, func(h *house) {
 		h.dial = func(l *link) *actor.Props {

@@ -10,8 +10,8 @@ import (
 	"conga/messages"
 )
 
-// line is a link of a test over which everything takes ever longer: half a second more in
-// each second. The nodes' notions of the server's clock differ.
+// line is a link on which everything takes longer and longer: half a second more in each
+// second. The nodes' estimates of the server's clock differ.
 type line struct {
 	h     *house
 	link  uint64
@@ -25,8 +25,8 @@ func (h *house) line(link, next uint64) *line {
 	return &line{h: h, link: link, from: h.from(next), since: time.Now()}
 }
 
-// runs lets the music come for so long, each item a tenth of a second after the other was
-// sent, with the upstream's stamp; it stops when the relay asks another.
+// runs lets the music come for this long, an item each tenth of a second, with the upstream's
+// stamp; it stops when the relay asks another node.
 func (l *line) runs(long time.Duration, slow bool) (asked *search.Link) {
 	for begin := time.Now(); time.Since(begin) < long; time.Sleep(50 * time.Millisecond) {
 		at := time.Since(l.since)
@@ -71,7 +71,7 @@ func TestRelay_SlowLine(t *testing.T) {
 	})
 }
 
-// A line that was slow before this node came to it is left as soon.
+// A line that was slow before this node came to it is left just as soon.
 func TestRelay_SlowFromTheFirst(t *testing.T) {
 	inside(t, func(h *house) {
 		h.above(1, "bob", "amy")
@@ -91,8 +91,8 @@ func TestRelay_SlowFromTheFirst(t *testing.T) {
 	})
 }
 
-// A node further up falls silent, and for a second nothing comes. No line is slow for that,
-// and those whom it feeds will have found another by the time that this one would have.
+// A node further up falls silent, and for a second nothing comes. This is no sign of a slow line, and the
+// nodes that it feeds find another upstream as soon as this one could.
 func TestRelay_StopFurtherUp(t *testing.T) {
 	inside(t, func(h *house) {
 		h.above(1, "bob", "amy")
@@ -109,7 +109,7 @@ func TestRelay_StopFurtherUp(t *testing.T) {
 	})
 }
 
-// One that has its music late itself is not to blame if nobody above has it earlier.
+// An upstream that gets its music late is not to blame if nobody above has it earlier.
 func TestRelay_LateUpstream(t *testing.T) {
 	inside(t, func(h *house) {
 		time.Sleep(1800 * time.Millisecond) // all of it is late by now
@@ -132,8 +132,8 @@ func TestRelay_LateUpstream(t *testing.T) {
 	})
 }
 
-// A relay that holds back a little more of each item and says that it sent it just now is
-// found by its listener's own clock: others have the music earlier.
+// A relay that delays each item a little more, with a false stamp, is found by its listener's own
+// clock: others have the music earlier.
 func TestRelay_Delays(t *testing.T) {
 	inside(t, func(h *house) {
 		h.above(1, "bob", "amy")
@@ -165,8 +165,8 @@ func TestRelay_Delays(t *testing.T) {
 	})
 }
 
-// A nearer node that had no music yet when it was asked is not slow for the wait: what counts
-// is when the music was sent that it began with.
+// A nearer node that had no music yet when it was asked is not slow because of that wait: what
+// counts is when its first music was sent.
 func TestRelay_WaitedFor(t *testing.T) {
 	inside(t, func(h *house) {
 		h.above(1, "amy")

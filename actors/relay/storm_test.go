@@ -16,7 +16,7 @@ import (
 	"conga/messages"
 )
 
-// weather decides how the nodes above are: each well, dead, or frozen.
+// weather decides the condition of each node above: well, dead, or frozen.
 type weather struct {
 	b       *broadcast.Broadcast
 	mu      sync.Mutex
@@ -53,7 +53,7 @@ func due(item *messages.Item) time.Time {
 }
 
 // upstream plays a node above: it answers after a millisecond, sends what it has, and
-// dies or freezes with the weather. A frozen one's connection is cut by its silence.
+// dies or freezes with the weather. A frozen one's connection is cut after its silence.
 type upstream struct {
 	w       *weather
 	l       *link
@@ -130,7 +130,7 @@ func (u *upstream) run(life context.Context, tell func(any)) (reason string) {
 	return "stopped"
 }
 
-// wait returns at that time, or when the node is dead, silent for too long or not wanted.
+// wait returns at that time, or earlier if the node is dead, silent for too long or not wanted.
 func (u *upstream) wait(life context.Context, until time.Time) (reason string) {
 	for {
 		how, changed := u.w.of(u.l.addr)
@@ -163,8 +163,8 @@ func (u *upstream) wait(life context.Context, until time.Time) (reason string) {
 	}
 }
 
-// A thousand deaths and freezes of the nodes above, in any mixture, also of the server
-// and of all at once, and neighbours that change all the time: every item comes once.
+// A thousand deaths and freezes of the nodes above in any mixture, also of the server and of
+// all at once, while the neighbours change all the time: every item comes once.
 func TestRelay_Storm(t *testing.T) {
 	for seed := range uint64(5) {
 		synctest.Test(t, func(t *testing.T) { storm(t, seed) })

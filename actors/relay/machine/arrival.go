@@ -7,77 +7,76 @@ import (
 )
 
 const (
-	// starving is how long a living upstream may send no music before others are asked
-	// for it: a relay can be broken and sound alive. It is longer than a silent node further
-	// up is waited for by those whom it feeds.
+	// starving is how long a live upstream may send no music before others are asked for it: a
+	// broken relay can still send heartbeats. It is longer than SilenceIsDeath, so that the nodes
+	// below a silent node further up can first find another upstream.
 	starving = messages.SilenceIsDeath + 250*time.Millisecond
-	// tooLate is how much later than at its best the music may come; more would soon use
-	// up the slack of all who are fed by this node.
+	// tooLate is how much later than at its best the music may come; more would soon use up
+	// the slack of all nodes below.
 	tooLate = 400 * time.Millisecond
-	// littleLeft is the margin below which music is late, however slowly it became so. Where
-	// nobody above is ahead, that is the depth of the chain, and others are asked again when
+	// littleLeft is the margin below which music is late, however slowly it became so. If nobody
+	// above is ahead, the cause is the depth of the chain, and others are asked again only when
 	// the delay has grown by settledBy, or after settledFor.
 	littleLeft = 500 * time.Millisecond
 	settledBy  = 200 * time.Millisecond
 	settledFor = 30 * time.Second
 	// urgently is the margin below which the server is asked, too.
 	urgently = 600 * time.Millisecond
-	// atBest bounds the best time over a link that is believed, the clocks' error included: a
-	// link that is slow from its first word on must not pass for a good one.
+	// atBest bounds the best transit time of a link, including the clocks' error, so that a link
+	// that is slow from its first stamp on does not pass for a good one.
 	atBest = 200 * time.Millisecond
-	// stopped is how long no music comes when it does not just come slowly.
+	// stopped is the pause after which the music counts as stopped, not as slow.
 	stopped = 350 * time.Millisecond
-	// catchesUp is by how much the delay must shrink from one glance to the next if the
-	// music catches up by itself.
+	// catchesUp is by how much the delay must shrink from one glance to the next for the
+	// music to count as catching up.
 	catchesUp = 40 * time.Millisecond
-	// lateGlances is how often in a row the music must be late before others are asked, if
-	// the link itself is slow: a lost packet delays one word. If the upstream has its music
-	// late itself, it is given time to find a better source: upstreamGlances.
+	// lateGlances is how often in a row the link itself must be slow before others are asked: a
+	// lost packet delays one stamp. If the upstream gets its music late itself, it has
+	// upstreamGlances to find a better source.
 	lateGlances, upstreamGlances = 3, 5
 	// trial is how long an ancestor has to show that it is ahead.
 	trial = 600 * time.Millisecond
 	// usualFor is how long the best delay is remembered.
 	usualFor = 15 * time.Second
-	// implausible is how far two notions of the server's clock cannot be apart.
+	// implausible is more than two nodes' estimates of the server's clock can differ.
 	implausible = time.Minute
-	// stoodStill is how long this node hears nothing of its own timer if the process or the
-	// machine did not run; excused is how long after that it blames nobody.
+	// stoodStill is the gap between two inputs from which it follows that the process or the machine
+	// did not run; excused is how long after that the node blames nobody.
 	stoodStill, excused = time.Second, 2 * time.Second
-	// Glance is how often the machine looks at all this.
+	// Glance is how often the machine judges the music.
 	Glance = 250 * time.Millisecond
 )
 
-// arrival is how the music comes to this node. It reads no clock: each method is told
-// what time it is, on this node's own clock (now) and on the server's (serverUs, in unix
-// microseconds).
+// arrival measures how the music comes to this node. It reads no clock: each method is given
+// the time, on this node's own clock (now) and on the server's (serverUs, in unix microseconds).
 type arrival struct {
-	heard time.Time     // the newest item, or the upstream's answer
+	heard time.Time     // when the newest item, or the upstream's answer, came
 	delay time.Duration // of the newest item, since it should have left the server
-	known bool          // an item has come since the upstream feeds
+	known bool          // an item has come from this upstream
 	due   int64         // when that item should have left the server, in unix microseconds
-	best  [2]bestDelay  // of this stretch of time and the one before
+	best  [2]bestDelay  // of this period of usualFor and of the one before
 	last  time.Duration // the delay at the last glance
-	// settled is the delay that nobody above could better when all were asked last.
+	// settled is the delay at which, when all were last asked, nobody above was ahead.
 	settled bestDelay
 
-	sent int64         // the upstream's newest word, in unix microseconds; 0: it does not say
-	took time.Duration // until that was here, by two nodes' notions of the server's clock
-	fast time.Duration // the least that a word took, or atBest
+	sent int64         // the upstream's newest stamp, in unix microseconds; 0: it sends none
+	took time.Duration // that stamp's transit time, by both nodes' estimates of the server's clock
+	fast time.Duration // the lowest transit time, at most atBest
 
 	lates int       // glances in a row at which the music was late
 	slow  int       // glances in a row at which the link itself was slow
-	seen  time.Time // when this node last knew that it runs
-	woke  time.Time // when it found that it had stood still
+	seen  time.Time // when the last input came
+	woke  time.Time // when the node found that it had stood still
 }
 
-// bestDelay is the least delay in a stretch of time.
+// bestDelay is the lowest delay in a period.
 type bestDelay struct {
 	since time.Time
 	least time.Duration
 }
 
-// runs notes that the node runs, and finds out whether it stood still. Both of the machine's
-// clocks tell: the monotonic one stops while a machine sleeps, the other does not.
+// runs records that the node runs, and detects that it stood still. It compares both clocks: the
+// monotonic one stops while a machine sleeps, the wall clock does not.
 func (a *arrival) runs(now time.Time) {
 	if !a.seen.IsZero() && max(now.Sub(a.seen), now.Round(0).Sub(a.seen.Round(0))) > stoodStill {
 		a.woke, a.heard = now, now
@@ -86,20 +85,19 @@ func (a *arrival) runs(now time.Time) {
 	a.seen = now
 }
 
-// excused says whether the node stood still a moment ago: then what it missed is its own
-// fault.
+// excused reports whether the node stood still a moment ago, so that what it missed is its own fault.
 func (a *arrival) excused(now time.Time) bool {
 	return !a.woke.IsZero() && now.Sub(a.woke) < excused
 }
 
-// fed begins anew with another upstream.
+// fed begins again with another upstream.
 func (a *arrival) fed(now time.Time) {
 	a.heard, a.known = now, false
 	a.sent, a.fast = 0, atBest
 	a.lates, a.slow = 0, 0
 }
 
-// music notes an item that is to be heard at playAt.
+// music records an item that is to be heard at playAt.
 func (a *arrival) music(now time.Time, serverUs, playAt int64) {
 	a.heard, a.known = now, true
 	a.due = playAt - messages.Slack.Microseconds()
@@ -110,7 +108,7 @@ func (a *arrival) music(now time.Time, serverUs, playAt int64) {
 	a.best[0].least = min(a.best[0].least, a.delay)
 }
 
-// stamped notes when the upstream sent what arrives at serverUs.
+// stamped records that the upstream's stamp arrived at serverUs; sent 0 means that there was none.
 func (a *arrival) stamped(sent, serverUs int64) {
 	took := time.Duration(serverUs-sent) * time.Microsecond
 	if sent == 0 || took.Abs() > implausible {
@@ -119,7 +117,7 @@ func (a *arrival) stamped(sent, serverUs int64) {
 	a.sent, a.took, a.fast = sent, took, max(min(took, a.fast), -atBest)
 }
 
-// usual is the least delay of late.
+// usual returns the lowest delay of the last two periods.
 func (a *arrival) usual() time.Duration {
 	if a.best[1].since.IsZero() {
 		return a.best[0].least
@@ -127,14 +125,14 @@ func (a *arrival) usual() time.Duration {
 	return min(a.best[0].least, a.best[1].least)
 }
 
-// settle takes the present delay for the usual one: nobody above has the music earlier.
+// settle takes the present delay as the usual one, because nobody above has the music earlier.
 func (a *arrival) settle(now time.Time) {
 	a.settled = bestDelay{now, a.delay}
 	a.best = [2]bestDelay{a.settled, {}}
 	a.lates, a.slow = 0, 0
 }
 
-// tooLate says whether the newest item came so late that others may well have it earlier.
+// tooLate reports whether the newest item came so late that others may have it earlier.
 func (a *arrival) tooLate(now time.Time) bool {
 	if a.delay-a.usual() > tooLate {
 		return true
@@ -143,10 +141,10 @@ func (a *arrival) tooLate(now time.Time) bool {
 	return a.margin() < littleLeft && !asked
 }
 
-// glanced judges the music at this moment. While nothing comes nobody knows: most likely
-// it stopped further up.
+// glanced judges the music. While no music comes, it counts no lateness: most likely the music has
+// stopped further up.
 func (a *arrival) glanced(now time.Time, serverUs int64) {
-	word := time.Duration(serverUs-a.sent)*time.Microsecond - messages.StampEvery // the next one is due
+	word := time.Duration(serverUs-a.sent)*time.Microsecond - messages.StampEvery // how much the next stamp is overdue
 	switch {
 	case a.sent == 0 || max(a.took, word)-a.fast <= tooLate:
 		a.slow = 0
@@ -163,17 +161,17 @@ func (a *arrival) glanced(now time.Time, serverUs int64) {
 	}
 }
 
-// late says whether ancestors are to be asked whether they are ahead.
+// late reports whether the ancestors should be asked to show that they are ahead.
 func (a *arrival) late() bool {
 	return a.slow >= lateGlances || a.lates >= upstreamGlances
 }
 
-// margin is how long before its time the newest item came.
+// margin returns how long before its play-out time the newest item came.
 func (a *arrival) margin() time.Duration { return messages.Slack - a.delay }
 
-// urgent says whether there is little time left to find somebody who has the music earlier.
+// urgent reports whether there is little time left to find a node that has the music earlier.
 func (a *arrival) urgent() bool { return a.known && a.margin() < urgently }
 
-// starved is how long no music has come; hungry, whether that is too long.
+// starved returns how long no music has come; hungry reports whether that is too long.
 func (a *arrival) starved(now time.Time) time.Duration { return now.Sub(a.heard) }
 func (a *arrival) hungry(now time.Time) bool           { return a.starved(now) >= starving }

@@ -20,9 +20,8 @@ func newDays() *days {
 	return d
 }
 
-// pass lets time pass with a glance at the end of each quarter of a second; each item comes
-// delay(since the beginning) after it left the server. It returns when the music was found
-// late, 0 if it was not.
+// pass lets time pass, with a glance each quarter of a second; an item that leaves the server at t
+// comes delay(t) later. It returns when the music was found late, 0 if it was not.
 func (d *days) pass(long time.Duration, delay func(at time.Duration) time.Duration) (late time.Duration) {
 	begin, glanced, item := d.now, d.now, d.now
 	for ; d.now.Sub(begin) < long; d.now = d.now.Add(10 * time.Millisecond) {
@@ -80,7 +79,7 @@ func TestArrival_Late(t *testing.T) {
 	}
 }
 
-// What comes ever later for a while and then catches up is not to be left any more.
+// Music that comes later and later for a while and then catches up is no reason to leave.
 func TestArrival_CatchesUp(t *testing.T) {
 	d := newDays()
 	if found := d.pass(10*time.Second, func(at time.Duration) time.Duration {
@@ -93,7 +92,7 @@ func TestArrival_CatchesUp(t *testing.T) {
 	}
 }
 
-// Nobody above had it earlier: that is as it is, and others are not asked all the time.
+// If nobody above had it earlier, others are not asked all the time.
 func TestArrival_Settles(t *testing.T) {
 	d := newDays()
 	if d.pass(20*time.Second, growing(0, 0.2)) == 0 {
@@ -106,7 +105,7 @@ func TestArrival_Settles(t *testing.T) {
 	}
 }
 
-// Who stood still, by either of the machine's clocks, blames nobody for a while.
+// A node that stood still, by either of the machine's clocks, blames nobody for a while.
 func TestArrival_StoodStill(t *testing.T) {
 	d := newDays()
 	d.pass(5*time.Second, steadily(0))

@@ -7,7 +7,7 @@ import (
 	"conga/messages"
 )
 
-// welcome takes the key that proves the music, and the server's word about the broadcast.
+// welcome takes from WELCOME the key that proves the music, and which broadcast it is.
 func (m *Machine) welcome(msg *messages.Welcome) {
 	up := m.state.Upstream
 	if key := keyIn(msg, m.flow.key); !key.Equal(m.flow.key) {
@@ -25,14 +25,14 @@ func (m *Machine) welcome(msg *messages.Welcome) {
 	}
 }
 
-// begunAnew asks for the newest, once the flow has forgotten what was heard: all were asked for
-// what does not come any more.
+// begunAnew closes all links after the flow has forgotten what was heard, because they were asked for numbers
+// of the old broadcast.
 func (m *Machine) begunAnew() {
 	m.effect(BegunAnew{})
-	m.closeAll("the broadcast is another one")
+	m.closeAll("the server began another broadcast")
 }
 
-// closeAll goes on without the links that stand or were asked. Nobody is to blame for that.
+// closeAll closes the links that are open or were asked, without blaming anybody.
 func (m *Machine) closeAll(reason string) {
 	links := slices.Clone(m.state.Seeking)
 	if m.state.Upstream != nil {
@@ -43,7 +43,7 @@ func (m *Machine) closeAll(reason string) {
 	}
 }
 
-// keyIn is the server's key in its welcome, or the one known before if it has none.
+// keyIn returns the server's key in its WELCOME, or the one known before if there is none.
 func keyIn(msg *messages.Welcome, known ed25519.PublicKey) ed25519.PublicKey {
 	if key := ed25519.PublicKey(msg.GetKey()); len(key) == ed25519.PublicKeySize {
 		return key
@@ -51,12 +51,12 @@ func keyIn(msg *messages.Welcome, known ed25519.PublicKey) ed25519.PublicKey {
 	return known
 }
 
-// Adopt believes the server's word, inside its own TLS connection, about which broadcast
-// this is; nobody else's counts. The log of a server that was restored from a copy does not
-// go on from what this node has: then the node begins anew, and so do all who read from it.
-// An epoch below one that was heard is such a log, too: within one log they only grow.
+// Adopt takes over which broadcast this is. Only the server's WELCOME, inside its own TLS connection,
+// counts. If the server's log was restored from a copy, it does not continue from what this node has: then
+// the node begins anew, and so do all that read from it. An epoch below one that was heard shows such a
+// log, too: within one log epochs only grow.
 //
-// A machine that takes nothing else any more adopts, too: the window is then emptied for the next.
+// A relay that is ending calls it, too, so that the window is emptied for the next relay.
 func (m *Machine) Adopt(msg *messages.Welcome) (anew bool) {
 	m.epoch = msg.GetEpoch()
 	anew = m.flow.next > 0 && (msg.GetAnew() && m.epoch != m.flow.epoch || m.epoch < m.flow.epoch)

@@ -8,8 +8,8 @@ import (
 	"conga/messages"
 )
 
-// The budget of the slack, as ARCHITECTURE.md has it: whatever fails once, the parts of its repair are
-// less than the whole, and what is left is for the depth of the chain.
+// The budget of the slack, as in ARCHITECTURE.md: for each single failure, the parts of the repair take
+// less than the slack, and the rest is for the depth of the chain.
 func TestBudget(t *testing.T) {
 	const depth = 400 * time.Millisecond // some hundred nodes, on machines that do other things, too
 	for what, parts := range map[string][]time.Duration{

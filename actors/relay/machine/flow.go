@@ -14,47 +14,46 @@ import (
 )
 
 // errLie marks an item that no honest upstream sends: its link is cut and the next
-// ancestor asked. What came before it stays good.
+// ancestor asked. Earlier items stay valid.
 var errLie = errors.New("the upstream sent what the server did not")
 
 // errHole marks an item behind the one that is needed next: perhaps another ancestor
-// has what is left out. errOld marks music of a server that another has succeeded.
-// Neither says that the upstream lies: it passes on what it got.
+// has the missing ones. errOld marks music of an earlier epoch. Neither means that the
+// upstream lies: it passes on what it got.
 var (
-	errHole = errors.New("the upstream leaves out what is needed next")
+	errHole = errors.New("the upstream leaves items out")
 	errOld  = errors.New("the upstream sends an older server's music")
 )
 
-// errAnew marks an item that the server has sealed later than what was taken before, and that
-// belongs to another song than its number did: the server's log was restored from a copy, or
-// lost, and its broadcast is another one.
-var errAnew = errors.New("the server's broadcast does not go on from what was heard")
+// errAnew marks an item with a later seal and another song than its number had before: the
+// server's log was restored from a copy, or lost, and it has begun another broadcast.
+var errAnew = errors.New("the server's broadcast does not continue the one that was heard")
 
-// maxNumber bounds the numbers that are believed without a proof: the one behind it exists.
+// maxNumber bounds the numbers that are believed without a proof, so that the next one does not overflow.
 const maxNumber = 1 << 62
 
-// flow takes items from a link for the window: each number once, in order, each
-// one checked BEFORE anybody can read it.
+// flow takes items from a link for the window: each number once, in order, and each
+// checked BEFORE anybody can read it.
 type flow struct {
 	newest *messages.Item    // in the window
-	key    ed25519.PublicKey // nil: nothing can be proved yet, so nothing is
+	key    ed25519.PublicKey // nil: nothing can be proved yet
 
-	seal *messages.Seal       // vouches for what comes now
-	good *messages.Seal       // the newest that was proved, down whatever link
-	song *messages.SongChange // whose chunks come now
-	name []byte               // of song, as seals name it
+	seal *messages.Seal       // covers the items that come now
+	good *messages.Seal       // the newest that was proved, from any link
+	song *messages.SongChange // the song whose chunks come now
+	name []byte               // song's hash, as in seals
 	next uint64               // 0 before the first
-	last uint64               // the newest number that came down this link
-	// chunk checks what a chunk holds where nothing else vouches for it; nil: mp3 frames.
+	last uint64               // the newest number that came on this link
+	// chunk checks the content of a chunk; nil: it must be mp3 frames.
 	chunk func(frames []byte) error
-	// epoch is that of the newest seal from which an item was taken.
+	// epoch is the epoch of the newest seal from which an item was taken.
 	epoch uint64
 
 	tally *Tally
 }
 
-// resync begins where the window is, with the server's word, nil if it said nothing. An item may be
-// in the window that was not counted, and no link stands. It says whether the window is of an earlier
+// resync begins where the window is, with the server's last WELCOME, nil if there was none. The window may
+// have an item that was not counted, and no link is open. It reports whether the window is of an earlier
 // broadcast than the server's.
 func (f *flow) resync(next uint64, last *messages.Item, welcome *messages.Welcome) (anew bool) {
 	f.next, f.newest = next, last
@@ -62,7 +61,7 @@ func (f *flow) resync(next uint64, last *messages.Item, welcome *messages.Welcom
 	f.key = keyIn(welcome, nil)
 	if last != nil {
 		f.song, f.name = last.Song, last.Seal.GetSong()
-		if f.key != nil && seal.Verify(f.key, last.Seal) == nil { // else it came before there was a key
+		if f.key != nil && seal.Verify(f.key, last.Seal) == nil { // otherwise it came before the key was known
 			f.good, f.epoch = last.Seal, last.Seal.GetEpoch()
 		}
 	}
@@ -74,13 +73,14 @@ func (f *flow) resync(next uint64, last *messages.Item, welcome *messages.Welcom
 	return false
 }
 
-// link says that another upstream begins to send.
+// link begins with another upstream.
 func (f *flow) link() {
 	f.seal = nil
 	f.last = 0
 }
 
-// trust begins to ask for proofs. What came before the key was known vouches for nothing.
+// trust sets the key with which seals are proved from now on. It checks the present seal again, and trusts no
+// earlier one.
 func (f *flow) trust(key ed25519.PublicKey) error {
 	f.key, f.good = key, nil
 	if f.seal == nil {
@@ -89,11 +89,11 @@ func (f *flow) trust(key ed25519.PublicKey) error {
 	return f.vouch(f.seal)
 }
 
-// vouch takes a seal that came down the link.
+// vouch takes a seal that came on the link.
 func (f *flow) vouch(s *messages.Seal) error {
 	f.seal = nil
 	if f.key != nil {
-		if !proto.Equal(s, f.good) { // after a splice the same one comes again
+		if !proto.Equal(s, f.good) { // after a splice the same seal comes again
 			if err := seal.Verify(f.key, s); err != nil {
 				return fmt.Errorf("%w: %w", errLie, err)
 			}
@@ -103,14 +103,14 @@ func (f *flow) vouch(s *messages.Seal) error {
 			return fmt.Errorf("%w: of epoch %d, not %d", errOld, s.GetEpoch(), f.epoch)
 		}
 	}
-	if len(s.GetSong()) != messages.HashSize { // with a key, Verify has looked
+	if len(s.GetSong()) != messages.HashSize { // with a key, Verify has checked that
 		return fmt.Errorf("%w: a seal without its song", errLie)
 	}
 	f.seal = s
 	return nil
 }
 
-// restart forgets the broadcast: what comes now is another one, of that epoch or later.
+// restart forgets the broadcast. Another one follows, of that epoch or later.
 func (f *flow) restart(epoch uint64) {
 	f.newest, f.next, f.song, f.name, f.good = nil, 0, nil, nil, nil
 	f.tally.sum = nil
@@ -118,11 +118,10 @@ func (f *flow) restart(epoch uint64) {
 	f.link()
 }
 
-// take checks an item at now, in microseconds of the server's clock, and counts it if it is for the
-// window. Items that were there before are dropped. A hole is errHole, and nothing is taken,
-// unless holes are allowed, or all that is missing should have been heard by now: then nobody
-// can need it any more, and a chain that was without music for long is not searched for it
-// node by node.
+// take checks an item at now, in microseconds on the server's clock, and counts it if it is for the window.
+// It drops items that were there before. If there is a hole before the item, it returns errHole and does not
+// take it, unless holes are allowed or the play-out time of all missing items is over: then nobody can
+// need them, and a chain that was without music for long does not search for them node by node.
 func (f *flow) take(item *messages.Item, now int64, holes bool) error {
 	if err := f.prove(item); err != nil {
 		return fmt.Errorf("%w: %w", errLie, err)
@@ -138,7 +137,7 @@ func (f *flow) take(item *messages.Item, now int64, holes bool) error {
 	}
 	if hole := item.Number - f.next; f.next > 0 && hole > 0 {
 		if !holes && item.PlayAt() > now {
-			return fmt.Errorf("%w: items %d to %d", errHole, f.next, item.Number-1)
+			return fmt.Errorf("%w: %d to %d", errHole, f.next, item.Number-1)
 		}
 		f.tally.hole(hole)
 	}
@@ -154,7 +153,7 @@ func (f *flow) take(item *messages.Item, now int64, holes bool) error {
 	return nil
 }
 
-// prove compares the item with its seal.
+// prove checks the item against its seal.
 func (f *flow) prove(item *messages.Item) error {
 	if f.key != nil || f.seal != nil {
 		if err := seal.Check(f.seal, item); err != nil {
@@ -168,20 +167,19 @@ func (f *flow) prove(item *messages.Item) error {
 	return nil
 }
 
-// sing begins the song of a change.
+// sing begins the song of a song change.
 func (f *flow) sing(change *messages.Item) {
 	name := change.Hash()
 	f.song, f.name = change.Change, name[:]
 }
 
-// another says whether the server's later word is that the chunk belongs to another song than
-// the one that it would follow here.
+// another reports whether a later seal of the server says that the chunk belongs to another song than the
+// present one.
 func (f *flow) another(chunk *messages.Item) bool {
 	return chunk.Change == nil && f.key != nil && f.song != nil && f.seal.GetEpoch() > f.epoch && !bytes.Equal(f.seal.GetSong(), f.name)
 }
 
-// place finds the song of an item that is new. One that another link has brought already
-// may belong to the song before.
+// place finds the song of a new item, and checks that a chunk fits into it.
 func (f *flow) place(item *messages.Item) error {
 	if item.Change != nil {
 		item.Song = item.Change
@@ -212,8 +210,8 @@ func mp3Frames(frames []byte) error {
 	return err
 }
 
-// known says whether nothing of the item is new. A song change is also sent to tell
-// a newcomer where it is; it then stands before the numbers that were asked for. A
+// known reports whether the item is not new. A song change may also be sent to tell a
+// newcomer which song it is in; then its number is below those that were asked for. A
 // chunk that comes again on one link is a lie: no reader of a window gets one twice.
 func (f *flow) known(item *messages.Item) (bool, error) {
 	if item.Change != nil && (f.next == 0 || item.Number < f.next) {
@@ -231,5 +229,5 @@ func (f *flow) known(item *messages.Item) (bool, error) {
 		f.tally.twice++
 		return true, fmt.Errorf("%w: item %d again", errLie, item.Number)
 	}
-	return true, nil // asked for before the link that fed until now had brought it
+	return true, nil // the previous upstream sent it after this link was asked for it
 }

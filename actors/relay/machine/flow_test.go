@@ -13,7 +13,7 @@ import (
 	"conga/messages"
 )
 
-// feed gives f all that the reader has next.
+// feed passes f the reader's next items.
 func feed(f *flow, r *broadcast.Reader, holes bool) error {
 	s, song, item := r.Next()
 	if s != nil {
@@ -29,7 +29,7 @@ func feed(f *flow, r *broadcast.Reader, holes bool) error {
 	return f.take(item, 0, holes)
 }
 
-// account is what a flow's figures must be, kept in the plainest way.
+// account computes the counters that a flow must have, in the simplest way.
 type account struct {
 	b                     *broadcast.Broadcast
 	next                  uint64
@@ -38,7 +38,7 @@ type account struct {
 	whole                 bool // every chunk of the song so far
 }
 
-// got notes that items up to number came, and whether there was a hole before it.
+// got records that items up to number came, and whether there was a hole before it.
 func (a *account) got(number uint64) {
 	hole := a.next > 0 && number > a.next
 	if hole {
@@ -60,8 +60,8 @@ func (a *account) got(number uint64) {
 	a.next = number + 1
 }
 
-// Any sequence of links that resume, overlap, leave holes, lie: what is in the window is
-// the server's, each number once and in order, and the figures are exact.
+// For any sequence of links that resume, overlap, leave holes or lie, the window has only the server's
+// items, each number once and in order, and the counters are exact.
 func TestFlow_Accounts(t *testing.T) {
 	b := broadcast.Record(20, 1, 40, 7, 30)
 	stranger := broadcast.Key(9)
@@ -209,8 +209,7 @@ func again(f *flow, b *broadcast.Broadcast) *flow {
 	return next
 }
 
-// The song whose end was lost is not told as whole, though its change is followed by
-// the next one's.
+// A song whose end was lost is not reported as whole, although the next song follows.
 func TestFlow_HoleOverTheSongChange(t *testing.T) {
 	b := broadcast.Record(10, 10)
 	f := trusting(t, b)
@@ -235,8 +234,8 @@ func TestFlow_OrphanAtTheSongChange(t *testing.T) {
 	}
 }
 
-// After a restart of the relay the upstream goes on in mid-song without a song change:
-// it was asked for the next number.
+// After a restart of the relay the upstream continues in the middle of a song without a song
+// change, because it was asked for the next number.
 func TestFlow_ResyncKnowsTheSong(t *testing.T) {
 	b := broadcast.Record(20)
 	f := trusting(t, b)
@@ -244,7 +243,7 @@ func TestFlow_ResyncKnowsTheSong(t *testing.T) {
 	all(t, again(f, b), &broadcast.Reader{B: b, Asked: 9, At: 9}, 21)
 }
 
-// A song change out of turn is believed only as the seal's own.
+// A song change out of turn is believed only if the seal names it.
 func TestFlow_LyingContext(t *testing.T) {
 	b := broadcast.Record(20)
 	change, err := messages.NewSongChange(&messages.SongChange{
@@ -259,7 +258,7 @@ func TestFlow_LyingContext(t *testing.T) {
 	all(t, f, &broadcast.Reader{B: b, At: 20}, 21)
 }
 
-// Nothing that came before the key was known vouches for what comes after.
+// A seal that came before the key was known proves nothing afterwards.
 func TestFlow_KeyComesLater(t *testing.T) {
 	b := broadcast.Record(20)
 	f := &flow{tally: &Tally{}}
@@ -301,7 +300,7 @@ func TestFlow_HostileSeal(t *testing.T) {
 	}
 }
 
-// Without a key a number that leaves no room behind it is refused: the next would be 0.
+// Without a key the greatest number is refused: the next would be 0.
 func TestFlow_LastNumber(t *testing.T) {
 	b := broadcast.Record(5)
 	f := &flow{tally: &Tally{}}
@@ -314,7 +313,7 @@ func TestFlow_LastNumber(t *testing.T) {
 	}
 }
 
-// The server was restarted; what its predecessor still sends is not heard any more.
+// The server was restarted; music of the earlier run is no longer accepted.
 func TestFlow_OldEpoch(t *testing.T) {
 	b := broadcast.Record(40)
 	old := broadcast.Record(40)
@@ -331,8 +330,8 @@ func TestFlow_OldEpoch(t *testing.T) {
 	}
 }
 
-// A link that was asked while another fed, and answers after the song has changed, begins
-// with chunks of the song before: no lie, and nothing twice.
+// A link that was asked while another fed may answer after the song has changed. It then begins
+// with chunks of the previous song: that is no lie, and nothing is counted twice.
 func TestFlow_OverlapOverTheSongChange(t *testing.T) {
 	b := broadcast.Record(10, 10)
 	f := trusting(t, b)

@@ -2,22 +2,22 @@ package machine
 
 import "conga/messages"
 
-// Live is what of the machine the log does not know.
+// Live is the part of the machine that is not in the log.
 type Live struct {
-	Upstream        string             `json:"upstream"` // name of who feeds this node
+	Upstream        string             `json:"upstream"` // name of the node that feeds this one
 	Next            uint64             `json:"next"`     // number needed next
 	Received        int64              `json:"received"` // items
 	Lost            int64              `json:"lost"`     // items
 	Twice           int64              `json:"twice"`    // items that came again on one link
 	Unproved        int64              `json:"unproved"` // items without a seal
-	Lies            int64              `json:"lies"`     // links cut for what they sent
+	Lies            int64              `json:"lies"`     // links cut because of a lie
 	Splices         int64              `json:"splices"`  // changes of the upstream
 	LongestSearchMs float64            `json:"longestSearchMs"`
-	LowestMarginMs  *float64           `json:"lowestMarginMs"` // the least that an item came before its time; null at first
+	LowestMarginMs  *float64           `json:"lowestMarginMs"` // shortest time between an item's arrival and its play-out; null at first
 	Songs           []messages.SongSum `json:"songs"`
 }
 
-// Live says how it is just now.
+// Live returns the present values.
 func (m *Machine) Live() Live {
 	t := m.tally
 	l := Live{

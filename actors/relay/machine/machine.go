@@ -1,7 +1,7 @@
-// Package machine is all that a relay decides: whom it asks for the music, what it takes of it, when
-// it leaves who feeds it, and whom it accuses of what. It reads no clock, throws no dice and does
-// nothing outside itself: every input says what time it is, and what follows is commands for the log
-// and effects for the actor (etcd-io/raft is built like this). Its stories are in testdata.
+// Package machine makes all decisions of a relay: whom it asks for the music, which items it takes, when it
+// leaves its upstream, and whom it accuses of what. It reads no clock, uses no random numbers and does
+// no I/O. Every input comes with the time, and the results are commands for the log and effects for the
+// actor, as in etcd-io/raft. Its stories are in testdata.
 package machine
 
 import (
@@ -15,8 +15,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Machine is where a listener stands with its music. What the log keeps is in state. The rest begins
-// anew with the relay; what it has counted is its owner's.
+// Machine is a relay's whole state. The log keeps what is in state. The rest begins anew with each relay,
+// except tally, which belongs to the relay's owner.
 type Machine struct {
 	flow  flow
 	tally *Tally
@@ -25,14 +25,14 @@ type Machine struct {
 	state   search.State
 	arrival arrival
 	rounds  rounds
-	waiting map[uint64]*opening    // those that answered while another feeds, by their link's number
-	lost    *messages.UpstreamLost // since then the relay searches; nil while it is fed
+	waiting map[uint64]*opening    // links that answered while another feeds, by number
+	lost    *messages.UpstreamLost // the loss since which the relay searches; nil while it is fed
 	now     Moment
-	ticket  uint64 // of the offer that a decision is about
+	ticket  uint64 // of the offer that is being decided on
 	out     Out
 }
 
-// New returns a machine that counts in tally. chunk checks what a chunk holds; nil: mp3 frames.
+// New returns a machine that counts in tally. chunk checks the content of a chunk; nil: it must be mp3 frames.
 func New(chunk func(frames []byte) error, tally *Tally) *Machine {
 	return &Machine{flow: flow{chunk: chunk, tally: tally}, tally: tally, waiting: map[uint64]*opening{}}
 }
@@ -43,21 +43,22 @@ type Moment struct {
 	Server int64     // on the server's, in unix microseconds
 }
 
-// Inputs of the machine that no other room says.
+// The machine's own inputs; the others are messages.
 type (
-	// Begin is the first: what the log and the window have, and what the server said last.
+	// Begin is the first input: what the log and the window have, and the server's last messages.
 	Begin struct {
 		State   search.State
-		Next    uint64               // that the window needs; 0: it never had an item
-		Last    *messages.Item       // its newest; may be nil
+		Next    uint64               // the number that the window needs next; 0: it never had an item
+		Last    *messages.Item       // the window's newest; may be nil
 		Welcome *messages.Welcome    // nil: none yet
-		Above   *messages.Neighbours // nil: not yet told
+		Above   *messages.Neighbours // nil: none yet
 	}
-	// Look lets the machine see how the music comes; it is due every Glance.
+	// Look makes the machine judge how the music comes; it is due every Glance.
 	Look struct{}
 )
 
-// Step takes an input: one of the above, the server's word, or what a link or the stream port says.
+// Step takes an input: one of the above, or a message of the server, a link or the stream port. It returns
+// what follows from it.
 func (m *Machine) Step(now Moment, input any) Out {
 	m.now = now
 	m.arrival.runs(now.Own)
@@ -90,14 +91,14 @@ func (m *Machine) Step(now Moment, input any) Out {
 	return out
 }
 
-// Needs says whether the link feeds this node, or was asked and has not answered.
+// Needs reports whether the link feeds this node, or was asked and has not answered.
 func (m *Machine) Needs(link uint64) bool {
 	_, seeking := m.state.Sought(link)
 	return seeking || m.feeds(link)
 }
 
-// begin goes on where the log, the window and the server are; links of a life before this one
-// are gone, and nobody is to blame for that.
+// begin continues from where the log, the window and the server are. The links of an earlier relay are
+// gone, without anybody's fault.
 func (m *Machine) begin(at Begin) {
 	m.state = at.State
 	m.epoch = at.Welcome.GetEpoch()
@@ -105,13 +106,14 @@ func (m *Machine) begin(at Begin) {
 		m.effect(BegunAnew{})
 	}
 	m.closeAll("the relay was restarted")
-	// A search that found nobody has lost its timer, and a ring its oldest events.
+	// Decide on the neighbours again: a search has lost its timer, and the log, a ring, may have lost its
+	// oldest events.
 	if at.Above != nil {
 		m.neighbours(at.Above)
 	}
 }
 
-// neighbours takes the server's word about who is above and below.
+// neighbours takes the server's message about the nodes above and below.
 func (m *Machine) neighbours(msg *messages.Neighbours) {
 	m.decide(msg)
 	if m.state.Knows(msg) {
@@ -120,11 +122,11 @@ func (m *Machine) neighbours(msg *messages.Neighbours) {
 	m.rounds.climbs = 0
 	m.effect(Offer{offered(msg)})
 	if m.state.Upstream == nil && len(m.state.Seeking) > 0 && !m.rounds.searching {
-		m.searchAfter(Patience, false) // there may be somebody new behind who was asked
+		m.searchAfter(Patience, false) // there may be new ancestors after the one that was asked
 	}
 }
 
-// offered is whom this node must dial because it cannot be reached itself, or nil.
+// offered returns the listener that this node must dial because it cannot be reached itself, or nil.
 func offered(n *messages.Neighbours) *messages.Node {
 	if !n.GetOffer() {
 		return nil
@@ -132,7 +134,7 @@ func offered(n *messages.Neighbours) *messages.Node {
 	return n.GetDownstream()
 }
 
-// offeredBy takes, or not, the connection that an ancestor has made.
+// offeredBy decides on a connection that an ancestor has made.
 func (m *Machine) offeredBy(node *messages.Node, ticket uint64) {
 	m.ticket = ticket
 	m.decide(&messages.UpstreamOffered{Node: node, AtUnixUs: m.now.Server})
@@ -142,7 +144,7 @@ func (m *Machine) offeredBy(node *messages.Node, ticket uint64) {
 	}
 }
 
-// searchOn goes on with a search whose timer is over.
+// searchOn continues a search after its timer.
 func (m *Machine) searchOn(msg *messages.SearchOn) {
 	m.rounds.searching = false
 	msg.AtUnixUs = m.now.Server
@@ -154,8 +156,8 @@ func (m *Machine) searchAfter(wait time.Duration, jitter bool) {
 	m.effect(SearchAfter{wait, jitter, m.state.Links})
 }
 
-// closed goes on without the link. If this node stood still, its upstream could not but hang
-// up: it is asked again first.
+// closed goes on without the link. If this node stood still, its upstream had to close the connection, so
+// it is not blamed and can be asked again.
 func (m *Machine) closed(cmd *messages.LinkClosed) {
 	cmd.AtUnixUs = m.now.Server
 	if m.feeds(cmd.GetLink()) && m.arrival.excused(m.now.Own) && cmd.GetEnding() == messages.Ending_ENDING_FAULT && cmd.GetFault() != messages.Fault_FAULT_LYING {
@@ -165,8 +167,8 @@ func (m *Machine) closed(cmd *messages.LinkClosed) {
 	m.fallBack()
 }
 
-// item is the way of the music. Only the link that feeds this node counts, and those on trial.
-// sent is when the upstream sent it, by the server's clock; 0: it does not say.
+// item takes an item. Only the link that feeds this node counts, and those on trial. sent is when the
+// upstream sent it, on the server's clock; 0: not known.
 func (m *Machine) item(link uint64, item *messages.Item, sent int64) {
 	if o := m.waiting[link]; o != nil {
 		m.waited(o, item, sent)
@@ -189,7 +191,7 @@ func (m *Machine) pass(link uint64, item *messages.Item) {
 	m.judge(link, err)
 }
 
-// seal takes what vouches for the items that come next.
+// seal takes the seal of the items that come next.
 func (m *Machine) seal(link uint64, seal *messages.Seal) {
 	if o := m.waiting[link]; o != nil {
 		o.keepSeal(seal)
@@ -198,7 +200,7 @@ func (m *Machine) seal(link uint64, seal *messages.Seal) {
 	}
 }
 
-// judge cuts a link that sent what the server did not, or not what is needed.
+// judge closes a link that sent what the server did not, or not what is needed.
 func (m *Machine) judge(link uint64, err error) {
 	switch {
 	case err == nil:
@@ -217,8 +219,8 @@ func (m *Machine) feeds(link uint64) bool {
 	return m.state.Upstream != nil && m.state.Upstream.Number == link
 }
 
-// decide applies what follows from cmd, which is to be in the log BEFORE its effects are
-// carried out.
+// decide applies the events that follow from cmd. cmd must be in the log BEFORE the effects are carried
+// out.
 func (m *Machine) decide(cmd proto.Message) {
 	events := m.state.Decide(cmd)
 	if len(events) == 0 {
@@ -254,7 +256,7 @@ func (m *Machine) happened(event proto.Message) {
 	}
 }
 
-// sought asks somebody for the music, on its own connection if it has made one.
+// sought asks an ancestor for the music, on the ancestor's connection if it has made one.
 func (m *Machine) sought(event *messages.UpstreamSought) {
 	ask := Dial{Sought: event, Open: &messages.OpenStream{
 		Version: messages.DialectVersion, Next: m.flow.next,
@@ -268,7 +270,7 @@ func (m *Machine) sought(event *messages.UpstreamSought) {
 	m.searchAfter(Patience, false)
 }
 
-// fedBy begins with another upstream.
+// fedBy starts with another upstream.
 func (m *Machine) fedBy(event *messages.UpstreamConnected) {
 	m.rounds.fed(m.now.Own)
 	m.effect(SearchNoMore{})
@@ -290,8 +292,8 @@ func (m *Machine) fedBy(event *messages.UpstreamConnected) {
 	m.lost = nil
 }
 
-// accuse tells the server of a node above that does not do its part. Who stood still a moment
-// ago cannot tell its own faults from others', except for a lie.
+// accuse reports a node above to the server. A node that stood still a moment ago accuses nobody, because
+// it cannot tell its own faults from others', except for a lie.
 func (m *Machine) accuse(node search.Node, fault messages.Fault, reason string) {
 	if fault == messages.Fault_FAULT_UNSPECIFIED || node.ID == messages.ServerID {
 		return
@@ -308,11 +310,11 @@ func (m *Machine) opened(number uint64, answer *messages.StreamOpened) {
 	if !seeking {
 		return
 	}
-	// Only the server itself can be of an older broadcast. A node above may not have
-	// heard of the server's restart yet; its music is as good as ever.
+	// Only the server itself can be too old. A node above may not have heard of the server's
+	// restart yet, but its music is still valid.
 	if epoch := answer.GetEpoch(); link.Node.ID == messages.ServerID && epoch < m.epoch {
 		m.closed(&messages.LinkClosed{Link: number, Reason: fmt.Sprintf(
-			"it is still in epoch %d of the broadcast, now is %d", epoch, m.epoch)})
+			"it is still in epoch %d of the broadcast, which is in epoch %d now", epoch, m.epoch)})
 		return
 	}
 	o := &opening{
@@ -332,10 +334,10 @@ func (m *Machine) opened(number uint64, answer *messages.StreamOpened) {
 	}
 }
 
-// connect makes the link the one that feeds, if first leaves no hole.
+// connect makes the link the one that feeds, if it can begin with first without a hole.
 func (m *Machine) connect(o *opening, first uint64) {
 	before, hungry, late := m.state.Upstream, m.arrival.hungry(m.now.Own), m.arrival.late()
-	whole := first > 0 && first <= m.flow.next // others had meanwhile all that was missed here
+	whole := first > 0 && first <= m.flow.next // it has all that is missing here
 	delete(m.waiting, o.link)
 	m.decide(&messages.LinkOpened{
 		Link: o.link, Asked: m.flow.next, First: first, Newest: o.newest, Epoch: o.answer.GetEpoch(),
@@ -349,14 +351,14 @@ func (m *Machine) connect(o *opening, first uint64) {
 	switch {
 	case before == nil || !whole:
 	case hungry:
-		m.accuse(before.Node, messages.Fault_FAULT_STARVING, "it sends no music, others do")
+		m.accuse(before.Node, messages.Fault_FAULT_STARVING, "it sends no music, but others do")
 	case late && m.now.Own.Sub(m.rounds.blamed) >= blameless:
 		m.rounds.blamed = m.now.Own
-		m.accuse(before.Node, messages.Fault_FAULT_SLOW, "its music comes late, others have it in time")
+		m.accuse(before.Node, messages.Fault_FAULT_SLOW, "its music comes late, but others have it in time")
 	}
 	for _, k := range o.kept {
 		switch {
-		case !m.feeds(o.link): // it was no good
+		case !m.feeds(o.link): // an item before was bad
 		case k.seal != nil:
 			m.seal(o.link, k.seal)
 		default:
@@ -365,7 +367,7 @@ func (m *Machine) connect(o *opening, first uint64) {
 	}
 }
 
-// buffered is what the node still has to play, in microseconds.
+// buffered returns how much music the node still has to play, in microseconds.
 func (m *Machine) buffered() int64 {
 	if m.flow.newest == nil {
 		return 0

@@ -14,23 +14,23 @@ import (
 	"conga/messages"
 )
 
-// TestMachine_Stories: a relay and the nodes above it, each of which does what the story says,
-// on a clock that only the story moves. The words are
+// TestMachine_Stories runs a relay and the nodes above it, which do what the story says, on a clock
+// that only the story moves. The words are
 //
-//	told 7 bob amy     the server's event 7 says who is above, nearest first
+//	told 7 bob amy     the server's event 7 names the ancestors, nearest first
 //	run 5s             time passes
-//	wait 5s            time passes; what happens meanwhile is not told
+//	wait 5s            time passes; what happens meanwhile is not printed
 //	bob well           bob passes on at once what the server sends; so do all at first
-//	bob slow 50        of each second of music only so many percent come over bob's line
-//	bob holds 300ms    bob holds all music back for so long, and says that he sends it just then
-//	bob mute           bob lives and sends no music
+//	bob slow 50        only this percentage of the music comes over bob's line in time
+//	bob holds 300ms    bob delays all music by this time, with false stamps
+//	bob mute           bob is alive but sends no music
 //	bob silent         nothing comes from bob any more, and he answers nobody
 //	bob gone           bob's connections are closed, and nobody answers there
 //	bob lies           bob's next item is not the server's
-//	bob lacks 30       bob begins with item 30 and has none before it
+//	bob lacks 30       bob has no items before 30
 //	bob skips          bob leaves out the next item
 //	server anew 4      the server's log was lost: its broadcast is another one, of epoch 4. All others
-//	                   begin anew; this node hears of it if the server is not gone
+//	                   begin anew; this node learns it if the server is not gone
 //	server epoch 4     the server was restarted
 //	asleep 20s         this node's machine sleeps; connections break meanwhile
 //	receipt            what the relay has counted
@@ -41,7 +41,7 @@ func TestMachine_Stories(t *testing.T) {
 // tick is the step of the stories' clock.
 const tick = 10 * time.Millisecond
 
-// neighbourhood is a machine, those above it, and their clock.
+// neighbourhood is a machine, the nodes above it, and their clock.
 type neighbourhood struct {
 	m      *Machine
 	b      *broadcast.Broadcast
@@ -138,7 +138,7 @@ func (n *neighbourhood) tell(_ *testing.T, line string) ([]string, error) {
 	return n.told, nil
 }
 
-// happens changes how a node above is.
+// happens changes the condition of a node above.
 func (n *neighbourhood) happens(name string, words []string) error {
 	a := n.node(name)
 	a.since = n.now
@@ -191,7 +191,7 @@ func (n *neighbourhood) say(format string, args ...any) {
 	n.told = append(n.told, fmt.Sprintf("%6.2fs ", n.now.Seconds())+fmt.Sprintf(format, args...))
 }
 
-// input lets the machine take something, and does what it wants.
+// input passes an input to the machine, and carries out the effects.
 func (n *neighbourhood) input(what any) {
 	follows := n.m.Step(Moment{time.UnixMicro(broadcast.StartAt).Add(n.now), broadcast.StartAt + n.now.Microseconds()}, what)
 	for _, e := range follows.Effects {

@@ -2,16 +2,16 @@ package machine
 
 import "conga/messages"
 
-// margin is how long before its time the music arrives.
+// margin is the shortest time between the arrival of an item and its play-out.
 type margin struct {
-	since  int64 // items to be heard before it count for nothing; 0 before the first
+	since  int64 // items with an earlier play-out time do not count; 0 before the first
 	lowest int64 // microseconds
 	known  bool
 }
 
-// arrived notes an item's play-out time, as it arrives at now; both in microseconds on
-// the server's clock. A newcomer is given at once what the server sent before it came:
-// that this is close to its time says nothing of the chain.
+// arrived records that an item with this play-out time arrived at now, both in microseconds on the
+// server's clock. The items that a newcomer gets at once do not count: the server sent them before it
+// came, so their margins say nothing about the chain.
 func (m *margin) arrived(playAt, now int64) {
 	if m.since == 0 {
 		m.since = now + messages.Slack.Microseconds()
@@ -21,7 +21,7 @@ func (m *margin) arrived(playAt, now int64) {
 	}
 }
 
-// lowestMs is nil as long as nothing is known.
+// lowestMs returns the margin in milliseconds, nil if it is not known yet.
 func (m *margin) lowestMs() *float64 {
 	if !m.known {
 		return nil

@@ -8,46 +8,46 @@ import (
 )
 
 const (
-	// Patience is how long an ancestor may take to answer before the next one is
-	// asked too: a frozen process accepts connections and never answers.
+	// Patience is how long an ancestor may take to answer before the next one is asked, too: a
+	// frozen process accepts connections and never answers.
 	Patience = 40 * time.Millisecond
-	// blameless is how long nobody is blamed for a slow link after somebody was: if every
-	// upstream looks slow to a node, its own line is slow.
+	// blameless is how long after blaming a node for a slow link this node blames no other: if
+	// every upstream looks slow to a node, its own line is slow.
 	blameless = 10 * time.Second
-	// askAgain is how long others are not asked again for earlier music; each time in vain
-	// doubles the wait.
+	// askAgain is the wait before others are asked again for earlier music. It doubles each time
+	// that this was in vain.
 	askAgain = time.Second
-	// climb is how long a node is fed by another than its first choice before it tries
-	// that again; each time in vain doubles the wait.
+	// climb is how long a node is fed by another than its first choice before it tries that again. It
+	// doubles each time that this was in vain.
 	climb = 5 * time.Second
-	// doublings bounds that wait, hungerDoublings that between two rounds in which all are asked
-	// for music: when music is back, it must be found within some seconds.
+	// doublings bounds how often these waits double. hungerDoublings bounds it for the wait between
+	// two rounds in which all are asked for music: when music is back, it must be found within some
+	// seconds.
 	doublings, hungerDoublings = 5, 1
 )
 
-// rounds remembers when the relay did what it does not do too often.
+// rounds remembers when the relay last did what it must not do too often.
 type rounds struct {
 	searching bool // the timer of the search is set
 
-	epoch           uint64    // of the upstream, as it said itself
-	asked, reviewed time.Time // others for music; the first choice whether it is well
-	hungers, climbs int       // how often since
-	lates           int       // how often in vain for earlier music
+	epoch           uint64    // the upstream's, as it said itself
+	asked, reviewed time.Time // when others were asked for music; when the first choice was tried again
+	hungers, climbs int       // how often that was done since
+	lates           int       // how often others were asked in vain for earlier music
 	blamed          time.Time // when a node was blamed for a slow line
 }
 
-// fed begins anew with another upstream.
+// fed begins again with another upstream.
 func (r *rounds) fed(now time.Time) {
 	r.searching = false
 	r.reviewed = now
 	r.hungers, r.lates = 0, 0
 }
 
-// look asks others for the music if the upstream has none or has it late, and the first
-// choice whether it is well again if another feeds. The upstream is kept until one does
-// better; but one that is no ancestor any more is kept only while music comes from it. For
-// two nodes that learn at different times that they have changed places may feed each other,
-// and then nobody else.
+// look asks others for the music if the upstream has none or has it late. If the upstream is not
+// the first choice, it tries that again from time to time. The upstream is kept until another
+// does better. But an upstream that is no longer an ancestor is kept only while music comes from it:
+// two nodes that learn at different times that they have changed places may feed each other.
 func (m *Machine) look() {
 	now, r := m.now.Own, &m.rounds
 	m.arrival.glanced(now, m.now.Server)
@@ -58,7 +58,7 @@ func (m *Machine) look() {
 	hungry := m.arrival.hungry(now)
 	if hungry && !m.state.Listed() {
 		m.closed(&messages.LinkClosed{
-			Link: m.state.Upstream.Number, Reason: "it is no ancestor any more, and sends no music",
+			Link: m.state.Upstream.Number, Reason: "it is no longer an ancestor, and sends no music",
 		})
 		return
 	}
@@ -77,20 +77,20 @@ func (m *Machine) look() {
 		r.lates++
 		m.askOthers(why)
 	case late || len(m.state.Seeking) > 0:
-	case now.Sub(r.reviewed) >= climb<<min(r.climbs, doublings) && now.Sub(r.blamed) >= blameless: // else a slow one could not be left again
+	case now.Sub(r.reviewed) >= climb<<min(r.climbs, doublings) && now.Sub(r.blamed) >= blameless: // otherwise a slow one could not be left again
 		r.climbs++
 		r.reviewed = now
 		m.decide(&messages.SearchOn{Why: messages.SearchOn_WHY_NEARER, AtUnixUs: m.now.Server})
 	}
 }
 
-// askOthers looks for somebody who does better than the upstream.
+// askOthers looks for a node that does better than the upstream.
 func (m *Machine) askOthers(why messages.SearchOn_Why) {
 	m.rounds.asked = m.now.Own
 	m.decide(&messages.SearchOn{Why: why, AtUnixUs: m.now.Server})
 }
 
-// exhausted is the end of a round of questions that found nobody.
+// exhausted ends a round in which no ancestor could serve.
 func (m *Machine) exhausted(event *messages.SearchExhausted) {
 	switch {
 	case m.state.Upstream == nil:
@@ -98,6 +98,6 @@ func (m *Machine) exhausted(event *messages.SearchExhausted) {
 	case !m.arrival.hungry(m.now.Own):
 		m.arrival.settle(m.now.Own)
 	case m.state.Least > 0 && m.arrival.starved(m.now.Own).Microseconds() >= search.Famine:
-		m.rounds.asked = time.Time{} // what others have, with a hole, is taken at the next glance
+		m.rounds.asked = time.Time{} // so that at the next glance a hole is accepted
 	}
 }

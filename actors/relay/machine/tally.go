@@ -9,8 +9,8 @@ import (
 	"conga/messages"
 )
 
-// Tally is what a listener has counted of its music. It outlives its relay, as the window does:
-// who owns both gives them to each relay. Only the relay's goroutine reads and writes it.
+// Tally has a listener's counters. Like the window, it outlives the relay: its owner passes both to
+// each new relay. Only the relay's goroutine reads and writes it.
 type Tally struct {
 	received, lost, twice, unproved int64 // items
 	connected, lies                 int64
@@ -20,14 +20,14 @@ type Tally struct {
 	songs                           []messages.SongSum
 }
 
-// sum is the song that is being received without a hole since its first chunk.
+// sum is the hash of a song of which every chunk has come so far.
 type sum struct {
 	song  *messages.SongChange
 	next  uint64
 	bytes hash.Hash
 }
 
-// resync says which item is needed next: one before it may have come and not been counted.
+// resync tells which item is needed next. An earlier item may have come without being counted.
 func (t *Tally) resync(next uint64) {
 	if t.sum != nil && t.sum.next != next {
 		t.sum = nil
@@ -58,7 +58,7 @@ func (t *Tally) count(item *messages.Item, proved bool) {
 	}
 }
 
-// finish closes the sum of a song whose next song follows without a hole.
+// finish completes the sum of a song when the next song follows without a hole.
 func (t *Tally) finish() {
 	if t.sum == nil {
 		return

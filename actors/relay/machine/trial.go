@@ -9,19 +9,19 @@ import (
 	"conga/messages"
 )
 
-// opening is an ancestor that answered while another feeds. It takes over when it sends the
-// newest item, and not before: to be fed by one that has no music yet would be no gain. It need
-// not be the first to send it: whoever stands between this node and who feeds it now never is.
-// One that was asked because the music comes late takes over when it has shown that it is
-// ahead: what it says of itself proves nothing, and its line may be as slow.
+// opening is an ancestor that answered while another feeds. It takes over when it sends the newest item,
+// and not before: an upstream without music would be no gain. It need not be the first to send it: a
+// node between this one and its present upstream never is. An ancestor that was asked because the
+// music comes late takes over when it has shown that it is ahead. What it says about itself proves
+// nothing, and its line may be as slow.
 type opening struct {
 	link   uint64
 	answer *messages.StreamOpened
-	sent   int64 // its newest word, by the server's clock; 0: that is too long ago
+	sent   int64 // its newest stamp, on the server's clock; 0: too long ago
 	newest uint64
 	late   bool
 	since  time.Time
-	kept   []kept // what came that may be needed: at most keptMost
+	kept   []kept // what may be needed: at most keptMost
 }
 
 // kept is a seal or an item.
@@ -30,23 +30,23 @@ type kept struct {
 	item *messages.Item
 }
 
-// keptMost bounds what is kept of a link: a seal and a song change, and some items.
+// keptMost bounds what is kept from a link: a seal, a song change, and some items.
 const keptMost = 4 * search.Ahead
 
-// waited takes an item of a link that is to take over.
+// waited takes an item of a link that may take over.
 func (m *Machine) waited(o *opening, item *messages.Item, sent int64) {
 	if sent > 0 || !o.late {
 		o.sent = sent
 	}
 	old := item.Number < m.flow.next
-	if old && item.Change == nil { // it has come another way
+	if old && item.Change == nil { // it has come from the upstream
 		if !o.late && item.Number+1 == m.flow.next {
 			m.connect(o, m.flow.next)
 		}
 		return
 	}
 	if o.kept = append(o.kept, kept{item: item}); len(o.kept) > keptMost {
-		m.closed(&messages.LinkClosed{Link: o.link, Ending: messages.Ending_ENDING_EMPTY, Reason: "it sends what nobody can use yet"})
+		m.closed(&messages.LinkClosed{Link: o.link, Ending: messages.Ending_ENDING_EMPTY, Reason: "it sends music that is not needed yet"})
 		return
 	}
 	switch {
@@ -59,7 +59,7 @@ func (m *Machine) waited(o *opening, item *messages.Item, sent int64) {
 	}
 }
 
-// keepSeal keeps a seal BEFORE the items that it covers; one that covers nothing is forgotten.
+// keepSeal keeps a seal, which stands before the items that it covers. It drops a seal that covers none.
 func (o *opening) keepSeal(s *messages.Seal) {
 	if n := len(o.kept); n > 0 && o.kept[n-1].seal != nil {
 		o.kept = o.kept[:n-1]
@@ -67,7 +67,7 @@ func (o *opening) keepSeal(s *messages.Seal) {
 	o.kept = append(o.kept, kept{seal: s})
 }
 
-// endTrials gives up those who have not shown in time that they are ahead.
+// endTrials gives up the links that have not shown in time that they are ahead.
 func (m *Machine) endTrials() {
 	for _, number := range slices.Sorted(maps.Keys(m.waiting)) {
 		if o := m.waiting[number]; o != nil && o.late && m.now.Own.Sub(o.since) > trial {
@@ -76,7 +76,7 @@ func (m *Machine) endTrials() {
 	}
 }
 
-// fallBack turns to one that has answered already, when the upstream is lost.
+// fallBack turns to a link that has answered already, when the upstream is lost.
 func (m *Machine) fallBack() {
 	for len(m.waiting) > 0 && m.state.Upstream == nil {
 		m.connect(m.waiting[slices.Min(slices.Collect(maps.Keys(m.waiting)))], 0)

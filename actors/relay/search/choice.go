@@ -2,8 +2,8 @@ package search
 
 import "slices"
 
-// above are those who may feed this node, nearest first: the ancestors that relay, and
-// the server last. It is nobody before the server has told the ancestors.
+// above returns the nodes that may feed this one, nearest first: the ancestors that relay, and
+// the server last. It is empty before the server has named the ancestors.
 func (s State) above() []Node {
 	if s.Event == 0 {
 		return nil
@@ -17,8 +17,8 @@ func (s State) above() []Node {
 	return append(above, server)
 }
 
-// candidate is the nearest ancestor worth asking: it is not dead and has not been
-// asked in this search, and it stands before the present upstream. race: also while a
+// candidate returns the nearest ancestor worth asking: it is not dead, has not been asked in
+// this search, and stands before the present upstream. With race, it may be asked even while a
 // nearer one has not answered yet.
 func (s State) candidate(race bool) (Node, bool) {
 	race = race && s.Upstream == nil // still fed: no need to race
@@ -38,8 +38,8 @@ func (s State) candidate(race bool) (Node, bool) {
 	return Node{}, false
 }
 
-// nearest is the first choice, if another feeds. It may have been dead or in vain: by now it
-// may be well.
+// nearest returns the first choice, if another feeds. It may have failed before, but may work
+// again by now.
 func (s State) nearest() (Node, bool) {
 	for _, node := range s.above() {
 		switch {
@@ -52,7 +52,7 @@ func (s State) nearest() (Node, bool) {
 	return Node{}, false
 }
 
-// Prefers says whether node stands before the present upstream.
+// Prefers reports whether node stands before the present upstream.
 func (s State) Prefers(node Node) bool {
 	for _, n := range s.above() {
 		switch {
@@ -65,7 +65,7 @@ func (s State) Prefers(node Node) bool {
 	return false
 }
 
-// others are the ancestors not asked yet besides the present upstream, nearest first.
+// others returns the ancestors that have not been asked yet, without the present upstream, nearest first.
 func (s State) others() (others []Node) {
 	for _, node := range s.above() {
 		if !s.feeds(node) && !node.Dials && !s.asks(node.ID) && !slices.Contains(s.Tried, node.ID) && !s.shuns(node.ID) {
@@ -75,14 +75,14 @@ func (s State) others() (others []Node) {
 	return others
 }
 
-// Listed says whether the present upstream is among those who may feed this node.
+// Listed reports whether the present upstream is among the nodes that may feed this one.
 func (s State) Listed() bool { return slices.ContainsFunc(s.above(), s.feeds) }
 
 func (s State) feeds(node Node) bool {
 	return s.Upstream != nil && s.Upstream.Node.same(node)
 }
 
-// shuns says whether the node has failed or betrayed this one; asks, whether it is being asked.
+// shuns reports whether the node has failed or lied; asks, whether it is being asked.
 func (s State) shuns(id string) bool {
 	return slices.Contains(s.Dead, id) || slices.Contains(s.Liars, id)
 }
@@ -91,12 +91,12 @@ func (s State) asks(id string) bool {
 	return slices.ContainsFunc(s.Seeking, func(l Link) bool { return l.Node.ID == id })
 }
 
-// holes says whether all were asked in vain just now, so that a hole comes into question.
+// holes reports whether all were asked in vain just now, so that a hole may be accepted.
 func (s State) holes(at int64) bool { return s.Resigned > 0 && at-s.LeastAt <= sameSearch }
 
-// accepts says whether a hole up to first is taken: never while somebody feeds, which is to
-// send music now and then; after all were asked, from whoever misses least; and then from
-// anybody. starved is how long no music has come, in microseconds.
+// accepts reports whether a hole up to first is accepted. It is not while an upstream sends music within
+// Famine. After all were asked once, it is accepted from the ancestor that lacks least, and after
+// another round from any. starved is how long no music has come, in microseconds.
 func (s State) accepts(first uint64, starved int64) bool {
 	if s.Upstream != nil && starved < Famine {
 		return false
@@ -104,13 +104,13 @@ func (s State) accepts(first uint64, starved int64) bool {
 	return s.Resigned > 1 || s.Resigned == 1 && first <= s.Least+sameHole
 }
 
-// Tolerates says whether the upstream may leave out numbers: just after a search that
+// Tolerates reports whether the upstream may leave out numbers: only just after a search that
 // found that nobody has them. Otherwise others are asked.
 func (s State) Tolerates(at int64) bool {
 	return s.Resigned > 0 && s.unsteady(at)
 }
 
-// unsteady says whether the upstream has begun to feed only just now.
+// unsteady reports whether the upstream has fed for less than steady.
 func (s State) unsteady(at int64) bool {
 	return at-s.ConnectedAt < steady
 }

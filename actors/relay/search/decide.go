@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Decide says what follows from cmd. What an old link or an old timer says yields nothing.
+// Decide returns the events that follow from cmd. Nothing follows from an old link or an old timer.
 func (s State) Decide(cmd proto.Message) []proto.Message {
 	switch cmd := cmd.(type) {
 	case *messages.StartNode:
@@ -28,13 +28,13 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 	return nil
 }
 
-// Knows says whether something newer was told already.
+// Knows reports whether the state has newer neighbours already.
 func (s State) Knows(told *messages.Neighbours) bool {
 	return Older(told, &messages.Neighbours{Epoch: s.Epoch, Event: s.Event})
 }
 
-// Older says whether the server said a before b. A server that was restored from a copy of its log
-// counts its events anew from there, but in a later epoch.
+// Older reports whether the server sent a before b. A server that was restored from a copy of its log
+// counts its events again from there, but in a later epoch.
 func Older(a, b *messages.Neighbours) bool {
 	return cmp.Or(cmp.Compare(a.GetEpoch(), b.GetEpoch()), cmp.Compare(a.GetEvent(), b.GetEvent())) < 0
 }
@@ -51,7 +51,7 @@ func (s State) assign(cmd *messages.Neighbours) []proto.Message {
 	}
 	d := deciding{s: s}
 	d.add(&messages.UpstreamsAssigned{Ancestors: above, Event: cmd.GetEvent(), Epoch: cmd.GetEpoch()})
-	// A search under way goes on at its own pace, unless there is somebody nearer now.
+	// A running search goes on at its own pace, unless there is a nearer ancestor now.
 	if node, found := d.s.candidate(false); found {
 		d.ask(node, messages.SearchOn_WHY_NEXT, 0)
 	} else if d.s.Upstream == nil && len(d.s.Seeking) == 0 {
@@ -78,7 +78,7 @@ func (s State) opened(cmd *messages.LinkOpened) []proto.Message {
 		d.goOn(link, cmd.GetAtUnixUs())
 		return d.events
 	case missing > 0 && !(link.Holes && s.accepts(cmd.GetFirst(), cmd.GetStarvedUs())): // perhaps another has it
-		unusable.Ending, unusable.Reason = messages.Ending_ENDING_HOLE, "it no longer has what is needed next"
+		unusable.Ending, unusable.Reason = messages.Ending_ENDING_HOLE, "it no longer has the number needed next"
 		unusable.First = cmd.GetFirst()
 		d.add(unusable)
 		d.goOn(link, cmd.GetAtUnixUs())
@@ -138,7 +138,7 @@ func (s State) searchOn(cmd *messages.SearchOn) []proto.Message {
 	return d.events
 }
 
-// offered takes the offer of an ancestor that must dial, if it stands before the present
+// offered accepts the offer of an ancestor that must dial, if it stands before the present
 // upstream.
 func (s State) offered(cmd *messages.UpstreamOffered) []proto.Message {
 	id := cmd.GetNode().GetId()
@@ -158,7 +158,7 @@ func (s State) offered(cmd *messages.UpstreamOffered) []proto.Message {
 	return nil
 }
 
-// deciding gathers events and the state that they lead to.
+// deciding collects events and the state that they lead to.
 type deciding struct {
 	s      State
 	events []proto.Message
@@ -173,7 +173,8 @@ func (d *deciding) ask(node Node, why messages.SearchOn_Why, at int64) {
 	d.add(&messages.UpstreamSought{Link: d.s.Links + 1, Node: node.message(), AtUnixUs: at, Why: why, Holes: d.s.holes(at)})
 }
 
-// goOn seeks on after the link has failed: as an orphan, or for whatever it was asked for.
+// goOn continues after the link has failed: the search for an upstream, or the round for which the link was
+// asked.
 func (d *deciding) goOn(link Link, at int64) {
 	switch {
 	case d.s.Upstream != nil && link.Late():
@@ -186,8 +187,8 @@ func (d *deciding) goOn(link Link, at int64) {
 	}
 }
 
-// askAll asks all others for music, since the upstream sends none. A round that is not over
-// goes on; one that is over is the end of a search that found nobody.
+// askAll asks all others for music, because the upstream sends none. If a round is running, it
+// goes on; if one has ended, its search has found nobody.
 func (d *deciding) askAll(at int64) {
 	if slices.ContainsFunc(d.s.Seeking, func(l Link) bool { return l.Why == messages.SearchOn_WHY_STARVING }) {
 		return
@@ -201,8 +202,8 @@ func (d *deciding) askAll(at int64) {
 }
 
 // askAhead asks the other ancestors to show that they are ahead. The server is asked only if it
-// is one of them, or if it is urgent: those far below a slow node wait for whoever is just
-// below it, or all of them would turn to the server.
+// is one of them, or if it is urgent: nodes far below a slow one wait for the node just below
+// it. Otherwise all of them would turn to the server.
 func (d *deciding) askAhead(why messages.SearchOn_Why, at int64) {
 	if slices.ContainsFunc(d.s.Seeking, Link.Late) {
 		return
@@ -219,14 +220,14 @@ func (d *deciding) askAhead(why messages.SearchOn_Why, at int64) {
 	}
 }
 
-// seek asks the best ancestor not asked yet, if it is better than who feeds now.
+// seek asks the best ancestor that was not asked yet, if it is better than the present upstream.
 func (d *deciding) seek(at int64) {
 	if node, found := d.s.candidate(true); found {
 		d.ask(node, messages.SearchOn_WHY_NEXT, at)
 	}
 }
 
-// seekOrExhaust seeks on, and gives up for a while when nobody is left to answer.
+// seekOrExhaust is seek, but gives up for a while if nobody is left that could answer.
 func (d *deciding) seekOrExhaust(at int64) {
 	d.seek(at)
 	if d.s.Upstream == nil && len(d.s.Seeking) == 0 {
@@ -238,7 +239,7 @@ func (d *deciding) exhaust(at int64) {
 	d.add(&messages.SearchExhausted{Searches: d.s.Searches + 1, AtUnixUs: at})
 }
 
-// Sought is the link of that number, if its ancestor was asked and has not answered.
+// Sought returns the link with the number, if its ancestor was asked and has not answered.
 func (s State) Sought(number uint64) (Link, bool) {
 	at := slices.IndexFunc(s.Seeking, func(l Link) bool { return l.Number == number })
 	if at < 0 {

@@ -14,19 +14,19 @@ type Node struct {
 type Link struct {
 	Number uint64 `json:"number"`
 	Node   Node   `json:"node"`
-	// Why is what the ancestor was asked for; Holes, whether a hole before the music was, too.
+	// Why is what the ancestor was asked for; Holes, whether it was asked for music with a hole, too.
 	Why   messages.SearchOn_Why `json:"why,omitempty"`
 	Holes bool                  `json:"holes,omitempty"`
 }
 
-// Late says whether the ancestor is to be heard only if it is ahead of the upstream.
+// Late reports whether the ancestor is used only if it is ahead of the upstream.
 func (l Link) Late() bool {
 	return l.Why == messages.SearchOn_WHY_LATE || l.Why == messages.SearchOn_WHY_URGENT
 }
 
 var server = Node{ID: messages.ServerID, Name: messages.ServerID}
 
-// NodeOf is the ancestor as the server named it.
+// NodeOf returns the ancestor that the server named.
 func NodeOf(n *messages.Node) Node {
 	return Node{ID: n.GetId(), Name: n.GetName(), Relay: n.GetRelay(), Dials: n.GetDials()}
 }

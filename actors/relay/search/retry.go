@@ -2,8 +2,8 @@ package search
 
 import "time"
 
-// These are the waits between searches that found nobody: from firstRetry to QuickRetry, while a
-// restarted server can still be found within the slack; after QuickRetries of them, up to LastRetry.
+// The waits between searches that found nobody grow from firstRetry to QuickRetry while a restarted
+// server can still be found within the slack, and after QuickRetries of them up to LastRetry.
 const (
 	firstRetry   = 20 * time.Millisecond
 	QuickRetry   = 120 * time.Millisecond
@@ -11,7 +11,7 @@ const (
 	LastRetry    = 1600 * time.Millisecond
 )
 
-// RetryAfter is the wait behind so many searches in a row that found nobody.
+// RetryAfter returns the wait after that many searches in a row that found nobody.
 func RetryAfter(searches uint32) time.Duration {
 	switch {
 	case searches <= 5:

@@ -1,6 +1,5 @@
-// Package search decides whom a listener asks for the music, and whom it leaves. It is what the
-// listener's log determines: all of it follows from events and commands; it reads no clock, knows
-// no actor, and does no I/O.
+// Package search decides whom a listener asks for the music, and whom it leaves. It is pure: it follows from
+// events and commands alone, reads no clock, knows no actors, and does no I/O.
 package search
 
 import (
@@ -17,16 +16,16 @@ import (
 type State struct {
 	// Ancestors are the nodes above, nearest first; the server stands behind them.
 	Ancestors []Node `json:"ancestors"`
-	// Event is the server's event that Ancestors follow from, in the epoch Epoch.
+	// Event is the server's event from which Ancestors follow, in the epoch Epoch.
 	Event uint64 `json:"event"`
 	Epoch uint64 `json:"epoch,omitempty"`
 	// Upstream feeds this node; nil while none does.
 	Upstream *Link `json:"upstream"`
 	// Seeking are the ancestors that were asked and have not answered, in that order.
 	Seeking []Link `json:"seeking"`
-	// Tried are the ids that were asked in this search in vain, Dead those that failed
-	// while they fed this node, or were left for one further up: they are not asked again
-	// while the server lists them, unless all else has failed or some time has passed.
+	// Tried are the ids that were asked in vain in this search. Dead are those that failed while
+	// they fed this node, or were left for one further up: they are not asked again while the
+	// server lists them, unless all else has failed or some time has passed.
 	Tried []string `json:"tried"`
 	Dead  []string `json:"dead"`
 	// Liars are the ids that sent what the server did not: they are never asked again.
@@ -37,39 +36,39 @@ type State struct {
 	LostAt int64 `json:"lostAtUnixUs"`
 	// ConnectedAt is when Upstream began to feed, in unix microseconds.
 	ConnectedAt int64 `json:"connectedAtUnixUs"`
-	// Searches counts those that found nobody, in a row. Who feeds for a moment only is
-	// no find: a server that takes in and hangs up is not hammered.
+	// Searches counts the searches in a row that found nobody. An upstream that feeds only for a
+	// moment does not count as found, so that a server that accepts and hangs up is not flooded.
 	Searches uint32 `json:"searches"`
-	// Least is the smallest number that was offered in this search by those who no longer
-	// have the one needed next, 0 if nobody did; Resigned counts the rounds that ended so.
-	// LeastAt is when it was offered, in unix microseconds.
+	// Least is the smallest number that was offered in this search by nodes that no longer have
+	// the one needed next, 0 if none was. LeastAt is when it was offered, in unix microseconds.
+	// Resigned counts the rounds that ended with such offers only.
 	Least    uint64 `json:"least"`
 	LeastAt  int64  `json:"leastAtUnixUs,omitempty"`
 	Resigned uint32 `json:"resigned"`
 }
 
 const (
-	// steady is how long an upstream feeds before it counts as found, and how long after
-	// a search that ended with a hole the holes are not looked for elsewhere again.
+	// steady is how long an upstream feeds before it counts as found, and how long after a search
+	// that ended with a hole further holes are accepted without asking others.
 	steady = 2_000_000 // microseconds
-	// sameHole is how many items the oldest one kept may have moved on while all were
-	// asked: some three seconds.
+	// sameHole is how many items the oldest kept one may have advanced while all were asked: some
+	// three seconds of music.
 	sameHole = 32
-	// Famine is how long an upstream may send no music before it counts as none: then a hole
-	// that nobody can fill is taken from another.
+	// Famine is how long an upstream may send no music before a hole that nobody can fill is
+	// accepted from another.
 	Famine = 3_000_000 // microseconds
 	// sameSearch is how long an offer with a hole is remembered.
 	sameSearch = 10_000_000 // microseconds
-	// Ahead is how many items more than this node has an ancestor must have sent, to be heard
-	// instead of an upstream whose music comes late: some 400 ms of music.
+	// Ahead is how many items more than this node an ancestor must have to replace an upstream
+	// whose music comes late: some 400 ms of music.
 	Ahead = 4
 )
 
-// maxLiars bounds State: more than so many liars above one node, and the oldest gets
-// another chance to be caught.
+// maxLiars bounds the list of liars. If there are more above one node, the oldest is asked
+// again, and can be caught again.
 const maxLiars = 16
 
-// Apply returns the state after event. It never refuses: event is already true.
+// Apply returns the state after event. It never refuses: event has already happened.
 func (s State) Apply(event proto.Message) State {
 	switch event := event.(type) {
 	case *messages.NodeStarted:
@@ -118,7 +117,7 @@ func (s State) assigned(event *messages.UpstreamsAssigned) State {
 	s.Dead = slices.DeleteFunc(slices.Clone(s.Dead), func(id string) bool {
 		return !slices.ContainsFunc(above, func(n Node) bool { return n.ID == id })
 	})
-	// Who was asked under an address that it no longer has will not answer; while
+	// A node that was asked at an address that it no longer has will not answer. While
 	// another feeds, only ancestors are waited for.
 	s.Seeking = slices.DeleteFunc(slices.Clone(s.Seeking), func(l Link) bool {
 		at := slices.IndexFunc(above, func(n Node) bool { return n.ID == l.Node.ID })
@@ -127,7 +126,7 @@ func (s State) assigned(event *messages.UpstreamsAssigned) State {
 	return s
 }
 
-// missed notes that somebody offered no less than the number first.
+// missed records that a node offered music only from the number first on.
 func (s State) missed(first uint64, at int64) State {
 	if at-s.LeastAt > sameSearch {
 		s.Least, s.Resigned = 0, 0
@@ -160,7 +159,7 @@ func (s State) lost(event *messages.UpstreamLost) State {
 	return s
 }
 
-// with is ids with id in it, once.
+// with returns ids with id in it, once.
 func with(ids []string, id string) []string {
 	if slices.Contains(ids, id) {
 		return ids
@@ -168,7 +167,7 @@ func with(ids []string, id string) []string {
 	return append(slices.Clip(ids), id)
 }
 
-// without is ids with no id in it.
+// without returns ids without id.
 func without(ids []string, id string) []string {
 	if !slices.Contains(ids, id) {
 		return ids
@@ -176,8 +175,8 @@ func without(ids []string, id string) []string {
 	return slices.DeleteFunc(slices.Clone(ids), func(other string) bool { return other == id })
 }
 
-// MarshalJSON writes empty lists as [], whatever way they became empty: the same
-// state is the same bytes.
+// MarshalJSON writes empty lists as [], never as null, so that the same state gives the same
+// bytes.
 func (s State) MarshalJSON() ([]byte, error) {
 	type plain State
 	if s.Ancestors == nil {

@@ -19,8 +19,8 @@ import (
 
 // TestState_Stories: the words are
 //
-//	told 7 cem amy server    the server's event 7 says who is above, nearest first; 4/7: in epoch 4
-//	opened 2 [100 [104 [120 [4000]]]] link 2 answered; 100 was asked for, 104 is its first,
+//	told 7 cem amy server    the server's event 7 names the ancestors, nearest first; 4/7: in epoch 4
+//	opened 2 [100 [104 [120 [4000]]]] link 2 answered; 100 was asked for, 104 is its first number,
 //	                         120 its newest, and for 4000 ms no music came
 //	closed 2 [own|hole|empty|lying|leaving] link 2 is over
 //	patience 2               the timer that was set when 2 was the last link
@@ -154,8 +154,8 @@ func commands(t *rapid.T, s State, at int64) proto.Message {
 	}
 }
 
-// Whatever is said, by whomever and however late: one upstream at most, no link's number
-// twice, and a node that nobody feeds is never without a search that goes on.
+// Whatever comes, from whomever and however late: there is at most one upstream, no link number is used
+// twice, and a node that nobody feeds always has a running search.
 func TestState_NeverStuck(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var s State
@@ -232,8 +232,8 @@ func text(t interface{ Fatal(...any) }, s State) string {
 	return string(b)
 }
 
-// A server that goes on listing a dead node, one that takes in and hangs up, and one
-// that is away for minutes: the log of a listener grows by a few events a second.
+// If a server keeps listing a dead node, accepts and hangs up, or is away for minutes, the log
+// of a listener grows only by a few events a second.
 func TestState_WritesLittle(t *testing.T) {
 	const second = int64(1_000_000)
 	for name, answer := range map[string]func(link uint64, at int64) []proto.Message{
