@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -128,4 +129,17 @@ func reasonOf(err error) string {
 		return plain.Text(fmt.Sprint(op.Err), maxReason)
 	}
 	return plain.Text(err.Error(), maxReason)
+}
+
+// StreamOf is the address of a server's stream: the port after that of its requests.
+func StreamOf(requests string) (string, error) {
+	host, port, err := net.SplitHostPort(requests)
+	if err != nil {
+		return "", fmt.Errorf("%q is not HOST:PORT: %w", requests, err)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 || n == 65535 {
+		return "", fmt.Errorf("%q: the port must be from 1 to 65534", requests)
+	}
+	return net.JoinHostPort(host, strconv.FormatUint(n+1, 10)), nil
 }

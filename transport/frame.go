@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 
+	"google.golang.org/protobuf/proto"
+
 	"conga/messages"
 )
 
@@ -83,4 +85,13 @@ func AppendFrame(dst []byte, frame Frame) ([]byte, error) {
 	}
 	dst = fmt.Appendf(dst, "%s%-*d", frame.Kind, lengthSize, len(frame.Payload))
 	return append(dst, frame.Payload...), nil
+}
+
+// messageFrame is the frame of that kind whose payload is m.
+func messageFrame(kind messages.Kind, m proto.Message) ([]byte, error) {
+	payload, err := proto.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", kind, err)
+	}
+	return AppendFrame(nil, Frame{Kind: kind, Payload: payload})
 }

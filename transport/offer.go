@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"google.golang.org/protobuf/proto"
 
 	"conga/messages"
 )
@@ -86,11 +85,7 @@ func sayOffer(conn net.Conn, cfg *StreamsConfig, to *messages.Node) error {
 	offer := &messages.OfferStream{Version: messages.DialectVersion, Node: cfg.Self()}
 	cfg.Identity.signOffer(offer, to.GetId(), cfg.ServerNow())
 	offer.Proof = pass.prove(offeringOf(offer, to.GetId()))
-	payload, err := proto.Marshal(offer)
-	if err != nil {
-		return err
-	}
-	frame, err := AppendFrame(nil, Frame{Kind: messages.KindOffer, Payload: payload})
+	frame, err := messageFrame(messages.KindOffer, offer)
 	if err != nil {
 		return err
 	}

@@ -143,11 +143,7 @@ func (t *requestTalk) probe(node *messages.Node, key ed25519.PublicKey) string {
 // askIdentity lets the other end prove that it has the key.
 func askIdentity(conn net.Conn, key ed25519.PublicKey) error {
 	ask := &messages.AskIdentity{Nonce: nonce()}
-	payload, err := proto.Marshal(ask)
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", messages.KindIdentity, err)
-	}
-	question, err := AppendFrame(nil, Frame{Kind: messages.KindIdentity, Payload: payload})
+	question, err := messageFrame(messages.KindIdentity, ask)
 	if err != nil {
 		return err
 	}

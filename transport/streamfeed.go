@@ -28,15 +28,15 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 		gone(err)
 	})
 
-	item, err := next(playing, cursor, firstPatience)
+	item, err := Next(playing, cursor, firstPatience)
 	if instead := t.later(open, item); instead != nil {
 		if cursor, err = t.cfg.Open(instead); err != nil {
 			return t.end(playing, err, heard)
 		}
 		defer cursor.Close()
-		item, err = next(playing, cursor, firstPatience)
+		item, err = Next(playing, cursor, firstPatience)
 	}
-	if err != nil && !errors.Is(err, errQuiet) {
+	if err != nil && !errors.Is(err, ErrQuiet) {
 		return t.end(playing, err, heard)
 	}
 	answer := &messages.StreamOpened{Newest: t.cfg.Newest()}
@@ -52,7 +52,7 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 	t.stamped = time.Now()
 	begun := false
 	if item == nil { // the answer to HI was a sign of life
-		item, err = next(playing, cursor, messages.Heartbeat)
+		item, err = Next(playing, cursor, messages.Heartbeat)
 	}
 	for {
 		switch {
@@ -64,14 +64,14 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 			if err := t.send(item); err != nil {
 				return err
 			}
-		case errors.Is(err, errQuiet):
+		case errors.Is(err, ErrQuiet):
 			if err := t.write(t.stamp()); err != nil {
 				return err
 			}
 		default:
 			return t.end(playing, err, heard)
 		}
-		item, err = next(playing, cursor, messages.Heartbeat)
+		item, err = Next(playing, cursor, messages.Heartbeat)
 	}
 }
 
@@ -102,20 +102,6 @@ func (t *streamTalk) later(open *messages.OpenStream, first *messages.Item) *mes
 		return nil
 	}
 	return instead
-}
-
-// errQuiet: no item came in time.
-var errQuiet = errors.New("no item yet")
-
-// next waits at most patience for the cursor's next item, and then returns errQuiet.
-func next(ctx context.Context, cursor Cursor, patience time.Duration) (*messages.Item, error) {
-	wait, cancel := context.WithTimeoutCause(ctx, patience, errQuiet)
-	defer cancel()
-	item, err := cursor.Next(wait)
-	if err != nil && wait.Err() != nil && errors.Is(err, wait.Err()) {
-		return nil, context.Cause(wait)
-	}
-	return item, err
 }
 
 // end finishes feed. A node that leaves says so and waits for its listener to go. A node that

@@ -23,13 +23,6 @@ const (
 	streamBuffer = 128 << 10 // bytes
 )
 
-// Cursor is one listener's place in the music. It belongs to one goroutine.
-type Cursor interface {
-	// Next waits for the next item. If it returns ctx's error, it has taken none.
-	Next(ctx context.Context) (*messages.Item, error)
-	Close()
-}
-
 // StreamsConfig says what a node's stream port serves. Its functions are called by any
 // connection's goroutine.
 type StreamsConfig struct {

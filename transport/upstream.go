@@ -154,11 +154,7 @@ func (t *upstreamTalk) talk(life context.Context, conn net.Conn) error {
 		t.cfg.Identity.SignOpen(open, t.cfg.Now())
 	}
 	open.Proof = pass.prove(askingOf(open))
-	payload, err := proto.Marshal(open)
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", messages.KindHi, err)
-	}
-	hi, err := AppendFrame(nil, Frame{Kind: messages.KindHi, Payload: payload})
+	hi, err := messageFrame(messages.KindHi, open)
 	if err != nil {
 		return err
 	}

@@ -58,14 +58,14 @@ func start(cfg Config, failed func(reason string)) *engine {
 	}
 	e.deck = newDeck(cfg.Now, e.fact, e.cause)
 	_, e.deck.keeps = cfg.Output.(*wav)
-	works := []func(context.Context){e.read, e.report, e.beat, e.decode, e.output}
+	works := []func(context.Context){e.read, deliver(e.facts, e.cfg.Report), e.beat, e.decode, e.output}
 	if _, unheard := cfg.Output.(none); unheard {
-		works = []func(context.Context){e.read, e.report, e.beat, e.keepBooks}
+		works = []func(context.Context){e.read, deliver(e.facts, e.cfg.Report), e.beat, e.keepBooks}
 	}
 	if cfg.Turned != nil {
 		e.turns = make(chan *messages.SongChange, maxFacts)
 		e.deck.turned = e.turn
-		works = append(works, e.announce)
+		works = append(works, deliver(e.turns, e.cfg.Turned))
 	}
 	for _, work := range works {
 		e.wg.Go(func() {
@@ -308,24 +308,16 @@ func (e *engine) turn(song *messages.SongChange) {
 	}
 }
 
-func (e *engine) announce(ctx context.Context) {
-	for {
-		select {
-		case song := <-e.turns:
-			e.cfg.Turned(song)
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (e *engine) report(ctx context.Context) {
-	for {
-		select {
-		case fact := <-e.facts:
-			e.cfg.Report(fact)
-		case <-ctx.Done():
-			return
+// deliver gives `to` what comes, one after the other, until the engine stops.
+func deliver[T any](from <-chan T, to func(T)) func(context.Context) {
+	return func(ctx context.Context) {
+		for {
+			select {
+			case one := <-from:
+				to(one)
+			case <-ctx.Done():
+				return
+			}
 		}
 	}
 }

@@ -190,7 +190,7 @@ func (s *speech) follow(ctx context.Context, from int64) error {
 	for {
 		item, err := next(ctx, cursor)
 		switch {
-		case errors.Is(err, errQuiet):
+		case errors.Is(err, transport.ErrQuiet):
 			if err := s.say(messages.KindChunk, make([]byte, pulse)); err != nil {
 				return err
 			}
@@ -211,22 +211,13 @@ func (s *speech) follow(ctx context.Context, from int64) error {
 	}
 }
 
-// errQuiet: no item came in time.
-var errQuiet = errors.New("no item yet")
-
 // next waits for an item, but returns none once ctx is over. A cursor returns items that it has without
 // looking at ctx, and a client that is behind must not keep this node from leaving.
 func next(ctx context.Context, cursor transport.Cursor) (*messages.Item, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	wait, cancel := context.WithTimeoutCause(ctx, heartbeat, errQuiet)
-	defer cancel()
-	item, err := cursor.Next(wait)
-	if err != nil && wait.Err() != nil && errors.Is(err, wait.Err()) {
-		return nil, context.Cause(wait)
-	}
-	return item, err
+	return transport.Next(ctx, cursor, heartbeat)
 }
 
 // begin sends NS before a song's first chunk, and before the very first chunk unless the client

@@ -85,7 +85,7 @@ var errOver = errors.New("the server has ended the request connection; join agai
 // Tune joins the server whose request port is at addr. The listener must then open Port and
 // call Listening before it asks for the music.
 func Tune(ctx context.Context, addr string) (*Radio, error) {
-	stream, err := streamOf(addr)
+	stream, err := transport.StreamOf(addr)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ const nativePatience = time.Second
 //
 // If it returns false, the native's own join will say what is there, if anything is.
 func Recognize(ctx context.Context, addr string, line *transport.Line) bool {
-	stream, err := streamOf(addr)
+	stream, err := transport.StreamOf(addr)
 	if err != nil {
 		return false
 	}
@@ -85,17 +85,4 @@ func hangUp(conn net.Conn) {
 		_ = half.CloseWrite()
 	}
 	_ = conn.Close()
-}
-
-// streamOf returns the address of the stream port of the server whose request port is at addr.
-func streamOf(addr string) (string, error) {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return "", fmt.Errorf("%q is not HOST:PORT: %w", addr, err)
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || n == 0 || n == 65535 {
-		return "", fmt.Errorf("%q: the port must be from 1 to 65534", addr)
-	}
-	return net.JoinHostPort(host, strconv.FormatUint(n+1, 10)), nil
 }

@@ -28,7 +28,7 @@ func (s *Store) Append(expected uint64, rows []eventlog.Row) error {
 		return nil
 	}
 	if err := s.transact(func(tx *sql.Tx) error {
-		insert := tx.Stmt(s.insert)
+		insert := tx.Stmt(s.insert) //nolint:sqlclosecheck // the transaction closes it
 		for i := range rows {
 			r := &rows[i]
 			if _, err := insert.Exec(int64(r.Seq), r.Time, r.Actor, r.Type, r.Version, notNil(r.Data),

@@ -60,7 +60,7 @@ func ParseHeader(b []byte) (Header, error) {
 		return Header{}, fmt.Errorf("no frame begins with %x: %w", b[:headerSize], ErrFormat)
 	}
 	if version := b[1] >> 3 & 3; version != 3 {
-		var reason error = ErrFormat
+		reason := ErrFormat
 		if rate := rates[b[2]>>2&3] / [3]int{4, 1, 2}[version]; rate > 0 && version != 1 && b[1]>>1&3 == 1 {
 			reason = LowRateError(rate)
 		}

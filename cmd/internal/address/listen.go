@@ -62,19 +62,6 @@ func Shown(addr net.Addr) string {
 	return net.JoinHostPort(host, port)
 }
 
-// StreamOf is the address of a server's stream: the port after that of its requests.
-func StreamOf(server string) (string, error) {
-	host, port, err := net.SplitHostPort(server)
-	if err != nil {
-		return "", fmt.Errorf("%q is not HOST:PORT: %w", server, err)
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || n == 0 || n == 65535 {
-		return "", fmt.Errorf("%q: the port must be from 1 to 65534", server)
-	}
-	return net.JoinHostPort(host, strconv.FormatUint(n+1, 10)), nil
-}
-
 // Advertised is where others reach the port: without a host if it listens on all
 // interfaces, for the server knows best from where it was reached.
 func Advertised(addr net.Addr) string {

@@ -93,7 +93,7 @@ func writeArchive(ctx context.Context, file string, log *eventlog.Log, base even
 	if err != nil {
 		return err
 	}
-	defer os.Remove(part) // it is there still if it is not what it should be
+	defer func() { _ = os.Remove(part) }() // it is there still if it is not what it should be
 	_, err = writeLines(ctx, f, log.Since(base.Seq), through)
 	if err := cmp.Or(err, notWritten(f.Sync()), notWritten(f.Close())); err != nil {
 		if reason := (unwritten{}); errors.As(err, &reason) {

@@ -122,7 +122,7 @@ func (o *ListenerOptions) complete() (err error) {
 // enter looks for the server and takes the port. Once up and running a listener looks for its server for
 // ever; but a wrong address should be known at once.
 func (o *ListenerOptions) enter(ctx context.Context) (*joining, error) {
-	stream, err := address.StreamOf(o.Server)
+	stream, err := transport.StreamOf(o.Server)
 	if err != nil {
 		return nil, err
 	}

@@ -96,7 +96,7 @@ func (s *Settings) readFile(path string, app *kong.Node) (file, error) {
 	if err != nil {
 		return file{}, err
 	}
-	defer opened.Close()
+	defer func() { _ = opened.Close() }()
 	text, err := io.ReadAll(io.LimitReader(opened, maxFile+1))
 	switch {
 	case err != nil:
