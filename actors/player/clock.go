@@ -8,6 +8,9 @@ const (
 	// a device jumps by whole periods, its maximum over that time does not.
 	lineBuckets  = 20
 	lineBucketUs = 100_000
+	// startUs is how long a device is not believed at first: it takes frames before it begins to play them. Then a
+	// line must have seen it full once; settleUs is the time of both.
+	startUs, settleUs = 200_000, 300_000
 )
 
 // line estimates when a device hears a frame, out of how many have left for it so far.
@@ -15,6 +18,7 @@ const (
 // the tops of the bursts is steady.
 type line struct {
 	started bool
+	starts  int64                // µs for which the device is not believed at first
 	zero    int64                // µs, when it was started
 	tops    [lineBuckets]float64 // frames beyond the nominal rate, the maximum in each bucket
 	last    int64                // the bucket that was written last
@@ -23,10 +27,13 @@ type line struct {
 // observe notes that at `now` (µs) so many frames had left for the device.
 func (l *line) observe(now, sent int64) {
 	if !l.started {
-		*l = line{started: true, zero: now}
+		*l = line{started: true, starts: l.starts, zero: now}
 		for i := range l.tops {
 			l.tops[i] = math.Inf(-1)
 		}
+	}
+	if now-l.zero < l.starts {
+		return
 	}
 	bucket := max(l.last, (now-l.zero)/lineBucketUs) // a clock set back writes on in its last
 	for b := max(l.last+1, bucket-lineBuckets+1); b <= bucket; b++ {
@@ -37,19 +44,35 @@ func (l *line) observe(now, sent int64) {
 	*top = max(*top, float64(sent)-float64(now-l.zero)*framesPerUs)
 }
 
-// leaves is when frame number n leaves for the device, in µs.
+// settled says whether it was observed long enough to be believed.
+func (l *line) settled(now int64) bool {
+	return l.started && (l.starts == 0 || now-l.zero >= settleUs)
+}
+
+// leaves is when frame number n leaves for the device, in µs; never, while it is not believed.
 func (l *line) leaves(n int64) int64 {
 	top := math.Inf(-1)
 	for _, t := range l.tops {
 		top = max(top, t)
 	}
+	if math.IsInf(top, -1) {
+		return math.MaxInt64 / 2
+	}
 	return l.zero + int64(math.Round((float64(n)-top)/framesPerUs))
 }
 
 const (
-	maxPpm = 500 // a pitch change that nobody hears
-	// jumpUs is an error too large for steering: it would take minutes.
+	// maxDriftPpm is how far apart the clocks of two devices can be, maxFixPpm what corrects an error on top
+	// of that: a change of pitch that nobody hears.
+	maxDriftPpm, maxFixPpm = 300, 150
+	// jumpUs is an error for which the sound is cut: too large for a step.
 	jumpUs = 80_000
+	// stepUs is an error that is corrected at once, by a crossfade: steering would take a minute. While
+	// the sound is young, even less is.
+	stepUs, youngStepUs = 3000, 300
+	youngS              = 4
+	// surelyS is how long an error must have been seen before a step.
+	surelyS = 0.4
 	// A critically damped loop with a time constant of ten seconds: well beyond the
 	// memory of the line, and 200 ppm between two clocks costs it at most 1 ms.
 	proportional = 0.2  // ppm for each µs of error, 1/s
@@ -61,31 +84,51 @@ const (
 	leastPpm  = 2
 )
 
-// steering turns the error of what is heard into a correction of the rate.
+// steering turns the error of what is heard into a correction of the rate, or into a step.
 type steering struct {
 	errorUs float64 // smoothed; positive: heard too late
 	drift   float64 // ppm that the two clocks are apart
 	ppm     float64
+	ageS    float64 // how long the sound has gone on
+	seenS   float64 // how long errorUs was smoothed
+	doubts  bool    // the error is large: it is measured anew, alone
 }
 
 // steer takes the error of this moment (µs, positive: too late) and the seconds since
 // the last one.
 func (s *steering) steer(errorUs, seconds float64) {
-	s.errorUs += (errorUs - s.errorUs) * min(1, seconds/smoothingS)
+	s.ageS += seconds
+	s.seenS += seconds
+	s.errorUs += (errorUs - s.errorUs) * min(1, max(seconds/smoothingS, seconds/s.seenS))
 	felt := s.errorUs - max(-ignoredUs, min(ignoredUs, s.errorUs))
-	want := proportional*felt + s.drift
-	s.ppm = max(-maxPpm, min(maxPpm, want))
-	if s.ppm == want { // saturated, it would wind up
-		s.drift += integral * felt * seconds
-	}
+	fix := max(-maxFixPpm, min(maxFixPpm, proportional*felt))
+	s.drift = max(-maxDriftPpm, min(maxDriftPpm, s.drift+integral/proportional*fix*seconds))
+	s.ppm = s.drift + fix
 	if math.Abs(s.ppm) < leastPpm {
 		s.ppm = 0
 	}
 }
 
-// jumped forgets the error, which has been corrected at once; the drift stays.
-func (s *steering) jumped() {
-	s.errorUs, s.ppm = 0, max(-maxPpm, min(maxPpm, s.drift))
+// step is by how much the sound should be moved at once, in µs; 0: not at all.
+func (s *steering) step() float64 {
+	most := float64(stepUs)
+	if s.ageS < youngS {
+		most = youngStepUs
+	}
+	switch {
+	case math.Abs(s.errorUs) < most:
+		s.doubts = false
+	case !s.doubts:
+		s.doubts, s.seenS = true, 0
+	case s.seenS >= surelyS:
+		return s.errorUs
+	}
+	return 0
+}
+
+// corrected forgets the error, which is no more; the drift stays.
+func (s *steering) corrected() {
+	s.errorUs, s.seenS, s.doubts, s.ppm = 0, 0, false, s.drift
 }
 
 // moment is a point on the server's clock, so many frames after a base.

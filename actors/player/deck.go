@@ -25,6 +25,7 @@ const (
 // of sound take to compute.
 type deck struct {
 	now    func() int64                        // µs on the server's clock
+	local  func() int64                        // µs on this machine's, which never steps
 	report func(proto.Message)                 // must not block
 	cause  func(due int64, seen string) string // of an underrun at that time; seen is what the deck has seen, or empty
 	space  chan struct{}                       // has room for one; filled when the decoder may look again
@@ -32,7 +33,8 @@ type deck struct {
 	mu       sync.Mutex
 	queue    []*chunk
 	latency  int64 // µs from the output to the ear, for this output and device
-	line     line
+	line     line  // on this machine's clock
+	ahead    int64 // µs, the server's clock minus this machine's, at the last Fill
 	steer    steering
 	in       resampler
 	edge     moment // when the next frame that is appended to in is due
@@ -71,15 +73,20 @@ type episode struct {
 }
 
 func newDeck(now func() int64, report func(proto.Message), cause func(int64, string) string) *deck {
-	return &deck{now: now, report: report, cause: cause, space: make(chan struct{}, 1)}
+	birth := time.Now()
+	local := func() int64 { return time.Since(birth).Microseconds() }
+	return &deck{now: now, local: local, report: report, cause: cause, space: make(chan struct{}, 1)}
 }
 
 // connect makes the deck ready for another output.
-func (d *deck) connect(name string, latency time.Duration) {
+func (d *deck) connect(name string, latency time.Duration, settles bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.Output, d.latency = name, latency.Microseconds()
 	d.line, d.steer = line{}, steering{}
+	if settles {
+		d.line.starts = startUs
+	}
 	d.running, d.filled, d.filledAt, d.marks = false, 0, 0, nil
 	d.loud = loudness{}
 }
@@ -106,8 +113,9 @@ func (d *deck) hungry() bool {
 func (d *deck) fill(p []byte, waiting int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now := d.now()
-	d.line.observe(now, d.filled-int64(waiting))
+	now, local := d.now(), d.local()
+	d.ahead = now - local
+	d.line.observe(local, d.filled-int64(waiting))
 	out := d.filled
 	if d.running {
 		d.hold(d.hears(out), now)
@@ -115,7 +123,7 @@ func (d *deck) fill(p []byte, waiting int) {
 	d.filledAt = now
 	for n := 0; n < len(p)/bytesPerFrame; {
 		d.writing = out + int64(n)
-		if !d.running && !d.begin(d.hears(d.writing)) {
+		if !d.running && (!d.line.settled(local) || !d.begin(d.hears(d.writing))) {
 			clear(p[n*bytesPerFrame:])
 			break
 		}
@@ -132,7 +140,7 @@ func (d *deck) fill(p []byte, waiting int) {
 }
 
 // hears is when a frame of this output is heard, in µs on the server's clock.
-func (d *deck) hears(frame int64) int64 { return d.line.leaves(frame) + d.latency }
+func (d *deck) hears(frame int64) int64 { return d.line.leaves(frame) + d.ahead + d.latency }
 
 // due is what should be heard at the resampler's centre.
 func (d *deck) due() float64 {
@@ -155,11 +163,30 @@ func (d *deck) hold(heard, now int64) {
 			d.starve(int64(late), "the device stood still") // until music is there again: it may lack that, too
 		}
 		d.Jumps++
-		d.steer.jumped()
+		d.steer.corrected()
 		d.restart(d.in.rate, heard)
 		return
 	}
 	d.steer.steer(late, min(1, float64(now-d.filledAt)/1e6))
+	if us := d.steer.step(); us != 0 && d.step(us) {
+		d.Steps++
+		d.steer.corrected()
+	}
+}
+
+// step moves the sound by so many µs, if all of that is here.
+func (d *deck) step(us float64) bool {
+	frames, ready := int(math.Round(us*float64(d.in.rate)/1e6)), 0
+	for _, c := range d.queue {
+		if c.rate != d.in.rate {
+			break
+		}
+		ready += c.left()
+	}
+	if !d.aligned || ready < frames+2*fadeFrames {
+		return false
+	}
+	return d.in.step(frames)
 }
 
 // restart plays from `heard` on with nothing before it.
@@ -167,6 +194,7 @@ func (d *deck) restart(rate int, heard int64) {
 	d.in.restart(rate, 0)
 	d.edge = moment{heard, 0, int64(rate)}
 	d.running, d.aligned, d.lead = true, false, true
+	d.steer.ageS = 0
 }
 
 // begin starts the deck with the first chunk that is not over when it would be heard.

@@ -11,8 +11,8 @@
 //
 // The deck between decoder and output is the heart: a queue of decoded chunks, each with
 // the time at which it is due. The output says how far it is; the deck resamples a little
-// faster or slower (at most 500 ppm) so that what is heard is what is due, and jumps when
-// it is wrong by more than 80 ms. A hole in the numbers is silence of the right length,
+// faster or slower so that what is heard is what is due. If it is wrong by more than 3 ms, it
+// moves at once, in a crossfade; by more than 80 ms, it cuts. A hole in the numbers is silence of the right length,
 // and so is a chunk that is late: what comes after either is in time again.
 //
 // The bytes come from strangers. Each frame is checked before the decoder sees it, which runs

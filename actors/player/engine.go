@@ -183,7 +183,7 @@ func (e *engine) output(ctx context.Context) {
 		if returns {
 			out = e.await(ctx, device, pause)
 		}
-		e.deck.connect(out.Name(), out.Latency()+e.cfg.DeviceOffset)
+		e.deck.connect(out.Name(), out.Latency()+e.cfg.DeviceOffset, returns)
 		err := out.Run(ctx, &hearing{Feed: e, heard: e.heard})
 		if err == nil {
 			continue
@@ -196,7 +196,7 @@ func (e *engine) output(ctx context.Context) {
 }
 
 func (e *engine) playToNobody(ctx context.Context) {
-	e.deck.connect(null{}.Name(), 0)
+	e.deck.connect(null{}.Name(), 0, false)
 	_ = null{}.Run(ctx, e) // it has no errors
 }
 

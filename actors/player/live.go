@@ -23,6 +23,7 @@ type Live struct {
 	ErrorUs      int64  `json:"errorUs"`             // what is heard is this much too late
 	Ppm          int    `json:"ppm"`                 // it plays this much faster to catch up
 	Jumps        int    `json:"jumps"`               // times that it jumped to be in time again
+	Steps        int    `json:"steps"`               // times that it moved by less than 80 ms, in a crossfade
 	SilentMs     int64  `json:"silentMs"`            // silence in the middle of music
 	Holes        int    `json:"holes"`               // gaps in the numbers
 	DecodeErrors int    `json:"decodeErrors"`        // chunks that were not all music
@@ -101,6 +102,7 @@ func (l Live) with(before Live) Live {
 	l.MutedMs += before.MutedMs
 	l.NeverHeard = l.NeverHeard && (before == Live{} || before.NeverHeard)
 	l.Jumps += before.Jumps
+	l.Steps += before.Steps
 	l.Holes += before.Holes
 	l.DecodeErrors += before.DecodeErrors
 	l.Reopened += before.Reopened

@@ -67,6 +67,13 @@ func bessel(x float64) float64 {
 	return sum
 }
 
+const (
+	// fadeFrames is how long the two sides of a step are mixed: 10 ms.
+	fadeFrames = outputRate / 100
+	// history is how many frames are kept for a step back: 85 ms at least.
+	history = 4096
+)
+
 // resampler turns frames of one rate into frames of outputRate. Frames are appended to
 // its end and read at pos, which lies between them; it is continuous however they come.
 type resampler struct {
@@ -75,6 +82,9 @@ type resampler struct {
 	in   []float32 // left and right interleaved
 	pos  float64   // the centre of the next output frame, in frames of in
 	end  int       // frames of music in `in`; behind it only zeros follow. -1: open
+	// After a step the sound from before it goes on at old, for fade more frames, and is faded out.
+	old  float64
+	fade int
 }
 
 // restart begins at another rate with nothing before; the first output frame lies
@@ -91,7 +101,22 @@ func (r *resampler) frames() int { return len(r.in) / 2 }
 
 // need is how many frames must be appended to produce n frames at this step.
 func (r *resampler) need(n int, step float64) int {
-	return int(r.pos+float64(n-1)*step) + taps + 1 - r.frames()
+	furthest := r.pos
+	if r.fade > 0 {
+		furthest = max(r.pos, r.old)
+	}
+	return int(furthest+float64(n-1)*step) + taps + 1 - r.frames()
+}
+
+// step goes on so many input frames further (back, if negative), and crossfades. It is false if that cannot be
+// done now.
+func (r *resampler) step(frames int) bool {
+	if r.fade > 0 || r.end >= 0 || int(r.pos)+frames < taps {
+		return false
+	}
+	r.old, r.fade = r.pos, fadeFrames
+	r.pos += float64(frames)
+	return true
 }
 
 func (r *resampler) append(pcm []int16) {
@@ -120,17 +145,15 @@ func (r *resampler) produce(out []byte, step float64) int {
 		limit = float64(r.end)
 	}
 	for ; n < len(out)/bytesPerFrame && r.pos < limit; n++ {
-		i := int(r.pos)
-		phase := (r.pos - float64(i)) * phases
-		p := int(phase)
-		f := float32(phase - float64(p))
-		a, b := &r.k[p], &r.k[p+1]
-		in := r.in[2*(i-taps+1):][:4*taps]
-		var left, right float32
-		for t := range a {
-			c := a[t] + f*(b[t]-a[t])
-			left += c * in[2*t]
-			right += c * in[2*t+1]
+		left, right := r.at(r.pos)
+		if r.fade > 0 && int(r.old)+taps < r.frames() {
+			before := float32(0.5 - 0.5*math.Cos(math.Pi*float64(r.fade)/(fadeFrames+1)))
+			l, rt := r.at(r.old)
+			left, right = left+before*(l-left), right+before*(rt-right)
+			r.old += step
+			r.fade--
+		} else {
+			r.fade = 0
 		}
 		binary.LittleEndian.PutUint16(out[n*bytesPerFrame:], uint16(clip(left)))
 		binary.LittleEndian.PutUint16(out[n*bytesPerFrame+2:], uint16(clip(right)))
@@ -140,15 +163,41 @@ func (r *resampler) produce(out []byte, step float64) int {
 	return n
 }
 
-// drop forgets what no further output frame reaches.
+// at is the sound at a place between frames.
+func (r *resampler) at(pos float64) (left, right float32) {
+	i := int(pos)
+	phase := (pos - float64(i)) * phases
+	p := int(phase)
+	f := float32(phase - float64(p))
+	a, b := &r.k[p], &r.k[p+1]
+	in := r.in[2*(i-taps+1):][:4*taps]
+	for t := range a {
+		c := a[t] + f*(b[t]-a[t])
+		left += c * in[2*t]
+		right += c * in[2*t+1]
+	}
+	return left, right
+}
+
+// drop forgets what no further output frame reaches, and no step back.
 func (r *resampler) drop() {
-	old := min(int(r.pos)-taps+1, r.frames())
+	first := r.pos
+	if r.fade > 0 {
+		first = min(r.pos, r.old)
+	}
+	old := min(int(first)-taps+1, r.frames()) - history
 	if r.end >= 0 {
 		old = min(old, r.end)
+	}
+	if old < history {
+		return // once for many blocks
+	}
+	if r.end >= 0 {
 		r.end -= old
 	}
 	r.in = r.in[:copy(r.in, r.in[2*old:])]
 	r.pos -= float64(old)
+	r.old -= float64(old)
 }
 
 func clip(x float32) int16 {

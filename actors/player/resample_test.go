@@ -70,6 +70,46 @@ func TestResampler_BlocksDoNotMatter(t *testing.T) {
 	}
 }
 
+// A step makes no click: from sample to sample there is no more difference than in the sound itself, but for
+// what the crossfade adds, which is below that.
+func TestResampler_Step(t *testing.T) {
+	const hz, amplitude = 997.0, 20000.0
+	for _, frames := range []int{-3528, -882, -45, 45, 882, 3528} {
+		var r resampler
+		r.restart(44100, 0)
+		at, out := 0, []float64(nil)
+		block := make([]byte, blockFrames*bytesPerFrame)
+		for n := range 40 {
+			if n == 20 && !r.step(frames) {
+				t.Fatalf("no step of %d frames", frames)
+			}
+			for need := r.need(blockFrames, 1); need > 0; need-- {
+				s := int16(math.Round(amplitude * math.Sin(2*math.Pi*hz*float64(at)/outputRate)))
+				r.append([]int16{s, s})
+				at++
+			}
+			if got := r.produce(block, 1); got != blockFrames {
+				t.Fatalf("%d frames of %d", got, blockFrames)
+			}
+			out = append(out, left(toSamples(block))...)
+		}
+		own := amplitude * 2 * math.Pi * hz / outputRate
+		added := 2 * amplitude * math.Pi / 2 / fadeFrames
+		for i := blockFrames; i < len(out)-1; i++ {
+			if d := math.Abs(out[i+1] - out[i]); d > own+added+2 {
+				t.Errorf("step of %d frames: a difference of %.0f, the sound has %.0f", frames, d, own)
+				break
+			}
+		}
+		// After it the sound is where it should be.
+		for i := 25 * blockFrames; i < len(out); i++ {
+			if want := amplitude * math.Sin(2*math.Pi*hz*float64(i+frames)/outputRate); math.Abs(out[i]-want) > 2 {
+				t.Fatalf("step of %d frames: frame %d is %.0f, want %.0f", frames, i, out[i], want)
+			}
+		}
+	}
+}
+
 func TestResampler_PassesLevel(t *testing.T) {
 	for _, rate := range []int{32000, 44100, 48000} {
 		for _, hz := range []float64{50, 10000} {
