@@ -28,6 +28,7 @@ type ClientConfig struct {
 	Server string // host:port of its requests
 	Stream string // host:port of its stream
 	Output player.Output
+	AsItIs bool // songs are heard as loud as they are, whatever their tags say
 	Logger *slog.Logger
 	// Unheard takes why the output does not play and what to do; nil: Logger warns of it.
 	Unheard func(reason string)
@@ -106,7 +107,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 		}).Configure(stopsBroken)},
 		child{player.Actor, player.Props(player.Config{
 			Open: func() player.Source { return c.window.OpenAt(c.clock.Now() - player.Preroll.Microseconds()) },
-			Now:  c.clock.Now, Output: cfg.Output, Samples: cfg.Samples, Log: cfg.Logger, Unheard: cfg.Unheard, Report: c.report(player.Actor), Turned: cfg.Turned,
+			Now:  c.clock.Now, Output: cfg.Output, AsItIs: cfg.AsItIs, Samples: cfg.Samples, Log: cfg.Logger, Unheard: cfg.Unheard, Report: c.report(player.Actor), Turned: cfg.Turned,
 		})},
 		child{downstreamName, actor.PropsFromProducer(func() actor.Actor { return &downstream{} })},
 		child{streamsName, cfg.Streams(c)},

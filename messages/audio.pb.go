@@ -94,6 +94,8 @@ type SongChange struct {
 	PlayAtUnixUs   int64                  `protobuf:"varint,7,opt,name=play_at_unix_us,json=playAtUnixUs,proto3" json:"play_at_unix_us,omitempty"` // when its first sample is to be heard, on the server's clock
 	Frames         int64                  `protobuf:"varint,8,opt,name=frames,proto3" json:"frames,omitempty"`                                     // of the whole song
 	FramesPerChunk int32                  `protobuf:"varint,9,opt,name=frames_per_chunk,json=framesPerChunk,proto3" json:"frames_per_chunk,omitempty"`
+	GainMb         int32                  `protobuf:"zigzag32,10,opt,name=gain_mb,json=gainMb,proto3" json:"gain_mb,omitempty"` // as in Song: the player's business, the frames are what they are
+	PeakPermille   int32                  `protobuf:"varint,11,opt,name=peak_permille,json=peakPermille,proto3" json:"peak_permille,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -187,6 +189,20 @@ func (x *SongChange) GetFrames() int64 {
 func (x *SongChange) GetFramesPerChunk() int32 {
 	if x != nil {
 		return x.FramesPerChunk
+	}
+	return 0
+}
+
+func (x *SongChange) GetGainMb() int32 {
+	if x != nil {
+		return x.GainMb
+	}
+	return 0
+}
+
+func (x *SongChange) GetPeakPermille() int32 {
+	if x != nil {
+		return x.PeakPermille
 	}
 	return 0
 }
@@ -675,7 +691,7 @@ var File_messages_audio_proto protoreflect.FileDescriptor
 
 const file_messages_audio_proto_rawDesc = "" +
 	"\n" +
-	"\x14messages/audio.proto\x12\x05conga\x1a\x14messages/chain.proto\"\x91\x02\n" +
+	"\x14messages/audio.proto\x12\x05conga\x1a\x14messages/chain.proto\"\xcf\x02\n" +
 	"\n" +
 	"SongChange\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
@@ -688,7 +704,10 @@ const file_messages_audio_proto_rawDesc = "" +
 	"sampleRate\x12%\n" +
 	"\x0fplay_at_unix_us\x18\a \x01(\x03R\fplayAtUnixUs\x12\x16\n" +
 	"\x06frames\x18\b \x01(\x03R\x06frames\x12(\n" +
-	"\x10frames_per_chunk\x18\t \x01(\x05R\x0eframesPerChunk\"|\n" +
+	"\x10frames_per_chunk\x18\t \x01(\x05R\x0eframesPerChunk\x12\x17\n" +
+	"\again_mb\x18\n" +
+	" \x01(\x11R\x06gainMb\x12#\n" +
+	"\rpeak_permille\x18\v \x01(\x05R\fpeakPermille\"|\n" +
 	"\x04Seal\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x12\x16\n" +

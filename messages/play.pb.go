@@ -298,8 +298,10 @@ type Song struct {
 	FileBytes      int64                  `protobuf:"varint,8,opt,name=file_bytes,json=fileBytes,proto3" json:"file_bytes,omitempty"`
 	ModifiedUnixUs int64                  `protobuf:"varint,9,opt,name=modified_unix_us,json=modifiedUnixUs,proto3" json:"modified_unix_us,omitempty"` // the file's time; a change of it or of the size is a new song
 	Form           Song_Form              `protobuf:"varint,10,opt,name=form,proto3,enum=conga.Song_Form" json:"form,omitempty"`
-	MadeOf         string                 `protobuf:"bytes,11,opt,name=made_of,json=madeOf,proto3" json:"made_of,omitempty"`    // if it was converted: the SHA-256 of the file, in hex
-	MadeSum        string                 `protobuf:"bytes,12,opt,name=made_sum,json=madeSum,proto3" json:"made_sum,omitempty"` // and of the mp3
+	MadeOf         string                 `protobuf:"bytes,11,opt,name=made_of,json=madeOf,proto3" json:"made_of,omitempty"`                    // if it was converted: the SHA-256 of the file, in hex
+	MadeSum        string                 `protobuf:"bytes,12,opt,name=made_sum,json=madeSum,proto3" json:"made_sum,omitempty"`                 // and of the mp3
+	GainMb         int32                  `protobuf:"zigzag32,13,opt,name=gain_mb,json=gainMb,proto3" json:"gain_mb,omitempty"`                 // by the tag, how much louder it is to be heard, in hundredths of a decibel; 0: as it is
+	PeakPermille   int32                  `protobuf:"varint,14,opt,name=peak_permille,json=peakPermille,proto3" json:"peak_permille,omitempty"` // its largest sample, in thousandths of the largest there is, rounded up; 0: not known
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -416,6 +418,20 @@ func (x *Song) GetMadeSum() string {
 		return x.MadeSum
 	}
 	return ""
+}
+
+func (x *Song) GetGainMb() int32 {
+	if x != nil {
+		return x.GainMb
+	}
+	return 0
+}
+
+func (x *Song) GetPeakPermille() int32 {
+	if x != nil {
+		return x.PeakPermille
+	}
+	return 0
 }
 
 // RejectedSong is a file that cannot be played, and why.
@@ -2562,7 +2578,7 @@ var File_messages_play_proto protoreflect.FileDescriptor
 
 const file_messages_play_proto_rawDesc = "" +
 	"\n" +
-	"\x13messages/play.proto\x12\x05conga\"\xa0\x03\n" +
+	"\x13messages/play.proto\x12\x05conga\"\xde\x03\n" +
 	"\x04Song\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x16\n" +
@@ -2580,7 +2596,9 @@ const file_messages_play_proto_rawDesc = "" +
 	"\x04form\x18\n" +
 	" \x01(\x0e2\x10.conga.Song.FormR\x04form\x12\x17\n" +
 	"\amade_of\x18\v \x01(\tR\x06madeOf\x12\x19\n" +
-	"\bmade_sum\x18\f \x01(\tR\amadeSum\"8\n" +
+	"\bmade_sum\x18\f \x01(\tR\amadeSum\x12\x17\n" +
+	"\again_mb\x18\r \x01(\x11R\x06gainMb\x12#\n" +
+	"\rpeak_permille\x18\x0e \x01(\x05R\fpeakPermille\"8\n" +
 	"\x04Form\x12\f\n" +
 	"\bFORM_MP3\x10\x00\x12\x0e\n" +
 	"\n" +

@@ -173,7 +173,7 @@ func TestCatalog_StopsConverting(t *testing.T) {
 }
 
 // Tags are read of hostile files, too: however one is cut or bent, that takes no memory and no time to speak of, and no panic.
-func TestOtherTitle_Hostile(t *testing.T) {
+func TestOtherTag_Hostile(t *testing.T) {
 	dir := t.TempDir()
 	for name, args := range map[string][]string{"a.flac": nil, "a.m4a": {"-c:a", "aac"}, "a.ogg": {"-c:a", "libvorbis"}, "a.opus": {"-c:a", "libopus"}} {
 		tone(t, dir, name, 400, args...)
@@ -188,7 +188,7 @@ func TestOtherTitle_Hostile(t *testing.T) {
 					b[rapid.IntRange(0, min(len(b), 2000)-1).Draw(t, "at")] = rapid.Byte().Draw(t, "byte")
 				}
 			}
-			title, artist := otherTitle(reader(b))
+			title, artist := otherTag(reader(b), &messages.Song{})
 			if len(title) > maxTitle || len(artist) > maxTitle {
 				t.Fatalf("%q by %q", title, artist)
 			}

@@ -380,6 +380,7 @@ func judge(ctx context.Context, found found, makes bool) (song *messages.Song, m
 	if isMP3 {
 		music, err = mp3.ReadInfo(patient{ctx, f})
 		song.Title, song.Artist = readTitle(f, info.Size())
+		mp3Loudness(f, info.Size(), music).write(song)
 	}
 	switch {
 	case info.Size() == 0:
@@ -389,7 +390,7 @@ func judge(ctx context.Context, found found, makes bool) (song *messages.Song, m
 	case !isMP3, makes && isOther(f, err):
 		song.Form = messages.Song_FORM_OTHER
 		if song.Title == "" {
-			song.Title, song.Artist = otherTitle(f)
+			song.Title, song.Artist = otherTag(f, song)
 		}
 	}
 	song.Title = titleOr(song.Title, found.name)

@@ -29,6 +29,7 @@ type watcher struct {
 	reports []*messages.ReportSongs // of the last look, those that said something
 	saw     sighting
 	first   bool
+	makes   bool
 }
 
 func newWatcher(t *testing.T, dir string) *watcher {
@@ -42,7 +43,7 @@ func (w *watcher) look(after time.Duration) {
 	if w.t != nil {
 		ctx = w.t.Context()
 	}
-	at := folder{dir: w.dir, settle: settle, first: w.first, folders: w.saw.folders, unseen: w.saw.unseen}
+	at := folder{dir: w.dir, settle: settle, first: w.first, makes: w.makes, folders: w.saw.folders, unseen: w.saw.unseen}
 	w.saw = look(ctx, at, w.known, w.now, func(r *messages.ReportSongs) {
 		if proto.Size(r) > 0 {
 			w.reports = append(w.reports, r)

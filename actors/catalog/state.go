@@ -25,6 +25,9 @@ type Song struct {
 	Form    messages.Song_Form `json:"form,omitempty"`
 	MadeOf  string             `json:"madeOf,omitempty"`
 	MadeSum string             `json:"madeSum,omitempty"`
+
+	GainMb       int32 `json:"gainMb,omitempty"` // hundredths of a decibel
+	PeakPermille int32 `json:"peakPermille,omitempty"`
 }
 
 // sameFile says whether both are of one file as it was at one time.
@@ -212,6 +215,8 @@ func fromMessage(m *messages.Song) *Song {
 		Form:           m.GetForm(),
 		MadeOf:         m.GetMadeOf(),
 		MadeSum:        m.GetMadeSum(),
+		GainMb:         m.GetGainMb(),
+		PeakPermille:   m.GetPeakPermille(),
 	}
 }
 
@@ -231,6 +236,8 @@ func (s *Song) message() *messages.Song {
 		Form:           s.Form,
 		MadeOf:         s.MadeOf,
 		MadeSum:        s.MadeSum,
+		GainMb:         s.GainMb,
+		PeakPermille:   s.PeakPermille,
 	}
 	if s.SampleRate > 0 {
 		m.DurationUs = messages.FrameOffset(s.Frames, s.SampleRate).Microseconds()

@@ -14,6 +14,7 @@ import (
 	"github.com/dhowden/tag"
 	"golang.org/x/text/encoding/charmap"
 
+	"conga/messages"
 	"conga/messages/plain"
 )
 
@@ -43,10 +44,14 @@ func readTitle(file io.ReaderAt, size int64) (title, artist string) {
 	return cmp.Or(title, oldTitle), cmp.Or(artist, oldArtist)
 }
 
-// otherTitle returns what the tag of a file that is no mp3 says.
-func otherTitle(file io.ReaderAt) (title, artist string) {
+// otherTag returns the title and the artist that the tag of a file that is no mp3 says, and notes its loudness.
+func otherTag(file io.ReaderAt, song *messages.Song) (title, artist string) {
 	return said(func() (tag.Metadata, error) {
-		return tag.ReadFrom(&sparing{r: io.NewSectionReader(file, 0, 1<<62), left: maxOtherTag})
+		meta, err := tag.ReadFrom(&sparing{r: io.NewSectionReader(file, 0, 1<<62), left: maxOtherTag})
+		if err == nil {
+			otherLoudness(meta).write(song)
+		}
+		return meta, err
 	})
 }
 

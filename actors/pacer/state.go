@@ -40,6 +40,8 @@ type Started struct {
 	ModifiedUs int64  `json:"modifiedUnixUs"`
 	MadeOf     string `json:"madeOf,omitempty"`
 	MadeSum    string `json:"madeSum,omitempty"`
+	GainMb     int32  `json:"gainMb,omitempty"`
+	Peak       int32  `json:"peakPermille,omitempty"`
 	Number     uint64 `json:"number"`
 	PlayAt     int64  `json:"playAtUnixUs"`
 	PerChunk   int32  `json:"framesPerChunk"`
@@ -174,7 +176,7 @@ func started(e *messages.SongStarted) Started {
 		Name: song.GetName(), Title: song.GetTitle(), Artist: song.GetArtist(),
 		DurationUs: song.GetDurationUs(), SampleRate: song.GetSampleRate(), Frames: song.GetFrames(),
 		FileBytes: song.GetFileBytes(), ModifiedUs: song.GetModifiedUnixUs(),
-		MadeOf: song.GetMadeOf(), MadeSum: song.GetMadeSum(),
+		MadeOf: song.GetMadeOf(), MadeSum: song.GetMadeSum(), GainMb: song.GetGainMb(), Peak: song.GetPeakPermille(),
 		Number: e.GetNumber(), PlayAt: e.GetPlayAtUnixUs(), PerChunk: e.GetFramesPerChunk(),
 	}
 }
@@ -214,7 +216,7 @@ func (s Started) change() (*messages.Item, error) {
 	return messages.NewSongChange(&messages.SongChange{
 		Number: s.Number, Song: s.Name, Title: s.Title, Artist: s.Artist,
 		DurationUs: s.DurationUs, SampleRate: s.SampleRate, PlayAtUnixUs: s.PlayAt,
-		Frames: s.Frames, FramesPerChunk: s.PerChunk,
+		Frames: s.Frames, FramesPerChunk: s.PerChunk, GainMb: s.GainMb, PeakPermille: s.Peak,
 	})
 }
 

@@ -50,6 +50,7 @@ func (c *chunk) at() moment { return moment{c.due, int64(c.played), int64(c.rate
 type decoder struct {
 	make    newDecoder
 	samples func(*messages.Item) []int16 // nil: chunks are mp3
+	levels  bool                         // songs are heard about equally loud
 	song    *messages.SongChange
 	next    uint64 // the number that continues what is decoded; 0: nothing is
 
@@ -100,6 +101,9 @@ func (d *decoder) decode(item *messages.Item, now int64) (*chunk, error) {
 		}
 	}
 	c.pcm = c.pcm[:cap(c.pcm)] // cleared by make: silence
+	if d.levels {
+		scale(c.pcm, level(song))
+	}
 	if failed != nil {
 		failed = fmt.Errorf("item %d: %w", item.Number, failed)
 	}

@@ -133,7 +133,8 @@ func (e *engine) read(ctx context.Context) {
 
 // decode keeps the deck filled.
 func (e *engine) decode(ctx context.Context) {
-	d := decoder{make: e.cfg.decoder, samples: e.cfg.Samples}
+	_, records := e.cfg.Output.(*wav)
+	d := decoder{make: e.cfg.decoder, samples: e.cfg.Samples, levels: !e.cfg.AsItIs && !records}
 	var next uint64
 	for {
 		var in arrival

@@ -38,6 +38,9 @@ type Config struct {
 	Output Output
 	// Samples gives a chunk's samples, left and right, where chunks are not mp3; nil: they are.
 	Samples func(*messages.Item) []int16
+	// AsItIs leaves songs as loud as they are. Else they are heard as loud as their ReplayGain tags say, but for a
+	// recording.
+	AsItIs bool
 	// DeviceOffset is how much later than the output believes the sound is heard.
 	DeviceOffset time.Duration
 	// Report takes the facts for the listener's log: PlayerUnderran, SongHeard,

@@ -7,7 +7,7 @@ import "conga/messages"
 type Decoder struct{ decoder decoder }
 
 // NewDecoder makes one. Its first item should stand some Preroll before what is to be heard.
-func NewDecoder() *Decoder { return &Decoder{decoder{make: goMP3}} }
+func NewDecoder() *Decoder { return &Decoder{decoder{make: goMP3, levels: true}} }
 
 // Samples is what the item sounds like: whole frames, silence where it cannot be decoded,
 // nothing for a song change.

@@ -36,6 +36,8 @@ type joinCmd struct {
 	Data      string     `placeholder:"DIR" help:"Folder of this listener's log and key, or none (${listeners}/NAME)."`
 	Key       string     `placeholder:"KEY" help:"The server's key, in base64 or hex (the key at your first join)."`
 
+	NoReplayGain bool `name:"no-replaygain" help:"Hear each song as loud as it is. Else ReplayGain tags are obeyed, so that all are about equally loud; a recording always has them as they are."`
+
 	screenFlags
 
 	Players     int  `default:"0" placeholder:"N" help:"Play for so many browsers and other players at --listen: the server sends them here (${default})."`
@@ -161,7 +163,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	var programme live.Programme
 	listener, err := node.StartListener(ctx, node.ListenerOptions{
 		Server: ring.Server, Line: line, Keys: ring, Token: c.token(), Name: c.Name, Listen: listen, Radio: radio, Advertise: c.Advertise, Output: output, Logger: logger,
-		Journal: journal, HTTP: debug.Advertised(), Players: c.Players,
+		Journal: journal, HTTP: debug.Advertised(), Players: c.Players, AsItIs: c.NoReplayGain,
 		News:   func(news *messages.Playing) { takeNews(logger, &programme, news) },
 		Turned: func(song *messages.SongChange) { nowPlaying(logger, song, &programme) },
 	})

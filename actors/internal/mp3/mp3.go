@@ -43,7 +43,9 @@ type Reader struct {
 	skipped  int64 // bytes that were neither music nor tags
 	pieces   int64 // stretches of frames that follow each other
 	promised int64 // frames, by the encoder's table; 0: it says nothing
-	cut      bool  // behind the last frame stands the beginning of another
+	gain     float64
+	peak     float64
+	cut      bool // behind the last frame stands the beginning of another
 }
 
 // NewReader returns a Reader of the song that src holds.
@@ -87,6 +89,7 @@ func (r *Reader) advance() (Header, error) {
 		if frame, _ := r.buf.Peek(h.Size); isInfo(frame, h, first) {
 			if first {
 				r.promised = promised(frame, h)
+				r.gain, r.peak = loudness(frame, h)
 			}
 			r.err = r.discard(h.Size)
 			continue
@@ -234,6 +237,10 @@ type Info struct {
 	Duration   time.Duration
 	Unfinished bool  // by its looks the end is still to come: see Promised
 	Promised   int64 // frames that the encoder's table says there are; 0: it says nothing
+
+	// Gain is how many decibels louder the encoder would have the song, and Peak its largest sample, 1 being the
+	// largest there is; 0: it says nothing.
+	Gain, Peak float64
 }
 
 // few is how many frames a table may promise more than there are: encoders differ in whether they
@@ -266,6 +273,7 @@ func ReadInfo(src io.Reader) (Info, error) {
 		return Info{}, fmt.Errorf("byte %d: an encoder's table of contents and no music: %w", r.offset, ErrFormat)
 	}
 	info.Frames, info.Skipped, info.Pieces, info.Promised = r.frames, r.skipped, r.pieces, r.promised
+	info.Gain, info.Peak = r.gain, r.peak
 	info.Unfinished = r.promised > r.frames+few || r.promised == 0 && r.cut
 	info.Duration = messages.FrameOffset(r.frames, int32(info.SampleRate))
 	return info, nil

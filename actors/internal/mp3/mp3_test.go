@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -319,4 +320,34 @@ func FuzzTagSize(f *testing.F) {
 			t.Errorf("%x: %d", b, size)
 		}
 	})
+}
+
+// What LAME says of the loudness is read where its fields stand, which depends on the others; and nothing where it says nothing.
+func TestReadInfo_Loudness(t *testing.T) {
+	lame := func(flags byte, before int, gain uint16) []byte {
+		f := info("Info", 36)
+		f[36+7] = flags
+		at := 36 + 8 + before
+		copy(f[at:], "LAME3.100")
+		binary.BigEndian.PutUint32(f[at+11:], math.Float32bits(0.75))
+		binary.BigEndian.PutUint16(f[at+15:], gain)
+		return f
+	}
+	const track, automatic, minus = 1 << 13, 3 << 10, 1 << 9
+	for name, c := range map[string]struct {
+		table      []byte
+		gain, peak float64
+	}{
+		"all fields":   {lame(15, 112, track|automatic|minus|65), -6.5, 0.75},
+		"no fields":    {lame(0, 0, track|automatic|13), 1.3, 0.75},
+		"frames, seek": {lame(5, 104, track|automatic|minus|1), -0.1, 0.75},
+		"of an album":  {lame(0, 0, 2<<13|automatic|13), 0, 0.75},
+		"nobody's":     {lame(0, 0, track|13), 0, 0.75},
+		"no LAME":      {info("Info", 36), 0, 0},
+	} {
+		got, err := ReadInfo(bytes.NewReader(cat(c.table, music(5))))
+		if err != nil || got.Gain != c.gain || got.Peak != c.peak {
+			t.Errorf("%s: %+v, %v; want %v, %v", name, got, err, c.gain, c.peak)
+		}
+	}
 }

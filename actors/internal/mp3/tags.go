@@ -3,6 +3,7 @@ package mp3
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 )
 
 const (
@@ -66,6 +67,42 @@ func promised(frame Frame, h Header) int64 {
 		return int64(binary.BigEndian.Uint32(table[8:]))
 	}
 	return 0
+}
+
+// loudness is what LAME's part of the table says: how many decibels louder the song is to be, and its largest sample,
+// 1 being the largest there is; 0 where it does not say.
+func loudness(frame Frame, h Header) (gain, peak float64) {
+	const (
+		frames, bytes, seek, quality = 1, 2, 4, 8 // flags: which fields are there
+		lame                         = 9          // bytes of the encoder's name
+		track                        = 1
+	)
+	at := infoMark(frame, h, true)
+	if at == 0 || string(frame[at:at+4]) == "VBRI" || len(frame) < at+8 {
+		return 0, 0
+	}
+	flags := frame[at+7]
+	at += 8
+	for _, field := range []struct{ flag, size int }{{frames, 4}, {bytes, 4}, {seek, 100}, {quality, 4}} {
+		if int(flags)&field.flag != 0 {
+			at += field.size
+		}
+	}
+	if len(frame) < at+lame+10 || string(frame[at:at+4]) != "LAME" {
+		return 0, 0
+	}
+	at += lame + 2 // revision, lowpass
+	if p := float64(math.Float32frombits(binary.BigEndian.Uint32(frame[at:]))); p > 0 && p < 10 {
+		peak = p
+	}
+	word := binary.BigEndian.Uint16(frame[at+4:])
+	if word>>13 != track || word>>10&7 == 0 {
+		return 0, peak
+	}
+	if gain = float64(word&0x1ff) / 10; word&0x200 != 0 {
+		gain = -gain
+	}
+	return gain, peak
 }
 
 // infoMark is where the letters stand; 0: the frame is music.

@@ -41,6 +41,7 @@ type ListenerOptions struct {
 	// Advertise is where others reach Listen; empty: as the server sees this machine.
 	Advertise string
 	Output    player.Output
+	AsItIs    bool                // songs are heard as loud as they are, whatever their tags say
 	Unheard   func(reason string) // takes why Output does not play; nil: Logger
 	Journal   Journal             // zero: one in memory
 	Players   int                 // programs that it plays for over HTTP at its relay port; 0: none
@@ -187,7 +188,7 @@ func (j *joining) client() actors.ClientConfig {
 		system = NewSystem(j.Logger)
 	}
 	c := actors.ClientConfig{
-		System: system, Shared: j.System != nil, Log: j.Journal.Log, Stream: j.stream, Output: j.Output, Unheard: j.Unheard, Logger: j.Logger,
+		System: system, Shared: j.System != nil, Log: j.Journal.Log, Stream: j.stream, Output: j.Output, AsItIs: j.AsItIs, Unheard: j.Unheard, Logger: j.Logger,
 		News: j.News, Turned: j.Turned, Seeds: j.behind.Set, Server: j.Server,
 		Node: &messages.Node{
 			Id: j.Journal.Identity.ID(), Name: j.Name, Http: j.HTTP,

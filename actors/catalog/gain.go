@@ -1,0 +1,116 @@
+package catalog
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+
+	"github.com/dhowden/tag"
+
+	"conga/actors/internal/mp3"
+	"conga/messages"
+)
+
+const (
+	// maxGain bounds how much louder or quieter a tag may make a song, in hundredths of a decibel.
+	maxGain = 3000
+	// maxUserText is how long a frame of a tag may be that says something about loudness.
+	maxUserText = 256
+	// r128 is how many hundredths of a decibel louder ReplayGain wants songs to be than EBU R 128.
+	r128 = 500
+)
+
+// loudness is what a tag says of a song's loudness: how much it is to be changed, in hundredths of a decibel, and its
+// largest sample, in thousandths, rounded up. 0: it does not say.
+type loudness struct{ gain, peak int32 }
+
+// note takes what one field of a tag says. The tag of a track counts, not that of its album: songs of many albums are mixed.
+func (l *loudness) note(field, value string) {
+	number, _, _ := strings.Cut(strings.TrimSpace(value), " ")
+	x, err := strconv.ParseFloat(number, 64)
+	if err != nil || math.IsNaN(x) {
+		return
+	}
+	switch strings.ToLower(field) {
+	case "replaygain_track_gain":
+		l.gain = hundredths(100 * x)
+	case "replaygain_track_peak":
+		l.peak = thousandths(x)
+	case "r128_track_gain": // in 256ths of a decibel
+		if l.gain == 0 {
+			l.gain = hundredths(100*x/256 + r128)
+		}
+	}
+}
+
+func hundredths(x float64) int32 { return int32(math.Round(min(maxGain, max(-maxGain, x)))) }
+
+func thousandths(x float64) int32 { return int32(math.Ceil(1000 * min(10, max(0, x)))) }
+
+// mp3Loudness is what an mp3 says: its tag, else the encoder.
+func mp3Loudness(file io.ReaderAt, size int64, music mp3.Info) (said loudness) {
+	for frame := range id3Frames(file, size) {
+		user := string(frame.head[:4]) == "TXXX" || frame.version == 2 && string(frame.head[:3]) == "TXX"
+		if !user || frame.length > maxUserText {
+			continue
+		}
+		if field, value, is := userText(frame.body()); is {
+			said.note(field, value)
+		}
+	}
+	if said == (loudness{}) && music.Gain != 0 {
+		said = loudness{hundredths(100 * music.Gain), thousandths(music.Peak)}
+	}
+	return said
+}
+
+// userText is what the body of a TXXX frame says, and about what.
+func userText(body []byte) (field, value string, is bool) {
+	if len(body) == 0 {
+		return "", "", false
+	}
+	text := string(body[1:])
+	if wide := body[0] == 1 || body[0] == 2; wide {
+		text = fromUTF16(body[1:])
+	}
+	field, value, is = strings.Cut(text, "\x00")
+	return strings.Trim(field, "\ufeff"), strings.Trim(value, "\x00\ufeff"), is
+}
+
+// fromUTF16 reads UTF-16 of either order; what is no text there is harmless here.
+func fromUTF16(b []byte) string {
+	var order binary.ByteOrder = binary.BigEndian
+	if bytes.HasPrefix(b, []byte{0xff, 0xfe}) {
+		order = binary.LittleEndian
+	}
+	units := make([]uint16, len(b)/2)
+	for i := range units {
+		units[i] = order.Uint16(b[2*i:])
+	}
+	return string(utf16.Decode(units))
+}
+
+// otherLoudness is what the tag of a file that is no mp3 says.
+func otherLoudness(meta tag.Metadata) (said loudness) {
+	for field, value := range meta.Raw() {
+		if text, is := value.(string); is && len(text) <= maxUserText {
+			if strings.EqualFold(field, "r128_track_gain") {
+				continue // below: where both are, the other counts
+			}
+			said.note(field, text)
+		}
+	}
+	for field, value := range meta.Raw() {
+		if text, is := value.(string); is && len(text) <= maxUserText && strings.EqualFold(field, "r128_track_gain") {
+			said.note(field, text)
+		}
+	}
+	return said
+}
+
+// write puts it into the song.
+func (l loudness) write(song *messages.Song) { song.GainMb, song.PeakPermille = l.gain, l.peak }
