@@ -26,13 +26,6 @@ const (
 // keepAlive detects within about 15 s that a quiet peer has vanished.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 6 * time.Second, Interval: 3 * time.Second, Count: 3}
 
-// Counters are shared by all connections of a node.
-type Counters struct {
-	Bytes  atomic.Int64 // written on stream connections, everything included
-	Chunks atomic.Int64 // chunks written on stream connections
-	Cut    atomic.Int64 // stream and request connections closed because the peer did not read
-}
-
 // accepted tells an acceptor actor of a new connection.
 type accepted struct {
 	conn  net.Conn

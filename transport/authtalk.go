@@ -33,6 +33,7 @@ func (t *requestTalk) authenticate(line string) (done bool, err error) {
 		return true, errDone
 	case "AUTH":
 		if err := t.cfg.Auth.say(t.conn.RemoteAddr(), rest); err != nil {
+			t.cfg.Counters.Refuse(RefusedToken)
 			t.say(sentence(err))
 			if errors.Is(err, errTries) {
 				return true, err
@@ -49,7 +50,7 @@ func (t *requestTalk) authenticate(line string) (done bool, err error) {
 			return true, t.put(&messages.Refused{Reason: "say HELLO first"})
 		}
 		if err := t.proved(hello); err != nil {
-			return true, t.turnAwayFor(waitAfter(err), err.Error())
+			return true, t.turnAwayFor(RefusedToken, waitAfter(err), err.Error())
 		}
 		t.known = true
 		return false, nil

@@ -13,19 +13,19 @@ import (
 func (t *requestTalk) hello(hello *messages.Hello) error {
 	node, err := t.candidate(hello)
 	if err != nil {
-		return t.turnAway(err.Error())
+		return t.turnAway(RefusedIdentity, err.Error())
 	}
 	if t.cfg.Disk.Short() {
-		return t.turnAwayFor(waitForRoom, errRoom.Error())
+		return t.turnAwayFor(RefusedDisk, waitForRoom, errRoom.Error())
 	}
 	if !t.pace.hellos.of(t.conn.RemoteAddr()).Allow() {
-		return t.turnAwayFor(time.Minute, "too many listeners join and leave from your address: try again in a minute")
+		return t.turnAwayFor(RefusedPace, time.Minute, "too many listeners join and leave from your address: try again in a minute")
 	}
 	unreachable := ""
 	if node.GetRelay() != "" {
 		var err error
 		if node.Relay, err = t.locate(node.GetRelay()); errors.Is(err, errRelay) {
-			return t.turnAway(err.Error())
+			return t.turnAway(RefusedIdentity, err.Error())
 		} else if err != nil {
 			unreachable = err.Error()
 		}
@@ -36,9 +36,9 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 	case err != nil:
 		return err
 	case was.claimed == keepAway:
-		return t.turnAway(fmt.Sprintf(sayCopy, was.by))
+		return t.turnAway(RefusedCopy, fmt.Sprintf(sayCopy, was.by))
 	case was.full:
-		return t.turnAway(fmt.Sprintf("the server is full, it takes no more than --max-listeners %d: try again later", t.cfg.Limits.Listeners))
+		return t.turnAway(RefusedFull, fmt.Sprintf("the server is full, it takes no more than --max-listeners %d: try again later", t.cfg.Limits.Listeners))
 	}
 	if !t.guest.admit() {
 		return t.dismissed()
@@ -62,7 +62,7 @@ func (t *requestTalk) enter(hello *messages.Hello, node *messages.Node, unreacha
 	}
 	answer, err := ask(t.life, t.root, t.parent, &enter{t.self, join})
 	if err != nil {
-		return errors.Join(t.turnAway("the server is busy, try again"), err)
+		return errors.Join(t.turnAway(RefusedBusy, "the server is busy, try again"), err)
 	}
 	switch answer := answer.(type) {
 	case *messages.Welcome:
@@ -76,7 +76,7 @@ func (t *requestTalk) enter(hello *messages.Hello, node *messages.Node, unreacha
 		if !returns {
 			t.end.Store(&end{ends: notIn})
 		}
-		return t.turnAway(answer.GetReason())
+		return t.turnAway(RefusedPace, answer.GetReason())
 	}
 	return fmt.Errorf("join: %T", answer)
 }
@@ -162,10 +162,13 @@ func (t *requestTalk) identified(hello *messages.Hello) error {
 	return nil
 }
 
-func (t *requestTalk) turnAway(reason string) error { return t.turnAwayFor(0, reason) }
+func (t *requestTalk) turnAway(why Refusal, reason string) error {
+	return t.turnAwayFor(why, 0, reason)
+}
 
 // turnAwayFor also says how long to wait before asking again.
-func (t *requestTalk) turnAwayFor(wait time.Duration, reason string) error {
+func (t *requestTalk) turnAwayFor(why Refusal, wait time.Duration, reason string) error {
+	t.cfg.Counters.Refuse(why)
 	if err := t.put(&messages.Refused{Reason: reason, WaitSeconds: uint32(wait.Seconds())}); err != nil {
 		return err
 	}

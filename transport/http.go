@@ -104,7 +104,7 @@ func HTTP(dump func(context.Context) (any, error), events Events, story Story) h
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = io.WriteString(w, "This is a conga node. Everything that it knows: /debug/dump, what happened: /debug/log?since=10m\n")
+		_, _ = io.WriteString(w, "This is a conga node. Everything that it knows: /debug/dump, what happened: /debug/log?since=10m, figures: /metrics, does music flow: /healthz\n")
 	})
 	return mux
 }

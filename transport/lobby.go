@@ -43,6 +43,7 @@ type potRule struct {
 type lobby struct {
 	rules      [pots]potRule
 	maxAddress int           // of one address, in all pots
+	refused    func(Refusal) // counts
 	sorry      func() []byte // what is sent to a connection that exceeds maxAddress; may be nil
 
 	mu      sync.Mutex
@@ -109,7 +110,9 @@ func requestLobby(limits Limits, sorry func() []byte) *lobby {
 }
 
 func newLobby(maxAddress int, sorry func() []byte, rules [pots]potRule) *lobby {
-	return &lobby{rules: rules, maxAddress: maxAddress, sorry: sorry, hosts: make(map[netip.Prefix]*host)}
+	return &lobby{
+		rules: rules, maxAddress: maxAddress, sorry: sorry, refused: func(Refusal) {}, hosts: make(map[netip.Prefix]*host),
+	}
 }
 
 // enter adds a new connection to the silent ones. It closes it and returns nil if the lobby
@@ -123,6 +126,7 @@ func (l *lobby) enter(conn net.Conn) *guest {
 		return nil
 	}
 	if h := l.hosts[g.from]; h != nil && h.connections >= l.maxAddress && !l.shrink(h) {
+		l.refused(RefusedAddress)
 		l.turnAway(conn)
 		return nil
 	}
@@ -236,6 +240,7 @@ func (h *host) last(p pot) *guest  { return h.in[p].Back().Value.(*guest) }
 // drop ends the connection; its actor notices and stops. If the peer has spoken, it gets a
 // last message.
 func (l *lobby) drop(g *guest) {
+	l.refused(RefusedPlace)
 	spoken := g.pot != silent
 	l.forget(g)
 	if !spoken {

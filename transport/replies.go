@@ -212,6 +212,7 @@ func (t *requestTalk) request(wish *messages.RequestPlay) (answer playAnswer, me
 	}
 	said, _ := ask(t.life, t.root, t.cfg.Scheduler, wish)
 	answer.PlayAnswer, _ = said.(*messages.PlayAnswer)
+	t.cfg.Counters.requested(answer.said())
 	if _, queued := answer.said().(*messages.SongQueued); queued {
 		within, cancel := context.WithTimeout(t.life, settleIn)
 		defer cancel()

@@ -191,6 +191,7 @@ func (r *requests) Receive(ctx actor.Context) {
 		r.lobby = requestLobby(r.cfg.Limits, func() []byte {
 			return fmt.Appendf(nil, "Your address has %d connections here, which is the limit. Close some, or try again later.\n", r.cfg.Limits.PerAddress)
 		})
+		r.lobby.refused = r.cfg.Counters.Refuse
 		r.door.open(root, self, r.cfg.Listener, r.lobby)
 	case *accepted:
 		r.talk(ctx, msg.guest, nil)

@@ -117,6 +117,7 @@ func (s *streams) Receive(ctx actor.Context) {
 	case *actor.Started:
 		root, self := ctx.ActorSystem().Root, ctx.Self()
 		s.lobby = streamLobby(s.cfg.Limits, math.MaxInt, s.cfg.Players, func() []byte { return refusal(s.cfg, errCrowd) })
+		s.lobby.refused = s.cfg.Counters.Refuse
 		s.door.open(root, self, s.cfg.Listener, s.lobby)
 		s.later(ctx)
 	case sweep:

@@ -235,7 +235,11 @@ func (t *streamTalk) readNative(r *bufio.Reader) (proto.Message, error) {
 	return first, nil
 }
 
-func (t *streamTalk) refuse(reason error) { _ = t.answer(refusing(reason)) }
+func (t *streamTalk) refuse(reason error) {
+	answer := refusing(reason)
+	t.cfg.Counters.Refuse(refusedAs(answer.GetRefusal()))
+	_ = t.answer(answer)
+}
 
 // refusing returns the answer to a HI that is refused for the reason.
 func refusing(reason error) *messages.StreamOpened {

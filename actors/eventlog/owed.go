@@ -102,7 +102,9 @@ func (s *Steady) write() error {
 		}
 		err := s.place()
 		if err == nil {
+			begun := time.Now()
 			err = s.put(rows)
+			s.cfg.Wrote(time.Since(begun))
 		}
 		if err != nil {
 			return err

@@ -31,6 +31,8 @@ type SteadyConfig struct {
 	Tell func(state DiskState, why error)
 	// Look is called after each check of the files; may be nil.
 	Look func()
+	// Wrote is told how long each write took, a sync of the disk included; may be nil.
+	Wrote func(took time.Duration)
 }
 
 // Steady is a server's store. It takes events whatever its disk does, because the music must not wait for a
@@ -75,6 +77,9 @@ func OpenSteady(disk Store, cfg SteadyConfig) (*Steady, error) {
 	}
 	if cfg.Reserve == nil {
 		s.cfg.Reserve = noReserve{}
+	}
+	if cfg.Wrote == nil {
+		s.cfg.Wrote = func(time.Duration) {}
 	}
 	var err error
 	if s.base, s.last, err = disk.Marks(); err != nil {

@@ -73,6 +73,11 @@ func (f tokenFlag) validate() error {
 	return nil
 }
 
+// debugFlags are of the port that --http names.
+type debugFlags struct {
+	PProf bool `name:"pprof" help:"Answer at --http also with the profiles of Go, below /debug/pprof/."`
+}
+
 // limitFlags are how much of a server one client may take.
 type limitFlags struct {
 	MaxListeners  int     `default:"1000" placeholder:"N" help:"Listeners in the chain (${default})."`

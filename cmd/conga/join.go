@@ -39,6 +39,7 @@ type joinCmd struct {
 	NoReplayGain bool `name:"no-replaygain" help:"Hear each song as loud as it is. Else ReplayGain tags are obeyed, so that all are about equally loud; a recording always has them as they are."`
 
 	screenFlags
+	debugFlags
 
 	Players     int  `default:"0" placeholder:"N" help:"Play for so many browsers and other players at --listen: the server sends them here (${default})."`
 	SeedDialect bool `help:"The server is the Python program of 2016, or one that speaks like it."`
@@ -147,6 +148,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	show := c.shown(streams)
 	defer show.rest(streams.Err)
 	logger := show.logger
+	debug.Profiles = c.PProf
 	debug.WarnOpen(logger)
 	journal, err := node.OpenJournal(c.Data, node.ListenersDir(), c.Name, logger)
 	if err != nil {
@@ -172,7 +174,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	served := debug.Serve(ctx, listener.Music(), journal.Log, listener.Client.Dump)
+	served := debug.Serve(ctx, listener.Music(), listener.Watched(programme.Away))
 	go func() {
 		select {
 		case <-ctx.Done():

@@ -51,6 +51,7 @@ type serveCmd struct {
 	tokenFlag
 	limitFlags
 	screenFlags
+	debugFlags
 
 	WebName []string `placeholder:"NAME" help:"A name by which people open the page, if it is not an address: radio.example. Others are refused, for any stranger can point a name of his own here."`
 
@@ -110,6 +111,7 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	show := c.shown(io)
 	defer show.rest(io.Err)
 	logger := show.logger
+	http.Profiles = c.PProf
 	http.WarnOpen(logger)
 	browsers, err := c.browsers(logger)
 	if err != nil {
@@ -138,7 +140,7 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 		}
 		debug.SetGCPercent(usual)
 	}()
-	served := http.Serve(ctx, server.Music(), server.Log, server.Server.Dump)
+	served := http.Serve(ctx, server.Music(), server.Watched())
 	select { // whoever reads "ready" asks for songs at once
 	case <-server.Server.SongsKnown():
 	case <-time.After(songsPatience): // a large folder, or a slow one: the first of its songs are known

@@ -11,6 +11,7 @@ import (
 	"conga/actors/eventlog"
 	"conga/actors/eventlog/sqlite"
 	"conga/cmd/internal/keys"
+	"conga/cmd/internal/monitor"
 	"conga/transport"
 )
 
@@ -23,6 +24,8 @@ type Data struct {
 	Store eventlog.Store
 	Key   ed25519.PrivateKey // signs the broadcast
 	Disk  transport.Disk     // below Store; nil: one that is never full
+	// Watched counts how the disk does; nil: there is none.
+	Watched *monitor.Disk
 }
 
 // OpenData opens the log and the key in dir, which is made if it is not there, and remembers the songs folder.
@@ -39,9 +42,14 @@ func OpenData(dir, songs string, logger *slog.Logger) (Data, error) {
 	if err != nil {
 		return Data{}, errors.Join(err, store.Close())
 	}
+	watched := monitor.NewDisk()
 	steady, err := eventlog.OpenSteady(store, eventlog.SteadyConfig{
 		Reserve: sqlite.NewReserve(dir, reserveBytes),
-		Tell:    func(state eventlog.DiskState, why error) { tellDisk(logger, dir, state, why) },
+		Tell: func(state eventlog.DiskState, why error) {
+			watched.Told(state)
+			tellDisk(logger, dir, state, why)
+		},
+		Wrote: watched.Wrote,
 		Look: func() {
 			if err := keys.KeepSigning(dir, key); err != nil {
 				logger.Error("the server's key is gone from its folder and cannot be written again: after a restart listeners will refuse this server", "reason", err)
@@ -54,7 +62,7 @@ func OpenData(dir, songs string, logger *slog.Logger) (Data, error) {
 	if err := keepSongs(songs, dir); err != nil {
 		logger.Warn("the path of the songs folder could not be saved: a start while the folder is away will be refused", "reason", err)
 	}
-	return Data{Store: steady, Key: key, Disk: steady}, nil
+	return Data{Store: steady, Key: key, Disk: steady, Watched: watched}, nil
 }
 
 // MemoryData is for a server that leaves nothing behind.

@@ -10,10 +10,10 @@ import (
 	"os"
 	"time"
 
-	"conga/actors"
 	"conga/actors/eventlog"
 	"conga/actors/eventlog/export"
 	"conga/cmd/internal/address"
+	"conga/cmd/internal/monitor"
 	"conga/cmd/internal/why"
 	"conga/transport"
 	"conga/transport/web"
@@ -24,6 +24,8 @@ const NoHTTP = "off"
 
 // Debug is the port at which a node answers what it knows; with NoHTTP there is none.
 type Debug struct {
+	Profiles bool // it also answers with Go's profiles
+
 	listener net.Listener // nil: there is none
 	addr     string       // as the user said it
 }
@@ -37,7 +39,7 @@ func ListenDebug(addr string) (*Debug, error) {
 	if err != nil {
 		return nil, address.CannotListen("--http", addr, err)
 	}
-	return &Debug{listener, addr}, nil
+	return &Debug{listener: listener, addr: addr}, nil
 }
 
 // String is the address for the ready line, as it is: whoever opens the port to others is to see it.
@@ -73,8 +75,8 @@ func (d *Debug) Close() error {
 	return d.listener.Close()
 }
 
-// Serve answers with a node's dump and log, and with its music, until ctx ends, and then closes the port.
-func (d *Debug) Serve(ctx context.Context, music *web.Music, log *eventlog.Log, dump func(context.Context) (actors.Dump, error)) <-chan error {
+// Serve answers with what the node knows and how it does, and with its music, until ctx ends, and then closes the port.
+func (d *Debug) Serve(ctx context.Context, music *web.Music, n monitor.Node) <-chan error {
 	done := make(chan error, 1)
 	go func() {
 		if d.listener == nil {
@@ -83,8 +85,14 @@ func (d *Debug) Serve(ctx context.Context, music *web.Music, log *eventlog.Log, 
 			return
 		}
 		handler := http.NewServeMux()
-		handler.Handle("/", transport.HTTP(func(ctx context.Context) (any, error) { return dump(ctx) }, recent(log), storyOf(log)))
-		music.On(handler)
+		handler.Handle("/", transport.HTTP(func(ctx context.Context) (any, error) { return n.Dump(ctx) }, recent(n.Log), storyOf(n.Log)))
+		watch := n.Watch(ctx, d.Profiles)
+		for _, path := range []string{"/metrics", "/healthz", "/debug/pprof/"} {
+			handler.Handle(path, watch)
+		}
+		if music != nil {
+			music.On(handler)
+		}
 		done <- transport.Serve(ctx, d.listener, handler, ownNames(d.listener.Addr(), d.addr)...)
 	}()
 	return done

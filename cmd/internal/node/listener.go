@@ -16,6 +16,7 @@ import (
 	"conga/actors/player"
 	"conga/cmd/internal/address"
 	"conga/cmd/internal/keys"
+	"conga/cmd/internal/monitor"
 	"conga/messages"
 	"conga/transport"
 	"conga/transport/seed"
@@ -316,6 +317,11 @@ func (n *Listener) Leave() error {
 		_ = n.radio.Close() // it has said goodbye
 	}
 	return n.Log.Close()
+}
+
+// Watched is the listener for those who watch over it. away is why the server broadcasts nothing.
+func (n *Listener) Watched(away func() string) monitor.Node {
+	return monitor.Node{Dump: n.Client.Dump, Log: n.Log, Sent: n.sent, Ahead: n.Client.Ahead, Away: away}
 }
 
 // Music is for players on this machine.

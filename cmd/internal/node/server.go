@@ -13,6 +13,7 @@ import (
 	"conga/actors"
 	"conga/actors/eventlog"
 	"conga/cmd/internal/address"
+	"conga/cmd/internal/monitor"
 	"conga/messages"
 	"conga/transport"
 	"conga/transport/seed"
@@ -27,6 +28,8 @@ type Server struct {
 	Requests net.Listener
 	Stream   net.Listener
 	Log      *eventlog.Log
+	sent     *transport.Counters
+	disk     *monitor.Disk // nil: there is none
 }
 
 type ServerOptions struct {
@@ -62,10 +65,10 @@ func StartServer(o ServerOptions) (*Server, error) {
 		return nil, errors.Join(err, o.Data.Store.Close(), requests.Close(), stream.Close())
 	}
 	offers := &web.Offers{Now: time.Now}
-	n := &Server{Requests: requests, Stream: stream, Log: log}
+	n := &Server{Requests: requests, Stream: stream, Log: log, sent: &transport.Counters{}, disk: o.Data.Watched}
 	ports := seed.NewPorts(stream)
 	var seedRequests func(context.Context, *transport.Stranger) bool // there before the requests are
-	counters, now, members := &transport.Counters{}, steadyClock(), transport.NewExpected()
+	counters, now, members := n.sent, steadyClock(), transport.NewExpected()
 	auditor := transport.NewIdentity() // an ordinary one: a liar that knew the server's would serve that honestly
 	n.Server, err = actors.StartServer(actors.ServerConfig{
 		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Converted: o.Converted, ConvertedMost: o.ConvertedMost, Key: o.Data.Key,
@@ -149,6 +152,13 @@ func (n *Server) say(ctx context.Context, line string) (answer []string, err err
 // Music is for players on this machine.
 func (n *Server) Music() *web.Music {
 	return &web.Music{Most: ownPlayers, Open: func() web.Cursor { return n.Server.Tune() }}
+}
+
+// Watched is the server for those who watch over it.
+func (n *Server) Watched() monitor.Node {
+	return monitor.Node{
+		Dump: n.Server.Dump, Log: n.Log, Sent: n.sent, Disk: n.disk, Ahead: n.Server.Ahead, Away: func() string { return "" },
+	}
 }
 
 // Stop ends the server; all that it promised is in its log.
