@@ -92,7 +92,7 @@ func (d *demo) Source(ctx context.Context) screen.Source {
 	heard := d.listeners[len(d.listeners)-1].Client
 	go live.Watch(ctx, d.server.Log, d.pane, d.name)
 	source := screen.Source{
-		Title: "this demo", Whole: true,
+		Title: "this demo", Head: []string{"see and hear it in a browser: http://" + d.server.Requests.Addr().String() + "/"},
 		Help: []string{
 			"A server and its listeners run in this one process. The server sends the music to the first listener, each passes it on to the next, and you hear the last one.",
 			"Kill one in the middle: its neighbours find each other, and you hear nothing of it.",

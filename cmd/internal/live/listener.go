@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,16 +27,18 @@ type Listener struct {
 	Server    string // as the user named it
 	Output    string // where it is heard
 
-	fed []string // whom it fed when it was looked at last
+	fed   []string // whom it fed when it was looked at last
+	whole *crowd
 }
 
 // Source is what the screen shows until ctx ends.
 func (l *Listener) Source(ctx context.Context) screen.Source {
 	go Watch(ctx, l.Log, l.Pane, func(id string) string { return id })
+	l.whole = &crowd{client: l.Client}
 	source := screen.Source{
 		Title: "you",
 		Help: []string{
-			"Each listener passes the music on to the next one. The chain shows those above you as far as you know them, and who hears from you.",
+			"Each listener passes the music on to the next one. The chain shows all, as the server says it, with you, who feeds you and who hears from you.",
 			"When the one that feeds you goes away, the next one above takes over; `what happens` says so, and what it cost.",
 		},
 		Snapshot: func() screen.Snapshot { return l.snapshot(ctx) },
@@ -71,7 +74,10 @@ func Searching(client *actors.Client) func(context.Context, string) screen.Found
 	}
 }
 
-// listed reads what SONGS answers: numbered names, and what there is to say of others.
+// aboutSong is a line of SONGS with what the server knows of the song: "bach.mp3 (Prelude in C – J. S. Bach)".
+var aboutSong = regexp.MustCompile(`^(.+?\.[A-Za-z0-9]{2,4}) \((.+)\)$`)
+
+// listed reads what SONGS answers: numbered songs, and what there is to say of others.
 func listed(answer []string) (found screen.Found) {
 	for _, line := range answer {
 		number, name, is := strings.Cut(line, ". ")
@@ -79,13 +85,18 @@ func listed(answer []string) (found screen.Found) {
 			found.More = strings.TrimSpace(line)
 			continue
 		}
-		found.Songs = append(found.Songs, screen.Song{Name: name})
+		song := screen.Song{Name: name}
+		if parts := aboutSong.FindStringSubmatch(name); parts != nil {
+			song.Name = parts[1]
+			song.Title, song.Artist, _ = strings.Cut(parts[2], " – ")
+		}
+		found.Songs = append(found.Songs, song)
 	}
 	return found
 }
 
-func (l *Listener) snapshot(ctx context.Context) screen.Snapshot {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (l *Listener) snapshot(life context.Context) screen.Snapshot {
+	ctx, cancel := context.WithTimeout(life, patience)
 	defer cancel()
 	now := l.Client.ServerNow()
 	s := l.Programme.At(now)
@@ -99,6 +110,9 @@ func (l *Listener) snapshot(ctx context.Context) screen.Snapshot {
 	Heard(&s, out, l.Programme, now)
 	s.Sound = WhereHeard(out, l.Output)
 	s.Chain = around(l.Client.Node(), above, in, out)
+	all, more := l.whole.names(life, s.Chain, time.Now())
+	chain, whole := placed(all, more, s.Chain)
+	s.Chain, s.Part = chain, !whole
 	s.Facts = l.facts(above, in, out)
 	l.tellFed(in.Downstream)
 	return s

@@ -9,6 +9,7 @@ import (
 	"conga/actors/player"
 	"conga/actors/relay"
 	"conga/actors/relay/search"
+	"conga/cmd/internal/screen"
 	"conga/messages"
 
 	"google.golang.org/protobuf/proto"
@@ -54,6 +55,10 @@ func TestListed(t *testing.T) {
 	found := listed([]string{"1. bach.mp3", "12. a. b.mp3", "... and 3 more: SONGS 2 shows the next ones"})
 	if fmt.Sprint(found.Songs) != "[{bach.mp3   0s} {a. b.mp3   0s}]" || !strings.HasPrefix(found.More, "... and 3 more") {
 		t.Errorf("%+v", found)
+	}
+	found = listed([]string{"3. old.mp3", "7. Song (live).mp3 (Air (1723) – J. S. Bach)", "8. x.flac (Only a title)"})
+	if fmt.Sprintf("%q", found.Songs[1:]) != `[{"Song (live).mp3" "Air (1723)" "J. S. Bach" "0s"} {"x.flac" "Only a title" "" "0s"}]` {
+		t.Errorf("%q", found.Songs)
 	}
 	if found = listed([]string{"No songs at this time"}); len(found.Songs) != 0 || found.More != "No songs at this time" {
 		t.Errorf("%+v", found)
@@ -128,5 +133,36 @@ func TestTell(t *testing.T) {
 func TestGain(t *testing.T) {
 	if Gain(0) != 0 || Gain(100) != 1 || Gain(-5) != 0 || Gain(200) != 1 || Gain(50) != 0.25 {
 		t.Errorf("50 %% is %v", Gain(50))
+	}
+}
+
+// What the server says of all, and what a listener knows of its neighbours, is one chain; of two of one name it is the
+// one whose neighbours fit.
+func TestPlaced(t *testing.T) {
+	known := []screen.Member{
+		{Name: "…", Role: screen.Gap}, {Name: "cem"}, {Name: "bob", Role: screen.Feeder}, {Name: "amy", Role: screen.Self}, {Name: "zoe", Role: screen.Fed},
+	}
+	for _, test := range []struct {
+		answer []string
+		want   string
+	}{
+		{[]string{"1. eve (for 2 min)", "2. cem (for 1 min)", "3. bob", "4. amy (for 3 s)", "5. zoe", "6. yuri"}, "eve, cem, bob (1), amy (0), zoe (2), yuri"},
+		{[]string{"1. amy", "2. eve", "3. cem", "4. bob", "5. amy", "6. zoe"}, "amy, eve, cem, bob (1), amy (0), zoe (2)"},
+		{[]string{"1. cem", "2. amy", "3. x", "... and 3 more: WHO 2 shows the next ones"}, "cem, amy (0), x, … and 3 more (3)"},
+		{[]string{"1. dora", "2. emil"}, "… (3), cem, bob (1), amy (0), zoe (2)"},
+	} {
+		roles := map[screen.Role]string{screen.Self: " (0)", screen.Feeder: " (1)", screen.Fed: " (2)", screen.Gap: " (3)"}
+		var got []string
+		all, more := listeners(test.answer)
+		chain, whole := placed(all, more, known)
+		if whole != (len(chain) != len(known) || chain[0].Role != screen.Gap) {
+			t.Errorf("%q: whole is %v", test.answer, whole)
+		}
+		for _, m := range chain {
+			got = append(got, m.Name+roles[m.Role])
+		}
+		if strings.Join(got, ", ") != test.want {
+			t.Errorf("%q: %q, want %q", test.answer, got, test.want)
+		}
 	}
 }

@@ -41,7 +41,7 @@ type Server struct {
 func (s *Server) Source(ctx context.Context) screen.Source {
 	go Watch(ctx, s.Log, s.Pane, s.name)
 	return screen.Source{
-		Title: "this radio", Whole: true, Head: s.Head, Code: s.Code, CodeText: s.CodeText,
+		Title: "this radio", Wave: "what goes out", Head: s.Head, Code: s.Code, CodeText: s.CodeText,
 		Help: []string{
 			"Others open the address, or join with the link. The server sends the music once, to the first listener of the chain; each passes it on to the next.",
 			"`what happens` says who comes and goes, who asked for what, and how the chain was mended.",
@@ -118,6 +118,7 @@ func (s *Server) snapshot(ctx context.Context) screen.Snapshot {
 		upload = fmt.Sprintf("%d songs, and %d files that cannot be played; %s sent, %.0f kbit/s now", state.Catalog.Songs.Len(), n, Bytes(s.sent), s.rate.bits/1000)
 	}
 	shown.Facts = []string{upload}
+	shown.Levels[0] = s.rate.share()
 	return shown
 }
 
@@ -190,13 +191,18 @@ type rate struct {
 	at   time.Time
 	sent int64
 	bits float64 // a second
+	most float64 // that it has been
 }
+
+// share is how much goes out, of a little more than the most that ever did.
+func (r *rate) share() float64 { return r.bits / max(1, 1.25*r.most) }
 
 func (r *rate) add(now time.Time, sent int64) {
 	if past := now.Sub(r.at); r.at.IsZero() || past < 0 {
 		r.at, r.sent = now, sent
 	} else if past >= 2*time.Second {
 		r.bits = float64(sent-r.sent) * 8 / past.Seconds()
+		r.most = max(r.most, r.bits)
 		r.at, r.sent = now, sent
 	}
 }

@@ -1,6 +1,10 @@
 package screen
 
-import "charm.land/lipgloss/v2"
+import (
+	"strings"
+
+	"charm.land/lipgloss/v2"
+)
 
 // helpPanel says what the keys do, and what the picture shows.
 func (m model) helpPanel(width int) panel {
@@ -41,17 +45,40 @@ func (m model) helpPanel(width int) panel {
 	return panel{title: "help", least: 1, wants: len(rows), rows: func(int, int) []string { return rows }}
 }
 
-// codePanel is the QR code of where to go, and its text.
+// codePanel is the QR code of where to go, as large as it fits, and its text.
 func (m model) codePanel() panel {
 	least := 1
 	if !m.ascii {
 		least += len(m.source.Code)
 	}
 	return panel{title: "scan it, or open it", least: least, wants: least, rows: func(width, height int) []string {
-		rows := []string{clean(m.source.CodeText)}
-		if m.ascii || height < len(m.source.Code)+1 || len(m.source.Code) > 0 && lipgloss.Width(m.source.Code[0]) > width {
+		rows, code := []string{clean(m.source.CodeText)}, m.source.Code
+		switch fits := func(n int) bool {
+			return len(code) > 0 && height > n*len(code) && lipgloss.Width(code[0])*n <= width
+		}; {
+		case m.ascii || !fits(1):
 			return append(rows, dim.Render("(for its QR code the terminal is too small, or not of UTF-8)"))
+		case fits(2):
+			return append(rows, doubled(code)...)
 		}
-		return append(rows, m.source.Code...)
+		return append(rows, code...)
 	}}
+}
+
+// doubled is a code of half blocks in twice its size.
+func doubled(code []string) []string {
+	var rows []string
+	for _, row := range code {
+		var upper, lower strings.Builder
+		for _, block := range row {
+			cells := map[rune][2]string{'█': {"██", "██"}, '▀': {"██", "  "}, '▄': {"  ", "██"}}[block]
+			if cells[0] == "" {
+				cells = [2]string{"  ", "  "}
+			}
+			upper.WriteString(cells[0])
+			lower.WriteString(cells[1])
+		}
+		rows = append(rows, upper.String(), lower.String())
+	}
+	return rows
 }

@@ -35,6 +35,7 @@ func showLines(ctx context.Context, source Source, in io.Reader, out io.Writer, 
 		}
 	}
 
+	say(source.Head...)
 	var feeders sync.WaitGroup
 	feeders.Go(func() {
 		var before Snapshot

@@ -164,11 +164,16 @@ func (m model) words() string {
 	return text
 }
 
-// isCommand says whether the text is one of the lines that people also type without a picture.
+// isCommand says whether the text is one of the lines that people also type without a picture. Words that songs have,
+// too, count in capitals only.
 func isCommand(text string) bool {
 	word, _, _ := strings.Cut(text, " ")
 	switch strings.ToUpper(word) {
 	case "SONGS", "PLAY", "REQUESTS":
+		return true
+	}
+	switch word {
+	case "CANCEL", "SKIP", "HISTORY", "WHO", "HELP":
 		return true
 	}
 	return console.IsEnd(text)

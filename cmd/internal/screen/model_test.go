@@ -91,6 +91,7 @@ func happened(text string) News { return News{At: started, Kind: Event, Text: te
 // joined is the screen of a listener: a part of the chain, itself marked.
 func joined() Snapshot {
 	s := playing(0)
+	s.Part = true
 	s.Chain = []Member{
 		{Name: "…", Role: Gap},
 		{Name: "dora"},
@@ -113,7 +114,7 @@ func served() Snapshot {
 }
 
 func asServer(s *Source) {
-	s.Volume, s.Whole, s.Title = nil, true, "this radio"
+	s.Volume, s.Title, s.Wave = nil, "this radio", "what goes out"
 	s.Head = []string{"others join with: conga join 'conga://192.0.2.1:7000?key=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'"}
 	s.CodeText = "http://192.0.2.1:7000/"
 	for range 17 {
@@ -122,7 +123,8 @@ func asServer(s *Source) {
 }
 
 func asDemo(s *Source) {
-	s.Whole, s.Kill = true, func(name string) string { return name + " is killed" }
+	s.Kill = func(name string) string { return name + " is killed" }
+	s.Head = []string{"see and hear it in a browser: http://127.0.0.1:40000/"}
 }
 
 func TestView_Golden(t *testing.T) {

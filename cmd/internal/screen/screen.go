@@ -32,7 +32,6 @@ type Source struct {
 	Title string   // of the facts
 	Head  []string // what stands on top, whole: links
 	Help  []string // what else there is to know, for the help
-	Whole bool     // the chain is all of it
 	// Snapshot says how things are now. It is called by one goroutine.
 	Snapshot func() Snapshot
 	// Ask answers a typed line (SONGS, PLAY x, REQUESTS); it may block until ctx ends.
@@ -47,6 +46,8 @@ type Source struct {
 	// Code is a QR code, row by row, and CodeText what it says; nil: there is none.
 	Code     []string
 	CodeText string
+	// Wave names what the levels of the snapshots are; empty: how loud the music is, where it is heard here.
+	Wave string
 	// News is shown line by line as it comes; nil and closed are fine.
 	News <-chan News
 

@@ -15,6 +15,7 @@ type Snapshot struct {
 	Levels   [2]float64 // how loud left and right are, from 0 to 1
 	Queue    []Queued   // next first
 	Chain    []Member   // nearest the server first
+	Part     bool       // the chain is only a part of it
 	Facts    []string   // what else is so, a sentence each
 }
 

@@ -188,10 +188,21 @@ func (m model) middle(width, height int) []string {
 	}
 	columns := m.columns(width, height)
 	var wave []string
-	if spare := height - needs(columns) - 1; m.source.Volume != nil && spare >= leastWave {
-		wave = append(m.wave(width, min(spare, mostWave)), "")
+	if spare := height - needs(columns) - 1; spare >= leastWave {
+		wave = m.waveRows(width, min(spare, mostWave))
 	}
 	return append(wave, beside(columns, width, height-len(wave))...)
+}
+
+// waveRows are the picture of the levels and an empty row, or nothing where there are none.
+func (m model) waveRows(width, height int) []string {
+	switch {
+	case m.source.Wave != "":
+		return append(append([]string{title(m.source.Wave, width)}, m.wave(width, height-1)...), "")
+	case m.source.Volume != nil:
+		return append(m.wave(width, height), "")
+	}
+	return nil
 }
 
 // columns are the panels as the width has room for them.
@@ -199,7 +210,11 @@ func (m model) columns(width, height int) []column {
 	queue, songs, chain, happened := m.queuePanel(), m.songsPanel(), m.chainPanel(), m.newsPanel()
 	facts := m.factsPanel(width)
 	var columns []column
-	switch {
+	switch side := m.besideLargeCode(width, height); {
+	case side > 0:
+		large := m.codePanel()
+		large.wants = 1 + 2*len(m.source.Code)
+		return []column{{side, withFacts(facts, queue, happened)}, {width - 2*side, []panel{large}}, {side, []panel{songs, chain}}}
 	case width >= threeColumns:
 		columns = []column{{4, withFacts(facts, queue, happened)}, {3, []panel{songs}}, {3, []panel{chain}}}
 	case width < twoColumns:
@@ -213,6 +228,18 @@ func (m model) columns(width, height int) []column {
 		columns[at].panels = append([]panel{m.codePanel()}, columns[at].panels...)
 	}
 	return columns
+}
+
+// besideLargeCode is how many cells there are on each side of a QR code of twice its size, which a phone reads from afar; 0: it
+// has no room.
+func (m model) besideLargeCode(width, height int) int {
+	if m.ascii || len(m.source.Code) == 0 || height < 2*len(m.source.Code)+2 {
+		return 0
+	}
+	if side := (width - 2*gutter - 2*lipgloss.Width(m.source.Code[0])) / 2; side >= twoColumns/2 {
+		return side
+	}
+	return 0
 }
 
 // needs is how many rows the columns would fill.
@@ -370,7 +397,10 @@ func (m model) chainTitle() string {
 			listeners++
 		}
 	}
-	if !m.source.Whole || listeners == 0 {
+	switch {
+	case m.snapshot.Part:
+		return "your part of the chain"
+	case listeners == 0:
 		return "chain"
 	}
 	return fmt.Sprintf("chain of %d", listeners)
