@@ -11,16 +11,16 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// queueInNews bounds a line of news; REQUESTS tells the whole queue.
+// queueInNews bounds a line of news; REQUESTS shows the whole queue.
 const queueInNews = 20
 
-// announcer makes news out of events: what plays and what comes next. It decides
+// announcer makes news from events: what plays and what comes next. It decides
 // nothing and writes nothing.
 type announcer struct {
 	log   *eventlog.Log
 	tell  func(*messages.Playing)
 	find  func(ctx actor.Context, name string) // asks for a *messages.FoundSong
-	songs map[string]*messages.Song            // in the queue, by name; nil: asked for
+	songs map[string]*messages.Song            // those in the queue, by name; nil: the catalog was asked
 	queue *eventlog.Keeper[scheduler.State]
 	on    *eventlog.Keeper[pacer.State]
 }
@@ -50,8 +50,8 @@ func (a *announcer) Receive(ctx actor.Context) {
 	}
 }
 
-// open names the keepers after those whose states they follow: an archived log has
-// these under their names, and no events to begin with.
+// open opens the keepers under the names of the actors whose states they follow: an
+// archived log has only these states, under these names, not the events.
 func (a *announcer) open() (err error) {
 	if a.queue, err = eventlog.NewKeeper(a.log, scheduler.Actor, scheduler.State{}); err != nil {
 		return err
@@ -60,7 +60,7 @@ func (a *announcer) open() (err error) {
 	return err
 }
 
-// waits says whether the song in the queue is asked for.
+// waits reports whether the catalog was asked for the song and has not answered.
 func (a *announcer) waits(name string) bool {
 	song, is := a.songs[name]
 	return is && song == nil
@@ -94,10 +94,10 @@ func (a *announcer) announce(ctx actor.Context) {
 	a.tell(news)
 }
 
-// Somebody is who asked without a name, as people with nc do.
+// Somebody is the name of those who ask without one, as people with nc do.
 const Somebody = "somebody"
 
-// asker is who asked for a song; empty: nobody did.
+// asker returns who asked for a song; "" if nobody did.
 func asker(name string, asked bool) string {
 	if name == "" && asked {
 		return Somebody
@@ -105,7 +105,7 @@ func asker(name string, asked bool) string {
 	return name
 }
 
-// about is what listeners are told of a song; it may be nil.
+// about returns what listeners are told about a song, which may be nil.
 func about(name string, song *messages.Song) *messages.Song {
 	return &messages.Song{Name: name, Title: song.GetTitle(), Artist: song.GetArtist(), DurationUs: song.GetDurationUs()}
 }

@@ -11,12 +11,12 @@ const (
 	// firstWait and longestWait bound the wait before a broken actor starts again.
 	firstWait   = 100 * time.Millisecond
 	longestWait = 10 * time.Second
-	// soundAfter is how long an actor must have run for its next failure to be a new trouble.
+	// soundAfter is how long an actor must run so that its next failure counts as a new one.
 	soundAfter = 10 * time.Second
 )
 
-// nextWait is how long an actor stays down that has failed after it ran for so long; before
-// was its wait the time before, 0 if there was none.
+// nextWait returns how long an actor that has failed after running for ran stays down; before
+// was its previous wait, 0 if there was none.
 func nextWait(before, ran time.Duration) time.Duration {
 	if before == 0 || ran >= soundAfter {
 		return firstWait
@@ -24,8 +24,8 @@ func nextWait(before, ran time.Duration) time.Duration {
 	return min(2*before, longestWait)
 }
 
-// backoff is how every actor of both trees is restarted, for ever, with a wait that doubles:
-// a disk that is full for an hour must neither stop the radio for good nor be hammered.
+// backoff is the supervision strategy of both trees. It restarts every actor, without limit, after a wait
+// that doubles: if a disk is full for an hour, the radio must come back, without trying all the time.
 // (The library's exponential strategy adds a fixed step, and begins again at its window's end.)
 type backoff struct {
 	mu     sync.Mutex
@@ -39,7 +39,7 @@ type trouble struct {
 
 func newBackoff() *backoff { return &backoff{broken: make(map[string]trouble)} }
 
-// HandleFailure says why an actor is restarted, because it may be for the operator to repair (a
+// HandleFailure logs why an actor is restarted, because the operator may have to repair the cause (a
 // full disk), and restarts it after a wait.
 func (b *backoff) HandleFailure(system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID,
 	_ *actor.RestartStatistics, reason, _ any,

@@ -19,10 +19,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// ClientConfig is what a listener needs. The caller owns Log and closes it after Leave.
+// ClientConfig configures a listener. The caller owns Log and closes it after Leave.
 type ClientConfig struct {
 	System *actor.ActorSystem
-	Shared bool          // others use System, too: it outlives Leave
+	Shared bool          // others use System, too: Leave does not stop it
 	Log    *eventlog.Log // the listener's own
 	Node   *messages.Node
 	Server string // host:port of its requests
@@ -44,15 +44,15 @@ type ClientConfig struct {
 	// above, Requests a connection to the server's requests.
 	Streams  func(*Client) *actor.Props
 	Upstream func(link uint64, addr string, open *messages.OpenStream) *actor.Props
-	// Offered describes such a connection that the node above has made, which the stream port keeps
+	// Offered is Upstream for a connection that the node above has made. The stream port keeps that
 	// until its ticket is redeemed or refused.
 	Offered  func(link, ticket uint64, open *messages.OpenStream) *actor.Props
 	Refuse   func(ticket uint64)
 	Requests func(link uint64) *actor.Props
 	// Turned is told each song when it is heard; may be nil. It must not block for long.
 	Turned func(*messages.SongChange)
-	// Players are the programs that this node plays for over HTTP, and how many it would at its relay
-	// port; nil: none.
+	// Players returns for how many programs this node plays over HTTP, and for how many it would at its
+	// relay port; nil: none.
 	Players func() (now, most int)
 	// News shows what plays; Joined is told the server's answer to each Hello.
 	News   func(*messages.Playing)
@@ -65,10 +65,10 @@ type Client struct {
 	cfg    ClientConfig
 	window *window.Window
 	clock  *requester.Clock
-	// What must outlive an actor that breaks: only that actor reads and writes it.
+	// What must outlive a restart of an actor; only that actor reads and writes it.
 	tally relay.Tally
 	owed  requester.Owed
-	// What the server said last; nil before its first word.
+	// The server's last messages; nil before the first.
 	welcome atomic.Pointer[messages.Welcome]
 	above   atomic.Pointer[messages.Neighbours]
 }
@@ -78,7 +78,7 @@ func (c *Client) Offer(node *messages.Node, ticket uint64) {
 	c.tell(relay.Actor, &messages.StreamOffered{Node: node, Ticket: ticket})
 }
 
-// downstreamName is a child that no log knows.
+// downstreamName is a child that writes to no log.
 const downstreamName = "downstream"
 
 // StartClient starts a listener; it joins as soon as the server answers.
@@ -87,8 +87,8 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 		tree: tree{system: cfg.System, shared: cfg.Shared, name: "listener-" + cfg.Node.GetId()},
 		cfg:  cfg, window: window.New(), clock: requester.NewClock(),
 	}
-	// BEFORE anything runs: an old log's links are gone, and its neighbours are those of
-	// another server perhaps.
+	// Before anything runs: the links in an old log are gone, and its neighbours may be of
+	// another server.
 	life, err := eventlog.NewKeeper(cfg.Log, relay.Actor, search.State{})
 	if err != nil {
 		return nil, err
@@ -130,8 +130,8 @@ func (c *Client) hello() *messages.Hello {
 	return hello
 }
 
-// heard passes on what the server says of this node's place. It is remembered BEFORE the relay gets
-// it: a relay that begins asks for it.
+// heard passes on what the server says about this node's place. It keeps it BEFORE the relay gets it,
+// because a relay that starts asks for it.
 func (c *Client) heard(m proto.Message) {
 	switch m := m.(type) {
 	case *messages.Welcome:
@@ -147,8 +147,8 @@ func (c *Client) heard(m proto.Message) {
 	c.tell(relay.Actor, m)
 }
 
-// report keeps what an actor saw in the listener's log. A full disk does not stop the music:
-// the event is lost, and a warning says so.
+// report returns a function that writes an actor's facts to the listener's log. A full disk does not stop
+// the music: the event is lost, and a warning says so.
 func (c *Client) report(actor string) func(proto.Message) {
 	return func(fact proto.Message) {
 		if _, err := c.cfg.Log.Append(eventlog.Any, actor, nil, fact); err != nil {
@@ -157,12 +157,12 @@ func (c *Client) report(actor string) func(proto.Message) {
 	}
 }
 
-// CutOff tells the server that this node feeds a client of 2016 no longer.
+// CutOff tells the server that this node no longer feeds a client of 2016.
 func (c *Client) CutOff(id, reason string) {
 	c.tell(requester.Actor, &messages.ReportSilent{Id: id, Reason: reason})
 }
 
-// Node is this listener as the server knows it.
+// Node returns this listener as the server knows it.
 func (c *Client) Node() *messages.Node {
 	if welcome := c.welcome.Load(); welcome != nil {
 		return welcome.GetNode()
@@ -170,21 +170,21 @@ func (c *Client) Node() *messages.Node {
 	return c.cfg.Node
 }
 
-// Epoch is the broadcast's, as far as this listener knows.
+// Epoch returns the broadcast's epoch, as far as this listener knows.
 func (c *Client) Epoch() uint64 { return c.welcome.Load().GetEpoch() }
 
-// ServerNow is the server's clock as far as this listener knows, in unix microseconds.
+// ServerNow returns the server's clock as far as this listener knows it, in unix microseconds.
 func (c *Client) ServerNow() int64 { return c.clock.Now() }
 
-// Open is where a stream connection begins to read.
+// Open returns the cursor for a stream connection.
 func (c *Client) Open(open *messages.OpenStream) *window.Cursor {
 	return openCursor(c.window, open)
 }
 
-// Newest is the number of the newest item that has come, 0 before the first.
+// Newest returns the number of the newest item that has come, 0 before the first.
 func (c *Client) Newest() uint64 { return newest(c.window) }
 
-// Downstream is told of the listeners that this node feeds.
+// Downstream returns the actor that is told of the listeners that this node feeds.
 func (c *Client) Downstream() *actor.PID { return c.of(downstreamName) }
 
 // Ask sends a typed line to the server and waits for its answer; while the server is
@@ -205,19 +205,19 @@ func (c *Client) ask(ctx context.Context, line *messages.TypedLine) ([]string, e
 	}
 }
 
-// AskUnlogged is Ask for what nobody has typed: the listener's log does not tell of it.
+// AskUnlogged is Ask for lines that nobody has typed: they are not in the listener's log.
 func (c *Client) AskUnlogged(ctx context.Context, line string) ([]string, error) {
 	return c.ask(ctx, &messages.TypedLine{Line: line, Unlogged: true})
 }
 
-// SetGain is how loud this listener plays: 1 is as the song is, 0 is silence.
+// SetGain sets how loud this listener plays: 1 is as the song is, 0 is silence.
 func (c *Client) SetGain(gain float64) { c.tell(player.Actor, &messages.SetGain{Gain: gain}) }
 
-// goodbye is how long those below may take to turn to their next ancestor.
+// goodbye is how long the nodes below may take to turn to their next ancestor.
 const goodbye = 1200 * time.Millisecond
 
-// Leave says goodbye to the server and to the next listener, waits until the server has heard
-// it and the listener has turned elsewhere, and ends all actors.
+// Leave says goodbye to the server and to the next listener, waits until the server has got it and
+// the listener has turned to another node, and ends all actors.
 func (c *Client) Leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), goodbye)
 	defer cancel()
@@ -240,8 +240,8 @@ func (c *Client) Stop() {
 	c.window.Close()
 }
 
-// busy says whether a listener still receives from this node, or the server may not have heard
-// yet that it leaves. It is false when ctx ends.
+// busy reports whether a listener still receives from this node, or the server may not know yet
+// that it leaves. It is false when ctx ends.
 func (c *Client) busy(ctx context.Context) bool {
 	views, err := c.look(ctx, downstreamName, requester.Actor)
 	if err != nil {
@@ -252,7 +252,7 @@ func (c *Client) busy(ctx context.Context) bool {
 	return len(fed) > 0 || asks.Goodbye
 }
 
-// Dump asks the actors what they are.
+// Dump asks the actors for their states.
 func (c *Client) Dump(ctx context.Context) (Dump, error) {
 	views, err := c.look(ctx, relay.Actor, player.Actor, requester.Actor, downstreamName)
 	if err != nil {

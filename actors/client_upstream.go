@@ -8,10 +8,9 @@ import (
 	"conga/messages"
 )
 
-// Upstream is host:port of the node that feeds the clients of this node when it leaves. That is
-// the node that the server has placed above it. It is the server's stream instead, which feeds
-// anyone, if that node does not feed this one now, cannot be reached, or is not known before
-// ctx ends.
+// Upstream returns host:port of the node that should feed this node's clients of 2016 when it leaves. That is
+// the node that the server has placed above it. If that node does not feed this one now, cannot be
+// reached, or is not known before ctx ends, it is the server's stream, which feeds anyone.
 func (c *Client) Upstream(ctx context.Context) string {
 	views, err := c.look(ctx, relay.Actor)
 	if err != nil {
@@ -29,5 +28,5 @@ func (c *Client) Upstream(ctx context.Context) string {
 	return above.Relay
 }
 
-// ServerStream is host:port of the server's stream.
+// ServerStream returns host:port of the server's stream.
 func (c *Client) ServerStream() string { return c.cfg.Stream }

@@ -5,11 +5,11 @@ import (
 	"conga/messages"
 )
 
-// lookAgain is after how many pings the player is asked once more that has not answered: it was restarted.
+// lookAgain is after how many pings a player that has not answered is asked again: it was restarted.
 const lookAgain = 10
 
-// vitals says in each ping how this listener is. It waits for nobody: what the player said of itself is
-// of a ping before.
+// vitals returns a function that adds to each ping how this listener is. It never waits: the player's figures
+// are those of an earlier ping.
 func (c *Client) vitals() func(*messages.ClockPing) {
 	reply := make(chan messages.View, 1)
 	asked, late := 0, int64(0)

@@ -1,6 +1,6 @@
-// Package actors shows conga's two supervision trees, the server's and a listener's,
-// each in one file, and starts them. What the actors do is in the folders below; what
-// their connections are made of is handed in by cmd.
+// Package actors has conga's two supervision trees, the server's and a listener's, each in
+// one file, and starts them. The actors are in the folders below; cmd hands in their
+// connections.
 //
 //	server                        listener
 //	├─ catalog                    ├─ relay
@@ -13,7 +13,7 @@
 //	└─ requests
 //	   └─ each connection
 //
-// The roots hold no logic that could break, for a parent's restart stops its children.
-// An actor that panics is restarted with a growing wait, for ever: it remembers what
-// its log does. A connection that panics is closed; its peer comes back.
+// The roots hold no logic that could fail, because a parent's restart stops its children.
+// An actor that panics is restarted from its log after a growing wait, without limit. A
+// connection that panics is closed; its peer connects again.
 package actors

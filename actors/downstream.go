@@ -8,11 +8,11 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// downstream keeps whom this node feeds, by name. It is an actor of its own, and so small, because
-// nobody could say it again to a relay that broke down: the connections tell it once.
+// downstream keeps the names of the nodes that this one feeds. It is its own small actor because the
+// connections report only once: a relay that was restarted could not learn it again.
 type downstream struct{ fed []*messages.Node }
 
-// Receive notes a connection, forgets it, or says whose there are.
+// Receive adds or removes a connection, or lists them.
 func (d *downstream) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *messages.DownstreamOpened:

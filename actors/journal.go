@@ -6,8 +6,8 @@ import (
 	"conga/actors/relay/search"
 )
 
-// ListenerRing lets a listener's ring remember the relay's state when it forgets the
-// events before: a restarted relay still knows its ancestors.
+// ListenerRing makes a listener's ring keep the relay's state when it drops events, so that
+// a restarted relay still knows its ancestors.
 func ListenerRing() eventlog.RingState {
 	return eventlog.Keeping(relay.Actor, search.State{})
 }

@@ -10,26 +10,26 @@ import (
 )
 
 const (
-	// foldStep is how many events are folded into the log's base at once: an append waits for
-	// that for some milliseconds.
+	// foldStep is how many events are folded into the log's base at once. An append waits some
+	// milliseconds for that.
 	foldStep = 1024
 	// foldPause is the least time between two steps. So the log shrinks by a thousand events a
 	// second, far faster than the limits of the request port let it grow.
 	foldPause = time.Second
-	// foldNever are the newest events, which are kept whatever they weigh: actors and readers
-	// that are a little behind find what they need, and the snapshot stays good.
+	// foldNever is how many of the newest events are always kept, whatever their size: actors and readers
+	// that are a little behind find what they need, and the snapshot stays valid.
 	foldNever = 4 * snapshotEvery
 	// measureEvery is how many events are written before the log is measured again.
 	measureEvery = 256
 )
 
-// logKeeper keeps a running server's log from growing without end: when it is larger than
-// its limit, the oldest events are folded into the state that they led to. The hash chain goes
-// on from the last of them, as behind an archive.
+// logKeeper bounds a running server's log: when the log exceeds its limit, the oldest events are
+// folded into the state that they led to. The hash chain continues from the last of them, as after
+// an archive.
 type logKeeper struct {
 	server *Server
 	limit  int64  // bytes
-	step   uint64 // foldStep, foldNever and foldPause; tests take less
+	step   uint64 // these are foldStep, foldNever and foldPause; tests use less
 	never  uint64
 	pause  time.Duration
 	stop   context.CancelFunc
@@ -52,14 +52,14 @@ func (k *logKeeper) finish() {
 	k.wg.Wait()
 }
 
-// watch folds at the start, for the limit may be new, and whenever enough has been written.
+// watch folds at the start, because the limit may be new, and whenever enough has been written.
 func (k *logKeeper) watch(ctx context.Context) {
 	log := k.server.cfg.Log
 	k.fold(ctx)
 	measured := log.Last()
 	for record, err := range log.Watch(ctx, measured) {
 		if err != nil {
-			return // the log is closed, or its disk broken: others say so
+			return // the log is closed, or its disk is broken: others report that
 		}
 		if record.Seq >= measured+min(measureEvery, k.step) {
 			k.fold(ctx)
@@ -77,7 +77,7 @@ func (k *logKeeper) fold(ctx context.Context) {
 		}
 		switch more, err := foldOldest(k.server.cfg.Log, k.step, k.never); {
 		case errors.Is(err, eventlog.ErrFull):
-			return // the reserve is for events; later
+			return // the reserve is for events: fold later
 		case err != nil:
 			if ctx.Err() == nil {
 				k.server.cfg.Logger.Warn("the log is larger than it should be, and could not be shortened", "reason", err)
@@ -94,7 +94,7 @@ func (k *logKeeper) fold(ctx context.Context) {
 }
 
 // foldOldest drops up to step of the oldest events, in whole commits, and keeps the state that
-// they led to. It is false when all that could go would be of the newest.
+// they led to. It returns false if only the newest events are left.
 func foldOldest(log *eventlog.Log, step, newest uint64) (done bool, err error) {
 	base, last := log.Base(), log.Last()
 	if last < base+newest+step {
@@ -104,7 +104,7 @@ func foldOldest(log *eventlog.Log, step, newest uint64) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if through == base { // one commit is longer than a step: a library that was new
+	if through == base { // one commit is longer than a step: the first scan of a large library
 		if through, err = log.NextCommitEnd(base + step); err != nil || through+newest > last {
 			return false, err
 		}

@@ -10,26 +10,26 @@ import (
 )
 
 const (
-	// roomForReports and roomForQuestions are how many messages may wait for an actor before
-	// it takes no more of a kind: reports and joins first, then songs and lists. What must
-	// not be lost is taken all the same: there is one for each connection at most.
+	// roomForReports and roomForQuestions are how many messages may wait for an actor before it
+	// refuses more of a kind: first reports and joins, then songs and lists. Messages that must not
+	// be lost are always taken: there is at most one for each connection.
 	roomForReports   = 512
 	roomForQuestions = 1024
-	// askedInVain is how long a broken actor may be down before questions are answered for it.
+	// askedInVain is how long a failed actor may be down before the mailbox answers questions for it.
 	askedInVain = time.Second
 )
 
-// worth is what may become of a message that waits for an actor.
+// worth says whether a message may be refused or dropped.
 type worth int
 
 const (
-	precious worth = iota // nobody says it again
-	question              // who asks can be told that the server is busy
-	costly                // a question that makes the server work for longer
-	passing               // it was one of many, or will be said again
+	precious worth = iota // it is not sent again
+	question              // the asker can be told that the server is busy
+	costly                // a question that costs the server more work
+	passing               // it is one of many, or is sent again
 )
 
-// worthOf says how much a message to one of the server's deciders matters.
+// worthOf returns the worth of a message to one of the server's deciders.
 func worthOf(message any) worth {
 	switch m := message.(type) {
 	case *messages.JoinChain:
@@ -44,26 +44,26 @@ func worthOf(message any) worth {
 	case *messages.Reconnected:
 		return passing
 	case *messages.Look:
-		return passing // who looks waits for a moment only
+		return passing // the asker waits only for a moment
 	}
 	return precious
 }
 
-// mailbox is an actor's mailbox with an end: an actor that cannot write its events does not
-// gather questions for an hour, and whoever asks hears at once that it is busy.
+// mailbox is a bounded mailbox: questions do not pile up before an actor that cannot write its
+// events, and the askers are told at once that it is busy.
 type mailbox struct {
 	actor.Mailbox
 	system *actor.ActorSystem
 	down   atomic.Int64 // since when the actor is down, unix microseconds; 0: it is not
 }
 
-// limited gives the actor such a mailbox.
+// limited gives the actor a mailbox.
 func limited(system *actor.ActorSystem) actor.PropsOption {
 	unbounded := actor.Unbounded()
 	return actor.WithMailbox(func() actor.Mailbox { return &mailbox{Mailbox: unbounded(), system: system} })
 }
 
-// PostSystemMessage sees the actor go down and come back.
+// PostSystemMessage notices when the actor goes down and comes back.
 func (m *mailbox) PostSystemMessage(message any) {
 	switch message.(type) {
 	case *actor.SuspendMailbox:
@@ -74,7 +74,7 @@ func (m *mailbox) PostSystemMessage(message any) {
 	m.Mailbox.PostSystemMessage(message)
 }
 
-// PostUserMessage takes the message, or answers for the actor that it is busy.
+// PostUserMessage takes the message, or answers that the actor is busy.
 func (m *mailbox) PostUserMessage(message any) {
 	_, said, sender := actor.UnwrapEnvelope(message)
 	if m.takes(worthOf(said)) {

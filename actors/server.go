@@ -24,34 +24,33 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// ServerConfig is what a server needs. The caller owns Log and closes it after Stop.
+// ServerConfig configures a server. The caller owns Log and closes it after Stop.
 type ServerConfig struct {
 	System *actor.ActorSystem
 	Log    *eventlog.Log
 	Songs  string // the folder
-	// Converted is the folder of what is made of music that is not mp3, and ConvertedMost how many bytes it may
-	// have; empty: such music is left out.
+	// Converted is the folder for mp3 files that are made from other music, and ConvertedMost its greatest size
+	// in bytes; empty: other music is left out.
 	Converted     string
 	ConvertedMost int64
 	Key           ed25519.PrivateKey
 	Now           func() time.Time // the server's clock: it must not step
 	Logger        *slog.Logger
-	// KeepLog is how many bytes of the log are kept, about; 0: all.
+	// KeepLog is about how many bytes of the log are kept; 0: all.
 	KeepLog int64
-	// Rules are for requests; nil: first come, first served, without limits.
+	// Rules are the rules for requests; nil: first come, first served, without limits.
 	Rules *messages.QueueRules
-	// Members is told who came, went, or is fed by another: the stream port serves all that stand in the
-	// chain. If those are all, nobody else stands there. May be nil.
+	// Members is chainmanager.Config.Members: the stream port serves all that are in the chain. May be nil.
 	Members func(changed map[string]messages.Standing, all bool)
 
 	// Streams and Requests describe the two ports.
 	Streams  func(*Server) *actor.Props
 	Requests func(*Server) *actor.Props
 	// Audit describes a connection to a listener's relay, on which the server asks for the music as
-	// Auditor does; nil: it never does. See chainmanager.Config.
+	// Auditor; nil: there are no audits. See chainmanager.Config.
 	Audit   func(link uint64, addr string, open *messages.OpenStream) *actor.Props
 	Auditor *messages.Node
-	// Sent is what went out on all stream connections.
+	// Sent returns what was sent on all stream connections.
 	Sent func() (bytes, chunks int64)
 }
 
@@ -68,7 +67,7 @@ type Server struct {
 	seeds  []*messages.Node // see SeedsBefore
 }
 
-// The server's children that no log knows.
+// The server's children that write to no log.
 const (
 	announcerName = "announcer"
 	streamsName   = "streams"
@@ -78,7 +77,7 @@ const (
 // StartServer opens the broadcast, a new one or the log's, and starts the actors.
 func StartServer(cfg ServerConfig) (*Server, error) {
 	s := &Server{tree: tree{system: cfg.System, name: "server"}, cfg: cfg, window: window.New(), songs: make(chan struct{})}
-	// BEFORE anything runs: each start of a server is an epoch of its own.
+	// Before anything runs: each start of a server is a new epoch.
 	opening, err := eventlog.NewKeeper(cfg.Log, pacer.Actor, pacer.State{})
 	if err != nil {
 		return nil, err
@@ -102,7 +101,7 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		}
 	}
 	ends := limited(cfg.System)
-	known := sync.OnceFunc(func() { close(s.songs) }) // a restarted catalog says so again
+	known := sync.OnceFunc(func() { close(s.songs) }) // a restarted catalog calls it again
 	publish := func(event proto.Message) {
 		s.tell(announcerName, event)
 		switch event.(type) {
@@ -130,7 +129,7 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		}).Configure(ends)},
 		child{streamsName, cfg.Streams(s)},
 		child{requestsName, cfg.Requests(s)},
-		// Last, for it begins with news to those above; what it misses before is in the log.
+		// Last, because it begins with news to the actors above; what it misses before is in the log.
 		child{announcerName, announcerProps(cfg.Log, s.findSong, func(news *messages.Playing) { s.tell(requestsName, news) })},
 	)
 	if err != nil {
@@ -143,12 +142,12 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 	return s, nil
 }
 
-// findSong asks the catalog for a song, which answers the asker.
+// findSong asks the catalog for a song; the catalog answers asker.
 func (s *Server) findSong(asker actor.Context, name string) {
 	asker.Request(s.Catalog(), &messages.FindSong{Name: name})
 }
 
-// newest is the number of the last item that was given out.
+// newest returns the number of the last item that was sent.
 func (s *Server) newest() uint64 {
 	if last := s.window.Last(); last != nil {
 		return last.Number
@@ -156,7 +155,7 @@ func (s *Server) newest() uint64 {
 	return 0
 }
 
-// openSong opens a song, or what was made of it, and says which file it is.
+// openSong opens a song, or the mp3 that was made from it.
 func openSong(dir string, converted *transcode.Cache, name string, made transcode.Made) (pacer.File, error) {
 	if made != (transcode.Made{}) {
 		if converted == nil {
@@ -184,30 +183,31 @@ func openSong(dir string, converted *transcode.Cache, name string, made transcod
 	return file, nil
 }
 
-// Catalog, Scheduler and ChainManager are whom the request port asks; their addresses
-// stay the same when they are restarted.
+// Catalog, Scheduler and ChainManager return the actors that the request port asks; their
+// addresses stay the same when they are restarted.
 func (s *Server) Catalog() *actor.PID      { return s.of(catalog.Actor) }
 func (s *Server) Scheduler() *actor.PID    { return s.of(scheduler.Actor) }
 func (s *Server) ChainManager() *actor.PID { return s.of(chainmanager.Actor) }
 
-// SongsKnown is closed when the folder was looked at: what lies in it can be requested.
+// SongsKnown returns a channel that is closed after the first scan of the folder: from then on its songs can be
+// requested.
 func (s *Server) SongsKnown() <-chan struct{} { return s.songs }
 
 // Epoch counts the server's starts on its log.
 func (s *Server) Epoch() uint64 { return s.epoch }
 
-// Follows says whether the broadcast goes on from the song that a listener heard last: its
-// change had the number song, and it began at playAt.
+// Follows reports whether the broadcast continues the one with a listener's last song, whose song change had
+// the number song and which began at playAt.
 func (s *Server) Follows(song uint64, playAt int64) bool {
 	return s.place.Load().Follows(song, playAt)
 }
 
-// Open is where a stream connection begins to read.
+// Open returns the cursor for a stream connection.
 func (s *Server) Open(open *messages.OpenStream) *window.Cursor {
 	return openCursor(s.window, open)
 }
 
-// Newest is the number of the newest item that was given out, 0 before the first.
+// Newest returns the number of the newest item that was sent, 0 before the first.
 func (s *Server) Newest() uint64 { return newest(s.window) }
 
 func newest(w *window.Window) uint64 { return max(w.Next(), 1) - 1 }
@@ -219,7 +219,7 @@ func openCursor(w *window.Window, open *messages.OpenStream) *window.Cursor {
 	return w.OpenAt(open.GetPlayAtUnixUs())
 }
 
-// Stop ends all actors and waits for them. The listeners play on from what they have.
+// Stop ends all actors and waits for them. The listeners still play what they have.
 func (s *Server) Stop() {
 	if s.fold != nil {
 		s.fold.finish()
@@ -230,7 +230,7 @@ func (s *Server) Stop() {
 	save()
 }
 
-// Dump asks the actors what they are, and brings their states to the same event.
+// Dump asks the actors for their states, and brings them to the same event.
 func (s *Server) Dump(ctx context.Context) (Dump, error) {
 	views, err := s.look(ctx, catalog.Actor, scheduler.Actor, pacer.Actor, chainmanager.Actor)
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 	"conga/messages"
 )
 
-// What the server's door for clients of 2016 asks and says.
+// For transport/seed's Porter.
 
-// SeedFeeder is who would feed such a client that joins now.
+// SeedFeeder returns the node that would feed a client of 2016 that joins now.
 func (s *Server) SeedFeeder(ctx context.Context) (*messages.Node, error) {
 	reply := make(chan *messages.Node, 1)
 	s.tell(chainmanager.Actor, &messages.FindFeeder{Reply: reply})
@@ -22,16 +22,16 @@ func (s *Server) SeedFeeder(ctx context.Context) (*messages.Node, error) {
 	}
 }
 
-// SeedCutOff tells the chain that the server feeds such a client no longer.
+// SeedCutOff tells the chain that the server no longer feeds such a client.
 func (s *Server) SeedCutOff(id, reason string) {
 	s.tell(chainmanager.Actor, &messages.ReportSilent{
 		Id: id, SeenBy: messages.ServerID, Reason: reason, AtUnixUs: s.cfg.Now().UnixMicro(),
 	})
 }
 
-// TellRequests gives the request port a message.
+// TellRequests sends the request port a message.
 func (s *Server) TellRequests(message any) { s.tell(requestsName, message) }
 
-// SeedsBefore are the clients that had a place and music when the server stopped last. Listeners
+// SeedsBefore returns the clients of 2016 that had a place and music when the server last stopped. Listeners
 // may still play to them; they come to the server when these leave.
 func (s *Server) SeedsBefore() []*messages.Node { return s.seeds }

@@ -14,12 +14,12 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// snapshotEvery is after how many events the states are saved: to replay as many takes
-// some milliseconds, to save them about as long.
+// snapshotEvery is after how many events the states are saved. To replay that many takes some
+// milliseconds, and saving about as long.
 const snapshotEvery = 4096
 
 // snapshots saves the server's states beside the log now and then, so that a year's log
-// opens as fast as a day's. They are a cache: to lose one costs time only.
+// opens as fast as a day's. They are a cache: losing one only costs time.
 type snapshots struct {
 	server *Server
 	every  uint64
@@ -40,7 +40,7 @@ func (k *snapshots) watch(ctx context.Context) {
 	saved, _, _ := log.Snapshot(scheduler.Actor) // 0: there is none
 	for record, err := range log.Watch(ctx, log.Last()) {
 		if err != nil {
-			return // the log is closed, or its disk broken: others say so
+			return // the log is closed, or its disk is broken: others report that
 		}
 		if record.Seq < saved+k.every {
 			continue
@@ -49,15 +49,15 @@ func (k *snapshots) watch(ctx context.Context) {
 		if err == nil {
 			err = saveSnapshot(log, state, event)
 		}
-		saved = record.Seq // after a failure too: not again with every event
+		saved = record.Seq // after a failure, too, so that it is not tried again with every event
 		if err != nil && ctx.Err() == nil {
 			k.server.cfg.Logger.Warn("no snapshot could be saved; the next start replays more", "reason", err)
 		}
 	}
 }
 
-// finish ends the watch and returns what saves the last snapshot, to be called when the
-// actors have stopped: what they did at the end is in it.
+// finish ends the watch and returns a function that saves the last snapshot. Call it when the actors
+// have stopped, so that their last events are in it.
 func (k *snapshots) finish() (save func()) {
 	k.stop()
 	k.wg.Wait()
@@ -85,7 +85,7 @@ func saveSnapshot(log *eventlog.Log, state ServerState, event uint64) error {
 	return log.SaveSnapshot(event, frozen)
 }
 
-// state is that of all actors at one event, and the event's number.
+// state returns the state of all actors at one event, and the event's number.
 func (s *Server) state(ctx context.Context) (ServerState, uint64, error) {
 	views, err := s.look(ctx, catalog.Actor, scheduler.Actor, pacer.Actor, chainmanager.Actor)
 	if err != nil {

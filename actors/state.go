@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// ServerState is all that the server's log determines: the same events give the same
+// ServerState is all that follows from the server's log: the same events give the same
 // state, in a running server, after a crash, and on another machine.
 type ServerState struct {
 	Scheduler    scheduler.State `json:"scheduler"`
@@ -32,7 +32,7 @@ func (s ServerState) Apply(event proto.Message) ServerState {
 	return s
 }
 
-// Decide gives cmd to the actor whose command it is.
+// Decide passes cmd to the actor whose command it is.
 func (s ServerState) Decide(cmd proto.Message) []proto.Message {
 	for _, decide := range []func(proto.Message) []proto.Message{
 		s.Scheduler.Decide, s.Catalog.Decide, s.Pacer.Decide, s.ChainManager.Decide,
@@ -44,9 +44,8 @@ func (s ServerState) Decide(cmd proto.Message) []proto.Message {
 	return nil
 }
 
-// align makes one moment out of the actors' answers. Each is right for an event of its
-// own; whoever is behind the newest is brought there by the events in between, which is
-// just what it would do itself.
+// align brings the actors' states to one event. Each is correct at its own event; to those behind the
+// newest it applies the events in between, as the actor itself would.
 func (s *Server) align(views map[string]messages.View) (state ServerState, event uint64, err error) {
 	for _, view := range views {
 		event = max(event, view.Seq)
@@ -74,7 +73,7 @@ func forward[S eventlog.Decider[S]](log *eventlog.Log, name string, view message
 	if err == nil {
 		return state, nil
 	}
-	// An actor with nothing to do for long may be behind what the log still has.
+	// An actor that had nothing to do for long may be behind what the log still has.
 	var empty S
 	var seq uint64
 	if state, seq, err = eventlog.Begin(log, name, empty); err == nil {

@@ -37,8 +37,8 @@ func (r *root) spawn(ctx actor.Context) error {
 	return nil
 }
 
-// stopsBroken is the strategy of those whose children are connections: one that breaks down is closed for
-// good. Its parent was told and makes another.
+// stopsBroken is the strategy of actors whose children are connections: a connection that panics is stopped.
+// Its parent was told before, and makes another.
 var stopsBroken = actor.WithSupervisor(actor.NewOneForOneStrategy(0, 0, func(any) actor.Directive { return actor.StopDirective }))
 
 // tree is a running supervision tree.
@@ -65,7 +65,7 @@ func (t *tree) start(children ...child) error {
 	return nil
 }
 
-// of is the child's address; it is good before the child runs.
+// of returns the child's address; it is valid before the child runs.
 func (t *tree) of(name string) *actor.PID {
 	return t.system.NewLocalPID(t.name + "/" + name)
 }
@@ -76,18 +76,18 @@ func (t *tree) tell(name string, message any) {
 
 // stop ends all actors, children first, and waits for them.
 func (t *tree) stop() {
-	_ = t.system.Root.StopFuture(t.pid).Wait() // nothing can be done about one that hangs
+	_ = t.system.Root.StopFuture(t.pid).Wait() // on an error an actor hangs, and nothing can be done
 	if !t.shared {
 		t.system.Shutdown()
 	}
 }
 
-// lookTakes is the longest wait for a look: people ask for a dump because something is wrong,
+// lookTakes is the longest wait for an answer to Look: people ask for a dump because something is wrong,
 // and the dump must not hang with it.
 const lookTakes = 2 * time.Second
 
-// look asks the named actors what they are. One that does not answer within lookTakes,
-// or before ctx ends, because it is being restarted or waits for the disk, is an error.
+// look asks the named actors for their views. It is an error if one does not answer within lookTakes
+// or before ctx ends, because it is being restarted or waits for the disk.
 func (t *tree) look(ctx context.Context, names ...string) (map[string]messages.View, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTakes)
 	defer cancel()
@@ -113,7 +113,7 @@ type Dump struct {
 	Node string `json:"node"`
 	// Event is the number of the last event that State reflects.
 	Event uint64 `json:"event"`
-	// State is what the node's log alone determines.
+	// State is all that follows from the node's log.
 	State any `json:"state"`
 	// Live is the rest, by actor.
 	Live map[string]any `json:"live"`

@@ -6,14 +6,14 @@ import (
 	"conga/actors/window"
 )
 
-// tuneBack is how long before what is heard now a player over HTTP begins: it then gets three seconds at
+// tuneBack is how long before what is heard now a player over HTTP begins. It then gets three seconds at
 // once, and the rest at the pace of the music.
 const tuneBack = time.Second
 
-// Tune is where a player over HTTP begins that this node plays for.
+// Tune returns the cursor for a player over HTTP.
 func (c *Client) Tune() *window.Cursor { return tune(c.window, c.clock.Now()) }
 
-// Tune is where a player over HTTP begins that the server plays for.
+// Tune returns the cursor for a player over HTTP.
 func (s *Server) Tune() *window.Cursor { return tune(s.window, s.cfg.Now().UnixMicro()) }
 
 // Ahead is how much music this node has beyond what is heard now; 0 or less: it has nothing to play.

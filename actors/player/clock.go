@@ -4,8 +4,8 @@ import "math"
 
 const (
 	framesPerUs = outputRate / 1e6
-	// lineBuckets of lineBucketUs are what a line remembers: two seconds. The queue of
-	// a device jumps by whole periods, its maximum over that time does not.
+	// A line remembers lineBuckets of lineBucketUs: two seconds. The queue of a device jumps by
+	// whole periods; its maximum over that time does not.
 	lineBuckets  = 20
 	lineBucketUs = 100_000
 	// startUs is how long a device is not believed at first: it takes frames before it begins to play them. Then a
@@ -13,9 +13,9 @@ const (
 	startUs, settleUs = 200_000, 300_000
 )
 
-// line estimates when a device hears a frame, out of how many have left for it so far.
-// A device that is never empty takes frames at an even rate, in bursts: the line over
-// the tops of the bursts is steady.
+// line estimates when a frame leaves for the device, from how many have left so far. A
+// device that is never empty takes frames at an even rate, in bursts: a line through the tops
+// of the bursts is steady.
 type line struct {
 	started bool
 	starts  int64                // µs for which the device is not believed at first
@@ -24,7 +24,7 @@ type line struct {
 	last    int64                // the bucket that was written last
 }
 
-// observe notes that at `now` (µs) so many frames had left for the device.
+// observe records that at `now` (µs) this many frames had left for the device.
 func (l *line) observe(now, sent int64) {
 	if !l.started {
 		*l = line{started: true, starts: l.starts, zero: now}
@@ -78,8 +78,8 @@ const (
 	proportional = 0.2  // ppm for each µs of error, 1/s
 	integral     = 0.01 // 1/s²
 	smoothingS   = 0.5
-	// ignoredUs is an error that nobody hears, and leastPpm a correction that gains nothing. Without them, a
-	// listener in time still plays every sample a little beside where the song has it, and records it so.
+	// ignoredUs is an error that is not audible, and leastPpm a correction that gains nothing. Without them, a
+	// listener that is in time would still resample every sample a little, also in a recording.
 	ignoredUs = 100
 	leastPpm  = 2
 )
@@ -87,15 +87,14 @@ const (
 // steering turns the error of what is heard into a correction of the rate, or into a step.
 type steering struct {
 	errorUs float64 // smoothed; positive: heard too late
-	drift   float64 // ppm that the two clocks are apart
+	drift   float64 // difference between the two clocks' rates, in ppm
 	ppm     float64
 	ageS    float64 // how long the sound has gone on
 	seenS   float64 // how long errorUs was smoothed
 	doubts  bool    // the error is large: it is measured anew, alone
 }
 
-// steer takes the error of this moment (µs, positive: too late) and the seconds since
-// the last one.
+// steer takes the present error (µs, positive: too late) and the seconds since the last call.
 func (s *steering) steer(errorUs, seconds float64) {
 	s.ageS += seconds
 	s.seenS += seconds
@@ -131,7 +130,7 @@ func (s *steering) corrected() {
 	s.errorUs, s.seenS, s.doubts, s.ppm = 0, 0, false, s.drift
 }
 
-// moment is a point on the server's clock, so many frames after a base.
+// moment is a point on the server's clock: a number of frames after a base.
 type moment struct {
 	base   int64 // µs
 	frames int64

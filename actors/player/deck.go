@@ -13,16 +13,16 @@ import (
 const (
 	// aheadUs is how much the decoder keeps ready in the deck.
 	aheadUs = 500_000
-	// toleranceUs is how far a chunk may be from the end of the one before and still
-	// follow without a seam: the rounding of play-out times, and of a song's length.
+	// toleranceUs is how far a chunk may be from the end of the previous one and still follow
+	// without a gap: play-out times and a song's length are rounded.
 	toleranceUs = 1000
 	// sayAfterUs is how long a silence lasts before it is reported while it goes on.
 	sayAfterUs = 5_000_000
 )
 
-// deck holds the decoded chunks and plays them when they are due. It is the Feed of the
-// output. Its methods may be called by any goroutine; none of them blocks longer than 10 ms
-// of sound take to compute.
+// deck holds the decoded chunks and plays them when they are due. It is the output's Feed. Its
+// methods may be called by any goroutine; none blocks for longer than it takes to compute 10 ms of
+// sound.
 type deck struct {
 	now    func() int64                        // µs on the server's clock
 	local  func() int64                        // µs on this machine's, which never steps
@@ -64,7 +64,7 @@ type mark struct {
 	item  *messages.Item
 }
 
-// episode is a silence for want of music.
+// episode is a silence because there was no music.
 type episode struct {
 	on, said  bool
 	at        int64 // µs, when it was due first
@@ -142,7 +142,7 @@ func (d *deck) fill(p []byte, waiting int) {
 // hears is when a frame of this output is heard, in µs on the server's clock.
 func (d *deck) hears(frame int64) int64 { return d.line.leaves(frame) + d.ahead + d.latency }
 
-// due is what should be heard at the resampler's centre.
+// due returns when the frame at the resampler's centre should be heard, in µs.
 func (d *deck) due() float64 {
 	behind := float64(d.in.frames()) - d.in.pos
 	if d.in.end >= 0 {
@@ -153,7 +153,7 @@ func (d *deck) due() float64 {
 
 // hold keeps the deck in time: heard is when its next frame will be heard.
 func (d *deck) hold(heard, now int64) {
-	if d.lead { // nobody hears it: a line that has just begun settles before the music does
+	if d.lead { // there is only silence so far: the line can settle before the music begins
 		d.restart(d.in.rate, heard)
 		return
 	}
@@ -302,14 +302,14 @@ func (d *deck) pad(frames int) {
 	d.aligned = false
 }
 
-// quiet counts silence that is heard after music.
+// quiet counts silence that is heard after the music has begun.
 func (d *deck) quiet(us int64) {
 	if d.heard.item != nil || len(d.marks) > 0 {
 		d.silentUs += us
 	}
 }
 
-// starve notes that music is missing; seen is why, if the deck has seen that.
+// starve records that music is missing; seen is the reason, if the deck knows it.
 func (d *deck) starve(us int64, seen string) {
 	e := &d.silence
 	if !e.on {
@@ -333,7 +333,7 @@ func (d *deck) fed() {
 	}
 }
 
-// end says how long a silence was that the player ends in.
+// end reports the silence in which the player ends, if there is one.
 func (d *deck) end() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -11,8 +11,8 @@ import (
 
 const (
 	samples = messages.SamplesPerFrame
-	// maxStrayUs is how far from now a chunk may be due: beyond it, its time is a lie, and
-	// filling up to it would be hours of silence.
+	// maxStrayUs is how far from now a chunk may be due. Beyond that its time is false, and
+	// waiting for it would be hours of silence.
 	maxStrayUs = 60_000_000
 )
 
@@ -26,7 +26,7 @@ type frameDecoder interface {
 	Decode(frame, sound []byte) error
 }
 
-// newDecoder makes a decoder; goMP3, but for tests.
+// newDecoder makes a decoder; it is goMP3, except in tests.
 type newDecoder func() frameDecoder
 
 func goMP3() frameDecoder { return &gomp3.Decoder{} }
@@ -38,12 +38,12 @@ type chunk struct {
 	rate   int
 	pcm    []int16 // left and right interleaved
 	played int     // frames of pcm that are done
-	placed bool    // its beginning, or what was left of it, has met its time
+	placed bool    // it was put at its time, or its rest was if it came late
 }
 
 func (c *chunk) left() int { return len(c.pcm)/2 - c.played }
 
-// at is when the next frame of the chunk is due.
+// at returns when the next frame of the chunk is due.
 func (c *chunk) at() moment { return moment{c.due, int64(c.played), int64(c.rate)} }
 
 // decoder turns items into chunks. It belongs to one goroutine.
@@ -54,13 +54,13 @@ type decoder struct {
 	song    *messages.SongChange
 	next    uint64 // the number that continues what is decoded; 0: nothing is
 
-	mp3 frameDecoder // nil: the next frame begins anew
+	mp3 frameDecoder // nil: the next frame gets a new decoder
 	buf [gomp3.FrameSound]byte
 }
 
-// decode returns the item's sound, nil for a song change, and the first error in it. What cannot be
-// decoded is silence of the same length, so a chunk with an error is a chunk all
-// the same, unless it is implausible altogether. now is the server's clock.
+// decode returns the item's sound, nil for a song change, and the first error in it. Frames that cannot be
+// decoded become silence of the same length, so that there is a chunk even with an error, unless the whole
+// item is implausible. now is the server's clock.
 func (d *decoder) decode(item *messages.Item, now int64) (*chunk, error) {
 	song := item.Song
 	if !timed(item) {
@@ -115,13 +115,13 @@ func timed(item *messages.Item) bool {
 	return item.Song != nil && kernels[int(item.Song.GetSampleRate())] != nil && item.FirstFrame >= 0
 }
 
-// strays reports whether the item is due at a time that cannot be true.
+// strays reports whether the item's play-out time is implausible.
 func strays(item *messages.Item, now int64) bool {
 	due := item.PlayAt()
 	return due < now-maxStrayUs || due > now+maxStrayUs
 }
 
-// expectedFrames is how many frames the chunk has, as its song says; at most 16.
+// expectedFrames returns how many frames the chunk has according to its song; at most 16.
 func expectedFrames(item *messages.Item) int {
 	n := max(1, min(16, int64(item.Song.GetFramesPerChunk())))
 	if left := item.Song.GetFrames() - item.FirstFrame; left > 0 {
@@ -132,7 +132,8 @@ func expectedFrames(item *messages.Item) int {
 
 // frame decodes one frame into buf, which is silent after an error.
 //
-// After a gap, frames sound of nothing until one has all that it borrows of those before it.
+// After a gap, frames are silent until one has all the data that it needs from earlier frames (mp3's bit
+// reservoir).
 func (d *decoder) frame(f []byte) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -15,11 +15,11 @@
 // moves at once, in a crossfade; by more than 80 ms, it cuts. A hole in the numbers is silence of the right length,
 // and so is a chunk that is late: what comes after either is in time again.
 //
-// The bytes come from strangers. Each frame is checked before the decoder sees it, which runs
-// behind a recover, and a chunk cannot claim a time or a length that costs memory. The
-// player decides nothing that others need: it has no state in a log, and its trouble
-// (no sound card, a card that goes away, a decoder that panics) is said once, after which
-// it goes on in real time without sound, until there is a card.
+// The bytes come from strangers. Each frame is checked before it is decoded, the decoder's panics
+// are caught, and a chunk cannot claim a time or a length that costs memory. The player decides
+// nothing that others need: it has no state in a log. It reports trouble (no sound card, a card
+// that is pulled, a decoder that panics) once, and then goes on in real time without sound until
+// there is a card.
 //
-// The loudspeaker is a process of its own (Speak), a child that wants frames and gets them.
+// The loudspeaker is a separate process (Speak), a child that asks for frames and gets them.
 package player

@@ -37,7 +37,7 @@ type engine struct {
 	since    atomic.Int64              // when the item that is being decoded arrived, local ns since birth; 0: none
 	birth    time.Time
 	heart    heart
-	panicked sync.Once // a decoder's panic is said once
+	panicked sync.Once // a decoder's panic is reported once
 	failed   func(reason string)
 	fallen   sync.Once // only the first failure counts
 	cancel   context.CancelFunc
@@ -76,7 +76,7 @@ func start(cfg Config, failed func(reason string)) *engine {
 	return e
 }
 
-// stop ends all goroutines and waits for them; the output is closed then, and all facts are reported.
+// stop ends all goroutines and waits for them. Then the output is closed, and all facts are reported.
 func (e *engine) stop() {
 	e.cancel()
 	e.wg.Wait()
@@ -201,7 +201,7 @@ func (e *engine) playToNobody(ctx context.Context) {
 	_ = null{}.Run(ctx, e) // it has no errors
 }
 
-// await plays to nobody until the device is open; it is left alone for the pause.
+// await plays without sound until the device is open, which it tries after each pause.
 func (e *engine) await(ctx context.Context, device Device, pause time.Duration) Output {
 	silent, opened := context.WithCancel(ctx)
 	var out Output = null{}
@@ -216,7 +216,7 @@ func (e *engine) await(ctx context.Context, device Device, pause time.Duration) 
 	return out
 }
 
-// open tries until the device is open or ctx ends; then nobody hears.
+// open tries until the device is open or ctx ends.
 func (e *engine) open(ctx context.Context, device Device, pause time.Duration) Output {
 	for ; ; pause = min(max(retryFirst, 2*pause), retryMost) {
 		select {
@@ -235,7 +235,7 @@ func (e *engine) open(ctx context.Context, device Device, pause time.Duration) O
 	}
 }
 
-// unheard says why there is no sound, once until there is some again.
+// unheard reports why there is no sound, once until there is sound again.
 func (e *engine) unheard(err error) {
 	if e.deck.mute(err.Error()) != "" {
 		return
@@ -248,7 +248,7 @@ func (e *engine) unheard(err error) {
 	e.fact(&messages.PlayerFellSilent{Reason: err.Error()})
 }
 
-// heard says that there is sound again.
+// heard reports that there is sound again.
 func (e *engine) heard() {
 	if e.deck.unmute() == "" {
 		return

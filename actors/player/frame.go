@@ -7,11 +7,11 @@ import (
 	"conga/actors/internal/mp3"
 )
 
-// errFrame marks bytes that are no frame of the song.
+// errFrame marks bytes that are not a frame of the song.
 var errFrame = errors.New("no mp3 frame of the song")
 
-// firstFrame is the frame that b begins with, checked: its header, the song's sample rate, and that all of it is
-// there.
+// firstFrame returns the frame that b begins with, after checking its header, the sample rate, and that it is
+// complete.
 func firstFrame(b []byte, sampleRate int) ([]byte, error) {
 	h, err := mp3.ParseHeader(b)
 	switch {

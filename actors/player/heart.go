@@ -9,7 +9,7 @@ import (
 
 const (
 	beatEvery = 100 * time.Millisecond
-	// missedBeats is how long no beat may come in a program that runs, if on a busy machine.
+	// missedBeats is the longest gap between two beats while the program runs, even on a busy machine.
 	missedBeats = 300 * time.Millisecond
 )
 
@@ -30,7 +30,7 @@ func (h *heart) beat(now time.Duration) {
 	h.last = now
 }
 
-// look notes that there was no beat for long.
+// look records a gap if there was no beat for long.
 func (h *heart) look(now time.Duration) {
 	if now-h.last > missedBeats {
 		h.from, h.to = h.last, now
@@ -67,7 +67,7 @@ func (e *engine) beat(ctx context.Context) {
 	}
 }
 
-// cause tells why there is nothing to play. seen is what the deck itself has seen, or empty.
+// cause returns why there is nothing to play. seen is the reason that the deck knows, or empty.
 func (e *engine) cause(due int64, seen string) string {
 	now := time.Since(e.birth)
 	ahead := time.Duration(due-e.cfg.Now()) * time.Microsecond

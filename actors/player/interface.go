@@ -10,24 +10,24 @@ import (
 	"time"
 )
 
-// The one format that outputs take: 16-bit little-endian, left and right interleaved.
+// The format of all outputs: 16-bit little-endian, left and right interleaved.
 const (
 	outputRate    = 44100
 	bytesPerFrame = 4
 	blockFrames   = outputRate / 100 // the most an output takes at a time: 10 ms
 )
 
-// Output is a place where frames are heard, or what stands in for one.
+// Output is a place where frames are heard, or a substitute.
 type Output interface {
 	// Name is the spec that ParseOutput takes for it.
 	Name() string
-	// Latency is the time from leaving the feed's count of waiting frames to the ear.
-	// It does not change.
+	// Latency is the time from when a frame no longer counts as waiting (Feed.Fill) until it is
+	// heard. It does not change.
 	Latency() time.Duration
-	// Run pulls frames from feed as fast as they are heard, at least five times a second,
-	// until ctx ends (then nil) or the output can no longer play (then an error that says
-	// what to do). It calls feed from one goroutine at a time, and never after its return. It may be
-	// called again after its return, but not twice at the same time.
+	// Run pulls frames from feed as fast as they are heard, at least five times a second. It
+	// returns nil when ctx ends, or an error that says what to do when the output can no longer
+	// play. It calls feed from one goroutine at a time, and never after it has returned. It may be
+	// called again after it has returned, but not twice at the same time.
 	Run(ctx context.Context, feed Feed) error
 }
 
@@ -46,11 +46,11 @@ type Feed interface {
 	// music. It never blocks. waiting is the number of frames that were filled
 	// before and have not yet left for the device.
 	Fill(p []byte, waiting int)
-	// Say tells of trouble in which the output goes on. Any goroutine may call it, at any time.
+	// Say reports trouble that does not stop the output. Any goroutine may call it, at any time.
 	Say(trouble string)
 }
 
-// ParseOutput makes the output that spec names: speaker, null, none or wav:FILE.
+// ParseOutput returns the output that spec names: speaker, null, none or wav:FILE.
 func ParseOutput(spec string) (Output, error) {
 	switch kind, file, _ := strings.Cut(spec, ":"); {
 	case spec == "speaker":

@@ -7,7 +7,7 @@ import (
 	"conga/messages"
 )
 
-// Live is what the player is at this moment, for the debug dump.
+// Live is the player's present state, for the debug dump.
 type Live struct {
 	Underruns    int    `json:"underruns"`  // times that there was nothing to play when it was due
 	BufferedMs   int64  `json:"bufferedMs"` // received beyond what is heard now
@@ -16,12 +16,12 @@ type Live struct {
 	Output       string `json:"output"`
 	Silenced     string `json:"silenced,omitempty"`  // why there is no sound
 	NeverHeard   bool   `json:"neverHeard"`          // nothing could be heard so far
-	MutedMs      int64  `json:"mutedMs"`             // for so long there was no sound, in all
+	MutedMs      int64  `json:"mutedMs"`             // how long there was no sound, in total
 	Recording    string `json:"recording,omitempty"` // what a recording lacks
 	LastCause    string `json:"lastCause,omitempty"` // of the last underrun
 	LatencyUs    int64  `json:"latencyUs"`           // from the output to the ear, as configured
-	ErrorUs      int64  `json:"errorUs"`             // what is heard is this much too late
-	Ppm          int    `json:"ppm"`                 // it plays this much faster to catch up
+	ErrorUs      int64  `json:"errorUs"`             // how much too late the sound is
+	Ppm          int    `json:"ppm"`                 // how much faster it plays to catch up
 	Jumps        int    `json:"jumps"`               // times that it jumped to be in time again
 	Steps        int    `json:"steps"`               // times that it moved by less than 80 ms, in a crossfade
 	SilentMs     int64  `json:"silentMs"`            // silence in the middle of music
@@ -29,16 +29,16 @@ type Live struct {
 	DecodeErrors int    `json:"decodeErrors"`        // chunks that were not all music
 	Reopened     int    `json:"reopened"`            // times that it lost its place in the window
 
-	// Heard is the song that is heard now; nil before the first. It is shared and not changed.
+	// Heard is the song that is heard now; nil before the first. It is shared and never changed.
 	Heard *messages.SongChange `json:"-"`
-	// Levels are how loud left and right are that are heard now, from 0 to 1; 0 where nothing is decoded.
+	// Levels are the present levels of left and right, from 0 to 1; 0 if nothing is decoded.
 	Levels [2]float64 `json:"-"`
 
 	silentUs int64
 	endUs    int64 // when the newest received item is over
 }
 
-// live returns the figures of this moment.
+// live returns the present figures.
 func (d *deck) live() Live {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -64,7 +64,7 @@ func (d *deck) count(change func(*Live)) {
 	change(&d.Live)
 }
 
-// mute notes why there is no sound; the first reason stays. It returns what was noted before.
+// mute records why there is no sound; the first reason stays. It returns the reason recorded before.
 func (d *deck) mute(why string) (before string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -74,7 +74,7 @@ func (d *deck) mute(why string) (before string) {
 	return before
 }
 
-// unmute notes that there is sound, and returns why there was none.
+// unmute records that there is sound, and returns why there was none.
 func (d *deck) unmute() (before string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -86,7 +86,7 @@ func (d *deck) unmute() (before string) {
 	return before
 }
 
-// received notes how far the received music reaches.
+// received records how far the received music reaches.
 func (d *deck) received(item *messages.Item) {
 	if item.Change != nil || !timed(item) {
 		return

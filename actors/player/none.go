@@ -37,7 +37,7 @@ func (e *engine) keepBooks(ctx context.Context) {
 	}
 }
 
-// book notes an item, or with nil that time has passed.
+// book records an item, or with nil that time has passed.
 func (d *deck) book(item *messages.Item) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// maxCatchUp is how late a paced output may be and still make up for it: as long as the line
-// remembers how far it was. After a longer sleep (a stopped process) the line has forgotten and
-// the deck jumps; the rest is left out, as by a device, or the silence would be counted twice.
+// maxCatchUp is how late a paced output may be and still catch up: as long as the line remembers how far
+// it was. After a longer stop of the process the deck jumps. Then the output leaves the missed time out,
+// as a device does; otherwise the silence would be counted twice.
 const maxCatchUp = lineBuckets * lineBucketUs * time.Microsecond * 9 / 10
 
-// null hears everything and keeps nothing, at the speed of the sound.
+// null takes frames at the speed of the sound and drops them.
 type null struct{}
 
 func (null) Name() string           { return "null" }

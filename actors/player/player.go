@@ -13,30 +13,30 @@ import (
 )
 
 // Source gives the items of the broadcast in the order of their numbers, holes allowed;
-// *window.Cursor is one. Next waits for the next item; an error means that this
-// source has no more to give. Items are shared and not changed.
+// *window.Cursor is one. Next waits for the next item; an error means that this source has
+// no more. Items are shared and never changed.
 type Source interface {
 	Next(ctx context.Context) (*messages.Item, error)
 }
 
-// Preroll is how long before now the source should begin that Open returns: chunks from
-// there on give the first one that is heard its bit reservoir.
+// Preroll is how long before now a source from Config.Open should begin, so that the first
+// chunk that is heard has its bit reservoir.
 const Preroll = 300 * time.Millisecond
 
 // Actor is the actor's name among its siblings, in the log and in the dump.
 const Actor = "player"
 
-// Config is what a player needs. Open, Now and Output must be set.
+// Config configures a player. Open, Now and Output must be set.
 type Config struct {
 	// Open returns a source that begins about Preroll before now. It is called again when
 	// the source has failed.
 	Open func() Source
-	// Now is the server's clock as this node knows it, in unix µs. It is called from
+	// Now returns the server's clock as this node knows it, in unix µs. It is called from
 	// several goroutines and must not block.
 	Now func() int64
 	// Output is used by one player only. A restarted player uses it again.
 	Output Output
-	// Samples gives a chunk's samples, left and right, where chunks are not mp3; nil: they are.
+	// Samples returns a chunk's samples, left and right, if chunks are not mp3; nil: they are.
 	Samples func(*messages.Item) []int16
 	// AsItIs leaves songs as loud as they are. Else they are heard as loud as their ReplayGain tags say, but for a
 	// recording.
@@ -44,18 +44,19 @@ type Config struct {
 	// DeviceOffset is how much later than the output believes the sound is heard.
 	DeviceOffset time.Duration
 	// Report takes the facts for the listener's log: PlayerUnderran, SongHeard,
-	// PlayerFellSilent, PlayerHeardAgain. It may block, facts beyond 64 are then dropped. May be nil.
+	// PlayerFellSilent, PlayerHeardAgain. It may block; then facts beyond 64 are dropped. May be nil.
 	Report func(proto.Message)
 	// Unheard is told why there is no sound and what to do, once until there is sound again; nil: Log gets it as
 	// a warning. It must not block.
 	Unheard func(reason string)
-	// Turned takes each song when its first chunk is heard. It may block, songs beyond 64 are then dropped. May be nil.
+	// Turned is called with each song when its first chunk is heard. It may block; then songs beyond 64 are
+	// dropped. May be nil.
 	Turned func(*messages.SongChange)
-	// Log takes what the user should know; slog.Default if nil.
+	// Log takes what the user should know; nil: slog.Default.
 	Log *slog.Logger
 
-	decoder newDecoder       // goMP3, but for tests
-	beats   <-chan time.Time // of the heart; nil, but for tests: a ticker's
+	decoder newDecoder       // goMP3, except in tests
+	beats   <-chan time.Time // for the heart; nil: a ticker's, except in tests
 }
 
 // failure is a panic in one of the engine's goroutines.
@@ -64,8 +65,8 @@ type failure struct {
 	reason string
 }
 
-// Props makes the actor. It plays from Started until it stops, answers Look, takes SetGain, and panics
-// when one of its goroutines has panicked: supervision starts it anew, with backoff.
+// Props describes the player's actor. It plays from Started until it stops, answers Look, takes SetGain, and
+// panics when one of its goroutines has panicked: supervision restarts it, with backoff.
 func Props(cfg Config) *actor.Props {
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
 	if cfg.Report == nil {
@@ -74,8 +75,8 @@ func Props(cfg Config) *actor.Props {
 	if cfg.decoder == nil {
 		cfg.decoder = goMP3
 	}
-	before := &Live{} // counts outlive a restart: they are what the listener went through
-	gain := 1.0       // and so does what the listener has set
+	before := &Live{} // the counters outlive a restart: they are the listener's
+	gain := 1.0       // and so does the volume
 	return actor.PropsFromProducer(func() actor.Actor { return &player{cfg: cfg, before: before, gain: &gain} })
 }
 
@@ -86,7 +87,7 @@ type player struct {
 	gain   *float64 // see SetGain
 }
 
-// Receive is all the plumbing; the music is the engine's.
+// Receive is all the plumbing; the engine plays.
 func (p *player) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started:

@@ -26,7 +26,7 @@ func (r *recorded) took(end int64) {
 	r.end, r.stands = end, false
 }
 
-// incomplete says what the recording lacks; empty: nothing.
+// incomplete returns what the recording lacks, in words; "" if nothing.
 func (r *recorded) incomplete() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -16,8 +16,8 @@ const (
 
 type kernel [phases + 1][2 * taps]float32
 
-// kernels makes each rate's filter once. The transition is centred on the lower of the
-// two Nyquist frequencies.
+// kernels computes each rate's filter once. The transition band is centred on the lower of
+// the two Nyquist frequencies.
 var kernels = map[int]func() *kernel{
 	32000: sync.OnceValue(func() *kernel { return newKernel(32000) }),
 	44100: sync.OnceValue(func() *kernel { return newKernel(44100) }),
@@ -37,7 +37,7 @@ func newKernel(rate int) *kernel {
 			sum += row[i]
 		}
 		for i := range row {
-			k[p][i] = float32(row[i] / sum) // every phase passes DC alike
+			k[p][i] = float32(row[i] / sum) // so that every phase has the same DC gain
 		}
 	}
 	return k
@@ -87,7 +87,7 @@ type resampler struct {
 	fade int
 }
 
-// restart begins at another rate with nothing before; the first output frame lies
+// restart begins at another rate without earlier frames; the first output frame lies
 // `ahead` input frames behind the first that will be appended.
 func (r *resampler) restart(rate int, ahead float64) {
 	in := r.in[:0]
@@ -99,7 +99,7 @@ func (r *resampler) restart(rate int, ahead float64) {
 
 func (r *resampler) frames() int { return len(r.in) / 2 }
 
-// need is how many frames must be appended to produce n frames at this step.
+// need returns how many frames must be appended to produce n frames at this step.
 func (r *resampler) need(n int, step float64) int {
 	furthest := r.pos
 	if r.fade > 0 {

@@ -2,20 +2,20 @@ package player
 
 import "conga/messages"
 
-// Decoder turns the items of a broadcast into samples, left and right, for a room that sends
-// sound (transport/seed). It survives hostile frames as a player does, and belongs to one goroutine.
+// Decoder turns the items of a broadcast into samples, left and right, for package transport/seed, which
+// sends sound. It survives hostile frames as a player does, and belongs to one goroutine.
 type Decoder struct{ decoder decoder }
 
 // NewDecoder makes one. Its first item should stand some Preroll before what is to be heard.
 func NewDecoder() *Decoder { return &Decoder{decoder{make: goMP3, levels: true}} }
 
-// Samples is what the item sounds like: whole frames, silence where it cannot be decoded,
+// Samples returns the item's sound: whole frames, silence for those that cannot be decoded, and
 // nothing for a song change.
 func (d *Decoder) Samples(item *messages.Item) []int16 {
 	if item.Song == nil {
 		return nil
 	}
-	chunk, _ := d.decoder.decode(item, item.PlayAt()) // what failed is silence
+	chunk, _ := d.decoder.decode(item, item.PlayAt()) // frames with errors are silence
 	if chunk == nil {
 		return nil
 	}

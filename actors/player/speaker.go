@@ -33,18 +33,21 @@ const (
 	speakerLatency = 130 * time.Millisecond
 	// openPatience is how long a sound system may take to open.
 	openPatience = 5 * time.Second
-	// hangsAfter is how long a device that plays may take nothing, once or twice over.
+	// hangsAfter is how long a playing device may take nothing before its process is killed; it may take
+	// twice as long.
 	hangsAfter = 5 * time.Second
-	// maxWords is how much is kept of what the libraries in that process print.
+	// maxWords is how many bytes are kept of what the libraries in that process print.
 	maxWords = 4096
 )
 
-// The loudspeaker's process sends eight bytes: how many frames it wants, and how many wait in it. The answer is
-// the frames. If it wants 0 frames, its last message follows; the second number is its length in bytes.
+// The loudspeaker's process sends eight bytes: how many frames it wants, and how many wait in it (two uint32,
+// little-endian). The answer is the frames. If it wants 0 frames, its last message follows, and the second
+// number is its length in bytes.
 const wantSize = 8
 
-// speaker plays in a process of its own (Speak). oto opens a device once in a process, so only a new process plays
-// again after a card was pulled, or comes later. What C libraries print, and when they hang, stays in it, too.
+// speaker plays in a separate process (Speak). oto opens a device once in a process, so only a new process can play
+// after a card was pulled, or on a card that was plugged in later. It also isolates what C libraries print, and
+// that they may hang.
 type speaker struct {
 	args []string // of the process; for tests
 }
@@ -94,7 +97,7 @@ func (s speaker) Open(ctx context.Context) (Output, error) {
 	return l, nil
 }
 
-// loudspeaker is an opened speaker. It runs once.
+// loudspeaker is an opened speaker. Its Run can be called once.
 type loudspeaker struct {
 	speaker
 	cmd  *exec.Cmd
@@ -151,7 +154,7 @@ func (l *loudspeaker) Run(ctx context.Context, feed Feed) error {
 	}
 }
 
-// listen waits for the next wish.
+// listen waits until the process wants frames.
 func (l *loudspeaker) listen() error {
 	var b [wantSize]byte
 	if _, err := io.ReadFull(l.out, b[:]); err != nil {
@@ -171,7 +174,7 @@ func (l *loudspeaker) listen() error {
 	return nil
 }
 
-// watch kills a process that wants nothing any more.
+// watch kills a process that no longer wants frames.
 func (l *loudspeaker) watch(ctx context.Context) {
 	tick := time.NewTicker(hangsAfter)
 	defer tick.Stop()
@@ -193,17 +196,17 @@ func (l *loudspeaker) watch(ctx context.Context) {
 func (l *loudspeaker) kill() {
 	l.killed.Store(true)
 	_ = l.cmd.Process.Kill()
-	_, _ = l.in.Close(), l.out.Close() // wakes who waits, even if a sound server has inherited the other ends
+	_, _ = l.in.Close(), l.out.Close() // ends reads and writes, even if a sound server has inherited the other ends
 }
 
-// end waits until the process is gone, and says in one sentence why there is no sound and what to do.
+// end waits until the process is gone, and returns in one sentence why there is no sound and what to do.
 func (l *loudspeaker) end(err error) error {
 	hung := l.killed.Load()
 	l.kill()
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		_ = l.cmd.Wait() // it was killed, or has said what was wrong
+		_ = l.cmd.Wait() // it was killed, or has sent its message
 	}()
 	select {
 	case <-gone:
@@ -233,7 +236,7 @@ func (w *words) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// first is the first line, without the place in ALSA's source: "cannot find card '0'".
+// first returns the first line, without the place in ALSA's source: "cannot find card '0'".
 func (w *words) first() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

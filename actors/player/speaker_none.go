@@ -12,13 +12,13 @@ import (
 // withSpeaker tells whether this build can play.
 const withSpeaker = false
 
-// speaker stands where the loudspeaker is in a build that has one.
+// speaker is the loudspeaker of a build that has none.
 type speaker struct{}
 
-// SpeakerCommand is what a build with a loudspeaker starts itself with.
+// SpeakerCommand is unused in this build.
 const SpeakerCommand = "speaker"
 
-// Speak has nothing to play with.
+// Speak does nothing in this build.
 func Speak(io.Reader, io.Writer) {}
 
 func newSpeaker() Output { return speaker{} }

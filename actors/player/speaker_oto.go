@@ -19,15 +19,15 @@ import (
 
 const (
 	deviceBuffer = 100 * time.Millisecond
-	// playerBuffer is what oto takes in advance: under two periods of the device it plays
-	// too slowly.
+	// playerBuffer is how many bytes oto takes in advance: with less than two periods of the device
+	// it plays too slowly.
 	playerBuffer = outputRate * bytesPerFrame / 4
-	// watchEvery is how soon a vanished device is noticed.
+	// watchEvery is how often the process checks whether the device still works.
 	watchEvery = 200 * time.Millisecond
 )
 
-// Speak is the process of a loudspeaker: it asks for frames on out and plays what comes in, until in ends or the
-// device is gone. It writes the reason to out, so it returns none.
+// Speak is the main function of the loudspeaker's process: it asks for frames on out and plays what comes from in,
+// until in ends or the device is gone. It writes the reason to out.
 func Speak(in io.Reader, out io.Writer) {
 	signal.Ignore(os.Interrupt, syscall.SIGHUP, syscall.SIGTERM) // they are for its parent, which then ends in
 	r := &otoReader{in: in, out: out, over: make(chan struct{})}
@@ -55,7 +55,7 @@ func (r *otoReader) play() error {
 		return noDevice(err)
 	}
 	<-ready
-	if err := ctx.Err(); err != nil { // NewContext does not tell
+	if err := ctx.Err(); err != nil { // NewContext does not return it
 		return noDevice(err)
 	}
 	r.player = ctx.NewPlayer(r) // kept in r: unreferenced, it is collected and goes silent
@@ -75,7 +75,7 @@ func (r *otoReader) play() error {
 	}
 }
 
-// noDevice says why in one line: of the dozen devices that oto tried, the first.
+// noDevice returns why in one line: oto tries a dozen devices, and this keeps the first one's error.
 func noDevice(err error) error {
 	reason, _, _ := strings.Cut(err.Error(), ", \"")
 	if _, device, found := strings.Cut(reason, "snd_pcm_open: "); found {
@@ -104,7 +104,7 @@ func (r *otoReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// want asks for frames. It is false when nobody answers any more.
+// want asks for frames. It returns false when the parent no longer answers.
 func (r *otoReader) want(frames, waiting int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

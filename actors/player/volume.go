@@ -5,10 +5,10 @@ import (
 	"math"
 )
 
-// volume is how loud the listener wants the music. It changes within a block, not at once: a step would click.
+// volume is the listener's volume. It changes gradually over a block, because a step would click.
 type volume struct{ now, wanted gain }
 
-// gain is how much is taken away from the samples: so the zero value is a song as it is.
+// gain is how much is subtracted from a factor of 1, so that the zero value is the song as it is.
 type gain float64
 
 // apply changes the samples of a block.
@@ -27,7 +27,7 @@ func (v *volume) apply(p []byte) {
 	v.now = v.wanted
 }
 
-// setGain is SetGain's. A recording is not turned down.
+// setGain carries out SetGain. It does not change a recording.
 func (d *deck) setGain(g float64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -37,7 +37,7 @@ func (d *deck) setGain(g float64) {
 	d.volume.wanted = gain(1 - min(1, max(0, g)))
 }
 
-// loudness is how loud what the output was given is, block by block, until it is heard.
+// loudness keeps the levels of the blocks that the output has got, until they are heard.
 type loudness struct {
 	blocks []loud // oldest first
 	now    [2]float64
@@ -49,13 +49,13 @@ type loud struct {
 }
 
 const (
-	// maxLoud bounds the blocks of an output that is far behind: some 10 s.
+	// maxLoud bounds the blocks if an output is far behind: some 10 s.
 	maxLoud = 1024
-	// fading is what is left of a peak after 10 ms: a meter that only jumps cannot be read.
+	// fading is the share of a peak that is left after 10 ms: a meter that only jumps cannot be read.
 	fading = 0.93
 )
 
-// add measures a block that begins at the frame.
+// add measures a block that begins with this frame.
 func (l *loudness) add(p []byte, frame int64) {
 	b := loud{frame: frame}
 	for at := 0; at+1 < len(p); at += 2 {
@@ -67,7 +67,7 @@ func (l *loudness) add(p []byte, frame int64) {
 	l.blocks = l.blocks[max(0, len(l.blocks)-maxLoud):]
 }
 
-// listen goes on to what is heard now.
+// listen moves on to what is heard now.
 func (l *loudness) listen(heard func(frame int64) bool) {
 	for len(l.blocks) > 0 && heard(l.blocks[0].frame) {
 		for side := range l.now {

@@ -16,25 +16,25 @@ import (
 
 const (
 	wavHeader = 44
-	// wavMax is the most sound that the header's 32-bit sizes can tell of: 6 h 46 min.
+	// wavMax is the most sound, in bytes, that the header's 32-bit sizes allow: 6 h 46 min.
 	wavMax = (math.MaxUint32 - wavHeader) / bytesPerFrame * bytesPerFrame
-	// wavSync is how much sound may lack in the header when the process is killed: a second.
+	// wavSync is how much sound the header may not count yet when the process is killed: a second.
 	wavSync = outputRate * bytesPerFrame
-	// wavQueue is how many blocks of 10 ms wait for a disk that is slow: ten seconds.
+	// wavQueue is how many blocks of 10 ms may wait for a slow disk: ten seconds.
 	wavQueue = 1000
-	// wavPatience is how long the end of a recording may take to be written.
+	// wavPatience is how long it may take to write the end of a recording.
 	wavPatience = 2 * time.Second
 )
 
-// wav writes the sound into a file, at the speed of the sound. A first Run makes the
-// file; later ones go on at its end, so that a restarted player keeps the recording. Two never
+// wav writes the sound into a file, at the speed of the sound. The first Run creates the file;
+// later ones continue at its end, so that a restarted player keeps the recording. Two programs never
 // record into one file.
 //
-// The player never waits for the disk. What the disk has not taken in time, or had no room for, is silence in
-// the file, and what comes after it stands where it belongs.
+// The player never waits for the disk. Sound that the disk did not take in time, or had no room for, becomes
+// silence in the file, and the sound after it is at its proper place.
 type wav struct {
 	path string
-	open func(path string, flags int) (wavFile, error) // nil: openWav; a disk that hangs, in tests
+	open func(path string, flags int) (wavFile, error) // nil: openWav; tests pass a disk that hangs
 
 	data    int64 // bytes of sound so far
 	mine    bool  // a Run has made the file; the writer's until writing is closed
@@ -50,8 +50,8 @@ type wavFile interface {
 
 func openWav(path string, flags int) (wavFile, error) { return os.OpenFile(path, flags, 0o644) }
 
-// claim opens the file for the first time. What is in a file already is another's; a device, a pipe or an
-// empty file has nothing in it.
+// claim opens the file for the first time. It refuses a file that has content, because that is another's; a
+// device, a pipe or an empty file has none.
 func claim(path string, open func(path string, flags int) (wavFile, error)) (wavFile, error) {
 	file, err := open(path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 	if !errors.Is(err, fs.ErrExist) {
@@ -129,7 +129,7 @@ func isClosed(c <-chan struct{}) bool {
 // wavWriter is a Run's goroutine, which may wait for the disk.
 type wavWriter struct {
 	path  string
-	begun int64 // where it begins in the recording
+	begun int64 // where this Run begins in the recording
 	mine  *bool // see wav
 	say   func(string)
 	open  func(path string, flags int) (wavFile, error)
@@ -137,12 +137,12 @@ type wavWriter struct {
 	file    wavFile
 	end     int64 // of the sound in the file
 	told    int64 // in the header
-	failing bool  // the last block could not be written, and that has been said
-	full    bool  // a WAV file holds no more, and that has been said
+	failing bool  // the last block could not be written, and that was reported
+	full    bool  // a WAV file cannot hold more, and that was reported
 	became  *recorded
 }
 
-// write writes what comes until the queue is closed. Its error is that there is no file.
+// write writes blocks until the queue is closed. The error says that the file could not be created.
 func (w *wavWriter) write(queue <-chan block) (err error) {
 	if *w.mine {
 		w.file, err = w.open(w.path, os.O_RDWR|os.O_CREATE)
@@ -198,7 +198,7 @@ func (w *wavWriter) block(b block) {
 	}
 }
 
-// tell writes the header: it overwrites, so it needs no room.
+// tell writes the header. It overwrites the old one, so it needs no room.
 func (w *wavWriter) tell() {
 	w.told = w.end
 	_, _ = w.file.WriteAt(header(w.told), 0) // if that fails, the next block says so
@@ -211,7 +211,7 @@ func (w *wavWriter) complain(at int64, what string, err error, remedy string) {
 	w.say(fmt.Sprintf("the recording %s %s after %d s: %v; %s", w.path, what, at/bytesPerFrame/outputRate, err, remedy))
 }
 
-// header is the 44 bytes before `data` bytes of sound.
+// header returns the 44 bytes (RIFF WAVE) before `data` bytes of sound.
 func header(data int64) []byte {
 	h := make([]byte, 0, wavHeader)
 	le := binary.LittleEndian

@@ -1,9 +1,9 @@
-// Package window keeps the last seconds of the broadcast for all who read from a
-// node: its next listener, its player, an orphan that must catch up.
+// Package window keeps the last seconds of the broadcast for all readers of a node: its
+// next listener, its player, an orphan that must catch up.
 //
 // There is one writer and any number of readers. An item is kept once, however many read it.
-// Each reader has a cursor of its own and holds up no other: a reader that falls behind the
-// oldest item kept gets ErrFellOut.
+// Each reader has its own cursor and holds up no other: a reader that falls behind the oldest
+// kept item gets ErrFellOut.
 package window
 
 import (
@@ -16,8 +16,8 @@ import (
 	"conga/messages"
 )
 
-// maxItems and maxBytes bound a window whatever its peer sends: twelve seconds of the
-// shortest chunks are about 330 items, and a second of mp3 at most 40,000 bytes.
+// maxItems and maxBytes bound a window, whatever its peer sends: twelve seconds of the
+// shortest chunks are about 330 items, and a second of mp3 has at most 40,000 bytes.
 const (
 	maxItems = 512
 	maxBytes = 1 << 20
@@ -26,7 +26,7 @@ const (
 // ErrFellOut tells a reader that what it needs next is no longer kept.
 var ErrFellOut = errors.New("reader fell out of the window")
 
-// ErrClosed tells a reader that the window's writer is gone and all is read.
+// ErrClosed tells a reader that the window is closed and everything is read.
 var ErrClosed = errors.New("window closed")
 
 // Window is the ring of items. Its methods may be called by any goroutine; Append
@@ -47,10 +47,10 @@ func New() *Window {
 	return &Window{changed: make(chan struct{})}
 }
 
-// Append adds the item, whose Song must be set. It refuses a number that is not above all
-// before it. It drops items that are heard more than messages.Window before the new one.
-// After Close it drops the new item, too, which is no error: when a node stops, the writer
-// may be the last to learn it.
+// Append adds the item, whose Song must be set. The error says that its number is not above all
+// earlier ones. Items are dropped whose play-out time is more than messages.Window before the
+// new one's. After Close the new item is dropped, too, without an error: when a node stops, the
+// writer may be the last to learn it.
 func (w *Window) Append(item *messages.Item) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -69,7 +69,7 @@ func (w *Window) Append(item *messages.Item) error {
 	return nil
 }
 
-// drop forgets the items to be heard before horizon, and the oldest beyond the bounds.
+// drop drops the items with a play-out time before horizon, and the oldest beyond the bounds.
 func (w *Window) drop(horizon int64) {
 	old := 0
 	for old < len(w.items)-1 && (w.items[old].PlayAt() < horizon || len(w.items)-old > maxItems || w.bytes > maxBytes) {
@@ -81,14 +81,14 @@ func (w *Window) drop(horizon int64) {
 	w.items = w.items[old:]
 }
 
-// Next is the number that the next item will have if nothing is lost; 0 before the first item.
+// Next returns the number that the next item will have if nothing is lost; 0 before the first item.
 func (w *Window) Next() uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.next
 }
 
-// Last is the newest item, nil in an empty window.
+// Last returns the newest item, nil if the window is empty.
 func (w *Window) Last() *messages.Item {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -108,7 +108,7 @@ func (w *Window) Close() {
 	}
 }
 
-// Restart forgets all items and numbers: another broadcast begins. Readers get messages.ErrAnew.
+// Restart drops all items and numbers because another broadcast begins. Readers get messages.ErrAnew.
 func (w *Window) Restart() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -120,8 +120,8 @@ func (w *Window) Restart() {
 	}
 }
 
-// Open returns a cursor that begins at number next, or at the oldest item after it
-// that is kept: the reader sees the hole by the number of its first item.
+// Open returns a cursor that begins at number next, or at the oldest kept item after it: the
+// reader sees the hole by the number of its first item.
 func (w *Window) Open(next uint64) *Cursor {
 	return w.cursor(next, 0)
 }
@@ -132,9 +132,9 @@ func (w *Window) cursor(next uint64, playAt int64) *Cursor {
 	return &Cursor{w: w, next: next, playAt: playAt, fresh: true, life: w.life}
 }
 
-// OpenAt returns a cursor that begins at the first item that is heard at playAt (microseconds
-// on the server's clock) or later; if there is none yet, at the first that comes. It does not
-// give the song change before a chunk: Item.Song has it.
+// OpenAt returns a cursor that begins at the first item with a play-out time of playAt
+// (microseconds on the server's clock) or later; if there is none yet, at the first that comes.
+// It does not return the song change before a chunk: Item.Song has it.
 func (w *Window) OpenAt(playAt int64) *Cursor {
 	return w.cursor(0, playAt)
 }
@@ -144,12 +144,12 @@ type Cursor struct {
 	w      *Window
 	next   uint64
 	playAt int64
-	fresh  bool // has read nothing yet: begins wherever it can
-	life   int  // of the window, when it was opened
+	fresh  bool // it has read nothing yet, and may begin after next
+	life   int  // the window's life when the cursor was opened
 }
 
-// Next waits for the reader's next item. Items come in the order of their numbers; a
-// number left out was lost above this node.
+// Next waits for the reader's next item. Items come in the order of their numbers; a missing
+// number was lost above this node.
 func (c *Cursor) Next(ctx context.Context) (*messages.Item, error) {
 	for {
 		item, changed, err := c.take()
