@@ -38,16 +38,17 @@ func HasSong(dir string) error {
 	if err := Check(dir); err != nil {
 		return err
 	}
-	w := &walk{ctx: context.Background(), watch: func(string) {}}
+	var songs []found
+	w := &walk{ctx: context.Background(), watch: func(string) {}, song: func(f found) { songs = append(songs, f) }}
 	if err := cmp.Or(w.root(dir), w.err); err != nil {
 		return fmt.Errorf("the songs folder %s cannot be read: %s", dir, cause(err))
 	}
 	files, why := 0, ""
-	for _, found := range w.songs {
+	for _, found := range songs {
 		if !strings.EqualFold(filepath.Ext(found.name), ".mp3") {
 			continue
 		}
-		song, _, reason, _ := judge(w.ctx, found, false)
+		song, _, reason, _ := judge(w.ctx, dir, found, false)
 		if song != nil {
 			return nil
 		}

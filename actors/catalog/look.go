@@ -135,7 +135,11 @@ type looking struct {
 // is gone is told first. It ends early when ctx ends.
 func look(ctx context.Context, at folder, known map[string]file, now time.Time, tell func(*messages.ReportSongs)) sighting {
 	before := sighting{files: known, folders: at.folders, unseen: at.unseen}
-	w := &walk{ctx: ctx, known: at.folders, lives: foldersOf(known), watch: at.watch}
+	l := &looking{
+		folder: at, now: now, known: known, tell: tell, report: &messages.ReportSongs{},
+		saw: sighting{files: make(map[string]file, len(known))},
+	}
+	w := &walk{ctx: ctx, known: at.folders, lives: foldersOf(known), watch: at.watch, song: l.see}
 	if w.watch == nil {
 		w.watch = func(string) {}
 	}
@@ -150,15 +154,9 @@ func look(ctx context.Context, at folder, known map[string]file, now time.Time, 
 	case ctx.Err() != nil:
 		return before
 	}
-	l := &looking{
-		folder: at, now: now, known: known, tell: tell, report: &messages.ReportSongs{},
-		saw: sighting{files: make(map[string]file, len(known)), folders: w.folders, unseen: w.away},
-	}
+	l.saw.folders, l.saw.unseen = w.folders, w.away
 	for _, refused := range w.refused {
 		l.refuse(refused)
-	}
-	for _, found := range w.songs {
-		l.see(found)
 	}
 	for name, f := range known {
 		if folder, _ := w.away.Of(name); folder != "" {
@@ -204,7 +202,7 @@ func (l *looking) reject(name, reason string, f file) {
 // see notes a file, and whether it is to be read.
 func (l *looking) see(found found) {
 	l.there = true
-	f := seen(l.known[found.name], found.info, l.now, l.first)
+	f := seen(l.known[found.name], found, l.now, l.first)
 	switch rested := f.rested(l.now); {
 	case f.verdict == told:
 	case rested < l.settle:
@@ -250,7 +248,7 @@ func (l *looking) compare() {
 func (l *looking) read(ctx context.Context) {
 	batch, began := firstBatch, time.Now()
 	for i, found := range l.unread {
-		song, music, reason, changed := judge(ctx, found, l.makes)
+		song, music, reason, changed := judge(ctx, l.dir, found, l.makes)
 		if ctx.Err() != nil {
 			return
 		}
@@ -314,9 +312,9 @@ func parts(whole *messages.ReportSongs) iter.Seq[*messages.ReportSongs] {
 	}
 }
 
-// seen is what is known of the file now that it looks like info.
-func seen(before file, info fs.FileInfo, now time.Time, first bool) file {
-	f := file{size: info.Size(), modified: info.ModTime().UnixMicro(), since: now}
+// seen is what is known of the file now that it was found so.
+func seen(before file, found found, now time.Time, first bool) file {
+	f := file{size: found.size, modified: found.modified.UnixMicro(), since: now}
 	switch {
 	case before.size == f.size && before.modified == f.modified:
 		return before
@@ -360,13 +358,13 @@ func remembered(state State, makes bool) map[string]file {
 // judge reads a whole file: a song and its music, or the reason why it is none. changed: it was
 // written to meanwhile, or could not be opened for want of something that others
 // have to give back first; so it must be judged again. makes says whether other music than mp3 can be converted.
-func judge(ctx context.Context, found found, makes bool) (song *messages.Song, music mp3.Info, reason string, changed bool) {
+func judge(ctx context.Context, dir string, found found, makes bool) (song *messages.Song, music mp3.Info, reason string, changed bool) {
 	defer func() {
 		if broken := recover(); broken != nil {
 			song, reason = nil, fmt.Sprintf("reading it went wrong: %v", broken)
 		}
 	}()
-	f, err := openRegular(found.path)
+	f, err := openRegular(found.in(dir))
 	switch {
 	case scarce(err), errors.Is(err, fs.ErrNotExist):
 		return nil, music, "", true
@@ -374,16 +372,16 @@ func judge(ctx context.Context, found found, makes bool) (song *messages.Song, m
 		return nil, music, cannotOpen + cause(err), false
 	}
 	defer func() { _ = f.Close() }() // nothing was written
-	info := found.info
-	song = &messages.Song{Name: found.name, FileBytes: info.Size(), ModifiedUnixUs: info.ModTime().UnixMicro()}
+	size := found.size
+	song = &messages.Song{Name: found.name, FileBytes: size, ModifiedUnixUs: found.modified.UnixMicro()}
 	isMP3 := strings.EqualFold(path.Ext(found.name), ".mp3")
 	if isMP3 {
 		music, err = mp3.ReadInfo(patient{ctx, f})
-		song.Title, song.Artist = readTitle(f, info.Size())
-		mp3Loudness(f, info.Size(), music).write(song)
+		song.Title, song.Artist = readTitle(f, size)
+		mp3Loudness(f, size, music).write(song)
 	}
 	switch {
-	case info.Size() == 0:
+	case size == 0:
 		return nil, music, "it is empty", false
 	case !isMP3 && !makes:
 		return nil, music, needsFFmpeg, false
@@ -394,7 +392,7 @@ func judge(ctx context.Context, found found, makes bool) (song *messages.Song, m
 		}
 	}
 	song.Title = titleOr(song.Title, found.name)
-	if after, statErr := f.Stat(); statErr != nil || after.Size() != info.Size() || !after.ModTime().Equal(info.ModTime()) {
+	if after, statErr := f.Stat(); statErr != nil || after.Size() != size || !after.ModTime().Equal(found.modified) {
 		return nil, music, "", true
 	}
 	switch {
@@ -403,7 +401,7 @@ func judge(ctx context.Context, found found, makes bool) (song *messages.Song, m
 	case err != nil:
 		return nil, music, unplayable(f, err), false
 	case music.Skipped > music.AudioBytes && music.Pieces > 4 && music.Frames < shortPieces*music.Pieces:
-		return nil, music, fmt.Sprintf("it is not music: only %d of its %d bytes look like music, in %d pieces", music.AudioBytes, info.Size(), music.Pieces), false
+		return nil, music, fmt.Sprintf("it is not music: only %d of its %d bytes look like music, in %d pieces", music.AudioBytes, size, music.Pieces), false
 	}
 	song.DurationUs, song.SampleRate = music.Duration.Microseconds(), int32(music.SampleRate)
 	song.Frames, song.AudioBytes = music.Frames, music.AudioBytes

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"conga/messages"
 )
@@ -34,7 +35,7 @@ type walk struct {
 	lives map[string]bool        // folders, by name, in which there are songs that are known
 	watch func(path string)      // is called BEFORE a folder is read, so that no change after that is missed
 
-	songs   []found
+	song    func(found) // takes each file that may be a song; a look at 20,000 keeps none that it knows
 	refused []refusal
 	away    messages.AwayFolders   // nothing is said of what lies in them
 	folders map[string]fs.FileInfo // those that were seen
@@ -45,10 +46,13 @@ type walk struct {
 
 // found is a file that may be a song.
 type found struct {
-	name string // its path in the songs folder, with slashes
-	path string
-	info fs.FileInfo
+	name     string // its path in the songs folder, with slashes
+	size     int64
+	modified time.Time
 }
+
+// in is the file's path.
+func (f found) in(dir string) string { return filepath.Join(dir, filepath.FromSlash(f.name)) }
 
 // refusal is a file or folder that is left out. Its name may be a quoted one.
 type refusal struct {
@@ -116,7 +120,7 @@ func (w *walk) entry(name, at string, entry fs.DirEntry, song bool, above []fs.F
 	case badName(name) != "":
 		w.refuse(name, badName(name), false)
 	default:
-		w.songs = append(w.songs, found{name, at, info})
+		w.song(found{name, info.Size(), info.ModTime()})
 	}
 }
 
