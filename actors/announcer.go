@@ -5,6 +5,7 @@ import (
 
 	"conga/actors/eventlog"
 	"conga/actors/pacer"
+	"conga/actors/pacer/place"
 	"conga/actors/scheduler"
 	"conga/messages"
 
@@ -22,7 +23,7 @@ type announcer struct {
 	find  func(ctx actor.Context, name string) // asks for a *messages.FoundSong
 	songs map[string]*messages.Song            // those in the queue, by name; nil: the catalog was asked
 	queue *eventlog.Keeper[scheduler.State]
-	on    *eventlog.Keeper[pacer.State]
+	on    *eventlog.Keeper[place.State]
 }
 
 func announcerProps(log *eventlog.Log, find func(actor.Context, string), tell func(*messages.Playing)) *actor.Props {
@@ -56,7 +57,7 @@ func (a *announcer) open() (err error) {
 	if a.queue, err = eventlog.NewKeeper(a.log, scheduler.Actor, scheduler.State{}); err != nil {
 		return err
 	}
-	a.on, err = eventlog.NewKeeper(a.log, pacer.Actor, pacer.State{})
+	a.on, err = eventlog.NewKeeper(a.log, pacer.Actor, place.State{})
 	return err
 }
 
@@ -110,7 +111,7 @@ func about(name string, song *messages.Song) *messages.Song {
 	return &messages.Song{Name: name, Title: song.GetTitle(), Artist: song.GetArtist(), DurationUs: song.GetDurationUs()}
 }
 
-func playing(queue scheduler.State, on pacer.State) *messages.Playing {
+func playing(queue scheduler.State, on place.State) *messages.Playing {
 	news := &messages.Playing{}
 	if song := on.Song; song != nil {
 		news.Song = &messages.Song{

@@ -3,13 +3,13 @@ package actors
 import (
 	"testing"
 
-	"conga/actors/pacer"
+	"conga/actors/pacer/place"
 	"conga/actors/scheduler"
 )
 
 // News tell a song that somebody without a name has asked for from one that chance chose.
 func TestAnnouncer_WhoAsked(t *testing.T) {
-	on := pacer.State{Song: &pacer.Started{Name: "bach.mp3"}}
+	on := place.State{Song: &place.Started{Name: "bach.mp3"}}
 	for _, test := range []struct {
 		chosen scheduler.Chosen
 		want   string
@@ -28,13 +28,13 @@ func TestAnnouncer_WhoAsked(t *testing.T) {
 // Listeners are told why no song is on; as long as one is, nobody needs to know that the songs are away.
 func TestPlaying_Away(t *testing.T) {
 	away := scheduler.State{Away: "the songs folder cannot be read"}
-	if news := playing(away, pacer.State{}); news.GetAway() != away.Away || news.GetSong() != nil {
+	if news := playing(away, place.State{}); news.GetAway() != away.Away || news.GetSong() != nil {
 		t.Errorf("told %v", news)
 	}
-	if news := playing(away, pacer.State{Song: &pacer.Started{Name: "bach.mp3"}}); news.GetAway() != "" || news.GetSong().GetName() != "bach.mp3" {
+	if news := playing(away, place.State{Song: &place.Started{Name: "bach.mp3"}}); news.GetAway() != "" || news.GetSong().GetName() != "bach.mp3" {
 		t.Errorf("told %v", news)
 	}
-	if news := playing(scheduler.State{}, pacer.State{}); news.GetAway() != "" {
+	if news := playing(scheduler.State{}, place.State{}); news.GetAway() != "" {
 		t.Errorf("told %v", news)
 	}
 }

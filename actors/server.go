@@ -16,6 +16,7 @@ import (
 	"conga/actors/eventlog"
 	"conga/actors/internal/transcode"
 	"conga/actors/pacer"
+	"conga/actors/pacer/place"
 	"conga/actors/scheduler"
 	"conga/actors/window"
 	"conga/messages"
@@ -59,7 +60,7 @@ type Server struct {
 	tree
 	cfg    ServerConfig
 	window *window.Window
-	place  atomic.Pointer[pacer.State]
+	place  atomic.Pointer[place.State]
 	epoch  uint64
 	songs  chan struct{} // closed when the songs in the folder are known
 	keep   *snapshots
@@ -78,7 +79,7 @@ const (
 func StartServer(cfg ServerConfig) (*Server, error) {
 	s := &Server{tree: tree{system: cfg.System, name: "server"}, cfg: cfg, window: window.New(), songs: make(chan struct{})}
 	// Before anything runs: each start of a server is a new epoch.
-	opening, err := eventlog.NewKeeper(cfg.Log, pacer.Actor, pacer.State{})
+	opening, err := eventlog.NewKeeper(cfg.Log, pacer.Actor, place.State{})
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +121,7 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 			Audit: cfg.Audit, Auditor: cfg.Auditor, Newest: s.newest,
 		}).Configure(ends)},
 		child{pacer.Actor, pacer.Props(pacer.Config{
-			Log: cfg.Log, Window: s.window, Key: cfg.Key, Publish: publish, Placed: func(at pacer.State) { s.place.Store(&at) }, Sent: cfg.Sent, Now: cfg.Now, Logger: cfg.Logger,
+			Log: cfg.Log, Window: s.window, Key: cfg.Key, Publish: publish, Placed: func(at place.State) { s.place.Store(&at) }, Sent: cfg.Sent, Now: cfg.Now, Logger: cfg.Logger,
 			Scheduler: func() *actor.PID { return s.of(scheduler.Actor) },
 			Catalog:   func() *actor.PID { return s.of(catalog.Actor) },
 			Open: func(name, of, sum string) (pacer.File, error) {

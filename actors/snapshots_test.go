@@ -11,6 +11,7 @@ import (
 	"conga/actors/chainmanager/chain"
 	"conga/actors/eventlog"
 	"conga/actors/pacer"
+	"conga/actors/pacer/place"
 	"conga/actors/player"
 	"conga/actors/relay"
 	"conga/actors/requester"
@@ -26,7 +27,7 @@ func rebuilt(t *testing.T, log *eventlog.Log) ServerState {
 	return ServerState{
 		Scheduler:    kept(t, log, scheduler.Actor, scheduler.State{}),
 		Catalog:      kept(t, log, catalog.Actor, catalog.State{}),
-		Pacer:        kept(t, log, pacer.Actor, pacer.State{}),
+		Pacer:        kept(t, log, pacer.Actor, place.State{}),
 		ChainManager: kept(t, log, chainmanager.Actor, chain.State{}),
 	}
 }

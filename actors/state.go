@@ -8,6 +8,7 @@ import (
 	"conga/actors/chainmanager/chain"
 	"conga/actors/eventlog"
 	"conga/actors/pacer"
+	"conga/actors/pacer/place"
 	"conga/actors/scheduler"
 	"conga/messages"
 
@@ -19,7 +20,7 @@ import (
 type ServerState struct {
 	Scheduler    scheduler.State `json:"scheduler"`
 	Catalog      catalog.State   `json:"catalog"`
-	Pacer        pacer.State     `json:"pacer"`
+	Pacer        place.State     `json:"pacer"`
 	ChainManager chain.State     `json:"chainManager"`
 }
 
@@ -56,7 +57,7 @@ func (s *Server) align(views map[string]messages.View) (state ServerState, event
 	if state.Catalog, err = forward[catalog.State](s.cfg.Log, catalog.Actor, views[catalog.Actor], event); err != nil {
 		return state, 0, err
 	}
-	if state.Pacer, err = forward[pacer.State](s.cfg.Log, pacer.Actor, views[pacer.Actor], event); err != nil {
+	if state.Pacer, err = forward[place.State](s.cfg.Log, pacer.Actor, views[pacer.Actor], event); err != nil {
 		return state, 0, err
 	}
 	state.ChainManager, err = forward[chain.State](s.cfg.Log, chainmanager.Actor, views[chainmanager.Actor], event)

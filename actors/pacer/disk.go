@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"conga/actors/pacer/place"
 	"conga/messages"
 )
 
@@ -37,8 +38,8 @@ type wanted struct {
 	madeOf, madeSum   string // of a song that was converted: what was made of the file plays
 }
 
-// file says which file the song was.
-func (s Started) file() wanted {
+// fileOf says which file the song was.
+func fileOf(s place.Started) wanted {
 	return wanted{s.Name, s.FileBytes, s.ModifiedUs, s.MadeOf, s.MadeSum}
 }
 

@@ -24,6 +24,7 @@ import (
 
 	"conga/actors/eventlog"
 	"conga/actors/internal/seal"
+	"conga/actors/pacer/place"
 	"conga/actors/window"
 	"conga/messages"
 
@@ -52,7 +53,7 @@ type Config struct {
 	Open      func(name, madeOf, madeSum string) (File, error) // the latter say what was made of a file and plays instead; else empty
 	Key       ed25519.PrivateKey                               // signs the broadcast
 	Publish   func(proto.Message)
-	Placed    func(State)                  // is told the state BEFORE anything of it is given out; nil: nobody
+	Placed    func(place.State)            // is told the state BEFORE anything of it is given out; nil: nobody
 	Sent      func() (bytes, chunks int64) // by the stream connections so far
 	Now       func() time.Time             // the server's clock: never steps
 	Logger    *slog.Logger
@@ -80,10 +81,10 @@ type Live struct {
 
 type pacer struct {
 	cfg   Config
-	keep  *eventlog.Keeper[State]
+	keep  *eventlog.Keeper[place.State]
 	root  *actor.RootContext
 	self  *actor.PID
-	again []Started        // a restarted server's songs of the last seconds, still to be cut anew
+	again []place.Started  // a restarted server's songs of the last seconds, still to be cut anew
 	reel  *reel            // the song that is on
 	ready []*messages.Item // cut and sealed, not yet due
 	songs []messages.SongSum
@@ -105,11 +106,11 @@ type wake struct{ round uint64 }
 // IgnoreDeadLetterLogging: one that comes when the actor has stopped is not worth a line.
 func (wake) IgnoreDeadLetterLogging() {}
 
-// Receive is all the plumbing; where the broadcast is, is in state.go.
+// Receive is all the plumbing; where the broadcast is, is decided in place.
 func (p *pacer) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started: // also after a restart: what was given out is in the window
-		keep, err := eventlog.NewKeeper(p.cfg.Log, Actor, State{})
+		keep, err := eventlog.NewKeeper(p.cfg.Log, Actor, place.State{})
 		if err != nil {
 			panic(fmt.Errorf("rebuild the pacer: %w", err))
 		}
@@ -252,12 +253,12 @@ var errSkipped = errors.New("it was skipped")
 func (p *pacer) skipped() bool {
 	r, on := p.reel, p.keep.State().Song
 	return r.begun && on != nil && on.Skipped && on.Number == r.song.Number &&
-		on.until(r.frame) > p.cfg.Now().Add(messages.Slack).UnixMicro()
+		on.Until(r.frame) > p.cfg.Now().Add(messages.Slack).UnixMicro()
 }
 
 // over says whether all of the song should have left the server.
-func (p *pacer) over(song *Started) bool {
-	return song.end() <= p.cfg.Now().Add(messages.Slack).UnixMicro()
+func (p *pacer) over(song *place.Started) bool {
+	return song.End() <= p.cfg.Now().Add(messages.Slack).UnixMicro()
 }
 
 // earliest is when the next song may begin; 0 lets it begin in the past, at the end of
@@ -286,7 +287,7 @@ func (p *pacer) giveUp(song string, err error) {
 }
 
 // load puts the song on.
-func (p *pacer) load(song Started, c *cutter, first group) error {
+func (p *pacer) load(song place.Started, c *cutter, first group) error {
 	reel, err := newReel(song, c, first)
 	if err != nil {
 		_ = c.file.Close()
@@ -327,7 +328,7 @@ func (p *pacer) resume() {
 	p.catchingUp = state.Song == nil && state.NextPlayAt > 0 || state.Song != nil && p.over(state.Song)
 	horizon := p.cfg.Now().Add(-messages.Window).UnixMicro()
 	for _, song := range state.Recent {
-		if ended := song.until(song.Played); ended >= horizon && !p.ahead(ended) {
+		if ended := song.Until(song.Played); ended >= horizon && !p.ahead(ended) {
 			p.again = append(p.again, song)
 		}
 	}
@@ -338,7 +339,7 @@ func (p *pacer) resume() {
 func (p *pacer) next() {
 	if len(p.again) > 0 {
 		song := p.again[0]
-		p.open(song.file(), song.PerChunk, song.Played, func(c *cutter, first group, err error) {
+		p.open(fileOf(song), song.PerChunk, song.Played, func(c *cutter, first group, err error) {
 			if err == nil {
 				err = p.load(song, c, first)
 			}
@@ -355,23 +356,23 @@ func (p *pacer) next() {
 	}
 	if p.ahead(on.PlayAt) {
 		// Listeners may have any of its numbers, so none is used again.
-		p.breakOff(on, on.chunks(on.Frames), 0, errors.New("the server's clock was set back"))
+		p.breakOff(on, on.Chunks(on.Frames), 0, errors.New("the server's clock was set back"))
 		return
 	}
-	p.open(on.file(), on.PerChunk, on.Frames, func(c *cutter, first group, err error) {
+	p.open(fileOf(*on), on.PerChunk, on.Frames, func(c *cutter, first group, err error) {
 		if err == nil {
 			err = p.load(*on, c, first)
 		}
 		if err != nil {
 			// Listeners may have what was given out before the restart, and play that to its end.
-			given := on.given(p.cfg.Now().UnixMicro())
-			p.breakOff(on, on.chunks(given), given, err)
+			given := on.Given(p.cfg.Now().UnixMicro())
+			p.breakOff(on, on.Chunks(given), given, err)
 		}
 	})
 }
 
 // breakOff ends the song that was on BEFORE the restart and cannot go on.
-func (p *pacer) breakOff(on *Started, chunks uint64, frames int64, why error) {
+func (p *pacer) breakOff(on *place.Started, chunks uint64, frames int64, why error) {
 	p.cfg.Logger.Warn("song cannot go on", "song", on.Name, "reason", why)
 	p.commit(&messages.EndSong{Song: on.Name, Chunks: chunks, Frames: frames, Reason: why.Error()})
 }

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"time"
 
 	"conga/actors/internal/mp3"
+	"conga/actors/pacer/place"
 	"conga/messages"
 )
 
@@ -95,7 +97,7 @@ func (c *cutter) next() (chunk, error) {
 
 // reel is the song that is on: it numbers what was cut.
 type reel struct {
-	song    Started
+	song    place.Started
 	cutter  *cutter
 	change  *messages.Item // begins the song
 	cut     []group        // not yet taken
@@ -108,8 +110,8 @@ type reel struct {
 }
 
 // newReel begins at the song's change.
-func newReel(song Started, c *cutter, first group) (*reel, error) {
-	change, err := song.change()
+func newReel(song place.Started, c *cutter, first group) (*reel, error) {
+	change, err := changeOf(song)
 	if err != nil {
 		return nil, err
 	}
@@ -168,4 +170,18 @@ func (r *reel) given() messages.SongSum {
 		Song: r.song.Name, First: r.song.Number + 1, Chunks: r.chunks(),
 		SHA256: hex.EncodeToString(r.sum.Sum(nil)),
 	}
+}
+
+// changeOf is the item that begins the song on its way to the listeners.
+func changeOf(s place.Started) (*messages.Item, error) {
+	return messages.NewSongChange(&messages.SongChange{
+		Number: s.Number, Song: s.Name, Title: s.Title, Artist: s.Artist,
+		DurationUs: s.DurationUs, SampleRate: s.SampleRate, PlayAtUnixUs: s.PlayAt,
+		Frames: s.Frames, FramesPerChunk: s.PerChunk, GainMb: s.GainMb, PeakPermille: s.Peak,
+	})
+}
+
+// due is when the item leaves the server: Slack before it is to be heard.
+func due(item *messages.Item) time.Time {
+	return time.UnixMicro(item.PlayAt()).Add(-messages.Slack)
 }

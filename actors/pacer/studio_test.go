@@ -23,6 +23,7 @@ import (
 	"conga/actors/eventlog"
 	"conga/actors/internal/mp3"
 	"conga/actors/internal/seal"
+	"conga/actors/pacer/place"
 	"conga/actors/window"
 	"conga/messages"
 )
@@ -205,7 +206,7 @@ func (s *studio) start() {
 	if s.log, err = eventlog.Open(s.store, s.now); err != nil {
 		s.t.Fatal(err)
 	}
-	keep, err := eventlog.NewKeeper(s.log, Actor, State{})
+	keep, err := eventlog.NewKeeper(s.log, Actor, place.State{})
 	if err == nil {
 		_, err = keep.Commit(&messages.OpenBroadcast{})
 	}
@@ -250,11 +251,11 @@ func (s *studio) stop() {
 	}
 }
 
-func (s *studio) look() (State, Live) {
+func (s *studio) look() (place.State, Live) {
 	reply := make(chan messages.View, 1)
 	s.system.Root.Send(s.pacer, &messages.Look{Reply: reply})
 	view := <-reply
-	return view.State.(State), view.Live.(Live)
+	return view.State.(place.State), view.Live.(Live)
 }
 
 // crash makes the actor panic; it is back when crash returns.

@@ -17,6 +17,7 @@ import (
 	"conga/actors/chainmanager"
 	"conga/actors/eventlog"
 	"conga/actors/pacer"
+	onair "conga/actors/pacer/place"
 	"conga/actors/scheduler"
 	"conga/actors/window"
 	"conga/cmd/internal/congatest"
@@ -86,7 +87,7 @@ func (s *virtualServer) start() error {
 	if err != nil {
 		return err
 	}
-	opening, err := eventlog.NewKeeper(s.log, pacer.Actor, pacer.State{})
+	opening, err := eventlog.NewKeeper(s.log, pacer.Actor, onair.State{})
 	if err != nil {
 		return err
 	}
@@ -137,7 +138,7 @@ func (s *virtualServer) deciders() []root {
 	}
 }
 
-func (s *virtualServer) ports(requests, stream net.Listener, opening *eventlog.Keeper[pacer.State], secure *tls.Config) []root {
+func (s *virtualServer) ports(requests, stream net.Listener, opening *eventlog.Keeper[onair.State], secure *tls.Config) []root {
 	epoch := opening.State().Epoch
 	return []root{
 		{"streams", transport.Streams(transport.StreamsConfig{

@@ -72,7 +72,7 @@ var shared = []string{"actors/eventlog", "actors/window"}
 // pure are the rooms that decide for an actor, which stands around them. All that they may import
 // beside each other, so that the compiler keeps out clock, chance, files and the net, is in harmless.
 var (
-	pure     = []string{"actors/chainmanager/chain", "actors/relay/machine", "actors/relay/search", "actors/requester/clockfilter"}
+	pure     = []string{"actors/chainmanager/chain", "actors/pacer/place", "actors/relay/machine", "actors/relay/search", "actors/requester/clockfilter"}
 	harmless = regexp.MustCompile(`^(bytes|cmp|crypto/(ed25519|sha256)|encoding/(binary|hex|json)|errors|fmt|hash|iter|maps|math|math/bits|slices|sort|strings|time|` +
 		`google.golang.org/protobuf/proto|github.com/cespare/xxhash/v2|conga/messages|conga/actors/internal/.*)$`)
 )

@@ -7,7 +7,7 @@ import (
 
 	"conga/actors"
 	"conga/actors/catalog"
-	"conga/actors/pacer"
+	"conga/actors/pacer/place"
 	"conga/messages"
 	"conga/messages/plain"
 	"conga/transport/web"
@@ -114,10 +114,10 @@ func now(s actors.ServerState, event uint64, nowUs int64) Now {
 	return n
 }
 
-func endOf(song pacer.Started) int64 { return song.PlayAt + song.DurationUs }
+func endOf(song place.Started) int64 { return song.PlayAt + song.DurationUs }
 
 // songOf is a song of the catalog, or as the pacer remembers it, or at least its name.
-func songOf(s actors.ServerState, name string, on *pacer.Started) *Song {
+func songOf(s actors.ServerState, name string, on *place.Started) *Song {
 	if on != nil {
 		return made(name, on.Title, on.Artist, on.DurationUs)
 	}

@@ -1,9 +1,10 @@
-package pacer
+// Package place says where the broadcast is: which song is on, with which numbers, and when. All of
+// it follows from events and commands; it reads no clock, knows no actor, and does no I/O.
+package place
 
 import (
 	"encoding/json"
 	"slices"
-	"time"
 
 	"conga/messages"
 
@@ -139,7 +140,7 @@ func (s State) Apply(event proto.Message) State {
 		s.Song = &song
 		s.Recent = slices.DeleteFunc(slices.Clone(s.Recent), func(old Started) bool {
 			stepped := old.PlayAt > song.PlayAt // the clock was set back: its time will come again, it will not
-			return stepped || old.until(old.Played) < song.PlayAt-messages.Window.Microseconds()
+			return stepped || old.Until(old.Played) < song.PlayAt-messages.Window.Microseconds()
 		})
 	case *messages.SkipDecided:
 		if s.Song != nil && s.Song.Number == event.GetNumber() {
@@ -181,11 +182,11 @@ func started(e *messages.SongStarted) Started {
 	}
 }
 
-// end is when the song's last sample is over if it is played whole, in microseconds.
-func (s Started) end() int64 { return s.until(s.Frames) }
+// End is when the song's last sample is over if it is played whole, in microseconds.
+func (s Started) End() int64 { return s.Until(s.Frames) }
 
-// until is when that many of its frames are over, in microseconds.
-func (s Started) until(frames int64) int64 {
+// Until is when that many of its frames are over, in microseconds.
+func (s Started) Until(frames int64) int64 {
 	return s.PlayAt + messages.FrameOffset(frames, s.SampleRate).Microseconds()
 }
 
@@ -199,28 +200,14 @@ func (s Started) framesIn(us int64) int64 {
 	return min((samples+messages.SamplesPerFrame/2)/messages.SamplesPerFrame, s.Frames)
 }
 
-// given is how many frames, in whole chunks, have left the server at most by now,
+// Given is how many frames, in whole chunks, have left the server at most by now,
 // in microseconds.
-func (s Started) given(now int64) int64 {
+func (s Started) Given(now int64) int64 {
 	per := int64(s.PerChunk)
 	return min((s.framesIn(now+messages.Slack.Microseconds()-s.PlayAt)+per-1)/per*per, s.Frames)
 }
 
-// chunks is how many chunks so many of the song's frames make.
-func (s Started) chunks(frames int64) uint64 {
+// Chunks is how many chunks so many of the song's frames make.
+func (s Started) Chunks(frames int64) uint64 {
 	return uint64((frames + int64(s.PerChunk) - 1) / int64(s.PerChunk))
-}
-
-// change is the item that begins the song on its way to the listeners.
-func (s Started) change() (*messages.Item, error) {
-	return messages.NewSongChange(&messages.SongChange{
-		Number: s.Number, Song: s.Name, Title: s.Title, Artist: s.Artist,
-		DurationUs: s.DurationUs, SampleRate: s.SampleRate, PlayAtUnixUs: s.PlayAt,
-		Frames: s.Frames, FramesPerChunk: s.PerChunk, GainMb: s.GainMb, PeakPermille: s.Peak,
-	})
-}
-
-// due is when the item leaves the server: Slack before it is to be heard.
-func due(item *messages.Item) time.Time {
-	return time.UnixMicro(item.PlayAt()).Add(-messages.Slack)
 }

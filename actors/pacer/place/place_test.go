@@ -1,4 +1,4 @@
-package pacer
+package place
 
 import (
 	"encoding/json"
@@ -97,8 +97,8 @@ func TestState_Property_Contiguous(t *testing.T) {
 					continue
 				}
 				frames := rapid.Int64Range(0, song.Frames).Draw(t, "played")
-				apply(&messages.EndSong{Chunks: song.chunks(frames), Frames: frames})
-				next, end = song.Number+1+song.chunks(frames), song.until(frames)
+				apply(&messages.EndSong{Chunks: song.Chunks(frames), Frames: frames})
+				next, end = song.Number+1+song.Chunks(frames), song.Until(frames)
 				if last := state.Recent[len(state.Recent)-1]; last.Played != frames {
 					t.Fatalf("%d frames were played, the state says %d", frames, last.Played)
 				}
