@@ -126,7 +126,7 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 		Songs: c.Songs, Listen: string(c.Listen), Data: data, Logger: logger,
 		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Limits: c.limits(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20,
 		Converted: cmp.Or(c.Converted, filepath.Join(c.Data, "converted")), ConvertedMost: c.ConvertedMax << 30,
-		Rules: c.queueFlags.rules(),
+		Rules: c.rules(),
 	})
 	if err != nil {
 		return errors.Join(err, http.Close())
