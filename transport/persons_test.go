@@ -96,11 +96,11 @@ func TestPersons_Stranger(t *testing.T) {
 
 func TestSentences(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
-		{turnOf(messages.Turn{}), ""},
-		{turnOf(messages.Turn{Place: 3, In: 130e9}), "It plays in 2:10, third in the queue."},
-		{turnOf(messages.Turn{Place: 1, In: 3700e9, About: true}), "It plays in about 1:01:40, first in the queue."},
-		{turnOf(messages.Turn{Place: 22, In: -1}), "It is 22nd in the queue."},
-		{turnOf(messages.Turn{Place: 111, In: -1, Reason: "its file is not there"}), "It waits, 111th in the queue: its file is not there."},
+		{TurnOf(messages.Turn{}), ""},
+		{TurnOf(messages.Turn{Place: 3, In: 130e9}), "It plays in 2:10, third in the queue."},
+		{TurnOf(messages.Turn{Place: 1, In: 3700e9, About: true}), "It plays in about 1:01:40, first in the queue."},
+		{TurnOf(messages.Turn{Place: 22, In: -1}), "It is 22nd in the queue."},
+		{TurnOf(messages.Turn{Place: 111, In: -1, Reason: "its file is not there"}), "It waits, 111th in the queue: its file is not there."},
 		{choice(messages.Choice{Number: 12, Song: &messages.Song{Name: "ode.mp3", Title: "Ode to Joy", Artist: "Beethoven"}}), "12  Ode to Joy – Beethoven (ode.mp3)"},
 		{choice(messages.Choice{Number: 3, Song: &messages.Song{Name: "ode.mp3"}}), "3  ode.mp3"},
 		{

@@ -182,7 +182,7 @@ func (t *requestTalk) play(wish, requestID string) (lines []string, several bool
 		if unsure {
 			queued += sayUnsure
 		}
-		if turn := turnOf(answer.Turn); turn != "" && !t.terse() {
+		if turn := TurnOf(answer.Turn); turn != "" && !t.terse() {
 			return []string{queued, turn}, false
 		}
 		return []string{queued}, false

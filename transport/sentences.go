@@ -33,8 +33,8 @@ const (
 	sayTooLong  = "A song's name has at most %d bytes"
 )
 
-// turnOf says when a request is to be heard; "" if it is not in the queue any more.
-func turnOf(turn messages.Turn) string {
+// TurnOf says when a request is to be heard; "" if it is not in the queue any more.
+func TurnOf(turn messages.Turn) string {
 	switch {
 	case turn.Place == 0:
 		return ""

@@ -207,3 +207,32 @@ func (v *Visit) Request(r *http.Request, wish, requestID, name string) (answer *
 	}
 	return said.PlayAnswer, unsure, nil
 }
+
+// Cancel takes a request back as CANCEL does. text says what became of it, done whether it was.
+func (v *Visit) Cancel(r *http.Request, wish, requestID, name string) (text string, done bool, err error) {
+	if wish == "" || len(wish) > maxWish || !isText(wish) {
+		return cancelled(&messages.CancelAnswer{Refused: messages.CancelNotQueued}), false, nil
+	}
+	if err := v.may(requestID); err != nil {
+		return "", false, err
+	}
+	said, _ := ask(v.talk.life, v.talk.root, v.talk.cfg.Scheduler, v.asker(r, name).cancel(wish, requestID))
+	answer, is := said.(*messages.CancelAnswer)
+	if !is {
+		return "", false, ErrBusy
+	}
+	return cancelled(answer), answer.Refused == messages.CancelDone, nil
+}
+
+// Skip votes for the next song as SKIP does. text says what became of the vote, done whether it counts.
+func (v *Visit) Skip(r *http.Request, requestID, name string) (text string, done bool, err error) {
+	if err := v.may(requestID); err != nil {
+		return "", false, err
+	}
+	said, _ := ask(v.talk.life, v.talk.root, v.talk.cfg.Scheduler, v.asker(r, name).skip(requestID, v.talk.now()))
+	answer, is := said.(*messages.SkipAnswer)
+	if !is {
+		return "", false, ErrBusy
+	}
+	return skipped(answer), answer.Result == messages.SkipCounted || answer.Result == messages.SkipDone, nil
+}

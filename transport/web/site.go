@@ -14,10 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-	"google.golang.org/protobuf/proto"
-
-	"conga/messages"
 	"conga/messages/plain"
 	"conga/transport"
 )
@@ -73,7 +69,9 @@ func NewSite(cfg SiteConfig) http.Handler {
 	}
 	mux.Handle("/live", s.live)
 	mux.HandleFunc("/songs", s.songs)
-	mux.HandleFunc("/request", s.request)
+	mux.HandleFunc("/request", asks(s.request))
+	mux.HandleFunc("/cancel", asks(s.cancel))
+	mux.HandleFunc("/skip", asks(s.skip))
 	mux.HandleFunc("/cover", s.cover)
 	mux.HandleFunc("/log", s.log)
 	mux.HandleFunc("/at", s.at)
@@ -107,6 +105,9 @@ func (s *site) page(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Security-Policy", fmt.Sprintf(policy, nodes))
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if visit := transport.VisitOf(r.Context()); visit != nil {
+		visit.Welcome(w, r)
+	}
 	body, _ := assets.ReadFile("page/index.html")
 	_, _ = w.Write(body)
 }
@@ -212,79 +213,6 @@ func (s *site) songs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, http.StatusOK, answer)
-}
-
-// request asks for a song in the name of a guest. The scheduler knows it as one of the page's.
-func (s *site) request(w http.ResponseWriter, r *http.Request) {
-	if !only(w, r, http.MethodPost) {
-		return
-	}
-	// No form of another site can send this type without asking first.
-	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); kind != "application/json" {
-		fail(w, http.StatusUnsupportedMediaType, errors.New("send application/json"))
-		return
-	}
-	visit := transport.VisitOf(r.Context())
-	if visit == nil {
-		fail(w, http.StatusNotFound, errors.New("songs are requested at the server's port"))
-		return
-	}
-	var ask struct{ Song, ID, Name string }
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&ask); err != nil {
-		fail(w, http.StatusBadRequest, errors.New("send {\"song\": name, \"id\": a new uuid, \"name\": yours}"))
-		return
-	}
-	if ask.ID == "" {
-		ask.ID = uuid.NewString()
-	}
-	answer, unsure, err := visit.Request(r, ask.Song, ask.ID, guestName(ask.Name))
-	var said proto.Message
-	if answer != nil {
-		said = answer.Said
-	}
-	switch answer := said.(type) {
-	case *messages.SongQueued:
-		text := "It is in the queue."
-		if unsure {
-			text = "It is in the queue, but not on the server's disk yet."
-		}
-		reply(w, http.StatusOK, map[string]string{"song": answer.GetSong(), "text": text})
-		return
-	case *messages.PlayRefused:
-		switch answer.GetReason() {
-		case messages.PlayRefused_REASON_ALREADY_REQUESTED:
-			err = errors.New("this song is in the queue already")
-		case messages.PlayRefused_REASON_NO_SUCH_SONG:
-			err = errors.New("this song is not there any more")
-		case messages.PlayRefused_REASON_AMBIGUOUS:
-			err = errors.New("several songs match: choose one of the list")
-		case messages.PlayRefused_REASON_TOO_MANY_OF_PERSON:
-			err = errors.New("you have as many songs waiting as one may have: wait until one has played")
-		case messages.PlayRefused_REASON_TOO_MANY_OF_ADDRESS:
-			err = errors.New("those of your address have as many songs waiting as one address may have: wait until some have played")
-		default:
-			err = errors.New("the queue is full: try again later")
-		}
-		fail(w, http.StatusConflict, err)
-		return
-	}
-	code := http.StatusServiceUnavailable
-	if errors.Is(err, transport.ErrTooMuch) {
-		code = http.StatusTooManyRequests
-	}
-	fail(w, code, err)
-}
-
-// onThePage tells a guest of the page from a listener of the same name.
-const onThePage = " (page)"
-
-// guestName is how the queue and the log call a guest.
-func guestName(said string) string {
-	name := strings.Join(strings.Fields(plain.Text(said, messages.MaxName-len(onThePage))), " ")
-	if name == "" {
-		name = "a guest"
-	}
-	return name + onThePage
 }
 
 // looksBack lets some look at the disk at a time; who is not let in has been answered.

@@ -423,7 +423,7 @@ func TestSite(t *testing.T) {
 		"/cover?song=png": {200, "image/png"}, "/cover?song=html": {204, ""}, "/cover?song=no": {204, ""},
 		"/log": {200, "application/json"}, "/at?event=7": {404, "application/json"}, "/at?event=x": {400, "application/json"},
 		"/songs?q=x": {503, "application/json"}, "/stream.mp3": {503, "text/plain; charset=utf-8"},
-		"/request": {405, "text/plain; charset=utf-8"}, "/debug/dump": {404, "text/plain; charset=utf-8"},
+		"/request": {405, "text/plain; charset=utf-8"}, "/cancel": {405, "text/plain; charset=utf-8"}, "/skip": {405, "text/plain; charset=utf-8"}, "/debug/dump": {404, "text/plain; charset=utf-8"},
 	} {
 		answer, _ := get(t, server.URL+path)
 		if answer.StatusCode != want.code || answer.Header.Get("Content-Type") != want.kind {

@@ -40,6 +40,9 @@ type Now struct {
 	By       string `json:"by,omitempty"`   // who asked for it
 	Away     string `json:"away,omitempty"` // why no song can be played
 	Songs    int    `json:"songs"`
+	// Votes are those who want the next song, of Needed; 0: there is no vote.
+	Votes  int `json:"votes,omitempty"`
+	Needed int `json:"needed,omitempty"`
 }
 
 // Queued is a song that waits.
@@ -108,6 +111,9 @@ func now(s actors.ServerState, event uint64, nowUs int64) Now {
 	}
 	n.Song = songOf(s, on.Name, on)
 	n.Number, n.PlayAtUs = on.Number, on.PlayAt
+	if air := s.Scheduler.On; air != nil && air.Number == on.Number && !air.Skipped {
+		n.Votes, n.Needed = len(air.Votes), s.Scheduler.Rules.SkipVotes
+	}
 	if p := s.Scheduler.Playing; p != nil && p.Song == on.Name {
 		n.By = plain.Text(p.Listener, messages.MaxName)
 	}

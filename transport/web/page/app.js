@@ -69,6 +69,9 @@ function showNow() {
       navigator.mediaSession.metadata = song ? new MediaMetadata({ title: song.title, artist: song.artist || '' }) : null;
     }
   }
+  $('skip').hidden = !(song && now.needed) || Boolean(past);
+  $('skip').textContent = now.votes ? `Skip (${now.votes} of ${now.needed})` : 'Skip';
+  $('skip').setAttribute('aria-label', `Vote for the next song: ${now.votes || 0} of ${now.needed || 0} votes`);
   document.title = song && !past ? `${song.title} · conga` : 'conga';
   tick();
 }
@@ -87,6 +90,11 @@ function tick() {
 }
 setInterval(tick, 500);
 
+// What this browser has asked for, and whether it was seen in the queue. The server says whether it may be cancelled.
+let mine = new Map();
+try { mine = new Map(JSON.parse(localStorage.getItem('mine') || '[]')); } catch { /* it keeps nothing then */ }
+function keepMine() { try { localStorage.setItem('mine', JSON.stringify([...mine])); } catch { /* likewise */ } }
+
 // --- what comes, what was ------------------------------------------------------------------------
 function showQueue() {
   const queue = part('queue');
@@ -95,8 +103,39 @@ function showQueue() {
   $('queueCount').textContent = all || '';
   $('queueEmpty').hidden = all > 0;
   $('queue').replaceChildren(...queue.songs.map(q =>
-    row(q, notes(q.artist, q.by && `for ${q.by}`, q.why && `waits: ${q.why}`), q.atUs ? eta(q.atUs / 1000) : '')));
+    row(q, notes(q.artist, q.by && `for ${q.by}`, q.why && `waits: ${q.why}`, mine.has(q.name) && q.atUs && eta(q.atUs / 1000)),
+      mine.has(q.name) && !past ? cancelButton(q) : q.atUs ? eta(q.atUs / 1000) : '')));
+  if (past || queue.more) return;
+  for (const [name, seen] of mine) {
+    const waits = queue.songs.some(q => q.name === name);
+    if (waits) mine.set(name, true); else if (seen) mine.delete(name); // else the queue is not told yet
+  }
+  keepMine();
 }
+function cancelButton(song) {
+  const button = make('button', 'quiet', 'Cancel');
+  button.type = 'button';
+  button.setAttribute('aria-label', `Cancel your request for ${song.title}`);
+  button.addEventListener('click', () => act('/cancel', song, button));
+  return button;
+}
+async function act(url, song, button) {
+  button.disabled = true;
+  try {
+    say((await post(url, song.name)).text, false);
+  } catch (err) {
+    say(err.message, true);
+  }
+  button.disabled = false;
+}
+function post(url, song) {
+  const id = Array.from(crypto.getRandomValues(new Uint8Array(16)), b => b.toString(16).padStart(2, '0')).join('');
+  return fetched(url, {
+    method: 'POST', headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ song, id, name: $('name').value }),
+  });
+}
+$('skip').addEventListener('click', () => act('/skip', part('now').song, $('skip')));
 function eta(ms) {
   const minutes = Math.round((ms - serverNow()) / 60000);
   return minutes < 1 ? 'soon' : minutes < 60 ? `in ${minutes} min` : `at ${clock(ms)}`;
@@ -145,11 +184,10 @@ function showSongs() {
 async function request(song, button) {
   button.disabled = true;
   try {
-    const id = Array.from(crypto.getRandomValues(new Uint8Array(16)), b => b.toString(16).padStart(2, '0')).join('');
-    const got = await fetched('/request', {
-      method: 'POST', headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify({ song: song.name, id, name: $('name').value }),
-    });
+    const got = await post('/request', song.name);
+    mine.set(got.song, false);
+    keepMine();
+    showQueue();
     say(`“${song.title}”: ${got.text}`, false);
   } catch (err) {
     say(`“${song.title}”: ${err.message}`, true);
