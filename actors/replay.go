@@ -18,14 +18,13 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// ListenerState is all that a listener's log determines.
+// ListenerState is all that follows from a listener's log.
 type ListenerState struct {
 	Relay search.State `json:"relay"`
 }
 
-// StateAt returns what log determines at event number at, without any snapshot: the
-// `state` of a dump of that moment. It is a ServerState or a ListenerState; the log itself
-// says which.
+// StateAt returns the state at event number at, replayed without a snapshot: the `state` of a
+// dump of that moment. It is a ServerState or a ListenerState, depending on the log.
 func StateAt(log *eventlog.Log, at uint64) (any, error) {
 	listener, err := IsListeners(log)
 	if err != nil {
@@ -38,7 +37,7 @@ func StateAt(log *eventlog.Log, at uint64) (any, error) {
 	return ServerStateAt(log, at)
 }
 
-// IsListeners says whether the log is a listener's own, not a server's.
+// IsListeners reports whether the log is a listener's, not a server's.
 func IsListeners(log *eventlog.Log) (bool, error) {
 	kept, err := log.BaseActors()
 	if err != nil {
@@ -83,14 +82,13 @@ func replay[S eventlog.Decider[S]](log *eventlog.Log, actor string, empty S, at 
 		return state, err
 	}
 	if at < seq {
-		return state, fmt.Errorf("event %d is forgotten: the log begins with event %d", at, seq+1)
+		return state, fmt.Errorf("event %d is no longer kept: the log begins with event %d", at, seq+1)
 	}
 	err = log.Fold(seq, at, func(_ uint64, event proto.Message) { state = state.Apply(event) })
 	return state, err
 }
 
-// Frozen is the state as snapshots and archives keep it: by the names under which the
-// actors read the log.
+// Frozen returns the state as snapshots and archives keep it: by the names of the actors.
 func (s ServerState) Frozen() (map[string]json.RawMessage, error) {
 	frozen := map[string]json.RawMessage{}
 	for name, state := range map[string]any{

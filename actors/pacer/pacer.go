@@ -1,13 +1,13 @@
-// Package pacer gives out the music at the speed of the music: whole mp3 frames,
-// numbered, each chunk messages.Slack before it is to be heard.
+// Package pacer sends the music at the speed of the music: whole mp3 frames, numbered,
+// each chunk messages.Slack before it is to be heard.
 //
 // The schedule is absolute. A chunk's time follows from its song's start and its first
-// frame, never from when the chunk before it went out, so the broadcast does not drift
-// and a late timer is made good at once. It goes on with nobody there, and a restarted
-// server goes on where the clock says, with the same numbers for the same chunks.
+// frame, never from when the previous chunk was sent, so the broadcast does not drift, and
+// a late timer is made up for at once. The broadcast also runs without listeners. A
+// restarted server continues where the clock says, with the same numbers for the same chunks.
 //
-// Files are read a minute ahead, outside the actor: a disk that sleeps or hangs in the middle of a
-// song is not heard, and one that does not answer for longer costs the song, not the broadcast.
+// Files are read a minute ahead, outside the actor: nobody hears it when a disk sleeps or hangs in the
+// middle of a song. If it does not answer for longer, the song is given up, not the broadcast.
 //
 // The log knows when songs start and end. The music itself goes only into the window,
 // from which each connection reads at its own pace; nobody holds up the pacer.
@@ -71,7 +71,7 @@ func Props(cfg Config) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor { return &pacer{cfg: cfg} })
 }
 
-// Live is the pacer's part of the dump that the log does not know.
+// Live is the pacer's part of the dump that is not in the log.
 type Live struct {
 	Next       uint64             `json:"next"`       // number of the next item
 	BytesSent  int64              `json:"bytesSent"`  // on all stream connections
@@ -160,7 +160,7 @@ func (p *pacer) stop() {
 	p.drop()
 }
 
-// run gives out all that is due and sleeps until the next item is.
+// run sends all items that are due and sleeps until the next one is.
 func (p *pacer) run(ctx actor.Context) {
 	for {
 		switch {
@@ -208,8 +208,8 @@ func (p *pacer) seal(items []*messages.Item) {
 	p.ready = items
 }
 
-// ask wants the next song, and asks again if no answer comes. After a song that could
-// not be played it waits, so that a folder of broken files costs no more than that.
+// ask asks for the next song, and asks again if no answer comes. After a song that could
+// not be played it first waits, so that a folder of broken files causes no busy loop.
 func (p *pacer) ask(ctx actor.Context) {
 	if p.failed {
 		p.failed = false
@@ -261,9 +261,9 @@ func (p *pacer) over(song *place.Started) bool {
 	return song.End() <= p.cfg.Now().Add(messages.Slack).UnixMicro()
 }
 
-// earliest is when the next song may begin; 0 lets it begin in the past, at the end of
-// the song before, because that is when it was due while the server was down. Chance
-// is not made up for: nobody waits for it.
+// earliest returns when the next song may begin. 0 lets it begin in the past, at the end of the
+// previous song, because that is when it was due while the server was down. A song chosen at
+// random never begins in the past: nobody waits for it.
 func (p *pacer) earliest(chosen *messages.SongChosen) int64 {
 	now, next := p.cfg.Now(), p.keep.State().NextPlayAt
 	missed := next > now.Add(-messages.Window).UnixMicro()
@@ -273,8 +273,8 @@ func (p *pacer) earliest(chosen *messages.SongChosen) int64 {
 	return now.Add(headStart).UnixMicro()
 }
 
-// ahead says whether the time, in microseconds, is so far off that only a clock that
-// was set back explains it.
+// ahead reports whether the time, in microseconds, is so far in the future that the clock must
+// have been set back.
 func (p *pacer) ahead(playAt int64) bool {
 	return playAt > p.cfg.Now().Add(2*messages.Slack).UnixMicro()
 }
@@ -298,7 +298,7 @@ func (p *pacer) load(song place.Started, c *cutter, first group) error {
 	return nil
 }
 
-// end closes the reel; why is io.EOF where the song was played whole.
+// end closes the reel; why is io.EOF if the song was played whole.
 func (p *pacer) end(why error) {
 	r := p.reel
 	p.drop()
@@ -321,8 +321,8 @@ func (p *pacer) end(why error) {
 	p.commit(&messages.EndSong{Song: r.song.Name, Chunks: r.chunks(), Frames: r.frame, Reason: reason})
 }
 
-// resume begins with the songs of the last seconds, so that listeners who miss chunks
-// find them, and goes on with the song that was on.
+// resume begins with the songs of the last seconds, so that listeners that lack chunks find
+// them, and continues with the song that was playing.
 func (p *pacer) resume() {
 	state := p.keep.State()
 	p.catchingUp = state.Song == nil && state.NextPlayAt > 0 || state.Song != nil && p.over(state.Song)
@@ -335,7 +335,7 @@ func (p *pacer) resume() {
 	p.next()
 }
 
-// next loads the first song to be cut again, and after those the one that was on.
+// next loads the next song to be cut again, and after those the one that was playing.
 func (p *pacer) next() {
 	if len(p.again) > 0 {
 		song := p.again[0]
@@ -344,7 +344,7 @@ func (p *pacer) next() {
 				err = p.load(song, c, first)
 			}
 			if err != nil {
-				p.again = p.again[1:] // nobody can have these chunks any more
+				p.again = p.again[1:] // the window cannot have these chunks any more
 				p.next()
 			}
 		})

@@ -180,7 +180,7 @@ type studio struct {
 	system *actor.ActorSystem
 	window *window.Window
 	pacer  *actor.PID
-	clerk  *actor.PID
+	rooms  *actor.PID
 	began  time.Time // when the server started last
 	faint  bool      // the next Look panics the pacer
 }
@@ -219,11 +219,11 @@ func (s *studio) start() {
 		actor.WithDeadLetterThrottleInterval(time.Millisecond), // its goroutine outlives the system by this
 	)
 	s.window = window.New()
-	s.clerk = s.system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return s.shelf }))
+	s.rooms = s.system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return s.shelf }))
 	s.pacer = s.system.Root.Spawn(Props(Config{
 		Log: s.log, Window: s.window, Key: s.key, Now: s.now, Logger: quiet,
-		Scheduler: func() *actor.PID { return s.clerk },
-		Catalog:   func() *actor.PID { return s.clerk },
+		Scheduler: func() *actor.PID { return s.rooms },
+		Catalog:   func() *actor.PID { return s.rooms },
 		Open:      s.shelf.open,
 		Publish:   s.shelf.taken,
 		Sent: func() (int64, int64) {
@@ -238,7 +238,7 @@ func (s *studio) start() {
 
 func (s *studio) stop() {
 	s.t.Helper()
-	for _, pid := range []*actor.PID{s.pacer, s.clerk} {
+	for _, pid := range []*actor.PID{s.pacer, s.rooms} {
 		if err := s.system.Root.StopFuture(pid).Wait(); err != nil {
 			s.t.Error(err)
 		}

@@ -8,8 +8,8 @@ import (
 	"conga/actors/requester/clockfilter"
 )
 
-// Clock is the server's clock as far as this listener knows it. Its methods may be called by
-// any goroutine.
+// Clock is the server's clock as far as this listener knows it (see clockfilter). Its
+// methods may be called by any goroutine.
 type Clock struct {
 	start time.Time
 	known atomic.Pointer[clockfilter.Estimate] // nil: the server has not answered yet
@@ -25,7 +25,7 @@ func (c *Clock) local() int64 {
 	return c.start.UnixMicro() + time.Since(c.start).Microseconds()
 }
 
-// Now is the server's time in unix microseconds.
+// Now returns the server's time in unix microseconds.
 func (c *Clock) Now() int64 {
 	local := c.local()
 	if e := c.known.Load(); e != nil {
@@ -34,7 +34,7 @@ func (c *Clock) Now() int64 {
 	return local
 }
 
-// Estimate is what is known of the server's clock; its zero value: nothing.
+// Estimate returns what is known of the server's clock; the zero value if nothing is.
 func (c *Clock) Estimate() clockfilter.Estimate {
 	if e := c.known.Load(); e != nil {
 		return *e

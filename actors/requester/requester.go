@@ -1,7 +1,7 @@
-// Package requester talks with the server for a listener: its requests, its place in the
-// chain, the server's clock. One request connection serves the listener's whole life;
-// when it breaks it is made again, and what was asked and not answered is asked again
-// under the same id, so that the server takes it once.
+// Package requester talks to the server for a listener: its requests, its place in the chain,
+// the server's clock. It keeps one request connection open for the listener's whole life. When
+// the connection breaks, it connects again and repeats unanswered requests with the same id, so
+// that the server takes each once.
 package requester
 
 import (
@@ -23,13 +23,13 @@ const (
 	// patient is after how many failures the wait is the longest.
 	patient     = 6
 	pongMissing = 4 * time.Second
-	// welcomeMissing is how long a server that was reached may take for its WELCOME: meanwhile it
-	// tries this node's port. How long reaching it may take is the connection's own business.
+	// welcomeMissing is how long a server may take for its WELCOME after the connection is open: it
+	// tries this node's port meanwhile.
 	welcomeMissing = 6 * time.Second
-	// steady is how long a connection must have lasted to count as made, so that a server that
-	// accepts and hangs up is not hammered.
+	// steady is how long a connection must last to count as successful, so that a server that
+	// accepts and hangs up is not flooded.
 	steady = 2 * time.Second
-	// longestTold is how long the server's word can keep this listener from asking again.
+	// longestTold is the longest wait that the server can impose on this listener.
 	longestTold = 10 * time.Minute
 	// maxPending bounds the lines that wait while the server is away, maxReports the reports.
 	// All of it fits into a new connection at once.
@@ -42,13 +42,13 @@ const (
 // Actor is the actor's name among its siblings, in the log and in the dump.
 const Actor = "requester"
 
-// Config is what a requester needs.
+// Config configures a requester.
 type Config struct {
 	Hello func() *messages.Hello
 	Clock *Clock
 	// Dial describes a child that connects to the server and reports what it says.
 	Dial func(link uint64) *actor.Props
-	// Owed is what the requester has not delivered yet. A requester that begins goes on with it.
+	// Owed is what the requester has not delivered yet. A restarted requester continues with it.
 	Owed *Owed
 	// Tell gives the relay what concerns it: *messages.Welcome, *messages.Neighbours.
 	Tell func(proto.Message)
@@ -56,9 +56,9 @@ type Config struct {
 	Report func(proto.Message)
 	// News shows the listener what plays.
 	News func(*messages.Playing)
-	// Vitals says in a ping how this node is; may be nil. It must not wait.
+	// Vitals adds to a ping how this node is; may be nil. It must not wait.
 	Vitals func(*messages.ClockPing)
-	// Joined is told the server's answer to each Hello: nil, or why it does not take the listener.
+	// Joined is told the server's answer to each Hello; the Refused is nil if the listener is in.
 	Joined func(*messages.Welcome, *messages.Refused)
 	Logger *slog.Logger
 }
@@ -85,7 +85,7 @@ type Live struct {
 	ClockBoundMs  float64 `json:"clockBoundMs"` // how wrong it is at most
 	ClockSkewPpm  float64 `json:"clockSkewPpm"` // how much faster the server's clock runs
 	RoundTripMs   float64 `json:"roundTripMs"`
-	Goodbye       bool    `json:"goodbye,omitempty"` // it leaves, and the server may not have heard so yet
+	Goodbye       bool    `json:"goodbye,omitempty"` // it leaves, and the server may not know it yet
 }
 
 type pending struct {
@@ -112,9 +112,9 @@ type requester struct {
 	timer  *time.Timer
 }
 
-// Owed outlives its requester: typed lines still wait for their answers, reports for the server,
-// and a link's number is never used again. Whoever starts the requester owns it; only the
-// requester's goroutine reads and writes it.
+// Owed outlives a restart of its requester: typed lines that wait for answers, reports that wait for the
+// server, and the last link number, so that none is used twice. Whoever starts the requester owns it; only
+// the requester's goroutine reads and writes it.
 type Owed struct {
 	link    uint64 // number of the connection that counts
 	waiting []pending
@@ -126,7 +126,7 @@ type Owed struct {
 	asked, answered int64
 }
 
-// absence is what the listener knows of a server that had taken it in.
+// absence is what the listener was told about the connection to a server that had accepted it.
 type absence int
 
 const (
@@ -182,7 +182,7 @@ func (r *requester) Receive(ctx actor.Context) {
 	case *messages.TypedLine:
 		r.ask(ctx, msg)
 	case *messages.PeerLost:
-		// The relay asks a dead or slow node again, and accuses it again; a liar it never asks again.
+		// The relay will ask a dead or slow node again, and accuse it again, but never a liar.
 		if r.welcome || msg.GetFault() == messages.Fault_FAULT_LYING {
 			r.report(ctx, msg)
 		}
@@ -199,8 +199,8 @@ func (r *requester) Receive(ctx actor.Context) {
 	}
 }
 
-// hear takes what the server says on the present connection. What an older connection still
-// brings, perhaps from another server, does not count.
+// hear takes what the server says on the present connection. Messages from an older connection, perhaps
+// to another server, do not count.
 func (r *requester) hear(ctx actor.Context, said proto.Message) {
 	switch said := said.(type) {
 	case *messages.Welcome:
@@ -268,7 +268,7 @@ func (r *requester) closed(ctx actor.Context, reason string) {
 	r.after(ctx, wait/2+rand.N(wait/2), func(round uint64) any { return redial{round} })
 }
 
-// taken begins the conversation: the server has taken the listener in.
+// taken begins the conversation after the server has accepted the listener.
 func (r *requester) taken(ctx actor.Context, msg *messages.Welcome) {
 	if r.leaving {
 		return
@@ -318,8 +318,8 @@ func (r *requester) ping(ctx actor.Context) {
 	}
 	ctx.Send(r.child, ping)
 	r.pings++
-	// A connection's first pings come quickly, to know the clock before the first chunk is played; the
-	// others keep it true and show that both ends live.
+	// A connection's first pings come quickly, so that the clock is known before the first chunk is played.
+	// The others keep it correct and show that both ends are alive.
 	r.after(ctx, clockfilter.Pace(r.cfg.Clock.Estimate(), r.pings), func(round uint64) any { return pingAgain{round} })
 }
 
@@ -370,8 +370,8 @@ func (r *requester) answer(msg *messages.Answer) {
 	}
 }
 
-// leave says goodbye once. The connection still sends it, and is not made again. A connection
-// that the server has not answered yet must not become a place in the chain.
+// leave says goodbye once. The present connection still sends it, and none is made again. A connection that
+// the server has not answered yet must not become a place in the chain.
 func (r *requester) leave(ctx actor.Context) {
 	r.leaving = true
 	r.after(ctx, 0, nil)

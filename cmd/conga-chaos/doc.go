@@ -1,3 +1,3 @@
-// Command conga-chaos breaks nodes of conga and the cables between them, by a schedule that a seed determines,
-// and fails if anybody who was not hit hears it.
+// Command conga-chaos breaks nodes of conga and the cables between them, on a schedule that follows from a seed.
+// It fails if a listener that was not hit itself loses any music.
 package main

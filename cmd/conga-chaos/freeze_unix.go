@@ -10,5 +10,5 @@ import (
 // canFreeze says whether this system can stop a process for a while.
 const canFreeze = true
 
-func freezeProcess(p *os.Process) { _ = p.Signal(syscall.SIGSTOP) } // one that has ended already is as still
+func freezeProcess(p *os.Process) { _ = p.Signal(syscall.SIGSTOP) } // an error means that it has ended already
 func thawProcess(p *os.Process)   { _ = p.Signal(syscall.SIGCONT) }

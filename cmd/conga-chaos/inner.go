@@ -16,7 +16,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// inner is a listener in this process, with a wire of its own.
+// inner is a listener in this process, with its own wire.
 type inner struct {
 	wire *wire
 	node *node.Listener
@@ -76,7 +76,7 @@ func searchesIn(log *eventlog.Log) []search {
 	lost := ""
 	for record, err := range log.Since(0) {
 		if err != nil {
-			break // a closed log: the others tell
+			break // its log is closed
 		}
 		switch event := record.Event.(type) {
 		case *messages.UpstreamLost:

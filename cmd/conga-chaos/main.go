@@ -94,10 +94,10 @@ func (c *chaosCmd) plan() schedule.Plan {
 	return p
 }
 
-// allOutages stands for all outages in --kinds, and for what may fall into them.
+// allOutages, in --kinds, means all outages and the failures that may happen during them.
 const allOutages = "outages"
 
-// Validate refuses what cannot be run.
+// Validate refuses a schedule that cannot be run.
 func (c *chaosCmd) Validate() error {
 	p := c.plan()
 	for _, kind := range p.Kinds {
@@ -127,7 +127,7 @@ func (c *chaosCmd) Validate() error {
 	return nil
 }
 
-// Run does it, prints the table, and fails if anybody's receipt is not whole.
+// Run runs the schedule, prints the table, and fails if a receipt lacks anything.
 func (c *chaosCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	if !canFreeze && !c.DryRun {
 		return errors.New("this system cannot stop a process for a while: conga-chaos runs on Linux, macOS and the BSDs; --dry-run shows the schedule")

@@ -9,7 +9,7 @@ import (
 	"conga/cmd/conga-chaos/internal/schedule"
 )
 
-// last lets an outage begin and end.
+// last begins an outage and ends it.
 func (a *experiment) last(ctx context.Context, act schedule.Act, hit []*participant) error {
 	switch act.Kind {
 	case schedule.Away:
@@ -43,12 +43,12 @@ func (a *experiment) last(ctx context.Context, act schedule.Act, hit []*particip
 	return nil
 }
 
-// unplug pulls a cable for a while. A place that was given back has its cable mended.
+// unplug pulls a cable for a while. A place that is given back gets its cable repaired.
 func (a *experiment) unplug(ctx context.Context, lasts time.Duration, whose string, n network) error {
 	return a.hold(ctx, "the cable of "+whose, lasts, n.cable.Pull, n.cable.Plug)
 }
 
-// hold does something for a while; where two outages meet, until both are over.
+// hold calls begin, and end after a while; if two outages of the same thing overlap, when both are over.
 func (a *experiment) hold(ctx context.Context, what string, lasts time.Duration, begin, end func() error) error {
 	turn := func(by int, first int, do func() error) error {
 		a.holding.Lock()

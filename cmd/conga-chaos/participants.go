@@ -15,13 +15,13 @@ type participant struct {
 	ready     chan struct{} // closed when it has joined, or failed to
 	target    target        // nil if it failed
 	net       network       // the target's
-	disturbed bool          // it was frozen or alone: it cannot have heard everything
+	disturbed bool          // it was frozen or cut off: it cannot have heard everything
 	gone      bool
 	forgiven
 	cleared sync.Once
-	proof   *actors.Receipt // when it went, or in the end
-	found   []search        // until then
-	deaf    bool            // nothing came any more in the end
+	proof   *actors.Receipt // from when it left, or from the end
+	found   []search        // its searches until then
+	deaf    bool            // at the end nothing came any more
 }
 
 // assemble lets the first listeners join.
@@ -68,7 +68,7 @@ func (a *experiment) newcomer(ctx context.Context, name string) (target, network
 	return v, n, err
 }
 
-// clearAway waits until nothing is left of one that is dead.
+// clearAway waits until nothing is left of a dead listener.
 func (c *participant) clearAway() {
 	c.cleared.Do(func() {
 		c.target.close()
@@ -76,7 +76,7 @@ func (c *participant) clearAway() {
 	})
 }
 
-// participant is the n-th listener. Whoever speaks of it first, makes it.
+// participant returns the n-th listener, and creates it at the first call.
 func (a *experiment) participant(n int) *participant {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -15,12 +15,12 @@ import (
 	"conga/cmd/internal/node"
 )
 
-// mostCables is how many listeners can have one: the system's table of neighbours has room
-// for a thousand entries, of which each takes two.
+// mostCables is how many listeners can have a cable: the system's neighbour table has room
+// for a thousand entries, and each needs two.
 const mostCables = 400
 
-// places returns where the server and the listeners may stand, and the acts that are possible
-// there: each has a cable of its own, if one is asked for and can be had.
+// places returns where the server and the listeners run, and the acts that are possible there.
+// Each has its own cable, if that is wanted and possible.
 func places(acts []schedule.Act, nodes int, say func(string, ...any)) (place func() (network, error), possible []schedule.Act, done func() error) {
 	here := func() (network, error) { return loopback(), nil }
 	cabled := schedule.Act.Cabled
@@ -40,7 +40,7 @@ func places(acts []schedule.Act, nodes int, say func(string, ...any)) (place fun
 	return func() (network, error) { return wired(router) }, acts, router.Close
 }
 
-// uncabled are the acts that take no cable. A server of which it were to be pulled stands still.
+// uncabled returns the acts that need no cable. Instead of losing its cable, the server is frozen.
 func uncabled(acts []schedule.Act) (possible []schedule.Act) {
 	for _, act := range acts {
 		if act.Cable = false; !act.Cabled() {
@@ -83,11 +83,11 @@ func (c *chaosCmd) perform(ctx context.Context, acts []schedule.Act, programs no
 	return a.run(ctx)
 }
 
-// rarely is how much more memory than is in use may be taken, in per cent, before it is
-// collected: hundreds of listeners share one collector here, and each would wait for it.
+// rarely is the garbage collector's GOGC: hundreds of listeners share it here, and each would wait
+// for it.
 const rarely = 400
 
-// logs is where the nodes write: a file, or nowhere.
+// logs returns where the nodes write their logs: a file, or nowhere.
 func (c *chaosCmd) logs() (w io.Writer, done func() error, err error) {
 	if c.Log == "" {
 		return io.Discard, func() error { return nil }, nil
@@ -99,7 +99,7 @@ func (c *chaosCmd) logs() (w io.Writer, done func() error, err error) {
 	return &oneByOne{w: file}, file.Close, nil
 }
 
-// oneByOne lets many write to one.
+// oneByOne is a writer for many goroutines.
 type oneByOne struct {
 	mu sync.Mutex
 	w  io.Writer

@@ -15,7 +15,7 @@ import (
 	"conga/cmd/internal/ask"
 )
 
-// process is a conga of its own: the server, or a listener that real signals hit.
+// process is a separate conga process: the server, or a listener that gets real signals.
 type process struct {
 	net   network
 	cmd   *exec.Cmd
@@ -24,7 +24,7 @@ type process struct {
 	ready map[string]string
 }
 
-// nodePrograms starts nodes that are processes of their own.
+// nodePrograms starts nodes as separate processes.
 type nodePrograms struct {
 	conga string // the file
 	logs  io.Writer
@@ -53,7 +53,7 @@ func (p nodePrograms) start(ctx context.Context, n network, args ...string) (*pr
 		first, _ := lines.ReadString('\n')
 		line <- first
 		_, _ = io.Copy(io.Discard, lines)
-		_ = o.cmd.Wait() // how it ended, the one who ended it knows
+		_ = o.cmd.Wait() // whoever ended it knows how it ended
 	}()
 	select {
 	case first := <-line:
@@ -68,7 +68,7 @@ func (p nodePrograms) start(ctx context.Context, n network, args ...string) (*pr
 	}
 }
 
-// readyFields reads "ready requests=HOST:PORT …"; nil if it is no such line.
+// readyFields reads "ready requests=HOST:PORT …"; nil if the line is another.
 func readyFields(line string) map[string]string {
 	words := strings.Fields(line)
 	if len(words) == 0 || words[0] != "ready" {
@@ -83,7 +83,7 @@ func readyFields(line string) map[string]string {
 }
 
 func (o *process) fall()   { o.freeze() }
-func (o *process) kill()   { _ = o.cmd.Process.Kill() } // one that has ended already is as dead
+func (o *process) kill()   { _ = o.cmd.Process.Kill() } // an error means that it has ended already
 func (o *process) freeze() { freezeProcess(o.cmd.Process) }
 func (o *process) thaw()   { thawProcess(o.cmd.Process) }
 
@@ -125,8 +125,8 @@ func (o *process) dump(ctx context.Context, into any) error {
 	return ask.DumpInto(ctx, o.net.dial, o.ready["http"], into)
 }
 
-// findConga is the program whose nodes are tried: the given one, or else that beside this program, or else
-// that in PATH.
+// findConga returns the program that is tested: the given one, or the one beside this program, or the one
+// in PATH.
 func findConga(given string) (string, error) {
 	if given != "" {
 		found, err := exec.LookPath(given)

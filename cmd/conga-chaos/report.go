@@ -16,16 +16,16 @@ import (
 // unprovoked are searches that no failure explains.
 const unprovoked schedule.Kind = "unprovoked"
 
-// outcome is what came of a run.
+// outcome is the result of a run.
 type outcome struct {
 	counts     map[schedule.Kind]*count
 	splices    map[schedule.Kind][]time.Duration // sorted
 	total      tally
 	recoveries []recovery
-	left       int      // who stand in the end and were never frozen
-	before     int      // who went before, unharmed until then
-	hurt       int      // who were frozen or alone for a while, and cannot have heard everything
-	bad        []string // what must not be
+	left       int      // listeners at the end that were never frozen
+	before     int      // listeners that left before, unharmed until then
+	hurt       int      // listeners that were frozen or cut off for a while, and cannot have heard everything
+	bad        []string // broken promises
 }
 
 // tally adds up receipts.
@@ -57,7 +57,7 @@ func (t *tally) add(r *actors.Receipt, sent []messages.SongSum) {
 	}
 }
 
-// whole says whether the receipts show that all was heard, once and in time.
+// whole reports whether the receipts show that everything was heard, once and in time.
 func (t *tally) whole() bool {
 	return t.lost == 0 && t.twice == 0 && t.unproved == 0 && t.lies == 0 && t.underruns == 0 && t.songs == t.equal
 }
@@ -115,7 +115,7 @@ func (a *experiment) outcome(sent []messages.SongSum) *outcome {
 	return o
 }
 
-// excuses says whether there was nobody to be found for the listener then.
+// excuses reports whether at that time the listener could find nobody.
 func (a *experiment) excuses(name string, at time.Time) bool {
 	return slices.ContainsFunc(a.spans, func(s stretch) bool {
 		return (s.silent || s.asleep[name]) && at.After(s.begin) && (s.end.IsZero() || at.Before(s.end))
@@ -136,7 +136,7 @@ func (a *experiment) cause(s search) schedule.Kind {
 	return kind
 }
 
-// hit says whether a failure had hit the node by then.
+// hit reports whether a failure had hit the node by then.
 func (a *experiment) hit(name string, by time.Time) bool {
 	return slices.ContainsFunc(a.hits[name], func(h hit) bool { return !h.at.After(by.Add(asideMost)) })
 }
@@ -173,7 +173,7 @@ func (o *outcome) showRecoveries(w io.Writer) {
 	_ = table.Flush()
 }
 
-// mostBad is how many troubles are shown: the first are the cause of the others.
+// mostBad is how many broken promises are shown: the first ones cause the others.
 const mostBad = 20
 
 // show prints the table.

@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	// glimpse is how often it is looked for music after an outage.
+	// glimpse is how often it checks for music after an outage.
 	glimpse = 100 * time.Millisecond
-	// hearsOn is how many items of a second must come at least: nine are usual.
+	// hearsOn is how many items must come in a second, at least; nine are usual.
 	hearsOn = 5
 )
 
-// round is what happens from one moment at which everybody hears to the next.
+// round is the time from one moment at which everybody hears to the next.
 type round struct {
 	acts   []schedule.Act
 	before map[*participant]actors.Receipt
@@ -29,7 +29,7 @@ type round struct {
 	slow   map[*participant]bool // whose lines are
 }
 
-// silence is for how long at most the server's music reached nobody.
+// silence returns the longest time for which the server's music reached nobody.
 func (r *round) silence() (most time.Duration) {
 	for _, act := range r.acts {
 		if act.Kind == schedule.Away || act.Kind == schedule.Dark {
@@ -39,10 +39,10 @@ func (r *round) silence() (most time.Duration) {
 	return most
 }
 
-// forgives is what a listener need not have heard, of what it missed in this round: what was
-// silent for longer than its slack is no fault, and neither is a hole after more than a window.
-// Two seconds of music wait in front of a slow line, and what its listener asks and acknowledges
-// waits behind them: for as long as its whole slack. All below it must hear on.
+// forgives returns the part of what a listener missed in this round that is no fault: silence beyond its
+// slack, and a hole after more than a window. In front of a slow line two seconds of music wait, and its
+// listener's requests and acknowledgements wait behind them, for its whole slack. All listeners below it
+// must hear without a gap.
 func (r *round) forgives(c *participant, missed forgiven) forgiven {
 	switch away := r.silence() + r.asleep[c]; {
 	case away == 0 && !r.slow[c]:
@@ -53,7 +53,7 @@ func (r *round) forgives(c *participant, missed forgiven) forgiven {
 	return missed
 }
 
-// forgiven is what a receipt may have that is not as promised.
+// forgiven is what a receipt may lack without a broken promise.
 type forgiven struct {
 	underruns int
 	lost      int64
@@ -61,16 +61,16 @@ type forgiven struct {
 
 func (f forgiven) String() string { return fmt.Sprintf("lost %d, underruns %d", f.lost, f.underruns) }
 
-// since is what a listener missed between two receipts.
+// since returns what a listener missed between two receipts.
 func since(before, now actors.Receipt) forgiven {
 	return forgiven{now.Underruns - before.Underruns, now.Lost - before.Lost}
 }
 
-// takes is the receipt without that.
+// takes returns the receipt without the forgiven losses.
 func (f forgiven) takes(r actors.Receipt) *actors.Receipt {
 	r.Underruns, r.Lost = r.Underruns-f.underruns, r.Lost-f.lost
 	if f != (forgiven{}) {
-		r.LowestMarginMs = nil // of the silence
+		r.LowestMarginMs = nil // it was lowest in the silence
 	}
 	return &r
 }
@@ -82,14 +82,14 @@ type stretch struct {
 	asleep     map[string]bool
 }
 
-// recovery is how an outage ended.
+// recovery says how an outage ended.
 type recovery struct {
 	kind  schedule.Kind
 	lasts time.Duration
 	took  time.Duration // until the last listener had music again
 }
 
-// begin opens a round, if none is open, when an outage is about to begin.
+// begin starts a round before an outage begins, if none is running.
 func (a *experiment) begin(ctx context.Context, act schedule.Act) {
 	if a.round == nil {
 		r := &round{before: map[*participant]actors.Receipt{}, asleep: map[*participant]time.Duration{}, slow: map[*participant]bool{}}
@@ -105,7 +105,7 @@ func (a *experiment) begin(ctx context.Context, act schedule.Act) {
 			asleep = append(asleep, a.participant(n))
 		}
 	}
-	a.mu.Lock() // those who go meanwhile are excused
+	a.mu.Lock() // listeners that leave meanwhile are excused
 	defer a.mu.Unlock()
 	a.round.acts = append(a.round.acts, act)
 	now := &a.spans[len(a.spans)-1]
@@ -116,7 +116,7 @@ func (a *experiment) begin(ctx context.Context, act schedule.Act) {
 	}
 }
 
-// start is the listener's receipt at the beginning, if it was there.
+// start returns the listener's receipt at the beginning, if it was there.
 func (r *round) start(c *participant) (receipt actors.Receipt, known bool) {
 	if r != nil {
 		receipt, known = r.before[c]
@@ -149,13 +149,13 @@ func (a *experiment) living() (all []*participant) {
 	return all
 }
 
-// hearing is what a listener hears, and of whom.
+// hearing is what a listener hears, and from which node.
 type hearing struct {
 	receipt  actors.Receipt
 	upstream string
 }
 
-// hear asks all of them at once; who does not answer soon is left out.
+// hear asks all of them at once, and leaves out those that do not answer soon.
 func (a *experiment) hear(ctx context.Context, who []*participant) map[*participant]hearing {
 	ctx, cancel := context.WithTimeout(ctx, schedule.MendedWithin/2)
 	defer cancel()
@@ -176,8 +176,8 @@ func (a *experiment) hear(ctx context.Context, who []*participant) map[*particip
 	return all
 }
 
-// mended closes the round, of which all failures are over: it waits until everybody hears,
-// and says who does not after five seconds.
+// mended ends the round after all its failures are over: it waits until everybody hears, and
+// reports those that do not after five seconds.
 func (a *experiment) mended(ctx context.Context) error {
 	ended := time.Now()
 	who := a.living()
@@ -224,8 +224,8 @@ func (a *experiment) mended(ctx context.Context) error {
 	return nil
 }
 
-// untilMusic is how long it takes, at most as long as it may, until music comes to everybody
-// and nobody's silence goes on.
+// untilMusic waits until everybody gets music and nobody is silent, at most as long as is allowed, and
+// returns how long that took.
 func (a *experiment) untilMusic(ctx context.Context, who []*participant, ended time.Time) (took time.Duration, err error) {
 	start := a.hear(ctx, who)
 	before, waiting := start, who
@@ -255,7 +255,7 @@ func (a *experiment) untilMusic(ctx context.Context, who []*participant, ended t
 	return took, nil
 }
 
-// deafness says what is wrong with what a listener hears from one moment to the next.
+// deafness returns what is wrong with what a listener hears between two moments.
 func deafness(name string, first, then hearing) (trouble []string) {
 	items := then.receipt.Heard - first.receipt.Heard
 	silent := then.receipt.SilentMs - first.receipt.SilentMs
@@ -271,7 +271,7 @@ func deafness(name string, first, then hearing) (trouble []string) {
 	return trouble
 }
 
-// astray names those who are on no path from the server.
+// astray names the listeners that are on no path from the server.
 func astray(who []*participant, all map[*participant]hearing) (trouble []string) {
 	above := map[string]string{}
 	for c, h := range all {

@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// atOnce is how many join at the same time: a radio is not switched on by all at once.
+	// atOnce is how many join at the same time.
 	atOnce = 2
 	// joinWithin is how long a newcomer tries: the server may be down when it comes.
 	joinWithin = 30 * time.Second
-	// clearAfter is how long the killed lie before they are cleared.
+	// clearAfter is how long after a kill what is left of the listeners is removed.
 	clearAfter = 500 * time.Millisecond
-	// hearsWithin is how long a listener may take for its next item, at the last look.
+	// hearsWithin is how long a listener may take for its next item, at the end.
 	hearsWithin = 5 * time.Second
-	// nowAndThen is more often than the server forgets songs of a few seconds.
+	// nowAndThen is shorter than the time after which the server forgets songs of a few seconds.
 	nowAndThen = 30 * time.Second
 )
 
@@ -30,7 +30,7 @@ type experiment struct {
 	acts   []schedule.Act
 	nodes  int
 	server origin
-	place  func() (network, error) // for a listener; it is freed when the listener is gone
+	place  func() (network, error) // a place for a listener, freed when the listener is gone
 	spawn  func(ctx context.Context, n network, name string) (target, error)
 	say    func(format string, args ...any) // progress
 
@@ -39,9 +39,9 @@ type experiment struct {
 	all     []*participant
 	hits    map[string][]hit // by name
 	counts  map[schedule.Kind]*count
-	faults  []string // what the run itself saw go wrong
+	faults  []string // faults that the run itself saw
 
-	round      *round // the outage that is on, and what fell into it; nil: none
+	round      *round // the present outage and the failures during it; nil: none
 	spans      []stretch
 	recoveries []recovery
 	holding    sync.Mutex
@@ -56,7 +56,7 @@ type hit struct {
 
 type count struct{ times, nodes int }
 
-// run does what the schedule says and returns what came of it.
+// run runs the schedule and returns the result.
 func (a *experiment) run(ctx context.Context) (*outcome, error) {
 	a.members, a.hits, a.counts = map[int]*participant{}, map[string][]hit{}, map[schedule.Kind]*count{}
 	a.held = map[string]int{}
@@ -102,7 +102,7 @@ func (a *experiment) run(ctx context.Context) (*outcome, error) {
 	return a.outcome(sent), nil
 }
 
-// askNowAndThen asks the server now and then what it sent: it does not remember for ever.
+// askNowAndThen asks the server from time to time what it sent, because it does not remember for ever.
 func (a *experiment) askNowAndThen(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -132,7 +132,7 @@ func (a *experiment) fault(format string, args ...any) {
 	a.faults = append(a.faults, fmt.Sprintf(format, args...))
 }
 
-// do lets one failure happen.
+// do carries out one failure.
 func (a *experiment) do(ctx context.Context, act schedule.Act) {
 	if act.Kind == schedule.Join {
 		a.join(ctx, act.Nodes[0])
@@ -175,7 +175,7 @@ func (a *experiment) do(ctx context.Context, act schedule.Act) {
 			c.clearAway()
 		}
 	default:
-		for _, c := range hit { // all at once: none is to die while others ask it for music
+		for _, c := range hit { // all at once: none should die while others ask it for music
 			c.target.fall()
 		}
 		for _, c := range hit {
@@ -189,10 +189,10 @@ func (a *experiment) do(ctx context.Context, act schedule.Act) {
 	}
 }
 
-// slowCable is half of what a song of 128 kbit/s takes, in bytes a second.
+// slowCable is half the rate of a song of 128 kbit/s, in bytes a second.
 const slowCable = 8000
 
-// hurt lets a failure happen that passes.
+// hurt carries out a failure that passes.
 func (a *experiment) hurt(ctx context.Context, c *participant, act schedule.Act) {
 	fall := func() error { c.target.freeze(); return nil }
 	pass := func() error { c.target.thaw(); return nil }
@@ -209,7 +209,7 @@ func (a *experiment) hurt(ctx context.Context, c *participant, act schedule.Act)
 	}
 }
 
-// takeReceipts takes the receipts of those who go.
+// takeReceipts takes the receipts of the listeners that go.
 func (a *experiment) takeReceipts(ctx context.Context, who []*participant) {
 	ctx, cancel := context.WithTimeout(ctx, hearsWithin)
 	defer cancel()
@@ -242,7 +242,7 @@ func (a *experiment) note(kind schedule.Kind, who []*participant) {
 	n.nodes += len(who)
 	now := time.Now()
 	for _, c := range who {
-		c.disturbed = c.disturbed || kind.Hurts() && !kind.Outage() // what an outage excuses is known
+		c.disturbed = c.disturbed || kind.Hurts() && !kind.Outage() // for outages, forgives says what is excused
 		a.hits[c.name] = append(a.hits[c.name], hit{kind, now})
 	}
 	if kind == schedule.Server {
@@ -250,7 +250,7 @@ func (a *experiment) note(kind schedule.Kind, who []*participant) {
 	}
 }
 
-// lastLook takes the receipts of those who are left: each must hear on.
+// lastLook takes the receipts of the listeners that are left: each must still hear.
 func (a *experiment) lastLook(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, c := range a.all {

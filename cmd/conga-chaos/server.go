@@ -14,9 +14,9 @@ import (
 type origin interface {
 	// restart is kill -9 and, after the pause, a new start on the same log and ports.
 	restart(ctx context.Context, pause time.Duration) error
-	// sent is every song that was given out whole, as far as it was asked in time.
+	// sent returns every song that was sent whole, as far as it was asked in time.
 	sent(ctx context.Context) ([]messages.SongSum, error)
-	// freeze is SIGSTOP, thaw is SIGCONT; who was restarted in between runs.
+	// freeze is SIGSTOP, thaw is SIGCONT; a server that was restarted in between runs.
 	freeze(ctx context.Context)
 	thaw()
 	place() network
@@ -54,8 +54,8 @@ func (s *serverProcess) start(ctx context.Context, listen string) (*process, err
 func (s *serverProcess) restart(ctx context.Context, pause time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.stopped { // else it was asked when it stopped
-		_ = s.remember(ctx) // BEFORE the kill: the next one tells of its own songs only
+	if !s.stopped { // otherwise it was asked when it stopped
+		_ = s.remember(ctx) // before the kill, because the next process knows only its own songs
 	}
 	s.stopped = false
 	s.on.close()

@@ -9,13 +9,13 @@ import (
 	"sync/atomic"
 )
 
-// spinning is this program's argument for a neighbour on the machine that uses up a processor.
+// spinning is the argument with which this program becomes a busy neighbour, which uses up a processor.
 const spinning = "spin"
 
-// spins says whether that is what the arguments ask for.
+// spins reports whether the arguments ask for that.
 func spins(args []string) bool { return len(args) == 2 && args[1] == spinning }
 
-// spinUntilEnd never waits for anything. It ends with its input, so it does not outlive whoever started it.
+// spinUntilEnd computes without a pause. It ends with its input, so it does not outlive its parent.
 func spinUntilEnd(in io.Reader) {
 	var done atomic.Bool
 	go func() {
@@ -27,8 +27,8 @@ func spinUntilEnd(in io.Reader) {
 	}
 }
 
-// spin starts so many neighbours. They are processes: threads of this one would take their
-// turns from the listeners that live here.
+// spin starts n neighbours. They are processes, because threads of this one would take their
+// time from the listeners in it.
 func spin(n int) (calm func(), err error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -54,7 +54,7 @@ func spin(n int) (calm func(), err error) {
 		}
 		ends = append(ends, func() {
 			_ = stdin.Close()
-			_ = cmd.Wait() // it did no work that could be lost
+			_ = cmd.Wait() // its result does not matter
 		})
 	}
 	return calm, nil

@@ -9,18 +9,18 @@ import (
 
 // target is a listener that may be hit.
 type target interface {
-	fall()      // it is about to be killed with others, and does nothing any more
+	fall()      // it is about to be killed with others, and must do nothing more
 	kill()      // as kill -9
 	freeze()    // as SIGSTOP
 	thaw()      // as SIGCONT
 	end() error // it says goodbye and is gone
-	close()     // waits until nothing is left of it, however it went
+	close()     // waits until nothing is left of it, however it ended
 	searches() []search
 	receipt(ctx context.Context) (actors.Receipt, error)
 	hears(ctx context.Context) (hearing, error)
 }
 
-// search is how a listener that had lost its upstream came to another one.
+// search is a listener's search for another upstream.
 type search struct {
 	lost string // name of the upstream
 	at   time.Time

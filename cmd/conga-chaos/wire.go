@@ -17,7 +17,7 @@ type network struct {
 	addr  string // without a port
 	dial  transport.DialFunc
 	bind  func(addr string) (net.Listener, error)
-	start func(*exec.Cmd) error // a process of that place; nil in memory
+	start func(*exec.Cmd) error // starts a process in that place; nil in memory
 	cable *cables.Host          // nil: it has none
 }
 
@@ -34,7 +34,7 @@ func dialSoon(ctx context.Context, addr string) (net.Conn, error) {
 	return (&net.Dialer{Timeout: dialWithin}).DialContext(ctx, "tcp", addr)
 }
 
-// wired is a place with a cable of its own.
+// wired returns a place with its own cable.
 func wired(router *cables.Router) (network, error) {
 	host, err := router.Host()
 	if err != nil {
@@ -56,13 +56,13 @@ func wired(router *cables.Router) (network, error) {
 // free gives the place to others.
 func (n network) free() {
 	if n.cable != nil {
-		_ = n.cable.Free() // one whose cable cannot be mended, nobody gets
+		_ = n.cable.Free() // if its cable cannot be repaired, the place is not used again
 	}
 }
 
-// wire is all that one node has of a network. It can die, as of kill -9: all sockets are
-// closed at once and nothing is said. And it can be frozen, as by SIGSTOP: nothing is
-// read, written or closed, while the kernel still accepts connections and bytes.
+// wire is one node's whole network. It can die as with kill -9: all sockets are closed at once,
+// without a goodbye. It can be frozen as with SIGSTOP: nothing is read, written or closed,
+// while the kernel still accepts connections and bytes.
 type wire struct {
 	net network
 
@@ -88,8 +88,8 @@ func (w *wire) fall() {
 	}
 }
 
-// die closes every socket. The node itself hears nothing of it: it hangs, for what is
-// killed uses no processor, neither to search nor to end in good order. cut clears it away.
+// die closes every socket. The node itself does not notice: it hangs, because a killed process
+// uses no processor, neither to search nor to end in order. cut removes it.
 func (w *wire) die() {
 	w.fall()
 	w.mu.Lock()
@@ -101,7 +101,7 @@ func (w *wire) die() {
 	}
 }
 
-// cut closes everything, and says so to the node.
+// cut closes everything, and lets the node notice.
 func (w *wire) cut() {
 	w.die()
 	w.mu.Lock()
@@ -131,7 +131,7 @@ func (w *wire) thaw() {
 	}
 }
 
-// flow lets those go on who wait. The caller holds mu.
+// flow lets waiting goroutines go on. The caller holds mu.
 func (w *wire) flow() {
 	if w.frozen != nil {
 		close(w.frozen)
@@ -155,7 +155,7 @@ func (w *wire) pass() error {
 	}
 }
 
-// own takes a socket among those that die.
+// own adds a socket to those that die with the wire.
 func (w *wire) own(socket io.Closer) error {
 	w.mu.Lock()
 	dead := w.dead
@@ -220,7 +220,7 @@ type wireListener struct {
 func (l *wireListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
-		_ = l.w.pass() // a dead one does not see that its port is closed
+		_ = l.w.pass() // a dead node does not see that its port is closed
 		return nil, err
 	}
 	return l.w.lead(conn)
@@ -237,7 +237,7 @@ type wireConn struct {
 	w *wire
 }
 
-// Read gives what came only when the wire flows: a frozen process has not seen it yet.
+// Read returns data only while the wire flows: a frozen process has not seen it yet.
 func (c *wireConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if gone := c.w.pass(); gone != nil {

@@ -14,8 +14,8 @@ import (
 	"conga/songs"
 )
 
-// maxListeners is what one process can feed in real time on a small machine; more
-// listeners are more processes.
+// maxListeners is how many listeners one process can run in real time on a small machine;
+// for more, start more processes.
 const maxListeners = 100
 
 type demoCmd struct {
@@ -74,7 +74,7 @@ func (c *demoCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	return errors.Join(shown, nodes.Stop())
 }
 
-// folder is where the songs are. Those that come with conga are written into a folder that done removes.
+// folder returns the songs' folder. conga's own songs are written into a folder that done removes.
 func (c *demoCmd) folder() (dir string, done func(), err error) {
 	if c.Songs != "" {
 		return c.Songs, func() {}, catalog.Check(c.Songs)

@@ -17,7 +17,8 @@ import (
 // findPatience is how long radios in the local network may take to answer.
 const findPatience = 1500 * time.Millisecond
 
-// findRadio is the address of the radio in the local network. Of several somebody at a terminal chooses.
+// findRadio returns the address of the radio in the local network. If there are several, somebody at a terminal
+// chooses.
 func findRadio(ctx context.Context, streams *cli.Streams) (addr string, err error) {
 	fmt.Fprintln(streams.Err, "looking for a radio in the local network")
 	radios := lan.Find(ctx, findPatience)
@@ -31,7 +32,7 @@ func findRadio(ctx context.Context, streams *cli.Streams) (addr string, err erro
 	return choose(radios, typed, streams.Err)
 }
 
-// choose is the address of one of the radios. typed is where somebody can say which; nil: nobody is there.
+// choose returns the address of one of the radios. typed is where somebody can type which; nil: nobody can.
 func choose(radios []lan.Radio, typed io.Reader, out io.Writer) (addr string, err error) {
 	switch {
 	case len(radios) == 0:
@@ -61,7 +62,7 @@ func choose(radios []lan.Radio, typed io.Reader, out io.Writer) (addr string, er
 // mostDigits is more than the number of a radio has.
 const mostDigits = 64
 
-// typedLine reads a line, and not a byte more: what follows belongs to whoever reads next.
+// typedLine reads a line, and not a byte more: what follows is for the next reader.
 func typedLine(r io.Reader) (string, error) {
 	var line []byte
 	for b := make([]byte, 1); len(line) < mostDigits; {

@@ -38,7 +38,7 @@ func (a *httpAddr) UnmarshalText(text []byte) error {
 	return err
 }
 
-// takes says whether the debug port is one of the ports from that of listen on.
+// takes reports whether the debug port is one of the given number of ports from that of listen on.
 func (a httpAddr) takes(listen listenAddr, ports int) bool {
 	host, port, err := net.SplitHostPort(string(a))
 	other, first, otherErr := net.SplitHostPort(string(listen))
@@ -50,8 +50,8 @@ func (a httpAddr) takes(listen listenAddr, ports int) bool {
 	return n > 0 && m > 0 && n >= m && n < m+ports
 }
 
-// tokenFlag is --auth of serve and join. A pointer, for an empty token is a mistake that
-// would open the doors, and no token is none.
+// tokenFlag is --auth of serve and join. It is a pointer, to tell an empty token, a mistake that
+// would let everybody in, from no token.
 type tokenFlag struct {
 	Auth *string `placeholder:"TOKEN" help:"Token that clients must know. Safer in the environment ($CONGA_AUTH) or in the file: other users of the machine can see arguments."`
 }
@@ -73,7 +73,7 @@ func (f tokenFlag) validate() error {
 	return nil
 }
 
-// debugFlags are of the port that --http names.
+// debugFlags are the flags of the debug port.
 type debugFlags struct {
 	PProf bool `name:"pprof" help:"Answer at --http also with the profiles of Go, below /debug/pprof/."`
 }
@@ -104,7 +104,7 @@ func (f limitFlags) limits() transport.Limits {
 	}
 }
 
-// queueFlags are whose request is next, and who may end a song.
+// queueFlags say whose request is next, and who may end a song.
 type queueFlags struct {
 	Queue        string `default:"fifo" enum:"fifo,fair" placeholder:"ORDER" help:"Whose song is next: fifo (first come, first served) or fair (each person in turn) (${default})."`
 	RequestsEach int    `default:"10" placeholder:"N" help:"Songs that one person may have waiting; all of one address together five times as many. 0 means any number (${default})."`

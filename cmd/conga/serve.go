@@ -104,7 +104,7 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	if err := node.CheckSongs(c.Songs, c.Data); err != nil {
 		return err
 	}
-	http, err := node.ListenDebug(string(c.HTTP)) // BEFORE anything plays
+	http, err := node.ListenDebug(string(c.HTTP)) // before anything plays
 	if err != nil {
 		return err
 	}
