@@ -18,9 +18,12 @@ SEED ?= 1
 KINDS ?=
 LONGEST ?= 60s
 SPIN ?= 0
+FOR ?= 60s
+STARTS ?= 5
+CHAIN ?= 2
 ALL ?=
 
-.PHONY: help chaos demo build test lint systems bench fuzz gen man speaker sound-test page-test shell-test convert-test
+.PHONY: help chaos together demo build test lint systems bench fuzz gen man speaker sound-test page-test shell-test convert-test
 
 help:
 	@echo 'make demo     hear it: a server and three listeners        go run ./cmd/conga demo'
@@ -31,6 +34,8 @@ help:
 	@echo 'make systems  does it build for Windows, macOS, FreeBSD?    GOOS=windows CGO_ENABLED=0 go build ./cmd/conga'
 	@echo 'make chaos    kill, freeze, restart: who hears it?         bin/conga-chaos --nodes 200'
 	@echo '  KINDS=outages SPIN=2: long silence, busy machine         bin/conga-chaos --kinds outages --spin 2'
+	@echo 'make together how far apart are two loudspeakers?            go test -run Together -v -together 60s ./cmd/conga/e2e'
+	@echo '  CHAIN=100 SPIN=2 STARTS=5 FOR=60s: long chain, busy machine'
 	@echo 'make bench    speed and memory                             go test -run "^$$" -bench . -benchmem ./...'
 	@echo 'make fuzz     every parser, FUZZTIME=20s each              go test -fuzz FuzzReadFrame ./transport'
 	@echo 'make man      manual pages, in bin/man                     bin/conga help man bin/man'
@@ -62,6 +67,9 @@ systems:
 
 chaos: build
 	bin/conga-chaos --nodes $(NODES) --failures $(FAILURES) --seed $(SEED) --spin $(SPIN) --longest $(LONGEST) $(if $(KINDS),--kinds $(KINDS))
+
+together: speaker sound-test
+	go test $(flags) -count=1 -timeout 2h -run Together -v ./cmd/conga/e2e -together $(FOR) -together.starts $(STARTS) -together.chain $(CHAIN) -together.spin $(SPIN)
 
 bench: speaker
 	go test $(flags) -run '^$$' -bench . -benchmem ./...

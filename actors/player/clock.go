@@ -69,7 +69,7 @@ const (
 	jumpUs = 80_000
 	// stepUs is an error that is corrected at once, by a crossfade: steering would take a minute. While
 	// the sound is young, even less is.
-	stepUs, youngStepUs = 3000, 300
+	stepUs, youngStepUs = 3000, 100
 	youngS              = 4
 	// surelyS is how long an error must have been seen before a step.
 	surelyS = 0.4
@@ -80,7 +80,7 @@ const (
 	smoothingS   = 0.5
 	// ignoredUs is an error that is not audible, and leastPpm a correction that gains nothing. Without them, a
 	// listener that is in time would still resample every sample a little, also in a recording.
-	ignoredUs = 100
+	ignoredUs = 30
 	leastPpm  = 2
 )
 
