@@ -71,14 +71,22 @@ func (s *scheduler) Receive(ctx actor.Context) {
 	case *messages.ChooseSong:
 		ctx.Respond(s.choose(msg))
 	case *messages.ListRequests:
-		ctx.Respond(s.keep.State().Requests(msg.AtUnixUs))
+		ctx.Respond(s.now().Requests(msg.AtUnixUs))
 	case *messages.AskLibrary:
-		ctx.Respond(s.keep.State())
+		ctx.Respond(s.now())
 	case *messages.ListHistory:
-		ctx.Respond(s.keep.State().Heard(msg.AtUnixUs))
+		ctx.Respond(s.now().Heard(msg.AtUnixUs))
 	case *messages.Look:
 		msg.Reply <- messages.View{Actor: Actor, Seq: s.keep.Seq(), State: s.keep.State()}
 	}
+}
+
+// now is the state after all events, of other actors, too: a song that has just been added can be found.
+func (s *scheduler) now() State {
+	if err := s.keep.CatchUp(); err != nil {
+		panic(err) // an actor that cannot read the log must not answer
+	}
+	return s.keep.State()
 }
 
 func (s *scheduler) commit(cmd proto.Message) (events []proto.Message) {
