@@ -14,8 +14,8 @@ const (
 	HTTPPort     = "8000"
 )
 
-// ListenAt completes what a user says where to listen: HOST:PORT, :PORT, or PORT alone, which is then
-// on host. usual is the port that most people choose.
+// ListenAt completes the address at which a user wants to listen: HOST:PORT, :PORT, or PORT alone, which is
+// then on host. usual is the port that error messages suggest.
 func ListenAt(text, host, usual string) (string, error) {
 	text = strings.TrimSpace(text)
 	if isPort(text) {
@@ -38,7 +38,7 @@ func ListenAt(text, host, usual string) (string, error) {
 	return net.JoinHostPort(at, port), nil
 }
 
-// isPort says whether the text is the number of a port, or 0.
+// isPort reports whether the text is the number of a port, or 0.
 func isPort(text string) bool {
 	_, err := strconv.ParseUint(text, 10, 16)
 	return err == nil
@@ -77,7 +77,7 @@ func WithPort(addr, port string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// IsLoopback says whether only this machine can reach the address.
+// IsLoopback reports whether only this machine can reach the address.
 func IsLoopback(addr string) bool {
 	host, _, _ := net.SplitHostPort(addr)
 	ip := net.ParseIP(host)

@@ -1,3 +1,3 @@
-// Package address knows how people write addresses, which ones of this machine others can reach, and what to do
-// about one that cannot be had.
+// Package address reads addresses as people write them, finds those of this machine that others can reach, and
+// says what to do if one cannot be used.
 package address

@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// ListenPair takes HOST:PORT and the port after it. Port 0 looks for a free pair.
+// ListenPair listens on HOST:PORT and on the port after it. With port 0 it looks for a free pair.
 func ListenPair(addr string) (requests, stream net.Listener, err error) {
 	const tries = 50
 	for try := 1; ; try++ {
@@ -31,7 +31,7 @@ func ListenPair(addr string) (requests, stream net.Listener, err error) {
 	}
 }
 
-// CannotListen says what to do about an address, which the flag named, that cannot be had.
+// CannotListen adds to err what to do about the address, which the flag named and which cannot be used.
 func CannotListen(flag, addr string, err error) error {
 	host, port, _ := net.SplitHostPort(addr)
 	if lookup := (*net.DNSError)(nil); errors.As(err, &lookup) {
@@ -52,7 +52,7 @@ func CannotListen(flag, addr string, err error) error {
 	return fmt.Errorf("listen on %s: %w; %s", addr, err, remedy)
 }
 
-// Shown is an address that works from this machine: a listener on all interfaces is
+// Shown returns an address that works from this machine: a listener on all interfaces is
 // shown as the loopback address.
 func Shown(addr net.Addr) string {
 	host, port, err := net.SplitHostPort(addr.String())
@@ -62,8 +62,8 @@ func Shown(addr net.Addr) string {
 	return net.JoinHostPort(host, port)
 }
 
-// Advertised is where others reach the port: without a host if it listens on all
-// interfaces, for the server knows best from where it was reached.
+// Advertised returns where others reach the port. It has no host if the port listens on all
+// interfaces, because the server sees from which address it was reached.
 func Advertised(addr net.Addr) string {
 	host, port, _ := net.SplitHostPort(addr.String())
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {

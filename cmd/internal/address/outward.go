@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// Outward are the addresses at which other machines may reach a port of this one, the likeliest
-// first; there is at least one. A port on all interfaces is asked for at the address from which
-// this machine speaks to the rest of the world.
+// Outward returns the addresses at which other machines may reach a port of this one, the likeliest first;
+// there is at least one. For a port on all interfaces, that is the address from which this machine
+// connects to the internet.
 func Outward(addr net.Addr) []string {
 	port, err := netip.ParseAddrPort(addr.String())
 	if err != nil || !port.Addr().IsUnspecified() {
@@ -46,10 +46,10 @@ const (
 	private                   // of a bridge for containers or machines inside this one, or of a tunnel
 )
 
-// reachable are the addresses at which others may reach this machine, the likeliest first, those of
-// IPv4 before those of IPv6. Where there is anything better, bridges and tunnels are left out: in
-// their networks hardly anybody listens. routes are the addresses of this machine from which the
-// rest of the world is reached. only4 leaves IPv6 out.
+// reachable returns the addresses at which others may reach this machine, the likeliest first, IPv4 before
+// IPv6. Bridges and tunnels are left out if there is anything better, because hardly anybody listens in
+// their networks. routes are the addresses from which this machine connects to the internet. only4
+// leaves IPv6 out.
 func reachable(all []attached, routes []netip.Addr, only4 bool) []netip.Addr {
 	type place struct {
 		ip     netip.Addr
@@ -90,7 +90,7 @@ func reachable(all []attached, routes []netip.Addr, only4 bool) []netip.Addr {
 	return found
 }
 
-// insiders are how the interfaces are called that lead to containers and machines inside this one.
+// insiders are the names of interfaces that lead to containers and virtual machines inside this one.
 var insiders = []string{
 	"docker", "br-", "veth", "virbr", "vnet", "lxcbr", "lxdbr", "incusbr", "podman", "cni", "flannel", "cali", "kube", "vmnet", "vboxnet",
 	"virtualbox", "vethernet", "vmware", "bridge", "awdl", "llw", "ifb", "tap",
@@ -122,8 +122,8 @@ func interfaces() []attached {
 	return found
 }
 
-// routes are the addresses from which this machine would speak to the rest of the world. Nothing is
-// sent for that: UDP only looks up the way.
+// routes returns the addresses from which this machine would connect to the internet. It sends nothing: a
+// UDP dial only looks up the route.
 func routes() []netip.Addr {
 	var found []netip.Addr
 	for _, there := range []string{"198.41.0.4:53", "[2001:503:ba3e::2:30]:53"} { // a root name server

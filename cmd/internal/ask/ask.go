@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	// dumpPath is where a node says what it knows.
+	// dumpPath is where a node serves its dump.
 	dumpPath = "/debug/dump"
-	// dumpTimeout is how long a node may take to answer: it only looks at itself.
+	// dumpTimeout is how long a node may take to answer.
 	dumpTimeout = 10 * time.Second
-	// maxDump bounds a node's dump: that of a server with 1000 listeners takes 2 MB.
+	// maxDump bounds a node's dump, in bytes: a server with 1000 listeners needs 2 MB.
 	maxDump = 32 << 20
 	// maxHead bounds the headers of its answer.
 	maxHead = 16 << 10
@@ -31,7 +31,7 @@ func here(ctx context.Context, addr string) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 }
 
-// Dump is what the node at addr knows, as it says it.
+// Dump returns the dump of the node at addr, as JSON.
 func Dump(ctx context.Context, addr string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, dumpTimeout)
 	defer cancel()
@@ -47,7 +47,7 @@ func Dump(ctx context.Context, addr string) ([]byte, error) {
 	return dump, nil
 }
 
-// DumpInto decodes what the node at addr knows, which is reached by dial.
+// DumpInto decodes the dump of the node at addr, which is reached by dial.
 func DumpInto(ctx context.Context, dial transport.DialFunc, addr string, into any) error {
 	return readDump(ctx, dial, addr, maxDump, into)
 }
@@ -78,7 +78,7 @@ func cutOff(addr string, err error) error {
 	return fmt.Errorf("the answer of %s was cut off: ask again", addr)
 }
 
-// unlikeNode is for whatever else listens there.
+// unlikeNode is the error if something else than a node listens there.
 func unlikeNode(addr string) error {
 	return fmt.Errorf("what listens at %s is no node's debug address: give the http=HOST:PORT address of its ready line", addr)
 }
@@ -130,7 +130,7 @@ func get(ctx context.Context, dial transport.DialFunc, addr, path string, limit 
 	return &bounded{answer.Body, limit}, nil
 }
 
-// leadsNowhere says whether a name was not found.
+// leadsNowhere reports whether a name was not found.
 func leadsNowhere(err error) bool {
 	lookup := (*net.DNSError)(nil)
 	return errors.As(err, &lookup) && lookup.IsNotFound

@@ -1,3 +1,3 @@
-// Package ask asks nodes what they know, over HTTP or in the log that one left on this machine. Who answers
-// may be a stranger: answers are bounded and lead nowhere else.
+// Package ask asks nodes what they know, over HTTP or from a log on this machine. The node that answers may be a
+// stranger's: answers are bounded, and lead to no other address.
 package ask

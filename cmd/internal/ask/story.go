@@ -24,11 +24,11 @@ import (
 )
 
 const (
-	// maxServerStory bounds what the operator's own server may tell, storyTimeout how long it may
+	// maxServerStory bounds the answer of the operator's own server, in bytes, and storyTimeout how long it may
 	// take to read its log.
 	maxServerStory = 64 << 20
 	storyTimeout   = 2 * time.Minute
-	// maxListenerAnswer and listenerTimeout bound what a stranger's listener may: about
+	// maxListenerAnswer and listenerTimeout are the same bounds for a stranger's listener: about
 	// 20,000 events.
 	maxListenerAnswer = 8 << 20
 	listenerTimeout   = 4 * time.Second
@@ -54,8 +54,8 @@ func Server(ctx context.Context, story *why.Story, addr string) error {
 	return err
 }
 
-// Listener fills in what the listener itself knows, over HTTP or out of its log on this
-// machine, or notes why it cannot.
+// Listener fills in what the listener itself knows, over HTTP or from its log on this
+// machine, or why that is impossible.
 func Listener(ctx context.Context, story *why.Story, server, data string) {
 	if story.Name == "" {
 		return
@@ -106,15 +106,15 @@ func overHTTP(ctx context.Context, story why.Story, addr, server string, ids []s
 	return storyFrom(ctx, addr, story, maxListenerAnswer)
 }
 
-// ownLog is what a listener's own log says; without an id there is none.
+// ownLog is the content of a listener's own log; without an id there is none.
 type ownLog struct {
 	id     string
 	events []eventlog.Record
 	begins time.Time
 }
 
-// fromDisk reads the log that the listener has, or had, on this machine. Without ids the name
-// alone must do.
+// fromDisk reads the log that the listener has, or had, on this machine. Without ids it goes by the name
+// alone.
 func fromDisk(ctx context.Context, story why.Story, data string, ids []string) (ownLog, error) {
 	dir, id, err := node.FindJournal(data, story.Name, ids)
 	if err != nil || dir == "" {

@@ -13,19 +13,19 @@ import (
 	"github.com/charmbracelet/x/term"
 )
 
-// GuardCommand is the first word of the command line that makes this program the guard of a terminal: it
-// calls StandGuard.
+// GuardCommand is the first argument that makes this program the guard of a terminal: it must then call
+// StandGuard.
 const GuardCommand = "terminal-guard"
 
 // guardPatience is how long a guard may take to look at its terminal.
 const guardPatience = 2 * time.Second
 
-// fine is the last word of a program that has left its terminal in order.
+// fine is the last byte from a program that has left its terminal in order.
 const fine = 0
 
-// Guard has another process put the terminal in order if this one breaks down while a picture is on it, however
-// that happens: a panic in any goroutine, kill -9. What the panic says is shown then. done ends the guard; the
-// terminal is in order. Where no guard can be started, there is none.
+// Guard starts a process that puts the terminal in order if this one dies while a picture is on it, even by a
+// panic in any goroutine or by kill -9. It then prints the panic's message. Call done when the
+// terminal is in order; it ends the guard. If no guard can be started, there is none.
 func Guard(terminal term.File) (done func()) {
 	nobody := func() {}
 	program, err := os.Executable()
@@ -51,7 +51,7 @@ func Guard(terminal term.File) (done func()) {
 		return nobody
 	}
 	late := time.AfterFunc(guardPatience, func() { _ = ready.Close() })
-	_, _ = ready.Read(make([]byte, 1)) // BEFORE the picture: the guard knows how the terminal was
+	_, _ = ready.Read(make([]byte, 1)) // before the picture is drawn, the guard must know the terminal's state
 	late.Stop()
 	_ = debug.SetCrashOutput(w, debug.CrashOptions{}) // without it the guard still sees the end
 	return func() {
@@ -62,14 +62,14 @@ func Guard(terminal term.File) (done func()) {
 	}
 }
 
-// mostCrash is how much of a crash is shown.
+// mostCrash is how many bytes of a crash message are shown.
 const mostCrash = 64 << 10
 
-// inOrder are the words that end a picture: the usual screen, a cursor, no colours, no special keys.
+// inOrder are the control sequences that end a picture: the usual screen, a cursor, no colours, no special keys.
 const inOrder = "\x1b[?2026l\x1b[?2004l\x1b[<u\x1b[>4m\x1b[m\x1b[?1049l\x1b[?25h"
 
-// StandGuard is the guard's whole life: words end with those whom it guards. It tells ready when it knows how
-// the terminal is.
+// StandGuard is the guard's main function. words ends when the guarded program dies. It writes to ready when it
+// knows the terminal's state.
 func StandGuard(words io.Reader, terminal term.File, ready io.Writer) {
 	signal.Ignore(guardIgnores...)
 	before, err := term.GetState(terminal.Fd())

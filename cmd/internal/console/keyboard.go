@@ -9,12 +9,12 @@ import (
 	"github.com/charmbracelet/x/term"
 )
 
-// lookAgain is how often a process in the background looks whether the terminal is its own.
+// lookAgain is how often a background process checks whether the terminal belongs to it.
 const lookAgain = 300 * time.Millisecond
 
-// Keyboard reads from a stream as it is; from a terminal only while that belongs to this process:
-// what is typed for the shell, or for another program, is not for a listener in the background.
-// Endure must have been called, or such a read would stop the process. It ends with ctx.
+// Keyboard returns a reader of in. From a terminal it reads only while this process is in the foreground: what is
+// typed for the shell or another program is not for a listener in the background. Endure must have been
+// called, or reading in the background would stop the process. The reader ends with ctx.
 func Keyboard(ctx context.Context, in io.Reader) io.Reader {
 	if file, is := in.(term.File); is && term.IsTerminal(file.Fd()) {
 		return &keyboard{ctx: ctx, file: file}
@@ -22,7 +22,7 @@ func Keyboard(ctx context.Context, in io.Reader) io.Reader {
 	return in
 }
 
-// IsTerminal says whether people look at the stream, or type into it.
+// IsTerminal reports whether the stream is a terminal.
 func IsTerminal(stream any) bool {
 	file, ok := stream.(term.File)
 	return ok && term.IsTerminal(file.Fd())
@@ -56,6 +56,5 @@ func (k *keyboard) Read(p []byte) (int, error) {
 	}
 }
 
-// Foreground says whether the terminal belongs to this process: to its group, where groups share
-// a terminal.
+// Foreground reports whether this process (its process group) is in the foreground of the terminal.
 func Foreground(terminal term.File) bool { return foreground(int(terminal.Fd())) }

@@ -7,16 +7,16 @@ import (
 	"unicode/utf8"
 )
 
-// Locale is what the user's environment says of the characters that can be shown.
+// Locale is the character encoding that the user's environment names.
 type Locale int
 
 const (
-	// UnknownLocale: it says nothing. A terminal without a locale is one of ASCII; a program that
-	// reads takes what it gets.
+	// UnknownLocale: it names none. Then a terminal gets ASCII, and a program gets the output
+	// unchanged.
 	UnknownLocale Locale = iota
-	// UTF8: all of them.
+	// UTF8: all characters can be shown.
 	UTF8
-	// OtherLocale: another encoding than UTF-8. Of it only ASCII is certain.
+	// OtherLocale: another encoding than UTF-8, in which only ASCII is certain.
 	OtherLocale
 )
 
@@ -39,14 +39,14 @@ func LocaleOf(system string, getenv func(string) string) Locale {
 	return UnknownLocale
 }
 
-// signs are conga's own and those of good typography, in ASCII.
+// signs are the symbols that conga uses, and their ASCII substitutes.
 var signs = map[rune]string{
 	'→': "->", '·': "-", '…': "...", '🔊': "(heard)", '♪': "*", '×': "x", '━': "=", '─': "-",
 	'│': "|", '├': "|", '└': "`", '▸': ">", '↑': "Up", '↓': "Down",
 	'“': `"`, '”': `"`, '„': `"`, '«': `"`, '»': `"`, '‘': "'", '’': "'", '–': "-", '—': "-", '\u00a0': " ",
 }
 
-// ASCII is the text in characters that every terminal has: signs as they are typed, and ? for letters.
+// ASCII returns the text in ASCII: symbols by their substitutes, other letters as ?.
 func ASCII(text string) string {
 	var b strings.Builder
 	for _, r := range text {

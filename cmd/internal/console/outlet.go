@@ -1,6 +1,6 @@
-// Package console stands between a command and whoever watches it: what is printed, what is
-// typed, the terminal and its signals. A terminal may stand still, a reader may go away or
-// never read, a disk may be full: the music goes on.
+// Package console is between a command and the people or programs that watch it: output, input, the
+// terminal and its signals. The music goes on if a terminal is stopped, a reader goes away or never
+// reads, or a disk is full.
 package console
 
 import (
@@ -12,26 +12,26 @@ import (
 	"time"
 )
 
-// room is how many bytes wait for a reader that does not read.
+// room is how many bytes may wait for a reader that does not read.
 const room = 1 << 20
 
-// lastRoom is how much more is taken of the last words.
+// lastRoom is how many more bytes are taken after Last.
 const lastRoom = 64 << 10
 
-// LastWords is how long a command that ends waits until the last of its words are read.
+// LastWords is how long a command that ends waits until its last output is read.
 const LastWords = time.Second
 
-// ErrUnread: whoever should read takes nothing, and the command ends.
+// ErrUnread: nobody reads the output, and the command ends.
 var ErrUnread = errors.New("nobody reads what is printed")
 
-// Outlet writes to a stream. As it is made, Write waits for the stream, and returns its error:
-// a command that only prints goes as fast as it is read. After Hurry it never waits, and never
-// fails: what the stream does not take is left out, and the stream is told how much that was
-// once it takes something again. Any goroutine may write; each Write stays whole.
+// Outlet writes to a stream. At first Write waits for the stream and returns its error, so that a command
+// that only prints is as fast as its reader. After Hurry, Write never waits and never fails: what the
+// stream does not take is left out, and once it takes output again, a line says how much that was. Any
+// goroutine may write; each Write stays whole.
 type Outlet struct {
 	to io.Writer
-	// gap is called when something was left out and the stream takes more again; nil: the stream
-	// is told so in a line. failed is called with each error of the stream; may be nil.
+	// gap is called when something was left out and the stream takes more again; nil: a line is
+	// written instead. failed is called with each error of the stream; may be nil.
 	gap    func(lines int)
 	failed func(error)
 	over   <-chan struct{} // see Until
@@ -55,19 +55,19 @@ type piece struct {
 	done chan error // has room for the answer; nil: nobody waits for it
 }
 
-// Option changes an Outlet that is made.
+// Option configures an Outlet.
 type Option func(*Outlet)
 
-// OnGap has f called, instead of a line that is printed, when lines were left out.
+// OnGap calls f when lines were left out, instead of printing a line.
 func OnGap(f func(lines int)) Option { return func(o *Outlet) { o.gap = f } }
 
-// OnError has f called with each error of the stream.
+// OnError calls f with each error of the stream.
 func OnError(f func(error)) Option { return func(o *Outlet) { o.failed = f } }
 
-// Until ends every Write that waits, with ErrUnread, when over is closed.
+// Until ends every waiting Write with ErrUnread when over is closed.
 func Until(over <-chan struct{}) Option { return func(o *Outlet) { o.over = over } }
 
-// NewOutlet returns an Outlet to the stream.
+// NewOutlet returns an Outlet that writes to the stream.
 func NewOutlet(to io.Writer, options ...Option) *Outlet {
 	o := &Outlet{to: to}
 	for _, option := range options {
@@ -83,7 +83,7 @@ func (o *Outlet) Hurry() {
 	o.hurry = true
 }
 
-// Last has room for the last words, however much waits already.
+// Last makes room for the command's last output, however much waits already.
 func (o *Outlet) Last() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -109,7 +109,7 @@ func (o *Outlet) Write(p []byte) (int, error) {
 	}
 }
 
-// take queues a copy of p, or leaves it out. Who is to wait gets a channel.
+// take queues a copy of p, or leaves it out. If Write must wait, it returns a channel.
 func (o *Outlet) take(p []byte) (done chan error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -136,7 +136,7 @@ func (o *Outlet) push(p piece) {
 	o.waiting += len(p.text)
 }
 
-// crowded says whether there is no room for so much more.
+// crowded reports whether there is no room for this many more bytes.
 func (o *Outlet) crowded(more int) bool {
 	if o.last {
 		return o.waiting+more > room+lastRoom
@@ -184,7 +184,7 @@ func (p piece) answer(err error) {
 	}
 }
 
-// tell says how much was left out; false if the stream does not take even that.
+// tell writes how much was left out; false if the stream does not take even that.
 func (o *Outlet) tell() bool {
 	left := o.left
 	o.left, o.full = 0, false
@@ -209,7 +209,7 @@ func notice(left int) []byte {
 	return fmt.Appendf(nil, "(%s left out here: nobody read them in time)\n", some)
 }
 
-// lose leaves out all that waits.
+// lose drops all that waits.
 func (o *Outlet) lose() {
 	for len(o.queue) > 0 {
 		next := o.pop()
@@ -235,8 +235,8 @@ func (o *Outlet) write(text []byte) error {
 	return err
 }
 
-// Finish waits until all that was written is taken, for as long as patience allows. The error
-// says why the last of it was not, if nobody has been told by Write.
+// Finish waits until the stream has taken everything, at most for patience. The error says why it did
+// not take the last output, unless Write has returned that already.
 func (o *Outlet) Finish(patience time.Duration) error {
 	o.mu.Lock()
 	idle, writing := o.idle, o.writing

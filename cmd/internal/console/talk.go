@@ -15,11 +15,11 @@ import (
 const (
 	// mostTyped is how many lines may wait for the answers to those before them.
 	mostTyped = 4096
-	// answersPatience is how long END waits for answers to what a script has asked just before.
+	// answersPatience is how long END waits for the answers to a script's last lines.
 	answersPatience = 500 * time.Millisecond
 )
 
-// IsEnd says whether the line is END, or what people say for it.
+// IsEnd reports whether the line is END, or another word that people type for it.
 func IsEnd(line string) bool {
 	switch strings.ToUpper(strings.TrimSpace(line)) {
 	case "END", "QUIT", "EXIT":
@@ -28,14 +28,15 @@ func IsEnd(line string) bool {
 	return false
 }
 
-// noSuchSong is a server's answer in the words of 2016, which programs read, too. It does not say what to do.
+// noSuchSong is a server's answer in the words of 2016, which programs read, too. It does not say what to do, so
+// Talk adds that.
 var noSuchSong = []string{"Song does not exist"}
 
 // mark begins a file that was saved as "UTF-8 with BOM". It means nothing.
 const mark = "\ufeff"
 
-// Talk asks each line that is typed, one after the other, and says the answers, until the input or
-// ctx ends: that is no END. It returns true at END, which waits for no answer if somebody types.
+// Talk asks each typed line in order, and prints the answers. It returns true at END, which at a terminal waits
+// for no answer, and false when the input or ctx ends.
 func Talk(ctx context.Context, in io.Reader, ask func(ctx context.Context, line string) []string, say func(lines ...string)) (end bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -65,7 +66,7 @@ func Talk(ctx context.Context, in io.Reader, ask func(ctx context.Context, line 
 	return end
 }
 
-// read hands over lines until the input or ctx ends, or somebody says END.
+// read passes on lines until the input or ctx ends, or somebody types END.
 func read(ctx context.Context, in io.Reader, typed chan<- string, say func(lines ...string)) (end bool) {
 	lines := bufio.NewScanner(Keyboard(ctx, in))
 	lines.Buffer(nil, messages.MaxLine)

@@ -1,5 +1,5 @@
-// Package disk writes small files so that a power cut leaves the old one or the new one,
-// whole: keys and identities, which nobody can make again.
+// Package disk writes small files so that a power cut leaves the old one or the new one, whole.
+// They are keys and identities, which cannot be made again.
 package disk
 
 import (
@@ -9,9 +9,8 @@ import (
 	"path/filepath"
 )
 
-// WriteFile replaces the file at path. When it returns, data and name are on the disk. A
-// crash on the way leaves what was there before, and perhaps a file with a name of its own
-// beside it, which nobody reads.
+// WriteFile replaces the file at path. When it returns, data and name are on the disk. After a
+// crash meanwhile the old file is still there, perhaps with a temporary file beside it.
 func WriteFile(path string, data []byte, mode fs.FileMode) (err error) {
 	part, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".part-*")
 	if err != nil {
@@ -32,7 +31,7 @@ func WriteFile(path string, data []byte, mode fs.FileMode) (err error) {
 	return SyncFolder(filepath.Dir(path))
 }
 
-// SyncFolder brings the names in the folder to the disk.
+// SyncFolder syncs the names in the folder to the disk.
 func SyncFolder(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {

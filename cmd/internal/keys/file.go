@@ -22,11 +22,11 @@ const (
 	keyBlock = "PRIVATE KEY"
 )
 
-// errNoKey: the file is there, but holds something else.
+// errNoKey: the file exists, but does not hold a key.
 var errNoKey = errors.New("is not a key of conga")
 
-// kept reads the key in the file, and makes it at the first start: it is on the disk BEFORE
-// anybody hears of it.
+// kept reads the key in the file. At the first start it makes one, which is on the disk BEFORE
+// anybody learns it.
 func kept(path string) (ed25519.PrivateKey, error) {
 	key, err := read(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -63,14 +63,14 @@ func read(path string) (ed25519.PrivateKey, error) {
 	return ed25519.NewKeyFromSeed(block.Bytes), nil
 }
 
-// New is a key that nobody else has.
+// New returns a new ed25519 key.
 func New() ed25519.PrivateKey {
 	_, key, _ := ed25519.GenerateKey(rand.Reader) // crypto/rand does not fail
 	return key
 }
 
-// Signing is the key that signs the broadcast. Listeners remember its public half: a server
-// that loses it is a stranger to them.
+// Signing returns the key that signs the broadcast. Listeners remember its public half: a server
+// that loses the key is a stranger to them.
 func Signing(dir string) (ed25519.PrivateKey, error) {
 	key, err := kept(filepath.Join(dir, SigningFile))
 	if errors.Is(err, errNoKey) {
@@ -79,7 +79,7 @@ func Signing(dir string) (ed25519.PrivateKey, error) {
 	return key, err
 }
 
-// Identity is the key that a listener's id is made from.
+// Identity returns the key from which a listener's id is made.
 func Identity(dir string) (ed25519.PrivateKey, error) {
 	key, err := kept(filepath.Join(dir, IdentityFile))
 	if errors.Is(err, errNoKey) {
@@ -88,7 +88,7 @@ func Identity(dir string) (ed25519.PrivateKey, error) {
 	return key, err
 }
 
-// FindIdentity is Identity where there is one already.
+// FindIdentity is Identity without making a key.
 func FindIdentity(dir string) (ed25519.PrivateKey, error) {
 	return read(filepath.Join(dir, IdentityFile))
 }

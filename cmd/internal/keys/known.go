@@ -21,8 +21,8 @@ import (
 // linkScheme begins a join link: conga://HOST:PORT?key=…
 const linkScheme = "conga"
 
-// JoinLink is what a listener needs to know of a server: where it is, and its key. The
-// token is not in it: links are pasted into chats, and arguments stand in process lists.
+// JoinLink returns a link with a server's address and key. The token is not in it: links are
+// pasted into chats, and arguments can be seen in process lists.
 func JoinLink(addr string, key ed25519.PublicKey) string {
 	link := url.URL{Scheme: linkScheme, Host: addr, RawQuery: "key=" + Text(key)}
 	return link.String()
@@ -58,7 +58,7 @@ func ParseServer(text string) (addr string, key ed25519.PublicKey, err error) {
 	return addr, key, err
 }
 
-// Text is a key for links and files.
+// Text returns a key as text, for links and files.
 func Text(key ed25519.PublicKey) string { return base64.RawURLEncoding.EncodeToString(key) }
 
 // Parse reads a server's key in hex or any kind of base64.
@@ -74,8 +74,8 @@ func Parse(text string) (ed25519.PublicKey, error) {
 	return nil, fmt.Errorf("%.100q is not a server's key: a key is 32 bytes in base64 or hex, as in the server's join link", text)
 }
 
-// Ring says which key a server must have: the one that was given, or else the one that
-// it had before, or else whatever it has.
+// Ring says which key a server must have: the one that was given, or the one that it had
+// before, or, at the first join, any (trust on first use, as ssh does).
 type Ring struct {
 	Server string            // host:port
 	name   string            // the same as it stands in known_servers
@@ -83,8 +83,8 @@ type Ring struct {
 	file   string            // known_servers; empty: nothing is remembered
 }
 
-// NewRing is for the server at addr. Keys of this machine are not remembered: nobody
-// stands in between, and servers come and go on its ports.
+// NewRing returns the ring for the server at addr. Keys of this machine are not remembered:
+// nobody can be in between, and servers on its ports change often.
 func NewRing(addr string, given ed25519.PublicKey, dir string) Ring {
 	k := Ring{Server: addr, name: sameName(addr), given: given}
 	if !address.IsLoopback(k.name) {
@@ -93,8 +93,8 @@ func NewRing(addr string, given ed25519.PublicKey, dir string) Ring {
 	return k
 }
 
-// sameName is the address as names are compared: radio.example, Radio.Example and radio.example. are
-// one host.
+// sameName returns the address in the form in which names are compared: radio.example, Radio.Example and
+// radio.example. are one host.
 func sameName(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -103,7 +103,7 @@ func sameName(addr string) string {
 	return net.JoinHostPort(strings.ToLower(strings.TrimSuffix(host, ".")), port)
 }
 
-// Check says why the server with this key is not the one that is meant.
+// Check returns an error unless the server with this key is the intended one.
 func (k Ring) Check(key ed25519.PublicKey) error {
 	if k.given != nil {
 		if !k.given.Equal(key) {
@@ -122,7 +122,7 @@ func (k Ring) Check(key ed25519.PublicKey) error {
 	return nil
 }
 
-// known is the key in the file, the last one if there are several; nil if there is none.
+// known returns the key in the file, the last one if there are several; nil if there is none.
 func (k Ring) known() (ed25519.PublicKey, error) {
 	if k.file == "" {
 		return nil, nil
@@ -142,9 +142,9 @@ func (k Ring) known() (ed25519.PublicKey, error) {
 	return key, nil
 }
 
-// findKey reads lines "HOST:PORT KEY" one by one, to the end of the file, however long it is: a
-// key behind a limit would be a server that anybody may pose as. Others, and those after a #, are left alone; but the
-// server's own line must hold a key: a broken one must not let everybody in.
+// findKey reads lines "HOST:PORT KEY" to the end of the file, however long it is: if it stopped at a limit, anybody
+// could pose as a server behind it. Other lines and comments (#) are ignored. But the server's own line
+// must hold a key: a broken one must not let everybody in.
 func findKey(r io.Reader, server string) (key ed25519.PublicKey, err error) {
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
@@ -185,7 +185,7 @@ func (k Ring) Keep(key ed25519.PublicKey) error {
 	return errors.Join(err, file.Sync(), file.Close())
 }
 
-// unended says whether the last line has no end: an editor left it so.
+// unended reports whether the last line has no newline, as some editors leave it.
 func unended(file *os.File) bool {
 	info, err := file.Stat()
 	if err != nil || info.Size() == 0 {

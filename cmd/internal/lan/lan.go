@@ -1,8 +1,8 @@
-// Package lan finds radios in the local network, and makes one be found there: by mDNS, as printers are.
+// Package lan finds radios in the local network, and announces one there, by mDNS (RFC 6762), as printers do.
 //
-// What others answer is data: names are made plain, addresses must be of a machine of its own, and no more than
-// mostRadios of them are kept. Whoever answers can name himself as he likes, and gains no trust by it: the server's
-// key is checked as if its address had been typed.
+// Answers are not trusted: names are made plain, addresses must be another machine's, and at most mostRadios
+// are kept. Anybody can answer under any name, but gains nothing by it: the server's key is checked as if its
+// address had been typed.
 package lan
 
 import (
@@ -41,7 +41,7 @@ type Radio struct {
 // quiet is for a library that logs what it cannot do.
 var quiet = log.New(io.Discard, "", 0)
 
-// networks are those in which others may be.
+// networks returns the interfaces whose networks may have other machines.
 func networks() []net.Interface {
 	all, _ := net.Interfaces()
 	var found []net.Interface
@@ -53,7 +53,7 @@ func networks() []net.Interface {
 	return found
 }
 
-// Announce makes a server be found that others reach at the addresses, host:port each, until stop is called.
+// Announce announces a server that others reach at the addresses (host:port), until stop is called.
 func Announce(at []string) (stop func(), err error) {
 	var ips []net.IP
 	var port uint16
@@ -93,7 +93,7 @@ func Announce(at []string) (stop func(), err error) {
 	}, nil
 }
 
-// Find asks the local networks for radios, and waits that long for answers. They are sorted by name.
+// Find asks the local networks for radios, and waits for answers as long as patience. They are sorted by name.
 func Find(ctx context.Context, patience time.Duration) []Radio {
 	entries := make(chan *mdns.ServiceEntry, 4*mostRadios) // what has no room is left out
 	var asking sync.WaitGroup
@@ -109,7 +109,7 @@ func Find(ctx context.Context, patience time.Duration) []Radio {
 	return radios(entries)
 }
 
-// radios are those among the answers that can be joined, each once.
+// radios returns the radios among the answers that can be joined, each once.
 func radios(answers <-chan *mdns.ServiceEntry) []Radio {
 	var found []Radio
 	for entry := range answers {

@@ -8,8 +8,8 @@ import (
 	"conga/messages"
 )
 
-// Programme is what plays and what comes, as the news told it. News of a song comes before it
-// is heard, by the slack; so does the news that nothing more is sent of one.
+// Programme is what plays and what comes next, according to the news. The news comes earlier than the song is
+// heard, by the slack; so does the news that a song's sending has ended.
 type Programme struct {
 	mu    sync.Mutex
 	songs []*messages.Playing // the newest last
@@ -17,7 +17,7 @@ type Programme struct {
 	away  string // why no song is sent; empty: one is
 }
 
-// mostSongs is how many songs there may be between what is sent and what is heard, and some more.
+// mostSongs is more than the number of songs between what is sent and what is heard.
 const mostSongs = 8
 
 // mostComing bounds what a server may make a listener remember.
@@ -43,7 +43,7 @@ func (p *Programme) Add(news *messages.Playing) {
 	p.songs = p.songs[max(0, len(p.songs)-mostSongs):]
 }
 
-// Asked is who asked for the song; empty: chance chose it.
+// Asked returns who asked for the song; "" if it was chosen at random.
 func (p *Programme) Asked(name string, playAt int64) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -55,14 +55,14 @@ func (p *Programme) Asked(name string, playAt int64) string {
 	return ""
 }
 
-// Away is why no song is sent; empty: one is, or the server knows none.
+// Away returns why no song is sent; "" if one is, or if there are none.
 func (p *Programme) Away() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.away
 }
 
-// At is what is heard at now, in unix microseconds on the server's clock, and what comes when.
+// At returns what is heard at now, in unix microseconds on the server's clock, and what comes when.
 func (p *Programme) At(now int64) screen.Snapshot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -81,7 +81,7 @@ func (p *Programme) At(now int64) screen.Snapshot {
 	return s
 }
 
-// coming is the queue; a song whose forerunners are not all known has no time.
+// coming returns the queue. If the length of an earlier song is not known, a song has no time.
 func (p *Programme) coming(now int64) []screen.Queued {
 	var begins int64 // unix µs; 0: not known
 	if n := len(p.songs); n > 0 {

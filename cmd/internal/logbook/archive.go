@@ -82,8 +82,8 @@ func (c *logArchiveCmd) archive(ctx context.Context, streams *cli.Streams, log *
 	return nil
 }
 
-// writeArchive writes the events behind base up to through, and reads them back: what
-// leaves the log must be somewhere else.
+// writeArchive writes the events behind base up to through, and reads them back, because they
+// will be removed from the log.
 func writeArchive(ctx context.Context, file string, log *eventlog.Log, base eventlog.Mark, through uint64) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err

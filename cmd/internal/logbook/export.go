@@ -103,7 +103,7 @@ func notWritten(err error) error {
 	return unwritten{err}
 }
 
-// writeLines writes the records and returns how many it has written, also if the next cannot be read.
+// writeLines writes the records and returns how many it has written, even if the next cannot be read.
 func writeLines(ctx context.Context, w io.Writer, records iter.Seq2[eventlog.Record, error], last uint64) (n int, err error) {
 	out := bufio.NewWriter(w)
 	for record, err := range records {
@@ -145,7 +145,7 @@ it saves the sound events.
 	)
 }
 
-// Run writes the file whole, or not at all; of a damaged log, what is sound.
+// Run writes the whole file or none; from a damaged log, the events that are sound.
 func (c *logExportCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	log, err := OpenFolder(c.Data)
 	if errors.Is(err, eventlog.ErrDamaged) {
@@ -193,7 +193,7 @@ func (c *logExportCmd) wrote(n int, last uint64, log *eventlog.Log) string {
 	return fmt.Sprintf("%s is empty: %s%s", c.File, extent(log), where)
 }
 
-// save writes what is sound of a damaged log, and reports the damage all the same.
+// save writes the sound events of a damaged log, and still returns the damage as an error.
 func (c *logExportCmd) save(ctx context.Context, streams *cli.Streams, damage error) error {
 	store, err := sqlite.OpenDamaged(c.Data)
 	if err != nil {
@@ -221,7 +221,7 @@ func (c *logExportCmd) saved(n int, err error) error {
 		plural(n, "event"), c.File, c.File, err)
 }
 
-// write writes the records. What it could not write whole it removes, but what precedes damage stays.
+// write writes the records. It removes a file that it could not write whole, but keeps events before damage.
 func (c *logExportCmd) write(ctx context.Context, streams *cli.Streams, records iter.Seq2[eventlog.Record, error], last uint64) (int, error) {
 	if c.File == "-" {
 		n, err := writeLines(ctx, streams.Out, records, last)
@@ -246,9 +246,9 @@ func (c *logExportCmd) write(ctx context.Context, streams *cli.Streams, records 
 	return n, err
 }
 
-// newFile makes the file of what fill writes, and writes over none: that may be the only copy of another run.
-// It has another name until it is whole. If it cannot be written, or nothing can be read that belongs into it,
-// none is left.
+// newFile creates the file with what fill writes. It overwrites no file, which may be the only copy of another log.
+// Until it is whole, the file has another name. If it cannot be written, or nothing could be read for it,
+// no file is left.
 func newFile(path string, fill func(*os.File) error) error {
 	if _, err := os.Lstat(path); err == nil {
 		return existsAlready(path)

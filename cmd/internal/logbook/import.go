@@ -70,8 +70,8 @@ func lastIn(dir string) (uint64, error) {
 	return last.Seq, errors.Join(err, store.Close())
 }
 
-// check reads all files BEFORE a log is made of them. It returns up to which number whole commits are
-// sound, and what is wrong behind them.
+// check reads all files before a log is made from them. It returns the last number up to which whole commits
+// are sound, and what is wrong behind it.
 func (c *logImportCmd) check() (sound uint64, err error) {
 	file, chain := "", eventlog.ChainFrom(eventlog.Mark{})
 	for _, file = range c.Files {
@@ -100,7 +100,7 @@ func (c *logImportCmd) check() (sound uint64, err error) {
 	return sound, nil
 }
 
-// misplaced says why a file that begins with event first cannot come behind event last.
+// misplaced returns why a file that begins with event first cannot follow event last.
 func misplaced(file string, first, last uint64) error {
 	switch {
 	case first <= last:

@@ -79,7 +79,7 @@ func OpenFolder(dir string) (*eventlog.Log, error) {
 	return log, nil
 }
 
-// Salvage says what to do about a damaged log.
+// Salvage adds to the error of a damaged log what to do about it.
 func Salvage(dir string, err error) error {
 	if !errors.Is(err, eventlog.ErrDamaged) || strings.Contains(err.Error(), "conga log export") {
 		return err
@@ -129,7 +129,7 @@ func plural[N int | uint64](n N, word string) string {
 	return fmt.Sprintf("%d %ss", n, word)
 }
 
-// storeFor has room for the file: a long one goes into a folder that is removed in the end.
+// storeFor returns a store with room for the file: in memory, or for a long file in a temporary folder.
 func storeFor(file string) (eventlog.Store, error) {
 	if info, err := os.Stat(file); err != nil || info.Mode().IsRegular() && info.Size() <= maxInMemory {
 		return eventlog.NewMemory(), nil
@@ -145,7 +145,7 @@ func storeFor(file string) (eventlog.Store, error) {
 	return &passing{store, dir}, nil
 }
 
-// passing is a store in a folder that goes with it.
+// passing is a store in a temporary folder.
 type passing struct {
 	eventlog.Store
 	dir string

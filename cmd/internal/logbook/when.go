@@ -10,7 +10,7 @@ import (
 	"conga/cmd/internal/cli"
 )
 
-// timeForms are what people write; without a zone they mean the time on their wall.
+// timeForms are the forms in which people write times; without a zone they mean local time.
 var timeForms = []string{
 	time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02",
 }
@@ -53,7 +53,7 @@ func moment(log *eventlog.Log, text string, now time.Time) (uint64, error) {
 	return log.SeqAt(at)
 }
 
-// lived is the moment, if the log knows of it.
+// lived is moment, but an error if the log does not reach that time.
 func lived(log *eventlog.Log, text string, now time.Time) (uint64, error) {
 	seq, err := moment(log, text, now)
 	if err != nil || isNumber(text) {
@@ -121,7 +121,7 @@ func extent(log *eventlog.Log) string {
 	return fmt.Sprintf("the log has no events since events 1 to %d were archived or folded", log.Base())
 }
 
-// isMoment says whether the text can be one.
+// isMoment reports whether the text can be a moment.
 func isMoment(text string) bool {
 	_, err := When(text, time.Now())
 	return err == nil || isNumber(text)

@@ -23,14 +23,14 @@ import (
 const (
 	// NoData is the --data of a listener that leaves nothing behind.
 	NoData = "none"
-	// keepEvents is how much of its own story a listener keeps: weeks of quiet radio.
+	// keepEvents is how many events a listener's log keeps: some quiet weeks.
 	keepEvents = 10_000
 	// namesakes is how many listeners of one name may run on a machine and have a folder.
 	namesakes = 1000
 )
 
-// Journal is what a listener remembers: its log, and who it is in the chain, so that it
-// comes back to its old place.
+// Journal is what a listener keeps: its log, and its identity in the chain, so that it comes
+// back to its old place.
 type Journal struct {
 	Log      *eventlog.Log
 	Identity *transport.Identity
@@ -38,7 +38,7 @@ type Journal struct {
 	fresh    bool   // dir was made for it
 }
 
-// Abandon closes the journal of a listener that has not joined. What was made for it goes.
+// Abandon closes the journal of a listener that has not joined, and removes what was made for it.
 func (j Journal) Abandon() error { return errors.Join(j.Log.Close(), j.discard()) }
 
 // discard removes what was made for a journal, which is closed.
@@ -53,9 +53,9 @@ func (j Journal) discard() error {
 	return err
 }
 
-// OpenJournal opens the log of the listener called name. data is its folder, NoData, or
-// empty for the usual folder below listeners. The music does not depend on it: what is
-// wrong with the usual folder is a warning.
+// OpenJournal opens the log of the listener called name. data is its folder, NoData, or empty for
+// the usual folder below listeners. The music does not depend on the log, so trouble with the
+// usual folder is only a warning.
 func OpenJournal(data, listeners, name string, logger *slog.Logger) (Journal, error) {
 	switch data {
 	case NoData:
@@ -73,7 +73,7 @@ func OpenJournal(data, listeners, name string, logger *slog.Logger) (Journal, er
 	return diskJournal(data, logger)
 }
 
-// memoryJournal is for a listener whose story ends with it.
+// memoryJournal returns a journal in memory, which ends with the listener.
 func memoryJournal() (Journal, error) {
 	log, err := ringOver(eventlog.NewMemory())
 	return Journal{Log: log, Identity: transport.NewIdentity()}, err
@@ -92,7 +92,7 @@ func namesakeJournal(dir string, logger *slog.Logger) (Journal, error) {
 	return j, err
 }
 
-// diskJournal opens the log in dir. A damaged one is put aside: it was only a story.
+// diskJournal opens the log in dir. A damaged one is renamed: nothing depends on it.
 func diskJournal(dir string, logger *slog.Logger) (Journal, error) {
 	if _, err := os.Stat(filepath.Join(dir, keys.SigningFile)); err == nil {
 		return Journal{}, fmt.Errorf("%s is a server's data folder: choose another with --data", dir)
