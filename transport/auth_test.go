@@ -25,7 +25,7 @@ import (
 
 const testToken = "open sesame"
 
-// testKey is the signing key of the server that tests mean, otherKey another's.
+// testKey is the signing key of the intended server, otherKey another's.
 var testKey, otherKey = keyFrom(1), keyFrom(2)
 
 func keyFrom(seed byte) ed25519.PrivateKey {
@@ -66,7 +66,7 @@ func TestGoodToken(t *testing.T) {
 	}
 }
 
-// Each line of a stranger gets one answer, and no room hears of it.
+// Each line of a stranger gets one answer, and reaches no actor.
 func TestRequests_Auth(t *testing.T) {
 	const wrong, first = "That is not this server's token: ask whoever runs it for the right one.\n", sayAuthFirst + "\n"
 	for name, c := range map[string]struct{ says, want string }{
@@ -96,8 +96,8 @@ func TestRequests_Auth(t *testing.T) {
 	}
 }
 
-// Guessing ends after a few tries, however many connections it takes; then even the right
-// token is not told apart. Those who are in notice nothing, and time heals.
+// Guessing ends after a few tries, over however many connections. After that even the right token is
+// refused, until some time has passed. Members notice nothing.
 func TestRequests_Guessing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipes()
@@ -142,8 +142,8 @@ func TestRequests_Guessing(t *testing.T) {
 	})
 }
 
-// While somebody at their address guesses, those who were let in before come in again, and those
-// who have only the token are told when to come; nobody is told whether a guess is right.
+// While somebody at their address guesses tokens, listeners that were let in before come in again, and
+// those that have only the token are told how long to wait. Nobody is told whether a guess is right.
 func TestRequests_GuessingNeighbour(t *testing.T) {
 	l := listen(t)
 	house := openRequests(t, l, func(c *RequestsConfig) {
@@ -346,8 +346,8 @@ func sayTLS(t *testing.T, l net.Listener) (*tls.Conn, *session) {
 	return conn, s
 }
 
-// A proof is good for the connection that it was made for: who stands in between and
-// passes it on to the real server gets nothing.
+// A proof is valid only for the connection that it was made for: somebody in between who passes
+// it on to the real server gains nothing.
 func TestRequests_ProofPassedOn(t *testing.T) {
 	l := listen(t)
 	openRequests(t, l, guarded(t, testToken, testKey))
@@ -369,7 +369,7 @@ func TestRequests_ProofPassedOn(t *testing.T) {
 	readLine[*messages.Refused](t, bufio.NewReader(conn))
 }
 
-// The pass never travels in clear, also not to who knows the token.
+// The pass is never sent in clear, not even to a client that knows the token.
 func TestRequests_PassInClear(t *testing.T) {
 	l := listen(t)
 	openRequests(t, l, guarded(t, testToken, testKey))
@@ -396,7 +396,7 @@ func TestRequests_LinesOverTLS(t *testing.T) {
 	}
 }
 
-// What begins like TLS and is none, or stops in the middle, ends; the next one is served.
+// A connection that only begins like TLS, or stops in the middle, is ended; the next one is served.
 func TestRequests_BrokenTLS(t *testing.T) {
 	for name, begin := range map[string][]byte{
 		"one byte": {handshakeRecord},
@@ -424,7 +424,7 @@ func TestRequests_BrokenTLS(t *testing.T) {
 	}
 }
 
-// A server that speaks plain text is not spoken to.
+// A listener sends nothing to a server that does not speak TLS.
 func TestRequestLink_PlainServer(t *testing.T) {
 	here, there := net.Pipe()
 	t.Cleanup(func() { _ = here.Close() })
@@ -439,7 +439,7 @@ func TestRequestLink_PlainServer(t *testing.T) {
 	}
 }
 
-// Whatever a stranger says at a guarded port, no room hears of it.
+// Whatever a stranger says at a guarded port, it reaches no actor.
 func FuzzStranger(f *testing.F) {
 	for _, c := range casesLine {
 		f.Add([]byte(c.line + "\n"))

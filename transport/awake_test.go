@@ -14,8 +14,8 @@ import (
 	"conga/messages"
 )
 
-// lid is a connection whose process does not run from close to open: a read that should have
-// ended meanwhile ends then.
+// lid is a connection whose process does not run from close to open: a read whose deadline was in
+// between ends at open.
 type lid struct {
 	net.Conn
 	opens atomic.Pointer[time.Time]
@@ -35,8 +35,8 @@ func newLid(conn net.Conn, opens time.Time) *lid {
 	return l
 }
 
-// A deadline that passed while the process stood still says nothing of the peer; one that
-// passes while it runs does.
+// A deadline that passed while the process was stopped says nothing about the peer; one that passes
+// while it runs does.
 func TestAwake(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -72,7 +72,7 @@ func TestAwake(t *testing.T) {
 	}
 }
 
-// A server that stood still hears what came meanwhile, a goodbye for one, before it misses anybody.
+// After a stop a server first reads what came meanwhile, for example a goodbye, before it misses anybody.
 func TestRequests_StoodStill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipes()
@@ -95,7 +95,7 @@ func TestRequests_StoodStill(t *testing.T) {
 	})
 }
 
-// Whoever sets a deadline in the past wants the reader to wake: net/http does.
+// A deadline in the past must interrupt the reader at once; net/http relies on it.
 func TestAwake_WokenOnPurpose(t *testing.T) {
 	here, there := net.Pipe()
 	defer here.Close()

@@ -11,7 +11,7 @@ import (
 	"conga/messages"
 )
 
-// What those get at a port that the chain does not send them to.
+// What listeners get at a port to which the chain does not send them.
 func TestCatchUps(t *testing.T) {
 	const window = 125
 	type ask struct {
@@ -58,8 +58,8 @@ func TestCatchUps(t *testing.T) {
 	}
 }
 
-// However many names one address has, and however often they ask: beyond the first pots it gets
-// little more than nothing at once.
+// However many names one address uses, and however often they ask: after the first buckets are empty, it gets
+// next to nothing at once.
 func TestCatchUps_Bounded(t *testing.T) {
 	const names, seconds, window = 20, 60, 125
 	var all catchUps
@@ -83,8 +83,8 @@ func TestCatchUps_Bounded(t *testing.T) {
 	}
 }
 
-// Many members of one address that ask the server anew all the time, from the beginning, are served
-// each time, and get little more than the music as it goes. Others get all that they ask for.
+// If many members of one address ask the server again and again from the beginning, each is served, but
+// they get hardly more than the current music. Others get all that they ask for.
 func TestStreams_CatchUps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const first, newest, seconds = 9, 128, 10

@@ -34,8 +34,8 @@ func TestClaim_Rule(t *testing.T) {
 	}
 }
 
-// Two processes with copies of one key: the second is told so while the first is alive, and
-// takes its place when it is dead, whatever its connection looks like.
+// Two processes have copies of one key. While the first is alive, the second is told so; when the first
+// is dead, the second takes its place, whatever the old connection looks like.
 func TestRequests_Copy(t *testing.T) {
 	for name, alive := range map[string]bool{"first alive": true, "first dead": false} {
 		t.Run(name, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"conga/messages"
 )
 
-// An id is a uuid, the same for ever, and follows from the key.
+// An id is a uuid that follows from the key and never changes.
 func TestIdentity_ID(t *testing.T) {
 	id, err := uuid.Parse(amyID)
 	if err != nil || id.Version() != 8 || id.Variant() != uuid.RFC4122 || !goodID(amyID) {
@@ -31,8 +31,8 @@ func TestIdentity_ID(t *testing.T) {
 	}
 }
 
-// No two lists of parts are the same bytes, nor two uses: else words could be cut elsewhere, and
-// a signature be used for what was never said.
+// Different lists of parts and different uses give different bytes. Otherwise a signature could be used
+// for another statement.
 func TestStatement_Distinct(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		uses := rapid.SampledFrom([]string{useHello, useOpen, useOffer, useIdentity, "pass " + useOpen, "pass " + useOffer})
@@ -49,7 +49,7 @@ func TestStatement_Distinct(t *testing.T) {
 	})
 }
 
-// A HELLO counts from the owner of the id's key only, on the connection it was made for.
+// A HELLO counts only from the owner of the id's key, and on the connection that it was made for.
 func TestRequests_Identity(t *testing.T) {
 	l := listen(t)
 	house := openRequests(t, l, nil)
@@ -114,8 +114,8 @@ func TestStreams_Identity(t *testing.T) {
 	}
 }
 
-// The same words count once, until they are too old to count at all; and whoever says too many
-// has none of them forgotten.
+// A request counts once, and is remembered until it is too old to count at all. If a node sends too many,
+// none is forgotten.
 func TestRecord_Hear(t *testing.T) {
 	r, now := newRecord(), testNowUs
 	first := nonce()
@@ -144,7 +144,7 @@ func TestRecord_Hear(t *testing.T) {
 	}
 }
 
-// No bytes make a stranger a member, and a member's words count only for what was said.
+// No bytes make a stranger a member, and a member's signature counts only for what was signed.
 func FuzzHi(f *testing.F) {
 	for _, c := range casesHi {
 		f.Add(amyID, messages.ServerID, testNowUs, []byte(c.name), []byte(c.name))

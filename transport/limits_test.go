@@ -44,7 +44,7 @@ func (someAddr) Network() string { return "tcp" }
 
 func (a someAddr) String() string { return string(a) }
 
-// Addresses without end cost bounded memory, and those that are busy are remembered.
+// Any number of addresses needs bounded memory, and busy ones are remembered.
 func TestBuckets_Bounded(t *testing.T) {
 	b := newBuckets(rate.Every(time.Hour), 2)
 	busy := someAddr("192.0.2.7:1")
@@ -66,7 +66,7 @@ func TestBuckets_Bounded(t *testing.T) {
 	}
 }
 
-// An address that has as many connections as it may is told so, on both ports.
+// An address that has reached its limit of connections is told so, on both ports.
 func TestLimits_PerAddress(t *testing.T) {
 	limits := Limits{PerAddress: 2}
 	t.Run("requests", func(t *testing.T) {
@@ -97,7 +97,7 @@ func TestLimits_PerAddress(t *testing.T) {
 }
 
 // Requests are counted for the connection and for the address: more connections do not
-// help, and each that is too much is answered.
+// help, and each request beyond the limit is answered.
 func TestLimits_Requests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipes()
@@ -153,9 +153,9 @@ func TestLimits_Asks(t *testing.T) {
 	}
 }
 
-// Members that report and ask as fast as they may fill the log no faster than their budgets
-// allow, in any hour: each connection by its own, all of an address by the address's. What
-// is too much is answered or dropped; another address does not notice.
+// Members that report and ask as fast as they can fill the log no faster than their budgets allow, in
+// any hour: each connection has its budget, and all connections of an address have one together. Requests
+// beyond it are refused, reports are dropped; other addresses do not notice.
 func TestLimits_Words(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const hour = time.Hour
@@ -254,7 +254,7 @@ func openTallied(t *testing.T, l net.Listener, limits Limits) *tally {
 	return c
 }
 
-// Who comes and goes without end is told to wait, and its neighbours are not.
+// A listener that comes and goes all the time is told to wait; others are not.
 func TestLimits_Hellos(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most = hellosAtOnce * hellosOf // no time passes
@@ -291,7 +291,7 @@ func TestLimits_Hellos(t *testing.T) {
 	})
 }
 
-// arrivalsWait is how long the last of n waits at the door.
+// arrivalsWait returns how long the last of n new connections waits.
 func arrivalsWait(n int) time.Duration {
 	return max(0, time.Duration(n-arrivalsAtOnce)*time.Second/arrivalsPerSecond)
 }

@@ -66,7 +66,7 @@ var (
 	errNoName      = &net.DNSError{Err: "server misbehaving", Name: "radio"}
 )
 
-// What takes a listener to its server, in the order of its connections.
+// How a listener reaches its server, connection after connection.
 func TestLine_Server(t *testing.T) {
 	const seconds, ms = time.Second, time.Millisecond
 	type meeting struct {
@@ -146,7 +146,7 @@ func TestLine_Server(t *testing.T) {
 	}
 }
 
-// A search waits for no name server, and milliseconds for a node, two round trips at least.
+// A search waits for no name server, and for a node only nodePatience, but at least two round trips.
 func TestLine_Node(t *testing.T) {
 	for _, test := range []struct {
 		name string

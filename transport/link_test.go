@@ -57,7 +57,7 @@ func TestRequestLink(t *testing.T) {
 	}
 }
 
-// openLink has a pipe instead of a network: the test is the server.
+// openLink uses a pipe instead of a network: the test plays the server.
 func openLink(t *testing.T) (net.Conn, <-chan any, func(any)) {
 	t.Helper()
 	here, there := net.Pipe()
@@ -81,8 +81,8 @@ func (h half) CloseWrite() error {
 	return nil
 }
 
-// Whoever leaves goes when the server has heard it, which it shows by ending the connection; a frozen
-// one it does not wait for.
+// A listener that leaves waits until the server has got its goodbye, which the server shows by ending the
+// connection. It does not wait for a frozen server.
 func TestRequestLink_Goodbye(t *testing.T) {
 	for name, ends := range map[string]bool{"heard": true, "the server is frozen": false} {
 		t.Run(name, func(t *testing.T) {
@@ -138,8 +138,8 @@ func TestRequestLink_Closed(t *testing.T) {
 	}
 }
 
-// What a server says is shown on terminals and kept in logs: each text of it is plain, and of
-// bounded length.
+// Texts from a server are shown on terminals and kept in logs, so each is made plain and has a bounded
+// length.
 func TestRequestLink_Words(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn, told, _ := openLink(t)
@@ -235,7 +235,7 @@ func TestListing_FitsAnAnswer(t *testing.T) {
 	}
 }
 
-// A link whose own code breaks is over: its requester hears so, and makes another.
+// If a link's own code panics, the link ends: its requester is told, and makes another.
 func TestRequestLink_Breaks(t *testing.T) {
 	_, told := child(t, newSystem(t), RequestLink(RequestLinkConfig{
 		Link: 7, Dial: func(context.Context, string) (net.Conn, error) { panic("torn") },

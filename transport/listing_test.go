@@ -62,7 +62,7 @@ func TestListing(t *testing.T) {
 	}
 }
 
-// Whatever is cut off can be seen: the cut says what to type, and that goes on where it was cut.
+// A list that is cut off says what to type, and that continues where it was cut.
 func TestListing_GoesOn(t *testing.T) {
 	names := make([]string, 3000)
 	for i := range names {

@@ -26,7 +26,7 @@ func sayHi(pass Pass, to string, atUs int64) *messages.OpenStream {
 	return open
 }
 
-// again makes the HI's signature and proof right for what it says now.
+// again renews the HI's signature and proof after a change.
 func again(open *messages.OpenStream, who *Identity) {
 	open.Signature = who.sign(useOpen, askingOf(open).parts()...)
 	open.Proof = testPass.prove(askingOf(open))
@@ -136,7 +136,7 @@ func TestStreams_Hi(t *testing.T) {
 	}
 }
 
-// Both ends together; also before the listener has joined.
+// Both ends together, also before the listener has joined.
 func TestUpstream_Pass(t *testing.T) {
 	for name, c := range map[string]struct {
 		pass  func() (Pass, error)
@@ -164,8 +164,8 @@ func TestUpstream_Pass(t *testing.T) {
 	}
 }
 
-// A node that does not know yet whether there is a pass serves nobody; a seed client is
-// not spoken to where there is one.
+// A node that does not know yet whether there is a pass serves nobody. If there is one, a client of
+// 2016 gets nothing.
 func TestStreams_Closed(t *testing.T) {
 	for name, pass := range map[string]func() (Pass, error){
 		"not yet": func() (Pass, error) { return nil, errNotYet },
@@ -190,8 +190,7 @@ func TestStreams_Closed(t *testing.T) {
 	}
 }
 
-// Only the offer of a member that stands above is taken, now and once: what answers it holds
-// a proof.
+// Only a recent offer of a member above is accepted, and only once. The answer to it has a proof.
 func TestStreams_Offer(t *testing.T) {
 	for name, c := range map[string]struct {
 		pass  Pass

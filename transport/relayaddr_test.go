@@ -13,7 +13,7 @@ import (
 	"conga/messages"
 )
 
-// dials notes whom the server dials, and lets nobody answer.
+// dials records which addresses the server dials; none answers.
 type dials struct {
 	mu    sync.Mutex
 	asked []string
@@ -42,8 +42,8 @@ func (d *dials) resolve(_ context.Context, host string) ([]netip.Addr, error) {
 	return nil, errors.New("no such host")
 }
 
-// A relay is dialled at its listener's own host, or at one that is named and no nearer to the
-// server than the listener; a name is looked up once.
+// A relay is dialled at its listener's host, or at a named host that is no nearer to the server than
+// the listener; a name is looked up once.
 func TestRequests_RelayAddress(t *testing.T) {
 	for name, c := range map[string]struct {
 		from, relay string
@@ -97,7 +97,7 @@ func TestRequests_RelayAddress(t *testing.T) {
 	}
 }
 
-// Each HELLO that names another host makes the server connect somewhere: an address has few.
+// Each HELLO that names another host makes the server connect somewhere, so an address may send only a few.
 func TestRequests_NoPortScan(t *testing.T) {
 	l, d := newPipes(), &dials{}
 	house := openRequests(t, l, func(c *RequestsConfig) { c.Dial, c.Resolve = d.dial, d.resolve })
@@ -120,8 +120,8 @@ func TestRequests_NoPortScan(t *testing.T) {
 	_ = house
 }
 
-// Only a listener's own port counts as its relay: one that is open, or another listener's, is
-// nobody's source.
+// Only a listener's own port counts as its relay: one that is merely open, or another listener's, feeds
+// nobody.
 func TestRequests_ProvedRelay(t *testing.T) {
 	open := listen(t)
 	go func() {

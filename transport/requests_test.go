@@ -156,7 +156,7 @@ func TestRequests_Conversation(t *testing.T) {
 	}
 }
 
-// What the seed program died of must not matter to the next one who asks.
+// Input that crashed the program of 2016 must not affect the next client.
 func TestRequests_Hostile(t *testing.T) {
 	half := func(c net.Conn) { _ = c.(*net.TCPConn).CloseWrite() }
 	for name, attack := range map[string]func(*testing.T, net.Conn){
@@ -364,7 +364,7 @@ func TestRequests_Native(t *testing.T) {
 	join(t, house, dial(t, l), bob)
 }
 
-// Who names no relay is nobody's source: those below would dial nothing.
+// A listener that names no relay feeds nobody: nobody could dial it.
 func TestRequests_NoRelay(t *testing.T) {
 	l := listen(t)
 	house := openRequests(t, l, nil)
@@ -376,7 +376,7 @@ func TestRequests_NoRelay(t *testing.T) {
 	}
 }
 
-// Only the server's own adapter brings a client of 2016 into the chain, whatever a HELLO says.
+// Only the server itself can bring a client of 2016 into the chain, whatever a HELLO says.
 func TestRequests_StandIn(t *testing.T) {
 	l := listen(t)
 	house := openRequests(t, l, nil)

@@ -17,8 +17,8 @@ import (
 	"conga/messages"
 )
 
-// Whoever is expected has a seat, whatever strangers do, and however often the list changes: the
-// model of all that a port may be told, in any order.
+// An expected listener has a seat, whatever strangers do and however often the list changes: a model of all
+// that a port may be told, in any order.
 func TestSeats_Model(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ids := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"})
@@ -114,8 +114,8 @@ func asks(t *testing.T, conn net.Conn, who *Identity) (*messages.StreamOpened, *
 	return unmarshal(t, readFrame(t, r, messages.KindHi).Payload, &messages.StreamOpened{}), r
 }
 
-// Any number of strangers, with keys of their own, say HI and stay: nobody whom the chain sends
-// waits for them. (This was: 64 random ids, and the node is "full".)
+// Any number of strangers with their own keys say HI and stay: no listener that the chain sends waits
+// because of them. (Once 64 random ids made a node "full".)
 func TestStreams_StrangersTakeNoSeat(t *testing.T) {
 	l := listen(t)
 	guestHouse(t, l, amy, bob)
@@ -144,8 +144,8 @@ func TestStreams_StrangersTakeNoSeat(t *testing.T) {
 	}
 }
 
-// A guest that comes before this node has heard of it waits, and no longer than an upstream may
-// be silent; one of a moment ago may still come.
+// A guest that comes before this node has heard of it waits, but less long than an upstream may be
+// silent. A guest that was removed a moment ago may still come.
 func TestStreams_GuestOfAMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipes()
@@ -171,8 +171,8 @@ func TestStreams_GuestOfAMoment(t *testing.T) {
 	})
 }
 
-// While the server is away its word may be old: a few of whom it does not speak are fed, and
-// give way to each other and to nobody's harm.
+// While the server is away, its list may be old: a few listeners that are not on it are fed. They displace
+// only each other.
 func TestStreams_WithoutServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipes()
@@ -209,7 +209,7 @@ func TestStreams_WithoutServer(t *testing.T) {
 	})
 }
 
-// Whoever sat down and then left the chain does not stay for ever, also where nobody comes.
+// A listener that has left the chain does not keep its seat for ever, even if nobody else comes.
 func TestStreams_Overstay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipes()
@@ -250,7 +250,7 @@ func TestStreams_Overstay(t *testing.T) {
 	})
 }
 
-// One listener has one stream at a node: the newer. What was overheard of the older opens none.
+// A listener has one stream at a node: the newer. A HI that was overheard from the older opens none.
 func TestStreams_OneStreamEach(t *testing.T) {
 	l := listen(t)
 	house, _ := guestHouse(t, l, amy)
@@ -294,8 +294,8 @@ func TestStreams_OneStreamEach(t *testing.T) {
 	}
 }
 
-// A port that has just been opened does not take words to the one before it, which may have
-// heard them.
+// A port that has just been opened refuses requests to the previous port at that address, which may
+// have answered them already.
 func TestStreams_WordsToTheLifeBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipes()
@@ -321,7 +321,7 @@ func TestStreams_WordsToTheLifeBefore(t *testing.T) {
 	})
 }
 
-// Whoever asks again and again for what it has had does not get it faster than music is.
+// A listener that asks again and again for the same music gets it no faster than the music plays.
 func TestStreams_Greedy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const window = 120 // chunks: twelve seconds
@@ -360,7 +360,7 @@ func TestStreams_Greedy(t *testing.T) {
 	})
 }
 
-// What a listener's server says reaches its port: guests, who may offer, and whether it is there.
+// A listener's port learns from its server who its guests are, who may offer, and whether the server is there.
 func TestMembership_Expected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipes()

@@ -91,7 +91,7 @@ func hiOf(t *testing.T, next uint64) []byte {
 	return saidBy(t, amy, &messages.OpenStream{Node: &messages.Node{Name: "amy"}, Next: next})
 }
 
-// saidBy is the HI as who says it now, to the server if it names nobody.
+// saidBy returns the HI signed by this identity now, to the server if it names no node.
 func saidBy(t *testing.T, who *Identity, open *messages.OpenStream) []byte {
 	t.Helper()
 	open.Version, open.Upstream = messages.DialectVersion, cmp.Or(open.GetUpstream(), messages.ServerID)
@@ -199,8 +199,8 @@ func TestStreams_Context(t *testing.T) {
 	}
 }
 
-// What a listener needs is gone, and it has not said that it takes what follows: it hears
-// what there is, and no music that it would not take.
+// The number that a listener needs is gone, and it has not said that it accepts holes: it is told the first
+// number that there is, and gets no music.
 func TestStreams_OnlyAsks(t *testing.T) {
 	l := listen(t)
 	openStreams(t, l, func(cfg *StreamsConfig) {
@@ -219,8 +219,8 @@ func TestStreams_OnlyAsks(t *testing.T) {
 	}
 }
 
-// A hole carries the listener into another song: it is told which, or it could not but think
-// that the upstream lies.
+// After a hole the listener is in another song: it is told which, or it would have to think that
+// the upstream lies.
 func TestStreams_HoleOverASongChange(t *testing.T) {
 	l := listen(t)
 	other := messages.NewChunk(30, 8, []byte("music"))
@@ -250,7 +250,7 @@ func (a anew) Next(ctx context.Context) (*messages.Item, error) {
 	return a.tape.Next(ctx)
 }
 
-// A node that begins anew says DC, as one that leaves: it is not to blame.
+// A node that begins anew sends DC, like one that leaves, so that it is not blamed.
 func TestStreams_Anew(t *testing.T) {
 	l := listen(t)
 	openStreams(t, l, func(cfg *StreamsConfig) {
@@ -301,7 +301,7 @@ func TestStreams_Refused(t *testing.T) {
 	}
 }
 
-// What the seed program died of must not matter to the next listener.
+// Input that crashed the program of 2016 must not affect the next listener.
 func TestStreams_Hostile(t *testing.T) {
 	for name, attack := range map[string]func(*testing.T, net.Conn){
 		"garbage":       func(t *testing.T, c net.Conn) { send(t, c, []byte("GET / HTTP/1.1\r\n\r\n")); ends(t, c) },
@@ -359,8 +359,7 @@ func TestStreams_Silent(t *testing.T) {
 	})
 }
 
-// Those who never say anything are bounded in number, oldest first out, and cost the
-// others nothing.
+// Silent connections are bounded in number, the oldest is dropped first, and others are not affected.
 func TestStreams_SilentCrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipes()
@@ -449,7 +448,7 @@ func TestStreams_Goodbye(t *testing.T) {
 	}
 }
 
-// A broken cursor costs one connection, and its relay is told.
+// A panic in a cursor ends one connection, and the relay is told.
 func TestStreams_Panic(t *testing.T) {
 	l := listen(t)
 	var calls atomic.Int64

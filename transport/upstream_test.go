@@ -15,8 +15,8 @@ import (
 	"conga/messages"
 )
 
-// child spawns props under a parent that keeps all its child says and passes on all
-// that it is sent itself.
+// child spawns props under a parent that keeps all messages of its child, and passes on to it all that
+// the parent gets.
 func child(t *testing.T, system *actor.ActorSystem, props *actor.Props) (*actor.PID, <-chan any) {
 	t.Helper()
 	heard := make(chan any, 4096)
@@ -38,7 +38,7 @@ func child(t *testing.T, system *actor.ActorSystem, props *actor.Props) (*actor.
 
 type poison struct{}
 
-// openUpstream has a pipe instead of a network: the test is the upstream.
+// openUpstream uses a pipe instead of a network: the test plays the upstream.
 func openUpstream(t *testing.T, silence time.Duration) (*actor.ActorSystem, *actor.PID, <-chan any, net.Conn) {
 	t.Helper()
 	system := newSystem(t)
@@ -105,7 +105,7 @@ func TestUpstream(t *testing.T) {
 	})
 }
 
-// However it ends: UpstreamClosed, once, last, with a reason.
+// However a link ends, UpstreamClosed comes once, last, and with a reason.
 func TestUpstream_Closed(t *testing.T) {
 	for name, c := range map[string]struct {
 		bytes string

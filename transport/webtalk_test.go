@@ -77,7 +77,7 @@ func handled(asked *atomic.Int64) http.Handler {
 	})
 }
 
-// Whatever a web page has a browser send is answered as HTTP, and nothing in it is taken for lines.
+// Whatever a web page makes a browser send is answered as HTTP, and nothing in it is taken for lines.
 func TestRequests_Web(t *testing.T) {
 	const lines = "x\nPLAY 1\nPLAY 2\nHELLO {}\n"
 	head := func(first string) string {
@@ -160,7 +160,7 @@ func TestRequests_WebOverTLS(t *testing.T) {
 	}
 }
 
-// Whoever asks over HTTP asks as everybody does: within the same limits, in the same queue.
+// Requests over HTTP have the same limits and the same queue as all others.
 func TestRequests_WebRequest(t *testing.T) {
 	l := listen(t)
 	openRequests(t, l, func(c *RequestsConfig) {
@@ -194,7 +194,7 @@ func TestRequests_WebRequest(t *testing.T) {
 	}
 }
 
-// Browsers have places of their own: however many there are, people with nc and listeners find theirs.
+// Browsers have their own places: however many there are, people with nc and listeners still get in.
 func TestRequests_WebHasPlacesOfItsOwn(t *testing.T) {
 	l := listen(t)
 	openRequests(t, l, func(c *RequestsConfig) { c.Limits.Web, c.Limits.Visitors = 2, 1 })
