@@ -33,6 +33,7 @@ type ServerConfig struct {
 	// Converted is the folder for mp3 files that are made from other music, and ConvertedMost its greatest size
 	// in bytes; empty: other music is left out.
 	Converted     string
+	Playlist      *messages.SetPlaylist // what plays when nobody has asked for anything; nil: it stays as it was
 	ConvertedMost int64
 	Key           ed25519.PrivateKey
 	Now           func() time.Time // the server's clock: it must not step
@@ -114,7 +115,7 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 	}
 	err = s.start(
 		child{catalog.Actor, catalog.Props(catalog.Config{Dir: cfg.Songs, Converted: converted, Log: cfg.Log, Logger: cfg.Logger, Ready: known}).Configure(ends)},
-		child{scheduler.Actor, scheduler.Props(scheduler.Config{Log: cfg.Log, Publish: publish}).Configure(ends)},
+		child{scheduler.Actor, scheduler.Props(scheduler.Config{Log: cfg.Log, Publish: publish, Playlist: cfg.Playlist}).Configure(ends)},
 		child{chainmanager.Actor, chainmanager.Props(chainmanager.Config{
 			Log: cfg.Log, Links: func() *actor.PID { return s.of(requestsName) },
 			Key: cfg.Key.Public().(ed25519.PublicKey), Now: cfg.Now, Members: cfg.Members,

@@ -24,6 +24,8 @@
 //	SkipDecided       scheduler      pacer          yes
 //	ChooseSong        pacer          scheduler      as the cause
 //	SongChosen        scheduler      pacer          yes
+//	SetPlaylist       server's start scheduler      as the cause
+//	PlaylistSet       scheduler      who asks why   yes
 //	SongWaits         scheduler      requests       yes
 //	SongSkipped       scheduler      requests       yes
 //	OpenBroadcast     server's start pacer          as the cause

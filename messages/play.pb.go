@@ -1679,6 +1679,7 @@ type SongChosen struct {
 	ListenerName  string                 `protobuf:"bytes,3,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"`
 	Seed          uint64                 `protobuf:"varint,4,opt,name=seed,proto3" json:"seed,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	PlaylistPlace uint64                 `protobuf:"varint,6,opt,name=playlist_place,json=playlistPlace,proto3" json:"playlist_place,omitempty"` // of the playlist: how many places of it are done then; 0: chosen otherwise
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1748,6 +1749,135 @@ func (x *SongChosen) GetAtUnixUs() int64 {
 	return 0
 }
 
+func (x *SongChosen) GetPlaylistPlace() uint64 {
+	if x != nil {
+		return x.PlaylistPlace
+	}
+	return 0
+}
+
+// SetPlaylist: the server starts with this playlist, or with none.
+type SetPlaylist struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Songs         []string               `protobuf:"bytes,1,rep,name=songs,proto3" json:"songs,omitempty"` // names, in their order; not all need be there
+	Shuffle       bool                   `protobuf:"varint,2,opt,name=shuffle,proto3" json:"shuffle,omitempty"`
+	Seed          uint64                 `protobuf:"varint,3,opt,name=seed,proto3" json:"seed,omitempty"` // of the order, if it is shuffled
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetPlaylist) Reset() {
+	*x = SetPlaylist{}
+	mi := &file_messages_play_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetPlaylist) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetPlaylist) ProtoMessage() {}
+
+func (x *SetPlaylist) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_play_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetPlaylist.ProtoReflect.Descriptor instead.
+func (*SetPlaylist) Descriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *SetPlaylist) GetSongs() []string {
+	if x != nil {
+		return x.Songs
+	}
+	return nil
+}
+
+func (x *SetPlaylist) GetShuffle() bool {
+	if x != nil {
+		return x.Shuffle
+	}
+	return false
+}
+
+func (x *SetPlaylist) GetSeed() uint64 {
+	if x != nil {
+		return x.Seed
+	}
+	return 0
+}
+
+// PlaylistSet: this plays from now on when nobody has asked for anything. Without songs: chance chooses.
+type PlaylistSet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Songs         []string               `protobuf:"bytes,1,rep,name=songs,proto3" json:"songs,omitempty"`
+	Shuffle       bool                   `protobuf:"varint,2,opt,name=shuffle,proto3" json:"shuffle,omitempty"`
+	Seed          uint64                 `protobuf:"varint,3,opt,name=seed,proto3" json:"seed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlaylistSet) Reset() {
+	*x = PlaylistSet{}
+	mi := &file_messages_play_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlaylistSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlaylistSet) ProtoMessage() {}
+
+func (x *PlaylistSet) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_play_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlaylistSet.ProtoReflect.Descriptor instead.
+func (*PlaylistSet) Descriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *PlaylistSet) GetSongs() []string {
+	if x != nil {
+		return x.Songs
+	}
+	return nil
+}
+
+func (x *PlaylistSet) GetShuffle() bool {
+	if x != nil {
+		return x.Shuffle
+	}
+	return false
+}
+
+func (x *PlaylistSet) GetSeed() uint64 {
+	if x != nil {
+		return x.Seed
+	}
+	return 0
+}
+
 // SongWaits: it was a queued song's turn, and it could not be played. It keeps its place, and others
 // play until it can.
 type SongWaits struct {
@@ -1762,7 +1892,7 @@ type SongWaits struct {
 
 func (x *SongWaits) Reset() {
 	*x = SongWaits{}
-	mi := &file_messages_play_proto_msgTypes[20]
+	mi := &file_messages_play_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1774,7 +1904,7 @@ func (x *SongWaits) String() string {
 func (*SongWaits) ProtoMessage() {}
 
 func (x *SongWaits) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[20]
+	mi := &file_messages_play_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1787,7 +1917,7 @@ func (x *SongWaits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongWaits.ProtoReflect.Descriptor instead.
 func (*SongWaits) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{20}
+	return file_messages_play_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SongWaits) GetSong() string {
@@ -1830,7 +1960,7 @@ type SongSkipped struct {
 
 func (x *SongSkipped) Reset() {
 	*x = SongSkipped{}
-	mi := &file_messages_play_proto_msgTypes[21]
+	mi := &file_messages_play_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1842,7 +1972,7 @@ func (x *SongSkipped) String() string {
 func (*SongSkipped) ProtoMessage() {}
 
 func (x *SongSkipped) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[21]
+	mi := &file_messages_play_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1855,7 +1985,7 @@ func (x *SongSkipped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongSkipped.ProtoReflect.Descriptor instead.
 func (*SongSkipped) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{21}
+	return file_messages_play_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SongSkipped) GetSong() string {
@@ -1891,7 +2021,7 @@ type QueueRules struct {
 
 func (x *QueueRules) Reset() {
 	*x = QueueRules{}
-	mi := &file_messages_play_proto_msgTypes[22]
+	mi := &file_messages_play_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1903,7 +2033,7 @@ func (x *QueueRules) String() string {
 func (*QueueRules) ProtoMessage() {}
 
 func (x *QueueRules) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[22]
+	mi := &file_messages_play_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1916,7 +2046,7 @@ func (x *QueueRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueRules.ProtoReflect.Descriptor instead.
 func (*QueueRules) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{22}
+	return file_messages_play_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *QueueRules) GetOrder() QueueOrder {
@@ -1951,7 +2081,7 @@ type OpenBroadcast struct {
 
 func (x *OpenBroadcast) Reset() {
 	*x = OpenBroadcast{}
-	mi := &file_messages_play_proto_msgTypes[23]
+	mi := &file_messages_play_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1963,7 +2093,7 @@ func (x *OpenBroadcast) String() string {
 func (*OpenBroadcast) ProtoMessage() {}
 
 func (x *OpenBroadcast) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[23]
+	mi := &file_messages_play_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1976,7 +2106,7 @@ func (x *OpenBroadcast) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenBroadcast.ProtoReflect.Descriptor instead.
 func (*OpenBroadcast) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{23}
+	return file_messages_play_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *OpenBroadcast) GetAtUnixUs() int64 {
@@ -2005,7 +2135,7 @@ type BroadcastOpened struct {
 
 func (x *BroadcastOpened) Reset() {
 	*x = BroadcastOpened{}
-	mi := &file_messages_play_proto_msgTypes[24]
+	mi := &file_messages_play_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2017,7 +2147,7 @@ func (x *BroadcastOpened) String() string {
 func (*BroadcastOpened) ProtoMessage() {}
 
 func (x *BroadcastOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[24]
+	mi := &file_messages_play_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +2160,7 @@ func (x *BroadcastOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BroadcastOpened.ProtoReflect.Descriptor instead.
 func (*BroadcastOpened) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{24}
+	return file_messages_play_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *BroadcastOpened) GetEpoch() uint64 {
@@ -2065,7 +2195,7 @@ type StartSong struct {
 
 func (x *StartSong) Reset() {
 	*x = StartSong{}
-	mi := &file_messages_play_proto_msgTypes[25]
+	mi := &file_messages_play_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2077,7 +2207,7 @@ func (x *StartSong) String() string {
 func (*StartSong) ProtoMessage() {}
 
 func (x *StartSong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[25]
+	mi := &file_messages_play_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2090,7 +2220,7 @@ func (x *StartSong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartSong.ProtoReflect.Descriptor instead.
 func (*StartSong) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{25}
+	return file_messages_play_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *StartSong) GetSong() *Song {
@@ -2120,7 +2250,7 @@ type SongStarted struct {
 
 func (x *SongStarted) Reset() {
 	*x = SongStarted{}
-	mi := &file_messages_play_proto_msgTypes[26]
+	mi := &file_messages_play_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2132,7 +2262,7 @@ func (x *SongStarted) String() string {
 func (*SongStarted) ProtoMessage() {}
 
 func (x *SongStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[26]
+	mi := &file_messages_play_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2145,7 +2275,7 @@ func (x *SongStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongStarted.ProtoReflect.Descriptor instead.
 func (*SongStarted) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{26}
+	return file_messages_play_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SongStarted) GetSong() *Song {
@@ -2189,7 +2319,7 @@ type EndSong struct {
 
 func (x *EndSong) Reset() {
 	*x = EndSong{}
-	mi := &file_messages_play_proto_msgTypes[27]
+	mi := &file_messages_play_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2201,7 +2331,7 @@ func (x *EndSong) String() string {
 func (*EndSong) ProtoMessage() {}
 
 func (x *EndSong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[27]
+	mi := &file_messages_play_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2214,7 +2344,7 @@ func (x *EndSong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSong.ProtoReflect.Descriptor instead.
 func (*EndSong) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{27}
+	return file_messages_play_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *EndSong) GetChunks() uint64 {
@@ -2259,7 +2389,7 @@ type SongEnded struct {
 
 func (x *SongEnded) Reset() {
 	*x = SongEnded{}
-	mi := &file_messages_play_proto_msgTypes[28]
+	mi := &file_messages_play_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2271,7 +2401,7 @@ func (x *SongEnded) String() string {
 func (*SongEnded) ProtoMessage() {}
 
 func (x *SongEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[28]
+	mi := &file_messages_play_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2284,7 +2414,7 @@ func (x *SongEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongEnded.ProtoReflect.Descriptor instead.
 func (*SongEnded) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{28}
+	return file_messages_play_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SongEnded) GetSong() string {
@@ -2333,7 +2463,7 @@ type Ask struct {
 
 func (x *Ask) Reset() {
 	*x = Ask{}
-	mi := &file_messages_play_proto_msgTypes[29]
+	mi := &file_messages_play_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2345,7 +2475,7 @@ func (x *Ask) String() string {
 func (*Ask) ProtoMessage() {}
 
 func (x *Ask) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[29]
+	mi := &file_messages_play_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2358,7 +2488,7 @@ func (x *Ask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ask.ProtoReflect.Descriptor instead.
 func (*Ask) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{29}
+	return file_messages_play_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Ask) GetRequestId() string {
@@ -2386,7 +2516,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_messages_play_proto_msgTypes[30]
+	mi := &file_messages_play_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2398,7 +2528,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[30]
+	mi := &file_messages_play_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2411,7 +2541,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{30}
+	return file_messages_play_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Answer) GetRequestId() string {
@@ -2439,7 +2569,7 @@ type Coming struct {
 
 func (x *Coming) Reset() {
 	*x = Coming{}
-	mi := &file_messages_play_proto_msgTypes[31]
+	mi := &file_messages_play_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2451,7 +2581,7 @@ func (x *Coming) String() string {
 func (*Coming) ProtoMessage() {}
 
 func (x *Coming) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[31]
+	mi := &file_messages_play_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2464,7 +2594,7 @@ func (x *Coming) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Coming.ProtoReflect.Descriptor instead.
 func (*Coming) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{31}
+	return file_messages_play_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Coming) GetSong() *Song {
@@ -2497,7 +2627,7 @@ type Playing struct {
 
 func (x *Playing) Reset() {
 	*x = Playing{}
-	mi := &file_messages_play_proto_msgTypes[32]
+	mi := &file_messages_play_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2509,7 +2639,7 @@ func (x *Playing) String() string {
 func (*Playing) ProtoMessage() {}
 
 func (x *Playing) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[32]
+	mi := &file_messages_play_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2522,7 +2652,7 @@ func (x *Playing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Playing.ProtoReflect.Descriptor instead.
 func (*Playing) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{32}
+	return file_messages_play_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Playing) GetSong() *Song {
@@ -2720,7 +2850,7 @@ const file_messages_play_proto_rawDesc = "" +
 	"ChooseSong\x12\x12\n" +
 	"\x04seed\x18\x01 \x01(\x04R\x04seed\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"\x96\x01\n" +
+	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"\xbd\x01\n" +
 	"\n" +
 	"SongChosen\x12\x12\n" +
 	"\x04song\x18\x01 \x01(\tR\x04song\x12\x1d\n" +
@@ -2729,7 +2859,16 @@ const file_messages_play_proto_rawDesc = "" +
 	"\rlistener_name\x18\x03 \x01(\tR\flistenerName\x12\x12\n" +
 	"\x04seed\x18\x04 \x01(\x04R\x04seed\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\"t\n" +
+	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12%\n" +
+	"\x0eplaylist_place\x18\x06 \x01(\x04R\rplaylistPlace\"Q\n" +
+	"\vSetPlaylist\x12\x14\n" +
+	"\x05songs\x18\x01 \x03(\tR\x05songs\x12\x18\n" +
+	"\ashuffle\x18\x02 \x01(\bR\ashuffle\x12\x12\n" +
+	"\x04seed\x18\x03 \x01(\x04R\x04seed\"Q\n" +
+	"\vPlaylistSet\x12\x14\n" +
+	"\x05songs\x18\x01 \x03(\tR\x05songs\x12\x18\n" +
+	"\ashuffle\x18\x02 \x01(\bR\ashuffle\x12\x12\n" +
+	"\x04seed\x18\x03 \x01(\x04R\x04seed\"t\n" +
 	"\tSongWaits\x12\x12\n" +
 	"\x04song\x18\x01 \x01(\tR\x04song\x12\x1d\n" +
 	"\n" +
@@ -2826,7 +2965,7 @@ func file_messages_play_proto_rawDescGZIP() []byte {
 }
 
 var file_messages_play_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_messages_play_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_messages_play_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_messages_play_proto_goTypes = []any{
 	(Role)(0),               // 0: conga.Role
 	(QueueOrder)(0),         // 1: conga.QueueOrder
@@ -2853,19 +2992,21 @@ var file_messages_play_proto_goTypes = []any{
 	(*SkipDecided)(nil),     // 22: conga.SkipDecided
 	(*ChooseSong)(nil),      // 23: conga.ChooseSong
 	(*SongChosen)(nil),      // 24: conga.SongChosen
-	(*SongWaits)(nil),       // 25: conga.SongWaits
-	(*SongSkipped)(nil),     // 26: conga.SongSkipped
-	(*QueueRules)(nil),      // 27: conga.QueueRules
-	(*OpenBroadcast)(nil),   // 28: conga.OpenBroadcast
-	(*BroadcastOpened)(nil), // 29: conga.BroadcastOpened
-	(*StartSong)(nil),       // 30: conga.StartSong
-	(*SongStarted)(nil),     // 31: conga.SongStarted
-	(*EndSong)(nil),         // 32: conga.EndSong
-	(*SongEnded)(nil),       // 33: conga.SongEnded
-	(*Ask)(nil),             // 34: conga.Ask
-	(*Answer)(nil),          // 35: conga.Answer
-	(*Coming)(nil),          // 36: conga.Coming
-	(*Playing)(nil),         // 37: conga.Playing
+	(*SetPlaylist)(nil),     // 25: conga.SetPlaylist
+	(*PlaylistSet)(nil),     // 26: conga.PlaylistSet
+	(*SongWaits)(nil),       // 27: conga.SongWaits
+	(*SongSkipped)(nil),     // 28: conga.SongSkipped
+	(*QueueRules)(nil),      // 29: conga.QueueRules
+	(*OpenBroadcast)(nil),   // 30: conga.OpenBroadcast
+	(*BroadcastOpened)(nil), // 31: conga.BroadcastOpened
+	(*StartSong)(nil),       // 32: conga.StartSong
+	(*SongStarted)(nil),     // 33: conga.SongStarted
+	(*EndSong)(nil),         // 34: conga.EndSong
+	(*SongEnded)(nil),       // 35: conga.SongEnded
+	(*Ask)(nil),             // 36: conga.Ask
+	(*Answer)(nil),          // 37: conga.Answer
+	(*Coming)(nil),          // 38: conga.Coming
+	(*Playing)(nil),         // 39: conga.Playing
 }
 var file_messages_play_proto_depIdxs = []int32{
 	3,  // 0: conga.Song.form:type_name -> conga.Song.Form
@@ -2880,14 +3021,14 @@ var file_messages_play_proto_depIdxs = []int32{
 	0,  // 9: conga.SongCancelled.role:type_name -> conga.Role
 	0,  // 10: conga.SkipSong.role:type_name -> conga.Role
 	1,  // 11: conga.QueueRules.order:type_name -> conga.QueueOrder
-	27, // 12: conga.OpenBroadcast.rules:type_name -> conga.QueueRules
-	27, // 13: conga.BroadcastOpened.rules:type_name -> conga.QueueRules
+	29, // 12: conga.OpenBroadcast.rules:type_name -> conga.QueueRules
+	29, // 13: conga.BroadcastOpened.rules:type_name -> conga.QueueRules
 	5,  // 14: conga.StartSong.song:type_name -> conga.Song
 	5,  // 15: conga.SongStarted.song:type_name -> conga.Song
 	2,  // 16: conga.SongEnded.heard:type_name -> conga.Heard
 	5,  // 17: conga.Coming.song:type_name -> conga.Song
 	5,  // 18: conga.Playing.song:type_name -> conga.Song
-	36, // 19: conga.Playing.queue:type_name -> conga.Coming
+	38, // 19: conga.Playing.queue:type_name -> conga.Coming
 	20, // [20:20] is the sub-list for method output_type
 	20, // [20:20] is the sub-list for method input_type
 	20, // [20:20] is the sub-list for extension type_name
@@ -2906,7 +3047,7 @@ func file_messages_play_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_play_proto_rawDesc), len(file_messages_play_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   33,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

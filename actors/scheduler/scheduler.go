@@ -29,6 +29,8 @@ type Config struct {
 	Log *eventlog.Log
 	// Publish tells the rest of the server about an event, after it is in the log.
 	Publish func(proto.Message)
+	// Playlist is what plays when nobody has asked for anything; nil: it stays as it is.
+	Playlist *messages.SetPlaylist
 }
 
 // Props describes the scheduler's actor. It answers
@@ -59,6 +61,9 @@ func (s *scheduler) Receive(ctx actor.Context) {
 			panic(fmt.Errorf("rebuild the scheduler: %w", err))
 		}
 		s.keep = keep
+		if s.cfg.Playlist != nil {
+			s.commit(s.cfg.Playlist)
+		}
 	case *messages.RequestPlay:
 		events, state := s.decided(msg)
 		ctx.Respond(state.Reply(msg, events...))

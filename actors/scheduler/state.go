@@ -56,6 +56,8 @@ type State struct {
 	Folders messages.AwayFolders `json:"awayFolders,omitempty"`
 	// Pending are the songs that are known and must be converted before they can be played.
 	Pending sorted.List[Name] `json:"pending,omitzero"`
+	// Playlist is what plays when nobody has asked for anything; nil: what chance chooses.
+	Playlist *Playlist `json:"playlist,omitempty"`
 	// TryAgain is when the next song may be tried that could not be opened, in unix microseconds.
 	TryAgain int64 `json:"tryAgainUnixUs,omitempty"`
 	// Answered are the last requests and what they got.
@@ -105,11 +107,13 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 		return s.skip(cmd)
 	case *messages.ChooseSong:
 		return s.choose(cmd)
+	case *messages.SetPlaylist:
+		return s.setPlaylist(cmd)
 	}
 	return nil
 }
 
-// choose takes the first request that can be played, else a random song other than the one
+// choose takes the first request that can be played, else the next of the playlist, else a random song other than the one
 // that just played. A request that cannot be played at its turn keeps its place. The choice
 // stays the same until the pacer has taken it.
 func (s State) choose(cmd *messages.ChooseSong) []proto.Message {
@@ -136,6 +140,9 @@ func (s State) choose(cmd *messages.ChooseSong) []proto.Message {
 		case at-r.Waits > keepWaiting.Microseconds():
 			events = append(events, &messages.SongSkipped{Song: r.Song, RequestId: r.RequestID, Reason: "it waited for a day: " + reason})
 		}
+	}
+	if song, place, found := s.listed(); found {
+		return append(events, &messages.SongChosen{Song: song, Seed: cmd.GetSeed(), AtUnixUs: at, PlaylistPlace: place})
 	}
 	song, found := s.random(cmd.GetSeed())
 	if !found {
@@ -264,7 +271,10 @@ func (s State) Apply(event proto.Message) State {
 		s = s.decided(event)
 	case *messages.SongSkipped:
 		s = s.without(s.place(event.GetSong(), event.GetRequestId()))
+	case *messages.PlaylistSet:
+		s.Playlist = playlistOf(event)
 	case *messages.SongChosen:
+		s.Playlist = s.Playlist.after(event.GetPlaylistPlace())
 		s.Playing = &Chosen{Request: Request{Song: event.GetSong(), RequestID: event.GetRequestId(), Listener: event.GetListenerName()}}
 		if at := s.place(event.GetSong(), event.GetRequestId()); at >= 0 {
 			s.Playing.Request, s.Playing.Asked = s.Queue[at], true

@@ -49,6 +49,9 @@ type serveCmd struct {
 
 	queueFlags
 
+	Playlist string `placeholder:"FILE" help:"An m3u or m3u8 file, read at the start: what plays when nobody has asked for anything. Without it, songs picked at random."`
+	Shuffle  bool   `help:"Play the playlist in another order each time."`
+
 	tokenFlag
 	limitFlags
 	screenFlags
@@ -105,6 +108,13 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	if err := node.CheckSongs(c.Songs, c.Data); err != nil {
 		return err
 	}
+	var playlist node.Playlist
+	if c.Playlist != "" {
+		var err error
+		if playlist, err = node.ReadPlaylist(c.Playlist, c.Songs, c.Shuffle); err != nil {
+			return err
+		}
+	}
 	http, err := node.ListenDebug(string(c.HTTP)) // before anything plays
 	if err != nil {
 		return err
@@ -114,6 +124,7 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	logger := show.logger
 	http.Profiles = c.PProf
 	http.WarnOpen(logger)
+	playlist.Warn(logger)
 	browsers, err := c.browsers(logger)
 	if err != nil {
 		return errors.Join(err, http.Close())
@@ -127,7 +138,7 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 		Songs: c.Songs, Listen: string(c.Listen), Data: data, Logger: logger,
 		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Limits: c.limits(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20,
 		Converted: cmp.Or(c.Converted, filepath.Join(c.Data, "converted")), ConvertedMost: c.ConvertedMax << 30,
-		Rules: c.rules(),
+		Rules: c.rules(), Playlist: playlist,
 	})
 	if err != nil {
 		return errors.Join(err, http.Close())
