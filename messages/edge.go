@@ -160,7 +160,7 @@ type LookAgain struct{}
 // WantSong tells the catalog that the log has news of songs that somebody waits for.
 type WantSong struct{}
 
-// UpstreamOpened: an upstream took the listener in; its items follow.
+// UpstreamOpened: an upstream accepted the listener; its items follow.
 type UpstreamOpened struct {
 	Link   uint64
 	Answer *StreamOpened
@@ -182,19 +182,19 @@ type UpstreamSeal struct {
 	Seal *Seal
 }
 
-// UpstreamLeaving: the upstream says that it goes (DC).
+// UpstreamLeaving: the upstream says that it leaves (DC).
 type UpstreamLeaving struct{ Link uint64 }
 
 // UpstreamClosed: the connection could not be made, was refused, or has ended.
-// It is the last word of its link.
+// It is the last message of its link.
 type UpstreamClosed struct {
 	Link   uint64
 	Reason string
 	Fault  Fault // of the upstream; none if it refused
 }
 
-// ErrAnew ends the reading of a broadcast that does not go on: a server that was restored from
-// a copy sends another one, whose numbers begin elsewhere.
+// ErrAnew ends the reading of a broadcast that does not continue: a server that was restored from
+// a copy sends another one, with other numbers.
 var ErrAnew = errors.New("the broadcast begins anew")
 
 // Credit lets an upstream connection read one more item.
@@ -227,8 +227,8 @@ type FindFeeder struct{ Reply chan<- *Node }
 // restarted may have forgotten what it was told last.
 type CallRoll struct{}
 
-// Roll says which listeners have a request connection, and which said goodbye lately. Whatever the
-// port has told the chain manager before, it has said BEFORE.
+// Roll says which listeners have a request connection, and which said goodbye lately. It comes after all that
+// the port has told the chain manager so far.
 type Roll struct {
 	Here []string
 	Left []string
@@ -252,8 +252,8 @@ type (
 	}
 )
 
-// Look asks any actor what it is at this moment, for the debug dump. The actor
-// answers into Reply, which has room for the answer: it never blocks.
+// Look asks any actor for its present state, for the debug dump. The actor answers
+// into Reply, which has room for the answer: it never blocks.
 type Look struct{ Reply chan<- View }
 
 // View is an actor's answer to Look. State is what the log alone determines, as it is

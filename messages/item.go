@@ -34,9 +34,8 @@ type Item struct {
 	Frames     []byte      // a chunk's whole mp3 frames, unchanged
 	Payload    []byte      // as it travels, and what its hash is taken over
 
-	// Song is the change that the item belongs to, and Seal what vouches for it.
-	// Whoever puts the item into a window sets both BEFORE; Seal may be nil where
-	// a stretch has no proof.
+	// Song is the change that the item belongs to, and Seal what proves it. Both are
+	// set before the item is put into a window; Seal may be nil if there is no proof.
 	Song *SongChange
 	Seal *Seal
 }
@@ -125,13 +124,13 @@ func (i *Item) Kind() Kind {
 	return KindChunk
 }
 
-// PlayAt is when the item's first sample is to be heard, in microseconds on the
+// PlayAt returns when the item's first sample is to be heard, in microseconds on the
 // server's clock. The item's Song must be set.
 func (i *Item) PlayAt() int64 {
 	return i.Song.GetPlayAtUnixUs() + FrameOffset(i.FirstFrame, i.Song.GetSampleRate()).Microseconds()
 }
 
-// Hash is what a Seal says of the item.
+// Hash returns the hash of the item as a Seal has it.
 func (i *Item) Hash() [HashSize]byte {
 	h := sha256.New()
 	h.Write([]byte(i.Kind()))
