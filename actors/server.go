@@ -30,6 +30,8 @@ type ServerConfig struct {
 	System *actor.ActorSystem
 	Log    *eventlog.Log
 	Songs  string // the folder
+	// Unwatched: the folder is only looked at from time to time.
+	Unwatched bool
 	// Converted is the folder for mp3 files that are made from other music, and ConvertedMost its greatest size
 	// in bytes; empty: other music is left out.
 	Converted     string
@@ -114,7 +116,7 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		}
 	}
 	err = s.start(
-		child{catalog.Actor, catalog.Props(catalog.Config{Dir: cfg.Songs, Converted: converted, Log: cfg.Log, Logger: cfg.Logger, Ready: known}).Configure(ends)},
+		child{catalog.Actor, catalog.Props(catalog.Config{Dir: cfg.Songs, Unwatched: cfg.Unwatched, Converted: converted, Log: cfg.Log, Logger: cfg.Logger, Ready: known}).Configure(ends)},
 		child{scheduler.Actor, scheduler.Props(scheduler.Config{Log: cfg.Log, Publish: publish, Playlist: cfg.Playlist}).Configure(ends)},
 		child{chainmanager.Actor, chainmanager.Props(chainmanager.Config{
 			Log: cfg.Log, Links: func() *actor.PID { return s.of(requestsName) },

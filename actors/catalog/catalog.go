@@ -55,6 +55,8 @@ type Config struct {
 	// Poll is the longest time between two looks, for file systems that report nothing; a folder that
 	// takes long to look at is looked at less often.
 	Poll time.Duration // 0: 5 s
+	// Unwatched: nobody is asked to report changes.
+	Unwatched bool
 	// Settle is how long a file must rest before it is judged, and the shortest time
 	// between two looks.
 	Settle time.Duration // 0: 300 ms
@@ -231,7 +233,10 @@ func (c *catalog) start(ctx actor.Context) {
 	c.seen = remembered(keeper.State(), c.cfg.canConvert())
 	c.warned, c.unmade = make(map[string]string), make(map[string]bool)
 	c.live.Folder = c.cfg.Dir
-	c.watch = newWatch(func() { c.tell(changed{c}) })
+	c.watch = &watch{}
+	if !c.cfg.Unwatched {
+		c.watch = newWatch(func() { c.tell(changed{c}) })
+	}
 	c.look()
 }
 

@@ -76,7 +76,7 @@ const inLineWithin = 3 * time.Minute
 
 // runOutages lets the failures happen to a chain in virtual time and says what is wrong with it
 // afterwards.
-func runOutages(t *testing.T, songs map[string][]byte, nodes int, outages []outage, say func(string, ...any)) (trouble string) {
+func runOutages(t *testing.T, songs string, nodes int, outages []outage, say func(string, ...any)) (trouble string) {
 	synctest.Test(t, func(t *testing.T) {
 		logger := virtualLogger(t)
 		mem := newMemNet()

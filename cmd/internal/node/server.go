@@ -46,6 +46,12 @@ type ServerOptions struct {
 	Browsers      transport.BrowserCertificate
 	SeedListeners int // clients of 2016; 0: none
 	Logger        *slog.Logger
+
+	// Dial and Bind are the server's network; nil: this machine's.
+	Dial transport.DialFunc
+	Bind func(addr string) (net.Listener, error)
+	// Unwatched: the songs folder is only looked at from time to time.
+	Unwatched bool
 }
 
 // StartServer takes the data over.
@@ -54,7 +60,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, o.Data.Store.Close())
 	}
-	requests, stream, err := address.ListenPair(o.Listen)
+	requests, stream, err := o.listen()
 	if err != nil {
 		return nil, errors.Join(err, o.Data.Store.Close())
 	}
@@ -72,12 +78,12 @@ func StartServer(o ServerOptions) (*Server, error) {
 	counters, now, members := n.sent, steadyClock(), transport.NewExpected()
 	auditor := transport.NewIdentity() // an ordinary one: a liar that knew the server's would serve that honestly
 	n.Server, err = actors.StartServer(actors.ServerConfig{
-		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Converted: o.Converted, ConvertedMost: o.ConvertedMost, Playlist: o.Playlist.message(), Key: o.Data.Key,
+		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Unwatched: o.Unwatched, Converted: o.Converted, ConvertedMost: o.ConvertedMost, Playlist: o.Playlist.message(), Key: o.Data.Key,
 		Now: now, Logger: o.Logger, Members: members.Members, KeepLog: o.KeepLog, Rules: o.Rules,
 		Auditor: &messages.Node{Id: auditor.ID(), Name: "guest"},
 		Audit: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {
 			return transport.Upstream(transport.UpstreamConfig{
-				Link: link, Addr: addr, Open: open, Pass: auth.Pass, Identity: auditor, Now: func() int64 { return now().UnixMicro() },
+				Link: link, Addr: addr, Open: open, Dial: o.Dial, Pass: auth.Pass, Identity: auditor, Now: func() int64 { return now().UnixMicro() },
 			})
 		},
 		Sent: func() (bytes, chunks int64) { return counters.Bytes.Load(), counters.Chunks.Load() },
@@ -96,7 +102,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 		},
 		Requests: func(s *actors.Server) *actor.Props {
 			return transport.Requests(transport.RequestsConfig{
-				Listener: requests, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: now, Follows: s.Follows,
+				Listener: requests, Dial: o.Dial, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: now, Follows: s.Follows,
 				Persons: transport.NewPersons(o.Data.Key.Seed()), Auth: auth, TLS: secure, Limits: o.Limits, Disk: o.Data.Disk, Counters: counters, Seed: seedRequests,
 				Pinged: offers.Pinged, Parted: offers.Parted, Web: webSite(s, o, log, offers, now),
 			})
@@ -106,6 +112,24 @@ func StartServer(o ServerOptions) (*Server, error) {
 		return nil, errors.Join(err, requests.Close(), ports.Close(), log.Close())
 	}
 	return n, nil
+}
+
+// listen takes the two ports.
+func (o ServerOptions) listen() (requests, stream net.Listener, err error) {
+	if o.Bind == nil {
+		return address.ListenPair(o.Listen)
+	}
+	at, err := transport.StreamOf(o.Listen)
+	if err != nil {
+		return nil, nil, err
+	}
+	if requests, err = o.Bind(o.Listen); err != nil {
+		return nil, nil, err
+	}
+	if stream, err = o.Bind(at); err != nil {
+		return nil, nil, errors.Join(err, requests.Close())
+	}
+	return requests, stream, nil
 }
 
 // access is who may come in, and how they know that this is the server.
