@@ -39,6 +39,7 @@ help:
 	@echo 'make bench    speed and memory                             go test -run "^$$" -bench . -benchmem ./...'
 	@echo 'make fuzz     every parser, FUZZTIME=20s each              go test -fuzz FuzzReadFrame ./transport'
 	@echo 'make man      manual pages, in bin/man                     bin/conga help man bin/man'
+	@echo 'make pictures the pictures of the README                   CONGA_TEST_README=FOLDER go test -run TestPictures ./cmd/conga/e2e'
 	@echo 'make gen      the code for messages/*.proto                go generate ./messages'
 
 demo: build
@@ -79,6 +80,9 @@ fuzz: speaker
 
 gen:
 	@.ci/gen
+
+pictures:
+	@.ci/pictures $(flags)
 
 man: build
 	bin/conga help man bin/man
