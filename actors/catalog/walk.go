@@ -7,7 +7,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -83,7 +82,7 @@ func (w *walk) folder(name, dir string, above []fs.FileInfo) error {
 			return nil
 		}
 		base := entry.Name()
-		song := isMusic(base)
+		song := messages.SongEnding(base) != ""
 		if strings.HasPrefix(base, ".") || !song && entry.Type().IsRegular() {
 			continue
 		}
@@ -91,12 +90,6 @@ func (w *walk) folder(name, dir string, above []fs.FileInfo) error {
 	}
 	return nil
 }
-
-// endings are those of files that may be songs.
-var endings = []string{".mp3", ".aac", ".aif", ".aiff", ".ape", ".flac", ".m4a", ".m4b", ".mp2", ".oga", ".ogg", ".opus", ".wav", ".wma", ".wv"}
-
-// isMusic says whether a file of this name may be a song.
-func isMusic(name string) bool { return slices.Contains(endings, strings.ToLower(filepath.Ext(name))) }
 
 // entry looks at one file, link or subfolder. song says that its name is a song's.
 func (w *walk) entry(name, at string, entry fs.DirEntry, song bool, above []fs.FileInfo) {

@@ -33,10 +33,10 @@ func spelled(name string) spelling { return spelling{folded(name), name} }
 // compose accents and leave out what is invisible.
 func look(name string) string { return plain.Alike(name, maxShown) }
 
-// stem is the name as it is shown, without .mp3, however that is written.
+// stem is the name as it is shown, without its ending, however that is written.
 func stem(name string) string {
 	name = look(name)
-	if at := len(name) - len(".mp3"); at > 0 && strings.EqualFold(name[at:], ".mp3") {
+	if at := len(name) - len(messages.SongEnding(name)); at > 0 {
 		return look(name[:at])
 	}
 	return name

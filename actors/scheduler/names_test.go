@@ -14,7 +14,7 @@ import (
 // odd are names as people have them.
 var odd = []string{
 	"TRACK01.MP3", " leading space.mp3", "trailing space .mp3", "ideographic\u3000space.mp3", "no-break\u00a0space.mp3",
-	"family\U0001F468\u200d\U0001F469\u200d\U0001F467.mp3", "persian می\u200cخواهم.mp3", "soft\u00adhyphen.mp3",
+	"family\U0001F468\u200d\U0001F469\u200d\U0001F467.mp3", "persian می\u200cخواهم.mp3", "soft\u00adhyphen.mp3", "Artist/Album/a tone.FLAC", "a tone.ogg",
 	"mac cafe\u0301.mp3", "windows café.mp3", "two  spaces.mp3", "tab\tin it.mp3", "a\u202etxt.mp3", "\u200bzero width.mp3",
 	"3. numbered.mp3", "7.mp3", "07.mp3", "x.mp3.mp3", "İstanbul.mp3", "Straße.Mp3", "O\u2019Brien.mp3", "한국어.mp3", "\u1112\u1161\u11ab.mp3",
 }

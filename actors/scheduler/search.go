@@ -45,11 +45,8 @@ func (s *Song) fold() *Song {
 
 // bare splits a file's name before its extension, if that is one of music.
 func bare(file string) (name, extension string) {
-	switch extension = strings.ToLower(path.Ext(file)); extension {
-	case ".mp3", ".mp2", ".flac", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".wav", ".aiff", ".wma":
-		return file[:len(file)-len(extension)], extension
-	}
-	return file, ""
+	extension = messages.SongEnding(file)
+	return file[:len(file)-len(extension)], strings.ToLower(extension)
 }
 
 // Key is the name.

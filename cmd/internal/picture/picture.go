@@ -147,7 +147,7 @@ func made(name, title, artist string, durationUs int64) *Song {
 
 // Title is a song's name without what makes it a file.
 func Title(name string) string {
-	if cut := len(name) - len(".mp3"); cut > 0 && strings.EqualFold(name[cut:], ".mp3") {
+	if cut := len(name) - len(messages.SongEnding(name)); cut > 0 {
 		name = name[:cut]
 	}
 	name = name[strings.LastIndexByte(name, '/')+1:]

@@ -64,6 +64,9 @@ func told(e proto.Message, name func(id string) string) (Kind, string) {
 		}
 		return Music, "“" + Title(e.GetSong()) + "” has been given out"
 	case *messages.SongChosen:
+		if e.GetPlaylistPlace() > 0 {
+			return Music, "next in the playlist: “" + Title(e.GetSong()) + "”"
+		}
 		if e.GetRequestId() == "" {
 			return Music, "picked at random: “" + Title(e.GetSong()) + "”"
 		}
@@ -86,7 +89,14 @@ func told(e proto.Message, name func(id string) string) (Kind, string) {
 	case *messages.SongSkipped:
 		return Trouble, "“" + Title(e.GetSong()) + "” was given up: " + e.GetReason()
 	case *messages.SongAdded:
-		return Folder, "“" + cmp.Or(e.GetSong().GetTitle(), Title(e.GetSong().GetName())) + "” is there"
+		title := "“" + cmp.Or(e.GetSong().GetTitle(), Title(e.GetSong().GetName())) + "”"
+		switch e.GetSong().GetForm() {
+		case messages.Song_FORM_OTHER:
+			return Folder, title + " must be converted before it can play"
+		case messages.Song_FORM_CONVERTED:
+			return Folder, title + " is converted"
+		}
+		return Folder, title + " is there"
 	case *messages.SongRemoved:
 		return Folder, "“" + Title(e.GetName()) + "” is gone"
 	case *messages.SongsAway:

@@ -59,7 +59,13 @@ func (t *teller) aboutSong(song string) {
 	for _, r := range t.Server {
 		switch e := r.Event.(type) {
 		case *messages.SongAdded:
-			if e.GetSong().GetName() == song {
+			switch {
+			case e.GetSong().GetName() != song:
+			case e.GetSong().GetForm() == messages.Song_FORM_OTHER:
+				t.say(r.Time, "%s can be requested, and must be converted before it plays.", song)
+			case e.GetSong().GetForm() == messages.Song_FORM_CONVERTED:
+				t.say(r.Time, "%s was converted, and can play.", song)
+			default:
 				t.say(r.Time, "%s can be requested from now on.", song)
 			}
 		case *messages.SongRemoved:
