@@ -46,7 +46,7 @@
 // Headers cost 6 bytes, a chunk about 5 more, a seal some 250 for sixteen items: 1.6 % of a
 // stream of 128 kbit/s.
 //
-// On PORT, lines. People type plain words (SONGS, PLAY x, REQUESTS, HELP, QUIT). Natives
+// On PORT, lines. People type plain words (SONGS, PLAY x, REQUESTS, CANCEL, SKIP, HISTORY, WHO, HELP, QUIT). Natives
 // send WORD {json}. HELLO is answered with WELCOME or REFUSED, ASK with ANSWER (its id makes
 // it safe to ask again), CLOCKPING with CLOCKPONG. PEERLOST, RECONNECTED and LEAVECHAIN report;
 // NEIGHBOURS and PLAYING are pushed. A connection that begins like HTTP, in clear or inside TLS,

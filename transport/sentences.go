@@ -26,6 +26,7 @@ const (
 	saySeveral  = "Several songs match %q: say PLAY and a number."
 	sayMore     = "... and %d more: say more of the name"
 	sayYourMany = "You have %d songs waiting. CANCEL one, or wait until one has played."
+	sayYourOne  = "You have a song waiting. CANCEL it, or wait until it has played."
 	sayHomeMany = "Those of your address have %d songs waiting. Cancel one, or wait until some have played."
 	sayNoToken  = "No token is needed"
 	sayTooFast  = "Too many requests: you may ask %g times a second"
@@ -139,6 +140,9 @@ func (t *requestTalk) refusal(wish string, waiting int, refused *messages.PlayRe
 		}
 		return lines, true
 	case messages.PlayRefused_REASON_TOO_MANY_OF_PERSON:
+		if waiting == 1 {
+			return []string{sayYourOne}, false
+		}
 		return []string{fmt.Sprintf(sayYourMany, waiting)}, false
 	case messages.PlayRefused_REASON_TOO_MANY_OF_ADDRESS:
 		return []string{fmt.Sprintf(sayHomeMany, waiting)}, false

@@ -54,7 +54,7 @@ Elsewhere, and with --plain, it prints one line when it is ready:
 
     ready relay=HOST:PORT http=HOST:PORT
 
-Then it reads lines: SONGS, PLAY <name or number>, REQUESTS, END. Closing its input does not end it.
+Then it reads lines: SONGS, PLAY <name or number>, REQUESTS, HELP (which tells the others), END. Closing its input does not end it.
 In the background (conga join … &) it plays on; after fg it reads the keyboard again.
 At its end it prints a receipt: what it heard, what it lost, how close it came to silence.
 

@@ -11,7 +11,7 @@ func (m model) helpPanel(width int) panel {
 	pairs := [][2]string{
 		{"letters", "search the songs by words of their names"},
 		{"↑ ↓ PgUp PgDn", "choose a song"},
-		{"Enter", "ask for the chosen song, or send the line: SONGS, PLAY <name or number>, REQUESTS"},
+		{"Enter", "ask for the chosen song, or send the line: SONGS, PLAY <name or number>, REQUESTS, CANCEL, SKIP, HISTORY, WHO"},
 		{"Esc", "clear the line"},
 	}
 	if m.source.Volume != nil {

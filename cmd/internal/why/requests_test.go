@@ -1,0 +1,62 @@
+package why
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"conga/actors/eventlog"
+	"conga/messages"
+)
+
+// What became of requests that were taken back, or whose songs were skipped, and of those that were refused.
+func TestTell_Requests(t *testing.T) {
+	at := func(s int) time.Time { return time.Date(2026, 11, 26, 10, 0, s, 0, time.UTC) }
+	song := func(name string) *messages.Song {
+		return &messages.Song{Name: name, SampleRate: 44100, Frames: 100, DurationUs: 60e6}
+	}
+	amy := func(id, song string) *messages.SongQueued {
+		return &messages.SongQueued{RequestId: id, ListenerId: "a", ListenerName: "Amy", Song: song}
+	}
+	refused := func(wish string, reason messages.PlayRefused_Reason) *messages.PlayRefused {
+		return &messages.PlayRefused{RequestId: wish, ListenerId: "a", ListenerName: "Amy", Wish: wish, Reason: reason}
+	}
+	s := Story{Name: "Amy", Since: at(0), ServerBegins: at(0), Now: at(40)}
+	g := newGatherer("Amy", "", s.Since)
+	for i, r := range []eventlog.Record{
+		{Time: at(1), Event: &messages.BroadcastOpened{Epoch: 1, Rules: &messages.QueueRules{SkipVotes: 2}}},
+		{Time: at(1), Event: &messages.ListenerJoined{Node: &messages.Node{Id: "a", Name: "Amy"}, After: messages.ServerID}},
+		{Time: at(2), Event: amy("1", "air.mp3")},
+		{Time: at(3), Event: amy("2", "bach.mp3")},
+		{Time: at(4), Event: amy("3", "canon.mp3")},
+		{Time: at(5), Event: &messages.SongCancelled{Song: "bach.mp3", RequestId: "2", ListenerName: "Amy", CancelId: "x"}},
+		{Time: at(6), Event: &messages.SongCancelled{Song: "canon.mp3", RequestId: "3", ListenerName: "Amy", CancelId: "y", Role: messages.Role_ROLE_HOST}},
+		{Time: at(7), Event: refused("a", messages.PlayRefused_REASON_AMBIGUOUS)},
+		{Time: at(8), Event: refused("joy", messages.PlayRefused_REASON_TOO_MANY_OF_PERSON)},
+		{Time: at(9), Event: &messages.SongChosen{Song: "air.mp3", RequestId: "1", ListenerName: "Amy"}},
+		{Time: at(10), Event: &messages.SongStarted{Song: song("air.mp3"), Number: 1, PlayAtUnixUs: at(12).UnixMicro()}},
+		{Time: at(20), Event: &messages.SkipDecided{Song: "air.mp3", Number: 1, Votes: 2}},
+		{Time: at(21), Event: &messages.SongEnded{Song: "air.mp3", Next: 99, NextPlayAtUnixUs: at(23).UnixMicro(), Reason: "it was skipped", Heard: messages.Heard_HEARD_ENOUGH}},
+	} {
+		r.Seq = uint64(i + 1)
+		g.add(r)
+		s.State = s.State.Apply(r.Event)
+	}
+	s.Server, s.ServerBegins = g.gathered()
+	lines, err := Tell(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	story := strings.Join(lines, "\n")
+	for _, want := range []string{
+		"Amy asked for air.mp3; it was played from 10:00:12.000 to 10:00:23.000, not whole: 2 votes skipped it.",
+		"Amy asked for bach.mp3; at 10:00:05.000 they took that back.",
+		"Amy asked for canon.mp3; at 10:00:06.000 the host cancelled that.",
+		`Amy asked for "a" and was refused: several songs match that.`,
+		`Amy asked for "joy" and was refused: they had as many songs waiting as one person may have.`,
+	} {
+		if !strings.Contains(story, want) {
+			t.Errorf("%q is missing in\n%s", want, story)
+		}
+	}
+}
