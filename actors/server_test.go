@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -333,6 +334,17 @@ func TestServer_RequestWithoutID(t *testing.T) {
 	}
 	if a, ok := h.ask(h.Scheduler(), play("", "bach"), patience).(*messages.PlayAnswer).Said.(*messages.PlayRefused); !ok || a.GetReason() != messages.PlayRefused_REASON_ALREADY_REQUESTED {
 		t.Errorf("got %v", a)
+	}
+}
+
+// The scheduler answers by the newest events, also those of the pacer: a song that is on is in the history at once.
+func TestServer_History(t *testing.T) {
+	h := open(t, newDisk())
+	defer h.close()
+	h.onAir()
+	history := h.ask(h.Scheduler(), &messages.ListHistory{AtUnixUs: math.MaxInt64}, patience).(*messages.History)
+	if len(history.Heard) != 1 || history.Heard[0].Song.GetName() == "" {
+		t.Errorf("while a song is on, the history is %v", history.Heard)
 	}
 }
 

@@ -109,11 +109,17 @@ func (s *scheduler) commit(cmd proto.Message) (events []proto.Message) {
 func (s *scheduler) decided(cmd proto.Message) ([]proto.Message, State) {
 	events := s.commit(cmd)
 	if len(events) == 0 {
-		if err := s.keep.CatchUp(); err != nil { // the answer may depend on newer events than the state has
-			panic(err)
-		}
+		return nil, s.now() // the answer may depend on newer events than the state has
 	}
 	return events, s.keep.State()
+}
+
+// now is the state after all events, also those of other actors: when the song began that is on.
+func (s *scheduler) now() State {
+	if err := s.keep.CatchUp(); err != nil {
+		panic(err)
+	}
+	return s.keep.State()
 }
 
 func (s *scheduler) choose(cmd *messages.ChooseSong) any {

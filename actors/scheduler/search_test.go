@@ -151,3 +151,24 @@ func BenchmarkState_Mean(b *testing.B) {
 		})
 	}
 }
+
+// A state of an older program, as a folded log begins with it, loses nothing: of its songs only the names are known.
+func TestState_OlderJSON(t *testing.T) {
+	const old = `{"playing":null,"queue":[{"song":"bach.mp3","requestId":"bob#1","listener":"bob"}],"songs":["bach.mp3","later.mp3"],"answered":[]}`
+	const want = `{"playing":null,"queue":[{"song":"bach.mp3","requestId":"bob#1","listener":"bob"}],"songs":["bach.mp3","later.mp3"],` +
+		`"rules":{"queue":"fifo","requestsEach":0,"skipVotes":0},"answered":[]}`
+	var state State
+	if err := json.Unmarshal([]byte(old), &state); err != nil {
+		t.Fatal(err)
+	}
+	if got := text(t, state); got != want {
+		t.Errorf("it is %s, want %s", got, want)
+	}
+	if m := state.Mean("LATER"); m.Song != "later.mp3" {
+		t.Errorf("it finds %+v", m)
+	}
+	state = state.Apply(&messages.BroadcastOpened{Rules: &messages.QueueRules{Order: messages.QueueOrder_QUEUE_ORDER_FAIR}})
+	if len(state.Queue) != 1 || state.Rules.Order != Fair {
+		t.Errorf("under other rules it is %s", text(t, state))
+	}
+}
