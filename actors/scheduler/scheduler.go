@@ -86,7 +86,8 @@ func (s *scheduler) Receive(ctx actor.Context) {
 	}
 }
 
-// now is the state after all events, of other actors, too: a song that has just been added can be found.
+// now is the state after all events, of other actors, too: a song that has just been added can be found, and one that
+// is on is in the history.
 func (s *scheduler) now() State {
 	if err := s.keep.CatchUp(); err != nil {
 		panic(err) // an actor that cannot read the log must not answer
@@ -112,14 +113,6 @@ func (s *scheduler) decided(cmd proto.Message) ([]proto.Message, State) {
 		return nil, s.now() // the answer may depend on newer events than the state has
 	}
 	return events, s.keep.State()
-}
-
-// now is the state after all events, also those of other actors: when the song began that is on.
-func (s *scheduler) now() State {
-	if err := s.keep.CatchUp(); err != nil {
-		panic(err)
-	}
-	return s.keep.State()
 }
 
 func (s *scheduler) choose(cmd *messages.ChooseSong) any {
