@@ -199,7 +199,7 @@ func TestPictures(t *testing.T) {
 	netcat(t, at, "PLAY beethoven\nQUIT\n")
 	b.until(t, "so is another", `document.querySelectorAll('#queue li').length == 2`)
 	b.until(t, "the buffers are full", `!document.querySelector('#graph .node.low')`)
-	for name, size := range map[string][2]int64{"page-desktop": {1180, 720}, "page-phone": {390, 844}} {
+	for name, size := range map[string][2]int64{"page-desktop": {1100, 680}, "page-phone": {390, 844}} {
 		for _, scheme := range []string{"light", "dark"} {
 			var seen []byte
 			b.do(t, emulation.SetDeviceMetricsOverride(size[0], size[1], 1, size[0] < 500),
