@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 # One build configuration for programs, tests and benchmarks. Without ALSA's headers
-# there is no loudspeaker, without a C compiler no race detector; all else stays.
+# conga plays through PulseAudio and PipeWire only, without a C compiler there is no race detector.
 compiler = $(shell command -v $$(go env CC))
 alsa     = $(shell [ "$$(go env GOOS)" != linux ] || pkg-config --exists alsa 2>/dev/null && echo yes)
 flags    = $(if $(and $(compiler),$(alsa)),,-tags=nospeaker)

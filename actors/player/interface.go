@@ -43,8 +43,8 @@ type Device interface {
 // Feed is what an Output pulls from.
 type Feed interface {
 	// Fill fills p with whole frames, at most 10 ms of them; silence where there is no
-	// music. It never blocks. waiting is the number of frames that were filled
-	// before and have not yet left for the device.
+	// music. It never blocks. waiting is the number of frames that go to the device before these: those that
+	// were filled and have not left, and what the output delays them.
 	Fill(p []byte, waiting int)
 	// Say reports trouble that does not stop the output. Any goroutine may call it, at any time.
 	Say(trouble string)

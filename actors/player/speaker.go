@@ -1,4 +1,4 @@
-//go:build (cgo || windows || darwin) && !nospeaker
+//go:build linux || ((cgo || windows || darwin) && !nospeaker)
 
 package player
 
@@ -28,9 +28,6 @@ const (
 	// start itself without end.
 	inSpeaker = "CONGA_IN_SPEAKER"
 
-	// speakerLatency is what lies between oto's queue and the ear, measured with ALSA; oto
-	// cannot tell it. What a device has beyond it is Config.DeviceOffset.
-	speakerLatency = 130 * time.Millisecond
 	// openPatience is how long a sound system may take to open.
 	openPatience = 5 * time.Second
 	// hangsAfter is how long a playing device may take nothing before its process is killed; it may take
@@ -40,22 +37,30 @@ const (
 	maxWords = 4096
 )
 
-// The loudspeaker's process sends eight bytes: how many frames it wants, and how many wait in it (two uint32,
-// little-endian). The answer is the frames. If it wants 0 frames, its last message follows, and the second
+// The loudspeaker's process sends eight bytes (two uint32, little-endian). In its first message they are ready and
+// its latency in µs. In the others they are how many frames it wants, and how many wait in it; the
+// answer is the frames. If it wants 0 frames, its last message follows, and the second
 // number is its length in bytes.
-const wantSize = 8
+const (
+	wantSize = 8
+	ready    = 1<<32 - 1
+)
 
 // speaker plays in a separate process (Speak). oto opens a device once in a process, so only a new process can play
-// after a card was pulled, or on a card that was plugged in later. It also isolates what C libraries print, and
+// after a card was pulled, or on a card that was plugged in later. It also isolates what libraries print, and
 // that they may hang.
 type speaker struct {
 	args []string // of the process; for tests
+	env  []string
 }
 
-func newSpeaker() Output { return speaker{} }
+// newSpeaker returns the loudspeaker. Its process sees env beside this program's environment.
+func newSpeaker(env ...string) Output { return speaker{env: env} }
 
-func (speaker) Name() string           { return "speaker" }
-func (speaker) Latency() time.Duration { return speakerLatency }
+func (speaker) Name() string { return "speaker" }
+
+// Latency of a device is known when it is open.
+func (speaker) Latency() time.Duration { return 0 }
 
 func (s speaker) Run(ctx context.Context, feed Feed) error {
 	out, err := s.Open(ctx)
@@ -73,12 +78,12 @@ func (s speaker) Open(ctx context.Context) (Output, error) {
 	if os.Getenv(inSpeaker) != "" {
 		return nil, errors.New("this program does not know the command " + SpeakerCommand)
 	}
-	l, err := startLoudspeaker(s.args)
+	l, err := startLoudspeaker(s.args, s.env)
 	if err != nil {
 		return nil, fmt.Errorf("start the loudspeaker's process: %w; --output null plays without it", err)
 	}
 	opened := make(chan error, 1)
-	go func() { opened <- l.listen() }()
+	go func() { opened <- l.begin() }()
 	patience := time.NewTimer(openPatience)
 	defer patience.Stop()
 	select {
@@ -105,12 +110,15 @@ type loudspeaker struct {
 	out  io.ReadCloser
 	said words // what libraries printed
 
+	latency         time.Duration
 	frames, waiting int // it wants so many, while so many wait
 	wishes          atomic.Int64
 	killed          atomic.Bool
 }
 
-func startLoudspeaker(args []string) (*loudspeaker, error) {
+func (l *loudspeaker) Latency() time.Duration { return l.latency }
+
+func startLoudspeaker(args, env []string) (*loudspeaker, error) {
 	program, err := os.Executable()
 	if runtime.GOOS == "linux" {
 		program = "/proc/self/exe" // also after an update has put another one in its place
@@ -119,7 +127,7 @@ func startLoudspeaker(args []string) (*loudspeaker, error) {
 		return nil, err
 	}
 	l := &loudspeaker{cmd: exec.Command(program, append([]string{SpeakerCommand}, args...)...)}
-	l.cmd.Env = append(os.Environ(), inSpeaker+"=1")
+	l.cmd.Env = append(append(os.Environ(), env...), inSpeaker+"=1")
 	l.cmd.Stderr = &l.said
 	l.cmd.WaitDelay = time.Second // a sound server that a library has started may hold stderr for ever
 	if l.in, err = l.cmd.StdinPipe(); err != nil {
@@ -154,13 +162,31 @@ func (l *loudspeaker) Run(ctx context.Context, feed Feed) error {
 	}
 }
 
+// begin waits until the process wants frames for the first time.
+func (l *loudspeaker) begin() error {
+	first, second, err := l.read()
+	if err == nil && first == ready {
+		l.latency = time.Duration(second) * time.Microsecond
+		return l.listen()
+	}
+	return l.take(first, second, err)
+}
+
 // listen waits until the process wants frames.
-func (l *loudspeaker) listen() error {
+func (l *loudspeaker) listen() error { return l.take(l.read()) }
+
+func (l *loudspeaker) read() (first, second uint32, err error) {
 	var b [wantSize]byte
 	if _, err := io.ReadFull(l.out, b[:]); err != nil {
-		return errors.New("the loudspeaker's process has ended")
+		return 0, 0, errors.New("the loudspeaker's process has ended")
 	}
-	frames, second := binary.LittleEndian.Uint32(b[:]), binary.LittleEndian.Uint32(b[4:])
+	return binary.LittleEndian.Uint32(b[:]), binary.LittleEndian.Uint32(b[4:]), nil
+}
+
+func (l *loudspeaker) take(frames, second uint32, err error) error {
+	if err != nil {
+		return err
+	}
 	switch {
 	case frames == 0:
 		last := make([]byte, min(second, maxWords))

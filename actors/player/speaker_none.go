@@ -1,4 +1,4 @@
-//go:build (!cgo && !windows && !darwin) || nospeaker
+//go:build !linux && ((!cgo && !windows && !darwin) || nospeaker)
 
 package player
 
@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// withSpeaker tells whether this build can play.
-const withSpeaker = false
+// withSpeaker tells whether this build can play, withALSA whether it does so through oto.
+const withSpeaker, withALSA = false, false
 
 // speaker is the loudspeaker of a build that has none.
 type speaker struct{}
@@ -21,12 +21,11 @@ const SpeakerCommand = "speaker"
 // Speak does nothing in this build.
 func Speak(io.Reader, io.Writer) {}
 
-func newSpeaker() Output { return speaker{} }
+func newSpeaker(...string) Output { return speaker{} }
 
 func (speaker) Name() string           { return "speaker" }
 func (speaker) Latency() time.Duration { return 0 }
 
 func (speaker) Run(context.Context, Feed) error {
-	return errors.New("no sound, this build of conga has no loudspeaker: install gcc, pkg-config and libasound2-dev, " +
-		"and build again with CGO_ENABLED=1 and without -tags nospeaker")
+	return errors.New("no sound, this build of conga has no loudspeaker: build it with CGO_ENABLED=1 and without -tags nospeaker")
 }

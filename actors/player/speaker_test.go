@@ -1,4 +1,4 @@
-//go:build (cgo || windows || darwin) && !nospeaker
+//go:build linux || ((cgo || windows || darwin) && !nospeaker)
 
 package player
 

@@ -1,0 +1,89 @@
+//go:build linux || ((cgo || windows || darwin) && !nospeaker)
+
+package player
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// watchEvery is how soon a vanished device is noticed.
+const watchEvery = 200 * time.Millisecond
+
+// errNoSoundServer: there is neither PulseAudio nor PipeWire.
+var errNoSoundServer = errors.New("no sound server answers")
+
+// Speak is the process of a loudspeaker: it asks for frames on out and plays what comes in, until in ends or the
+// device is gone. It writes the reason to out, so it returns none.
+func Speak(in io.Reader, out io.Writer) {
+	signal.Ignore(os.Interrupt, syscall.SIGHUP, syscall.SIGTERM) // they are for its parent, which then ends in
+	os.Stdout = os.Stderr                                        // a library that prints must not write into out
+	f := &fetcher{in: in, out: out, over: make(chan struct{})}
+	err := playPulse(f)
+	if errors.Is(err, errNoSoundServer) {
+		err = playOto(f)
+	}
+	if err != nil {
+		f.lastWords(err)
+	}
+}
+
+// fetcher gets frames from the parent process. Any goroutine may call its methods.
+type fetcher struct {
+	in io.Reader
+
+	mu   sync.Mutex // guards out, and who speaks last
+	out  io.Writer
+	done bool
+	over chan struct{} // closed when in has ended
+}
+
+// opened tells the parent that the device is open, and what lies between what waits in this process and the ear.
+func (f *fetcher) opened(latency time.Duration) {
+	f.say(ready, uint32(latency.Microseconds()), "")
+}
+
+// fetch fills p, at most 10 ms, while so many frames wait here. It returns false when the parent no longer answers.
+func (f *fetcher) fetch(p []byte, waiting int) bool {
+	if !f.say(uint32(len(p)/bytesPerFrame), uint32(waiting), "") {
+		return false
+	}
+	if _, err := io.ReadFull(f.in, p); err != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if !f.done {
+			f.done = true
+			close(f.over)
+		}
+		return false
+	}
+	return true
+}
+
+func (f *fetcher) lastWords(err error) {
+	text := err.Error()
+	text = text[:min(len(text), maxWords)]
+	f.say(0, uint32(len(text)), text)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.done = true
+}
+
+// say writes one message. It is false after the last one.
+func (f *fetcher) say(first, second uint32, text string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.done {
+		return false
+	}
+	b := binary.LittleEndian.AppendUint32(nil, first)
+	b = binary.LittleEndian.AppendUint32(b, second)
+	_, _ = f.out.Write(append(b, text...)) // if the parent is gone, no answer comes
+	return true
+}

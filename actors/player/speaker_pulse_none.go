@@ -1,0 +1,6 @@
+//go:build (cgo || windows || darwin) && !linux && !nospeaker
+
+package player
+
+// playPulse: other systems have no such server.
+func playPulse(*fetcher) error { return errNoSoundServer }
