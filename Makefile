@@ -23,7 +23,7 @@ STARTS ?= 5
 CHAIN ?= 2
 ALL ?=
 
-.PHONY: help chaos together demo build test lint systems bench fuzz gen man speaker sound-test page-test shell-test convert-test
+.PHONY: help chaos together demo build test lint systems bench fuzz gen man install speaker sound-test page-test shell-test convert-test
 
 help:
 	@echo 'make demo     hear it: a server and three listeners        go run ./cmd/conga demo'
@@ -38,6 +38,7 @@ help:
 	@echo '  CHAIN=100 SPIN=2 STARTS=5 FOR=60s: long chain, busy machine'
 	@echo 'make bench    speed and memory                             go test -run "^$$" -bench . -benchmem ./...'
 	@echo 'make fuzz     every parser, FUZZTIME=20s each              go test -fuzz FuzzReadFrame ./transport'
+	@echo 'make install  conga, its pages, completions and units     PREFIX=/usr/local DESTDIR='
 	@echo 'make man      manual pages, in bin/man                     bin/conga help man bin/man'
 	@echo 'make pictures the pictures of the README                   CONGA_TEST_README=FOLDER go test -run TestPictures ./cmd/conga/e2e'
 	@echo 'make gen      the code for messages/*.proto                go generate ./messages'
@@ -83,6 +84,22 @@ gen:
 
 pictures:
 	@.ci/pictures $(flags)
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+bash_words = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+zsh_words  = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+fish_words = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+units      = $(DESTDIR)$(PREFIX)/lib/systemd/system
+
+install: man
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(bash_words) $(zsh_words) $(fish_words) $(units)
+	install -m 755 bin/conga $(DESTDIR)$(PREFIX)/bin/conga
+	install -m 644 bin/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	bin/conga completion bash > $(bash_words)/conga
+	bin/conga completion zsh > $(zsh_words)/_conga
+	bin/conga completion fish > $(fish_words)/conga.fish
+	for unit in server listener; do sed 's,/usr/bin/conga,$(PREFIX)/bin/conga,' cmd/conga/packaging/conga-$$unit.service > $(units)/conga-$$unit.service; done
 
 man: build
 	bin/conga help man bin/man

@@ -145,6 +145,15 @@ func dialTLS(ctx context.Context, conn net.Conn, check func(ed25519.PublicKey) e
 	return secure, s, s.export(secure.ConnectionState())
 }
 
+// SpeakTLS speaks TLS with a server as listeners do. check is asked about the server's key BEFORE anything is said.
+func SpeakTLS(ctx context.Context, conn net.Conn, check func(ed25519.PublicKey) error) (net.Conn, error) {
+	secure, _, err := dialTLS(ctx, conn, check)
+	if err != nil {
+		return nil, err
+	}
+	return secure, nil
+}
+
 // acceptTLS starts TLS on conn, whose first bytes r has buffered.
 func acceptTLS(ctx context.Context, conn net.Conn, r *bufio.Reader, cfg *tls.Config) (*tls.Conn, *session, error) {
 	secure := tls.Server(&begun{Conn: conn, r: r}, cfg)

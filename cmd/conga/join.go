@@ -44,6 +44,8 @@ type joinCmd struct {
 	Players     int  `default:"0" placeholder:"N" help:"Play for so many browsers and other players at --listen: the server sends them here (${default})."`
 	SeedDialect bool `help:"The server is the Python program of 2016, or one that speaks like it."`
 
+	FlagServer string `name:"server" placeholder:"HOST:PORT" help:"The same as the argument: for the environment and the file."`
+
 	tokenFlag
 }
 
@@ -69,6 +71,9 @@ At its end it prints a receipt: what it heard, what it lost, how close it came t
 
 // Validate refuses what could not be played to, before anything is started.
 func (c *joinCmd) Validate() error {
+	if c.Server == "" {
+		c.Server = c.FlagServer
+	}
 	file, isWAV := strings.CutPrefix(c.Output, "wav:")
 	switch {
 	case isWAV && file == "":
@@ -182,6 +187,8 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 			cancel()
 		}
 	}()
+	cli.Notify(cli.Ready)
+	context.AfterFunc(ctx, func() { cli.Notify(cli.Stopping) })
 	var shown, over error
 	if show.pane != nil {
 		of := live.Listener{Listener: listener, Programme: &programme, Pane: show.pane, Server: ring.Server, Output: c.Output}

@@ -20,6 +20,14 @@ type commands struct {
 	Serve       serveCmd         `cmd:"" help:"Play a folder of songs to everyone who joins."`
 	Join        joinCmd          `cmd:"" help:"Listen, and pass the music on to the next listener."`
 	Demo        demoCmd          `cmd:"" help:"Run a server and listeners in this terminal."`
+	Status      statusCmd        `cmd:"" help:"Tell what a radio plays."`
+	Songs       songsCmd         `cmd:"" help:"List a radio's songs, or those that have all the words."`
+	Queue       queueCmd         `cmd:"" help:"List what is requested, next first."`
+	Play        playCmd          `cmd:"" help:"Request a song by its title, its artist or its number."`
+	Cancel      cancelCmd        `cmd:"" help:"Take back a request of yours."`
+	Skip        skipCmd          `cmd:"" help:"Vote for the next song."`
+	History     historyCmd       `cmd:"" help:"List what was heard, newest first."`
+	Who         whoCmd           `cmd:"" help:"List who listens, in the order of the chain."`
 	Dump        dumpCmd          `cmd:"" help:"Print what a running node knows, as JSON."`
 	Log         logbook.Command  `cmd:"" help:"Read, check, replay and move the event log."`
 	Why         whyCmd           `cmd:"" help:"Tell what happened: why the music stopped, or why a song is not played."`

@@ -160,6 +160,8 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	}
 	invite := c.invite(server.Requests.Addr(), data.Key.Public().(ed25519.PublicKey), browsers, logger)
 	defer invite.withdraw()
+	cli.Notify(cli.Ready)
+	context.AfterFunc(ctx, func() { cli.Notify(cli.Stopping) })
 	var drawn error
 	if show.pane != nil {
 		of := live.Server{Server: server, Pane: show.pane, Head: invite.lines, Code: invite.code, CodeText: invite.open}

@@ -68,6 +68,7 @@ func NewSite(cfg SiteConfig) http.Handler {
 		mux.HandleFunc("/"+name, asset(name))
 	}
 	mux.Handle("/live", s.live)
+	mux.HandleFunc("/now", s.now)
 	mux.HandleFunc("/songs", s.songs)
 	mux.HandleFunc("/request", asks(s.request))
 	mux.HandleFunc("/cancel", asks(s.cancel))
@@ -199,6 +200,19 @@ func sentence(s string) string {
 		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// now is all that /live tells, once: for scripts.
+func (s *site) now(w http.ResponseWriter, r *http.Request) {
+	if !only(w, r, http.MethodGet) || !mayAsk(w, r) {
+		return
+	}
+	parts, err := s.cfg.Source.Look(r.Context())
+	if err != nil {
+		fail(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	reply(w, http.StatusOK, parts)
 }
 
 func (s *site) songs(w http.ResponseWriter, r *http.Request) {

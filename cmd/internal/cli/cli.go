@@ -20,8 +20,9 @@ import (
 
 // Exit codes: what a script can tell apart.
 const (
-	Failed = 1
-	Usage  = 2
+	Failed      = 1
+	Usage       = 2
+	Unreachable = 3 // who was to be asked does not answer
 )
 
 // sameSignal is how long the same wish may come again: timeout(1), and some shells, signal a process
@@ -33,6 +34,15 @@ type Mistake struct{ error }
 
 // Mistakef is a Mistake in these words.
 func Mistakef(format string, args ...any) error { return Mistake{fmt.Errorf(format, args...)} }
+
+// NotReached is an error of whoever cannot be asked at all.
+type NotReached struct{ error }
+
+// Nobody is a NotReached with this error.
+func Nobody(err error) error { return NotReached{err} }
+
+// Unwrap is what errors.Is and As look at.
+func (n NotReached) Unwrap() error { return n.error }
 
 // Unwrap is what errors.Is and As look at.
 func (m Mistake) Unwrap() error { return m.error }
@@ -97,6 +107,9 @@ func (p Program) Run(ctx context.Context, args []string, stdin io.Reader, stdout
 			return Usage
 		}
 		fmt.Fprintf(streams.Err, "%s: %s\n", name, oneLine(err))
+		if away := (NotReached{}); errors.As(err, &away) {
+			return Unreachable
+		}
 		return Failed
 	}
 	return 0

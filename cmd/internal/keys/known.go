@@ -122,6 +122,16 @@ func (k Ring) Check(key ed25519.PublicKey) error {
 	return nil
 }
 
+// Knows says whether it is known which key the server must have: who speaks with another notices that. Nobody stands
+// between programs of this machine.
+func (k Ring) Knows() (bool, error) {
+	if k.given != nil || k.file == "" {
+		return true, nil
+	}
+	known, err := k.known()
+	return known != nil, err
+}
+
 // known returns the key in the file, the last one if there are several; nil if there is none.
 func (k Ring) known() (ed25519.PublicKey, error) {
 	if k.file == "" {

@@ -131,7 +131,7 @@ func (o *ListenerOptions) enter(ctx context.Context) (*joining, error) {
 	if o.Radio == nil {
 		conn, err := o.Line.Server(ctx, o.Server)
 		if err != nil {
-			return nil, nobodyAt(o.Server, err)
+			return nil, NobodyAt(o.Server, err)
 		}
 		_ = conn.Close()
 	}
@@ -176,7 +176,7 @@ func (j *joining) await(ctx context.Context) error {
 	case err := <-j.answered:
 		return err
 	case <-ctx.Done():
-		return nobodyAt(j.Server, context.Canceled)
+		return NobodyAt(j.Server, context.Canceled)
 	case <-late.C:
 		return fmt.Errorf("%s does not answer like a conga server within %v: its ready line says requests=HOST:PORT, which is what to join", j.Server, joinPatience)
 	}
@@ -281,8 +281,8 @@ func (j *joining) streams(c *actors.Client) *actor.Props {
 	})
 }
 
-// nobodyAt says what to do about a server that cannot be reached.
-func nobodyAt(server string, err error) error {
+// NobodyAt says what to do about a server that cannot be reached.
+func NobodyAt(server string, err error) error {
 	lookup, op := (*net.DNSError)(nil), (*net.OpError)(nil)
 	switch {
 	case errors.Is(err, context.Canceled):

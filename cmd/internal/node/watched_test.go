@@ -5,6 +5,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -55,6 +57,31 @@ func until(t *testing.T, what string, is func() bool) {
 		case <-again.C:
 		case <-late:
 			t.Fatalf("no %s", what)
+		}
+	}
+}
+
+// checkDashboard looks whether each figure that the dashboard and the alerts name is there.
+func checkDashboard(t *testing.T, nodes ...func(string) (int, string)) {
+	t.Helper()
+	there := ""
+	for _, ask := range nodes {
+		_, body := ask("/metrics")
+		there += body
+	}
+	for _, file := range []string{"grafana.json", "conga-alerts.yml"} {
+		text, err := os.ReadFile("../../conga/packaging/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := regexp.MustCompile(`\bconga_[a-z_]+`).FindAllString(string(text), -1)
+		if len(named) == 0 {
+			t.Errorf("%s names no figure", file)
+		}
+		for _, name := range named {
+			if !strings.Contains(there, "\n"+name) {
+				t.Errorf("%s names %s, which no node has", file, name)
+			}
 		}
 	}
 }
@@ -131,6 +158,7 @@ func TestWatched(t *testing.T) {
 			t.Errorf("%s: %v %v", name, problems, err)
 		}
 	}
+	checkDashboard(t, askServer, askListener)
 	if code, _ := askServer("/debug/pprof/goroutine?debug=1"); code != 200 {
 		t.Errorf("the server's profiles: %d", code)
 	}

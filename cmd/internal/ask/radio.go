@@ -1,0 +1,237 @@
+package ask
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"conga/cmd/internal/cli"
+	"conga/cmd/internal/keys"
+	"conga/cmd/internal/node"
+	"conga/cmd/internal/picture"
+	"conga/messages"
+	"conga/messages/plain"
+	"conga/transport"
+)
+
+const (
+	// radioPatience is how long a radio may take for one answer.
+	radioPatience = 20 * time.Second
+	// maxAnswer bounds an answer: a thousand listeners and a queue take less.
+	maxAnswer = 4 << 20
+	// tooFast is how long to wait before asking again a radio that says it is asked too often.
+	tooFast = time.Second
+)
+
+// Radio is a server that is asked as anybody may ask it: at its request port, over TLS, with the key that it must have.
+type Radio struct {
+	Ring  keys.Ring
+	Token string // empty: none
+
+	client *http.Client
+}
+
+// Now is what a radio says of itself.
+type Now struct {
+	Now   picture.Now   `json:"now"`
+	Queue picture.Queue `json:"queue"`
+	Chain picture.Chain `json:"chain"`
+}
+
+// connect speaks TLS with the radio.
+func (r *Radio) connect(ctx context.Context) (net.Conn, error) {
+	if r.Token != "" { // it is said over this connection: whoever is at its other end will know it
+		switch known, err := r.Ring.Knows(); {
+		case err != nil:
+			return nil, err
+		case !known:
+			return nil, fmt.Errorf("the token is said only to a server whose key is known: give the join link that it prints, conga://%s?key=KEY, or join it once", r.Ring.Server)
+		}
+	}
+	conn, err := transport.DialServer(ctx, r.Ring.Server)
+	if err != nil {
+		return nil, cli.Nobody(node.NobodyAt(r.Ring.Server, err))
+	}
+	var has ed25519.PublicKey
+	secure, err := transport.SpeakTLS(ctx, conn, func(key ed25519.PublicKey) error { has = key; return r.Ring.Check(key) })
+	if err != nil {
+		_ = conn.Close()
+		return nil, cli.Nobody(err)
+	}
+	_ = r.Ring.Keep(has) // a disk that cannot is no reason to say nothing
+	return secure, nil
+}
+
+// Now asks for what plays, what waits and who listens.
+func (r *Radio) Now(ctx context.Context) (now Now, err error) {
+	return now, r.get(ctx, "/now", &now)
+}
+
+// Songs asks for those that have all the words: the first page of them, or all.
+func (r *Radio) Songs(ctx context.Context, words string, all bool) (found picture.Found, err error) {
+	for {
+		var page picture.Found
+		query := url.Values{"q": {words}, "from": {strconv.Itoa(len(found.Songs))}}
+		if err := r.get(ctx, "/songs?"+query.Encode(), &page); err != nil {
+			return found, err
+		}
+		found.Songs, found.Total = append(found.Songs, page.Songs...), page.Total
+		if !all || len(page.Songs) == 0 || len(found.Songs) >= found.Total {
+			return found, nil
+		}
+	}
+}
+
+// get asks over HTTP, once more if that was too fast, and decodes the answer.
+func (r *Radio) get(ctx context.Context, path string, into any) error {
+	if r.client == nil {
+		if err := r.enter(ctx); err != nil {
+			return err
+		}
+	}
+	for {
+		body, code, err := r.do(ctx, http.MethodGet, path, nil)
+		switch {
+		case err != nil:
+			return err
+		case code == http.StatusTooManyRequests:
+			select {
+			case <-time.After(tooFast):
+				continue
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		case code != http.StatusOK:
+			return r.refused(code, body)
+		}
+		if err := json.Unmarshal(body, into); err != nil {
+			return fmt.Errorf("%s does not answer like this version of conga: %w", r.Ring.Server, err)
+		}
+		return nil
+	}
+}
+
+// enter shows the token, if there is one; the radio knows this client from then on by a cookie.
+func (r *Radio) enter(ctx context.Context) error {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return err
+	}
+	r.client = &http.Client{
+		Jar: jar,
+		Transport: &http.Transport{
+			DialTLSContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return r.connect(ctx) },
+			MaxResponseHeaderBytes: maxHead,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	if r.Token == "" {
+		return nil
+	}
+	said, err := json.Marshal(map[string]string{"token": r.Token})
+	if err != nil {
+		return err
+	}
+	body, code, err := r.do(ctx, http.MethodPost, "/enter", said)
+	if err == nil && code != http.StatusOK && code != http.StatusNotFound { // one without a token has no such door
+		err = r.refused(code, body)
+	}
+	return err
+}
+
+func (r *Radio) do(ctx context.Context, method, path string, said []byte) (body []byte, code int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, radioPatience)
+	defer cancel()
+	// By a number: a radio answers to no name that a stranger could have given to its address. The connection is made by its name.
+	request, err := http.NewRequestWithContext(ctx, method, "https://127.0.0.1"+path, bytes.NewReader(said))
+	if err != nil {
+		return nil, 0, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := r.client.Do(request)
+	if err != nil {
+		if away := (cli.NotReached{}); errors.As(err, &away) {
+			return nil, 0, away
+		}
+		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+			err = wrapped.Err
+		}
+		return nil, 0, fmt.Errorf("ask %s: %w", r.Ring.Server, err)
+	}
+	defer answer.Body.Close()
+	body, err = io.ReadAll(&bounded{answer.Body, maxAnswer})
+	return body, answer.StatusCode, err
+}
+
+// refused is the radio's reason.
+func (r *Radio) refused(code int, body []byte) error {
+	var said struct{ Error string }
+	if json.Unmarshal(body, &said) != nil || said.Error == "" {
+		said.Error = string(body)
+	}
+	if code == http.StatusForbidden && r.Token == "" {
+		said.Error = "it asks for a token: give it in CONGA_AUTH or with --auth"
+	}
+	return fmt.Errorf("%s refuses: %s", r.Ring.Server, plain.Text(said.Error, messages.MaxLine))
+}
+
+// Close gives the connections back.
+func (r *Radio) Close() {
+	if r.client != nil {
+		r.client.CloseIdleConnections()
+	}
+}
+
+// Say says a line, as a person does, and returns the answer's lines.
+func (r *Radio) Say(ctx context.Context, line string) (answer []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, radioPatience)
+	defer cancel()
+	conn, err := r.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	said := plain.Text(line, messages.MaxLine-2) + "\nQUIT\n"
+	if r.Token != "" {
+		said = "AUTH " + r.Token + "\n" + said
+	}
+	if _, err := io.WriteString(conn, said); err != nil {
+		return nil, fmt.Errorf("ask %s: %w", r.Ring.Server, err)
+	}
+	lines := bufio.NewScanner(&bounded{conn, maxAnswer})
+	lines.Buffer(nil, messages.MaxLine)
+	for lines.Scan() {
+		if text := plain.Text(lines.Text(), messages.MaxLine); text != "" {
+			answer = append(answer, text)
+		}
+	}
+	if err := lines.Err(); err != nil && len(answer) == 0 {
+		return nil, fmt.Errorf("ask %s: %w", r.Ring.Server, err)
+	}
+	if r.Token != "" && len(answer) > 0 {
+		if !strings.HasPrefix(answer[0], "The token is right") && answer[0] != "No token is needed" {
+			return nil, fmt.Errorf("%s refuses: %s", r.Ring.Server, answer[0])
+		}
+		answer = answer[1:]
+	}
+	if len(answer) == 0 {
+		return nil, fmt.Errorf("%s says nothing: try again", r.Ring.Server)
+	}
+	if strings.HasPrefix(answer[0], "This server wants its token first") {
+		return nil, fmt.Errorf("%s asks for a token: give it in CONGA_AUTH or with --auth", r.Ring.Server)
+	}
+	return answer, nil
+}
