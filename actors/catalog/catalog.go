@@ -99,9 +99,10 @@ type catalog struct {
 	listed     []string
 	listedAt   uint64 // the event that listed is true for
 
-	making     *making   // nil: nothing is converted
-	noRoom     time.Time // until then nothing is converted that nobody has asked for
-	trouble    time.Time // until then nothing is converted
+	making     *making              // nil: nothing is converted
+	noRoom     time.Time            // until then nothing is converted that nobody has asked for
+	trouble    time.Time            // until then nothing is converted
+	passed     map[string]time.Time // songs that are not converted until then, because they could not be read
 	unmade     map[string]bool
 	saidUnmade int
 
@@ -231,7 +232,7 @@ func (c *catalog) start(ctx actor.Context) {
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.keeper = keeper
 	c.seen = remembered(keeper.State(), c.cfg.canConvert())
-	c.warned, c.unmade = make(map[string]string), make(map[string]bool)
+	c.warned, c.unmade, c.passed = make(map[string]string), make(map[string]bool), make(map[string]time.Time)
 	c.live.Folder = c.cfg.Dir
 	c.watch = &watch{}
 	if !c.cfg.Unwatched {

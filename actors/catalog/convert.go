@@ -50,8 +50,9 @@ func (c *catalog) makeNext() {
 	if !c.cfg.canConvert() {
 		return
 	}
-	song, wanted := c.keeper.State().toMake(time.Now().After(c.noRoom))
-	if song == nil || time.Now().Before(c.trouble) {
+	now := time.Now()
+	song, wanted := c.keeper.State().toMake(now.After(c.noRoom), func(name string) bool { return now.Before(c.passed[name]) })
+	if song == nil || now.Before(c.trouble) {
 		return
 	}
 	if m := c.making; m != nil {
@@ -85,13 +86,13 @@ func (c Config) convert(ctx context.Context, song *Song, wanted bool) (cmd *mess
 	out := &messages.MadeSong{Song: song.message()}
 	path := filepath.Join(c.Dir, filepath.FromSlash(song.Name))
 	if f, err := openRegular(path); err != nil {
-		return nil, fmt.Errorf("%w: %s", transcode.ErrTrouble, cause(err))
+		return nil, fmt.Errorf("%w: %s", transcode.ErrSource, cause(err))
 	} else if err := f.Close(); err != nil {
-		return nil, fmt.Errorf("%w: %s", transcode.ErrTrouble, cause(err))
+		return nil, fmt.Errorf("%w: %s", transcode.ErrSource, cause(err))
 	}
 	is, err := c.Converted.Make(ctx, path, song.Title, song.Artist, wanted)
 	switch {
-	case ctx.Err() != nil, errors.Is(err, transcode.ErrFull), errors.Is(err, transcode.ErrTrouble):
+	case ctx.Err() != nil, errors.Is(err, transcode.ErrFull), errors.Is(err, transcode.ErrSource), errors.Is(err, transcode.ErrTrouble):
 		return nil, err
 	case err != nil:
 		out.Reason = err.Error()
@@ -126,6 +127,8 @@ func (c *catalog) hasMade(msg made) {
 	case errors.Is(err, transcode.ErrFull) && !msg.making.wanted:
 		c.noRoom = time.Now().Add(tryAgain)
 	case errors.Is(err, context.Canceled):
+	case errors.Is(err, transcode.ErrSource): // others go on
+		c.passed[msg.making.song.Name] = time.Now().Add(tryAgain)
 	default:
 		c.trouble = time.Now().Add(tryAgain)
 		if said := err.Error(); c.live.Trouble != said {
@@ -135,6 +138,7 @@ func (c *catalog) hasMade(msg made) {
 	}
 	if msg.err == nil {
 		c.live.Trouble = ""
+		delete(c.passed, msg.making.song.Name)
 	}
 	c.makeNext()
 }

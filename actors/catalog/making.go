@@ -57,19 +57,20 @@ func (s State) notWanted(name string) State {
 }
 
 // toMake is the song to convert next: the first that somebody waits for, else, if it may be one that nobody
-// has asked for, the first by name. Songs that cannot be seen now are passed over. nil: there is none.
-func (s State) toMake(ahead bool) (song *Song, wanted bool) {
+// has asked for, the first by name. Songs that cannot be seen now are passed over, and those that pass says. nil: there is
+// none.
+func (s State) toMake(ahead bool, pass func(name string) bool) (song *Song, wanted bool) {
 	if s.Away != "" {
 		return nil, false
 	}
 	for _, name := range s.Wanted {
-		if song, found := s.Songs.Find(name); found && s.canMake(song) {
+		if song, found := s.Songs.Find(name); found && s.canMake(song) && !pass(name) {
 			return song, true
 		}
 	}
 	if ahead {
 		for song := range s.Songs.All() {
-			if s.canMake(song) {
+			if s.canMake(song) && !pass(song.Name) {
 				return song, false
 			}
 		}

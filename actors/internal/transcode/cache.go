@@ -48,6 +48,8 @@ var (
 	ErrDamaged = errors.New("the converted file is damaged; it is made anew")
 	// ErrGone: what was made is not there any more.
 	ErrGone = errors.New("the converted file is gone; it is made anew")
+	// ErrSource wraps why the file cannot be read now: others can be converted.
+	ErrSource = errors.New("it cannot be read now")
 	// ErrTrouble wraps what is wrong with this machine: it may be over in a minute.
 	ErrTrouble = errors.New("it cannot be converted now")
 )
@@ -229,11 +231,21 @@ func (p patient) Read(b []byte) (int, error) {
 	return p.r.Read(b)
 }
 
+// tooLarge is why a file of so many bytes cannot be kept, whatever else is removed.
+type tooLarge int64
+
+func (t tooLarge) Error() string {
+	return fmt.Sprintf("as mp3 it has %d MB, more than all converted songs may have: --converted-max allows more", int64(t)>>20)
+}
+
 // keep moves a finished file to its place. wanted: others may have to go for it.
 func (c *Cache) keep(tmp string, made Made, wanted bool) error {
 	info, err := os.Stat(tmp)
 	if err != nil {
 		return err
+	}
+	if info.Size() > c.most {
+		return tooLarge(info.Size())
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -246,7 +258,7 @@ func (c *Cache) keep(tmp string, made Made, wanted bool) error {
 		return ErrFull
 	}
 	if !fits {
-		return fmt.Errorf("%w: it alone needs more room than --converted-max leaves", ErrFull)
+		return ErrFull
 	}
 	for _, m := range gone {
 		if err := os.Remove(filepath.Join(c.dir, m.file())); err != nil && !errors.Is(err, fs.ErrNotExist) {

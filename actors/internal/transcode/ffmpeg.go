@@ -49,8 +49,8 @@ func patience(size int64) time.Duration {
 }
 
 // Make converts the file at path, unless what would be made of it is there. title and artist go into its tag.
-// wanted: somebody waits for it, and others may have to go for it. An error that is no ErrFull, no ErrTrouble
-// and not ctx's says in plain words why the file is no music.
+// wanted: somebody waits for it, and others may have to go for it. An error that is no ErrFull, ErrSource or
+// ErrTrouble, and not ctx's, says in plain words why the file is no music.
 func (c *Cache) Make(ctx context.Context, path, title, artist string, wanted bool) (Made, error) {
 	made, err := c.make(ctx, path, title, artist, wanted)
 	if ctx.Err() != nil {
@@ -62,7 +62,7 @@ func (c *Cache) Make(ctx context.Context, path, title, artist string, wanted boo
 func (c *Cache) make(ctx context.Context, path, title, artist string, wanted bool) (Made, error) {
 	of, size, err := source(ctx, path)
 	if err != nil {
-		return Made{}, fmt.Errorf("%w: %w", ErrTrouble, err)
+		return Made{}, fmt.Errorf("%w: %w", ErrSource, err)
 	}
 	entries, err := c.entries()
 	if err != nil {
@@ -93,10 +93,10 @@ func (c *Cache) make(ctx context.Context, path, title, artist string, wanted boo
 		return Made{}, fmt.Errorf("%w: %w", ErrTrouble, err)
 	}
 	if again, _, err := source(ctx, path); err != nil || again != of {
-		return Made{}, fmt.Errorf("%w: the file was written to meanwhile", ErrTrouble)
+		return Made{}, fmt.Errorf("%w: it was written to meanwhile", ErrSource)
 	}
 	if err := c.keep(tmp.Name(), made, wanted); err != nil {
-		if errors.Is(err, ErrFull) {
+		if _, large := errors.AsType[tooLarge](err); large || errors.Is(err, ErrFull) {
 			return Made{}, err
 		}
 		return Made{}, fmt.Errorf("%w: %w", ErrTrouble, err)

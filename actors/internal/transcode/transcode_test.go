@@ -247,6 +247,16 @@ func TestCache_Make_Stops(t *testing.T) {
 	if left := files(t, c); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
+	if _, err := c.Make(t.Context(), filepath.Join(dir, "gone.flac"), "", "", true); !errors.Is(err, ErrSource) {
+		t.Errorf("without its file: %v", err)
+	}
+	if small := cache(t, 1000); true {
+		short := filepath.Join(dir, "short.flac")
+		sound(t, short, 2)
+		if _, err := small.Make(t.Context(), short, "", "", true); err == nil || errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "--converted-max") || len(files(t, small)) > 0 {
+			t.Errorf("larger than all that may be: %v, %v", err, files(t, small))
+		}
+	}
 	if err := os.RemoveAll(c.dir); err != nil {
 		t.Fatal(err)
 	}
