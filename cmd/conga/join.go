@@ -85,7 +85,7 @@ func (c *joinCmd) Validate() error {
 	case c.Players < 0 || c.Players > 1000:
 		return errors.New("--players is a number from 0 to 1000")
 	case c.Players > 0 && (c.Auth != nil || c.SeedDialect):
-		return errors.New("--players lets in who knows no token, and plays what a native server sends: leave it out")
+		return errors.New("--players plays unencrypted to whoever asks, and only what a native server sends: leave it out with --auth, CONGA_AUTH or --seed-dialect")
 	case len(c.Name) > messages.MaxName:
 		return fmt.Errorf("--name is longer than %d bytes", messages.MaxName)
 	case plain.Text(c.Name, messages.MaxName) == "":

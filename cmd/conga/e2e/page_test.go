@@ -2,6 +2,9 @@ package e2e
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
 	"flag"
 	"fmt"
 	"net/url"
@@ -385,6 +388,29 @@ func TestE2E_PageOtherRate(t *testing.T) {
 	}, 10), true`, audible/100), nil))
 	b.until(t, "the rate has changed three times, and there is sound", fmt.Sprintf(`Number(new URL(document.querySelector('#audio').src).searchParams.get('try')) >= 3 && ear() > %f`, audible))
 	t.Logf("gaps at three changes of the rate, in ms: %s", is[string](t, b, `gaps.join(' ')`))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, trouble := range b.troubles {
+		t.Error("the browser complains: ", trouble)
+	}
+}
+
+// Over https a browser that trusts the operator's certificate shows the page without a complaint, and plays.
+func TestE2E_PageHTTPS(t *testing.T) {
+	chromium(t)
+	cert, key := congatest.Certify(t, t.TempDir(), time.Now().Add(time.Hour))
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trusted := sha256.Sum256(pair.Leaf.RawSubjectPublicKeyInfo) // this certificate and no other
+	b := browse(t, 1280, 800, chromedp.Flag("ignore-certificate-errors-spki-list", base64.StdEncoding.EncodeToString(trusted[:])))
+	server := launchServer(t, congatest.Dir, t.TempDir(), "--tls-cert", cert, "--tls-key", key)
+	launchListener(t, server, "amy", "--players", "9").awaitReady(t, listenerReady) // whose port does not encrypt
+	b.do(t, chromedp.Navigate("https://"+server.requests()+"/"))
+	b.until(t, "the chain and the songs are seen", `document.querySelectorAll('#graph .node').length == 2 && document.querySelectorAll('#songs li').length == 3`)
+	b.do(t, chromedp.Click("#listen"), chromedp.Evaluate(ear, nil))
+	b.until(t, "there is sound", fmt.Sprintf(`ear() > %f`, audible))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, trouble := range b.troubles {
