@@ -37,6 +37,7 @@ type ServerConfig struct {
 	Converted     string
 	Playlist      *messages.SetPlaylist // what plays when nobody has asked for anything; nil: it stays as it was
 	ConvertedMost int64
+	Uploads       UploadLimits // for songs that people bring; the zero value: nobody may
 	Key           ed25519.PrivateKey
 	Now           func() time.Time // the server's clock: it must not step
 	Logger        *slog.Logger
@@ -69,6 +70,7 @@ type Server struct {
 	keep   *snapshots
 	fold   *logKeeper       // nil: all of the log is kept
 	seeds  []*messages.Node // see SeedsBefore
+	bring  *catalog.Uploads // nil: nobody may bring songs
 }
 
 // The server's children that write to no log.
@@ -138,6 +140,9 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 	)
 	if err != nil {
 		return nil, fmt.Errorf("start the server: %w", err)
+	}
+	if cfg.Uploads != (UploadLimits{}) {
+		s.bring = s.openUploads(converted)
 	}
 	s.keep = keepSnapshots(s, snapshotEvery)
 	if cfg.KeepLog > 0 {

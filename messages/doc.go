@@ -9,6 +9,8 @@
 //	ReportSongs       catalog scan   catalog        as the cause
 //	MadeSong          catalog's ffmpeg catalog      as the cause
 //	LostSongs         catalog scan   catalog        as the cause
+//	BringSong         uploads        catalog        as the cause
+//	SongBrought       catalog        who asks why   yes
 //	SongAdded         catalog        scheduler      yes
 //	SongRemoved       catalog        scheduler      yes
 //	SongRejected      catalog        the operator   yes

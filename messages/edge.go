@@ -154,6 +154,30 @@ type (
 	FoundSong struct{ Song *Song }
 )
 
+// BringAnswer answers a BringSong once the song is in the log.
+type BringAnswer struct{}
+
+// UploadRefused is why a song is not taken that somebody brings.
+type UploadRefused struct {
+	Fault  UploadFault
+	Reason string // in words for whoever brings it, and what to do
+}
+
+func (r *UploadRefused) Error() string { return r.Reason }
+
+// UploadFault is what is wrong with a song that somebody brings, or with the radio that is to take it.
+type UploadFault int
+
+// The faults.
+const (
+	UploadUnfit    UploadFault = iota // its name or what is in it
+	UploadTooLarge                    // it alone
+	UploadKnown                       // it is there already
+	UploadCut                         // not all of it came
+	UploadNoRoom                      // all that were brought, or the disk
+	UploadAway                        // the songs folder, or the actor that knows it
+)
+
 // LookAgain tells the catalog that a song's file is not what it says.
 type LookAgain struct{}
 

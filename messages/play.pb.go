@@ -281,7 +281,7 @@ func (x PlayRefused_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PlayRefused_Reason.Descriptor instead.
 func (PlayRefused_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{12, 0}
+	return file_messages_play_proto_rawDescGZIP(), []int{14, 0}
 }
 
 // Song is one file of the catalog. Its name is its path in the songs folder, with slashes:
@@ -671,6 +671,168 @@ func (x *LostSongs) GetNames() []string {
 	return nil
 }
 
+// BringSong: somebody has brought a song. Its file is in the songs folder, was checked, and is on the disk.
+type BringSong struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Song          *Song                  `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
+	Sum           string                 `protobuf:"bytes,2,opt,name=sum,proto3" json:"sum,omitempty"` // SHA-256 of the file, in hex
+	ListenerName  string                 `protobuf:"bytes,3,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"`
+	Person        string                 `protobuf:"bytes,4,opt,name=person,proto3" json:"person,omitempty"` // as in RequestPlay
+	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BringSong) Reset() {
+	*x = BringSong{}
+	mi := &file_messages_play_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BringSong) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BringSong) ProtoMessage() {}
+
+func (x *BringSong) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_play_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BringSong.ProtoReflect.Descriptor instead.
+func (*BringSong) Descriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *BringSong) GetSong() *Song {
+	if x != nil {
+		return x.Song
+	}
+	return nil
+}
+
+func (x *BringSong) GetSum() string {
+	if x != nil {
+		return x.Sum
+	}
+	return ""
+}
+
+func (x *BringSong) GetListenerName() string {
+	if x != nil {
+		return x.ListenerName
+	}
+	return ""
+}
+
+func (x *BringSong) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *BringSong) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
+// SongBrought: who has brought the song, which can be requested from now on.
+type SongBrought struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Song          string                 `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
+	Bytes         int64                  `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Sum           string                 `protobuf:"bytes,3,opt,name=sum,proto3" json:"sum,omitempty"` // SHA-256 of the file, in hex
+	ListenerName  string                 `protobuf:"bytes,4,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"`
+	Person        string                 `protobuf:"bytes,5,opt,name=person,proto3" json:"person,omitempty"`
+	AtUnixUs      int64                  `protobuf:"varint,6,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SongBrought) Reset() {
+	*x = SongBrought{}
+	mi := &file_messages_play_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SongBrought) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SongBrought) ProtoMessage() {}
+
+func (x *SongBrought) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_play_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SongBrought.ProtoReflect.Descriptor instead.
+func (*SongBrought) Descriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SongBrought) GetSong() string {
+	if x != nil {
+		return x.Song
+	}
+	return ""
+}
+
+func (x *SongBrought) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *SongBrought) GetSum() string {
+	if x != nil {
+		return x.Sum
+	}
+	return ""
+}
+
+func (x *SongBrought) GetListenerName() string {
+	if x != nil {
+		return x.ListenerName
+	}
+	return ""
+}
+
+func (x *SongBrought) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *SongBrought) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
 // SongsAway: the songs folder is missing, unreadable or empty, or one of its subfolders cannot be seen.
 // The songs in it are not gone: they are remembered, and requests wait for them.
 type SongsAway struct {
@@ -683,7 +845,7 @@ type SongsAway struct {
 
 func (x *SongsAway) Reset() {
 	*x = SongsAway{}
-	mi := &file_messages_play_proto_msgTypes[5]
+	mi := &file_messages_play_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -695,7 +857,7 @@ func (x *SongsAway) String() string {
 func (*SongsAway) ProtoMessage() {}
 
 func (x *SongsAway) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[5]
+	mi := &file_messages_play_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -708,7 +870,7 @@ func (x *SongsAway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongsAway.ProtoReflect.Descriptor instead.
 func (*SongsAway) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{5}
+	return file_messages_play_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SongsAway) GetReason() string {
@@ -735,7 +897,7 @@ type SongsBack struct {
 
 func (x *SongsBack) Reset() {
 	*x = SongsBack{}
-	mi := &file_messages_play_proto_msgTypes[6]
+	mi := &file_messages_play_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -747,7 +909,7 @@ func (x *SongsBack) String() string {
 func (*SongsBack) ProtoMessage() {}
 
 func (x *SongsBack) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[6]
+	mi := &file_messages_play_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -760,7 +922,7 @@ func (x *SongsBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongsBack.ProtoReflect.Descriptor instead.
 func (*SongsBack) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{6}
+	return file_messages_play_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SongsBack) GetFolder() string {
@@ -780,7 +942,7 @@ type SongAdded struct {
 
 func (x *SongAdded) Reset() {
 	*x = SongAdded{}
-	mi := &file_messages_play_proto_msgTypes[7]
+	mi := &file_messages_play_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +954,7 @@ func (x *SongAdded) String() string {
 func (*SongAdded) ProtoMessage() {}
 
 func (x *SongAdded) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[7]
+	mi := &file_messages_play_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,7 +967,7 @@ func (x *SongAdded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongAdded.ProtoReflect.Descriptor instead.
 func (*SongAdded) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{7}
+	return file_messages_play_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SongAdded) GetSong() *Song {
@@ -825,7 +987,7 @@ type SongRemoved struct {
 
 func (x *SongRemoved) Reset() {
 	*x = SongRemoved{}
-	mi := &file_messages_play_proto_msgTypes[8]
+	mi := &file_messages_play_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -837,7 +999,7 @@ func (x *SongRemoved) String() string {
 func (*SongRemoved) ProtoMessage() {}
 
 func (x *SongRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[8]
+	mi := &file_messages_play_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -850,7 +1012,7 @@ func (x *SongRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongRemoved.ProtoReflect.Descriptor instead.
 func (*SongRemoved) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{8}
+	return file_messages_play_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SongRemoved) GetName() string {
@@ -871,7 +1033,7 @@ type SongRejected struct {
 
 func (x *SongRejected) Reset() {
 	*x = SongRejected{}
-	mi := &file_messages_play_proto_msgTypes[9]
+	mi := &file_messages_play_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -883,7 +1045,7 @@ func (x *SongRejected) String() string {
 func (*SongRejected) ProtoMessage() {}
 
 func (x *SongRejected) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[9]
+	mi := &file_messages_play_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -896,7 +1058,7 @@ func (x *SongRejected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongRejected.ProtoReflect.Descriptor instead.
 func (*SongRejected) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{9}
+	return file_messages_play_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SongRejected) GetName() string {
@@ -933,7 +1095,7 @@ type RequestPlay struct {
 
 func (x *RequestPlay) Reset() {
 	*x = RequestPlay{}
-	mi := &file_messages_play_proto_msgTypes[10]
+	mi := &file_messages_play_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +1107,7 @@ func (x *RequestPlay) String() string {
 func (*RequestPlay) ProtoMessage() {}
 
 func (x *RequestPlay) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[10]
+	mi := &file_messages_play_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1120,7 @@ func (x *RequestPlay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestPlay.ProtoReflect.Descriptor instead.
 func (*RequestPlay) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{10}
+	return file_messages_play_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RequestPlay) GetRequestId() string {
@@ -1046,7 +1208,7 @@ type SongQueued struct {
 
 func (x *SongQueued) Reset() {
 	*x = SongQueued{}
-	mi := &file_messages_play_proto_msgTypes[11]
+	mi := &file_messages_play_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1058,7 +1220,7 @@ func (x *SongQueued) String() string {
 func (*SongQueued) ProtoMessage() {}
 
 func (x *SongQueued) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[11]
+	mi := &file_messages_play_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1071,7 +1233,7 @@ func (x *SongQueued) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongQueued.ProtoReflect.Descriptor instead.
 func (*SongQueued) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{11}
+	return file_messages_play_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SongQueued) GetRequestId() string {
@@ -1131,7 +1293,7 @@ type PlayRefused struct {
 
 func (x *PlayRefused) Reset() {
 	*x = PlayRefused{}
-	mi := &file_messages_play_proto_msgTypes[12]
+	mi := &file_messages_play_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1143,7 +1305,7 @@ func (x *PlayRefused) String() string {
 func (*PlayRefused) ProtoMessage() {}
 
 func (x *PlayRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[12]
+	mi := &file_messages_play_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1156,7 +1318,7 @@ func (x *PlayRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlayRefused.ProtoReflect.Descriptor instead.
 func (*PlayRefused) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{12}
+	return file_messages_play_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PlayRefused) GetRequestId() string {
@@ -1216,7 +1378,7 @@ type CancelRequest struct {
 
 func (x *CancelRequest) Reset() {
 	*x = CancelRequest{}
-	mi := &file_messages_play_proto_msgTypes[13]
+	mi := &file_messages_play_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1228,7 +1390,7 @@ func (x *CancelRequest) String() string {
 func (*CancelRequest) ProtoMessage() {}
 
 func (x *CancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[13]
+	mi := &file_messages_play_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1241,7 +1403,7 @@ func (x *CancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
 func (*CancelRequest) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{13}
+	return file_messages_play_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CancelRequest) GetRequestId() string {
@@ -1300,7 +1462,7 @@ type SongCancelled struct {
 
 func (x *SongCancelled) Reset() {
 	*x = SongCancelled{}
-	mi := &file_messages_play_proto_msgTypes[14]
+	mi := &file_messages_play_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1312,7 +1474,7 @@ func (x *SongCancelled) String() string {
 func (*SongCancelled) ProtoMessage() {}
 
 func (x *SongCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[14]
+	mi := &file_messages_play_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1325,7 +1487,7 @@ func (x *SongCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongCancelled.ProtoReflect.Descriptor instead.
 func (*SongCancelled) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{14}
+	return file_messages_play_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SongCancelled) GetSong() string {
@@ -1379,7 +1541,7 @@ type SkipSong struct {
 
 func (x *SkipSong) Reset() {
 	*x = SkipSong{}
-	mi := &file_messages_play_proto_msgTypes[15]
+	mi := &file_messages_play_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1391,7 +1553,7 @@ func (x *SkipSong) String() string {
 func (*SkipSong) ProtoMessage() {}
 
 func (x *SkipSong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[15]
+	mi := &file_messages_play_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1404,7 +1566,7 @@ func (x *SkipSong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SkipSong.ProtoReflect.Descriptor instead.
 func (*SkipSong) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{15}
+	return file_messages_play_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SkipSong) GetRequestId() string {
@@ -1472,7 +1634,7 @@ type SkipVoted struct {
 
 func (x *SkipVoted) Reset() {
 	*x = SkipVoted{}
-	mi := &file_messages_play_proto_msgTypes[16]
+	mi := &file_messages_play_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1484,7 +1646,7 @@ func (x *SkipVoted) String() string {
 func (*SkipVoted) ProtoMessage() {}
 
 func (x *SkipVoted) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[16]
+	mi := &file_messages_play_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1497,7 +1659,7 @@ func (x *SkipVoted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SkipVoted.ProtoReflect.Descriptor instead.
 func (*SkipVoted) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{16}
+	return file_messages_play_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SkipVoted) GetSong() string {
@@ -1562,7 +1724,7 @@ type SkipDecided struct {
 
 func (x *SkipDecided) Reset() {
 	*x = SkipDecided{}
-	mi := &file_messages_play_proto_msgTypes[17]
+	mi := &file_messages_play_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1574,7 +1736,7 @@ func (x *SkipDecided) String() string {
 func (*SkipDecided) ProtoMessage() {}
 
 func (x *SkipDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[17]
+	mi := &file_messages_play_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1587,7 +1749,7 @@ func (x *SkipDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SkipDecided.ProtoReflect.Descriptor instead.
 func (*SkipDecided) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{17}
+	return file_messages_play_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SkipDecided) GetSong() string {
@@ -1629,7 +1791,7 @@ type ChooseSong struct {
 
 func (x *ChooseSong) Reset() {
 	*x = ChooseSong{}
-	mi := &file_messages_play_proto_msgTypes[18]
+	mi := &file_messages_play_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1641,7 +1803,7 @@ func (x *ChooseSong) String() string {
 func (*ChooseSong) ProtoMessage() {}
 
 func (x *ChooseSong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[18]
+	mi := &file_messages_play_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1654,7 +1816,7 @@ func (x *ChooseSong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChooseSong.ProtoReflect.Descriptor instead.
 func (*ChooseSong) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{18}
+	return file_messages_play_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ChooseSong) GetSeed() uint64 {
@@ -1686,7 +1848,7 @@ type SongChosen struct {
 
 func (x *SongChosen) Reset() {
 	*x = SongChosen{}
-	mi := &file_messages_play_proto_msgTypes[19]
+	mi := &file_messages_play_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1698,7 +1860,7 @@ func (x *SongChosen) String() string {
 func (*SongChosen) ProtoMessage() {}
 
 func (x *SongChosen) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[19]
+	mi := &file_messages_play_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1711,7 +1873,7 @@ func (x *SongChosen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongChosen.ProtoReflect.Descriptor instead.
 func (*SongChosen) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{19}
+	return file_messages_play_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SongChosen) GetSong() string {
@@ -1768,7 +1930,7 @@ type SetPlaylist struct {
 
 func (x *SetPlaylist) Reset() {
 	*x = SetPlaylist{}
-	mi := &file_messages_play_proto_msgTypes[20]
+	mi := &file_messages_play_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1780,7 +1942,7 @@ func (x *SetPlaylist) String() string {
 func (*SetPlaylist) ProtoMessage() {}
 
 func (x *SetPlaylist) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[20]
+	mi := &file_messages_play_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1793,7 +1955,7 @@ func (x *SetPlaylist) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPlaylist.ProtoReflect.Descriptor instead.
 func (*SetPlaylist) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{20}
+	return file_messages_play_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SetPlaylist) GetSongs() []string {
@@ -1829,7 +1991,7 @@ type PlaylistSet struct {
 
 func (x *PlaylistSet) Reset() {
 	*x = PlaylistSet{}
-	mi := &file_messages_play_proto_msgTypes[21]
+	mi := &file_messages_play_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1841,7 +2003,7 @@ func (x *PlaylistSet) String() string {
 func (*PlaylistSet) ProtoMessage() {}
 
 func (x *PlaylistSet) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[21]
+	mi := &file_messages_play_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1854,7 +2016,7 @@ func (x *PlaylistSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaylistSet.ProtoReflect.Descriptor instead.
 func (*PlaylistSet) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{21}
+	return file_messages_play_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PlaylistSet) GetSongs() []string {
@@ -1892,7 +2054,7 @@ type SongWaits struct {
 
 func (x *SongWaits) Reset() {
 	*x = SongWaits{}
-	mi := &file_messages_play_proto_msgTypes[22]
+	mi := &file_messages_play_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1904,7 +2066,7 @@ func (x *SongWaits) String() string {
 func (*SongWaits) ProtoMessage() {}
 
 func (x *SongWaits) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[22]
+	mi := &file_messages_play_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1917,7 +2079,7 @@ func (x *SongWaits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongWaits.ProtoReflect.Descriptor instead.
 func (*SongWaits) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{22}
+	return file_messages_play_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SongWaits) GetSong() string {
@@ -1960,7 +2122,7 @@ type SongSkipped struct {
 
 func (x *SongSkipped) Reset() {
 	*x = SongSkipped{}
-	mi := &file_messages_play_proto_msgTypes[23]
+	mi := &file_messages_play_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1972,7 +2134,7 @@ func (x *SongSkipped) String() string {
 func (*SongSkipped) ProtoMessage() {}
 
 func (x *SongSkipped) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[23]
+	mi := &file_messages_play_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1985,7 +2147,7 @@ func (x *SongSkipped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongSkipped.ProtoReflect.Descriptor instead.
 func (*SongSkipped) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{23}
+	return file_messages_play_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SongSkipped) GetSong() string {
@@ -2021,7 +2183,7 @@ type QueueRules struct {
 
 func (x *QueueRules) Reset() {
 	*x = QueueRules{}
-	mi := &file_messages_play_proto_msgTypes[24]
+	mi := &file_messages_play_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2033,7 +2195,7 @@ func (x *QueueRules) String() string {
 func (*QueueRules) ProtoMessage() {}
 
 func (x *QueueRules) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[24]
+	mi := &file_messages_play_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2046,7 +2208,7 @@ func (x *QueueRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueRules.ProtoReflect.Descriptor instead.
 func (*QueueRules) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{24}
+	return file_messages_play_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *QueueRules) GetOrder() QueueOrder {
@@ -2081,7 +2243,7 @@ type OpenBroadcast struct {
 
 func (x *OpenBroadcast) Reset() {
 	*x = OpenBroadcast{}
-	mi := &file_messages_play_proto_msgTypes[25]
+	mi := &file_messages_play_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2093,7 +2255,7 @@ func (x *OpenBroadcast) String() string {
 func (*OpenBroadcast) ProtoMessage() {}
 
 func (x *OpenBroadcast) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[25]
+	mi := &file_messages_play_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2106,7 +2268,7 @@ func (x *OpenBroadcast) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenBroadcast.ProtoReflect.Descriptor instead.
 func (*OpenBroadcast) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{25}
+	return file_messages_play_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *OpenBroadcast) GetAtUnixUs() int64 {
@@ -2135,7 +2297,7 @@ type BroadcastOpened struct {
 
 func (x *BroadcastOpened) Reset() {
 	*x = BroadcastOpened{}
-	mi := &file_messages_play_proto_msgTypes[26]
+	mi := &file_messages_play_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2147,7 +2309,7 @@ func (x *BroadcastOpened) String() string {
 func (*BroadcastOpened) ProtoMessage() {}
 
 func (x *BroadcastOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[26]
+	mi := &file_messages_play_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2160,7 +2322,7 @@ func (x *BroadcastOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BroadcastOpened.ProtoReflect.Descriptor instead.
 func (*BroadcastOpened) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{26}
+	return file_messages_play_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BroadcastOpened) GetEpoch() uint64 {
@@ -2195,7 +2357,7 @@ type StartSong struct {
 
 func (x *StartSong) Reset() {
 	*x = StartSong{}
-	mi := &file_messages_play_proto_msgTypes[27]
+	mi := &file_messages_play_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2207,7 +2369,7 @@ func (x *StartSong) String() string {
 func (*StartSong) ProtoMessage() {}
 
 func (x *StartSong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[27]
+	mi := &file_messages_play_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2220,7 +2382,7 @@ func (x *StartSong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartSong.ProtoReflect.Descriptor instead.
 func (*StartSong) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{27}
+	return file_messages_play_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *StartSong) GetSong() *Song {
@@ -2250,7 +2412,7 @@ type SongStarted struct {
 
 func (x *SongStarted) Reset() {
 	*x = SongStarted{}
-	mi := &file_messages_play_proto_msgTypes[28]
+	mi := &file_messages_play_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2262,7 +2424,7 @@ func (x *SongStarted) String() string {
 func (*SongStarted) ProtoMessage() {}
 
 func (x *SongStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[28]
+	mi := &file_messages_play_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2275,7 +2437,7 @@ func (x *SongStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongStarted.ProtoReflect.Descriptor instead.
 func (*SongStarted) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{28}
+	return file_messages_play_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SongStarted) GetSong() *Song {
@@ -2319,7 +2481,7 @@ type EndSong struct {
 
 func (x *EndSong) Reset() {
 	*x = EndSong{}
-	mi := &file_messages_play_proto_msgTypes[29]
+	mi := &file_messages_play_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2331,7 +2493,7 @@ func (x *EndSong) String() string {
 func (*EndSong) ProtoMessage() {}
 
 func (x *EndSong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[29]
+	mi := &file_messages_play_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2344,7 +2506,7 @@ func (x *EndSong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSong.ProtoReflect.Descriptor instead.
 func (*EndSong) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{29}
+	return file_messages_play_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *EndSong) GetChunks() uint64 {
@@ -2389,7 +2551,7 @@ type SongEnded struct {
 
 func (x *SongEnded) Reset() {
 	*x = SongEnded{}
-	mi := &file_messages_play_proto_msgTypes[30]
+	mi := &file_messages_play_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2401,7 +2563,7 @@ func (x *SongEnded) String() string {
 func (*SongEnded) ProtoMessage() {}
 
 func (x *SongEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[30]
+	mi := &file_messages_play_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2414,7 +2576,7 @@ func (x *SongEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongEnded.ProtoReflect.Descriptor instead.
 func (*SongEnded) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{30}
+	return file_messages_play_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SongEnded) GetSong() string {
@@ -2463,7 +2625,7 @@ type Ask struct {
 
 func (x *Ask) Reset() {
 	*x = Ask{}
-	mi := &file_messages_play_proto_msgTypes[31]
+	mi := &file_messages_play_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2475,7 +2637,7 @@ func (x *Ask) String() string {
 func (*Ask) ProtoMessage() {}
 
 func (x *Ask) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[31]
+	mi := &file_messages_play_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2488,7 +2650,7 @@ func (x *Ask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ask.ProtoReflect.Descriptor instead.
 func (*Ask) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{31}
+	return file_messages_play_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Ask) GetRequestId() string {
@@ -2516,7 +2678,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_messages_play_proto_msgTypes[32]
+	mi := &file_messages_play_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2528,7 +2690,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[32]
+	mi := &file_messages_play_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2541,7 +2703,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{32}
+	return file_messages_play_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Answer) GetRequestId() string {
@@ -2569,7 +2731,7 @@ type Coming struct {
 
 func (x *Coming) Reset() {
 	*x = Coming{}
-	mi := &file_messages_play_proto_msgTypes[33]
+	mi := &file_messages_play_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2581,7 +2743,7 @@ func (x *Coming) String() string {
 func (*Coming) ProtoMessage() {}
 
 func (x *Coming) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[33]
+	mi := &file_messages_play_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2594,7 +2756,7 @@ func (x *Coming) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Coming.ProtoReflect.Descriptor instead.
 func (*Coming) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{33}
+	return file_messages_play_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Coming) GetSong() *Song {
@@ -2627,7 +2789,7 @@ type Playing struct {
 
 func (x *Playing) Reset() {
 	*x = Playing{}
-	mi := &file_messages_play_proto_msgTypes[34]
+	mi := &file_messages_play_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2639,7 +2801,7 @@ func (x *Playing) String() string {
 func (*Playing) ProtoMessage() {}
 
 func (x *Playing) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[34]
+	mi := &file_messages_play_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2652,7 +2814,7 @@ func (x *Playing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Playing.ProtoReflect.Descriptor instead.
 func (*Playing) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{34}
+	return file_messages_play_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Playing) GetSong() *Song {
@@ -2748,7 +2910,22 @@ const file_messages_play_proto_rawDesc = "" +
 	"\x04song\x18\x01 \x01(\v2\v.conga.SongR\x04song\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"!\n" +
 	"\tLostSongs\x12\x14\n" +
-	"\x05names\x18\x01 \x03(\tR\x05names\";\n" +
+	"\x05names\x18\x01 \x03(\tR\x05names\"\x99\x01\n" +
+	"\tBringSong\x12\x1f\n" +
+	"\x04song\x18\x01 \x01(\v2\v.conga.SongR\x04song\x12\x10\n" +
+	"\x03sum\x18\x02 \x01(\tR\x03sum\x12#\n" +
+	"\rlistener_name\x18\x03 \x01(\tR\flistenerName\x12\x16\n" +
+	"\x06person\x18\x04 \x01(\tR\x06person\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\"\xa4\x01\n" +
+	"\vSongBrought\x12\x12\n" +
+	"\x04song\x18\x01 \x01(\tR\x04song\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x03R\x05bytes\x12\x10\n" +
+	"\x03sum\x18\x03 \x01(\tR\x03sum\x12#\n" +
+	"\rlistener_name\x18\x04 \x01(\tR\flistenerName\x12\x16\n" +
+	"\x06person\x18\x05 \x01(\tR\x06person\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x06 \x01(\x03R\batUnixUs\";\n" +
 	"\tSongsAway\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06folder\x18\x02 \x01(\tR\x06folder\"#\n" +
@@ -2965,7 +3142,7 @@ func file_messages_play_proto_rawDescGZIP() []byte {
 }
 
 var file_messages_play_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_messages_play_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_messages_play_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_messages_play_proto_goTypes = []any{
 	(Role)(0),               // 0: conga.Role
 	(QueueOrder)(0),         // 1: conga.QueueOrder
@@ -2977,63 +3154,66 @@ var file_messages_play_proto_goTypes = []any{
 	(*ReportSongs)(nil),     // 7: conga.ReportSongs
 	(*MadeSong)(nil),        // 8: conga.MadeSong
 	(*LostSongs)(nil),       // 9: conga.LostSongs
-	(*SongsAway)(nil),       // 10: conga.SongsAway
-	(*SongsBack)(nil),       // 11: conga.SongsBack
-	(*SongAdded)(nil),       // 12: conga.SongAdded
-	(*SongRemoved)(nil),     // 13: conga.SongRemoved
-	(*SongRejected)(nil),    // 14: conga.SongRejected
-	(*RequestPlay)(nil),     // 15: conga.RequestPlay
-	(*SongQueued)(nil),      // 16: conga.SongQueued
-	(*PlayRefused)(nil),     // 17: conga.PlayRefused
-	(*CancelRequest)(nil),   // 18: conga.CancelRequest
-	(*SongCancelled)(nil),   // 19: conga.SongCancelled
-	(*SkipSong)(nil),        // 20: conga.SkipSong
-	(*SkipVoted)(nil),       // 21: conga.SkipVoted
-	(*SkipDecided)(nil),     // 22: conga.SkipDecided
-	(*ChooseSong)(nil),      // 23: conga.ChooseSong
-	(*SongChosen)(nil),      // 24: conga.SongChosen
-	(*SetPlaylist)(nil),     // 25: conga.SetPlaylist
-	(*PlaylistSet)(nil),     // 26: conga.PlaylistSet
-	(*SongWaits)(nil),       // 27: conga.SongWaits
-	(*SongSkipped)(nil),     // 28: conga.SongSkipped
-	(*QueueRules)(nil),      // 29: conga.QueueRules
-	(*OpenBroadcast)(nil),   // 30: conga.OpenBroadcast
-	(*BroadcastOpened)(nil), // 31: conga.BroadcastOpened
-	(*StartSong)(nil),       // 32: conga.StartSong
-	(*SongStarted)(nil),     // 33: conga.SongStarted
-	(*EndSong)(nil),         // 34: conga.EndSong
-	(*SongEnded)(nil),       // 35: conga.SongEnded
-	(*Ask)(nil),             // 36: conga.Ask
-	(*Answer)(nil),          // 37: conga.Answer
-	(*Coming)(nil),          // 38: conga.Coming
-	(*Playing)(nil),         // 39: conga.Playing
+	(*BringSong)(nil),       // 10: conga.BringSong
+	(*SongBrought)(nil),     // 11: conga.SongBrought
+	(*SongsAway)(nil),       // 12: conga.SongsAway
+	(*SongsBack)(nil),       // 13: conga.SongsBack
+	(*SongAdded)(nil),       // 14: conga.SongAdded
+	(*SongRemoved)(nil),     // 15: conga.SongRemoved
+	(*SongRejected)(nil),    // 16: conga.SongRejected
+	(*RequestPlay)(nil),     // 17: conga.RequestPlay
+	(*SongQueued)(nil),      // 18: conga.SongQueued
+	(*PlayRefused)(nil),     // 19: conga.PlayRefused
+	(*CancelRequest)(nil),   // 20: conga.CancelRequest
+	(*SongCancelled)(nil),   // 21: conga.SongCancelled
+	(*SkipSong)(nil),        // 22: conga.SkipSong
+	(*SkipVoted)(nil),       // 23: conga.SkipVoted
+	(*SkipDecided)(nil),     // 24: conga.SkipDecided
+	(*ChooseSong)(nil),      // 25: conga.ChooseSong
+	(*SongChosen)(nil),      // 26: conga.SongChosen
+	(*SetPlaylist)(nil),     // 27: conga.SetPlaylist
+	(*PlaylistSet)(nil),     // 28: conga.PlaylistSet
+	(*SongWaits)(nil),       // 29: conga.SongWaits
+	(*SongSkipped)(nil),     // 30: conga.SongSkipped
+	(*QueueRules)(nil),      // 31: conga.QueueRules
+	(*OpenBroadcast)(nil),   // 32: conga.OpenBroadcast
+	(*BroadcastOpened)(nil), // 33: conga.BroadcastOpened
+	(*StartSong)(nil),       // 34: conga.StartSong
+	(*SongStarted)(nil),     // 35: conga.SongStarted
+	(*EndSong)(nil),         // 36: conga.EndSong
+	(*SongEnded)(nil),       // 37: conga.SongEnded
+	(*Ask)(nil),             // 38: conga.Ask
+	(*Answer)(nil),          // 39: conga.Answer
+	(*Coming)(nil),          // 40: conga.Coming
+	(*Playing)(nil),         // 41: conga.Playing
 }
 var file_messages_play_proto_depIdxs = []int32{
 	3,  // 0: conga.Song.form:type_name -> conga.Song.Form
 	5,  // 1: conga.ReportSongs.songs:type_name -> conga.Song
 	6,  // 2: conga.ReportSongs.rejected:type_name -> conga.RejectedSong
-	10, // 3: conga.ReportSongs.folders_away:type_name -> conga.SongsAway
+	12, // 3: conga.ReportSongs.folders_away:type_name -> conga.SongsAway
 	5,  // 4: conga.MadeSong.song:type_name -> conga.Song
-	5,  // 5: conga.SongAdded.song:type_name -> conga.Song
-	0,  // 6: conga.RequestPlay.role:type_name -> conga.Role
-	4,  // 7: conga.PlayRefused.reason:type_name -> conga.PlayRefused.Reason
-	0,  // 8: conga.CancelRequest.role:type_name -> conga.Role
-	0,  // 9: conga.SongCancelled.role:type_name -> conga.Role
-	0,  // 10: conga.SkipSong.role:type_name -> conga.Role
-	1,  // 11: conga.QueueRules.order:type_name -> conga.QueueOrder
-	29, // 12: conga.OpenBroadcast.rules:type_name -> conga.QueueRules
-	29, // 13: conga.BroadcastOpened.rules:type_name -> conga.QueueRules
-	5,  // 14: conga.StartSong.song:type_name -> conga.Song
-	5,  // 15: conga.SongStarted.song:type_name -> conga.Song
-	2,  // 16: conga.SongEnded.heard:type_name -> conga.Heard
-	5,  // 17: conga.Coming.song:type_name -> conga.Song
-	5,  // 18: conga.Playing.song:type_name -> conga.Song
-	38, // 19: conga.Playing.queue:type_name -> conga.Coming
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	5,  // 5: conga.BringSong.song:type_name -> conga.Song
+	5,  // 6: conga.SongAdded.song:type_name -> conga.Song
+	0,  // 7: conga.RequestPlay.role:type_name -> conga.Role
+	4,  // 8: conga.PlayRefused.reason:type_name -> conga.PlayRefused.Reason
+	0,  // 9: conga.CancelRequest.role:type_name -> conga.Role
+	0,  // 10: conga.SongCancelled.role:type_name -> conga.Role
+	0,  // 11: conga.SkipSong.role:type_name -> conga.Role
+	1,  // 12: conga.QueueRules.order:type_name -> conga.QueueOrder
+	31, // 13: conga.OpenBroadcast.rules:type_name -> conga.QueueRules
+	31, // 14: conga.BroadcastOpened.rules:type_name -> conga.QueueRules
+	5,  // 15: conga.StartSong.song:type_name -> conga.Song
+	5,  // 16: conga.SongStarted.song:type_name -> conga.Song
+	2,  // 17: conga.SongEnded.heard:type_name -> conga.Heard
+	5,  // 18: conga.Coming.song:type_name -> conga.Song
+	5,  // 19: conga.Playing.song:type_name -> conga.Song
+	40, // 20: conga.Playing.queue:type_name -> conga.Coming
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_messages_play_proto_init() }
@@ -3047,7 +3227,7 @@ func file_messages_play_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_play_proto_rawDesc), len(file_messages_play_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   35,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

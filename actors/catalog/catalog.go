@@ -94,6 +94,7 @@ type catalog struct {
 	looking    bool
 	again      bool // something changed while it was looking
 	seen       map[string]file
+	brought    map[string]file        // during the look under way, which may have missed them
 	folders    map[string]fs.FileInfo // as they were at the last look
 	ready      bool                   // Ready was called
 	listed     []string
@@ -201,6 +202,9 @@ func (c *catalog) Receive(ctx actor.Context) {
 			panic(fmt.Errorf("catalog: %w", err))
 		}
 		c.makeNext()
+	case *messages.BringSong:
+		c.bring(msg)
+		ctx.Respond(&messages.BringAnswer{})
 	case *messages.LookAgain: // from the pacer, when it could not play a song; at most twice a second
 		c.earliest = time.Time{}
 		c.lookIn(0)
@@ -305,6 +309,7 @@ func (c *catalog) look() {
 func (c *catalog) learn(msg looked) {
 	saw := msg.saw
 	c.looking, c.seen, c.folders = false, saw.files, saw.folders
+	c.sawBrought()
 	// On a busy machine a look takes long; that is no reason to look less often than usual.
 	c.earliest = time.Now().Add(min(rarely*saw.took, c.cfg.Poll))
 	if saw.away != "" {
@@ -377,6 +382,8 @@ func (c *catalog) commit(cmd proto.Message) {
 			}
 			delete(c.warned, event.GetName()) // one that comes back is warned of again
 			delete(c.unmade, event.GetName())
+		case *messages.SongBrought:
+			c.cfg.Logger.Info("a song was brought", "song", event.GetSong(), "by", event.GetListenerName(), "bytes", event.GetBytes())
 		case *messages.SongsAway:
 			c.sayFolder(event)
 		case *messages.SongsBack:

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"iter"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -359,11 +360,6 @@ func remembered(state State, makes bool) map[string]file {
 // written to meanwhile, or could not be opened for want of something that others
 // have to give back first; so it must be judged again. makes says whether other music than mp3 can be converted.
 func judge(ctx context.Context, dir string, found found, makes bool) (song *messages.Song, music mp3.Info, reason string, changed bool) {
-	defer func() {
-		if broken := recover(); broken != nil {
-			song, reason = nil, fmt.Sprintf("reading it went wrong: %v", broken)
-		}
-	}()
 	f, err := openRegular(found.in(dir))
 	switch {
 	case scarce(err), errors.Is(err, fs.ErrNotExist):
@@ -372,6 +368,17 @@ func judge(ctx context.Context, dir string, found found, makes bool) (song *mess
 		return nil, music, cannotOpen + cause(err), false
 	}
 	defer func() { _ = f.Close() }() // nothing was written
+	return judgeFile(ctx, f, found, makes)
+}
+
+// judgeFile is judge for a file that is open, and may still be called otherwise than found says.
+func judgeFile(ctx context.Context, f *os.File, found found, makes bool) (song *messages.Song, music mp3.Info, reason string, changed bool) {
+	defer func() {
+		if broken := recover(); broken != nil {
+			song, reason = nil, fmt.Sprintf("reading it went wrong: %v", broken)
+		}
+	}()
+	var err error
 	size := found.size
 	song = &messages.Song{Name: found.name, FileBytes: size, ModifiedUnixUs: found.modified.UnixMicro()}
 	isMP3 := strings.EqualFold(path.Ext(found.name), ".mp3")

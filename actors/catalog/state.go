@@ -41,6 +41,18 @@ type Rejected struct {
 	Reason string `json:"reason"`
 }
 
+// Brought is who has brought a song.
+type Brought struct {
+	Name   string `json:"name"`
+	By     string `json:"by"`
+	Person string `json:"person,omitempty"`
+	Sum    string `json:"sum"` // SHA-256 of the file
+	AtUs   int64  `json:"atUs"`
+}
+
+// Key is the name.
+func (b Brought) Key() string { return b.Name }
+
 // Key is the name.
 func (s *Song) Key() string { return s.Name }
 
@@ -56,6 +68,8 @@ type State struct {
 	Away string `json:"away,omitempty"`
 	// Folders are the subfolders that cannot be seen now: what is known of their songs stays.
 	Folders messages.AwayFolders `json:"awayFolders,omitempty"`
+	// Brought are songs that people have brought, by name.
+	Brought sorted.List[Brought] `json:"brought,omitzero"`
 	// Wanted are songs that somebody asked for and that must be converted, in the order of asking.
 	Wanted []string `json:"wanted,omitempty"`
 }
@@ -67,6 +81,8 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 		return s.reported(cmd)
 	case *messages.MadeSong:
 		return s.made(cmd)
+	case *messages.BringSong:
+		return s.brought(cmd)
 	case *messages.LostSongs:
 		return s.lost(cmd)
 	}
@@ -154,7 +170,12 @@ func (s State) Apply(event proto.Message) State {
 		}
 	case *messages.SongRemoved:
 		s.Songs, s.Rejected = s.Songs.Without(event.GetName()), s.Rejected.Without(event.GetName())
+		s.Brought = s.Brought.Without(event.GetName())
 		s = s.notWanted(event.GetName())
+	case *messages.SongBrought:
+		s.Brought = s.Brought.With(Brought{
+			Name: event.GetSong(), By: event.GetListenerName(), Person: event.GetPerson(), Sum: event.GetSum(), AtUs: event.GetAtUnixUs(),
+		})
 	case *messages.SongQueued:
 		s = s.wanted(event.GetSong())
 	case *messages.SongWaits:

@@ -18,12 +18,14 @@ import (
 // TestState_Stories: "report a.mp3 b.mp3@2 c.mp3!empty -d.mp3" reports two songs, the
 // second in its second version, a file left out with its reason, and one that is gone; "<x:why"
 // a subfolder that cannot be seen, and ">x" one that can be seen again; "away x"
-// reports that nothing of the folder can be seen.
+// reports that nothing of the folder can be seen; "bring x amy" that amy has brought a song.
 func TestState_Stories(t *testing.T) {
 	story.Run(t, "testdata", State{}, func(_ *testing.T, words []string) proto.Message {
 		switch words[0] {
 		case "away":
 			return &messages.ReportSongs{Away: strings.Join(words[1:], " ")}
+		case "bring":
+			return &messages.BringSong{Song: &messages.Song{Name: words[1]}, Sum: "5e", ListenerName: words[2]}
 		case "report":
 		default:
 			return nil

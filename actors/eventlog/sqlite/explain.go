@@ -10,6 +10,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"conga/actors/eventlog"
+	"conga/actors/internal/space"
 )
 
 func damaged(path, what string) error {
@@ -31,7 +32,7 @@ func (s *Store) explain(err error) error {
 	}
 	code := lite.Code() & 0xff
 	if code == sqlite3.SQLITE_IOERR { // for example, a sync that found no room
-		if free, err := freeBytes(s.dir); err == nil && free < noRoom {
+		if free, err := space.Free(s.dir); err == nil && free < noRoom {
 			code = sqlite3.SQLITE_FULL
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"conga/actors/eventlog"
+	"conga/actors/internal/space"
 )
 
 // reserve is a file that keeps disk space for a log. It is removed when the disk is full, and written again
@@ -39,7 +40,7 @@ func (r *reserve) Fill() error {
 		return nil
 	}
 	dir := filepath.Dir(r.path)
-	if free, err := freeBytes(dir); err == nil && free < r.size+roomToSpare {
+	if free, err := space.Free(dir); err == nil && free < r.size+roomToSpare {
 		return fmt.Errorf("%s has %d bytes free: %w", dir, free, eventlog.ErrFull)
 	}
 	part := r.path + ".part"

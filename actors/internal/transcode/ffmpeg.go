@@ -121,13 +121,19 @@ func source(ctx context.Context, path string) (string, int64, error) {
 
 // arguments are ffmpeg's. The rate is constant, for a line that carries the music has no room for peaks.
 func arguments(from, to, title, artist string) []string {
+	return append(input(from),
+		"-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-metadata", "title="+title, "-metadata", "artist="+artist,
+		"-af", "aformat=sample_rates=44100|48000:channel_layouts=mono|stereo",
+		"-c:a", "libmp3lame", "-b:a", "192k", "-id3v2_version", "3", "-threads", "1",
+		"-fs", strconv.Itoa(maxMade), "-f", "mp3", "-y", "file:"+to,
+	)
+}
+
+// input are the arguments for what ffmpeg reads.
+func input(from string) []string {
 	return []string{
 		"-nostdin", "-hide_banner", "-loglevel", "error", "-max_alloc", strconv.Itoa(maxMemory),
 		"-protocol_whitelist", "file", "-format_whitelist", kinds, "-threads", "1", "-i", "file:" + from,
-		"-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-metadata", "title=" + title, "-metadata", "artist=" + artist,
-		"-af", "aformat=sample_rates=44100|48000:channel_layouts=mono|stereo",
-		"-c:a", "libmp3lame", "-b:a", "192k", "-id3v2_version", "3", "-threads", "1",
-		"-fs", strconv.Itoa(maxMade), "-f", "mp3", "-y", "file:" + to,
 	}
 }
 
@@ -141,25 +147,16 @@ func (c *Cache) run(ctx context.Context, size int64, from, to, title, artist str
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience(size))
 	defer cancel()
-	said := &tail{}
-	cmd := exec.CommandContext(ctx, c.ffmpeg, arguments(from, to, title, artist)...)
-	cmd.Stderr, cmd.WaitDelay = said, aliveAfter // Stdin is the null device, and so is Stdout
-	cmd.Dir, cmd.Env = c.dir, append(os.Environ(), "LC_ALL=C", "AV_LOG_FORCE_NOCOLOR=1")
-	alone(cmd)
-	runtime.LockOSThread() // the process ends with the thread that has started it
-	defer runtime.UnlockOSThread()
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("%w: start ffmpeg: %w", ErrTrouble, err)
-	}
-	humble(cmd.Process.Pid, wanted)
-	err = cmd.Wait()
+	said, err := c.ffmpegs(ctx, wanted, arguments(from, to, title, artist)...)
 	switch info, statErr := os.Stat(to); {
+	case errors.Is(err, ErrTrouble):
+		return err
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("ffmpeg did not convert it within %v", patience(size))
-	case strings.Contains(said.String(), "No space left on device"):
+	case strings.Contains(said, "No space left on device"):
 		return fmt.Errorf("%w: the disk of the converted songs is full", ErrTrouble)
 	case err != nil:
-		return errors.New(reason(strings.ReplaceAll(said.String(), "file:"+from, "the file")))
+		return errors.New(reason(strings.ReplaceAll(said, "file:"+from, "the file")))
 	case statErr != nil:
 		return fmt.Errorf("%w: %w", ErrTrouble, statErr)
 	case info.Size() >= maxMade:
@@ -168,6 +165,49 @@ func (c *Cache) run(ctx context.Context, size int64, from, to, title, artist str
 		return errors.New("ffmpeg finds no music in it")
 	}
 	return nil
+}
+
+// ffmpegs runs ffmpeg and returns the end of what it said.
+func (c *Cache) ffmpegs(ctx context.Context, wanted bool, args ...string) (string, error) {
+	said := &tail{}
+	cmd := exec.CommandContext(ctx, c.ffmpeg, args...)
+	cmd.Stderr, cmd.WaitDelay = said, aliveAfter // Stdin is the null device, and so is Stdout
+	cmd.Dir, cmd.Env = c.dir, append(os.Environ(), "LC_ALL=C", "AV_LOG_FORCE_NOCOLOR=1")
+	alone(cmd)
+	runtime.LockOSThread() // the process ends with the thread that has started it
+	defer runtime.UnlockOSThread()
+	if err := cmd.Start(); err != nil {
+		return "", fmt.Errorf("%w: start ffmpeg: %w", ErrTrouble, err)
+	}
+	humble(cmd.Process.Pid, wanted)
+	err := cmd.Wait()
+	return said.String(), err
+}
+
+const (
+	// probed is how much of a file is decoded to see whether it is music, in seconds, and probeTakes how long that may take.
+	probed, probeTakes = 10, 20 * time.Second
+)
+
+// Probe says in plain words why ffmpeg finds no music in the file at path, by its beginning. An error that wraps ErrTrouble
+// says nothing of the file.
+func (c *Cache) Probe(ctx context.Context, path string) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrTrouble, err)
+	}
+	within, cancel := context.WithTimeout(ctx, probeTakes)
+	defer cancel()
+	said, err := c.ffmpegs(within, true, append(input(path), "-t", strconv.Itoa(probed), "-map", "0:a:0", "-vn", "-sn", "-dn", "-f", "null", "-")...)
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w: %w", ErrTrouble, ctx.Err())
+	case within.Err() != nil:
+		return fmt.Errorf("ffmpeg did not read %d seconds of it within %v", probed, probeTakes)
+	case err == nil, errors.Is(err, ErrTrouble):
+		return err
+	}
+	return errors.New(reason(strings.ReplaceAll(said, "file:"+path, "the file")))
 }
 
 // reason is why ffmpeg could not convert a file, in words for people.

@@ -1,11 +1,11 @@
 //go:build linux || darwin
 
-package sqlite
+package space
 
 import "golang.org/x/sys/unix"
 
-// freeBytes returns how many bytes this user may still write to the folder's disk.
-func freeBytes(dir string) (int64, error) {
+// Free returns how many bytes this user may still write to the folder's disk.
+func Free(dir string) (int64, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
 		return 0, err

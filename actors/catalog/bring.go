@@ -1,0 +1,55 @@
+package catalog
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"conga/messages"
+)
+
+// brought says what follows when somebody has brought a song. It can be requested at once: it is whole.
+func (s State) brought(cmd *messages.BringSong) []proto.Message {
+	song := cmd.GetSong()
+	if song.GetName() == "" {
+		return nil
+	}
+	var events []proto.Message
+	if known, found := s.Songs.Find(song.GetName()); !found || *known != *fromMessage(song) {
+		events = append(events, &messages.SongAdded{Song: proto.CloneOf(song)})
+	}
+	return append(events, &messages.SongBrought{
+		Song: song.GetName(), Bytes: song.GetFileBytes(), Sum: cmd.GetSum(),
+		ListenerName: cmd.GetListenerName(), Person: cmd.GetPerson(), AtUnixUs: cmd.GetAtUnixUs(),
+	})
+}
+
+// bring takes a song whose file has come into the folder, so that nobody waits for a look.
+func (c *catalog) bring(cmd *messages.BringSong) {
+	c.commit(cmd)
+	song := cmd.GetSong()
+	if c.brought == nil {
+		c.brought = map[string]file{}
+	}
+	c.brought[song.GetName()] = file{size: song.GetFileBytes(), modified: song.GetModifiedUnixUs(), since: time.Now(), verdict: told}
+	if !c.looking {
+		c.sawBrought()
+	}
+	c.makeNext()
+}
+
+// sawBrought counts as seen what was brought: when one of them is removed, the next look misses it. What a look under way
+// has missed instead, because the name was another file's before, is looked at anew. No look is under way: that reads
+// the map of what was seen.
+func (c *catalog) sawBrought() {
+	if c.seen == nil {
+		c.seen = map[string]file{}
+	}
+	for name, f := range c.brought {
+		_, seen := c.seen[name]
+		if _, known := c.keeper.State().Songs.Find(name); known && !seen {
+			c.seen[name] = f
+		}
+	}
+	c.brought = nil
+}
