@@ -106,6 +106,9 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 			return nil, err
 		}
 	}
+	if cfg.Uploads != (UploadLimits{}) {
+		s.bring = s.openUploads(converted)
+	}
 	ends := limited(cfg.System)
 	known := sync.OnceFunc(func() { close(s.songs) }) // a restarted catalog calls it again
 	publish := func(event proto.Message) {
@@ -140,9 +143,6 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 	)
 	if err != nil {
 		return nil, fmt.Errorf("start the server: %w", err)
-	}
-	if cfg.Uploads != (UploadLimits{}) {
-		s.bring = s.openUploads(converted)
 	}
 	s.keep = keepSnapshots(s, snapshotEvery)
 	if cfg.KeepLog > 0 {

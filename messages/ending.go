@@ -16,3 +16,6 @@ func SongEnding(name string) string {
 	}
 	return ""
 }
+
+// SongEndings are those of files that may be songs, in small letters.
+func SongEndings() []string { return slices.Clone(endings) }

@@ -84,6 +84,7 @@ type pace struct {
 	arrivals, requests, words, hellos, named *buckets
 
 	searches chan struct{} // has room for those that may run at a time
+	uploads  *uploads
 
 	dropped atomic.Int64 // reports
 	told    atomic.Int64 // when the operator was last told of them, unix seconds
@@ -92,6 +93,7 @@ type pace struct {
 func newPace(l Limits) *pace {
 	return &pace{
 		searches: make(chan struct{}, searchesAtOnce),
+		uploads:  newUploads(),
 		arrivals: newBuckets(arrivalsPerSecond, arrivalsAtOnce),
 		named:    newBuckets(rate.Every(namedWait), namedAtOnce),
 		requests: newBuckets(rate.Limit(household*l.Requests), int(crowd*burstSeconds*l.Requests)+1),
@@ -140,25 +142,32 @@ func address(a net.Addr) netip.Prefix {
 // maxBuckets bounds the memory for addresses.
 const maxBuckets = 4096
 
-// buckets are token buckets, one for each address. Safe for many goroutines.
-type buckets struct {
+// buckets are token buckets, one for each address.
+type buckets struct{ shares[netip.Prefix] }
+
+func newBuckets(every rate.Limit, burst int) *buckets {
+	return &buckets{shares[netip.Prefix]{every: every, burst: burst}}
+}
+
+func (b *buckets) of(a net.Addr) *rate.Limiter { return b.get(address(a)) }
+
+// shares are token buckets, one for each of those that have a share. Safe for many goroutines.
+type shares[K comparable] struct {
 	every rate.Limit
 	burst int
 
 	mu    sync.Mutex
-	known map[netip.Prefix]*rate.Limiter
+	known map[K]*rate.Limiter
 }
 
-func newBuckets(every rate.Limit, burst int) *buckets {
-	return &buckets{every: every, burst: burst, known: make(map[netip.Prefix]*rate.Limiter)}
-}
-
-func (b *buckets) of(a net.Addr) *rate.Limiter {
-	who := address(a)
+func (b *shares[K]) get(who K) *rate.Limiter {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	limiter, is := b.known[who]
 	if !is {
+		if b.known == nil {
+			b.known = make(map[K]*rate.Limiter)
+		}
 		if len(b.known) >= maxBuckets {
 			b.forget()
 		}
@@ -169,7 +178,7 @@ func (b *buckets) of(a net.Addr) *rate.Limiter {
 }
 
 // forget frees a quarter of the room: first the full buckets, which are as good as new ones.
-func (b *buckets) forget() {
+func (b *shares[K]) forget() {
 	for who, limiter := range b.known {
 		if limiter.Tokens() >= float64(b.burst) {
 			delete(b.known, who)

@@ -86,8 +86,8 @@ type Upload struct {
 
 func (u *Uploads) dir() string { return filepath.Join(u.cfg.Dir, UploadFolder) }
 
-// makes says whether other music than mp3 is taken.
-func (u *Uploads) makes() bool { return u.cfg.Converted != nil && u.cfg.Converted.CanMake() }
+// Converts says whether other music than mp3 is taken.
+func (u *Uploads) Converts() bool { return u.cfg.Converted != nil && u.cfg.Converted.CanMake() }
 
 // clean removes what was left unfinished, once. Nothing is under way yet.
 func (u *Uploads) clean(root *os.Root) {
@@ -152,7 +152,7 @@ func (u *Uploads) Take(ctx context.Context, said Upload, body io.Reader) (*messa
 
 // open opens the folder, if a file of that name and size may come there.
 func (u *Uploads) open(ctx context.Context, said string, size int64) (*os.Root, string, error) {
-	name, err := uploadName(said, u.makes())
+	name, err := uploadName(said, u.Converts())
 	switch {
 	case err != nil:
 		return nil, "", err
@@ -275,7 +275,7 @@ func (u *Uploads) check(ctx context.Context, f *os.File, temporary, name string)
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, cannotWrite(err)
 	}
-	song, _, reason, changed := judgeFile(ctx, f, found{path.Join(UploadFolder, name), info.Size(), info.ModTime()}, u.makes())
+	song, _, reason, changed := judgeFile(ctx, f, found{path.Join(UploadFolder, name), info.Size(), info.ModTime()}, u.Converts())
 	switch {
 	case ctx.Err() != nil:
 		return nil, cut()

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 
+	"conga/actors"
 	"conga/cmd/internal/address"
 	"conga/cmd/internal/node"
 	"conga/messages"
@@ -124,4 +125,25 @@ func (f queueFlags) rules() *messages.QueueRules {
 		rules.Order = messages.QueueOrder_QUEUE_ORDER_FAIR
 	}
 	return rules
+}
+
+// uploadFlags say whether guests may bring songs, and how much.
+type uploadFlags struct {
+	AcceptUploads bool  `help:"Let guests bring songs, on the page or with conga add; they come into the folder uploads in --songs."`
+	UploadMax     int64 `default:"50" placeholder:"MB" help:"Size of one file that a guest brings (${default})."`
+	UploadsMax    int64 `default:"5" placeholder:"GB" help:"Size of all that guests have brought; a gigabyte of the disk stays free in any case (${default})."`
+}
+
+func (f uploadFlags) validate() error {
+	if f.UploadMax < 1 || f.UploadMax > 10_000 || f.UploadsMax < 1 || f.UploadsMax > 1<<20 {
+		return errors.New("--upload-max is a number of megabytes from 1 to 10000, --uploads-max one of gigabytes from 1 to 1048576")
+	}
+	return nil
+}
+
+func (f uploadFlags) bounds() actors.UploadLimits {
+	if !f.AcceptUploads {
+		return actors.UploadLimits{}
+	}
+	return actors.UploadLimits{Largest: f.UploadMax << 20, Most: f.UploadsMax << 30}
 }

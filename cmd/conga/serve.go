@@ -48,6 +48,7 @@ type serveCmd struct {
 	ConvertedMax int64  `default:"20" placeholder:"GB" help:"Size of that folder; what was used longest ago goes first (${default})."`
 
 	queueFlags
+	uploadFlags
 
 	Playlist string `placeholder:"FILE" help:"An m3u or m3u8 file, read at the start: what plays when nobody has asked for anything. Without it, songs picked at random."`
 	Shuffle  bool   `help:"Play the playlist in another order each time."`
@@ -96,7 +97,7 @@ func (c *serveCmd) Validate() error {
 	case c.HTTP.takes(c.Listen, 2):
 		return errors.New("--http has the same port as --listen or as the stream, which is on the port after it: choose another")
 	}
-	return errors.Join(c.tokenFlag.validate(), c.limitFlags.validate(), c.queueFlags.validate())
+	return errors.Join(c.tokenFlag.validate(), c.limitFlags.validate(), c.queueFlags.validate(), c.uploadFlags.validate())
 }
 
 // Run serves until ctx ends.
@@ -136,7 +137,7 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	usual := debug.SetGCPercent(whileReading)
 	server, err := node.StartServer(node.ServerOptions{
 		Songs: c.Songs, Listen: string(c.Listen), Data: data, Logger: logger,
-		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Limits: c.limits(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20,
+		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Limits: c.limits(), Uploads: c.bounds(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20,
 		Converted: cmp.Or(c.Converted, filepath.Join(c.Data, "converted")), ConvertedMost: c.ConvertedMax << 30,
 		Rules: c.rules(), Playlist: playlist,
 	})

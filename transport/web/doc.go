@@ -2,7 +2,7 @@
 // music as one endless mp3. It decides nothing: what plays, who stands where and whether a song may be
 // requested others say, and it puts that into HTTP.
 //
-//	Site     the server's page, on its request port: /, /live, /songs, /request, /cancel, /skip, /cover, /log, /at
+//	Site     the server's page, on its request port: /, /live, /songs, /request, /cancel, /skip, /upload, /cover, /log, /at
 //	         and, where there is a token, the door: /enter
 //	Music    /stream.mp3, /listen.m3u and /listen.pls, on every node
 //	Offers   which nodes play for others, and who plays for whom

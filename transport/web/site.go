@@ -44,6 +44,9 @@ type SiteConfig struct {
 	Source Source
 	Music  *Music // the server's own: for players whom no node can take
 	Offers *Offers
+
+	Uploads Uploads // nil: guests may bring no songs
+
 	Names  []string // that people use for this machine
 	Secret bool     // only those who know the token may come in
 	Now    func() time.Time
@@ -73,6 +76,7 @@ func NewSite(cfg SiteConfig) http.Handler {
 	mux.HandleFunc("/request", asks(s.request))
 	mux.HandleFunc("/cancel", asks(s.cancel))
 	mux.HandleFunc("/skip", asks(s.skip))
+	mux.HandleFunc("/upload", s.upload)
 	mux.HandleFunc("/cover", s.cover)
 	mux.HandleFunc("/log", s.log)
 	mux.HandleFunc("/at", s.at)

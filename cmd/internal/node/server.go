@@ -41,6 +41,7 @@ type ServerOptions struct {
 	Converted     string               // folder of what is made of music that is not mp3; empty: that is left out
 	ConvertedMost int64                // bytes
 	Playlist      Playlist             // what plays when nobody has asked for anything
+	Uploads       actors.UploadLimits  // for songs that guests bring; the zero value: they may not
 	Rules         *messages.QueueRules // for requests; nil: none
 	WebNames      []string             // that people use for this machine, for its page; may be nil
 	Browsers      transport.BrowserCertificate
@@ -78,7 +79,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	counters, now, members := n.sent, steadyClock(), transport.NewExpected()
 	auditor := transport.NewIdentity() // an ordinary one: a liar that knew the server's would serve that honestly
 	n.Server, err = actors.StartServer(actors.ServerConfig{
-		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Unwatched: o.Unwatched, Converted: o.Converted, ConvertedMost: o.ConvertedMost, Playlist: o.Playlist.message(), Key: o.Data.Key,
+		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Unwatched: o.Unwatched, Converted: o.Converted, ConvertedMost: o.ConvertedMost, Uploads: o.Uploads, Playlist: o.Playlist.message(), Key: o.Data.Key,
 		Now: now, Logger: o.Logger, Members: members.Members, KeepLog: o.KeepLog, Rules: o.Rules,
 		Auditor: &messages.Node{Id: auditor.ID(), Name: "guest"},
 		Audit: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {

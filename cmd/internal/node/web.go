@@ -34,8 +34,12 @@ func webSite(s *actors.Server, o ServerOptions, log *eventlog.Log, offers *web.O
 	if name, err := os.Hostname(); err == nil {
 		names = append(names, name)
 	}
+	source := &webSource{server: s, log: log, songs: o.Songs, offers: offers, now: now}
+	if u := s.Uploads(); u != nil {
+		source.uploads = &uploads{u, o.Uploads, now}
+	}
 	return web.NewSite(web.SiteConfig{
-		Source: &webSource{server: s, log: log, songs: o.Songs, offers: offers, now: now}, Offers: offers, Names: names, Now: now,
+		Source: source, Uploads: source.taking(), Offers: offers, Names: names, Now: now,
 		Music: &web.Music{Most: lastPlayers, Open: func() web.Cursor { return s.Tune() }}, Secret: o.Token != "",
 	})
 }
@@ -47,6 +51,8 @@ type webSource struct {
 	songs  string
 	offers *web.Offers
 	now    func() time.Time
+
+	uploads *uploads // nil: guests may bring no songs
 
 	history struct {
 		sync.Mutex
@@ -84,7 +90,10 @@ func (w *webSource) Look(ctx context.Context) (web.Parts, error) {
 	w.history.Lock()
 	defer w.history.Unlock()
 	w.catchUp()
-	parts["history"], err = picture.Encode(w.history.Told(w.now()))
+	if parts["history"], err = picture.Encode(w.history.Told(w.now())); err != nil {
+		return nil, err
+	}
+	parts["uploads"], err = picture.Encode(w.uploads.offer())
 	return parts, err
 }
 

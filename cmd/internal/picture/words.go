@@ -97,6 +97,8 @@ func told(e proto.Message, name func(id string) string) (Kind, string) {
 			return Folder, title + " is converted"
 		}
 		return Folder, title + " is there"
+	case *messages.SongBrought:
+		return Folder, who(e.GetListenerName()) + " has brought “" + Title(e.GetSong()) + "”"
 	case *messages.SongRemoved:
 		return Folder, "“" + Title(e.GetName()) + "” is gone"
 	case *messages.SongsAway:

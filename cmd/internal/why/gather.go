@@ -48,7 +48,7 @@ func wanted(kind string) bool {
 	switch kind {
 	case "BroadcastOpened", "ListenerJoined", "ListenerReturned", "ListenerLeft", "ListenerMoved", "ListenerAudited",
 		"VerdictEnded", "ListenerFellSilent", "ListenerReconnected",
-		"SongQueued", "PlayRefused", "SongCancelled", "SkipDecided", "SongWaits", "SongSkipped", "SongChosen", "SongStarted", "SongEnded", "SongAdded", "SongRemoved", "SongRejected",
+		"SongQueued", "PlayRefused", "SongCancelled", "SkipDecided", "SongWaits", "SongSkipped", "SongChosen", "SongStarted", "SongEnded", "SongAdded", "SongBrought", "SongRemoved", "SongRejected",
 		"NodeStarted", "UpstreamLost", "UpstreamUnusable", "UpstreamConnected", "SearchExhausted",
 		"SongsAway", "SongsBack",
 		"PlayerUnderran", "PlayerFellSilent", "PlayerHeardAgain", "RequestSent", "RequestAnswered":
@@ -124,6 +124,8 @@ func (g *gatherer) add(r eventlog.Record) {
 		g.turn(r, e.GetSong(), "")
 	case *messages.SongAdded:
 		g.file(r, e.GetSong().GetName())
+	case *messages.SongBrought:
+		g.file(r, e.GetSong())
 	case *messages.SongRemoved:
 		g.file(r, e.GetName())
 	case *messages.SongRejected:

@@ -68,6 +68,10 @@ func (t *teller) aboutSong(song string) {
 			default:
 				t.say(r.Time, "%s can be requested from now on.", song)
 			}
+		case *messages.SongBrought:
+			if e.GetSong() == song {
+				t.say(r.Time, "%s brought %s.", who(e.GetListenerName()), song)
+			}
 		case *messages.SongRemoved:
 			if e.GetName() == song {
 				t.say(r.Time, "%s is gone from the folder.", song)

@@ -1,0 +1,165 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"conga/messages"
+	"conga/messages/plain"
+	"conga/transport"
+)
+
+// Uploads take songs that guests bring. An error is one to be told; a *messages.UploadRefused says more.
+type Uploads interface {
+	// May says why a file of that name and size would not be taken.
+	May(ctx context.Context, name string, size int64) error
+	// Take returns the song's name when it can be requested.
+	Take(ctx context.Context, file Upload, body io.Reader) (song, title string, err error)
+	// Offer is what files are taken.
+	Offer() Offer
+}
+
+// Upload is a file that a guest brings.
+type Upload struct {
+	Name       string // as the guest calls it
+	Size       int64
+	By, Person string
+}
+
+// Offer is what files a radio takes.
+type Offer struct {
+	Largest int64    `json:"largest"` // bytes
+	Endings []string `json:"endings"` // of their names
+}
+
+const (
+	// A body must come with slowest bytes a second on the whole, after a pause that anybody may make.
+	slowest, pause = 16 << 10, 10 * time.Second
+	// checkTakes is how long a file may be checked when all of it has come, and others before it.
+	checkTakes = 2 * time.Minute
+)
+
+var errNoUploads = errors.New("this radio takes no songs from guests: its host allows it with --accept-uploads")
+
+// upload takes a song: PUT brings it, GET asks beforehand whether it may come. A browser that is refused in the middle of a
+// large body does not hear why, so the page asks first.
+func (s *site) upload(w http.ResponseWriter, r *http.Request) {
+	if !only(w, r, http.MethodGet, http.MethodPut) {
+		return
+	}
+	visit := transport.VisitOf(r.Context())
+	query := r.URL.Query()
+	switch name := query.Get("name"); {
+	case s.cfg.Uploads == nil:
+		fail(w, http.StatusNotFound, errNoUploads)
+	case visit == nil:
+		fail(w, http.StatusNotFound, errors.New("songs are brought to the server's port"))
+	case name == "" && r.Method == http.MethodGet:
+		reply(w, http.StatusOK, s.cfg.Uploads.Offer())
+	case name == "":
+		fail(w, http.StatusBadRequest, errors.New("say what the file is called: /upload?name=song.mp3"))
+	case r.Method == http.MethodGet:
+		s.mayUpload(w, r, visit, name)
+	case r.ContentLength < 0:
+		fail(w, http.StatusLengthRequired, errors.New("say how large the file is, with Content-Length"))
+	default:
+		s.bring(w, r, visit, Upload{Name: name, Size: r.ContentLength, By: guestName(query.Get("by"))})
+	}
+}
+
+// mayUpload answers with what would become of a file, if it is as it is said to be.
+func (s *site) mayUpload(w http.ResponseWriter, r *http.Request, visit *transport.Visit, name string) {
+	size, err := strconv.ParseInt(r.URL.Query().Get("bytes"), 10, 64)
+	if err != nil {
+		fail(w, http.StatusBadRequest, errors.New("say how large the file is: /upload?name=song.mp3&bytes=3000000"))
+		return
+	}
+	if err = visit.MayUpload(r, size); err == nil {
+		err = s.cfg.Uploads.May(r.Context(), name, size)
+	}
+	if err != nil {
+		notTaken(w, err)
+		return
+	}
+	reply(w, http.StatusOK, map[string]bool{"may": true})
+}
+
+func (s *site) bring(w http.ResponseWriter, r *http.Request, visit *transport.Visit, file Upload) {
+	out := http.NewResponseController(w)
+	if err := s.cfg.Uploads.May(r.Context(), file.Name, file.Size); err != nil { // it counts for nothing
+		notTaken(w, err)
+		return
+	}
+	person, done, err := visit.BeginUpload(r, file.Size)
+	if err != nil {
+		notTaken(w, err)
+		return
+	}
+	defer done()
+	file.Person = person
+	var late *time.Timer
+	ctx, stop := context.WithCancel(r.Context())
+	defer stop()
+	body := &paced{
+		body: http.MaxBytesReader(w, r.Body, file.Size), left: file.Size, deadline: out.SetReadDeadline, start: time.Now(),
+		whole: func() {
+			_ = out.SetReadDeadline(time.Time{}) // else the server takes the visitor for gone, while the file is checked
+			late = time.AfterFunc(checkTakes, stop)
+		},
+	}
+	defer func() {
+		if late != nil {
+			late.Stop()
+		}
+	}()
+	song, title, err := s.cfg.Uploads.Take(ctx, file, body)
+	_ = out.SetWriteDeadline(time.Now().Add(writeTakes))
+	if err != nil {
+		notTaken(w, err)
+		return
+	}
+	reply(w, http.StatusOK, map[string]string{"song": song, "title": title, "text": "Song " + plain.Text(song, messages.MaxSongName) +
+		" is here. PLAY " + plain.Text(song, messages.MaxSongName) + " asks for it."})
+}
+
+// notTaken says why a file is not taken.
+func notTaken(w http.ResponseWriter, err error) {
+	code := http.StatusServiceUnavailable
+	if refused, is := errors.AsType[*messages.UploadRefused](err); is {
+		code = map[messages.UploadFault]int{
+			messages.UploadUnfit: http.StatusUnprocessableEntity, messages.UploadTooLarge: http.StatusRequestEntityTooLarge,
+			messages.UploadKnown: http.StatusConflict, messages.UploadCut: http.StatusBadRequest,
+			messages.UploadNoRoom: http.StatusInsufficientStorage, messages.UploadAway: http.StatusServiceUnavailable,
+		}[refused.Fault]
+	}
+	if errors.Is(err, transport.ErrTooMuch) {
+		code = http.StatusTooManyRequests
+	}
+	fail(w, code, err)
+}
+
+// paced reads a body that must not come too slowly: the deadline grows with what has come.
+type paced struct {
+	body     io.Reader
+	left     int64
+	read     int64
+	start    time.Time
+	deadline func(time.Time) error
+	whole    func() // is called when all has come
+}
+
+// Read reads what has come until then.
+func (p *paced) Read(b []byte) (int, error) {
+	_ = p.deadline(p.start.Add(pause + time.Duration(p.read)*time.Second/slowest))
+	n, err := p.body.Read(b)
+	p.read += int64(n)
+	if p.left -= int64(n); p.left <= 0 && p.whole != nil {
+		p.whole()
+		p.whole = nil
+	}
+	return n, err
+}
