@@ -181,29 +181,95 @@ function showSongs() {
   $('songsNone').hidden = found.length > 0;
   $('moreSongs').hidden = found.length >= total;
 }
-async function request(song, button) {
+async function request(song, button, where = 'answer') {
   button.disabled = true;
   try {
     const got = await post('/request', song.name);
     mine.set(got.song, false);
     keepMine();
     showQueue();
-    say(`“${song.title}”: ${got.text}`, false);
+    tell(where, `“${song.title}”: ${got.text}`, false);
   } catch (err) {
-    say(`“${song.title}”: ${err.message}`, true);
+    tell(where, `“${song.title}”: ${err.message}`, true);
     button.disabled = false;
   }
 }
-function say(text, bad) {
-  $('answer').textContent = text;
-  $('answer').className = 'note ' + (bad ? 'bad' : 'good');
+function tell(where, text, bad) {
+  $(where).textContent = text;
+  $(where).className = 'note ' + (bad ? 'bad' : 'good');
 }
+function say(text, bad) { tell('answer', text, bad); }
 let typing = 0;
 $('words').addEventListener('input', () => { clearTimeout(typing); typing = setTimeout(() => search(0), 120); });
 $('find').addEventListener('submit', e => { e.preventDefault(); search(0); });
 $('moreSongs').addEventListener('click', () => search(found.length));
 try { $('name').value = localStorage.getItem('name') || ''; } catch { /* it keeps no name then */ }
 $('name').addEventListener('change', () => { try { localStorage.setItem('name', $('name').value); } catch { /* likewise */ } });
+
+// --- bringing songs ------------------------------------------------------------------------------
+let coming = Promise.resolve(); // one file after the other
+function megabytes(n) { return n < 1e6 ? `${Math.ceil(n / 1000)} KB` : `${(n / 1e6).toFixed(1)} MB`; }
+function showUploads() {
+  const offer = live.uploads;
+  $('bring').hidden = !offer || Boolean(past);
+  if (!offer) return;
+  $('bringRule').textContent = `${offer.endings.length > 1 ? 'Music of any kind' : 'mp3 files'}, at most ${megabytes(offer.largest)} each. Everybody here may then ask for them.`;
+  $('files').accept = offer.endings.join();
+}
+function bring(files) {
+  for (const file of files) {
+    const progress = make('progress'), li = row({ title: file.name }, 'waits', progress);
+    progress.max = file.size || 1;
+    progress.value = 0;
+    progress.setAttribute('aria-label', `How much of ${file.name} has been sent`);
+    $('brought').prepend(li);
+    while ($('brought').children.length > 20) $('brought').lastChild.remove();
+    coming = coming.then(() => bringOne(file, li, progress));
+  }
+}
+async function bringOne(file, li, progress) {
+  const note = li.querySelector('small');
+  try {
+    if (file.size > live.uploads.largest) throw new Error(`It has ${megabytes(file.size)}, and this radio takes at most ${megabytes(live.uploads.largest)}.`);
+    const name = 'name=' + encodeURIComponent(file.name);
+    await fetched(`/upload?${name}&bytes=${file.size}`); // who is refused while sending does not hear why
+    note.textContent = 'is sent …';
+    const got = await send(`/upload?${name}&by=${encodeURIComponent($('name').value)}`, file, sent => {
+      progress.value = sent;
+      if (sent >= file.size) note.textContent = 'is checked …';
+    });
+    note.textContent = 'is here';
+    const button = make('button', '', 'Request'), song = { name: got.song, title: got.title };
+    button.type = 'button';
+    button.setAttribute('aria-label', `Request ${got.title}`);
+    button.addEventListener('click', () => request(song, button, 'bringNote'));
+    progress.replaceWith(button);
+    tell('bringNote', `“${got.title}” is here: everybody may ask for it.`, false);
+    search(0);
+  } catch (err) {
+    progress.remove();
+    note.textContent = err.message;
+    tell('bringNote', `“${file.name}” was not taken: ${err.message}`, true);
+  }
+}
+// fetch does not say how much has been sent.
+function send(url, file, sent) {
+  return new Promise((done, fail) => {
+    const ask = new XMLHttpRequest();
+    ask.open('PUT', url);
+    ask.responseType = 'json';
+    ask.upload.onprogress = e => sent(e.loaded);
+    ask.onload = () => (ask.status === 200 ? done(ask.response) : fail(new Error((ask.response && ask.response.error) || `The server says ${ask.status}.`)));
+    ask.onerror = () => fail(new Error('The connection broke off: try again.'));
+    ask.send(file);
+  });
+}
+$('choose').addEventListener('click', () => $('files').click());
+$('files').addEventListener('change', () => { bring($('files').files); $('files').value = ''; });
+for (const kind of ['dragover', 'drop']) document.addEventListener(kind, e => e.preventDefault()); // a file beside it opens no other page
+$('bring').addEventListener('dragover', () => $('drop').classList.add('over'));
+$('bring').addEventListener('dragleave', () => $('drop').classList.remove('over'));
+$('bring').addEventListener('drop', e => { $('drop').classList.remove('over'); bring(e.dataTransfer.files); });
 
 // --- listening -----------------------------------------------------------------------------------
 const audio = $('audio');
@@ -444,7 +510,7 @@ $('backToNow').addEventListener('click', backToNow);
 $('moreLog').addEventListener('click', () => showLog(earlier, true));
 
 // --- the server's news ---------------------------------------------------------------------------
-const show = { now: showNow, queue: () => { showQueue(); showSongs(); }, chain: showLine, vitals: showVitals, history: showHistory };
+const show = { now: showNow, queue: () => { showQueue(); showSongs(); }, chain: showLine, vitals: showVitals, history: showHistory, uploads: showUploads };
 function showAll() { for (const name in show) show[name](); }
 let songsThere = -1, fresh = 0;
 function listenToNews() {
