@@ -10,32 +10,32 @@ import (
 )
 
 const (
-	// diskPatience is how long the disk may take to bring what is needed now: one that sleeps
+	// diskPatience is how long the pacer waits for data that it needs now: a sleeping disk
 	// needs some seconds to spin up.
 	diskPatience = 10 * time.Second
-	// maxCalls bounds the calls that wait for a disk that hangs, of which each holds a thread.
+	// maxCalls bounds the calls that wait for a disk that hangs: each of them holds a thread.
 	maxCalls = 4
 )
 
-// A call to the disk runs in a goroutine of its own and comes back to the actor as a message: the
-// disk of the songs may sleep, hang, or be a network.
+// The songs' disk may sleep, hang, or be a network drive. So each call to it runs in a goroutine of its own and
+// comes back to the actor as a message.
 
-// opening is a song whose file is looked for.
+// opening is a song whose file is being opened.
 type opening struct {
 	file     wanted
 	perChunk int64
 	length   int64
-	until    time.Time // then it counts as a disk that does not answer
-	asked    bool      // the call runs
+	until    time.Time // from then on the disk counts as one that does not answer
+	asked    bool      // the call was made
 	then     func(*cutter, group, error)
 }
 
-// wanted says which file is meant. Another of the same name would give other chunks for the
-// same numbers, and what the catalog knows, its rate and its frames, is not true of it.
+// wanted says which file is meant. Another file of the same name would give other chunks for the
+// same numbers, and the catalog's sample rate and number of frames are not true of it.
 type wanted struct {
 	name              string
 	bytes, modifiedUs int64
-	madeOf, madeSum   string // of a song that was converted: what was made of the file plays
+	madeOf, madeSum   string // of a song that was converted: the converted file is opened
 }
 
 // fileOf says which file the song was.
@@ -43,7 +43,7 @@ func fileOf(s place.Started) wanted {
 	return wanted{s.Name, s.FileBytes, s.ModifiedUs, s.MadeOf, s.MadeSum}
 }
 
-// opened is what came of an opening: a cutter that has cut its first group, or an error.
+// opened is the result of an opening: a cutter that has cut its first group, or an error.
 type opened struct {
 	opening *opening
 	cutter  *cutter
@@ -57,13 +57,13 @@ type read struct {
 	group group
 }
 
-// IgnoreDeadLetterLogging: one that comes when the actor has stopped is not worth a line.
+// IgnoreDeadLetterLogging: an answer that comes when the actor has stopped is not worth a line in the log.
 func (opened) IgnoreDeadLetterLogging() {}
 
 // IgnoreDeadLetterLogging is the same.
 func (read) IgnoreDeadLetterLogging() {}
 
-// open looks for the file and goes on with then.
+// open opens the file. Once that has succeeded or failed, the actor calls then.
 func (p *pacer) open(file wanted, perChunk int32, length int64, then func(*cutter, group, error)) {
 	p.opening = &opening{file: file, perChunk: int64(perChunk), length: length, until: p.cfg.Now().Add(diskPatience), then: then}
 	p.askDisk()
@@ -109,7 +109,7 @@ func (w wanted) open(openFile func(name, madeOf, madeSum string) (File, error), 
 	return c, first, nil
 }
 
-// came takes what the disk has brought, and says whether anybody waits for it; else it is closed.
+// came takes what the disk has brought. It closes what is no longer wanted, and says whether the pacer waits for it.
 func (p *pacer) came(msg any) (awaited bool) {
 	p.calls--
 	switch msg := msg.(type) {
@@ -135,8 +135,8 @@ func (p *pacer) came(msg any) (awaited bool) {
 	return awaited
 }
 
-// refill takes the next items and seals them. Where the disk has not brought them yet, it says for how
-// long it may still do so; then the song ends.
+// refill takes the next items and seals them. If the disk has not brought them yet, it says how long
+// to wait for them; after that the song ends.
 func (p *pacer) refill() (wait time.Duration) {
 	if o := p.opening; o != nil {
 		if wait = o.until.Sub(p.cfg.Now()); wait > 0 {
@@ -170,7 +170,7 @@ func (p *pacer) refill() (wait time.Duration) {
 	return 0
 }
 
-// drop closes the song that is on. While it is being read, whoever reads has the file.
+// drop closes the song that is on. If a call still reads the file, came closes it when that call returns.
 func (p *pacer) drop() {
 	if r := p.reel; r != nil && !r.reading {
 		_ = r.cutter.file.Close()
@@ -178,7 +178,7 @@ func (p *pacer) drop() {
 	p.reel, p.starved = nil, time.Time{}
 }
 
-// lookAgain has the catalog look at its folder: a song that it knows could not be played.
+// lookAgain has the catalog look at its folder, because a song that it knows could not be played.
 func (p *pacer) lookAgain() {
 	p.root.Send(p.cfg.Catalog(), &messages.LookAgain{})
 }

@@ -12,7 +12,7 @@ import (
 	"conga/messages"
 )
 
-// stuck is a file on a disk that hangs from one byte on until it goes on.
+// stuck is a file on a disk that hangs at one byte until the test lets it go on.
 type stuck struct {
 	io.Reader
 	left   int
@@ -56,12 +56,12 @@ func hangs(s *shelf, name string, at int, goesOn <-chan struct{}) (open *atomic.
 	return open
 }
 
-// A disk that sleeps in the middle of a song for less than what is read ahead: nobody hears it.
+// If a disk sleeps in the middle of a song, for less than what is read ahead, nobody hears it.
 func TestPacer_DiskSleeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStudio(t, all...)
 		goesOn := make(chan struct{})
-		hangs(s.shelf, "bach.mp3", 560_000, goesOn) // the last seconds of it
+		hangs(s.shelf, "bach.mp3", 560_000, goesOn) // in its last seconds
 		time.AfterFunc(25*time.Second, func() { close(goesOn) })
 		began := s.now()
 		s.start()
@@ -72,8 +72,8 @@ func TestPacer_DiskSleeps(t *testing.T) {
 	})
 }
 
-// A disk that hangs for good in the middle of a song: what was read is played, then comes a song
-// of which there is more; the pacer answers all the while.
+// If a disk hangs for good in the middle of a song, what was read is played, then another song that can
+// be read. The pacer answers all the while.
 func TestPacer_DiskHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStudio(t, all...)
@@ -106,7 +106,7 @@ func TestPacer_DiskHangs(t *testing.T) {
 	})
 }
 
-// A disk on which no file can be opened any more: other songs play, few calls hang in it, and all goes
+// If no file can be opened on a disk any more, other songs play, only a few calls hang, and all goes
 // on when the disk does.
 func TestPacer_DiskDoesNotOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

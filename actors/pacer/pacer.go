@@ -33,8 +33,8 @@ import (
 )
 
 const (
-	// headStart is how soon the first song is to be heard: time enough to hand the
-	// first chunks down a chain that exists already.
+	// headStart is how soon the first song is heard. That is time enough for its first chunks to
+	// reach the end of a chain that exists already.
 	headStart = 300 * time.Millisecond
 	// askAgain is how long the pacer waits for a song, or for an answer that a
 	// restarting actor lost.
@@ -50,16 +50,16 @@ type Config struct {
 	Window    *window.Window
 	Scheduler func() *actor.PID                                // is asked *messages.ChooseSong
 	Catalog   func() *actor.PID                                // is asked *messages.FindSong
-	Open      func(name, madeOf, madeSum string) (File, error) // the latter say what was made of a file and plays instead; else empty
+	Open      func(name, madeOf, madeSum string) (File, error) // if the file was converted, madeOf and madeSum say what is opened instead; else they are empty
 	Key       ed25519.PrivateKey                               // signs the broadcast
 	Publish   func(proto.Message)
-	Placed    func(place.State)            // is told the state BEFORE anything of it is given out; nil: nobody
+	Placed    func(place.State)            // gets the state before anything of it is given out; may be nil
 	Sent      func() (bytes, chunks int64) // by the stream connections so far
-	Now       func() time.Time             // the server's clock: never steps
+	Now       func() time.Time             // the server's clock, which never steps
 	Logger    *slog.Logger
 }
 
-// File is an open song, with what tells whether it is still the same.
+// File is an open song. Its size and time tell whether it is still the same file.
 type File struct {
 	io.ReadCloser
 	Bytes      int64
@@ -84,32 +84,32 @@ type pacer struct {
 	keep  *eventlog.Keeper[place.State]
 	root  *actor.RootContext
 	self  *actor.PID
-	again []place.Started  // a restarted server's songs of the last seconds, still to be cut anew
+	again []place.Started  // after a restart: songs of the last seconds, still to be cut anew
 	reel  *reel            // the song that is on
 	ready []*messages.Item // cut and sealed, not yet due
 	songs []messages.SongSum
 	timer *time.Timer
-	round uint64 // numbers the timers: an old one's message is ignored
+	round uint64 // numbers the timers, so that the message of an old one is ignored
 
 	// catchingUp: the server was down; songs begin when they would have begun.
 	catchingUp bool
-	chosen     *messages.SongChosen // which the catalog is asked for
+	chosen     *messages.SongChosen // the catalog is asked for it
 	failed     bool                 // the last song could not be played
 
 	opening *opening  // of the next song; nil: none
-	calls   int       // to the disk, that have not come back
+	calls   int       // to the disk, not yet returned
 	starved time.Time // since when the next items are missing
 }
 
 type wake struct{ round uint64 }
 
-// IgnoreDeadLetterLogging: one that comes when the actor has stopped is not worth a line.
+// IgnoreDeadLetterLogging: a wake that comes when the actor has stopped is not worth a line in the log.
 func (wake) IgnoreDeadLetterLogging() {}
 
 // Receive is all the plumbing; where the broadcast is, is decided in place.
 func (p *pacer) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
-	case *actor.Started: // also after a restart: what was given out is in the window
+	case *actor.Started: // also after a restart: the window still has what was given out
 		keep, err := eventlog.NewKeeper(p.cfg.Log, Actor, place.State{})
 		if err != nil {
 			panic(fmt.Errorf("rebuild the pacer: %w", err))
@@ -130,7 +130,7 @@ func (p *pacer) Receive(ctx actor.Context) {
 			ctx.Request(p.cfg.Catalog(), &messages.FindSong{Name: msg.GetSong()})
 		}
 	case *messages.NoSong:
-		p.catchingUp = false // whatever comes next begins when it comes
+		p.catchingUp = false // the next song begins when it is chosen
 	case *messages.FoundSong:
 		chosen := p.chosen
 		if chosen != nil && (msg.Song == nil || msg.Song.GetName() == chosen.GetSong()) { // not a late answer
@@ -192,8 +192,8 @@ func (p *pacer) sleep(wait time.Duration) {
 	p.timer = time.AfterFunc(wait, func() { root.Send(self, wake{round}) })
 }
 
-// give puts the item into the window, unless it is there from before a restart or
-// too old for anybody to need it.
+// give puts the item into the window, unless it has been there since before a restart, or
+// is too old for anybody to need it.
 func (p *pacer) give(item *messages.Item) {
 	if item.Number < p.cfg.Window.Next() || due(item).Before(p.cfg.Now().Add(-messages.Window)) {
 		return
@@ -226,7 +226,7 @@ func (p *pacer) start(chosen *messages.SongChosen, song *messages.Song) {
 	case song == nil:
 		p.giveUp(chosen.GetSong(), errors.New("the file is gone"))
 		return
-	case song.GetForm() == messages.Song_FORM_OTHER: // what was made of it has gone since it was chosen
+	case song.GetForm() == messages.Song_FORM_OTHER: // its converted file has gone since it was chosen
 		p.giveUp(chosen.GetSong(), errors.New("it must be converted first"))
 		return
 	}
@@ -245,11 +245,12 @@ func (p *pacer) start(chosen *messages.SongChosen, song *messages.Song) {
 	})
 }
 
-// errSkipped: enough listeners wanted the next song, or the host did.
+// errSkipped: the song was voted off, or the host skipped it.
 var errSkipped = errors.New("it was skipped")
 
-// skipped says whether the song on the reel is to end here. What is sealed is given out, for listeners have its
-// seal: that is a second and a half at most. So is what was given out before a restart, for they may have it.
+// skipped says whether the song on the reel is to end here. Sealed items are still given out, because listeners have
+// their seal: a second and a half at most. So are items that were given out before a restart, because listeners may
+// have them.
 func (p *pacer) skipped() bool {
 	r, on := p.reel, p.keep.State().Song
 	return r.begun && on != nil && on.Skipped && on.Number == r.song.Number &&
@@ -286,7 +287,7 @@ func (p *pacer) giveUp(song string, err error) {
 	p.lookAgain()
 }
 
-// load puts the song on.
+// load puts the song on the reel.
 func (p *pacer) load(song place.Started, c *cutter, first group) error {
 	reel, err := newReel(song, c, first)
 	if err != nil {
@@ -304,7 +305,7 @@ func (p *pacer) end(why error) {
 	p.drop()
 	p.songs = append(p.songs, r.given())
 	p.songs = p.songs[max(0, len(p.songs)-messages.MaxSongSums):]
-	if len(p.again) > 0 { // the log knows that this one has ended
+	if len(p.again) > 0 { // the end of this one is already in the log
 		p.again = p.again[1:]
 		p.next()
 		return
@@ -371,7 +372,7 @@ func (p *pacer) next() {
 	})
 }
 
-// breakOff ends the song that was on BEFORE the restart and cannot go on.
+// breakOff ends the song that was on before the restart and cannot go on.
 func (p *pacer) breakOff(on *place.Started, chunks uint64, frames int64, why error) {
 	p.cfg.Logger.Warn("song cannot go on", "song", on.Name, "reason", why)
 	p.commit(&messages.EndSong{Song: on.Name, Chunks: chunks, Frames: frames, Reason: why.Error()})

@@ -19,8 +19,8 @@ func contextFor(t *testing.T, d time.Duration) (context.Context, context.CancelF
 	return context.WithTimeout(t.Context(), d)
 }
 
-// Ten hours of the three songs: every item leaves when it is due, there is no gap in the
-// numbers nor in the music, and what each song adds up to is its file.
+// In ten hours of three songs every item leaves when it is due, there is no gap in the
+// numbers or the music, and each song's frames are those of its file.
 func TestPacer_TenHours(t *testing.T) {
 	hours := 10
 	if testing.Short() {
@@ -70,7 +70,7 @@ func TestPacer_TenHours(t *testing.T) {
 	})
 }
 
-// With nobody there the broadcast goes on; who comes later finds the last seconds.
+// The broadcast goes on without listeners. A listener that comes later finds the last seconds.
 func TestPacer_NobodyReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStudio(t, all...)
@@ -91,7 +91,7 @@ func TestPacer_NobodyReads(t *testing.T) {
 	})
 }
 
-// An empty catalog is asked now and then and costs nothing; a song that comes is heard.
+// The pacer asks an empty catalog only now and then. A song that comes is heard.
 func TestPacer_EmptyThenASong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStudio(t)
@@ -121,8 +121,8 @@ func TestPacer_EmptyThenASong(t *testing.T) {
 	})
 }
 
-// A file that has become shorter than the catalog says does not count as heard whole; what there is of it
-// is played, and how much that was tells whether its request is used up.
+// A file that is shorter than the catalog says is played as far as it goes, and does not count as heard whole. How
+// much was played decides whether its request is used up.
 func TestPacer_ShorterThanItWas(t *testing.T) {
 	for left, want := range map[float64]messages.Heard{
 		0.2: messages.Heard_HEARD_LITTLE, 0.8: messages.Heard_HEARD_MOST, 1: messages.Heard_HEARD_WHOLE,
@@ -131,7 +131,7 @@ func TestPacer_ShorterThanItWas(t *testing.T) {
 			s := newStudio(t, all...)
 			s.shelf.change("bach.mp3", func(f tape) tape {
 				f.data = f.data[:int(left*float64(len(f.data)))]
-				f.song.FileBytes = int64(len(f.data)) // it is that file, and was shortened after it was opened
+				f.song.FileBytes = int64(len(f.data)) // the same file, shortened after it was opened
 				return f
 			})
 			s.shelf.turn = []string{"bach.mp3"}
@@ -152,8 +152,8 @@ func TestPacer_ShorterThanItWas(t *testing.T) {
 	}
 }
 
-// Broken files among good ones: what is whole of them is played, nothing runs hot, and
-// the good ones follow without a gap.
+// The whole parts of broken files are played, the good files follow without a gap, and
+// the pacer does not try without a pause.
 func TestPacer_BrokenAmongGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStudio(t, all...)
@@ -183,7 +183,7 @@ func TestPacer_BrokenAmongGood(t *testing.T) {
 	})
 }
 
-// A folder of broken files only costs a few events a second, not a processor.
+// A folder of broken files costs only a few events a second.
 func TestPacer_AllBroken(t *testing.T) {
 	for name, spoil := range map[string]func(tape) tape{
 		"no frame can be read": func(f tape) tape { f.tearAt = 1; return f },
@@ -208,7 +208,7 @@ func TestPacer_AllBroken(t *testing.T) {
 	}
 }
 
-// The pacer breaks down in mid-song, again and again: nobody who reads notices.
+// The pacer panics in mid-song, again and again, and no reader notices.
 func TestPacer_Panic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStudio(t, all...)
@@ -243,8 +243,8 @@ func restart(s *studio, up, down time.Duration) (before, after []heard) {
 	return before, after
 }
 
-// The server restarts: what it gives out again and what follows has the numbers, bytes
-// and times that a server which was never away gives.
+// After a restart the server gives out items again. These and all that follow have the numbers, bytes
+// and times that a server without a restart would have given them.
 func TestPacer_Restart(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -292,7 +292,7 @@ func TestPacer_Restart(t *testing.T) {
 	}
 }
 
-// songsIn are the songs that began, with their times.
+// songsIn lists the songs that began, with their times.
 func songsIn(s *studio) (names []string, playAt []int64) {
 	for _, event := range s.events() {
 		if e, ok := event.(*messages.SongStarted); ok {
@@ -302,8 +302,8 @@ func songsIn(s *studio) (names []string, playAt []int64) {
 	return names, playAt
 }
 
-// A radio does not wait: requested songs whose time came while the server was down are
-// over, and the one that would be on by then is on, at its place.
+// A radio does not wait: requested songs whose time passed while the server was down are
+// over, and the song that would be on now is on, at its place.
 func TestPacer_Restart_RequestsWhileDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStudio(t, all...)
@@ -327,7 +327,7 @@ func TestPacer_Restart_RequestsWhileDown(t *testing.T) {
 	})
 }
 
-// Nobody waits for what chance would have chosen: after an hour the server begins anew.
+// Nobody waits for random songs, so after an hour the server does not make up for them.
 func TestPacer_Restart_ChanceIsNotMadeUpFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStudio(t, all...)
@@ -346,8 +346,8 @@ func TestPacer_Restart_ChanceIsNotMadeUpFor(t *testing.T) {
 	})
 }
 
-// A server whose songs all failed before it restarted has never been on the air: a
-// request must not be taken for one whose time is over (it would be due in 1970).
+// A server whose songs all failed before it restarted has never been on the air. A
+// request must not count as one whose time has passed (it would be due in 1970).
 func TestPacer_Restart_NeverOnTheAir(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStudio(t, "bach.mp3")
@@ -366,8 +366,8 @@ func TestPacer_Restart_NeverOnTheAir(t *testing.T) {
 	})
 }
 
-// The clock is set back while the server is off: music begins at once, wherever the
-// server was, and after one more restart, too.
+// If the clock is set back while the server is off, music begins at once, wherever the
+// server was, also after one more restart.
 func TestPacer_Restart_ClockSetBack(t *testing.T) {
 	for name, up := range map[string]time.Duration{
 		"in the first song": 20 * time.Second, "in the second song": 50 * time.Second,
@@ -402,8 +402,8 @@ func TestPacer_Restart_ClockSetBack(t *testing.T) {
 	}
 }
 
-// While the server is off somebody replaces the song that was on. It cannot go on; what
-// listeners have of it is not overlaid by the next, and no number has two meanings.
+// While the server is off somebody replaces the song that was on, so it cannot go on. The next song does not
+// overlap what listeners have of it, and no number has two meanings.
 func TestPacer_Restart_FileChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStudio(t, all...)
@@ -424,7 +424,7 @@ func TestPacer_Restart_FileChanged(t *testing.T) {
 			t.Errorf("heard after %d us", wait)
 		}
 		gapless(t, after)
-		// The old file comes back: the part that was never given out is not made up for.
+		// The old file comes back, but the part that was never given out is not made up for.
 		s.shelf.change("bach.mp3", func(f tape) tape { f.song.ModifiedUnixUs--; return f })
 		s.crash()
 		next := after[len(after)-1].Number + 1

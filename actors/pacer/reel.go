@@ -14,12 +14,12 @@ import (
 	"conga/messages"
 )
 
-// readAhead is how many groups of a song are in memory before they are needed, about a minute:
-// for so long a disk may sleep or hang in the middle of a song, and nobody hears it.
+// readAhead is how many groups of a song are read before they are needed, about a minute.
+// If a disk sleeps or hangs for less than that in the middle of a song, nobody hears it.
 const readAhead = 32
 
-// cutter cuts an open file into chunks. Reading may take as long as the disk likes, so this is
-// done outside the actor, and by one goroutine at a time.
+// cutter cuts an open file into chunks. The disk may be slow, so this is done outside the actor, by
+// one goroutine at a time.
 type cutter struct {
 	name     string
 	file     io.Closer
@@ -27,7 +27,7 @@ type cutter struct {
 	perChunk int64
 	length   int64 // how many frames there are to cut
 	frame    int64 // cut so far
-	broken   error // what ended the file, told after the chunk before it
+	broken   error // what ended the file; it is returned after the chunk before it
 }
 
 // group is some chunks that get one seal, or why there are no more.
@@ -46,11 +46,11 @@ func newCutter(name string, perChunk, length int64, file io.ReadCloser) *cutter 
 	return &cutter{name: name, file: file, frames: mp3.NewReader(file), perChunk: perChunk, length: length}
 }
 
-// group cuts the next chunks, at most what one seal covers; a song's change belongs to its first. It
-// says io.EOF after the last, and another error where the file breaks off or breaks the parser.
+// group cuts the next chunks, at most as many as one seal covers; the first seal of a song covers its change, too.
+// After the last chunk its error is io.EOF; if the file breaks off or breaks the parser, it is another one.
 func (c *cutter) group() (g group) {
 	defer func() {
-		if p := recover(); p != nil { // a file is no reason to stop the server
+		if p := recover(); p != nil { // no file may stop the server
 			g = group{err: fmt.Errorf("frame %d of %s: %v", c.frame, c.name, p)}
 		}
 	}()
@@ -164,7 +164,7 @@ func (r *reel) item(c chunk) *messages.Item {
 // chunks is how many chunks were taken so far.
 func (r *reel) chunks() uint64 { return r.number - r.song.Number - 1 }
 
-// given is what anybody can compare with what a listener received.
+// given is the song's sum, to be compared with the sum of what a listener received.
 func (r *reel) given() messages.SongSum {
 	return messages.SongSum{
 		Song: r.song.Name, First: r.song.Number + 1, Chunks: r.chunks(),

@@ -11,7 +11,7 @@ import (
 	"conga/messages"
 )
 
-// decide writes into the log that the song that is on ends, as the scheduler does.
+// decide logs, as the scheduler does, that the song that is on is skipped.
 func (s *studio) decide() *messages.SkipDecided {
 	s.t.Helper()
 	on, _ := s.look()
@@ -22,10 +22,10 @@ func (s *studio) decide() *messages.SkipDecided {
 	return decided
 }
 
-// sealSpan is how long the longest seal's items last.
+// sealSpan is how long the items of the longest seal last.
 const sealSpan = messages.SealItems * messages.MaxChunkDuration
 
-// ended are the events that end songs.
+// ended lists the events that end songs.
 func (s *studio) ended() (all []*messages.SongEnded) {
 	for _, event := range s.events() {
 		if e, is := event.(*messages.SongEnded); is {
@@ -35,7 +35,7 @@ func (s *studio) ended() (all []*messages.SongEnded) {
 	return all
 }
 
-// A song that is skipped ends with what is sealed: the next one is heard after the slack and a seal at most. No
+// A skipped song ends with its last sealed item, so the next song is heard after the slack and one seal at most. No
 // number is missing or given twice, nobody hears a gap, and the numbers in the log are those that were given out.
 func TestPacer_Skip(t *testing.T) {
 	for _, at := range []time.Duration{100 * time.Millisecond, 3 * time.Second, 9*time.Second + 730*time.Millisecond, 30 * time.Second} {
@@ -68,8 +68,8 @@ func TestPacer_Skip(t *testing.T) {
 	}
 }
 
-// The server crashes after the decision and before the pacer has heard of it. Started again it ends the song: what
-// was given out before is given again, byte for byte, and then comes the next song, without a hole.
+// The server crashes after the decision, before the pacer has heard of it. The restarted server ends the song: it
+// gives out again what was given out before, byte for byte, and then the next song, without a hole.
 func TestPacer_Skip_Restart(t *testing.T) {
 	for _, down := range []time.Duration{200 * time.Millisecond, 3 * time.Second, 8 * time.Second, 5 * time.Minute} {
 		t.Run(fmt.Sprint(down), func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestPacer_Skip_Restart(t *testing.T) {
 	}
 }
 
-// The actor has just started again, and looks for the file of its song, when that is skipped.
+// The song is skipped when the actor has just started again and is opening the song's file.
 func TestPacer_Skip_Panic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStudio(t, all...)

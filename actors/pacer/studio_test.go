@@ -35,7 +35,7 @@ type tape struct {
 	song   *messages.Song
 	data   []byte
 	tearAt int                        // the disk cannot read beyond this byte; 0: it can
-	stuck  func([]byte) io.ReadCloser // opens it on a disk that hangs; nil: on one that does not
+	stuck  func([]byte) io.ReadCloser // opens it on a disk that hangs; nil: the disk does not hang
 }
 
 var errTorn = errors.New("input/output error")
@@ -56,14 +56,14 @@ type torn struct{}
 
 func (torn) Read([]byte) (int, error) { return 0, errTorn }
 
-// shelf are the tapes, and who chooses from them: a scheduler and a catalog in one, which
-// survive the server as the log and the folder would.
+// shelf has the tapes. It stands for the scheduler and the catalog, and survives the server
+// as the log and the folder do.
 type shelf struct {
 	mu       sync.Mutex
 	tapes    map[string]tape
-	turn     []string             // what chance chooses, in turn
-	queue    []string             // what was requested; it goes first
-	standing *messages.SongChosen // chosen and not taken
+	turn     []string             // the songs to choose when nothing is requested, in turn
+	queue    []string             // requested songs, which go first
+	standing *messages.SongChosen // chosen, but not yet taken
 	asked    int
 }
 
@@ -113,7 +113,7 @@ func (s *shelf) put(t testing.TB, name string, data []byte) {
 	}}
 }
 
-// change gives f the tape and puts back what f returns.
+// change puts f's result in place of the tape.
 func (s *shelf) change(name string, f func(tape) tape) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,7 +142,7 @@ var theSongs = sync.OnceValue(func() map[string][]byte {
 	return songs
 })
 
-// frames are the frames of a song, as one piece.
+// frames returns the frames of a song in one piece.
 func frames(t testing.TB, data []byte) (all []byte, n int64) {
 	t.Helper()
 	r := mp3.NewReader(bytes.NewReader(data))
@@ -174,7 +174,7 @@ type studio struct {
 	store  eventlog.Store
 	shelf  *shelf
 	key    ed25519.PrivateKey
-	offset time.Duration // what the server's clock is off by
+	offset time.Duration // error of the server's clock
 
 	log    *eventlog.Log
 	system *actor.ActorSystem
@@ -198,7 +198,7 @@ func newStudio(t *testing.T, names ...string) *studio {
 
 func (s *studio) now() time.Time { return time.Now().Add(s.offset) }
 
-// start starts the server: another epoch, an empty window.
+// start starts the server in a new epoch with an empty window.
 func (s *studio) start() {
 	s.t.Helper()
 	s.began = s.now()
@@ -268,14 +268,14 @@ func (s *studio) crash() {
 	}
 }
 
-// heard is an item and when it left.
+// heard is an item and the time at which it left.
 type heard struct {
 	*messages.Item
 	at time.Time
 }
 
-// read reads from the window until the deadline; next is the first number, 0 any. It
-// checks all that is true of any stretch: numbers without a hole, seals.
+// read reads from the window until the deadline; next is the first number, 0 means any. It
+// checks what every stretch must have: numbers without a hole, and seals.
 func (s *studio) read(next uint64, until time.Duration) []heard {
 	s.t.Helper()
 	ctx, cancel := contextFor(s.t, until)
@@ -304,7 +304,7 @@ func (s *studio) read(next uint64, until time.Duration) []heard {
 	}
 }
 
-// events are all that the log has.
+// events returns all events of the log.
 func (s *studio) events() []proto.Message {
 	s.t.Helper()
 	var all []proto.Message
@@ -317,7 +317,7 @@ func (s *studio) events() []proto.Message {
 	return all
 }
 
-// onTime wants the items to leave when they are due, those of a beginning at once.
+// onTime checks that the items leave when they are due, or at once if they were due before the server began.
 func onTime(t *testing.T, items []heard, began time.Time) {
 	t.Helper()
 	for _, i := range items {
@@ -331,7 +331,7 @@ func onTime(t *testing.T, items []heard, began time.Time) {
 	}
 }
 
-// gapless wants each item to be heard just when the one before it is over.
+// gapless checks that each item is heard just when the one before it is over.
 func gapless(t *testing.T, items []heard) {
 	t.Helper()
 	for n, i := range items[1:] {

@@ -9,37 +9,37 @@ import (
 	"conga/messages"
 )
 
-// maxHistory is how many songs are remembered that were heard.
+// maxHistory is how many heard songs are remembered.
 const maxHistory = 100
 
-// OnAir is the song that is given out.
+// OnAir is the song that the server is sending.
 type OnAir struct {
 	Song   string `json:"song"`
 	Number uint64 `json:"number"` // of its change
 	PlayAt int64  `json:"playAtUnixUs"`
 	Ends   int64  `json:"endsUnixUs"` // if it is played whole
-	// Votes are those who want it to end; a vote ends with its song.
+	// Votes are for skipping it. They count for this song only.
 	Votes   []Vote `json:"votes,omitempty"`
-	Skipped bool   `json:"skipped,omitempty"` // it is decided that it ends
+	Skipped bool   `json:"skipped,omitempty"` // it has been decided to skip it
 }
 
-// Vote is one person's.
+// Vote is one person's vote to skip the song.
 type Vote struct {
 	Person    string `json:"person"`
 	Household string `json:"household,omitempty"`
 }
 
-// Heard is a song that was heard, or is.
+// Heard is a song that was heard or is being heard.
 type Heard struct {
 	Song   string         `json:"song"`
 	Title  string         `json:"title,omitempty"`
 	Artist string         `json:"artist,omitempty"`
-	By     string         `json:"by,omitempty"` // who asked for it; empty: chance chose it
+	By     string         `json:"by,omitempty"` // who asked for it; empty: nobody
 	PlayAt int64          `json:"playAtUnixUs"`
 	How    messages.Heard `json:"how,omitempty"`
 }
 
-// somebody is who asked without a name.
+// somebody stands for a person who asked without a name.
 const somebody = "somebody"
 
 func (s State) started(event *messages.SongStarted) State {
@@ -58,7 +58,7 @@ func (s State) started(event *messages.SongStarted) State {
 	return s
 }
 
-// offAir notes how the song was heard that is on.
+// offAir ends the song that is on, and notes how much of it was heard.
 func (s State) offAir(event *messages.SongEnded) State {
 	if s.On != nil && event.GetHeard() != messages.Heard_HEARD_WHOLE && len(s.History) > 0 {
 		s.History = slices.Clone(s.History)
@@ -68,11 +68,12 @@ func (s State) offAir(event *messages.SongEnded) State {
 	return s
 }
 
-// mostVotes is how many votes those of one address have: where more than one is needed, no address
-// ends a song alone.
+// mostVotes is how many votes of one address count. If more than one vote is needed, no address
+// can skip a song alone.
 func mostVotes(needed int) int { return max(1, needed/2) }
 
-// skip counts a vote against the song that is heard, and ends it if that is enough. The host needs none.
+// skip counts a vote against the song that is heard, and ends the song if that is enough. The host's word is
+// enough by itself.
 func (s State) skip(cmd *messages.SkipSong) []proto.Message {
 	if _, again := s.Answer(cmd.GetRequestId()); again {
 		return nil
@@ -97,7 +98,7 @@ func (s State) skip(cmd *messages.SkipSong) []proto.Message {
 	return nil
 }
 
-// ballot says what becomes of the vote: SkipDone is the host's word.
+// ballot says what becomes of the vote. It is SkipDone only for the host.
 func (s State) ballot(cmd *messages.SkipSong) messages.SkipResult {
 	host := cmd.GetRole() == messages.Role_ROLE_HOST
 	person := personOf(cmd.GetPerson(), cmd.GetListenerId())
@@ -108,7 +109,7 @@ func (s State) ballot(cmd *messages.SkipSong) messages.SkipResult {
 		return messages.SkipOver
 	case s.On == nil:
 		return messages.SkipNothing
-	case s.On.Skipped, cmd.GetAtUnixUs() < s.On.PlayAt: // the one before it is heard yet, and nothing more is sent of that
+	case s.On.Skipped, cmd.GetAtUnixUs() < s.On.PlayAt: // listeners still hear the song before it, which has been sent whole
 		return messages.SkipOver
 	case host:
 		return messages.SkipDone
@@ -128,7 +129,7 @@ func (s State) ballot(cmd *messages.SkipSong) messages.SkipResult {
 	return messages.SkipCounted
 }
 
-// Skipped is the answer to a SkipSong, after what followed from it.
+// Skipped is the answer to a SkipSong, once its events are applied.
 func (s State) Skipped(cmd *messages.SkipSong) *messages.SkipAnswer {
 	answer := &messages.SkipAnswer{Needed: s.Rules.SkipVotes}
 	a, counted := s.Answer(cmd.GetRequestId())
@@ -168,7 +169,7 @@ func (s State) decided(event *messages.SkipDecided) State {
 	return s.remember(Answer{RequestID: event.GetRequestId(), Song: event.GetSong()})
 }
 
-// Heard are the songs that were heard, and the one that is, newest first.
+// Heard lists the songs that were heard, newest first, and before them the one that is being heard.
 func (s State) Heard(now int64) *messages.History {
 	all := &messages.History{}
 	for _, h := range slices.Backward(s.History) {

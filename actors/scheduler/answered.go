@@ -18,9 +18,9 @@ type Answer struct {
 	Reason    messages.PlayRefused_Reason `json:"reason,omitempty"`
 }
 
-// Answered are the last requests that were answered. It is an immutable list that
-// shares its past with older ones: remembering one more costs the same however many
-// are remembered. As JSON it is an array, oldest first.
+// Answered lists the last requests that were answered. It is an immutable list that
+// shares its tail with older ones, so remembering one more costs the same however long
+// the list is. As JSON it is an array, oldest first.
 type Answered struct {
 	newest *answered
 	n      int

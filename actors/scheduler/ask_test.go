@@ -10,8 +10,8 @@ import (
 	"conga/messages"
 )
 
-// What another actor has just put into the log counts when somebody asks: a new song is found by its title at once, and
-// not only after the next request.
+// Answers take account of what other actors have just put into the log: a new song is found by its title at once, not
+// only after the next request.
 func TestScheduler_AnswersFromTheNewestEvent(t *testing.T) {
 	log, err := eventlog.Open(eventlog.NewMemory(), time.Now)
 	if err != nil {

@@ -6,9 +6,9 @@ import (
 	"conga/messages"
 )
 
-// choose takes the first request that can be played, else the next of the playlist, else a random song other than the one
-// that just played. A request that cannot be played at its turn keeps its place. The choice
-// stays the same until the pacer has taken it.
+// choose takes the first request that can be played; if there is none, the next song of the playlist; if there is none,
+// a random song other than the one that just played. A request that cannot be played at its turn keeps its place. The
+// choice stays the same until the pacer has taken it.
 func (s State) choose(cmd *messages.ChooseSong) []proto.Message {
 	if s.Playing != nil && !s.Playing.Taken || s.Away != "" || s.Songs.Len() == 0 {
 		return nil
@@ -44,8 +44,8 @@ func (s State) choose(cmd *messages.ChooseSong) []proto.Message {
 	return append(events, &messages.SongChosen{Song: song, Seed: cmd.GetSeed(), AtUnixUs: at})
 }
 
-// random chooses among the songs that are there and do not wait in the queue: for those it is not the turn
-// yet, or they cannot be played.
+// random chooses among the songs that are there and do not wait in the queue. Those that wait there have a turn of their
+// own, or cannot be played.
 func (s State) random(seed uint64) (song string, found bool) {
 	n, last := s.Songs.Len(), -1
 	if s.Playing != nil && n > 1 {
@@ -68,11 +68,11 @@ func (s State) random(seed uint64) (song string, found bool) {
 	return "", false
 }
 
-// anywhere is how many songs chance looks at before it goes through all.
+// anywhere is how many songs are drawn at random before all are tried in order.
 const anywhere = 32
 
-// guess is where chance looks at its i-th try. The first tries are anywhere: a song that stands behind many that
-// cannot be played is no likelier than others.
+// guess is the place of the i-th try. The first tries are independent of each other, so that a song that stands behind
+// many that cannot be played is not chosen more often than others.
 func guess(seed uint64, i int) uint64 {
 	switch {
 	case i == 0:

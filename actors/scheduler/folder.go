@@ -8,7 +8,7 @@ import (
 	"conga/messages"
 )
 
-// found is the state after an event of the songs folder: what can be asked for, and what can be played.
+// found is the state after an event of the songs folder. Such an event changes what can be requested and played.
 func (s State) found(event proto.Message) State {
 	switch event := event.(type) {
 	case *messages.SongAdded:
@@ -39,7 +39,7 @@ func (s State) found(event proto.Message) State {
 	return s
 }
 
-// Wait is why the request cannot be played now; "" if it only waits for its turn.
+// Wait says why the request cannot be played now; "" if it only waits for its turn.
 func (s State) Wait(r Request) string {
 	switch {
 	case s.Away != "":
@@ -50,7 +50,7 @@ func (s State) Wait(r Request) string {
 	return s.missing(r.Song)
 }
 
-// missing is why the song cannot be played now, as far as the catalog knows; "" if it can.
+// missing says why the song cannot be played now, as far as the catalog knows; "" if it can.
 func (s State) missing(song string) string {
 	if folder, reason := s.Folders.Of(song); folder != "" {
 		return "the folder " + folder + " cannot be read: " + reason

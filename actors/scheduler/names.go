@@ -18,22 +18,22 @@ type Name string
 // Key is the name.
 func (n Name) Key() string { return string(n) }
 
-// spelling is one way to find a song: by what all spellings of its name have in common.
+// spelling finds a song by what all spellings of its name have in common.
 type spelling struct {
 	stem string
 	name string
 }
 
-// Key is the spelling, and the name to tell apart those who share it.
+// Key is the stem, and the name to tell apart the songs that share it.
 func (s spelling) Key() string { return s.stem + "\x00" + s.name }
 
 func spelled(name string) spelling { return spelling{folded(name), name} }
 
-// look is the name as SONGS shows it. People type or paste what they see, and other programs
-// compose accents and leave out what is invisible.
+// look is the name as SONGS shows it, with accents composed and without invisible characters: people type or paste
+// what they see, and their programs do the same to it.
 func look(name string) string { return plain.Alike(name, maxShown) }
 
-// stem is the name as it is shown, without its ending, however that is written.
+// stem is the shown name without its extension, in capitals or not.
 func stem(name string) string {
 	name = look(name)
 	if at := len(name) - len(messages.SongEnding(name)); at > 0 {
@@ -52,15 +52,15 @@ func likeness(wish, name string) int {
 	case stem(name):
 		return 1
 	}
-	return 2 // but for capital letters
+	return 2 // the capital letters differ
 }
 
-// fit is how well a song matches a wish: the song that looks most like it comes first; of songs
+// fit says how well a song matches a wish. The song that looks most like the wish is best; of songs
 // that look alike, one that does not wait in the queue; of these, the one with exactly that name.
 type fit struct {
 	likeness int
 	waits    bool
-	other    bool // it only looks so
+	other    bool // it looks like the wish, but its name has other bytes
 }
 
 func (f fit) better(than fit) bool {

@@ -11,7 +11,7 @@ import (
 	"conga/messages/plain"
 )
 
-// odd are names as people have them.
+// odd lists odd names that people do give their files.
 var odd = []string{
 	"TRACK01.MP3", " leading space.mp3", "trailing space .mp3", "ideographic\u3000space.mp3", "no-break\u00a0space.mp3",
 	"family\U0001F468\u200d\U0001F469\u200d\U0001F467.mp3", "persian می\u200cخواهم.mp3", "soft\u00adhyphen.mp3", "Artist/Album/a tone.FLAC", "a tone.ogg",
@@ -19,8 +19,8 @@ var odd = []string{
 	"3. numbered.mp3", "7.mp3", "07.mp3", "x.mp3.mp3", "İstanbul.mp3", "Straße.Mp3", "O\u2019Brien.mp3", "한국어.mp3", "\u1112\u1161\u11ab.mp3",
 }
 
-// Whatever files are called: every line that SONGS shows can be requested by what it shows, with the
-// extension and without, as one character or several; and of those that look alike, one after the other.
+// Every song can be requested by what SONGS shows, with the extension or without, with accents composed or not. If
+// several look alike, one after the other is requested.
 func TestState_Find_WhatIsShown(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		names := rapid.SliceOfNDistinct(rapid.OneOf(rapid.SampledFrom(odd), rapid.Map(rapid.StringN(1, 12, 60), func(s string) string {
@@ -41,7 +41,7 @@ func TestState_Find_WhatIsShown(t *testing.T) {
 				t.Fatalf("%q is %q, %v", name, song, exists)
 			}
 		}
-		for n := range names { // asked for again and again by what it shows, each is requested in the end
+		for n := range names { // if its name is asked for again and again, each song is requested in the end
 			typed := plain.Text(state.Songs.At(n).Name, maxShown)
 			song, _ := state.Find(typed)
 			state = state.Apply(&messages.SongQueued{RequestId: fmt.Sprint(n), Song: song})

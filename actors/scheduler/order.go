@@ -14,7 +14,7 @@ type Rules struct {
 	SkipVotes int   `json:"skipVotes"`    // 0: only the host may skip
 }
 
-// Order is whose request is next.
+// Order says whose request is next.
 type Order string
 
 // The orders of a queue.
@@ -31,11 +31,11 @@ func rulesOf(m *messages.QueueRules) Rules {
 	return Rules{Order: order, Each: int(m.GetRequestsEach()), SkipVotes: int(m.GetSkipVotes())}
 }
 
-// A fair queue is start-time fair queueing. Each request has a round: of one person's requests no two
-// have the same, and none has one that is over. The queue is in the order of the rounds, and within a round first
-// come, first served. So from the time that somebody has n requests waiting until the last of these plays, nobody else has
-// more than n requests played; or n + 1, if that somebody was served in this round already. Without that memory, two
-// who ask in turn could keep a round open for ever.
+// A fair queue is start-time fair queueing. Each request has a round that is not over yet, and no two requests of one
+// person have the same. The queue is in the order of the rounds, and within a round first come, first served. So if
+// a person has n requests waiting, nobody else has more than n requests played until the last of these plays; or n + 1,
+// if the person was served in this round already. Served remembers that: without it, two people who ask in turn could
+// keep a round open for ever.
 
 // enqueue gives the request its place.
 func (s State) enqueue(r Request) State {
@@ -64,7 +64,7 @@ func (s State) nextRound(person string) uint64 {
 	return round
 }
 
-// serve counts that a request was chosen. One that had to wait for its file may be of a round that is over.
+// serve counts that a request was chosen. A request that had to wait for its file may have a round that is over.
 func (s State) serve(r Request) State {
 	if s.Rules.Order != Fair || r.Round < s.Round {
 		return s
@@ -79,8 +79,8 @@ func (s State) serve(r Request) State {
 	return s
 }
 
-// rule sets the rules. If they change the order, the queue becomes what it were if those who wait had
-// come under the new one.
+// rule sets the rules. If they change the order, the queue becomes what it would be if all its requests had
+// come under the new order.
 func (s State) rule(rules Rules) State {
 	was := s.Rules.Order
 	if s.Rules = rules; was == rules.Order || was == "" && rules.Order == Fifo {

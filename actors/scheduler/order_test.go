@@ -13,7 +13,7 @@ import (
 	"conga/messages"
 )
 
-// crowd asks, cancels and votes, and plays what was chosen.
+// crowd stands for people who ask, cancel and vote, and for the pacer, which plays what was chosen.
 type crowd struct {
 	t      *rapid.T
 	state  State
@@ -35,7 +35,7 @@ func (c *crowd) apply(events ...proto.Message) {
 
 func (c *crowd) id() string { c.n++; return fmt.Sprint("r", c.n) }
 
-// play has the next song chosen and begun, after the one before has ended.
+// play ends the song that is on, and has the next one chosen and begun.
 func (c *crowd) play() *messages.SongChosen {
 	if c.state.On != nil {
 		c.apply(&messages.SongEnded{Song: c.state.On.Song, NextPlayAtUnixUs: c.at})
@@ -66,8 +66,8 @@ func newCrowd(t *rapid.T) *crowd {
 	return c
 }
 
-// In a fair queue, whoever has n requests waiting, or played in this round, hears the last of them after n of anybody
-// else at most, however these ask, cancel and ask again, together or in turn.
+// In a fair queue, a person with n requests (waiting, or played in this round) hears the last of them after at most n of
+// anybody else, however the others ask and cancel.
 func TestState_Property_Fair(t *testing.T) {
 	people := []string{"amy", "bob", "cem", "dan"}
 	rapid.Check(t, func(t *rapid.T) {
@@ -100,7 +100,7 @@ func TestState_Property_Fair(t *testing.T) {
 				chosen := c.play()
 				p := waiting[chosen.GetRequestId()]
 				if p == nil {
-					continue // chance
+					continue // a random song
 				}
 				delete(waiting, chosen.GetRequestId())
 				for id, other := range waiting {
@@ -120,8 +120,8 @@ func TestState_Property_Fair(t *testing.T) {
 	})
 }
 
-// Whatever the order was meanwhile, first come, first served is by arrival, and nobody's request is lost by a change.
-// With limits, no person and no address has more waiting than it may.
+// First come, first served goes by arrival, also if the queue was a fair one meanwhile. A change of the order loses no
+// request. With limits, no person and no address has more requests waiting than it may.
 func TestState_Property_Orders(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := newCrowd(t)
@@ -165,8 +165,8 @@ func TestState_Property_Orders(t *testing.T) {
 	})
 }
 
-// Nobody ends a song alone where more than one vote is needed, with however many names at one address; a person
-// counts once, and what was voted against one song is nothing against the next.
+// If more than one vote is needed, nobody skips a song alone, however many names they use at one address. A person
+// counts once, and votes against one song do not count against the next.
 func TestState_Property_Votes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := newCrowd(t)

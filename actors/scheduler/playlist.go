@@ -13,10 +13,10 @@ import (
 type Playlist struct {
 	// Songs are names in the order of the list; some may not be there.
 	Songs []string `json:"songs"`
-	// Shuffle plays them in another order each time, which follows from Seed.
+	// Shuffle plays them in another order each round, which follows from Seed.
 	Shuffle bool   `json:"shuffle,omitempty"`
 	Seed    uint64 `json:"seed,omitempty"`
-	// Place is how many places are done, counted through all rounds: after a request, or a restart, it goes on there.
+	// Place is how many places are done, counted through all rounds. After a request or a restart the list goes on there.
 	Place uint64 `json:"place"`
 }
 
@@ -39,7 +39,7 @@ func playlistOf(event *messages.PlaylistSet) *Playlist {
 	return &Playlist{Songs: slices.Clone(event.GetSongs()), Shuffle: event.GetShuffle(), Seed: event.GetSeed()}
 }
 
-// after is the list when so many places are done; 0 says nothing.
+// after is the list once so many places are done; 0 leaves it as it is.
 func (p *Playlist) after(place uint64) *Playlist {
 	if p == nil || place == 0 {
 		return p
@@ -49,7 +49,7 @@ func (p *Playlist) after(place uint64) *Playlist {
 	return &on
 }
 
-// round is the order of one time through the list: indices of Songs.
+// round is the order of the n-th round: indices of Songs.
 func (p *Playlist) round(n uint64) []int {
 	if p.Shuffle {
 		return rand.New(rand.NewPCG(p.Seed, n)).Perm(len(p.Songs))
@@ -61,8 +61,8 @@ func (p *Playlist) round(n uint64) []int {
 	return order
 }
 
-// listed is the next song of the playlist that can be played and does not wait in the queue, and how many places are done
-// with it. It looks through the rest of this round and through the next one, so at each song.
+// listed is the next song of the playlist that can be played and does not wait in the queue, and how many places are
+// done after it. It looks through the rest of this round and through the whole next one, so at every song.
 func (s State) listed() (song string, place uint64, found bool) {
 	p := s.Playlist
 	if p == nil {

@@ -12,8 +12,9 @@ import (
 	"conga/messages"
 )
 
-// A playlist goes round and round, each song once a round, in order or shuffled; requests come between and lose it no place;
-// songs that are not there are passed over; and a replay, or a server that starts again with the same list, goes on where it was.
+// A playlist goes round and round, each song once a round, in order or shuffled. Requests in between do not change its
+// place. Songs that are not there are passed over. A replay, or a server that starts again with the same list, goes on
+// where it was.
 func TestState_Property_Playlist(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var state State
@@ -78,7 +79,7 @@ func TestState_Property_Playlist(t *testing.T) {
 	})
 }
 
-// Where nothing of the playlist can be played, chance plays what there is.
+// If no song of the playlist can be played, random songs play.
 func TestState_Playlist_NothingThere(t *testing.T) {
 	state := State{}.Apply(add("a.mp3")).Apply(&messages.PlaylistSet{Songs: []string{"gone.mp3", "b.mp3"}})
 	events := state.Decide(&messages.ChooseSong{Seed: 7})

@@ -10,11 +10,11 @@ import (
 	"conga/messages"
 )
 
-// householdShare is how many times one person's requests those of an address may have waiting: as many as it has
-// of everything else. An id and a cookie cost nothing, an address does; and behind one address may be a family or an office.
+// householdShare is how many persons' share of the queue one address has. It is more than one because a family or an
+// office may be behind an address, and bounded because ids and cookies cost nothing.
 const householdShare = 5
 
-// personOf is whom a request counts for: a listener is known by its id.
+// personOf says whose share a request uses up. A listener is known by its id.
 func personOf(person, listenerID string) string { return cmp.Or(person, listenerID) }
 
 // request queues the song or refuses it. A refusal is an event for members of the chain only:
@@ -40,7 +40,7 @@ func (s State) request(cmd *messages.RequestPlay) []proto.Message {
 	return []proto.Message{s.refusal(cmd, reason)}
 }
 
-// grant is the song that the request gets, or the reason why it gets none.
+// grant is the song that the request gets, or the reason why it is refused.
 func (s State) grant(cmd *messages.RequestPlay) (song string, reason messages.PlayRefused_Reason) {
 	song = s.meant(cmd)
 	switch {
@@ -59,7 +59,7 @@ func (s State) grant(cmd *messages.RequestPlay) (song string, reason messages.Pl
 	return song, 0
 }
 
-// meant is the song that the request means; "" if it is none. What the wish says exactly comes first.
+// meant is the song that the request means; "" if it means none. A song that the wish names exactly comes first.
 func (s State) meant(cmd *messages.RequestPlay) string {
 	if song, exists := s.Find(cmd.GetWish()); exists {
 		return song
@@ -70,7 +70,7 @@ func (s State) meant(cmd *messages.RequestPlay) string {
 	return ""
 }
 
-// tooMany says whether the one who asks, or their address, has all the requests waiting that one may have.
+// tooMany says whether the person or the address already has as many requests waiting as it may.
 func (s State) tooMany(cmd *messages.RequestPlay) messages.PlayRefused_Reason {
 	each := s.Rules.Each
 	if each == 0 || cmd.GetRole() == messages.Role_ROLE_HOST {
@@ -106,8 +106,8 @@ func (s State) refusal(cmd *messages.RequestPlay, reason messages.PlayRefused_Re
 	}
 }
 
-// Reply is the answer to a request, after the events that followed from it: what it got, now or when it came before, or
-// why a stranger's is refused.
+// Reply is the answer to a request, once its events are applied. A request that was answered before gets the same
+// answer; a stranger's refusal is in no event, so it is worked out again.
 func (s State) Reply(cmd *messages.RequestPlay, events ...proto.Message) *messages.PlayAnswer {
 	a, known := s.Answer(cmd.GetRequestId())
 	if len(events) > 0 { // a request may have no id
@@ -136,7 +136,8 @@ func (s State) Reply(cmd *messages.RequestPlay, events ...proto.Message) *messag
 	return answer
 }
 
-// cancel takes a request out of the queue: one's own, but the host anybody's. A refusal is no event.
+// cancel takes a request out of the queue. People may cancel their own requests, the host anybody's. A refusal is no
+// event.
 func (s State) cancel(cmd *messages.CancelRequest) []proto.Message {
 	if _, again := s.Answer(cmd.GetRequestId()); again {
 		return nil
@@ -151,7 +152,7 @@ func (s State) cancel(cmd *messages.CancelRequest) []proto.Message {
 	}}
 }
 
-// Cancelled is the answer to a CancelRequest, after what followed from it.
+// Cancelled is the answer to a CancelRequest, once its events are applied.
 func (s State) Cancelled(cmd *messages.CancelRequest) *messages.CancelAnswer {
 	if a, known := s.Answer(cmd.GetRequestId()); known {
 		return &messages.CancelAnswer{Song: a.Song}
@@ -160,7 +161,7 @@ func (s State) Cancelled(cmd *messages.CancelRequest) *messages.CancelAnswer {
 	return &messages.CancelAnswer{Refused: refused}
 }
 
-// cancels finds the request that is meant: a number is a place in the queue, which REQUESTS shows.
+// cancels finds the request that is meant, by words or by its place in REQUESTS; without a wish, the person's newest.
 func (s State) cancels(cmd *messages.CancelRequest) (at int, refused messages.CancelRefusal) {
 	person := personOf(cmd.GetPerson(), cmd.GetListenerId())
 	mine := func(r Request) bool { return r.Person == person && person != "" }
@@ -190,7 +191,7 @@ func (s State) cancels(cmd *messages.CancelRequest) (at int, refused messages.Ca
 	return 0, messages.CancelNotQueued
 }
 
-// waiting are the places of the requests that a wish may mean: of those that fit it best.
+// waiting lists the places of the requests that fit the wish best.
 func (s State) waiting(wish string) (places []int) {
 	song, exists := s.named(wish)
 	number, err := strconv.Atoi(wish)

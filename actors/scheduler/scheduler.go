@@ -1,10 +1,9 @@
-// Package scheduler decides what plays next: the songs that listeners asked for, else a random one. Among those who
-// ask it is first come first served, or each in turn (see Rules): then nobody waits behind more requests of another
-// person than they have waiting themselves.
+// Package scheduler decides what plays next: the songs that listeners asked for, else the playlist, else a random song.
+// Requests are served in the order in which they came, or each person in turn (see Rules): then nobody waits behind
+// more requests of another person than they have waiting themselves.
 //
-// A request is in the log BEFORE its listener is told, and a song is chosen in the
-// log BEFORE the pacer opens it: a crash never makes a promised song disappear nor
-// play twice.
+// A request is in the log BEFORE its listener is told, and a choice is in the log before the pacer opens the song. So
+// no crash makes a promised song disappear or play twice.
 //
 // A request is used up when its song is heard. If the song's file cannot be seen or opened at
 // its turn, the request keeps its place and others play first; REQUESTS says why it waits. It
@@ -29,7 +28,7 @@ type Config struct {
 	Log *eventlog.Log
 	// Publish tells the rest of the server about an event, after it is in the log.
 	Publish func(proto.Message)
-	// Playlist is what plays when nobody has asked for anything; nil: it stays as it is.
+	// Playlist is what plays when nobody has asked for anything; nil: the list in the log stays.
 	Playlist *messages.SetPlaylist
 }
 
@@ -86,8 +85,8 @@ func (s *scheduler) Receive(ctx actor.Context) {
 	}
 }
 
-// now is the state after all events, of other actors, too: a song that has just been added can be found, and one that
-// is on is in the history.
+// now is the state after all events, including those of other actors: a song that has just been added can be found, and
+// the song that is on is in the history.
 func (s *scheduler) now() State {
 	if err := s.keep.CatchUp(); err != nil {
 		panic(err) // an actor that cannot read the log must not answer

@@ -12,7 +12,7 @@ import (
 	"conga/messages/plain"
 )
 
-// maxChoices is how many songs are offered to who has named several.
+// maxChoices is how many songs are offered if a wish may mean several.
 const maxChoices = 10
 
 // Song is a song that can be requested. It is immutable.
@@ -52,12 +52,12 @@ func bare(file string) (name, extension string) {
 // Key is the name.
 func (s *Song) Key() string { return s.Name }
 
-// message is what others are told of the song.
+// message is the song as other actors get it.
 func (s *Song) message() *messages.Song {
 	return &messages.Song{Name: s.Name, Title: s.Title, Artist: s.Artist, DurationUs: s.DurationUs}
 }
 
-// MarshalJSON writes a song of which only the name is known as the name, as all logs of older programs did.
+// MarshalJSON writes a song of which only the name is known as that name.
 func (s *Song) MarshalJSON() ([]byte, error) {
 	if s.Title == "" && s.Artist == "" && s.DurationUs == 0 {
 		return json.Marshal(s.Name)
@@ -77,11 +77,10 @@ func (s *Song) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// letters that have a stroke or are two in one, which no decomposition takes apart.
+// letters have a stroke, or are two in one: no decomposition takes them apart.
 var letters = strings.NewReplacer("ß", "ss", "æ", "ae", "œ", "oe", "ø", "o", "ł", "l", "đ", "d", "ð", "d", "þ", "th", "ı", "i")
 
-// fold is what is left of a text when nobody minds capital letters, accents and signs: words
-// with one space between them.
+// fold is the text without capital letters, accents and signs: words with one space between them.
 func fold(s string) string {
 	s = norm.NFD.String(strings.ToLower(plain.Alike(s, messages.MaxLine)))
 	var b strings.Builder
@@ -103,7 +102,7 @@ func fold(s string) string {
 	return letters.Replace(b.String())
 }
 
-// match is how well a song fits what somebody typed; a smaller one is better.
+// match says how well a song fits what somebody typed; a smaller one is better.
 type match int
 
 const (
@@ -147,8 +146,9 @@ func (w words) match(s *Song) match {
 	return allWords
 }
 
-// Mean finds what people type: what Find finds, else the song with that title; else title and artist; else
-// the songs that have all the words somewhere. So what means one song exactly means it, whatever other songs there are.
+// Mean finds what people type: what Find finds; else the song with that title; else with that title and artist; else
+// the songs that have all the words somewhere. So a wish that names one song exactly means it, whatever other songs
+// there are.
 func (s State) Mean(wish string) messages.Meaning {
 	if song, exists := s.Find(wish); exists {
 		return messages.Meaning{Song: song}
@@ -182,7 +182,7 @@ func (s State) Mean(wish string) messages.Meaning {
 // maxFound is how many songs a search shows.
 const maxFound = 1000
 
-// Search are the songs that have all the words in title, artist or name; none while they are away.
+// Search finds the songs that have all the words in title, artist or name. While the songs are away it finds none.
 func (s State) Search(wish string) messages.FoundSongs {
 	var found messages.FoundSongs
 	if s.Away != "" {

@@ -43,7 +43,7 @@ func TestState_Mean(t *testing.T) {
 		"Für Elise – Ludwig van Beethoven": "01.mp3",
 		"1. 01.mp3 (Für Elise – Ludwig van Beethoven)":    "01.mp3",
 		"4. Artist/Album/03 - Air.mp3 (Air – J. S. Bach)": "Artist/Album/03 - Air.mp3",
-		"beethoven":     "beethoven.mp3", // a name, whatever else has the word
+		"beethoven":     "beethoven.mp3", // an exact name, though others have the word
 		"ode":           "beethoven.mp3",
 		"joy beethoven": "beethoven.mp3",
 		"air":           "Artist/Album/03 - Air.mp3",
@@ -69,7 +69,7 @@ func TestState_Mean(t *testing.T) {
 	}
 }
 
-// A choice is bounded, and each number in it means that song to PLAY.
+// A choice is bounded, and PLAY takes each of its numbers for the song beside it.
 func TestState_Mean_Choices(t *testing.T) {
 	var songs [][3]string
 	for n := range 41 {
@@ -87,8 +87,8 @@ func TestState_Mean_Choices(t *testing.T) {
 	}
 }
 
-// Whatever songs there are: each is found by its title in any case and form, alone or among the choices; what is an
-// exact name means that song; and a state from JSON finds the same.
+// Each song is found by its title in any case and form, alone or among the choices. An exact name means that song. A
+// state from JSON finds the same.
 func TestState_Property_Mean(t *testing.T) {
 	some := rapid.StringMatching(`[A-Za-zÀ-ž]{1,6}( [A-Za-z0-9]{1,4}){0,2}`)
 	rapid.Check(t, func(t *rapid.T) {
@@ -152,7 +152,7 @@ func BenchmarkState_Mean(b *testing.B) {
 	}
 }
 
-// A state of an older program, as a folded log begins with it, loses nothing: of its songs only the names are known.
+// The state of an older program, with which a folded log begins, is read whole; it has only the names of its songs.
 func TestState_OlderJSON(t *testing.T) {
 	const old = `{"playing":null,"queue":[{"song":"bach.mp3","requestId":"bob#1","listener":"bob"}],"songs":["bach.mp3","later.mp3"],"answered":[]}`
 	const want = `{"playing":null,"queue":[{"song":"bach.mp3","requestId":"bob#1","listener":"bob"}],"songs":["bach.mp3","later.mp3"],` +

@@ -17,47 +17,48 @@ const maxQueue = 1000
 
 const (
 	// maxTries is how often a requested song is tried in a row, half a second apart, before others are
-	// played: a file that is being saved is whole again in that time.
+	// played. In that time a file that is being saved is whole again.
 	maxTries = 3
 	// maxBroken is how often a requested song may break off in its first half. Then its request is
 	// given up, for everybody has heard that half.
 	maxBroken = 3
-	// tryAgain is how often one of the songs is tried that could not be opened, though they are there.
+	// tryAgain is how often one of the songs is tried that are there but could not be opened.
 	tryAgain = time.Minute
-	// keepWaiting is how long others play while a request waits for its song. While nothing can be
-	// played, or the server is down, that time does not pass.
+	// keepWaiting is how long a request waits for its song while others play. While nothing can be
+	// played, or the server is down, the request is not given up.
 	keepWaiting = 24 * time.Hour
 )
 
-// State is what plays and what will: songs that exist, the queue, the requests
-// already answered. It is immutable.
+// State is what plays and what will: the songs that exist, the queue, the requests that were
+// answered. It is immutable.
 type State struct {
 	// Playing is the song chosen last.
 	Playing *Chosen `json:"playing"`
 	// Queue is who waits, next first.
 	Queue []Request `json:"queue"`
-	// Songs are those of the catalog, by the names of their files: PLAY's numbers count them from 1.
+	// Songs are those of the catalog, in the order of their files' names. PLAY's numbers count them from 1.
 	Songs sorted.List[*Song] `json:"songs"`
 	// Rules are those of the server's last start.
 	Rules Rules `json:"rules"`
-	// Arrived counts the requests, Round is that of the request chosen last, and Served who has had one in it.
+	// Arrived counts the requests. Round is that of the request chosen last, and Served lists who had a request played
+	// in it.
 	Arrived uint64   `json:"arrived,omitempty"`
 	Round   uint64   `json:"round,omitempty"`
 	Served  []string `json:"served,omitempty"`
-	// On is what is given out, nil between two songs; Ends is then when the one before is over, in unix microseconds.
+	// On is what the server is sending, nil between two songs. Then Ends is when the last one is over, in unix microseconds.
 	On   *OnAir `json:"on,omitempty"`
 	Ends int64  `json:"endsUnixUs,omitempty"`
-	// History are the last songs that were given out, newest last.
+	// History lists the last songs that were sent, newest last.
 	History []Heard `json:"history,omitempty"`
 	// Away is why none of the songs can be seen now; empty: they are there.
 	Away string `json:"away,omitempty"`
-	// Folders are the subfolders whose songs cannot be seen now. Those keep their numbers.
+	// Folders are the subfolders whose songs cannot be seen now. Their songs keep their numbers.
 	Folders messages.AwayFolders `json:"awayFolders,omitempty"`
-	// Pending are the songs that are known and must be converted before they can be played.
+	// Pending are the songs that must be converted before they can be played.
 	Pending sorted.List[Name] `json:"pending,omitzero"`
-	// Playlist is what plays when nobody has asked for anything; nil: what chance chooses.
+	// Playlist is what plays when nobody has asked for anything; nil: random songs.
 	Playlist *Playlist `json:"playlist,omitempty"`
-	// TryAgain is when the next song may be tried that could not be opened, in unix microseconds.
+	// TryAgain is when the next song that could not be opened may be tried, in unix microseconds.
 	TryAgain int64 `json:"tryAgainUnixUs,omitempty"`
 	// Answered are the last requests and what they got.
 	Answered Answered `json:"answered"`
@@ -68,10 +69,10 @@ type State struct {
 // Chosen is a song on its way to the pacer or playing.
 type Chosen struct {
 	Request
-	// Asked means that a request chose it: it is given back if the song is not heard.
+	// Asked means that a request chose it. If the song is not heard, the request goes back into the queue.
 	Asked bool `json:"asked,omitempty"`
-	// Taken means that the pacer has started it, or could not: until then the same
-	// song is chosen again, so that a crash between the two loses no request.
+	// Taken means that the pacer has started it, or could not. Until then the same
+	// song is chosen again, so that a crash loses no request.
 	Taken bool `json:"taken"`
 }
 
@@ -79,23 +80,23 @@ type Chosen struct {
 type Request struct {
 	Song      string `json:"song"`
 	RequestID string `json:"requestId,omitempty"`
-	Listener  string `json:"listener,omitempty"` // name of who asked
+	Listener  string `json:"listener,omitempty"` // the name of the person who asked
 	// Person is who asked, and Household a hash of the address: each has a share of the queue.
 	Person    string `json:"person,omitempty"`
 	Household string `json:"household,omitempty"`
 	Arrival   uint64 `json:"arrival,omitempty"` // counts the requests from 1
-	Round     uint64 `json:"round,omitempty"`   // of a fair queue
-	// Tries is how often it was its turn in vain, in a row, and Broken how often it broke off.
+	Round     uint64 `json:"round,omitempty"`   // in a fair queue
+	// Tries is how often in a row its song could not be played, and Broken how often its song broke off.
 	Tries  int `json:"tries,omitempty"`
 	Broken int `json:"broken,omitempty"`
-	// Waits is since when others are played before it, in unix microseconds, and Reason why; 0: it
-	// waits for its turn only.
+	// Waits is since when others are played before it, in unix microseconds, and Reason says why. 0: it
+	// only waits for its turn.
 	Waits  int64  `json:"waitsSinceUnixUs,omitempty"`
 	Reason string `json:"reason,omitempty"`
 }
 
 // Decide says what follows from cmd. A request that was answered before yields no
-// events; Answered has its answer.
+// events; Answer has what it got.
 func (s State) Decide(cmd proto.Message) []proto.Message {
 	switch cmd := cmd.(type) {
 	case *messages.RequestPlay:
@@ -163,7 +164,7 @@ func (s State) Apply(event proto.Message) State {
 	return s
 }
 
-// MarshalJSON writes empty lists as [], whatever way they became empty: the same
+// MarshalJSON writes an empty list as [], nil or not, so that the same
 // state is the same bytes.
 func (s State) MarshalJSON() ([]byte, error) {
 	type plain State
@@ -218,13 +219,13 @@ func (s State) ended(event *messages.SongEnded) State {
 	default:
 		return s
 	}
-	if p.Asked { // before a request for it that came meanwhile
+	if p.Asked { // it goes before a request for the same song that came meanwhile
 		s.Queue = slices.Concat([]Request{r}, s.Queue)
 	}
 	return s
 }
 
-// ready is the queue in which the requests that are meant wait for their turn only.
+// ready is the queue after the requests that are meant have become playable: they only wait for their turn.
 func ready(queue []Request, meant func(Request) bool) []Request {
 	queue = slices.Clone(queue)
 	for i, r := range queue {
@@ -242,13 +243,13 @@ func (s State) remember(a Answer) State {
 	return s
 }
 
-// place is where the request for the song stands in the queue, -1 if it does not. A request may
+// place is where the request stands in the queue, -1 if it does not. The song is compared, too, for a request may
 // have no id.
 func (s State) place(song, id string) int {
 	return slices.IndexFunc(s.Queue, func(r Request) bool { return r.Song == song && r.RequestID == id })
 }
 
-// without takes a place out of the queue.
+// without takes the request at this place out of the queue.
 func (s State) without(at int) State {
 	if at >= 0 {
 		s.Queue = slices.Concat(s.Queue[:at], s.Queue[at+1:])

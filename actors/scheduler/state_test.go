@@ -19,9 +19,9 @@ import (
 
 var day = time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)
 
-// TestState_Stories: "play amy#1 WISH" is amy's first request, "play #1 WISH" a stranger's,
-// "choose 7 at 10s" a choice with the seed 7, ten seconds after a day of 2026 has begun. "cancel amy#1 WISH" and
-// "skip amy#1 at 10s" are the same person's, "host#1" is the host's.
+// In a story, "play amy#1 WISH" is amy's first request, "play #1 WISH" a stranger's, "host#1" the host's.
+// "choose 7 at 10s" chooses with the seed 7, ten seconds after a day of 2026 has begun. "cancel amy#1 WISH" and
+// "skip amy#1 at 10s" are amy's, too.
 func TestState_Stories(t *testing.T) {
 	story.Run(t, "testdata", State{}, func(t *testing.T, words []string) proto.Message {
 		name, _, _ := strings.Cut(strings.Join(words[1:], " "), "#")
@@ -73,10 +73,10 @@ func text(t interface{ Fatal(...any) }, s State) string {
 
 func add(name string) proto.Message { return &messages.SongAdded{Song: &messages.Song{Name: name}} }
 
-// Whatever listeners ask and files, disks and the folder do: no song fills the queue; a
-// request that was acknowledged waits or is on its way until it is heard or given up by name, and
-// is heard once; those that wait keep their order; chance repeats no song while there are others; a replay
-// gives the same bytes, and old states stay what they were.
+// Whatever listeners ask, and whatever files, disks and the folder do: no song fills the queue. An
+// acknowledged request waits or is on its way until it is heard or given up by name, and it is heard
+// once. Waiting requests keep their order. No random song is repeated while there are others. A replay
+// gives the same bytes, and old states do not change.
 func TestState_Property_Queue(t *testing.T) {
 	songs := []string{"1.mp3", "a.mp3", "b.mp3", "d/c.mp3"}
 	rapid.Check(t, func(t *rapid.T) {
@@ -127,7 +127,7 @@ func TestState_Property_Queue(t *testing.T) {
 					RequestId: fmt.Sprint(n), Wish: wish, ListenerId: rapid.SampledFrom([]string{"", "amy"}).Draw(t, "who"),
 				}
 			case 5, 6:
-				if !on { // nobody asks before
+				if !on { // the pacer asks only between two songs
 					cmd = &messages.ChooseSong{Seed: rapid.Uint64().Draw(t, "seed"), AtUnixUs: at}
 				}
 			case 7:
@@ -235,7 +235,7 @@ func TestState_Property_Queue(t *testing.T) {
 	})
 }
 
-// Of very many answers the last ones are remembered, the same ones live and from JSON.
+// Of very many answers only the last ones are remembered, the same ones live and from JSON.
 func TestState_Answered_Bounded(t *testing.T) {
 	var state State
 	refuse := func(n int) {
@@ -266,7 +266,7 @@ func TestState_Answered_Bounded(t *testing.T) {
 	}
 }
 
-// The queue has an end: what is beyond it is refused.
+// The queue is bounded: requests beyond its end are refused.
 func TestState_QueueFull(t *testing.T) {
 	var state State
 	for n := range maxQueue + 1 {
@@ -282,7 +282,7 @@ func TestState_QueueFull(t *testing.T) {
 	}
 }
 
-// What a stranger asks in vain is answered and leaves no event: there is no end to it.
+// A stranger's refused request is answered and leaves no event, or strangers could fill the log.
 func TestState_Reply_Stranger(t *testing.T) {
 	state := State{}.Apply(add("bach.mp3"))
 	for _, c := range []struct {

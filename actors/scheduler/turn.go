@@ -6,8 +6,8 @@ import (
 	"conga/messages"
 )
 
-// turns is when each request of the queue is to be heard, as far as anybody can know at the time now, in unix
-// microseconds. What is on, and what was chosen and has not begun, comes before them all.
+// turns says when each request of the queue will be heard, as far as that is known at the time now, in unix
+// microseconds. The song that is on, and one that was chosen and has not begun, come before all requests.
 func (s State) turns(now int64) []messages.Turn {
 	begins, known := max(s.Ends, now), true
 	if s.On != nil {
@@ -17,7 +17,7 @@ func (s State) turns(now int64) []messages.Turn {
 		begins, known = s.after(begins, p.Song)
 	}
 	turns := make([]messages.Turn, len(s.Queue))
-	about := s.Rules.Order == Fair // whoever comes may come before
+	about := s.Rules.Order == Fair // a newcomer may come before
 	for i, r := range s.Queue {
 		turn := messages.Turn{Place: i + 1, In: -1, Reason: s.Wait(r)}
 		if turn.Reason != "" {
@@ -35,7 +35,7 @@ func (s State) turns(now int64) []messages.Turn {
 	return turns
 }
 
-// after is when the song is over that begins then.
+// after is when the song is over if it begins then.
 func (s State) after(begins int64, song string) (ends int64, known bool) {
 	about, is := s.Songs.Find(song)
 	if !is || about.DurationUs == 0 {

@@ -2,8 +2,7 @@ package place
 
 import "testing"
 
-// A broadcast goes on from what somebody has if its log knows that song, or knows no longer
-// what was then.
+// A listener's broadcast is this one if its last song is in the log, or is too old to be remembered.
 func TestState_Follows(t *testing.T) {
 	playing := State{
 		Song:   &Started{Number: 300, PlayAt: 3_000},

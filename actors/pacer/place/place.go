@@ -1,5 +1,5 @@
-// Package place says where the broadcast is: which song is on, with which numbers, and when. All of
-// it follows from events and commands; it reads no clock, knows no actor, and does no I/O.
+// Package place says where the broadcast is: which song is on, with which numbers, and when. It follows from
+// events and commands alone: the package reads no clock, knows no actor, and does no I/O.
 package place
 
 import (
@@ -12,15 +12,15 @@ import (
 )
 
 // State is where the broadcast is: the song that is on, its numbers and its time.
-// Together with the clock and the files it gives every chunk, also those of the last
-// seconds, so that a restarted server can hand them out again. It is immutable.
+// Together with the clock and the files it gives every chunk, so that a restarted server can
+// hand out those of the last seconds again. It is immutable.
 type State struct {
-	// Epoch names the server's last start and grows from one to the next: it is the unix
-	// millisecond of that start, so that a log restored from a copy does not begin an epoch again.
+	// Epoch names the server's last start, and grows from start to start. It is the unix
+	// millisecond of the start, so that a log restored from a copy does not begin an epoch again.
 	Epoch uint64 `json:"epoch"`
 	// Song is on, nil between two songs.
 	Song *Started `json:"song"`
-	// Recent are the songs before it of which somebody may still need a chunk, oldest first.
+	// Recent are the earlier songs of which somebody may still need a chunk, oldest first.
 	Recent []Started `json:"recent"`
 	// Next is the number that follows the last song, 0 on a new log.
 	Next uint64 `json:"next"`
@@ -46,14 +46,13 @@ type Started struct {
 	Number     uint64 `json:"number"`
 	PlayAt     int64  `json:"playAtUnixUs"`
 	PerChunk   int32  `json:"framesPerChunk"`
-	// Played is how many of its frames were given out. Of the song that is on nobody
-	// knows yet: it stays 0.
+	// Played is how many of its frames were given out; 0 while the song is on.
 	Played int64 `json:"framesPlayed,omitempty"`
-	// Skipped: it is decided that it ends before its end.
+	// Skipped: it has been decided to end it early.
 	Skipped bool `json:"skipped,omitempty"`
 }
 
-// Decide says what follows from cmd; nothing from one that comes at the wrong time.
+// Decide says what follows from cmd. A command that comes at the wrong time has no effect.
 func (s State) Decide(cmd proto.Message) []proto.Message {
 	switch cmd := cmd.(type) {
 	case *messages.OpenBroadcast:
@@ -87,7 +86,7 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 	return nil
 }
 
-// heard is how much of the song was heard, if it ends so.
+// heard is how much of the song was heard if it ends as end says.
 func (s Started) heard(end *messages.EndSong) messages.Heard {
 	switch {
 	case end.GetReason() == "":
@@ -100,10 +99,10 @@ func (s Started) heard(end *messages.EndSong) messages.Heard {
 	return messages.Heard_HEARD_LITTLE
 }
 
-// Follows says whether this broadcast goes on from what somebody has who heard last a song
-// whose change had that number, and which was to be heard at playAt. It does not if the log
-// was restored from a copy: then it knows no such song, or another one. What is long past is
-// not known any more, and goes on with a hole.
+// Follows says whether this broadcast is the one that a listener heard before: number and playAt are
+// those of its last song's change. It is another one if the log was restored from a copy, which has no
+// such song, or a different one. A song too old to be remembered counts as the same broadcast; the listener
+// goes on with a hole.
 func (s State) Follows(number uint64, playAt int64) bool {
 	songs := s.Recent
 	if s.Song != nil {
@@ -121,8 +120,8 @@ func (s State) Follows(number uint64, playAt int64) bool {
 }
 
 // playAt is when the next song begins: gapless after the last one, but not before
-// earliest. A clock that was set back would leave hours of silence before the last
-// song's end comes again: then it begins at earliest, too.
+// earliest. If the clock was set back, waiting for the last song's end could mean hours of silence;
+// then it begins at earliest.
 func (s State) playAt(earliest int64) int64 {
 	if latest := earliest + 2*messages.Slack.Microseconds(); earliest > 0 && s.NextPlayAt > latest {
 		return earliest
@@ -139,7 +138,7 @@ func (s State) Apply(event proto.Message) State {
 		song := started(event)
 		s.Song = &song
 		s.Recent = slices.DeleteFunc(slices.Clone(s.Recent), func(old Started) bool {
-			stepped := old.PlayAt > song.PlayAt // the clock was set back: its time will come again, it will not
+			stepped := old.PlayAt > song.PlayAt // the clock was set back, and the old song must not be given out again
 			return stepped || old.Until(old.Played) < song.PlayAt-messages.Window.Microseconds()
 		})
 	case *messages.SkipDecided:
@@ -161,7 +160,7 @@ func (s State) Apply(event proto.Message) State {
 	return s
 }
 
-// MarshalJSON writes empty lists as [], whatever way they became empty: the same
+// MarshalJSON writes an empty list as [], nil or not, so that the same
 // state is the same bytes.
 func (s State) MarshalJSON() ([]byte, error) {
 	type plain State
@@ -182,16 +181,15 @@ func started(e *messages.SongStarted) Started {
 	}
 }
 
-// End is when the song's last sample is over if it is played whole, in microseconds.
+// End is when the song's last sample is over, if the song is played whole, in microseconds.
 func (s Started) End() int64 { return s.Until(s.Frames) }
 
-// Until is when that many of its frames are over, in microseconds.
+// Until is when the first `frames` of its frames are over, in microseconds.
 func (s Started) Until(frames int64) int64 {
 	return s.PlayAt + messages.FrameOffset(frames, s.SampleRate).Microseconds()
 }
 
-// framesIn is how many of the song's frames a time of us microseconds has, to the
-// nearest.
+// framesIn is how many of the song's frames last us microseconds, rounded.
 func (s Started) framesIn(us int64) int64 {
 	if us <= 0 {
 		return 0
@@ -200,14 +198,14 @@ func (s Started) framesIn(us int64) int64 {
 	return min((samples+messages.SamplesPerFrame/2)/messages.SamplesPerFrame, s.Frames)
 }
 
-// Given is how many frames, in whole chunks, have left the server at most by now,
+// Given is how many frames, in whole chunks, can have left the server by now, a time
 // in microseconds.
 func (s Started) Given(now int64) int64 {
 	per := int64(s.PerChunk)
 	return min((s.framesIn(now+messages.Slack.Microseconds()-s.PlayAt)+per-1)/per*per, s.Frames)
 }
 
-// Chunks is how many chunks so many of the song's frames make.
+// Chunks is how many chunks that many of the song's frames make.
 func (s Started) Chunks(frames int64) uint64 {
 	return uint64((frames + int64(s.PerChunk) - 1) / int64(s.PerChunk))
 }

@@ -13,8 +13,8 @@ import (
 	"conga/messages"
 )
 
-// TestState_Stories: "start bach 1508 at 1000000" starts a song of 1508 frames no earlier
-// than after a second, "end 377 1508" ends it after 377 chunks, "open" is a server's start.
+// In a story, "start bach 1508 at 1000000" starts a song of 1508 frames, not before the first
+// second is over; "end 377 1508" ends it after 377 chunks; "open" is a server's start.
 func TestState_Stories(t *testing.T) {
 	story.Run(t, "testdata", State{}, func(t *testing.T, words []string) proto.Message {
 		number := func(i int) int64 {

@@ -6,14 +6,14 @@
 // queue on the way only loosens one of the two limits. Both clocks run evenly for minutes, so
 // the offset is a straight line in time that passes below all upper and above all lower
 // limits. The estimate is the middle of the widest straight corridor between
-// them: the shortest delays of each direction, found separately, give its edges.
+// them. The shortest delays give its edges, separately for each direction.
 //
 // Intervals and their intersection: RFC 5905, section 11.2.1 (Marzullo). A line along the lower
 // envelope of one-way delays: Moon, Skelly, Towsley, "Estimation and Removal of Clock Skew from
 // Network Delay Measurements", INFOCOM 1999.
 //
-// Delays that differ by direction without end cannot be told from an offset; that error is at most
-// half of the shortest round trip, and Estimate.Bound contains it.
+// A delay that is always longer in one direction looks like an offset. That error is at most
+// half of the shortest round trip, and Estimate.BoundUs contains it.
 package clockfilter
 
 import (
@@ -22,24 +22,24 @@ import (
 )
 
 const (
-	// MaxSkew is how far two clocks may run apart: what a kernel corrects at most (RFC 5905).
+	// MaxSkew is how fast two clocks may run apart: a kernel corrects no more than this (RFC 5905).
 	MaxSkew = 500e-6
-	// likelySkew is how far two crystals do run apart, if nobody corrects them.
+	// likelySkew is how fast two crystals run apart if nobody corrects them.
 	likelySkew = 100e-6
-	// maxPings and maxAgeUs bound what is remembered: over minutes the temperature bends the line.
+	// maxPings and maxAgeUs bound what is remembered: within minutes the temperature bends the line.
 	maxPings = 1024
 	maxAgeUs = 300_000_000
-	// roundingUs is by how much stamps in whole microseconds contradict each other.
+	// roundingUs is how far stamps in whole microseconds may contradict each other.
 	roundingUs = 3
 	// steps of a search narrow MaxSkew down to a millionth of it.
 	steps = 34
-	// surprising is how many times the usual distance of the shortest delays from their edge is no chance
-	// (delays behind a busy queue are distributed exponentially: one in 400).
+	// surprising is how many times the usual distance of the shortest delays from their edge counts as no
+	// coincidence (delays behind a busy queue are distributed exponentially, so it happens once in 400).
 	surprising = 6
 )
 
-// Ping is one question and its answer, in microseconds: Sent and Received on this machine's clock,
-// which must never step while the process runs, Server on the server's.
+// Ping is one question and its answer, in microseconds. Sent and Received are on this machine's clock,
+// which must never step while the process runs; Server is on the server's.
 type Ping struct{ Sent, Server, Received int64 }
 
 // Estimate is what is known of the server's clock.
@@ -47,11 +47,11 @@ type Estimate struct {
 	At       int64   // this machine's time, µs
 	OffsetUs float64 // server's clock minus this machine's at that time
 	Skew     float64 // how much it grows in a microsecond: 1e-6 is a part per million
-	// ErrorUs and SkewError are how wrong OffsetUs and Skew probably are; asymmetric delays are not counted.
+	// ErrorUs and SkewError are how wrong OffsetUs and Skew probably are, apart from asymmetric delays.
 	ErrorUs, SkewError float64
-	// BoundUs is how wrong it is at most, if both clocks run evenly.
+	// BoundUs is how wrong OffsetUs is at most, if both clocks run evenly.
 	BoundUs float64
-	// RoundTripUs is the shortest that is remembered.
+	// RoundTripUs is the shortest remembered round trip.
 	RoundTripUs int64
 	Pings       int // that the estimate is built on
 }
@@ -63,7 +63,7 @@ func (e Estimate) Offset(at int64) float64 {
 
 // Filter remembers pings. Its zero value is ready. It reads no clock.
 type Filter struct {
-	lows, highs []limit // one of each for each ping, in the order of time
+	lows, highs []limit // one of each from each ping, in the order of time
 }
 
 // limit is an offset at a time, both in µs.
@@ -78,7 +78,7 @@ func (f *Filter) Add(p Ping) Estimate {
 	return f.estimate(p.Received)
 }
 
-// forget drops what is too old, and what cannot be true together with what is newer: a machine
+// forget drops limits that are too old, and those that contradict newer ones: a machine
 // slept, a server was restarted, a clock was corrected.
 func (f *Filter) forget(now int64) {
 	old := max(0, len(f.lows)-maxPings)
@@ -95,8 +95,8 @@ func (f *Filter) drop(n int) {
 	f.lows, f.highs = slices.Delete(f.lows, 0, n), slices.Delete(f.highs, 0, n)
 }
 
-// bent says that no straight line explains the pings: none passes between them, or the corridor is much
-// narrower than the older half alone leaves it. (A delay that grows leaves it as wide as it was.)
+// bent says that no straight line explains the pings: no line passes between their limits, or the corridor is much
+// narrower than the older half alone leaves it. (Growing delays do not make it narrower.)
 func (f *Filter) bent() bool {
 	all := widest(f.lows, f.highs)
 	if all.width < -roundingUs {
@@ -113,9 +113,9 @@ func (f *Filter) bent() bool {
 // corridor is the room between two parallel lines below the highs and above the lows.
 type corridor struct {
 	lows, highs []limit
-	// floor and ceiling are those that can touch it: the convex hulls.
+	// floor and ceiling are the limits that can touch it: the convex hulls.
 	floor, ceiling []limit
-	origin         limit // the last low: its time is the corridor's zero, and its offset, too
+	origin         limit // the last low; times and offsets are counted from it
 	skew           float64
 	low, high      float64 // edges at the origin's time
 	width          float64
@@ -129,7 +129,7 @@ func widest(lows, highs []limit) corridor {
 	return c
 }
 
-// hull are the limits on the upper side (side 1) or the lower (-1) of their convex hull, in the order of
+// hull lists the limits on the upper side (side 1) or the lower side (-1) of their convex hull, in the order of
 // time (Andrew's monotone chain).
 func hull(limits []limit, side int64) []limit {
 	var h []limit
@@ -156,7 +156,7 @@ func (c corridor) widthWith(skew float64) float64 {
 	return high - low
 }
 
-// edges are where the offset's line may pass the origin's time with this skew.
+// edges are the lowest and highest offset at the origin's time with this skew.
 func (c corridor) edges(skew float64) (low, high float64) {
 	low, high = math.Inf(-1), math.Inf(1)
 	for _, l := range c.floor {
@@ -174,8 +174,8 @@ func (c corridor) middle(skew, after float64) float64 {
 	return (low+high)/2 + skew*after
 }
 
-// noise is the usual distance of the shortest delays from the corridor's edges: how much wider it may
-// be than the true one.
+// noise is the usual distance of the shortest delays from the corridor's edges. The corridor is about that much
+// too wide.
 func (c corridor) noise() float64 {
 	if len(c.lows) < len(third{}) {
 		return c.width / 2
@@ -199,8 +199,8 @@ func (t *third) add(x float64) {
 	}
 }
 
-// plausible are the skews of the corridors that are as wide as the widest but for the noise. In a
-// short time any skew fits: then those that crystals have.
+// plausible is the range of skews whose corridors are as wide as the widest, less the noise. In a
+// short time any skew fits; then it is the range of crystals.
 func (c corridor) plausible() (least, most float64) {
 	enough := c.width - c.noise()
 	fits := func(skew float64) bool { return c.widthWith(skew) >= enough }
@@ -229,8 +229,8 @@ func (f *Filter) estimate(now int64) Estimate {
 	return e
 }
 
-// bound is how far the offset can be from the estimate, so long after the origin: the largest distance that
-// a straight line between all pings has there.
+// bound is how far the offset can be from the estimate, so long after the origin: the largest distance to
+// a straight line that passes between all limits.
 func (c corridor) bound(after, estimate float64) float64 {
 	inside := func(skew float64) bool { return c.widthWith(skew) >= -2*roundingUs }
 	least, most := furthest(c.skew, -MaxSkew, inside), furthest(c.skew, MaxSkew, inside)
@@ -253,7 +253,7 @@ func top(from, to float64, of func(float64) float64) float64 {
 	return (from + to) / 2
 }
 
-// furthest goes from one that is good towards the other end, as far as all are good.
+// furthest goes from a good value towards the end, as far as the values are good.
 func furthest(good, end float64, is func(float64) bool) float64 {
 	if is(end) {
 		return end

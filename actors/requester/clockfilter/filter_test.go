@@ -34,7 +34,7 @@ func TestFilter_Property_Bound(t *testing.T) {
 	})
 }
 
-// When a machine has slept, or a server was restarted, one ping is enough.
+// After a machine has slept, or a server was restarted, one ping is enough.
 func TestFilter_Property_Step(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var f Filter
@@ -57,14 +57,14 @@ func TestFilter_Property_Step(t *testing.T) {
 
 var nodes = flag.Int("nodes", 8, "listeners to simulate on each network")
 
-// network is a way to a server. All in µs.
+// network is a simulated path to a server. All times are in µs.
 type network struct {
 	name string
 	base int64                         // the shortest delay of each direction
 	wait func(r *rand.Rand) float64    // beyond it
-	lost float64                       // share of pings without an answer
+	lost float64                       // share of the pings that get no answer
 	runs func(local int64) (ppm int64) // how much faster the server's clock runs then; nil: 100
-	most float64                       // error that is promised from 3 s after joining in 99.9 % of the time
+	most float64                       // the promised error, from 3 s after joining on, in 99.9 % of the time
 }
 
 func exponential(mean float64) func(*rand.Rand) float64 {
@@ -96,7 +96,7 @@ var networks = []network{
 	}, most: 1_000},
 }
 
-// Simulated listeners ask as Pace says. The error is looked at every 10 ms, from 3 s after joining.
+// Simulated listeners send pings when Pace says so. The error is looked at every 10 ms, from 3 s after joining on.
 func TestFilter_Networks(t *testing.T) {
 	const length = 300_000_000
 	for _, n := range networks {

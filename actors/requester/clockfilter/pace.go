@@ -3,14 +3,14 @@ package clockfilter
 import "time"
 
 const (
-	// leastPings are quick whatever they say: the clock is known before the first sample is played.
+	// leastPings are sent quickly whatever they say, so that the clock is known before the first sample is played.
 	leastPings = 8
-	// goodUs is an error that nobody hears and that no further ping need make smaller.
+	// goodUs is an error that nobody hears. Below it pings need not be quick.
 	goodUs = 100
 )
 
-// Pace is how long to wait for the next ping after `asked` on this connection: the worse the network, the
-// more of them it takes until some were held up nowhere.
+// Pace is how long to wait before the next ping, after this many on the connection. On a bad network it takes more
+// pings until some of them were not held up.
 func Pace(e Estimate, asked int) time.Duration {
 	bad := e.Pings == 0 || e.ErrorUs+e.SkewError*1e6 > goodUs
 	switch {
