@@ -1,4 +1,4 @@
-// Package broadcast makes what a server gives out, for the tests of those who receive it.
+// Package broadcast makes what a server gives out, for tests of the rooms that receive it.
 package broadcast
 
 import (
@@ -22,11 +22,11 @@ type Broadcast struct {
 const (
 	PerChunk = 4                     // frames
 	Chunk    = 96 * time.Millisecond // of music
-	// StartAt is when the first sample of Record's is to be heard, in unix microseconds.
+	// StartAt is when the first sample of Record's broadcast is heard, in unix microseconds.
 	StartAt = int64(1_700_000_000_000_000)
 )
 
-// Key is the one made of seed; the server's is Key(1).
+// Key is the key made from seed; the server's is Key(1).
 func Key(seed byte) ed25519.PrivateKey {
 	b := make([]byte, ed25519.SeedSize)
 	b[0] = seed
@@ -36,10 +36,10 @@ func Key(seed byte) ed25519.PrivateKey {
 // Record makes a broadcast of songs with so many chunks each, four frames of 24 ms a chunk.
 func Record(chunks ...int) *Broadcast { return RecordAt(StartAt, chunks...) }
 
-// RecordAt makes one whose first sample is to be heard at `at`.
+// RecordAt makes a broadcast whose first sample is heard at `at`.
 func RecordAt(at int64, chunks ...int) *Broadcast { return RecordIn(3, at, chunks...) }
 
-// RecordIn makes one of that epoch.
+// RecordIn makes a broadcast of that epoch.
 func RecordIn(epoch uint64, at int64, chunks ...int) *Broadcast {
 	key := Key(1)
 	b := &Broadcast{Key: key.Public().(ed25519.PublicKey)}
@@ -81,10 +81,10 @@ func RecordIn(epoch uint64, at int64, chunks ...int) *Broadcast {
 	return b
 }
 
-// Item is the item with that number, the server's own.
+// Item is the server's own item with that number.
 func (b *Broadcast) Item(number uint64) *messages.Item { return b.Items[number-1] }
 
-// Fresh is a copy as the transport makes one of the bytes.
+// Fresh is a copy of the item, parsed from its bytes as transport does.
 func (b *Broadcast) Fresh(number uint64) *messages.Item {
 	from := b.Item(number)
 	item, err := messages.ParseItem(from.Kind(), append([]byte(nil), from.Payload...))
@@ -94,17 +94,17 @@ func (b *Broadcast) Fresh(number uint64) *messages.Item {
 	return item
 }
 
-// Reader is what an honest upstream sends to one listener: seals, and the song change
-// where the listener comes into the middle, BEFORE the items that need them.
+// Reader is what an honest upstream sends to one listener: before the items that need them, their seals
+// and, if the listener begins in mid-song, the song change.
 type Reader struct {
 	B     *Broadcast
 	Asked uint64 // 0: a newcomer
-	At    uint64 // number of the item that comes next
+	At    uint64 // number of the next item
 	seal  *messages.Seal
 	begun bool
 }
 
-// Next is what comes before the next item, and the item.
+// Next returns the next item, with the seal and the song change that come before it, if any.
 func (r *Reader) Next() (s *messages.Seal, song, item *messages.Item) {
 	own := r.B.Item(r.At)
 	if own.Seal != r.seal {

@@ -14,7 +14,7 @@
 
 package gomp3
 
-// bits reads a bit stream; behind its end there are zeros.
+// bits reads a bit stream. After its end it reads zeros.
 type bits struct {
 	vec []byte
 	pos int

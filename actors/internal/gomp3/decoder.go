@@ -24,31 +24,30 @@ const (
 	bytesPerSample    = 4 // 16 bits of the left, 16 of the right
 	// FrameSound is how many bytes of sound a frame has.
 	FrameSound = 2 * samplesPerGranule * bytesPerSample
-	// maxReservoir is how far back a frame may begin: what nine bits can say.
+	// maxReservoir is how far back a frame's data may begin: as far as nine bits can say.
 	maxReservoir = 511
 )
 
-// ErrFrame marks a frame that cannot be decoded. What was decoded before still counts for the next one.
+// ErrFrame marks a frame that cannot be decoded. The next frame still uses what was decoded before.
 var ErrFrame = errors.New("broken mp3 frame")
 
 // Decoder decodes the frames of one song in their order. It belongs to one goroutine; its zero value is ready.
 type Decoder struct {
 	reservoir []byte // the end of the main data so far
 	channels  [2]channel
-	mono      bool          // so was the last frame
+	mono      bool          // the last frame was
 	granules  [2][2]granule // of this frame, in each channel
 	reordered [samplesPerGranule]float32
 }
 
-// channel is what the last granule of a channel leaves for the next.
+// channel is what one granule of a channel leaves for the next.
 type channel struct {
 	overlap [32][18]float32
 	v       [1024]float32
 }
 
 // Decode writes FrameSound bytes to out: 16-bit little-endian samples, left and right. frame is one frame of MPEG-1
-// layer III, all of it and nothing else. Where the frames before are missing that its main data lies in, it
-// says nothing itself.
+// layer III, all of it and nothing else. If the earlier frames that hold its main data are missing, the frame is silent.
 func (d *Decoder) Decode(frame, out []byte) error {
 	h, err := readHeader(frame)
 	if err != nil {
@@ -112,7 +111,7 @@ func readHeader(b []byte) (header, error) {
 		h.channels = 1
 	}
 	if b[1]&1 == 0 {
-		h.side += 2 // a CRC, which nobody checks
+		h.side += 2 // a CRC, which is not checked
 	}
 	if len(b) < h.side+h.sideSize() {
 		return header{}, fmt.Errorf("%d bytes: %w", len(b), ErrFrame)

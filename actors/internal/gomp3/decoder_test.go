@@ -54,8 +54,8 @@ func same(t *testing.T, got, want []int16, most int) {
 	}
 }
 
-// TestDecoder_Stereo: all kinds of stereo in all kinds of blocks are what ffmpeg makes of them. testdata has
-// every sixteenth of its samples; mpg123 agreed when they were written (-rewrite).
+// All kinds of stereo in all kinds of blocks sound as ffmpeg decodes them. testdata has every sixteenth of ffmpeg's
+// samples; mpg123 agreed when they were written (-rewrite).
 func TestDecoder_Stereo(t *testing.T) {
 	for rate, hertz := range []int{44100, 48000, 32000} {
 		t.Run(fmt.Sprint(hertz), func(t *testing.T) {
@@ -82,7 +82,7 @@ func thinned(pcm []int16) []int16 {
 	return kept
 }
 
-// ask has two other decoders say what is right.
+// ask writes the golden samples by two other decoders, which must agree.
 func ask(t *testing.T, frames [][]byte, golden string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "stereo.mp3")
@@ -107,7 +107,7 @@ func ask(t *testing.T, frames [][]byte, golden string) {
 	}
 }
 
-// TestDecoder_Upstream: without intensity stereo it is still go-mp3.
+// Without intensity stereo the fork sounds like go-mp3.
 func TestDecoder_Upstream(t *testing.T) {
 	for _, name := range []string{"bach.mp3", "beethoven.mp3", "pachelbel.mp3"} {
 		t.Run(name, func(t *testing.T) {
@@ -125,7 +125,7 @@ func TestDecoder_Upstream(t *testing.T) {
 	}
 }
 
-// framesOf reads at most n frames of one of the house's songs.
+// framesOf reads at most n frames of one of the songs in songs/.
 func framesOf(t testing.TB, name string, n int) [][]byte {
 	t.Helper()
 	file, err := os.Open(filepath.Join("..", "..", "..", "songs", name))
@@ -148,8 +148,8 @@ func framesOf(t testing.TB, name string, n int) [][]byte {
 	return frames
 }
 
-// Joined in mid-song, it is silent until a frame has all that it borrows, and right one frame later: half of each
-// window belongs to the frame before.
+// A decoder that starts in mid-song is silent until a frame's main data is complete, and right one frame later, because
+// half of each window belongs to the frame before.
 func TestDecoder_JoinsInMidSong(t *testing.T) {
 	frames := framesOf(t, "pachelbel.mp3", 40)
 	want := soundOf(t, frames)
@@ -181,7 +181,7 @@ func mainBytes(frames [][]byte) (n int) {
 	return n
 }
 
-// Mono is heard on both sides, and as one side of it was in stereo.
+// Mono is heard on both sides, and sounds like one side of the stereo frame.
 func TestDecoder_Mono(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	var stereo, mono [][]byte
@@ -197,7 +197,7 @@ func TestDecoder_Mono(t *testing.T) {
 	}
 }
 
-// leftOf makes a mono frame of the left channel of one of noise's.
+// leftOf makes a mono frame of the left channel of a frame of noise.
 func leftOf(frame []byte) []byte {
 	old, side, data := &bits{vec: frame[4:]}, writer{}, writer{}
 	main := &bits{vec: frame[36:]}
@@ -243,7 +243,7 @@ func TestDecoder_CRCAndPadding(t *testing.T) {
 	same(t, soundOf(t, other), soundOf(t, frames), 0)
 }
 
-// A broken frame is an error; the frames behind it sound as before once the windows have passed.
+// A broken frame is an error. The frames after it sound as before once the windows have passed.
 func TestDecoder_BrokenFrame(t *testing.T) {
 	frames := noisyFrames(0)
 	want := soundOf(t, frames)

@@ -146,7 +146,7 @@ func (g *granule) readLines(m *bits, end int, h header) error {
 		g.lines[at], g.lines[at+1], g.lines[at+2], g.lines[at+3] = float32(v), float32(w), float32(x), float32(y)
 		at += 4
 	}
-	if m.pos > end && at > 0 { // the last word was none of this granule's
+	if m.pos > end && at > 0 { // the last word is beyond this granule's end
 		at -= 4
 	}
 	g.count1 = max(0, at)

@@ -2,8 +2,8 @@ package gomp3
 
 import "math/rand/v2"
 
-// No encoder that is free makes intensity stereo, short blocks of three ends or mixed ones. These frames are made
-// by hand: every line is -1, 0 or 1 before it is scaled.
+// No free encoder makes intensity stereo, mixed blocks, or short blocks whose windows end at different lines. These
+// frames are made by hand: every line is -1, 0 or 1 before it is scaled.
 
 // writer writes a bit stream.
 type writer struct {
@@ -130,7 +130,7 @@ func putLines(w *writer, lines []int) {
 	}
 }
 
-// noisyFrames are all kinds of stereo in all kinds of blocks.
+// noisyFrames has all kinds of stereo in all kinds of blocks.
 func noisyFrames(rate int) [][]byte {
 	r := rand.New(rand.NewPCG(12, uint64(rate)))
 	var frames [][]byte

@@ -16,10 +16,10 @@ package gomp3
 
 import "math"
 
-// noPosition is the first scale factor that is no position.
+// noPosition is the first scale factor that does not name a position.
 const noPosition = 7
 
-// shares are what the left and the right side have of a line at each position.
+// shares says for each position how much of a line the left and the right side get.
 var shares [noPosition][2]float32
 
 func init() {
@@ -30,7 +30,7 @@ func init() {
 	shares[noPosition-1] = [2]float32{1, 0} // the ratio is infinite
 }
 
-// stereo turns what the two channels carry into left and right. The lines stand as in the main data.
+// stereo turns the two channels into left and right. The lines are in the order of the main data.
 func stereo(left, right *granule, h header) {
 	switch {
 	case h.intensity:
@@ -48,9 +48,9 @@ func midSide(left, right []float32) {
 	}
 }
 
-// intensity shares out the left channel's lines above the last of the right channel's own, in short blocks
-// above the last of each window. There the right channel's scale factors are positions. The highest
-// band has none of its own, it has those of the band below.
+// intensity divides the left channel's lines between the sides, from where the right channel's own lines end (in short
+// blocks, where those of each window end). There the right channel's scale factors are positions. The highest
+// band takes the position of the band below.
 func intensity(left, right *granule, h header) {
 	var bands [39]band
 	n := 0
@@ -58,7 +58,7 @@ func intensity(left, right *granule, h header) {
 		bands[n] = b
 		n++
 	}
-	var own [3]bool // the window has lines of the right channel's own, here or above
+	var own [3]bool // the right channel has lines of its own in the window, here or above
 	for n--; n >= 0; n-- {
 		b := bands[n]
 		l, r := left.lines[b.from:b.to], right.lines[b.from:b.to]

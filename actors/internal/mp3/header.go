@@ -21,12 +21,12 @@ const (
 // ErrFormat marks bytes that are no MPEG-1 layer III, the only music conga plays.
 var ErrFormat = errors.New("not MPEG-1 layer III")
 
-// LowRateError is an ErrFormat of mp3 all the same, at this many hertz: of MPEG-2 or 2.5.
+// LowRateError is the ErrFormat of an mp3 of MPEG-2 or 2.5, at this many hertz.
 type LowRateError int
 
 func (e LowRateError) Error() string { return fmt.Sprintf("%d Hz: %v", int(e), ErrFormat) }
 
-// Is says that it is an ErrFormat.
+// Is makes it an ErrFormat.
 func (LowRateError) Is(target error) bool { return target == ErrFormat }
 
 // Header is what the first four bytes of a frame say. Its zero value is no header.
@@ -96,8 +96,7 @@ type Frame []byte
 // frames of one sample rate and nothing else; every error is an ErrFormat that names
 // the byte. The frames are parts of b, which is neither kept nor changed.
 //
-// That the headers are right says nothing of what stands between them: a decoder
-// may still stumble over it.
+// Only the headers are checked: a decoder may still fail on what lies between them.
 func SplitChunk(b []byte) ([]Frame, error) {
 	var frames []Frame
 	rate := 0

@@ -3,8 +3,8 @@
 //
 // It trusts nothing. Neither a file nor a peer can make it allocate more than its
 // buffer of 32 KiB, panic, or search without end. Tags are skipped wherever they
-// stand, so that a picture inside one is never taken for music; after garbage, and
-// at the start, a frame counts only if a second one follows it that fits. Version,
+// stand, so that a picture inside one is never taken for music. After garbage, and
+// at the start, a frame counts only if a second frame that fits follows it. Version,
 // layer and sample rate stay the same in a song.
 //
 // A Reader belongs to one goroutine.
@@ -23,9 +23,9 @@ import (
 
 const (
 	bufferSize = 32 << 10
-	// maxGarbage is how far a Reader searches for the next frame: covers and lyrics in foreign
+	// maxGarbage is how far a Reader searches for the next frame. Covers and lyrics in foreign
 	// tags have some MB, holes of a download more. It bounds the search in files that are
-	// no music at all; it says nothing against the music that was found before.
+	// no music at all; music that was found before it still counts.
 	maxGarbage = 16 << 20
 )
 
@@ -45,7 +45,7 @@ type Reader struct {
 	promised int64 // frames, by the encoder's table; 0: it says nothing
 	gain     float64
 	peak     float64
-	cut      bool // behind the last frame stands the beginning of another
+	cut      bool // the beginning of another frame follows the last one
 }
 
 // NewReader returns a Reader of the song that src holds.
@@ -54,13 +54,12 @@ func NewReader(src io.Reader) *Reader {
 }
 
 // Next returns the next frame. The frame is valid only until the next call of a
-// method of r: whoever keeps it copies it.
+// method of r; to keep it, copy it.
 //
-// It returns io.EOF behind the last whole frame; what a file cut inside a frame has
-// left of it is dropped, and so is all behind more than 16 MiB of garbage in one piece, or
-// of another sample rate. Every other error names the byte at which it goes no
-// further: an ErrFormat for a stream without music, or the source's own error.
-// An error is final.
+// After the last whole frame it returns io.EOF. It drops the rest of a frame that was cut off, and
+// everything after more than 16 MiB of garbage in one piece or after a change of the sample
+// rate. Every other error names the byte at which it stopped: an ErrFormat for a stream
+// without music, or the source's own error. An error is final.
 func (r *Reader) Next() (Frame, Header, error) {
 	h, err := r.advance()
 	if err != nil {
@@ -101,10 +100,10 @@ func (r *Reader) advance() (Header, error) {
 	return Header{}, r.err
 }
 
-// find goes to the next header that is believed, over tags and garbage.
+// find goes over tags and garbage to the next header that it believes.
 func (r *Reader) find() (Header, error) {
 	start, garbage := r.offset, 0
-	var reason error // why the first bytes that are no tag are no music
+	var reason error // why the first bytes outside tags are no music
 	for {
 		b, err := r.peek(tagHeader)
 		if err != nil {
@@ -194,8 +193,8 @@ func (r *Reader) believe(h Header, near bool) (bool, error) {
 	return same && (follows || known && (len(rest) == 0 || tagSize(rest) > 0)), nil
 }
 
-// end is the error at the stream's end. reason is why what stood before it was no
-// music, nil if nothing did.
+// end is the error at the stream's end. reason says why the bytes before it were no
+// music; nil: there were none.
 func (r *Reader) end(reason error) error {
 	switch {
 	case r.song != Header{}:
@@ -235,26 +234,26 @@ type Info struct {
 	Skipped    int64 // bytes that were neither frames nor tags: garbage, or a frame cut off
 	Pieces     int64 // stretches of frames without garbage or tags between them
 	Duration   time.Duration
-	Unfinished bool  // by its looks the end is still to come: see Promised
+	Unfinished bool  // the file looks as if its end were still to come: see Promised
 	Promised   int64 // frames that the encoder's table says there are; 0: it says nothing
 
-	// Gain is how many decibels louder the encoder would have the song, and Peak its largest sample, 1 being the
-	// largest there is; 0: it says nothing.
+	// Gain is how many decibels louder the song should be, according to its encoder, and Peak is its largest sample, 1
+	// being full scale; 0: the encoder does not say.
 	Gain, Peak float64
 }
 
-// few is how many frames a table may promise more than there are: encoders differ in whether they
-// count the table itself, and what the encoder's delay fills.
+// few is how many more frames a table may promise than there are: encoders differ in whether they
+// count the table itself, and the frames that the encoder's delay fills.
 const few = 2
 
-// buffers are those of ReadInfo: a large folder is thousands of songs, one after the other.
+// buffers are reused by ReadInfo, which a large folder calls thousands of times.
 var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, bufferSize) }}
 
 // ReadInfo reads a song to its end. A stream without a single frame is an ErrFormat.
 func ReadInfo(src io.Reader) (Info, error) {
 	buf := buffers.Get().(*bufio.Reader)
 	defer buffers.Put(buf)
-	defer buf.Reset(nil) // whoever is next must not see it, nor keep src alive
+	defer buf.Reset(nil) // the next user must not see src's bytes, and the pool must not keep src alive
 	buf.Reset(src)
 	r := &Reader{buf: buf}
 	var info Info

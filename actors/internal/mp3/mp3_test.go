@@ -69,7 +69,7 @@ var streams = []struct {
 	name   string
 	stream []byte
 	frames int
-	err    string // instead of io.EOF
+	err    string // part of the error at the end; empty: io.EOF
 }{
 	{"plain", music(3), 3, ""},
 	{"empty", nil, 0, "byte 0: empty"},
@@ -175,7 +175,7 @@ func TestReader_SourceFails(t *testing.T) {
 	}
 }
 
-// A tag's claim is no reason to allocate: libraries have taken 530 MB for these ten bytes.
+// Nothing is allocated because a tag claims a size: some libraries take 530 MB for these ten bytes.
 func TestReader_ClaimedTagCostsNothing(t *testing.T) {
 	stream := cat(id3v2(nil, 1<<28-1), music(3))
 	result := testing.Benchmark(func(b *testing.B) {
@@ -214,7 +214,7 @@ func TestReadInfo_Songs(t *testing.T) {
 			if err != nil || got != want {
 				t.Errorf("got %+v, %v\nwant %+v", got, err, want)
 			}
-			// With more tags around it, it is the same music.
+			// More tags around it do not change the music.
 			var plain, tagged [sha256.Size]byte
 			plain = hash(t, b)
 			tagged = hash(t, cat(id3v2(bytes.Repeat(frame(48000, 9), 9), 9*384), b, ape(music(9), 1<<29|1<<31), id3v1()))
@@ -225,7 +225,7 @@ func TestReadInfo_Songs(t *testing.T) {
 	}
 }
 
-// What an encoder's table promises, or a frame that is cut off, tells that a file is not whole yet.
+// An encoder's table that promises more, or a frame that is cut off, tells that a file is not whole yet.
 func TestReadInfo_Unfinished(t *testing.T) {
 	table := func(mark string, at int, behind string) []byte {
 		f := info(mark, at)
@@ -322,7 +322,7 @@ func FuzzTagSize(f *testing.F) {
 	})
 }
 
-// What LAME says of the loudness is read where its fields stand, which depends on the others; and nothing where it says nothing.
+// LAME's loudness is read where its fields stand, which depends on the fields before them. If LAME does not say it, it is 0.
 func TestReadInfo_Loudness(t *testing.T) {
 	lame := func(flags byte, before int, gain uint16) []byte {
 		f := info("Info", 36)

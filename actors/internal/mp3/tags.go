@@ -42,8 +42,8 @@ func tagSize(b []byte) int {
 }
 
 // isInfo says whether the frame is no music but an encoder's table of contents:
-// Xing, Info or VBRI stand where the main data begins. Decoded, it would be heard
-// as 26 ms of silence or worse, and the song would be a frame too long.
+// Xing, Info or VBRI stands where the main data begins. Decoded, it would sound
+// like 26 ms of silence or worse, and the song would be a frame too long.
 //
 // Some encoders say that CRC bytes follow and leave them out, so the place behind
 // the side information is tried with and without them. In mid-stream, where a
@@ -53,7 +53,7 @@ func isInfo(frame Frame, h Header, first bool) bool {
 	return infoMark(frame, h, first) > 0
 }
 
-// promised is how many frames the encoder's table says that there are, 0 if it does not say.
+// promised is the number of frames according to the encoder's table, 0 if it does not say.
 func promised(frame Frame, h Header) int64 {
 	at := infoMark(frame, h, true)
 	if at == 0 {
@@ -69,8 +69,8 @@ func promised(frame Frame, h Header) int64 {
 	return 0
 }
 
-// loudness is what LAME's part of the table says: how many decibels louder the song is to be, and its largest sample,
-// 1 being the largest there is; 0 where it does not say.
+// loudness reads LAME's part of the table: how many decibels louder the song should be, and its largest sample,
+// 1 being full scale; 0 if it does not say.
 func loudness(frame Frame, h Header) (gain, peak float64) {
 	const (
 		frames, bytes, seek, quality = 1, 2, 4, 8 // flags: which fields are there
@@ -105,7 +105,7 @@ func loudness(frame Frame, h Header) (gain, peak float64) {
 	return gain, peak
 }
 
-// infoMark is where the letters stand; 0: the frame is music.
+// infoMark is the place of the letters in the frame; 0: the frame is music.
 func infoMark(frame Frame, h Header, first bool) int {
 	side := 32
 	if h.Channels == 1 {

@@ -1,10 +1,10 @@
 // Package seal proves that music is what the server sent, whoever passed it on.
 //
 // The server reads its files ahead, so a seal travels BEFORE the items that it covers:
-// a signature over their hashes. Every node can then check each item the moment it
-// comes and before it passes it on, and a wrong item convicts exactly the neighbour
+// a signature over their hashes. So every node can check each item as soon as it
+// comes, before it passes it on, and a wrong item convicts exactly the neighbour
 // that sent it. The idea is Gennaro and Rohatgi's, "How to Sign Digital Streams"
-// (CRYPTO '97), for a sender who knows the stream in advance.
+// (CRYPTO '97), for a sender that knows the stream in advance.
 package seal
 
 import (
@@ -49,13 +49,13 @@ func Verify(key ed25519.PublicKey, s *messages.Seal) error {
 	return nil
 }
 
-// Covers says whether the seal speaks of the number.
+// Covers says whether the seal has a hash of the item with this number.
 func Covers(s *messages.Seal, number uint64) bool {
 	return s != nil && number >= s.GetFirst() && number-s.GetFirst() < uint64(len(s.GetHashes())/messages.HashSize)
 }
 
-// Check compares an item with its verified seal: one that the seal covers, or the
-// change of the song that those belong to.
+// Check compares an item with its verified seal. The item is one that the seal covers, or the
+// change of their song.
 func Check(s *messages.Seal, item *messages.Item) error {
 	if s != nil && item.Change != nil && item.Number < s.GetFirst() {
 		if item.Hash() != [messages.HashSize]byte(s.GetSong()) {
@@ -73,7 +73,7 @@ func Check(s *messages.Seal, item *messages.Item) error {
 	return nil
 }
 
-// span says what a seal is about.
+// span says in words which items a seal covers.
 func span(s *messages.Seal) string {
 	if s == nil {
 		return "none"
@@ -81,8 +81,8 @@ func span(s *messages.Seal) string {
 	return fmt.Sprintf("of items %d to %d in epoch %d", s.GetFirst(), s.GetFirst()+uint64(len(s.GetHashes())/messages.HashSize)-1, s.GetEpoch())
 }
 
-// signed is what the signature covers. The head keeps it apart from all else that
-// the key may ever sign.
+// signed is what the signature covers. Its first line keeps it apart from everything else that
+// the key may sign.
 func signed(s *messages.Seal) []byte {
 	b := []byte("conga seal 1\x00")
 	b = binary.BigEndian.AppendUint64(b, s.GetEpoch())

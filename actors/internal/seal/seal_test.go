@@ -28,7 +28,7 @@ func song(t testing.TB, chunks int) (change *messages.Item, items []*messages.It
 	return change, items
 }
 
-// What the server sealed is believed, the change also where it comes out of turn.
+// An item that the server sealed is accepted, and so is the song's change, also before another item than the first.
 func TestSign(t *testing.T) {
 	for _, n := range []int{1, messages.SealItems} {
 		change, items := song(t, n)
@@ -96,8 +96,8 @@ func TestVerify_Forged(t *testing.T) {
 	}
 }
 
-// An item that differs in a bit, has another's number or kind, or that the seal does not
-// speak of is not believed.
+// An item is refused if one bit differs, if it has another item's number or kind, or if the seal does not
+// cover it.
 func TestCheck_Altered(t *testing.T) {
 	change, items := song(t, 3)
 	s := Sign(key, 3, change, items)

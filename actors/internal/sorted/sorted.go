@@ -1,9 +1,8 @@
-// Package sorted keeps a long list in order for many who hold it at once: of the songs of a
-// large folder one comes, goes or changes at a time, and whoever holds the list as it was
-// keeps it. A list with one more shares nearly all with the list before: it costs some
-// kilobytes, however long the list is.
+// Package sorted keeps a long list in order, such as the songs of a large folder, of which one comes, goes
+// or changes at a time. A list is immutable: a change makes a new one, which shares nearly everything
+// with the old one. It costs some kilobytes, however long the list is.
 //
-// The kept libraries of trees either mark the old tree when it is copied, so that two
+// The tree libraries that are kept up either mark the old tree when it is copied, so that two
 // goroutines cannot go on from one state, or do not know an element's number.
 package sorted
 
@@ -14,7 +13,7 @@ import (
 	"strings"
 )
 
-// chunkSize is how many elements lie in one array at most: what a change copies.
+// chunkSize is how many elements an array has at most. A change copies one array.
 const chunkSize = 256
 
 // Keyed is an element. Its key never changes, and a list has it once.
@@ -26,7 +25,7 @@ type List[T Keyed] struct {
 	n      int
 }
 
-// Of makes a list of elements in any order. Of several with one key the last counts.
+// Of makes a list of elements in any order. If several have one key, the last counts.
 func Of[T Keyed](elements []T) List[T] {
 	ordered := slices.Clone(elements)
 	slices.SortStableFunc(ordered, func(a, b T) int { return strings.Compare(a.Key(), b.Key()) })
@@ -48,7 +47,7 @@ func Of[T Keyed](elements []T) List[T] {
 // Len is how many elements there are.
 func (l List[T]) Len() int { return l.n }
 
-// IsZero says whether there is none: such a list is the zero value, however it came about.
+// IsZero says whether the list is empty, so that JSON may leave it out.
 func (l List[T]) IsZero() bool { return l.n == 0 }
 
 // At returns element number i, counted from 0.
@@ -123,8 +122,8 @@ func (l List[T]) Last() (t T, found bool) {
 	return chunk[len(chunk)-1], true
 }
 
-// Differ yields the keys, in order, of elements that are not the same in both lists. What the two
-// share it does not look at.
+// Differ yields the keys, in order, of elements that are not the same in both lists. It skips the chunks
+// that the two share.
 func Differ[T interface {
 	comparable
 	Keyed
@@ -187,7 +186,7 @@ func (c *cursor[T]) compare(other *cursor[T]) int {
 	return strings.Compare(c.rest[0][c.i].Key(), other.rest[0][other.i].Key())
 }
 
-// With returns the list with t, in place of the element that has its key if there is one.
+// With returns the list with t, which replaces an element with the same key.
 func (l List[T]) With(t T) List[T] {
 	if len(l.chunks) == 0 {
 		return List[T]{chunks: [][]T{{t}}, n: 1}
@@ -224,7 +223,7 @@ func (l List[T]) Without(key string) List[T] {
 	return List[T]{slices.Concat(l.chunks[:c], [][]T{chunk}, l.chunks[c+1:]), l.n - 1}
 }
 
-// place is where the element with the key is, or where it would be: in a chunk, or behind them all.
+// place is where the element with the key is or would be: in a chunk, or after the last one.
 func (l List[T]) place(key string) (c, i int, found bool) {
 	c, _ = slices.BinarySearchFunc(l.chunks, key, func(chunk []T, key string) int {
 		return strings.Compare(chunk[len(chunk)-1].Key(), key)
@@ -236,7 +235,7 @@ func (l List[T]) place(key string) (c, i int, found bool) {
 	return c, i, found
 }
 
-// MarshalJSON writes an array, however the list came about: the same elements are the same bytes.
+// MarshalJSON writes an array, also of an empty list, so that the same elements are the same bytes.
 func (l List[T]) MarshalJSON() ([]byte, error) {
 	return json.Marshal(append(make([]T, 0, l.n), slices.Collect(l.All())...))
 }

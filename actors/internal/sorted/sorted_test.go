@@ -19,8 +19,8 @@ type pair struct {
 
 func (p pair) Key() string { return p.Name }
 
-// A list is what a sorted slice would be, whatever comes and goes; and every list that anybody
-// still holds stays what it was.
+// After any changes a list equals a sorted slice, and older lists have not
+// changed.
 func TestList_IsASortedSlice(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var list List[pair]
@@ -98,7 +98,7 @@ func check(t *rapid.T, list List[pair], want []pair) {
 	}
 }
 
-// What two lists do not share is what is in one of them only, or is another in the other.
+// checkDiffer compares got with the keys of elements that are in one list only, or differ.
 func checkDiffer(t *rapid.T, a, b []pair, got []string) {
 	of := func(l []pair) map[pair]bool {
 		set := map[pair]bool{}

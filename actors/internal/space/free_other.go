@@ -4,5 +4,5 @@ package space
 
 import "errors"
 
-// Free returns errors.ErrUnsupported: on these systems only a write tells.
+// Free returns errors.ErrUnsupported: on these systems only a failed write tells.
 func Free(string) (int64, error) { return 0, errors.ErrUnsupported }

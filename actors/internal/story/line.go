@@ -91,7 +91,7 @@ func plain(r rune) bool {
 		(unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-._:/+@#", r))
 }
 
-// Parse reads what Line has written. Names are those of the package conga.
+// Parse reads what Line has written. The names are those of conga's messages.
 func Parse(line string) (proto.Message, error) {
 	name, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 	kind, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName("conga." + name))

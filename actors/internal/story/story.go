@@ -1,5 +1,5 @@
-// Package story tests deciders by telling stories: what was asked, and what
-// followed. A story is a text file that a newcomer can read:
+// Package story tests deciders by stories: what was asked, and what followed.
+// A story is a text file that a newcomer can read:
 //
 //	# The second of three listeners crashes; its neighbours are joined over the gap.
 //	given ListenerJoined node={id=bob} after=amy
@@ -13,19 +13,19 @@
 //	{"chain":["amy","cem"]}
 //
 // Lines that begin with # are comments. A scene is some lines, "----", and what
-// followed from them, up to the next empty line; the state goes on from scene to
-// scene. A line of a scene is one of
+// followed from them, up to the next empty line. Each scene begins with the state in which
+// the last one ended. A line of a scene is one of
 //
-//	given <Event …>  an event that is already true, of this or of another actor: applied only
-//	state            tells the state as JSON
-//	<Message …>      a command as Line prints it: decided, and its events applied and told
+//	given <Event …>  an event that is already true, of this or of another actor: it is only applied
+//	state            prints the state as JSON
+//	<Message …>      a command as Line prints it: it is decided, its events are applied and printed
 //	<words>          a command in the test's own short words
 //
-// Where nothing follows, the story says "nothing". Accept what changed with
+// If nothing follows, the story says "nothing". Accept what changed with
 //
 //	go test ./actors/chainmanager -rewrite
 //
-// which writes the text behind each ----, so a new story needs only its commands.
+// which writes the text after each ----, so a new story needs only its commands.
 //
 // Whatever the story, Run holds the decider to the rules of the house: Decide
 // gives the same events when asked twice and changes nothing, Apply leaves the
@@ -109,8 +109,8 @@ func of[S State[S]](state S, words Words) Teller {
 // tell returns the story as it happened. Its errors begin with the line's number.
 func tell(t *testing.T, text string, teller Teller) (string, error) {
 	var out, follows []string
-	asked := false    // the scene has a line that something may follow from
-	skipping := false // behind ----: what the file says followed
+	asked := false    // the scene has a line with a command
+	skipping := false // after ----: what followed, according to the file
 	end := func() {
 		if len(follows) == 0 {
 			follows = []string{"nothing"}
@@ -150,7 +150,7 @@ func tell(t *testing.T, text string, teller Teller) (string, error) {
 	return strings.Join(out, "\n") + "\n", nil
 }
 
-// step does what one line of a scene says and returns what is to be told, and the new state.
+// step does what one line of a scene says. It returns what followed, and the new state.
 func step[S State[S]](t *testing.T, state S, line string, words Words) ([]string, S, error) {
 	if event, ok := strings.CutPrefix(line, "given "); ok {
 		m, err := Parse(event)
@@ -188,7 +188,7 @@ func step[S State[S]](t *testing.T, state S, line string, words Words) ([]string
 	return told, state, nil
 }
 
-// decide decides, and holds Decide to its promises.
+// decide calls Decide and checks its promises.
 func decide[S State[S]](state S, cmd proto.Message) ([]proto.Message, error) {
 	asked := Line(cmd)
 	before, err := json.Marshal(state)
@@ -218,7 +218,7 @@ func decide[S State[S]](state S, cmd proto.Message) ([]proto.Message, error) {
 	return events, nil
 }
 
-// apply applies, and holds Apply to its promise that the old state stays as it was.
+// apply calls Apply and checks its promise that the old state stays as it was.
 func apply[S State[S]](state S, event proto.Message) (S, error) {
 	before, _ := json.Marshal(state)
 	next := state.Apply(event)

@@ -10,7 +10,7 @@ import (
 	"conga/messages"
 )
 
-// names is a decider small enough to see through: a removed name is gone.
+// names is a small decider: a list of names.
 type names struct{ Names []string }
 
 func (n names) Decide(cmd proto.Message) []proto.Message {
@@ -69,7 +69,7 @@ func TestTell_UnknownWords(t *testing.T) {
 	}
 }
 
-// The rules of the house, each broken once.
+// Each of these breaks one rule of deciders.
 type (
 	changing  struct{ N *int }
 	moody     struct{ N int }

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// Made names a converted file: the SHA-256 of what it was made of, and its own, both in hex. The zero value
-// names none.
+// Made names a converted file by the SHA-256 of the file that it was made of, and by its own, both in hex. The zero
+// value names no file.
 type Made struct{ Of, Sum string }
 
 // file is the name of the file in the folder.
@@ -26,11 +26,11 @@ func (m Made) file() string { return m.Of + "-" + m.Sum + ending }
 
 const (
 	ending    = ".mp3"
-	underway  = ".making-"          // begins the name of what is not finished
+	underway  = ".making-"          // begins the name of an unfinished file
 	nameBytes = 2*sha256.Size*2 + 1 // of Made.file without its ending
 )
 
-// parse is the Made that a file in the folder is called by.
+// parse is the Made in a file's name.
 func parse(file string) (Made, bool) {
 	name, is := strings.CutSuffix(file, ending)
 	of, sum, both := strings.Cut(name, "-")
@@ -40,21 +40,21 @@ func parse(file string) (Made, bool) {
 	return Made{of, sum}, true
 }
 
-// Errors of a Cache that say nothing of the file that was to be converted.
+// Errors of a Cache that are not the fault of the file to be converted.
 var (
-	// ErrFull: there is no room for what nobody has asked for.
+	// ErrFull: there is no room for another converted file.
 	ErrFull = errors.New("the folder of converted songs is full")
-	// ErrDamaged: what was made is not what it was.
+	// ErrDamaged: the converted file has changed since it was made.
 	ErrDamaged = errors.New("the converted file is damaged; it is made anew")
-	// ErrGone: what was made is not there any more.
+	// ErrGone: the converted file is not there any more.
 	ErrGone = errors.New("the converted file is gone; it is made anew")
-	// ErrSource wraps why the file cannot be read now: others can be converted.
+	// ErrSource wraps why the file cannot be read now. Others can be converted.
 	ErrSource = errors.New("it cannot be read now")
-	// ErrTrouble wraps what is wrong with this machine: it may be over in a minute.
+	// ErrTrouble wraps what is wrong with this machine. It may be over in a minute.
 	ErrTrouble = errors.New("it cannot be converted now")
 )
 
-// Cache is a folder of converted files. Its methods may be called by any goroutine, but Make by one at a time.
+// Cache is a folder of converted files. Any goroutine may call its methods, but only one at a time may call Make.
 type Cache struct {
 	dir    string
 	most   int64  // bytes
@@ -64,7 +64,7 @@ type Cache struct {
 	inUse map[string]int // open files, by name
 }
 
-// Open opens the folder, which is made if it is not there, and removes what a crash has left unfinished.
+// Open opens the folder, or makes it, and removes the unfinished files that a crash has left.
 func Open(dir string, most int64) (*Cache, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the folder of converted songs: %w", err)
@@ -74,15 +74,15 @@ func Open(dir string, most int64) (*Cache, error) {
 		return nil, fmt.Errorf("look for unfinished files: %w", err)
 	}
 	for _, file := range unfinished {
-		_ = os.Remove(file) // another try is made when its room is needed
+		_ = os.Remove(file) // if it fails, the next start tries again
 	}
 	return &Cache{dir: dir, most: most, ffmpeg: find(), inUse: map[string]int{}}, nil
 }
 
-// CanMake says whether there was an ffmpeg at the start. What was made before can be opened without one.
+// CanMake says whether ffmpeg was found at the start. Files that were made before can be opened without it.
 func (c *Cache) CanMake() bool { return c.ffmpeg != "" }
 
-// escape keeps what stands in a path from being a pattern.
+// escape keeps a path's characters from being a pattern.
 func escape(path string) string {
 	if filepath.Separator == '\\' {
 		return path // Windows has no escapes, and no * or ? in names
@@ -97,7 +97,7 @@ type Entry struct {
 	Used  time.Time
 }
 
-// entries are all that are there.
+// entries lists all converted files.
 func (c *Cache) entries() ([]Entry, error) {
 	files, err := os.ReadDir(c.dir)
 	if err != nil {
@@ -116,7 +116,7 @@ func (c *Cache) entries() ([]Entry, error) {
 	return entries, nil
 }
 
-// Has says which files are there. An error says nothing of them.
+// Has says which files are there.
 func (c *Cache) Has() (map[Made]bool, error) {
 	entries, err := c.entries()
 	if err != nil {
@@ -129,7 +129,8 @@ func (c *Cache) Has() (map[Made]bool, error) {
 	return has, nil
 }
 
-// Evict says which entries go so that need bytes more fit below most: those used longest ago, and none that is in use.
+// Evict says which entries must go to make room for need more bytes below most: those used longest ago, and none that
+// is in use.
 func Evict(entries []Entry, need, most int64, inUse func(Made) bool) (gone []Made, fits bool) {
 	total := need
 	for _, e := range entries {
@@ -150,7 +151,7 @@ func Evict(entries []Entry, need, most int64, inUse func(Made) bool) (gone []Mad
 	return gone, total <= most
 }
 
-// Room says whether a song can be converted that nobody has asked for: others are not removed for it.
+// Room says whether there is room to convert a song that nobody has asked for. No other song is removed for it.
 func (c *Cache) Room() bool {
 	entries, err := c.entries()
 	total := int64(0)
@@ -160,7 +161,7 @@ func (c *Cache) Room() bool {
 	return err == nil && total < c.most/20*19
 }
 
-// Open opens what was made, whole and unharmed; the caller closes it. Until then it stays.
+// Open opens a converted file after checking that it is undamaged. The file is not removed until the caller closes it.
 func (c *Cache) Open(made Made) (io.ReadSeekCloser, error) {
 	path := filepath.Join(c.dir, made.file())
 	f, err := os.Open(path)
@@ -180,11 +181,11 @@ func (c *Cache) Open(made Made) (io.ReadSeekCloser, error) {
 	}
 	if sum != made.Sum {
 		_ = f.Close()
-		_ = os.Remove(path) // else it is found to be damaged again
+		_ = os.Remove(path) // or it would be opened again
 		return nil, ErrDamaged
 	}
 	now := time.Now()
-	_ = os.Chtimes(path, now, now) // else it counts as used long ago
+	_ = os.Chtimes(path, now, now) // it was used just now
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.inUse[made.file()]++
@@ -198,7 +199,7 @@ type open struct {
 	once  sync.Once
 }
 
-// Close also gives the file up.
+// Close closes the file, which may be removed from then on.
 func (o *open) Close() error {
 	o.once.Do(func() {
 		o.cache.mu.Lock()
@@ -231,14 +232,14 @@ func (p patient) Read(b []byte) (int, error) {
 	return p.r.Read(b)
 }
 
-// tooLarge is why a file of so many bytes cannot be kept, whatever else is removed.
+// tooLarge: a file of that many bytes cannot be kept, whatever else is removed.
 type tooLarge int64
 
 func (t tooLarge) Error() string {
 	return fmt.Sprintf("as mp3 it has %d MB, more than all converted songs may have: --converted-max allows more", int64(t)>>20)
 }
 
-// keep moves a finished file to its place. wanted: others may have to go for it.
+// keep moves a finished file to its place. wanted: others may be removed for it.
 func (c *Cache) keep(tmp string, made Made, wanted bool) error {
 	info, err := os.Stat(tmp)
 	if err != nil {
@@ -271,7 +272,7 @@ func (c *Cache) keep(tmp string, made Made, wanted bool) error {
 	return syncFolder(c.dir)
 }
 
-// syncFolder has the folder's new names on the disk, where the system knows such a thing.
+// syncFolder writes the folder's new names to the disk, if the system can.
 func syncFolder(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {

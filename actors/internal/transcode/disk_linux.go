@@ -6,11 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// idleDisk has the process group read and write when nobody else does.
+// idleDisk lets the process group read and write only when nobody else does.
 func idleDisk(group int) {
 	const whoGroup, idleClass = 2, 3 << 13
 	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, whoGroup, uintptr(group), idleClass)
 }
 
-// endsWithUs ends the process when this one is killed.
+// endsWithUs makes the process end when this one is killed.
 func endsWithUs(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }

@@ -17,16 +17,16 @@ import (
 )
 
 const (
-	// kinds are the containers that ffmpeg may see in a file, whatever it is called. Playlists are none of
-	// them: those would have it open other files.
+	// kinds are the containers that ffmpeg accepts, whatever the file is called. Playlists are not among
+	// them, because ffmpeg would open the files that they name.
 	kinds = "mp3,flac,ogg,mov,wav,w64,aiff,asf,aac,ape,wv,tta"
 	// maxMade is the longest mp3 that is made, in bytes: twelve hours.
 	maxMade = 1 << 30
 	// maxMemory is the largest piece of memory that ffmpeg takes at once.
 	maxMemory = 256 << 20
-	// maxSaid is how much of what ffmpeg says is kept.
+	// maxSaid is how much of ffmpeg's messages is kept, in bytes.
 	maxSaid = 4 << 10
-	// aliveAfter is how long what ffmpeg has opened may stay open after it was killed.
+	// aliveAfter is how long its pipe may stay open after ffmpeg was killed.
 	aliveAfter = 5 * time.Second
 )
 
@@ -42,15 +42,15 @@ func find() string {
 	return path
 }
 
-// patience is how long a conversion of so many bytes may take: a small computer with other work to do
-// converts some 50 KB a second of the worst kind.
+// patience is how long the conversion of a file of this size may take. A small computer with other work to do
+// converts some 50 KB a second of the slowest kind.
 func patience(size int64) time.Duration {
 	return 5*time.Minute + time.Duration(size/50_000)*time.Second
 }
 
-// Make converts the file at path, unless what would be made of it is there. title and artist go into its tag.
-// wanted: somebody waits for it, and others may have to go for it. An error that is no ErrFull, ErrSource or
-// ErrTrouble, and not ctx's, says in plain words why the file is no music.
+// Make converts the file at path, unless that has been done. title and artist go into its tag.
+// wanted: somebody waits for it, and others may be removed for it. An error that is no ErrFull, ErrSource or
+// ErrTrouble, and not ctx's, says in plain words why the file cannot be converted.
 func (c *Cache) Make(ctx context.Context, path, title, artist string, wanted bool) (Made, error) {
 	made, err := c.make(ctx, path, title, artist, wanted)
 	if ctx.Err() != nil {
@@ -80,8 +80,8 @@ func (c *Cache) make(ctx context.Context, path, title, artist string, wanted boo
 	if err != nil {
 		return Made{}, fmt.Errorf("%w: %w", ErrTrouble, err)
 	}
-	defer func() { _ = os.Remove(tmp.Name()) }() // it is gone when it was kept
-	defer func() { _ = tmp.Close() }()           // also before that
+	defer func() { _ = os.Remove(tmp.Name()) }() // fails if keep has moved it, which is right
+	defer func() { _ = tmp.Close() }()           // Windows removes no open file
 	if err := c.run(ctx, size, path, tmp.Name(), title, artist, wanted); err != nil {
 		return Made{}, err
 	}
@@ -119,7 +119,7 @@ func source(ctx context.Context, path string) (string, int64, error) {
 	return sum, info.Size(), err
 }
 
-// arguments are ffmpeg's. The rate is constant, for a line that carries the music has no room for peaks.
+// arguments are ffmpeg's. The bitrate is constant, because a line that just carries the music has no room for peaks.
 func arguments(from, to, title, artist string) []string {
 	return append(input(from),
 		"-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-metadata", "title="+title, "-metadata", "artist="+artist,
@@ -129,7 +129,7 @@ func arguments(from, to, title, artist string) []string {
 	)
 }
 
-// input are the arguments for what ffmpeg reads.
+// input are the arguments for ffmpeg's input.
 func input(from string) []string {
 	return []string{
 		"-nostdin", "-hide_banner", "-loglevel", "error", "-max_alloc", strconv.Itoa(maxMemory),
@@ -174,7 +174,7 @@ func (c *Cache) ffmpegs(ctx context.Context, wanted bool, args ...string) (strin
 	cmd.Stderr, cmd.WaitDelay = said, aliveAfter // Stdin is the null device, and so is Stdout
 	cmd.Dir, cmd.Env = c.dir, append(os.Environ(), "LC_ALL=C", "AV_LOG_FORCE_NOCOLOR=1")
 	alone(cmd)
-	runtime.LockOSThread() // the process ends with the thread that has started it
+	runtime.LockOSThread() // Pdeathsig kills the process when the thread that started it ends
 	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
 		return "", fmt.Errorf("%w: start ffmpeg: %w", ErrTrouble, err)
@@ -189,8 +189,8 @@ const (
 	probed, probeTakes = 10, 20 * time.Second
 )
 
-// Probe says in plain words why ffmpeg finds no music in the file at path, by its beginning. An error that wraps ErrTrouble
-// says nothing of the file.
+// Probe decodes the beginning of the file at path. Its error says in plain words why ffmpeg finds no music in it; an
+// error that wraps ErrTrouble is not the file's fault.
 func (c *Cache) Probe(ctx context.Context, path string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -210,7 +210,7 @@ func (c *Cache) Probe(ctx context.Context, path string) error {
 	return errors.New(reason(strings.ReplaceAll(said, "file:"+path, "the file")))
 }
 
-// reason is why ffmpeg could not convert a file, in words for people.
+// reason says in plain words why ffmpeg could not convert a file.
 func reason(said string) string {
 	last := ""
 	for line := range strings.Lines(said) {

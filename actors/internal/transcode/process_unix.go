@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// alone gives the process a group of its own, which ends as a whole.
+// alone gives the process a group of its own, which is killed as a whole.
 func alone(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	endsWithUs(cmd.SysProcAttr)
@@ -21,8 +21,8 @@ func alone(cmd *exec.Cmd) {
 	}
 }
 
-// humble has the process work behind all others, or, if nobody waits for it, only when they have nothing to do. Where
-// that is not allowed, it works as all do.
+// humble lowers the priority of the process: to the lowest, for disks, too, if nobody waits for it. If the system does
+// not allow that, it keeps its priority.
 func humble(pid int, wanted bool) {
 	if wanted {
 		_ = syscall.Setpriority(syscall.PRIO_PGRP, pid, 5)

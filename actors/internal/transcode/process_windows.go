@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// alone starts the process below all others: idle priority.
+// alone starts the process with idle priority.
 func alone(cmd *exec.Cmd) {
 	const idlePriority = 0x40
 	cmd.SysProcAttr = &syscall.SysProcAttr{HideWindow: true, CreationFlags: idlePriority}

@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// needFFmpeg leaves a test out where there is no ffmpeg; where CI runs, there must be one.
+// needFFmpeg skips a test if ffmpeg is not installed. In CI it must be.
 func needFFmpeg(t testing.TB) {
 	t.Helper()
 	if find() != "" {
@@ -34,7 +34,7 @@ func needFFmpeg(t testing.TB) {
 	t.Skip("ffmpeg is not installed here: apt install ffmpeg")
 }
 
-// sound makes a file of a tone, of the kind that its name says.
+// sound makes a file of a tone, of the kind of its extension.
 func sound(t testing.TB, path string, seconds int, args ...string) {
 	t.Helper()
 	args = append([]string{"-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", fmt.Sprintf("sine=frequency=440:sample_rate=44100:duration=%d", seconds)}, args...)
@@ -52,7 +52,7 @@ func cache(t testing.TB, most int64) *Cache {
 	return c
 }
 
-// files are those in the cache's folder.
+// files lists the cache's folder.
 func files(t testing.TB, c *Cache) []string {
 	t.Helper()
 	entries, err := os.ReadDir(c.dir)
@@ -66,7 +66,7 @@ func files(t testing.TB, c *Cache) []string {
 	return names
 }
 
-// Music of every kind, with every rate and number of channels, becomes an mp3 that conga plays, as long as it was.
+// Music of every kind, sample rate and number of channels becomes an mp3 of the same length that conga plays.
 func TestCache_Make_Kinds(t *testing.T) {
 	needFFmpeg(t)
 	dir, c := t.TempDir(), cache(t, 1<<30)
@@ -85,8 +85,8 @@ func TestCache_Make_Kinds(t *testing.T) {
 		"a.wma":                {nil, 44100},
 		"mpeg2.mp3":            {[]string{"-ar", "22050", "-c:a", "libmp3lame"}, 44100},
 		"mpeg25.mp3":           {[]string{"-ar", "8000", "-c:a", "libmp3lame"}, 44100},
-		"-y.flac":              {nil, 44100}, // no option
-		"concat:a|b.flac":      {nil, 44100}, // no protocol
+		"-y.flac":              {nil, 44100}, // looks like an option
+		"concat:a|b.flac":      {nil, 44100}, // looks like a protocol
 		"100%d $(x) 'é\".flac": {nil, 44100},
 	} {
 		path := filepath.Join(dir, name)
@@ -123,8 +123,8 @@ func TestCache_Make_Kinds(t *testing.T) {
 	}
 }
 
-// The same content is converted once, whatever it is called and however often the program starts; what is harmed is
-// noticed, and made anew.
+// The same content is converted once, whatever the file is called and however often the program starts. A damaged file
+// is noticed and made anew.
 func TestCache_Make_Once(t *testing.T) {
 	needFFmpeg(t)
 	dir, c := t.TempDir(), cache(t, 1<<30)
@@ -176,8 +176,8 @@ func TestCache_Make_Once(t *testing.T) {
 	_ = f.Close()
 }
 
-// What is no music is refused in plain words, and nothing of it stays. A playlist in a song's clothes does not
-// have ffmpeg read other files.
+// A file without music is refused in plain words, and leaves nothing in the folder. A playlist that is named like a song
+// does not make ffmpeg read other files.
 func TestCache_Make_NoMusic(t *testing.T) {
 	needFFmpeg(t)
 	dir, c := t.TempDir(), cache(t, 1<<30)
@@ -222,8 +222,8 @@ func TestCache_Make_NoMusic(t *testing.T) {
 	}
 }
 
-// A conversion that nobody needs any more ends at once, with ffmpeg, and leaves nothing behind. A machine that cannot
-// is not the file's fault.
+// A conversion that is called off ends at once, with its ffmpeg, and leaves nothing behind. What is wrong with the
+// machine is not reported as the file's fault.
 func TestCache_Make_Stops(t *testing.T) {
 	needFFmpeg(t)
 	dir, c := t.TempDir(), cache(t, 1<<30)
@@ -265,8 +265,8 @@ func TestCache_Make_Stops(t *testing.T) {
 	}
 }
 
-// The cache keeps to its size: what nobody has asked for takes nobody's room, what somebody waits for takes that of the song
-// that was used longest ago, and none is removed that plays.
+// The cache keeps to its size. For a song that nobody has asked for no other is removed; for a song that somebody waits
+// for the ones used longest ago are removed, but none that plays.
 func TestCache_Bounded(t *testing.T) {
 	needFFmpeg(t)
 	const seconds, size = 2, 2 * 24_000 // at 192 kbit/s, and a bit
@@ -315,7 +315,7 @@ func TestCache_Bounded(t *testing.T) {
 	}
 }
 
-// Evict removes nothing that is in use and nothing without need, the oldest first; if it fits, it fits.
+// Evict removes the oldest first, nothing that is in use, and nothing without need. If it says that the bytes fit, they do.
 func TestEvict_Property(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var entries []Entry
