@@ -327,8 +327,8 @@ func cannotWrite(err error) error {
 }
 
 func megabytes(n int64) string {
-	if n < 1e6 {
+	if n < 1<<20 {
 		return fmt.Sprintf("%d bytes", n)
 	}
-	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	return strings.Replace(fmt.Sprintf("%.1f MB", float64(n)/(1<<20)), ".0 ", " ", 1)
 }

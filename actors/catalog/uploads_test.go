@@ -153,7 +153,7 @@ func TestUploads_Refused(t *testing.T) {
 		"empty":           {file: "a.mp3", body: strings.NewReader(""), size: 0, fault: messages.UploadUnfit, says: "empty"},
 		"of no size":      {file: "a.mp3", body: bytes.NewReader(other), size: -1, fault: messages.UploadUnfit, says: "empty"},
 		"no music's name": {file: "a.exe", body: bytes.NewReader(other), size: len(other), fault: messages.UploadUnfit, says: "rename it"},
-		"too large":       {file: "a.mp3", body: bytes.NewReader(other), size: 1<<20 + 1, fault: messages.UploadTooLarge, says: "1.0 MB"},
+		"too large":       {file: "a.mp3", body: bytes.NewReader(other), size: 1<<20 + 1, fault: messages.UploadTooLarge, says: "at most 1 MB"},
 		"it ends early":   {file: "a.mp3", body: bytes.NewReader(other[:20_000]), size: 20_001, fault: messages.UploadCut, says: "try again"},
 		"the line breaks": {file: "a.mp3", body: io.MultiReader(bytes.NewReader(other[:20_000]), iotest.ErrReader(errors.New("reset"))), size: 30_000, fault: messages.UploadCut, says: "try again"},
 		"the folder is gone": {

@@ -63,6 +63,6 @@ func (c *helpManCmd) Run(all *settings.Settings) error {
 		{"0", "It is done."},
 		{"1", "It could not be done, or was refused: one line on the standard error says why."},
 		{"2", "The command line, a variable or a file is wrong."},
-		{"3", "The radio cannot be reached (status, songs, play, queue)."},
+		{"3", "The radio cannot be reached (status, songs, play, add, queue)."},
 	}}.Write(c.Dir)
 }

@@ -24,6 +24,7 @@ type commands struct {
 	Songs       songsCmd         `cmd:"" help:"List a radio's songs, or those that have all the words."`
 	Queue       queueCmd         `cmd:"" help:"List what is requested, next first."`
 	Play        playCmd          `cmd:"" help:"Request a song by its title, its artist or its number."`
+	Add         addCmd           `cmd:"" help:"Bring songs of yours to a radio that takes some."`
 	Cancel      cancelCmd        `cmd:"" help:"Take back a request of yours."`
 	Skip        skipCmd          `cmd:"" help:"Vote for the next song."`
 	History     historyCmd       `cmd:"" help:"List what was heard, newest first."`

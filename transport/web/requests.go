@@ -117,14 +117,16 @@ func failed(w http.ResponseWriter, err error) {
 	fail(w, code, err)
 }
 
-// onThePage tells a guest of the page from a listener of the same name.
-const onThePage = " (page)"
+// onThePage tells a guest of the page from a listener of the same name; byProgram one that uses neither.
+const onThePage, byProgram = " (page)", " (guest)"
 
 // guestName is how the queue and the log call a guest.
-func guestName(said string) string {
-	name := strings.Join(strings.Fields(plain.Text(said, messages.MaxName-len(onThePage))), " ")
+func guestName(said string) string { return called(said, onThePage) }
+
+func called(said, where string) string {
+	name := strings.Join(strings.Fields(plain.Text(said, messages.MaxName-len(where))), " ")
 	if name == "" {
 		name = "a guest"
 	}
-	return name + onThePage
+	return name + where
 }

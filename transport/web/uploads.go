@@ -67,7 +67,11 @@ func (s *site) upload(w http.ResponseWriter, r *http.Request) {
 	case r.ContentLength < 0:
 		fail(w, http.StatusLengthRequired, errors.New("say how large the file is, with Content-Length"))
 	default:
-		s.bring(w, r, visit, Upload{Name: name, Size: r.ContentLength, By: guestName(query.Get("by"))})
+		where := byProgram
+		if r.Header.Get("Origin") != "" { // every browser says it
+			where = onThePage
+		}
+		s.bring(w, r, visit, Upload{Name: name, Size: r.ContentLength, By: called(query.Get("by"), where)})
 	}
 }
 

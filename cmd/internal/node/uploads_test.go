@@ -118,7 +118,7 @@ func TestServer_Upload(t *testing.T) {
 			break
 		}
 	}
-	if brought.GetListenerName() != "amy (page)" || !strings.HasPrefix(brought.GetPerson(), "address-") || brought.GetBytes() != int64(len(joy)) {
+	if brought.GetListenerName() != "amy (guest)" || !strings.HasPrefix(brought.GetPerson(), "address-") || brought.GetBytes() != int64(len(joy)) {
 		t.Errorf("the log says %v", brought)
 	}
 	files, err := filepath.Glob(filepath.Join(songs, "uploads", "[^.]*"))

@@ -208,7 +208,7 @@ $('name').addEventListener('change', () => { try { localStorage.setItem('name', 
 
 // --- bringing songs ------------------------------------------------------------------------------
 let coming = Promise.resolve(); // one file after the other
-function megabytes(n) { return n < 1e6 ? `${Math.ceil(n / 1000)} KB` : `${(n / 1e6).toFixed(1)} MB`; }
+function megabytes(n) { return n < 1 << 20 ? `${Math.ceil(n / 1024)} KB` : `${Math.round(n / (1 << 20) * 10) / 10} MB`; }
 function showUploads() {
   const offer = live.uploads;
   $('bring').hidden = !offer || Boolean(past);
