@@ -20,7 +20,7 @@ import (
 
 const (
 	// soundTest=required makes the tests with real sound fail where they would be skipped.
-	soundTest    = "CONGA_SOUND_TEST"
+	soundTest    = "CONGA_TEST_SOUND"
 	soundSeconds = 8
 )
 
