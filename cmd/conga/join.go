@@ -190,12 +190,14 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	cli.Notify(cli.Ready)
 	context.AfterFunc(ctx, func() { cli.Notify(cli.Stopping) })
 	var shown, over error
+	ready := fmt.Sprintf("ready relay=%s http=%s\n", listener.Client.Node().GetRelay(), debug)
 	if show.pane != nil {
+		fmt.Fprint(streams.Screen, ready) // it is there again when the picture has gone
 		of := live.Listener{Listener: listener, Programme: &programme, Pane: show.pane, Server: ring.Server, Output: c.Output}
 		shown = screen.Picture(ctx, of.Source(ctx), streams.In, streams.Screen, streams.Locale)
 		cancel()
 	} else {
-		fmt.Fprintf(streams.Out, "ready relay=%s http=%s\n", listener.Client.Node().GetRelay(), debug)
+		fmt.Fprint(streams.Out, ready)
 		go func() {
 			if answerLines(ctx, listener.Client, show.in, streams.Out) {
 				cancel()

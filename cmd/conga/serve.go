@@ -164,13 +164,15 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	cli.Notify(cli.Ready)
 	context.AfterFunc(ctx, func() { cli.Notify(cli.Stopping) })
 	var drawn error
+	ready := fmt.Sprintf("ready requests=%s stream=%s http=%s\n",
+		address.Shown(server.Requests.Addr()), address.Shown(server.Stream.Addr()), http)
 	if show.pane != nil {
+		fmt.Fprint(io.Screen, ready) // it is there again when the picture has gone
 		of := live.Server{Server: server, Pane: show.pane, Head: invite.lines, Code: invite.code, CodeText: invite.open}
 		drawn = screen.Picture(ctx, of.Source(ctx), io.In, io.Screen, io.Locale)
 		cancel()
 	} else {
-		fmt.Fprintf(io.Out, "ready requests=%s stream=%s http=%s\n",
-			address.Shown(server.Requests.Addr()), address.Shown(server.Stream.Addr()), http)
+		fmt.Fprint(io.Out, ready)
 		invite.print(io)
 	}
 	err = <-served // it ends with ctx
