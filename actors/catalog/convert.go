@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -183,14 +185,9 @@ func (c *catalog) sayUnmade() {
 		return
 	}
 	const few = 3
-	var names []string
-	for name := range c.unmade {
-		if names = append(names, name); len(names) == few {
-			break
-		}
-	}
+	names := slices.Sorted(maps.Keys(c.unmade))
 	if n > few {
-		names = append(names, "…")
+		names = append(names[:few], "…")
 	}
 	c.cfg.Logger.Warn("files that are not mp3 are left out, because ffmpeg is not installed: install it (apt install ffmpeg, brew install ffmpeg) and start conga again",
 		"files", n, "such as", strings.Join(names, ", "))

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -96,16 +98,9 @@ func fromUTF16(b []byte) string {
 
 // otherLoudness is what the tag of a file that is no mp3 says.
 func otherLoudness(meta tag.Metadata) (said loudness) {
-	for field, value := range meta.Raw() {
-		if text, is := value.(string); is && len(text) <= maxUserText {
-			if strings.EqualFold(field, "r128_track_gain") {
-				continue // below: where both are, the other counts
-			}
-			said.note(field, text)
-		}
-	}
-	for field, value := range meta.Raw() {
-		if text, is := value.(string); is && len(text) <= maxUserText && strings.EqualFold(field, "r128_track_gain") {
+	raw := meta.Raw()
+	for _, field := range slices.Sorted(maps.Keys(raw)) { // one file must always say the same, though a field may stand there twice
+		if text, is := raw[field].(string); is && len(text) <= maxUserText {
 			said.note(field, text)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/dhowden/tag"
 	"pgregory.net/rapid"
 
 	"conga/actors/internal/mp3"
@@ -94,5 +95,26 @@ func TestOtherTag_Loudness(t *testing.T) {
 	state := State{}.Apply(&messages.SongAdded{Song: &messages.Song{Name: "a", GainMb: -1, PeakPermille: 2}})
 	if got := state.Find("a"); got.GetGainMb() != -1 || got.GetPeakPermille() != 2 {
 		t.Errorf("the state has %v", got)
+	}
+}
+
+// fields is a tag with nothing but fields.
+type fields struct {
+	tag.Metadata
+	raw map[string]any
+}
+
+func (f fields) Raw() map[string]any { return f.raw }
+
+// A file says the same at each look, or the log would have it change again and again. Where both are, ReplayGain counts.
+func TestOtherLoudness_SameEachTime(t *testing.T) {
+	for range 100 {
+		said := otherLoudness(fields{raw: map[string]any{
+			"REPLAYGAIN_TRACK_GAIN": "-1 dB", "Replaygain_Track_Gain": "-2 dB", "replaygain_track_gain": "-3 dB",
+			"R128_TRACK_GAIN": "0", "r128_track_gain": "256",
+		}})
+		if want := (loudness{gain: -300}); said != want {
+			t.Fatalf("%v, want %v", said, want)
+		}
 	}
 }

@@ -182,6 +182,8 @@ func (s State) Apply(event proto.Message) State {
 		s = s.wanted(event.GetSong())
 	case *messages.SongSkipped:
 		s = s.notWanted(event.GetSong())
+	case *messages.SongCancelled:
+		s = s.notWanted(event.GetSong())
 	case *messages.SongRejected:
 		s.Rejected = s.Rejected.With(Rejected{Name: event.GetName(), Reason: event.GetReason()})
 	case *messages.SongsAway:

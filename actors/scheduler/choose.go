@@ -1,6 +1,8 @@
 package scheduler
 
 import (
+	"math"
+
 	"google.golang.org/protobuf/proto"
 
 	"conga/messages"
@@ -13,7 +15,7 @@ func (s State) choose(cmd *messages.ChooseSong) []proto.Message {
 	if s.Playing != nil && !s.Playing.Taken || s.Away != "" || s.Songs.Len() == 0 {
 		return nil
 	}
-	at := cmd.GetAtUnixUs()
+	at, fewest := cmd.GetAtUnixUs(), s.fewestTries()
 	var events []proto.Message
 	for _, r := range s.Queue {
 		reason, missing := r.Reason, s.missing(r.Song)
@@ -23,7 +25,7 @@ func (s State) choose(cmd *messages.ChooseSong) []proto.Message {
 		switch {
 		case r.Broken >= maxBroken:
 			events = append(events, &messages.SongSkipped{Song: r.Song, RequestId: r.RequestID, Reason: "it broke off again and again: " + r.Reason})
-		case missing == "" && (r.Waits == 0 && r.Tries < maxTries || r.Waits != 0 && at >= s.TryAgain):
+		case missing == "" && (r.Waits == 0 && r.Tries < maxTries || r.Waits != 0 && r.Tries == fewest && at >= s.TryAgain):
 			return append(events, &messages.SongChosen{
 				Song: r.Song, RequestId: r.RequestID, ListenerName: r.Listener,
 				Seed: cmd.GetSeed(), AtUnixUs: at,
@@ -42,6 +44,18 @@ func (s State) choose(cmd *messages.ChooseSong) []proto.Message {
 		return events
 	}
 	return append(events, &messages.SongChosen{Song: song, Seed: cmd.GetSeed(), AtUnixUs: at})
+}
+
+// fewestTries is how often that waiting request was tried that comes next of those that could not be opened: each has
+// its turn.
+func (s State) fewestTries() int {
+	fewest := math.MaxInt
+	for _, r := range s.Queue {
+		if r.Waits != 0 && s.missing(r.Song) == "" {
+			fewest = min(fewest, r.Tries)
+		}
+	}
+	return fewest
 }
 
 // random chooses among the songs that are there and do not wait in the queue. Those that wait there have a turn of their
@@ -78,7 +92,7 @@ func guess(seed uint64, i int) uint64 {
 	case i == 0:
 		return seed
 	case i >= anywhere:
-		return seed + uint64(i-anywhere)
+		return seed/2 + uint64(i-anywhere) // it does not overflow, which would leave songs out
 	}
 	x := seed + uint64(i)*0x9e3779b97f4a7c15 // splitmix64
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
