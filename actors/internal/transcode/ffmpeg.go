@@ -120,13 +120,13 @@ func source(ctx context.Context, path string) (string, int64, error) {
 }
 
 // arguments are ffmpeg's. The bitrate is constant, because a line that just carries the music has no room for peaks.
-func arguments(from, to, title, artist string) []string {
-	return append(input(from),
-		"-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-metadata", "title="+title, "-metadata", "artist="+artist,
+func output(to, title, artist string) []string {
+	return []string{
+		"-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-metadata", "title=" + title, "-metadata", "artist=" + artist,
 		"-af", "aformat=sample_rates=44100|48000:channel_layouts=mono|stereo",
 		"-c:a", "libmp3lame", "-b:a", "192k", "-id3v2_version", "3", "-threads", "1",
-		"-fs", strconv.Itoa(maxMade), "-f", "mp3", "-y", "file:"+to,
-	)
+		"-fs", strconv.Itoa(maxMade), "-f", "mp3", "-y", "file:" + to,
+	}
 }
 
 // input are the arguments for ffmpeg's input.
@@ -147,7 +147,7 @@ func (c *Cache) run(ctx context.Context, size int64, from, to, title, artist str
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience(size))
 	defer cancel()
-	said, err := c.ffmpegs(ctx, wanted, arguments(from, to, title, artist)...)
+	said, err := c.ffmpegs(ctx, wanted, from, output(to, title, artist)...)
 	switch info, statErr := os.Stat(to); {
 	case errors.Is(err, ErrTrouble):
 		return err
@@ -156,7 +156,7 @@ func (c *Cache) run(ctx context.Context, size int64, from, to, title, artist str
 	case strings.Contains(said, "No space left on device"):
 		return fmt.Errorf("%w: the disk of the converted songs is full", ErrTrouble)
 	case err != nil:
-		return errors.New(reason(strings.ReplaceAll(said, "file:"+from, "the file")))
+		return errors.New(reason(said))
 	case statErr != nil:
 		return fmt.Errorf("%w: %w", ErrTrouble, statErr)
 	case info.Size() >= maxMade:
@@ -167,10 +167,11 @@ func (c *Cache) run(ctx context.Context, size int64, from, to, title, artist str
 	return nil
 }
 
-// ffmpegs runs ffmpeg and returns the end of what it said.
-func (c *Cache) ffmpegs(ctx context.Context, wanted bool, args ...string) (string, error) {
+// ffmpegs runs ffmpeg on the file at path and returns the end of what it said, without the path: a file may be called like
+// an error.
+func (c *Cache) ffmpegs(ctx context.Context, wanted bool, path string, output ...string) (string, error) {
 	said := &tail{}
-	cmd := exec.CommandContext(ctx, c.ffmpeg, args...)
+	cmd := exec.CommandContext(ctx, c.ffmpeg, append(input(path), output...)...)
 	cmd.Stderr, cmd.WaitDelay = said, aliveAfter // Stdin is the null device, and so is Stdout
 	cmd.Dir, cmd.Env = c.dir, append(os.Environ(), "LC_ALL=C", "AV_LOG_FORCE_NOCOLOR=1")
 	alone(cmd)
@@ -181,7 +182,7 @@ func (c *Cache) ffmpegs(ctx context.Context, wanted bool, args ...string) (strin
 	}
 	humble(cmd.Process.Pid, wanted)
 	err := cmd.Wait()
-	return said.String(), err
+	return strings.ReplaceAll(said.String(), "file:"+path, "the file"), err
 }
 
 const (
@@ -198,7 +199,7 @@ func (c *Cache) Probe(ctx context.Context, path string) error {
 	}
 	within, cancel := context.WithTimeout(ctx, probeTakes)
 	defer cancel()
-	said, err := c.ffmpegs(within, true, append(input(path), "-t", strconv.Itoa(probed), "-map", "0:a:0", "-vn", "-sn", "-dn", "-f", "null", "-")...)
+	said, err := c.ffmpegs(within, true, path, "-t", strconv.Itoa(probed), "-map", "0:a:0", "-vn", "-sn", "-dn", "-f", "null", "-")
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w: %w", ErrTrouble, ctx.Err())
@@ -207,7 +208,7 @@ func (c *Cache) Probe(ctx context.Context, path string) error {
 	case err == nil, errors.Is(err, ErrTrouble):
 		return err
 	}
-	return errors.New(reason(strings.ReplaceAll(said, "file:"+path, "the file")))
+	return errors.New(reason(said))
 }
 
 // reason says in plain words why ffmpeg could not convert a file.
@@ -231,13 +232,23 @@ func reason(said string) string {
 	return "ffmpeg cannot convert it: " + plain.Text(last, 160)
 }
 
-// tail keeps the end of what is written to it.
-type tail struct{ b []byte }
+// tail keeps the end of what is written to it, in whole lines.
+type tail struct {
+	b   []byte
+	cut bool
+}
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.b = append(t.b, p...)
+	t.cut = t.cut || len(t.b) > maxSaid
 	t.b = bytes.Clone(t.b[max(0, len(t.b)-maxSaid):])
 	return len(p), nil
 }
 
-func (t *tail) String() string { return string(t.b) }
+func (t *tail) String() string {
+	if t.cut {
+		_, whole, _ := bytes.Cut(t.b, []byte("\n"))
+		return string(whole)
+	}
+	return string(t.b)
+}

@@ -201,12 +201,13 @@ func TestCache_Make_NoMusic(t *testing.T) {
 		content []byte
 		want    string
 	}{
-		"text.flac":  {[]byte("this is no music"), "no music"},
-		"empty.flac": {nil, "no music"},
-		"hls.flac":   {[]byte("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:" + secret + "\n#EXT-X-ENDLIST\n"), "no music"},
-		"list.ogg":   {[]byte("ffconcat version 1.0\nfile 'secret.flac'\n"), "no music"},
-		"half.m4a":   {whole[:len(whole)/2], ""},
-		"video.m4a":  {picture, "there is no music in it"},
+		"text.flac":                    {[]byte("this is no music"), "no music"},
+		"empty.flac":                   {nil, "no music"},
+		"hls.flac":                     {[]byte("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:" + secret + "\n#EXT-X-ENDLIST\n"), "no music"},
+		"list.ogg":                     {[]byte("ffconcat version 1.0\nfile 'secret.flac'\n"), "no music"},
+		"half.m4a":                     {whole[:len(whole)/2], ""},
+		"video.m4a":                    {picture, "there is no music in it"},
+		"No space left on device.flac": {[]byte("fLaC"), "no music"},
 	} {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, c2.content, 0o600); err != nil {
@@ -377,4 +378,27 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, made, is)
 		}
 	}
+}
+
+// The end of what was said begins with a whole line, however it was written: no half of a path is left to be taken for an
+// error.
+func TestTail_Property_WholeLines(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var whole strings.Builder
+		said := &tail{}
+		for _, piece := range rapid.SliceOfN(rapid.StringMatching(`[a-z]{0,700}\n?`), 0, 30).Draw(t, "pieces") {
+			whole.WriteString(piece)
+			_, _ = said.Write([]byte(piece))
+		}
+		all, end := whole.String(), said.String()
+		if len(end) > maxSaid || !strings.HasSuffix(all, end) {
+			t.Fatalf("%q is not the end of %q", end, all)
+		}
+		if before := strings.TrimSuffix(all, end); before != "" && end != "" && !strings.HasSuffix(before, "\n") {
+			t.Fatalf("it begins within a line: %q", end)
+		}
+		if len(all) <= maxSaid && end != all {
+			t.Fatalf("%q of %q", end, all)
+		}
+	})
 }
