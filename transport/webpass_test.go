@@ -28,25 +28,27 @@ func TestAuth_WebPass(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Unix(1_800_000_000, 0)
-	pass := auth.webPass(now.Add(time.Hour))
+	pass := auth.webPass(opensAll, now.Add(time.Hour))
 	for name, test := range map[string]struct {
-		auth *Auth
-		at   time.Time
-		want bool
+		auth  *Auth
+		opens opening
+		at    time.Time
+		want  bool
 	}{
-		"now":                {auth, now, true},
-		"after a restart":    {again, now, true},
-		"with another token": {other, now, false},
-		"when it has ended":  {auth, now.Add(time.Hour), false},
+		"now":                {auth, opensAll, now, true},
+		"for the music only": {auth, opensMusic, now, false},
+		"after a restart":    {again, opensAll, now, true},
+		"with another token": {other, opensAll, now, false},
+		"when it has ended":  {auth, opensAll, now.Add(time.Hour), false},
 	} {
-		if got := test.auth.knowsWeb(pass, test.at); got != test.want {
+		if got := test.auth.knowsWeb(pass, test.opens, test.at); got != test.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		changed := []byte(pass)
 		changed[rapid.IntRange(0, len(pass)-1).Draw(t, "at")] = rapid.Byte().Draw(t, "byte")
-		if string(changed) != pass && auth.knowsWeb(string(changed), now) {
+		if string(changed) != pass && auth.knowsWeb(string(changed), opensAll, now) {
 			// The last letter has bits that say nothing.
 			body, _ := passText.DecodeString(string(changed))
 			if good, _ := passText.DecodeString(pass); string(body) != string(good) {

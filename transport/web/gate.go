@@ -53,7 +53,7 @@ func isMember(r *http.Request) bool {
 	if cookie, err := r.Cookie(passCookie); err == nil && visit.Knows(cookie.Value) {
 		return true
 	}
-	return r.URL.Path == streamPath && visit.Knows(r.URL.Query().Get("pass"))
+	return r.URL.Path == streamPath && visit.KnowsPlayer(r.URL.Query().Get("pass"))
 }
 
 // door asks for the token. A link may bring it behind #, where no server and no log sees it.

@@ -94,7 +94,7 @@ func playlist(w http.ResponseWriter, r *http.Request) {
 	}
 	url := scheme + "://" + r.Host + streamPath
 	if visit := transport.VisitOf(r.Context()); visit != nil && visit.Secret() { // who is here has a pass, which its player needs, too
-		url += "?pass=" + visit.Pass()
+		url += "?pass=" + visit.PlayerPass()
 	}
 	var list strings.Builder
 	if strings.HasSuffix(r.URL.Path, ".pls") {

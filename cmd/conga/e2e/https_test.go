@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -139,5 +140,13 @@ func TestE2E_PageBehindAToken(t *testing.T) {
 	}
 	if code, _ := asks(t, stranger, at+"/songs"+strings.TrimSpace(stream[strings.Index(stream, "?"):]), ""); code != http.StatusForbidden {
 		t.Errorf("what opens the music opens the page, too: %d", code)
+	}
+	player, err := url.Parse(strings.TrimSpace(stream))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger.Jar.SetCookies(player, []*http.Cookie{{Name: "__Host-conga", Value: player.Query().Get("pass"), Path: "/", Secure: true}})
+	if code, _ := asks(t, stranger, at+"/songs", ""); code != http.StatusForbidden {
+		t.Errorf("the pass of a playlist opens the page as a cookie: %d", code)
 	}
 }
