@@ -18,7 +18,7 @@ func (t *requestTalk) hello(hello *messages.Hello) error {
 	if t.cfg.Disk.Short() {
 		return t.turnAwayFor(RefusedDisk, waitForRoom, errRoom.Error())
 	}
-	if !t.pace.hellos.of(t.conn.RemoteAddr()).Allow() {
+	if !t.pace.hellos.of(t.from()).Allow() {
 		return t.turnAwayFor(RefusedPace, time.Minute, "too many listeners join and leave from your address: try again in a minute")
 	}
 	unreachable := ""
@@ -53,7 +53,7 @@ func (t *requestTalk) enter(hello *messages.Hello, node *messages.Node, unreacha
 	leaf := hello.GetLeaf() || node.GetRelay() == ""
 	join := &messages.JoinChain{
 		Node: node, Leaf: leaf, AtUnixUs: t.cfg.Now().UnixMicro(), Unreachable: unreachable,
-		Address: address(t.conn.RemoteAddr()).String(),
+		Address: address(t.from()).String(),
 	}
 	if t.standIn != nil {
 		join.Seed, join.FedBy = true, t.standIn.FedBy
@@ -102,7 +102,7 @@ const sayCopy = "another listener with this identity is in the chain, from %s: i
 // bind binds the id to this connection. It asks again until the claim is decided.
 func (t *requestTalk) bind(id, instance string) (*bound, error) {
 	msg := &bind{
-		conn: t.self, id: id, instance: instance, from: hostOf(t.conn.RemoteAddr()), heard: &t.heard, guest: t.guest, since: time.Now(),
+		conn: t.self, id: id, instance: instance, from: hostOf(t.from()), heard: &t.heard, guest: t.guest, since: time.Now(),
 	}
 	again := time.NewTicker(claimLook)
 	defer again.Stop()

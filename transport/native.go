@@ -66,14 +66,14 @@ func (t *requestTalk) handle(line string) error {
 // mayLog counts a message that the log will keep, for the connection and for its address. It returns
 // false if that exceeds a budget.
 func (t *requestTalk) mayLog() bool {
-	return t.words.Allow() && t.pace.words.of(t.conn.RemoteAddr()).Allow()
+	return t.words.Allow() && t.pace.words.of(t.from()).Allow()
 }
 
 // mayReport is mayLog for reports, which get no answer. It counts those that are dropped.
 func (t *requestTalk) mayReport() bool {
 	may := !t.cfg.Disk.Short() && t.mayLog()
 	if !may {
-		t.pace.dropReport(t.conn.RemoteAddr())
+		t.pace.dropReport(t.from())
 	}
 	return may
 }

@@ -57,7 +57,7 @@ func (t *requestTalk) locate(relay string) (string, error) {
 		return home, nil
 	}
 	addresses := []netip.Addr{ip}
-	if !t.pace.named.of(t.conn.RemoteAddr()).Allow() {
+	if !t.pace.named.of(t.from()).Allow() {
 		return home, errors.New("its address has advertised other hosts too often")
 	}
 	if err != nil {

@@ -169,7 +169,7 @@ func (t *requestTalk) sayable() string {
 
 // mayAsk counts a request that costs an actor work, and returns false if that exceeds a limit.
 func (t *requestTalk) mayAsk() bool {
-	return t.isHost() || t.asking.Allow() && t.pace.requests.of(t.conn.RemoteAddr()).Allow()
+	return t.isHost() || t.asking.Allow() && t.pace.requests.of(t.from()).Allow()
 }
 
 func (t *requestTalk) now() int64 { return t.cfg.Now().UnixMicro() }

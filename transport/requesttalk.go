@@ -133,7 +133,7 @@ func (t *requestTalk) greet() error {
 	if err != nil {
 		return err
 	}
-	if err := t.pace.arrivals.of(t.conn.RemoteAddr()).Wait(t.life); err != nil {
+	if err := t.pace.arrivals.of(t.from()).Wait(t.life); err != nil {
 		return err
 	}
 	if t.cfg.TLS == nil || first[0] != handshakeRecord {

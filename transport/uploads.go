@@ -14,7 +14,7 @@ import (
 const (
 	// An hour's share of songs that are brought, in files and in bytes: of one person, and of all that come from one address.
 	filesOfPerson, filesOfAddress = 20, 100
-	bytesOfPerson, bytesOfAddress = 500 << 20, 2 << 30
+	bytesOfPerson, bytesOfAddress = 500 << 20, math.MaxInt32
 	// uploadsOfAddress and uploadsAtOnce are how many may be under way.
 	uploadsOfAddress, uploadsAtOnce = 2, 8
 )
