@@ -29,7 +29,9 @@ type ClientConfig struct {
 	Stream string // host:port of its stream
 	Output player.Output
 	AsItIs bool // songs are heard as loud as they are, whatever their tags say
-	Logger *slog.Logger
+	// Offsets are of the devices that Output plays on; nil: they have none.
+	Offsets player.Offsets
+	Logger  *slog.Logger
 	// Unheard takes why the output does not play and what to do; nil: Logger warns of it.
 	Unheard func(reason string)
 
@@ -107,7 +109,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 		}).Configure(stopsBroken)},
 		child{player.Actor, player.Props(player.Config{
 			Open: func() player.Source { return c.window.OpenAt(c.clock.Now() - player.Preroll.Microseconds()) },
-			Now:  c.clock.Now, Output: cfg.Output, AsItIs: cfg.AsItIs, Samples: cfg.Samples, Log: cfg.Logger, Unheard: cfg.Unheard, Report: c.report(player.Actor), Turned: cfg.Turned,
+			Now:  c.clock.Now, Output: cfg.Output, AsItIs: cfg.AsItIs, Offsets: cfg.Offsets, Samples: cfg.Samples, Log: cfg.Logger, Unheard: cfg.Unheard, Report: c.report(player.Actor), Turned: cfg.Turned,
 		})},
 		child{downstreamName, actor.PropsFromProducer(func() actor.Actor { return &downstream{} })},
 		child{streamsName, cfg.Streams(c)},
@@ -212,6 +214,18 @@ func (c *Client) AskUnlogged(ctx context.Context, line string) ([]string, error)
 
 // SetGain sets how loud this listener plays: 1 is as the song is, 0 is silence.
 func (c *Client) SetGain(gain float64) { c.tell(player.Actor, &messages.SetGain{Gain: gain}) }
+
+// Offset changes how much later than its device says the sound is heard here, if change is not nil, and returns it.
+func (c *Client) Offset(ctx context.Context, change func(now time.Duration) time.Duration) (messages.DeviceOffset, error) {
+	reply := make(chan messages.DeviceOffset, 1)
+	c.tell(player.Actor, &messages.ChangeOffset{Change: change, Reply: reply})
+	select {
+	case now := <-reply:
+		return now, nil
+	case <-ctx.Done():
+		return messages.DeviceOffset{}, ctx.Err()
+	}
+}
 
 // goodbye is how long the nodes below may take to turn to their next ancestor.
 const goodbye = 1200 * time.Millisecond

@@ -313,6 +313,19 @@ type TypedLine struct {
 // stays as it is.
 type SetGain struct{ Gain float64 }
 
+// ChangeOffset changes how much later than its device says the player's sound is heard. Reply, which has room for
+// it, gets what is so afterwards.
+type ChangeOffset struct {
+	Change func(now time.Duration) time.Duration // nil: as it is
+	Reply  chan<- DeviceOffset
+}
+
+// DeviceOffset is the offset of the device that plays. Without a device there is none.
+type DeviceOffset struct {
+	Device string
+	Offset time.Duration
+}
+
 // Leave asks the requester to tell the server that this listener goes.
 type Leave struct{}
 

@@ -32,7 +32,8 @@ type deck struct {
 
 	mu       sync.Mutex
 	queue    []*chunk
-	latency  int64 // µs from the output to the ear, for this output and device
+	latency  int64 // µs from the output to the ear, for this output and device, its offset included
+	owedUs   int64 // the offset was changed by so much, and the sound is not moved yet
 	line     line  // on this machine's clock
 	ahead    int64 // µs, the server's clock minus this machine's, at the last Fill
 	steer    steering
@@ -78,11 +79,12 @@ func newDeck(now func() int64, report func(proto.Message), cause func(int64, str
 	return &deck{now: now, local: local, report: report, cause: cause, space: make(chan struct{}, 1)}
 }
 
-// connect makes the deck ready for another output.
-func (d *deck) connect(name string, latency time.Duration, settles bool) {
+// connect makes the deck ready for another output, whose device has an offset; an output that is not heard has none.
+func (d *deck) connect(name string, latency time.Duration, settles bool, device string, offset time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.Output, d.latency = name, latency.Microseconds()
+	d.Output, d.Device = name, device
+	d.OffsetUs, d.latency, d.owedUs = offset.Microseconds(), (latency + offset).Microseconds(), 0
 	d.line, d.steer = line{}, steering{}
 	if settles {
 		d.line.starts = startUs
@@ -159,13 +161,19 @@ func (d *deck) hold(heard, now int64) {
 	}
 	late := float64(heard) - d.due()
 	if late > jumpUs || late < -jumpUs {
-		if late > 0 && d.heard.item != nil && !d.silence.on {
+		if late > 0 && d.owedUs == 0 && d.heard.item != nil && !d.silence.on {
 			d.starve(int64(late), "the device stood still") // until music is there again: it may lack that, too
 		}
 		d.Jumps++
 		d.steer.corrected()
 		d.restart(d.in.rate, heard)
 		return
+	}
+	if d.owedUs != 0 {
+		if !d.pay() {
+			return
+		}
+		late = float64(heard) - d.due()
 	}
 	d.steer.steer(late, min(1, float64(now-d.filledAt)/1e6))
 	if us := d.steer.step(); us != 0 && d.step(us) {
@@ -195,6 +203,7 @@ func (d *deck) restart(rate int, heard int64) {
 	d.edge = moment{heard, 0, int64(rate)}
 	d.running, d.aligned, d.lead = true, false, true
 	d.steer.ageS = 0
+	d.owedUs = 0
 }
 
 // begin starts the deck with the first chunk that is not over when it would be heard.

@@ -51,6 +51,9 @@ type arrival struct {
 
 // start begins to play. failed is called at most once, when a goroutine panicked.
 func start(cfg Config, failed func(reason string)) *engine {
+	if cfg.Offsets == nil {
+		cfg.Offsets = noOffsets{}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &engine{
 		cfg: cfg, failed: failed, cancel: cancel, birth: time.Now(),
@@ -184,7 +187,11 @@ func (e *engine) output(ctx context.Context) {
 		if returns {
 			out = e.await(ctx, device, pause)
 		}
-		e.deck.connect(out.Name(), out.Latency()+e.cfg.DeviceOffset, returns)
+		if e.deck.keeps {
+			e.deck.connect(out.Name(), out.Latency(), returns, "", 0)
+		} else {
+			e.deck.connect(out.Name(), out.Latency(), returns, out.Name(), e.offsetOf(out.Name()))
+		}
 		err := out.Run(ctx, &hearing{Feed: e, heard: e.heard})
 		if err == nil {
 			continue
@@ -197,7 +204,7 @@ func (e *engine) output(ctx context.Context) {
 }
 
 func (e *engine) playToNobody(ctx context.Context) {
-	e.deck.connect(null{}.Name(), 0, false)
+	e.deck.connect(null{}.Name(), 0, false, "", 0)
 	_ = null{}.Run(ctx, e) // it has no errors
 }
 

@@ -48,6 +48,9 @@ type Feed interface {
 	Fill(p []byte, waiting int)
 	// Say reports trouble that does not stop the output. Any goroutine may call it, at any time.
 	Say(trouble string)
+	// Plays says which device plays, before the first Fill and when that changes. An output without a choice of
+	// devices need not call it.
+	Plays(device string)
 }
 
 // ParseOutput returns the output that spec names: speaker, null, none or wav:FILE.

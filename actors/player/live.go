@@ -19,7 +19,9 @@ type Live struct {
 	MutedMs      int64  `json:"mutedMs"`             // how long there was no sound, in total
 	Recording    string `json:"recording,omitempty"` // what a recording lacks
 	LastCause    string `json:"lastCause,omitempty"` // of the last underrun
-	LatencyUs    int64  `json:"latencyUs"`           // from the output to the ear, as configured
+	LatencyUs    int64  `json:"latencyUs"`           // from the output to the ear, with the offset
+	Device       string `json:"device,omitempty"`    // that plays
+	OffsetUs     int64  `json:"offsetUs"`            // how much later than it says its sound is heard
 	ErrorUs      int64  `json:"errorUs"`             // how much too late the sound is
 	Ppm          int    `json:"ppm"`                 // how much faster it plays to catch up
 	Jumps        int    `json:"jumps"`               // times that it jumped to be in time again

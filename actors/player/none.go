@@ -19,7 +19,7 @@ func (none) Name() string { return "none" }
 
 // keepBooks takes the place of decode and output when nobody hears.
 func (e *engine) keepBooks(ctx context.Context) {
-	e.deck.connect(e.cfg.Output.Name(), 0, false)
+	e.deck.connect(e.cfg.Output.Name(), 0, false, "", 0)
 	note := time.NewTimer(noteEvery)
 	defer note.Stop()
 	for next := uint64(0); ; {

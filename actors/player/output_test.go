@@ -19,6 +19,7 @@ type proof struct {
 	frames  int
 	waiting int
 	said    []string
+	devices []string // that play
 }
 
 func (f *proof) Fill(p []byte, waiting int) {
@@ -43,6 +44,14 @@ func (f *proof) Say(trouble string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.said = append(f.said, trouble)
+}
+
+func (f *proof) Plays(device string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.devices = append(f.devices, device); device == "" {
+		f.broken = append(f.broken, "a device without a name")
+	}
 }
 
 // proveOutput holds any Output to the contract in interface.go. It runs it twice, for

@@ -41,8 +41,9 @@ type Config struct {
 	// AsItIs leaves songs as loud as they are. Else they are heard as loud as their ReplayGain tags say, but for a
 	// recording.
 	AsItIs bool
-	// DeviceOffset is how much later than the output believes the sound is heard.
-	DeviceOffset time.Duration
+	// Offsets knows how much later than each device believes its sound is heard; nil: as it believes. A
+	// recording, and an output none, have no offset.
+	Offsets Offsets
 	// Report takes the facts for the listener's log: PlayerUnderran, SongHeard,
 	// PlayerFellSilent, PlayerHeardAgain. It may block; then facts beyond 64 are dropped. May be nil.
 	Report func(proto.Message)
@@ -65,8 +66,8 @@ type failure struct {
 	reason string
 }
 
-// Props describes the player's actor. It plays from Started until it stops, answers Look, takes SetGain, and
-// panics when one of its goroutines has panicked: supervision restarts it, with backoff.
+// Props describes the player's actor. It plays from Started until it stops, answers Look, takes SetGain and
+// ChangeOffset, and panics when one of its goroutines has panicked: supervision restarts it, with backoff.
 func Props(cfg Config) *actor.Props {
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
 	if cfg.Report == nil {
@@ -102,6 +103,8 @@ func (p *player) Receive(ctx actor.Context) {
 	case *messages.SetGain:
 		*p.gain = msg.Gain
 		p.engine.deck.setGain(msg.Gain)
+	case *messages.ChangeOffset:
+		msg.Reply <- p.engine.changeOffset(msg.Change)
 	case *messages.Look:
 		p.look(msg)
 	case messages.Look:

@@ -49,6 +49,12 @@ func (f *fetcher) opened(latency time.Duration) {
 	f.say(ready, uint32(latency.Microseconds()), "")
 }
 
+// plays tells the parent which device plays.
+func (f *fetcher) plays(device string) {
+	device = device[:min(len(device), maxWords)]
+	f.say(plays, uint32(len(device)), device)
+}
+
 // fetch fills p, at most 10 ms, while so many frames wait here. It returns false when the parent no longer answers.
 func (f *fetcher) fetch(p []byte, waiting int) bool {
 	if !f.say(uint32(len(p)/bytesPerFrame), uint32(waiting), "") {

@@ -38,12 +38,13 @@ const (
 )
 
 // The loudspeaker's process sends eight bytes (two uint32, little-endian). In its first message they are ready and
-// its latency in µs. In the others they are how many frames it wants, and how many wait in it; the
+// its latency in µs. In most others they are how many frames it wants, and how many wait in it; the
 // answer is the frames. If it wants 0 frames, its last message follows, and the second
-// number is its length in bytes.
+// number is its length in bytes. After plays and a length the name of the device follows.
 const (
 	wantSize = 8
 	ready    = 1<<32 - 1
+	plays    = 1<<32 - 2
 )
 
 // speaker plays in a separate process (Speak). oto opens a device once in a process, so only a new process can play
@@ -111,7 +112,8 @@ type loudspeaker struct {
 	said words // what libraries printed
 
 	latency         time.Duration
-	frames, waiting int // it wants so many, while so many wait
+	device          string // that plays; empty: it did not say
+	frames, waiting int    // it wants so many, while so many wait
 	wishes          atomic.Int64
 	killed          atomic.Bool
 }
@@ -145,7 +147,11 @@ func (l *loudspeaker) Run(ctx context.Context, feed Feed) error {
 	defer unwatch()
 	go l.watch(watched)
 	buf := make([]byte, blockFrames*bytesPerFrame)
-	for {
+	for device := ""; ; {
+		if l.device != device {
+			device = l.device
+			feed.Plays(device)
+		}
 		p := buf[:l.frames*bytesPerFrame]
 		feed.Fill(p, l.waiting)
 		_, err := l.in.Write(p)
@@ -175,6 +181,13 @@ func (l *loudspeaker) begin() error {
 // listen waits until the process wants frames.
 func (l *loudspeaker) listen() error { return l.take(l.read()) }
 
+// text reads what follows a message.
+func (l *loudspeaker) text(length uint32) string {
+	text := make([]byte, min(length, maxWords))
+	n, _ := io.ReadFull(l.out, text)
+	return string(text[:n])
+}
+
 func (l *loudspeaker) read() (first, second uint32, err error) {
 	var b [wantSize]byte
 	if _, err := io.ReadFull(l.out, b[:]); err != nil {
@@ -188,10 +201,11 @@ func (l *loudspeaker) take(frames, second uint32, err error) error {
 		return err
 	}
 	switch {
+	case frames == plays:
+		l.device = l.text(second)
+		return l.listen()
 	case frames == 0:
-		last := make([]byte, min(second, maxWords))
-		_, _ = io.ReadFull(l.out, last)
-		return errors.New(string(last))
+		return errors.New(l.text(second))
 	case frames > blockFrames:
 		return fmt.Errorf("the loudspeaker's process wants %d frames", frames)
 	}

@@ -20,7 +20,7 @@ const (
 	// it plays too slowly.
 	playerBuffer = outputRate * bytesPerFrame / 4
 	// otoLatency is what lies between oto's queue and the ear, measured with ALSA; oto
-	// cannot tell it. What a device has beyond it is Config.DeviceOffset.
+	// cannot tell it. What a device has beyond it is its offset (Config.Offsets).
 	otoLatency = 130 * time.Millisecond
 )
 

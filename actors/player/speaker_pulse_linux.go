@@ -27,7 +27,7 @@ func playPulse(f *fetcher) error {
 		return fmt.Errorf("%w: %w", errNoSoundServer, err)
 	}
 	defer conn.Close()
-	s := &pulseStream{fetcher: f, client: client, wants: make(chan int, 256), gone: make(chan error, 8)}
+	s := &pulseStream{fetcher: f, client: client, wants: make(chan int, 256), gone: make(chan error, 8), moved: make(chan string, 8)}
 	client.Callback = s.hear
 	if err := s.open(); err != nil {
 		return fmt.Errorf("the sound server does not play: %w", err)
@@ -40,8 +40,9 @@ type pulseStream struct {
 	*fetcher
 	client *proto.Client
 	index  uint32
-	wants  chan int   // bytes that the server asks for
-	gone   chan error // why the stream has ended
+	wants  chan int    // bytes that the server asks for
+	gone   chan error  // why the stream has ended
+	moved  chan string // the sink to which somebody has moved it
 }
 
 // hear takes what the server says. It is called by the client's goroutine and must not block.
@@ -52,6 +53,12 @@ func (s *pulseStream) hear(said any) {
 		select {
 		case s.wants <- int(said.Length):
 		default: // it repeats what it still lacks
+		}
+		return
+	case *proto.PlaybackStreamMoved:
+		select {
+		case s.moved <- said.DestName:
+		default:
 		}
 		return
 	case *proto.PlaybackStreamKilled:
@@ -93,6 +100,7 @@ func (s *pulseStream) open() error {
 	}
 	s.index = stream.StreamIndex
 	s.opened(0)
+	s.plays(stream.SinkName)
 	s.wants <- int(stream.Missing)
 	return nil
 }
@@ -110,6 +118,8 @@ func (s *pulseStream) play() error {
 		case err := <-s.gone:
 			return err
 		case <-watch.C:
+		case sink := <-s.moved:
+			s.plays(sink)
 		case missing = <-s.wants:
 		}
 		waiting, err := s.waiting()

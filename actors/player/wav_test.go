@@ -162,6 +162,8 @@ func (f *counting) Say(trouble string) {
 	f.said = append(f.said, trouble)
 }
 
+func (*counting) Plays(string) {}
+
 func TestWav_DiskHangs(t *testing.T) {
 	hang := func(from, to time.Duration) func(time.Duration) error {
 		return func(since time.Duration) error {

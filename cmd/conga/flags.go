@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"time"
 
 	"conga/actors"
 	"conga/cmd/internal/address"
+	"conga/cmd/internal/live"
 	"conga/cmd/internal/node"
 	"conga/messages"
 	"conga/transport"
@@ -50,6 +52,19 @@ func (a httpAddr) takes(listen listenAddr, ports int) bool {
 	m, _ := strconv.Atoi(first)
 	return n > 0 && m > 0 && n >= m && n < m+ports
 }
+
+// offsetMs is an offset in milliseconds.
+type offsetMs time.Duration
+
+// UnmarshalText reads it.
+func (o *offsetMs) UnmarshalText(text []byte) error {
+	offset, err := live.ParseOffset(string(text))
+	*o = offsetMs(offset)
+	return err
+}
+
+// given is the offset; nil: the flag was not given.
+func (o *offsetMs) given() *time.Duration { return (*time.Duration)(o) }
 
 // tokenFlag is --auth of serve and join. It is a pointer, to tell an empty token, a mistake that
 // would let everybody in, from no token.

@@ -36,6 +36,8 @@ type joinCmd struct {
 	Data      string     `placeholder:"DIR" help:"Folder of this listener's log and key, or none (${listeners}/NAME)."`
 	Key       string     `placeholder:"KEY" help:"The server's key, in base64 or hex (the key at your first join)."`
 
+	Offset *offsetMs `placeholder:"MS" help:"How much later than it says your loudspeaker is heard, in milliseconds, or less than 0; conga plays so much earlier (what you set last for that device)."`
+
 	NoReplayGain bool `name:"no-replaygain" help:"Hear each song as loud as it is. Else ReplayGain tags are obeyed, so that all are about equally loud; a recording always has them as they are."`
 
 	screenFlags
@@ -56,7 +58,7 @@ Elsewhere, and with --plain, it prints one line when it is ready:
 
     ready relay=HOST:PORT http=HOST:PORT
 
-Then it reads lines: SONGS, PLAY <name or number>, REQUESTS, HELP (which tells the others), END. Closing its input does not end it.
+Then it reads lines: SONGS, PLAY <name or number>, REQUESTS, OFFSET MS, HELP (which tells the others), END. Closing its input does not end it.
 In the background (conga join … &) it plays on; after fg it reads the keyboard again.
 At its end it prints a receipt: what it heard, what it lost, how close it came to silence.
 
@@ -170,7 +172,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	var programme live.Programme
 	listener, err := node.StartListener(ctx, node.ListenerOptions{
 		Server: ring.Server, Line: line, Keys: ring, Token: c.token(), Name: c.Name, Listen: listen, Radio: radio, Advertise: c.Advertise, Output: output, Logger: logger,
-		Journal: journal, HTTP: debug.Advertised(), Players: c.Players, AsItIs: c.NoReplayGain,
+		Journal: journal, HTTP: debug.Advertised(), Players: c.Players, AsItIs: c.NoReplayGain, Offsets: journal.Offsets(c.Offset.given(), logger),
 		News:   func(news *messages.Playing) { takeNews(logger, &programme, news) },
 		Turned: func(song *messages.SongChange) { nowPlaying(logger, song, &programme) },
 	})
@@ -255,11 +257,7 @@ func (c *joinCmd) tune(ctx context.Context, server string, line *transport.Line)
 // answerLines sends each line to the server and prints its answer, one after the other. It
 // returns true at END; the end of the input is not END.
 func answerLines(ctx context.Context, client *actors.Client, in io.Reader, out io.Writer) (end bool) {
-	ask := func(ctx context.Context, line string) []string {
-		answer, _ := client.Ask(ctx, line) // its error is that ctx has ended
-		return answer
-	}
-	return console.Talk(ctx, in, ask, func(lines ...string) {
+	return console.Talk(ctx, in, live.Answering(client), func(lines ...string) {
 		for _, line := range lines {
 			fmt.Fprintln(out, said(line))
 		}

@@ -18,7 +18,7 @@ import (
 // samples are values, other than the default, of settings that do not take just any text.
 var samples = map[string]string{
 	"listen": ":7111", "http": "127.0.0.1:8111", "output": "null", "advertise": "192.0.2.1:7111",
-	"key": strings.Repeat("1", 64), "auth": "open sesame",
+	"key": strings.Repeat("1", 64), "auth": "open sesame", "offset": "-12.5",
 }
 
 // besides are the words without which a command does not parse.
@@ -133,6 +133,8 @@ func otherThan(flag *kong.Flag, value string) string {
 		return strings.Repeat("2", 64)
 	case flag.Name == "advertise":
 		return "192.0.2.1:7222"
+	case flag.Name == "offset":
+		return "40"
 	}
 	return value + " else"
 }

@@ -297,6 +297,7 @@ type nodeDump struct {
 		} `json:"relay"`
 		Player struct {
 			Underruns   int64   `json:"underruns"`
+			Steps       int64   `json:"steps"`
 			BufferedMs  float64 `json:"bufferedMs"`
 			HeardNumber uint64  `json:"heardNumber"`
 		} `json:"player"`

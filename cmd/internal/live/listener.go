@@ -42,12 +42,19 @@ func (l *Listener) Source(ctx context.Context) screen.Source {
 			"When the one that feeds you goes away, the next one above takes over; `what happens` says so, and what it cost.",
 		},
 		Snapshot: func() screen.Snapshot { return l.snapshot(ctx) },
-		Ask:      Asking(l.Client),
+		Ask:      Answering(l.Client),
 		Search:   Searching(l.Client),
 		News:     l.Pane.News,
 	}
 	if l.Output == Speaker || l.Output == "null" {
 		source.Volume = func(percent int) { l.Client.SetGain(Gain(percent)) }
+		source.Earlier = func(by time.Duration) string {
+			now, err := l.Client.Offset(ctx, func(offset time.Duration) time.Duration { return offset + by })
+			if err != nil {
+				return ""
+			}
+			return SayOffset(now)
+		}
 	}
 	return source
 }

@@ -32,6 +32,8 @@ type Listener struct {
 	radio  *seed.Radio // nil: the server is native
 	sent   *transport.Counters
 	since  time.Time
+
+	offsets *Offsets
 }
 
 // ListenerOptions are what a listener may be told.
@@ -43,6 +45,7 @@ type ListenerOptions struct {
 	Advertise string
 	Output    player.Output
 	AsItIs    bool                // songs are heard as loud as they are, whatever their tags say
+	Offsets   *Offsets            // of Output's devices; nil: they have none
 	Unheard   func(reason string) // takes why Output does not play; nil: Logger
 	Journal   Journal             // zero: one in memory
 	Players   int                 // programs that it plays for over HTTP at its relay port; 0: none
@@ -95,7 +98,7 @@ func startListener(ctx context.Context, o ListenerOptions) (*Listener, error) {
 	if err != nil {
 		return nil, errors.Join(err, o.Journal.Log.Close())
 	}
-	n := &Listener{Log: o.Journal.Log, radio: o.Radio, sent: &j.sent, since: time.Now()}
+	n := &Listener{Log: o.Journal.Log, radio: o.Radio, sent: &j.sent, since: time.Now(), offsets: o.Offsets}
 	if n.Client, err = actors.StartClient(j.client()); err != nil {
 		return nil, errors.Join(err, j.relay.Close(), o.Journal.Log.Close())
 	}
@@ -190,7 +193,7 @@ func (j *joining) client() actors.ClientConfig {
 	}
 	c := actors.ClientConfig{
 		System: system, Shared: j.System != nil, Log: j.Journal.Log, Stream: j.stream, Output: j.Output, AsItIs: j.AsItIs, Unheard: j.Unheard, Logger: j.Logger,
-		News: j.News, Turned: j.Turned, Seeds: j.behind.Set, Server: j.Server,
+		Offsets: j.offsets(), News: j.News, Turned: j.Turned, Seeds: j.behind.Set, Server: j.Server,
 		Node: &messages.Node{
 			Id: j.Journal.Identity.ID(), Name: j.Name, Http: j.HTTP,
 			Relay: cmp.Or(j.Advertise, address.Advertised(j.relay.Addr())),
@@ -224,6 +227,14 @@ func (j *joining) client() actors.ClientConfig {
 		c.Chunk, c.Samples = seed.CheckSound, seed.Sound{}.Samples
 	}
 	return c
+}
+
+// offsets is not an interface of nil.
+func (j *joining) offsets() player.Offsets {
+	if j.Offsets == nil {
+		return nil
+	}
+	return j.Offsets
 }
 
 // above is a connection to whoever feeds this listener.
@@ -315,6 +326,9 @@ func (n *Listener) Leave() error {
 	n.Client.Leave()
 	if n.radio != nil {
 		_ = n.radio.Close() // it has said goodbye
+	}
+	if n.offsets != nil {
+		n.offsets.Close()
 	}
 	return n.Log.Close()
 }

@@ -173,7 +173,7 @@ func isCommand(text string) bool {
 		return true
 	}
 	switch word {
-	case "CANCEL", "SKIP", "HISTORY", "WHO", "HELP":
+	case "CANCEL", "SKIP", "HISTORY", "WHO", "HELP", "OFFSET":
 		return true
 	}
 	return console.IsEnd(text)
@@ -248,6 +248,11 @@ func (m model) steer(key string) (tea.Model, tea.Cmd, bool) {
 			return m, nil, false
 		}
 		m.overlay = code
+	case ",", ".", "<", ">":
+		if m.source.Earlier == nil {
+			return m, nil, false
+		}
+		return m, m.shift(key), true
 	case "+", "-", "space":
 		if m.source.Volume == nil {
 			return m, nil, false
@@ -319,6 +324,15 @@ func (m model) turn(key string) model {
 	}
 	m.source.Volume(m.heardVolume())
 	return m
+}
+
+// shifts are the keys that move what is heard to an earlier or a later time.
+var shifts = map[string]time.Duration{
+	",": time.Millisecond, ".": -time.Millisecond, "<": 20 * time.Millisecond, ">": -20 * time.Millisecond,
+}
+
+func (m model) shift(key string) tea.Cmd {
+	return func() tea.Msg { return answerMsg{m.source.Earlier(shifts[key])} }
 }
 
 // heardVolume is the volume in percent at which the music is heard.

@@ -77,7 +77,7 @@ func songs(words string) Found {
 
 // of makes a model of a screen with all that a screen may have, or less.
 func of(ask func(string) []string, change func(*Source)) model {
-	source := Source{Title: "you", Volume: func(int) {}, search: songs, Help: []string{"A chain of listeners."}}
+	source := Source{Title: "you", Volume: func(int) {}, Earlier: func(by time.Duration) string { return by.String() }, search: songs, Help: []string{"A chain of listeners."}}
 	if change != nil {
 		change(&source)
 	}
@@ -114,7 +114,7 @@ func served() Snapshot {
 }
 
 func asServer(s *Source) {
-	s.Volume, s.Title, s.Wave = nil, "this radio", "what goes out"
+	s.Volume, s.Earlier, s.Title, s.Wave = nil, nil, "this radio", "what goes out"
 	s.Head = []string{"others join with: conga join 'conga://192.0.2.1:7000?key=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'"}
 	s.CodeText = "http://192.0.2.1:7000/"
 	for range 17 {
@@ -123,6 +123,7 @@ func asServer(s *Source) {
 }
 
 func asDemo(s *Source) {
+	s.Earlier = nil
 	s.Kill = func(name string) string { return name + " is killed" }
 	s.Head = []string{"see and hear it in a browser: http://127.0.0.1:40000/"}
 }
@@ -442,6 +443,28 @@ func TestModel_Volume(t *testing.T) {
 	m = press(of(noAnswer, asServer), letters("-+")...)
 	if m.input.Value() != "-+" {
 		t.Errorf("a server has no volume; typed %q", m.input.Value())
+	}
+}
+
+func TestModel_Earlier(t *testing.T) {
+	m := of(noAnswer, nil)
+	said := func(key string) string {
+		next, cmd := m.Update(letters(key)[0])
+		if cmd == nil {
+			t.Fatal(key, "does nothing")
+		}
+		return update(next.(model), cmd()).news[0].Text
+	}
+	for key, want := range map[string]string{",": "1ms", ".": "-1ms", "<": "20ms", ">": "-20ms"} {
+		if got := said(key); got != want {
+			t.Errorf("%s: %s, want %s", key, got, want)
+		}
+	}
+	if m = press(m, letters("a,.<>")...); m.input.Value() != "a,.<>" {
+		t.Errorf("typed %q", m.input.Value())
+	}
+	if m = press(of(noAnswer, asServer), letters(",.<>")...); m.input.Value() != ",.<>" {
+		t.Errorf("where nothing is heard: typed %q", m.input.Value())
 	}
 }
 

@@ -41,6 +41,9 @@ type Source struct {
 	Search func(ctx context.Context, words string) Found
 	// Volume takes how loud to play, in percent; it must not block. Nil: nothing is heard here.
 	Volume func(percent int)
+	// Earlier lets what is heard here come so much earlier, or later, and says how that is now; it may block as
+	// Ask. Nil: nothing is heard here.
+	Earlier func(by time.Duration) string
 	// Kill ends a listener of the chain as a crash does, and says what it did. Nil: none can be.
 	Kill func(name string) string
 	// Code is a QR code, row by row, and CodeText what it says; nil: there is none.
