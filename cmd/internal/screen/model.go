@@ -59,6 +59,7 @@ type model struct {
 	found     Found
 	asked     string // the words that are searched for now
 	searching bool
+	entered   bool   // Enter was pressed while searching: it means what is found for what is typed
 	age       int    // of found, in snapshots
 	chosen    string // the song under the cursor; empty: none
 	first     int    // of the songs that are shown
@@ -152,6 +153,10 @@ func (m model) show(msg foundMsg) (tea.Model, tea.Cmd) {
 	if m.words() != msg.words { // somebody types faster than the server answers
 		return m.search()
 	}
+	if m.entered {
+		m.entered = false
+		return m.enter()
+	}
 	return m, nil
 }
 
@@ -165,7 +170,7 @@ func (m model) words() string {
 }
 
 // isCommand says whether the text is one of the lines that people also type without a picture. Words that songs have,
-// too, count in capitals only.
+// too, count in capitals only; in small letters if no song has them.
 func isCommand(text string) bool {
 	word, _, _ := strings.Cut(text, " ")
 	switch strings.ToUpper(word) {
@@ -194,6 +199,7 @@ func (m model) press(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 	if name == "ctrl+c" {
 		return m.end()
 	}
+	m.entered = false
 	if m.overlay != nothing {
 		m.overlay = nothing
 		return m, nil
@@ -358,18 +364,26 @@ func (m model) enter() (tea.Model, tea.Cmd) {
 	case isCommand(text):
 		m.input.Reset()
 		return m.command(text)
-	case m.chosen == "":
-		if text != "" && !m.searching {
-			m = m.say(News{At: m.now(), Kind: answered, Text: "no song has " + text + " in its name"})
-		}
+	case m.chosen == "" && text == "":
 		return m, nil
+	case m.searching && m.at() <= 0: // the songs that are shown are not yet those that were typed
+		m.entered = true
+		return m, nil
+	case m.chosen != "":
+		return m.send("PLAY " + m.chosen)
+	case isCommand(strings.ToUpper(text)): // no song has that word
+		return m.send(text)
 	}
-	song := m.chosen
+	return m.say(News{At: m.now(), Kind: answered, Text: "no song has " + text + " in its name"}), nil
+}
+
+// send asks a line in place of the words that were searched for.
+func (m model) send(line string) (tea.Model, tea.Cmd) {
 	m.input.Reset()
 	m.chosen, m.first = "", 0
 	next, search := m.search()
-	asked, play := next.(model).command("PLAY " + song)
-	return asked, tea.Batch(search, play)
+	asked, answer := next.(model).command(line)
+	return asked, tea.Batch(search, answer)
 }
 
 // command asks a line.

@@ -407,6 +407,51 @@ func TestModel_SearchFaster(t *testing.T) {
 	}
 }
 
+// Enter means what is typed, also while the screen still shows what was found for less: it waits for the answer.
+func TestModel_EnterBeforeAnswer(t *testing.T) {
+	for _, test := range []struct {
+		keys []tea.KeyPressMsg // after a "b", whose songs are shown
+		want string
+	}{
+		{append(letters("ee"), enter), "[PLAY beethoven.mp3]"},
+		{append(letters("ee"), down, enter), "[PLAY beethoven.mp3]"}, // chosen: it needs no answer
+		{append(letters("obody"), enter), "[]"},
+		{append(letters("ee"), enter, esc), "[]"},
+		{append(letters("ee"), enter, enter), "[PLAY beethoven.mp3]"},
+		{append(letters("ee"), enter, letters("t")[0]), "[]"},
+	} {
+		asked := []string{}
+		m := press(of(func(line string) []string { asked = append(asked, line); return nil }, nil), letters("b")...)
+		var answers []tea.Cmd
+		for _, key := range test.keys {
+			next, cmd := m.Update(key)
+			m, answers = next.(model), append(answers, cmd)
+		}
+		for _, answer := range answers {
+			m = run(m, answer)
+		}
+		if fmt.Sprint(asked) != test.want {
+			t.Errorf("%v asked %v, not %s", test.keys, asked, test.want)
+		}
+	}
+}
+
+// A command in small letters is one if no song has its word.
+func TestModel_SmallLetters(t *testing.T) {
+	var asked []string
+	m := of(func(line string) []string { asked = append(asked, line); return nil }, nil)
+	for _, line := range []string{"skip", "cancel 2", "play be", "who"} {
+		m = press(m, append(letters(line), enter)...)
+	}
+	if fmt.Sprintf("%q", asked) != `["skip" "cancel 2" "play be" "who"]` || m.input.Value() != "" || len(m.found.Songs) != 4 {
+		t.Errorf("asked %q; the input is %q, %d songs are shown", asked, m.input.Value(), len(m.found.Songs))
+	}
+	m.source.search = func(string) Found { return Found{Songs: []Song{{Name: "skip.mp3"}}} }
+	if press(m, append(letters("skip"), enter)...); asked[len(asked)-1] != "PLAY skip.mp3" {
+		t.Errorf("asked %q", asked)
+	}
+}
+
 // The songs are asked for again: the folder may have changed. An empty one fills soon.
 func TestModel_SearchAgain(t *testing.T) {
 	m := of(noAnswer, nil)

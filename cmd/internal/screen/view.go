@@ -119,10 +119,15 @@ func (m model) keys(width int) string {
 	switch {
 	case m.chosen != "":
 		keys = append(keys, "Enter asks for it", "Esc clears")
+	case m.input.Value() != "":
+		keys = append(keys, "Esc clears")
 	case len(m.found.Songs) > 0:
 		keys = append(keys, "type to search", "↑↓ choose a song")
 	default:
 		keys = append(keys, "type to search")
+	}
+	if m.input.Value() != "" { // the other keys are text now
+		return strings.Join(append(keys, "Ctrl-C ends"), " · ")
 	}
 	if m.source.Volume != nil {
 		keys = append(keys, "+ - volume", "Space mutes")
