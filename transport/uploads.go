@@ -121,7 +121,7 @@ func (l *uploadLimit) cost(size int64) int {
 	return int(min(max(size, 0), int64(l.shares.burst)))
 }
 
-// MayUpload says why somebody may not bring a file of that size now.
+// MayUpload counts the question, and says why somebody may not bring a file of that size now.
 func (v *Visit) MayUpload(r *http.Request, size int64) error {
 	switch {
 	case !v.talk.mayAsk():
@@ -132,10 +132,10 @@ func (v *Visit) MayUpload(r *http.Request, size int64) error {
 	return limited(v.talk.pace.uploads.may(time.Now(), v.asker(r, ""), size))
 }
 
-// BeginUpload counts a file that somebody brings. done is to be called at its end; person is who it is.
+// BeginUpload counts a file that somebody brings, after MayUpload. done is to be called at its end; person is who it is.
 func (v *Visit) BeginUpload(r *http.Request, size int64) (person string, done func(), err error) {
 	switch {
-	case !v.talk.mayAsk(), !v.talk.mayLog():
+	case !v.talk.mayLog():
 		return "", nil, ErrTooMuch
 	case v.talk.cfg.Disk.Full():
 		return "", nil, errDisk

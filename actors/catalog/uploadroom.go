@@ -8,9 +8,21 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"conga/messages"
 )
+
+// usage is what lies in the folder, as it was counted then.
+type usage struct {
+	files int
+	bytes int64
+	at    time.Time
+}
+
+// countEvery is how often the folder's files are counted at most: whoever asks again and again must not cost a look at
+// thousands of files each time.
+const countEvery = 5 * time.Second
 
 // room says why so many bytes more have no room.
 func (u *Uploads) room(root *os.Root, size int64) error {
@@ -38,13 +50,24 @@ func (u *Uploads) release(size int64) {
 	u.files--
 }
 
+// arrived counts a file that has come to its place.
+func (u *Uploads) arrived(size int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.there.files++
+	u.there.bytes += size
+}
+
 // fits is room for who holds mu. What is under way counts whole from its beginning.
 func (u *Uploads) fits(root *os.Root, size int64) error {
-	files, sum, err := all(root)
-	if err != nil {
-		return cannotWrite(err)
+	if time.Since(u.there.at) > countEvery {
+		files, sum, err := all(root)
+		if err != nil {
+			return cannotWrite(err)
+		}
+		u.there = usage{files, sum, time.Now()}
 	}
-	if files+u.files >= mostUploads || sum+u.waiting+size > u.cfg.Most {
+	if u.there.files+u.files >= mostUploads || u.there.bytes+u.waiting+size > u.cfg.Most {
 		return refuse(messages.UploadNoRoom, "people have brought as many songs as this radio takes: its host must remove some, or allow more (--uploads-max)")
 	}
 	if free, err := u.cfg.Free(u.dir()); err == nil && free-u.waiting-size < keepsFree {

@@ -56,6 +56,7 @@ type Uploads struct {
 	mu      sync.Mutex
 	waiting int64 // bytes, and
 	files   int   // files that are under way
+	there   usage
 	cleaned bool
 }
 
@@ -165,7 +166,7 @@ func (u *Uploads) open(ctx context.Context, said string, size int64) (*os.Root, 
 	if err != nil {
 		return nil, "", busy()
 	}
-	if err := u.there(state); err != nil {
+	if err := u.reachable(state); err != nil {
 		return nil, "", err
 	}
 	for _, dir := range []string{u.dir(), filepath.Join(u.dir(), incoming)} {
@@ -181,9 +182,9 @@ func (u *Uploads) open(ctx context.Context, said string, size int64) (*os.Root, 
 	return root, name, nil
 }
 
-// there says why nothing may be put into the songs folder now. A disk that is not mounted leaves an empty folder: a song in
+// reachable says why nothing may be put into the songs folder now. A disk that is not mounted leaves an empty folder: a song in
 // it would hide that all others are only away, and would be hidden itself when the disk is back.
-func (u *Uploads) there(state State) error {
+func (u *Uploads) reachable(state State) error {
 	away := state.Away
 	if folder, why := state.Folders.Of(path.Join(UploadFolder, "x")); folder != "" {
 		away = why
@@ -235,7 +236,7 @@ func (u *Uploads) admit(ctx context.Context, root *os.Root, f *os.File, temporar
 	if err != nil {
 		return nil, busy()
 	}
-	if err := u.there(state); err != nil {
+	if err := u.reachable(state); err != nil {
 		return nil, err
 	}
 	if known := u.same(ctx, state, f, said.Bytes, sum); known != "" {
@@ -255,6 +256,7 @@ func (u *Uploads) admit(ctx context.Context, root *os.Root, f *os.File, temporar
 			return nil, err
 		}
 		if err := u.cfg.Own(root, temporary, free); err == nil {
+			u.arrived(said.Bytes)
 			return song, u.tell(ctx, root, free, &messages.BringSong{
 				Song: song, Sum: sum, ListenerName: said.By, Person: said.Person, AtUnixUs: said.AtUs,
 			})

@@ -94,7 +94,11 @@ func (s *site) mayUpload(w http.ResponseWriter, r *http.Request, visit *transpor
 
 func (s *site) bring(w http.ResponseWriter, r *http.Request, visit *transport.Visit, file Upload) {
 	out := http.NewResponseController(w)
-	if err := s.cfg.Uploads.May(r.Context(), file.Name, file.Size); err != nil { // it counts for nothing
+	err := visit.MayUpload(r, file.Size)
+	if err == nil {
+		err = s.cfg.Uploads.May(r.Context(), file.Name, file.Size) // a file that is refused now is none of the hour's
+	}
+	if err != nil {
 		notTaken(w, err)
 		return
 	}

@@ -60,3 +60,28 @@ func TestTell_Requests(t *testing.T) {
 		}
 	}
 }
+
+// Who asks about a song is told who has brought it.
+func TestTell_Brought(t *testing.T) {
+	at := func(s int) time.Time { return time.Date(2026, 11, 26, 10, 0, s, 0, time.UTC) }
+	s := Story{Name: "uploads/air.mp3", Since: at(0), ServerBegins: at(0), Now: at(9)}
+	g := newGatherer(s.Name, s.Name, s.Since)
+	for i, r := range []eventlog.Record{
+		{Time: at(1), Event: &messages.SongAdded{Song: &messages.Song{Name: "uploads/air.mp3"}}},
+		{Time: at(1), Event: &messages.SongBrought{Song: "uploads/air.mp3", ListenerName: "Amy (page)"}},
+		{Time: at(2), Event: &messages.SongBrought{Song: "uploads/canon.mp3", ListenerName: "Bob (page)"}},
+	} {
+		r.Seq = uint64(i + 1)
+		g.add(r)
+		s.State = s.State.Apply(r.Event)
+	}
+	s.Server, s.ServerBegins = g.gathered()
+	lines, err := Tell(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "10:00:01.000  uploads/air.mp3 can be requested from now on.\n10:00:01.000  Amy (page) brought uploads/air.mp3."
+	if story := strings.Join(lines, "\n"); story != want {
+		t.Errorf("it says\n%s\nwant\n%s", story, want)
+	}
+}
