@@ -8,11 +8,11 @@ import (
 	"conga/transport"
 )
 
-// passCookie holds a browser's pass. Its prefix makes browsers refuse it from anybody but this very host over TLS.
+// passCookie holds a browser's pass. Because of its prefix, browsers take it only from this very host, over TLS.
 const passCookie = "__Host-conga"
 
-// members lets in who has shown the token: a browser by its cookie, a player by what its playlist names. The token is said over
-// TLS only; in clear there is nothing but the way there.
+// members lets in those who have shown the token: a browser by its cookie, a player by the pass in its playlist. The token
+// is sent over TLS only; without TLS there is nothing but a redirect.
 func members(inside http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/enter", enter)
@@ -34,7 +34,7 @@ func members(inside http.Handler) http.Handler {
 		switch {
 		case secure(r):
 			mux.ServeHTTP(w, r)
-		case r.URL.Path == "/" && only(w, r, http.MethodGet, http.MethodHead): // what stands behind # stays with the browser
+		case r.URL.Path == "/" && only(w, r, http.MethodGet, http.MethodHead): // browsers send nothing of what stands behind #
 			http.Redirect(w, r, "https://"+r.Host+"/", http.StatusTemporaryRedirect)
 		case r.URL.Path != "/":
 			http.Error(w, "This radio asks for a token, which must not be sent in clear: use https. With the token in CONGA_AUTH: conga join HOST:PORT",
@@ -43,8 +43,8 @@ func members(inside http.Handler) http.Handler {
 	})
 }
 
-// isMember says whether who asks has a pass. A player cannot keep a cookie: its playlist names the pass, and that
-// opens the music only.
+// isMember says whether the client has a pass. A player cannot keep a cookie, so its playlist names a pass, which
+// opens only the music.
 func isMember(r *http.Request) bool {
 	visit := transport.VisitOf(r.Context())
 	if visit == nil {
@@ -56,7 +56,7 @@ func isMember(r *http.Request) bool {
 	return r.URL.Path == streamPath && visit.KnowsPlayer(r.URL.Query().Get("pass"))
 }
 
-// door asks for the token. A link may bring it behind #, where no server and no log sees it.
+// door asks for the token. A link may carry it behind #, where no proxy and no log sees it.
 func door(w http.ResponseWriter) {
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "+
 		"form-action 'none'; base-uri 'none'; frame-ancestors 'none'")
@@ -65,8 +65,8 @@ func door(w http.ResponseWriter) {
 	_, _ = w.Write(body)
 }
 
-// enter takes the token. A question without one is answered by whether there is a pass: a browser that has followed a link
-// does not show its cookie at once.
+// enter takes the token. A request without a token is told whether the browser has a pass: a browser that has followed a
+// link does not show its cookie at once.
 func enter(w http.ResponseWriter, r *http.Request) {
 	if !only(w, r, http.MethodGet, http.MethodPost) {
 		return

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Guard lets through to handler what a person has asked for, or a page that this machine has served. With names,
-// this machine may also be called by them.
+// Guard passes a request to handler if it comes from a person, or from a page that this machine has served. names are
+// further names of this machine.
 func Guard(handler http.Handler, names ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -30,8 +30,8 @@ func Guard(handler http.Handler, names ...string) http.Handler {
 	})
 }
 
-// ownName says whether host may be this machine. A stranger can have a name of his own point to any address, and
-// the browser of whoever looks at his page ask here; but then the question says that name. He cannot do so with an
+// ownName says whether host may be this machine. Strangers can let a name of their own point to this machine's address,
+// and the browsers that show their page then ask here; but such a request says that name. They cannot do so with an
 // address, nor with a name that no registry gives away.
 func ownName(host string, names []string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
@@ -50,7 +50,7 @@ func ownName(host string, names []string) bool {
 		}
 	}
 	return !strings.Contains(host, ".") || slices.ContainsFunc(names, func(name string) bool {
-		if parent, is := strings.CutPrefix(name, "*."); is { // as certificates have it: any first label
+		if parent, is := strings.CutPrefix(name, "*."); is { // as in certificates: any first label
 			_, rest, _ := strings.Cut(host, ".")
 			return strings.EqualFold(parent, rest)
 		}
@@ -58,8 +58,8 @@ func ownName(host string, names []string) bool {
 	})
 }
 
-// ownPage says whether no page asks, or one that this radio has served itself. A player may be told by any page where
-// the music is; and who follows a link from elsewhere looks at a page of ours.
+// ownPage says whether the request comes from no page, or from one that this radio has served. Any page may start a
+// player of the music, and a link on any page may lead to a page of ours.
 func ownPage(r *http.Request) bool {
 	if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host && origin != "https://"+r.Host {
 		return false
@@ -72,7 +72,7 @@ func ownPage(r *http.Request) bool {
 		(r.URL.Path == "/" && r.Header.Get("Sec-Fetch-Mode") == "navigate" || r.URL.Path == streamPath)
 }
 
-// only answers false, and says so to the client, if the method is none of those.
+// only refuses the request and returns false if its method is none of these.
 func only(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	if slices.Contains(methods, r.Method) {
 		return true

@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	// lookEvery is how often it is looked whether something has changed, and lookAnyway how often everything is
-	// looked at: how the nodes are no event says.
+	// lookEvery is how often to look for new events, and lookAnyway how often to look at everything without one:
+	// no event says how the nodes are doing.
 	lookEvery, lookAnyway = 200 * time.Millisecond, 2 * time.Second
-	// stillThere is how often a visitor hears something: so a connection that has died is found.
+	// stillThere is how often something is sent to a visitor at least, so that a dead connection is found.
 	stillThere = 15 * time.Second
-	// maxVisitors is how many see the page live.
+	// maxVisitors is how many may see the page live.
 	maxVisitors = 200
 	// waitsForVisitor is how many parts may wait for a visitor that reads slowly.
 	waitsForVisitor = 32
 )
 
-// live tells all visitors what has changed. It looks only while there are any.
+// live tells all visitors what has changed. It looks only while there are visitors.
 type live struct {
 	source Source
 
@@ -31,7 +31,7 @@ type live struct {
 	stop     context.CancelFunc // of the looking
 }
 
-// visitor is one who is told.
+// visitor is a browser that shows the page live.
 type visitor struct {
 	parts chan []byte
 	cut   chan struct{} // closed: it does not read
@@ -41,7 +41,7 @@ func newLive(source Source) *live {
 	return &live{source: source, visitors: map[*visitor]bool{}}
 }
 
-// enter takes a visitor in and gives it all that is known; false if there are too many.
+// enter adds a visitor and gives it all that is known; false if there are too many.
 func (l *live) enter(v *visitor) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -55,7 +55,7 @@ func (l *live) enter(v *visitor) bool {
 		go l.look(ctx)
 	}
 	for _, name := range l.last.names() {
-		v.parts <- said(name, l.last[name]) // it has room for them: there are few
+		v.parts <- said(name, l.last[name]) // does not wait: parts has room for these few
 	}
 	return true
 }
@@ -81,7 +81,7 @@ func (p Parts) names() []string {
 	return names
 }
 
-// said is a part as server-sent events have it. JSON has no newlines.
+// said is a part in the format of server-sent events. JSON has no newlines.
 func said(name string, part []byte) []byte {
 	return slices.Concat([]byte("event: "), []byte(name), []byte("\ndata: "), part, []byte("\n\n"))
 }
@@ -93,7 +93,7 @@ func (l *live) look(ctx context.Context) {
 	seen, at := uint64(0), time.Time{}
 	for {
 		if last := l.source.Last(); last != seen || time.Since(at) >= lookAnyway {
-			if parts, err := l.source.Look(ctx); err == nil { // else an actor is busy or restarts: soon again
+			if parts, err := l.source.Look(ctx); err == nil { // else an actor is busy or restarts, and the next look finds it
 				seen, at = last, time.Now()
 				l.tell(ctx, parts)
 			}
@@ -132,7 +132,7 @@ func (l *live) tell(ctx context.Context, parts Parts) {
 	}
 }
 
-// ServeHTTP tells one visitor until it goes or does not read.
+// ServeHTTP sends the news to one visitor until it leaves or does not read.
 func (l *live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !only(w, r, http.MethodGet) {
 		return

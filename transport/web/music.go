@@ -17,12 +17,12 @@ import (
 
 const (
 	streamPath = "/stream.mp3"
-	// metaint is after how many bytes of music a player that asked for titles gets one. At 128 kbit/s this is
-	// less than a chunk, so that a title changes at the chunk of its song.
+	// metaint is how many bytes of music lie between two titles, for a player that asked for titles. At 128 kbit/s this
+	// is less than a chunk, so that the title changes with its song.
 	metaint = 1024
 	// writeTakes is how long a player may take for one chunk. Its window ends after twelve seconds anyway.
 	writeTakes = 10 * time.Second
-	// comesAgain is how often a playlist names the stream: a player whose stream ends goes on with the next one.
+	// comesAgain is how often a playlist names the stream. A player whose stream ends goes on with the next entry.
 	comesAgain = 200
 )
 
@@ -32,25 +32,25 @@ type Cursor interface {
 	Close()
 }
 
-// Music plays for programs that know nothing of conga, out of a node's own window: one endless mp3 at the
-// pace of the music, from whole frame to whole frame.
+// Music plays for programs that know nothing of conga, out of a node's own window: one endless mp3 of whole
+// frames at the pace of the music.
 type Music struct {
 	Open func() Cursor // where a new player begins
 	Most int           // players at a time
 
 	now atomic.Int64
 	cut atomic.Int64
-	// mixed: songs of several sample rates have been played to somebody.
+	// mixed: some player got songs of several sample rates.
 	mixed atomic.Bool
 }
 
 // Now is how many players there are.
 func (m *Music) Now() int { return int(m.now.Load()) }
 
-// Cut is how many were cut because they did not read.
+// Cut is how many players were cut off because they did not read.
 func (m *Music) Cut() int { return int(m.cut.Load()) }
 
-// enter takes a place; false if there is none. Who has one calls leave.
+// enter takes a place; false if there is none. Call leave to give it back.
 func (m *Music) enter() bool {
 	if m.now.Add(1) > int64(m.Most) {
 		m.now.Add(-1)
@@ -61,18 +61,18 @@ func (m *Music) enter() bool {
 
 func (m *Music) leave() { m.now.Add(-1) }
 
-// Handler serves the music, and playlists that lead to it, and nothing else.
+// Handler serves the music and its playlists, and nothing else.
 func (m *Music) Handler() http.Handler {
 	mux := http.NewServeMux()
 	m.On(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Connection", "close") // the place is for others
+		w.Header().Set("Connection", "close") // the connection's place is for others
 		mux.ServeHTTP(w, r)
 	})
 }
 
-// On adds them to what mux serves.
+// On adds the music and its playlists to mux.
 func (m *Music) On(mux *http.ServeMux) {
 	mux.HandleFunc(streamPath, func(w http.ResponseWriter, r *http.Request) {
 		if only(w, r, http.MethodGet, http.MethodHead) {
@@ -93,7 +93,7 @@ func playlist(w http.ResponseWriter, r *http.Request) {
 		scheme = "https"
 	}
 	url := scheme + "://" + r.Host + streamPath
-	if visit := transport.VisitOf(r.Context()); visit != nil && visit.Secret() { // who is here has a pass, which its player needs, too
+	if visit := transport.VisitOf(r.Context()); visit != nil && visit.Secret() { // the visitor has a pass, and its player needs it, too
 		url += "?pass=" + visit.PlayerPass()
 	}
 	var list strings.Builder
@@ -111,7 +111,7 @@ func playlist(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, list.String())
 }
 
-// play answers until the client goes, or does not read.
+// play sends music until the client leaves or does not read.
 func (m *Music) play(w http.ResponseWriter, r *http.Request) {
 	if !m.enter() {
 		w.Header().Set("Retry-After", "5")
@@ -175,7 +175,7 @@ func (m *Music) play(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// head is what stands before the music.
+// head writes the headers of the answer.
 func (m *Music) head(w http.ResponseWriter, r *http.Request, titles bool) {
 	header := w.Header()
 	header.Set("Content-Type", "audio/mpeg")
@@ -188,20 +188,20 @@ func (m *Music) head(w http.ResponseWriter, r *http.Request, titles bool) {
 	if titles {
 		header.Set("Icy-Metaint", fmt.Sprint(metaint))
 	}
-	// No length, no chunks of HTTP: old players know only a stream that ends with its connection.
+	// Neither a length nor HTTP's chunks: old players know only a stream that ends with its connection.
 	header.Set("Transfer-Encoding", "identity")
 	header.Set("Connection", "close")
 }
 
-// beginning is what there is already for a new player. Whoever comes anew because a song has another sample rate than the
-// one before begins behind that place.
+// beginning is the music that is there already for a new player. It begins after the last change of the sample rate,
+// because a player whose stream ended there comes anew.
 func beginning(cursor Cursor) (items []*messages.Item) {
 	now, over := context.WithCancel(context.Background())
-	over() // what has come is there without waiting
+	over() // so Next returns what is there and does not wait
 	for {
 		item, err := cursor.Next(now)
 		if err != nil {
-			return items // an end is told once more
+			return items // the next call returns the error again
 		}
 		if len(items) > 0 && items[len(items)-1].Song.GetSampleRate() != item.Song.GetSampleRate() {
 			items = nil
@@ -210,15 +210,15 @@ func beginning(cursor Cursor) (items []*messages.Item) {
 	}
 }
 
-// dresser puts titles between the bytes of the music, if they were asked for.
+// dresser puts titles between the bytes of the music, if the player asked for them.
 type dresser struct {
 	titles bool
-	title  string // that plays
-	said   string // that the player knows
+	title  string // of the song that plays
+	said   string // the title that the player knows
 	sent   int    // bytes since the last title
 }
 
-// item is what a player gets of it.
+// item is the bytes that the player gets for an item.
 func (d *dresser) item(item *messages.Item) []byte {
 	if song := item.Song; song != nil {
 		d.title = titleOf(song)
@@ -239,10 +239,10 @@ func (d *dresser) item(item *messages.Item) []byte {
 	return out
 }
 
-// maxIcy is all that the length byte of a title can say.
+// maxIcy is the longest title that its length byte can announce.
 const maxIcy = 255 * 16
 
-// meta is a title as ICY has it, or that it is still the same.
+// meta is the title in ICY's format; empty if it is still the same.
 func (d *dresser) meta() []byte {
 	if d.title == d.said {
 		return []byte{0}
@@ -253,7 +253,7 @@ func (d *dresser) meta() []byte {
 	return append(append([]byte{byte(blocks)}, text...), make([]byte, blocks*16-len(text))...)
 }
 
-// titleOf is what a player shows of a song.
+// titleOf is the title that a player shows for a song.
 func titleOf(song *messages.SongChange) string {
 	title := plain.Text(song.GetTitle(), 512)
 	if title == "" {
@@ -262,7 +262,7 @@ func titleOf(song *messages.SongChange) string {
 	if artist := plain.Text(song.GetArtist(), 512); artist != "" {
 		title = artist + " - " + title
 	}
-	title = strings.ReplaceAll(title, "';", "’;") // which would end it
+	title = strings.ReplaceAll(title, "';", "’;") // "';" would end the title
 	for len(title) > maxIcy-len("StreamTitle='';") {
 		_, last := utf8.DecodeLastRuneInString(title)
 		title = title[:len(title)-last]

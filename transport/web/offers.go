@@ -10,19 +10,19 @@ import (
 )
 
 const (
-	// offerLasts is how long what a node said counts: it says so each second.
+	// offerLasts is how long a node's word counts. It speaks once a second.
 	offerLasts = 5 * time.Second
-	// onTheWay is how long a player may take from the server's word to the node's next one.
+	// onTheWay is how long it may take until a node reports a player that the server has sent to it.
 	onTheWay = 3 * time.Second
 )
 
-// Vitals is how a listener is.
+// Vitals says how a listener is doing.
 type Vitals struct {
 	AheadUs, LateUs int64
 	Players, Most   int
 }
 
-// Offers are the nodes that play for others, as they say themselves each second. It is safe for concurrent use.
+// Offers are the nodes that play for others, as they say themselves once a second. It is safe for concurrent use.
 type Offers struct {
 	Now func() time.Time
 
@@ -32,13 +32,13 @@ type Offers struct {
 
 // offer is one node.
 type offer struct {
-	at     netip.AddrPort // where players connect; invalid: nowhere
+	at     netip.AddrPort // where players connect; invalid: it takes none
 	vitals Vitals
 	heard  time.Time
-	sent   []time.Time // players that may not be counted yet
+	sent   []time.Time // when players were sent there whom the node may not have counted yet
 }
 
-// Pinged takes what a node says.
+// Pinged takes a node's word.
 func (o *Offers) Pinged(node *messages.Node, ping *messages.ClockPing) {
 	at, err := netip.ParseAddrPort(node.GetRelay())
 	if err != nil {
@@ -56,7 +56,7 @@ func (o *Offers) Pinged(node *messages.Node, ping *messages.ClockPing) {
 		o.nodes[node.GetId()] = n
 	}
 	most := int(min(ping.GetPlayersAtMost(), 10000))
-	if came := int(ping.GetPlayers()) - n.vitals.Players; came > 0 { // the first of those that were sent there
+	if came := int(ping.GetPlayers()) - n.vitals.Players; came > 0 { // these are the first of those that were sent
 		n.sent = n.sent[min(came, len(n.sent)):]
 	}
 	n.at, n.heard = at, now
@@ -71,7 +71,7 @@ func (o *Offers) Parted(id string) {
 	delete(o.nodes, id)
 }
 
-// Vitals of a node; false if it has not said anything lately.
+// Vitals returns a node's vitals; false if it has said nothing lately.
 func (o *Offers) Vitals(id string) (Vitals, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -82,8 +82,8 @@ func (o *Offers) Vitals(id string) (Vitals, bool) {
 	return n.vitals, true
 }
 
-// Choose names the node that is to play for one more who comes from visitor: the least busy one that can be reached from
-// there. "" if there is none.
+// Choose names the node that is to play for one more visitor: the least busy one that can be reached from this address;
+// "" if there is none.
 func (o *Offers) Choose(visitor netip.Addr) string {
 	now := o.Now()
 	o.mu.Lock()
@@ -106,7 +106,7 @@ func (o *Offers) Choose(visitor netip.Addr) string {
 	return best.at.String()
 }
 
-// load is how full the node is, 1 or more: it has no place.
+// load is how full the node is; from 1 on it has no place left.
 func (n *offer) load(now time.Time) float64 {
 	coming := 0
 	for _, t := range n.sent {
@@ -120,22 +120,23 @@ func (n *offer) load(now time.Time) float64 {
 	return float64(n.vitals.Players+coming) / float64(n.vitals.Most)
 }
 
-// reached says whether the visitor can connect to the node; an invalid address is a visitor of whom nobody knows where it
-// is. The server has tried the node's port already, but from where the server stands.
+// reached says whether the visitor can connect to the node. The address is invalid if it is not known where the visitor
+// is. The server has tried the node's port already, but from its own place.
 func (n *offer) reached(visitor netip.Addr) bool {
 	at, from := n.at.Addr().Unmap(), visitor.Unmap()
 	switch {
-	case !n.at.IsValid(), at.IsLinkLocalUnicast(): // which means something only together with the visitor's own interface
+	case !n.at.IsValid(), at.IsLinkLocalUnicast(): // a link-local address needs the visitor's own interface
 		return false
-	case from.IsLoopback(): // it sits where the server does
+	case from.IsLoopback(): // the visitor is on the server's machine
 		return true
-	case at.IsLoopback(), from.IsValid() && at.Is4() != from.Is4(): // not everybody has both
+	case at.IsLoopback(), from.IsValid() && at.Is4() != from.Is4(): // not everybody has both IPv4 and IPv6
 		return false
 	}
 	return !near(at) || near(from)
 }
 
-// shared is the network between a provider and its customers, and of some VPNs: no address for everybody.
+// shared is the network between a provider and its customers, and of some VPNs. Its addresses are not reached from
+// everywhere.
 var shared = netip.MustParsePrefix("100.64.0.0/10")
 
 // near says whether an address means something only on its own network.

@@ -14,17 +14,17 @@ import (
 	"conga/transport"
 )
 
-// wish is what a guest of the page asks: for a song, to take a request back, or for the next song. With the same id
-// twice it is one.
+// wish is what a guest of the page asks for: a song, its request back, or the next song. Two wishes with one id count
+// once.
 type wish struct{ Song, ID, Name string }
 
-// asks reads a guest's wish, which no page of another site can send.
+// asks reads a guest's wish, and refuses what pages of other sites can send.
 func asks(answer func(http.ResponseWriter, *http.Request, *transport.Visit, wish)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !only(w, r, http.MethodPost) {
 			return
 		}
-		// No form of another site can send this type without asking first.
+		// A page of another site cannot send this type without asking this server first.
 		if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); kind != "application/json" {
 			fail(w, http.StatusUnsupportedMediaType, errors.New("send application/json"))
 			return
@@ -47,7 +47,7 @@ func asks(answer func(http.ResponseWriter, *http.Request, *transport.Visit, wish
 	}
 }
 
-// request asks for a song in the name of a guest. The scheduler knows it as one of the page's.
+// request asks for a song in the name of a guest.
 func (s *site) request(w http.ResponseWriter, r *http.Request, visit *transport.Visit, ask wish) {
 	answer, unsure, err := visit.Request(r, ask.Song, ask.ID, ask.Name)
 	var said proto.Message
@@ -120,7 +120,7 @@ func failed(w http.ResponseWriter, err error) {
 // onThePage tells a guest of the page from a listener of the same name; byProgram one that uses neither.
 const onThePage, byProgram = " (page)", " (guest)"
 
-// guestName is how the queue and the log call a guest.
+// guestName is the guest's name in the queue and the log.
 func guestName(said string) string { return called(said, onThePage) }
 
 func called(said, where string) string {

@@ -18,18 +18,18 @@ import (
 	"conga/transport"
 )
 
-// Source is what the page asks of the server. All of it is for anybody's eyes. Each may be called by any goroutine.
+// Source is what the page asks of the server. Anybody may see its answers, and any goroutine may call its methods.
 type Source interface {
 	// Last is the number of the newest event.
 	Last() uint64
-	// Look is how everything is now, At how it was after an event: the parts by name, as JSON.
+	// Look returns how everything is now, At how it was after an event: the parts by name, as JSON.
 	Look(ctx context.Context) (Parts, error)
 	At(ctx context.Context, event uint64) (Parts, error)
-	// Songs are those that have all the words, from number `from` on.
+	// Songs returns the songs that have all the words, from number `from` on.
 	Songs(ctx context.Context, words string, from int) (any, error)
-	// Log is what happened up to an event, the newest first; 0: up to now.
+	// Log returns what happened up to an event, the newest first; 0: up to now.
 	Log(ctx context.Context, upTo uint64) (any, error)
-	// Cover is a song's picture; nil: it has none.
+	// Cover returns a song's picture; nil: it has none.
 	Cover(ctx context.Context, song string) ([]byte, error)
 }
 
@@ -42,12 +42,12 @@ var ErrGone = errors.New("the log does not reach back so far")
 // SiteConfig is what a Site needs.
 type SiteConfig struct {
 	Source Source
-	Music  *Music // the server's own: for players whom no node can take
+	Music  *Music // the server's own, for players that no node can take
 	Offers *Offers
 
 	Uploads Uploads // nil: guests may bring no songs
 
-	Names  []string // that people use for this machine
+	Names  []string // further names of this machine
 	Secret bool     // only those who know the token may come in
 	Now    func() time.Time
 }
@@ -56,9 +56,9 @@ type SiteConfig struct {
 var assets embed.FS
 
 const (
-	// maxBody is the longest request for a song.
+	// maxBody bounds a request for a song, in bytes.
 	maxBody = 4 << 10
-	// looksAtOnce is how many may look into the past or for a cover at a time: both read the disk.
+	// looksAtOnce is how many may look into the past or for a cover at a time, because both read the disk.
 	looksAtOnce = 2
 )
 
@@ -95,8 +95,8 @@ type site struct {
 	past chan struct{}
 }
 
-// policy lets the page have its own files, and music: %s is from where else. A node may come after the page, so no list of
-// names holds; the page itself names none, it follows the server's redirect. An encrypted page takes nothing in clear.
+// policy lets the page load its own files, and music from %s. That cannot be a list of nodes, because some join after the
+// page was loaded: the page follows the server's redirect to them. A page over TLS loads nothing without TLS.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"media-src 'self'%s; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 
@@ -133,7 +133,7 @@ func asset(name string) http.HandlerFunc {
 	}
 }
 
-// visitorOf is where the visitor is; invalid if that is not known: a proxy on this machine asks for somebody.
+// visitorOf is the visitor's address; invalid if a proxy on this machine asks for somebody whose address is not known.
 func visitorOf(r *http.Request) netip.Addr {
 	from, _ := netip.ParseAddrPort(r.RemoteAddr)
 	if from.Addr().Unmap().IsLoopback() && !isLoopback(r.Host) {
@@ -142,7 +142,7 @@ func visitorOf(r *http.Request) netip.Addr {
 	return from.Addr()
 }
 
-// isLoopback says whether host, with its port, is how a machine calls itself.
+// isLoopback says whether host, with its port, is a machine's name for itself.
 func isLoopback(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -156,8 +156,8 @@ func secure(r *http.Request) bool {
 	return visit != nil && visit.Secure()
 }
 
-// stream sends a player to the node that has most room for it, and plays itself only where no node can. Who has found a
-// node of no use, or must not leave this port, says "here".
+// stream sends a player to the node that has most room for it; the server plays itself only if no node can. A client that
+// could not use its node, or must not leave this port, says "here".
 func (s *site) stream(w http.ResponseWriter, r *http.Request) {
 	if !only(w, r, http.MethodGet, http.MethodHead) {
 		return
@@ -175,7 +175,7 @@ func (s *site) stream(w http.ResponseWriter, r *http.Request) {
 	s.cfg.Music.play(w, r)
 }
 
-// mayAsk counts what somebody has to work for.
+// mayAsk counts a request that makes the server work, and refuses it if the client asks too often.
 func mayAsk(w http.ResponseWriter, r *http.Request) bool {
 	if visit := transport.VisitOf(r.Context()); visit == nil || visit.MayAsk() {
 		return true
@@ -198,7 +198,7 @@ func fail(w http.ResponseWriter, code int, err error) {
 	reply(w, code, map[string]string{"error": sentence(err.Error())})
 }
 
-// sentence begins with a capital letter.
+// sentence makes the first letter a capital.
 func sentence(s string) string {
 	if s == "" {
 		return s
@@ -206,7 +206,7 @@ func sentence(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// now is all that /live tells, once: for scripts.
+// now returns once what /live tells, for scripts.
 func (s *site) now(w http.ResponseWriter, r *http.Request) {
 	if !only(w, r, http.MethodGet) || !mayAsk(w, r) {
 		return
@@ -233,7 +233,7 @@ func (s *site) songs(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, answer)
 }
 
-// looksBack lets some look at the disk at a time; who is not let in has been answered.
+// looksBack bounds how many look at the disk at a time. If it does not let a client in, it has answered.
 func (s *site) looksBack(w http.ResponseWriter, r *http.Request) (done func(), in bool) {
 	if !only(w, r, http.MethodGet) || !mayAsk(w, r) {
 		return nil, false
@@ -256,7 +256,7 @@ func (s *site) cover(w http.ResponseWriter, r *http.Request) {
 	kind := http.DetectContentType(picture)
 	switch {
 	case err != nil || picture == nil, kind != "image/jpeg" && kind != "image/png" && kind != "image/webp" && kind != "image/gif":
-		w.WriteHeader(http.StatusNoContent) // a song without a picture is nothing wrong
+		w.WriteHeader(http.StatusNoContent) // a song may have no picture
 	default:
 		w.Header().Set("Content-Type", kind)
 		w.Header().Set("Cache-Control", "private, max-age=3600")

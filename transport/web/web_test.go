@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A stranger's page may not ask, whatever name it gives to this machine.
+// A stranger's page may not ask, whatever name leads to this machine.
 func TestGuard(t *testing.T) {
 	handler := Guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), "radio.example", "*.party.example")
 	for name, test := range map[string]struct {
@@ -94,7 +94,7 @@ var (
 	canon = &messages.SongChange{Song: "canon.mp3"}
 )
 
-// Whoever asks for titles gets them where they change; the music is the same without them.
+// A player that asks for titles gets them where they change. The music between them is the same as without titles.
 func TestMusic_Titles(t *testing.T) {
 	var music, dressed []byte
 	d := &dresser{titles: true}
@@ -109,7 +109,7 @@ func TestMusic_Titles(t *testing.T) {
 		dressed = append(dressed, d.item(item)...)
 	}
 	var undressed []byte
-	titles := map[int]string{} // by how much music came before
+	titles := map[int]string{} // by the number of bytes of music before them
 	for len(dressed) > 0 {
 		n := min(metaint, len(dressed))
 		undressed, dressed = append(undressed, dressed[:n]...), dressed[n:]
@@ -125,7 +125,7 @@ func TestMusic_Titles(t *testing.T) {
 	if !bytes.Equal(undressed, music) {
 		t.Error("titles have changed the music")
 	}
-	if len(titles) != 2 || titles[1024] != "StreamTitle='Bach - Air’; x';" || titles[5*1024] != "StreamTitle='canon';" { // the song turns at 4200
+	if len(titles) != 2 || titles[1024] != "StreamTitle='Bach - Air’; x';" || titles[5*1024] != "StreamTitle='canon';" { // the song changes at byte 4200
 		t.Errorf("%v", titles)
 	}
 	long := titleOf(&messages.SongChange{Title: strings.Repeat("ü", 500), Artist: strings.Repeat("ß", 500)})
@@ -134,7 +134,7 @@ func TestMusic_Titles(t *testing.T) {
 	}
 }
 
-// A player that has a place gets the music and its headers; one too many is told so.
+// A player with a place gets the music and its headers. One player too many is told so.
 func TestMusic_Places(t *testing.T) {
 	r := &reel{items: make(chan *messages.Item, 1)}
 	m := &Music{Most: 1, Open: func() Cursor { return r }}
@@ -159,7 +159,7 @@ func TestMusic_Places(t *testing.T) {
 		t.Errorf("the second of one: %s", full.Status)
 	}
 	_ = answer.Body.Close()
-	for { // until it has seen that its player is gone
+	for { // until the handler has seen that its player is gone
 		head, err := client.Head(server.URL + streamPath)
 		if err != nil {
 			t.Fatal(err)
@@ -184,7 +184,7 @@ func TestMusic_Places(t *testing.T) {
 	}
 }
 
-// Where a song has another sample rate, the stream ends for a player that would fall silent, and goes on for others.
+// Where the sample rate changes, the stream ends for players that would fall silent, and goes on for others.
 func TestMusic_EndsAtAnotherRate(t *testing.T) {
 	for name, test := range map[string]struct {
 		path, agent string
@@ -254,7 +254,7 @@ func (g *given) Next(ctx context.Context) (*messages.Item, error) {
 
 func (g *given) Close() {}
 
-// A new player never begins before a place where the sample rate changes.
+// A new player begins after the last change of the sample rate.
 func TestMusic_BeginsBehindAnotherRate(t *testing.T) {
 	slow, fast := &messages.SongChange{SampleRate: 44100}, &messages.SongChange{SampleRate: 48000}
 	for _, test := range []struct {
@@ -297,7 +297,7 @@ func TestOffers(t *testing.T) {
 	say("none", "192.168.1.5:1", 0, 0)
 	say("closed", "", 0, 9)
 	var got []string
-	for range 6 { // what was promised counts until the nodes say how it is
+	for range 6 { // promised places count until the nodes report
 		got = append(got, choose())
 	}
 	if want := []string{"192.168.1.3:1", "192.168.1.4:1", "192.168.1.3:1", "192.168.1.4:1", "192.168.1.4:1", ""}; fmt.Sprint(got) != fmt.Sprint(want) {
@@ -328,7 +328,7 @@ func TestOffers(t *testing.T) {
 	}
 }
 
-// Nobody is sent to an address that means something else, or nothing, where he is.
+// No visitor is sent to an address that means something else, or nothing, in its network.
 func TestOffers_Reached(t *testing.T) {
 	for name, test := range map[string]struct {
 		node, from, host string
@@ -359,7 +359,7 @@ func TestOffers_Reached(t *testing.T) {
 	}
 }
 
-// still is a server of which a test changes a part.
+// still is a server whose parts only the test changes.
 type still struct {
 	mu    sync.Mutex
 	event uint64
@@ -440,7 +440,7 @@ func TestSite(t *testing.T) {
 	}
 }
 
-// With a token there is nothing in clear: no page, no music, no news, and no field that would take the token.
+// With a token nothing is served without TLS: no page, no music, no news, and no field that would take the token.
 func TestSite_Secret(t *testing.T) {
 	_, server := siteOf(t, true)
 	for _, path := range []string{"/live", "/songs", "/stream.mp3", "/app.js", "/enter", "/door.js", "/listen.m3u"} {
@@ -459,11 +459,11 @@ func TestSite_Secret(t *testing.T) {
 	}
 }
 
-// Who looks is told everything at first, then what changes, and nobody looks when nobody is there.
+// A visitor is told everything at first, then what changes. Without visitors nobody looks.
 func TestLive(t *testing.T) {
 	source, server := siteOf(t, false)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	for range 2 { // also the second time, when all had gone
+	for range 2 { // the second time after all have left
 		answer, err := client.Get(server.URL + "/live")
 		if err != nil {
 			t.Fatal(err)
@@ -492,7 +492,7 @@ func TestLive(t *testing.T) {
 	}
 }
 
-// One who does not read is cut; the others are told as before.
+// A visitor that does not read is cut off. The others are told as before.
 func TestLive_Cut(t *testing.T) {
 	l := newLive(&still{text: "one"})
 	sleeper, reader := &visitor{parts: make(chan []byte, waitsForVisitor), cut: make(chan struct{})}, &visitor{parts: make(chan []byte, waitsForVisitor), cut: make(chan struct{})}
