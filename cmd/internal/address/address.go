@@ -23,7 +23,7 @@ func ListenAt(text, host, usual string) (string, error) {
 	}
 	at, port, err := net.SplitHostPort(text)
 	if text != "" && strings.Trim(text, "0123456789") == "" {
-		port, err = text, nil // of no port that there is
+		port, err = text, nil // it is reported as a wrong port
 	}
 	switch {
 	case err != nil && net.ParseIP(strings.Trim(text, "[]")) != nil:

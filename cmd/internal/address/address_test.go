@@ -35,7 +35,7 @@ func TestListenAt(t *testing.T) {
 	}
 }
 
-// A mistake is told with what works.
+// The error for a mistake says what works.
 func TestListenAt_Says(t *testing.T) {
 	for text, want := range map[string]string{
 		"localhost": "localhost has no port: write localhost:8000",
@@ -50,7 +50,7 @@ func TestListenAt_Says(t *testing.T) {
 	}
 }
 
-// That the port after --listen is taken is told as that: nobody has typed it.
+// If the port after that of --listen is taken, the error says where that port comes from: nobody has typed it.
 func TestListenPair_StreamTaken(t *testing.T) {
 	for range 50 { // until the port before a taken one is free
 		taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -73,7 +73,7 @@ func TestListenPair_StreamTaken(t *testing.T) {
 	t.Skip("no free port before a taken one")
 }
 
-// What cannot be listened to is told with what can.
+// The error for an address at which conga cannot listen says what to do.
 func TestCannotListen(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

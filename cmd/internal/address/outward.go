@@ -33,15 +33,15 @@ func Outward(addr net.Addr) []string {
 type attached struct {
 	name   string
 	flags  net.Flags
-	bridge bool // as the system says
+	bridge bool // according to the system
 	addrs  []netip.Addr
 }
 
-// likelihood is how likely others reach this machine at an address; the smaller, the likelier.
+// likelihood says how likely others reach this machine at an address; smaller is likelier.
 type likelihood int
 
 const (
-	routed  likelihood = iota // the way to the rest of the world
+	routed  likelihood = iota // of the interface that leads to the internet
 	local                     // a network card's
 	private                   // of a bridge for containers or machines inside this one, or of a tunnel
 )
@@ -101,13 +101,13 @@ func inside(name string) bool {
 	return slices.ContainsFunc(insiders, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
-// interfaces are this machine's; none is as good as an error.
+// interfaces lists this machine's interfaces; none if the system does not tell.
 func interfaces() []attached {
 	all, _ := net.Interfaces()
 	found := make([]attached, 0, len(all))
 	for _, i := range all {
 		a := attached{name: i.Name, flags: i.Flags}
-		_, err := os.Stat(filepath.Join("/sys/class/net", i.Name, "bridge")) // Linux tells so
+		_, err := os.Stat(filepath.Join("/sys/class/net", i.Name, "bridge")) // on Linux bridges have this folder
 		a.bridge = err == nil
 		addrs, _ := i.Addrs()
 		for _, addr := range addrs {

@@ -54,7 +54,7 @@ func TestReachable(t *testing.T) {
 	}
 }
 
-// An address that was named is the one, whatever others there are.
+// If an address was named, it is the only one.
 func TestOutward(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:7000", "[::1]:7000", "192.0.2.7:1"} {
 		if got := Outward(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))); !slices.Equal(got, []string{addr}) {

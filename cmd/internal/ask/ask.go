@@ -52,7 +52,7 @@ func DumpInto(ctx context.Context, dial transport.DialFunc, addr string, into an
 	return readDump(ctx, dial, addr, maxDump, into)
 }
 
-// readDump is DumpInto of a node that may say so many bytes.
+// readDump is DumpInto with a limit for the answer, in bytes.
 func readDump(ctx context.Context, dial transport.DialFunc, addr string, limit int64, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, dumpTimeout)
 	defer cancel()
@@ -70,7 +70,7 @@ func readDump(ctx context.Context, dial transport.DialFunc, addr string, limit i
 	return nil
 }
 
-// cutOff is for an answer that does not come whole.
+// cutOff is the error if an answer does not come whole.
 func cutOff(addr string, err error) error {
 	if errors.Is(err, errTooLong) {
 		return fmt.Errorf("the dump of %s: %w", addr, err)
@@ -78,14 +78,14 @@ func cutOff(addr string, err error) error {
 	return fmt.Errorf("the answer of %s was cut off: ask again", addr)
 }
 
-// unlikeNode is the error if something else than a node listens there.
+// unlikeNode is the error if what listens there is not a node.
 func unlikeNode(addr string) error {
 	return fmt.Errorf("what listens at %s is no node's debug address: give the http=HOST:PORT address of its ready line", addr)
 }
 
-// get returns what a node answers over HTTP, at most limit bytes: more is an error of whoever
-// reads it. The caller closes it. Nobody can lead it to another address, and it asks by number,
-// for nodes answer to no name that a stranger could have given to their address.
+// get returns a node's answer over HTTP, which the caller closes. Reading more than limit bytes of it is
+// an error. It follows no redirect, and asks by number, because nodes answer to no name that a
+// stranger could have given to their address.
 func get(ctx context.Context, dial transport.DialFunc, addr, path string, limit int64) (io.ReadCloser, error) {
 	conn, err := dial(ctx, addr)
 	switch {
@@ -140,7 +140,7 @@ func noAnswer(addr string) error {
 	return fmt.Errorf("no answer from %s within %v: is that the http=HOST:PORT address of a ready line?", addr, dumpTimeout)
 }
 
-// bounded is an error behind so many bytes.
+// bounded is a reader that fails after so many bytes.
 type bounded struct {
 	io.ReadCloser
 	left int64

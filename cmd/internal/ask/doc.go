@@ -1,3 +1,3 @@
 // Package ask asks nodes what they know, over HTTP or from a log on this machine. The node that answers may be a
-// stranger's: answers are bounded, and lead to no other address.
+// stranger's, so answers are bounded, and redirects are not followed.
 package ask

@@ -35,7 +35,7 @@ const (
 	tooFast = time.Second
 )
 
-// Radio is a server that is asked as anybody may ask it: at its request port, over TLS, with the key that it must have.
+// Radio is a server that is asked what anybody may ask it: at its request port, over TLS. Its key is checked.
 type Radio struct {
 	Ring  keys.Ring
 	Token string // empty: none
@@ -52,7 +52,7 @@ type Now struct {
 
 // connect speaks TLS with the radio.
 func (r *Radio) connect(ctx context.Context) (net.Conn, error) {
-	if r.Token != "" { // it is said over this connection: whoever is at its other end will know it
+	if r.Token != "" { // the token will be sent to whoever is at the other end
 		switch known, err := r.Ring.Knows(); {
 		case err != nil:
 			return nil, err
@@ -70,7 +70,7 @@ func (r *Radio) connect(ctx context.Context) (net.Conn, error) {
 		_ = conn.Close()
 		return nil, cli.Nobody(err)
 	}
-	_ = r.Ring.Keep(has) // a disk that cannot is no reason to say nothing
+	_ = r.Ring.Keep(has) // if the disk cannot, the answer still counts
 	return secure, nil
 }
 
@@ -79,7 +79,7 @@ func (r *Radio) Now(ctx context.Context) (now Now, err error) {
 	return now, r.get(ctx, "/now", &now)
 }
 
-// Songs asks for those that have all the words: the first page of them, or all.
+// Songs asks for the songs that have all the words: the first page of them, or all.
 func (r *Radio) Songs(ctx context.Context, words string, all bool) (found picture.Found, err error) {
 	for {
 		var page picture.Found
@@ -94,7 +94,7 @@ func (r *Radio) Songs(ctx context.Context, words string, all bool) (found pictur
 	}
 }
 
-// get asks over HTTP, once more if that was too fast, and decodes the answer.
+// get asks over HTTP and decodes the answer. If the radio says that it is asked too often, get asks once more.
 func (r *Radio) get(ctx context.Context, path string, into any) error {
 	if r.client == nil {
 		if err := r.enter(ctx); err != nil {
@@ -123,7 +123,7 @@ func (r *Radio) get(ctx context.Context, path string, into any) error {
 	}
 }
 
-// enter shows the token, if there is one; the radio knows this client from then on by a cookie.
+// enter shows the token, if there is one. From then on the radio knows this client by a cookie.
 func (r *Radio) enter(ctx context.Context) error {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -145,7 +145,7 @@ func (r *Radio) enter(ctx context.Context) error {
 		return err
 	}
 	body, code, err := r.do(ctx, http.MethodPost, "/enter", said)
-	if err == nil && code != http.StatusOK && code != http.StatusNotFound { // one without a token has no such door
+	if err == nil && code != http.StatusOK && code != http.StatusNotFound { // a radio without a token has no /enter
 		err = r.refused(code, body)
 	}
 	return err
@@ -175,7 +175,7 @@ func (r *Radio) do(ctx context.Context, method, path string, said []byte) (body 
 	return body, answer.StatusCode, err
 }
 
-// refused is the radio's reason.
+// refused is the radio's refusal, with its reason.
 func (r *Radio) refused(code int, body []byte) error {
 	var said struct{ Error string }
 	if json.Unmarshal(body, &said) != nil || said.Error == "" {
@@ -194,7 +194,7 @@ func (r *Radio) Close() {
 	}
 }
 
-// Say says a line, as a person does, and returns the answer's lines.
+// Say sends a line, as a person types it, and returns the answer's lines.
 func (r *Radio) Say(ctx context.Context, line string) (answer []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, radioPatience)
 	defer cancel()

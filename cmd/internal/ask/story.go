@@ -131,7 +131,7 @@ func fromDisk(ctx context.Context, story why.Story, data string, ids []string) (
 	return ownLog{id, events, begins}, nil
 }
 
-// storyFrom asks a node what its events say about whom the story is about; they take at most limit bytes.
+// storyFrom asks a node for the events that the story needs; they may take at most limit bytes.
 func storyFrom(ctx context.Context, addr string, story why.Story, limit int64) (events []eventlog.Record, begins time.Time, err error) {
 	query := url.Values{"since": {story.Since.Format(time.RFC3339Nano)}, "about": {story.Name}, "song": {why.Song(story)}}
 	body, err := get(ctx, here, addr, "/debug/story?"+query.Encode(), limit)
@@ -164,7 +164,7 @@ func storyFrom(ctx context.Context, addr string, story why.Story, limit int64) (
 	return events, head.Begins, nil
 }
 
-// wholeLines is bufio.ScanLines, but for a last line without an end: it was cut off.
+// wholeLines is bufio.ScanLines, but leaves out a last line without a newline, which was cut off.
 func wholeLines(data []byte, _ bool) (advance int, token []byte, err error) {
 	if end := bytes.IndexByte(data, '\n'); end >= 0 {
 		return end + 1, data[:end], nil

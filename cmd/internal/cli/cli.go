@@ -22,11 +22,11 @@ import (
 const (
 	Failed      = 1
 	Usage       = 2
-	Unreachable = 3 // who was to be asked does not answer
+	Unreachable = 3 // the node does not answer
 )
 
-// sameSignal is how long the same wish may come again: timeout(1), and some shells, signal a process
-// and then its whole group, so that it hears it twice.
+// sameSignal is how long a second signal counts as the same one: timeout(1), and some shells, signal a process
+// and then its whole group, so that the process gets the signal twice.
 const sameSignal = 300 * time.Millisecond
 
 // Mistake is an error of the command line that was found only while the command ran.
@@ -35,16 +35,16 @@ type Mistake struct{ error }
 // Mistakef is a Mistake in these words.
 func Mistakef(format string, args ...any) error { return Mistake{fmt.Errorf(format, args...)} }
 
-// NotReached is an error of whoever cannot be asked at all.
+// NotReached is the error if a node cannot be asked at all.
 type NotReached struct{ error }
 
-// Nobody is a NotReached with this error.
+// Nobody makes the error a NotReached.
 func Nobody(err error) error { return NotReached{err} }
 
-// Unwrap is what errors.Is and As look at.
+// Unwrap returns the error itself.
 func (n NotReached) Unwrap() error { return n.error }
 
-// Unwrap is what errors.Is and As look at.
+// Unwrap returns the error itself.
 func (m Mistake) Unwrap() error { return m.error }
 
 // Program is a command line.
@@ -52,7 +52,7 @@ type Program struct {
 	Name, About string
 	Grammar     any // a pointer to kong's structs, whose Run takes a context and Streams
 	Words       kong.Vars
-	Settings    *settings.Settings // what it is told beside its flags; nil: nothing
+	Settings    *settings.Settings // from variables and files; nil: flags only
 }
 
 // Main runs the program with this process's arguments and streams, and ends the process.
@@ -63,8 +63,8 @@ func (p Program) Main(args []string) {
 	os.Exit(code)
 }
 
-// untilTold ends with the first SIGINT, SIGTERM, or SIGHUP: the terminal is closed. Who was started
-// with SIGHUP ignored, as by nohup, stays.
+// untilTold returns a context that ends with the first SIGINT, SIGTERM or SIGHUP (the terminal was closed). A process
+// that was started with SIGHUP ignored, as by nohup, plays on.
 func untilTold() (context.Context, context.CancelFunc) {
 	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
@@ -72,19 +72,19 @@ func untilTold() (context.Context, context.CancelFunc) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	context.AfterFunc(ctx, func() {
-		signal.Ignore(syscall.SIGHUP) // a terminal that is closed says so twice, its shell once more
-		// Any other second signal finds nobody listening: it kills.
+		signal.Ignore(syscall.SIGHUP) // a closed terminal sends it twice, its shell once more
+		// Any other second signal is not caught and kills the process.
 		time.AfterFunc(sameSignal, stop)
 	})
 	return ctx, stop
 }
 
 // Run is Main without the process: it returns the exit code, and has written one
-// line to stderr unless that is 0. It ends when the command does; ctx asks for that.
+// line to stderr unless that is 0. It ends when the command does, which should be soon after ctx ends.
 func (p Program) Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	streams := newStreams(ctx, stdin, stdout, stderr)
 	defer streams.close()
-	answered := false // --help answers while parsing; nothing is left to run
+	answered := false // --help answers while the line is parsed, and nothing is left to run
 	parser := p.Parser(
 		kong.Writers(streams.Out, streams.Err),
 		kong.Exit(func(int) { answered = true }),
@@ -129,7 +129,7 @@ func (p Program) Parser(more ...kong.Option) *kong.Kong {
 	return kong.Must(p.Grammar, all...)
 }
 
-// mistake says in one line what is wrong with the command line, or with what was set elsewhere.
+// mistake says in one line what is wrong with the command line, or with a setting.
 func (p Program) mistake(err error, args []string) string {
 	name := p.Name
 	if bad := (*kong.ParseError)(nil); errors.As(err, &bad) {

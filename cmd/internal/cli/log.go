@@ -7,21 +7,21 @@ import (
 	"conga/cmd/internal/console"
 )
 
-// LogFlags are how a command that plays writes its log.
+// LogFlags say how a command that plays writes its log.
 type LogFlags struct {
 	LogFormat string `enum:"auto,text,json" default:"auto" placeholder:"FORMAT" help:"How the log is written: text (key=value) or json, one object a line; auto: sentences on a terminal, else text (${default})."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"What is written into the log: debug, info, warn or error, and what is graver (${default})."`
 }
 
-// Level is the least that is written.
+// Level is the lowest level that is written.
 func (f LogFlags) Level() (level slog.Level) {
 	if err := level.UnmarshalText([]byte(f.LogLevel)); err != nil {
-		return slog.LevelInfo // nobody has parsed the flags
+		return slog.LevelInfo // the flags were not parsed
 	}
 	return level
 }
 
-// handler writes to w, at which people look or do not.
+// handler writes to w; people says whether people look at it.
 func (f LogFlags) handler(w io.Writer, people bool) slog.Handler {
 	options := &slog.HandlerOptions{Level: f.Level()}
 	switch {

@@ -29,7 +29,7 @@ func TestLogFlags(t *testing.T) {
 		{"json", "debug", false, 3, `"level":"DEBUG","msg":"looks"`},
 		{"auto", "debug", true, 3, "  looks (node amy)\n"},
 		{"text", "error", false, 0, ""},
-		{"", "", false, 2, "msg=plays"}, // nobody has parsed the flags
+		{"", "", false, 2, "msg=plays"}, // the flags were not parsed
 	} {
 		out := said(LogFlags{test.format, test.level}, test.people)
 		if strings.Count(out, "\n") != test.lines || !strings.Contains(out, test.has) {

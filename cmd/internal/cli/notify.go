@@ -5,14 +5,14 @@ import (
 	"os"
 )
 
-// What a service manager is told (sd_notify(3)).
+// States for a service manager (sd_notify(3)).
 const (
 	Ready    = "READY=1"
 	Stopping = "STOPPING=1"
 )
 
-// Notify tells systemd, if it has started this process and waits for that. A manager that does not listen is no reason
-// not to play.
+// Notify tells systemd the state, if systemd has started this process and waits for it. If that fails, the process plays
+// all the same.
 func Notify(state string) {
 	at := os.Getenv("NOTIFY_SOCKET")
 	if at == "" {

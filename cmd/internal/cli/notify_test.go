@@ -26,5 +26,5 @@ func TestNotify(t *testing.T) {
 		t.Errorf("%q, %v", said[:n], err)
 	}
 	t.Setenv("NOTIFY_SOCKET", at+".gone")
-	Notify(Stopping) // it plays on
+	Notify(Stopping) // it must return
 }

@@ -17,20 +17,20 @@ import (
 
 // Streams are the three ends of a command: its lines in, its answers, its log.
 //
-// What a command prints is plain, for it says much that others said. A picture needs more
-// than that: whoever draws on screen sees to it that others' words in it are plain.
+// What a command prints is made plain, because it contains what others wrote. A picture needs control
+// sequences, so whoever draws on Screen must make others' words plain.
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
-	Screen   io.Writer // out as it is
+	Screen   io.Writer // out, not made plain
 
 	Locale     console.Locale
 	people     bool            // look at err
 	outs, errs *console.Outlet // behind out and err
-	close      func()          // says the last of err
+	close      func()          // writes the rest of err
 }
 
-// newStreams waits for its readers, as a command does that only prints; but not for ever once ctx
+// newStreams is for a command that only prints: its writes wait for their readers, but not for ever once ctx
 // has ended.
 func newStreams(ctx context.Context, in io.Reader, out, err io.Writer) *Streams {
 	late, over := context.WithCancel(context.Background())
@@ -40,14 +40,14 @@ func newStreams(ctx context.Context, in io.Reader, out, err io.Writer) *Streams 
 	s.Locale = console.LocaleOf(runtime.GOOS, os.Getenv)
 	s.Out, s.Err = plain.NewWriter(s.shown(out, s.outs)), plain.NewWriter(s.shown(err, s.errs))
 	s.close = func() {
-		_ = s.errs.Finish(console.LastWords) // whom could we tell?
+		_ = s.errs.Finish(console.LastWords) // there is nowhere to report an error
 		stop()
 		over()
 	}
 	return s
 }
 
-// shown is the way to an outlet for what its terminal can show. What goes into a file or to a program
+// shown turns what is written into what the terminal can show. What goes into a file or to a program
 // stays as it is.
 func (s *Streams) shown(to io.Writer, by *console.Outlet) io.Writer {
 	if console.IsTerminal(to) && s.Locale != console.UTF8 {
@@ -56,8 +56,8 @@ func (s *Streams) shown(to io.Writer, by *console.Outlet) io.Writer {
 	return by
 }
 
-// Play is for a command that plays: from now on nothing that it says waits for whoever reads it,
-// and no reader that goes away ends it. It returns the command's log.
+// Play is for a command that plays: from now on none of its writes waits for a reader, and it does not end if
+// a reader goes away. It returns the command's log.
 func (s *Streams) Play(flags LogFlags) *slog.Logger {
 	return s.PlayWith(flags.handler(s.Err, s.people))
 }
@@ -68,18 +68,18 @@ func (s *Streams) PlayWith(log slog.Handler) *slog.Logger {
 	s.outs.Hurry()
 	s.errs.Hurry()
 	logger := slog.New(log)
-	slog.SetDefault(logger) // where nobody handed one on, and for libraries
+	slog.SetDefault(logger) // for libraries, and for code that was given no logger
 	return logger
 }
 
-// Part has room for what a command says when it ends, whatever waits already.
+// Part makes room for the command's last words, however much waits already.
 func (s *Streams) Part() {
 	s.outs.Last()
 	s.errs.Last()
 }
 
-// finish waits for a moment until all answers are read. That the last of them could not be written is
-// an error, unless nobody wants it.
+// finish waits for a moment until all answers are read. It is an error if the last of them could not be written,
+// unless its reader has gone.
 func (s *Streams) finish() error {
 	s.Part()
 	err := s.outs.Finish(console.LastWords)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// kongs are the parser's sentences that need a programmer to be understood, and what people say.
+// kongs are the parser's sentences that only a programmer understands, and the same in plain words.
 var kongs = []struct {
 	theirs *regexp.Regexp
 	ours   string
@@ -24,7 +24,7 @@ var kongs = []struct {
 // negative is a number that the parser takes for a flag.
 var negative = regexp.MustCompile(`^-[0-9.]+$`)
 
-// withValues joins a flag with a negative number behind it: what numbers it takes, the flag itself says best.
+// withValues joins a flag with a negative number after it, so that the flag itself says which numbers it takes.
 func withValues(args []string) []string {
 	var joined []string
 	for i := 0; i < len(args); i++ {
@@ -41,7 +41,7 @@ func withValues(args []string) []string {
 // unknownShort begins the parser's error for -songs, which it takes for -s and more.
 var unknownShort = regexp.MustCompile(`^unknown flag (-[^-])`)
 
-// plainly is the parser's error for people who typed args.
+// plainly is the parser's error in plain words. args is what was typed.
 func plainly(text string, args []string) string {
 	if short := unknownShort.FindStringSubmatch(text); short != nil {
 		for _, arg := range args {

@@ -1,5 +1,5 @@
-// Package completion completes command lines. The scripts for the shells only ask the program, so what they offer is
-// what its commands and flags are.
+// Package completion completes command lines. The scripts for the shells ask the program, so they always offer its own
+// commands and flags.
 package completion
 
 import (
@@ -13,18 +13,18 @@ import (
 //go:embed conga.bash conga.zsh conga.fish
 var scripts embed.FS
 
-// Shells are those that there is a script for.
+// Shells are the shells that have a script.
 var Shells = []string{"bash", "zsh", "fish"}
 
-// Script is what a shell is to read.
+// Script is the script for a shell.
 func Script(shell string) ([]byte, error) { return scripts.ReadFile("conga." + shell) }
 
-// Kind is what a word may be.
+// Kind says what a word may be.
 type Kind string
 
 // The kinds of words.
 const (
-	Words Kind = "words" // one of those that are offered
+	Words Kind = "words" // one of the offered words
 	Files Kind = "files"
 	Dirs  Kind = "dirs"
 )
@@ -35,10 +35,10 @@ type Offer struct {
 	Words []Word
 }
 
-// Word is one of them, and what it means.
+// Word is an offered word, and what it means.
 type Word struct{ Text, About string }
 
-// Lines are the offer as the scripts read it: the kind, then a word a line, and behind a tab what it means.
+// Lines are the offer in the format that the scripts read: the kind, then one word a line, and after a tab what it means.
 func (o Offer) Lines() string {
 	var text strings.Builder
 	text.WriteString(string(o.Kind) + "\n")
@@ -48,7 +48,7 @@ func (o Offer) Lines() string {
 	return text.String()
 }
 
-// For offers what the last of the words behind the program's name may become. Each shell has its own idea of words.
+// For offers what the last word may become. words are those after the program's name, as the shell splits them.
 func For(app *kong.Application, shell string, words []string) Offer {
 	if shell == "bash" {
 		words = joined(words)
@@ -71,7 +71,7 @@ func For(app *kong.Application, shell string, words []string) Offer {
 		return Offer{Kind: Words}
 	}
 	offer := begin(values(of), value)
-	if shell == "fish" { // it completes the whole word
+	if shell == "fish" { // it replaces the whole word
 		for i := range offer.Words {
 			offer.Words[i].Text = flag + "=" + offer.Words[i].Text
 		}
@@ -100,7 +100,7 @@ type line struct {
 	node    *kong.Node
 	expects *kong.Flag // the last word was a flag that needs a value
 	taken   int        // arguments of the command
-	ended   bool       // -- was said
+	ended   bool       // by --
 }
 
 func (l *line) take(word string) {
@@ -180,7 +180,7 @@ func children(node *kong.Node) (all []Word) {
 	return all
 }
 
-// values are those of a flag or an argument: its tag names them, or what it is called says that it is a file or folder.
+// values offers the values of a flag or an argument: those that its tag names, or files or folders if its name says so.
 func values(of interface{ Summary() string }) Offer {
 	var value *kong.Value
 	name := ""

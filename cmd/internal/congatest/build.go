@@ -29,8 +29,8 @@ func Build(dir, program string) (path string, err error) {
 	return filepath.Join(dir, program), nil
 }
 
-// haveRead lets go test know on which files the program depends, or it would remember results of an older
-// one: it looks again at all folders that a test has read.
+// haveRead reads the folders on whose files the program depends. So go test does not reuse the result of a run with an
+// older program.
 func haveRead(house string) error {
 	return filepath.WalkDir(house, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.IsDir() && path != house && strings.HasPrefix(entry.Name(), ".") {

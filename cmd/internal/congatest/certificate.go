@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Certify writes a certificate for the names and for this machine, good until then, and its key. It has signed itself.
+// Certify writes a self-signed certificate for the names and for this machine, valid until then, and its key.
 func Certify(t testing.TB, dir string, until time.Time, names ...string) (certFile, keyFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

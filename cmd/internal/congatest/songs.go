@@ -1,4 +1,4 @@
-// Package congatest is for tests: short songs, and the programs themselves.
+// Package congatest gives tests short songs, and builds the programs.
 package congatest
 
 import (
@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// Dir is the music of the repository.
+// Dir is the repository's folder of music.
 var Dir = filepath.Join(house(), "songs")
 
 // house is the folder of go.mod, above that of the test.
@@ -29,7 +29,7 @@ func house() string {
 // Cut is a short song: frames of a real one, so that songs change within seconds.
 type Cut struct {
 	From  string // a file in Dir
-	First int    // its first frame, behind the Info frame
+	First int    // its first frame, counted after the Info frame
 	N     int    // how many
 }
 
@@ -59,7 +59,7 @@ func (c Cut) Frames(t testing.TB) []byte {
 	return file[begin:at]
 }
 
-// FrameSize is that of the MPEG-1 layer III frame at the start of b.
+// FrameSize is the size of the MPEG-1 layer III frame at the start of b.
 func FrameSize(t testing.TB, b []byte) int {
 	t.Helper()
 	if len(b) < 4 || binary.BigEndian.Uint16(b)&0xfffe != 0xfffa {
@@ -82,14 +82,14 @@ func Songs(t testing.TB, songs map[string]Cut) (dir string) {
 	return dir
 }
 
-// Short last two seconds each, at two sample rates.
+// Short has songs of two seconds each, at two sample rates.
 var Short = map[string]Cut{
 	"air.mp3":   {From: "bach.mp3", First: 100, N: 75},
 	"canon.mp3": {From: "pachelbel.mp3", First: 500, N: 80},
 	"joy.mp3":   {From: "beethoven.mp3", First: 60, N: 85},
 }
 
-// Long last as long as any test here.
+// Long makes a folder of songs that last longer than any test.
 func Long(t testing.TB, names ...string) (dir string) {
 	t.Helper()
 	songs := map[string]Cut{}

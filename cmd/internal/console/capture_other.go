@@ -2,7 +2,7 @@
 
 package console
 
-// CaptureStderr catches nothing: elsewhere the sound libraries do not print.
+// CaptureStderr catches nothing: on these systems the sound libraries do not print.
 func CaptureStderr() (lines <-chan string, release func(), err error) {
 	ended := make(chan string)
 	close(ended)

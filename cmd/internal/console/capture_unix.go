@@ -21,8 +21,8 @@ const lastWords = 100 * time.Millisecond
 
 // CaptureStderr turns file descriptor 2 into lines: C libraries (ALSA, JACK) print
 // there and would tear the picture. release puts the descriptor back and ends lines;
-// somebody must read lines until then. A crash of the Go program still shows on the
-// real one.
+// somebody must read lines until then. A crash of the Go program is still written to the
+// real descriptor.
 func CaptureStderr() (lines <-chan string, release func(), err error) {
 	saved, err := unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {

@@ -13,5 +13,5 @@ var guardIgnores = []os.Signal{os.Interrupt}
 
 func foreground(int) bool { return true }
 
-// Endure does nothing: elsewhere no signal comes from the terminal.
+// Endure does nothing: on these systems no signal comes from the terminal.
 func Endure() {}

@@ -51,7 +51,7 @@ func Guard(terminal term.File) (done func()) {
 		return nobody
 	}
 	late := time.AfterFunc(guardPatience, func() { _ = ready.Close() })
-	_, _ = ready.Read(make([]byte, 1)) // before the picture is drawn, the guard must know the terminal's state
+	_, _ = ready.Read(make([]byte, 1)) // the guard must know the terminal's state before the picture is drawn
 	late.Stop()
 	_ = debug.SetCrashOutput(w, debug.CrashOptions{}) // without it the guard still sees the end
 	return func() {

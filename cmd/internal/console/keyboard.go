@@ -12,9 +12,9 @@ import (
 // lookAgain is how often a background process checks whether the terminal belongs to it.
 const lookAgain = 300 * time.Millisecond
 
-// Keyboard returns a reader of in. From a terminal it reads only while this process is in the foreground: what is
-// typed for the shell or another program is not for a listener in the background. Endure must have been
-// called, or reading in the background would stop the process. The reader ends with ctx.
+// Keyboard returns a reader of in. From a terminal it reads only while this process is in the foreground, because
+// what is typed then is for the shell or another program. Endure must have been called, or reading in the
+// background would stop the process. The reader ends with ctx.
 func Keyboard(ctx context.Context, in io.Reader) io.Reader {
 	if file, is := in.(term.File); is && term.IsTerminal(file.Fd()) {
 		return &keyboard{ctx: ctx, file: file}

@@ -11,7 +11,7 @@ import (
 type Locale int
 
 const (
-	// UnknownLocale: it names none. Then a terminal gets ASCII, and a program gets the output
+	// UnknownLocale: the environment names none. Then a terminal gets ASCII, and a program gets the output
 	// unchanged.
 	UnknownLocale Locale = iota
 	// UTF8: all characters can be shown.

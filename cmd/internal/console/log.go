@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// NewLog is a log for people who look at w: the time of day and a sentence, of what is as grave as least. Programs
-// read slog's own, which goes into files and pipes.
+// NewLog is a log for people who look at w: the time of day and a sentence, from level least on. Files and
+// pipes get slog's own format, which programs read.
 func NewLog(w io.Writer, least slog.Level) slog.Handler { return sentences{w: w, least: least} }
 
 type sentences struct {
-	w     io.Writer // takes a line in one Write, of any goroutine
+	w     io.Writer // gets each line in one Write, from any goroutine
 	least slog.Level
 	attrs []slog.Attr
 }
 
-// Enabled leaves out what is less grave.
+// Enabled leaves out lower levels.
 func (h sentences) Enabled(_ context.Context, level slog.Level) bool { return level >= h.least }
 
 // Handle writes the line.
@@ -34,16 +34,16 @@ func (h sentences) Handle(_ context.Context, r slog.Record) error {
 	return err
 }
 
-// WithAttrs says these with every line.
+// WithAttrs adds these to every line.
 func (h sentences) WithAttrs(attrs []slog.Attr) slog.Handler {
 	h.attrs = append(h.attrs[:len(h.attrs):len(h.attrs)], attrs...)
 	return h
 }
 
-// WithGroup changes nothing: nobody groups.
+// WithGroup changes nothing, because conga uses no groups.
 func (h sentences) WithGroup(string) slog.Handler { return h }
 
-// Sentence is what a record says, and behind it, in brackets, of what; about comes first. What is empty is left out.
+// Sentence is the record's message, followed by its attributes in brackets, those of about first. Empty ones are left out.
 func Sentence(r slog.Record, about ...slog.Attr) string {
 	var what []string
 	say := func(a slog.Attr) bool {

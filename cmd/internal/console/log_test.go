@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// On a terminal the log is sentences, of one line each.
+// On a terminal each line of the log is a sentence.
 func TestNewLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out strings.Builder

@@ -30,21 +30,21 @@ var ErrUnread = errors.New("nobody reads what is printed")
 // goroutine may write; each Write stays whole.
 type Outlet struct {
 	to io.Writer
-	// gap is called when something was left out and the stream takes more again; nil: a line is
-	// written instead. failed is called with each error of the stream; may be nil.
+	// gap is called when something was left out and the stream takes output again; nil: a line is
+	// written instead. failed is called with each error of the stream; it may be nil.
 	gap    func(lines int)
 	failed func(error)
 	over   <-chan struct{} // see Until
 
 	mu      sync.Mutex
 	hurry   bool
-	last    bool    // only last words come now
+	last    bool    // Last was called
 	queue   []piece // oldest first
 	waiting int     // bytes in it
-	full    bool    // all is left out until the queue is empty: one gap, not many
-	left    int     // lines that were left out and not told yet
+	full    bool    // everything is left out until the queue is empty: one gap, not many
+	left    int     // lines that were left out and not reported yet
 	torn    bool    // the stream took only a part of the last piece
-	writing bool    // drain runs
+	writing bool    // drain is running
 	idle    chan struct{}
 	err     error // of the last write, since Last if that was called
 }
@@ -119,7 +119,7 @@ func (o *Outlet) take(p []byte) (done chan error) {
 		o.left += lines(p)
 		return nil
 	}
-	if o.last && o.full && o.gap == nil { // what is missing is missing before these words
+	if o.last && o.full && o.gap == nil { // the gap is before these words
 		o.push(piece{text: notice(o.left)})
 		o.left, o.full = 0, false
 	}
@@ -151,7 +151,7 @@ func (o *Outlet) drain() {
 	defer o.mu.Unlock()
 	for o.waits() {
 		if o.left > 0 && (!o.full || len(o.queue) == 0) {
-			if !o.tell() { // what waits is as good as lost, too; the next Write tries again
+			if !o.tell() { // what waits is lost, too; the next Write tries again
 				o.lose()
 				break
 			}
@@ -222,7 +222,7 @@ func (o *Outlet) lose() {
 func (o *Outlet) write(text []byte) error {
 	torn := o.torn
 	o.mu.Unlock()
-	if torn { // the rest of a line that was cut off must not begin another one
+	if torn { // a line that was cut off must not be continued by the next
 		text = append([]byte("\n"), text...)
 	}
 	n, err := o.to.Write(text)
@@ -258,5 +258,5 @@ func (o *Outlet) Finish(patience time.Duration) error {
 	return o.err
 }
 
-// lines is how many lines p counts for.
+// lines is how many lines p counts as.
 func lines(p []byte) int { return max(1, bytes.Count(p, []byte("\n"))) }

@@ -57,7 +57,7 @@ func (s *stream) String() string {
 	return s.text.String()
 }
 
-// A terminal that stands still holds nobody up; when it goes on it gets what was kept, and is told
+// A terminal that stands still holds nobody up. When it goes on it gets what was kept, and a line says
 // where something is missing.
 func TestOutlet_StandsStill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestOutlet_StandsStill(t *testing.T) {
 	})
 }
 
-// Who ends has room for the last words, and does not wait for ever until they are read.
+// A command that ends has room for its last words, and does not wait for ever until they are read.
 func TestOutlet_LastWords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := newStream()
@@ -114,8 +114,8 @@ func TestOutlet_LastWords(t *testing.T) {
 	})
 }
 
-// A stream that fails costs nobody anything; when it takes something again it is told what is
-// missing, on a line of its own.
+// A stream that fails holds nobody up. When it takes output again, a line of its own says how much is
+// missing.
 func TestOutlet_Fails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to, full := newStream(), errors.New("no space left")
@@ -141,7 +141,7 @@ func TestOutlet_Fails(t *testing.T) {
 	})
 }
 
-// A picture is drawn anew instead.
+// If a picture has a gap, it is drawn anew.
 func TestOutlet_Gap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to, gaps := newStream(), 0
@@ -160,8 +160,8 @@ func TestOutlet_Gap(t *testing.T) {
 	})
 }
 
-// A command that only prints goes as fast as it is read, and hears of errors; when it is to end it
-// waits no longer.
+// A command that only prints is as fast as its reader, and gets the stream's errors. Once it is to end,
+// it waits no longer.
 func TestOutlet_Waits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to, broken, over := newStream(), errors.New("broken"), make(chan struct{})

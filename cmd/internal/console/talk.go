@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// mostTyped is how many lines may wait for the answers to those before them.
+	// mostTyped is how many lines may wait for answers to earlier lines.
 	mostTyped = 4096
 	// answersPatience is how long END waits for the answers to a script's last lines.
 	answersPatience = 500 * time.Millisecond
@@ -84,7 +84,7 @@ func read(ctx context.Context, in io.Reader, typed chan<- string, say func(lines
 		}
 	}
 	switch err := lines.Err(); {
-	case err != nil: // a line without end is no END
+	case err != nil: // the input ended in mid-line, which is no END
 		say(fmt.Sprintf("no more lines are read: %v", err))
 	case ctx.Err() == nil && IsTerminal(in): // Ctrl-D
 		say("the input is closed, and no more lines are read: it plays on, Ctrl-C ends it")

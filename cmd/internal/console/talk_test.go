@@ -38,7 +38,7 @@ func TestTalk(t *testing.T) {
 	}
 }
 
-// Whoever asked for a song that is not there reads how to find one.
+// The answer to a request for a song that does not exist says how to find one.
 func TestTalk_NoSuchSong(t *testing.T) {
 	var said []string
 	Talk(t.Context(), strings.NewReader("PLAY nosuch\n"),
@@ -49,7 +49,7 @@ func TestTalk_NoSuchSong(t *testing.T) {
 	}
 }
 
-// The server is away, or frozen, and answers nothing: END is heard all the same, behind any number of
+// If the server is away or frozen and does not answer, END still ends Talk, after any number of
 // lines.
 func TestTalk_EndUnanswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

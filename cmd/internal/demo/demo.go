@@ -27,7 +27,7 @@ type demo struct {
 	server    *node.Server
 	converted string           // folder of songs, removed at the end
 	listeners []*node.Listener // in the order they came; the last one is heard
-	output    string           // there
+	output    string           // where the last one is heard
 	program   live.Programme
 	pane      *screen.Pane
 	mu        sync.Mutex // guards dead
@@ -40,7 +40,7 @@ const maxConverted = 1 << 30
 
 // Start starts the nodes. They run until Stop. The pane takes what happens to them.
 func Start(ctx context.Context, songs, heard string, listeners int, info *slog.Logger, pane *screen.Pane) (*demo, error) {
-	logger := node.OnlyWarnings(info) // the screen tells the rest
+	logger := node.OnlyWarnings(info) // the screen shows the rest
 	converted, err := os.MkdirTemp("", "conga-demo-")
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func Start(ctx context.Context, songs, heard string, listeners int, info *slog.L
 		node, err := node.StartListener(ctx, node.ListenerOptions{
 			Server: server.Requests.Addr().String(), Name: screen.Name(i), Listen: "127.0.0.1:0",
 			Output: to, News: news, Logger: logger, System: d.system,
-			Unheard: func(string) {}, // the screen says it
+			Unheard: func(string) {}, // the screen shows it
 		})
 		if err != nil {
 			return nil, errors.Join(err, d.Stop())
@@ -87,7 +87,7 @@ func (d *demo) Stop() error {
 	return errors.Join(append(errs, d.server.Stop(), os.RemoveAll(d.converted))...)
 }
 
-// Source is what the screen shows of the demo.
+// Source is where the screen gets the demo's state.
 func (d *demo) Source(ctx context.Context) screen.Source {
 	heard := d.listeners[len(d.listeners)-1].Client
 	go live.Watch(ctx, d.server.Log, d.pane, d.name)
@@ -109,7 +109,7 @@ func (d *demo) Source(ctx context.Context) screen.Source {
 	return source
 }
 
-// name is how the listener with the id is called.
+// name is the name of the listener with the id.
 func (d *demo) name(id string) string {
 	for _, node := range d.listeners {
 		if node.Client.Node().GetId() == id {
@@ -127,7 +127,7 @@ func (d *demo) isDead(i int) bool {
 
 // kill ends a listener as a crash does: it says no goodbye, and its connections end.
 func (d *demo) kill(name string) string {
-	for i, node := range d.listeners[:len(d.listeners)-1] { // the last is the one that people hear
+	for i, node := range d.listeners[:len(d.listeners)-1] { // not the last one, which people hear
 		if node.Client.Node().GetName() != name || d.isDead(i) {
 			continue
 		}
@@ -166,7 +166,7 @@ func (d *demo) snapshot(ctx context.Context) screen.Snapshot {
 	}
 	dump, err := d.server.Server.Dump(ctx)
 	if err != nil {
-		return s // restarting: the chain is back in the next picture
+		return s // an actor restarts, and the next picture has the chain again
 	}
 	if state, ok := dump.State.(actors.ServerState); ok {
 		for place := range state.ChainManager.Chain.All() {
@@ -180,12 +180,12 @@ func (d *demo) snapshot(ctx context.Context) screen.Snapshot {
 	return s
 }
 
-// member is what a listener has, and what its player does.
+// member is a listener of the chain, and what its player does.
 func member(ctx context.Context, client *actors.Client) (m screen.Member, out player.Live) {
 	m = screen.Member{Name: client.Node().GetName()}
 	dump, err := client.Dump(ctx)
 	if err != nil {
-		return m, out // restarting
+		return m, out // an actor restarts
 	}
 	if in, ok := dump.Live[relay.Actor].(relay.Live); ok {
 		m.Note = fmt.Sprintf("received %d", max(0, in.Received))

@@ -1,5 +1,5 @@
-// Package disk writes small files so that a power cut leaves the old one or the new one, whole.
-// They are keys and identities, which cannot be made again.
+// Package disk writes small files so that a power cut leaves either the old one or the new one, whole.
+// It is for keys and identities, which cannot be made again.
 package disk
 
 import (
@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// WriteFile replaces the file at path. When it returns, data and name are on the disk. After a
-// crash meanwhile the old file is still there, perhaps with a temporary file beside it.
+// WriteFile replaces the file at path. When it returns, data and name are on the disk. If it crashes
+// before, the old file is still there, perhaps with a temporary file beside it.
 func WriteFile(path string, data []byte, mode fs.FileMode) (err error) {
 	part, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".part-*")
 	if err != nil {

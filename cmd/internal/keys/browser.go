@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// looksAgain is how often the files of a certificate are looked at: who renews it changes them while the server runs.
+// looksAgain is how often the files of a certificate are looked at, because it may be renewed while the server runs.
 const looksAgain = 10 * time.Second
 
-// Browser is the certificate by which browsers trust the server: two files of the operator's, who renews them. It is safe for
+// Browser is the certificate by which browsers trust the server: two files that the operator renews. It is safe for
 // concurrent use.
 type Browser struct {
 	certFile, keyFile string
@@ -23,11 +23,11 @@ type Browser struct {
 
 	mu      sync.Mutex
 	current *tls.Certificate
-	read    [2]time.Time // when the files that were read last had been changed
+	read    [2]time.Time // the times of the files that were read last
 	looked  time.Time
 }
 
-// OpenBrowser reads the certificate and its key. One that has ended, or is not yet good, is warned of.
+// OpenBrowser reads the certificate and its key. It warns of a certificate that has expired, or is not valid yet.
 func OpenBrowser(certFile, keyFile string, logger *slog.Logger) (*Browser, error) {
 	b := &Browser{certFile: certFile, keyFile: keyFile, logger: logger, read: changed(certFile, keyFile), looked: time.Now()}
 	cert, err := readPair(certFile, keyFile)
@@ -49,8 +49,8 @@ func (b *Browser) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return b.current, nil
 }
 
-// refresh reads the files again if they have changed. While they are no pair, for one was written BEFORE the other, the old one
-// stays.
+// refresh reads the files again if they have changed. While only one of the two is new, they do not fit, and the old
+// certificate stays.
 func (b *Browser) refresh() {
 	now := changed(b.certFile, b.keyFile)
 	if now == b.read {
@@ -75,7 +75,7 @@ func (b *Browser) take(cert *tls.Certificate) {
 	}
 }
 
-// Names are those that the certificate is for; one may begin with "*.".
+// Names are the host names in the certificate; one may begin with "*.".
 func (b *Browser) Names() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

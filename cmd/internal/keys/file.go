@@ -25,7 +25,7 @@ const (
 // errNoKey: the file exists, but does not hold a key.
 var errNoKey = errors.New("is not a key of conga")
 
-// kept reads the key in the file. At the first start it makes one, which is on the disk BEFORE
+// kept reads the key in the file. At the first start it makes one, which is on the disk before
 // anybody learns it.
 func kept(path string) (ed25519.PrivateKey, error) {
 	key, err := read(path)
@@ -42,7 +42,7 @@ func kept(path string) (ed25519.PrivateKey, error) {
 func KeepSigning(dir string, key ed25519.PrivateKey) error {
 	path := filepath.Join(dir, SigningFile)
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return nil // what cannot be looked at is taken to be there
+		return nil // it may be there
 	}
 	return writeKey(path, key)
 }
@@ -69,7 +69,7 @@ func New() ed25519.PrivateKey {
 	return key
 }
 
-// Signing returns the key that signs the broadcast. Listeners remember its public half: a server
+// Signing returns the key that signs the broadcast. Listeners remember its public half, so a server
 // that loses the key is a stranger to them.
 func Signing(dir string) (ed25519.PrivateKey, error) {
 	key, err := kept(filepath.Join(dir, SigningFile))

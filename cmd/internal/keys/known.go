@@ -78,7 +78,7 @@ func Parse(text string) (ed25519.PublicKey, error) {
 // before, or, at the first join, any (trust on first use, as ssh does).
 type Ring struct {
 	Server string            // host:port
-	name   string            // the same as it stands in known_servers
+	name   string            // the same in the form of known_servers
 	given  ed25519.PublicKey // by --key or a join link; may be nil
 	file   string            // known_servers; empty: nothing is remembered
 }
@@ -122,8 +122,8 @@ func (k Ring) Check(key ed25519.PublicKey) error {
 	return nil
 }
 
-// Knows says whether it is known which key the server must have: who speaks with another notices that. Nobody stands
-// between programs of this machine.
+// Knows says whether Check refuses other keys than the server's. For a server on this machine it says yes, because nobody
+// is in between.
 func (k Ring) Knows() (bool, error) {
 	if k.given != nil || k.file == "" {
 		return true, nil

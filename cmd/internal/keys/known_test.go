@@ -182,8 +182,8 @@ func TestKeyring(t *testing.T) {
 	}
 }
 
-// A key that stands behind more than a mebibyte of others is known, and so is one behind
-// a line that an editor left without its end.
+// A key after more than a mebibyte of others is found, and so is one after a line that an editor
+// left without a newline.
 func TestKeyring_Long(t *testing.T) {
 	dir := t.TempDir()
 	k := NewRing("radio.example:7000", nil, dir)

@@ -38,7 +38,7 @@ type Radio struct {
 	Addr string // host:port of its requests
 }
 
-// quiet is for a library that logs what it cannot do.
+// quiet silences the library's log.
 var quiet = log.New(io.Discard, "", 0)
 
 // networks returns the interfaces whose networks may have other machines.
@@ -95,7 +95,7 @@ func Announce(at []string) (stop func(), err error) {
 
 // Find asks the local networks for radios, and waits for answers as long as patience. They are sorted by name.
 func Find(ctx context.Context, patience time.Duration) []Radio {
-	entries := make(chan *mdns.ServiceEntry, 4*mostRadios) // what has no room is left out
+	entries := make(chan *mdns.ServiceEntry, 4*mostRadios) // answers that have no room are left out
 	var asking sync.WaitGroup
 	for _, network := range networks() {
 		asking.Go(func() {

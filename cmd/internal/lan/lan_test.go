@@ -45,7 +45,7 @@ func TestRadios_Hostile(t *testing.T) {
 	for _, a := range answers {
 		all <- a
 	}
-	for n := range 500 { // of whom most come too late
+	for n := range 500 { // most of them come too late
 		all <- answer("zz"+strconv.Itoa(n), 7000, "198.51.100."+strconv.Itoa(n%250))
 	}
 	close(all)
@@ -67,7 +67,7 @@ func TestRadios_Hostile(t *testing.T) {
 	}
 }
 
-// Whoever announces himself is found, and no longer afterwards.
+// A server that is announced is found, and no longer once it stops.
 func TestFind_Announced(t *testing.T) {
 	port, err := net.Listen("tcp4", ":0")
 	if err != nil {
