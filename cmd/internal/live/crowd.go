@@ -14,24 +14,25 @@ import (
 )
 
 const (
-	// whoEvery is how often the server is asked for the whole chain, and whoAtOnce how soon again if what the listener knows
-	// itself has changed. A thousand screens that ask make some 2 Mbit/s.
+	// whoEvery is how often the server is asked for the whole chain, and whoAtOnce how soon again if the listener's own
+	// part of it has changed. A thousand screens that ask make some 2 Mbit/s.
 	whoEvery, whoAtOnce = 15 * time.Second, 2 * time.Second
 )
 
-// crowd is the whole chain as the server names it: a listener itself knows only its neighbours.
+// crowd is the whole chain as the server lists it. A listener itself knows only its neighbours.
 type crowd struct {
 	client *actors.Client
-	known  string // of the chain by the listener itself, when the server was asked last
+	known  string // the listener's own part of the chain when the server was asked last
 	asked  time.Time
 
 	mu     sync.Mutex
 	asking bool
 	all    []string
-	more   string // what there is to say of those who are not named
+	more   string // a sentence about listeners that are not named
 }
 
-// names are what the server said last; it is asked again where that is old, or what the listener knows has changed.
+// names returns the server's last answer. The server is asked again if that is old, or if the listener's own part of the
+// chain has changed.
 func (c *crowd) names(ctx context.Context, known []screen.Member, now time.Time) (all []string, more string) {
 	var told strings.Builder
 	for _, m := range known {
@@ -49,7 +50,7 @@ func (c *crowd) names(ctx context.Context, known []screen.Member, now time.Time)
 func (c *crowd) ask(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, whoEvery)
 	defer cancel()
-	answer, err := c.client.AskUnlogged(ctx, "WHO 1") // a page: more fits on no screen
+	answer, err := c.client.AskUnlogged(ctx, "WHO 1") // one page: no screen has room for more
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.asking = false; err == nil {
@@ -57,7 +58,7 @@ func (c *crowd) ask(ctx context.Context) {
 	}
 }
 
-// listeners reads what WHO answers: numbered names, each with how long it has been there.
+// listeners reads the answer to WHO: numbered names, each with how long it has been there.
 func listeners(answer []string) (all []string, more string) {
 	for _, line := range answer {
 		number, name, is := strings.Cut(line, ". ")
@@ -74,8 +75,9 @@ func listeners(answer []string) (all []string, more string) {
 	return all, more
 }
 
-// placed puts what a listener knows of its neighbours into the whole chain. Names may be there twice: it stands where most
-// neighbours fit. Where it does not stand at all, what it knows is all there is: whole is false.
+// placed puts what a listener knows of its neighbours into the whole chain. A name may be there twice: the listener is the
+// one with the most fitting neighbours. If it is not there at all, placed returns only what the listener knows, and whole is
+// false.
 func placed(names []string, more string, known []screen.Member) (chain []screen.Member, whole bool) {
 	self := slices.IndexFunc(known, func(m screen.Member) bool { return m.Role == screen.Self })
 	at, best := -1, -1
@@ -99,7 +101,7 @@ func placed(names []string, more string, known []screen.Member) (chain []screen.
 	for _, name := range names {
 		chain = append(chain, screen.Member{Name: name})
 	}
-	for j, m := range known { // each of them once, the nearest of its name
+	for j, m := range known { // each once, at the nearest place with its name
 		if m.Role == screen.Gap {
 			continue
 		}

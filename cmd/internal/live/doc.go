@@ -1,3 +1,3 @@
-// Package live says what a running server, a listener or a demo is doing at this moment, for a screen:
+// Package live says for a screen what a running server, listener or demo is doing now:
 // what is heard, what comes, who stands where, and in a sentence what has just happened.
 package live

@@ -24,14 +24,14 @@ type Listener struct {
 	*node.Listener
 	Programme *Programme
 	Pane      *screen.Pane
-	Server    string // as the user named it
-	Output    string // where it is heard
+	Server    string // as the user typed it
+	Output    string // where the music is heard
 
-	fed   []string // whom it fed when it was looked at last
+	fed   []string // whom it fed at the last look
 	whole *crowd
 }
 
-// Source is what the screen shows until ctx ends.
+// Source is where the screen gets the listener's state until ctx ends.
 func (l *Listener) Source(ctx context.Context) screen.Source {
 	go Watch(ctx, l.Log, l.Pane, func(id string) string { return id })
 	l.whole = &crowd{client: l.Client}
@@ -59,18 +59,18 @@ func (l *Listener) Source(ctx context.Context) screen.Source {
 	return source
 }
 
-// Asking asks what is typed.
+// Asking returns a function that asks the server a typed line.
 func Asking(client *actors.Client) func(context.Context, string) []string {
 	return func(ctx context.Context, line string) []string {
-		answer, _ := client.Ask(ctx, line) // its error is that ctx has ended
+		answer, _ := client.Ask(ctx, line) // the only error is that ctx has ended
 		return answer
 	}
 }
 
-// Gain is what a volume in percent means for the samples: ears take half of it for half as loud.
+// Gain is the factor for the samples at a volume in percent. At 50 % the music sounds about half as loud.
 func Gain(percent int) float64 { return math.Pow(float64(min(100, max(0, percent)))/100, 2) }
 
-// Searching asks the server for songs. What the listener only looks at is not in its log.
+// Searching returns a function that asks the server for songs. These questions are not in the listener's log.
 func Searching(client *actors.Client) func(context.Context, string) screen.Found {
 	return func(ctx context.Context, words string) screen.Found {
 		answer, err := client.AskUnlogged(ctx, strings.TrimSpace("SONGS "+words))
@@ -81,10 +81,10 @@ func Searching(client *actors.Client) func(context.Context, string) screen.Found
 	}
 }
 
-// aboutSong is a line of SONGS with what the server knows of the song: "bach.mp3 (Prelude in C – J. S. Bach)".
+// aboutSong matches a song in SONGS with its title: "bach.mp3 (Prelude in C – J. S. Bach)".
 var aboutSong = regexp.MustCompile(`^(.+?\.[A-Za-z0-9]{2,4}) \((.+)\)$`)
 
-// listed reads what SONGS answers: numbered songs, and what there is to say of others.
+// listed reads the answer to SONGS: numbered songs, and a sentence about others.
 func listed(answer []string) (found screen.Found) {
 	for _, line := range answer {
 		number, name, is := strings.Cut(line, ". ")
@@ -131,11 +131,11 @@ func relayState(dump actors.Dump) search.State {
 	return state
 }
 
-// Heard puts into the snapshot what the player plays at now. A title changes when the sound does.
+// Heard puts into the snapshot what the player plays at now, so that the title changes together with the sound.
 func Heard(s *screen.Snapshot, out player.Live, programme *Programme, now int64) {
 	s.Levels = out.Levels
 	song := out.Heard
-	if song == nil { // nothing yet: the programme knows what others hear
+	if song == nil { // nothing is heard here yet; the programme knows what others hear
 		return
 	}
 	s.Song, s.Title, s.Artist = song.GetSong(), song.GetTitle(), song.GetArtist()
@@ -150,7 +150,7 @@ func around(self *messages.Node, above search.State, in relay.Live, out player.L
 		chain = append(chain, screen.Member{Name: "…", Role: screen.Gap})
 	}
 	for _, node := range slices.Backward(above.Ancestors) {
-		if node.ID == messages.ServerID { // it stands above all anyway
+		if node.ID == messages.ServerID { // it is at the top anyway
 			continue
 		}
 		m := screen.Member{Name: node.Name}
@@ -176,10 +176,10 @@ func around(self *messages.Node, above search.State, in relay.Live, out player.L
 	return chain
 }
 
-// leastSent is less than a second of music: what is said at the beginning of a connection.
+// leastSent is less than a second of music, but more than is said at the beginning of a connection.
 const leastSent = 10_000
 
-// facts are what else a listener may want to know of itself.
+// facts are sentences about the listener that have no other place on the screen.
 func (l *Listener) facts(above search.State, in relay.Live, out player.Live) []string {
 	facts := []string{fmt.Sprintf("%s, at the radio of %s", l.Client.Node().GetName(), l.Server)}
 	if above.Upstream == nil {
@@ -209,7 +209,7 @@ func (l *Listener) facts(above search.State, in relay.Live, out player.Live) []s
 	return append(facts, lost)
 }
 
-// tellFed says who came and went below.
+// tellFed says which listeners below came and went.
 func (l *Listener) tellFed(fed []string) {
 	for _, name := range fed {
 		if !slices.Contains(l.fed, name) {
@@ -224,7 +224,7 @@ func (l *Listener) tellFed(fed []string) {
 	l.fed = fed
 }
 
-// Bytes are so many, for people.
+// Bytes is a number of bytes in words.
 func Bytes(n int64) string {
 	switch {
 	case n < 1e6:
@@ -235,13 +235,13 @@ func Bytes(n int64) string {
 	return fmt.Sprintf("%.2f GB", float64(n)/1e9)
 }
 
-// Speaker is the output that people hear, Audible what the screen says while it plays.
+// Speaker is the output that people hear, and Audible is what the screen says while it plays.
 const (
 	Speaker = "speaker"
 	Audible = "on the loudspeaker"
 )
 
-// WhereHeard is how the output of a player is heard, or why it is not.
+// WhereHeard says where the player's output is heard, or why it is not.
 func WhereHeard(live player.Live, output string) string {
 	switch {
 	case live.Silenced != "":

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Where the music is heard is said of what the player does, not of what it was told.
+// The sentence about where the music is heard follows from what the player does, not from what it was told.
 func TestWhereHeard(t *testing.T) {
 	for _, test := range []struct {
 		output string
@@ -35,7 +35,7 @@ func TestWhereHeard(t *testing.T) {
 	}
 }
 
-// What the player plays goes before what the news say.
+// What the player plays counts more than the news.
 func TestHeard_ByThePlayer(t *testing.T) {
 	var p Programme
 	p.Add(song("bach.mp3", "amy", 10))
@@ -65,7 +65,7 @@ func TestListed(t *testing.T) {
 	}
 }
 
-// A listener sees those that it knows: the server once, a gap where there may be more above.
+// A listener's screen shows the nodes that it knows: the server once, and a gap where there may be others.
 func TestAround(t *testing.T) {
 	server := search.Node{ID: messages.ServerID, Name: messages.ServerID}
 	bob, cem, dora := search.Node{ID: "b", Name: "bob"}, search.Node{ID: "c", Name: "cem"}, search.Node{ID: "d", Name: "dora"}
@@ -136,8 +136,8 @@ func TestGain(t *testing.T) {
 	}
 }
 
-// What the server says of all, and what a listener knows of its neighbours, is one chain; of two of one name it is the
-// one whose neighbours fit.
+// What the server says of all listeners and what a listener knows of its neighbours become one chain. If two have its
+// name, the listener is the one whose neighbours fit.
 func TestPlaced(t *testing.T) {
 	known := []screen.Member{
 		{Name: "…", Role: screen.Gap}, {Name: "cem"}, {Name: "bob", Role: screen.Feeder}, {Name: "amy", Role: screen.Self}, {Name: "zoe", Role: screen.Fed},

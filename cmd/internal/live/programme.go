@@ -8,19 +8,19 @@ import (
 	"conga/messages"
 )
 
-// Programme is what plays and what comes next, according to the news. The news comes earlier than the song is
-// heard, by the slack; so does the news that a song's sending has ended.
+// Programme is what plays and what comes next, according to the news. The news of a song comes before the song is
+// heard, by the slack, and so does the news of its end.
 type Programme struct {
 	mu    sync.Mutex
 	songs []*messages.Playing // the newest last
 	queue []*messages.Coming
-	away  string // why no song is sent; empty: one is
+	away  string // why no song is sent; empty: a song is sent
 }
 
-// mostSongs is more than the number of songs between what is sent and what is heard.
+// mostSongs is more than the songs that are sent but not heard yet.
 const mostSongs = 8
 
-// mostComing bounds what a server may make a listener remember.
+// mostComing bounds the songs that a server can make a listener remember.
 const mostComing = 20
 
 // Add takes news.
@@ -81,7 +81,7 @@ func (p *Programme) At(now int64) screen.Snapshot {
 	return s
 }
 
-// coming returns the queue. If the length of an earlier song is not known, a song has no time.
+// coming returns the queue. After a song of unknown length the songs have no time.
 func (p *Programme) coming(now int64) []screen.Queued {
 	var begins int64 // unix µs; 0: not known
 	if n := len(p.songs); n > 0 {

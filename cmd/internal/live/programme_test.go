@@ -8,7 +8,7 @@ import (
 	"conga/messages"
 )
 
-// song is news of a song of 30 s that is heard from so many seconds on.
+// song is the news of a song of 30 s that begins to be heard at this second.
 func song(name, asked string, at int64, queue ...*messages.Coming) *messages.Playing {
 	return &messages.Playing{
 		Song: &messages.Song{Name: name, DurationUs: 30e6}, PlayAtUnixUs: at * 1e6, ListenerName: asked, Queue: queue,
@@ -19,14 +19,15 @@ func coming(name string, seconds int64) *messages.Coming {
 	return &messages.Coming{Song: &messages.Song{Name: name, DurationUs: seconds * 1e6}, ListenerName: "amy"}
 }
 
-// News comes before the song is heard, and that one is sent before it is over: until then the old one is on.
+// The news of a song comes before the song is heard, and the news of its end before it is over. Until then the old song is
+// on.
 func TestProgramme_WhenHeard(t *testing.T) {
 	var p Programme
 	if s := p.At(5e6); s.Song != "" || s.Queue != nil {
 		t.Errorf("before any news: %+v", s)
 	}
 	p.Add(song("bach.mp3", "", 10))
-	p.Add(&messages.Playing{}) // it is sent
+	p.Add(&messages.Playing{}) // the whole song has been sent
 	p.Add(song("pachelbel.mp3", "bob", 40))
 	p.Add(song("pachelbel.mp3", "bob", 40)) // somebody has asked for another
 	for _, test := range []struct {
@@ -60,7 +61,7 @@ func TestProgramme_BreaksOff(t *testing.T) {
 	}
 }
 
-// When a song comes follows from those before it; behind one of unknown length nobody knows.
+// When a song comes follows from the songs before it. After one of unknown length it is not known.
 func TestProgramme_Coming(t *testing.T) {
 	var p Programme
 	p.Add(song("bach.mp3", "", 10, coming("a", 20), coming("b", 0), coming("c", 5)))
@@ -77,7 +78,7 @@ func TestProgramme_Coming(t *testing.T) {
 	}
 }
 
-// A server cannot make a listener remember without end.
+// A server cannot make a listener remember songs without end.
 func TestProgramme_Bounded(t *testing.T) {
 	var p Programme
 	queue := make([]*messages.Coming, 1000)
@@ -90,7 +91,7 @@ func TestProgramme_Bounded(t *testing.T) {
 	}
 }
 
-// While the songs are away nothing is broadcast, as soon as what was sent before is heard.
+// While the songs are away nothing is broadcast. The screen says so once everything that was sent before has been heard.
 func TestProgramme_Away(t *testing.T) {
 	var p Programme
 	p.Add(song("bach.mp3", "", 10))

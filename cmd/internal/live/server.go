@@ -19,14 +19,14 @@ import (
 // mostFound is how many songs a search of the host shows.
 const mostFound = 500
 
-// lookEvery is how often a server is asked what it does; the bar goes on in between.
+// lookEvery is how often a server's state is looked at; the bar moves on in between.
 const lookEvery = 500 * time.Millisecond
 
 // Server is a server as its own screen shows it.
 type Server struct {
 	*node.Server
 	Pane     *screen.Pane
-	Head     []string // where it can be found
+	Head     []string // where guests find it
 	Code     []string // the QR code, and what it says
 	CodeText string
 
@@ -37,7 +37,7 @@ type Server struct {
 	sent      int64
 }
 
-// Source is what the screen shows until ctx ends.
+// Source is where the screen gets the server's state until ctx ends.
 func (s *Server) Source(ctx context.Context) screen.Source {
 	go Watch(ctx, s.Log, s.Pane, s.name)
 	return screen.Source{
@@ -53,7 +53,7 @@ func (s *Server) Source(ctx context.Context) screen.Source {
 	}
 }
 
-// name is how a node of the chain is called.
+// name is the name of a node of the chain.
 func (s *Server) name(id string) string {
 	if state := s.state.Load(); state != nil && id != messages.ServerID {
 		if m, found := state.ChainManager.Chain.Find(id); found {
@@ -63,7 +63,7 @@ func (s *Server) name(id string) string {
 	return id
 }
 
-// search looks for the songs with all the words in their names, titles and artists.
+// search finds the songs that have all the words in name, title or artist.
 func (s *Server) search(_ context.Context, words string) (found screen.Found) {
 	state := s.state.Load()
 	if state == nil {
@@ -122,9 +122,9 @@ func (s *Server) snapshot(ctx context.Context) screen.Snapshot {
 	return shown
 }
 
-// note is what there is to say of a listener.
+// note is what the screen says beside a listener.
 func note(address string, leaf, dials, liar, seed bool) string {
-	words := []string{strings.TrimSuffix(address, "/32")} // of IPv6 only the network is known
+	words := []string{strings.TrimSuffix(address, "/32")} // for IPv6 only the network is known
 	if seed {
 		words = append(words, "of 2016")
 	}
@@ -140,13 +140,13 @@ func note(address string, leaf, dials, liar, seed bool) string {
 	return strings.Join(words, ", ")
 }
 
-// look asks the server's actors what they are.
+// look asks the server's actors for their states.
 func (s *Server) look(ctx context.Context, now time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	dump, err := s.Server.Server.Dump(ctx)
 	if err != nil {
-		return // restarting: the next look has it
+		return // an actor restarts, and the next look has it again
 	}
 	if live, is := dump.Live[pacer.Actor].(pacer.Live); is {
 		s.sent = live.BytesSent
@@ -186,15 +186,15 @@ func playing(state actors.ServerState) []*messages.Playing {
 	return append(all, &messages.Playing{Queue: queue})
 }
 
-// rate is how much goes out, over the last seconds.
+// rate is how much is sent, over the last seconds.
 type rate struct {
 	at   time.Time
 	sent int64
 	bits float64 // a second
-	most float64 // that it has been
+	most float64 // the most so far
 }
 
-// share is how much goes out, of a little more than the most that ever did.
+// share is the rate compared with a little more than its maximum so far.
 func (r *rate) share() float64 { return r.bits / max(1, 1.25*r.most) }
 
 func (r *rate) add(now time.Time, sent int64) {
@@ -207,7 +207,7 @@ func (r *rate) add(now time.Time, sent int64) {
 	}
 }
 
-// Host carries out what the host types: the same lines that listeners say.
+// Host carries out a line that the host types. The lines are those of listeners.
 func (s *Server) Host(ctx context.Context, line string) []string {
 	return s.Say(ctx, line)
 }

@@ -9,13 +9,13 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Told is what an event of a server's or a listener's log means to whoever watches.
+// Told is an event of a server's or a listener's log, in words for the screen.
 type Told struct {
-	Text    string // empty: nothing that anybody must know
+	Text    string // empty: not worth a line
 	Trouble bool
 }
 
-// tell makes a sentence of an event. name is how the node with an id is called.
+// tell makes a sentence of an event. name returns the name of the node with an id.
 func tell(event proto.Message, name func(id string) string) Told {
 	switch e := event.(type) {
 	// A listener's own log.
@@ -103,7 +103,7 @@ func connected(e *messages.UpstreamConnected) Told {
 	return t
 }
 
-// missing says what a search for another upstream cost.
+// missing says what the search for another upstream cost.
 func missing(items uint64, buffered int64) string {
 	switch {
 	case items > 0:

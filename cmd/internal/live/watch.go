@@ -12,12 +12,12 @@ import (
 // patience is how long a busy node may hold up the picture.
 const patience = time.Second
 
-// mostCome is of how many who came Watch remembers the names itself.
+// mostCome is how many names of newcomers Watch itself remembers.
 const mostCome = 1024
 
 // Watch says in the pane what happens by the log, until ctx ends or the log is closed.
 func Watch(ctx context.Context, log *eventlog.Log, pane *screen.Pane, name func(id string) string) {
-	come := map[string]string{} // names of the last who came: name may know them later only
+	come := map[string]string{} // names of the last newcomers, which name may not know yet
 	known := func(id string) string {
 		if here, is := come[id]; is {
 			return here

@@ -82,7 +82,7 @@ func (c *logArchiveCmd) archive(ctx context.Context, streams *cli.Streams, log *
 	return nil
 }
 
-// writeArchive writes the events behind base up to through, and reads them back, because they
+// writeArchive writes the events after base, up to through, and reads them back, because they
 // will be removed from the log.
 func writeArchive(ctx context.Context, file string, log *eventlog.Log, base eventlog.Mark, through uint64) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -93,7 +93,7 @@ func writeArchive(ctx context.Context, file string, log *eventlog.Log, base even
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(part) }() // it is there still if it is not what it should be
+	defer func() { _ = os.Remove(part) }() // it is still there if something failed
 	_, err = writeLines(ctx, f, log.Since(base.Seq), through)
 	if err := cmp.Or(err, notWritten(f.Sync()), notWritten(f.Close())); err != nil {
 		if reason := (unwritten{}); errors.As(err, &reason) {
@@ -115,5 +115,5 @@ func writeArchive(ctx context.Context, file string, log *eventlog.Log, base even
 	if err := os.Rename(part, file); err != nil {
 		return err
 	}
-	return disk.SyncFolder(filepath.Dir(file)) // the name is on disk BEFORE the events leave the log
+	return disk.SyncFolder(filepath.Dir(file)) // the name must be on disk before the events are removed from the log
 }

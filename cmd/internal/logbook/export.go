@@ -35,7 +35,7 @@ func readLines(files ...string) iter.Seq2[eventlog.Record, error] {
 	}
 }
 
-// readFile is false when there is no more to yield.
+// readFile returns false when the caller wants no more records.
 func readFile(file string, yield func(eventlog.Record, error) bool) bool {
 	f, err := os.Open(file)
 	if err != nil {
@@ -74,7 +74,7 @@ func noEvent(line int) error {
 	return fmt.Errorf("line %d is no event: was it written by conga log export?", line)
 }
 
-// unwritten is why a file did not take what was to be written. It names no file: whoever says it does.
+// unwritten is why a write to a file failed. It does not name the file; its caller does.
 type unwritten struct{ error }
 
 func (u unwritten) Unwrap() error { return u.error }
@@ -181,7 +181,7 @@ func (c *logExportCmd) export(ctx context.Context, streams *cli.Streams, log *ev
 	return err
 }
 
-// wrote says what the file has.
+// wrote says in words what was written to the file.
 func (c *logExportCmd) wrote(n int, last uint64, log *eventlog.Log) string {
 	if n > 0 {
 		return fmt.Sprintf("%s has %s, up to number %d", c.File, plural(n, "event"), last)
@@ -211,7 +211,7 @@ func (c *logExportCmd) save(ctx context.Context, streams *cli.Streams, damage er
 	case n == 0:
 		return errors.Join(damage, err)
 	case err == nil:
-		err = damage // of none of them, or of what was lost behind them
+		err = damage // no event is sound, or those after the sound ones are lost
 	}
 	return c.saved(n, err)
 }

@@ -30,8 +30,8 @@ func (logImportCmd) Help() string {
 	)
 }
 
-// Run fills the folder's log with all of the events, or with none; with --sound, with those before the
-// first that is not sound.
+// Run fills the folder's log with all of the events or with none; with --sound, with those before the
+// first damaged one.
 func (c *logImportCmd) Run(_ context.Context, streams *cli.Streams) error {
 	if _, err := os.Stat(c.Data); err == nil {
 		if last, err := lastIn(c.Data); err == nil && last > 0 {
@@ -70,8 +70,8 @@ func lastIn(dir string) (uint64, error) {
 	return last.Seq, errors.Join(err, store.Close())
 }
 
-// check reads all files before a log is made from them. It returns the last number up to which whole commits
-// are sound, and what is wrong behind it.
+// check reads all files before a log is made from them. It returns the number of the last event of the sound
+// commits, and what is wrong after it.
 func (c *logImportCmd) check() (sound uint64, err error) {
 	file, chain := "", eventlog.ChainFrom(eventlog.Mark{})
 	for _, file = range c.Files {

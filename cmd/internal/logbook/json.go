@@ -21,7 +21,7 @@ func Pretty(raw []byte) []byte {
 	return append(plain.JSON(unescape(bytes.TrimSpace(b.Bytes()))), '\n')
 }
 
-// escaped are what encoding/json escapes for the sake of web pages.
+// escaped has the characters that encoding/json escapes for the sake of web pages.
 var escaped = map[string]string{"u003c": "<", "u003e": ">", "u0026": "&"}
 
 func unescape(text []byte) []byte {
@@ -63,7 +63,7 @@ func differences(a, b json.RawMessage) []string {
 	return lines
 }
 
-// flat is a JSON value as its leaves, by path.
+// flat has the leaves of a JSON value by their paths.
 type flat struct {
 	paths  []string
 	values map[string]string
@@ -87,7 +87,7 @@ func (f *flat) add(path string, raw json.RawMessage) {
 		for i, value := range array {
 			f.add(path+"["+strconv.Itoa(i)+"]", value)
 		}
-	case string(raw) == "[]", string(raw) == "{}": // what comes or goes is told by itself
+	case string(raw) == "[]", string(raw) == "{}": // its elements are listed themselves
 	default:
 		f.paths = append(f.paths, path)
 		f.values[path] = string(plain.JSON(unescape(bytes.TrimSpace(raw))))

@@ -88,7 +88,7 @@ func Salvage(dir string, err error) error {
 		"then conga log import sound.jsonl --sound --data NEW", err, filepath.Join(dir, "conga.db"), dir)
 }
 
-// maxInMemory is how long an exported file may be to be read into memory.
+// maxInMemory is the longest exported file that is read into memory, in bytes.
 const maxInMemory = 8 << 20
 
 // openFile reads an exported log and checks it.
@@ -145,7 +145,7 @@ func storeFor(file string) (eventlog.Store, error) {
 	return &passing{store, dir}, nil
 }
 
-// passing is a store in a temporary folder.
+// passing is a store in a temporary folder, which goes when it is closed.
 type passing struct {
 	eventlog.Store
 	dir string
@@ -170,7 +170,7 @@ func (s logSource) name() string {
 	return s.Data
 }
 
-// with runs do on the log, which has events.
+// with opens the log and runs do on it; a log without events is an error.
 func (s logSource) with(do func(*eventlog.Log) error) error {
 	log, err := s.open()
 	if err != nil {

@@ -92,7 +92,7 @@ func (c *logDiffCmd) Run(_ context.Context, streams *cli.Streams) error {
 	return nil
 }
 
-// state is that of a moment, or of another log.
+// state is the state at a moment, or of another log.
 func (c *logDiffCmd) state(name string) (raw json.RawMessage, err error) {
 	source, at := logSource{logData: c.logData}, name
 	file, err := os.Stat(name)

@@ -28,10 +28,10 @@ type logShowCmd struct {
 	To   string `setting:"-" placeholder:"MOMENT" help:"Last event: a number or a time (the log's last)."`
 }
 
-// actorNames are those whose decisions a log has: a server's, and a listener's.
+// actorNames are the actors of a server and a listener whose decisions a log has.
 var actorNames = []string{scheduler.Actor, catalog.Actor, pacer.Actor, chainmanager.Actor, relay.Actor, player.Actor, requester.Actor}
 
-// Validate refuses what no log has.
+// Validate refuses names of actors and events that no log has.
 func (f logFilter) Validate() error {
 	if f.Actor != "" && !slices.Contains(actorNames, f.Actor) {
 		return fmt.Errorf("--actor %s is not one of %s", f.Actor, strings.Join(actorNames, ", "))

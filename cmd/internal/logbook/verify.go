@@ -30,7 +30,7 @@ beside the log are sound and lead to the state with which the log begins.
 	)
 }
 
-// Run says that all is sound, or what is not.
+// Run says that all is sound, or what is damaged.
 func (c *logVerifyCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	return c.with(func(log *eventlog.Log) error {
 		n, err := log.Verify(ctx)
@@ -54,7 +54,7 @@ func archiveDir(data string) string { return filepath.Join(data, "archive") }
 
 // archives are the files of old events, oldest first.
 func archives(data string) []string {
-	files, _ := filepath.Glob(filepath.Join(archiveDir(data), "*.jsonl")) // the pattern is good
+	files, _ := filepath.Glob(filepath.Join(archiveDir(data), "*.jsonl")) // the only error is a malformed pattern
 	slices.Sort(files)
 	return files
 }

@@ -38,7 +38,7 @@ func When(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, cli.Mistakef("%q is not a time: write 2026-11-22T10:11:12Z, 10:11:12 for today, or 10m for ten minutes ago", text)
 }
 
-// moment reads an event number, or a time: then it is the last event that had happened.
+// moment reads an event's number, or a time, which means the last event before it.
 func moment(log *eventlog.Log, text string, now time.Time) (uint64, error) {
 	if seq, err := strconv.ParseUint(text, 10, 64); err == nil {
 		if last := log.Last(); seq > last {
@@ -53,7 +53,7 @@ func moment(log *eventlog.Log, text string, now time.Time) (uint64, error) {
 	return log.SeqAt(at)
 }
 
-// lived is moment, but an error if the log does not reach that time.
+// lived is moment, but fails if the time is outside the log.
 func lived(log *eventlog.Log, text string, now time.Time) (uint64, error) {
 	seq, err := moment(log, text, now)
 	if err != nil || isNumber(text) {
@@ -68,7 +68,7 @@ func lived(log *eventlog.Log, text string, now time.Time) (uint64, error) {
 	case seq > log.Base():
 		return seq, nil
 	case log.Base() == log.Last():
-		return seq, nil // it has no events, but a state
+		return seq, nil // the log has no events any more, but a state
 	}
 	first, err := log.MarkAt(log.Base() + 1)
 	if err != nil {
@@ -90,8 +90,8 @@ func before(log *eventlog.Log, text string, now time.Time) (uint64, error) {
 	return log.SeqAt(at.Add(-time.Microsecond))
 }
 
-// span reads from and to, both included and either empty, as the numbers between which
-// events lie: after < number <= last.
+// span reads from and to, both included and either empty, and returns the range of the
+// events' numbers: after < number <= last.
 func span(log *eventlog.Log, from, to string, now time.Time) (after, last uint64, err error) {
 	after, last = log.Base(), log.Last()
 	if from != "" {

@@ -1,4 +1,4 @@
-// Package man writes manual pages out of the same text that --help prints.
+// Package man writes manual pages from the text that --help prints.
 package man
 
 import (
@@ -17,7 +17,7 @@ type Book struct {
 	App      *kong.Application
 	Settings *settings.Settings
 	Version  string
-	Exit     [][2]string // what it ends with, and what that means
+	Exit     [][2]string // exit codes and their meanings
 }
 
 // Write writes a page for the program and for each command into the folder, which is made if it is not there.
@@ -115,7 +115,7 @@ func (b Book) flags(p *roff, node *kong.Node) {
 	}
 }
 
-// around is what else the program reads.
+// around writes what else the program reads: variables and files.
 func (b Book) around(p *roff) {
 	p.section("ENVIRONMENT")
 	p.prose("Each flag that is not for one call only can be set by a variable: " + b.Settings.Prefix + "MAX_LISTENERS is --max-listeners. " +
@@ -126,7 +126,7 @@ func (b Book) around(p *roff) {
 	}
 }
 
-// others are the pages that a reader may want next.
+// others lists the pages that a reader may want next.
 func (b Book) others(node *kong.Node) string {
 	var names []string
 	if node.Parent != nil {
@@ -159,7 +159,7 @@ func (p *roff) item(head, body string) {
 	p.line(".TP\n%s\n%s", head, text(body))
 }
 
-// prose is paragraphs; lines that are indented stay as they are.
+// prose writes paragraphs. Indented lines stay as they are.
 func (p *roff) prose(body string) {
 	as, first := false, true
 	for line := range strings.SplitSeq(strings.TrimSpace(body), "\n") {
@@ -184,7 +184,7 @@ func (p *roff) prose(body string) {
 	}
 }
 
-// text is words that mean nothing to roff.
+// text escapes what roff would take for commands.
 func text(s string) string {
 	s = strings.NewReplacer("\\", "\\e", "-", "\\-", "“", "\\(lq", "”", "\\(rq", "’", "\\(cq", "…", "...").Replace(s)
 	if strings.HasPrefix(s, ".") || strings.HasPrefix(s, "'") {

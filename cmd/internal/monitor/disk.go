@@ -8,7 +8,7 @@ import (
 	"conga/actors/eventlog"
 )
 
-// Disk is how the disk below a log does.
+// Disk measures how the disk below a log is doing.
 type Disk struct {
 	writes  prometheus.Histogram
 	trouble prometheus.Counter
@@ -53,14 +53,14 @@ func (d *Disk) become(now eventlog.DiskState) {
 	}
 }
 
-// Describe and Collect are of the three.
+// Describe describes the three figures.
 func (d *Disk) Describe(ch chan<- *prometheus.Desc) {
 	d.writes.Describe(ch)
 	d.trouble.Describe(ch)
 	d.state.Describe(ch)
 }
 
-// Collect is explained at Describe.
+// Collect collects them.
 func (d *Disk) Collect(ch chan<- prometheus.Metric) {
 	d.writes.Collect(ch)
 	d.trouble.Collect(ch)

@@ -1,6 +1,7 @@
-// Package monitor tells those who watch over a node how it does: /metrics for Prometheus, /healthz for whoever starts
-// it again, and, if wanted, the profiles of Go below /debug/pprof/.
+// Package monitor tells a node's operators how it is doing: /metrics for Prometheus, /healthz for supervisors that
+// restart it, and, if wanted, Go's profiles below /debug/pprof/.
 //
-// Nothing here is on the way of the music: figures are what the actors say in a dump, what the log tells as it
-// grows, and counters that were there before. What peers say never becomes a label, so nobody can make them grow.
+// Nothing here is in the way of the music: the figures come from the actors' dump, from the log as it
+// grows, and from counters that exist anyway. Words of peers never become labels, so peers cannot make the figures
+// more.
 package monitor

@@ -9,7 +9,7 @@ import (
 	"conga/actors"
 )
 
-// health answers 200 while music flows, or where a start would change nothing; else 503 and why.
+// health answers 200 while music flows, or if a restart would change nothing; else 503 and why.
 func (n Node) health(w http.ResponseWriter, r *http.Request) {
 	code, text := http.StatusOK, "music flows"
 	if !n.flows() {
@@ -25,7 +25,8 @@ func (n Node) health(w http.ResponseWriter, r *http.Request) {
 
 func (n Node) flows() bool { return n.Ahead() > 0 }
 
-// judge is what a silent node is to be told: what it cannot help, a restart of it will not help either.
+// judge says how healthy a node is. If its silence has a cause elsewhere, a restart would not help, so it counts as
+// healthy.
 func judge(dump actors.Dump, err error, away string, ahead time.Duration) (code int, text string) {
 	state, isServer := dump.State.(actors.ServerState)
 	switch {

@@ -16,10 +16,10 @@ import (
 	"conga/actors/requester"
 )
 
-// look is a node at one moment, with what its kind has.
+// look is a node at one moment. Some fields are only for its kind.
 type look struct {
 	Node
-	state  *actors.ServerState // nil: it is a listener
+	state  *actors.ServerState // nil: the node is a listener
 	pacer  pacer.Live
 	chain  chainmanager.Live
 	relay  relay.Live
@@ -28,12 +28,12 @@ type look struct {
 	bytes  int64 // of the log
 }
 
-// figure is one that a look tells.
+// figure is one metric, taken from a look.
 type figure struct {
 	name, help string
 	kind       prometheus.ValueType
 	of         func(look) float64
-	label      string // if there are several
+	label      string // if the metric has several values
 	each       func(look) iter.Seq2[string, int64]
 }
 
@@ -97,13 +97,13 @@ func (f figure) desc() *prometheus.Desc {
 	return prometheus.NewDesc("conga_"+f.name, f.help, labels, nil)
 }
 
-// looks asks the node whenever somebody wants to know.
+// looks asks the node for a look at each scrape.
 type looks struct {
 	node Node
 	size size
 }
 
-// Describe says nothing: which kind of node it is a dump says.
+// Describe says nothing, because only a look says which kind of node it is.
 func (*looks) Describe(chan<- *prometheus.Desc) {}
 
 // Collect leaves out everything while the node is busy or restarts an actor.
@@ -138,11 +138,11 @@ func (l *looks) Collect(ch chan<- prometheus.Metric) {
 // sizePatience is how long a disk may take to say how long the log is.
 const sizePatience = 100 * time.Millisecond
 
-// size is what was known last of a log's size: a disk that hangs holds up nobody.
+// size is the last known size of a log. A disk that hangs holds up nobody.
 type size struct {
 	mu    sync.Mutex
 	known int64
-	look  chan struct{} // closed when the look that is under way ends; nil: there is none
+	look  chan struct{} // closed when the look at the disk ends; nil: no look is under way
 }
 
 func (s *size) of(ask func() (int64, error)) int64 {

@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// lookPatience is how long a busy node may take to say what it is.
+	// lookPatience is how long a busy node may take to tell its state.
 	lookPatience = 3 * time.Second
-	// scrapes is how many may look at the figures at once.
+	// scrapes is how many clients may read the figures at once.
 	scrapes = 4
 	// longestProfile is how long a profile may take.
 	longestProfile = 5 * time.Minute
@@ -30,14 +30,14 @@ type Node struct {
 	Dump func(context.Context) (actors.Dump, error)
 	Log  *eventlog.Log
 	Sent *transport.Counters
-	Disk *Disk // below the log; nil: nobody waits for it
-	// Ahead is how much music there is beyond what is heard now; less than nothing: it does not flow.
+	Disk *Disk // below the log; nil: no actor waits for a disk
+	// Ahead is how much music there is beyond what is heard now; negative: no music flows.
 	Ahead func() time.Duration
-	// Away is why nothing is broadcast, as the server says; empty: it does not.
+	// Away is why nothing is broadcast, according to the server; empty: it gives no reason.
 	Away func() string
 }
 
-// Watch answers for a node. It follows the node's log until ctx ends or the log is closed.
+// Watch returns the handler for a node. It follows the node's log until ctx ends or the log is closed.
 func (n Node) Watch(ctx context.Context, profiles bool) http.Handler {
 	all := prometheus.NewRegistry()
 	told := newTold(n.Log)
@@ -59,7 +59,7 @@ func (n Node) Watch(ctx context.Context, profiles bool) http.Handler {
 	return mux
 }
 
-// unhurried gives a profile the time that it was asked to last: more than other answers may take.
+// unhurried gives a profile more time than other answers, as long as it was asked to last.
 func unhurried(profile http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(longestProfile))
@@ -68,7 +68,7 @@ func unhurried(profile http.HandlerFunc) http.Handler {
 	})
 }
 
-// build is which program this is.
+// build tells the program's version.
 func build() prometheus.Collector {
 	version, revision, goes := "unknown", "unknown", "unknown"
 	if info, is := debug.ReadBuildInfo(); is {

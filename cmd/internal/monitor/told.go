@@ -13,13 +13,13 @@ import (
 	"conga/messages"
 )
 
-// searchBuckets are for how long nobody fed a listener, in seconds: messages.Slack is two.
+// searchBuckets are for the time in which nobody fed a listener, in seconds. messages.Slack is two.
 var searchBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2, 5}
 
-// told counts what the log tells, from the node's start on.
+// told counts events of the log, from the node's start on.
 type told struct {
 	log  *eventlog.Log
-	from uint64 // events up to it were there before
+	from uint64 // number of the last event before the start
 
 	events, joined, returned, repairs, silences, missing, songs, broken prometheus.Counter
 	left, audits                                                        *prometheus.CounterVec
@@ -32,7 +32,7 @@ func newTold(log *eventlog.Log) *told {
 	}
 	by := func(name, help, label string, values ...string) *prometheus.CounterVec {
 		vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "conga_" + name, Help: help}, []string{label})
-		for _, value := range values { // so that each is there from the beginning
+		for _, value := range values { // so that each counter exists from the beginning
 			vec.WithLabelValues(value)
 		}
 		return vec
@@ -55,7 +55,7 @@ func newTold(log *eventlog.Log) *told {
 	}
 }
 
-// names are the values of an enum as labels: REASON_NO_SUCH_SONG is no_such_song.
+// names turns the values of an enum into labels: REASON_NO_SUCH_SONG becomes no_such_song.
 func names(of protoreflect.EnumDescriptor) (all []string) {
 	for i := range of.Values().Len() {
 		all = append(all, label(of, protoreflect.EnumNumber(i)))
@@ -63,7 +63,7 @@ func names(of protoreflect.EnumDescriptor) (all []string) {
 	return all
 }
 
-// label is a value of an enum. Values that this program does not know are one.
+// label is the label for a value of an enum. All values that this program does not know have the same label.
 func label(of protoreflect.EnumDescriptor, n protoreflect.EnumNumber) string {
 	value := of.Values().ByNumber(n)
 	if value == nil {
@@ -79,28 +79,28 @@ func (t *told) collectors() []prometheus.Collector {
 	}
 }
 
-// Describe and Collect make one collector of them.
+// Describe describes the counters.
 func (t *told) Describe(ch chan<- *prometheus.Desc) {
 	for _, c := range t.collectors() {
 		c.Describe(ch)
 	}
 }
 
-// Collect is explained at Describe.
+// Collect collects them.
 func (t *told) Collect(ch chan<- prometheus.Metric) {
 	for _, c := range t.collectors() {
 		c.Collect(ch)
 	}
 }
 
-// follow counts until ctx ends or the log is closed. What is not in the log any more is not counted.
+// follow counts until ctx ends or the log is closed. It does not count events that were folded before it read them.
 func (t *told) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		for record, err := range t.log.Watch(ctx, t.from) {
 			if errors.Is(err, eventlog.ErrClosed) {
 				return
 			}
-			if err != nil { // what the log let go meanwhile, or cannot read, is not counted
+			if err != nil { // events that were folded or cannot be read are not counted
 				t.from = t.log.Last()
 				break
 			}

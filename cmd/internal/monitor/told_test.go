@@ -17,7 +17,7 @@ import (
 	"conga/messages"
 )
 
-// gathered are the figures by name and labels.
+// gathered returns the figures by name and labels.
 func gathered(t interface{ Fatal(...any) }, c prometheus.Collector) map[string]float64 {
 	all := prometheus.NewRegistry()
 	all.MustRegister(c)
@@ -80,7 +80,7 @@ func TestTold(t *testing.T) {
 	}
 }
 
-// Whatever peers say of themselves, there are as many figures as before, and none goes backwards.
+// Whatever peers say of themselves, the number of figures stays the same, and no counter goes backwards.
 func TestTold_Property_NoPeerMakesFigures(t *testing.T) {
 	log := openLog(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -142,7 +142,7 @@ func TestDisk(t *testing.T) {
 	}
 }
 
-// What a silent node cannot help is no reason to start it again.
+// A silent node is not restarted for a cause that a restart does not remove.
 func TestJudge(t *testing.T) {
 	some := actors.ServerState{}.Apply(&messages.SongAdded{Song: &messages.Song{Name: "air.mp3"}})
 	away := some.Apply(&messages.SongsAway{Reason: "the disk is not mounted"})

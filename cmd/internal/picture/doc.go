@@ -1,3 +1,3 @@
-// Package picture is what of a server's state and log anybody may see: no addresses, no keys, no files that cannot be
-// played. It reads no clock and does no I/O, so that the past looks as the present did.
+// Package picture is the part of a server's state and log that anybody may see: no addresses, no keys, no files that
+// cannot be played. It reads no clock and does no I/O, so that it shows the past as it was shown then.
 package picture

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// maxHistory is how many of the last songs are remembered, and maxNames how many listeners by their names.
+	// maxHistory is how many songs are remembered, and maxNames how many listeners' names.
 	maxHistory, maxNames = 40, 4096
 )
 
@@ -22,14 +22,14 @@ type Played struct {
 	Cut  bool   `json:"cut,omitempty"`
 }
 
-// History is what was on and who was there, as far as the events tell that it was given. The zero value knows nothing.
+// History is what was on and who was there, according to the events that it was given. The zero value is empty.
 type History struct {
 	Songs []Played // the newest first
 	asked string   // who asked for the song that was chosen last
 	names map[string]string
 }
 
-// Apply takes one event more.
+// Apply takes the next event.
 func (h *History) Apply(e proto.Message) {
 	switch e := e.(type) {
 	case *messages.SongChosen:
@@ -50,13 +50,13 @@ func (h *History) Apply(e proto.Message) {
 }
 
 func (h *History) learn(n *messages.Node) {
-	if h.names == nil || len(h.names) >= maxNames { // who came first is long gone
+	if h.names == nil || len(h.names) >= maxNames { // the first of them have left long ago
 		h.names = map[string]string{}
 	}
 	h.names[n.GetId()] = who(n.GetName())
 }
 
-// Name is what a listener is called.
+// Name is a listener's name.
 func (h *History) Name(id string) string {
 	if id == messages.ServerID || id == "" {
 		return "the server"
@@ -67,7 +67,7 @@ func (h *History) Name(id string) string {
 	return "a listener"
 }
 
-// Told are the songs that were heard before now, the newest first, without the one that is on.
+// Told returns the songs that were heard before now, the newest first, without the one that is on.
 func (h *History) Told(now time.Time) []Played {
 	told := []Played{}
 	for _, song := range h.Songs {
@@ -78,7 +78,7 @@ func (h *History) Told(now time.Time) []Played {
 	return told
 }
 
-// Wanted says whether an event of that name is one that Apply looks at.
+// Wanted says whether Apply looks at events of that name.
 func Wanted(kind string) bool {
 	switch kind {
 	case "SongChosen", "SongStarted", "SongEnded", "ListenerJoined", "ListenerReturned":

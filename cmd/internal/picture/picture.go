@@ -17,7 +17,7 @@ const (
 	// maxQueue and maxChain are how much of the queue and of the chain is shown.
 	maxQueue = 60
 	maxChain = 300
-	// idLetters is as much of a listener's id as tells it from others on the page.
+	// idLetters is how many letters of a listener's id the page needs to tell it from others.
 	idLetters = 13
 )
 
@@ -33,14 +33,14 @@ type Song struct {
 // Now is what plays.
 type Now struct {
 	Event    uint64 `json:"event"` // the newest
-	NowUs    int64  `json:"nowUs"` // the server's clock when this was said
+	NowUs    int64  `json:"nowUs"` // time of this answer by the server's clock
 	Song     *Song  `json:"song"`  // nil: nothing
 	Number   uint64 `json:"number,omitempty"`
 	PlayAtUs int64  `json:"playAtUs,omitempty"`
 	By       string `json:"by,omitempty"`   // who asked for it
 	Away     string `json:"away,omitempty"` // why no song can be played
 	Songs    int    `json:"songs"`
-	// Votes are those who want the next song, of Needed; 0: there is no vote.
+	// Votes is how many people voted to skip the song, and Needed how many must; 0: nobody can vote.
 	Votes  int `json:"votes,omitempty"`
 	Needed int `json:"needed,omitempty"`
 }
@@ -49,7 +49,7 @@ type Now struct {
 type Queued struct {
 	Song
 	By   string `json:"by,omitempty"`
-	AtUs int64  `json:"atUs,omitempty"` // when it plays, if nobody comes between; 0: nobody knows
+	AtUs int64  `json:"atUs,omitempty"` // when it plays, if no other request comes first; 0: not known
 	Why  string `json:"why,omitempty"`  // others are played before it
 }
 
@@ -63,7 +63,7 @@ type Queue struct {
 type Node struct {
 	ID     string `json:"id"`
 	Name   string `json:"name"`
-	From   string `json:"from"` // id of who feeds it; "server"; "" if it hears nothing
+	From   string `json:"from"` // id of the node that feeds it, or "server"; "": it is not fed
 	Leaf   bool   `json:"leaf,omitempty"`
 	Seed   bool   `json:"seed,omitempty"` // a client of 2016
 	Absent bool   `json:"absent,omitempty"`
@@ -77,8 +77,8 @@ type Chain struct {
 	More  int    `json:"more,omitempty"`
 }
 
-// Of is the state as everybody may see it, in the parts now, queue, chain and vitals. vitals says how a listener is; nil:
-// that is long past.
+// Of is the state as everybody may see it, in the parts now, queue, chain and vitals. vitals says how a listener is doing;
+// it is nil for the past, of which that is not known.
 func Of(s actors.ServerState, event uint64, nowUs int64, vitals func(id string) (web.Vitals, bool)) (web.Parts, error) {
 	parts := map[string]any{"now": now(s, event, nowUs), "queue": queue(s), "chain": chainOf(s)}
 	if vitals != nil {
@@ -102,7 +102,7 @@ func encoded(parts map[string]any) (web.Parts, error) {
 func now(s actors.ServerState, event uint64, nowUs int64) Now {
 	n := Now{Event: event, NowUs: nowUs, Songs: s.Catalog.Songs.Len(), Away: plain.Text(s.Catalog.Away, 300)}
 	on := s.Pacer.Song
-	// A song is given out before it is heard: until then the one before it plays.
+	// A song is given out before it is heard. Until then the one before it plays.
 	if last := len(s.Pacer.Recent) - 1; last >= 0 && (on == nil || on.PlayAt > nowUs) && endOf(s.Pacer.Recent[last]) > nowUs {
 		on = &s.Pacer.Recent[last]
 	}
@@ -122,7 +122,7 @@ func now(s actors.ServerState, event uint64, nowUs int64) Now {
 
 func endOf(song place.Started) int64 { return song.PlayAt + song.DurationUs }
 
-// songOf is a song of the catalog, or as the pacer remembers it, or at least its name.
+// songOf is the song as the catalog knows it, else as the pacer remembers it, else its name alone.
 func songOf(s actors.ServerState, name string, on *place.Started) *Song {
 	if on != nil {
 		return made(name, on.Title, on.Artist, on.DurationUs)
@@ -145,7 +145,7 @@ func made(name, title, artist string, durationUs int64) *Song {
 	return song
 }
 
-// Title is a song's name without what makes it a file.
+// Title is a song's name without folders and extension.
 func Title(name string) string {
 	if cut := len(name) - len(messages.SongEnding(name)); cut > 0 {
 		name = name[:cut]
@@ -165,7 +165,7 @@ func queue(s actors.ServerState) Queue {
 		if item.Why == "" && at != 0 {
 			item.AtUs = at
 			if at += item.DurationUs; item.DurationUs == 0 {
-				at = 0 // and nobody knows of those behind it
+				at = 0 // the times of those after it are not known either
 			}
 		}
 		q.Songs = append(q.Songs, item)
@@ -190,8 +190,8 @@ func chainOf(s actors.ServerState) Chain {
 	return c
 }
 
-// vitalsOf are a listener's figures by its id: tenths of a second that it has ahead, milliseconds that it plays late, players
-// that it plays for, and for how many it would.
+// vitalsOf returns listeners' figures by their ids: how many tenths of a second of music it has ahead, how many milliseconds
+// late it plays, for how many players it plays, and for how many it can.
 func vitalsOf(s actors.ServerState, vitals func(id string) (web.Vitals, bool)) map[string][4]int64 {
 	all := map[string][4]int64{}
 	for m := range s.ChainManager.Chain.All() {
@@ -207,7 +207,7 @@ func vitalsOf(s actors.ServerState, vitals func(id string) (web.Vitals, bool)) m
 	return all
 }
 
-// Encode is one part more.
+// Encode turns a part into JSON.
 func Encode(part any) (json.RawMessage, error) {
 	body, err := json.Marshal(part)
 	if err != nil {

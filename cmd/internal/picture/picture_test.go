@@ -39,7 +39,7 @@ func after(n int) (s actors.ServerState) {
 	return s
 }
 
-// What anybody may see tells who hears from whom, what comes and when, and no address.
+// The picture shows who feeds whom, what comes and when, but no address.
 func TestOf(t *testing.T) {
 	vitals := func(id string) (web.Vitals, bool) {
 		return web.Vitals{AheadUs: 1_950_000, LateUs: -3000, Most: 4}, id[0] == '2'
@@ -63,7 +63,7 @@ func TestOf(t *testing.T) {
 	}
 }
 
-// Every event that is told is told in words without addresses.
+// Events are told in words without addresses.
 func TestWords(t *testing.T) {
 	var h History
 	var told []string
@@ -95,7 +95,7 @@ func TestSearch(t *testing.T) {
 	}
 }
 
-// The history is of songs that were heard, the newest first, with who asked.
+// The history has the songs that were heard, the newest first, and who asked for them.
 func TestHistory(t *testing.T) {
 	var h History
 	for _, e := range append(evening,

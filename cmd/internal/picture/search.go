@@ -11,14 +11,14 @@ import (
 // pageOfSongs is how many songs one answer has.
 const pageOfSongs = 60
 
-// Found are some of the songs that were looked for.
+// Found has some of the songs that a search found.
 type Found struct {
 	Songs []Song `json:"songs"`
 	From  int    `json:"from"`
 	Total int    `json:"total"`
 }
 
-// Search are the songs that have all the words in title, artist or file name, from number `from` of them on.
+// Search finds the songs that have all the words in title, artist or file name, and returns a page from number `from` on.
 func Search(s actors.ServerState, words string, from int) Found {
 	asked := strings.Fields(alike(words))
 	waits := map[string]bool{}

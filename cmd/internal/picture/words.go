@@ -31,7 +31,7 @@ const (
 	Folder  Kind = "folder"
 )
 
-// Words says an event. name tells who a listener is, by its id. It is nothing for events that are not for anybody's eyes.
+// Words puts an event into words; false if it is not for everybody. name returns a listener's name by its id.
 func Words(event uint64, at time.Time, e proto.Message, name func(id string) string) (Word, bool) {
 	kind, text := told(e, name)
 	return Word{Event: event, AtUs: at.UnixMicro(), Text: plain.Text(text, 400), Kind: kind}, text != ""
@@ -39,7 +39,7 @@ func Words(event uint64, at time.Time, e proto.Message, name func(id string) str
 
 func who(name string) string { return cmp.Or(plain.Text(name, messages.MaxName), "somebody") }
 
-// skipped says who decided that the song ends.
+// skipped says who decided to skip the song.
 func skipped(song string, e *messages.SkipDecided) string {
 	switch n := e.GetVotes(); n {
 	case 0:

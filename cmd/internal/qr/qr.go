@@ -10,14 +10,14 @@ import (
 // quiet is the margin that a reader needs, in modules.
 const quiet = 2
 
-// Rows is the QR code of the text, two modules a character, light on dark: as a terminal shows it. Nil if the
+// Rows draws the QR code of the text, light on dark as on a terminal, two modules a character; nil if the
 // text is too long for one.
 func Rows(text string) []string {
 	code, err := qr.Encode(text, qr.L)
 	if err != nil {
 		return nil
 	}
-	light := func(x, y int) bool { return !code.Black(x, y) } // outside of the code all is light
+	light := func(x, y int) bool { return !code.Black(x, y) } // outside of the code everything is light
 	var rows []string
 	for y := -quiet; y < code.Size+quiet; y += 2 {
 		var row strings.Builder

@@ -8,7 +8,7 @@ import (
 	"rsc.io/qr"
 )
 
-// What is drawn is the code, module by module, with a light margin.
+// The drawing is the code, module by module, with a light margin.
 func TestRows(t *testing.T) {
 	const text = "http://192.168.178.20:7000/"
 	rows := Rows(text)
