@@ -21,8 +21,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// The budgets of logged words are bytes a day only if no word is larger than
-// transport.WordBytes, on the disk, with all that follows from it.
+// transport's budgets bound the log's bytes a day only if no word, with all events that follow from it, needs more
+// than transport.WordBytes on the disk.
 func TestServer_LogBytesOfAWord(t *testing.T) {
 	const words = 150
 	wide := func(n int) string { return strings.Repeat("W", n) }
@@ -30,7 +30,7 @@ func TestServer_LogBytesOfAWord(t *testing.T) {
 		return &messages.Node{Id: uuid.NewString(), Name: wide(300), Relay: wide(200) + ":1", Http: wide(200) + ":1"}
 	}
 	for name, c := range map[string]struct {
-		event proto.Message // that follows from one
+		event proto.Message // that follows from one word
 		say   func(*testing.T, *gossip)
 	}{
 		"RECONNECTED": {&messages.ListenerReconnected{}, func(t *testing.T, p *gossip) {
@@ -74,7 +74,7 @@ func TestServer_LogBytesOfAWord(t *testing.T) {
 				defer p.close()
 				c.say(t, p)
 			})
-			n := int64(inLog(t, dir, c.event)) // of what the chain manager would not have it makes no event
+			n := int64(inLog(t, dir, c.event)) // the chain manager makes no event of a word that it refuses
 			if n < 10 {
 				t.Fatalf("%d of %d words are in the log", n, words)
 			}
@@ -106,7 +106,7 @@ func inLog(t *testing.T, dir string, kind proto.Message) (n int) {
 	return n
 }
 
-// filled runs a server on the folder, and says how many bytes its log has then.
+// filled runs a server on the folder, and returns the bytes of its log afterwards.
 func filled(t *testing.T, dir string, while func(*Server)) (bytes int64) {
 	t.Helper()
 	store, err := sqlite.Open(dir)
@@ -140,8 +140,7 @@ func filled(t *testing.T, dir string, while func(*Server)) (bytes int64) {
 	return bytes
 }
 
-// gossip is a member in good standing that says what it likes: the link of a listener without
-// the listener.
+// gossip is the link of a member without the listener, so that a test can send what it likes.
 type gossip struct {
 	system *actor.ActorSystem
 	pid    *actor.PID
@@ -195,7 +194,7 @@ func (p *gossip) join(t *testing.T, node *messages.Node) {
 	hear[*messages.Welcome](t, p)
 }
 
-// hear returns the next message that it hears, which must be an M.
+// hear returns the next message to the link, which must be an M.
 func hear[M any](t *testing.T, p *gossip) M {
 	t.Helper()
 	select {

@@ -15,7 +15,7 @@ import (
 	"conga/transport"
 )
 
-// reserveBytes is kept free on the disk for the music: some hours of songs, and of
+// reserveBytes is reserved on the disk for a time when the disk is full: it has room for some hours of songs and
 // goodbyes, each of which costs some pages.
 const reserveBytes = 8 << 20
 
@@ -23,12 +23,12 @@ const reserveBytes = 8 << 20
 type Data struct {
 	Store eventlog.Store
 	Key   ed25519.PrivateKey // signs the broadcast
-	Disk  transport.Disk     // below Store; nil: one that is never full
-	// Watched counts how the disk does; nil: there is none.
+	Disk  transport.Disk     // below Store; nil: the disk is never full
+	// Watched measures the disk; nil: there is none.
 	Watched *monitor.Disk
 }
 
-// OpenData opens the log and the key in dir, which is made if it is not there, and remembers the songs folder.
+// OpenData opens the log and the key in dir, or makes them, and remembers the songs folder.
 func OpenData(dir, songs string, logger *slog.Logger) (Data, error) {
 	if _, err := os.Stat(filepath.Join(dir, keys.IdentityFile)); err == nil {
 		return Data{}, fmt.Errorf("%s is a listener's data folder: choose another with --data", dir)
@@ -68,7 +68,7 @@ func OpenData(dir, songs string, logger *slog.Logger) (Data, error) {
 // MemoryData is for a server that leaves nothing behind.
 func MemoryData() Data { return Data{Store: eventlog.NewMemory(), Key: keys.New()} }
 
-// tellDisk says how the log's disk does, and what that means for people.
+// tellDisk says how the log's disk is doing, and what that means for people.
 func tellDisk(logger *slog.Logger, data string, state eventlog.DiskState, why error) {
 	switch state {
 	case eventlog.DiskFull:

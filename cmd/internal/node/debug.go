@@ -19,18 +19,18 @@ import (
 	"conga/transport/web"
 )
 
-// NoHTTP is the address of a node that answers nobody.
+// NoHTTP is the address of a node without a debug port.
 const NoHTTP = "off"
 
-// Debug is the port at which a node answers what it knows; with NoHTTP there is none.
+// Debug is the port at which a node tells what it knows; with NoHTTP there is none.
 type Debug struct {
 	Profiles bool // it also answers with Go's profiles
 
 	listener net.Listener // nil: there is none
-	addr     string       // as the user said it
+	addr     string       // as the user typed it
 }
 
-// ListenDebug takes the port.
+// ListenDebug opens the port.
 func ListenDebug(addr string) (*Debug, error) {
 	if addr == NoHTTP {
 		return &Debug{}, nil
@@ -42,7 +42,7 @@ func ListenDebug(addr string) (*Debug, error) {
 	return &Debug{listener: listener, addr: addr}, nil
 }
 
-// String is the address for the ready line, as it is: whoever opens the port to others is to see it.
+// String is the address for the ready line. It shows also that the port is open to others.
 func (d *Debug) String() string {
 	if d.listener == nil {
 		return NoHTTP
@@ -50,7 +50,7 @@ func (d *Debug) String() string {
 	return d.listener.Addr().String()
 }
 
-// WarnOpen says that others than this machine can read what the node knows, if they can.
+// WarnOpen warns if other machines can read what the node knows.
 func (d *Debug) WarnOpen(logger *slog.Logger) {
 	if d.listener == nil || address.IsLoopback(d.listener.Addr().String()) {
 		return
@@ -75,7 +75,7 @@ func (d *Debug) Close() error {
 	return d.listener.Close()
 }
 
-// Serve answers with what the node knows and how it does, and with its music, until ctx ends, and then closes the port.
+// Serve serves what the node knows, how it is doing, and its music. When ctx ends it closes the port.
 func (d *Debug) Serve(ctx context.Context, music *web.Music, n monitor.Node) <-chan error {
 	done := make(chan error, 1)
 	go func() {
@@ -98,8 +98,8 @@ func (d *Debug) Serve(ctx context.Context, music *web.Music, n monitor.Node) <-c
 	return done
 }
 
-// ownNames are the names under which others may ask a node that listens at addr, as the user
-// said it: that name, and this machine's, unless only this machine can ask.
+// ownNames are the names under which others may ask a node that listens at addr, which is as the user
+// typed it: that name, and this machine's, unless only this machine can ask.
 func ownNames(listening net.Addr, addr string) []string {
 	if address.IsLoopback(listening.String()) {
 		return nil
@@ -112,7 +112,7 @@ func ownNames(listening net.Addr, addr string) []string {
 	return names
 }
 
-// recent is the log for those who ask over HTTP what happened.
+// recent is the log for those who ask over HTTP for events.
 func recent(log *eventlog.Log) transport.Events {
 	return func(ctx context.Context, since time.Time) iter.Seq2[[]byte, error] {
 		return func(yield func([]byte, error) bool) {
@@ -137,7 +137,7 @@ func recent(log *eventlog.Log) transport.Events {
 	}
 }
 
-// storyOf is what conga why needs of the log.
+// storyOf gathers from the log what conga why needs.
 func storyOf(log *eventlog.Log) transport.Story {
 	return func(ctx context.Context, since time.Time, about, song string) ([][]byte, error) {
 		events, begins, err := why.Gather(ctx, log, since, about, song)

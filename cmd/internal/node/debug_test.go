@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Whoever opens the debug port to others sees that in the ready line, and is warned.
+// A debug port that is open to others is shown in the ready line, with a warning.
 func TestDebug_Open(t *testing.T) {
 	for addr, open := range map[string]bool{"127.0.0.1:0": false, "localhost:0": false, "0.0.0.0:0": true, ":0": true, NoHTTP: false} {
 		debug, err := ListenDebug(addr)

@@ -7,7 +7,7 @@ import (
 	"runtime"
 )
 
-// DataDir is the user's own folder for conga's log, by the habits of the system.
+// DataDir is the user's folder for conga's log, where the system keeps such data.
 func DataDir() string {
 	return dataDirFor(runtime.GOOS, os.Getenv)
 }
@@ -41,7 +41,7 @@ func warnHomeless(dir string, logger *slog.Logger) {
 	}
 }
 
-// UserName is what a listener is called that was not given a name.
+// UserName is the name of a listener that was given none.
 func UserName() string {
 	for _, key := range []string{"USER", "USERNAME"} {
 		if name := os.Getenv(key); name != "" {

@@ -1,3 +1,3 @@
-// Package node makes a server or a listener out of the rooms: it opens ports, logs and keys, and introduces
-// actors and transport to each other. It also knows where a node keeps what, and how its address is written.
+// Package node makes a server or a listener from the rooms: it opens ports, logs and keys, and connects
+// actors with transport. It also knows where a node keeps its data.
 package node

@@ -10,8 +10,8 @@ import (
 	"conga/messages"
 )
 
-// The host cancels what others asked for, and skips a song at once, though nobody else may. Who comes over the network
-// from this machine is a guest, also where guests must know a token.
+// The host cancels what others asked for, and skips a song at once, which nobody else may. A client that connects from
+// this machine is a guest, also if guests must know a token.
 func TestServer_Host(t *testing.T) {
 	for _, token := range []string{"", "sesame-sesame"} {
 		t.Run(token, func(t *testing.T) {

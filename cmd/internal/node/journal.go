@@ -25,7 +25,7 @@ const (
 	NoData = "none"
 	// keepEvents is how many events a listener's log keeps: some quiet weeks.
 	keepEvents = 10_000
-	// namesakes is how many listeners of one name may run on a machine and have a folder.
+	// namesakes is how many listeners of one name may run on a machine with a folder each.
 	namesakes = 1000
 )
 
@@ -54,7 +54,7 @@ func (j Journal) discard() error {
 }
 
 // OpenJournal opens the log of the listener called name. data is its folder, NoData, or empty for
-// the usual folder below listeners. The music does not depend on the log, so trouble with the
+// the usual folder below listeners. The music does not depend on the log, so an error in the
 // usual folder is only a warning.
 func OpenJournal(data, listeners, name string, logger *slog.Logger) (Journal, error) {
 	switch data {
@@ -92,7 +92,7 @@ func namesakeJournal(dir string, logger *slog.Logger) (Journal, error) {
 	return j, err
 }
 
-// diskJournal opens the log in dir. A damaged one is renamed: nothing depends on it.
+// diskJournal opens the log in dir. A damaged log is renamed, because nothing depends on it.
 func diskJournal(dir string, logger *slog.Logger) (Journal, error) {
 	if _, err := os.Stat(filepath.Join(dir, keys.SigningFile)); err == nil {
 		return Journal{}, fmt.Errorf("%s is a server's data folder: choose another with --data", dir)
@@ -116,7 +116,7 @@ func diskJournal(dir string, logger *slog.Logger) (Journal, error) {
 	return Journal{Log: log, Identity: transport.IdentityOf(key), dir: dir, fresh: errors.Is(missing, fs.ErrNotExist)}, nil
 }
 
-// diskRing opens the ring in dir. The disk follows behind: no listener waits for it.
+// diskRing opens the ring in dir. It is written in the background, so no listener waits for the disk.
 func diskRing(dir string, logger *slog.Logger) (*eventlog.Log, error) {
 	disk, err := sqlite.Open(dir)
 	if err != nil {
@@ -139,8 +139,8 @@ func ringOver(store eventlog.Store) (*eventlog.Log, error) {
 	return eventlog.OpenRing(store, time.Now, keepEvents, actors.ListenerRing())
 }
 
-// FindJournal is the folder, below listeners, of the listener that has one of the ids; without ids its name or
-// id alone must do. Without a folder there is none.
+// FindJournal finds the folder, below listeners, of the listener that has one of the ids; without ids, the one with the
+// name or id. dir is empty if there is none.
 func FindJournal(listeners, name string, ids []string) (dir, id string, err error) {
 	dirs, err := filepath.Glob(filepath.Join(listeners, "*"))
 	if err != nil {
@@ -178,7 +178,7 @@ func putAside(dir string) error {
 	return nil
 }
 
-// folderName is name without what a file system or a shell could take for something else.
+// folderName is the name without characters that mean something to a file system or a shell.
 func folderName(name string) string {
 	safe := strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_.", r) {

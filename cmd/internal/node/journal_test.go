@@ -32,7 +32,7 @@ func heard(t *testing.T, j Journal, song string) {
 	}
 }
 
-// A listener that comes back is who it was, and remembers; a namesake is somebody else.
+// A listener that comes back has its old id and log. Another one of the same name has its own.
 func TestJournal_Namesakes(t *testing.T) {
 	listeners := filepath.Join(t.TempDir(), "listeners")
 	first, said := journalOf(t, "", listeners, "amy")
@@ -62,7 +62,7 @@ func TestJournal_None(t *testing.T) {
 	}
 }
 
-// The music does not depend on the usual folder; one that was asked for must work.
+// If the usual folder cannot be used, there is music all the same. A folder that was asked for must work.
 func TestJournal_NoFolder(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -84,7 +84,7 @@ func TestJournal_NoFolder(t *testing.T) {
 	}
 }
 
-// A listener that has not joined leaves no folder behind; one that joined before keeps its own.
+// A listener that has not joined leaves no folder behind. One that joined before keeps its folder.
 func TestJournal_Abandon(t *testing.T) {
 	listeners := filepath.Join(t.TempDir(), "listeners")
 	for _, before := range []bool{false, true} {
@@ -111,7 +111,7 @@ func TestOpenData_Listeners(t *testing.T) {
 	}
 }
 
-// Without a home it is said where the data goes.
+// Without a home, a warning says where the data goes.
 func TestWarnHomeless(t *testing.T) {
 	for _, key := range []string{"HOME", "XDG_DATA_HOME", "LocalAppData"} {
 		t.Setenv(key, "")
@@ -124,7 +124,7 @@ func TestWarnHomeless(t *testing.T) {
 	}
 }
 
-// A damaged story is put aside, and the listener is still who it was.
+// A damaged log is put aside, and the listener keeps its id.
 func TestJournal_Damaged(t *testing.T) {
 	data := t.TempDir()
 	j, _ := journalOf(t, data, "", "amy")

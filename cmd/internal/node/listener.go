@@ -36,7 +36,7 @@ type Listener struct {
 	offsets *Offsets
 }
 
-// ListenerOptions are what a listener may be told.
+// ListenerOptions configure a listener.
 type ListenerOptions struct {
 	Server string // host:port of its requests
 	Name   string
@@ -44,16 +44,16 @@ type ListenerOptions struct {
 	// Advertise is where others reach Listen; empty: as the server sees this machine.
 	Advertise string
 	Output    player.Output
-	AsItIs    bool                // songs are heard as loud as they are, whatever their tags say
+	AsItIs    bool                // songs keep their loudness, whatever their tags say
 	Offsets   *Offsets            // of Output's devices; nil: they have none
-	Unheard   func(reason string) // takes why Output does not play; nil: Logger
+	Unheard   func(reason string) // gets the reason why Output does not play; nil: it is logged
 	Journal   Journal             // zero: one in memory
 	Players   int                 // programs that it plays for over HTTP at its relay port; 0: none
 	HTTP      string              // host:port of its debug answers; empty: none
 	News      func(*messages.Playing)
-	Turned    func(*messages.SongChange) // takes each song when it is heard; may be nil
+	Turned    func(*messages.SongChange) // gets each song when it begins to be heard; may be nil
 	Logger    *slog.Logger
-	// System is for many nodes in one process, and outlives them; nil: one of its own. An
+	// System is shared by many nodes in one process, and outlives them; nil: the node has its own. An
 	// actor system alone costs some 5 ms and megabytes.
 	System *actor.ActorSystem
 
@@ -62,22 +62,22 @@ type ListenerOptions struct {
 	Token string    // the server's; empty: none
 	Keys  keys.Ring // which key the server must have
 
-	// Line is the way to the server, if it was used before; nil: by Dial.
+	// Line is the way to the server, if it was used before; nil: Dial finds one.
 	Line *transport.Line
 	// Dial and Bind are the node's network; nil: this machine's.
 	Dial transport.DialFunc
 	Bind func(addr string) (net.Listener, error)
 }
 
-// joinPatience is how long a server that can be reached may take to answer the first Hello: it may
-// be found by its name once more meanwhile, and tries this node's port.
+// joinPatience is how long a server that can be reached may take to answer the first Hello. In that time
+// its name may be looked up once more, and it tries this node's port.
 const joinPatience = 20 * time.Second
 
-// sayAfter is how long nobody wonders what a join does.
+// sayAfter is how long a join may take before conga says what it is doing.
 const sayAfter = 2 * time.Second
 
-// StartListener joins the chain, or says why it cannot. It takes the journal over; one that was made for a
-// listener that has not joined goes again.
+// StartListener joins the chain, or says why it cannot. It closes the journal in the end. If the listener has not joined,
+// it removes a journal that was made for it.
 func StartListener(ctx context.Context, o ListenerOptions) (*Listener, error) {
 	waits := time.AfterFunc(sayAfter, func() {
 		o.Logger.Info("no answer yet, still asking; Ctrl-C ends it", "server", o.Server)
@@ -124,8 +124,8 @@ func (o *ListenerOptions) complete() (err error) {
 	return nil
 }
 
-// enter looks for the server and takes the port. Once up and running a listener looks for its server for
-// ever; but a wrong address should be known at once.
+// enter looks for the server and opens the port. A listener that has joined looks for its server for
+// ever, but a wrong address should be reported at once.
 func (o *ListenerOptions) enter(ctx context.Context) (*joining, error) {
 	stream, err := transport.StreamOf(o.Server)
 	if err != nil {
@@ -237,14 +237,14 @@ func (j *joining) offsets() player.Offsets {
 	return j.Offsets
 }
 
-// above is a connection to whoever feeds this listener.
+// above is a connection to a node that feeds this listener.
 func (j *joining) above(link uint64, open *messages.OpenStream, to transport.UpstreamConfig) *actor.Props {
 	to.Link, to.Open, to.Identity, to.Pass, to.Now = link, open, j.Journal.Identity, j.member.Pass, j.now
 	to.Silence = j.Line.Patience(messages.SilenceIsDeath)
 	return transport.Upstream(to)
 }
 
-// requests is the connection to the server. A radio speaks for a server that knows nothing of keys.
+// requests is the connection to the server. A server of 2016 knows nothing of keys; a Radio speaks to it.
 func (j *joining) requests(link uint64) *actor.Props {
 	if j.Radio != nil {
 		return transport.RequestLink(transport.RequestLinkConfig{Link: link, Addr: j.Server, Dial: j.Radio.Requests})
@@ -253,7 +253,7 @@ func (j *joining) requests(link uint64) *actor.Props {
 		Link: link, Addr: j.Server, Dial: j.Line.Server, Member: j.member,
 		Proved: func(err error) {
 			j.Line.Proved(err == nil)
-			if errors.Is(err, transport.ErrPlainWords) { // it will not learn it while we wait
+			if errors.Is(err, transport.ErrPlainWords) { // waiting does not change that
 				j.answer(fmt.Errorf("%s is not the request port of a conga server: %w; join the address that the server's ready line shows as requests=HOST:PORT", j.Server, transport.ErrPlainWords))
 			}
 		},
@@ -292,7 +292,7 @@ func (j *joining) streams(c *actors.Client) *actor.Props {
 	})
 }
 
-// NobodyAt says what to do about a server that cannot be reached.
+// NobodyAt adds to err what to do about a server that cannot be reached.
 func NobodyAt(server string, err error) error {
 	lookup, op := (*net.DNSError)(nil), (*net.OpError)(nil)
 	switch {
@@ -333,7 +333,7 @@ func (n *Listener) Leave() error {
 	return n.Log.Close()
 }
 
-// Watched is the listener for those who watch over it. away is why the server broadcasts nothing.
+// Watched is the listener as the monitor sees it. away says why the server broadcasts nothing.
 func (n *Listener) Watched(away func() string) monitor.Node {
 	return monitor.Node{Dump: n.Client.Dump, Log: n.Log, Sent: n.sent, Ahead: n.Client.Ahead, Away: away}
 }

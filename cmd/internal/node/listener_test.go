@@ -32,7 +32,8 @@ func (l *told) String() string {
 	return l.text
 }
 
-// Whoever joins a port that says nothing hears after a moment that conga still asks, and ends it without a word of Go.
+// If a port says nothing, conga says after a moment that it is still asking. When the join is ended, the error has no words
+// of Go.
 func TestStartListener_Mute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

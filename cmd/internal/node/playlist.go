@@ -19,23 +19,23 @@ import (
 )
 
 const (
-	// maxPlaylist and maxEntries bound a playlist: all of it goes into the log.
+	// maxPlaylist and maxEntries bound a playlist, because all of it goes into the log.
 	maxPlaylist = 4 << 20
 	maxEntries  = 5000
 )
 
-// Playlist is what plays when nobody has asked for anything. The zero value lets chance choose.
+// Playlist is what plays when nobody has asked for anything. With the zero value random songs play.
 type Playlist struct {
 	Songs   []string // names as in the catalog
 	Shuffle bool
-	Unknown []string // lines of it for which there is no file now
+	Unknown []string // lines for which there is no file now
 }
 
 func (p Playlist) message() *messages.SetPlaylist {
 	return &messages.SetPlaylist{Songs: p.Songs, Shuffle: p.Shuffle, Seed: rand.Uint64()}
 }
 
-// ReadPlaylist reads an m3u or m3u8 file. Its lines are paths, from the folder that it lies in or from the songs folder.
+// ReadPlaylist reads an m3u or m3u8 file. Its lines are paths, relative to its own folder or to the songs folder.
 func ReadPlaylist(file, songs string, shuffle bool) (Playlist, error) {
 	list := Playlist{Shuffle: shuffle}
 	f, err := os.Open(file)
@@ -79,7 +79,7 @@ func ReadPlaylist(file, songs string, shuffle bool) (Playlist, error) {
 	return list, nil
 }
 
-// Warn names what of the playlist cannot play now.
+// Warn names the entries that cannot play now.
 func (p Playlist) Warn(logger *slog.Logger) {
 	const few = 5
 	if n := len(p.Unknown); n > 0 {
@@ -98,8 +98,8 @@ func decoded(text []byte) string {
 	return strings.TrimPrefix(s, "\ufeff")
 }
 
-// songIn is the song that a line means, by its name in the songs folder, and whether there is such a file now. A song that
-// is not there may come. "": the line leads elsewhere.
+// songIn is the name in the songs folder of the song that a line means, and whether that file is there now; it may come
+// later. "": the line leads out of the folder.
 func songIn(line, folder, root string) (name string, there bool) {
 	var names []string
 	for _, path := range slices.Compact([]string{line, strings.ReplaceAll(line, `\`, "/")}) { // Windows writes such lists

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Playlists of other programs are read: from wherever they lie, with paths of every kind, and what is no song is named.
+// Playlists of other programs are read, from any folder and with paths of every kind. Lines that are no song are named.
 func TestReadPlaylist(t *testing.T) {
 	dir := t.TempDir()
 	songs := filepath.Join(dir, "music")

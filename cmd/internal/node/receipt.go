@@ -11,9 +11,9 @@ import (
 	"conga/messages/plain"
 )
 
-// showReceipt prints what a listener can show, for people: the sum of it last, where they look.
+// showReceipt prints the receipt for people. The total comes last, where they look.
 func showReceipt(w io.Writer, r actors.Receipt) {
-	fmt.Fprintln(w) // a terminal shows ^C before it
+	fmt.Fprintln(w) // the terminal may show ^C on this line
 	if len(r.Songs) > 0 {
 		fmt.Fprintln(w, "songs that came whole, with the sums that the server's dump has of them:")
 	}
@@ -39,7 +39,7 @@ func showReceipt(w io.Writer, r actors.Receipt) {
 	fmt.Fprintf(w, "  splices %d, longest search %.1f ms, lowest margin %s\n", r.Splices, r.LongestSearchMs, InMs(r.LowestMarginMs))
 }
 
-// audible says whether what was received could be heard; empty: always.
+// audible says when the music could not be heard; empty: it always could.
 func audible(r actors.Receipt) string {
 	reason := plain.Text(r.Silenced, 255)
 	muted := (time.Duration(r.MutedMs) * time.Millisecond).Round(time.Second)
@@ -61,16 +61,16 @@ func InMs(ms *float64) string {
 	return fmt.Sprintf("%.0f ms", *ms)
 }
 
-// receiptPatience is how long a busy node may take to say what it heard.
+// receiptPatience is how long a busy node may take to make its receipt.
 const receiptPatience = time.Second
 
-// Farewell leaves, and prints what the listener can show for its time.
+// Farewell leaves and prints the receipt.
 func (n *Listener) Farewell(w io.Writer) error {
 	ctx, cancel := context.WithTimeout(context.Background(), receiptPatience)
 	defer cancel()
 	receipt, err := n.Client.Receipt(ctx)
 	left := n.Leave()
-	if err == nil { // else an actor broke down just now: there is nothing to show
+	if err == nil { // else an actor has just panicked, and there is no receipt
 		showReceipt(w, receipt)
 		sayStay(w, receipt, stay{lasted: time.Since(n.since), sent: n.Sent()})
 	}

@@ -14,16 +14,16 @@ import (
 
 func newSeedDecoder() seed.Decoder { return player.NewDecoder() }
 
-// upstreamPatience is how long a busy relay may take to say who feeds it.
+// upstreamPatience is how long a busy relay may take to name its upstream.
 const upstreamPatience = 300 * time.Millisecond
 
-// seedFeeder plays to clients of 2016 what the listener has.
+// seedFeeder feeds clients of 2016 from the listener.
 func seedFeeder(c *actors.Client) *seed.Feeder {
 	return &seed.Feeder{
 		Open:    func(playAt int64) transport.Cursor { return c.Open(&messages.OpenStream{PlayAtUnixUs: playAt}) },
 		Decoder: newSeedDecoder, Now: c.ServerNow, Counters: &transport.Counters{},
 		Upstream: func(expected bool) []string {
-			if !expected { // the server feeds anybody who has fed before
+			if !expected { // the chain does not expect the client at this node, so it goes back to the server
 				return []string{c.ServerStream()}
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), upstreamPatience)
@@ -33,8 +33,8 @@ func seedFeeder(c *actors.Client) *seed.Feeder {
 	}
 }
 
-// errOtherChain is for natives that come to a listener in the chain of a server of 2016: what it
-// has nobody can prove, and its numbers are its own.
+// errOtherChain refuses natives that come to a listener in the chain of a server of 2016: its
+// music has no seals, and its numbers are its own.
 var errOtherChain = errors.New("this node is in the chain of a server of 2016: join that server with --seed-dialect")
 
 // newPorter is the server's door for clients of 2016.

@@ -29,7 +29,7 @@ type Server struct {
 	Stream   net.Listener
 	Log      *eventlog.Log
 	sent     *transport.Counters
-	disk     *monitor.Disk // nil: there is none
+	disk     *monitor.Disk // nil: the log is in memory
 }
 
 type ServerOptions struct {
@@ -38,12 +38,12 @@ type ServerOptions struct {
 	Token         string // empty: all may come in
 	Limits        transport.Limits
 	KeepLog       int64                // bytes; 0: all
-	Converted     string               // folder of what is made of music that is not mp3; empty: that is left out
+	Converted     string               // folder of music that was converted to mp3; empty: other music is left out
 	ConvertedMost int64                // bytes
 	Playlist      Playlist             // what plays when nobody has asked for anything
 	Uploads       actors.UploadLimits  // for songs that guests bring; the zero value: they may not
 	Rules         *messages.QueueRules // for requests; nil: none
-	WebNames      []string             // that people use for this machine, for its page; may be nil
+	WebNames      []string             // further names of this machine, for its page; may be nil
 	Browsers      transport.BrowserCertificate
 	SeedListeners int // clients of 2016; 0: none
 	Logger        *slog.Logger
@@ -51,11 +51,11 @@ type ServerOptions struct {
 	// Dial and Bind are the server's network; nil: this machine's.
 	Dial transport.DialFunc
 	Bind func(addr string) (net.Listener, error)
-	// Unwatched: the songs folder is only looked at from time to time.
+	// Unwatched: the songs folder is not watched, but looked at from time to time.
 	Unwatched bool
 }
 
-// StartServer takes the data over.
+// StartServer starts a server, which closes the data in the end.
 func StartServer(o ServerOptions) (*Server, error) {
 	auth, secure, err := o.access()
 	if err != nil {
@@ -67,7 +67,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	}
 	log, err := eventlog.Open(o.Data.Store, time.Now)
 	if err == nil {
-		err = log.Prove() // an actor could only panic
+		err = log.Prove() // here a damaged log is an error; an actor could only panic
 	}
 	if err != nil {
 		return nil, errors.Join(err, o.Data.Store.Close(), requests.Close(), stream.Close())
@@ -75,9 +75,9 @@ func StartServer(o ServerOptions) (*Server, error) {
 	offers := &web.Offers{Now: time.Now}
 	n := &Server{Requests: requests, Stream: stream, Log: log, sent: &transport.Counters{}, disk: o.Data.Watched}
 	ports := seed.NewPorts(stream)
-	var seedRequests func(context.Context, *transport.Stranger) bool // there before the requests are
+	var seedRequests func(context.Context, *transport.Stranger) bool // Streams sets it, and comes before Requests
 	counters, now, members := n.sent, steadyClock(), transport.NewExpected()
-	auditor := transport.NewIdentity() // an ordinary one: a liar that knew the server's would serve that honestly
+	auditor := transport.NewIdentity() // an ordinary identity: a liar that recognized the server would serve it honestly
 	n.Server, err = actors.StartServer(actors.ServerConfig{
 		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Unwatched: o.Unwatched, Converted: o.Converted, ConvertedMost: o.ConvertedMost, Uploads: o.Uploads, Playlist: o.Playlist.message(), Key: o.Data.Key,
 		Now: now, Logger: o.Logger, Members: members.Members, KeepLog: o.KeepLog, Rules: o.Rules,
@@ -90,7 +90,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 		Sent: func() (bytes, chunks int64) { return counters.Bytes.Load(), counters.Chunks.Load() },
 		Streams: func(s *actors.Server) *actor.Props {
 			var seeds func(context.Context, *transport.Stranger) bool
-			if auth == nil && o.SeedListeners > 0 { // who speaks only the seed's bytes knows no token
+			if auth == nil && o.SeedListeners > 0 { // clients of 2016 know no token
 				porter := newPorter(s, ports, o.SeedListeners, counters, now)
 				seeds, seedRequests = porter.Stream, porter.Request
 			}
@@ -115,7 +115,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	return n, nil
 }
 
-// listen takes the two ports.
+// listen opens the two ports.
 func (o ServerOptions) listen() (requests, stream net.Listener, err error) {
 	if o.Bind == nil {
 		return address.ListenPair(o.Listen)
@@ -133,7 +133,7 @@ func (o ServerOptions) listen() (requests, stream net.Listener, err error) {
 	return requests, stream, nil
 }
 
-// access is who may come in, and how they know that this is the server.
+// access makes what decides who may come in, and what proves to them that this is the server.
 func (o ServerOptions) access() (auth *transport.Auth, secure *tls.Config, err error) {
 	if o.Token != "" {
 		if auth, err = transport.NewAuth(o.Token, o.Data.Key); err != nil {
@@ -147,8 +147,8 @@ func (o ServerOptions) access() (auth *transport.Auth, secure *tls.Config, err e
 // sayPatience is how long the server's own port may take to answer its host.
 const sayPatience = 5 * time.Second
 
-// Say carries out a line that the host types, as if a person with nc had; but the host may cancel and skip
-// what others asked for.
+// Say carries out a line that the host types, as if it came from nc, except that the host may cancel what
+// others asked for, and skip songs.
 func (n *Server) Say(ctx context.Context, line string) []string {
 	answer, err := n.say(ctx, line)
 	if err != nil && ctx.Err() == nil {
@@ -180,14 +180,14 @@ func (n *Server) Music() *web.Music {
 	return &web.Music{Most: ownPlayers, Open: func() web.Cursor { return n.Server.Tune() }}
 }
 
-// Watched is the server for those who watch over it.
+// Watched is the server as the monitor sees it.
 func (n *Server) Watched() monitor.Node {
 	return monitor.Node{
 		Dump: n.Server.Dump, Log: n.Log, Sent: n.sent, Disk: n.disk, Ahead: n.Server.Ahead, Away: func() string { return "" },
 	}
 }
 
-// Stop ends the server; all that it promised is in its log.
+// Stop ends the server. Everything that it promised is in its log.
 func (n *Server) Stop() error {
 	n.Server.Stop()
 	return n.Log.Close()
@@ -200,22 +200,22 @@ func steadyClock() func() time.Time {
 	return func() time.Time { return start.Round(0).Add(time.Since(start)) }
 }
 
-// NewSystem lets the library speak only when something is wrong: letters to actors that
-// have just stopped are no news.
+// NewSystem returns an actor system that logs only errors: messages to actors that
+// have just stopped are nothing to report.
 func NewSystem(logger *slog.Logger) *actor.ActorSystem {
 	warnings := OnlyWarnings(logger)
 	return actor.NewActorSystem(
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return warnings }),
-		actor.WithDeadLetterThrottleInterval(time.Millisecond), // what counts such letters outlives the system by this
+		actor.WithDeadLetterThrottleInterval(time.Millisecond), // the goroutine that counts such messages outlives the system by this
 	)
 }
 
-// OnlyWarnings is the logger for those of whom no news is good news.
+// OnlyWarnings is the logger without what is less than a warning.
 func OnlyWarnings(logger *slog.Logger) *slog.Logger {
 	return slog.New(atLeast{logger.Handler(), slog.LevelWarn})
 }
 
-// atLeast passes on what is as grave as its level.
+// atLeast passes on records from its level on.
 type atLeast struct {
 	slog.Handler
 	level slog.Level

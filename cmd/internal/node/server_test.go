@@ -11,7 +11,7 @@ import (
 	"conga/messages"
 )
 
-// A log that is larger than the server was told to keep gets shorter.
+// A log that is larger than --keep-log allows gets shorter.
 func TestServer_KeepsLogShort(t *testing.T) {
 	data := MemoryData()
 	log, err := eventlog.Open(data.Store, time.Now)

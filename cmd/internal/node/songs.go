@@ -14,8 +14,8 @@ import (
 // songsFile holds the path of the songs folder that was there at the last start.
 const songsFile = "songs_folder"
 
-// CheckSongs refuses a songs folder that is not there, or cannot be read, unless this server has played from
-// it before: then it is waited for, for its disk may be mounted later.
+// CheckSongs refuses a songs folder that is not there or cannot be read. If this server has played from it
+// before, it waits for the folder instead, because its disk may be mounted later.
 func CheckSongs(songs, data string) error {
 	missing := catalog.Check(songs)
 	if missing == nil || errors.Is(missing, catalog.ErrNoFolder) {
@@ -23,7 +23,7 @@ func CheckSongs(songs, data string) error {
 	}
 	before, err := os.ReadFile(filepath.Join(data, songsFile))
 	if err != nil {
-		return missing // there is no such server yet, or others say what is wrong with its data
+		return missing // the server is new, or OpenData says what is wrong with its data
 	}
 	known := strings.TrimSuffix(string(before), "\n")
 	if path, err := filepath.Abs(songs); err == nil && path == known {

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// A misspelt folder is refused, whatever was played before; one that was there may be mounted later.
+// A misspelt folder is refused, whatever was played before. The server waits for a folder that was there at an earlier
+// start.
 func TestCheckSongs(t *testing.T) {
 	dir := t.TempDir()
 	data, music, typo := filepath.Join(dir, "data"), filepath.Join(dir, "music"), filepath.Join(dir, "muzic")
@@ -41,7 +42,7 @@ func TestCheckSongs(t *testing.T) {
 	check(music, "")
 	check(music+string(filepath.Separator), "")
 	check(file, "not a folder")
-	if err := keepSongs(typo, data); err != nil { // what was never there is not remembered
+	if err := keepSongs(typo, data); err != nil { // a folder that was never there is not remembered
 		t.Fatal(err)
 	}
 	check(typo, "there is no folder")

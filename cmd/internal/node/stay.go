@@ -9,16 +9,16 @@ import (
 	"conga/messages"
 )
 
-// stay is what a receipt does not know of: how long a listener was there, and what it did for others.
+// stay is what a receipt does not have: how long a listener was there, and what it did for others.
 type stay struct {
 	lasted time.Duration
 	sent   int64 // bytes
 }
 
-// leastSent is less than a second of music: what is said at the beginning of a connection.
+// leastSent is less than a second of music, but more than is said at the beginning of a connection.
 const leastSent = 10_000
 
-// sayStay tells in words what the figures of a receipt mean.
+// sayStay says in words what the figures of a receipt mean.
 func sayStay(w io.Writer, r actors.Receipt, s stay) {
 	fmt.Fprintf(w, "You were there for %v%s.\n", s.lasted.Round(time.Second), missed(r))
 	if s.sent >= leastSent {

@@ -19,7 +19,7 @@ import (
 	"conga/messages"
 )
 
-// watched serves a node's debug port, and returns how it is asked: the status and the answer.
+// watched serves a node's debug port, and returns a function that asks it for a path: status and answer.
 func watched(t *testing.T, n *Debug, watch monitor.Node) func(path string) (int, string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -46,7 +46,7 @@ func watched(t *testing.T, n *Debug, watch monitor.Node) func(path string) (int,
 	}
 }
 
-// until waits for an answer.
+// until waits until something is so.
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	late := time.After(time.Minute)
@@ -61,7 +61,7 @@ func until(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// checkDashboard looks whether each figure that the dashboard and the alerts name is there.
+// checkDashboard checks that each figure in the dashboard and the alerts exists.
 func checkDashboard(t *testing.T, nodes ...func(string) (int, string)) {
 	t.Helper()
 	there := ""
@@ -86,8 +86,8 @@ func checkDashboard(t *testing.T, nodes ...func(string) (int, string)) {
 	}
 }
 
-// Those who watch over a server and a listener find figures that Prometheus' own linter accepts, with the same names however
-// nodes are called, and a state of health that changes with the music.
+// A server and a listener have figures that Prometheus' own linter accepts, which have the same names whatever the nodes
+// are called, and a state of health that changes with the music.
 func TestWatched(t *testing.T) {
 	logger := slog.New(slog.DiscardHandler)
 	data, err := OpenData(t.TempDir(), "../../../songs", logger)

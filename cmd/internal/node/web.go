@@ -19,12 +19,12 @@ import (
 )
 
 const (
-	// ownPlayers is how many a node plays for on its --http port, and lastPlayers how many a server does that no node
-	// can take: it uploads to each.
+	// ownPlayers is how many players a node serves on its --http port, and lastPlayers how many a server serves that no
+	// node can take. The server sends the music to each of these.
 	ownPlayers, lastPlayers = 8, 8
-	// looksBack is how many events the page's history goes back when somebody looks first.
+	// looksBack is how many events back the page's history begins when it is first looked at.
 	looksBack = 50_000
-	// wordsAtOnce is how many events of the log an answer has, and readsAtMost how many it looks at for them.
+	// wordsAtOnce is how many events an answer about the log has, and readsAtMost how many it may read for them.
 	wordsAtOnce, readsAtMost = 100, 2000
 )
 
@@ -62,7 +62,7 @@ type webSource struct {
 	past struct {
 		sync.Mutex
 		state actors.ServerState
-		event uint64 // 0: nothing
+		event uint64 // 0: there is none yet
 	}
 }
 
@@ -106,7 +106,7 @@ func (w *webSource) catchUp() {
 	w.history.seen = max(w.history.seen, w.log.Base())
 	for record, err := range w.log.Pick(w.history.seen, picture.Wanted) {
 		if err != nil || record.Seq > last {
-			break // what was folded meanwhile is no loss
+			break // these events were folded meanwhile; the history can do without them
 		}
 		w.history.Apply(record.Event)
 	}
@@ -127,7 +127,7 @@ func (w *webSource) At(_ context.Context, event uint64) (web.Parts, error) {
 	return picture.Of(state, event, mark.Time, nil)
 }
 
-// stateAt goes on from where somebody looked last, if that was before.
+// stateAt goes on from the state of the last look, if that was earlier.
 func (w *webSource) stateAt(event uint64) (actors.ServerState, error) {
 	w.past.Lock()
 	defer w.past.Unlock()
@@ -146,7 +146,7 @@ func (w *webSource) stateAt(event uint64) (actors.ServerState, error) {
 	return state, err
 }
 
-// Songs are those that have all the words.
+// Songs finds the songs that have all the words.
 func (w *webSource) Songs(ctx context.Context, words string, from int) (any, error) {
 	state, _, err := w.state(ctx)
 	if err != nil {
@@ -165,9 +165,9 @@ func (w *webSource) Log(ctx context.Context, upTo uint64) (any, error) {
 	w.catchUp()
 	w.history.Unlock()
 	answer := struct {
-		First  uint64         `json:"first"` // that the log has
+		First  uint64         `json:"first"` // the log's first event
 		Last   uint64         `json:"last"`
-		Before uint64         `json:"before"` // those before it are still to be asked for; 0: there are none
+		Before uint64         `json:"before"` // ask for the events before this one next; 0: there are none
 		Words  []picture.Word `json:"words"`
 	}{First: first, Last: last, Words: []picture.Word{}}
 	for end := upTo; end >= first && len(answer.Words) < wordsAtOnce && upTo-end < readsAtMost; {

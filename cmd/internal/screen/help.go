@@ -48,7 +48,7 @@ func (m model) helpPanel(width int) panel {
 	return panel{title: "help", least: 1, wants: len(rows), rows: func(int, int) []string { return rows }}
 }
 
-// codePanel is the QR code of where to go, as large as it fits, and its text.
+// codePanel is the QR code, as large as possible, and its text.
 func (m model) codePanel() panel {
 	least := 1
 	if !m.ascii {
@@ -68,7 +68,7 @@ func (m model) codePanel() panel {
 	}}
 }
 
-// doubled is a code of half blocks in twice its size.
+// doubled draws a code of half blocks at twice its size.
 func doubled(code []string) []string {
 	var rows []string
 	for _, row := range code {

@@ -22,7 +22,7 @@ type column struct {
 	panels []panel
 }
 
-// unbounded is what a panel wants that fills whatever there is.
+// unbounded is what a panel wants if it can fill any number of rows.
 const unbounded = 1 << 10
 
 // gutter stands between two columns.
@@ -53,8 +53,8 @@ func beside(columns []column, width, height int) []string {
 	return rows
 }
 
-// stack draws the panels one below the other into at most height rows: each gets what it wants, or, where
-// there is no room, its fair part; the last ones give way to the first if there is too little for all.
+// stack draws the panels one below the other into at most height rows. Each gets what it wants or, if there is not
+// enough room, its fair part. If there is too little for all, the last ones are left out.
 func stack(panels []panel, width, height int) []string {
 	for len(panels) > 1 && least(panels) > height {
 		panels = panels[:len(panels)-1]
@@ -85,7 +85,7 @@ func fair(panels []panel, height int) int {
 	if want <= part {
 		return want
 	}
-	spare := height // what the others leave
+	spare := height // rows that the others leave
 	for _, p := range others {
 		spare -= min(1+p.wants, max(part, 1+p.least))
 	}
@@ -117,7 +117,7 @@ func pad(text string, width int) string {
 	return text + strings.Repeat(" ", max(0, width-lipgloss.Width(text)))
 }
 
-// ends sets left and right at the two ends of a row; where there is no room, right goes.
+// ends puts left and right at the two ends of a row. If there is no room for both, it leaves out right.
 func ends(left, right string, width int) string {
 	gap := width - lipgloss.Width(left) - lipgloss.Width(right)
 	if gap < 2 {
@@ -126,7 +126,7 @@ func ends(left, right string, width int) string {
 	return left + strings.Repeat(" ", gap) + right
 }
 
-// wrap breaks text between words only: the terminal library breaks options like --output behind a hyphen.
+// wrap breaks text between words only. The terminal library would break options like --output after a hyphen.
 func wrap(text string, width int) []string {
 	var rows []string
 	for word := range strings.FieldsSeq(text) {

@@ -12,13 +12,13 @@ import (
 	"conga/cmd/internal/console"
 )
 
-// showLines is Show without a terminal. The reader of in may outlive it: nothing
+// showLines is Lines with the reading of in. The goroutine that reads may outlive it, because nothing
 // can interrupt a read of a pipe.
 func showLines(ctx context.Context, source Source, in io.Reader, out io.Writer, ascii bool) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	outlet := console.NewOutlet(out, console.OnError(func(err error) {
-		if errors.Is(err, syscall.EPIPE) { // whoever read along has gone
+		if errors.Is(err, syscall.EPIPE) { // the reader has gone
 			err = errEnd
 		}
 		stop(fmt.Errorf("write: %w", err))
@@ -59,10 +59,10 @@ func showLines(ctx context.Context, source Source, in io.Reader, out io.Writer, 
 	return nil
 }
 
-// changes is what happened between two moments, in lines.
+// changes says in lines what happened between two moments.
 func changes(before, now Snapshot) []string {
 	var lines []string
-	if now.Song != "" && (now.Song != before.Song || now.Elapsed < before.Elapsed-pollEvery) { // the same song again is news too
+	if now.Song != "" && (now.Song != before.Song || now.Elapsed < before.Elapsed-pollEvery) { // also if the same song begins again
 		lines = append(lines, fmt.Sprintf("now playing: %s (%s, %s), %s", now.headline(), now.Song, clock(now.Duration), now.asked()))
 	}
 	if now.chainLine() != before.chainLine() {

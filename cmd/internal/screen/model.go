@@ -12,20 +12,20 @@ import (
 )
 
 const (
-	// keptNews is how much of what was said the picture remembers: more than the highest
+	// keptNews is how many lines of news the picture remembers: more than the highest
 	// terminal shows.
 	keptNews = 200
 	// keptLevels is how far back the picture of the sound goes, in snapshots.
 	keptLevels = 512
-	// searchAgain is after how many snapshots the songs are asked for anew: the folder may have changed.
+	// searchAgain is after how many snapshots the songs are asked for again, because the folder may have changed.
 	searchAgain = 300
-	// searchSoon is the same while there are none.
+	// searchSoon is the same while no song is found.
 	searchSoon = 20
 	// volumeStep is how much one key changes the volume, in percent.
 	volumeStep = 10
 )
 
-// What else reaches the model: a Snapshot, News, and these.
+// Messages to the model, besides a Snapshot and News.
 type (
 	answerMsg []string
 	foundMsg  struct {
@@ -43,12 +43,12 @@ const (
 	code // the QR code
 )
 
-// model is the picture. Its Update and View are pure but for the commands that ask.
+// model is the picture. Update and View are pure, except for the commands that ask the Source.
 type model struct {
 	source        Source
 	ask           func(line string) []string
 	now           func() time.Time // stamps what is typed here
-	ascii         bool             // the terminal shows nothing else
+	ascii         bool             // the terminal shows only ASCII
 	width, height int
 	snapshot      Snapshot
 	levels        []float64 // the louder side, oldest first
@@ -62,11 +62,11 @@ type model struct {
 	entered   bool   // Enter was pressed while searching: it means what is found for what is typed
 	age       int    // of found, in snapshots
 	chosen    string // the song under the cursor; empty: none
-	first     int    // of the songs that are shown
+	first     int    // place of the first song that is shown
 
 	volume int // percent
 	mute   bool
-	target int // in the chain: whom a kill means; -1: nobody
+	target int // place in the chain of the listener to be killed; -1: none
 	ended  bool
 }
 
@@ -76,7 +76,7 @@ func newModel(source Source, ask func(line string) []string) model {
 	input.CharLimit = messages.MaxLine - 1
 	plain := textinput.StyleState{Placeholder: dim, Suggestion: dim}
 	input.SetStyles(textinput.Styles{Focused: plain, Blurred: plain})
-	input.SetVirtualCursor(false) // the terminal's own: it needs no timer to blink
+	input.SetVirtualCursor(false) // the terminal's own cursor needs no timer to blink
 	input.Focus()
 	return model{source: source, ask: ask, now: time.Now, width: 80, height: 24, input: input, volume: 100, target: -1}
 }
@@ -109,9 +109,9 @@ func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// look takes a moment in.
+// look takes a new snapshot.
 func (m model) look(now Snapshot) (tea.Model, tea.Cmd) {
-	if m.target >= 0 { // whom it meant may stand elsewhere now
+	if m.target >= 0 { // the listener may have another place now
 		name := m.targetName()
 		m.target = -1
 		for i, member := range now.Chain {
@@ -129,8 +129,8 @@ func (m model) look(now Snapshot) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// search asks for the songs that the words in the input mean, unless an answer is on its way: then
-// the next question follows that.
+// search asks for the songs with the words in the input. If an answer is on its way, it asks
+// after that has come.
 func (m model) search() (tea.Model, tea.Cmd) {
 	if m.searching {
 		return m, nil
@@ -140,17 +140,17 @@ func (m model) search() (tea.Model, tea.Cmd) {
 	return m, func() tea.Msg { return foundMsg{words, m.source.search(words)} }
 }
 
-// show takes the songs in that were found.
+// show takes the songs that were found.
 func (m model) show(msg foundMsg) (tea.Model, tea.Cmd) {
 	m.found, m.searching, m.age = msg.found, false, 0
 	at := m.at()
-	if at < 0 { // it is not among them
+	if at < 0 { // the chosen song was not found
 		m.chosen, m.first = "", 0
 		if msg.words != "" && len(m.found.Songs) > 0 {
 			m.chosen = m.found.Songs[0].Name
 		}
 	}
-	if m.words() != msg.words { // somebody types faster than the server answers
+	if m.words() != msg.words { // more was typed before the answer came
 		return m.search()
 	}
 	if m.entered {
@@ -160,7 +160,7 @@ func (m model) show(msg foundMsg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// words are what is searched for: not a command that is being typed.
+// words is what to search for; empty while a command is being typed.
 func (m model) words() string {
 	text := strings.TrimSpace(m.input.Value())
 	if isCommand(text) {
@@ -169,8 +169,8 @@ func (m model) words() string {
 	return text
 }
 
-// isCommand says whether the text is one of the lines that people also type without a picture. Words that songs have,
-// too, count in capitals only; in small letters if no song has them.
+// isCommand says whether the text is a command, as people type it without a picture, too. Words that songs may have in
+// their names must be in capitals; in small letters they count if no song has them.
 func isCommand(text string) bool {
 	word, _, _ := strings.Cut(text, " ")
 	switch strings.ToUpper(word) {
@@ -184,7 +184,7 @@ func isCommand(text string) bool {
 	return console.IsEnd(text)
 }
 
-// at is the place of the chosen song among those that were found; -1: nowhere.
+// at is the place of the chosen song among the found ones; -1: it is not there.
 func (m model) at() int {
 	for i, song := range m.found.Songs {
 		if song.Name == m.chosen {
@@ -217,7 +217,7 @@ func (m model) press(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 	return next, tea.Batch(cmd, search)
 }
 
-// steer carries out the keys that are no text.
+// steer carries out keys that are no text.
 func (m model) steer(key string) (tea.Model, tea.Cmd, bool) {
 	switch key {
 	case "enter":
@@ -246,7 +246,7 @@ func (m model) steer(key string) (tea.Model, tea.Cmd, bool) {
 	if m.input.Value() != "" {
 		return m, nil, false
 	}
-	switch key { // what is no beginning of a search
+	switch key { // keys that begin no search
 	case "?":
 		m.overlay = help
 	case "=":
@@ -270,7 +270,7 @@ func (m model) steer(key string) (tea.Model, tea.Cmd, bool) {
 	return m, nil, true
 }
 
-// clear forgets what is typed and chosen.
+// clear forgets the typed text and the chosen song.
 func (m model) clear() (tea.Model, tea.Cmd, bool) {
 	m.input.Reset()
 	m.chosen, m.first, m.target = "", 0, -1
@@ -306,7 +306,7 @@ func (m model) aim() model {
 	return m
 }
 
-// targetName is whom a kill means.
+// targetName is the name of the listener to be killed.
 func (m model) targetName() string {
 	if m.target < 0 || m.target >= len(m.snapshot.Chain) {
 		return ""
@@ -341,7 +341,7 @@ func (m model) shift(key string) tea.Cmd {
 	return func() tea.Msg { return answerMsg{m.source.Earlier(shifts[key])} }
 }
 
-// heardVolume is the volume in percent at which the music is heard.
+// heardVolume is the volume at which the music is heard, in percent.
 func (m model) heardVolume() int {
 	if m.mute {
 		return 0
@@ -349,7 +349,7 @@ func (m model) heardVolume() int {
 	return m.volume
 }
 
-// end leaves an empty screen behind: a terminal that was resized meanwhile may show some of it afterwards.
+// end leaves an empty screen behind, because a terminal that was resized may show some of it afterwards.
 func (m model) end() (tea.Model, tea.Cmd) {
 	m.ended = true
 	return m, tea.Quit
@@ -386,7 +386,7 @@ func (m model) send(line string) (tea.Model, tea.Cmd) {
 	return asked, tea.Batch(search, answer)
 }
 
-// command asks a line.
+// command asks the Source a line.
 func (m model) command(line string) (tea.Model, tea.Cmd) {
 	m = m.say(News{At: m.now(), Kind: typed, Text: line})
 	return m, func() tea.Msg { return answerMsg(m.ask(line)) }

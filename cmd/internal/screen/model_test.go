@@ -18,7 +18,7 @@ import (
 	"conga/messages"
 )
 
-// trailing spaces are invisible, on a terminal as in a review.
+// trailing matches trailing spaces, which nobody sees on a terminal or in a review.
 var trailing = regexp.MustCompile(`(?m) +$`)
 
 var rewrite = flag.Bool("rewrite", false, "write the golden pictures anew")
@@ -42,7 +42,7 @@ func playing(listeners int) Snapshot {
 	return s
 }
 
-// update feeds messages and returns what came of them.
+// update returns the model after the messages.
 func update(m model, msgs ...tea.Msg) model {
 	for _, msg := range msgs {
 		next, _ := m.Update(msg)
@@ -53,10 +53,10 @@ func update(m model, msgs ...tea.Msg) model {
 
 func noAnswer(string) []string { return nil }
 
-// started is when the stories of these tests happen.
+// started is the time of these tests' stories.
 var started = time.Date(2026, 11, 26, 20, 15, 0, 0, time.UTC)
 
-// songs are what a radio has that finds `match` in the names.
+// songs finds a radio's songs by words in their names.
 func songs(words string) Found {
 	var found Found
 	for _, song := range []Song{
@@ -75,7 +75,7 @@ func songs(words string) Found {
 	return found
 }
 
-// of makes a model of a screen with all that a screen may have, or less.
+// of makes the model of a screen that has everything; change may remove something.
 func of(ask func(string) []string, change func(*Source)) model {
 	source := Source{Title: "you", Volume: func(int) {}, Earlier: func(by time.Duration) string { return by.String() }, search: songs, Help: []string{"A chain of listeners."}}
 	if change != nil {
@@ -88,7 +88,7 @@ func of(ask func(string) []string, change func(*Source)) model {
 
 func happened(text string) News { return News{At: started, Kind: Event, Text: text} }
 
-// joined is the screen of a listener: a part of the chain, itself marked.
+// joined is the snapshot of a listener: a part of the chain, with itself marked.
 func joined() Snapshot {
 	s := playing(0)
 	s.Part = true
@@ -103,7 +103,7 @@ func joined() Snapshot {
 	return s
 }
 
-// served is the screen of a server.
+// served is the snapshot of a server.
 func served() Snapshot {
 	s := playing(3)
 	for i := range s.Chain {
@@ -202,7 +202,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// No size may tear the picture: a row too many scrolls the terminal, one too wide wraps.
+// The picture fits any size. A row too many would scroll the terminal, a row too wide would wrap.
 func TestView_FitsAnySize(t *testing.T) {
 	wide := playing(7)
 	wide.Title, wide.Song = strings.Repeat("長い歌", 40), strings.Repeat("x", 300)
@@ -246,7 +246,7 @@ func fits(t *testing.T, m model, width, height int) {
 	}
 }
 
-// A high and wide terminal is not mostly empty.
+// The picture fills a high and wide terminal.
 func TestView_UsesTheRoom(t *testing.T) {
 	for _, source := range []func(*Source){nil, asDemo} {
 		m := of(noAnswer, source)
@@ -270,7 +270,7 @@ func TestView_UsesTheRoom(t *testing.T) {
 	}
 }
 
-// Tags and peers are strangers: what they write must not steer the terminal.
+// Strangers write tags and names. Their text must not control the terminal.
 func TestView_HostileText(t *testing.T) {
 	const evil = "\x1b]0;owned\x07\x1b[2Jx\u202ey\r\n\u009b31m"
 	s := playing(2)
@@ -294,7 +294,7 @@ func TestView_HostileText(t *testing.T) {
 	}
 }
 
-// run carries out what a key has set off, and takes in what comes of it.
+// run runs the command that followed from a key, and returns the model after its results.
 func run(m model, cmd tea.Cmd) model {
 	if cmd == nil {
 		return m
@@ -312,7 +312,7 @@ func run(m model, cmd tea.Cmd) model {
 	return m
 }
 
-// press presses keys and runs what they set off.
+// press presses keys and runs the commands that follow.
 func press(m model, keys ...tea.KeyPressMsg) model {
 	for _, key := range keys {
 		next, cmd := m.Update(key)
@@ -355,7 +355,7 @@ func TestModel_Ask(t *testing.T) {
 	}
 }
 
-// Whoever types sees the songs with that in their names, and asks for the first with Enter.
+// Typing shows the songs with the words in their names, and Enter asks for the first.
 func TestModel_Search(t *testing.T) {
 	var asked []string
 	m := of(func(line string) []string { asked = append(asked, line); return nil }, nil)
@@ -385,7 +385,7 @@ func TestModel_Search(t *testing.T) {
 	}
 }
 
-// While the server has not answered, no second question is on its way; the last one is about what is typed then.
+// While the server has not answered, the screen does not ask again. The last question is about all that was typed.
 func TestModel_SearchFaster(t *testing.T) {
 	m, asked := of(noAnswer, nil), []string{}
 	m.source.search = func(words string) Found { asked = append(asked, words); return songs(words) }
@@ -452,7 +452,7 @@ func TestModel_SmallLetters(t *testing.T) {
 	}
 }
 
-// The songs are asked for again: the folder may have changed. An empty one fills soon.
+// The songs are asked for again from time to time, because the folder may have changed; sooner if it was empty.
 func TestModel_SearchAgain(t *testing.T) {
 	m := of(noAnswer, nil)
 	searches := func(m model) (at int) {
@@ -513,7 +513,7 @@ func TestModel_Earlier(t *testing.T) {
 	}
 }
 
-// Whom a kill means is chosen first, and stays the same when the chain changes meanwhile.
+// The listener to be killed is chosen first, and stays chosen when the chain changes.
 func TestModel_Kill(t *testing.T) {
 	var killed []string
 	m := of(noAnswer, func(s *Source) {
@@ -525,12 +525,12 @@ func TestModel_Kill(t *testing.T) {
 	}
 	m = press(m, tab, tab)
 	shorter := playing(4)
-	shorter.Chain = shorter.Chain[1:] // amy left by herself
+	shorter.Chain = shorter.Chain[1:] // amy has left
 	m = press(update(m, shorter), kill, kill)
 	if fmt.Sprint(killed) != "[bob]" || m.news[len(m.news)-1].Text != "bob is killed" {
 		t.Errorf("killed %v", killed)
 	}
-	m = press(m, tab, tab, tab, tab) // the last one is heard: nobody kills it
+	m = press(m, tab, tab, tab, tab) // the last one is heard and cannot be killed
 	if m.targetName() == "dora" {
 		t.Error("the one that is heard can be killed")
 	}
@@ -606,7 +606,7 @@ func TestName_Different(t *testing.T) {
 	}
 }
 
-// Why nothing is on is said where the song would stand.
+// If nothing is on, the reason stands in the place of the song.
 func TestHeadline_Away(t *testing.T) {
 	for want, s := range map[string]Snapshot{
 		"nothing plays yet": {},

@@ -11,10 +11,10 @@ import (
 // roomInPane is how many lines may wait for the picture.
 const roomInPane = 256
 
-// Pane takes lines for a picture, the command's log among them. Nobody who says something waits: what
+// Pane takes lines for a picture, including the command's log. Say never waits: a line that
 // has no room is left out.
 type Pane struct {
-	// News is the Source's.
+	// News is for the Source.
 	News <-chan News
 	in   chan News
 }
@@ -33,7 +33,7 @@ func (p *Pane) Say(at time.Time, kind kind, text string) {
 	}
 }
 
-// Rest takes the lines of trouble that no picture has shown.
+// Rest returns the lines of trouble that no picture has shown.
 func (p *Pane) Rest() (rest []News) {
 	for {
 		select {
@@ -47,7 +47,7 @@ func (p *Pane) Rest() (rest []News) {
 	}
 }
 
-// Handler is a log whose warnings and errors are shown as lines; the rest is in the picture.
+// Handler is a log whose warnings and errors become lines. The picture shows the rest anyway.
 func (p *Pane) Handler() slog.Handler { return paneHandler{pane: p} }
 
 type paneHandler struct {

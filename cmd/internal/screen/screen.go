@@ -2,7 +2,7 @@
 // search among them, the chain, and what happens to it.
 //
 // It decides nothing about the radio: a Source says how things are, and the screen asks it
-// again ten times a second. Nobody waits for the terminal: what is drawn goes through an Outlet.
+// ten times a second. Nobody waits for the terminal, because all output goes through an Outlet.
 package screen
 
 import (
@@ -23,47 +23,47 @@ import (
 	"conga/cmd/internal/console"
 )
 
-// pollEvery is how often the picture follows the music: a bar of 80 characters and a
-// song of three minutes would do with two seconds, the buffers would not.
+// pollEvery is how often the picture is drawn. For the bar two seconds would do, but not
+// for the buffers.
 const pollEvery = 100 * time.Millisecond
 
 // Source is where the screen's facts come from.
 type Source struct {
 	Title string   // of the facts
-	Head  []string // what stands on top, whole: links
-	Help  []string // what else there is to know, for the help
-	// Snapshot says how things are now. It is called by one goroutine.
+	Head  []string // rows at the top that are not cut: links
+	Help  []string // further lines for the help
+	// Snapshot says how things are now. Only one goroutine calls it.
 	Snapshot func() Snapshot
 	// Ask answers a typed line (SONGS, PLAY x, REQUESTS); it may block until ctx ends.
 	// END never reaches it: it ends Show.
 	Ask func(ctx context.Context, line string) []string
-	// Search finds the songs with all the words in their names; without words, all. It may block as Ask.
+	// Search finds the songs with all the words in their names; without words, all songs. It may block like Ask.
 	Search func(ctx context.Context, words string) Found
-	// Volume takes how loud to play, in percent; it must not block. Nil: nothing is heard here.
+	// Volume sets the volume in percent; it must not block. Nil: nothing is heard here.
 	Volume func(percent int)
 	// Earlier lets what is heard here come so much earlier, or later, and says how that is now; it may block as
 	// Ask. Nil: nothing is heard here.
 	Earlier func(by time.Duration) string
 	// Kill ends a listener of the chain as a crash does, and says what it did. Nil: none can be.
 	Kill func(name string) string
-	// Code is a QR code, row by row, and CodeText what it says; nil: there is none.
+	// Code is a QR code, row by row, and CodeText is its content; nil: there is none.
 	Code     []string
 	CodeText string
-	// Wave names what the levels of the snapshots are; empty: how loud the music is, where it is heard here.
+	// Wave names the levels of the snapshots; empty: they are the loudness of the music, if it is heard here.
 	Wave string
 	// News is shown line by line as it comes; nil and closed are fine.
 	News <-chan News
 
-	search func(words string) Found // Search in the life of the picture
+	search func(words string) Found // Search with the picture's context
 }
 
-// names are the listeners of a demo, first in the chain first.
+// names are the names of a demo's listeners, first in the chain first.
 var names = []string{
 	"amy", "bob", "cem", "dora", "emil", "fay", "gus", "hana", "ivo", "jun", "kim", "leo", "mia",
 	"nils", "ola", "pia", "quin", "rosa", "sam", "tess", "udo", "vera", "wim", "xena", "yuri", "zoe",
 }
 
-// Name is the name of a demo's i-th listener, from 0: no two are the same.
+// Name is the name of a demo's i-th listener, counted from 0. All names differ.
 func Name(i int) string {
 	if i < len(names) {
 		return names[i]
@@ -71,8 +71,8 @@ func Name(i int) string {
 	return fmt.Sprint(names[i%len(names)], i/len(names)+1)
 }
 
-// Lines says in lines what source shows, until somebody says END or ctx ends; both are nil. What
-// the locale does not show is told in ASCII.
+// Lines says in lines what source shows. It returns nil when somebody types END, or when ctx ends. What
+// the locale cannot show is written in ASCII.
 func Lines(ctx context.Context, source Source, in io.Reader, out io.Writer, locale console.Locale) error {
 	ascii := locale == console.OtherLocale || locale != console.UTF8 && console.IsTerminal(out)
 	return showLines(ctx, source, in, out, ascii)
@@ -85,13 +85,13 @@ func Fits(in io.Reader, out io.Writer) bool {
 	return typing && console.IsTerminal(in) && console.IsTerminal(out) && console.Foreground(keyboard) && os.Getenv("TERM") != "dumb"
 }
 
-// Picture is Lines where a picture Fits. While it is up, what others write to the terminal by file
-// descriptor 2 is shown in it. Out may stand still: nobody who speaks waits for it.
+// Picture is Lines on a terminal on which a picture Fits. The picture also shows what C libraries write to file
+// descriptor 2. If out stands still, nothing waits for it.
 func Picture(ctx context.Context, source Source, in io.Reader, out io.Writer, locale console.Locale) error {
 	return showPicture(ctx, source, in, out, locale != console.UTF8, os.Environ())
 }
 
-// canvas is a terminal for a picture: what is drawn waits in an outlet.
+// canvas is a terminal for a picture. An outlet keeps the output until the terminal takes it.
 type canvas struct {
 	term.File
 	outlet *console.Outlet
@@ -106,23 +106,23 @@ func showPicture(ctx context.Context, source Source, in io.Reader, out io.Writer
 	defer cancel()
 
 	var written <-chan string
-	if console.IsTerminal(os.Stderr) { // else it tears no picture
+	if console.IsTerminal(os.Stderr) { // else it does not disturb the picture
 		caught, release, err := console.CaptureStderr()
 		if err != nil {
 			return fmt.Errorf("catch what libraries print: %w", err)
 		}
-		defer release() // ends written
+		defer release() // closes written
 		written = caught
 	}
 
 	ask := func(line string) []string { return source.Ask(ctx, line) }
 	source.search = func(words string) Found { return source.Search(ctx, words) }
 	var program *tea.Program
-	outlet := console.NewOutlet(out, console.OnGap(func(int) { program.Send(tea.ClearScreen()) })) // a terminal that goes on needs all of it
+	outlet := console.NewOutlet(out, console.OnGap(func(int) { program.Send(tea.ClearScreen()) })) // after a gap the whole picture is drawn again
 	outlet.Hurry()
 	defer func() { _ = outlet.Finish(console.LastWords) }()
 	to := io.Writer(outlet)
-	if file, is := out.(term.File); is { // whose size is looked at, too
+	if file, is := out.(term.File); is { // its size is looked at, too
 		to = canvas{file, outlet}
 		defer console.Guard(file)()
 	}
@@ -149,7 +149,7 @@ func showPicture(ctx context.Context, source Source, in io.Reader, out io.Writer
 	return nil
 }
 
-// noColor is no-color.org's rule: any value but none. The terminal library wants a
+// noColor follows no-color.org: any value that is not empty counts. The terminal library takes only a
 // true one.
 func noColor(environ []string) bool {
 	return slices.ContainsFunc(environ, func(v string) bool {
@@ -187,5 +187,5 @@ func feed[T any](ctx context.Context, lines <-chan T, show func(T)) {
 	}
 }
 
-// errEnd is how a typed END travels up to Show.
+// errEnd ends the program after a typed END.
 var errEnd = errors.New("END")

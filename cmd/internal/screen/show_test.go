@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// shown is what a running Show has written so far, as a test waits for it.
+// shown is the output so far, on which a test can wait.
 type shown struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -118,7 +118,7 @@ func TestLines_EndOfInputIsNotEnd(t *testing.T) {
 		done <- Lines(ctx, Source{Snapshot: now.snapshot, Ask: echo, Search: none}, strings.NewReader("SONGS"), out, console.UTF8)
 	}()
 	out.waitFor(t, "answer to SONGS\n")
-	now.set(playing(1)) // it still looks
+	now.set(playing(1)) // snapshots are still taken
 	out.waitFor(t, "now playing")
 	cancel()
 	if err := <-done; err != nil {
@@ -151,7 +151,7 @@ func TestChanges_SameSongAgain(t *testing.T) {
 	}
 }
 
-// The picture runs on anything that reads and writes; colours go by the environment.
+// The picture runs on any reader and writer. The environment says whether there are colours.
 func TestPicture(t *testing.T) {
 	for _, test := range []struct {
 		name  string

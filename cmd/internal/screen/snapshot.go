@@ -7,8 +7,8 @@ type Snapshot struct {
 	Song     string // file name; empty: nothing is heard
 	Title    string // empty: the file does not say
 	Artist   string
-	Away     string        // why nothing is broadcast; empty: something is, or that is not known
-	Asked    string        // who asked for the song; empty: chance chose
+	Away     string        // why nothing is broadcast; empty: music is broadcast, or the reason is not known
+	Asked    string        // who asked for the song; empty: nobody
 	Elapsed  time.Duration // of the song, as it is heard
 	Duration time.Duration
 	Sound    string     // where the music is heard, or why it is not: "on the loudspeaker"
@@ -16,17 +16,17 @@ type Snapshot struct {
 	Queue    []Queued   // next first
 	Chain    []Member   // nearest the server first
 	Part     bool       // the chain is only a part of it
-	Facts    []string   // what else is so, a sentence each
+	Facts    []string   // further sentences
 }
 
 // Queued is a song that somebody waits for.
 type Queued struct {
 	Song, Title, Artist string
 	Asked               string        // who asked for it
-	In                  time.Duration // until it is heard; less than 0: not known
+	In                  time.Duration // until it is heard; negative: not known
 }
 
-// Role is what a member of the chain is to whoever looks.
+// Role is what a member of the chain is for the node whose screen this is.
 type Role int
 
 const (
@@ -34,10 +34,10 @@ const (
 	Other Role = iota
 	// Self is the listener whose screen this is.
 	Self
-	// Feeder sends it the music, and Fed get the music from it.
+	// Feeder sends the music to Self, and Fed gets it from Self.
 	Feeder
 	Fed
-	// Gap stands for those in between, of whom nothing is known.
+	// Gap stands for listeners in between that are not known.
 	Gap
 )
 
@@ -45,18 +45,18 @@ const (
 type Member struct {
 	Name      string
 	Role      Role
-	Note      string        // what else there is to say of it
+	Note      string        // further words about it
 	Measured  bool          // Buffered is known
 	Buffered  time.Duration // music that it has and has not played yet
-	Underruns uint64        // times it had none
+	Underruns uint64        // how often it had none
 	Speaker   bool          // it is heard on the loudspeaker
 	Kill      bool          // it can be killed from here
 }
 
-// Found is what a search for songs gives.
+// Found is the result of a search for songs.
 type Found struct {
 	Songs []Song
-	More  string // what there is to say of songs that are not among them
+	More  string // a sentence about songs that are not among them
 }
 
 // Song can be asked for.
@@ -65,20 +65,20 @@ type Song struct {
 	Duration            time.Duration // 0: not known
 }
 
-// kind is whose words a line of the news is.
+// kind is what a line of the news is about.
 type kind int
 
-// What a line of the news is about.
+// The kinds of news.
 const (
-	// Event is what happens to the music and to the chain.
+	// Event is about the music and the chain.
 	Event kind = iota
-	// Trouble is what somebody should do something about.
+	// Trouble is something that somebody should act on.
 	Trouble
 	typed
 	answered
 )
 
-// News is a line about what happened.
+// News is a line about something that happened.
 type News struct {
 	At   time.Time
 	Kind kind

@@ -14,8 +14,8 @@ import (
 	"conga/cmd/internal/console"
 )
 
-// The terminal's own palette: it suits light and dark backgrounds. Colour only
-// repeats what the words say, for NO_COLOR and for eyes that cannot tell.
+// The colours are of the terminal's own palette, which suits light and dark backgrounds. Words say the same as
+// the colours, for NO_COLOR and for people who cannot tell colours apart.
 var (
 	bold   = lipgloss.NewStyle().Bold(true)
 	dim    = lipgloss.NewStyle().Faint(true)
@@ -26,15 +26,15 @@ var (
 )
 
 const (
-	// twoColumns and threeColumns are from how many cells on the panels stand beside each other.
+	// twoColumns and threeColumns are the widths from which on the panels stand beside each other, in cells.
 	twoColumns, threeColumns = 72, 132
-	// leastNews is how many rows there should be for what happens.
+	// leastNews is how many rows there should be for the news.
 	leastNews = 6
-	// leastWave and mostWave are how many rows the picture of the sound has: it takes what the lists do not need.
+	// leastWave and mostWave bound the rows of the picture of the sound, which takes what the lists do not need.
 	leastWave, mostWave = 3, 30
-	// leastBesideCode is how many rows there must be beside the QR code.
+	// leastBesideCode is how many rows there must be besides those of the QR code.
 	leastBesideCode = 12
-	// hintRow is from how many rows on the keys are named below the input.
+	// hintRow is the height from which on the keys are named below the input, in rows.
 	hintRow = 12
 )
 
@@ -46,7 +46,7 @@ func (m model) View() tea.View {
 	view := tea.NewView(strings.Join(rows, "\n"))
 	view.AltScreen = true
 	view.WindowTitle = "conga"
-	if name := m.snapshot.headline(); m.snapshot.Song != "" { // clean: it steers no terminal
+	if name := m.snapshot.headline(); m.snapshot.Song != "" { // headline is clean
 		view.WindowTitle = name + " - conga"
 	}
 	if m.ascii {
@@ -63,8 +63,8 @@ func (m model) View() tea.View {
 	return view
 }
 
-// rows is the picture, height rows of at most width cells. When there is no room for all, the song
-// and the input stay longest.
+// rows is the picture: height rows of at most width cells. If there is too little room, the song
+// and the input are the last to go.
 func (m model) rows() []string {
 	width, height := max(1, m.width), max(1, m.height)
 	m.input.SetWidth(max(1, width-lipgloss.Width(m.input.Prompt)-1))
@@ -76,7 +76,7 @@ func (m model) rows() []string {
 	}
 	room := height - len(bottom)
 	rows := m.top(width)
-	if m.overlay == code { // it needs all the room that there is
+	if m.overlay == code { // it needs all the room
 		rows = stack([]panel{m.codePanel()}, width, room)
 	}
 	rows = rows[:min(len(rows), room)]
@@ -90,7 +90,7 @@ func (m model) rows() []string {
 	rows = append(rows, bottom...)
 	for i, row := range rows {
 		rows[i] = ansi.Truncate(row, width, "…")
-		if m.ascii { // some signs become longer
+		if m.ascii { // some substitutes are longer
 			rows[i] = ansi.Truncate(console.ASCII(row), width, "...")
 		}
 	}
@@ -104,7 +104,7 @@ func (m model) placeholder() string {
 	return "a word of a song's name, or SONGS, PLAY <name or number>, REQUESTS, END"
 }
 
-// keys names the keys that do something now.
+// keys names the keys that have an effect now.
 func (m model) keys(width int) string {
 	if m.overlay != nothing {
 		return "any key goes back"
@@ -199,7 +199,7 @@ func (m model) middle(width, height int) []string {
 	return append(wave, beside(columns, width, height-len(wave))...)
 }
 
-// waveRows are the picture of the levels and an empty row, or nothing where there are none.
+// waveRows are the picture of the levels and an empty row; none if there are no levels.
 func (m model) waveRows(width, height int) []string {
 	switch {
 	case m.source.Wave != "":
@@ -210,7 +210,7 @@ func (m model) waveRows(width, height int) []string {
 	return nil
 }
 
-// columns are the panels as the width has room for them.
+// columns arranges the panels for the width.
 func (m model) columns(width, height int) []column {
 	queue, songs, chain, happened := m.queuePanel(), m.songsPanel(), m.chainPanel(), m.newsPanel()
 	facts := m.factsPanel(width)
@@ -235,8 +235,8 @@ func (m model) columns(width, height int) []column {
 	return columns
 }
 
-// besideLargeCode is how many cells there are on each side of a QR code of twice its size, which a phone reads from afar; 0: it
-// has no room.
+// besideLargeCode is how many cells are left on each side of a QR code of twice its size, which a phone reads from afar; 0:
+// there is no room for it.
 func (m model) besideLargeCode(width, height int) int {
 	if m.ascii || len(m.source.Code) == 0 || height < 2*len(m.source.Code)+2 {
 		return 0
@@ -363,8 +363,8 @@ func (m model) noSongs() string {
 	return "there are none yet"
 }
 
-// chainPanel is the line, the server on top. In the middle there is room for what is left out; the one
-// whose screen this is, and the one that is heard, stay.
+// chainPanel is the chain, the server on top. If there is too little room, members in the middle are left out, but not
+// the one whose screen this is, nor the one that is heard.
 func (m model) chainPanel() panel {
 	members := m.snapshot.Chain
 	return panel{title: m.chainTitle(), least: 2, wants: 1 + max(1, len(members)), rows: func(width, height int) []string {
@@ -411,15 +411,15 @@ func (m model) chainTitle() string {
 	return fmt.Sprintf("chain of %d", listeners)
 }
 
-// shownMembers are those from first up to last that have room, beside the very last one.
+// shownMembers says which members are shown besides the very last one: those from first up to last.
 func (m model) shownMembers(room int) (first, last int) {
 	members := m.snapshot.Chain
 	if len(members) <= room {
 		return 0, len(members)
 	}
-	room = max(1, room-2) // for what is missing, and for the last
+	room = max(1, room-2) // less a row for those that are left out, and one for the last member
 	if eye := m.eye(); eye > room-1 {
-		room = max(1, room-1) // something is missing above, too
+		room = max(1, room-1) // some are left out above, too
 		first = min(eye-room/2, len(members)-1-room)
 	}
 	return max(0, first), max(0, first) + room
@@ -480,7 +480,7 @@ func (m model) newsPanel() panel {
 		for i := len(m.news) - 1; i >= 0 && len(rows) < height; i-- {
 			n := m.news[i]
 			lines := wrap(n.Text, width-9)
-			if len(lines) > 4 { // nobody takes the panel for himself
+			if len(lines) > 4 { // no line may fill the panel
 				lines = append(lines[:3:3], "…")
 			}
 			for l := len(lines) - 1; l >= 0 && len(rows) < height; l-- {
@@ -523,7 +523,7 @@ func (m model) wave(width, height int) []string {
 	return rows
 }
 
-// block is a cell that is filled from below.
+// block is a cell that is partly filled, from below.
 func (m model) block(part float64) rune {
 	eighths := []rune(" ▁▂▃▄▅▆▇█")
 	if m.ascii {

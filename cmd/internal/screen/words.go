@@ -9,7 +9,7 @@ import (
 	"conga/messages/plain"
 )
 
-// maxText is the longest text that the screen takes from anybody, in bytes: no terminal is
+// maxText is the longest text that the screen takes, in bytes. No terminal is
 // so wide.
 const maxText = 1024
 
@@ -19,7 +19,7 @@ const bufferFull = messages.Slack
 // clean makes text from tags, peers and libraries safe for a terminal.
 func clean(text string) string { return plain.Text(text, maxText) }
 
-// clock is a duration as people read it on a player: 3:07, 1:02:09.
+// clock is a duration as players show it: 3:07, 1:02:09.
 func clock(d time.Duration) string {
 	s := int(max(0, d).Seconds())
 	if s >= 3600 {
@@ -28,7 +28,7 @@ func clock(d time.Duration) string {
 	return fmt.Sprintf("%d:%02d", s/60, s%60)
 }
 
-// called is a song as people say it.
+// called is a song's name for people.
 func called(song, title, artist string) string {
 	switch title, artist = clean(title), clean(artist); {
 	case title == "":

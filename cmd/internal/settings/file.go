@@ -18,17 +18,17 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// NoFile is the --config of who wants none to be read.
+// NoFile is the value of --config if no file is to be read.
 const NoFile = "none"
 
-// maxFile is more than a file with settings has.
+// maxFile is more bytes than a file with settings has.
 const maxFile = 1 << 20
 
-// file is a configuration file. Its keys outside of sections are for each command that has such a flag; a section has the
-// keys of one command, which beat those.
+// file is a configuration file. Keys outside of sections are for each command that has such a flag. A section has the
+// keys of one command, which beat the others.
 type file struct {
 	path     string
-	sections map[string]map[string]string // "" is before the first
+	sections map[string]map[string]string // "" has the keys before the first
 }
 
 // usualFiles are the user's and the machine's.
@@ -48,13 +48,13 @@ func usualFiles(program, name string) []string {
 	return append(files, filepath.Join("/etc", program, name))
 }
 
-// Shown are the usual files as anybody has them, for a page that is made once.
+// Shown are the usual files, without this user's own paths: for a page that is made once.
 func (s *Settings) Shown() []string {
 	program := strings.TrimSuffix(s.File, ".toml")
 	return []string{"~/.config/" + program + "/" + s.File, "/etc/" + program + "/" + s.File}
 }
 
-// read reads the files that the command is to know, the strongest first.
+// read reads the files for the command, the strongest first.
 func (s *Settings) read(ctx *kong.Context) ([]file, error) {
 	named, where := "", ""
 	for _, flag := range ctx.Model.Flags {
@@ -80,7 +80,7 @@ func (s *Settings) read(ctx *kong.Context) ([]file, error) {
 		f, err := s.readFile(path, ctx.Model.Node)
 		switch {
 		case named == "" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)):
-			continue // nobody has named it; and the machine's may hold a token that is not for everybody
+			continue // nobody has named it, and the machine's file may hold a token and be closed to this user
 		case err != nil && where != "":
 			return nil, fmt.Errorf("%s: %w", where, err)
 		case err != nil:
@@ -111,7 +111,7 @@ func (s *Settings) readFile(path string, app *kong.Node) (file, error) {
 	return f, s.check(f, app)
 }
 
-// parse reads TOML: keys with text, numbers, true or false, and lists of them, in sections or before.
+// parse reads TOML: keys with text, numbers, true or false, and lists of them, in sections or before the first.
 func parse(path, text string) (file, error) {
 	var tree map[string]any
 	if _, err := toml.Decode(text, &tree); err != nil {
@@ -144,7 +144,7 @@ func parse(path, text string) (file, error) {
 	return f, nil
 }
 
-// textOf is a value as its flag would take it.
+// textOf is a value in the form that its flag takes.
 func textOf(value any) (string, error) {
 	switch v := value.(type) {
 	case string:
@@ -169,7 +169,7 @@ func textOf(value any) (string, error) {
 	return "", errors.New("is neither text in quotes nor a number, true, false or a list of those")
 }
 
-// inSection is a key as people find it in the file.
+// inSection names a key so that people find it in the file.
 func inSection(section, key string) string {
 	if section == "" {
 		return key
@@ -177,7 +177,7 @@ func inSection(section, key string) string {
 	return "[" + section + "] " + key
 }
 
-// check refuses what is no setting.
+// check refuses a file with unknown settings.
 func (s *Settings) check(f file, app *kong.Node) error {
 	known := map[string][]string{} // the keys of each section
 	for _, command := range commands(app) {
@@ -221,5 +221,5 @@ func lookUp(files []file, section, key string) (found, bool) {
 	return found{}, false
 }
 
-// newTarget is a place for a value that nobody uses.
+// newTarget is a place for a value that is only tried.
 func newTarget(flag *kong.Flag) reflect.Value { return reflect.New(flag.Target.Type()).Elem() }

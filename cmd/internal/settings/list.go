@@ -9,20 +9,20 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Group are the settings that the same commands have.
+// Group has the settings that the same commands have.
 type Group struct {
-	Commands []string // conga serve; the program alone: each of them
+	Commands []string // as conga serve; conga alone: all of them
 	Settings []Setting
 }
 
-// Setting is a flag, and how it is called elsewhere.
+// Setting is a flag with its names in the environment and in files.
 type Setting struct {
 	*kong.Flag
 	Variable string
 	Key      string // empty: it cannot stand in a file
 }
 
-// Line is the setting in a file, with its default or what to put there.
+// Line is the setting's line in a file, with its default or a word for its value.
 func (s Setting) Line() string {
 	value := s.Default
 	switch {
@@ -42,7 +42,7 @@ func (s Setting) Line() string {
 	return s.Key + " = " + value
 }
 
-// List are all settings of the program, each once: commands that mean the same by a flag share it.
+// List returns all settings of the program, each once: commands that mean the same by a flag share it.
 func (s *Settings) List(app *kong.Application) []Group {
 	var groups []Group
 	for _, owners := range s.owners(app) {
@@ -86,7 +86,7 @@ func (s *Settings) owners(app *kong.Application) []*owned {
 	return all
 }
 
-// Print is the list for people.
+// Print is the list as text for people.
 func (s *Settings) Print(app *kong.Application) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Each setting is a flag, a variable of the environment, and a line in a file. The flag beats the variable, "+
@@ -121,7 +121,7 @@ A flag without a value, --plain, is %sPLAIN=true and plain = true. Of a list, th
 	return text.String()
 }
 
-// short are the commands by their first words: conga log, whichever of its commands.
+// short cuts the commands to their first words: conga log stands for all of its commands.
 func short(names []string) (all []string) {
 	for _, name := range names {
 		words := strings.Fields(name)

@@ -11,20 +11,20 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// fileFlag names the flag that says which file is read. It cannot stand in one.
+// fileFlag is the flag that says which file is read. It cannot be set in a file.
 const fileFlag = "config"
 
-// Settings are those of one program.
+// Settings are the settings of one program.
 type Settings struct {
 	Prefix string                      // of the variables: CONGA_
-	File   string                      // what the program's files are called: conga.toml
+	File   string                      // name of the program's files: conga.toml
 	Usual  func() []string             // where they are, the strongest first
 	Getenv func(string) (string, bool) // as os.LookupEnv
 	All    func() []string             // as os.Environ
 	origin map[*kong.Flag]string       // where a value came from
 }
 
-// New is for a program whose variables and files begin with its name.
+// New returns the settings of a program, whose variables and files begin with its name.
 func New(program string) *Settings {
 	file := program + ".toml"
 	return &Settings{
@@ -35,7 +35,7 @@ func New(program string) *Settings {
 	}
 }
 
-// Is says whether a flag can be set elsewhere.
+// Is says whether a flag can be set by a variable or in a file.
 func Is(flag *kong.Flag) bool {
 	return flag.Name != "help" && !flag.Hidden && flag.Tag.Get("setting") != "-"
 }
@@ -45,7 +45,7 @@ func (s *Settings) Variable(flag *kong.Flag) string {
 	return s.Prefix + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
 }
 
-// Apply makes the parser look for what was not said on the command line.
+// Apply makes the parser look up the flags that are not on the command line.
 func (s *Settings) Apply(k *kong.Kong) error {
 	return kong.WithBeforeResolve(func(ctx *kong.Context) error {
 		command := ctx.Selected()
@@ -66,21 +66,21 @@ func (s *Settings) Apply(k *kong.Kong) error {
 	}).Apply(k)
 }
 
-// hasSettings says whether there is something to look for.
+// hasSettings says whether the command has a flag to look up.
 func hasSettings(command *kong.Node) bool { return slices.ContainsFunc(command.Flags, Is) }
 
-// section is what a command is called in a file: conga log tail has the settings of log.
+// section is a command's section in a file. conga log tail has the settings of log.
 func section(command *kong.Node) string {
 	word, _, _ := strings.Cut(command.Path(), " ")
 	return word
 }
 
-// found is what was said elsewhere.
+// found is a value from a variable or a file.
 type found struct {
 	text, where string
 }
 
-// resolve is the flag's value from elsewhere, nil if nobody has said it.
+// resolve is the flag's value from a variable or a file, nil if there is none.
 func (s *Settings) resolve(flag *kong.Flag, section string, files []file) (any, error) {
 	if !Is(flag) {
 		return nil, nil
@@ -95,7 +95,7 @@ func (s *Settings) resolve(flag *kong.Flag, section string, files []file) (any, 
 		return nil, nil
 	}
 	s.origin[flag] = value.where
-	// Only to say where a wrong value stands: the parser tries it again.
+	// The parser does this again. It is done here to say where a wrong value stands.
 	trial := kong.Scan().PushTyped(value.text, kong.FlagValueToken)
 	if err := flag.Parse(trial, newTarget(flag)); err != nil {
 		return nil, &Wrong{Where: value.where, Reason: err}
@@ -103,19 +103,19 @@ func (s *Settings) resolve(flag *kong.Flag, section string, files []file) (any, 
 	return value.text, nil
 }
 
-// Wrong is a value from elsewhere that its flag does not take.
+// Wrong is the error if a flag does not take a value from a variable or a file.
 type Wrong struct {
 	Where  string
 	Reason error
 }
 
-// Error says where it stands.
+// Error says where the value stands, and what is wrong with it.
 func (w *Wrong) Error() string { return w.Where + ": " + w.Reason.Error() }
 
-// Unwrap is what the flag says.
+// Unwrap returns the flag's error.
 func (w *Wrong) Unwrap() error { return w.Reason }
 
-// Explain adds to the words about some flags where their values came from: who reads "--listen" may never have typed it.
+// Explain adds to an error the places from which its flags' values came, because the user may never have typed "--listen".
 func (s *Settings) Explain(words string) string {
 	var from []string
 	for flag, where := range s.origin {
@@ -130,11 +130,11 @@ func (s *Settings) Explain(words string) string {
 	return words + " (" + strings.Join(from, ", ") + ")"
 }
 
-// others are variables with the prefix that are no settings: Kubernetes tells each program where a service of
-// its name is, and the tests have their own.
+// others are variables with the prefix that are no settings: those by which Kubernetes tells each program where a service
+// of its name is, and those of the tests.
 var others = regexp.MustCompile(`^(PORT|PORT_.*|SERVICE_.*|TEST_.*|IN_SPEAKER)$`)
 
-// checkVariables refuses a variable that no setting has.
+// checkVariables refuses variables that belong to no setting.
 func (s *Settings) checkVariables(app *kong.Node) error {
 	var known []string
 	for _, node := range commands(app) {
@@ -155,7 +155,7 @@ func (s *Settings) checkVariables(app *kong.Node) error {
 	return nil
 }
 
-// Unknown is an error about something that is no setting.
+// Unknown is the error about an unknown setting.
 type Unknown struct{ error }
 
 func unknown(format string, args ...any) error { return Unknown{fmt.Errorf(format, args...)} }
@@ -171,7 +171,7 @@ func commands(node *kong.Node) []*kong.Node {
 	return all
 }
 
-// orNearest suggests the name that is most like the wrong one, if one is.
+// orNearest suggests the name that is most like the wrong one, if one is like it.
 func orNearest(wrong string, names []string) string {
 	slices.Sort(names)
 	nearest := slices.MinFunc(append([]string{""}, names...), func(a, b string) int {

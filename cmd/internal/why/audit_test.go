@@ -11,7 +11,7 @@ import (
 	"conga/messages"
 )
 
-// What the server saw itself is told, in words.
+// The story tells in words what the server itself saw.
 func TestTell_Audited(t *testing.T) {
 	s := Story{Name: "bob"}
 	for i, event := range []proto.Message{

@@ -16,10 +16,10 @@ import (
 // nearby is how far apart two reports of the same failure may be.
 const nearby = 10 * time.Second
 
-// atOnce is how far apart they are if one is the other.
+// atOnce is how far apart two events may be if they report the same thing.
 const atOnce = 2 * time.Second
 
-// chain tells what the server's log says of the places in the chain.
+// chain tells what the server's log says about the chain.
 func (t *teller) chain() {
 	starts := 0
 	for _, r := range t.Server {
@@ -108,7 +108,7 @@ func (t *teller) moved(at time.Time, e *messages.ListenerMoved) {
 	t.say(at, "%s.", text)
 }
 
-// audited tells what the server saw when it looked at a node itself.
+// audited tells what the server saw when it checked a node itself.
 func (t *teller) audited(at time.Time, e *messages.ListenerAudited) {
 	switch e.GetFault() {
 	case messages.Fault_FAULT_UNSPECIFIED:
@@ -120,8 +120,8 @@ func (t *teller) audited(at time.Time, e *messages.ListenerAudited) {
 	}
 }
 
-// reconnected is the heart of the matter: who failed, how the music came back, and what
-// it cost.
+// reconnected tells who failed, how the music came back, and what
+// that cost.
 func (t *teller) reconnected(r eventlog.Record, e *messages.ListenerReconnected) {
 	at := r.Time
 	// It may have waited for the server's return. It is the listener's word: no later than the event.
@@ -134,10 +134,10 @@ func (t *teller) reconnected(r eventlog.Record, e *messages.ListenerReconnected)
 	})
 }
 
-// longWait is how late a report may come for its own time to be believed.
+// longWait is how late a report may come with a time of its own that is believed.
 const longWait = 24 * time.Hour
 
-// feeding is a change of the upstream, as the server's log or the listener's own has it.
+// feeding is a change of the upstream, from the server's log or the listener's own.
 type feeding struct {
 	lost, upstream *messages.Node
 	reason         string
@@ -146,8 +146,8 @@ type feeding struct {
 	missing        uint64
 }
 
-// fed tells that the listener was fed again at that time, by the server's clock. What it still had to
-// play then was measured; whether anything was heard of it, its own log knows.
+// fed tells that the listener was fed again at that time, by the server's clock. How much it still had to
+// play was measured; whether there was a silence, only its own log knows.
 func (t *teller) fed(id string, at time.Time, f feeding) {
 	sum := t.tally(id)
 	sum.failures++
@@ -171,14 +171,14 @@ func (t *teller) fed(id string, at time.Time, f feeding) {
 	}
 }
 
-// fate says what became of a node that fed somebody until from; at to that one was fed again.
+// fate says what became of a node that fed somebody until `from`. At `to` the one that it had fed was fed again.
 func (t *teller) fate(n *messages.Node, reason string, from, to time.Time) string {
 	reason = parens(reason)
 	fate := "stopped feeding it" + reason
 	first := sort.Search(len(t.Server), func(i int) bool { return !t.Server[i].Time.Before(from.Add(-nearby)) })
 	for _, r := range t.Server[first:] {
 		if r.Time.After(to.Add(nearby)) {
-			break // what happened at another time has another cause
+			break // it happened at another time, so it has another cause
 		}
 		switch e := r.Event.(type) {
 		case *messages.BroadcastOpened:
@@ -286,7 +286,7 @@ func (t *teller) stands(id string) {
 	t.sayNow("%s.", text)
 }
 
-// known is since when all is known of the listener: not before it lived, nor before the logs begin.
+// known is since when everything is known of the listener: since it exists, but not before the logs begin.
 func (t *teller) known(id string) time.Time {
 	since := t.begins()
 	for _, r := range t.Server {
@@ -312,7 +312,7 @@ func (t *teller) known(id string) time.Time {
 	return since
 }
 
-// lived is since when the logs know of the listener: when it came, if they know that.
+// lived is when the listener came, or when the logs first name it.
 func (t *teller) lived(id string) time.Time {
 	if len(t.Server) == 0 {
 		for i, r := range t.Node {
@@ -342,7 +342,7 @@ func (t *teller) silentLogs(id string) string {
 	return "the server has not heard"
 }
 
-// account adds up what is in the logs of a listener's failures and silences.
+// account adds up a listener's failures and silences in the logs.
 func (t *teller) account(id, who string) string {
 	sum := t.tally(id)
 	text := fmt.Sprintf("in all%s, since %s: ", who, t.clock(t.lived(id)))

@@ -11,31 +11,31 @@ import (
 )
 
 const (
-	// maxGathered is of how many events a story is told: more than anybody reads.
+	// maxGathered is how many events a story may have: more than anybody reads.
 	maxGathered = 10_000
-	// maxAside bounds each thing that a gatherer remembers beside them.
+	// maxAside bounds each of the gatherer's other lists.
 	maxAside = 4096
 )
 
-// gatherer keeps, of a node's events, those that a story about a name needs: the newest, if there are
-// many. So a story of a year's log takes no more memory than that of a day's.
+// gatherer keeps the events of a node that a story about a name needs; if there are many, the newest. So the
+// story of a year's log takes no more memory than that of a day's.
 type gatherer struct {
 	name   string
-	song   string                     // that is meant, if one is
+	song   string                     // that the story is about, if it is about one
 	ids    map[string]bool            // of listeners of that name
 	wishes map[string]bool            // ids of requests that matter
-	songs  map[string]bool            // that those were for
-	queued map[string]eventlog.Record // by song: who asked for it last
-	named  map[string]eventlog.Record // by id: what says a listener's name
-	places []eventlog.Record          // who left, moved or came back in the last moments
-	gaps   gaps                       // when nothing is broadcast
-	failed map[string]time.Time       // whom a listener has lost: how long news of it matters
+	songs  map[string]bool            // of these requests
+	queued map[string]eventlog.Record // by song: its last request
+	named  map[string]eventlog.Record // by id: the event that has the listener's name
+	places []eventlog.Record          // listeners that left, moved or came back in the last moments
+	gaps   gaps                       // times when nothing was broadcast
+	failed map[string]time.Time       // upstreams that a listener has lost, and until when news of them matters
 	kept   []eventlog.Record
 	begins time.Time
 }
 
-// newGatherer begins a story about a listener's name or id, a song's name, which means song if that is
-// known, or, of an empty name, everybody. begins is when the events begin that it will see.
+// newGatherer gathers for a story about a listener's name or id, or about a song's name; song is the song that is meant,
+// if that is known. An empty name means everybody. begins is when the events begin that it will be given.
 func newGatherer(name, song string, begins time.Time) *gatherer {
 	return &gatherer{
 		name: name, song: song, begins: begins, ids: map[string]bool{}, wishes: map[string]bool{}, songs: map[string]bool{},
@@ -43,7 +43,7 @@ func newGatherer(name, song string, begins time.Time) *gatherer {
 	}
 }
 
-// wanted says whether any story needs events of the type: others need not be decoded.
+// wanted says whether any story needs events of the type. Others need not be decoded.
 func wanted(kind string) bool {
 	switch kind {
 	case "BroadcastOpened", "ListenerJoined", "ListenerReturned", "ListenerLeft", "ListenerMoved", "ListenerAudited",
@@ -80,7 +80,7 @@ func (g *gatherer) shorten() {
 	}
 }
 
-// keepGap keeps how a time began for which nothing was broadcast.
+// keepGap keeps the events with which a time without broadcast began.
 func (g *gatherer) keepGap() {
 	for _, r := range []*eventlog.Record{g.gaps.ended, g.gaps.vain} {
 		if r != nil {
@@ -135,7 +135,7 @@ func (g *gatherer) add(r eventlog.Record) {
 	}
 }
 
-// about says whether a listener is meant, and learns its id.
+// about says whether the story is about this listener, and if so remembers its id.
 func (g *gatherer) about(id, name string) bool {
 	switch {
 	case g.name == "", g.ids[id]:
@@ -163,7 +163,7 @@ func (g *gatherer) wish(r eventlog.Record, e *messages.SongQueued) {
 	g.queued[e.GetSong()] = r
 }
 
-// turn is what becomes of a song that may have been asked for.
+// turn takes an event of a song that may have been requested.
 func (g *gatherer) turn(r eventlog.Record, song, request string) {
 	if g.songs[song] || g.wishes[request] {
 		g.keep(r)
@@ -176,7 +176,7 @@ func (g *gatherer) file(r eventlog.Record, song string) {
 	}
 }
 
-// place is about the chain, or a listener's own.
+// place takes an event of the chain, or of a listener's own log.
 func (g *gatherer) place(r eventlog.Record) {
 	id, name := "", ""
 	switch e := r.Event.(type) {
@@ -231,7 +231,7 @@ func (g *gatherer) place(r eventlog.Record) {
 	}
 }
 
-// others are the ids that the event has without their names.
+// others returns the ids that the event has without names.
 func others(event any) []string {
 	switch e := event.(type) {
 	case *messages.ListenerJoined:
@@ -259,8 +259,8 @@ type Head struct {
 	Events int       `json:"events"` // how many follow
 }
 
-// Gather reads the log's events since then, and keeps what a story about the name needs. begins is since
-// when that is all.
+// Gather reads the log's events since then, and keeps those that a story about the name needs. From begins on
+// nothing is missing.
 func Gather(ctx context.Context, log *eventlog.Log, since time.Time, about, song string) (events []eventlog.Record, begins time.Time, err error) {
 	seq, err := log.SeqAt(since)
 	if err != nil {

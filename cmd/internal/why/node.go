@@ -15,9 +15,9 @@ import (
 // maxOwn is how many sentences the listener's own log may fill.
 const maxOwn = 500
 
-// silence is one for want of music. It is said when it has gone on for five seconds, and at its end.
+// silence is a silence for lack of music. The player reports it once it has lasted five seconds, and at its end.
 type silence struct {
-	started int64 // as it was said
+	started int64 // according to the report
 	at      time.Time
 	song    string
 	cause   string
@@ -25,7 +25,7 @@ type silence struct {
 	goesOn  bool
 }
 
-// own tells what only a listener's own log knows, as the listener's own words.
+// own tells what only a listener's own log knows, marked as the listener's words.
 func (t *teller) own() {
 	if len(t.Node) == 0 {
 		return
@@ -47,13 +47,13 @@ func (t *teller) own() {
 	o.end()
 }
 
-// ownStory is a listener's own log, so far.
+// ownStory is the state of the story after some events of a listener's own log.
 type ownStory struct {
 	t        *teller
 	who      string
 	lost     *messages.UpstreamLost // nil: it is fed
 	lostAt   time.Time
-	vain     vain // whom it has asked since
+	vain     vain // whom it has asked in vain since
 	silences []*silence
 	asked    map[string]pending // by the request's id
 }
@@ -107,7 +107,7 @@ func (o *ownStory) connected(at time.Time, e *messages.UpstreamConnected) {
 	o.lost, o.vain = nil, nil
 }
 
-// underran is one silence, or a silence that goes on.
+// underran takes the report of a silence, which may still go on.
 func (o *ownStory) underran(at time.Time, e *messages.PlayerUnderran) {
 	n := len(o.silences)
 	if n == 0 || !o.silences[n-1].goesOn || o.silences[n-1].started != e.GetAtUnixUs() {
@@ -118,7 +118,7 @@ func (o *ownStory) underran(at time.Time, e *messages.PlayerUnderran) {
 	s.song, s.cause, s.length, s.goesOn = e.GetSong(), strings.TrimSuffix(e.GetCause(), "."), micros(e.GetMissingUs()), e.GetGoesOn()
 }
 
-// unanswered tells what was asked in vain.
+// unanswered tells of a line that got no answer.
 func (o *ownStory) unanswered(text string) {
 	for _, p := range slices.SortedFunc(maps.Values(o.asked), func(a, b pending) int { return a.at.Compare(b.at) }) {
 		o.t.say(p.at, text, o.who, p.line)
@@ -138,7 +138,7 @@ func (o *ownStory) end() {
 	}
 }
 
-// silent tells of a silence, as long as it is known to have been.
+// silent tells of a silence and how long it is known to have lasted.
 func (t *teller) silent(who string, s *silence) {
 	sum := t.tally(t.NodeID)
 	sum.silences++
@@ -166,10 +166,10 @@ func (t *teller) silent(who string, s *silence) {
 	t.say(s.at, "%s fell silent for %s%s: %s.", who, span(s.length), heard, cause)
 }
 
-// nearlyAll of a silence is all of it: two clocks and a buffer say when it was.
+// nearlyAll is how much of a silence may be unexplained, because its time is known only by two clocks and a buffer.
 const nearlyAll = time.Second
 
-// began is when a silence that was said at that time had begun.
+// began is when a silence that was reported at that time had begun.
 func (t *teller) began(said time.Time, e *messages.PlayerUnderran) time.Time {
 	if at := time.UnixMicro(e.GetAtUnixUs()); e.GetAtUnixUs() > 0 && at.Before(said) && said.Sub(at) < longWait {
 		return at
@@ -186,8 +186,8 @@ type pending struct {
 // otherClock is how much a listener's clock must differ from the server's for its times to be put right.
 const otherClock = time.Second
 
-// ownTime is when event i of the listener's own log happened, by the server's clock, as far as
-// the listener knew it then: its machine's may be wrong.
+// ownTime is when event i of the listener's own log happened, by the server's clock as
+// the listener knew it then. Its machine's clock may be wrong.
 func (t *teller) ownTime(i int) time.Time {
 	at := t.Node[i].Time
 	for _, near := range []func(int) int{func(n int) int { return i + n }, func(n int) int { return i - n }} {
@@ -224,7 +224,7 @@ func serverTime(event any) int64 {
 	return 0
 }
 
-// vain is whom a node asked in vain, and why it was in vain.
+// vain lists the nodes that were asked in vain, and why.
 type vain []refusal
 
 type refusal struct {
@@ -232,7 +232,7 @@ type refusal struct {
 	times        int
 }
 
-// add counts what was the same before. Of a reason only the end says something to people.
+// add adds a refusal, or counts it with equal ones. It keeps only the end of the reason, which people understand.
 func (v vain) add(node, reason string) vain {
 	reason = reason[strings.LastIndex(reason, ": ")+1:]
 	reason = strings.TrimSpace(reason)
@@ -257,8 +257,8 @@ func (v vain) String() string {
 	return strings.Join(all, ", ")
 }
 
-// serverKnows says whether the server's log has this change of the upstream: then it is told
-// from there. One report stands for one change.
+// serverKnows says whether the server's log has this change of the upstream, which is then told
+// from there. Each report counts for one change only.
 func (t *teller) serverKnows(e *messages.UpstreamConnected) bool {
 	for _, r := range t.Server {
 		known, is := r.Event.(*messages.ListenerReconnected)

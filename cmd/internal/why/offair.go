@@ -14,7 +14,7 @@ const offAirLeast = 500 * time.Millisecond
 
 // offAir is a time for which the server had no music to send.
 type offAir struct {
-	after    string // the song that had ended; empty: not known
+	after    string // the song before it; empty: not known
 	from, to time.Time
 	goesOn   bool // to is now
 	reason   string
@@ -45,7 +45,7 @@ func (g *gaps) add(r eventlog.Record) (from, to time.Time) {
 	return from, to
 }
 
-// over is when the last sample of the song that ended was heard; zero: no song has ended, or another has started.
+// over is when the last sample of the last song was heard; zero: no song has ended, or another has started.
 func (g *gaps) over() time.Time {
 	if g.ended == nil {
 		return time.Time{}
@@ -65,7 +65,7 @@ func (t *teller) offAir() (all []offAir) {
 	from := g.over()
 	if on := t.State.Pacer; on.Song != nil {
 		return all
-	} else if from.IsZero() && on.NextPlayAt > 0 { // the story does not go back so far
+	} else if from.IsZero() && on.NextPlayAt > 0 { // its beginning is before the story
 		from = time.UnixMicro(on.NextPlayAt)
 	}
 	if !from.IsZero() && t.Now.Sub(from) >= offAirLeast {
@@ -132,7 +132,7 @@ func (t *teller) absences() (all []absence) {
 	return all
 }
 
-// broadcast tells when there was nothing to hear for anybody, and why.
+// broadcast tells when nobody could hear anything, and why.
 func (t *teller) broadcast() {
 	t.quiet = t.offAir()
 	for _, s := range t.quiet {
@@ -157,7 +157,7 @@ func (t *teller) broadcast() {
 	}
 }
 
-// wasThere says whether one of the subjects had come by then.
+// wasThere says whether one of the story's listeners had come by then.
 func (t *teller) wasThere(by time.Time) bool {
 	for id := range t.subjects {
 		if t.lived(id).Before(by) {
@@ -167,7 +167,7 @@ func (t *teller) wasThere(by time.Time) bool {
 	return false
 }
 
-// unsent is how much of a listener's silence fell into times for which nothing was broadcast, and the song
+// unsent is how much of a listener's silence lies in times when nothing was broadcast, and the song
 // before the first of them.
 func (t *teller) unsent(s *silence) (sum time.Duration, after string) {
 	end := s.at.Add(s.length)

@@ -19,14 +19,14 @@ type request struct {
 	chosen, skipped time.Time
 	cancelled       time.Time
 	byHost          bool   // it was cancelled by the host
-	voted           string // who decided that it ends before its end
+	voted           string // who decided to skip it
 	started, ended  time.Time
 	reason          string // of the skip, or of the end
 	vain            time.Time
-	why             string // it was its turn in vain, the last time
+	why             string // it could not be played at its last turn
 }
 
-// requests tells what became of each request of the subjects.
+// requests tells what became of each request of the story's listeners.
 func (t *teller) requests() {
 	told := t.asked(func(e *messages.SongQueued) bool { return t.about(e.GetListenerId()) })
 	for _, q := range told {
@@ -38,7 +38,7 @@ func (t *teller) requests() {
 	t.refused(func(e *messages.PlayRefused) bool { return t.about(e.GetListenerId()) })
 }
 
-// isNamed says whether the one listener of that name is meant: of requests of older programs the queue knows no more.
+// isNamed says whether the story is about the one listener of that name. For some requests the queue knows only the name.
 func (t *teller) isNamed(name string) bool {
 	for id := range t.subjects {
 		if t.labels[id] == name {
@@ -48,7 +48,7 @@ func (t *teller) isNamed(name string) bool {
 	return false
 }
 
-// aboutSong tells what became of a song that is nobody's name.
+// aboutSong tells what became of the requests for a song, if no listener has that name.
 func (t *teller) aboutSong(song string) {
 	told := t.asked(func(e *messages.SongQueued) bool { return e.GetSong() == song })
 	for _, q := range told {
@@ -92,10 +92,10 @@ func (t *teller) aboutSong(song string) {
 	}
 }
 
-// unplayable is a catalog's reason without the words that the sentence says already.
+// unplayable is a catalog's reason without the words that the sentence has already.
 func unplayable(reason string) string { return strings.TrimPrefix(reason, "it cannot be played: ") }
 
-// song is the song's full name, empty if there is none of the name.
+// song is the full name of the song with that name; empty: there is none.
 func (t *teller) song(name string) string {
 	if name == "" {
 		return ""
@@ -209,7 +209,7 @@ func (t *teller) became(q *request) {
 		text += fmt.Sprintf("; at %s it was skipped: %s", t.clock(q.skipped), q.reason)
 	case !q.ended.IsZero() && q.started.IsZero():
 		text += fmt.Sprintf("; it ended at %s", t.clock(q.ended))
-	case !q.ended.IsZero() && q.ended.After(t.Now): // the server is ahead of what is heard
+	case !q.ended.IsZero() && q.ended.After(t.Now): // the server has sent it, but it is still heard
 		text += fmt.Sprintf("; it plays from %s to %s", t.clock(q.started), t.clock(q.ended))
 		if q.voted != "" {
 			text += ", not whole: " + q.voted
@@ -316,12 +316,12 @@ func (t *teller) why(i int, e *messages.PlayRefused) string {
 	return "the server did not say why"
 }
 
-// meant says whether the song was meant. A number alone does not say: songs come and go.
+// meant says whether the request was for the song. A number alone does not tell, because songs come and go.
 func meant(e *messages.PlayRefused, song string) bool {
 	return song == e.GetSong() || song == e.GetWish() || song == e.GetWish()+".mp3"
 }
 
-// who asked; strangers with nc have no name.
+// who is the name of the person who asked; strangers with nc have none.
 func who(name string) string {
 	if name == "" {
 		return "somebody without conga"

@@ -9,7 +9,7 @@ import (
 	"conga/messages"
 )
 
-// What became of requests that were taken back, or whose songs were skipped, and of those that were refused.
+// The story tells what became of requests that were cancelled, skipped or refused.
 func TestTell_Requests(t *testing.T) {
 	at := func(s int) time.Time { return time.Date(2026, 11, 26, 10, 0, s, 0, time.UTC) }
 	song := func(name string) *messages.Song {

@@ -16,10 +16,10 @@ import (
 	"conga/messages"
 )
 
-// day is when histories begin.
+// day is when the random histories begin.
 var day = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 
-// history is a random one: what happened, and the logs of it.
+// history is a random history, and the logs of it.
 type history struct {
 	t            *rapid.T
 	now          time.Time // by the server's clock
@@ -39,12 +39,12 @@ func (h *history) decide(e proto.Message) {
 	h.state = h.state.Apply(e)
 }
 
-// see is what amy's own log has, by her machine's clock.
+// see writes an event into amy's own log, by her machine's clock.
 func (h *history) see(e proto.Message) {
 	h.node = append(h.node, eventlog.Record{Seq: uint64(len(h.node) + 1), Time: h.now.Add(h.ahead), Event: e})
 }
 
-// truth is what a listener really lived through.
+// truth is what really happened to a listener.
 type truth struct {
 	joined        time.Time
 	failures      int
@@ -144,7 +144,7 @@ func live(t *rapid.T) (*history, truth) {
 			}
 		case 5:
 			h.decide(&messages.ListenerMoved{Id: bob.Id, Name: "bob", After: amy.Id, SeenBy: amy.Id, Reason: "silent for 1s"})
-		case 6: // chance
+		case 6: // a random song
 			h.decide(&messages.SongChosen{Song: "bach.mp3"})
 			h.decide(&messages.SongStarted{Song: &messages.Song{Name: "bach.mp3", SampleRate: 44100, Frames: 100}, PlayAtUnixUs: h.now.UnixMicro()})
 			h.decide(&messages.SongEnded{Song: "bach.mp3", NextPlayAtUnixUs: h.now.UnixMicro()})
@@ -168,9 +168,9 @@ var (
 	lineBegins = regexp.MustCompile(`^(\d\d:\d\d:\d\d\.\d{3})  `)
 )
 
-// Whatever happened: no sentence about a listener contradicts it. Silences add up to what they were, also
-// those that were said twice, or had no end; nothing of another of the same name is counted; and no time
-// is before the listener lived.
+// No sentence about a listener contradicts what really happened. Silences add up, also those that were reported
+// twice, or had no end. Nothing of another listener with the same name is counted. No time is before the listener
+// existed.
 func TestTell_True(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h, is := live(t)
@@ -246,7 +246,7 @@ func TestTell_True(t *testing.T) {
 	})
 }
 
-// A story is told of few events as it is of all.
+// The story of the gathered events is the story of all events.
 func TestGatherer_Enough(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h, _ := live(t)
@@ -262,7 +262,7 @@ func TestGatherer_Enough(t *testing.T) {
 			some.Server, some.ServerBegins = g.gathered()
 			want, err1 := Tell(all)
 			got, err2 := Tell(some)
-			for _, lines := range [][]string{got, want} { // of few it may not know that there are two of a name
+			for _, lines := range [][]string{got, want} { // the gathered events may not show that two have the name
 				for i := range lines {
 					lines[i] = inParens.ReplaceAllString(lines[i], "")
 				}
@@ -274,7 +274,7 @@ func TestGatherer_Enough(t *testing.T) {
 	})
 }
 
-// However long the log is, a gatherer keeps so much of it, and says since when it knows all.
+// However long the log is, a gatherer keeps a bounded part of it, and says since when nothing is missing.
 func TestGatherer_Bounded(t *testing.T) {
 	for _, name := range []string{"", "amy"} {
 		g := newGatherer(name, "", day)

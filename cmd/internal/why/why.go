@@ -20,22 +20,22 @@ type Story struct {
 	// Name is a listener's name or id, a song's name, or empty for the whole chain.
 	Name  string
 	Since time.Time
-	Now   time.Time // in the zone in which times are told
-	// Server are the server's events after Since, as gathered; State is its state now. Without
-	// Server State is nothing. ServerBegins is since when the events are all there were: later than
-	// Since if the log was folded.
+	Now   time.Time // its zone is that of the story's times
+	// Server are the server's gathered events after Since, and State is its state now; without
+	// Server it is empty. From ServerBegins on no event is missing. It is later than Since if
+	// the log was folded.
 	Server       []eventlog.Record
 	ServerBegins time.Time
 	State        actors.ServerState
-	// Node are a listener's own events after Since; NodeID is whose, NodeBegins as above.
+	// Node are the own events after Since of the listener NodeID. NodeBegins is like ServerBegins.
 	Node       []eventlog.Record
 	NodeID     string
 	NodeBegins time.Time
-	// Notes say what could not be asked.
+	// Notes say who could not be asked.
 	Notes []string
 }
 
-// sentence is a line of the answer; what happened at the same time keeps its order.
+// sentence is a line of the answer. Sentences of one time keep their order.
 type sentence struct {
 	at   time.Time
 	text string
@@ -45,24 +45,24 @@ type sentence struct {
 type teller struct {
 	Story
 	names    map[string]string // id to name
-	labels   map[string]string // id to name, and so much of the id that two of one name differ
+	labels   map[string]string // id to name, with a part of the id if two have the name
 	subjects map[string]bool   // ids; nil: everybody
 	told     []sentence
-	speaker  string // whose own words are told; empty: the server's
+	speaker  string // whose words are told now; empty: the server's
 	tallies  map[string]*tally
-	quiet    []offAir        // when nothing was broadcast
-	matched  map[uint64]bool // server's reports that the listener's own log has, too
+	quiet    []offAir        // times when nothing was broadcast
+	matched  map[uint64]bool // the server's reports that the listener's own log has, too
 }
 
 // tally adds up what became of a listener's music.
 type tally struct {
 	failures, silences int
-	longest            time.Duration // search
+	longest            time.Duration // the longest search
 	least              time.Duration // what it still had to play when it was fed again
 	missing            uint64
 	silent             time.Duration
 	unsent             time.Duration // of it, because nothing was broadcast
-	goesOn             bool          // one of the silences had no end that is known
+	goesOn             bool          // the end of one silence is not known
 	unfed              time.Time     // since when nobody feeds it; zero: somebody does
 }
 
@@ -73,11 +73,11 @@ func (t *teller) tally(id string) *tally {
 	return t.tallies[id]
 }
 
-// Song is the song that is meant, as far as the server's state knows; empty: none.
+// Song is the song that the story's name means, according to the server's state; empty: none.
 func Song(s Story) string { return (&teller{Story: s}).song(s.Name) }
 
-// Listeners returns the ids under which the story knows listeners called name, or with
-// that id. What a listener says of others counts only if the server was not asked.
+// Listeners returns the ids of the listeners with the story's name or id. A listener's words about
+// others count only if the server was not asked.
 func Listeners(s Story) (ids []string) {
 	for id := range s.namesakes() {
 		ids = append(ids, id)
@@ -86,7 +86,7 @@ func Listeners(s Story) (ids []string) {
 	return ids
 }
 
-// namesakes are the listeners that are meant: id to the address of its debug answers.
+// namesakes returns the listeners that the story may be about: id to debug address.
 func (s Story) namesakes() map[string]string {
 	exactly := s.called(func(name string) bool { return name == s.Name })
 	if len(exactly) > 0 {
@@ -95,15 +95,15 @@ func (s Story) namesakes() map[string]string {
 	return s.called(func(name string) bool { return sameName(name, s.Name) })
 }
 
-// sameName says whether two names differ in no more than capital letters, which PLAY does not mind either.
+// sameName says whether two names are the same but for capital letters, as for PLAY.
 func sameName(a, b string) bool { return strings.EqualFold(a, b) }
 
-// isSongOf says whether the song's file is called so, with or without its extension.
+// isSongOf says whether the file has that name, with or without its extension.
 func isSongOf(file, name string) bool {
 	return sameName(file, name) || sameName(file, name+".mp3") || sameName(file+".mp3", name)
 }
 
-// called are the listeners of such a name, or with the id that is asked for.
+// called returns the listeners with such a name, or with the story's id.
 func (s Story) called(so func(name string) bool) map[string]string {
 	all := map[string]string{}
 	add := func(id, name, http string) {
@@ -112,7 +112,7 @@ func (s Story) called(so func(name string) bool) map[string]string {
 		}
 	}
 	for _, r := range s.Server {
-		if about := nodes(r.Event); len(about) > 0 { // others are what that one said
+		if about := nodes(r.Event); len(about) > 0 { // the other nodes in it are that one's word
 			add(about[0].GetId(), about[0].GetName(), about[0].GetHttp())
 		}
 	}
@@ -129,9 +129,9 @@ func (s Story) called(so func(name string) bool) map[string]string {
 	return all
 }
 
-// Ask returns which listener is meant, and where to ask it for its own log: the one of that name
-// that is in the chain, or that was. Both are empty if there is none. Several of one name are
-// an error that says how to tell them apart: one must not speak for another.
+// Ask returns which listener the story is about, and where to ask it for its own log: the one of that
+// name that is in the chain, or was. Both are empty if there is none. If several have the name, it
+// returns an error that says how to tell them apart, because one must not speak for another.
 func Ask(s Story) (id, http string, err error) {
 	all := s.namesakes()
 	var here []string
@@ -154,7 +154,7 @@ func Ask(s Story) (id, http string, err error) {
 	return "", "", nil
 }
 
-// Tell answers, one sentence or two a line. It is an error if nobody and nothing has
+// Tell tells the story, one or two sentences a line. It returns an error if nobody and nothing has
 // the name.
 func Tell(s Story) ([]string, error) {
 	t := &teller{
@@ -171,7 +171,7 @@ func Tell(s Story) ([]string, error) {
 	for m := range s.State.ChainManager.Chain.All() {
 		t.names[m.ID] = m.Name
 	}
-	for _, r := range s.Node { // it gives names to those whom the server does not know
+	for _, r := range s.Node { // for names of nodes that the server does not know
 		for _, n := range nodes(r.Event) {
 			t.names[n.GetId()] = cmp.Or(t.names[n.GetId()], n.GetName())
 		}
@@ -204,7 +204,7 @@ func Tell(s Story) ([]string, error) {
 	return t.lines(), nil
 }
 
-// speaker is whose own log the story has: the log says so itself, unless its beginning was forgotten.
+// speaker says whose own log the story has. The log says so itself, unless it no longer has its beginning.
 func speaker(s Story) string {
 	for _, r := range s.Node {
 		if e, is := r.Event.(*messages.NodeStarted); is {
@@ -217,7 +217,7 @@ func speaker(s Story) string {
 	return ""
 }
 
-// lines are the notes, then what happened in its order.
+// lines returns the notes, then what happened, in order.
 func (t *teller) lines() []string {
 	slices.SortStableFunc(t.told, func(a, b sentence) int { return a.at.Compare(b.at) })
 	lines := slices.Clone(t.Notes)
@@ -226,7 +226,7 @@ func (t *teller) lines() []string {
 	}
 	for _, s := range t.told {
 		if s.at.After(t.Now) {
-			lines = append(lines, s.text) // of now
+			lines = append(lines, s.text) // about now
 			continue
 		}
 		lines = append(lines, t.clock(s.at)+"  "+s.text)
@@ -237,7 +237,7 @@ func (t *teller) lines() []string {
 	return lines
 }
 
-// maxSentence is the longest line of the answer: it holds two reasons and several names.
+// maxSentence is the longest line of the answer. It has room for two reasons and several names.
 const maxSentence = 2000
 
 func (t *teller) say(at time.Time, format string, args ...any) {
@@ -254,15 +254,15 @@ func (t *teller) say(at time.Time, format string, args ...any) {
 // ownWords begin sentences that do not begin with a name.
 var ownWords = []string{"the", "in", "its", "nothing", "nobody", "somebody", "before", "from", "since"}
 
-// sayNow is for what is true at the end of the story.
+// sayNow says what is true at the end of the story.
 func (t *teller) sayNow(format string, args ...any) {
 	t.say(t.Now.Add(time.Hour), format, args...)
 }
 
-// about says whether id is whom the story is about.
+// about says whether the story is about the listener.
 func (t *teller) about(id string) bool { return t.subjects == nil || t.subjects[id] }
 
-// name is what people call the node.
+// name is the node's name for people.
 func (t *teller) name(id string) string {
 	switch {
 	case t.labels[id] != "":
@@ -275,7 +275,7 @@ func (t *teller) name(id string) string {
 
 func short(id string, n int) string { return id[:min(n, len(id))] }
 
-// label sees to it that none is taken for another.
+// label makes sure that no two listeners have the same label.
 func (t *teller) label() {
 	ids := map[string][]string{}
 	for id, name := range t.names {
@@ -301,7 +301,7 @@ func (t *teller) label() {
 // maxID is longer than any id.
 const maxID = 64
 
-// node is what people call the node: also one that only this event names.
+// node is the node's name for people, also if only this event names it.
 func (t *teller) node(n *messages.Node) string {
 	if n.GetId() != messages.ServerID && t.names[n.GetId()] == "" && n.GetName() != "" {
 		return n.GetName()
@@ -309,7 +309,7 @@ func (t *teller) node(n *messages.Node) string {
 	return t.name(n.GetId())
 }
 
-// begins is since when the server's events are all there were.
+// begins is since when none of the server's events is missing.
 func (t *teller) begins() time.Time { return latest(t.Since, t.ServerBegins) }
 
 func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
@@ -346,7 +346,7 @@ func plural(n uint64, word string) string {
 	return fmt.Sprintf("%d %ss", n, word)
 }
 
-// nodes are those that the event names.
+// nodes returns the nodes that the event names.
 func nodes(event any) []*messages.Node {
 	switch e := event.(type) {
 	case *messages.ListenerJoined:

@@ -18,7 +18,7 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write what is told into testdata instead of comparing")
 
-// incident reads a recorded log and the state that it leads to.
+// incident reads a recorded log and the state after it.
 func incident(t *testing.T, name string) ([]eventlog.Record, actors.ServerState) {
 	t.Helper()
 	if name == "" {
@@ -43,7 +43,7 @@ func incident(t *testing.T, name string) ([]eventlog.Record, actors.ServerState)
 	return records, state
 }
 
-// told is the story as of the last event, or of event number upTo.
+// told is the story up to the last event, or up to event number upTo.
 func told(t *testing.T, server, node, name string, upTo uint64) (string, error) {
 	t.Helper()
 	s := Story{Name: name}
@@ -139,7 +139,7 @@ func TestTell_Seed(t *testing.T) {
 	}
 }
 
-// What was lost or could not be heard is said, however seldom it happens.
+// The story tells what was lost or could not be heard.
 func TestTell_Worst(t *testing.T) {
 	at := time.Date(2026, 11, 22, 10, 11, 12, 0, time.UTC)
 	amy := &messages.Node{Id: "a", Name: "amy"}
@@ -180,8 +180,8 @@ func TestTell_Worst(t *testing.T) {
 	}
 }
 
-// While the songs folder was away, nothing was broadcast: that is said to everybody, and no listener's line is
-// to blame for the silence.
+// While the songs folder was away nothing was broadcast. Every story says so, and blames no listener's line for the
+// silence.
 func TestTell_FolderAway(t *testing.T) {
 	at := func(s float64) time.Time {
 		return time.Date(2026, 11, 22, 10, 11, 0, 0, time.UTC).Add(time.Duration(s * float64(time.Second)))
