@@ -123,10 +123,7 @@ func (l *uploadLimit) cost(size int64) int {
 
 // MayUpload counts the question, and says why somebody may not bring a file of that size now.
 func (v *Visit) MayUpload(r *http.Request, size int64) error {
-	switch {
-	case !v.talk.mayAsk():
-		return ErrTooMuch
-	case v.talk.cfg.Disk.Full():
+	if v.talk.cfg.Disk.Full() {
 		return errDisk
 	}
 	return limited(v.talk.pace.uploads.may(time.Now(), v.asker(r, ""), size))

@@ -29,7 +29,7 @@ func (f *radioFlags) Validate() error {
 	if _, _, err := keys.ParseServer(f.Server); err != nil {
 		return err
 	}
-	return f.tokenFlag.validate()
+	return f.validate()
 }
 
 func (f *radioFlags) radio() (*ask.Radio, error) {

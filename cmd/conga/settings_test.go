@@ -227,10 +227,12 @@ func TestSettings_Mistakes(t *testing.T) {
 	}
 }
 
-// Kubernetes sets such variables for a service that is called conga; and what needs no settings asks for none.
+// Kubernetes sets such variables for a service that is called conga, and whoever runs a random test again sets its seed;
+// and what needs no settings asks for none.
 func TestSettings_Others(t *testing.T) {
 	t.Setenv("CONGA_PORT_7000_TCP_ADDR", "10.0.0.1")
 	t.Setenv("CONGA_SERVICE_HOST", "10.0.0.1")
+	t.Setenv("CONGA_SEED", "1")
 	if got := parsed(t, "conga serve", "songs"); got != "songs" {
 		t.Errorf("--songs is %v", got)
 	}

@@ -48,7 +48,7 @@ var errNoUploads = errors.New("this radio takes no songs from guests: its host a
 // upload takes a song: PUT brings it, GET asks beforehand whether it may come. A browser that is refused in the middle of a
 // large body does not hear why, so the page asks first.
 func (s *site) upload(w http.ResponseWriter, r *http.Request) {
-	if !only(w, r, http.MethodGet, http.MethodPut) {
+	if !only(w, r, http.MethodGet, http.MethodPut) || !mayAsk(w, r) { // it looks through the folder, whatever comes of it
 		return
 	}
 	visit := transport.VisitOf(r.Context())

@@ -22,6 +22,6 @@ func Notify(state string) {
 	if err != nil {
 		return
 	}
-	defer conn.Close()
-	_, _ = conn.Write([]byte(state))
+	_, _ = conn.Write([]byte(state)) // if it does not arrive, systemd waits, and says so itself
+	_ = conn.Close()
 }

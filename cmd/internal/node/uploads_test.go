@@ -127,6 +127,34 @@ func TestServer_Upload(t *testing.T) {
 	}
 }
 
+// Each try counts as a question, also one that is refused: to find that out, the server looks through the folder.
+func TestServer_Upload_Paced(t *testing.T) {
+	songs := congatest.Songs(t, map[string]congatest.Cut{"air.mp3": {From: "bach.mp3", First: 100, N: 100}})
+	n := radio(t, songs, actors.UploadLimits{Largest: 10, Most: 1 << 30})
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	for range 2000 {
+		ask, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+n.Requests.Addr().String()+"/upload?name=a.mp3", strings.NewReader("more than ten bytes"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := client.Do(ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+		_ = answer.Body.Close()
+		switch answer.StatusCode {
+		case http.StatusRequestEntityTooLarge:
+		case http.StatusTooManyRequests:
+			return
+		default:
+			t.Fatalf("status %d", answer.StatusCode)
+		}
+	}
+	t.Error("one connection has tried 2000 times")
+}
+
 // Without --accept-uploads nobody brings anything, and no folder is made.
 func TestServer_Upload_Off(t *testing.T) {
 	songs := congatest.Songs(t, map[string]congatest.Cut{"air.mp3": {From: "bach.mp3", First: 100, N: 100}})

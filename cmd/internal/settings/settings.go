@@ -132,7 +132,7 @@ func (s *Settings) Explain(words string) string {
 
 // others are variables with the prefix that are no settings: those by which Kubernetes tells each program where a service
 // of its name is, and those of the tests.
-var others = regexp.MustCompile(`^(PORT|PORT_.*|SERVICE_.*|TEST_.*|IN_SPEAKER)$`)
+var others = regexp.MustCompile(`^(PORT|PORT_.*|SERVICE_.*|TEST_.*|SEED|IN_SPEAKER)$`)
 
 // checkVariables refuses variables that belong to no setting.
 func (s *Settings) checkVariables(app *kong.Node) error {
