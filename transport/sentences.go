@@ -23,7 +23,7 @@ const (
 	sayAlready  = "Song has already been requested"
 	sayNoSuch   = "Song does not exist"
 	sayFull     = "The queue is full, try again later"
-	saySeveral  = "Several songs match %q: say PLAY and a number."
+	saySeveral  = "Several songs match %q: play one by its number."
 	sayMore     = "... and %d more: say more of the name"
 	sayYourMany = "You have %d songs waiting. CANCEL one, or wait until one has played."
 	sayYourOne  = "You have a song waiting. CANCEL it, or wait until it has played."

@@ -81,6 +81,7 @@ func TestRun_Mistakes(t *testing.T) {
 		{"serve --max-listeners -1", "must be more than 0"},
 		{"serve --max-requests -0.5", "must be more than 0"},
 		{"serve --keep-log --http off", "--keep-log needs a value"},
+		{"history x", "<page>"},
 		{"serve --songs=", "--songs is empty: name the folder that your music is in"},
 		{"serve --data=", "--data is empty: name a folder"},
 		{"serve --listen 65535", "65534 is the last one"},

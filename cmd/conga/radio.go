@@ -40,17 +40,26 @@ func (f *radioFlags) radio() (*ask.Radio, error) {
 	return &ask.Radio{Ring: keys.NewRing(addr, key, node.DataDir()), Token: f.token()}, nil
 }
 
+// now is what the radio says of itself.
+func (f *radioFlags) now(ctx context.Context) (ask.Now, error) {
+	radio, err := f.radio()
+	if err != nil {
+		return ask.Now{}, err
+	}
+	defer radio.Close()
+	return radio.Now(ctx)
+}
+
 // errNothing is for a question that was answered with nothing: the answer says so, and the exit code.
 var errNothing = errors.New("nothing was found")
 
 // print writes JSON, or the lines for people.
 func (f *radioFlags) print(w io.Writer, value any, lines ...string) error {
 	if f.JSON {
-		text, err := json.MarshalIndent(value, "", "  ")
-		if err == nil {
-			_, err = fmt.Fprintf(w, "%s\n", text)
-		}
-		return err
+		out := json.NewEncoder(w)
+		out.SetEscapeHTML(false)
+		out.SetIndent("", "  ")
+		return out.Encode(value)
 	}
 	_, err := io.WriteString(w, strings.Join(append(lines, ""), "\n"))
 	return err
@@ -66,10 +75,12 @@ type songJSON struct {
 	At      *time.Time `json:"at,omitempty"`     // when it is heard
 	Waits   string     `json:"waits,omitempty"`  // why others are played before it
 	Queued  bool       `json:"queued,omitempty"` // of the songs: it is requested
+	Number  int        `json:"number,omitempty"` // of the songs: by which conga play knows it
+	Cut     bool       `json:"cut,omitempty"`    // of the history: it was not heard to its end
 }
 
 func songOf(s picture.Song) songJSON {
-	return songJSON{Name: s.Name, Title: s.Title, Artist: s.Artist, Seconds: float64(s.DurationUs) / 1e6, Queued: s.Waits}
+	return songJSON{Name: s.Name, Title: s.Title, Artist: s.Artist, Seconds: float64(s.DurationUs) / 1e6, Queued: s.Waits, Number: s.Number}
 }
 
 func at(us int64) *time.Time {
@@ -94,7 +105,11 @@ func (s songJSON) line() string {
 	case s.Waits != "":
 		notes = append(notes, "waits: "+s.Waits)
 	case s.At != nil:
-		notes = append(notes, s.At.Local().Format("15:04:05"))
+		when := "from "
+		if s.At.Before(time.Now()) {
+			when = "since "
+		}
+		notes = append(notes, when+s.At.Local().Format("15:04:05"))
 	}
 	if len(notes) > 0 {
 		text += " (" + strings.Join(notes, ", ") + ")"
@@ -160,7 +175,7 @@ func (c *statusCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	if !s.Playing && s.Away != "" {
 		first += ": " + s.Away
 	}
-	err = c.print(streams.Out, s, first, fmt.Sprintf("%d listen, %d requests wait, %d songs", s.Listeners, s.Queue, s.Songs))
+	err = c.print(streams.Out, s, first, fmt.Sprintf("listeners: %d, requests that wait: %d, songs: %d", s.Listeners, s.Queue, s.Songs))
 	if err == nil && !s.Playing && s.Away == "" {
 		return errors.New("nothing plays, and the radio does not say why")
 	}
@@ -200,10 +215,10 @@ func (c *songsCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	var lines []string
 	for _, song := range found.Songs {
 		all.Songs = append(all.Songs, songOf(song))
-		lines = append(lines, songOf(song).line()+"  "+song.Name)
+		lines = append(lines, fmt.Sprintf("%d  %s (%s)", song.Number, songOf(song).line(), song.Name))
 	}
 	if more := found.Total - len(found.Songs); more > 0 {
-		lines = append(lines, fmt.Sprintf("… and %d more: say more words, or --all", more))
+		lines = append(lines, fmt.Sprintf("… and %d more: give more words, or --all", more))
 	}
 	if err := c.print(streams.Out, all, lines...); err != nil || found.Total > 0 {
 		return err
@@ -223,12 +238,7 @@ func (queueCmd) Help() string {
 
 // Run prints it.
 func (c *queueCmd) Run(ctx context.Context, streams *cli.Streams) error {
-	radio, err := c.radio()
-	if err != nil {
-		return err
-	}
-	defer radio.Close()
-	now, err := radio.Now(ctx)
+	now, err := c.now(ctx)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -43,12 +44,13 @@ func TestRadio(t *testing.T) {
 				out  string // begins so
 				err  string // has that
 			}{
-				{[]string{"songs", "Prelude", "BACH"}, 0, "Prelude in C major, BWV 846 – Johann Sebastian Bach  bach.mp3\n", ""},
+				{[]string{"songs", "Prelude", "BACH"}, 0, "1  Prelude in C major, BWV 846 – Johann Sebastian Bach (bach.mp3)\n", ""},
 				{[]string{"songs", "nosuch"}, cli.Failed, "", "nothing was found"},
 				{[]string{"queue"}, 0, "nothing is requested\n", ""},
 				{[]string{"play", "ode to joy"}, 0, "Song beethoven.mp3 has been requested!\n", ""},
 				{[]string{"play", "ode", "to", "joy"}, cli.Failed, "", "conga play: Song has already been requested"},
 				{[]string{"play", "nosuch"}, cli.Failed, "", "conga play: Song does not exist"},
+				{[]string{"songs", "canon"}, 0, "3  Canon", ""}, // by that number conga play knows it
 				{[]string{"play", "o"}, cli.Failed, "1  Prelude", "Several songs match"},
 				{[]string{"queue"}, 0, "1. Ode to Joy – Ludwig van Beethoven", ""},
 				{[]string{"cancel", "nosuch"}, cli.Failed, "", "That song is not waiting"},
@@ -94,6 +96,12 @@ func TestRadio_JSON(t *testing.T) {
 	if code != 0 || song["title"] != "Ode to Joy" || song["artist"] != "Ludwig van Beethoven" || song["seconds"].(float64) < 30 {
 		t.Errorf("queue: %d %v", code, said)
 	}
+	if said, code := fields("who"); code != 0 || len(said["listeners"].([]any)) != 0 || said["more"] != 0.0 {
+		t.Errorf("who: %d %v", code, said)
+	}
+	if said, code := fields("history"); code != 0 || len(said["songs"].([]any)) != 0 { // the first song is on
+		t.Errorf("history: %d %v", code, said)
+	}
 	said, _ = fields("status")
 	for _, field := range []string{"server", "playing", "song", "songs", "queue", "listeners"} {
 		if _, is := said[field]; !is {
@@ -108,6 +116,8 @@ func TestRadio_JSON(t *testing.T) {
 // Wrong tokens, and radios that are not there.
 func TestRadio_Refused(t *testing.T) {
 	secret := radioAt(t, "open sesame")
+	at := netip.MustParseAddrPort(secret)
+	stream := netip.AddrPortFrom(at.Addr(), at.Port()+1).String()
 	for _, test := range []struct {
 		args []string
 		code int
@@ -117,6 +127,7 @@ func TestRadio_Refused(t *testing.T) {
 		{[]string{"status", secret, "--auth", "wrong"}, cli.Failed, "refuses: That is not this server's token"},
 		{[]string{"play", "1", "--server", secret}, cli.Failed, "asks for a token: give it in CONGA_AUTH"},
 		{[]string{"play", "1", "--server", secret, "--auth", "wrong"}, cli.Failed, "refuses: That is not this server's token"},
+		{[]string{"status", stream}, cli.Unreachable, "what listens at " + stream + " hangs up: give the requests=HOST:PORT address"},
 		{[]string{"status", "127.0.0.1:1"}, cli.Unreachable, "nobody listens at 127.0.0.1:1"},
 		{[]string{"play", "1", "--server", "127.0.0.1:1"}, cli.Unreachable, "nobody listens at 127.0.0.1:1"},
 		{[]string{"status", "nosuch.invalid", "--auth", "x"}, cli.Failed, "the token is said only to a server whose key is known"},

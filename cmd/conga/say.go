@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"conga/cmd/internal/cli"
+	"conga/cmd/internal/picture"
 )
 
 // sayJSON is what the commands print with --json that say a line to a radio. Fields are only added.
@@ -95,16 +97,33 @@ func (c *skipCmd) Run(ctx context.Context, streams *cli.Streams) error {
 }
 
 type historyCmd struct {
-	Page string `arg:"" optional:"" help:"Which page (1, the newest)."`
+	Page int `arg:"" optional:"" default:"1" help:"Which page (1, the newest)."`
 	radioFlags
 }
 
-// Help shows an example.
-func (historyCmd) Help() string { return cli.Examples("conga history", "what was heard last") }
+// Help shows examples.
+func (historyCmd) Help() string {
+	return cli.Examples("conga history", "what was heard last", "conga history --json | jq -r '.songs[].title'", "only the titles of the last forty")
+}
 
 // Run prints it.
 func (c *historyCmd) Run(ctx context.Context, streams *cli.Streams) error {
-	return c.say(ctx, streams, "HISTORY "+c.Page, listed)
+	if !c.JSON {
+		return c.say(ctx, streams, fmt.Sprint("HISTORY ", c.Page), func(first string) bool { return !strings.HasPrefix(first, "There is no page ") })
+	}
+	now, err := c.now(ctx)
+	if err != nil {
+		return err
+	}
+	all := struct {
+		Songs []songJSON `json:"songs"` // the newest first, without the one that is heard now
+	}{[]songJSON{}}
+	for _, played := range now.History {
+		song := songOf(played.Song)
+		song.By, song.At, song.Cut = played.By, at(played.AtUs), played.Cut
+		all.Songs = append(all.Songs, song)
+	}
+	return c.print(streams.Out, all)
 }
 
 type whoCmd struct {
@@ -112,13 +131,32 @@ type whoCmd struct {
 	radioFlags
 }
 
-// Help shows an example.
-func (whoCmd) Help() string { return cli.Examples("conga who", "who listens") }
+// Help shows examples.
+func (whoCmd) Help() string {
+	return cli.Examples("conga who", "who listens", "conga who --json | jq -r '.listeners[].name'", "all names")
+}
 
 // Run prints it.
 func (c *whoCmd) Run(ctx context.Context, streams *cli.Streams) error {
-	return c.say(ctx, streams, "WHO "+strings.Join(c.Words, " "), listed)
+	words := strings.Join(c.Words, " ")
+	if !c.JSON {
+		return c.say(ctx, streams, "WHO "+words, func(string) bool { return true })
+	}
+	now, err := c.now(ctx)
+	if err != nil {
+		return err
+	}
+	type listener struct {
+		Name string `json:"name"`
+	}
+	all := struct {
+		Listeners []listener `json:"listeners"` // in the order of the chain
+		More      int        `json:"more"`      // that are not listed
+	}{[]listener{}, now.Chain.More}
+	for _, node := range now.Chain.Nodes {
+		if picture.Match(node.Name, words) {
+			all.Listeners = append(all.Listeners, listener{node.Name})
+		}
+	}
+	return c.print(streams.Out, all)
 }
-
-// listed is for lists: every answer is one.
-func listed(string) bool { return true }

@@ -106,6 +106,9 @@ func (c *serveCmd) Run(ctx context.Context, io *cli.Streams) error {
 }
 
 func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
+	if c.Shuffle && c.Playlist == "" {
+		return errors.New("--shuffle is the order of a playlist: give --playlist FILE, too; without one, songs are picked at random")
+	}
 	if err := node.CheckSongs(c.Songs, c.Data); err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"conga/cmd/internal/cli"
 )
 
 func TestInvitation(t *testing.T) {
@@ -47,5 +49,11 @@ func TestSecurePage(t *testing.T) {
 		if got := securePage(test.at, test.names); got != test.want {
 			t.Errorf("%s, %q: %s, want %s", test.at, test.names, got, test.want)
 		}
+	}
+}
+
+func TestServe_ShuffleNeedsPlaylist(t *testing.T) {
+	if code, _, err := conga(t, "serve", "--shuffle", "--songs", t.TempDir()+"/none", "--data", t.TempDir()); code != cli.Failed || !strings.Contains(err, "give --playlist FILE") {
+		t.Errorf("exit %d, %q", code, err)
 	}
 }

@@ -48,6 +48,8 @@ type Now struct {
 	Now   picture.Now   `json:"now"`
 	Queue picture.Queue `json:"queue"`
 	Chain picture.Chain `json:"chain"`
+	// History are the songs that were heard, the newest first, without the one that is on.
+	History []picture.Played `json:"history"`
 }
 
 // connect speaks TLS with the radio.
@@ -68,6 +70,9 @@ func (r *Radio) connect(ctx context.Context) (net.Conn, error) {
 	secure, err := transport.SpeakTLS(ctx, conn, func(key ed25519.PublicKey) error { has = key; return r.Ring.Check(key) })
 	if err != nil {
 		_ = conn.Close()
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("what listens at %s hangs up: give the requests=HOST:PORT address of the server's ready line", r.Ring.Server)
+		}
 		return nil, cli.Nobody(err)
 	}
 	_ = r.Ring.Keep(has) // if the disk cannot, the answer still counts

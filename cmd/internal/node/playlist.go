@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -39,16 +40,24 @@ func (p Playlist) message() *messages.SetPlaylist {
 func ReadPlaylist(file, songs string, shuffle bool) (Playlist, error) {
 	list := Playlist{Shuffle: shuffle}
 	f, err := os.Open(file)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return list, fmt.Errorf("there is no playlist %s: name an m3u or m3u8 file", file)
+	case err != nil:
 		return list, fmt.Errorf("open the playlist: %w", err)
 	}
 	defer func() { _ = f.Close() }() // nothing was written
+	if about, err := f.Stat(); err == nil && about.IsDir() {
+		return list, fmt.Errorf("the playlist %s is a folder: name an m3u or m3u8 file", file)
+	}
 	text, err := io.ReadAll(io.LimitReader(f, maxPlaylist+1))
 	switch {
 	case err != nil:
 		return list, fmt.Errorf("read the playlist: %w", err)
 	case len(text) > maxPlaylist:
 		return list, fmt.Errorf("the playlist %s has more than %d MB: is it one?", file, maxPlaylist>>20)
+	case bytes.IndexByte(text, 0) >= 0:
+		return list, fmt.Errorf("the playlist %s is no text: name an m3u or m3u8 file, in UTF-8", file)
 	}
 	folder, err := filepath.Abs(filepath.Dir(file))
 	if err != nil {

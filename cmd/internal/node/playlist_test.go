@@ -44,7 +44,7 @@ func TestReadPlaylist(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"": "names no song", "#EXTM3U\n": "names no song", "http://x/y.mp3\n": "names no song",
+		"": "names no song", "top.mp3\n\x00": "is no text", "#EXTM3U\n": "names no song", "http://x/y.mp3\n": "names no song",
 		strings.Repeat("top.mp3\n", maxEntries+1): "more than 5000 songs", strings.Repeat("#\n", maxPlaylist/2+1): "more than 4 MB",
 	} {
 		if _, err := ReadPlaylist(write("bad.m3u", text), songs, false); err == nil || !strings.Contains(err.Error(), want) {

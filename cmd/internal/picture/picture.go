@@ -27,7 +27,8 @@ type Song struct {
 	Title      string `json:"title"`
 	Artist     string `json:"artist,omitempty"`
 	DurationUs int64  `json:"durationUs,omitempty"`
-	Waits      bool   `json:"waits,omitempty"` // it is in the queue
+	Waits      bool   `json:"waits,omitempty"`  // it is in the queue
+	Number     int    `json:"number,omitempty"` // by which PLAY knows it; only of songs that were searched for
 }
 
 // Now is what plays.

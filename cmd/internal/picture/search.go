@@ -20,19 +20,21 @@ type Found struct {
 
 // Search finds the songs that have all the words in title, artist or file name, and returns a page from number `from` on.
 func Search(s actors.ServerState, words string, from int) Found {
-	asked := strings.Fields(alike(words))
+	asked := wordsOf(words)
 	waits := map[string]bool{}
 	for _, r := range s.Scheduler.Queue {
 		waits[r.Song] = true
 	}
 	found := Found{Songs: []Song{}, From: from}
+	number := 0
 	for song := range s.Catalog.Songs.All() {
-		if len(asked) > 0 && !hasAll(alike(song.Name+" "+song.Title+" "+song.Artist), asked) {
+		number++
+		if !hasAll(song.Name+" "+song.Title+" "+song.Artist, asked) {
 			continue
 		}
 		if found.Total >= from && len(found.Songs) < pageOfSongs {
 			one := *madeOf(song)
-			one.Waits = waits[song.Name]
+			one.Waits, one.Number = waits[song.Name], number
 			found.Songs = append(found.Songs, one)
 		}
 		found.Total++
@@ -42,7 +44,16 @@ func Search(s actors.ServerState, words string, from int) Found {
 
 func alike(s string) string { return strings.ToLower(plain.Alike(s, messages.MaxLine)) }
 
+func wordsOf(text string) []string { return strings.Fields(alike(text)) }
+
+// Match says whether a text has all the words, in any case.
+func Match(text, words string) bool { return hasAll(text, wordsOf(words)) }
+
 func hasAll(text string, words []string) bool {
+	if len(words) == 0 {
+		return true
+	}
+	text = alike(text)
 	for _, word := range words {
 		if !strings.Contains(text, word) {
 			return false

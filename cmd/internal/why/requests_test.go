@@ -85,3 +85,23 @@ func TestTell_Brought(t *testing.T) {
 		t.Errorf("it says\n%s\nwant\n%s", story, want)
 	}
 }
+
+// A song is found by its title, as PLAY finds it, if nobody and no file is called so.
+func TestTell_Title(t *testing.T) {
+	now := time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC)
+	s := Story{Since: now, ServerBegins: now, Now: now.Add(time.Minute)}
+	g := newGatherer("", "", s.Since)
+	for i, song := range []*messages.Song{{Name: "a/01.mp3", Title: "Ode to Joy"}, {Name: "b/01.mp3", Title: "Ode to Rain"}} {
+		r := eventlog.Record{Seq: uint64(i + 1), Time: now, Event: &messages.SongAdded{Song: song}}
+		g.add(r)
+		s.State = s.State.Apply(r.Event)
+	}
+	s.Server, s.ServerBegins = g.gathered()
+	for name, want := range map[string]string{"ode to joy": "a/01.mp3", "rain": "b/01.mp3", "ode": "give the name of one: a/01.mp3, b/01.mp3", "air": "no such song is known"} {
+		s.Name = name
+		lines, err := Tell(s)
+		if text := strings.Join(lines, "\n"); err == nil && !strings.Contains(text, want) || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %q, %v; want %q", name, text, err, want)
+		}
+	}
+}

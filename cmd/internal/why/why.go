@@ -154,6 +154,18 @@ func Ask(s Story) (id, http string, err error) {
 	return "", "", nil
 }
 
+// several is for words that many songs have.
+func several(words string, meant messages.Meaning) error {
+	var names []string
+	for _, choice := range meant.Choices {
+		names = append(names, choice.Song.GetName())
+	}
+	if meant.More > 0 {
+		names = append(names, fmt.Sprintf("%d more", meant.More))
+	}
+	return fmt.Errorf("several songs match %q: give the name of one: %s", words, strings.Join(names, ", "))
+}
+
 // Tell tells the story, one or two sentences a line. It returns an error if nobody and nothing has
 // the name.
 func Tell(s Story) ([]string, error) {
@@ -183,6 +195,13 @@ func Tell(s Story) ([]string, error) {
 	song := t.song(s.Name)
 	if s.Name != "" {
 		ids := Listeners(s)
+		if len(ids) == 0 && song == "" { // a title then, as PLAY knows it
+			meant := s.State.Scheduler.Mean(s.Name)
+			if len(meant.Choices) > 0 {
+				return nil, several(s.Name, meant)
+			}
+			song = meant.Song
+		}
 		if len(ids) == 0 && song == "" {
 			return nil, fmt.Errorf("nobody called %q was in the chain since %s, and no such song is known: "+
 				"a longer --since looks further back", s.Name, t.clock(t.begins()))
