@@ -31,7 +31,9 @@ type ClientConfig struct {
 	AsItIs bool // songs are heard as loud as they are, whatever their tags say
 	// Offsets are of the devices that Output plays on; nil: they have none.
 	Offsets player.Offsets
-	Logger  *slog.Logger
+	// Clicks are heard instead of the music, which is passed on.
+	Clicks bool
+	Logger *slog.Logger
 	// Unheard takes why the output does not play and what to do; nil: Logger warns of it.
 	Unheard func(reason string)
 
@@ -98,6 +100,10 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 	if _, err := life.Commit(&messages.StartNode{Node: cfg.Node, Server: cfg.Server, AtUnixUs: time.Now().UnixMicro()}); err != nil {
 		return nil, fmt.Errorf("start the listener: %w", err)
 	}
+	open, samples := func() player.Source { return c.window.OpenAt(c.clock.Now() - player.Preroll.Microseconds()) }, cfg.Samples
+	if cfg.Clicks {
+		open, samples = func() player.Source { return player.Clicks(c.clock.Now) }, player.ClickSamples
+	}
 	err = c.start(
 		child{relay.Actor, relay.Props(relay.Config{
 			Log: cfg.Log, Window: c.window, Self: c.Node, Server: func() string { return cfg.Stream },
@@ -108,8 +114,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 			ServerNow: c.clock.Now, Tally: &c.tally, Logger: cfg.Logger,
 		}).Configure(stopsBroken)},
 		child{player.Actor, player.Props(player.Config{
-			Open: func() player.Source { return c.window.OpenAt(c.clock.Now() - player.Preroll.Microseconds()) },
-			Now:  c.clock.Now, Output: cfg.Output, AsItIs: cfg.AsItIs, Offsets: cfg.Offsets, Samples: cfg.Samples, Log: cfg.Logger, Unheard: cfg.Unheard, Report: c.report(player.Actor), Turned: cfg.Turned,
+			Open: open, Now: c.clock.Now, Output: cfg.Output, AsItIs: cfg.AsItIs, Offsets: cfg.Offsets, Samples: samples, Log: cfg.Logger, Unheard: cfg.Unheard, Report: c.report(player.Actor), Turned: cfg.Turned,
 		})},
 		child{downstreamName, actor.PropsFromProducer(func() actor.Actor { return &downstream{} })},
 		child{streamsName, cfg.Streams(c)},

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 
-	"conga/actors"
 	"conga/actors/player"
 	"conga/cmd/internal/address"
 	"conga/cmd/internal/cli"
@@ -49,6 +48,8 @@ type joinCmd struct {
 	FlagServer string `name:"server" placeholder:"HOST:PORT" help:"The same as the argument: for the environment and the file."`
 
 	tokenFlag
+
+	clicks bool // instead of the music: conga tune
 }
 
 // Help shows examples.
@@ -157,9 +158,17 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	logger := show.logger
 	debug.Profiles = c.PProf
 	debug.WarnOpen(logger)
-	journal, err := node.OpenJournal(c.Data, node.ListenersDir(), c.Name, logger)
+	kept := c.Data
+	if c.clicks { // the listener itself may run, too
+		kept = node.NoData
+	}
+	journal, err := node.OpenJournal(kept, node.ListenersDir(), c.Name, logger)
 	if err != nil {
 		return errors.Join(err, debug.Close())
+	}
+	offsets := journal.Offsets(c.Offset.given(), logger)
+	if c.clicks {
+		offsets = node.OpenOffsets(node.ListenerFolder(c.Data, c.Name), nil, logger)
 	}
 	line := transport.NewLine(ring.Server, nil)
 	radio, listen, err := c.tune(ctx, ring.Server, line)
@@ -172,7 +181,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	var programme live.Programme
 	listener, err := node.StartListener(ctx, node.ListenerOptions{
 		Server: ring.Server, Line: line, Keys: ring, Token: c.token(), Name: c.Name, Listen: listen, Radio: radio, Advertise: c.Advertise, Output: output, Logger: logger,
-		Journal: journal, HTTP: debug.Advertised(), Players: c.Players, AsItIs: c.NoReplayGain, Offsets: journal.Offsets(c.Offset.given(), logger),
+		Journal: journal, HTTP: debug.Advertised(), Players: c.Players, AsItIs: c.NoReplayGain, Offsets: offsets, Clicks: c.clicks,
 		News:   func(news *messages.Playing) { takeNews(logger, &programme, news) },
 		Turned: func(song *messages.SongChange) { nowPlaying(logger, song, &programme) },
 	})
@@ -195,13 +204,13 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	ready := fmt.Sprintf("ready relay=%s http=%s\n", listener.Client.Node().GetRelay(), debug)
 	if show.pane != nil {
 		fmt.Fprint(streams.Screen, ready) // it is there again when the picture has gone
-		of := live.Listener{Listener: listener, Programme: &programme, Pane: show.pane, Server: ring.Server, Output: c.Output}
+		of := live.Listener{Listener: listener, Programme: &programme, Pane: show.pane, Server: ring.Server, Output: c.Output, Clicks: c.clicks}
 		shown = screen.Picture(ctx, of.Source(ctx), streams.In, streams.Screen, streams.Locale)
 		cancel()
 	} else {
 		fmt.Fprint(streams.Out, ready)
 		go func() {
-			if answerLines(ctx, listener.Client, show.in, streams.Out) {
+			if answerLines(ctx, live.Answering(listener.Client, c.clicks), show.in, streams.Out) {
 				cancel()
 			}
 		}()
@@ -254,10 +263,10 @@ func (c *joinCmd) tune(ctx context.Context, server string, line *transport.Line)
 	return radio, net.JoinHostPort(host, strconv.Itoa(int(radio.Port()))), nil
 }
 
-// answerLines sends each line to the server and prints its answer, one after the other. It
+// answerLines has each line answered and prints the answer, one after the other. It
 // returns true at END; the end of the input is not END.
-func answerLines(ctx context.Context, client *actors.Client, in io.Reader, out io.Writer) (end bool) {
-	return console.Talk(ctx, in, live.Answering(client), func(lines ...string) {
+func answerLines(ctx context.Context, answer func(context.Context, string) []string, in io.Reader, out io.Writer) (end bool) {
+	return console.Talk(ctx, in, answer, func(lines ...string) {
 		for _, line := range lines {
 			fmt.Fprintln(out, said(line))
 		}

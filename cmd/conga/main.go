@@ -19,6 +19,7 @@ func main() { program().Main(wished(os.Args[1:])) }
 type commands struct {
 	Serve       serveCmd         `cmd:"" help:"Play a folder of songs to everyone who joins."`
 	Join        joinCmd          `cmd:"" help:"Listen, and pass the music on to the next listener."`
+	Tune        tuneCmd          `cmd:"" help:"Click on all loudspeakers at the same moment, to set how late each one is."`
 	Demo        demoCmd          `cmd:"" help:"Run a server and listeners in this terminal."`
 	Status      statusCmd        `cmd:"" help:"Tell what a radio plays."`
 	Songs       songsCmd         `cmd:"" help:"List a radio's songs, or those that have all the words."`

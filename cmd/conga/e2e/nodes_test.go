@@ -298,6 +298,7 @@ type nodeDump struct {
 		Player struct {
 			Underruns   int64   `json:"underruns"`
 			Steps       int64   `json:"steps"`
+			Song        string  `json:"song"`
 			BufferedMs  float64 `json:"bufferedMs"`
 			HeardNumber uint64  `json:"heardNumber"`
 		} `json:"player"`

@@ -26,6 +26,7 @@ type Listener struct {
 	Pane      *screen.Pane
 	Server    string // as the user typed it
 	Output    string // where the music is heard
+	Clicks    bool   // it clicks instead of the music
 
 	fed   []string // whom it fed at the last look
 	whole *crowd
@@ -42,9 +43,15 @@ func (l *Listener) Source(ctx context.Context) screen.Source {
 			"When the one that feeds you goes away, the next one above takes over; `what happens` says so, and what it cost.",
 		},
 		Snapshot: func() screen.Snapshot { return l.snapshot(ctx) },
-		Ask:      Answering(l.Client),
+		Ask:      Answering(l.Client, l.Clicks),
 		Search:   Searching(l.Client),
 		News:     l.Pane.News,
+	}
+	if l.Clicks {
+		source.Help = []string{
+			"Each loudspeaker of conga tune clicks at the full second. If this one is late, let it come earlier with the keys, until both click as one. MEASURE does it by the microphone.",
+			"What you set is kept for this device, and conga join uses it from its next start on.",
+		}
 	}
 	if l.Output == Speaker || l.Output == "null" {
 		source.Volume = func(percent int) { l.Client.SetGain(Gain(percent)) }

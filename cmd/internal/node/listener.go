@@ -46,6 +46,7 @@ type ListenerOptions struct {
 	Output    player.Output
 	AsItIs    bool                // songs keep their loudness, whatever their tags say
 	Offsets   *Offsets            // of Output's devices; nil: they have none
+	Clicks    bool                // it plays clicks instead of the music
 	Unheard   func(reason string) // gets the reason why Output does not play; nil: it is logged
 	Journal   Journal             // zero: one in memory
 	Players   int                 // programs that it plays for over HTTP at its relay port; 0: none
@@ -193,7 +194,7 @@ func (j *joining) client() actors.ClientConfig {
 	}
 	c := actors.ClientConfig{
 		System: system, Shared: j.System != nil, Log: j.Journal.Log, Stream: j.stream, Output: j.Output, AsItIs: j.AsItIs, Unheard: j.Unheard, Logger: j.Logger,
-		Offsets: j.offsets(), News: j.News, Turned: j.Turned, Seeds: j.behind.Set, Server: j.Server,
+		Offsets: j.offsets(), Clicks: j.Clicks, News: j.News, Turned: j.Turned, Seeds: j.behind.Set, Server: j.Server,
 		Node: &messages.Node{
 			Id: j.Journal.Identity.ID(), Name: j.Name, Http: j.HTTP,
 			Relay: cmp.Or(j.Advertise, address.Advertised(j.relay.Addr())),

@@ -18,7 +18,7 @@ func (m model) helpPanel(width int) panel {
 		pairs = append(pairs, [2]string{"+ - Space", "louder, quieter, mute, while the line is empty; what you pass on stays as it is"})
 	}
 	if m.source.Earlier != nil {
-		pairs = append(pairs, [2]string{", . < >", "hear it 1 or 20 ms earlier or later than others, while the line is empty: for a loudspeaker that is behind; OFFSET MS sets it"})
+		pairs = append(pairs, [2]string{", . [ ] < >", "hear it 1, 5 or 20 ms earlier or later than others, while the line is empty: for a loudspeaker that is behind; OFFSET MS sets it"})
 	}
 	if m.source.Kill != nil {
 		pairs = append(pairs, [2]string{"Tab, Ctrl-K", "choose a listener, and kill it as a crash would: the one you hear plays on"})

@@ -178,7 +178,7 @@ func isCommand(text string) bool {
 		return true
 	}
 	switch word {
-	case "CANCEL", "SKIP", "HISTORY", "WHO", "HELP", "OFFSET":
+	case "CANCEL", "SKIP", "HISTORY", "WHO", "HELP", "OFFSET", "MEASURE":
 		return true
 	}
 	return console.IsEnd(text)
@@ -254,7 +254,7 @@ func (m model) steer(key string) (tea.Model, tea.Cmd, bool) {
 			return m, nil, false
 		}
 		m.overlay = code
-	case ",", ".", "<", ">":
+	case ",", ".", "[", "]", "<", ">":
 		if m.source.Earlier == nil {
 			return m, nil, false
 		}
@@ -334,7 +334,7 @@ func (m model) turn(key string) model {
 
 // shifts are the keys that move what is heard to an earlier or a later time.
 var shifts = map[string]time.Duration{
-	",": time.Millisecond, ".": -time.Millisecond, "<": 20 * time.Millisecond, ">": -20 * time.Millisecond,
+	",": time.Millisecond, ".": -time.Millisecond, "[": 5 * time.Millisecond, "]": -5 * time.Millisecond, "<": 20 * time.Millisecond, ">": -20 * time.Millisecond,
 }
 
 func (m model) shift(key string) tea.Cmd {

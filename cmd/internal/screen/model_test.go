@@ -500,7 +500,7 @@ func TestModel_Earlier(t *testing.T) {
 		}
 		return update(next.(model), cmd()).news[0].Text
 	}
-	for key, want := range map[string]string{",": "1ms", ".": "-1ms", "<": "20ms", ">": "-20ms"} {
+	for key, want := range map[string]string{",": "1ms", ".": "-1ms", "[": "5ms", "]": "-5ms", "<": "20ms", ">": "-20ms"} {
 		if got := said(key); got != want {
 			t.Errorf("%s: %s, want %s", key, got, want)
 		}
