@@ -2,6 +2,7 @@ package actors
 
 import (
 	"fmt"
+	"time"
 
 	"conga/actors/eventlog"
 	"conga/actors/pacer"
@@ -12,23 +13,47 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// queueInNews bounds a line of news; REQUESTS shows the whole queue.
-const queueInNews = 20
+const (
+	// queueInNews bounds a line of news; REQUESTS shows the whole queue.
+	queueInNews = 20
+	// askQueueAgain is how long the announcer waits for the scheduler's answer: a scheduler that fails while it
+	// answers does not answer when it has started again.
+	askQueueAgain = 2 * time.Second
+)
 
 // announcer makes news from events: what plays and what comes next. It decides
-// nothing and writes nothing.
+// nothing and writes nothing. It has no scheduler's state of its own, for that is large where there are many songs.
 type announcer struct {
 	log   *eventlog.Log
 	tell  func(*messages.Playing)
+	ask   func(ctx actor.Context)              // asks for the scheduler's state, which has what the log has
 	find  func(ctx actor.Context, name string) // asks for a *messages.FoundSong
 	songs map[string]*messages.Song            // those in the queue, by name; nil: the catalog was asked
-	queue *eventlog.Keeper[scheduler.State]
 	on    *eventlog.Keeper[place.State]
+
+	asked asking
+	count uint64      // of the questions
+	timer *time.Timer // of the last; nil before the first
 }
 
-func announcerProps(log *eventlog.Log, find func(actor.Context, string), tell func(*messages.Playing)) *actor.Props {
+// asking is how far the announcer is with what it asks the scheduler, one question at a time.
+type asking int
+
+const (
+	notAsked      asking = iota
+	wasAsked             // the scheduler has not answered yet
+	askedTooEarly        // nor that, and something has happened since
+)
+
+// unanswered is the announcer's word to itself: the question with this number was not answered in time.
+type unanswered uint64
+
+// IgnoreDeadLetterLogging: what comes when the announcer has stopped is not worth a line.
+func (unanswered) IgnoreDeadLetterLogging() {}
+
+func announcerProps(log *eventlog.Log, ask func(actor.Context), find func(actor.Context, string), tell func(*messages.Playing)) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
-		return &announcer{log: log, find: find, tell: tell, songs: map[string]*messages.Song{}}
+		return &announcer{log: log, ask: ask, find: find, tell: tell, songs: map[string]*messages.Song{}}
 	})
 }
 
@@ -36,29 +61,55 @@ func announcerProps(log *eventlog.Log, find func(actor.Context, string), tell fu
 func (a *announcer) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started:
-		if err := a.open(); err != nil {
+		var err error
+		if a.on, err = eventlog.NewKeeper(a.log, pacer.Actor, place.State{}); err != nil {
 			panic(fmt.Errorf("open the announcer: %w", err))
 		}
-		a.announce(ctx)
+		a.askQueue(ctx)
+	case *actor.Stopping, *actor.Restarting:
+		a.stopTimer()
 	case *messages.SongStarted, *messages.SongEnded, *messages.SongQueued, *messages.SongChosen, *messages.SongSkipped,
 		*messages.SongCancelled, *messages.SkipVoted, *messages.SkipDecided:
-		a.announce(ctx)
+		a.askQueue(ctx)
+	case unanswered:
+		if uint64(msg) == a.count && a.asked != notAsked {
+			a.asked = notAsked
+			a.askQueue(ctx)
+		}
+	case scheduler.State:
+		a.stopTimer()
+		before := a.asked
+		a.asked = notAsked
+		a.announce(ctx, msg)
+		if before == askedTooEarly {
+			a.askQueue(ctx)
+		}
 	case *messages.FoundSong:
 		if song := msg.Song; song != nil && a.waits(song.GetName()) {
 			a.songs[song.GetName()] = song
-			a.announce(ctx)
+			a.askQueue(ctx)
 		}
 	}
 }
 
-// open opens the keepers under the names of the actors whose states they follow: an
-// archived log has only these states, under these names, not the events.
-func (a *announcer) open() (err error) {
-	if a.queue, err = eventlog.NewKeeper(a.log, scheduler.Actor, scheduler.State{}); err != nil {
-		return err
+// askQueue asks the scheduler, or will when it has answered.
+func (a *announcer) askQueue(ctx actor.Context) {
+	if a.asked != notAsked {
+		a.asked = askedTooEarly
+		return
 	}
-	a.on, err = eventlog.NewKeeper(a.log, pacer.Actor, place.State{})
-	return err
+	a.stopTimer()
+	a.asked = wasAsked
+	a.count++
+	root, self, word := ctx.ActorSystem().Root, ctx.Self(), unanswered(a.count)
+	a.timer = time.AfterFunc(askQueueAgain, func() { root.Send(self, word) })
+	a.ask(ctx)
+}
+
+func (a *announcer) stopTimer() {
+	if a.timer != nil {
+		a.timer.Stop()
+	}
 }
 
 // waits reports whether the catalog was asked for the song and has not answered.
@@ -79,16 +130,13 @@ func (a *announcer) lookUp(ctx actor.Context, queue []scheduler.Request) {
 	}
 }
 
-func (a *announcer) announce(ctx actor.Context) {
-	for _, catchUp := range []func() error{a.queue.CatchUp, a.on.CatchUp} {
-		if err := catchUp(); err != nil {
-			panic(err)
-		}
+func (a *announcer) announce(ctx actor.Context, state scheduler.State) {
+	if err := a.on.CatchUp(); err != nil {
+		panic(err)
 	}
-	queue := a.queue.State().Queue
-	queue = queue[:min(len(queue), queueInNews)]
+	queue := state.Queue[:min(len(state.Queue), queueInNews)]
 	a.lookUp(ctx, queue)
-	news := playing(a.queue.State(), a.on.State())
+	news := playing(state, a.on.State())
 	for _, r := range queue {
 		news.Queue = append(news.Queue, &messages.Coming{Song: about(r.Song, a.songs[r.Song]), ListenerName: asker(r.Listener, true)})
 	}

@@ -2,9 +2,15 @@ package actors
 
 import (
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
+
+	"conga/actors/eventlog"
 	"conga/actors/pacer/place"
 	"conga/actors/scheduler"
+	"conga/messages"
 )
 
 // News tell a song that somebody without a name has asked for from one that chance chose.
@@ -37,4 +43,44 @@ func TestPlaying_Away(t *testing.T) {
 	if news := playing(scheduler.State{}, place.State{}); news.GetAway() != "" {
 		t.Errorf("told %v", news)
 	}
+}
+
+// A scheduler that fails while it is asked does not answer. The announcer asks again, so that the news comes; and what
+// happens while it waits for an answer is in the news, too.
+func TestAnnouncer_NoAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, err := eventlog.Open(eventlog.NewMemory(), time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer log.Close()
+		system := actor.NewActorSystem()
+		asked, told := make(chan *actor.PID, 9), make(chan *messages.Playing, 9)
+		announcer := system.Root.Spawn(announcerProps(log,
+			func(ctx actor.Context) { asked <- ctx.Self() }, func(actor.Context, string) {},
+			func(news *messages.Playing) { told <- news }))
+		defer func() {
+			_ = system.Root.StopFuture(announcer).Wait()
+			system.Shutdown()
+		}()
+		<-asked // and nobody answers
+		began := time.Now()
+		system.Root.Send(<-asked, scheduler.State{Away: "the first"})
+		if news := <-told; news.GetAway() != "the first" || time.Since(began) != askQueueAgain {
+			t.Errorf("after %v: %v", time.Since(began), news)
+		}
+		for range 3 {
+			system.Root.Send(announcer, &messages.SongQueued{Song: "bach.mp3"})
+		}
+		system.Root.Send(<-asked, scheduler.State{Away: "the second"})
+		<-told
+		system.Root.Send(<-asked, scheduler.State{Away: "the last"})
+		if news := <-told; news.GetAway() != "the last" {
+			t.Errorf("told %v", news)
+		}
+		synctest.Wait()
+		if len(asked) > 0 {
+			t.Errorf("asked %d times more than needed", len(asked))
+		}
+	})
 }

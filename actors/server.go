@@ -139,7 +139,7 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		child{streamsName, cfg.Streams(s)},
 		child{requestsName, cfg.Requests(s)},
 		// Last, because it begins with news to the actors above; what it misses before is in the log.
-		child{announcerName, announcerProps(cfg.Log, s.findSong, func(news *messages.Playing) { s.tell(requestsName, news) })},
+		child{announcerName, announcerProps(cfg.Log, s.askQueue, s.findSong, func(news *messages.Playing) { s.tell(requestsName, news) })},
 	)
 	if err != nil {
 		return nil, fmt.Errorf("start the server: %w", err)
@@ -149,6 +149,11 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		s.fold = keepLog(s, cfg.KeepLog)
 	}
 	return s, nil
+}
+
+// askQueue asks the scheduler for its state; the scheduler answers asker.
+func (s *Server) askQueue(asker actor.Context) {
+	asker.Request(s.Scheduler(), &messages.AskLibrary{})
 }
 
 // findSong asks the catalog for a song; the catalog answers asker.
