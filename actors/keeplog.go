@@ -113,9 +113,5 @@ func foldOldest(log *eventlog.Log, step, newest uint64) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	frozen, err := state.Frozen()
-	if err != nil {
-		return false, err
-	}
-	return true, log.Drop(through, frozen)
+	return true, log.Drop(through, state.Frozen())
 }

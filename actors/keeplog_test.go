@@ -120,25 +120,18 @@ func TestKeepLog_LaterProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	frozen, err := state.Frozen()
-	if err != nil {
-		t.Fatal(err)
-	}
-	change := func(do func(map[string]any)) map[string]json.RawMessage {
-		var fields map[string]any
-		if err := json.Unmarshal(frozen[pacer.Actor], &fields); err != nil {
-			t.Fatal(err)
-		}
-		do(fields)
-		data, err := json.Marshal(fields)
+	change := func(do func(map[string]any)) map[string]eventlog.Frozen {
+		data, err := json.Marshal(state.Pacer)
 		if err != nil {
 			t.Fatal(err)
 		}
-		other := map[string]json.RawMessage{}
-		for name, data := range frozen {
-			other[name] = data
+		var fields map[string]any
+		if err := json.Unmarshal(data, &fields); err != nil {
+			t.Fatal(err)
 		}
-		other[pacer.Actor] = data
+		do(fields)
+		other := state.Frozen()
+		other[pacer.Actor] = eventlog.Freeze(fields)
 		return other
 	}
 	if err := log.Drop(1, change(func(f map[string]any) { delete(f, "nextPlayAtUnixUs") })); err != nil {

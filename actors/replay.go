@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -89,16 +88,11 @@ func replay[S eventlog.Decider[S]](log *eventlog.Log, actor string, empty S, at 
 }
 
 // Frozen returns the state as snapshots and archives keep it: by the names of the actors.
-func (s ServerState) Frozen() (map[string]json.RawMessage, error) {
-	frozen := map[string]json.RawMessage{}
-	for name, state := range map[string]any{
-		scheduler.Actor: s.Scheduler, catalog.Actor: s.Catalog, pacer.Actor: s.Pacer, chainmanager.Actor: s.ChainManager,
-	} {
-		data, err := json.Marshal(state)
-		if err != nil {
-			return nil, fmt.Errorf("encode the state of %s: %w", name, err)
-		}
-		frozen[name] = data
+func (s ServerState) Frozen() map[string]eventlog.Frozen {
+	return map[string]eventlog.Frozen{
+		scheduler.Actor:    eventlog.Freeze(s.Scheduler),
+		catalog.Actor:      eventlog.Freeze(s.Catalog),
+		pacer.Actor:        eventlog.Freeze(s.Pacer),
+		chainmanager.Actor: eventlog.Freeze(s.ChainManager),
 	}
-	return frozen, nil
 }

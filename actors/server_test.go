@@ -13,11 +13,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"conga/actors/catalog"
-	"conga/actors/chainmanager"
 	"conga/actors/eventlog"
-	"conga/actors/pacer"
-	"conga/actors/scheduler"
 	"conga/messages"
 	"conga/messages/chance"
 )
@@ -308,18 +304,7 @@ func names(news *messages.Playing) (names []string) {
 // archive drops all events that the dump has.
 func archive(t *testing.T, log *eventlog.Log, dump Dump) {
 	t.Helper()
-	state := dump.State.(ServerState)
-	states := map[string]json.RawMessage{}
-	for name, s := range map[string]any{
-		scheduler.Actor: state.Scheduler, catalog.Actor: state.Catalog, pacer.Actor: state.Pacer, chainmanager.Actor: state.ChainManager,
-	} {
-		b, err := json.Marshal(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		states[name] = b
-	}
-	if err := log.Drop(dump.Event, states); err != nil {
+	if err := log.Drop(dump.Event, dump.State.(ServerState).Frozen()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -37,7 +37,7 @@ func keepSnapshots(s *Server, every uint64) *snapshots {
 // watch saves a snapshot whenever the last one is old enough.
 func (k *snapshots) watch(ctx context.Context) {
 	log := k.server.cfg.Log
-	saved, _, _ := log.Snapshot(scheduler.Actor) // 0: there is none
+	saved := log.SnapshotSeq()
 	for record, err := range log.Watch(ctx, log.Last()) {
 		if err != nil {
 			return // the log is closed, or its disk is broken: others report that
@@ -78,11 +78,7 @@ func (k *snapshots) finish() (save func()) {
 }
 
 func saveSnapshot(log *eventlog.Log, state ServerState, event uint64) error {
-	frozen, err := state.Frozen()
-	if err != nil {
-		return err
-	}
-	return log.SaveSnapshot(event, frozen)
+	return log.SaveSnapshot(event, state.Frozen())
 }
 
 // state returns the state of all actors at one event, and the event's number.

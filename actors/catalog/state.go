@@ -74,6 +74,9 @@ type State struct {
 	Wanted []string `json:"wanted,omitempty"`
 }
 
+// Lists are those that grow with the folder.
+func (s *State) Lists() []sorted.Kept { return []sorted.Kept{&s.Songs, &s.Rejected, &s.Brought} }
+
 // Decide says what follows from cmd.
 func (s State) Decide(cmd proto.Message) []proto.Message {
 	switch cmd := cmd.(type) {

@@ -1,20 +1,17 @@
 package eventlog
 
-import (
-	"encoding/json"
-	"fmt"
-)
+import "fmt"
 
 // Drop removes the events up to number through and keeps instead the actors' states at that event. The
 // caller has exported and checked these events, or does not want them. The hash chain continues from the
 // last removed event, so that archive and log together can still be verified as one. If states is nil,
 // actors start empty.
-func (l *Log) Drop(through uint64, states map[string]json.RawMessage) error {
+func (l *Log) Drop(through uint64, states map[string]Frozen) error {
 	mark, err := l.MarkAt(through)
 	if err != nil {
 		return fmt.Errorf("drop events up to %d: %w", through, err)
 	}
-	data, err := frozen{program(), mark.Seq, mark.Hash, states}.freeze()
+	data, err := pack(program(), mark, states)
 	if err != nil {
 		return fmt.Errorf("drop events up to %d: %w", through, err)
 	}
@@ -41,7 +38,7 @@ func (l *Log) Size() (int64, error) {
 
 // baseState returns the number of the event behind which the log begins, and actor's state there, nil if it
 // was not kept.
-func (l *Log) baseState(actor string) (uint64, json.RawMessage, error) {
+func (l *Log) baseState(actor string) (uint64, []byte, error) {
 	l.mu.Lock()
 	base := l.base
 	l.mu.Unlock()
@@ -52,11 +49,11 @@ func (l *Log) baseState(actor string) (uint64, json.RawMessage, error) {
 	if err != nil || data == nil {
 		return base.Seq, nil, err
 	}
-	f, err := melt(data)
+	k, err := melt(data)
 	if err != nil {
 		return 0, nil, fmt.Errorf("base of the log at event %d: %w: import the archived events again", base.Seq, err)
 	}
-	return f.Seq, f.States[actor], nil // not base's: a Drop may have come between the two
+	return k.Seq, k.state(actor), nil // not base's: a Drop may have come between the two
 }
 
 // BaseMark returns the place behind which events can be read: those before were archived, or have fallen

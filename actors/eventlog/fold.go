@@ -2,8 +2,6 @@ package eventlog
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"sort"
 	"time"
 
@@ -102,9 +100,13 @@ func (l *Log) BaseActors() ([]string, error) {
 	if err != nil || data == nil {
 		return nil, err
 	}
-	f, err := melt(data)
+	k, err := melt(data)
 	if err != nil {
 		return nil, err
 	}
-	return slices.Sorted(maps.Keys(f.States)), nil
+	var names []string // pack sorts them
+	for _, state := range k.States {
+		names = append(names, state.Actor)
+	}
+	return names, nil
 }

@@ -14,12 +14,14 @@ const (
 	TailBytes    = tailBytes
 )
 
-type Frozen = frozen
+// Pack is what is kept of states by another program, or at another place.
+var Pack = pack
 
-func (f frozen) Freeze() ([]byte, error) { return f.freeze() }
-func Melt(data []byte) (Frozen, error)   { return melt(data) }
-func (s *Steady) InMemory() int          { s.mu.Lock(); defer s.mu.Unlock(); return s.bytes }
-func (s *Steady) Done() <-chan struct{}  { return s.done }
+// ThisProgram is the one that packs.
+var ThisProgram = program
+
+func (s *Steady) InMemory() int         { s.mu.Lock(); defer s.mu.Unlock(); return s.bytes }
+func (s *Steady) Done() <-chan struct{} { return s.done }
 func (l *Log) Tail() (n, room, bytes int) {
 	return len(l.tail.records), cap(l.tail.records), l.tail.bytes
 }

@@ -1,11 +1,8 @@
 package eventlog
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -157,82 +154,11 @@ func overtaken[S Decider[S]](log *Log, actor string, at moment[S]) (moment[S], e
 
 // restore returns the latest start for a replay: the snapshot, the base, or empty.
 func restore[S Decider[S]](log *Log, actor string, empty S) (moment[S], error) {
-	if seq, data, ok := log.Snapshot(actor); ok {
-		if state, err := thaw[S](data); err == nil {
-			return moment[S]{seq, state}, log.prove(seq)
+	if k, ok := log.snapshot(); ok {
+		if state, err := thaw[S](k.state(actor)); err == nil {
+			return moment[S]{k.Seq, state}, log.prove(k.Seq)
 		}
 	}
 	state, seq, err := Begin(log, actor, empty)
 	return moment[S]{seq, state}, err
-}
-
-// reread decodes a state and encodes it again for comparison.
-func reread[S any](data json.RawMessage) (state S, again []byte, err error) {
-	if err := json.Unmarshal(data, &state); err != nil {
-		return state, nil, err
-	}
-	again, err = json.Marshal(state)
-	return state, again, err
-}
-
-// thaw decodes a snapshot's state. It is an error if encoding it again gives other bytes.
-func thaw[S any](data json.RawMessage) (S, error) {
-	state, again, err := reread[S](data)
-	if err != nil {
-		return state, err
-	}
-	if string(again) != string(data) {
-		return state, fmt.Errorf("the state does not survive JSON")
-	}
-	return state, nil
-}
-
-// thawBase decodes the state where a log begins. It is an error if the program's type would lose part of
-// it. The type may have more fields (a newer program); they are empty.
-func thawBase[S any](data json.RawMessage) (S, error) {
-	state, again, err := reread[S](data)
-	if err != nil {
-		return state, err
-	}
-	was, is, err := generic(data, again)
-	if err != nil {
-		return state, err
-	}
-	if !within(was, is) {
-		return state, fmt.Errorf("this program's state lacks something of it")
-	}
-	return state, nil
-}
-
-func generic(a, b []byte) (x, y any, err error) {
-	for _, one := range []struct {
-		data []byte
-		to   *any
-	}{{a, &x}, {b, &y}} {
-		d := json.NewDecoder(bytes.NewReader(one.data))
-		d.UseNumber() // a float64 would round large ones
-		if err := d.Decode(one.to); err != nil {
-			return nil, nil, err
-		}
-	}
-	return x, y, nil
-}
-
-// within reports whether all of the JSON value a is in b.
-func within(a, b any) bool {
-	switch a := a.(type) {
-	case map[string]any:
-		b, is := b.(map[string]any)
-		for key, value := range a {
-			other, has := b[key]
-			if !is || !has || !within(value, other) {
-				return false
-			}
-		}
-		return is
-	case []any:
-		b, is := b.([]any)
-		return is && slices.EqualFunc(a, b, within)
-	}
-	return a == b
 }

@@ -1,7 +1,6 @@
 package eventlog
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -9,21 +8,20 @@ import (
 )
 
 // RingState returns an actor's state at event number through, which the log still has.
-type RingState func(log *Log, through uint64) (actor string, state json.RawMessage, err error)
+type RingState func(log *Log, through uint64) (actor string, state Frozen, err error)
 
 // Keeping makes a ring keep actor's state when it drops events, so that the actor's Keeper goes on as if
 // they were still there.
 func Keeping[S Decider[S]](actor string, empty S) RingState {
-	return func(log *Log, through uint64) (string, json.RawMessage, error) {
+	return func(log *Log, through uint64) (string, Frozen, error) {
 		state, seq, err := Begin(log, actor, empty)
 		if err == nil {
 			err = log.Fold(seq, through, func(_ uint64, event proto.Message) { state = state.Apply(event) })
 		}
 		if err != nil {
-			return actor, nil, err
+			return actor, Frozen{}, err
 		}
-		data, err := json.Marshal(state)
-		return actor, data, err
+		return actor, Freeze(state), nil
 	}
 }
 
@@ -50,7 +48,7 @@ func (l *Log) trim() error {
 	if keep == 0 || last-base <= keep+keep/4 {
 		return nil
 	}
-	states := map[string]json.RawMessage{}
+	states := map[string]Frozen{}
 	for _, at := range l.keeping {
 		// If a state cannot be read, its actor begins empty: the ring must not grow without end.
 		if actor, state, err := at(l, last-keep); err == nil {

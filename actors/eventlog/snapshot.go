@@ -6,52 +6,87 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 )
 
-// frozen is the form in which states are kept: as a snapshot, or as the log's base.
-type frozen struct {
-	Program string                     `json:"program"`
-	Seq     uint64                     `json:"seq"`
-	Hash    []byte                     `json:"hash"` // of event Seq: it tells whether the snapshot is of this log
-	States  map[string]json.RawMessage `json:"states"`
+// kept is what is kept of the actors' states: as a snapshot, or as the log's base. In bytes it is the SHA-256 of
+// all that follows, a line of JSON, and the states.
+type kept struct {
+	Program string      `json:"program"`
+	Seq     uint64      `json:"seq"`
+	Hash    []byte      `json:"hash"` // of event Seq: it tells whether the snapshot is of this log
+	States  []keptState `json:"states"`
+
+	packed []byte // the states, one behind the other
 }
 
-// freeze returns the SHA-256 of f's encoding, followed by the encoding: JSON, compressed, because names
-// repeat in the state of a large folder.
-func (f frozen) freeze() ([]byte, error) {
-	packed := bytes.NewBuffer(make([]byte, sha256.Size, 64<<10))
-	w, err := flate.NewWriter(packed, flate.BestSpeed)
-	if err == nil {
-		err = json.NewEncoder(w).Encode(f)
-	}
-	if err == nil {
-		err = w.Close()
-	}
+type keptState struct {
+	Actor string `json:"actor"`
+	Bytes int    `json:"bytes"`
+}
+
+// pack returns what melt reads. The states are compressed, because names repeat in the state of a large folder, and each
+// by itself, because an actor reads only its own.
+func pack(program string, at Mark, states map[string]Frozen) ([]byte, error) {
+	head := kept{Program: program, Seq: at.Seq, Hash: at.Hash}
+	var packed bytes.Buffer
+	w, err := flate.NewWriter(nil, flate.BestSpeed)
 	if err != nil {
 		return nil, fmt.Errorf("encode states: %w", err)
 	}
-	data := packed.Bytes()
+	for _, actor := range slices.Sorted(maps.Keys(states)) {
+		before := packed.Len()
+		w.Reset(&packed)
+		if err := states[actor].write(json.NewEncoder(w)); err != nil {
+			return nil, fmt.Errorf("encode the state of %s: %w", actor, err)
+		}
+		if err := w.Close(); err != nil {
+			return nil, fmt.Errorf("compress the state of %s: %w", actor, err)
+		}
+		head.States = append(head.States, keptState{actor, packed.Len() - before})
+	}
+	line, err := json.Marshal(head)
+	if err != nil {
+		return nil, fmt.Errorf("encode states: %w", err)
+	}
+	data := slices.Concat(make([]byte, sha256.Size), line, []byte{'\n'}, packed.Bytes())
 	sum := sha256.Sum256(data[sha256.Size:])
 	copy(data, sum[:])
 	return data, nil
 }
 
-func melt(data []byte) (frozen, error) {
-	var f frozen
+func melt(data []byte) (k kept, err error) {
 	if len(data) < sha256.Size {
-		return f, fmt.Errorf("%w: kept states are cut short", ErrDamaged)
+		return k, fmt.Errorf("%w: kept states are cut short", ErrDamaged)
 	}
 	if sum := sha256.Sum256(data[sha256.Size:]); !bytes.Equal(sum[:], data[:sha256.Size]) {
-		return f, fmt.Errorf("%w: kept states do not match their sum", ErrDamaged)
+		return k, fmt.Errorf("%w: kept states do not match their sum", ErrDamaged)
 	}
-	r := flate.NewReader(bytes.NewReader(data[sha256.Size:]))
-	if err := json.NewDecoder(r).Decode(&f); err != nil {
-		return f, fmt.Errorf("%w: kept states: %w", ErrDamaged, err)
+	line, packed, _ := bytes.Cut(data[sha256.Size:], []byte{'\n'})
+	if err := json.Unmarshal(line, &k); err != nil {
+		return k, fmt.Errorf("%w: kept states: %w", ErrDamaged, err)
 	}
-	return f, nil
+	k.packed = packed
+	return k, nil
+}
+
+// state returns what was kept of the actor's state, nil if nothing was.
+func (k kept) state(actor string) []byte {
+	at := 0
+	for _, s := range k.States {
+		if s.Bytes < 0 || at+s.Bytes > len(k.packed) {
+			return nil
+		}
+		if s.Actor == actor {
+			return k.packed[at : at+s.Bytes]
+		}
+		at += s.Bytes
+	}
+	return nil
 }
 
 // program identifies the build: a snapshot of another build may hold states that
@@ -73,14 +108,13 @@ var program = sync.OnceValue(func() string {
 	return id
 })
 
-// SaveSnapshot keeps the actors' states at event number seq, as encoding/json
-// writes them, in place of the previous snapshot. seq must be on disk.
-func (l *Log) SaveSnapshot(seq uint64, states map[string]json.RawMessage) error {
+// SaveSnapshot keeps the actors' states at event number seq in place of the previous snapshot. seq must be on disk.
+func (l *Log) SaveSnapshot(seq uint64, states map[string]Frozen) error {
 	mark, err := l.MarkAt(seq)
 	if err != nil {
 		return fmt.Errorf("save snapshot: %w", err)
 	}
-	data, err := frozen{program(), seq, mark.Hash, states}.freeze()
+	data, err := pack(program(), mark, states)
 	if err != nil {
 		return fmt.Errorf("save snapshot: %w", err)
 	}
@@ -90,31 +124,26 @@ func (l *Log) SaveSnapshot(seq uint64, states map[string]json.RawMessage) error 
 	return nil
 }
 
-// Snapshot returns the event number of the snapshot and actor's state in it; false if there is no
-// snapshot, or it is of another program or another log.
-func (l *Log) Snapshot(actor string) (uint64, json.RawMessage, bool) {
-	f, ok := l.snapshot()
-	if !ok {
-		return 0, nil, false
-	}
-	state, ok := f.States[actor]
-	return f.Seq, state, ok
+// SnapshotSeq returns the event number of the snapshot; 0 if there is none, or it is of another program or another log.
+func (l *Log) SnapshotSeq() uint64 {
+	k, _ := l.snapshot()
+	return k.Seq
 }
 
-func (l *Log) snapshot() (frozen, bool) {
+func (l *Log) snapshot() (kept, bool) {
 	data, err := l.store.Kept("snapshot")
 	if err != nil || data == nil {
-		return frozen{}, false
+		return kept{}, false
 	}
-	f, err := melt(data)
-	if err != nil || f.Program != program() {
-		return frozen{}, false
+	k, err := melt(data)
+	if err != nil || k.Program != program() {
+		return kept{}, false
 	}
-	mark, err := l.MarkAt(f.Seq)
-	if err != nil || !bytes.Equal(mark.Hash, f.Hash) {
-		return frozen{}, false
+	mark, err := l.MarkAt(k.Seq)
+	if err != nil || !bytes.Equal(mark.Hash, k.Hash) {
+		return kept{}, false
 	}
-	return f, true
+	return k, true
 }
 
 // MarkAt returns the place behind event number seq, which must be on disk.

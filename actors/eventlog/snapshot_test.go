@@ -45,7 +45,7 @@ func TestSnapshot_Property_EqualsReplay(t *testing.T) {
 			}
 			if err == nil && i == snapAt || i == dropAt {
 				err = errors.Join(k.CatchUp(), r.CatchUp())
-				states := map[string]json.RawMessage{"queue": stateJSON(t, k.State()), "room": stateJSON(t, r.State())}
+				states := map[string]eventlog.Frozen{"queue": eventlog.Freeze(k.State()), "room": eventlog.Freeze(r.State())}
 				if i == snapAt && err == nil {
 					err = log.SaveSnapshot(k.Seq(), states)
 				}
@@ -89,63 +89,67 @@ func TestSnapshot_Ignored(t *testing.T) {
 	planted := storetest.Queue{Songs: []string{"planted"}, Played: 77}
 	for _, c := range []struct {
 		name  string
-		spoil func(t *testing.T, snapshot []byte) []byte
+		spoil func(s *snapshot)
 		used  bool
 	}{
-		{"sound", func(_ *testing.T, snapshot []byte) []byte { return snapshot }, true},
-		{"flipped bit", func(_ *testing.T, snapshot []byte) []byte { snapshot[50] ^= 1; return snapshot }, false},
-		{"cut", func(_ *testing.T, snapshot []byte) []byte { return snapshot[:20] }, false},
-		{"no JSON inside", refreeze(func(f *eventlog.Frozen) { f.States["storetest.Queue"] = json.RawMessage(`"text"`) }), false},
-		{"of another program", refreeze(func(f *eventlog.Frozen) { f.Program = "other" }), false},
-		{"of another log", refreeze(func(f *eventlog.Frozen) { f.Hash = make([]byte, 32) }), false},
-		{"from the future", refreeze(func(f *eventlog.Frozen) { f.Seq = 99 }), false},
-		{"with fields that the state lacks", refreeze(func(f *eventlog.Frozen) {
-			f.States["storetest.Queue"] = json.RawMessage(`{"songs":[],"played":77,"more":1}`)
-		}), false},
+		{"sound", func(*snapshot) {}, true},
+		{"flipped bit", func(s *snapshot) { s.after = func(data []byte) []byte { data[50] ^= 1; return data } }, false},
+		{"cut", func(s *snapshot) { s.after = func(data []byte) []byte { return data[:20] } }, false},
+		{"no JSON inside", func(s *snapshot) { s.state = eventlog.Freeze("text") }, false},
+		{"of another program", func(s *snapshot) { s.program = "other" }, false},
+		{"of another log", func(s *snapshot) { s.at.Hash = make([]byte, 32) }, false},
+		{"from the future", func(s *snapshot) { s.at.Seq = 99 }, false},
+		{"with fields that the state lacks", func(s *snapshot) {
+			s.state = eventlog.Freeze(json.RawMessage(`{"songs":[],"played":77,"more":1}`))
+		}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			store := eventlog.NewMemory()
 			log := storetest.Open(t, store)
 			storetest.Fill(t, log, 10)
-			if err := log.SaveSnapshot(10, stateOf(t, "storetest.Queue", planted)); err != nil {
+			if err := log.SaveSnapshot(10, stateOf("storetest.Queue", planted)); err != nil {
 				t.Fatal(err)
 			}
-			snapshot, err := store.Kept("snapshot")
-			if err == nil {
-				err = store.Keep("snapshot", c.spoil(t, snapshot))
-			}
+			at, err := log.MarkAt(10)
 			if err != nil {
+				t.Fatal(err)
+			}
+			other := snapshot{eventlog.ThisProgram(), at, eventlog.Freeze(planted), func(data []byte) []byte { return data }}
+			c.spoil(&other)
+			if err := store.Keep("snapshot", other.data(t)); err != nil {
 				t.Fatal(err)
 			}
 			k := storetest.Keeper(t, log, storetest.Queue{})
 			if used := reflect.DeepEqual(k.State(), planted); used != c.used || k.Seq() != 10 {
 				t.Errorf("snapshot used: %v, state at %d", used, k.Seq())
 			}
-			other, err := eventlog.NewKeeper(log, "room", storetest.Room{})
-			if err != nil || other.Seq() != 10 {
-				t.Errorf("an actor without snapshot: %v, at %d", err, other.Seq())
+			room, err := eventlog.NewKeeper(log, "room", storetest.Room{})
+			if err != nil || room.Seq() != 10 {
+				t.Errorf("an actor without snapshot: %v, at %d", err, room.Seq())
 			}
 		})
 	}
 }
 
-func refreeze(change func(*eventlog.Frozen)) func(*testing.T, []byte) []byte {
-	return func(t *testing.T, snapshot []byte) []byte {
-		f, err := eventlog.Melt(snapshot)
-		if err != nil {
-			t.Fatal(err)
-		}
-		change(&f)
-		if snapshot, err = f.Freeze(); err != nil {
-			t.Fatal(err)
-		}
-		return snapshot
-	}
+// snapshot is one of a single state.
+type snapshot struct {
+	program string
+	at      eventlog.Mark
+	state   eventlog.Frozen
+	after   func(data []byte) []byte // what becomes of it on the disk
 }
 
-func stateOf(t testing.TB, actor string, state any) map[string]json.RawMessage {
+func (s snapshot) data(t *testing.T) []byte {
 	t.Helper()
-	return map[string]json.RawMessage{actor: stateJSON(t, state)}
+	data, err := eventlog.Pack(s.program, s.at, map[string]eventlog.Frozen{"storetest.Queue": s.state})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.after(data)
+}
+
+func stateOf[S any](actor string, state S) map[string]eventlog.Frozen {
+	return map[string]eventlog.Frozen{actor: eventlog.Freeze(state)}
 }
 
 func TestLog_SaveSnapshot_Refuses(t *testing.T) {
@@ -176,7 +180,7 @@ func TestKeeper_Overtaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i == 6 {
-			if err := log.Drop(awake.Seq(), map[string]json.RawMessage{"room": stateJSON(t, awake.State())}); err != nil {
+			if err := log.Drop(awake.Seq(), map[string]eventlog.Frozen{"room": eventlog.Freeze(awake.State())}); err != nil {
 				t.Fatal(err)
 			}
 		}

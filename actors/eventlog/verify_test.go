@@ -82,7 +82,7 @@ func TestLog_OldDamage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.snap > 0 {
-				if err := states(c.snap, stateOf(t, "storetest.Queue", storetest.Queue{})); err != nil {
+				if err := states(c.snap, stateOf("storetest.Queue", storetest.Queue{})); err != nil {
 					t.Fatal(err)
 				}
 			}

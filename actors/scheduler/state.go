@@ -183,12 +183,35 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, (*plain)(s)); err != nil {
 		return err
 	}
+	s.spell()
+	return nil
+}
+
+// Lists are those that grow with the folder.
+func (s *State) Lists() []sorted.Kept { return []sorted.Kept{spelledSongs{&s.Songs, s}, &s.Pending} }
+
+// spelledSongs is Songs as it is kept: the spellings follow from it.
+type spelledSongs struct {
+	*sorted.List[*Song]
+	of *State
+}
+
+// Read reads the songs.
+func (l spelledSongs) Read(n int, read func(element any) error) error {
+	if err := l.List.Read(n, read); err != nil {
+		return err
+	}
+	l.of.spell()
+	return nil
+}
+
+// spell finds the spellings of all songs.
+func (s *State) spell() {
 	spellings := make([]spelling, 0, s.Songs.Len())
 	for song := range s.Songs.All() {
 		spellings = append(spellings, spelled(song.Name))
 	}
 	s.spellings = sorted.Of(spellings)
-	return nil
 }
 
 func (s State) taken(song string) State {

@@ -1,8 +1,6 @@
 package sqlite
 
 import (
-	"encoding/json"
-	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -151,8 +149,8 @@ func BenchmarkOpen(b *testing.B) {
 		if snapshot {
 			name = "snapshot"
 			log := storetest.Open(b, openAt(b, dir))
-			state, err := json.Marshal(storetest.Keeper(b, log, storetest.Queue{}).State())
-			if err = errors.Join(err, log.SaveSnapshot(uint64(n), map[string]json.RawMessage{"queue": state})); err != nil {
+			state := eventlog.Freeze(storetest.Keeper(b, log, storetest.Queue{}).State())
+			if err := log.SaveSnapshot(uint64(n), map[string]eventlog.Frozen{"queue": state}); err != nil {
 				b.Fatal(err)
 			}
 			if err := log.Close(); err != nil {

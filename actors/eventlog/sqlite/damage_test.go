@@ -3,7 +3,6 @@ package sqlite
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -91,17 +90,13 @@ func logs(t *testing.T) (clean, killed string) {
 	dir := t.TempDir()
 	log := storetest.Open(t, openAt(t, dir))
 	k := storetest.Keeper(t, log, storetest.Queue{})
-	var states []map[string]json.RawMessage
+	var states []map[string]eventlog.Frozen
 	for _, n := range []int{200, 400} {
 		storetest.Fill(t, log, n)
 		if err := k.CatchUp(); err != nil {
 			t.Fatal(err)
 		}
-		text, err := json.Marshal(k.State())
-		if err != nil {
-			t.Fatal(err)
-		}
-		states = append(states, map[string]json.RawMessage{"queue": text})
+		states = append(states, map[string]eventlog.Frozen{"queue": eventlog.Freeze(k.State())})
 	}
 	if err := errors.Join(log.Drop(200, states[0]), log.SaveSnapshot(600, states[1])); err != nil {
 		t.Fatal(err)

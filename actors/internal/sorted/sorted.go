@@ -8,6 +8,7 @@ package sorted
 
 import (
 	"encoding/json"
+	"errors"
 	"iter"
 	"slices"
 	"strings"
@@ -249,3 +250,44 @@ func (l *List[T]) UnmarshalJSON(data []byte) error {
 	*l = Of(elements)
 	return nil
 }
+
+// Kept is a list of whatever elements, for who keeps it one element at a time.
+type Kept interface {
+	Len() int
+	Elements() iter.Seq[any]
+	// Read reads n elements, in the order of Elements; read is given a pointer to each.
+	Read(n int, read func(element any) error) error
+	Clear()
+}
+
+// Elements yields the elements in order.
+func (l List[T]) Elements() iter.Seq[any] {
+	return func(yield func(any) bool) {
+		for t := range l.All() {
+			if !yield(t) {
+				return
+			}
+		}
+	}
+}
+
+// Read reads n elements, in order. If one of them cannot be read, the list stays as it was.
+func (l *List[T]) Read(n int, read func(element any) error) error {
+	var elements []T // n may be wrong
+	for range n {
+		var t T
+		if err := read(&t); err != nil {
+			return err
+		}
+		elements = append(elements, t)
+	}
+	all := Of(elements)
+	if all.Len() != len(elements) {
+		return errors.New("the list has an element twice")
+	}
+	*l = all
+	return nil
+}
+
+// Clear makes it the empty list.
+func (l *List[T]) Clear() { *l = List[T]{} }

@@ -145,3 +145,33 @@ func TestList_CostOfAChange(t *testing.T) {
 		t.Errorf("a change of 50,000 songs costs %d bytes, one of 1000 costs %d", long, short)
 	}
 }
+
+// A list that is kept element by element is read as it was; one in which a key stands twice is refused.
+func TestList_Read(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		names := rapid.SliceOfDistinct(rapid.String(), rapid.ID[string]).Draw(t, "names")
+		var pairs []pair
+		for i, name := range names {
+			pairs = append(pairs, pair{name, i})
+		}
+		list := Of(pairs)
+		elements := slices.Collect(list.Elements())
+		copying := func(to any) error {
+			*to.(*pair), elements = elements[0].(pair), elements[1:]
+			return nil
+		}
+		var again List[pair]
+		if err := again.Read(list.Len(), copying); err != nil || !slices.Equal(slices.Collect(again.All()), slices.Collect(list.All())) {
+			t.Fatalf("%v: read %v, want %v", err, again, list)
+		}
+		if list.Len() > 0 {
+			elements = append(slices.Collect(list.Elements()), slices.Collect(list.Elements())...)
+			if err := again.Read(2*list.Len(), copying); err == nil || again.Len() != list.Len() {
+				t.Fatalf("read each twice: %v, %d elements", err, again.Len())
+			}
+		}
+		if again.Clear(); again.Len() != 0 {
+			t.Fatal("a list that was cleared is not empty")
+		}
+	})
+}

@@ -71,11 +71,7 @@ func (c *logArchiveCmd) archive(ctx context.Context, streams *cli.Streams, log *
 	if err != nil {
 		return err
 	}
-	frozen, err := state.Frozen()
-	if err != nil {
-		return err
-	}
-	if err := log.Drop(through, frozen); err != nil {
+	if err := log.Drop(through, state.Frozen()); err != nil {
 		return err
 	}
 	fmt.Fprintf(streams.Out, "events %d to %d are in %s; the log begins with event %d\n", base.Seq+1, through, file, through+1)
