@@ -5,10 +5,10 @@ import (
 	"syscall"
 )
 
-// alone starts the process with idle priority.
+// alone starts the process with a priority below that of most: at the idle one it would stand still on a busy machine.
 func alone(cmd *exec.Cmd) {
-	const idlePriority = 0x40
-	cmd.SysProcAttr = &syscall.SysProcAttr{HideWindow: true, CreationFlags: idlePriority}
+	const belowNormal = 0x4000
+	cmd.SysProcAttr = &syscall.SysProcAttr{HideWindow: true, CreationFlags: belowNormal}
 }
 
 func humble(int, bool) {}

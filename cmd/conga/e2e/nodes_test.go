@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"conga/actors"
+	"conga/messages"
 )
 
 // patience is how long anything may take on the busiest machine. What usually takes
@@ -265,7 +266,8 @@ type nodeDump struct {
 		} `json:"scheduler"`
 		Catalog struct {
 			Songs []struct {
-				Name string `json:"name"`
+				Name string             `json:"name"`
+				Form messages.Song_Form `json:"form"`
 			} `json:"songs"`
 		} `json:"catalog"`
 		Pacer struct {
