@@ -576,8 +576,9 @@ func (x *ReportSongs) GetFoldersBack() []string {
 // MadeSong: a song was converted, or cannot be.
 type MadeSong struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Song          *Song                  `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`     // its file is as it was when that began
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"` // why it cannot; empty: it was
+	Song          *Song                  `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`        // its file is as it was when that began
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`    // why it cannot; empty: it was
+	Passing       bool                   `protobuf:"varint,3,opt,name=passing,proto3" json:"passing,omitempty"` // the reason may pass without a change of the file
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -624,6 +625,13 @@ func (x *MadeSong) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *MadeSong) GetPassing() bool {
+	if x != nil {
+		return x.Passing
+	}
+	return false
 }
 
 // LostSongs: what was made of these songs is not there any more. They must be converted again.
@@ -1024,11 +1032,14 @@ func (x *SongRemoved) GetName() string {
 
 // SongRejected: the file is there and cannot be played.
 type SongRejected struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Name   string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Reason string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Of a file that ffmpeg has refused: while it is so, nobody tries again. 0: each start looks again.
+	FileBytes      int64 `protobuf:"varint,3,opt,name=file_bytes,json=fileBytes,proto3" json:"file_bytes,omitempty"`
+	ModifiedUnixUs int64 `protobuf:"varint,4,opt,name=modified_unix_us,json=modifiedUnixUs,proto3" json:"modified_unix_us,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *SongRejected) Reset() {
@@ -1073,6 +1084,20 @@ func (x *SongRejected) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *SongRejected) GetFileBytes() int64 {
+	if x != nil {
+		return x.FileBytes
+	}
+	return 0
+}
+
+func (x *SongRejected) GetModifiedUnixUs() int64 {
+	if x != nil {
+		return x.ModifiedUnixUs
+	}
+	return 0
 }
 
 // RequestPlay: a listener wants a song. The same request_id twice is one request.
@@ -2905,10 +2930,11 @@ const file_messages_play_proto_rawDesc = "" +
 	"\x04gone\x18\x03 \x03(\tR\x04gone\x12\x12\n" +
 	"\x04away\x18\x04 \x01(\tR\x04away\x123\n" +
 	"\ffolders_away\x18\x05 \x03(\v2\x10.conga.SongsAwayR\vfoldersAway\x12!\n" +
-	"\ffolders_back\x18\x06 \x03(\tR\vfoldersBack\"C\n" +
+	"\ffolders_back\x18\x06 \x03(\tR\vfoldersBack\"]\n" +
 	"\bMadeSong\x12\x1f\n" +
 	"\x04song\x18\x01 \x01(\v2\v.conga.SongR\x04song\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"!\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
+	"\apassing\x18\x03 \x01(\bR\apassing\"!\n" +
 	"\tLostSongs\x12\x14\n" +
 	"\x05names\x18\x01 \x03(\tR\x05names\"\x99\x01\n" +
 	"\tBringSong\x12\x1f\n" +
@@ -2934,10 +2960,13 @@ const file_messages_play_proto_rawDesc = "" +
 	"\tSongAdded\x12\x1f\n" +
 	"\x04song\x18\x01 \x01(\v2\v.conga.SongR\x04song\"!\n" +
 	"\vSongRemoved\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\":\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\x83\x01\n" +
 	"\fSongRejected\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xa9\x02\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1d\n" +
+	"\n" +
+	"file_bytes\x18\x03 \x01(\x03R\tfileBytes\x12(\n" +
+	"\x10modified_unix_us\x18\x04 \x01(\x03R\x0emodifiedUnixUs\"\xa9\x02\n" +
 	"\vRequestPlay\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1f\n" +

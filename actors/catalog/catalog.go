@@ -318,6 +318,9 @@ func (c *catalog) learn(msg looked) {
 	c.sayProblem(saw)
 	c.sayChanges()
 	c.sayUnmade()
+	if c.live.Looks == 0 {
+		c.sayRefused()
+	}
 	c.makeNext()
 	c.live.Watched, c.live.Resting = msg.watched, saw.rests
 	c.live.Looks++

@@ -79,7 +79,7 @@ func (c *catalog) makeNext() {
 func (c Config) convert(ctx context.Context, song *Song, wanted bool) (cmd *messages.MadeSong, err error) {
 	defer func() {
 		if broken := recover(); broken != nil { // a file is no reason to stop the server
-			cmd, err = &messages.MadeSong{Song: song.message(), Reason: fmt.Sprintf("converting it went wrong: %v", broken)}, nil
+			cmd, err = &messages.MadeSong{Song: song.message(), Reason: fmt.Sprintf("converting it went wrong: %v", broken), Passing: true}, nil
 		}
 	}()
 	if !wanted && !c.Converted.Room() {
@@ -98,6 +98,7 @@ func (c Config) convert(ctx context.Context, song *Song, wanted bool) (cmd *mess
 		return nil, err
 	case err != nil:
 		out.Reason = err.Error()
+		_, out.Passing = errors.AsType[transcode.Passing](err)
 		return out, nil
 	}
 	f, err := c.Converted.Open(is)
@@ -143,6 +144,15 @@ func (c *catalog) hasMade(msg made) {
 		delete(c.passed, msg.making.song.Name)
 	}
 	c.makeNext()
+}
+
+// sayRefused names the files that ffmpeg has refused at an earlier start.
+func (c *catalog) sayRefused() {
+	for refused := range c.keeper.State().Rejected.All() {
+		if refused.FileBytes > 0 {
+			c.warn(&messages.RejectedSong{Name: refused.Name, Reason: refused.Reason})
+		}
+	}
 }
 
 // stopMaking ends the conversion that is under way, and ffmpeg with it.

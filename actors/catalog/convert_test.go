@@ -98,6 +98,35 @@ func TestCatalog_Converts(t *testing.T) {
 	}
 }
 
+// What ffmpeg has refused is not tried again when the program starts again, only when the file has changed. Each start names it.
+func TestCatalog_RefusedByFFmpeg(t *testing.T) {
+	dir := t.TempDir()
+	tone(t, dir, "a.flac", 400)
+	put(t, dir, "broken.flac", []byte("this is no music"))
+	cfg := Config{Dir: dir, Poll: 20 * time.Millisecond, Converted: converter(t, t.TempDir())}
+	first := openAs(t, cfg, nil)
+	first.expect("to convert a.flac", "to convert broken.flac", "converted a.flac", "removed broken.flac", "rejected broken.flac")
+	first.looksDone(2)
+	if err := first.system.Root.StopFuture(first.pid).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	last := first.log.Last()
+	second := openAs(t, cfg, first.log)
+	second.looksDone(3)
+	if got := second.log.Last(); got != last {
+		t.Errorf("%d events more after another start", got-last)
+	}
+	if n := second.said.count("broken.flac"); n != 1 {
+		t.Errorf("%d lines speak of the broken file:\n%s", n, second.said)
+	}
+	other := t.TempDir()
+	tone(t, other, "whole.flac", 410)
+	if err := os.Rename(filepath.Join(other, "whole.flac"), filepath.Join(dir, "broken.flac")); err != nil {
+		t.Fatal(err)
+	}
+	second.expect("to convert broken.flac", "converted broken.flac")
+}
+
 // What somebody waits for is converted before all others, also when the program starts again; and what was converted
 // is not converted again.
 func TestCatalog_ConvertsWhatIsWanted(t *testing.T) {

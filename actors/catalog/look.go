@@ -345,6 +345,9 @@ func remembered(state State, makes bool) map[string]file {
 	files := make(map[string]file, state.Songs.Len()+state.Rejected.Len())
 	for refused := range state.Rejected.All() {
 		files[refused.Name] = file{size: again, verdict: told}
+		if refused.FileBytes > 0 {
+			files[refused.Name] = file{size: refused.FileBytes, modified: refused.ModifiedUnixUs, verdict: told}
+		}
 	}
 	for song := range state.Songs.All() {
 		if song.Form == messages.Song_FORM_OTHER && !makes { // it was a song while there was an ffmpeg

@@ -17,7 +17,11 @@ func (s State) made(cmd *messages.MadeSong) []proto.Message {
 	case !found || known.Form == messages.Song_FORM_MP3 || !known.sameFile(song):
 		return nil
 	case cmd.GetReason() != "":
-		return []proto.Message{&messages.SongRemoved{Name: song.GetName()}, &messages.SongRejected{Name: song.GetName(), Reason: cmd.GetReason()}}
+		rejected := &messages.SongRejected{Name: song.GetName(), Reason: cmd.GetReason()}
+		if !cmd.GetPassing() {
+			rejected.FileBytes, rejected.ModifiedUnixUs = song.GetFileBytes(), song.GetModifiedUnixUs()
+		}
+		return []proto.Message{&messages.SongRemoved{Name: song.GetName()}, rejected}
 	case *known == *fromMessage(song):
 		return nil
 	}

@@ -39,6 +39,9 @@ func (s *Song) sameFile(of *messages.Song) bool {
 type Rejected struct {
 	Name   string `json:"name"`
 	Reason string `json:"reason"`
+	// Of a file that ffmpeg has refused: it is not tried again while it is so. 0: each start looks again.
+	FileBytes      int64 `json:"fileBytes,omitempty"`
+	ModifiedUnixUs int64 `json:"modifiedUnixUs,omitempty"`
 }
 
 // Brought is who has brought a song.
@@ -188,7 +191,9 @@ func (s State) Apply(event proto.Message) State {
 	case *messages.SongCancelled:
 		s = s.notWanted(event.GetSong())
 	case *messages.SongRejected:
-		s.Rejected = s.Rejected.With(Rejected{Name: event.GetName(), Reason: event.GetReason()})
+		s.Rejected = s.Rejected.With(Rejected{
+			Name: event.GetName(), Reason: event.GetReason(), FileBytes: event.GetFileBytes(), ModifiedUnixUs: event.GetModifiedUnixUs(),
+		})
 	case *messages.SongsAway:
 		if folder := event.GetFolder(); folder != "" {
 			s.Folders = s.Folders.With(folder, event.GetReason())

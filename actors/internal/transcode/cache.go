@@ -54,6 +54,13 @@ var (
 	ErrTrouble = errors.New("it cannot be converted now")
 )
 
+// Passing is why a file cannot be converted as things are now, for example because the machine was too busy: another time it
+// may be.
+type Passing struct{ error }
+
+// Unwrap is the reason.
+func (p Passing) Unwrap() error { return p.error }
+
 // Cache is a folder of converted files. Any goroutine may call its methods, but only one at a time may call Make.
 type Cache struct {
 	dir    string

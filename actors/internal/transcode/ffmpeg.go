@@ -50,7 +50,7 @@ func patience(size int64) time.Duration {
 
 // Make converts the file at path, unless that has been done. title and artist go into its tag.
 // wanted: somebody waits for it, and others may be removed for it. An error that is no ErrFull, ErrSource or
-// ErrTrouble, and not ctx's, says in plain words why the file cannot be converted.
+// ErrTrouble, and not ctx's, says in plain words why the file cannot be converted; if it is Passing, for now.
 func (c *Cache) Make(ctx context.Context, path, title, artist string, wanted bool) (Made, error) {
 	made, err := c.make(ctx, path, title, artist, wanted)
 	if ctx.Err() != nil {
@@ -96,7 +96,10 @@ func (c *Cache) make(ctx context.Context, path, title, artist string, wanted boo
 		return Made{}, fmt.Errorf("%w: it was written to meanwhile", ErrSource)
 	}
 	if err := c.keep(tmp.Name(), made, wanted); err != nil {
-		if _, large := errors.AsType[tooLarge](err); large || errors.Is(err, ErrFull) {
+		if _, large := errors.AsType[tooLarge](err); large { // --converted-max may be another at the next start
+			return Made{}, Passing{err}
+		}
+		if errors.Is(err, ErrFull) {
 			return Made{}, err
 		}
 		return Made{}, fmt.Errorf("%w: %w", ErrTrouble, err)
@@ -152,11 +155,15 @@ func (c *Cache) run(ctx context.Context, size int64, from, to, title, artist str
 	case errors.Is(err, ErrTrouble):
 		return err
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("ffmpeg did not convert it within %v", patience(size))
+		return Passing{fmt.Errorf("ffmpeg did not convert it within %v", patience(size))}
 	case strings.Contains(said, "No space left on device"):
 		return fmt.Errorf("%w: the disk of the converted songs is full", ErrTrouble)
 	case err != nil:
-		return errors.New(reason(said))
+		because := errors.New(reason(said))
+		if exit, ended := errors.AsType[*exec.ExitError](err); !ended || exit.ExitCode() < 0 { // it was killed
+			return Passing{because}
+		}
+		return because
 	case statErr != nil:
 		return fmt.Errorf("%w: %w", ErrTrouble, statErr)
 	case info.Size() >= maxMade:
