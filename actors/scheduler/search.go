@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"encoding/json"
+	"iter"
 	"path"
 	"strings"
 	"unicode"
@@ -188,16 +189,24 @@ func (s State) Search(wish string) messages.FoundSongs {
 	if s.Away != "" {
 		return found
 	}
-	w, number := wordsOf(wish), 0
-	for song := range s.Songs.All() {
-		number++
-		switch {
-		case w.match(song) == noMatch:
-		case len(found.Songs) == maxFound:
+	for number, song := range s.Having(wish) {
+		if len(found.Songs) == maxFound {
 			found.More++
-		default:
+		} else {
 			found.Songs = append(found.Songs, messages.Choice{Number: number, Song: song.message()})
 		}
 	}
 	return found
+}
+
+// Having are the songs that have all the words, with their numbers.
+func (s State) Having(wish string) iter.Seq2[int, *Song] {
+	return func(yield func(int, *Song) bool) {
+		w, number := wordsOf(wish), 0
+		for song := range s.Songs.All() {
+			if number++; w.match(song) != noMatch && !yield(number, song) {
+				return
+			}
+		}
+	}
 }

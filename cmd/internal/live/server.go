@@ -13,7 +13,6 @@ import (
 	"conga/cmd/internal/node"
 	"conga/cmd/internal/screen"
 	"conga/messages"
-	"conga/messages/plain"
 )
 
 // mostFound is how many songs a search of the host shows.
@@ -63,40 +62,33 @@ func (s *Server) name(id string) string {
 	return id
 }
 
-// search finds the songs that have all the words in name, title or artist.
+// search finds the songs that PLAY finds by the words; all without words.
 func (s *Server) search(_ context.Context, words string) (found screen.Found) {
 	state := s.state.Load()
 	if state == nil {
 		return found
 	}
-	wanted := strings.Fields(strings.ToLower(plain.Alike(words, messages.MaxLine)))
 	more := 0
-	for song := range state.Catalog.Songs.All() {
-		text := strings.ToLower(plain.Alike(song.Name+" "+song.Title+" "+song.Artist, 4*messages.MaxLine))
-		if !all(wanted, func(word string) bool { return strings.Contains(text, word) }) {
-			continue
-		}
+	add := func(name, title, artist string, length time.Duration) {
 		if len(found.Songs) == mostFound {
 			more++
-			continue
+			return
 		}
-		found.Songs = append(found.Songs, screen.Song{
-			Name: song.Name, Title: song.Title, Artist: song.Artist, Duration: time.Duration(song.DurationMs) * time.Millisecond,
-		})
+		found.Songs = append(found.Songs, screen.Song{Name: name, Title: title, Artist: artist, Duration: length})
+	}
+	if strings.TrimSpace(words) != "" {
+		for _, song := range state.Scheduler.Having(words) {
+			add(song.Name, song.Title, song.Artist, micros(song.DurationUs))
+		}
+	} else {
+		for song := range state.Catalog.Songs.All() {
+			add(song.Name, song.Title, song.Artist, time.Duration(song.DurationMs)*time.Millisecond)
+		}
 	}
 	if more > 0 {
 		found.More = fmt.Sprintf("… and %d more: type another word", more)
 	}
 	return found
-}
-
-func all(words []string, is func(string) bool) bool {
-	for _, word := range words {
-		if !is(word) {
-			return false
-		}
-	}
-	return true
 }
 
 func (s *Server) snapshot(ctx context.Context) screen.Snapshot {

@@ -18,26 +18,31 @@ type Found struct {
 	Total int    `json:"total"`
 }
 
-// Search finds the songs that have all the words in title, artist or file name, and returns a page from number `from` on.
+// Search finds the songs that PLAY finds by the words, all without words, and returns a page from number `from` on.
 func Search(s actors.ServerState, words string, from int) Found {
-	asked := wordsOf(words)
 	waits := map[string]bool{}
 	for _, r := range s.Scheduler.Queue {
 		waits[r.Song] = true
 	}
 	found := Found{Songs: []Song{}, From: from}
+	here := func() bool { found.Total++; return found.Total > from && len(found.Songs) < pageOfSongs }
+	add := func(number int, song *Song) {
+		song.Waits, song.Number = waits[song.Name], number
+		found.Songs = append(found.Songs, *song)
+	}
+	if strings.TrimSpace(words) != "" {
+		for number, song := range s.Scheduler.Having(words) {
+			if here() {
+				add(number, made(song.Name, song.Title, song.Artist, song.DurationUs))
+			}
+		}
+		return found
+	}
 	number := 0
 	for song := range s.Catalog.Songs.All() {
-		number++
-		if !hasAll(song.Name+" "+song.Title+" "+song.Artist, asked) {
-			continue
+		if number++; here() {
+			add(number, madeOf(song))
 		}
-		if found.Total >= from && len(found.Songs) < pageOfSongs {
-			one := *madeOf(song)
-			one.Waits, one.Number = waits[song.Name], number
-			found.Songs = append(found.Songs, one)
-		}
-		found.Total++
 	}
 	return found
 }
