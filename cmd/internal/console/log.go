@@ -43,11 +43,15 @@ func (h sentences) WithAttrs(attrs []slog.Attr) slog.Handler {
 // WithGroup changes nothing, because conga uses no groups.
 func (h sentences) WithGroup(string) slog.Handler { return h }
 
-// Sentence is the record's message, followed by its attributes in brackets, those of about first. Empty ones are left out.
+// Sentence is the record's message, followed by its attributes in brackets, those of about first, and by its reason. Empty
+// ones are left out.
 func Sentence(r slog.Record, about ...slog.Attr) string {
 	var what []string
+	why := ""
 	say := func(a slog.Attr) bool {
-		if text := strings.Join(strings.Fields(a.Value.String()), " "); text != "" {
+		if text := strings.Join(strings.Fields(a.Value.String()), " "); text != "" && a.Key == "reason" {
+			why = ": " + text
+		} else if text != "" {
 			what = append(what, a.Key+" "+text)
 		}
 		return true
@@ -57,7 +61,7 @@ func Sentence(r slog.Record, about ...slog.Attr) string {
 	}
 	r.Attrs(say)
 	if len(what) == 0 {
-		return r.Message
+		return r.Message + why
 	}
-	return r.Message + " (" + strings.Join(what, ", ") + ")"
+	return r.Message + " (" + strings.Join(what, ", ") + ")" + why
 }

@@ -19,7 +19,7 @@ func TestNewLog(t *testing.T) {
 		log.With("data", "/srv").Warn("cannot be saved", "reason", errors.New("no\nroom"))
 		log.Error("the folder is away")
 		at := time.Now().Format("15:04:05")
-		want := at + "  now playing (song air.mp3)\n" + at + "  warning: cannot be saved (data /srv, reason no room)\n" + at + "  error: the folder is away\n"
+		want := at + "  now playing (song air.mp3)\n" + at + "  warning: cannot be saved (data /srv): no room\n" + at + "  error: the folder is away\n"
 		if out.String() != want {
 			t.Errorf("%q, want %q", out.String(), want)
 		}
