@@ -114,7 +114,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 			ServerNow: c.clock.Now, Tally: &c.tally, Logger: cfg.Logger,
 		}).Configure(stopsBroken)},
 		child{player.Actor, player.Props(player.Config{
-			Open: open, Now: c.clock.Now, Output: cfg.Output, AsItIs: cfg.AsItIs, Offsets: cfg.Offsets, Samples: samples, Log: cfg.Logger, Unheard: cfg.Unheard, Report: c.report(player.Actor), Turned: cfg.Turned,
+			Open: open, Now: c.clock.Now, ClockError: func() time.Duration { return time.Duration(c.clock.Estimate().ErrorUs) * time.Microsecond }, Output: cfg.Output, AsItIs: cfg.AsItIs, Offsets: cfg.Offsets, Samples: samples, Log: cfg.Logger, Unheard: cfg.Unheard, Report: c.report(player.Actor), Turned: cfg.Turned,
 		})},
 		child{downstreamName, actor.PropsFromProducer(func() actor.Actor { return &downstream{} })},
 		child{streamsName, cfg.Streams(c)},

@@ -67,6 +67,8 @@
 //	SongHeard         player         the node's log the listener's own
 //	PlayerFellSilent  player         the node's log the listener's own
 //	PlayerHeardAgain  player         the node's log the listener's own
+//	PlayerStepped     player         the node's log the listener's own
+//	PlayerOutOfTime   player         the node's log the listener's own
 //	StartNode         node's start   relay          as the cause, the listener's own
 //	NodeStarted       relay          the node's log the listener's own
 //	RequestSent       requester      the node's log the listener's own

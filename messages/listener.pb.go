@@ -23,6 +23,61 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type PlayerStepped_Cause int32
+
+const (
+	PlayerStepped_CAUSE_UNSPECIFIED PlayerStepped_Cause = 0
+	PlayerStepped_CAUSE_OFFSET      PlayerStepped_Cause = 1 // the listener has set another offset
+	PlayerStepped_CAUSE_START       PlayerStepped_Cause = 2 // the sound has just begun
+	PlayerStepped_CAUSE_CLOCK       PlayerStepped_Cause = 3 // what is known of the server's clock has changed
+	PlayerStepped_CAUSE_DEVICE      PlayerStepped_Cause = 4 // the device plays earlier or later than it said
+)
+
+// Enum value maps for PlayerStepped_Cause.
+var (
+	PlayerStepped_Cause_name = map[int32]string{
+		0: "CAUSE_UNSPECIFIED",
+		1: "CAUSE_OFFSET",
+		2: "CAUSE_START",
+		3: "CAUSE_CLOCK",
+		4: "CAUSE_DEVICE",
+	}
+	PlayerStepped_Cause_value = map[string]int32{
+		"CAUSE_UNSPECIFIED": 0,
+		"CAUSE_OFFSET":      1,
+		"CAUSE_START":       2,
+		"CAUSE_CLOCK":       3,
+		"CAUSE_DEVICE":      4,
+	}
+)
+
+func (x PlayerStepped_Cause) Enum() *PlayerStepped_Cause {
+	p := new(PlayerStepped_Cause)
+	*p = x
+	return p
+}
+
+func (x PlayerStepped_Cause) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PlayerStepped_Cause) Descriptor() protoreflect.EnumDescriptor {
+	return file_messages_listener_proto_enumTypes[0].Descriptor()
+}
+
+func (PlayerStepped_Cause) Type() protoreflect.EnumType {
+	return &file_messages_listener_proto_enumTypes[0]
+}
+
+func (x PlayerStepped_Cause) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PlayerStepped_Cause.Descriptor instead.
+func (PlayerStepped_Cause) EnumDescriptor() ([]byte, []int) {
+	return file_messages_listener_proto_rawDescGZIP(), []int{4, 0}
+}
+
 // PlayerUnderran: there was nothing to play in time. It is written when the music is back; if
 // the silence lasts, also after five seconds, and when the player ends in it.
 type PlayerUnderran struct {
@@ -260,6 +315,137 @@ func (*PlayerHeardAgain) Descriptor() ([]byte, []int) {
 	return file_messages_listener_proto_rawDescGZIP(), []int{3}
 }
 
+// PlayerStepped: the sound was moved, to be in time again. No more than one is written in ten seconds.
+type PlayerStepped struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Us            int64                  `protobuf:"varint,1,opt,name=us,proto3" json:"us,omitempty"` // by so much it was too late; less than 0: too early
+	Cause         PlayerStepped_Cause    `protobuf:"varint,2,opt,name=cause,proto3,enum=conga.PlayerStepped_Cause" json:"cause,omitempty"`
+	Cut           bool                   `protobuf:"varint,3,opt,name=cut,proto3" json:"cut,omitempty"`                             // no crossfade: it was too much for one
+	Times         uint32                 `protobuf:"varint,4,opt,name=times,proto3" json:"times,omitempty"`                         // that it was moved since the last one that was written, this time included
+	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"` // on the server's clock
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlayerStepped) Reset() {
+	*x = PlayerStepped{}
+	mi := &file_messages_listener_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlayerStepped) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlayerStepped) ProtoMessage() {}
+
+func (x *PlayerStepped) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_listener_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlayerStepped.ProtoReflect.Descriptor instead.
+func (*PlayerStepped) Descriptor() ([]byte, []int) {
+	return file_messages_listener_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *PlayerStepped) GetUs() int64 {
+	if x != nil {
+		return x.Us
+	}
+	return 0
+}
+
+func (x *PlayerStepped) GetCause() PlayerStepped_Cause {
+	if x != nil {
+		return x.Cause
+	}
+	return PlayerStepped_CAUSE_UNSPECIFIED
+}
+
+func (x *PlayerStepped) GetCut() bool {
+	if x != nil {
+		return x.Cut
+	}
+	return false
+}
+
+func (x *PlayerStepped) GetTimes() uint32 {
+	if x != nil {
+		return x.Times
+	}
+	return 0
+}
+
+func (x *PlayerStepped) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
+// PlayerOutOfTime: this listener cannot play within 20 ms of the others. It is written once until it could for a
+// while.
+type PlayerOutOfTime struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`                        // a sentence: why, and what to do
+	AtUnixUs      int64                  `protobuf:"varint,2,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"` // on the server's clock
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlayerOutOfTime) Reset() {
+	*x = PlayerOutOfTime{}
+	mi := &file_messages_listener_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlayerOutOfTime) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlayerOutOfTime) ProtoMessage() {}
+
+func (x *PlayerOutOfTime) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_listener_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlayerOutOfTime.ProtoReflect.Descriptor instead.
+func (*PlayerOutOfTime) Descriptor() ([]byte, []int) {
+	return file_messages_listener_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PlayerOutOfTime) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PlayerOutOfTime) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
 // RequestSent: a typed line is on its way to the server, or waits until the server is back.
 type RequestSent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -272,7 +458,7 @@ type RequestSent struct {
 
 func (x *RequestSent) Reset() {
 	*x = RequestSent{}
-	mi := &file_messages_listener_proto_msgTypes[4]
+	mi := &file_messages_listener_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -284,7 +470,7 @@ func (x *RequestSent) String() string {
 func (*RequestSent) ProtoMessage() {}
 
 func (x *RequestSent) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_listener_proto_msgTypes[4]
+	mi := &file_messages_listener_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -297,7 +483,7 @@ func (x *RequestSent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestSent.ProtoReflect.Descriptor instead.
 func (*RequestSent) Descriptor() ([]byte, []int) {
-	return file_messages_listener_proto_rawDescGZIP(), []int{4}
+	return file_messages_listener_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RequestSent) GetRequestId() string {
@@ -333,7 +519,7 @@ type RequestAnswered struct {
 
 func (x *RequestAnswered) Reset() {
 	*x = RequestAnswered{}
-	mi := &file_messages_listener_proto_msgTypes[5]
+	mi := &file_messages_listener_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -345,7 +531,7 @@ func (x *RequestAnswered) String() string {
 func (*RequestAnswered) ProtoMessage() {}
 
 func (x *RequestAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_listener_proto_msgTypes[5]
+	mi := &file_messages_listener_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -358,7 +544,7 @@ func (x *RequestAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestAnswered.ProtoReflect.Descriptor instead.
 func (*RequestAnswered) Descriptor() ([]byte, []int) {
-	return file_messages_listener_proto_rawDescGZIP(), []int{5}
+	return file_messages_listener_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RequestAnswered) GetRequestId() string {
@@ -404,7 +590,24 @@ const file_messages_listener_proto_rawDesc = "" +
 	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\"*\n" +
 	"\x10PlayerFellSilent\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x12\n" +
-	"\x10PlayerHeardAgain\"^\n" +
+	"\x10PlayerHeardAgain\"\xfd\x01\n" +
+	"\rPlayerStepped\x12\x0e\n" +
+	"\x02us\x18\x01 \x01(\x03R\x02us\x120\n" +
+	"\x05cause\x18\x02 \x01(\x0e2\x1a.conga.PlayerStepped.CauseR\x05cause\x12\x10\n" +
+	"\x03cut\x18\x03 \x01(\bR\x03cut\x12\x14\n" +
+	"\x05times\x18\x04 \x01(\rR\x05times\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\"d\n" +
+	"\x05Cause\x12\x15\n" +
+	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fCAUSE_OFFSET\x10\x01\x12\x0f\n" +
+	"\vCAUSE_START\x10\x02\x12\x0f\n" +
+	"\vCAUSE_CLOCK\x10\x03\x12\x10\n" +
+	"\fCAUSE_DEVICE\x10\x04\"G\n" +
+	"\x0fPlayerOutOfTime\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\"^\n" +
 	"\vRequestSent\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
@@ -430,21 +633,26 @@ func file_messages_listener_proto_rawDescGZIP() []byte {
 	return file_messages_listener_proto_rawDescData
 }
 
-var file_messages_listener_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_messages_listener_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_messages_listener_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_messages_listener_proto_goTypes = []any{
-	(*PlayerUnderran)(nil),   // 0: conga.PlayerUnderran
-	(*SongHeard)(nil),        // 1: conga.SongHeard
-	(*PlayerFellSilent)(nil), // 2: conga.PlayerFellSilent
-	(*PlayerHeardAgain)(nil), // 3: conga.PlayerHeardAgain
-	(*RequestSent)(nil),      // 4: conga.RequestSent
-	(*RequestAnswered)(nil),  // 5: conga.RequestAnswered
+	(PlayerStepped_Cause)(0), // 0: conga.PlayerStepped.Cause
+	(*PlayerUnderran)(nil),   // 1: conga.PlayerUnderran
+	(*SongHeard)(nil),        // 2: conga.SongHeard
+	(*PlayerFellSilent)(nil), // 3: conga.PlayerFellSilent
+	(*PlayerHeardAgain)(nil), // 4: conga.PlayerHeardAgain
+	(*PlayerStepped)(nil),    // 5: conga.PlayerStepped
+	(*PlayerOutOfTime)(nil),  // 6: conga.PlayerOutOfTime
+	(*RequestSent)(nil),      // 7: conga.RequestSent
+	(*RequestAnswered)(nil),  // 8: conga.RequestAnswered
 }
 var file_messages_listener_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	0, // 0: conga.PlayerStepped.cause:type_name -> conga.PlayerStepped.Cause
+	1, // [1:1] is the sub-list for method output_type
+	1, // [1:1] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	1, // [1:1] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_messages_listener_proto_init() }
@@ -457,13 +665,14 @@ func file_messages_listener_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_listener_proto_rawDesc), len(file_messages_listener_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   6,
+			NumEnums:      1,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_messages_listener_proto_goTypes,
 		DependencyIndexes: file_messages_listener_proto_depIdxs,
+		EnumInfos:         file_messages_listener_proto_enumTypes,
 		MessageInfos:      file_messages_listener_proto_msgTypes,
 	}.Build()
 	File_messages_listener_proto = out.File

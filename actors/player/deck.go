@@ -30,32 +30,34 @@ type deck struct {
 	cause  func(due int64, seen string) string // of an underrun at that time; seen is what the deck has seen, or empty
 	space  chan struct{}                       // has room for one; filled when the decoder may look again
 
-	mu       sync.Mutex
-	queue    []*chunk
-	latency  int64 // µs from the output to the ear, for this output and device, its offset included
-	owedUs   int64 // the offset was changed by so much, and the sound is not moved yet
-	line     line  // on this machine's clock
-	ahead    int64 // µs, the server's clock minus this machine's, at the last Fill
-	steer    steering
-	in       resampler
-	edge     moment // when the next frame that is appended to in is due
-	running  bool   // in and edge are set; false before the first chunk
-	aligned  bool   // in ends exactly where the last chunk did
-	lead     bool   // since the last restart there was only silence
-	filled   int64  // frames of this output
-	filledAt int64  // server's clock at the last Fill
-	writing  int64  // the frame of this output that is being filled
-	silence  episode
-	marks    []mark // beginnings of chunks that are filled and not yet heard
-	heard    mark   // the chunk that is heard now
-	played   uint64 // chunks of its song so far
-	volume   volume
-	keeps    bool // the output is a recording
-	loud     loudness
-	turned   func(*messages.SongChange) // takes each song when it is heard first; must not block; may be nil
-	sounded  bool                       // the output has played
-	mutedAt  time.Time
-	muted    time.Duration // without sound, before the last time
+	mu         sync.Mutex
+	queue      []*chunk
+	latency    int64 // µs from the output to the ear, for this output and device, its offset included
+	timing     timing
+	clockError func() time.Duration // of the server's clock; nil: none
+	owedUs     int64                // the offset was changed by so much, and the sound is not moved yet
+	line       line                 // on this machine's clock
+	ahead      int64                // µs, the server's clock minus this machine's, at the last Fill
+	steer      steering
+	in         resampler
+	edge       moment // when the next frame that is appended to in is due
+	running    bool   // in and edge are set; false before the first chunk
+	aligned    bool   // in ends exactly where the last chunk did
+	lead       bool   // since the last restart there was only silence
+	filled     int64  // frames of this output
+	filledAt   int64  // server's clock at the last Fill
+	writing    int64  // the frame of this output that is being filled
+	silence    episode
+	marks      []mark // beginnings of chunks that are filled and not yet heard
+	heard      mark   // the chunk that is heard now
+	played     uint64 // chunks of its song so far
+	volume     volume
+	keeps      bool // the output is a recording
+	loud       loudness
+	turned     func(*messages.SongChange) // takes each song when it is heard first; must not block; may be nil
+	sounded    bool                       // the output has played
+	mutedAt    time.Time
+	muted      time.Duration // without sound, before the last time
 	Live
 }
 
@@ -120,7 +122,8 @@ func (d *deck) fill(p []byte, waiting int) {
 	d.line.observe(local, d.filled-int64(waiting))
 	out := d.filled
 	if d.running {
-		d.hold(d.hears(out), now)
+		d.hold(d.hears(out), now, local)
+		d.keepWatch(now)
 	}
 	d.filledAt = now
 	for n := 0; n < len(p)/bytesPerFrame; {
@@ -154,7 +157,7 @@ func (d *deck) due() float64 {
 }
 
 // hold keeps the deck in time: heard is when its next frame will be heard.
-func (d *deck) hold(heard, now int64) {
+func (d *deck) hold(heard, now, local int64) {
 	if d.lead { // there is only silence so far: the line can settle before the music begins
 		d.restart(d.in.rate, heard)
 		return
@@ -165,12 +168,17 @@ func (d *deck) hold(heard, now int64) {
 			d.starve(int64(late), "the device stood still") // until music is there again: it may lack that, too
 		}
 		d.Jumps++
+		cause := messages.PlayerStepped_CAUSE_UNSPECIFIED
+		if d.owedUs != 0 {
+			cause = messages.PlayerStepped_CAUSE_OFFSET
+		}
+		d.moved(late, cause, true, now, local)
 		d.steer.corrected()
 		d.restart(d.in.rate, heard)
 		return
 	}
 	if d.owedUs != 0 {
-		if !d.pay() {
+		if !d.pay(now, local) {
 			return
 		}
 		late = float64(heard) - d.due()
@@ -178,6 +186,7 @@ func (d *deck) hold(heard, now int64) {
 	d.steer.steer(late, min(1, float64(now-d.filledAt)/1e6))
 	if us := d.steer.step(); us != 0 && d.step(us) {
 		d.Steps++
+		d.moved(us, messages.PlayerStepped_CAUSE_UNSPECIFIED, false, now, local)
 		d.steer.corrected()
 	}
 }

@@ -60,6 +60,7 @@ func start(cfg Config, failed func(reason string)) *engine {
 		items: make(chan arrival, maxReceived), facts: make(chan proto.Message, maxFacts),
 	}
 	e.deck = newDeck(cfg.Now, e.fact, e.cause)
+	e.deck.clockError = cfg.ClockError
 	_, e.deck.keeps = cfg.Output.(*wav)
 	works := []func(context.Context){e.read, deliver(e.facts, e.cfg.Report), e.beat, e.decode, e.output}
 	if _, unheard := cfg.Output.(none); unheard {
@@ -302,6 +303,9 @@ func (e *engine) say(level slog.Level, text string, args ...any) {
 
 // fact queues a fact for Config.Report. It never blocks: the deck calls it.
 func (e *engine) fact(fact proto.Message) {
+	if out, is := fact.(*messages.PlayerOutOfTime); is {
+		e.say(slog.LevelWarn, out.GetReason())
+	}
 	select {
 	case e.facts <- fact:
 	default:

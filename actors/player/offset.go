@@ -75,7 +75,7 @@ func (d *deck) shift(offset time.Duration) {
 
 // pay makes the step that is owed, if all of that music is here. If not, it is an error as any other, and is
 // corrected as such. False: it must wait for the end of another step.
-func (d *deck) pay() bool {
+func (d *deck) pay(now, local int64) bool {
 	switch {
 	case d.owedUs == 0:
 		return true
@@ -84,6 +84,7 @@ func (d *deck) pay() bool {
 	}
 	if d.step(float64(d.owedUs)) {
 		d.Steps++
+		d.moved(float64(d.owedUs), messages.PlayerStepped_CAUSE_OFFSET, false, now, local)
 	}
 	d.owedUs = 0
 	return true

@@ -34,6 +34,8 @@ type Config struct {
 	// Now returns the server's clock as this node knows it, in unix µs. It is called from
 	// several goroutines and must not block.
 	Now func() int64
+	// ClockError is how wrong Now probably is; nil: not at all. It must not block.
+	ClockError func() time.Duration
 	// Output is used by one player only. A restarted player uses it again.
 	Output Output
 	// Samples returns a chunk's samples, left and right, if chunks are not mp3; nil: they are.
@@ -45,7 +47,7 @@ type Config struct {
 	// recording, and an output none, have no offset.
 	Offsets Offsets
 	// Report takes the facts for the listener's log: PlayerUnderran, SongHeard,
-	// PlayerFellSilent, PlayerHeardAgain. It may block; then facts beyond 64 are dropped. May be nil.
+	// PlayerFellSilent, PlayerHeardAgain, PlayerStepped, PlayerOutOfTime. It may block; then facts beyond 64 are dropped. May be nil.
 	Report func(proto.Message)
 	// Unheard is told why there is no sound and what to do, once until there is sound again; nil: Log gets it as
 	// a warning. It must not block.

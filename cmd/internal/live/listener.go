@@ -14,6 +14,7 @@ import (
 	"conga/actors/player"
 	"conga/actors/relay"
 	"conga/actors/relay/search"
+	"conga/actors/requester"
 	"conga/cmd/internal/node"
 	"conga/cmd/internal/screen"
 	"conga/messages"
@@ -120,6 +121,7 @@ func (l *Listener) snapshot(life context.Context) screen.Snapshot {
 	}
 	in, _ := dump.Live[relay.Actor].(relay.Live)
 	out, _ := dump.Live[player.Actor].(player.Live)
+	asks, _ := dump.Live[requester.Actor].(requester.Live)
 	above := relayState(dump)
 	Heard(&s, out, l.Programme, now)
 	s.Sound = WhereHeard(out, l.Output)
@@ -127,7 +129,7 @@ func (l *Listener) snapshot(life context.Context) screen.Snapshot {
 	all, more := l.whole.names(life, s.Chain, time.Now())
 	chain, whole := placed(all, more, s.Chain)
 	s.Chain, s.Part = chain, !whole
-	s.Facts = l.facts(above, in, out)
+	s.Facts = l.facts(above, in, out, asks)
 	l.tellFed(in.Downstream)
 	return s
 }
@@ -187,7 +189,7 @@ func around(self *messages.Node, above search.State, in relay.Live, out player.L
 const leastSent = 10_000
 
 // facts are sentences about the listener that have no other place on the screen.
-func (l *Listener) facts(above search.State, in relay.Live, out player.Live) []string {
+func (l *Listener) facts(above search.State, in relay.Live, out player.Live, asks requester.Live) []string {
 	facts := []string{fmt.Sprintf("%s, at the radio of %s", l.Client.Node().GetName(), l.Server)}
 	if above.Upstream == nil {
 		facts = append(facts, "nobody feeds you at the moment: asking those above")
@@ -213,7 +215,21 @@ func (l *Listener) facts(above search.State, in relay.Live, out player.Live) []s
 	case in.Splices > 1:
 		lost += fmt.Sprintf("; %d times somebody else had to feed you", in.Splices)
 	}
-	return append(facts, lost)
+	return append(facts, lost, inTime(out, asks))
+}
+
+// inTime says how well this listener is in time, and how well it can know that.
+func inTime(out player.Live, asks requester.Live) string {
+	off := float64(out.ErrorUs) / 1000
+	how := "late"
+	if off < 0 {
+		off, how = -off, "early"
+	}
+	text := fmt.Sprintf("%.1f ms %s; the server's clock is known within %.1f ms", off, how, asks.ClockErrorMs)
+	if moves := out.Steps + out.Jumps; moves > 0 {
+		text += fmt.Sprintf("; put right %d times", moves)
+	}
+	return text
 }
 
 // tellFed says which listeners below came and went.

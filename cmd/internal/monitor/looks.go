@@ -74,6 +74,9 @@ var (
 		{name: "silence_seconds_total", help: "Silence in the middle of music.", kind: counter, of: func(l look) float64 { return float64(l.player.SilentMs) / 1e3 }},
 		{name: "sound", help: "1 if what is played can be heard.", kind: gauge, of: func(l look) float64 { return truth(l.player.Silenced == "") }},
 		{name: "late_seconds", help: "What is heard is this much too late; less than 0: too early.", kind: gauge, of: func(l look) float64 { return float64(l.player.ErrorUs) / 1e6 }},
+		{name: "moves_total", help: "Times that the sound was moved to be in time again: in a crossfade (step), or with a cut.", kind: counter, label: "kind", each: moves},
+		{name: "clock_error_seconds", help: "How wrong the listener's idea of the server's clock probably is.", kind: gauge, of: func(l look) float64 { return l.asks.ClockErrorMs / 1e3 }},
+		{name: "clock_bound_seconds", help: "How wrong it is at most.", kind: gauge, of: func(l look) float64 { return l.asks.ClockBoundMs / 1e3 }},
 		{name: "server_connected", help: "1 if the server answers.", kind: gauge, of: func(l look) float64 { return truth(l.asks.Connected) }},
 		{name: "round_trip_seconds", help: "To the server and back.", kind: gauge, of: func(l look) float64 { return l.asks.RoundTripMs / 1e3 }},
 	}
@@ -84,6 +87,12 @@ func truth(is bool) float64 {
 		return 1
 	}
 	return 0
+}
+
+func moves(l look) iter.Seq2[string, int64] {
+	return func(yield func(string, int64) bool) {
+		_ = yield("step", int64(l.player.Steps)) && yield("cut", int64(l.player.Jumps))
+	}
 }
 
 func refused(l look) iter.Seq2[string, int64]   { return l.Sent.Refused() }

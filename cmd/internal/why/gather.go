@@ -51,7 +51,7 @@ func wanted(kind string) bool {
 		"SongQueued", "PlayRefused", "SongCancelled", "SkipDecided", "SongWaits", "SongSkipped", "SongChosen", "SongStarted", "SongEnded", "SongAdded", "SongBrought", "SongRemoved", "SongRejected",
 		"NodeStarted", "UpstreamLost", "UpstreamUnusable", "UpstreamConnected", "SearchExhausted",
 		"SongsAway", "SongsBack",
-		"PlayerUnderran", "PlayerFellSilent", "PlayerHeardAgain", "RequestSent", "RequestAnswered":
+		"PlayerUnderran", "PlayerFellSilent", "PlayerHeardAgain", "PlayerStepped", "PlayerOutOfTime", "RequestSent", "RequestAnswered":
 		return true
 	}
 	return false

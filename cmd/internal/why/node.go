@@ -1,6 +1,7 @@
 package why
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -87,11 +88,40 @@ func (o *ownStory) add(at time.Time, event proto.Message) {
 		o.t.say(at, "%s cannot be heard: %s.", o.who, strings.TrimSuffix(e.GetReason(), "."))
 	case *messages.PlayerHeardAgain:
 		o.t.say(at, "%s can be heard again.", o.who)
+	case *messages.PlayerStepped:
+		o.stepped(at, e)
+	case *messages.PlayerOutOfTime:
+		o.t.say(at, "%s.", strings.TrimSuffix(e.GetReason(), "."))
 	case *messages.RequestSent:
 		o.asked[e.GetRequestId()] = pending{at, e.GetLine()}
 	case *messages.RequestAnswered:
 		delete(o.asked, e.GetRequestId())
 	}
+}
+
+// whyStepped are the causes in words.
+var whyStepped = map[messages.PlayerStepped_Cause]string{
+	messages.PlayerStepped_CAUSE_OFFSET: "somebody has set another offset",
+	messages.PlayerStepped_CAUSE_START:  "its sound had just begun",
+	messages.PlayerStepped_CAUSE_CLOCK:  "what it knew of the server's clock has changed",
+	messages.PlayerStepped_CAUSE_DEVICE: "its loudspeaker did not play when it had said",
+}
+
+// stepped tells of a move of the sound.
+func (o *ownStory) stepped(at time.Time, e *messages.PlayerStepped) {
+	off, how, way := float64(e.GetUs())/1000, "late", "in a crossfade"
+	if off < 0 {
+		off, how = -off, "early"
+	}
+	if e.GetCut() {
+		way = "with a cut"
+	}
+	more := ""
+	if n := e.GetTimes(); n > 1 {
+		more = fmt.Sprintf(" It was moved %d times since the last one that is told.", n)
+	}
+	why := cmp.Or(whyStepped[e.GetCause()], "it does not say why")
+	o.t.say(at, "%s played %.1f ms too %s and was put right %s: %s.%s", o.who, off, how, way, why, more)
 }
 
 func (o *ownStory) connected(at time.Time, e *messages.UpstreamConnected) {
