@@ -397,6 +397,7 @@ func judgeFile(ctx context.Context, f *os.File, found found, makes bool) (song *
 		return nil, music, needsFFmpeg, false
 	case !isMP3, makes && isOther(f, err):
 		song.Form = messages.Song_FORM_OTHER
+		song.DurationUs = otherDuration(f, size).Microseconds()
 		if song.Title == "" {
 			song.Title, song.Artist = otherTag(f, song)
 		}
