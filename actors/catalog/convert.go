@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -146,15 +143,6 @@ func (c *catalog) hasMade(msg made) {
 	c.makeNext()
 }
 
-// sayRefused names the files that ffmpeg has refused at an earlier start.
-func (c *catalog) sayRefused() {
-	for refused := range c.keeper.State().Rejected.All() {
-		if refused.FileBytes > 0 {
-			c.warn(&messages.RejectedSong{Name: refused.Name, Reason: refused.Reason})
-		}
-	}
-}
-
 // stopMaking ends the conversion that is under way, and ffmpeg with it.
 func (c *catalog) stopMaking() {
 	if c.making != nil {
@@ -182,23 +170,4 @@ func (c Config) lostSongs(state State) proto.Message {
 		return nil
 	}
 	return lost
-}
-
-// sayUnmade says how many files could be played if there were an ffmpeg, once for each number.
-func (c *catalog) sayUnmade() {
-	n := len(c.unmade)
-	if n == c.saidUnmade {
-		return
-	}
-	c.saidUnmade = n
-	if n == 0 {
-		return
-	}
-	const few = 3
-	names := slices.Sorted(maps.Keys(c.unmade))
-	if n > few {
-		names = append(names[:few], "…")
-	}
-	c.cfg.Logger.Warn("files that are not mp3 are left out, because ffmpeg is not installed: install it (apt install ffmpeg, brew install ffmpeg) and start conga again",
-		"files", n, "such as", strings.Join(names, ", "))
 }
