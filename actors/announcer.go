@@ -7,7 +7,7 @@ import (
 	"conga/actors/eventlog"
 	"conga/actors/pacer"
 	"conga/actors/pacer/place"
-	"conga/actors/scheduler"
+	"conga/actors/scheduler/queue"
 	"conga/messages"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -76,7 +76,7 @@ func (a *announcer) Receive(ctx actor.Context) {
 			a.asked = notAsked
 			a.askQueue(ctx)
 		}
-	case scheduler.State:
+	case queue.State:
 		a.stopTimer()
 		before := a.asked
 		a.asked = notAsked
@@ -119,10 +119,10 @@ func (a *announcer) waits(name string) bool {
 }
 
 // lookUp asks for the songs that have come into the queue, and forgets those that have left it.
-func (a *announcer) lookUp(ctx actor.Context, queue []scheduler.Request) {
+func (a *announcer) lookUp(ctx actor.Context, waiting []queue.Request) {
 	known := a.songs
-	a.songs = make(map[string]*messages.Song, len(queue))
-	for _, r := range queue {
+	a.songs = make(map[string]*messages.Song, len(waiting))
+	for _, r := range waiting {
 		song, asked := known[r.Song]
 		if a.songs[r.Song] = song; !asked {
 			a.find(ctx, r.Song)
@@ -130,14 +130,14 @@ func (a *announcer) lookUp(ctx actor.Context, queue []scheduler.Request) {
 	}
 }
 
-func (a *announcer) announce(ctx actor.Context, state scheduler.State) {
+func (a *announcer) announce(ctx actor.Context, state queue.State) {
 	if err := a.on.CatchUp(); err != nil {
 		panic(err)
 	}
-	queue := state.Queue[:min(len(state.Queue), queueInNews)]
-	a.lookUp(ctx, queue)
+	waiting := state.Queue[:min(len(state.Queue), queueInNews)]
+	a.lookUp(ctx, waiting)
 	news := playing(state, a.on.State())
-	for _, r := range queue {
+	for _, r := range waiting {
 		news.Queue = append(news.Queue, &messages.Coming{Song: about(r.Song, a.songs[r.Song]), ListenerName: asker(r.Listener, true)})
 	}
 	a.tell(news)
@@ -159,7 +159,7 @@ func about(name string, song *messages.Song) *messages.Song {
 	return &messages.Song{Name: name, Title: song.GetTitle(), Artist: song.GetArtist(), DurationUs: song.GetDurationUs()}
 }
 
-func playing(queue scheduler.State, on place.State) *messages.Playing {
+func playing(plan queue.State, on place.State) *messages.Playing {
 	news := &messages.Playing{}
 	if song := on.Song; song != nil {
 		news.Song = &messages.Song{
@@ -167,14 +167,14 @@ func playing(queue scheduler.State, on place.State) *messages.Playing {
 			DurationUs: song.DurationUs, SampleRate: song.SampleRate, Frames: song.Frames,
 		}
 		news.PlayAtUnixUs = song.PlayAt
-		if on := queue.On; on != nil {
-			news.SkipVotes, news.SkipNeeded = int32(len(on.Votes)), int32(queue.Rules.SkipVotes)
+		if on := plan.On; on != nil {
+			news.SkipVotes, news.SkipNeeded = int32(len(on.Votes)), int32(plan.Rules.SkipVotes)
 		}
-		if p := queue.Playing; p != nil && p.Song == song.Name {
+		if p := plan.Playing; p != nil && p.Song == song.Name {
 			news.ListenerName = asker(p.Listener, p.Asked)
 		}
 	} else {
-		news.Away = queue.Away
+		news.Away = plan.Away
 	}
 	return news
 }

@@ -9,7 +9,7 @@ import (
 
 	"conga/actors/eventlog"
 	"conga/actors/pacer/place"
-	"conga/actors/scheduler"
+	"conga/actors/scheduler/queue"
 	"conga/messages"
 )
 
@@ -17,15 +17,15 @@ import (
 func TestAnnouncer_WhoAsked(t *testing.T) {
 	on := place.State{Song: &place.Started{Name: "bach.mp3"}}
 	for _, test := range []struct {
-		chosen scheduler.Chosen
+		chosen queue.Chosen
 		want   string
 	}{
-		{scheduler.Chosen{Request: scheduler.Request{Song: "bach.mp3"}}, ""},
-		{scheduler.Chosen{Request: scheduler.Request{Song: "bach.mp3", Listener: "amy"}, Asked: true}, "amy"},
-		{scheduler.Chosen{Request: scheduler.Request{Song: "bach.mp3"}, Asked: true}, Somebody},
-		{scheduler.Chosen{Request: scheduler.Request{Song: "pachelbel.mp3", Listener: "amy"}, Asked: true}, ""}, // the next one
+		{queue.Chosen{Request: queue.Request{Song: "bach.mp3"}}, ""},
+		{queue.Chosen{Request: queue.Request{Song: "bach.mp3", Listener: "amy"}, Asked: true}, "amy"},
+		{queue.Chosen{Request: queue.Request{Song: "bach.mp3"}, Asked: true}, Somebody},
+		{queue.Chosen{Request: queue.Request{Song: "pachelbel.mp3", Listener: "amy"}, Asked: true}, ""}, // the next one
 	} {
-		if got := playing(scheduler.State{Playing: &test.chosen}, on).GetListenerName(); got != test.want {
+		if got := playing(queue.State{Playing: &test.chosen}, on).GetListenerName(); got != test.want {
 			t.Errorf("%+v: asked for by %q, want %q", test.chosen, got, test.want)
 		}
 	}
@@ -33,14 +33,14 @@ func TestAnnouncer_WhoAsked(t *testing.T) {
 
 // Listeners are told why no song is on; as long as one is, nobody needs to know that the songs are away.
 func TestPlaying_Away(t *testing.T) {
-	away := scheduler.State{Away: "the songs folder cannot be read"}
+	away := queue.State{Away: "the songs folder cannot be read"}
 	if news := playing(away, place.State{}); news.GetAway() != away.Away || news.GetSong() != nil {
 		t.Errorf("told %v", news)
 	}
 	if news := playing(away, place.State{Song: &place.Started{Name: "bach.mp3"}}); news.GetAway() != "" || news.GetSong().GetName() != "bach.mp3" {
 		t.Errorf("told %v", news)
 	}
-	if news := playing(scheduler.State{}, place.State{}); news.GetAway() != "" {
+	if news := playing(queue.State{}, place.State{}); news.GetAway() != "" {
 		t.Errorf("told %v", news)
 	}
 }
@@ -65,16 +65,16 @@ func TestAnnouncer_NoAnswer(t *testing.T) {
 		}()
 		<-asked // and nobody answers
 		began := time.Now()
-		system.Root.Send(<-asked, scheduler.State{Away: "the first"})
+		system.Root.Send(<-asked, queue.State{Away: "the first"})
 		if news := <-told; news.GetAway() != "the first" || time.Since(began) != askQueueAgain {
 			t.Errorf("after %v: %v", time.Since(began), news)
 		}
 		for range 3 {
 			system.Root.Send(announcer, &messages.SongQueued{Song: "bach.mp3"})
 		}
-		system.Root.Send(<-asked, scheduler.State{Away: "the second"})
+		system.Root.Send(<-asked, queue.State{Away: "the second"})
 		<-told
-		system.Root.Send(<-asked, scheduler.State{Away: "the last"})
+		system.Root.Send(<-asked, queue.State{Away: "the last"})
 		if news := <-told; news.GetAway() != "the last" {
 			t.Errorf("told %v", news)
 		}

@@ -11,6 +11,7 @@ import (
 	"conga/actors/catalog"
 	"conga/actors/eventlog"
 	"conga/actors/scheduler"
+	"conga/actors/scheduler/queue"
 	"conga/messages"
 )
 
@@ -59,7 +60,7 @@ func TestServer_BytesPerSong(t *testing.T) {
 	check("saving", before, all(), 2500)
 
 	before, lived := all(), live()
-	queue := kept(t, log, scheduler.Actor, scheduler.State{})
+	queue := kept(t, log, scheduler.Actor, queue.State{})
 	folder := kept(t, log, catalog.Actor, catalog.State{})
 	check("reading", before, all(), 10_000)
 	check("knowing", lived, live(), 1600)

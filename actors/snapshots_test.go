@@ -15,6 +15,7 @@ import (
 	"conga/actors/relay"
 	"conga/actors/requester"
 	"conga/actors/scheduler"
+	"conga/actors/scheduler/queue"
 	"conga/messages"
 
 	"google.golang.org/protobuf/proto"
@@ -24,7 +25,7 @@ import (
 func rebuilt(t *testing.T, log *eventlog.Log) ServerState {
 	t.Helper()
 	return ServerState{
-		Scheduler:    kept(t, log, scheduler.Actor, scheduler.State{}),
+		Scheduler:    kept(t, log, scheduler.Actor, queue.State{}),
 		Catalog:      kept(t, log, catalog.Actor, catalog.State{}),
 		Pacer:        kept(t, log, pacer.Actor, place.State{}),
 		ChainManager: kept(t, log, chainmanager.Actor, chain.State{}),

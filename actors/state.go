@@ -10,6 +10,7 @@ import (
 	"conga/actors/pacer"
 	"conga/actors/pacer/place"
 	"conga/actors/scheduler"
+	"conga/actors/scheduler/queue"
 	"conga/messages"
 
 	"google.golang.org/protobuf/proto"
@@ -18,10 +19,10 @@ import (
 // ServerState is all that follows from the server's log: the same events give the same
 // state, in a running server, after a crash, and on another machine.
 type ServerState struct {
-	Scheduler    scheduler.State `json:"scheduler"`
-	Catalog      catalog.State   `json:"catalog"`
-	Pacer        place.State     `json:"pacer"`
-	ChainManager chain.State     `json:"chainManager"`
+	Scheduler    queue.State   `json:"scheduler"`
+	Catalog      catalog.State `json:"catalog"`
+	Pacer        place.State   `json:"pacer"`
+	ChainManager chain.State   `json:"chainManager"`
 }
 
 // Apply returns the state after event.
@@ -51,7 +52,7 @@ func (s *Server) align(views map[string]messages.View) (state ServerState, event
 	for _, view := range views {
 		event = max(event, view.Seq)
 	}
-	if state.Scheduler, err = forward[scheduler.State](s.cfg.Log, scheduler.Actor, views[scheduler.Actor], event); err != nil {
+	if state.Scheduler, err = forward[queue.State](s.cfg.Log, scheduler.Actor, views[scheduler.Actor], event); err != nil {
 		return state, 0, err
 	}
 	if state.Catalog, err = forward[catalog.State](s.cfg.Log, catalog.Actor, views[catalog.Actor], event); err != nil {

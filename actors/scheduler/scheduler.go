@@ -14,6 +14,7 @@ import (
 	"fmt"
 
 	"conga/actors/eventlog"
+	"conga/actors/scheduler/queue"
 	"conga/messages"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -48,14 +49,14 @@ func Props(cfg Config) *actor.Props {
 
 type scheduler struct {
 	cfg  Config
-	keep *eventlog.Keeper[State]
+	keep *eventlog.Keeper[queue.State]
 }
 
-// Receive is all the plumbing; what follows from a message is in state.go.
+// Receive is all the plumbing; what follows from a message is decided in room queue.
 func (s *scheduler) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started: // also after a restart: a new scheduler remembers what the log does
-		keep, err := eventlog.NewKeeper(s.cfg.Log, Actor, State{})
+		keep, err := eventlog.NewKeeper(s.cfg.Log, Actor, queue.State{})
 		if err != nil {
 			panic(fmt.Errorf("rebuild the scheduler: %w", err))
 		}
@@ -87,7 +88,7 @@ func (s *scheduler) Receive(ctx actor.Context) {
 
 // now is the state after all events, including those of other actors: a song that has just been added can be found, and
 // the song that is on is in the history.
-func (s *scheduler) now() State {
+func (s *scheduler) now() queue.State {
 	if err := s.keep.CatchUp(); err != nil {
 		panic(err) // an actor that cannot read the log must not answer
 	}
@@ -106,7 +107,7 @@ func (s *scheduler) commit(cmd proto.Message) (events []proto.Message) {
 }
 
 // decided is what followed from cmd, and the state after it.
-func (s *scheduler) decided(cmd proto.Message) ([]proto.Message, State) {
+func (s *scheduler) decided(cmd proto.Message) ([]proto.Message, queue.State) {
 	events := s.commit(cmd)
 	if len(events) == 0 {
 		return nil, s.now() // the answer may depend on newer events than the state has

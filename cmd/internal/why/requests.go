@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"conga/actors/scheduler"
+	"conga/actors/scheduler/queue"
 	"conga/messages"
 )
 
@@ -32,7 +32,7 @@ func (t *teller) requests() {
 	for _, q := range told {
 		t.became(q)
 	}
-	t.waitSince(told, func(r scheduler.Request) bool {
+	t.waitSince(told, func(r queue.Request) bool {
 		return t.about(r.Person) || r.Person == "" && t.isNamed(r.Listener)
 	})
 	t.refused(func(e *messages.PlayRefused) bool { return t.about(e.GetListenerId()) })
@@ -54,7 +54,7 @@ func (t *teller) aboutSong(song string) {
 	for _, q := range told {
 		t.became(q)
 	}
-	t.waitSince(told, func(r scheduler.Request) bool { return r.Song == song })
+	t.waitSince(told, func(r queue.Request) bool { return r.Song == song })
 	t.refused(func(e *messages.PlayRefused) bool { return meant(e, song) })
 	for _, r := range t.Server {
 		switch e := r.Event.(type) {
@@ -129,7 +129,7 @@ func isNumber(text string) bool {
 }
 
 // waitSince tells of requests in the queue that were made before the story begins.
-func (t *teller) waitSince(told []*request, wanted func(scheduler.Request) bool) {
+func (t *teller) waitSince(told []*request, wanted func(queue.Request) bool) {
 	for _, r := range t.State.Scheduler.Queue {
 		if wanted(r) && !slices.ContainsFunc(told, func(q *request) bool { return q.id == r.RequestID }) {
 			q := &request{id: r.RequestID, song: r.Song, by: who(r.Listener)}

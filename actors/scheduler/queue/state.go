@@ -1,4 +1,5 @@
-package scheduler
+// Package queue decides what plays next: who waits for which song, whose turn it is, what was voted and heard.
+package queue
 
 import (
 	"encoding/json"
