@@ -1,5 +1,5 @@
-// Package catalog knows which songs can be requested: those in the songs folder right now.
-// It opens them, too.
+// Package catalog knows which songs can be requested: those that are in the songs folder now.
+// It also opens them.
 //
 // It watches the folder, and looks at it every few seconds in any case, because not every
 // file system reports changes. A song that is added can be requested within a second of
@@ -7,19 +7,19 @@
 // alone until it rests; the less it looks whole, the longer it must rest. Subfolders count,
 // too: a song's name is its path. Links are followed; names that begin with a dot are ignored.
 //
-// Music that is not MPEG-1 layer III is converted, where ffmpeg is installed. Such a song is
-// known at once and can be requested; what somebody waits for is converted first. It
-// happens beside the actor, and nobody waits for it but who asked for the song.
+// Music that is not MPEG-1 layer III is converted if ffmpeg is installed. Such a song is
+// known at once and can be requested. Songs that somebody waits for are converted first, outside
+// the actor.
 //
 // A file that looks like a song but cannot be played (broken, empty, a name that breaks
 // lines) is left out, with one warning for each process and reason.
 // If the folder is missing, unreadable or empty, its songs are away but not gone: the
-// catalog waits for it, and reads nothing again when it comes back. So are those of a subfolder
+// catalog waits for it, and reads nothing again when it comes back. The same is true of a subfolder
 // that cannot be read.
 //
 // A goroutine of its own looks at the folder, one look at a time, so that the actor always
 // answers. A look reports what has changed, in few batches, so the log and the actor's time
-// grow with the change. What the catalog answers is in the log BEFORE it answers.
+// grow with the change. Everything that the catalog answers is in the log before.
 package catalog
 
 import (
@@ -46,16 +46,16 @@ type Config struct {
 	Log    *eventlog.Log
 	Logger *slog.Logger // nil: slog.Default()
 
-	// Converted has what is made of music that is not mp3; nil: that is left out.
+	// Converted makes and keeps mp3 of other music; nil: other music is left out.
 	Converted *transcode.Cache
 
-	// Ready is called once, when the songs that are in the folder at the start are known. May be nil.
+	// Ready is called once, when the songs that were in the folder at the start are known. It may be nil.
 	Ready func()
 
-	// Poll is the longest time between two looks, for file systems that report nothing; a folder that
-	// takes long to look at is looked at less often.
+	// Poll is the longest time between two looks, for file systems that report nothing. If a look takes
+	// long, the next one is later.
 	Poll time.Duration // 0: 5 s
-	// Unwatched: nobody is asked to report changes.
+	// Unwatched: the system is not asked to report changes.
 	Unwatched bool
 	// Settle is how long a file must rest before it is judged, and the shortest time
 	// between two looks.
@@ -87,9 +87,9 @@ type catalog struct {
 	cancel context.CancelFunc
 	watch  *watch
 
-	timer      *time.Timer // nil: no look is agreed
+	timer      *time.Timer // nil: no look is planned
 	due        time.Time   // when timer fires
-	earliest   time.Time   // for the next look: looking takes a tenth of the time at most, if it is quick
+	earliest   time.Time   // for the next look, so that looking takes a tenth of the time at most
 	generation uint64      // of timer; older ones are ignored
 	looking    bool
 	again      bool // something changed while it was looking
@@ -98,10 +98,10 @@ type catalog struct {
 	folders    map[string]fs.FileInfo // as they were at the last look
 	ready      bool                   // Ready was called
 	listed     []string
-	listedAt   uint64 // the event that listed is true for
+	listedAt   uint64 // the event after which listed was made
 
 	making     *making              // nil: nothing is converted
-	noRoom     time.Time            // until then nothing is converted that nobody has asked for
+	noRoom     time.Time            // until then only requested songs are converted
 	trouble    time.Time            // until then nothing is converted
 	passed     map[string]time.Time // songs that are not converted until then, because they could not be read
 	unmade     map[string]bool
@@ -111,20 +111,20 @@ type catalog struct {
 	warned map[string]string // reasons by name
 	lines  int               // warnings in this look
 	sum    sum
-	said   time.Time // when the sum was said last
+	said   time.Time // when the sum was logged last
 }
 
 // live is what the dump shows beside the state.
 type live struct {
 	Folder  string `json:"folder"`
-	Watched bool   `json:"watched"` // else it is only looked at from time to time
+	Watched bool   `json:"watched"` // by the system; else it is only looked at from time to time
 	Looks   uint64 `json:"looks"`
 	Resting int    `json:"resting"` // files that may still be written
 	Problem string `json:"problem"` // with the folder as a whole
 
 	Converts  string `json:"converts,omitempty"`          // the song that is being converted
 	Converted uint64 `json:"converted,omitempty"`         // since the start
-	Trouble   string `json:"conversionTrouble,omitempty"` // why none can be converted for now
+	Trouble   string `json:"conversionTrouble,omitempty"` // why no song can be converted now
 }
 
 // Messages that the actor sends to itself. by is the actor that sent them: after a restart
@@ -147,7 +147,7 @@ type (
 	}
 )
 
-// IgnoreDeadLetterLogging: what comes when the actor has stopped is not worth a line.
+// IgnoreDeadLetterLogging: a message that comes when the actor has stopped is not worth a line in the log.
 func (changed) IgnoreDeadLetterLogging() {}
 func (wake) IgnoreDeadLetterLogging()    {}
 func (news) IgnoreDeadLetterLogging()    {}
@@ -204,7 +204,7 @@ func (c *catalog) Receive(ctx actor.Context) {
 	}
 }
 
-// names are those of all songs, one list for all who ask while nothing changes.
+// names lists all songs. The list is made anew only after a change.
 func (c *catalog) names() []string {
 	if state, seq := c.keeper.Moment(); c.listed == nil || c.listedAt != seq {
 		c.listed, c.listedAt = state.Names(), seq
@@ -243,7 +243,7 @@ func (c *catalog) stop() {
 	}
 }
 
-// commit writes down what follows from cmd, and counts it.
+// commit logs what follows from cmd, and counts it.
 func (c *catalog) commit(cmd proto.Message) {
 	before := c.keeper.State()
 	events, err := c.keeper.Commit(cmd)
@@ -266,7 +266,7 @@ func (c *catalog) commit(cmd proto.Message) {
 			if _, known := before.Songs.Find(event.GetName()); known {
 				c.sum.removed++
 			}
-			delete(c.warned, event.GetName()) // one that comes back is warned of again
+			delete(c.warned, event.GetName()) // if it comes back, there is a new warning
 			delete(c.unmade, event.GetName())
 		case *messages.SongBrought:
 			c.cfg.Logger.Info("a song was brought", "song", event.GetSong(), "by", event.GetListenerName(), "bytes", event.GetBytes())

@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// ErrNoFolder means that this can never be a songs folder, however long one waits.
+// ErrNoFolder means that waiting will not make this a songs folder.
 var ErrNoFolder = errors.New("not a folder")
 
-// Check says why dir is no songs folder now, and what to do; nil if it is one, also an empty one.
+// Check says why dir is no songs folder now, and what to do. It returns nil if it is one, even an empty one.
 func Check(dir string) error {
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
@@ -32,7 +32,7 @@ func Check(dir string) error {
 	return fmt.Errorf("the songs folder %s cannot be read: %s: make it readable, or name another with --songs DIR", dir, cause(err))
 }
 
-// HasSong is Check for a command that needs music at once: it is also an error if no file in dir
+// HasSong is Check for a command that needs music at once. It is also an error if no file in dir
 // can be played.
 func HasSong(dir string) error {
 	if err := Check(dir); err != nil {

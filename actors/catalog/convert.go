@@ -14,14 +14,14 @@ import (
 	"conga/messages"
 )
 
-// tryAgain is how long no song is converted after that was not possible, or there was no room for one that nobody
-// has asked for.
+// tryAgain is how long to wait after converting was not possible, or after there was no room for a song that nobody has
+// asked for.
 const tryAgain = time.Minute
 
-// needsFFmpeg is why a file is left out that could be converted.
+// needsFFmpeg is the reason why a file is left out that could be converted.
 const needsFFmpeg = "it must be converted, and ffmpeg is not installed"
 
-// making is a conversion under way. It runs beside the actor, one at a time.
+// making is a conversion under way. It runs outside the actor, one at a time.
 type making struct {
 	song   *Song
 	wanted bool // somebody waits for it
@@ -29,22 +29,22 @@ type making struct {
 	done   chan struct{}
 }
 
-// made is what came of it.
+// made is the result of a conversion.
 type made struct {
 	by     *catalog
 	making *making
-	cmd    *messages.MadeSong // nil: nothing, see err
+	cmd    *messages.MadeSong // nil: see err
 	err    error
 }
 
-// IgnoreDeadLetterLogging: what comes when the actor has stopped is not worth a line.
+// IgnoreDeadLetterLogging: a result that comes when the actor has stopped is not worth a line in the log.
 func (made) IgnoreDeadLetterLogging() {}
 
 // canConvert says whether songs of other kinds can be converted here.
 func (c Config) canConvert() bool { return c.Converted != nil && c.Converted.CanMake() }
 
-// makeNext converts the next song, if there is one. One that somebody waits for takes the turn of one that
-// nobody has asked for.
+// makeNext converts the next song, if there is one. A song that somebody waits for interrupts one that nobody has asked
+// for.
 func (c *catalog) makeNext() {
 	if !c.cfg.canConvert() {
 		return
@@ -72,10 +72,10 @@ func (c *catalog) makeNext() {
 	}()
 }
 
-// convert makes an mp3 of the song. It is an error if nothing can be said of it.
+// convert makes an mp3 of the song. The error says that this is not possible now; if the file cannot be converted, cmd says so.
 func (c Config) convert(ctx context.Context, song *Song, wanted bool) (cmd *messages.MadeSong, err error) {
 	defer func() {
-		if broken := recover(); broken != nil { // a file is no reason to stop the server
+		if broken := recover(); broken != nil { // no file may stop the server
 			cmd, err = &messages.MadeSong{Song: song.message(), Reason: fmt.Sprintf("converting it went wrong: %v", broken), Passing: true}, nil
 		}
 	}()
@@ -114,7 +114,7 @@ func (c Config) convert(ctx context.Context, song *Song, wanted bool) (cmd *mess
 	return out, nil
 }
 
-// hasMade takes what came of a conversion, and begins the next.
+// hasMade takes the result of a conversion, and begins the next.
 func (c *catalog) hasMade(msg made) {
 	c.making, c.live.Converts = nil, ""
 	switch err := msg.err; {
@@ -143,7 +143,7 @@ func (c *catalog) hasMade(msg made) {
 	c.makeNext()
 }
 
-// stopMaking ends the conversion that is under way, and ffmpeg with it.
+// stopMaking ends the conversion under way, and its ffmpeg.
 func (c *catalog) stopMaking() {
 	if c.making != nil {
 		c.making.cancel()
@@ -151,7 +151,7 @@ func (c *catalog) stopMaking() {
 	}
 }
 
-// lostSongs are the converted songs of which nothing is there any more.
+// lostSongs names the converted songs whose mp3 is not there any more.
 func (c Config) lostSongs(state State) proto.Message {
 	if c.Converted == nil {
 		return nil

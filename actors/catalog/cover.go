@@ -11,8 +11,8 @@ import (
 // maxCover is the largest picture that is read, in bytes.
 const maxCover = 2 << 20
 
-// Cover is the picture in the tag of the song called name in the folder dir; nil if there is none. What kind of picture it
-// is, or whether it is one, it does not say.
+// Cover is the picture in the tag of the song called name in the folder dir; nil if there is none. Nobody has checked that
+// it is a picture.
 func Cover(dir, name string) ([]byte, error) {
 	opened, err := Open(dir, name)
 	if err != nil {
@@ -58,7 +58,7 @@ const (
 	frontCover                                         = 3
 )
 
-// pictureIn is what the frame's body holds behind encoding, kind and description; nil if that cannot be read.
+// pictureIn is the part of the frame's body after encoding, kind and description; nil if these cannot be read.
 func pictureIn(version byte, frame [10]byte, body []byte) (picture []byte, front bool) {
 	switch {
 	case version == 3 && frame[9]&framePacked3 != 0, version == 4 && frame[9]&framePacked4 != 0:

@@ -20,17 +20,18 @@ import (
 const (
 	// maxGain bounds how much louder or quieter a tag may make a song, in hundredths of a decibel.
 	maxGain = 3000
-	// maxUserText is how long a frame of a tag may be that says something about loudness.
+	// maxUserText is the longest frame of a tag in which loudness is looked for.
 	maxUserText = 256
-	// r128 is how many hundredths of a decibel louder ReplayGain wants songs to be than EBU R 128.
+	// r128 is how many hundredths of a decibel louder songs are by ReplayGain than by EBU R 128.
 	r128 = 500
 )
 
-// loudness is what a tag says of a song's loudness: how much it is to be changed, in hundredths of a decibel, and its
-// largest sample, in thousandths, rounded up. 0: it does not say.
+// loudness is a song's loudness according to a tag: how much louder it is to be played, in hundredths of a decibel, and its
+// largest sample, in thousandths, rounded up. 0: the tag does not say.
 type loudness struct{ gain, peak int32 }
 
-// note takes what one field of a tag says. The tag of a track counts, not that of its album: songs of many albums are mixed.
+// note takes one field of a tag. Only values for the track count, not those for its album, because songs of many albums are
+// mixed.
 func (l *loudness) note(field, value string) {
 	number, _, _ := strings.Cut(strings.TrimSpace(value), " ")
 	x, err := strconv.ParseFloat(number, 64)
@@ -53,7 +54,7 @@ func hundredths(x float64) int32 { return int32(math.Round(min(maxGain, max(-max
 
 func thousandths(x float64) int32 { return int32(math.Ceil(1000 * min(10, max(0, x)))) }
 
-// mp3Loudness is what an mp3 says: its tag, else the encoder.
+// mp3Loudness is the loudness in an mp3's tag, else that of its encoder.
 func mp3Loudness(file io.ReaderAt, size int64, music mp3.Info) (said loudness) {
 	for frame := range id3Frames(file, size) {
 		user := string(frame.head[:4]) == "TXXX" || frame.version == 2 && string(frame.head[:3]) == "TXX"
@@ -70,7 +71,7 @@ func mp3Loudness(file io.ReaderAt, size int64, music mp3.Info) (said loudness) {
 	return said
 }
 
-// userText is what the body of a TXXX frame says, and about what.
+// userText is the field and the value in the body of a TXXX frame.
 func userText(body []byte) (field, value string, is bool) {
 	if len(body) == 0 {
 		return "", "", false
@@ -83,7 +84,7 @@ func userText(body []byte) (field, value string, is bool) {
 	return strings.Trim(field, "\ufeff"), strings.Trim(value, "\x00\ufeff"), is
 }
 
-// fromUTF16 reads UTF-16 of either order; what is no text there is harmless here.
+// fromUTF16 reads UTF-16 of either byte order. Bytes that are no text do no harm here.
 func fromUTF16(b []byte) string {
 	var order binary.ByteOrder = binary.BigEndian
 	if bytes.HasPrefix(b, []byte{0xff, 0xfe}) {
@@ -96,10 +97,10 @@ func fromUTF16(b []byte) string {
 	return string(utf16.Decode(units))
 }
 
-// otherLoudness is what the tag of a file that is no mp3 says.
+// otherLoudness is the loudness in the tag of a file that is no mp3.
 func otherLoudness(meta tag.Metadata) (said loudness) {
 	raw := meta.Raw()
-	for _, field := range slices.Sorted(maps.Keys(raw)) { // one file must always say the same, though a field may stand there twice
+	for _, field := range slices.Sorted(maps.Keys(raw)) { // sorted, so that a field that is there twice always has the same value
 		if text, is := raw[field].(string); is && len(text) <= maxUserText {
 			said.note(field, text)
 		}
@@ -107,5 +108,5 @@ func otherLoudness(meta tag.Metadata) (said loudness) {
 	return said
 }
 
-// write puts it into the song.
+// write sets the song's loudness.
 func (l loudness) write(song *messages.Song) { song.GainMb, song.PeakPermille = l.gain, l.peak }

@@ -19,7 +19,7 @@ import (
 
 const (
 	// firstBatch is how many files are read before they are reported; each further batch is twice
-	// as large. So the first songs of a large folder can be requested at once, and all cost few commits.
+	// as large. So the first songs of a large folder can be requested at once, and the whole folder takes few commits.
 	firstBatch = 32
 	// lastBatch is how many files are read at most before they are reported, and batchTime how
 	// long that may take.
@@ -27,16 +27,16 @@ const (
 	batchTime = time.Second
 )
 
-// again is the size of a file that each look looks at anew.
+// again is a size that no file has, so that the next look reads the file again.
 const again = -1
 
-// verdict is what is known of a file as it is now.
+// verdict is what is known of a file in its present state.
 type verdict int
 
 const (
-	unread     verdict = iota // it was not read yet: it may still be written
-	unfinished                // it was read, and it looks as if its end were still to come
-	told                      // it is in the log: a song, or one that cannot be played
+	unread     verdict = iota // it was not read yet, because it may still be written
+	unfinished                // it was read, and looks as if its end were still to come
+	told                      // it is in the log, as a song or as one that cannot be played
 )
 
 // file is what the catalog remembers of a file between two looks. It is immutable.
@@ -46,8 +46,8 @@ type file struct {
 	since    time.Time // when it was first seen like this
 	history  history
 	verdict  verdict
-	rest     time.Duration  // how long it must rest as it is before an unfinished one is told
-	song     *messages.Song // of an unfinished one
+	rest     time.Duration  // if unfinished: how long it must rest before it is told
+	song     *messages.Song // if unfinished
 }
 
 // history is what was seen of a file before it was told.
@@ -55,7 +55,7 @@ type history int
 
 const (
 	lay   history = iota // it was there when the server started
-	came                 // it came since
+	came                 // it came later
 	grown                // it was seen to change
 )
 
@@ -63,12 +63,12 @@ const (
 type sighting struct {
 	files   map[string]file
 	folders map[string]fs.FileInfo // subfolders that were seen
-	unseen  messages.AwayFolders   // what was known of their files is in files
-	next    time.Duration          // when one of the files that rest has rested enough; 0: there is none
-	rests   int                    // how many such files there are
-	away    string                 // why nothing of the folder can be seen; files is what was known before
+	unseen  messages.AwayFolders   // subfolders that cannot be seen; files has what was known of their files
+	next    time.Duration          // until one of the resting files has rested enough; 0: there is none
+	rests   int                    // how many files rest
+	away    string                 // why nothing of the folder can be seen; then files has what was known before
 	err     error                  // the folder could not be read because something ran out (open files): try again
-	took    time.Duration          // to look, without reading what is new
+	took    time.Duration          // the time of the look, without reading new files
 }
 
 // folder is what a look looks at, and what was seen of it before.
@@ -76,7 +76,7 @@ type folder struct {
 	dir     string
 	settle  time.Duration // how long every file must rest
 	first   bool          // nothing was looked at before
-	makes   bool          // what is not mp3 can be converted
+	makes   bool          // other music than mp3 can be converted
 	folders map[string]fs.FileInfo
 	unseen  messages.AwayFolders
 	watch   func(path string) // is called before a folder is read; nil: nobody watches
@@ -88,15 +88,15 @@ type looking struct {
 	now    time.Time
 	known  map[string]file
 	saw    sighting
-	report *messages.ReportSongs // what is not yet told
+	report *messages.ReportSongs // what was not told yet
 	tell   func(*messages.ReportSongs)
 	unread []found
 	there  bool // some file can be seen
 }
 
-// look looks at the folder and tells each batch of what is new, in the words of the log. Files that are as
-// they were in known are not read again, and those that somebody still writes are not read yet. What
-// is gone is told first. It ends early when ctx ends.
+// look looks at the folder and tells what is new, batch by batch. Files that have not changed since known are
+// not read again, and files that are still being written are not read yet. What is gone is told first. It ends
+// early when ctx ends.
 func look(ctx context.Context, at folder, known map[string]file, now time.Time, tell func(*messages.ReportSongs)) sighting {
 	before := sighting{files: known, folders: at.folders, unseen: at.unseen}
 	l := &looking{
@@ -142,7 +142,7 @@ func look(ctx context.Context, at folder, known map[string]file, now time.Time, 
 	return l.saw
 }
 
-// refuse reports what is left out for its name, or because it cannot be opened.
+// refuse reports what is left out because of its name, or because it cannot be opened.
 func (l *looking) refuse(r refusal) {
 	before, seen := l.known[r.name]
 	switch {
@@ -225,7 +225,7 @@ func (l *looking) read(ctx context.Context) {
 	l.tell(l.report)
 }
 
-// judged notes what judge said of a file.
+// judged notes the result of judge.
 func (l *looking) judged(name string, song *messages.Song, music mp3.Info, reason string, changed bool) {
 	f := l.saw.files[name]
 	switch {
@@ -233,7 +233,7 @@ func (l *looking) judged(name string, song *messages.Song, music mp3.Info, reaso
 		f.since = l.now
 		l.saw.wait(l.settle)
 	case song == nil:
-		if strings.HasPrefix(reason, cannotOpen) { // no change of the file would tell that it can
+		if strings.HasPrefix(reason, cannotOpen) { // it may become readable without a change of the file
 			f.size = again
 		}
 		l.reject(name, reason, f)
@@ -250,8 +250,8 @@ func (l *looking) judged(name string, song *messages.Song, music mp3.Info, reaso
 	l.saw.files[name] = f
 }
 
-// parts are reports of at most lastBatch names, what is gone first: others write to the log
-// between them, so that no song has to wait until 20,000 files are gone.
+// parts splits a report into parts of at most lastBatch names, what is gone first. Others can write to the log
+// between them, so that no song waits until 20,000 files are removed.
 func parts(whole *messages.ReportSongs) iter.Seq[*messages.ReportSongs] {
 	return func(yield func(*messages.ReportSongs) bool) {
 		folders := &messages.ReportSongs{FoldersAway: whole.GetFoldersAway(), FoldersBack: whole.GetFoldersBack()}
@@ -276,7 +276,7 @@ func parts(whole *messages.ReportSongs) iter.Seq[*messages.ReportSongs] {
 	}
 }
 
-// seen is what is known of the file now that it was found so.
+// seen is what is known of the file after it was found like this.
 func seen(before file, found found, now time.Time, first bool) file {
 	f := file{size: found.size, modified: found.modified.UnixMicro(), since: now}
 	switch {
@@ -290,7 +290,7 @@ func seen(before file, found found, now time.Time, first bool) file {
 	return f
 }
 
-// rested is how long the file has been as it is.
+// rested is how long the file has not changed.
 func (f file) rested(now time.Time) time.Duration {
 	return max(now.Sub(f.since), now.Sub(time.UnixMicro(f.modified)))
 }
@@ -303,7 +303,7 @@ func (s *sighting) wait(d time.Duration) {
 	}
 }
 
-// remembered is the files that the log knows: the songs need not be read again.
+// remembered has the files that the log knows. Their songs need not be read again.
 func remembered(state State, makes bool) map[string]file {
 	files := make(map[string]file, state.Songs.Len()+state.Rejected.Len())
 	for refused := range state.Rejected.All() {

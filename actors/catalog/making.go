@@ -28,7 +28,7 @@ func (s State) made(cmd *messages.MadeSong) []proto.Message {
 	return []proto.Message{&messages.SongAdded{Song: proto.CloneOf(song)}}
 }
 
-// lost says what follows when what was made is not there any more.
+// lost says what follows when converted files are not there any more.
 func (s State) lost(cmd *messages.LostSongs) (events []proto.Message) {
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(cmd.GetNames()))) {
 		if known, found := s.Songs.Find(name); found && known.Form == messages.Song_FORM_CONVERTED {
@@ -41,7 +41,7 @@ func (s State) lost(cmd *messages.LostSongs) (events []proto.Message) {
 	return events
 }
 
-// wanted notes that somebody waits for the song, if it must be converted.
+// wanted notes that somebody waits for the song if it must be converted.
 func (s State) wanted(name string) State {
 	if song, found := s.Songs.Find(name); found && song.Form == messages.Song_FORM_OTHER && !slices.Contains(s.Wanted, name) {
 		s.Wanted = append(slices.Clip(s.Wanted), name)
@@ -60,9 +60,8 @@ func (s State) notWanted(name string) State {
 	return s
 }
 
-// toMake is the song to convert next: the first that somebody waits for, else, if it may be one that nobody
-// has asked for, the first by name. Songs that cannot be seen now are passed over, and those that pass says. nil: there is
-// none.
+// toMake is the song to convert next: the first that somebody waits for; else, if ahead, the first by name. It passes over
+// songs that cannot be seen now, and those for which pass is true. nil: there is none.
 func (s State) toMake(ahead bool, pass func(name string) bool) (song *Song, wanted bool) {
 	if s.Away != "" {
 		return nil, false

@@ -15,8 +15,8 @@ import (
 )
 
 // Open opens the song called name in the folder dir, for reading from its start; the
-// caller closes it. Only a regular file in dir or its subfolders is opened, or one that a
-// link there leads to: a name cannot lead anywhere else.
+// caller closes it. It opens only regular files in dir and its subfolders, and those to which
+// links there lead. A name cannot lead anywhere else.
 func Open(dir, name string) (io.ReadCloser, error) {
 	if reason := badName(name); reason != "" {
 		return nil, fmt.Errorf("open song %q: %s", name, reason)
@@ -24,7 +24,7 @@ func Open(dir, name string) (io.ReadCloser, error) {
 	f, err := openRegular(filepath.Join(dir, filepath.FromSlash(name)))
 	if err != nil {
 		if inPath, is := errors.AsType[*fs.PathError](err); is {
-			err = inPath.Err // its path is the operator's business, the reason is told to all
+			err = inPath.Err // everybody sees the reason, but the path is only for the operator
 		}
 		return nil, fmt.Errorf("open song %s: %w", name, err)
 	}

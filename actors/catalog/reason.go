@@ -9,7 +9,7 @@ import (
 	"conga/actors/internal/mp3"
 )
 
-// kinds are what people have renamed to .mp3, by how such files begin.
+// kinds has the kinds of files that people rename to .mp3, by their first bytes.
 var kinds = []struct {
 	at    int
 	magic string
@@ -25,11 +25,11 @@ var kinds = []struct {
 	{0, "\xff\xf9", "an AAC file"},
 }
 
-// toMP3 is the command that makes an mp3 of what is none. The file's name stands in the same line already.
+// toMP3 is the command that makes an mp3 of another file. The file's name is in the same line already.
 const toMP3 = "ffmpeg -i FILE NEW.mp3 makes one of it"
 
-// isOther says whether a file in which there is no MPEG-1 layer III, as err says, is music of another kind: mp3 of
-// MPEG-2, or what people have renamed.
+// isOther says whether a file without MPEG-1 layer III is music of another kind: mp3 of MPEG-2, as err says, or a renamed
+// file of one of the kinds.
 func isOther(file io.ReaderAt, err error) bool {
 	if err == nil {
 		return false
@@ -38,10 +38,10 @@ func isOther(file io.ReaderAt, err error) bool {
 	return low || errors.Is(err, mp3.ErrFormat) && kindOf(file) != ""
 }
 
-// kindOf is what the file is by how it begins; "" if that is not known.
+// kindOf is the file's kind by its first bytes; "" if it is not known.
 func kindOf(file io.ReaderAt) string {
 	head := make([]byte, 16)
-	n, _ := file.ReadAt(head, 0) // what cannot be read begins like nothing that is known
+	n, _ := file.ReadAt(head, 0) // if it cannot be read, its kind is not known
 	for _, kind := range kinds {
 		if head := head[:n]; len(head) >= kind.at && bytes.HasPrefix(head[kind.at:], []byte(kind.magic)) {
 			return kind.is

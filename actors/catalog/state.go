@@ -30,7 +30,7 @@ type Song struct {
 	PeakPermille int32 `json:"peakPermille,omitempty"`
 }
 
-// sameFile says whether both are of one file as it was at one time.
+// sameFile says whether both are of the same file with the same content, by its size and time.
 func (s *Song) sameFile(of *messages.Song) bool {
 	return s.FileBytes == of.GetFileBytes() && s.ModifiedUnixUs == of.GetModifiedUnixUs()
 }
@@ -44,7 +44,7 @@ type Rejected struct {
 	ModifiedUnixUs int64 `json:"modifiedUnixUs,omitempty"`
 }
 
-// Brought is who has brought a song.
+// Brought says who has brought a song.
 type Brought struct {
 	Name   string `json:"name"`
 	By     string `json:"by"`
@@ -62,14 +62,14 @@ func (s *Song) Key() string { return s.Name }
 // Key is the name.
 func (r Rejected) Key() string { return r.Name }
 
-// State is the catalog: what the folder holds, as far as it was looked at. It is
+// State is the catalog: what the folder had at the last look. It is
 // immutable, and so is every Song that it points to.
 type State struct {
 	Songs    sorted.List[*Song]    `json:"songs"` // by name: a song's number is its place, from 1
 	Rejected sorted.List[Rejected] `json:"rejected"`
-	// Away is why nothing of it can be seen now; empty: it is there.
+	// Away is why the folder cannot be seen now; empty: it can.
 	Away string `json:"away,omitempty"`
-	// Folders are the subfolders that cannot be seen now: what is known of their songs stays.
+	// Folders are the subfolders that cannot be seen now. Their songs stay known.
 	Folders messages.AwayFolders `json:"awayFolders,omitempty"`
 	// Brought are songs that people have brought, by name.
 	Brought sorted.List[Brought] `json:"brought,omitzero"`
@@ -96,9 +96,9 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 }
 
 // reported says what a report changes: first what is gone, then what is new or has
-// changed, then what cannot be played, each by name. A report that says what is
-// known already yields no events. A name that a report has twice counts once, and
-// as a song rather than as rejected.
+// changed, then what cannot be played, each by name. A report of what is known already
+// yields no events. A name that a report has twice counts once, and as a song rather
+// than as rejected.
 func (s State) reported(report *messages.ReportSongs) []proto.Message {
 	if report.GetAway() != "" {
 		if s.Away != "" || s.Songs.Len() == 0 {
@@ -117,7 +117,7 @@ func (s State) reported(report *messages.ReportSongs) []proto.Message {
 		return found
 	})
 	gone := slices.Clone(report.GetGone())
-	for _, refused := range rejected { // a song that cannot be played any more is gone for those who would request it
+	for _, refused := range rejected { // a song that cannot be played any more cannot be requested any more
 		if _, known := s.Songs.Find(refused.GetName()); known {
 			gone = append(gone, refused.GetName())
 		}
@@ -133,7 +133,7 @@ func (s State) reported(report *messages.ReportSongs) []proto.Message {
 	for _, song := range songs {
 		known, found := s.Songs.Find(song.GetName())
 		if found && known.Form == messages.Song_FORM_CONVERTED && song.GetForm() == messages.Song_FORM_OTHER && known.sameFile(song) {
-			continue // it was converted before
+			continue // it is converted already
 		}
 		if !found || *known != *fromMessage(song) {
 			events = append(events, &messages.SongAdded{Song: proto.CloneOf(song)})
@@ -251,7 +251,7 @@ func fromMessage(m *messages.Song) *Song {
 	}
 }
 
-// message is what the log said of the song. Its duration, which State keeps in
+// message is the song as in the log. Its duration, which State keeps in
 // milliseconds only, follows from the frames.
 func (s *Song) message() *messages.Song {
 	m := &messages.Song{

@@ -19,19 +19,19 @@ import (
 )
 
 const (
-	// maxTagFrames is how many frames of a tag are looked at. Real tags have some tens; one of
-	// 200,000 takes the library minutes, for its time grows with their square.
+	// maxTagFrames is how many frames of a tag are looked at. Real tags have some tens. A tag with
+	// 200,000 takes the library minutes, because its time grows with their square.
 	maxTagFrames = 1000
-	// maxText is how long the frames with title and artist may be, all together.
+	// maxText bounds the frames with title and artist, all together, in bytes.
 	maxText = 64 << 10
-	// maxOddTag is how much is read, in bytes, of a tag that is unsynchronised.
+	// maxOddTag is how many bytes of an unsynchronised tag are read.
 	maxOddTag = 1 << 20
-	// maxTitle bounds a title or an artist, in bytes: they travel in every song change.
+	// maxTitle bounds a title or an artist, in bytes, because they travel in every song change.
 	maxTitle = 256
 )
 
-// readTitle returns what the file's tags say, as single lines of valid text; ""
-// where they say nothing. Broken tags are as good as none.
+// readTitle returns title and artist from the file's tags, as single lines of valid text; ""
+// if the tags have none. Broken tags count as none.
 func readTitle(file io.ReaderAt, size int64) (title, artist string) {
 	title, artist = said(func() (tag.Metadata, error) { return tag.ReadID3v2Tags(wanted(file, size)) })
 	if title != "" && artist != "" {
@@ -44,7 +44,7 @@ func readTitle(file io.ReaderAt, size int64) (title, artist string) {
 	return cmp.Or(title, oldTitle), cmp.Or(artist, oldArtist)
 }
 
-// otherTag returns the title and the artist that the tag of a file that is no mp3 says, and notes its loudness.
+// otherTag returns title and artist from the tag of a file that is no mp3, and sets the song's loudness.
 func otherTag(file io.ReaderAt, song *messages.Song) (title, artist string) {
 	return said(func() (tag.Metadata, error) {
 		meta, err := tag.ReadFrom(&sparing{r: io.NewSectionReader(file, 0, 1<<62), left: maxOtherTag})
@@ -55,11 +55,11 @@ func otherTag(file io.ReaderAt, song *messages.Song) (title, artist string) {
 	})
 }
 
-// maxOtherTag is how much is read, in bytes, to find the tag of a file that is no mp3: pictures stand before
+// maxOtherTag is how many bytes are read to find the tag of a file that is no mp3. Pictures may stand before
 // it.
 const maxOtherTag = 8 << 20
 
-// sparing reads so much and no more, wherever that is.
+// sparing fails once it has read so many bytes, at any places.
 type sparing struct {
 	r    io.ReadSeeker
 	left int
@@ -76,8 +76,8 @@ func (s *sparing) Read(b []byte) (int, error) {
 
 func (s *sparing) Seek(offset int64, whence int) (int64, error) { return s.r.Seek(offset, whence) }
 
-// titleOr is the title, or that of a song in a subfolder whose tag has none: the file's own name, for it is
-// known by that rather than by its whole path.
+// titleOr is the title. A song in a subfolder that has none gets its file's own name, which people know better than
+// the whole path.
 func titleOr(title, name string) string {
 	if title != "" || !strings.Contains(name, "/") {
 		return title
@@ -86,7 +86,7 @@ func titleOr(title, name string) string {
 	return oneLine(strings.TrimSuffix(base, path.Ext(base)))
 }
 
-// said is what the tag says that read finds.
+// said returns title and artist from the tag that read finds.
 func said(read func() (tag.Metadata, error)) (title, artist string) {
 	defer func() {
 		// The library is maintained, but the bytes may be hostile: no tag may crash the actor.
@@ -101,8 +101,8 @@ func said(read func() (tag.Metadata, error)) (title, artist string) {
 	return oneLine(meta.Title()), oneLine(meta.Artist())
 }
 
-// wanted is all that the tag library sees of a file: of an ID3v2 tag the frames with title and
-// artist, without its pictures, and with separators between the values of one frame.
+// wanted is the part of a file that the tag library gets. Of an ID3v2 tag that is the frames with title and
+// artist, with separators between the values of one frame.
 func wanted(file io.ReaderAt, size int64) io.ReadSeeker {
 	var kept []byte
 	for frame := range id3Frames(file, size) {
@@ -121,7 +121,7 @@ func wanted(file io.ReaderAt, size int64) io.ReadSeeker {
 	if _, err := file.ReadAt(head[:], 0); err != nil || string(head[:3]) != "ID3" {
 		return bytes.NewReader(nil)
 	}
-	kept = append(kept, make([]byte, 16)...) // room as many tags have it: the library overlooks what is in the last ten bytes
+	kept = append(kept, make([]byte, 16)...) // padding, as many tags have it: the library overlooks the last ten bytes
 	whole := append(head[:5:5], 0)
 	return bytes.NewReader(slices.Concat(whole, sevenBytes(len(kept)), kept))
 }
@@ -138,7 +138,7 @@ type id3Frame struct {
 	end  int64 // of the tag
 }
 
-// body is the frame's body; nil if it is not all there.
+// body is the frame's body; nil if it is not whole.
 func (f id3Frame) body() []byte {
 	if f.at+f.header+f.length > f.end {
 		return nil
@@ -150,7 +150,7 @@ func (f id3Frame) body() []byte {
 	return body
 }
 
-// id3Frames are the frames of the ID3v2 tag that the file of this size begins with.
+// id3Frames yields the frames of the ID3v2 tag at the beginning of the file of this size.
 func id3Frames(file io.ReaderAt, size int64) iter.Seq[id3Frame] {
 	return func(yield func(id3Frame) bool) {
 		var head [10]byte
@@ -182,18 +182,18 @@ func id3Frames(file io.ReaderAt, size int64) iter.Seq[id3Frame] {
 	}
 }
 
-// Flags of an ID3v2 tag: it has a zero behind each byte 0xff, or a header of its own in front of its
+// Flags of an ID3v2 tag: it has a zero after each byte 0xff, or a header of its own before its
 // frames.
 const (
 	unsynchronised = 0x80
 	extended       = 0x40
 )
 
-// synchronised is the tag that file begins with as it was before zeros were put in, as far as that
-// may be read.
+// synchronised is the tag at the file's beginning without the zeros that were put in, as far as
+// maxOddTag allows.
 func synchronised(file io.ReaderAt, end int64) (io.ReaderAt, int64) {
 	b := make([]byte, min(end, maxOddTag))
-	n, _ := file.ReadAt(b, 0) // less than all is as much as there is
+	n, _ := file.ReadAt(b, 0) // the file may be shorter
 	b = bytes.ReplaceAll(b[:n], []byte{0xff, 0}, []byte{0xff})
 	return bytes.NewReader(b), int64(len(b))
 }
@@ -223,15 +223,15 @@ func frameLength(version byte, frame [10]byte) int64 {
 	case 2:
 		return int64(frame[3])<<16 | int64(frame[4])<<8 | int64(frame[5])
 	case 4:
-		if frame[4]|frame[5]|frame[6]|frame[7] < 0x80 { // else an old program has written it as before
+		if frame[4]|frame[5]|frame[6]|frame[7] < 0x80 { // else an old program has written an ordinary number
 			return sevenBits(frame[4:])
 		}
 	}
 	return int64(binary.BigEndian.Uint32(frame[4:]))
 }
 
-// separator stands between two values of one field where the file has a zero: the library glues
-// them together. It is as long as the zero.
+// separator replaces the zero between two values of one field, because the library would join them without a
+// space. It is as long as the zero.
 const separator = 0x1f
 
 // separate puts separators between the values in the body of a text frame.
@@ -268,8 +268,8 @@ func sevenBytes(n int) []byte {
 	return []byte{byte(n >> 21 & 0x7f), byte(n >> 14 & 0x7f), byte(n >> 7 & 0x7f), byte(n & 0x7f)}
 }
 
-// oneLine is what a field says: its values, if there are several, with " / " between them. An
-// ID3v1 tag does not say how it is encoded; what is not UTF-8 is read as Windows-1252.
+// oneLine is a field's value; several values have " / " between them. An ID3v1 tag does not say how it is
+// encoded, so what is not UTF-8 is read as Windows-1252.
 func oneLine(s string) string {
 	if !utf8.ValidString(s) {
 		if read, err := charmap.Windows1252.NewDecoder().String(s); err == nil {

@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// maxFolders is how many subfolders are looked into. Links can make endlessly many of a few.
+	// maxFolders is how many subfolders are looked into. With links, a few folders can have endlessly many paths.
 	maxFolders = 20_000
-	// maxDepth is how deep they may lie in each other.
+	// maxDepth is how deep folders may be nested.
 	maxDepth = 32
 )
 
@@ -26,21 +26,21 @@ const (
 // even read some of them.
 var notMusic = map[string]bool{"lost+found": true, "System Volume Information": true, "$RECYCLE.BIN": true, "#recycle": true, "@eaDir": true}
 
-// walk goes through the songs folder and its subfolders, in the order of their names. Links to folders are
-// followed, but not into a folder that they lie in. What cannot be seen now is away, not gone.
+// walk goes through the songs folder and its subfolders, in the order of their names. It follows links to folders,
+// except to a folder that the link lies in. What cannot be seen now is away, not gone.
 type walk struct {
 	ctx   context.Context
 	known map[string]fs.FileInfo // the folders as they were at the last look, by name; the first look knows none
-	lives map[string]bool        // folders, by name, in which there are songs that are known
-	watch func(path string)      // is called BEFORE a folder is read, so that no change after that is missed
+	lives map[string]bool        // names of the folders with known songs
+	watch func(path string)      // is called before a folder is read, so that no later change is missed
 
-	song    func(found) // takes each file that may be a song; a look at 20,000 keeps none that it knows
+	song    func(found) // gets each file that may be a song, so that walk need not keep 20,000 of them
 	refused []refusal
-	away    messages.AwayFolders   // nothing is said of what lies in them
-	folders map[string]fs.FileInfo // those that were seen
+	away    messages.AwayFolders   // folders that cannot be seen
+	folders map[string]fs.FileInfo // folders that were seen
 	most    bool                   // maxFolders was reached
 	broken  error                  // of a link that leads nowhere
-	err     error                  // something ran out: nothing of this walk counts
+	err     error                  // something ran out, and this walk does not count
 }
 
 // found is a file that may be a song.
@@ -50,7 +50,7 @@ type found struct {
 	modified time.Time
 }
 
-// in is the file's path.
+// in is the file's path if dir is the songs folder.
 func (f found) in(dir string) string { return filepath.Join(dir, filepath.FromSlash(f.name)) }
 
 // refusal is a file or folder that is left out. Its name may be a quoted one.
@@ -59,7 +59,7 @@ type refusal struct {
 	again        bool // the reason may go away without a change of the file
 }
 
-// root walks through the whole. It is the error of the songs folder itself.
+// root walks through everything. Its error is that of the songs folder itself.
 func (w *walk) root(dir string) error {
 	w.away, w.folders = messages.AwayFolders{}, map[string]fs.FileInfo{}
 	info, err := os.Stat(dir)
@@ -69,7 +69,7 @@ func (w *walk) root(dir string) error {
 	return w.folder("", dir, []fs.FileInfo{info})
 }
 
-// folder reads the folder called name; above are those that it lies in, and itself as the last.
+// folder reads the folder called name; above has the folders that it lies in, and itself as the last.
 func (w *walk) folder(name, dir string, above []fs.FileInfo) error {
 	w.watch(dir)
 	entries, err := os.ReadDir(dir)
@@ -119,7 +119,7 @@ func (w *walk) entry(name, at string, entry fs.DirEntry, song bool, above []fs.F
 
 func (w *walk) subfolder(name, at string, info fs.FileInfo, above []fs.FileInfo) {
 	for _, up := range above {
-		if os.SameFile(up, info) { // a link back to where it lies: all in it was found already
+		if os.SameFile(up, info) { // a link to a folder that it lies in, which is being read already
 			return
 		}
 	}
@@ -158,14 +158,14 @@ func (w *walk) subfolder(name, at string, info fs.FileInfo, above []fs.FileInfo)
 	}
 }
 
-// unseen notes a folder in which there may be songs all the same.
+// unseen notes a folder that cannot be seen, but may have songs.
 func (w *walk) unseen(name, why string) {
 	if w.lives[name] {
 		w.away[name] = why
 	}
 }
 
-// refuse leaves out what is called name. Where that cannot travel, its quoted form stands for it.
+// refuse leaves out the file or folder. A name that cannot be sent is quoted.
 func (w *walk) refuse(name, reason string, again bool) {
 	if !isPlain(name) {
 		folder, base := path.Split(name)
@@ -180,7 +180,7 @@ func (w *walk) refuse(name, reason string, again bool) {
 	w.refused = append(w.refused, refusal{name, reason, again})
 }
 
-// scarce says whether the error is one of a system that has no more to give for now.
+// scarce says whether the error means that the system has run out of something for now.
 func scarce(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }
@@ -196,7 +196,7 @@ func isEmpty(dir string) bool {
 	return err != nil
 }
 
-// foldersOf are all folders that the named files lie in.
+// foldersOf names all folders in which the files lie.
 func foldersOf(known map[string]file) map[string]bool {
 	folders := map[string]bool{}
 	for name := range known {

@@ -8,15 +8,15 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// watch hears when something in the songs folder or its subfolders changes, as far as the system tells.
+// watch tells when something in the songs folder or its subfolders changes, if the system reports it.
 type watch struct {
 	watcher *fsnotify.Watcher // nil: the system has no watch left to give
-	told    atomic.Bool       // tell was called and not yet heard: a file of 5 MB is thousands of writes
+	told    atomic.Bool       // tell was called, but heard was not: a file of 5 MB is thousands of writes
 
-	// Of the look under way; one goroutine looks at a time.
-	most int             // folders that may be watched
-	kept map[string]bool // that are
-	all  bool            // all so far are
+	// For the look under way; one goroutine looks at a time.
+	most int             // how many folders may be watched
+	kept map[string]bool // folders that are watched
+	all  bool            // all folders so far are watched
 }
 
 // newWatch calls tell, on its own goroutine, when something has changed; then not
@@ -25,7 +25,7 @@ func newWatch(tell func()) *watch {
 	w := &watch{}
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		return w // looking from time to time must do
+		return w // without a watch, the catalog looks from time to time
 	}
 	w.watcher = watcher
 	go w.listen(tell)
@@ -36,7 +36,7 @@ func (w *watch) listen(tell func()) {
 	events, errs := w.watcher.Events, w.watcher.Errors
 	for events != nil || errs != nil {
 		select {
-		case _, ok := <-events: // also of times that were set: the file may have been saved
+		case _, ok := <-events: // also if only a file's time was set, because it may have been saved
 			if !ok {
 				events = nil
 				continue
@@ -57,16 +57,16 @@ func (w *watch) listen(tell func()) {
 func (w *watch) heard() { w.told.Store(false) }
 
 const (
-	// mostFiles is how many files a folder may have that is watched where the system wants each of them
-	// opened for that: connections need what else the process may open.
+	// mostFiles is how many files a watched folder may have on systems that must open each of them for that,
+	// because connections need open files, too.
 	mostFiles = 200
 	// mostWatched is how many folders are watched. Systems allow a user some thousand, for all programs.
 	mostWatched = 4096
-	// mostWindows is the same where each costs 64 KB.
+	// mostWindows is the same on Windows, where each costs 64 KB.
 	mostWindows = 128
 )
 
-// begin begins a look at so many files.
+// begin begins a look at a folder that has had this many files.
 func (w *watch) begin(files int) {
 	w.most, w.kept, w.all = mostWatched, map[string]bool{}, w.watcher != nil
 	switch runtime.GOOS {
@@ -79,7 +79,7 @@ func (w *watch) begin(files int) {
 	}
 }
 
-// add sees to it that the folder is watched, also one that has just come (back), if the system has a
+// add watches the folder, also one that has just come (back), if the system has a
 // watch left for it.
 func (w *watch) add(path string) {
 	if w.watcher == nil || len(w.kept) >= w.most || w.watcher.Add(path) != nil {
@@ -89,7 +89,7 @@ func (w *watch) add(path string) {
 	w.kept[filepath.Clean(path)] = true
 }
 
-// end stops watching what the look has not seen, and says whether it has watched all folders.
+// end stops watching folders that the look has not seen, and says whether all others are watched.
 func (w *watch) end() bool {
 	if w.watcher == nil {
 		return false
