@@ -207,7 +207,7 @@ func (x *SongChange) GetPeakPermille() int32 {
 	return 0
 }
 
-// Seal is the payload of SG, sent BEFORE the items that it covers: the server reads its
+// Seal is the payload of SG, sent before the items that it covers: the server reads its
 // files ahead, so each node can check an item before it passes it on.
 type Seal struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`

@@ -200,7 +200,7 @@ type UpstreamItem struct {
 	SentUs int64
 }
 
-// UpstreamSeal: a seal came from above, BEFORE the items that it covers.
+// UpstreamSeal: a seal came from above, before the items that it covers.
 type UpstreamSeal struct {
 	Link uint64
 	Seal *Seal

@@ -121,7 +121,7 @@ func mayName(own, host netip.Addr) bool {
 // errOtherPort: the relay's port is open, but it is not the listener's.
 var errOtherPort = errors.New("at its relay's address another program answers")
 
-// probe connects to the node's relay and lets it prove that it is the node's, BEFORE the chain lets it feed
+// probe connects to the node's relay and lets it prove that it is the node's, before the chain lets it feed
 // anybody. It returns why that failed, "" if it did not.
 func (t *requestTalk) probe(node *messages.Node, key ed25519.PublicKey) string {
 	if node.GetRelay() == "" {

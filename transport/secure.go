@@ -116,7 +116,7 @@ func (s *session) export(state tls.ConnectionState) (err error) {
 }
 
 // dialTLS starts TLS on conn. It calls check with the server's key once the server has proved
-// that it has it, and BEFORE this end sends anything inside TLS.
+// that it has it, and before this end sends anything inside TLS.
 func dialTLS(ctx context.Context, conn net.Conn, check func(ed25519.PublicKey) error) (*tls.Conn, *session, error) {
 	s := &session{}
 	secure := tls.Client(conn, &tls.Config{
@@ -145,7 +145,7 @@ func dialTLS(ctx context.Context, conn net.Conn, check func(ed25519.PublicKey) e
 	return secure, s, s.export(secure.ConnectionState())
 }
 
-// SpeakTLS speaks TLS with a server as listeners do. check is asked about the server's key BEFORE anything is said.
+// SpeakTLS speaks TLS with a server as listeners do. check is asked about the server's key before anything is said.
 func SpeakTLS(ctx context.Context, conn net.Conn, check func(ed25519.PublicKey) error) (net.Conn, error) {
 	secure, _, err := dialTLS(ctx, conn, check)
 	if err != nil {

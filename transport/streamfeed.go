@@ -144,7 +144,7 @@ func leavingPayload(upstream func() string) []byte {
 	return fmt.Appendf(nil, "HOST#%s#PORT#%d", host, n+1)
 }
 
-// send writes the item, and in the same write BEFORE it what the listener does not have yet: the seal
+// send writes the item, and in the same write before it what the listener does not have yet: the seal
 // that covers the item, and its song. A listener lacks the song if it comes into the middle of it, or
 // has skipped its beginning.
 func (t *streamTalk) send(item *messages.Item) error {

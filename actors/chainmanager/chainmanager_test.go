@@ -306,7 +306,7 @@ func TestChainManager_Restart(t *testing.T) {
 		o := open(t, openLog(t, store))
 		defer o.close()
 		o.want(o.told())                        // nobody is there who could be told
-		o.want(*o.members.Load(), "amy", "bob") // they may ask the server for music BEFORE they have said HELLO again
+		o.want(*o.members.Load(), "amy", "bob") // they may ask the server for music before they have said HELLO again
 		time.Sleep(returnWithin - time.Millisecond)
 		o.want(o.say(&messages.JoinChain{Node: node("bob")}), "welcome", "bob below amy")
 		time.Sleep(time.Millisecond)

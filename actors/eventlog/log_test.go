@@ -78,7 +78,7 @@ func TestLog_GroupCommit(t *testing.T) {
 			synctest.Wait()
 		}
 		if got := log.Last(); got != 0 {
-			t.Errorf("event %d is shown BEFORE it is on disk", got)
+			t.Errorf("event %d is shown before it is on disk", got)
 		}
 		close(gate)
 		wg.Wait()
@@ -112,7 +112,7 @@ func TestKeeper_DecidesOnPending(t *testing.T) {
 				wg.Go(func() { events, second = b.Commit(&messages.RequestPlay{Wish: "x"}) })
 				synctest.Wait()
 				if len(b.State().Songs) != 0 {
-					t.Error("the state shows an event BEFORE it is on disk")
+					t.Error("the state shows an event before it is on disk")
 				}
 				gate <- struct{}{}
 				synctest.Wait()

@@ -136,7 +136,7 @@ func (h *house) send(m any) {
 	synctest.Wait()
 }
 
-// tell remembers the server's words, as their owner does, BEFORE the relay gets them.
+// tell remembers the server's words, as their owner does, before the relay gets them.
 func (h *house) tell(m any) {
 	h.mu.Lock()
 	switch m := m.(type) {

@@ -348,7 +348,7 @@ func (p *Porter) stray(host string) *guest {
 }
 
 // join gives the client its place behind the last one, on the port above that one's. The chain is
-// told once the client has its packets and listens, BEFORE it is fed.
+// told once the client has its packets and listens, before it is fed.
 func (p *Porter) join(ctx context.Context, conn *transport.Stranger, v *visitor) {
 	select {
 	case p.joining <- struct{}{}:

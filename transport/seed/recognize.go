@@ -18,7 +18,7 @@ import (
 const nativePatience = time.Second
 
 // Recognize reports whether the server whose request port is at addr is one of 2016. Such a server breaks
-// if anybody opens its ports in another order than its clients do, so a native calls Recognize BEFORE
+// if anybody opens its ports in another order than its clients do, so a native calls Recognize before
 // it opens them. Recognize joins as a client does, and leaves at once.
 //
 // If it returns false, the native's own join will say what is there, if anything is.

@@ -32,7 +32,7 @@ type below struct {
 // Change is what a step of the chain changes for the listeners.
 type Change struct {
 	// Tell has the messages for all members whom the step may concern, from the top: a node is told
-	// its guests BEFORE they are told of it.
+	// its guests before they are told of it.
 	Tell []*messages.Neighbours
 	// Standing has the members that came, went, or have another source.
 	Standing map[string]messages.Standing

@@ -219,7 +219,7 @@ func (m *Machine) feeds(link uint64) bool {
 	return m.state.Upstream != nil && m.state.Upstream.Number == link
 }
 
-// decide applies the events that follow from cmd. cmd must be in the log BEFORE the effects are carried
+// decide applies the events that follow from cmd. cmd must be in the log before the effects are carried
 // out.
 func (m *Machine) decide(cmd proto.Message) {
 	events := m.state.Decide(cmd)

@@ -74,7 +74,7 @@ func (m *mallory) newLiar(t testing.TB, l lie) *liar {
 		t.Fatal(err)
 	}
 	x.behind = behind.Addr().String()
-	x.talks.Go(func() { // BEFORE it joins: the server tries the door
+	x.talks.Go(func() { // before it joins: the server tries the door
 		for {
 			conn, err := door.Accept()
 			if err != nil {

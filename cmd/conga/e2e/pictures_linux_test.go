@@ -40,7 +40,7 @@ func onScreen(t *testing.T, socket, name string, width, height int, args ...stri
 	if out, err := exec.Command("tmux", append(command, args...)...).CombinedOutput(); err != nil {
 		t.Fatalf("tmux: %v: %s", err, out)
 	}
-	t.Cleanup(func() { // BEFORE its folders are removed
+	t.Cleanup(func() { // before its folders are removed
 		_ = exec.Command("tmux", "-L", socket, "send-keys", "-t", name, "C-c").Run()
 		eventually(t, name+" ends", func() string {
 			if exec.Command("tmux", "-L", socket, "has-session", "-t", name).Run() == nil {

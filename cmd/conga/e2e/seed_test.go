@@ -298,7 +298,7 @@ func TestE2E_SeedServer(t *testing.T) {
 	if _, port := splitPort(t, server.Addr); native.relay() != fmt.Sprintf("127.0.0.1:%d", port+2) {
 		t.Errorf("it listens on %s, the server has said PORT+2 of %d", native.relay(), port)
 	}
-	native.hears(t) // BEFORE the next comes: the seed server tells two connections apart by their order
+	native.hears(t) // before the next comes: the seed server tells two connections apart by their order
 	below := seedClient(t, server.Addr)
 	sums := map[string]bool{}
 	for _, song := range songs {
