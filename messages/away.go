@@ -9,7 +9,7 @@ import (
 // are immutable.
 type AwayFolders map[string]string
 
-// With is the folders after one went away, or cannot be seen for another reason.
+// With returns the folders after one went away, or for another reason than before.
 func (a AwayFolders) With(folder, reason string) AwayFolders {
 	b := make(AwayFolders, len(a)+1)
 	maps.Copy(b, a)
@@ -17,7 +17,7 @@ func (a AwayFolders) With(folder, reason string) AwayFolders {
 	return b
 }
 
-// Without is the folders after one came back.
+// Without returns the folders after one came back.
 func (a AwayFolders) Without(folder string) AwayFolders {
 	b := maps.Clone(a)
 	delete(b, folder)
@@ -27,7 +27,7 @@ func (a AwayFolders) Without(folder string) AwayFolders {
 	return b
 }
 
-// Of is the folder in which the song lies, however deep, and why it cannot be seen; "" if it lies in none.
+// Of returns the folder among them in which the song lies, however deep, and why that cannot be seen; "" if there is none.
 func (a AwayFolders) Of(song string) (folder, reason string) {
 	if len(a) == 0 {
 		return "", ""

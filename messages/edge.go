@@ -7,12 +7,12 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// The words between the rooms of one process: actors and the transport
-// adapters at their edge. They never travel and are never in the log, so they
-// are plain structs. "link" numbers a connection attempt: what an older attempt
-// still says is ignored.
+// The messages between the rooms of one process: actors and the transport
+// adapters at their edge. They are never sent to other nodes and never in the log, so
+// they are plain structs. "link" numbers a connection attempt; messages of older
+// attempts are ignored.
 
-// ListSongs asks the catalog, which responds with a List. Nobody changes a list: many may hold it.
+// ListSongs asks the catalog, which responds with a List. Nobody changes a list, so many may hold it.
 type (
 	ListSongs struct{}
 	List      struct{ Names []string }
@@ -24,17 +24,17 @@ type (
 	Requests     struct{ Waiting []Waiting }
 )
 
-// Waiting is a request in the queue. Of the song the name is said, and what else is known.
+// Waiting is a request in the queue. Its song has a name, and what else is known.
 type Waiting struct {
 	Song *Song
-	By   string // name of who asked
+	By   string // name of the person who asked
 	Turn Turn
 }
 
 // Turn is when a request is to be heard.
 type Turn struct {
 	Place  int           // in the queue, from 1; 0: it is not there
-	In     time.Duration // from now on; negative: nobody knows
+	In     time.Duration // from now on; negative: not known
 	About  bool          // others may still come between
 	Reason string        // why it cannot be played now; empty: it can
 }
@@ -43,36 +43,36 @@ type Turn struct {
 type PlayAnswer struct {
 	Said    proto.Message
 	Turn    Turn
-	Waiting int // of one person or address, where those are too many
+	Waiting int // how many requests of the person or address wait, if they are too many
 }
 
-// AskLibrary asks the scheduler, which responds with a Library: whoever searches does that in a goroutine of his own, for
-// the next song's choice must not wait for it.
+// AskLibrary asks the scheduler, which responds with a Library. The search itself runs outside the scheduler, because the
+// choice of the next song must not wait for it.
 type AskLibrary struct{}
 
-// Library are the songs at one moment. It is immutable.
+// Library has the songs at one moment. It is immutable.
 type Library interface {
-	// Mean is what somebody means who types the wish.
+	// Mean returns the songs that a typed wish may mean.
 	Mean(wish string) Meaning
-	// Search are the songs that have all the words; none while they are away.
+	// Search returns the songs that have all the words; none while the songs are away.
 	Search(words string) FoundSongs
 }
 
-// Meaning is the song that is meant. If there are several, it is empty, and those are the Choices, the first of
-// them, and there are More.
+// Meaning is the song that is meant. If several may be meant, Song is empty, Choices are the first of them, and More
+// counts the others.
 type Meaning struct {
 	Song    string
 	Choices []Choice
 	More    int
 }
 
-// FoundSongs are the first songs that were found, and how many there are More.
+// FoundSongs are the first songs that were found; More counts the others.
 type FoundSongs struct {
 	Songs []Choice
 	More  int
 }
 
-// Choice is a song with the number that SONGS and PLAY count it by.
+// Choice is a song with its number in SONGS and PLAY.
 type Choice struct {
 	Number int
 	Song   *Song
@@ -110,9 +110,9 @@ type SkipResult int
 const (
 	SkipOff       SkipResult = iota // there is no vote at this radio
 	SkipNothing                     // no song is heard that could be skipped
-	SkipOver                        // the song ends in this moment, or is skipped already
-	SkipAgain                       // they have voted
-	SkipHousehold                   // those of their address have as many votes as one address has
+	SkipOver                        // the song is just ending, or is skipped already
+	SkipAgain                       // the person has voted
+	SkipHousehold                   // their address has used up its votes
 	SkipCounted
 	SkipDone
 )
@@ -123,13 +123,13 @@ type (
 	History     struct{ Heard []HeardSong }
 )
 
-// HeardSong is a song that was heard, or is.
+// HeardSong is a song that was heard or is being heard.
 type HeardSong struct {
 	Song     *Song
-	By       string // who asked for it; empty: chance chose it
+	By       string // who asked for it; empty: nobody
 	PlayAtUs int64
 	How      Heard
-	Over     bool // else it is heard now
+	Over     bool // false: it is heard now
 }
 
 // ListListeners asks the chain manager, which responds with Listeners in the chain's order.
@@ -138,7 +138,7 @@ type (
 	Listeners     struct{ Listeners []Listener }
 )
 
-// Listener is one of the chain. SinceUs is when it came, in unix microseconds; 0: nobody knows.
+// Listener is one of the chain. SinceUs is when it came, in unix microseconds; 0: not known.
 type Listener struct {
 	Name    string
 	SinceUs int64
@@ -178,10 +178,10 @@ const (
 	UploadAway                        // the songs folder, or the actor that knows it
 )
 
-// LookAgain tells the catalog that a song's file is not what it says.
+// LookAgain tells the catalog that a song's file could not be played as the catalog describes it.
 type LookAgain struct{}
 
-// WantSong tells the catalog that the log has news of songs that somebody waits for.
+// WantSong tells the catalog that the log has new requests.
 type WantSong struct{}
 
 // UpstreamOpened: an upstream accepted the listener; its items follow.
@@ -195,8 +195,8 @@ type UpstreamOpened struct {
 type UpstreamItem struct {
 	Link uint64
 	Item *Item
-	// SentUs is the newest word of the upstream that says when it was sent, in unix
-	// microseconds on the server's clock; 0 if none came since the item before.
+	// SentUs is the upstream's newest stamp, the time when it was sent, in unix
+	// microseconds on the server's clock; 0 if none came since the last item.
 	SentUs int64
 }
 
@@ -237,7 +237,7 @@ type (
 // while it is not taken, until another OfferMusic names another node or none.
 type OfferMusic struct{ To *Node }
 
-// StreamOffered: a node above has dialled this one. Whoever is told redeems the ticket, or refuses it.
+// StreamOffered: a node above has dialled this one. The receiver redeems the ticket, or refuses it.
 type StreamOffered struct {
 	Node   *Node
 	Ticket uint64
@@ -247,12 +247,12 @@ type StreamOffered struct {
 // into Reply, which has room for the answer.
 type FindFeeder struct{ Reply chan<- *Node }
 
-// CallRoll asks the request port, which answers with Roll, who is there: a chain manager that was
-// restarted may have forgotten what it was told last.
+// CallRoll asks the request port who is there. It answers with Roll. A chain manager that was
+// restarted may have lost the last messages.
 type CallRoll struct{}
 
-// Roll says which listeners have a request connection, and which said goodbye lately. It comes after all that
-// the port has told the chain manager so far.
+// Roll says which listeners have a request connection, and which said goodbye lately. It comes after everything that
+// the port has told the chain manager before.
 type Roll struct {
 	Here []string
 	Left []string
@@ -289,8 +289,8 @@ type View struct {
 	Live  any
 }
 
-// SongSum is a song that was given out, or received, whole: the debug dump's way to
-// compare what a listener has with what the server sent.
+// SongSum is the sum of a song that was sent or received. By it the debug dump shows
+// whether a listener got what the server sent.
 type SongSum struct {
 	Song   string `json:"song"`
 	First  uint64 `json:"first"`  // number of its first chunk
@@ -305,16 +305,16 @@ const MaxSongSums = 64
 // Reply, which has room for it. While the server is away the answer waits.
 type TypedLine struct {
 	Line     string
-	Unlogged bool // nobody has typed it: the listener's log does not tell of it
+	Unlogged bool // a program asks, not a person: it is not in the listener's log
 	Reply    chan<- []string
 }
 
-// SetGain tells the player how loud to play: 1 is as the song is, 0 is silence. What is passed on or recorded
-// stays as it is.
+// SetGain tells the player how loud to play: 1 leaves the song as it is, 0 is silence. Music that is passed on or
+// recorded does not change.
 type SetGain struct{ Gain float64 }
 
 // ChangeOffset changes how much later than its device says the player's sound is heard. Reply, which has room for
-// it, gets what is so afterwards.
+// it, gets the offset afterwards.
 type ChangeOffset struct {
 	Change func(now time.Duration) time.Duration // nil: as it is
 	Reply  chan<- DeviceOffset
@@ -329,11 +329,11 @@ type DeviceOffset struct {
 // Leave asks the requester to tell the server that this listener goes.
 type Leave struct{}
 
-// Standing is how the chain manager has a listener: outside the chain, inside, or fed by the
+// Standing is a listener's place: outside the chain, inside, or fed by the
 // server itself.
 type Standing int
 
-// The server serves all that stand in the chain, and lets those come first whom it feeds.
+// The server serves all listeners in the chain; those that it feeds come first.
 const (
 	StandingOutside Standing = iota
 	StandingInChain

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// endings are those of files that may be songs.
+// endings are the extensions of files that may be songs.
 var endings = []string{".mp3", ".aac", ".aif", ".aiff", ".ape", ".flac", ".m4a", ".m4b", ".mp2", ".oga", ".ogg", ".opus", ".wav", ".wma", ".wv"}
 
-// SongEnding is the ending of a song's name, as it is written there; "" if no file of music ends so.
+// SongEnding is the extension of a song's name, as it is written there; "" if it is none of music.
 func SongEnding(name string) string {
 	if ending := path.Ext(name); slices.Contains(endings, strings.ToLower(ending)) {
 		return ending
@@ -17,5 +17,5 @@ func SongEnding(name string) string {
 	return ""
 }
 
-// SongEndings are those of files that may be songs, in small letters.
+// SongEndings are the extensions of files that may be songs, in small letters.
 func SongEndings() []string { return slices.Clone(endings) }

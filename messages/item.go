@@ -32,7 +32,7 @@ type Item struct {
 	Change     *SongChange // the song that begins here, nil for a chunk
 	FirstFrame int64       // a chunk's first frame, counted from 0 in its song
 	Frames     []byte      // a chunk's whole mp3 frames, unchanged
-	Payload    []byte      // as it travels, and what its hash is taken over
+	Payload    []byte      // as it is sent; its hash is taken over it
 
 	// Song is the change that the item belongs to, and Seal what proves it. Both are
 	// set before the item is put into a window; Seal may be nil if there is no proof.

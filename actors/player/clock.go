@@ -8,8 +8,8 @@ const (
 	// whole periods; its maximum over that time does not.
 	lineBuckets  = 20
 	lineBucketUs = 100_000
-	// startUs is how long a device is not believed at first: it takes frames before it begins to play them. Then a
-	// line must have seen it full once; settleUs is the time of both.
+	// startUs is how long a device is not observed at first, because it takes frames before it begins to play them.
+	// After that a line must have seen it full once; settleUs is the time until then.
 	startUs, settleUs = 200_000, 300_000
 )
 
@@ -18,7 +18,7 @@ const (
 // of the bursts is steady.
 type line struct {
 	started bool
-	starts  int64                // µs for which the device is not believed at first
+	starts  int64                // µs for which the device is not observed at first
 	zero    int64                // µs, when it was started
 	tops    [lineBuckets]float64 // frames beyond the nominal rate, the maximum in each bucket
 	last    int64                // the bucket that was written last
@@ -35,7 +35,7 @@ func (l *line) observe(now, sent int64) {
 	if now-l.zero < l.starts {
 		return
 	}
-	bucket := max(l.last, (now-l.zero)/lineBucketUs) // a clock set back writes on in its last
+	bucket := max(l.last, (now-l.zero)/lineBucketUs) // if the clock was set back, the last bucket is used
 	for b := max(l.last+1, bucket-lineBuckets+1); b <= bucket; b++ {
 		l.tops[b%lineBuckets] = math.Inf(-1)
 	}
@@ -44,12 +44,12 @@ func (l *line) observe(now, sent int64) {
 	*top = max(*top, float64(sent)-float64(now-l.zero)*framesPerUs)
 }
 
-// settled says whether it was observed long enough to be believed.
+// settled says whether it was observed for long enough.
 func (l *line) settled(now int64) bool {
 	return l.started && (l.starts == 0 || now-l.zero >= settleUs)
 }
 
-// leaves is when frame number n leaves for the device, in µs; never, while it is not believed.
+// leaves is when frame number n leaves for the device, in µs; far in the future, if the device was not observed yet.
 func (l *line) leaves(n int64) int64 {
 	top := math.Inf(-1)
 	for _, t := range l.tops {
@@ -62,13 +62,13 @@ func (l *line) leaves(n int64) int64 {
 }
 
 const (
-	// maxDriftPpm is how far apart the clocks of two devices can be, maxFixPpm what corrects an error on top
-	// of that: a change of pitch that nobody hears.
+	// maxDriftPpm is how far apart the rates of two devices can be, and maxFixPpm the correction of an error on top
+	// of that. Nobody hears such a change of pitch.
 	maxDriftPpm, maxFixPpm = 300, 150
 	// jumpUs is an error for which the sound is cut: too large for a step.
 	jumpUs = 80_000
-	// stepUs is an error that is corrected at once, by a crossfade: steering would take a minute. While
-	// the sound is young, even less is.
+	// stepUs is the smallest error that is corrected at once, by a crossfade, because steering would take a
+	// minute. youngStepUs is the same for sound that has just begun.
 	stepUs, youngStepUs = 3000, 100
 	youngS              = 4
 	// surelyS is how long an error must have been seen before a step.
@@ -78,8 +78,8 @@ const (
 	proportional = 0.2  // ppm for each µs of error, 1/s
 	integral     = 0.01 // 1/s²
 	smoothingS   = 0.5
-	// ignoredUs is an error that is not audible, and leastPpm a correction that gains nothing. Without them, a
-	// listener that is in time would still resample every sample a little, also in a recording.
+	// ignoredUs is an error that nobody hears, and leastPpm the smallest correction. Without them a listener that is in
+	// time would still resample every sample a little, also in a recording.
 	ignoredUs = 30
 	leastPpm  = 2
 )
@@ -91,7 +91,7 @@ type steering struct {
 	ppm     float64
 	ageS    float64 // how long the sound has gone on
 	seenS   float64 // how long errorUs was smoothed
-	doubts  bool    // the error is large: it is measured anew, alone
+	doubts  bool    // the error is large, and is being measured anew
 }
 
 // steer takes the present error (µs, positive: too late) and the seconds since the last call.
@@ -108,7 +108,7 @@ func (s *steering) steer(errorUs, seconds float64) {
 	}
 }
 
-// step is by how much the sound should be moved at once, in µs; 0: not at all.
+// step is how far the sound should be moved at once, in µs; 0: not at all.
 func (s *steering) step() float64 {
 	most := float64(stepUs)
 	if s.ageS < youngS {
@@ -125,7 +125,7 @@ func (s *steering) step() float64 {
 	return 0
 }
 
-// corrected forgets the error, which is no more; the drift stays.
+// corrected forgets the error, which was just corrected, but not the drift.
 func (s *steering) corrected() {
 	s.errorUs, s.seenS, s.doubts, s.ppm = 0, 0, false, s.drift
 }

@@ -28,7 +28,7 @@ type deck struct {
 	local  func() int64                        // µs on this machine's, which never steps
 	report func(proto.Message)                 // must not block
 	cause  func(due int64, seen string) string // of an underrun at that time; seen is what the deck has seen, or empty
-	space  chan struct{}                       // has room for one; filled when the decoder may look again
+	space  chan struct{}                       // has room for one; tells the decoder that there may be room
 
 	mu         sync.Mutex
 	queue      []*chunk
@@ -70,7 +70,7 @@ type mark struct {
 // episode is a silence because there was no music.
 type episode struct {
 	on, said  bool
-	at        int64 // µs, when it was due first
+	at        int64 // µs, when music was first due
 	missingUs int64
 	cause     string
 }
@@ -165,7 +165,7 @@ func (d *deck) hold(heard, now, local int64) {
 	late := float64(heard) - d.due()
 	if late > jumpUs || late < -jumpUs {
 		if late > 0 && d.owedUs == 0 && d.heard.item != nil && !d.silence.on {
-			d.starve(int64(late), "the device stood still") // until music is there again: it may lack that, too
+			d.starve(int64(late), "the device stood still") // until there is music, which may be missing, too
 		}
 		d.Jumps++
 		cause := messages.PlayerStepped_CAUSE_UNSPECIFIED
@@ -191,7 +191,7 @@ func (d *deck) hold(heard, now, local int64) {
 	}
 }
 
-// step moves the sound by so many µs, if all of that is here.
+// step moves the sound by this many µs, if all that music is here.
 func (d *deck) step(us float64) bool {
 	frames, ready := int(math.Round(us*float64(d.in.rate)/1e6)), 0
 	for _, c := range d.queue {
@@ -309,7 +309,7 @@ func (d *deck) place(c *chunk) {
 	}
 	c.placed = true
 	d.edge = c.at()
-	at := d.writing + int64(float64(d.in.frames())-d.in.pos) // near enough for a figure
+	at := d.writing + int64(float64(d.in.frames())-d.in.pos) // exact enough for a figure
 	d.marks = append(d.marks, mark{at, c.item})
 }
 

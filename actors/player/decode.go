@@ -11,8 +11,8 @@ import (
 
 const (
 	samples = messages.SamplesPerFrame
-	// maxStrayUs is how far from now a chunk may be due. Beyond that its time is false, and
-	// waiting for it would be hours of silence.
+	// maxStrayUs is how far from now a chunk may be due. Beyond that its time must be wrong, and
+	// waiting for it could mean hours of silence.
 	maxStrayUs = 60_000_000
 )
 
@@ -38,7 +38,7 @@ type chunk struct {
 	rate   int
 	pcm    []int16 // left and right interleaved
 	played int     // frames of pcm that are done
-	placed bool    // it was put at its time, or its rest was if it came late
+	placed bool    // it, or the rest of it if it came late, was put at its time
 }
 
 func (c *chunk) left() int { return len(c.pcm)/2 - c.played }
@@ -52,7 +52,7 @@ type decoder struct {
 	samples func(*messages.Item) []int16 // nil: chunks are mp3
 	levels  bool                         // songs are heard about equally loud
 	song    *messages.SongChange
-	next    uint64 // the number that continues what is decoded; 0: nothing is
+	next    uint64 // the number that continues what was decoded; 0: nothing was
 
 	mp3 frameDecoder // nil: the next frame gets a new decoder
 	buf [gomp3.FrameSound]byte
@@ -70,7 +70,7 @@ func (d *decoder) decode(item *messages.Item, now int64) (*chunk, error) {
 		return nil, fmt.Errorf("item %d is due %d s from now: %w", item.Number, (item.PlayAt()-now)/1e6, errImplausible)
 	}
 	if d.song == nil || d.song.GetNumber() != song.GetNumber() || item.Number != d.next {
-		d.mp3 = nil // one decoder a song, and a fresh one after each gap
+		d.mp3 = nil // a new decoder for each song, and after each gap
 	}
 	d.song, d.next = song, item.Number+1
 	if item.Change != nil {

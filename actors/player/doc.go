@@ -9,11 +9,12 @@
 //	reporter facts -> Config.Report            drops rather than waits
 //	heart                                      knows when this program did not run
 //
-// The deck between decoder and output is the heart: a queue of decoded chunks, each with
-// the time at which it is due. The output says how far it is; the deck resamples a little
-// faster or slower so that what is heard is what is due. If it is wrong by more than 3 ms, it
-// moves at once, in a crossfade; by more than 80 ms, it cuts. A hole in the numbers is silence of the right length,
-// and so is a chunk that is late: what comes after either is in time again.
+// The deck between decoder and output is the core: a queue of decoded chunks, each with
+// the time at which it is due. The output says how far it is, and the deck resamples a little
+// faster or slower, so that each sample is heard when it is due. If the sound is wrong by more
+// than 3 ms, the deck moves it at once, in a crossfade; if by more than 80 ms, it cuts. A hole in
+// the numbers becomes silence of the same length, and so does a chunk that is late, so the
+// music after it is in time again.
 //
 // The bytes come from strangers. Each frame is checked before it is decoded, the decoder's panics
 // are caught, and a chunk cannot claim a time or a length that costs memory. The player decides

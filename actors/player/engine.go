@@ -20,10 +20,10 @@ const (
 	maxReceived = 512
 	// slowAfter is how long an item may wait before the decoder is to blame for a silence.
 	slowAfter = 100 * time.Millisecond
-	// reopenAfter keeps a source that fails at once from being opened without end.
+	// reopenAfter is the pause before a source is opened again, in case it fails at once.
 	reopenAfter = 50 * time.Millisecond
 	maxFacts    = 64
-	// retryFirst and retryMost are how long an absent device is left alone: each try starts a process.
+	// retryFirst and retryMost are the pauses between two tries to open an absent device, because each starts a process.
 	retryFirst, retryMost = time.Second, 15 * time.Second
 )
 
@@ -180,7 +180,7 @@ func (e *engine) follow(next uint64, item *messages.Item) uint64 {
 	return item.Number + 1
 }
 
-// output plays. While the output cannot, the music goes on without sound.
+// output plays. While the output cannot play, the music goes on without sound.
 func (e *engine) output(ctx context.Context) {
 	out := e.cfg.Output
 	device, returns := out.(Device)
@@ -265,7 +265,7 @@ func (e *engine) heard() {
 	e.fact(&messages.PlayerHeardAgain{})
 }
 
-// hearing notices when an output has played a second: a device that was opened may still take nothing.
+// hearing notices when an output has played for a second, because a device that was opened may still take nothing.
 type hearing struct {
 	Feed
 	heard  func()
@@ -320,7 +320,7 @@ func (e *engine) turn(song *messages.SongChange) {
 	}
 }
 
-// deliver gives `to` what comes, one after the other, until the engine stops.
+// deliver calls `to` with everything that comes, one after the other, until the engine stops.
 func deliver[T any](from <-chan T, to func(T)) func(context.Context) {
 	return func(ctx context.Context) {
 		for {

@@ -13,13 +13,13 @@ const (
 	missedBeats = 300 * time.Millisecond
 )
 
-// heart finds out when this program did not run, because somebody stopped it, its machine slept, or others kept
-// the processor. Whatever should have been played then is missing for that reason alone. Its times are the
-// program's own, since the player's birth: the server's clock may be corrected.
+// heart finds out when this program did not run, because somebody stopped it, its machine slept, or other programs kept
+// the processor. What should have been played then is missing for that reason alone. Its times are counted from
+// the player's start, because the server's clock may be corrected.
 type heart struct {
 	mu       sync.Mutex
 	last     time.Duration // the last beat
-	from, to time.Duration // when it did not beat, the last time
+	from, to time.Duration // the last time when it did not beat
 }
 
 // beat is called every beatEvery as long as the program runs.
@@ -42,7 +42,7 @@ func (h *heart) look(now time.Duration) {
 func (h *heart) missed(due, now time.Duration) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.look(now) // it may go on just now, and the beat be the second that runs
+	h.look(now) // the program may have just gone on, and the next beat not have come yet
 	if due < h.from || due > h.to+aheadUs*time.Microsecond {
 		return 0
 	}

@@ -31,20 +31,20 @@ type Output interface {
 	Run(ctx context.Context, feed Feed) error
 }
 
-// Device is an Output that may be absent now and there later, as a sound card is. The player goes on without
-// sound meanwhile, and opens it again and again.
+// Device is an Output that may be absent and come later, like a sound card. The player goes on without
+// sound meanwhile, and tries again and again to open it.
 type Device interface {
 	Output
-	// Open returns the device ready, as an Output that runs once and must, or an error that says what to do. It
+	// Open returns the opened device, as an Output whose Run must be called once, or an error that says what to do. It
 	// blocks for some seconds at most, and not beyond the end of ctx.
 	Open(ctx context.Context) (Output, error)
 }
 
 // Feed is what an Output pulls from.
 type Feed interface {
-	// Fill fills p with whole frames, at most 10 ms of them; silence where there is no
-	// music. It never blocks. waiting is the number of frames that go to the device before these: those that
-	// were filled and have not left, and what the output delays them.
+	// Fill fills p with whole frames, at most 10 ms of them; without music, with silence. It never
+	// blocks. waiting is the number of frames that go to the device before these: those that were
+	// filled and have not left, and the output's own delay.
 	Fill(p []byte, waiting int)
 	// Say reports trouble that does not stop the output. Any goroutine may call it, at any time.
 	Say(trouble string)

@@ -16,19 +16,19 @@ type Live struct {
 	Output       string `json:"output"`
 	Silenced     string `json:"silenced,omitempty"`  // why there is no sound
 	NeverHeard   bool   `json:"neverHeard"`          // nothing could be heard so far
-	MutedMs      int64  `json:"mutedMs"`             // how long there was no sound, in total
+	MutedMs      int64  `json:"mutedMs"`             // time without sound, in total
 	Recording    string `json:"recording,omitempty"` // what a recording lacks
 	LastCause    string `json:"lastCause,omitempty"` // of the last underrun
 	LatencyUs    int64  `json:"latencyUs"`           // from the output to the ear, with the offset
 	Device       string `json:"device,omitempty"`    // that plays
-	OffsetUs     int64  `json:"offsetUs"`            // how much later than it says its sound is heard
+	OffsetUs     int64  `json:"offsetUs"`            // how much later than the device says its sound is heard
 	ErrorUs      int64  `json:"errorUs"`             // how much too late the sound is
 	Ppm          int    `json:"ppm"`                 // how much faster it plays to catch up
 	Jumps        int    `json:"jumps"`               // times that it jumped to be in time again
 	Steps        int    `json:"steps"`               // times that it moved by less than 80 ms, in a crossfade
 	SilentMs     int64  `json:"silentMs"`            // silence in the middle of music
 	Holes        int    `json:"holes"`               // gaps in the numbers
-	DecodeErrors int    `json:"decodeErrors"`        // chunks that were not all music
+	DecodeErrors int    `json:"decodeErrors"`        // chunks with frames that could not be decoded
 	Reopened     int    `json:"reopened"`            // times that it lost its place in the window
 
 	// Heard is the song that is heard now; nil before the first. It is shared and never changed.
@@ -48,7 +48,7 @@ func (d *deck) live() Live {
 	if item := d.heard.item; item != nil {
 		l.Song, l.HeardNumber, l.Heard = item.Song.GetSong(), item.Number, item.Song
 	}
-	l.BufferedMs = min(maxStrayUs, max(0, l.endUs-d.now())) / 1000 // a stranger says endUs
+	l.BufferedMs = min(maxStrayUs, max(0, l.endUs-d.now())) / 1000 // endUs comes from a stranger
 	l.SilentMs = l.silentUs / 1000
 	l.Levels = d.loud.now
 	l.NeverHeard = !d.sounded

@@ -7,17 +7,17 @@ import (
 	"conga/messages"
 )
 
-// noteEvery is how often the books are kept while nothing comes.
+// noteEvery is how often the figures are brought up to date while nothing comes.
 const noteEvery = 200 * time.Millisecond
 
 // none is for hundreds of listeners on one machine: their players decode nothing and
-// only keep the books. A chunk that is not there when a loudspeaker would want it is an
-// underrun all the same. To whoever asks it for sound it is a null.
+// only count. A chunk that is not there when a loudspeaker would need it is an
+// underrun all the same. As an Output it is a null.
 type none struct{ null }
 
 func (none) Name() string { return "none" }
 
-// keepBooks takes the place of decode and output when nobody hears.
+// keepBooks takes the place of decode and output if nobody listens.
 func (e *engine) keepBooks(ctx context.Context) {
 	e.deck.connect(e.cfg.Output.Name(), 0, false, "", 0)
 	note := time.NewTimer(noteEvery)
@@ -43,7 +43,7 @@ func (d *deck) book(item *messages.Item) {
 	defer d.mu.Unlock()
 	now := d.now()
 	wanted := now + messages.LoudspeakerAhead.Microseconds()
-	if d.running && wanted >= d.edge.us() { // all that came before is played
+	if d.running && wanted >= d.edge.us() { // everything before it has been played
 		d.starve(wanted-max(d.edge.us(), d.filledAt), "")
 		d.filledAt = wanted
 	}
@@ -55,7 +55,7 @@ func (d *deck) book(item *messages.Item) {
 
 func (d *deck) bookChunk(item *messages.Item, wanted int64) {
 	end := moment{item.PlayAt(), int64(expectedFrames(item)) * samples, int64(item.Song.GetSampleRate())}
-	if end.us() <= wanted { // over: nobody hears it
+	if end.us() <= wanted { // it came too late to be heard
 		return
 	}
 	if d.running {

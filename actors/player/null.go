@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// maxCatchUp is how late a paced output may be and still catch up: as long as the line remembers how far
-// it was. After a longer stop of the process the deck jumps. Then the output leaves the missed time out,
-// as a device does; otherwise the silence would be counted twice.
+// maxCatchUp is how late a paced output may be and still catch up, because the line remembers no longer. After a
+// longer stop of the process the deck jumps. Then the output leaves the missed time out, as a device
+// does; otherwise the silence would be counted twice.
 const maxCatchUp = lineBuckets * lineBucketUs * time.Microsecond * 9 / 10
 
 // null takes frames at the speed of the sound and drops them.

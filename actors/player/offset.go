@@ -6,8 +6,8 @@ import (
 	"conga/messages"
 )
 
-// Offsets keeps how much later than a device says its sound is heard: what its driver does not know of, an amplifier
-// or a wireless box. Any goroutine may call its methods; they must not block.
+// Offsets keeps how much later than a device says its sound is heard, because of an amplifier or a wireless box that
+// its driver does not know. Any goroutine may call its methods; they must not block.
 type Offsets interface {
 	// Of is the offset of a device; 0 if it has none.
 	Of(device string) time.Duration
@@ -15,7 +15,7 @@ type Offsets interface {
 	Keep(device string, offset time.Duration)
 }
 
-// MaxOffset bounds an offset: a listener must have the music so much earlier than others.
+// MaxOffset bounds an offset, because the listener needs the music that much earlier than others.
 const MaxOffset = 500 * time.Millisecond
 
 type noOffsets struct{}
@@ -73,8 +73,8 @@ func (d *deck) shift(offset time.Duration) {
 	d.owedUs += more
 }
 
-// pay makes the step that is owed, if all of that music is here. If not, it is an error as any other, and is
-// corrected as such. False: it must wait for the end of another step.
+// pay makes the step that is owed, if all that music is here. If not, it counts as an error and is corrected like any
+// other. False: another step must end first.
 func (d *deck) pay(now, local int64) bool {
 	switch {
 	case d.owedUs == 0:

@@ -38,24 +38,23 @@ type Config struct {
 	ClockError func() time.Duration
 	// Output is used by one player only. A restarted player uses it again.
 	Output Output
-	// Samples returns a chunk's samples, left and right, if chunks are not mp3; nil: they are.
+	// Samples returns a chunk's samples, left and right, if chunks are not mp3; nil: they are mp3.
 	Samples func(*messages.Item) []int16
-	// AsItIs leaves songs as loud as they are. Else they are heard as loud as their ReplayGain tags say, but for a
-	// recording.
+	// AsItIs ignores ReplayGain tags. A recording ignores them anyway.
 	AsItIs bool
-	// Offsets knows how much later than each device believes its sound is heard; nil: as it believes. A
+	// Offsets knows how much later than each device says its sound is heard; nil: no device has an offset. A
 	// recording, and an output none, have no offset.
 	Offsets Offsets
 	// Report takes the facts for the listener's log: PlayerUnderran, SongHeard,
 	// PlayerFellSilent, PlayerHeardAgain, PlayerStepped, PlayerOutOfTime. It may block; then facts beyond 64 are dropped. May be nil.
 	Report func(proto.Message)
-	// Unheard is told why there is no sound and what to do, once until there is sound again; nil: Log gets it as
-	// a warning. It must not block.
+	// Unheard is told why there is no sound and what to do, once until there is sound again; nil: Log gets a
+	// warning. It must not block.
 	Unheard func(reason string)
 	// Turned is called with each song when its first chunk is heard. It may block; then songs beyond 64 are
 	// dropped. May be nil.
 	Turned func(*messages.SongChange)
-	// Log takes what the user should know; nil: slog.Default.
+	// Log gets what the user should know; nil: slog.Default.
 	Log *slog.Logger
 
 	decoder newDecoder       // goMP3, except in tests
@@ -78,7 +77,7 @@ func Props(cfg Config) *actor.Props {
 	if cfg.decoder == nil {
 		cfg.decoder = goMP3
 	}
-	before := &Live{} // the counters outlive a restart: they are the listener's
+	before := &Live{} // the counters outlive a restart
 	gain := 1.0       // and so does the volume
 	return actor.PropsFromProducer(func() actor.Actor { return &player{cfg: cfg, before: before, gain: &gain} })
 }

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// recorded is what became of a recording, for the receipt. Any goroutine may use it.
+// recorded is the state of a recording, for the receipt. Any goroutine may use it.
 type recorded struct {
 	mu     sync.Mutex
 	lacks  int64 // bytes of sound that the disk did not take
-	stands bool  // since then it has taken nothing
+	stands bool  // the disk has taken nothing since then
 	end    int64 // of the sound in the file
 }
 

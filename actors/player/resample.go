@@ -81,14 +81,14 @@ type resampler struct {
 	k    *kernel
 	in   []float32 // left and right interleaved
 	pos  float64   // the centre of the next output frame, in frames of in
-	end  int       // frames of music in `in`; behind it only zeros follow. -1: open
-	// After a step the sound from before it goes on at old, for fade more frames, and is faded out.
+	end  int       // frames of music in `in`, after which there are only zeros. -1: open
+	// After a step, the sound before it goes on at old for fade more frames, and is faded out.
 	old  float64
 	fade int
 }
 
-// restart begins at another rate without earlier frames; the first output frame lies
-// `ahead` input frames behind the first that will be appended.
+// restart begins at another rate without earlier frames. The first output frame is
+// `ahead` input frames after the first that will be appended.
 func (r *resampler) restart(rate int, ahead float64) {
 	in := r.in[:0]
 	for range 2 * (taps - 1) {
@@ -108,8 +108,8 @@ func (r *resampler) need(n int, step float64) int {
 	return int(furthest+float64(n-1)*step) + taps + 1 - r.frames()
 }
 
-// step goes on so many input frames further (back, if negative), and crossfades. It is false if that cannot be
-// done now.
+// step moves the place of reading this many input frames forward (back, if negative), and crossfades. It returns false if
+// that cannot be done now.
 func (r *resampler) step(frames int) bool {
 	if r.fade > 0 || r.end >= 0 || int(r.pos)+frames < taps {
 		return false
@@ -179,7 +179,7 @@ func (r *resampler) at(pos float64) (left, right float32) {
 	return left, right
 }
 
-// drop forgets what no further output frame reaches, and no step back.
+// drop forgets frames that neither further output frames nor a step back can reach.
 func (r *resampler) drop() {
 	first := r.pos
 	if r.fade > 0 {
@@ -190,7 +190,7 @@ func (r *resampler) drop() {
 		old = min(old, r.end)
 	}
 	if old < history {
-		return // once for many blocks
+		return // it is done once for many blocks
 	}
 	if r.end >= 0 {
 		r.end -= old

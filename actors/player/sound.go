@@ -6,7 +6,7 @@ import "conga/messages"
 // sends sound. It survives hostile frames as a player does, and belongs to one goroutine.
 type Decoder struct{ decoder decoder }
 
-// NewDecoder makes one. Its first item should stand some Preroll before what is to be heard.
+// NewDecoder makes a Decoder. Its first item should be about Preroll before the first sound that is needed.
 func NewDecoder() *Decoder { return &Decoder{decoder{make: goMP3, levels: true}} }
 
 // Samples returns the item's sound: whole frames, silence for those that cannot be decoded, and

@@ -19,10 +19,10 @@ const watchEvery = 200 * time.Millisecond
 // errNoSoundServer: there is neither PulseAudio nor PipeWire.
 var errNoSoundServer = errors.New("no sound server answers")
 
-// Speak is the process of a loudspeaker: it asks for frames on out and plays what comes in, until in ends or the
-// device is gone. It writes the reason to out, so it returns none.
+// Speak is the main function of a loudspeaker's process. It asks for frames on out and plays what comes from in, until in
+// ends or the device is gone. It writes errors to out.
 func Speak(in io.Reader, out io.Writer) {
-	signal.Ignore(os.Interrupt, syscall.SIGHUP, syscall.SIGTERM) // they are for its parent, which then ends in
+	signal.Ignore(os.Interrupt, syscall.SIGHUP, syscall.SIGTERM) // they are for the parent, which then closes in
 	os.Stdout = os.Stderr                                        // a library that prints must not write into out
 	f := &fetcher{in: in, out: out, over: make(chan struct{})}
 	err := playPulse(f)
@@ -38,13 +38,13 @@ func Speak(in io.Reader, out io.Writer) {
 type fetcher struct {
 	in io.Reader
 
-	mu   sync.Mutex // guards out, and who speaks last
+	mu   sync.Mutex // guards out, and which message is the last
 	out  io.Writer
 	done bool
 	over chan struct{} // closed when in has ended
 }
 
-// opened tells the parent that the device is open, and what lies between what waits in this process and the ear.
+// opened tells the parent that the device is open, and the latency from this process to the ear.
 func (f *fetcher) opened(latency time.Duration) {
 	f.say(ready, uint32(latency.Microseconds()), "")
 }
@@ -55,7 +55,7 @@ func (f *fetcher) plays(device string) {
 	f.say(plays, uint32(len(device)), device)
 }
 
-// fetch fills p, at most 10 ms, while so many frames wait here. It returns false when the parent no longer answers.
+// fetch fills p, at most 10 ms; waiting is how many frames wait here. It returns false when the parent no longer answers.
 func (f *fetcher) fetch(p []byte, waiting int) bool {
 	if !f.say(uint32(len(p)/bytesPerFrame), uint32(waiting), "") {
 		return false
@@ -81,7 +81,7 @@ func (f *fetcher) lastWords(err error) {
 	f.done = true
 }
 
-// say writes one message. It is false after the last one.
+// say writes one message. It returns false after the last one.
 func (f *fetcher) say(first, second uint32, text string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -47,9 +47,9 @@ const (
 	plays    = 1<<32 - 2
 )
 
-// speaker plays in a separate process (Speak). oto opens a device once in a process, so only a new process can play
-// after a card was pulled, or on a card that was plugged in later. It also isolates what libraries print, and
-// that they may hang.
+// speaker plays in a separate process (Speak). oto opens a device only once in a process, so only a new process can play
+// after a card was pulled, or on a card that was plugged in later. The process also isolates libraries that print or
+// hang.
 type speaker struct {
 	args []string // of the process; for tests
 	env  []string
@@ -113,7 +113,7 @@ type loudspeaker struct {
 
 	latency         time.Duration
 	device          string // that plays; empty: it did not say
-	frames, waiting int    // it wants so many, while so many wait
+	frames, waiting int    // how many it wants, and how many wait in it
 	wishes          atomic.Int64
 	killed          atomic.Bool
 }
@@ -155,7 +155,7 @@ func (l *loudspeaker) Run(ctx context.Context, feed Feed) error {
 		p := buf[:l.frames*bytesPerFrame]
 		feed.Fill(p, l.waiting)
 		_, err := l.in.Write(p)
-		if listened := l.listen(); listened != nil { // it says more than a broken pipe does
+		if listened := l.listen(); listened != nil { // its last message says more than a broken pipe
 			err = listened
 		}
 		if err != nil {

@@ -16,11 +16,11 @@ const withALSA = true
 
 const (
 	deviceBuffer = 100 * time.Millisecond
-	// playerBuffer is how many bytes oto takes in advance: with less than two periods of the device
+	// playerBuffer is how many bytes oto takes in advance. With less than two periods of the device
 	// it plays too slowly.
 	playerBuffer = outputRate * bytesPerFrame / 4
-	// otoLatency is what lies between oto's queue and the ear, measured with ALSA; oto
-	// cannot tell it. What a device has beyond it is its offset (Config.Offsets).
+	// otoLatency is the time from oto's queue to the ear, measured with ALSA, because oto
+	// does not tell. More than this is a device's offset (Config.Offsets).
 	otoLatency = 130 * time.Millisecond
 )
 
@@ -65,7 +65,7 @@ func (r *otoReader) play() error {
 	}
 }
 
-// noDevice returns why in one line: oto tries a dozen devices, and this keeps the first one's error.
+// noDevice is the error in one line. oto tries a dozen devices, and noDevice keeps the first one's error.
 func noDevice(err error) error {
 	reason, _, _ := strings.Cut(err.Error(), ", \"")
 	if _, device, found := strings.Cut(reason, "snd_pcm_open: "); found {

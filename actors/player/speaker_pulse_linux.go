@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	// pulseBuffer is how much the sound server takes in advance, its device included.
+	// pulseBuffer is how many bytes the sound server takes in advance, those in its device included.
 	pulseBuffer = outputRate * bytesPerFrame / 10
-	// pulseBite is how much it asks for at least.
+	// pulseBite is how many bytes it asks for at least.
 	pulseBite = outputRate * bytesPerFrame / 50
-	// pulseBehind is how far the server may be ahead of what was written (it plays silence then) before this process
-	// goes on from where the server is: what is written for the past is not heard.
+	// pulseBehind is how far the server may be ahead of what was written (it then plays silence) before this process
+	// goes on from the server's place, because nobody hears what is written for the past.
 	pulseBehind = -outputRate * bytesPerFrame / 2
 )
 
@@ -45,14 +45,14 @@ type pulseStream struct {
 	moved  chan string // the sink to which somebody has moved it
 }
 
-// hear takes what the server says. It is called by the client's goroutine and must not block.
+// hear takes the server's messages. The client's goroutine calls it, so it must not block.
 func (s *pulseStream) hear(said any) {
 	var err error
 	switch said := said.(type) {
 	case *proto.Request:
 		select {
 		case s.wants <- int(said.Length):
-		default: // it repeats what it still lacks
+		default: // the server asks again for what it still needs
 		}
 		return
 	case *proto.PlaybackStreamMoved:
@@ -88,7 +88,7 @@ func (s *pulseStream) open() error {
 	err := s.client.Request(&proto.CreatePlaybackStream{
 		SampleSpec: proto.SampleSpec{Format: proto.FormatInt16LE, Channels: 2, Rate: outputRate},
 		ChannelMap: proto.ChannelMap{proto.ChannelLeft, proto.ChannelRight},
-		SinkIndex:  proto.Undefined, SinkName: os.Getenv("PULSE_SINK"), // as libpulse does
+		SinkIndex:  proto.Undefined, SinkName: os.Getenv("PULSE_SINK"), // libpulse takes the variable, too
 		BufferMaxLength: proto.Undefined, BufferTargetLength: pulseBuffer, BufferMinimumRequest: pulseBite,
 		BufferPrebufferLength: 0, // it starts at once, and a gap is silence of its own length
 		ChannelVolumes:        proto.ChannelVolumes{uint32(proto.VolumeNorm), uint32(proto.VolumeNorm)},

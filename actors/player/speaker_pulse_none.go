@@ -2,5 +2,5 @@
 
 package player
 
-// playPulse: other systems have no such server.
+// playPulse fails, because other systems have no such server.
 func playPulse(*fetcher) error { return errNoSoundServer }

@@ -8,7 +8,7 @@ import (
 // volume is the listener's volume. It changes gradually over a block, because a step would click.
 type volume struct{ now, wanted gain }
 
-// gain is how much is subtracted from a factor of 1, so that the zero value is the song as it is.
+// gain is subtracted from a factor of 1, so that the zero value leaves the song as it is.
 type gain float64
 
 // apply changes the samples of a block.
