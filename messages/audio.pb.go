@@ -23,7 +23,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Refusal says why there is no stream. It is no fault of the upstream's.
+// Refusal says why there is no stream. It is not the upstream's fault.
 type StreamOpened_Refusal int32
 
 const (
@@ -94,7 +94,7 @@ type SongChange struct {
 	PlayAtUnixUs   int64                  `protobuf:"varint,7,opt,name=play_at_unix_us,json=playAtUnixUs,proto3" json:"play_at_unix_us,omitempty"` // when its first sample is to be heard, on the server's clock
 	Frames         int64                  `protobuf:"varint,8,opt,name=frames,proto3" json:"frames,omitempty"`                                     // of the whole song
 	FramesPerChunk int32                  `protobuf:"varint,9,opt,name=frames_per_chunk,json=framesPerChunk,proto3" json:"frames_per_chunk,omitempty"`
-	GainMb         int32                  `protobuf:"zigzag32,10,opt,name=gain_mb,json=gainMb,proto3" json:"gain_mb,omitempty"` // as in Song: the player's business, the frames are what they are
+	GainMb         int32                  `protobuf:"zigzag32,10,opt,name=gain_mb,json=gainMb,proto3" json:"gain_mb,omitempty"` // as in Song; the player applies it, the frames do not change
 	PeakPermille   int32                  `protobuf:"varint,11,opt,name=peak_permille,json=peakPermille,proto3" json:"peak_permille,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -215,7 +215,7 @@ type Seal struct {
 	First         uint64                 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`        // number of the first item
 	Hashes        []byte                 `protobuf:"bytes,3,opt,name=hashes,proto3" json:"hashes,omitempty"`       // 10 bytes an item: the head of SHA-256 over kind and payload
 	Signature     []byte                 `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"` // ed25519
-	Song          []byte                 `protobuf:"bytes,5,opt,name=song,proto3" json:"song,omitempty"`           // the hash of the song change that the items belong to: newcomers get it out of turn
+	Song          []byte                 `protobuf:"bytes,5,opt,name=song,proto3" json:"song,omitempty"`           // the hash of the items' song change, which newcomers get before another item than the first
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -290,13 +290,13 @@ type OpenStream struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	Node          *Node                  `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`                                          // who asks
-	Next          uint64                 `protobuf:"varint,3,opt,name=next,proto3" json:"next,omitempty"`                                         // number it needs next; 0: a newcomer
+	Next          uint64                 `protobuf:"varint,3,opt,name=next,proto3" json:"next,omitempty"`                                         // the number that it needs next; 0: it is a newcomer
 	PlayAtUnixUs  int64                  `protobuf:"varint,4,opt,name=play_at_unix_us,json=playAtUnixUs,proto3" json:"play_at_unix_us,omitempty"` // a newcomer starts at the first chunk to be heard then or later
-	Epoch         uint64                 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`                                       // the epoch that it knows
-	Holes         bool                   `protobuf:"varint,20,opt,name=holes,proto3" json:"holes,omitempty"`                                      // if `next` is gone it takes what follows; otherwise it only asks what there is
+	Epoch         uint64                 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`                                       // the last epoch that it knows
+	Holes         bool                   `protobuf:"varint,20,opt,name=holes,proto3" json:"holes,omitempty"`                                      // if `next` is gone, it takes what follows; otherwise it asks what there is
 	Upstream      string                 `protobuf:"bytes,7,opt,name=upstream,proto3" json:"upstream,omitempty"`                                  // id of the node that it means to ask
 	Proof         []byte                 `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"`                                        // that it has the members' pass; empty where all may come
-	AtUnixUs      int64                  `protobuf:"varint,10,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`              // when it was said, on the server's clock: it is good for a minute, and once
+	AtUnixUs      int64                  `protobuf:"varint,10,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`              // when it was sent, on the server's clock: it is valid for a minute, and once
 	Nonce         []byte                 `protobuf:"bytes,11,opt,name=nonce,proto3" json:"nonce,omitempty"`                                       // random
 	Signature     []byte                 `protobuf:"bytes,12,opt,name=signature,proto3" json:"signature,omitempty"`                               // with the key of the node's id, over who asks whom and when
 	unknownFields protoimpl.UnknownFields
@@ -418,8 +418,8 @@ type StreamOpened struct {
 	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Refused       string                 `protobuf:"bytes,4,opt,name=refused,proto3" json:"refused,omitempty"`                                  // empty: welcome
 	First         uint64                 `protobuf:"varint,5,opt,name=first,proto3" json:"first,omitempty"`                                     // number of the first item that follows, 0 if not known yet
-	AtUnixUs      int64                  `protobuf:"varint,6,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`             // on the server's clock, when it was said
-	Refusal       StreamOpened_Refusal   `protobuf:"varint,8,opt,name=refusal,proto3,enum=conga.StreamOpened_Refusal" json:"refusal,omitempty"` // what `refused` says in words
+	AtUnixUs      int64                  `protobuf:"varint,6,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`             // when it was sent, on the server's clock
+	Refusal       StreamOpened_Refusal   `protobuf:"varint,8,opt,name=refusal,proto3,enum=conga.StreamOpened_Refusal" json:"refusal,omitempty"` // the same as `refused`, which is in words
 	Newest        uint64                 `protobuf:"varint,7,opt,name=newest,proto3" json:"newest,omitempty"`                                   // the newest number that it has, 0 before the first
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

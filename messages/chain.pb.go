@@ -23,14 +23,14 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Fault is what a node finds wrong with the one that feeds it. It is only that node's word.
+// Fault is what a node says is wrong with the one that feeds it. It is only that node's word.
 type Fault int32
 
 const (
 	Fault_FAULT_UNSPECIFIED Fault = 0 // none: it refuses, is full, leaves, or does not have yet what is needed
 	Fault_FAULT_GONE        Fault = 1 // its connection was closed, or cannot be made
 	Fault_FAULT_SILENT      Fault = 2 // it is connected and says nothing
-	Fault_FAULT_STARVING    Fault = 3 // it lives but sends no music, and others do
+	Fault_FAULT_STARVING    Fault = 3 // it is connected but sends no music, and others do
 	Fault_FAULT_SLOW        Fault = 4 // its music comes later and later, though others have it in time
 	Fault_FAULT_SKIPPING    Fault = 5 // it leaves out what others have
 	Fault_FAULT_LYING       Fault = 6 // it sent what the server did not
@@ -144,8 +144,8 @@ type Node struct {
 	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	Relay         string                 `protobuf:"bytes,3,opt,name=relay,proto3" json:"relay,omitempty"`  // host:port where its listener connects; empty if it relays to nobody
 	Dials         bool                   `protobuf:"varint,4,opt,name=dials,proto3" json:"dials,omitempty"` // its relay cannot be reached from outside: it dials those that it feeds
-	Http          string                 `protobuf:"bytes,5,opt,name=http,proto3" json:"http,omitempty"`    // host:port of its debug answers; empty if it has none
-	Key           []byte                 `protobuf:"bytes,7,opt,name=key,proto3" json:"key,omitempty"`      // ed25519 public key that the id is made from: only where a signature is to be checked
+	Http          string                 `protobuf:"bytes,5,opt,name=http,proto3" json:"http,omitempty"`    // host:port of its debug port; empty if it has none
+	Key           []byte                 `protobuf:"bytes,7,opt,name=key,proto3" json:"key,omitempty"`      // ed25519 public key that the id is made from; only where a signature must be checked
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -230,9 +230,9 @@ type Hello struct {
 	Leaf             bool                   `protobuf:"varint,4,opt,name=leaf,proto3" json:"leaf,omitempty"`                                                        // it cannot or will not relay
 	Proof            []byte                 `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`                                                       // that it knows the server's --auth, good for this TLS connection only
 	Signature        []byte                 `protobuf:"bytes,7,opt,name=signature,proto3" json:"signature,omitempty"`                                               // with the key of the node's id, good for this TLS connection only
-	Standing         []byte                 `protobuf:"bytes,9,opt,name=standing,proto3" json:"standing,omitempty"`                                                 // that it has been let in before, good for this TLS connection only
+	Standing         []byte                 `protobuf:"bytes,9,opt,name=standing,proto3" json:"standing,omitempty"`                                                 // that it was let in before, good for this TLS connection only
 	Instance         string                 `protobuf:"bytes,8,opt,name=instance,proto3" json:"instance,omitempty"`                                                 // random, one for each start of the process: two copies of one data folder differ in it
-	SongNumber       uint64                 `protobuf:"varint,20,opt,name=song_number,json=songNumber,proto3" json:"song_number,omitempty"`                         // the number of the song change that it had last; 0: none yet
+	SongNumber       uint64                 `protobuf:"varint,20,opt,name=song_number,json=songNumber,proto3" json:"song_number,omitempty"`                         // the number of the last song change that it got; 0: none yet
 	SongPlayAtUnixUs int64                  `protobuf:"varint,21,opt,name=song_play_at_unix_us,json=songPlayAtUnixUs,proto3" json:"song_play_at_unix_us,omitempty"` // when that song was to be heard
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -432,11 +432,11 @@ func (x *Welcome) GetAnew() bool {
 	return false
 }
 
-// Refused: the server's other answer to Hello, in words that say what to do.
+// Refused: the server's other answer to Hello. It says in words what to do.
 type Refused struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
-	WaitSeconds   uint32                 `protobuf:"varint,2,opt,name=wait_seconds,json=waitSeconds,proto3" json:"wait_seconds,omitempty"` // asking again makes no sense earlier; 0: not said
+	WaitSeconds   uint32                 `protobuf:"varint,2,opt,name=wait_seconds,json=waitSeconds,proto3" json:"wait_seconds,omitempty"` // it is no use to ask again earlier; 0: not said
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -492,9 +492,9 @@ type JoinChain struct {
 	Leaf          bool                   `protobuf:"varint,2,opt,name=leaf,proto3" json:"leaf,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,3,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
 	Unreachable   string                 `protobuf:"bytes,4,opt,name=unreachable,proto3" json:"unreachable,omitempty"`   // why its relay could not be reached; empty: it could
-	Seed          bool                   `protobuf:"varint,15,opt,name=seed,proto3" json:"seed,omitempty"`               // a client of 2016: only the server's own adapter for those can say so
+	Seed          bool                   `protobuf:"varint,15,opt,name=seed,proto3" json:"seed,omitempty"`               // a client of 2016; only the server's own adapter for them can say so
 	FedBy         string                 `protobuf:"bytes,16,opt,name=fed_by,json=fedBy,proto3" json:"fed_by,omitempty"` // with seed: id of the node that the client was told to receive from
-	Address       string                 `protobuf:"bytes,30,opt,name=address,proto3" json:"address,omitempty"`          // the connection's, IPv6 by its /64: listeners with the same one may be one person
+	Address       string                 `protobuf:"bytes,30,opt,name=address,proto3" json:"address,omitempty"`          // the connection's, of IPv6 its /64. Listeners with the same address may be one person
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -709,7 +709,7 @@ func (x *PeerLost) GetFault() Fault {
 	return Fault_FAULT_UNSPECIFIED
 }
 
-// PeersLost: several at about the same moment, for one repair.
+// PeersLost: several peers, lost at about the same moment, for one repair.
 type PeersLost struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Lost          []*PeerLost            `protobuf:"bytes,1,rep,name=lost,proto3" json:"lost,omitempty"`
@@ -860,7 +860,7 @@ type ListenerReturned struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,2,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	Unreachable   string                 `protobuf:"bytes,3,opt,name=unreachable,proto3" json:"unreachable,omitempty"` // why its relay could not be reached now
+	Unreachable   string                 `protobuf:"bytes,3,opt,name=unreachable,proto3" json:"unreachable,omitempty"` // why its relay cannot be reached now
 	Address       string                 `protobuf:"bytes,30,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1259,13 +1259,13 @@ func (x *ReportSilent) GetAtUnixUs() int64 {
 	return 0
 }
 
-// AuditEnded: the server has asked an accused node for the music itself, and looked at it.
+// AuditEnded: the server itself has asked an accused node for the music, and checked it.
 type AuditEnded struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                         // the accused
-	SeenBy        string                 `protobuf:"bytes,2,opt,name=seen_by,json=seenBy,proto3" json:"seen_by,omitempty"`   // the accuser; the server, if it went on to the node that feeds the accused
+	SeenBy        string                 `protobuf:"bytes,2,opt,name=seen_by,json=seenBy,proto3" json:"seen_by,omitempty"`   // the accuser; "server" if the server went on to the node that feeds the accused
 	Address       string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`               // the accuser's
-	Fault         Fault                  `protobuf:"varint,4,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"` // that was found; none: the node is sound, and the accuser is not believed for a while
+	Fault         Fault                  `protobuf:"varint,4,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"` // what was found; none: the node is sound, and the accuser is not believed for a while
 	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,6,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1867,10 +1867,10 @@ type Neighbours struct {
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                 // whose neighbours
 	Ancestors     []*Node                `protobuf:"bytes,2,rep,name=ancestors,proto3" json:"ancestors,omitempty"`   // at most three, the upstream first
 	Downstream    *Node                  `protobuf:"bytes,3,opt,name=downstream,proto3" json:"downstream,omitempty"` // unset at the tail
-	Event         uint64                 `protobuf:"varint,4,opt,name=event,proto3" json:"event,omitempty"`          // number of the event that this follows from; an older message of the same epoch is ignored
-	Epoch         uint64                 `protobuf:"varint,8,opt,name=epoch,proto3" json:"epoch,omitempty"`          // in which that is its number: a log that was restored from a copy counts anew from there
+	Event         uint64                 `protobuf:"varint,4,opt,name=event,proto3" json:"event,omitempty"`          // number of the event from which this follows; an older message of the same epoch is ignored
+	Epoch         uint64                 `protobuf:"varint,8,opt,name=epoch,proto3" json:"epoch,omitempty"`          // the epoch of `event`: a log that was restored from a copy uses numbers again
 	Offer         bool                   `protobuf:"varint,5,opt,name=offer,proto3" json:"offer,omitempty"`          // the node cannot be reached: it must dial downstream
-	Guests        []string               `protobuf:"bytes,7,rep,name=guests,proto3" json:"guests,omitempty"`         // ids of the listeners that may ask the node for the music: it is among their ancestors
+	Guests        []string               `protobuf:"bytes,7,rep,name=guests,proto3" json:"guests,omitempty"`         // ids of the listeners that may ask the node for the music, because it is among their ancestors
 	Seeds         []*Node                `protobuf:"bytes,15,rep,name=seeds,proto3" json:"seeds,omitempty"`          // the clients of 2016 that the node feeds
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1966,11 +1966,11 @@ func (x *Neighbours) GetSeeds() []*Node {
 type ClockPing struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	SentUs int64                  `protobuf:"varint,1,opt,name=sent_us,json=sentUs,proto3" json:"sent_us,omitempty"` // the sender's own clock, echoed
-	// How the sender is, for those who look at the chain. Nobody decides about the music by it.
+	// How the sender is doing, for people who look at the chain. No decision about the music depends on it.
 	AheadUs       int64  `protobuf:"varint,2,opt,name=ahead_us,json=aheadUs,proto3" json:"ahead_us,omitempty"`                     // how much music it has beyond what is heard now
-	LateUs        int64  `protobuf:"varint,3,opt,name=late_us,json=lateUs,proto3" json:"late_us,omitempty"`                        // what it plays is this much too late, or early
+	LateUs        int64  `protobuf:"varint,3,opt,name=late_us,json=lateUs,proto3" json:"late_us,omitempty"`                        // how much too late it plays; negative: too early
 	Players       uint32 `protobuf:"varint,4,opt,name=players,proto3" json:"players,omitempty"`                                    // programs that it plays for over HTTP
-	PlayersAtMost uint32 `protobuf:"varint,5,opt,name=players_at_most,json=playersAtMost,proto3" json:"players_at_most,omitempty"` // for how many it would, on its relay port
+	PlayersAtMost uint32 `protobuf:"varint,5,opt,name=players_at_most,json=playersAtMost,proto3" json:"players_at_most,omitempty"` // how many it can play for, on its relay port
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

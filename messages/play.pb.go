@@ -70,7 +70,7 @@ func (Role) EnumDescriptor() ([]byte, []int) {
 	return file_messages_play_proto_rawDescGZIP(), []int{0}
 }
 
-// QueueOrder is whose request is next.
+// QueueOrder says whose request is next.
 type QueueOrder int32
 
 const (
@@ -231,8 +231,8 @@ const (
 	PlayRefused_REASON_NO_SUCH_SONG        PlayRefused_Reason = 2
 	PlayRefused_REASON_QUEUE_FULL          PlayRefused_Reason = 3
 	PlayRefused_REASON_AMBIGUOUS           PlayRefused_Reason = 4 // several songs match
-	PlayRefused_REASON_TOO_MANY_OF_PERSON  PlayRefused_Reason = 5 // that person has as many waiting requests as one may have
-	PlayRefused_REASON_TOO_MANY_OF_ADDRESS PlayRefused_Reason = 6 // those of that address have
+	PlayRefused_REASON_TOO_MANY_OF_PERSON  PlayRefused_Reason = 5 // the person has as many waiting requests as allowed
+	PlayRefused_REASON_TOO_MANY_OF_ADDRESS PlayRefused_Reason = 6 // the address has
 )
 
 // Enum value maps for PlayRefused_Reason.
@@ -296,12 +296,12 @@ type Song struct {
 	Frames         int64                  `protobuf:"varint,6,opt,name=frames,proto3" json:"frames,omitempty"`                           // mp3 frames of 1152 samples, the Xing/Info frame not counted
 	AudioBytes     int64                  `protobuf:"varint,7,opt,name=audio_bytes,json=audioBytes,proto3" json:"audio_bytes,omitempty"` // bytes of those frames: what is sent
 	FileBytes      int64                  `protobuf:"varint,8,opt,name=file_bytes,json=fileBytes,proto3" json:"file_bytes,omitempty"`
-	ModifiedUnixUs int64                  `protobuf:"varint,9,opt,name=modified_unix_us,json=modifiedUnixUs,proto3" json:"modified_unix_us,omitempty"` // the file's time; a change of it or of the size is a new song
+	ModifiedUnixUs int64                  `protobuf:"varint,9,opt,name=modified_unix_us,json=modifiedUnixUs,proto3" json:"modified_unix_us,omitempty"` // the file's time; if it or the size changes, it is a new song
 	Form           Song_Form              `protobuf:"varint,10,opt,name=form,proto3,enum=conga.Song_Form" json:"form,omitempty"`
 	MadeOf         string                 `protobuf:"bytes,11,opt,name=made_of,json=madeOf,proto3" json:"made_of,omitempty"`                    // if it was converted: the SHA-256 of the file, in hex
-	MadeSum        string                 `protobuf:"bytes,12,opt,name=made_sum,json=madeSum,proto3" json:"made_sum,omitempty"`                 // and of the mp3
-	GainMb         int32                  `protobuf:"zigzag32,13,opt,name=gain_mb,json=gainMb,proto3" json:"gain_mb,omitempty"`                 // by the tag, how much louder it is to be heard, in hundredths of a decibel; 0: as it is
-	PeakPermille   int32                  `protobuf:"varint,14,opt,name=peak_permille,json=peakPermille,proto3" json:"peak_permille,omitempty"` // its largest sample, in thousandths of the largest there is, rounded up; 0: not known
+	MadeSum        string                 `protobuf:"bytes,12,opt,name=made_sum,json=madeSum,proto3" json:"made_sum,omitempty"`                 // and that of the mp3
+	GainMb         int32                  `protobuf:"zigzag32,13,opt,name=gain_mb,json=gainMb,proto3" json:"gain_mb,omitempty"`                 // how much louder it is to be played, according to its tag, in hundredths of a decibel; 0: as it is
+	PeakPermille   int32                  `protobuf:"varint,14,opt,name=peak_permille,json=peakPermille,proto3" json:"peak_permille,omitempty"` // its largest sample, in thousandths of full scale, rounded up; 0: not known
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -576,8 +576,8 @@ func (x *ReportSongs) GetFoldersBack() []string {
 // MadeSong: a song was converted, or cannot be.
 type MadeSong struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Song          *Song                  `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`        // its file is as it was when that began
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`    // why it cannot; empty: it was
+	Song          *Song                  `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`        // the song whose file was converted, as it was at the beginning
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`    // why it cannot be converted; empty: it was
 	Passing       bool                   `protobuf:"varint,3,opt,name=passing,proto3" json:"passing,omitempty"` // the reason may pass without a change of the file
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -634,7 +634,7 @@ func (x *MadeSong) GetPassing() bool {
 	return false
 }
 
-// LostSongs: what was made of these songs is not there any more. They must be converted again.
+// LostSongs: the converted files of these songs are not there any more. They must be converted again.
 type LostSongs struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Names         []string               `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
@@ -895,7 +895,7 @@ func (x *SongsAway) GetFolder() string {
 	return ""
 }
 
-// SongsBack: the folder is there again; what is said of its songs since they went is true again.
+// SongsBack: the folder is there again, with the songs that the log knows of it.
 type SongsBack struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Folder        string                 `protobuf:"bytes,1,opt,name=folder,proto3" json:"folder,omitempty"` // as in SongsAway
@@ -940,7 +940,7 @@ func (x *SongsBack) GetFolder() string {
 	return ""
 }
 
-// SongAdded: the song can be requested from now on. Also said when a known file has changed.
+// SongAdded: the song can be requested from now on. It also follows when a known file has changed.
 type SongAdded struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Song          *Song                  `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
@@ -1107,13 +1107,13 @@ type RequestPlay struct {
 	ListenerId   string                 `protobuf:"bytes,2,opt,name=listener_id,json=listenerId,proto3" json:"listener_id,omitempty"` // empty for a stranger with nc
 	ListenerName string                 `protobuf:"bytes,3,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"`
 	Wish         string                 `protobuf:"bytes,4,opt,name=wish,proto3" json:"wish,omitempty"` // a name as SONGS shows it, with or without .mp3, or 1-based number in SONGS; or words of title, artist and name
-	// Who asks, so that each person has a share: of a listener it is empty, its id says it.
+	// Who asks, so that each person has a share. It is empty for a listener, whose id is enough.
 	Person        string `protobuf:"bytes,5,opt,name=person,proto3" json:"person,omitempty"`
-	Household     string `protobuf:"bytes,6,opt,name=household,proto3" json:"household,omitempty"` // a keyed hash of the address; empty: no limit counts it
+	Household     string `protobuf:"bytes,6,opt,name=household,proto3" json:"household,omitempty"` // a keyed hash of the address; empty: it counts for no limit
 	Role          Role   `protobuf:"varint,7,opt,name=role,proto3,enum=conga.Role" json:"role,omitempty"`
 	AtUnixUs      int64  `protobuf:"varint,8,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	Song          string `protobuf:"bytes,9,opt,name=song,proto3" json:"song,omitempty"`         // the one that the words mean, as far as who asks for them has found out; empty: the wish alone counts
-	Matches       int32  `protobuf:"varint,10,opt,name=matches,proto3" json:"matches,omitempty"` // how many they may mean, if those are several
+	Song          string `protobuf:"bytes,9,opt,name=song,proto3" json:"song,omitempty"`         // the song that a search has found for the words; empty: only the wish counts
+	Matches       int32  `protobuf:"varint,10,opt,name=matches,proto3" json:"matches,omitempty"` // how many songs the words may mean, if several
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1473,7 +1473,7 @@ func (x *CancelRequest) GetRole() Role {
 	return Role_ROLE_GUEST
 }
 
-// SongCancelled: the request left the queue at the word of who made it, or of the host.
+// SongCancelled: the request left the queue because the person who made it, or the host, cancelled it.
 type SongCancelled struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Song          string                 `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
@@ -1643,7 +1643,7 @@ func (x *SkipSong) GetAtUnixUs() int64 {
 	return 0
 }
 
-// SkipVoted: one vote against the song that is heard.
+// SkipVoted: somebody voted against the song that is heard.
 type SkipVoted struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Song          string                 `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
@@ -1736,7 +1736,7 @@ func (x *SkipVoted) GetRequestId() string {
 	return ""
 }
 
-// SkipDecided: enough have voted, or the host has spoken: the pacer ends the song, and its request counts as heard.
+// SkipDecided: enough people have voted, or the host has decided. The pacer ends the song, and its request counts as heard.
 type SkipDecided struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Song          string                 `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
@@ -1866,7 +1866,7 @@ type SongChosen struct {
 	ListenerName  string                 `protobuf:"bytes,3,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"`
 	Seed          uint64                 `protobuf:"varint,4,opt,name=seed,proto3" json:"seed,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	PlaylistPlace uint64                 `protobuf:"varint,6,opt,name=playlist_place,json=playlistPlace,proto3" json:"playlist_place,omitempty"` // of the playlist: how many places of it are done then; 0: chosen otherwise
+	PlaylistPlace uint64                 `protobuf:"varint,6,opt,name=playlist_place,json=playlistPlace,proto3" json:"playlist_place,omitempty"` // if the playlist chose it: how many of its places are done then; else 0
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1946,7 +1946,7 @@ func (x *SongChosen) GetPlaylistPlace() uint64 {
 // SetPlaylist: the server starts with this playlist, or with none.
 type SetPlaylist struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Songs         []string               `protobuf:"bytes,1,rep,name=songs,proto3" json:"songs,omitempty"` // names, in their order; not all need be there
+	Songs         []string               `protobuf:"bytes,1,rep,name=songs,proto3" json:"songs,omitempty"` // names in the list's order; some may not be there
 	Shuffle       bool                   `protobuf:"varint,2,opt,name=shuffle,proto3" json:"shuffle,omitempty"`
 	Seed          uint64                 `protobuf:"varint,3,opt,name=seed,proto3" json:"seed,omitempty"` // of the order, if it is shuffled
 	unknownFields protoimpl.UnknownFields
@@ -2004,7 +2004,7 @@ func (x *SetPlaylist) GetSeed() uint64 {
 	return 0
 }
 
-// PlaylistSet: this plays from now on when nobody has asked for anything. Without songs: chance chooses.
+// PlaylistSet: this plays from now on when nobody has asked for anything; without songs, random songs do.
 type PlaylistSet struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Songs         []string               `protobuf:"bytes,1,rep,name=songs,proto3" json:"songs,omitempty"`
@@ -2065,7 +2065,7 @@ func (x *PlaylistSet) GetSeed() uint64 {
 	return 0
 }
 
-// SongWaits: it was a queued song's turn, and it could not be played. It keeps its place, and others
+// SongWaits: a queued song could not be played at its turn. It keeps its place, and others
 // play until it can.
 type SongWaits struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2201,7 +2201,7 @@ type QueueRules struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Order         QueueOrder             `protobuf:"varint,1,opt,name=order,proto3,enum=conga.QueueOrder" json:"order,omitempty"`
 	RequestsEach  int32                  `protobuf:"varint,2,opt,name=requests_each,json=requestsEach,proto3" json:"requests_each,omitempty"` // waiting requests that one person may have; 0: any number
-	SkipVotes     int32                  `protobuf:"varint,3,opt,name=skip_votes,json=skipVotes,proto3" json:"skip_votes,omitempty"`          // that end a song; 0: only the host may
+	SkipVotes     int32                  `protobuf:"varint,3,opt,name=skip_votes,json=skipVotes,proto3" json:"skip_votes,omitempty"`          // votes that end a song; 0: only the host may skip
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2315,7 +2315,7 @@ type BroadcastOpened struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,2,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	Rules         *QueueRules            `protobuf:"bytes,3,opt,name=rules,proto3" json:"rules,omitempty"` // from now on; none, as in old logs: first come, first served, without limits
+	Rules         *QueueRules            `protobuf:"bytes,3,opt,name=rules,proto3" json:"rules,omitempty"` // from now on; none: first come, first served, without limits
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2562,14 +2562,14 @@ func (x *EndSong) GetSong() string {
 	return ""
 }
 
-// SongEnded: what follows has number `next` and is to be heard at `next_play_at_unix_us`.
+// SongEnded: the next item has number `next` and is heard at `next_play_at_unix_us`.
 type SongEnded struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
 	Song             string                 `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
 	Next             uint64                 `protobuf:"varint,2,opt,name=next,proto3" json:"next,omitempty"`
 	NextPlayAtUnixUs int64                  `protobuf:"varint,3,opt,name=next_play_at_unix_us,json=nextPlayAtUnixUs,proto3" json:"next_play_at_unix_us,omitempty"`
 	Reason           string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	Heard            Heard                  `protobuf:"varint,5,opt,name=heard,proto3,enum=conga.Heard" json:"heard,omitempty"` // a request is used up by being heard
+	Heard            Heard                  `protobuf:"varint,5,opt,name=heard,proto3,enum=conga.Heard" json:"heard,omitempty"` // a request is used up once its song is heard
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -2639,7 +2639,7 @@ func (x *SongEnded) GetHeard() Heard {
 	return Heard_HEARD_WHOLE
 }
 
-// Ask: a native listener's typed line, with an id that makes asking again harmless.
+// Ask: a native listener's typed line, with an id that makes it harmless to ask again.
 type Ask struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
@@ -2745,7 +2745,7 @@ func (x *Answer) GetLines() []string {
 	return nil
 }
 
-// Coming is a song in the queue. Of a song that the server has not looked up yet only the name is said.
+// Coming is a song in the queue. If the server has not looked it up yet, it has only a name.
 type Coming struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Song          *Song                  `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
@@ -2805,9 +2805,9 @@ type Playing struct {
 	PlayAtUnixUs  int64                  `protobuf:"varint,2,opt,name=play_at_unix_us,json=playAtUnixUs,proto3" json:"play_at_unix_us,omitempty"`
 	Queue         []*Coming              `protobuf:"bytes,3,rep,name=queue,proto3" json:"queue,omitempty"`                                   // the next first; at most twenty
 	ListenerName  string                 `protobuf:"bytes,4,opt,name=listener_name,json=listenerName,proto3" json:"listener_name,omitempty"` // who asked for the song; empty: chosen at random
-	Away          string                 `protobuf:"bytes,5,opt,name=away,proto3" json:"away,omitempty"`                                     // why no song is on: the songs cannot be read. Empty: one is, or there are none
+	Away          string                 `protobuf:"bytes,5,opt,name=away,proto3" json:"away,omitempty"`                                     // why no song is on, if the songs cannot be read; else empty
 	SkipVotes     int32                  `protobuf:"varint,6,opt,name=skip_votes,json=skipVotes,proto3" json:"skip_votes,omitempty"`         // against the song
-	SkipNeeded    int32                  `protobuf:"varint,7,opt,name=skip_needed,json=skipNeeded,proto3" json:"skip_needed,omitempty"`      // that end it; 0: there is no vote
+	SkipNeeded    int32                  `protobuf:"varint,7,opt,name=skip_needed,json=skipNeeded,proto3" json:"skip_needed,omitempty"`      // votes that end it; 0: nobody can vote
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

@@ -28,11 +28,11 @@ const (
 type Ending int32
 
 const (
-	Ending_ENDING_FAULT   Ending = 0 // a fault of the upstream; or it refuses, then `fault` is unset
+	Ending_ENDING_FAULT   Ending = 0 // a fault of the upstream; if it refuses, `fault` is unset
 	Ending_ENDING_LEAVING Ending = 1 // the upstream said that it goes
 	Ending_ENDING_HOLE    Ending = 2 // the upstream is sound, but does not have what is needed next
-	Ending_ENDING_EMPTY   Ending = 3 // the upstream has no more music than the one that feeds
-	Ending_ENDING_OWN     Ending = 4 // a reason of this node's own: the upstream is not to blame
+	Ending_ENDING_EMPTY   Ending = 3 // it has no more music than the present upstream
+	Ending_ENDING_OWN     Ending = 4 // this node's own reason: the upstream is not to blame
 )
 
 // Enum value maps for Ending.
@@ -196,7 +196,7 @@ func (x *StartNode) GetAtUnixUs() int64 {
 	return 0
 }
 
-// NodeStarted: links and neighbours of the life before are gone.
+// NodeStarted: links and neighbours from before the start are gone.
 type NodeStarted struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -267,7 +267,7 @@ type LinkOpened struct {
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
 	BufferedUs    int64                  `protobuf:"varint,6,opt,name=buffered_us,json=bufferedUs,proto3" json:"buffered_us,omitempty"` // what the node still has to play
 	Newest        uint64                 `protobuf:"varint,7,opt,name=newest,proto3" json:"newest,omitempty"`                           // the newest number that it has; 0: it has not said
-	StarvedUs     int64                  `protobuf:"varint,8,opt,name=starved_us,json=starvedUs,proto3" json:"starved_us,omitempty"`    // how long no music has come from whoever feeds
+	StarvedUs     int64                  `protobuf:"varint,8,opt,name=starved_us,json=starvedUs,proto3" json:"starved_us,omitempty"`    // how long no music has come from the upstream
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -553,8 +553,8 @@ func (x *SearchOn) GetWhy() SearchOn_Why {
 type UpstreamsAssigned struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ancestors     []*Node                `protobuf:"bytes,1,rep,name=ancestors,proto3" json:"ancestors,omitempty"`
-	Event         uint64                 `protobuf:"varint,2,opt,name=event,proto3" json:"event,omitempty"` // the server's
-	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"` // of it
+	Event         uint64                 `protobuf:"varint,2,opt,name=event,proto3" json:"event,omitempty"` // number of the server's event
+	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"` // the epoch of `event`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -618,7 +618,7 @@ type UpstreamSought struct {
 	AtUnixUs      int64                  `protobuf:"varint,3,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
 	Offered       bool                   `protobuf:"varint,4,opt,name=offered,proto3" json:"offered,omitempty"` // the ancestor made the connection
 	Why           SearchOn_Why           `protobuf:"varint,5,opt,name=why,proto3,enum=conga.SearchOn_Why" json:"why,omitempty"`
-	Holes         bool                   `protobuf:"varint,6,opt,name=holes,proto3" json:"holes,omitempty"` // all were asked: music is taken with a hole before it, too
+	Holes         bool                   `protobuf:"varint,6,opt,name=holes,proto3" json:"holes,omitempty"` // all were asked, so music after a hole is taken, too
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -788,7 +788,7 @@ type UpstreamLost struct {
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	Ending        Ending                 `protobuf:"varint,4,opt,name=ending,proto3,enum=conga.Ending" json:"ending,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	Fault         Fault                  `protobuf:"varint,6,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"` // with ENDING_FAULT only; who lies is not asked again
+	Fault         Fault                  `protobuf:"varint,6,opt,name=fault,proto3,enum=conga.Fault" json:"fault,omitempty"` // with ENDING_FAULT only; a liar is not asked again
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
