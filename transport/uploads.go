@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// An hour's share of songs that are brought, in files and in bytes: of one person, and of all that come from one address.
+	// An hour's share of uploads, in files and in bytes: of one person, and of one address.
 	filesOfPerson, filesOfAddress = 20, 100
 	bytesOfPerson, bytesOfAddress = 500 << 20, math.MaxInt32
-	// uploadsOfAddress and uploadsAtOnce are how many may be under way.
+	// uploadsOfAddress and uploadsAtOnce are how many uploads may be under way, of one address and of all.
 	uploadsOfAddress, uploadsAtOnce = 2, 8
 )
 
@@ -24,7 +24,7 @@ var (
 	errBringTwo    = fmt.Errorf("%d songs come from your address just now: try again when one of them is here", uploadsOfAddress)
 )
 
-// uploads bounds what people bring. Safe for many goroutines.
+// uploads bounds the uploads of people and addresses. It is safe for concurrent use.
 type uploads struct {
 	mu     sync.Mutex
 	under  map[string]int // way, by address
@@ -32,11 +32,11 @@ type uploads struct {
 	limits []uploadLimit
 }
 
-// uploadLimit is a share of each person, or of each address.
+// uploadLimit is the share of each person, or of each address.
 type uploadLimit struct {
 	shares  *shares[string]
-	address bool // else of a person
-	bytes   bool // else of files
+	address bool // false: of a person
+	bytes   bool // false: in files
 }
 
 func newUploads() *uploads {
@@ -58,7 +58,7 @@ func (u *uploads) may(now time.Time, a asker, size int64) error {
 	return u.left(now, a, size)
 }
 
-// begin is may, and counts the file. done is to be called at its end.
+// begin is may, and counts the file. Call done at its end.
 func (u *uploads) begin(now time.Time, a asker, size int64) (done func(), err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -82,7 +82,7 @@ func (u *uploads) end(household string) {
 	}
 }
 
-// left is may for who holds mu.
+// left is may; the caller holds mu.
 func (u *uploads) left(now time.Time, a asker, size int64) error {
 	for i := range u.limits {
 		l := &u.limits[i]
@@ -113,7 +113,7 @@ func (l *uploadLimit) of(a asker) *rate.Limiter {
 	return l.shares.get(a.person)
 }
 
-// cost of a file is at most all that there is: how large a file may be others say.
+// cost is a file's cost, at most the whole share: the largest size of a file is bounded elsewhere.
 func (l *uploadLimit) cost(size int64) int {
 	if !l.bytes {
 		return 1
@@ -129,7 +129,7 @@ func (v *Visit) MayUpload(r *http.Request, size int64) error {
 	return limited(v.talk.pace.uploads.may(time.Now(), v.asker(r, ""), size))
 }
 
-// BeginUpload counts a file that somebody brings, after MayUpload. done is to be called at its end; person is who it is.
+// BeginUpload counts a file that somebody brings, after MayUpload. person is who brings it. Call done at its end.
 func (v *Visit) BeginUpload(r *http.Request, size int64) (person string, done func(), err error) {
 	switch {
 	case !v.talk.mayLog():
@@ -142,7 +142,7 @@ func (v *Visit) BeginUpload(r *http.Request, size int64) (person string, done fu
 	return a.person, done, limited(err)
 }
 
-// limited is an error that is an ErrTooMuch in other words.
+// limited makes an error an ErrTooMuch without changing its words.
 func limited(err error) error {
 	if err == nil {
 		return nil
@@ -150,8 +150,8 @@ func limited(err error) error {
 	return &tooMuch{err}
 }
 
-// tooMuch says which limit it is.
+// tooMuch is an ErrTooMuch that says which limit was reached.
 type tooMuch struct{ error }
 
-// Is says that it is an ErrTooMuch.
+// Is makes it an ErrTooMuch.
 func (t *tooMuch) Is(other error) bool { return other == ErrTooMuch }

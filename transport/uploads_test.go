@@ -21,7 +21,7 @@ func bringAll(t *testing.T, u *uploads, now time.Time, n int, who func(i int) as
 		}
 		came++
 		done()
-		done() // twice is once
+		done() // a second call does nothing
 	}
 	if u.all != 0 || len(u.under) != 0 {
 		t.Errorf("%d are still under way: %v", u.all, u.under)
@@ -29,8 +29,8 @@ func bringAll(t *testing.T, u *uploads, now time.Time, n int, who func(i int) as
 	return came, last
 }
 
-// However small the files, a person brings so many an hour, a household with many persons five times as many; then one after
-// the other again.
+// A person brings a bounded number of files an hour, however small, and an address with many persons five times as many.
+// After that, more come one by one.
 func TestUploads_Hour(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	amy := asker{person: "amy", household: "home"}
@@ -58,7 +58,7 @@ func TestUploads_Hour(t *testing.T) {
 	}
 }
 
-// At no time more are under way than may be, whoever begins and ends when; who is refused has spent nothing.
+// There are never more uploads under way than allowed, and a refused one uses up no share.
 func TestUploads_Property_UnderWay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		u, now := newUploads(), time.Unix(1_000_000, 0)

@@ -8,7 +8,7 @@ import (
 	"conga/messages"
 )
 
-// brought says what follows when somebody has brought a song. It can be requested at once: it is whole.
+// brought says what follows when somebody has brought a song. It can be requested at once, because it is whole.
 func (s State) brought(cmd *messages.BringSong) []proto.Message {
 	song := cmd.GetSong()
 	if song.GetName() == "" {
@@ -38,8 +38,8 @@ func (c *catalog) bring(cmd *messages.BringSong) {
 	c.makeNext()
 }
 
-// sawBrought counts as seen what was brought: when one of them is removed, the next look misses it. What a look under way
-// has missed instead, because the name was another file's before, is looked at anew. No look is under way: that reads
+// sawBrought counts the brought files as seen, so that the next look notices if one is removed. Files that a look has missed
+// because the name was another file's before are looked at anew. It must not be called during a look, which reads
 // the map of what was seen.
 func (c *catalog) sawBrought() {
 	if c.seen == nil {

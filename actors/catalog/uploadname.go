@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// UploadFolder is the subfolder of the songs folder that brought songs go to.
+	// UploadFolder is the subfolder of the songs folder for songs that guests bring.
 	UploadFolder = "uploads"
-	// maxUploadName is how many characters, and maxUploadBytes how many bytes, the name of a brought file has: file systems
-	// take 255 bytes, and a number may come to it.
+	// maxUploadName and maxUploadBytes bound the name of a brought file, in characters and in bytes. File systems take 255
+	// bytes, and a number may be added.
 	maxUploadName, maxUploadBytes = 120, 200
-	// maxNumber is how many files may have one name, but for their numbers.
+	// maxNumber is how many files may have the same name with different numbers.
 	maxNumber = 99
 )
 
-// devices are names that Windows has given away: a file of that name, whatever its ending, is no file there.
+// devices are names that Windows keeps for devices, with any extension. A file of that name is no file there.
 var devices = map[string]bool{
 	"con": true, "prn": true, "aux": true, "nul": true, "conin$": true, "conout$": true, "clock$": true,
 }
@@ -42,8 +42,8 @@ func isPort(s string) bool {
 	return len([]rune(s)) == 1 && strings.ContainsAny(s, "0123456789¹²³")
 }
 
-// uploadName is the name of the file that somebody brings under the name said: one that is a visible file in every file
-// system, and that people can type. Folders in it mean nothing. makes says whether other music than mp3 can be converted.
+// uploadName is the name on the disk of a file that is brought under the name said: a visible file in every file system,
+// with a name that people can type. Folders in said are ignored. makes says whether other music than mp3 can be converted.
 func uploadName(said string, makes bool) (string, error) {
 	said = said[strings.LastIndexAny(said, `/\`)+1:]
 	name := plain.Alike(said, 4*maxUploadBytes)
@@ -94,10 +94,10 @@ func numbered(name string, n int) string {
 	return strings.TrimSuffix(name, ending) + " (" + strconv.Itoa(n) + ")" + ending
 }
 
-// looksLike is the same for names that people, or some file systems, do not tell apart.
+// looksLike is equal for names that people, or some file systems, do not tell apart.
 func looksLike(name string) string { return strings.ToLower(plain.Alike(name, 4*maxUploadBytes)) }
 
-// freeName is the first of the name's numbers that none of the names in the folder looks like, empty if there is none.
+// freeName is the name with the first number that makes it unlike all names in the folder; empty if there is none.
 func freeName(name string, taken map[string]bool) string {
 	for n := 1; n <= maxNumber; n++ {
 		if free := numbered(name, n); !taken[looksLike(free)] {

@@ -56,8 +56,8 @@ func TestUploadName(t *testing.T) {
 	}
 }
 
-// Whatever a file is called, its name on the disk is a visible song's, short, without folders, and stays as it is when it is
-// brought again; so do its numbered ones.
+// Whatever a file is called, its name on the disk is short, visible, without folders, and has a song's extension. A name from
+// the disk, also with a number, stays the same when it is brought again.
 func TestUploadName_Property(t *testing.T) {
 	odd := rapid.SampledFrom([]string{"..", "/", `\`, ".mp3", ".flac", "con", "nul", "~", " ", ".", "\x00", "\u202e", "e\u0301", "\u200d", "🎵", "𝄞", "a", "COM9", "\xff"})
 	rapid.Check(t, func(t *rapid.T) {

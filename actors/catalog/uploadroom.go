@@ -13,25 +13,25 @@ import (
 	"conga/messages"
 )
 
-// usage is what lies in the folder, as it was counted then.
+// usage is what was in the folder when it was counted.
 type usage struct {
 	files int
 	bytes int64
 	at    time.Time
 }
 
-// countEvery is how often the folder's files are counted at most: whoever asks again and again must not cost a look at
-// thousands of files each time.
+// countEvery is the shortest time between two counts of the folder's files, so that many questions do not cost many looks at
+// thousands of files.
 const countEvery = 5 * time.Second
 
-// room says why so many bytes more have no room.
+// room says why there is no room for so many bytes more.
 func (u *Uploads) room(root *os.Root, size int64) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.fits(root, size)
 }
 
-// reserve is room, and takes it.
+// reserve is room, and reserves the bytes.
 func (u *Uploads) reserve(root *os.Root, size int64) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -50,7 +50,7 @@ func (u *Uploads) release(size int64) {
 	u.files--
 }
 
-// arrived counts a file that has come to its place.
+// arrived counts a file that was moved to its place.
 func (u *Uploads) arrived(size int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -58,7 +58,7 @@ func (u *Uploads) arrived(size int64) {
 	u.there.bytes += size
 }
 
-// fits is room for who holds mu. What is under way counts whole from its beginning.
+// fits is room; the caller holds mu. A file under way counts with its whole size from its beginning.
 func (u *Uploads) fits(root *os.Root, size int64) error {
 	if time.Since(u.there.at) > countEvery {
 		files, sum, err := all(root)
@@ -76,7 +76,7 @@ func (u *Uploads) fits(root *os.Root, size int64) error {
 	return nil
 }
 
-// all are the files of the folder that are not under way, and their bytes.
+// all counts the files of the folder that are not under way, and their bytes.
 func all(root *os.Root) (files int, sum int64, err error) {
 	err = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
@@ -113,7 +113,7 @@ func namesIn(root *os.Root) (map[string]bool, error) {
 	return names, nil
 }
 
-// moveNew moves a file to a name that no file has, in one step. Where one has it, the error is fs.ErrExist.
+// moveNew moves a file to a new name in one step. If a file has the name already, the error is fs.ErrExist.
 func moveNew(root *os.Root, from, to string) error {
 	err := root.Link(from, to) // the caller removes the old name
 	if err == nil || os.IsExist(err) {
@@ -122,7 +122,7 @@ func moveNew(root *os.Root, from, to string) error {
 	return renameNew(root, from, to, err) // some file systems have no links: FAT
 }
 
-// syncRoot has the folder's names on the disk, where the system knows such a thing.
+// syncRoot writes the folder's names to the disk, if the system can.
 func syncRoot(root *os.Root) {
 	if dir, err := root.Open("."); err == nil {
 		_ = dir.Sync()
@@ -153,7 +153,7 @@ func (u *Uploads) same(ctx context.Context, state State, f io.ReaderAt, size int
 	return ""
 }
 
-// equal compares as far as both are the same.
+// equal says whether both have the same bytes.
 func equal(a, b io.Reader) bool {
 	here, there := make([]byte, 64<<10), make([]byte, 64<<10)
 	for {

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// renameNew renames a file, unless one has the new name.
+// renameNew renames a file, unless a file has the new name.
 func renameNew(root *os.Root, from, to string, _ error) error {
 	dir, err := root.Open(".")
 	if err != nil {

@@ -22,15 +22,15 @@ import (
 )
 
 const (
-	// incoming is the folder in that of the uploads where a file is until it was checked: no look sees it.
+	// incoming is the subfolder of the uploads in which a file stays until it was checked. No look sees it.
 	incoming = ".incoming"
 	// unchecked begins the names of such files.
 	unchecked = "upload-"
 	// mostUploads is how many files are taken, however small.
 	mostUploads = 10_000
-	// keepsFree is how much of the disk uploads leave free: the log may be on it, too.
+	// keepsFree is how much of the disk uploads leave free, because the log may be on it, too.
 	keepsFree = 1 << 30
-	// piece is after how many bytes it is looked again whether the disk has room for more.
+	// piece is how many bytes are written before the disk's room is looked at again.
 	piece = 4 << 20
 )
 
@@ -42,16 +42,16 @@ type UploadsConfig struct {
 	Converted *transcode.Cache
 
 	Known func(context.Context) (State, error)                // the catalog now
-	Bring func(context.Context, *messages.BringSong) error    // tells the catalog, which writes it down
+	Bring func(context.Context, *messages.BringSong) error    // tells the catalog, which logs it
 	Free  func(dir string) (int64, error)                     // nil: what the system says
 	Own   func(root *os.Root, from, to string) (exists error) // nil: moves a file to a name that no other has
 }
 
-// Uploads take songs that people bring, into a subfolder of the songs folder. A file is there whole, checked and on the
-// disk, or it is not seen at all. No file is ever replaced. Safe for many goroutines.
+// Uploads puts songs that people bring into a subfolder of the songs folder. A file is seen only once it is whole, checked
+// and on the disk. No file is ever replaced. It is safe for concurrent use.
 type Uploads struct {
 	cfg  UploadsConfig
-	last chan struct{} // has room for the one that comes into the folder
+	last chan struct{} // held by the upload that moves its file into the folder
 
 	mu      sync.Mutex
 	waiting int64 // bytes, and
@@ -60,7 +60,7 @@ type Uploads struct {
 	cleaned bool
 }
 
-// NewUploads removes what a crash has left unfinished.
+// NewUploads returns Uploads, and removes unfinished files that a crash has left.
 func NewUploads(cfg UploadsConfig) *Uploads {
 	if cfg.Free == nil {
 		cfg.Free = space.Free
@@ -69,7 +69,7 @@ func NewUploads(cfg UploadsConfig) *Uploads {
 		cfg.Own = moveNew
 	}
 	u := &Uploads{cfg: cfg, last: make(chan struct{}, 1)}
-	if root, err := os.OpenRoot(u.dir()); err == nil { // else it comes with the first song
+	if root, err := os.OpenRoot(u.dir()); err == nil { // else the folder is made with the first song
 		u.clean(root)
 		_ = root.Close()
 	}
@@ -78,7 +78,7 @@ func NewUploads(cfg UploadsConfig) *Uploads {
 
 // Upload is a song that somebody brings.
 type Upload struct {
-	Name   string // as they call the file
+	Name   string // of the file, as they call it
 	Bytes  int64
 	By     string
 	Person string
@@ -90,7 +90,7 @@ func (u *Uploads) dir() string { return filepath.Join(u.cfg.Dir, UploadFolder) }
 // Converts says whether other music than mp3 is taken.
 func (u *Uploads) Converts() bool { return u.cfg.Converted != nil && u.cfg.Converted.CanMake() }
 
-// clean removes what was left unfinished, once. Nothing is under way yet.
+// clean removes unfinished files, once, while no upload is under way yet.
 func (u *Uploads) clean(root *os.Root) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -98,7 +98,7 @@ func (u *Uploads) clean(root *os.Root) {
 		return
 	}
 	u.cleaned = true
-	entries, _ := fs.ReadDir(root.FS(), incoming) // what cannot be read is not there
+	entries, _ := fs.ReadDir(root.FS(), incoming) // if it cannot be read, there is none
 	for _, entry := range entries {
 		if strings.HasPrefix(entry.Name(), unchecked) {
 			_ = root.Remove(path.Join(incoming, entry.Name()))
@@ -106,7 +106,7 @@ func (u *Uploads) clean(root *os.Root) {
 	}
 }
 
-// May says why a file of that name and size would not be taken. It is asked before the file comes.
+// May says why a file of that name and size would be refused. It is asked before the file is sent.
 func (u *Uploads) May(ctx context.Context, name string, size int64) error {
 	root, _, err := u.open(ctx, name, size)
 	if err != nil {
@@ -116,8 +116,8 @@ func (u *Uploads) May(ctx context.Context, name string, size int64) error {
 	return u.room(root, size)
 }
 
-// Take takes a song, and returns it when it can be requested and is in the log. The error is a
-// *messages.UploadRefused; then nothing of it is left.
+// Take takes a song, and returns it once it is in the log and can be requested. The error is a
+// *messages.UploadRefused; then nothing of the file is left.
 func (u *Uploads) Take(ctx context.Context, said Upload, body io.Reader) (*messages.Song, error) {
 	root, name, err := u.open(ctx, said.Name, said.Bytes)
 	if err != nil {
@@ -133,8 +133,8 @@ func (u *Uploads) Take(ctx context.Context, said Upload, body io.Reader) (*messa
 	if err != nil {
 		return nil, cannotWrite(err)
 	}
-	defer func() { _ = root.Remove(temporary) }() // it is gone when it has come to its place
-	defer func() { _ = f.Close() }()              // what must be on the disk was synced
+	defer func() { _ = root.Remove(temporary) }() // fails if the file was moved to its place, which is right
+	defer func() { _ = f.Close() }()              // the file was synced, if it was taken
 	sum, err := u.receive(ctx, f, body, said.Bytes)
 	if err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ func (u *Uploads) Take(ctx context.Context, said Upload, body io.Reader) (*messa
 	if err := f.Sync(); err != nil {
 		return nil, cannotWrite(err)
 	}
-	select { // one at a time: two with one name, or of one content, must see each other
+	select { // one at a time, so that two of one name or content see each other
 	case u.last <- struct{}{}:
 		defer func() { <-u.last }()
 	case <-ctx.Done():
@@ -182,8 +182,8 @@ func (u *Uploads) open(ctx context.Context, said string, size int64) (*os.Root, 
 	return root, name, nil
 }
 
-// reachable says why nothing may be put into the songs folder now. A disk that is not mounted leaves an empty folder: a song in
-// it would hide that all others are only away, and would be hidden itself when the disk is back.
+// reachable says why nothing may be put into the songs folder now. A disk that is not mounted leaves an empty folder. A song
+// in it would hide that all others are only away, and would itself be hidden when the disk is back.
 func (u *Uploads) reachable(state State) error {
 	away := state.Away
 	if folder, why := state.Folders.Of(path.Join(UploadFolder, "x")); folder != "" {
@@ -192,7 +192,7 @@ func (u *Uploads) reachable(state State) error {
 	if state.Songs.Len() > 0 && away == "" && isEmpty(u.cfg.Dir) {
 		away = "the songs folder is empty"
 	}
-	if away == "" && Check(u.cfg.Dir) != nil { // whose words are for the operator
+	if away == "" && Check(u.cfg.Dir) != nil { // Check's words are for the operator
 		away = "the songs folder cannot be read"
 	}
 	if away == "" {
@@ -201,7 +201,7 @@ func (u *Uploads) reachable(state State) error {
 	return refuse(messages.UploadAway, "the radio's songs are away for now (%s): try again when it plays them", away)
 }
 
-// receive writes what comes, exactly size bytes, and returns its hash.
+// receive writes the body, which must have exactly size bytes, and returns its hash.
 func (u *Uploads) receive(ctx context.Context, f io.Writer, body io.Reader, size int64) (sum string, err error) {
 	hash, disk := sha256.New(), &diskWriter{w: f}
 	for left := size; left > 0; left -= piece {
@@ -219,7 +219,7 @@ func (u *Uploads) receive(ctx context.Context, f io.Writer, body io.Reader, size
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// diskWriter remembers what was wrong with the disk, to tell it from what is wrong with the line.
+// diskWriter remembers errors of the disk, to tell them from errors of the line.
 type diskWriter struct {
 	w   io.Writer
 	err error
@@ -230,7 +230,7 @@ func (d *diskWriter) Write(b []byte) (n int, err error) {
 	return n, d.err
 }
 
-// admit checks the file, and has it come to its place.
+// admit checks the file and moves it to its place.
 func (u *Uploads) admit(ctx context.Context, root *os.Root, f *os.File, temporary, name, sum string, said Upload) (*messages.Song, error) {
 	state, err := u.cfg.Known(ctx)
 	if err != nil {
@@ -263,7 +263,7 @@ func (u *Uploads) admit(ctx context.Context, root *os.Root, f *os.File, temporar
 		} else if !errors.Is(err, fs.ErrExist) {
 			return nil, cannotWrite(err)
 		}
-		taken[looksLike(free)] = true // somebody else has put it there just now
+		taken[looksLike(free)] = true // another program has just made this file
 	}
 	return nil, unfit("there are too many songs of that name: give the file another")
 }
@@ -299,11 +299,11 @@ func (u *Uploads) check(ctx context.Context, f *os.File, temporary, name string)
 	return song, nil
 }
 
-// tell has the name on the disk, and then the log know of the song. A song that the log cannot know is taken back.
+// tell writes the name to the disk, and then the song into the log. If the log does not take it, the file is removed.
 func (u *Uploads) tell(ctx context.Context, root *os.Root, name string, cmd *messages.BringSong) error {
 	syncRoot(root)
 	if err := u.cfg.Bring(context.WithoutCancel(ctx), cmd); err != nil {
-		_ = root.Remove(name) // if it was told after all, it is seen to be gone
+		_ = root.Remove(name) // if the log has it after all, the next look finds it gone
 		return busy()
 	}
 	return nil
@@ -320,7 +320,7 @@ func noRoom() error {
 	return refuse(messages.UploadNoRoom, "the radio's disk has no room for it: its host must make some")
 }
 
-// cannotWrite says what is wrong with the disk.
+// cannotWrite is the refusal if the disk cannot be written.
 func cannotWrite(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || isQuota(err) {
 		return noRoom()

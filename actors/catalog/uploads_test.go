@@ -21,7 +21,7 @@ import (
 	"conga/messages"
 )
 
-// brings is a catalog's state to which songs are brought, without an actor.
+// brings is a catalog's state that takes songs, without an actor.
 type brings struct {
 	mu    sync.Mutex
 	state State
@@ -46,7 +46,7 @@ func (b *brings) bring(_ context.Context, cmd *messages.BringSong) error {
 	return nil
 }
 
-// plenty is a disk with room, however small that of the test is.
+// plenty is a disk with much room, whatever the test's disk has.
 func plenty(string) (int64, error) { return 1 << 40, nil }
 
 func uploadsIn(dir string, b *brings, change ...func(*UploadsConfig)) *Uploads {
@@ -62,7 +62,7 @@ func take(u *Uploads, name string, content []byte) (*messages.Song, error) {
 	return u.Take(context.Background(), Upload{Name: name, Bytes: int64(len(content)), By: "amy", Person: "amy-1", AtUs: 7}, bytes.NewReader(content))
 }
 
-// fault is what Take has refused.
+// fault is the fault in Take's refusal.
 func fault(t interface{ Fatalf(string, ...any) }, err error) messages.UploadFault {
 	refused, is := errors.AsType[*messages.UploadRefused](err)
 	if !is {
@@ -96,8 +96,8 @@ func filesIn(t interface{ Fatal(...any) }, dir string) map[string]string {
 	return files
 }
 
-// What somebody brings can be requested at once, is in the log with who it was, and nothing else comes of it: no look finds
-// more. When its file is removed, it is gone, also after a restart.
+// A brought song can be requested at once, and the log says who brought it. No look reports it again. When its file is
+// removed the song is gone, also after a restart.
 func TestUploads_Catalog(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "bach.mp3", song(t, "bach.mp3"))
@@ -138,7 +138,7 @@ func TestUploads_Catalog(t *testing.T) {
 	}
 }
 
-// What is not taken leaves nothing, and is told why.
+// A refused file leaves nothing behind, and the refusal says why.
 func TestUploads_Refused(t *testing.T) {
 	other := song(t, "beethoven.mp3")
 	for name, test := range map[string]struct {
@@ -207,7 +207,7 @@ func TestUploads_Refused(t *testing.T) {
 	}
 }
 
-// The folder's room is bounded, by bytes, by files, and by what the disk has left; what is under way counts.
+// The folder is bounded in bytes, in files, and by the disk's free room. Files under way count.
 func TestUploads_Room(t *testing.T) {
 	dir, b, free := t.TempDir(), &brings{}, int64(1<<40)
 	u := uploadsIn(dir, b, func(cfg *UploadsConfig) {
@@ -257,7 +257,7 @@ func TestUploads_Room(t *testing.T) {
 	}
 }
 
-// The disk fills up while a file comes: nothing of it is left.
+// If the disk fills up while a file comes, nothing of the file is left.
 func TestUploads_DiskFillsUp(t *testing.T) {
 	looks := 0
 	dir := t.TempDir()
@@ -278,7 +278,7 @@ func TestUploads_DiskFillsUp(t *testing.T) {
 	}
 }
 
-// What is there already is named, under whatever name it comes, whoever has put it there.
+// If the content is there already, under any name, the refusal names that song.
 func TestUploads_SameContent(t *testing.T) {
 	dir, b := t.TempDir(), &brings{}
 	put(t, dir, "mine.mp3", music(t, 3))
@@ -303,7 +303,7 @@ func TestUploads_SameContent(t *testing.T) {
 	}
 }
 
-// What a crash has left is gone after the start; what lies beside it stays.
+// The next start removes the unfinished files of a crash, and nothing else.
 func TestUploads_Crash(t *testing.T) {
 	dir := t.TempDir()
 	at := filepath.Join(dir, "uploads", ".incoming")
@@ -325,7 +325,7 @@ func TestUploads_Crash(t *testing.T) {
 	}
 }
 
-// Music of other kinds is taken where it can be converted, if ffmpeg finds music in it.
+// Music of other kinds is taken if it can be converted and ffmpeg finds music in it.
 func TestUploads_Other(t *testing.T) {
 	from, dir, b := t.TempDir(), t.TempDir(), &brings{}
 	tone(t, from, "a.flac", 400)
@@ -350,8 +350,8 @@ func TestUploads_Other(t *testing.T) {
 	}
 }
 
-// Whoever brings what under whatever name, at once and one after the other, with bodies that end early and without links in
-// the file system: no file that was there changes, and each that was taken is there whole, under its own name.
+// However many files are brought, under any names, at once or one after the other, with bodies that end early, on a file
+// system without links: no existing file changes, and each taken file is there whole, under its own name.
 func TestUploads_Property_NothingIsReplaced(t *testing.T) {
 	whole := song(t, "bach.mp3")
 	names := []string{"air.mp3", "Air.mp3", "AIR.MP3", "air (2).mp3", "../air.mp3", "caf\u00e9.mp3", "cafe\u0301.mp3", ".air.mp3", "con.mp3"}

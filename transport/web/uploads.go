@@ -13,13 +13,13 @@ import (
 	"conga/transport"
 )
 
-// Uploads take songs that guests bring. An error is one to be told; a *messages.UploadRefused says more.
+// Uploads takes songs that guests bring. Guests see its errors; a *messages.UploadRefused says more.
 type Uploads interface {
-	// May says why a file of that name and size would not be taken.
+	// May says why a file of that name and size would be refused.
 	May(ctx context.Context, name string, size int64) error
-	// Take returns the song's name when it can be requested.
+	// Take returns the song's name once it can be requested.
 	Take(ctx context.Context, file Upload, body io.Reader) (song, title string, err error)
-	// Offer is what files are taken.
+	// Offer says which files are taken.
 	Offer() Offer
 }
 
@@ -30,23 +30,23 @@ type Upload struct {
 	By, Person string
 }
 
-// Offer is what files a radio takes.
+// Offer says which files a radio takes.
 type Offer struct {
 	Largest int64    `json:"largest"` // bytes
 	Endings []string `json:"endings"` // of their names
 }
 
 const (
-	// A body must come with slowest bytes a second on the whole, after a pause that anybody may make.
+	// slowest is the least bytes a second of a whole body, apart from one pause.
 	slowest, pause = 16 << 10, 10 * time.Second
-	// checkTakes is how long a file may be checked when all of it has come, and others before it.
+	// checkTakes is how long it may take to check a file that has come whole, and others before it.
 	checkTakes = 2 * time.Minute
 )
 
 var errNoUploads = errors.New("this radio takes no songs from guests: its host allows it with --accept-uploads")
 
-// upload takes a song: PUT brings it, GET asks beforehand whether it may come. A browser that is refused in the middle of a
-// large body does not hear why, so the page asks first.
+// upload takes a song: PUT sends it, GET asks beforehand whether it would be taken. The page asks first, because a browser
+// that is refused in the middle of a large body does not get the reason.
 func (s *site) upload(w http.ResponseWriter, r *http.Request) {
 	if !only(w, r, http.MethodGet, http.MethodPut) || !mayAsk(w, r) { // it looks through the folder, whatever comes of it
 		return
@@ -68,14 +68,14 @@ func (s *site) upload(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusLengthRequired, errors.New("say how large the file is, with Content-Length"))
 	default:
 		where := byProgram
-		if r.Header.Get("Origin") != "" { // every browser says it
+		if r.Header.Get("Origin") != "" { // every browser sends it
 			where = onThePage
 		}
 		s.bring(w, r, visit, Upload{Name: name, Size: r.ContentLength, By: called(query.Get("by"), where)})
 	}
 }
 
-// mayUpload answers with what would become of a file, if it is as it is said to be.
+// mayUpload says whether a file of the said name and size would be taken.
 func (s *site) mayUpload(w http.ResponseWriter, r *http.Request, visit *transport.Visit, name string) {
 	size, err := strconv.ParseInt(r.URL.Query().Get("bytes"), 10, 64)
 	if err != nil {
@@ -96,7 +96,7 @@ func (s *site) bring(w http.ResponseWriter, r *http.Request, visit *transport.Vi
 	out := http.NewResponseController(w)
 	err := visit.MayUpload(r, file.Size)
 	if err == nil {
-		err = s.cfg.Uploads.May(r.Context(), file.Name, file.Size) // a file that is refused now is none of the hour's
+		err = s.cfg.Uploads.May(r.Context(), file.Name, file.Size) // a refused file does not count for the hour's share
 	}
 	if err != nil {
 		notTaken(w, err)
@@ -115,7 +115,7 @@ func (s *site) bring(w http.ResponseWriter, r *http.Request, visit *transport.Vi
 	body := &paced{
 		body: http.MaxBytesReader(w, r.Body, file.Size), left: file.Size, deadline: out.SetReadDeadline, start: time.Now(),
 		whole: func() {
-			_ = out.SetReadDeadline(time.Time{}) // else the server takes the visitor for gone, while the file is checked
+			_ = out.SetReadDeadline(time.Time{}) // or the server would think that the visitor has gone, while it checks the file
 			late = time.AfterFunc(checkTakes, stop)
 		},
 	}
@@ -134,7 +134,7 @@ func (s *site) bring(w http.ResponseWriter, r *http.Request, visit *transport.Vi
 		" is here. PLAY " + plain.Text(song, messages.MaxSongName) + " asks for it."})
 }
 
-// notTaken says why a file is not taken.
+// notTaken answers why a file is not taken.
 func notTaken(w http.ResponseWriter, err error) {
 	code := http.StatusServiceUnavailable
 	if refused, is := errors.AsType[*messages.UploadRefused](err); is {
@@ -150,17 +150,17 @@ func notTaken(w http.ResponseWriter, err error) {
 	fail(w, code, err)
 }
 
-// paced reads a body that must not come too slowly: the deadline grows with what has come.
+// paced reads a body that must not come too slowly. Each byte that comes extends the deadline.
 type paced struct {
 	body     io.Reader
 	left     int64
 	read     int64
 	start    time.Time
 	deadline func(time.Time) error
-	whole    func() // is called when all has come
+	whole    func() // is called when the whole body has come
 }
 
-// Read reads what has come until then.
+// Read reads with the deadline for the bytes so far.
 func (p *paced) Read(b []byte) (int, error) {
 	_ = p.deadline(p.start.Add(pause + time.Duration(p.read)*time.Second/slowest))
 	n, err := p.body.Read(b)

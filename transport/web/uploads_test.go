@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// The deadline of a body grows with what has come: who sends slowly is cut, who sends long is not; the last byte is told of.
+// Each byte of a body extends its deadline: a slow sender is cut off, a long body is not. whole is called after the last
+// byte.
 func TestPaced(t *testing.T) {
 	start := time.Now()
 	var deadlines []time.Duration

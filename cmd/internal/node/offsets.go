@@ -21,7 +21,7 @@ import (
 const (
 	// offsetsFile holds the offsets of the devices that a listener has played on.
 	offsetsFile = "offsets.json"
-	// maxDevices bounds the file: the device that was set longest ago goes first.
+	// maxDevices bounds the file. The device that was set longest ago is forgotten first.
 	maxDevices = 64
 	// maxOffsets is the size of the largest file that is read.
 	maxOffsets = 1 << 20
@@ -29,14 +29,14 @@ const (
 
 // Offsets are the offsets of a listener's devices. It is a player.Offsets.
 type Offsets struct {
-	path   string // empty: they end with the listener
+	path   string // empty: they are not kept
 	logger *slog.Logger
 
 	mu     sync.Mutex
-	given  *time.Duration // on the command line: for every device that was not set since
+	given  *time.Duration // by the command line, for each device that was not set since; nil: none
 	set    map[string]bool
 	kept   []deviceOffset // the device that was set last is the first
-	unsaid bool           // kept is not in the file
+	unsaid bool           // kept is not in the file yet
 	saving sync.WaitGroup
 	writes sync.Mutex
 }
@@ -46,13 +46,13 @@ type deviceOffset struct {
 	Ms     float64 `json:"ms"`
 }
 
-// Offsets reads those in the journal's folder. given is for all devices; nil: each has its own.
+// Offsets reads the offsets in the journal's folder. given is for all devices; nil: each has its own.
 func (j Journal) Offsets(given *time.Duration, logger *slog.Logger) *Offsets {
 	return OpenOffsets(j.dir, given, logger)
 }
 
-// OpenOffsets reads those in a listener's folder; empty: there is none. A file that cannot be read is no reason
-// not to play.
+// OpenOffsets reads the offsets in a listener's folder; empty: it has none. If the file cannot be read, the listener plays
+// all the same.
 func OpenOffsets(dir string, given *time.Duration, logger *slog.Logger) *Offsets {
 	o := &Offsets{given: given, logger: logger, set: map[string]bool{}}
 	if dir == "" {
@@ -86,7 +86,7 @@ func readOffsets(path string) (kept []deviceOffset, err error) {
 	return kept[:min(len(kept), maxDevices)], nil
 }
 
-// ListenerFolder is where the listener called name keeps its own; data is what --data says.
+// ListenerFolder is the folder of the listener called name; data is the value of --data.
 func ListenerFolder(data, name string) string {
 	switch data {
 	case NoData:
@@ -97,7 +97,7 @@ func ListenerFolder(data, name string) string {
 	return data
 }
 
-// Of is the offset of a device: as it was set in this run, as it is on the command line, as it was kept.
+// Of is the offset of a device: the one that was set in this run, else that of the command line, else the kept one.
 func (o *Offsets) Of(device string) time.Duration {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -112,7 +112,7 @@ func (o *Offsets) Of(device string) time.Duration {
 	return 0
 }
 
-// Keep sets the offset of a device. The disk follows behind.
+// Keep sets the offset of a device. It is saved in the background.
 func (o *Offsets) Keep(device string, offset time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -129,7 +129,7 @@ func (o *Offsets) Keep(device string, offset time.Duration) {
 	o.saving.Go(o.save)
 }
 
-// save writes the file with what others have written since: a listener of the same name may run twice.
+// save writes the file, keeping what others have written since, because two listeners of one name may run.
 func (o *Offsets) save() {
 	o.writes.Lock()
 	defer o.writes.Unlock()
@@ -158,7 +158,7 @@ func (o *Offsets) save() {
 	}
 }
 
-// Close waits until all of it is in the file.
+// Close waits until everything is in the file.
 func (o *Offsets) Close() { o.saving.Wait() }
 
 var _ player.Offsets = (*Offsets)(nil)

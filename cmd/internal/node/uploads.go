@@ -11,14 +11,14 @@ import (
 	"conga/transport/web"
 )
 
-// uploads is how the page's visitors bring songs to a server.
+// uploads lets the page's visitors bring songs to a server.
 type uploads struct {
 	*catalog.Uploads
 	limits actors.UploadLimits
 	now    func() time.Time
 }
 
-// taking is for the page: a nil that it knows as one.
+// taking returns nil, not an interface of a nil pointer, if no songs are taken.
 func (w *webSource) taking() web.Uploads {
 	if w.uploads == nil {
 		return nil
@@ -34,7 +34,7 @@ func (u *uploads) Take(ctx context.Context, file web.Upload, body io.Reader) (so
 	return taken.GetName(), taken.GetTitle(), err
 }
 
-// Offer is what files are taken.
+// Offer says which files are taken.
 func (u *uploads) Offer() web.Offer {
 	offer := web.Offer{Largest: u.limits.Largest, Endings: []string{".mp3"}}
 	if u.Converts() {
@@ -43,7 +43,7 @@ func (u *uploads) Offer() web.Offer {
 	return offer
 }
 
-// offer is the same as a part of the page; nil: no files are taken.
+// offer is Offer for the page; nil: no files are taken.
 func (u *uploads) offer() *web.Offer {
 	if u == nil {
 		return nil

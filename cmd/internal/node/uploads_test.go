@@ -35,7 +35,7 @@ func radio(t *testing.T, songs string, limits actors.UploadLimits) *Server {
 	return n
 }
 
-// asksHTTP asks the radio, and returns the status with what the answer says under text or error.
+// asksHTTP asks the radio, and returns the status and the answer's text or error.
 func asksHTTP(t *testing.T, n *Server, method, path string, body io.Reader, header ...string) (code int, says string) {
 	t.Helper()
 	ask, err := http.NewRequestWithContext(t.Context(), method, "http://"+n.Requests.Addr().String()+path, body)
@@ -62,10 +62,10 @@ func asksHTTP(t *testing.T, n *Server, method, path string, body io.Reader, head
 	return answer.StatusCode, words.Text + words.Error
 }
 
-// pieces hides how long the body is.
+// pieces hides the length of a body.
 type pieces struct{ io.Reader }
 
-// A guest brings a song to a real server, and asks for it; all else is refused in words, and leaves no file.
+// A guest brings a song to a real server, and requests it. Everything else is refused in words, and leaves no file.
 func TestServer_Upload(t *testing.T) {
 	songs := congatest.Songs(t, map[string]congatest.Cut{"air.mp3": {From: "bach.mp3", First: 100, N: 100}})
 	n := radio(t, songs, actors.UploadLimits{Largest: 300_000, Most: 1 << 30})
@@ -155,7 +155,7 @@ func TestServer_Upload_Paced(t *testing.T) {
 	t.Error("one connection has tried 2000 times")
 }
 
-// Without --accept-uploads nobody brings anything, and no folder is made.
+// Without --accept-uploads no song is taken, and no folder is made.
 func TestServer_Upload_Off(t *testing.T) {
 	songs := congatest.Songs(t, map[string]congatest.Cut{"air.mp3": {From: "bach.mp3", First: 100, N: 100}})
 	n := radio(t, songs, actors.UploadLimits{})
@@ -169,7 +169,7 @@ func TestServer_Upload_Off(t *testing.T) {
 	}
 }
 
-// A visitor who goes in the middle leaves nothing, and gives its place back.
+// A visitor who leaves in mid-upload leaves no file behind, and gives the place back.
 func TestServer_Upload_Broken(t *testing.T) {
 	songs := congatest.Songs(t, map[string]congatest.Cut{"air.mp3": {From: "bach.mp3", First: 100, N: 100}})
 	n := radio(t, songs, actors.UploadLimits{Largest: 300_000, Most: 1 << 30})
