@@ -6,6 +6,6 @@
 // that is known after a restart.
 //
 // The files are hostile, and so are their names: ffmpeg opens nothing but the one file, as one of a few kinds
-// of music and never as a playlist. Its time, its output and its messages are bounded. It runs at the lowest
+// of music and never as a playlist. Its time, its output and its messages are bounded. It runs at a low
 // priority, because the music that plays matters more.
 package transcode
