@@ -52,7 +52,7 @@ func (s *pulseStream) hear(said any) {
 	case *proto.Request:
 		select {
 		case s.wants <- int(said.Length):
-		default: // the server asks again for what it still needs
+		default: // nothing was written for seconds: the stream is emptied, and what it lacked with it
 		}
 		return
 	case *proto.PlaybackStreamMoved:
@@ -122,9 +122,14 @@ func (s *pulseStream) play() error {
 			s.plays(sink)
 		case missing = <-s.wants:
 		}
-		waiting, err := s.waiting()
+		waiting, emptied, err := s.waiting()
 		if err != nil {
 			return err
+		}
+		if emptied { // what the server has asked for was for the past
+			for missing = pulseBuffer; len(s.wants) > 0; {
+				<-s.wants
+			}
 		}
 		for missing >= bytesPerFrame {
 			p := block[:min(len(block), missing/bytesPerFrame*bytesPerFrame)]
@@ -140,22 +145,23 @@ func (s *pulseStream) play() error {
 	}
 }
 
-// waiting is how many frames will be heard before the next one that is written.
-func (s *pulseStream) waiting() (int, error) {
+// waiting is how many frames will be heard before the next one that is written. emptied: so much was missing that the
+// stream goes on from now.
+func (s *pulseStream) waiting() (frames int, emptied bool, err error) {
 	var at proto.GetPlaybackLatencyReply
 	now := time.Now()
-	err := s.client.Request(&proto.GetPlaybackLatency{
+	err = s.client.Request(&proto.GetPlaybackLatency{
 		StreamIndex: s.index, Time: proto.Time{Seconds: uint32(now.Unix()), Microseconds: uint32(now.Nanosecond() / 1000)},
 	}, &at)
 	if err != nil {
-		return 0, fmt.Errorf("the sound server does not answer: %w", err)
+		return 0, false, fmt.Errorf("the sound server does not answer: %w", err)
 	}
 	written := at.WriteIndex - at.ReadIndex
-	if written < pulseBehind {
+	if emptied = written < pulseBehind; emptied {
 		if err := s.client.Request(&proto.FlushPlaybackStream{StreamIndex: s.index}, nil); err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		written = 0
 	}
-	return int(written)/bytesPerFrame + int(at.Latency)*outputRate/1_000_000, nil
+	return int(written)/bytesPerFrame + int(at.Latency)*outputRate/1_000_000, emptied, nil
 }
