@@ -3,6 +3,7 @@ package ask
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
@@ -31,6 +32,8 @@ const (
 	radioPatience = 20 * time.Second
 	// maxAnswer bounds an answer: a thousand listeners and a queue take less.
 	maxAnswer = 4 << 20
+	// maxSongs is how many songs are taken from a radio, which may say that there is always one more.
+	maxSongs = 500_000
 	// tooFast is how long to wait before asking again a radio that says it is asked too often.
 	tooFast = time.Second
 )
@@ -93,19 +96,24 @@ func (r *Radio) Songs(ctx context.Context, words string, all bool) (found pictur
 			return found, err
 		}
 		found.Songs, found.Total = append(found.Songs, page.Songs...), page.Total
+		if len(found.Songs) > maxSongs {
+			return found, fmt.Errorf("%s says that it has more than %d songs: say words of the one that you want", r.Ring.Server, maxSongs)
+		}
 		if !all || len(page.Songs) == 0 || len(found.Songs) >= found.Total {
 			return found, nil
 		}
 	}
 }
 
-// get asks over HTTP and decodes the answer. If the radio says that it is asked too often, get asks once more.
+// get asks over HTTP and decodes the answer. If the radio says that it is asked too often, get asks again for a while.
 func (r *Radio) get(ctx context.Context, path string, into any) error {
 	if r.client == nil {
 		if err := r.enter(ctx); err != nil {
 			return err
 		}
 	}
+	within, cancel := context.WithTimeout(ctx, radioPatience)
+	defer cancel()
 	for {
 		body, code, err := r.do(ctx, http.MethodGet, path, nil)
 		switch {
@@ -115,8 +123,8 @@ func (r *Radio) get(ctx context.Context, path string, into any) error {
 			select {
 			case <-time.After(tooFast):
 				continue
-			case <-ctx.Done():
-				return ctx.Err()
+			case <-within.Done():
+				return cmp.Or(ctx.Err(), r.refused(code, body))
 			}
 		case code != http.StatusOK:
 			return r.refused(code, body)
