@@ -81,6 +81,9 @@ func (t *requestTalk) mayReport() bool {
 // reportsWait is how old a report may be that was kept while the server was away.
 const reportsWait = time.Hour
 
+// longestSearch and mostMissing are the most that a report may say: one that lies must not spoil every sum.
+const longestSearch, mostMissing = 24 * time.Hour, 1 << 20
+
 // reconnected returns the report with texts cleaned for the log and with its sender's id.
 func (t *requestTalk) reconnected(m *messages.Reconnected) *messages.Reconnected {
 	clean := func(n *messages.Node) *messages.Node {
@@ -101,7 +104,7 @@ func (t *requestTalk) reconnected(m *messages.Reconnected) *messages.Reconnected
 	}
 	return &messages.Reconnected{
 		Id: t.node.GetId(), Upstream: clean(m.GetUpstream()), Lost: clean(m.GetLost()),
-		Reason: plain.Text(m.GetReason(), maxReason), SearchUs: m.GetSearchUs(), Missing: m.GetMissing(),
+		Reason: plain.Text(m.GetReason(), maxReason), SearchUs: min(max(m.GetSearchUs(), 0), longestSearch.Microseconds()), Missing: min(m.GetMissing(), mostMissing),
 		BufferedUs: m.GetBufferedUs(), AtUnixUs: at,
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"os"
 	"slices"
@@ -350,6 +351,14 @@ func TestRequests_Native(t *testing.T) {
 	}
 	if back := await[*messages.Reconnected](t, house.chain); !proto.Equal(back, way) {
 		t.Errorf("the chain heard %v, want %v", back, way)
+	}
+	sayLine(t, conn, &messages.Reconnected{SearchUs: math.MaxInt64, Missing: math.MaxUint64})
+	if lie := await[*messages.Reconnected](t, house.chain); lie.GetSearchUs() != longestSearch.Microseconds() || lie.GetMissing() != mostMissing {
+		t.Errorf("the chain heard %v", lie)
+	}
+	sayLine(t, conn, &messages.Reconnected{SearchUs: math.MinInt64})
+	if lie := await[*messages.Reconnected](t, house.chain); lie.GetSearchUs() != 0 {
+		t.Errorf("the chain heard %v", lie)
 	}
 	sayLine(t, conn, &messages.Welcome{})
 	readLine[*messages.Refused](t, r)
