@@ -35,7 +35,7 @@ help:
 	@echo 'make chaos    kill, freeze, restart: who hears it?         bin/conga-chaos --nodes 200'
 	@echo '  KINDS=outages SPIN=2: long silence, busy machine         bin/conga-chaos --kinds outages --spin 2'
 	@echo 'make together how far apart are two loudspeakers?            go test -run Together -v -together 60s ./cmd/conga/e2e'
-	@echo '  CHAIN=100 SPIN=2 STARTS=5 FOR=60s: long chain, busy machine'
+	@echo '  CHAIN=100 SPIN=2 STARTS=5 FOR=60s: long chain, busy machine; Snapcast beside it if it is installed'
 	@echo 'make bench    speed and memory                             go test -run "^$$" -bench . -benchmem ./...'
 	@echo 'make fuzz     every parser, FUZZTIME=20s each              go test -fuzz FuzzReadFrame ./transport'
 	@echo 'make install  conga, its pages, completions and units     PREFIX=/usr/local DESTDIR='

@@ -40,13 +40,7 @@ func TestTogether(t *testing.T) {
 		t.Skip("real sound in real time: make together")
 	}
 	startSinks(t)
-	for range *togetherSpin {
-		busy := exec.Command("sh", "-c", "while :; do :; done")
-		if err := busy.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = busy.Process.Kill(); _ = busy.Wait() })
-	}
+	keepBusy(t)
 	server := launchServer(t, filepath.Join("..", "..", "..", "songs"), t.TempDir())
 	var all []float64
 	for start := range *togetherStarts {
