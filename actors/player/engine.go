@@ -184,11 +184,12 @@ func (e *engine) follow(next uint64, item *messages.Item) uint64 {
 func (e *engine) output(ctx context.Context) {
 	out := e.cfg.Output
 	device, returns := out.(Device)
+	_, records := out.(*wav)
 	for pause := time.Duration(0); ctx.Err() == nil; pause = retryFirst {
 		if returns {
 			out = e.await(ctx, device, pause)
 		}
-		if e.deck.keeps {
+		if records {
 			e.deck.connect(out.Name(), out.Latency(), returns, "", 0)
 		} else {
 			e.deck.connect(out.Name(), out.Latency(), returns, out.Name(), e.offsetOf(out.Name()))

@@ -30,6 +30,19 @@ func radioAt(t *testing.T, token string) string {
 	return server.Requests.Addr().String()
 }
 
+// awaitMusic waits until a song is on: one that is asked for before that is not queued but plays.
+func awaitMusic(t *testing.T) {
+	t.Helper()
+	for {
+		if _, out, _ := conga(t, "history"); strings.HasPrefix(out, "1. ") {
+			return
+		}
+		if t.Context().Err() != nil {
+			t.Fatal("no song is on")
+		}
+	}
+}
+
 // A script asks a radio as anybody may, with or without a token, and tells by the exit code what became of it.
 func TestRadio(t *testing.T) {
 	for _, token := range []string{"", "open sesame"} {
@@ -38,6 +51,7 @@ func TestRadio(t *testing.T) {
 			if token != "" {
 				t.Setenv("CONGA_AUTH", token)
 			}
+			awaitMusic(t)
 			for _, test := range []struct {
 				args []string
 				code int
@@ -72,6 +86,7 @@ func TestRadio(t *testing.T) {
 // What --json prints is for programs: its fields are a contract.
 func TestRadio_JSON(t *testing.T) {
 	t.Setenv("CONGA_SERVER", radioAt(t, ""))
+	awaitMusic(t)
 	fields := func(args ...string) (fields map[string]any, code int) {
 		code, out, err := conga(t, append(args, "--json")...)
 		if json.Unmarshal([]byte(out), &fields) != nil {
