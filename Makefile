@@ -53,7 +53,7 @@ test: speaker sound-test page-test shell-test convert-test lint
 	@.ci/gen check
 	@.ci/systems
 	@[ -n '$(race)' ] || echo 'test: no C compiler, so the tests run without the race detector'
-	go test -timeout 20m $(flags) $(race) $$(go list $(flags) ./... | grep -v /e2e$$)
+	@.ci/unit $(flags) $(race)
 	go test -timeout 20m $(flags) $(race) -skip Page ./cmd/conga/e2e # real programs in real time: alone on the machine
 	@.ci/sound $(flags)
 	@.ci/page $(flags)
