@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -68,14 +69,33 @@ func (m *terminal) types(t testing.TB, text string) {
 // shows reads the screen until the text is there.
 func (m *terminal) shows(t testing.TB, text string) {
 	t.Helper()
-	_ = m.SetReadDeadline(time.Now().Add(patience))
 	var seen []byte
+	began, drawn := time.Now(), time.Now()
 	for buf := make([]byte, 4096); !strings.Contains(string(seen), text); {
+		_ = m.SetReadDeadline(time.Now().Add(time.Second))
 		n, err := m.Read(buf)
 		seen = append(seen, buf[:n]...)
-		if err != nil {
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) > patience {
 			t.Fatalf("no %q on the terminal, but %q: %v", text, seen, err)
 		}
+		if time.Since(drawn) > 2*time.Second {
+			m.resize(t)
+			drawn = time.Now()
+		}
+	}
+}
+
+// resize makes a picture be drawn whole: else it draws only what differs, and a text that resembles the one before
+// comes in pieces.
+func (m *terminal) resize(t testing.TB) {
+	t.Helper()
+	size, err := unix.IoctlGetWinsize(int(m.tty.Fd()), unix.TIOCGWINSZ)
+	if err != nil || size.Col == 0 {
+		return // no picture is drawn there
+	}
+	size.Col ^= 1
+	if err := unix.IoctlSetWinsize(int(m.tty.Fd()), unix.TIOCSWINSZ, size); err != nil {
+		t.Fatal(err)
 	}
 }
 
