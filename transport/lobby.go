@@ -50,6 +50,7 @@ type lobby struct {
 	hosts   map[netip.Prefix]*host
 	count   [pots]int
 	entered uint64
+	newest  time.Time // when the last one came
 	porters int
 	closed  bool
 }
@@ -118,7 +119,7 @@ func newLobby(maxAddress int, sorry func() []byte, rules [pots]potRule) *lobby {
 // enter adds a new connection to the silent ones. It closes it and returns nil if the lobby
 // is closed, or if the address has its greatest number of connections, all of them members.
 func (l *lobby) enter(conn net.Conn) *guest {
-	g := &guest{lobby: l, conn: &awake{Conn: conn}, from: address(conn.RemoteAddr()), since: time.Now()}
+	g := &guest{lobby: l, conn: &awake{Conn: conn}, from: address(conn.RemoteAddr()), since: arrival(conn)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -135,11 +136,21 @@ func (l *lobby) enter(conn net.Conn) *guest {
 		h = &host{}
 		l.hosts[g.from] = h
 	}
+	// The system's times are rounded, its order is not.
+	g.since = latest(g.since, l.newest.Add(1))
+	l.newest = g.since
 	l.entered++
 	h.connections++
 	g.number = l.entered
 	l.seat(g, silent)
 	return g
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // own returns the guest for a connection of this process itself, which no limit counts.
