@@ -2092,6 +2092,43 @@ func (x *ClockPong) GetServerUnixUs() int64 {
 	return 0
 }
 
+// SpeakUp asks a listener for a ClockPing: another process says that it is this listener.
+type SpeakUp struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SpeakUp) Reset() {
+	*x = SpeakUp{}
+	mi := &file_messages_chain_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SpeakUp) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SpeakUp) ProtoMessage() {}
+
+func (x *SpeakUp) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_chain_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SpeakUp.ProtoReflect.Descriptor instead.
+func (*SpeakUp) Descriptor() ([]byte, []int) {
+	return file_messages_chain_proto_rawDescGZIP(), []int{25}
+}
+
 var File_messages_chain_proto protoreflect.FileDescriptor
 
 const file_messages_chain_proto_rawDesc = "" +
@@ -2279,7 +2316,8 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x0fplayers_at_most\x18\x05 \x01(\rR\rplayersAtMost\"J\n" +
 	"\tClockPong\x12\x17\n" +
 	"\asent_us\x18\x01 \x01(\x03R\x06sentUs\x12$\n" +
-	"\x0eserver_unix_us\x18\x02 \x01(\x03R\fserverUnixUs*\x89\x01\n" +
+	"\x0eserver_unix_us\x18\x02 \x01(\x03R\fserverUnixUs\"\t\n" +
+	"\aSpeakUp*\x89\x01\n" +
 	"\x05Fault\x12\x15\n" +
 	"\x11FAULT_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -2304,7 +2342,7 @@ func file_messages_chain_proto_rawDescGZIP() []byte {
 }
 
 var file_messages_chain_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_messages_chain_proto_goTypes = []any{
 	(Fault)(0),                  // 0: conga.Fault
 	(ListenerLeft_Cause)(0),     // 1: conga.ListenerLeft.Cause
@@ -2333,6 +2371,7 @@ var file_messages_chain_proto_goTypes = []any{
 	(*Neighbours)(nil),          // 24: conga.Neighbours
 	(*ClockPing)(nil),           // 25: conga.ClockPing
 	(*ClockPong)(nil),           // 26: conga.ClockPong
+	(*SpeakUp)(nil),             // 27: conga.SpeakUp
 }
 var file_messages_chain_proto_depIdxs = []int32{
 	2,  // 0: conga.Hello.node:type_name -> conga.Node
@@ -2371,7 +2410,7 @@ func file_messages_chain_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_chain_proto_rawDesc), len(file_messages_chain_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -54,7 +54,7 @@
 //	VerdictEnded      chainmanager   who asks why   yes
 //	ChainSpliced      chainmanager   requests       yes
 //	ListenerReconnected chainmanager who asks why   yes
-//	Hello … ClockPong a listener     the server     no: lines of the request connection
+//	Hello … SpeakUp   a listener     the server     no: lines of the request connection
 //	Neighbours        chainmanager   a listener     no: follows from the events
 //	OpenStream        a listener     its upstream   no: stream connection
 //	StreamOpened      an upstream    its listener   no: stream connection

@@ -2,7 +2,7 @@ package transport
 
 import "time"
 
-// quietAfter is how long a live native may say nothing: it pings every second.
+// quietAfter is how long a live native may take to say something after SPEAKUP.
 const quietAfter = 2500 * time.Millisecond
 
 // claimLook is how often a waiting claim is decided again.
@@ -26,13 +26,15 @@ const (
 )
 
 // rule decides. After a process was killed or a network broke, its older connection looks alive for a
-// while. So it counts as alive only if it says something after the HELLO.
+// while. So it is told to speak up, and counts as alive only if it says something after the HELLO.
 func (c claim) rule() ruling {
 	switch {
-	case c.sameLife, c.quiet >= quietAfter:
+	case c.sameLife:
 		return takeOver
 	case c.quiet < c.waited:
 		return keepAway
+	case c.waited >= quietAfter:
+		return takeOver
 	}
 	return waitOn
 }

@@ -19,7 +19,7 @@ func TestClaim_Rule(t *testing.T) {
 	}{
 		"the same process, the older alive":     {claim{sameLife: true, waited: 0, quiet: 1 * ms}, takeOver},
 		"the same process, the older dead":      {claim{sameLife: true, quiet: time.Hour}, takeOver},
-		"another, the older silent for long":    {claim{quiet: quietAfter}, takeOver},
+		"another, the older silent for long":    {claim{quiet: time.Hour}, waitOn},
 		"another, the older may live":           {claim{waited: 0, quiet: 900 * ms}, waitOn},
 		"another, nothing heard since":          {claim{waited: 2 * time.Second, quiet: 2400 * ms}, waitOn},
 		"another, the older has spoken since":   {claim{waited: 600 * ms, quiet: 100 * ms}, keepAway},
@@ -53,22 +53,21 @@ func TestRequests_Copy(t *testing.T) {
 				var pings sync.WaitGroup
 				defer pings.Wait()
 				if alive {
-					pings.Go(func() {
-						for range 5 { // it pings every second
-							time.Sleep(time.Second)
-							line, _ := AppendLine(nil, &messages.ClockPing{SentUs: 1})
-							if _, err := first.Write(line); err != nil {
+					pings.Go(func() { // it says nothing until it is told to
+						for {
+							said, err := readReply(r)
+							if err != nil {
 								return
+							}
+							if said == "SPEAKUP {}" {
+								time.Sleep(time.Millisecond) // on its way
+								line, _ := AppendLine(nil, &messages.ClockPing{SentUs: 1})
+								if _, err := first.Write(line); err != nil {
+									return
+								}
 							}
 						}
 					})
-					go func() { // and reads
-						for {
-							if _, err := readReply(r); err != nil {
-								return
-							}
-						}
-					}()
 				}
 				time.Sleep(500 * time.Millisecond)
 				start := time.Now()

@@ -69,7 +69,7 @@
 // a nonce. They are valid for a minute and for one use: each port remembers the nonces of the
 // nodes that it expects. A signature takes some 35 µs, its check 70 µs, and no round trip. Each
 // use has its own label. If two processes run with one key, the older connection keeps its place
-// if it says anything after the newer one's HELLO (a native pings every second). Otherwise it
+// if it says anything after the newer one's HELLO (it is told to speak up). Otherwise it
 // counts as dead, and the newer one takes its place (claim.go).
 //
 // # Who is served

@@ -37,7 +37,7 @@ var verbs = func() map[string]proto.Message {
 		&messages.Hello{}, &messages.Welcome{}, &messages.Refused{},
 		&messages.Ask{}, &messages.Answer{},
 		&messages.Neighbours{}, &messages.Playing{},
-		&messages.ClockPing{}, &messages.ClockPong{},
+		&messages.ClockPing{}, &messages.ClockPong{}, &messages.SpeakUp{},
 		&messages.PeerLost{}, &messages.LeaveChain{}, &messages.Reconnected{}, &messages.ReportSilent{},
 	} {
 		known[verb(m)] = m

@@ -37,7 +37,7 @@ type RequestsConfig struct {
 	Limits Limits
 	Disk   Disk // below the server's log; nil: one that is never full
 
-	// Pinged is called every second for each listener; the node's relay is empty if nobody can connect
+	// Pinged is called for each ping of a listener; the node's relay is empty if nobody can connect
 	// there. Parted is called when a listener's connection has ended. Both may be nil.
 	Pinged func(*messages.Node, *messages.ClockPing)
 	Parted func(id string)
@@ -163,6 +163,7 @@ type (
 		heard        *atomic.Int64
 		guest        *guest
 		since        time.Time // when it said HELLO
+		called       bool      // the older connection has been told to speak up
 	}
 	bound struct {
 		replaced bool   // an older connection had the id
@@ -262,6 +263,10 @@ func (r *requests) bind(ctx actor.Context, msg *bind) {
 			quiet: time.Since(time.Unix(0, older.heard.Load())),
 		}
 		if ruling := claim.rule(); ruling != takeOver {
+			if !msg.called {
+				ctx.Send(older.conn, &messages.SpeakUp{})
+				msg.called = true
+			}
 			ctx.Respond(&bound{claimed: ruling, by: older.from})
 			return
 		}
@@ -327,6 +332,8 @@ func (q *request) Receive(ctx actor.Context) {
 	case *messages.Neighbours:
 		q.tell(msg)
 	case *messages.Playing:
+		q.tell(msg)
+	case *messages.SpeakUp:
 		q.tell(msg)
 	case *replaced:
 		_ = q.conn.Close()

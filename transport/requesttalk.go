@@ -32,9 +32,9 @@ const (
 	badLines = 16
 	// asksWaiting is how many Asks of a native may wait behind the one under way.
 	asksWaiting = 16
-	// nativeSilence is how long a native may say nothing: it pings every second, and a
-	// frozen process must not keep a place in the chain.
-	nativeSilence = 5 * time.Second
+	// nativeSilence is how long a native may say nothing: its pings are at most 16 s apart, and a process that is frozen
+	// for good must not keep a place in the chain. Whoever stands behind it notices much earlier.
+	nativeSilence = 25 * time.Second
 	// linesPerSecond and linesAtOnce bound how many lines of one connection are answered.
 	linesPerSecond, linesAtOnce = 50, 200
 )

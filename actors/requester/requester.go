@@ -23,6 +23,9 @@ const (
 	// patient is after how many failures the wait is the longest.
 	patient     = 6
 	pongMissing = 4 * time.Second
+	// lookEvery is how often the requester looks whether there is something to say. If there is nothing, its pings are
+	// up to clockfilter.Rarest apart.
+	lookEvery = time.Second
 	// welcomeMissing is how long a server may take for its WELCOME after the connection is open: it
 	// tries this node's port meanwhile.
 	welcomeMissing = 6 * time.Second
@@ -106,10 +109,11 @@ type requester struct {
 	failed   int           // connections in a row that did not last
 	told     time.Duration // by the server that refused: not to ask again before
 
-	pings  int
-	ponged time.Time
-	round  uint64 // numbers the timers: an old one's message is ignored
-	timer  *time.Timer
+	pinged    *messages.ClockPing // the last ping
+	pingedAt  time.Time
+	missingAt time.Time // when the first ping was sent of those that have no answer; zero: all have
+	round     uint64    // numbers the timers: an old one's message is ignored
+	timer     *time.Timer
 }
 
 // Owed outlives a restart of its requester: typed lines that wait for answers, reports that wait for the
@@ -136,10 +140,10 @@ const (
 )
 
 type (
-	redial    struct{ round uint64 }
-	pingAgain struct{ round uint64 }
-	giveUp    struct{ round uint64 }
-	message   func(round uint64) any
+	redial  struct{ round uint64 }
+	look    struct{ round uint64 }
+	giveUp  struct{ round uint64 }
+	message func(round uint64) any
 )
 
 // Receive handles one message; each case is a line of the conversation.
@@ -154,9 +158,9 @@ func (r *requester) Receive(ctx actor.Context) {
 		if msg.round == r.round {
 			r.dial(ctx)
 		}
-	case pingAgain:
+	case look:
 		if msg.round == r.round {
-			r.ping(ctx)
+			r.look(ctx)
 		}
 	case giveUp:
 		if msg.round == r.round {
@@ -217,6 +221,8 @@ func (r *requester) hear(ctx actor.Context, said proto.Message) {
 		r.answer(said)
 	case *messages.ClockPong:
 		r.pong(said)
+	case *messages.SpeakUp:
+		r.ping(ctx)
 	}
 }
 
@@ -274,7 +280,7 @@ func (r *requester) taken(ctx actor.Context, msg *messages.Welcome) {
 		return
 	}
 	r.welcome, r.welcomed = true, time.Now()
-	r.pings, r.ponged = 0, time.Now()
+	r.missingAt = time.Time{}
 	if r.absence != here {
 		r.cfg.Logger.Info("the server is back")
 		r.absence = here
@@ -285,7 +291,6 @@ func (r *requester) taken(ctx actor.Context, msg *messages.Welcome) {
 		ctx.Send(r.child, p.ask)
 	}
 	r.tellReports(ctx)
-	r.ping(ctx)
 }
 
 func (r *requester) report(ctx actor.Context, msg proto.Message) {
@@ -302,25 +307,65 @@ func (r *requester) tellReports(ctx actor.Context) {
 		ctx.Send(r.child, report)
 	}
 	r.reports = nil
+	r.ping(ctx)
 }
 
-func (r *requester) ping(ctx actor.Context) {
+// look sends a ping if it is time, or if this node does otherwise than it has said. Pings keep the clock correct and show
+// that both ends are alive.
+func (r *requester) look(ctx actor.Context) {
 	if !r.welcome {
 		return
 	}
-	if time.Since(r.ponged) > pongMissing {
+	if !r.missingAt.IsZero() && time.Since(r.missingAt) > pongMissing {
 		r.closed(ctx, "the server does not answer")
 		return
 	}
-	ping := &messages.ClockPing{SentUs: r.cfg.Clock.local()}
+	ping := r.vitals()
+	if time.Since(r.pingedAt) >= clockfilter.Pace(r.cfg.Clock.Estimate()) || tells(r.pinged, ping) {
+		r.send(ctx, ping)
+	}
+	r.lookAgain(ctx)
+}
+
+func (r *requester) lookAgain(ctx actor.Context) {
+	wait := time.Until(r.pingedAt.Add(clockfilter.Pace(r.cfg.Clock.Estimate())))
+	r.after(ctx, min(max(wait, 0), lookEvery), func(round uint64) any { return look{round} })
+}
+
+// ping says at once that this listener is alive, and asks whether the server is.
+func (r *requester) ping(ctx actor.Context) {
+	r.send(ctx, r.vitals())
+	r.lookAgain(ctx)
+}
+
+// vitals returns a ping that is not sent yet.
+func (r *requester) vitals() *messages.ClockPing {
+	ping := &messages.ClockPing{}
 	if r.cfg.Vitals != nil {
 		r.cfg.Vitals(ping)
 	}
+	return ping
+}
+
+func (r *requester) send(ctx actor.Context, ping *messages.ClockPing) {
+	ping.SentUs = r.cfg.Clock.local()
+	r.pinged, r.pingedAt = ping, time.Now()
+	if r.missingAt.IsZero() {
+		r.missingAt = r.pingedAt
+	}
 	ctx.Send(r.child, ping)
-	r.pings++
-	// A connection's first pings come quickly, so that the clock is known before the first chunk is played.
-	// The others keep it correct and show that both ends are alive.
-	r.after(ctx, clockfilter.Pace(r.cfg.Clock.Estimate(), r.pings), func(round uint64) any { return pingAgain{round} })
+}
+
+const (
+	aheadTellsUs = 500_000
+	lateTellsUs  = 3_000
+)
+
+// tells reports whether people who look at the chain would see the difference between two pings.
+func tells(before, now *messages.ClockPing) bool {
+	apart := func(a, b, most int64) bool { return a-b >= most || b-a >= most }
+	return before.GetPlayers() != now.GetPlayers() || before.GetPlayersAtMost() != now.GetPlayersAtMost() ||
+		apart(before.GetAheadUs(), now.GetAheadUs(), aheadTellsUs) || apart(before.GetLateUs(), now.GetLateUs(), lateTellsUs)
 }
 
 func (r *requester) pong(msg *messages.ClockPong) {
@@ -328,7 +373,7 @@ func (r *requester) pong(msg *messages.ClockPong) {
 	if msg.GetSentUs() > now || msg.GetSentUs() <= 0 {
 		return
 	}
-	r.ponged = time.Now()
+	r.missingAt = time.Time{}
 	known := r.filter.Add(clockfilter.Ping{Sent: msg.GetSentUs(), Server: msg.GetServerUnixUs(), Received: now})
 	r.cfg.Clock.known.Store(&known)
 }
@@ -347,6 +392,7 @@ func (r *requester) ask(ctx actor.Context, typed *messages.TypedLine) {
 	switch {
 	case r.welcome:
 		ctx.Send(r.child, p.ask)
+		r.ping(ctx) // whether the line gets there
 	case r.absence == away && !p.unlogged:
 		r.cfg.Logger.Info("the server is away: what you type is answered when it is back")
 		r.absence = awayTold

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
+	"conga/actors/requester/clockfilter"
 	"conga/messages"
 )
 
@@ -33,7 +34,8 @@ type house struct {
 	told    []proto.Message
 	joined  int
 	refused int
-	broken  atomic.Bool // the next word to the relay breaks the requester
+	broken  atomic.Bool  // the next word to the relay breaks the requester
+	late    atomic.Int64 // how late the player is, in microseconds
 	log     bytes.Buffer
 }
 
@@ -93,6 +95,7 @@ func inside(t *testing.T, f func(h *house)) {
 				defer h.mu.Unlock()
 				h.told = append(h.told, m)
 			},
+			Vitals: func(ping *messages.ClockPing) { ping.LateUs = h.late.Load() },
 			Joined: func(_ *messages.Welcome, refused *messages.Refused) {
 				h.mu.Lock()
 				defer h.mu.Unlock()
@@ -385,12 +388,61 @@ func TestRequester_Silence(t *testing.T) {
 			t.Fatalf("%d connections", h.count())
 		}
 		silent := h.last()
-		h.pass(pongMissing + 2*time.Second + lastRetry) // and now it does not
+		h.pass(clockfilter.Rarest + pongMissing + lookEvery + lastRetry) // and now it does not
 		if h.count() != 3 || !silent.stopped {
 			t.Fatalf("%d connections, the silent one is stopped: %v", h.count(), silent.stopped)
 		}
 		if now := h.clock.Now() - time.Now().UnixMicro(); now < 3599_000_000 || now > 3601_000_000 {
 			t.Errorf("the clock is %d us off", now)
+		}
+	})
+}
+
+// When the clock is known, pings become rare. What people would see is told at once, and so is that this listener is
+// alive, when the server asks. Whether the server is alive is asked with everything that it must be told.
+func TestRequester_RarePings(t *testing.T) {
+	inside(t, func(h *house) {
+		h.welcome()
+		pass := func(d time.Duration) (pings int) {
+			before := len(said[*messages.ClockPing](h.last()))
+			for range int(d / (10 * time.Millisecond)) {
+				h.pass(10 * time.Millisecond)
+				if n := len(said[*messages.ClockPing](h.last())); n > before+pings {
+					pings = n - before
+					h.pong()
+				}
+			}
+			return pings
+		}
+		if n := pass(2 * time.Second); n < 8 {
+			t.Errorf("%d pings in the first two seconds", n)
+		}
+		pass(time.Minute)
+		if n := pass(time.Minute); n > 5 {
+			t.Errorf("%d pings a minute", n)
+		}
+		last := func() *messages.ClockPing {
+			pings := said[*messages.ClockPing](h.last())
+			return pings[len(pings)-1]
+		}
+		h.late.Store(1_000)
+		if pass(2 * time.Second); last().GetLateUs() != 0 {
+			t.Error("nobody would see that it is 1 ms late, but it is told at once")
+		}
+		h.late.Store(20_000)
+		if pass(lookEvery + 50*time.Millisecond); last().GetLateUs() != 20_000 {
+			t.Error("that it is 20 ms late is not told")
+		}
+		before := len(said[*messages.ClockPing](h.last()))
+		h.says(&messages.SpeakUp{})
+		if n := len(said[*messages.ClockPing](h.last())) - before; n == 0 {
+			t.Error("told to speak up it says nothing")
+		}
+		h.pong()
+		h.typed("SONGS")
+		h.pass(pongMissing + lookEvery + lastRetry)
+		if h.count() != 2 {
+			t.Errorf("%d connections: that a line gets no answer is not noticed", h.count())
 		}
 	})
 }

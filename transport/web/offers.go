@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// offerLasts is how long a node's word counts. It speaks once a second.
-	offerLasts = 5 * time.Second
+	// offerLasts is how long a node's word counts. It speaks when something changes, or every 16 s.
+	offerLasts = 25 * time.Second
 	// onTheWay is how long it may take until a node reports a player that the server has sent to it.
 	onTheWay = 3 * time.Second
 )
@@ -22,7 +22,7 @@ type Vitals struct {
 	Players, Most   int
 }
 
-// Offers are the nodes that play for others, as they say themselves once a second. It is safe for concurrent use.
+// Offers are the nodes that play for others, as they say themselves. It is safe for concurrent use.
 type Offers struct {
 	Now func() time.Time
 

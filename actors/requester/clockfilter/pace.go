@@ -1,25 +1,39 @@
 package clockfilter
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 const (
-	// leastPings are sent quickly whatever they say, so that the clock is known before the first sample is played.
-	leastPings = 8
-	// goodUs is an error that nobody hears. Below it pings need not be quick.
+	// Rarest is the longest wait between two pings.
+	Rarest = 16 * time.Second
+	// The first pings come quickly: leastPings in any case, so that the clock is known before the first sample is played,
+	// and up to quickPings until the clock is known well.
+	quick, leastPings, quickPings = 30 * time.Millisecond, 8, 130
+	// After that the wait grows by growth with each ping that is remembered, up to longestUnsure: what hundreds of
+	// pings have not shown, more will hardly show.
+	growth, longestUnsure = 1.01, 500 * time.Millisecond
+	// goodUs is an error that nobody hears.
 	goodUs = 100
 )
 
-// Pace is how long to wait before the next ping, after this many on the connection. On a bad network it takes more
-// pings until some of them were not held up.
-func Pace(e Estimate, asked int) time.Duration {
-	bad := e.Pings == 0 || e.ErrorUs+e.SkewError*1e6 > goodUs
-	switch {
-	case asked < leastPings || bad && asked < 130:
-		return 30 * time.Millisecond
-	case bad && asked < 400:
-		return 100 * time.Millisecond
-	case bad:
-		return 500 * time.Millisecond
+// Pace is how long to wait before the next ping. A clock that is known well is asked again when its error may have grown
+// to what can be heard. It depends on nothing but the pings that are remembered: after a server's restart its listeners
+// go on as before, and only who finds another clock there asks quickly again.
+func Pace(e Estimate) time.Duration {
+	if e.Pings < leastPings {
+		return quick
 	}
-	return time.Second
+	unsure := min(scaled(quick, math.Pow(growth, float64(max(0, e.Pings-quickPings)))), longestUnsure)
+	if e.ErrorUs >= goodUs {
+		return unsure
+	}
+	lasts := scaled(time.Microsecond, (goodUs-e.ErrorUs)/e.SkewError)
+	return min(max(unsure, lasts), scaled(time.Second, math.Exp2(float64(e.Pings-leastPings))), Rarest)
+}
+
+// scaled is d times f, at most an hour.
+func scaled(d time.Duration, f float64) time.Duration {
+	return time.Duration(min(float64(d)*f, float64(time.Hour)))
 }
