@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"conga/actors/catalog"
+	"conga/actors/catalog/library"
 	"conga/actors/eventlog"
 	"conga/actors/scheduler"
 	"conga/actors/scheduler/queue"
@@ -61,7 +62,7 @@ func TestServer_BytesPerSong(t *testing.T) {
 
 	before, lived := all(), live()
 	queue := kept(t, log, scheduler.Actor, queue.State{})
-	folder := kept(t, log, catalog.Actor, catalog.State{})
+	folder := kept(t, log, catalog.Actor, library.State{})
 	check("reading", before, all(), 10_000)
 	check("knowing", lived, live(), 1600)
 	if queue.Songs.Len() != songs || folder.Songs.Len() != songs || text(t, queue) != text(t, state.Scheduler) || text(t, folder) != text(t, state.Catalog) {

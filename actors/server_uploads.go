@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"conga/actors/catalog"
+	"conga/actors/catalog/library"
 	"conga/actors/internal/transcode"
 	"conga/messages"
 )
@@ -20,12 +21,12 @@ const bringTakes = 10 * time.Second
 func (s *Server) openUploads(converted *transcode.Cache) *catalog.Uploads {
 	return catalog.NewUploads(catalog.UploadsConfig{
 		Dir: s.cfg.Songs, Largest: s.cfg.Uploads.Largest, Most: s.cfg.Uploads.Most, Converted: converted,
-		Known: func(ctx context.Context) (catalog.State, error) {
+		Known: func(ctx context.Context) (library.State, error) {
 			views, err := s.look(ctx, catalog.Actor)
 			if err != nil {
-				return catalog.State{}, err
+				return library.State{}, err
 			}
-			return views[catalog.Actor].State.(catalog.State), nil
+			return views[catalog.Actor].State.(library.State), nil
 		},
 		Bring: func(_ context.Context, song *messages.BringSong) error {
 			answer, err := s.system.Root.RequestFuture(s.Catalog(), song, bringTakes).Result()

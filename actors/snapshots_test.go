@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"conga/actors/catalog"
+	"conga/actors/catalog/library"
 	"conga/actors/chainmanager"
 	"conga/actors/chainmanager/chain"
 	"conga/actors/eventlog"
@@ -26,7 +27,7 @@ func rebuilt(t *testing.T, log *eventlog.Log) ServerState {
 	t.Helper()
 	return ServerState{
 		Scheduler:    kept(t, log, scheduler.Actor, queue.State{}),
-		Catalog:      kept(t, log, catalog.Actor, catalog.State{}),
+		Catalog:      kept(t, log, catalog.Actor, library.State{}),
 		Pacer:        kept(t, log, pacer.Actor, place.State{}),
 		ChainManager: kept(t, log, chainmanager.Actor, chain.State{}),
 	}

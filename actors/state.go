@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"conga/actors/catalog"
+	"conga/actors/catalog/library"
 	"conga/actors/chainmanager"
 	"conga/actors/chainmanager/chain"
 	"conga/actors/eventlog"
@@ -20,7 +21,7 @@ import (
 // state, in a running server, after a crash, and on another machine.
 type ServerState struct {
 	Scheduler    queue.State   `json:"scheduler"`
-	Catalog      catalog.State `json:"catalog"`
+	Catalog      library.State `json:"catalog"`
 	Pacer        place.State   `json:"pacer"`
 	ChainManager chain.State   `json:"chainManager"`
 }
@@ -55,7 +56,7 @@ func (s *Server) align(views map[string]messages.View) (state ServerState, event
 	if state.Scheduler, err = forward[queue.State](s.cfg.Log, scheduler.Actor, views[scheduler.Actor], event); err != nil {
 		return state, 0, err
 	}
-	if state.Catalog, err = forward[catalog.State](s.cfg.Log, catalog.Actor, views[catalog.Actor], event); err != nil {
+	if state.Catalog, err = forward[library.State](s.cfg.Log, catalog.Actor, views[catalog.Actor], event); err != nil {
 		return state, 0, err
 	}
 	if state.Pacer, err = forward[place.State](s.cfg.Log, pacer.Actor, views[pacer.Actor], event); err != nil {

@@ -3,26 +3,8 @@ package catalog
 import (
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"conga/messages"
 )
-
-// brought says what follows when somebody has brought a song. It can be requested at once, because it is whole.
-func (s State) brought(cmd *messages.BringSong) []proto.Message {
-	song := cmd.GetSong()
-	if song.GetName() == "" {
-		return nil
-	}
-	var events []proto.Message
-	if known, found := s.Songs.Find(song.GetName()); !found || *known != *fromMessage(song) {
-		events = append(events, &messages.SongAdded{Song: proto.CloneOf(song)})
-	}
-	return append(events, &messages.SongBrought{
-		Song: song.GetName(), Bytes: song.GetFileBytes(), Sum: cmd.GetSum(),
-		ListenerName: cmd.GetListenerName(), Person: cmd.GetPerson(), AtUnixUs: cmd.GetAtUnixUs(),
-	})
-}
 
 // bring takes a song whose file has come into the folder, so that nobody waits for a look.
 func (c *catalog) bring(cmd *messages.BringSong) {

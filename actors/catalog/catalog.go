@@ -32,6 +32,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"google.golang.org/protobuf/proto"
 
+	"conga/actors/catalog/library"
 	"conga/actors/eventlog"
 	"conga/actors/internal/transcode"
 	"conga/messages"
@@ -81,7 +82,7 @@ func Props(cfg Config) *actor.Props {
 
 type catalog struct {
 	cfg    Config
-	keeper *eventlog.Keeper[State]
+	keeper *eventlog.Keeper[library.State]
 	tell   func(message any) // sends to the actor itself, from any goroutine
 	ctx    context.Context   // ends with the actor
 	cancel context.CancelFunc
@@ -153,7 +154,7 @@ func (wake) IgnoreDeadLetterLogging()    {}
 func (news) IgnoreDeadLetterLogging()    {}
 func (looked) IgnoreDeadLetterLogging()  {}
 
-// Receive is all the plumbing; what a report changes is in state.go, what a look
+// Receive is all the plumbing; what a report changes is decided in room library, what a look
 // sees in look.go.
 func (c *catalog) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
@@ -213,7 +214,7 @@ func (c *catalog) names() []string {
 }
 
 func (c *catalog) start(ctx actor.Context) {
-	keeper, err := eventlog.NewKeeper(c.cfg.Log, Actor, State{})
+	keeper, err := eventlog.NewKeeper(c.cfg.Log, Actor, library.State{})
 	if err != nil {
 		panic(fmt.Errorf("catalog: read the log: %w", err))
 	}
@@ -257,7 +258,7 @@ func (c *catalog) commit(cmd proto.Message) {
 			switch known, is := before.Songs.Find(song.GetName()); {
 			case !is:
 				c.sum.added++
-			case !known.sameFile(song): // else it was converted, or must be
+			case !known.SameFile(song): // else it was converted, or must be
 				c.sum.changed++
 			}
 			delete(c.warned, song.GetName())

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"conga/actors/catalog/library"
 )
 
 func TestCatalog_TheHousesSongs(t *testing.T) {
@@ -18,13 +20,13 @@ func TestCatalog_TheHousesSongs(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	view := h.view()
-	state, ok := view.State.(State)
+	state, ok := view.State.(library.State)
 	if !ok || view.Actor != Actor || view.Seq != 3 || state.Songs.Len() != 3 {
 		t.Fatalf("got %+v", view)
 	}
 	bach := *state.Songs.At(0)
 	bach.ModifiedUnixUs = 0 // that of a fresh clone is anything
-	want := Song{
+	want := library.Song{
 		Name: "bach.mp3", Title: "Prelude in C major, BWV 846", Artist: "Johann Sebastian Bach", DurationMs: 39444, SampleRate: 44100,
 		Frames: 1510, AudioBytes: 631118, FileBytes: 631851,
 	}

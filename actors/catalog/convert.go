@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"conga/actors/catalog/library"
 	"conga/actors/internal/mp3"
 	"conga/actors/internal/transcode"
 	"conga/messages"
@@ -23,7 +24,7 @@ const needsFFmpeg = "it must be converted, and ffmpeg is not installed"
 
 // making is a conversion under way. It runs outside the actor, one at a time.
 type making struct {
-	song   *Song
+	song   *library.Song
 	wanted bool // somebody waits for it
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -50,7 +51,7 @@ func (c *catalog) makeNext() {
 		return
 	}
 	now := time.Now()
-	song, wanted := c.keeper.State().toMake(now.After(c.noRoom), func(name string) bool { return now.Before(c.passed[name]) })
+	song, wanted := c.keeper.State().ToMake(now.After(c.noRoom), func(name string) bool { return now.Before(c.passed[name]) })
 	if song == nil || now.Before(c.trouble) {
 		return
 	}
@@ -73,16 +74,16 @@ func (c *catalog) makeNext() {
 }
 
 // convert makes an mp3 of the song. The error says that this is not possible now; if the file cannot be converted, cmd says so.
-func (c Config) convert(ctx context.Context, song *Song, wanted bool) (cmd *messages.MadeSong, err error) {
+func (c Config) convert(ctx context.Context, song *library.Song, wanted bool) (cmd *messages.MadeSong, err error) {
 	defer func() {
 		if broken := recover(); broken != nil { // no file may stop the server
-			cmd, err = &messages.MadeSong{Song: song.message(), Reason: fmt.Sprintf("converting it went wrong: %v", broken), Passing: true}, nil
+			cmd, err = &messages.MadeSong{Song: song.Message(), Reason: fmt.Sprintf("converting it went wrong: %v", broken), Passing: true}, nil
 		}
 	}()
 	if !wanted && !c.Converted.Room() {
 		return nil, transcode.ErrFull
 	}
-	out := &messages.MadeSong{Song: song.message()}
+	out := &messages.MadeSong{Song: song.Message()}
 	path := filepath.Join(c.Dir, filepath.FromSlash(song.Name))
 	if f, err := openRegular(path); err != nil {
 		return nil, fmt.Errorf("%w: %s", transcode.ErrSource, cause(err))
@@ -152,7 +153,7 @@ func (c *catalog) stopMaking() {
 }
 
 // lostSongs names the converted songs whose mp3 is not there any more.
-func (c Config) lostSongs(state State) proto.Message {
+func (c Config) lostSongs(state library.State) proto.Message {
 	if c.Converted == nil {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/dhowden/tag"
 	"pgregory.net/rapid"
 
+	"conga/actors/catalog/library"
 	"conga/actors/internal/mp3"
 	"conga/messages"
 )
@@ -92,7 +93,7 @@ func TestOtherTag_Loudness(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
-	state := State{}.Apply(&messages.SongAdded{Song: &messages.Song{Name: "a", GainMb: -1, PeakPermille: 2}})
+	state := library.State{}.Apply(&messages.SongAdded{Song: &messages.Song{Name: "a", GainMb: -1, PeakPermille: 2}})
 	if got := state.Find("a"); got.GetGainMb() != -1 || got.GetPeakPermille() != 2 {
 		t.Errorf("the state has %v", got)
 	}

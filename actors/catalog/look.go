@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"conga/actors/catalog/library"
 	"conga/actors/internal/mp3"
 	"conga/messages"
 )
@@ -304,7 +305,7 @@ func (s *sighting) wait(d time.Duration) {
 }
 
 // remembered has the files that the log knows. Their songs need not be read again.
-func remembered(state State, makes bool) map[string]file {
+func remembered(state library.State, makes bool) map[string]file {
 	files := make(map[string]file, state.Songs.Len()+state.Rejected.Len())
 	for refused := range state.Rejected.All() {
 		files[refused.Name] = file{size: again, verdict: told}

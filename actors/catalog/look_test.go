@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"conga/actors/catalog/library"
 	"conga/actors/internal/mp3"
 	"conga/messages"
 )
@@ -25,7 +26,7 @@ type watcher struct {
 	dir     string
 	now     time.Time
 	known   map[string]file
-	state   State
+	state   library.State
 	reports []*messages.ReportSongs // of the last look, those that said something
 	saw     sighting
 	first   bool

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"conga/actors/catalog/library"
 	"conga/messages"
 )
 
@@ -131,7 +132,7 @@ func syncRoot(root *os.Root) {
 }
 
 // same is the song that has this content; empty: none has.
-func (u *Uploads) same(ctx context.Context, state State, f io.ReaderAt, size int64, sum string) string {
+func (u *Uploads) same(ctx context.Context, state library.State, f io.ReaderAt, size int64, sum string) string {
 	for song := range state.Songs.All() {
 		if song.FileBytes != size || ctx.Err() != nil {
 			continue

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"syscall"
 
+	"conga/actors/catalog/library"
 	"conga/actors/internal/space"
 	"conga/actors/internal/transcode"
 	"conga/messages"
@@ -41,7 +42,7 @@ type UploadsConfig struct {
 	Most      int64  // bytes of all that were brought
 	Converted *transcode.Cache
 
-	Known func(context.Context) (State, error)                // the catalog now
+	Known func(context.Context) (library.State, error)        // the catalog now
 	Bring func(context.Context, *messages.BringSong) error    // tells the catalog, which logs it
 	Free  func(dir string) (int64, error)                     // nil: what the system says
 	Own   func(root *os.Root, from, to string) (exists error) // nil: moves a file to a name that no other has
@@ -184,7 +185,7 @@ func (u *Uploads) open(ctx context.Context, said string, size int64) (*os.Root, 
 
 // reachable says why nothing may be put into the songs folder now. A disk that is not mounted leaves an empty folder. A song
 // in it would hide that all others are only away, and would itself be hidden when the disk is back.
-func (u *Uploads) reachable(state State) error {
+func (u *Uploads) reachable(state library.State) error {
 	away := state.Away
 	if folder, why := state.Folders.Of(path.Join(UploadFolder, "x")); folder != "" {
 		away = why

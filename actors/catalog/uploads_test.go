@@ -18,17 +18,18 @@ import (
 
 	"pgregory.net/rapid"
 
+	"conga/actors/catalog/library"
 	"conga/messages"
 )
 
 // brings is a catalog's state that takes songs, without an actor.
 type brings struct {
 	mu    sync.Mutex
-	state State
+	state library.State
 	err   error // of the log
 }
 
-func (b *brings) known(context.Context) (State, error) {
+func (b *brings) known(context.Context) (library.State, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.state, nil
@@ -105,7 +106,7 @@ func TestUploads_Catalog(t *testing.T) {
 	h.expect("added bach.mp3")
 	u := NewUploads(UploadsConfig{
 		Dir: dir, Largest: 1 << 20, Most: 1 << 30, Free: plenty,
-		Known: func(context.Context) (State, error) { return h.view().State.(State), nil },
+		Known: func(context.Context) (library.State, error) { return h.view().State.(library.State), nil },
 		Bring: func(_ context.Context, cmd *messages.BringSong) error {
 			_, err := h.system.Root.RequestFuture(h.pid, cmd, patience).Result()
 			return err
@@ -119,7 +120,7 @@ func TestUploads_Catalog(t *testing.T) {
 		t.Errorf("the songs are %q", songs)
 	}
 	h.expect("added uploads/Air.mp3", "*messages.SongBrought")
-	brought, is := h.view().State.(State).Brought.Find("uploads/Air.mp3")
+	brought, is := h.view().State.(library.State).Brought.Find("uploads/Air.mp3")
 	if !is || brought.By != "amy" || brought.Person != "amy-1" || len(brought.Sum) != 64 || brought.AtUs != 7 {
 		t.Errorf("it was brought by %+v", brought)
 	}
@@ -128,7 +129,7 @@ func TestUploads_Catalog(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.expect("removed uploads/Air.mp3") // and nothing in between
-	if n := h.view().State.(State).Brought.Len(); n != 0 {
+	if n := h.view().State.(library.State).Brought.Len(); n != 0 {
 		t.Errorf("%d songs count as brought", n)
 	}
 	again := open(t, dir, h.log)

@@ -72,9 +72,9 @@ var shared = []string{"actors/eventlog", "actors/window"}
 // pure are the rooms that decide for an actor, which stands around them. All that they may import
 // beside each other, so that the compiler keeps out clock, chance, files and the net, is in harmless.
 var (
-	pure     = []string{"actors/chainmanager/chain", "actors/pacer/place", "actors/relay/machine", "actors/relay/search", "actors/requester/clockfilter", "actors/scheduler/queue"}
+	pure     = []string{"actors/catalog/library", "actors/chainmanager/chain", "actors/pacer/place", "actors/relay/machine", "actors/relay/search", "actors/requester/clockfilter", "actors/scheduler/queue"}
 	harmless = regexp.MustCompile(`^(bytes|cmp|crypto/(ed25519|sha256)|encoding/(binary|hex|json)|errors|fmt|hash|iter|maps|math|math/bits|math/rand/v2|path|regexp|slices|sort|strconv|strings|time|unicode|` +
-		`google.golang.org/protobuf/proto|github.com/cespare/xxhash/v2|golang.org/x/text/unicode/norm|conga/messages(/plain)?|conga/actors/internal/.*)$`)
+		`google.golang.org/protobuf/proto|github.com/cespare/xxhash/v2|golang.org/x/text/unicode/norm|conga/messages(/plain)?|conga/actors/internal/(mp3|seal|sorted))$`)
 )
 
 // logRooms are below eventlog: SQLite, the log as text, what tests of logs share.
@@ -182,26 +182,19 @@ func TestRooms_Rule(t *testing.T) {
 	}
 }
 
-// A pure room and a state.go decide: they read no clock, throw no dice, do no I/O and know no
-// actors, or replaying a log would not give the same state twice.
+// A pure room decides: it reads no clock, throws no dice, does no I/O and knows no actors, or replaying a log would not
+// give the same state twice. (rand/v2 is chance only without a seed: NewPCG(seed) is arithmetic.)
 func TestRooms_StateIsPure(t *testing.T) {
-	impure := regexp.MustCompile(`^(os|net|io/ioutil|syscall|log|math/rand|crypto/rand|database/sql|unsafe)(/.*)?$|protoactor|sqlite|fsnotify|ebitengine/oto`)
 	clock := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
 	seen := map[string]bool{}
 	for _, file := range sources(t) {
-		isPure := slices.Contains(pure, file.dir)
-		decides := file.name == "state.go" && strings.HasPrefix(file.dir, "actors/")
-		if file.test || !isPure && !decides {
+		if file.test || !slices.Contains(pure, file.dir) {
 			continue
 		}
 		seen[file.dir] = true
 		for _, imported := range file.imports() {
-			if ours := slices.Contains(pure, strings.TrimPrefix(imported, "conga/")); isPure && !ours && !harmless.MatchString(imported) {
+			if !slices.Contains(pure, strings.TrimPrefix(imported, "conga/")) && !harmless.MatchString(imported) {
 				t.Errorf("%s imports %s, which is not among what a pure room may import", file, imported)
-			}
-			// rand/v2 is chance only without a seed: NewPCG(seed) is arithmetic.
-			if impure.MatchString(imported) && imported != "math/rand/v2" {
-				t.Errorf("%s imports %s", file, imported)
 			}
 		}
 		ast.Inspect(file.syntax, func(n ast.Node) bool {
@@ -226,7 +219,7 @@ func TestRooms_StateIsPure(t *testing.T) {
 			return true
 		})
 	}
-	for _, room := range append([]string{"actors/catalog"}, pure...) {
+	for _, room := range pure {
 		if !seen[room] {
 			t.Errorf("nothing that decides was found in %s", room)
 		}

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"conga/actors"
-	"conga/actors/catalog"
+	"conga/actors/catalog/library"
 	"conga/actors/pacer/place"
 	"conga/messages"
 	"conga/messages/plain"
@@ -134,7 +134,7 @@ func songOf(s actors.ServerState, name string, on *place.Started) *Song {
 	return made(name, "", "", 0)
 }
 
-func madeOf(song *catalog.Song) *Song {
+func madeOf(song *library.Song) *Song {
 	return made(song.Name, song.Title, song.Artist, song.DurationMs*1000)
 }
 

@@ -1,4 +1,4 @@
-package catalog
+package library
 
 import (
 	"encoding/json"
@@ -192,7 +192,7 @@ func TestSong_Message(t *testing.T) {
 		Name: "a.mp3", Title: "A", Artist: "B", DurationUs: messages.FrameOffset(1510, 44100).Microseconds(), SampleRate: 44100,
 		Frames: 1510, AudioBytes: 631118, FileBytes: 631851, ModifiedUnixUs: 7,
 	}
-	if got := fromMessage(want).message(); !proto.Equal(got, want) {
+	if got := fromMessage(want).Message(); !proto.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -1,4 +1,4 @@
-package catalog
+package library
 
 import (
 	"slices"
@@ -14,7 +14,7 @@ func (s State) made(cmd *messages.MadeSong) []proto.Message {
 	song := cmd.GetSong()
 	known, found := s.Songs.Find(song.GetName())
 	switch {
-	case !found || known.Form == messages.Song_FORM_MP3 || !known.sameFile(song):
+	case !found || known.Form == messages.Song_FORM_MP3 || !known.SameFile(song):
 		return nil
 	case cmd.GetReason() != "":
 		rejected := &messages.SongRejected{Name: song.GetName(), Reason: cmd.GetReason()}
@@ -32,7 +32,7 @@ func (s State) made(cmd *messages.MadeSong) []proto.Message {
 func (s State) lost(cmd *messages.LostSongs) (events []proto.Message) {
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(cmd.GetNames()))) {
 		if known, found := s.Songs.Find(name); found && known.Form == messages.Song_FORM_CONVERTED {
-			song := known.message()
+			song := known.Message()
 			song.Form, song.MadeOf, song.MadeSum = messages.Song_FORM_OTHER, "", ""
 			song.Frames, song.SampleRate, song.AudioBytes = 0, 0, 0
 			events = append(events, &messages.SongAdded{Song: song})
@@ -60,9 +60,9 @@ func (s State) notWanted(name string) State {
 	return s
 }
 
-// toMake is the song to convert next: the first that somebody waits for; else, if ahead, the first by name. It passes over
+// ToMake is the song to convert next: the first that somebody waits for; else, if ahead, the first by name. It passes over
 // songs that cannot be seen now, and those for which pass is true. nil: there is none.
-func (s State) toMake(ahead bool, pass func(name string) bool) (song *Song, wanted bool) {
+func (s State) ToMake(ahead bool, pass func(name string) bool) (song *Song, wanted bool) {
 	if s.Away != "" {
 		return nil, false
 	}

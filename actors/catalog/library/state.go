@@ -1,4 +1,7 @@
-package catalog
+// Package library says which songs there are: those that a look at the folder has reported, those that were converted, and
+// those that people have brought. It follows from events and commands alone: the package reads no clock, knows no actor,
+// and does no I/O.
+package library
 
 import (
 	"cmp"
@@ -30,8 +33,8 @@ type Song struct {
 	PeakPermille int32 `json:"peakPermille,omitempty"`
 }
 
-// sameFile says whether both are of the same file with the same content, by its size and time.
-func (s *Song) sameFile(of *messages.Song) bool {
+// SameFile says whether both are of the same file with the same content, by its size and time.
+func (s *Song) SameFile(of *messages.Song) bool {
 	return s.FileBytes == of.GetFileBytes() && s.ModifiedUnixUs == of.GetModifiedUnixUs()
 }
 
@@ -132,7 +135,7 @@ func (s State) reported(report *messages.ReportSongs) []proto.Message {
 	}
 	for _, song := range songs {
 		known, found := s.Songs.Find(song.GetName())
-		if found && known.Form == messages.Song_FORM_CONVERTED && song.GetForm() == messages.Song_FORM_OTHER && known.sameFile(song) {
+		if found && known.Form == messages.Song_FORM_CONVERTED && song.GetForm() == messages.Song_FORM_OTHER && known.SameFile(song) {
 			continue // it is converted already
 		}
 		if !found || *known != *fromMessage(song) {
@@ -229,7 +232,7 @@ func (s State) Find(name string) *messages.Song {
 	if !found {
 		return nil
 	}
-	return song.message()
+	return song.Message()
 }
 
 func fromMessage(m *messages.Song) *Song {
@@ -251,9 +254,9 @@ func fromMessage(m *messages.Song) *Song {
 	}
 }
 
-// message is the song as in the log. Its duration, which State keeps in
+// Message is the song as in the log. Its duration, which State keeps in
 // milliseconds only, follows from the frames.
-func (s *Song) message() *messages.Song {
+func (s *Song) Message() *messages.Song {
 	m := &messages.Song{
 		Name:           s.Name,
 		Title:          s.Title,
