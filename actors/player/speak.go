@@ -51,7 +51,7 @@ func (f *fetcher) opened(latency time.Duration) {
 
 // plays tells the parent which device plays.
 func (f *fetcher) plays(device string) {
-	device = device[:min(len(device), maxWords)]
+	device = device[:min(len(device), maxText)]
 	f.say(plays, uint32(len(device)), device)
 }
 
@@ -74,7 +74,7 @@ func (f *fetcher) fetch(p []byte, waiting int) bool {
 
 func (f *fetcher) lastWords(err error) {
 	text := err.Error()
-	text = text[:min(len(text), maxWords)]
+	text = text[:min(len(text), maxText)]
 	f.say(0, uint32(len(text)), text)
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -33,8 +33,8 @@ const (
 	// hangsAfter is how long a playing device may take nothing before its process is killed; it may take
 	// twice as long.
 	hangsAfter = 5 * time.Second
-	// maxWords is how many bytes are kept of what the libraries in that process print.
-	maxWords = 4096
+	// maxPrinted is how many bytes are kept of what the libraries in that process print.
+	maxPrinted = 4096
 )
 
 // The loudspeaker's process sends eight bytes (two uint32, little-endian). In its first message they are ready and
@@ -45,6 +45,7 @@ const (
 	wantSize = 8
 	ready    = 1<<32 - 1
 	plays    = 1<<32 - 2
+	maxText  = 4096 // bytes of the last message, and of the device's name
 )
 
 // speaker plays in a separate process (Speak). oto opens a device only once in a process, so only a new process can play
@@ -183,7 +184,7 @@ func (l *loudspeaker) listen() error { return l.take(l.read()) }
 
 // text reads what follows a message.
 func (l *loudspeaker) text(length uint32) string {
-	text := make([]byte, min(length, maxWords))
+	text := make([]byte, min(length, maxText))
 	n, _ := io.ReadFull(l.out, text)
 	return string(text[:n])
 }
@@ -272,7 +273,7 @@ type words struct {
 func (w *words) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.b = append(w.b, p[:min(len(p), maxWords-len(w.b))]...)
+	w.b = append(w.b, p[:min(len(p), maxPrinted-len(w.b))]...)
 	return len(p), nil
 }
 
