@@ -58,7 +58,7 @@ func readCharacters(r *bufio.Reader, n int) (string, error) {
 func commaList(text string) []string {
 	var names []string
 	for name := range strings.SplitSeq(text, ",") {
-		if name = plain.Text(name, maxWords); name != "" {
+		if name = plain.Text(name, maxListed); name != "" {
 			names = append(names, name)
 		}
 	}
@@ -78,7 +78,7 @@ func pythonList(text string) []string {
 		}
 		var name string
 		name, rest = pythonText(rest, quote)
-		if name = plain.Text(name, maxWords); name != "" {
+		if name = plain.Text(name, maxListed); name != "" {
 			names = append(names, name)
 		}
 	}
@@ -112,5 +112,5 @@ func pythonText(text []rune, quote rune) (string, []rune) {
 	return b.String(), nil
 }
 
-// maxWords is the longest name that is taken from a list, in bytes.
-const maxWords = 255
+// maxListed is the longest name that is taken from a list, in bytes.
+const maxListed = 255

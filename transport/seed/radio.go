@@ -279,6 +279,9 @@ func (r *Radio) list(verb string, parse func(string) []string, none string) []st
 	return names
 }
 
+// maxShown is how many bytes of the server's answer are shown.
+const maxShown = 255
+
 // sentence reads an answer whose end is not marked: all that comes with gaps shorter than settle.
 func (r *Radio) sentence() (string, error) {
 	if _, err := r.answers.Peek(1); err != nil {
@@ -292,7 +295,7 @@ func (r *Radio) sentence() (string, error) {
 	}
 	b := make([]byte, r.answers.Buffered())
 	n, _ := r.answers.Read(b) // it is buffered
-	return plain.Text(string(b[:n]), maxWords), nil
+	return plain.Text(string(b[:n]), maxShown), nil
 }
 
 // leave tells the server that the listener leaves, and names the node that fed it, as the program of 2016

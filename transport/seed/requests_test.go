@@ -167,7 +167,7 @@ func FuzzLists(f *testing.F) {
 			text = string(b)
 		}
 		for _, name := range append(pythonList(text), commaList(text)...) {
-			if name == "" || name != plain.Text(name, maxWords) || len(name) > 4*len(b) {
+			if name == "" || name != plain.Text(name, maxListed) || len(name) > 4*len(b) {
 				t.Fatalf("%q gives %q", b, name)
 			}
 		}
