@@ -35,9 +35,19 @@ const recently = 10 * time.Minute
 //	GET /debug/log?since=10m           events as JSON lines, since a duration or an RFC 3339 time
 //	GET /debug/story?since=…&about=amy the events that a story about amy needs; one request at a time
 func HTTP(dump func(context.Context) (any, error), events Events, story Story) http.Handler {
-	one := make(chan struct{}, 1)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /debug/dump", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET /debug/dump", answerDump(dump))
+	mux.HandleFunc("GET /debug/log", answerLog(events))
+	mux.HandleFunc("GET /debug/story", answerStory(story))
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, "This is a conga node. Everything that it knows: /debug/dump, what happened: /debug/log?since=10m, figures: /metrics, does music flow: /healthz\n")
+	})
+	return mux
+}
+
+func answerDump(dump func(context.Context) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		value, err := dump(r.Context())
 		var body []byte
 		if err == nil {
@@ -50,11 +60,13 @@ func HTTP(dump func(context.Context) (any, error), events Events, story Story) h
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(append(plain.JSON(body), '\n')) // a client that has gone misses nothing
-	})
-	mux.HandleFunc("GET /debug/log", func(w http.ResponseWriter, r *http.Request) {
-		since, err := sinceWhen(r.URL.Query().Get("since"), time.Now())
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
+	}
+}
+
+func answerLog(events Events) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		since, ok := sinceOf(w, r)
+		if !ok {
 			return
 		}
 		w.Header().Set("Content-Type", "application/x-ndjson")
@@ -74,11 +86,14 @@ func HTTP(dump func(context.Context) (any, error), events Events, story Story) h
 				panic(http.ErrAbortHandler) // half a log must not look like a whole one
 			}
 		}
-	})
-	mux.HandleFunc("GET /debug/story", func(w http.ResponseWriter, r *http.Request) {
-		since, err := sinceWhen(r.URL.Query().Get("since"), time.Now())
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
+	}
+}
+
+func answerStory(story Story) http.HandlerFunc {
+	one := make(chan struct{}, 1)
+	return func(w http.ResponseWriter, r *http.Request) {
+		since, ok := sinceOf(w, r)
+		if !ok {
 			return
 		}
 		until := http.NewResponseController(w)
@@ -101,12 +116,16 @@ func HTTP(dump func(context.Context) (any, error), events Events, story Story) h
 				return // the half line shows that the answer is incomplete
 			}
 		}
-	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = io.WriteString(w, "This is a conga node. Everything that it knows: /debug/dump, what happened: /debug/log?since=10m, figures: /metrics, does music flow: /healthz\n")
-	})
-	return mux
+	}
+}
+
+// sinceOf reads since when the events are wanted. If ok is false, the request was refused.
+func sinceOf(w http.ResponseWriter, r *http.Request) (since time.Time, ok bool) {
+	since, err := sinceWhen(r.URL.Query().Get("since"), time.Now())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	}
+	return since, err == nil
 }
 
 // sinceWhen reads a duration ("10m" is ten minutes before now) or an RFC 3339 time.
