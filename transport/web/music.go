@@ -135,23 +135,22 @@ func (m *Music) play(w http.ResponseWriter, r *http.Request) {
 	if out.Flush() != nil {
 		return
 	}
+	if m.send(r, w, out, titles) != nil && r.Context().Err() == nil {
+		m.cut.Add(1)
+	}
+}
+
+// send sends music until the client leaves or does not read, or, nil, until the player must come anew.
+func (m *Music) send(r *http.Request, w io.Writer, out *http.ResponseController, titles bool) error {
 	cursor := m.Open()
 	defer cursor.Close()
-	dress := &dresser{titles: titles}
-	begun := beginning(cursor)
-	rates, ends := &rates{}, endsAtAnotherRate(r)
-	for {
+	dress, rates, ends := &dresser{titles: titles}, &rates{}, endsAtAnotherRate(r)
+	for begun := beginning(cursor); ; {
 		item, err := (*messages.Item)(nil), error(nil)
 		if len(begun) > 0 {
 			item, begun = begun[0], begun[1:]
-		} else {
-			item, err = cursor.Next(r.Context())
-		}
-		if err != nil {
-			if r.Context().Err() == nil {
-				m.cut.Add(1)
-			}
-			return
+		} else if item, err = cursor.Next(r.Context()); err != nil {
+			return err
 		}
 		bytes := dress.item(item)
 		if len(bytes) == 0 {
@@ -159,18 +158,15 @@ func (m *Music) play(w http.ResponseWriter, r *http.Request) {
 		}
 		if rates.turn(item) {
 			if m.mixed.Store(true); ends {
-				return
+				return nil
 			}
 		}
 		_ = out.SetWriteDeadline(time.Now().Add(writeTakes))
-		if _, err = w.Write(bytes); err == nil {
-			err = out.Flush()
+		if _, err := w.Write(bytes); err != nil {
+			return err
 		}
-		if err != nil {
-			if r.Context().Err() == nil {
-				m.cut.Add(1)
-			}
-			return
+		if err := out.Flush(); err != nil {
+			return err
 		}
 	}
 }
