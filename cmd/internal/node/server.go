@@ -72,47 +72,72 @@ func StartServer(o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, o.Data.Store.Close(), requests.Close(), stream.Close())
 	}
-	offers := &web.Offers{Now: time.Now}
-	n := &Server{Requests: requests, Stream: stream, Log: log, sent: &transport.Counters{}, disk: o.Data.Watched}
-	ports := seed.NewPorts(stream)
-	var seedRequests func(context.Context, *transport.Stranger) bool // Streams sets it, and comes before Requests
-	counters, now, members := n.sent, steadyClock(), transport.NewExpected()
-	auditor := transport.NewIdentity() // an ordinary identity: a liar that recognized the server would serve it honestly
-	n.Server, err = actors.StartServer(actors.ServerConfig{
-		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Unwatched: o.Unwatched, Converted: o.Converted, ConvertedMost: o.ConvertedMost, Uploads: o.Uploads, Playlist: o.Playlist.message(), Key: o.Data.Key,
-		Now: now, Logger: o.Logger, Members: members.Members, KeepLog: o.KeepLog, Rules: o.Rules,
-		Auditor: &messages.Node{Id: auditor.ID(), Name: "guest"},
-		Audit: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {
-			return transport.Upstream(transport.UpstreamConfig{
-				Link: link, Addr: addr, Open: open, Dial: o.Dial, Pass: auth.Pass, Identity: auditor, Now: func() int64 { return now().UnixMicro() },
-			})
-		},
-		Sent: func() (bytes, chunks int64) { return counters.Bytes.Load(), counters.Chunks.Load() },
-		Streams: func(s *actors.Server) *actor.Props {
-			var seeds func(context.Context, *transport.Stranger) bool
-			if auth == nil && o.SeedListeners > 0 { // clients of 2016 know no token
-				porter := newPorter(s, ports, o.SeedListeners, counters, now)
-				seeds, seedRequests = porter.Stream, porter.Request
-			}
-			return transport.Streams(transport.StreamsConfig{
-				Listener: ports, Owner: s.ChainManager(), Counters: counters, Epoch: s.Epoch, Newest: s.Newest, Seed: seeds,
-				Self:     func() *messages.Node { return &messages.Node{Id: messages.ServerID, Name: messages.ServerID} },
-				Open:     func(open *messages.OpenStream) (transport.Cursor, error) { return s.Open(open), nil },
-				Expected: members, Pass: auth.Pass, ServerNow: func() int64 { return now().UnixMicro() }, Limits: o.Limits,
-			})
-		},
-		Requests: func(s *actors.Server) *actor.Props {
-			return transport.Requests(transport.RequestsConfig{
-				Listener: requests, Dial: o.Dial, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: now, Follows: s.Follows,
-				Persons: transport.NewPersons(o.Data.Key.Seed()), Auth: auth, TLS: secure, Limits: o.Limits, Disk: o.Data.Disk, Counters: counters, Seed: seedRequests,
-				Pinged: offers.Pinged, Parted: offers.Parted, Web: webSite(s, o, log, offers, now),
-			})
-		},
+	p := &parts{
+		ServerOptions: o, auth: auth, secure: secure, listener: requests, ports: seed.NewPorts(stream), log: log, sent: &transport.Counters{},
+		now: steadyClock(), members: transport.NewExpected(), offers: &web.Offers{Now: time.Now}, auditor: transport.NewIdentity(),
+	}
+	server, err := actors.StartServer(actors.ServerConfig{
+		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Unwatched: o.Unwatched, Converted: o.Converted, ConvertedMost: o.ConvertedMost,
+		Uploads: o.Uploads, Playlist: o.Playlist.message(), Key: o.Data.Key, Now: p.now, Logger: o.Logger, Members: p.members.Members,
+		KeepLog: o.KeepLog, Rules: o.Rules, Auditor: &messages.Node{Id: p.auditor.ID(), Name: "guest"}, Audit: p.audit,
+		Sent:    func() (bytes, chunks int64) { return p.sent.Bytes.Load(), p.sent.Chunks.Load() },
+		Streams: p.streams, Requests: p.requests,
 	})
 	if err != nil {
-		return nil, errors.Join(err, requests.Close(), ports.Close(), log.Close())
+		return nil, errors.Join(err, requests.Close(), p.ports.Close(), log.Close())
 	}
-	return n, nil
+	return &Server{Server: server, Requests: requests, Stream: stream, Log: log, sent: p.sent, disk: o.Data.Watched}, nil
+}
+
+// parts are what the connections of a server share.
+type parts struct {
+	ServerOptions
+	auth     *transport.Auth // nil: all may come in
+	secure   *tls.Config
+	listener net.Listener // for requests
+	ports    *seed.Ports
+	log      *eventlog.Log
+	sent     *transport.Counters
+	now      func() time.Time
+	members  *transport.Expected
+	offers   *web.Offers
+	auditor  *transport.Identity // an ordinary one: a liar that recognized the server would serve it honestly
+	porter   *seed.Porter        // nil: there are no clients of 2016
+}
+
+func (p *parts) nowUs() int64 { return p.now().UnixMicro() }
+
+func (p *parts) audit(link uint64, addr string, open *messages.OpenStream) *actor.Props {
+	return transport.Upstream(transport.UpstreamConfig{
+		Link: link, Addr: addr, Open: open, Dial: p.Dial, Pass: p.auth.Pass, Identity: p.auditor, Now: p.nowUs,
+	})
+}
+
+func (p *parts) streams(s *actors.Server) *actor.Props {
+	cfg := transport.StreamsConfig{
+		Listener: p.ports, Owner: s.ChainManager(), Counters: p.sent, Epoch: s.Epoch, Newest: s.Newest,
+		Self:     func() *messages.Node { return &messages.Node{Id: messages.ServerID, Name: messages.ServerID} },
+		Open:     func(open *messages.OpenStream) (transport.Cursor, error) { return s.Open(open), nil },
+		Expected: p.members, Pass: p.auth.Pass, ServerNow: p.nowUs, Limits: p.Limits,
+	}
+	if p.auth == nil && p.SeedListeners > 0 { // clients of 2016 know no token
+		p.porter = newPorter(s, p.ports, p.SeedListeners, p.sent, p.now)
+		cfg.Seed = p.porter.Stream
+	}
+	return transport.Streams(cfg)
+}
+
+// requests comes after streams, because a client of 2016 needs both.
+func (p *parts) requests(s *actors.Server) *actor.Props {
+	cfg := transport.RequestsConfig{
+		Listener: p.listener, Dial: p.Dial, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: p.now, Follows: s.Follows,
+		Persons: transport.NewPersons(p.Data.Key.Seed()), Auth: p.auth, TLS: p.secure, Limits: p.Limits, Disk: p.Data.Disk, Counters: p.sent,
+		Pinged: p.offers.Pinged, Parted: p.offers.Parted, Web: webSite(s, p.ServerOptions, p.log, p.offers, p.now),
+	}
+	if p.porter != nil {
+		cfg.Seed = p.porter.Request
+	}
+	return transport.Requests(cfg)
 }
 
 // listen opens the two ports.
