@@ -185,9 +185,6 @@ func around(self *messages.Node, above search.State, in relay.Live, out player.L
 	return chain
 }
 
-// leastSent is less than a second of music, but more than is said at the beginning of a connection.
-const leastSent = 10_000
-
 // facts are sentences about the listener that have no other place on the screen.
 func (l *Listener) facts(above search.State, in relay.Live, out player.Live, asks requester.Live) []string {
 	facts := []string{fmt.Sprintf("%s, at the radio of %s", l.Client.Node().GetName(), l.Server)}
@@ -198,7 +195,7 @@ func (l *Listener) facts(above search.State, in relay.Live, out player.Live, ask
 	if len(in.Downstream) > 0 {
 		carried = "you carry the music for " + strings.Join(in.Downstream, " and ")
 	}
-	if sent := l.Sent(); sent > leastSent {
+	if sent := l.PassedOn(); sent > 0 {
 		carried += fmt.Sprintf("; %s passed on", Bytes(sent))
 	}
 	facts = append(facts, carried)

@@ -319,8 +319,16 @@ func (n *Listener) Lost() <-chan struct{} {
 	return n.radio.Lost()
 }
 
-// Sent is how many bytes this listener has passed on.
-func (n *Listener) Sent() int64 { return n.sent.Bytes.Load() }
+// leastSent is less than a second of music, but more than is said at the beginning of a connection.
+const leastSent = 10_000
+
+// PassedOn is how many bytes of music this listener has passed on; 0: it has fed nobody.
+func (n *Listener) PassedOn() int64 {
+	if sent := n.sent.Bytes.Load(); sent >= leastSent {
+		return sent
+	}
+	return 0
+}
 
 // Leave says goodbye and ends the listener.
 func (n *Listener) Leave() error {

@@ -72,7 +72,7 @@ func (n *Listener) Farewell(w io.Writer) error {
 	left := n.Leave()
 	if err == nil { // else an actor has just panicked, and there is no receipt
 		showReceipt(w, receipt)
-		sayStay(w, receipt, stay{lasted: time.Since(n.since), sent: n.Sent()})
+		sayStay(w, receipt, stay{lasted: time.Since(n.since), sent: n.PassedOn()})
 	}
 	return left
 }

@@ -12,16 +12,13 @@ import (
 // stay is what a receipt does not have: how long a listener was there, and what it did for others.
 type stay struct {
 	lasted time.Duration
-	sent   int64 // bytes
+	sent   int64 // bytes of music; 0: it fed nobody
 }
-
-// leastSent is less than a second of music, but more than is said at the beginning of a connection.
-const leastSent = 10_000
 
 // sayStay says in words what the figures of a receipt mean.
 func sayStay(w io.Writer, r actors.Receipt, s stay) {
 	fmt.Fprintf(w, "You were there for %v%s.\n", s.lasted.Round(time.Second), missed(r))
-	if s.sent >= leastSent {
+	if s.sent > 0 {
 		fmt.Fprintf(w, "You passed %.1f MB of music on to others.\n", float64(s.sent)/1e6)
 	} else {
 		fmt.Fprintln(w, "You were the last of the line: nobody needed you to pass the music on.")
