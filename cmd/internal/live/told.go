@@ -17,8 +17,7 @@ type Told struct {
 
 // tell makes a sentence of an event. name returns the name of the node with an id.
 func tell(event proto.Message, name func(id string) string) Told {
-	switch e := event.(type) {
-	// A listener's own log.
+	switch e := event.(type) { // of a listener's own log
 	case *messages.UpstreamLost:
 		return trouble("%s feeds you no longer%s", e.GetNode().GetName(), because(e.GetReason()))
 	case *messages.UpstreamConnected:
@@ -31,8 +30,15 @@ func tell(event proto.Message, name func(id string) string) Told {
 		return trouble("%s", e.GetReason())
 	case *messages.PlayerHeardAgain:
 		return plainly("the music is heard again")
+	}
+	if told := tellOfChain(event, name); told.Text != "" {
+		return told
+	}
+	return tellOfSongs(event)
+}
 
-	// The server's log.
+func tellOfChain(event proto.Message, name func(id string) string) Told {
+	switch e := event.(type) {
 	case *messages.ListenerJoined:
 		return plainly("%s joined behind %s%s", e.GetNode().GetName(), name(e.GetAfter()), because(e.GetUnreachable()))
 	case *messages.ListenerReturned:
@@ -52,6 +58,12 @@ func tell(event proto.Message, name func(id string) string) Told {
 		if e.GetFault() != messages.Fault_FAULT_UNSPECIFIED {
 			return trouble("%s was looked at, and feeds nobody for a while%s", e.GetName(), because(e.GetReason()))
 		}
+	}
+	return Told{}
+}
+
+func tellOfSongs(event proto.Message) Told {
+	switch e := event.(type) {
 	case *messages.SongQueued:
 		return plainly("%s asked for %s", somebody(e.GetListenerName()), e.GetSong())
 	case *messages.PlayRefused:

@@ -71,6 +71,20 @@ func told(e proto.Message, name func(id string) string) (Kind, string) {
 			return Music, "picked at random: “" + Title(e.GetSong()) + "”"
 		}
 		return Music, "it is the turn of “" + Title(e.GetSong()) + "”, which " + who(e.GetListenerName()) + " asked for"
+	case *messages.BroadcastOpened:
+		return Music, "the server has started"
+	}
+	if kind, text := toldOfRequests(e); text != "" {
+		return kind, text
+	}
+	if kind, text := toldOfFolder(e); text != "" {
+		return kind, text
+	}
+	return toldOfChain(e, name)
+}
+
+func toldOfRequests(e proto.Message) (Kind, string) {
+	switch e := e.(type) {
 	case *messages.SongQueued:
 		return Request, who(e.GetListenerName()) + " asked for “" + Title(e.GetSong()) + "”"
 	case *messages.PlayRefused:
@@ -88,6 +102,12 @@ func told(e proto.Message, name func(id string) string) (Kind, string) {
 		return Trouble, "“" + Title(e.GetSong()) + "” waits: " + e.GetReason()
 	case *messages.SongSkipped:
 		return Trouble, "“" + Title(e.GetSong()) + "” was given up: " + e.GetReason()
+	}
+	return "", ""
+}
+
+func toldOfFolder(e proto.Message) (Kind, string) {
+	switch e := e.(type) {
 	case *messages.SongAdded:
 		title := "“" + cmp.Or(e.GetSong().GetTitle(), Title(e.GetSong().GetName())) + "”"
 		switch e.GetSong().GetForm() {
@@ -111,10 +131,8 @@ func told(e proto.Message, name func(id string) string) (Kind, string) {
 			return Folder, "the folder " + folder + " can be seen again, or is gone"
 		}
 		return Folder, "the songs can be seen again"
-	case *messages.BroadcastOpened:
-		return Music, "the server has started"
 	}
-	return toldOfChain(e, name)
+	return "", ""
 }
 
 func toldOfChain(e proto.Message, name func(id string) string) (Kind, string) {
