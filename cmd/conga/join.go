@@ -145,46 +145,16 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	output, err := player.ParseOutput(c.Output)
-	if err != nil {
-		return err
-	}
 	debug, err := node.ListenDebug(string(c.HTTP))
 	if err != nil {
 		return err
 	}
 	show := c.shown(streams)
 	defer show.rest(streams.Err)
-	logger := show.logger
 	debug.Profiles = c.PProf
-	debug.WarnOpen(logger)
-	kept := c.Data
-	if c.clicks { // the listener itself may run, too
-		kept = node.NoData
-	}
-	journal, err := node.OpenJournal(kept, node.ListenersDir(), c.Name, logger)
-	if err != nil {
-		return errors.Join(err, debug.Close())
-	}
-	offsets := journal.Offsets(c.Offset.given(), logger)
-	if c.clicks {
-		offsets = node.OpenOffsets(node.ListenerFolder(c.Data, c.Name), nil, logger)
-	}
-	line := transport.NewLine(ring.Server, nil)
-	radio, listen, err := c.tune(ctx, ring.Server, line)
-	if radio != nil {
-		logger.Warn("a server of 2016 does not sign its music: you hear whatever the nodes above send")
-	}
-	if err != nil {
-		return errors.Join(err, journal.Abandon(), debug.Close())
-	}
+	debug.WarnOpen(show.logger)
 	var programme live.Programme
-	listener, err := node.StartListener(ctx, node.ListenerOptions{
-		Server: ring.Server, Line: line, Keys: ring, Token: c.token(), Name: c.Name, Listen: listen, Radio: radio, Advertise: c.Advertise, Output: output, Logger: logger,
-		Journal: journal, HTTP: debug.Advertised(), Players: c.Players, AsItIs: c.NoReplayGain, Offsets: offsets, Clicks: c.clicks,
-		News:   func(news *messages.Playing) { takeNews(logger, &programme, news) },
-		Turned: func(song *messages.SongChange) { nowPlaying(logger, song, &programme) },
-	})
+	listener, err := c.start(ctx, ring, debug.Advertised(), &programme, show.logger)
 	if err != nil {
 		return errors.Join(err, debug.Close())
 	}
@@ -223,6 +193,40 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	}
 	streams.Part()
 	return errors.Join(listener.Farewell(streams.Out), <-served, over, shown)
+}
+
+// start starts the listener, which others can debug at the address http.
+func (c *joinCmd) start(ctx context.Context, ring keys.Ring, http string, programme *live.Programme, logger *slog.Logger) (*node.Listener, error) {
+	output, err := player.ParseOutput(c.Output)
+	if err != nil {
+		return nil, err
+	}
+	kept := c.Data
+	if c.clicks { // the listener itself may run, too
+		kept = node.NoData
+	}
+	journal, err := node.OpenJournal(kept, node.ListenersDir(), c.Name, logger)
+	if err != nil {
+		return nil, err
+	}
+	offsets := journal.Offsets(c.Offset.given(), logger)
+	if c.clicks {
+		offsets = node.OpenOffsets(node.ListenerFolder(c.Data, c.Name), nil, logger)
+	}
+	line := transport.NewLine(ring.Server, nil)
+	radio, listen, err := c.tune(ctx, ring.Server, line)
+	if err != nil {
+		return nil, errors.Join(err, journal.Abandon())
+	}
+	if radio != nil {
+		logger.Warn("a server of 2016 does not sign its music: you hear whatever the nodes above send")
+	}
+	return node.StartListener(ctx, node.ListenerOptions{
+		Server: ring.Server, Line: line, Keys: ring, Token: c.token(), Name: c.Name, Listen: listen, Radio: radio, Advertise: c.Advertise, Output: output, Logger: logger,
+		Journal: journal, HTTP: http, Players: c.Players, AsItIs: c.NoReplayGain, Offsets: offsets, Clicks: c.clicks,
+		News:   func(news *messages.Playing) { takeNews(logger, programme, news) },
+		Turned: func(song *messages.SongChange) { nowPlaying(logger, song, programme) },
+	})
 }
 
 // takeNews says if from now on nothing is broadcast: then nobody's line is to blame.

@@ -94,6 +94,8 @@ func (c *serveCmd) Validate() error {
 		return errors.New("--data is empty: name a folder, or leave it out to use the usual one")
 	case port == "65535":
 		return errors.New("--listen: the stream is on the port after that of the requests, so 65534 is the last one")
+	case c.Shuffle && c.Playlist == "":
+		return errors.New("--shuffle is the order of a playlist: give --playlist FILE, too; without one, songs are picked at random")
 	case c.HTTP.takes(c.Listen, 2):
 		return errors.New("--http has the same port as --listen or as the stream, which is on the port after it: choose another")
 	}
@@ -106,18 +108,12 @@ func (c *serveCmd) Run(ctx context.Context, io *cli.Streams) error {
 }
 
 func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
-	if c.Shuffle && c.Playlist == "" {
-		return errors.New("--shuffle is the order of a playlist: give --playlist FILE, too; without one, songs are picked at random")
-	}
 	if err := node.CheckSongs(c.Songs, c.Data); err != nil {
 		return err
 	}
-	var playlist node.Playlist
-	if c.Playlist != "" {
-		var err error
-		if playlist, err = node.ReadPlaylist(c.Playlist, c.Songs, c.Shuffle); err != nil {
-			return err
-		}
+	playlist, err := c.playlist()
+	if err != nil {
+		return err
 	}
 	http, err := node.ListenDebug(string(c.HTTP)) // before anything plays
 	if err != nil {
@@ -149,16 +145,17 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	known := server.Server.SongsKnown()
 	go func() {
 		select {
-		case <-server.Server.SongsKnown():
+		case <-known:
 		case <-ctx.Done():
 		}
 		debug.SetGCPercent(min(usual, whileServing))
 	}()
 	served := http.Serve(ctx, server.Music(), server.Watched())
 	select { // whoever reads "ready" asks for songs at once
-	case <-server.Server.SongsKnown():
+	case <-known:
 	case <-time.After(songsPatience): // a large folder, or a slow one: the first of its songs are known
 	case <-ctx.Done():
 	}
@@ -180,6 +177,14 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	}
 	err = <-served // it ends with ctx
 	return errors.Join(drawn, err, server.Stop())
+}
+
+// playlist is what plays when nobody has asked for anything; the zero value: songs picked at random.
+func (c *serveCmd) playlist() (node.Playlist, error) {
+	if c.Playlist == "" {
+		return node.Playlist{}, nil
+	}
+	return node.ReadPlaylist(c.Playlist, c.Songs, c.Shuffle)
 }
 
 // browsers is how they know this server; the zero value is for those who have only its address.
