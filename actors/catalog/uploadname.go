@@ -60,7 +60,9 @@ func uploadName(said string, makes bool) (string, error) {
 		}
 		return r
 	}, strings.TrimSuffix(name, ending))
-	stem = strings.TrimLeft(stem, ". ~")
+	for before := ""; stem != before; { // an accent that has lost its dot is lost, too, and a dot may follow
+		before, stem = stem, strings.TrimLeft(plain.Alike(stem, 4*maxUploadBytes), ". ~")
+	}
 	for utf8.RuneCountInString(stem) > maxUploadName-len(ending) || len(stem) > maxUploadBytes-len(ending) {
 		_, last := utf8.DecodeLastRuneInString(stem)
 		stem = stem[:len(stem)-last]

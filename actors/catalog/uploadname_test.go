@@ -32,6 +32,8 @@ func TestUploadName(t *testing.T) {
 		{"a\u200db.mp3", "ab.mp3"},
 		{"a\u00a0b.mp3", "a b.mp3"},
 		{"what?<is>:\"this\"|*.mp3", "what__is___this___.mp3"},
+		{"..\u0300~.mp3", "song.mp3"},
+		{"~.\u0300.air.mp3", "air.mp3"},
 		{"con.mp3", "_con.mp3"},
 		{"NUL.mp3", "_NUL.mp3"},
 		{"Com1.live.mp3", "_Com1.live.mp3"},
