@@ -170,7 +170,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	}()
 	cli.Notify(cli.Ready)
 	context.AfterFunc(ctx, func() { cli.Notify(cli.Stopping) })
-	var shown, over error
+	var shown error
 	ready := fmt.Sprintf("ready relay=%s http=%s\n", listener.Client.Node().GetRelay(), debug)
 	if show.pane != nil {
 		fmt.Fprint(streams.Screen, ready) // it is there again when the picture has gone
@@ -186,13 +186,8 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 		}()
 	}
 	<-ctx.Done()
-	select {
-	case <-listener.Lost():
-		over = seed.ErrLost
-	default:
-	}
 	streams.Part()
-	return errors.Join(listener.Farewell(streams.Out), <-served, over, shown)
+	return errors.Join(listener.Farewell(streams.Out), <-served, listener.Over(), shown)
 }
 
 // start starts the listener, which others can debug at the address http.

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -94,8 +93,6 @@ func (c *serveCmd) Validate() error {
 		return errors.New("--data is empty: name a folder, or leave it out to use the usual one")
 	case port == "65535":
 		return errors.New("--listen: the stream is on the port after that of the requests, so 65534 is the last one")
-	case c.Shuffle && c.Playlist == "":
-		return errors.New("--shuffle is the order of a playlist: give --playlist FILE, too; without one, songs are picked at random")
 	case c.HTTP.takes(c.Listen, 2):
 		return errors.New("--http has the same port as --listen or as the stream, which is on the port after it: choose another")
 	}
@@ -104,6 +101,9 @@ func (c *serveCmd) Validate() error {
 
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context, io *cli.Streams) error {
+	if c.Shuffle && c.Playlist == "" { // each may be a setting: Validate sees one without the other
+		return errors.New("--shuffle is the order of a playlist: give --playlist FILE, too; without one, songs are picked at random")
+	}
 	return logbook.Salvage(c.Data, c.serve(ctx, io))
 }
 
@@ -125,41 +125,19 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	http.Profiles = c.PProf
 	http.WarnOpen(logger)
 	playlist.Warn(logger)
-	browsers, err := c.browsers(logger)
-	if err != nil {
-		return errors.Join(err, http.Close())
-	}
-	data, err := node.OpenData(c.Data, c.Songs, logger)
-	if err != nil {
-		return errors.Join(err, http.Close())
-	}
-	usual := debug.SetGCPercent(whileReading)
-	server, err := node.StartServer(node.ServerOptions{
-		Songs: c.Songs, Listen: string(c.Listen), Data: data, Logger: logger,
-		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Limits: c.limits(), Uploads: c.bounds(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20,
-		Converted: cmp.Or(c.Converted, filepath.Join(c.Data, "converted")), ConvertedMost: c.ConvertedMax << 30,
-		Rules: c.rules(), Playlist: playlist,
-	})
-	if err != nil {
-		return errors.Join(err, http.Close())
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	known := server.Server.SongsKnown()
-	go func() {
-		select {
-		case <-known:
-		case <-ctx.Done():
-		}
-		debug.SetGCPercent(min(usual, whileServing))
-	}()
+	server, browsers, err := c.start(ctx, playlist, logger)
+	if err != nil {
+		return errors.Join(err, http.Close())
+	}
 	served := http.Serve(ctx, server.Music(), server.Watched())
 	select { // whoever reads "ready" asks for songs at once
-	case <-known:
+	case <-server.Server.SongsKnown():
 	case <-time.After(songsPatience): // a large folder, or a slow one: the first of its songs are known
 	case <-ctx.Done():
 	}
-	invite := c.invite(server.Requests.Addr(), data.Key.Public().(ed25519.PublicKey), browsers, logger)
+	invite := c.invite(server.Requests.Addr(), server.Key, browsers, logger)
 	defer invite.withdraw()
 	cli.Notify(cli.Ready)
 	context.AfterFunc(ctx, func() { cli.Notify(cli.Stopping) })
@@ -177,6 +155,36 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	}
 	err = <-served // it ends with ctx
 	return errors.Join(drawn, err, server.Stop())
+}
+
+// start starts the server. browsers is how they know it.
+func (c *serveCmd) start(ctx context.Context, playlist node.Playlist, logger *slog.Logger) (*node.Server, browsers, error) {
+	browsers, err := c.browsers(logger)
+	if err != nil {
+		return nil, browsers, err
+	}
+	data, err := node.OpenData(c.Data, c.Songs, logger)
+	if err != nil {
+		return nil, browsers, err
+	}
+	usual := debug.SetGCPercent(whileReading)
+	server, err := node.StartServer(node.ServerOptions{
+		Songs: c.Songs, Listen: string(c.Listen), Data: data, Logger: logger,
+		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Limits: c.limits(), Uploads: c.bounds(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20,
+		Converted: cmp.Or(c.Converted, filepath.Join(c.Data, "converted")), ConvertedMost: c.ConvertedMax << 30,
+		Rules: c.rules(), Playlist: playlist,
+	})
+	if err != nil {
+		return nil, browsers, err
+	}
+	go func() {
+		select {
+		case <-server.Server.SongsKnown():
+		case <-ctx.Done():
+		}
+		debug.SetGCPercent(min(usual, whileServing))
+	}()
+	return server, browsers, nil
 }
 
 // playlist is what plays when nobody has asked for anything; the zero value: songs picked at random.

@@ -53,7 +53,7 @@ func TestSecurePage(t *testing.T) {
 }
 
 func TestServe_ShuffleNeedsPlaylist(t *testing.T) {
-	if code, _, err := conga(t, "serve", "--shuffle", "--songs", t.TempDir()+"/none", "--data", t.TempDir()); code != cli.Usage || !strings.Contains(err, "give --playlist FILE") {
+	if code, _, err := conga(t, "serve", "--shuffle", "--songs", t.TempDir()+"/none", "--data", t.TempDir()); code != cli.Failed || !strings.Contains(err, "give --playlist FILE") {
 		t.Errorf("exit %d, %q", code, err)
 	}
 }

@@ -319,6 +319,16 @@ func (n *Listener) Lost() <-chan struct{} {
 	return n.radio.Lost()
 }
 
+// Over is why the music is over for good; nil: it is not.
+func (n *Listener) Over() error {
+	select {
+	case <-n.Lost():
+		return seed.ErrLost
+	default:
+		return nil
+	}
+}
+
 // leastSent is less than a second of music, but more than is said at the beginning of a connection.
 const leastSent = 10_000
 

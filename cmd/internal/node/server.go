@@ -3,6 +3,7 @@ package node
 import (
 	"bufio"
 	"context"
+	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -28,6 +29,7 @@ type Server struct {
 	Requests net.Listener
 	Stream   net.Listener
 	Log      *eventlog.Log
+	Key      ed25519.PublicKey // by which listeners know it
 	sent     *transport.Counters
 	disk     *monitor.Disk // nil: the log is in memory
 }
@@ -86,7 +88,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, requests.Close(), p.ports.Close(), log.Close())
 	}
-	return &Server{Server: server, Requests: requests, Stream: stream, Log: log, sent: p.sent, disk: o.Data.Watched}, nil
+	return &Server{Server: server, Requests: requests, Stream: stream, Log: log, Key: o.Data.Key.Public().(ed25519.PublicKey), sent: p.sent, disk: o.Data.Watched}, nil
 }
 
 // parts are what the connections of a server share.
