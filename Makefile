@@ -22,12 +22,14 @@ FOR ?= 60s
 STARTS ?= 5
 CHAIN ?= 2
 ALL ?=
+LONG ?=
+JSON ?= bin/bench.json
 
-.PHONY: help chaos together demo build test lint systems bench fuzz gen man install speaker sound-test page-test shell-test convert-test
+.PHONY: help chaos together demo build test lint systems bench bench-check bench-parts fuzz gen man install speaker sound-test page-test shell-test convert-test
 
 help:
 	@echo 'make demo     hear it: a server and three listeners        go run ./cmd/conga demo'
-	@echo 'make build    bin/conga, bin/conga-chaos                   go build -o bin/ ./cmd/...'
+	@echo 'make build    bin/conga, bin/conga-chaos, bin/conga-bench  go build -o bin/ ./cmd/...'
 	@echo 'make test     all that CI runs: lint, tests, sound         go test -race ./...'
 	@echo 'make lint     form and suspicious code                     go vet ./...'
 	@echo '  ALL=1         more linters; they take minutes to build    go run …/golangci-lint/v2/cmd/golangci-lint@v2.6.2 run'
@@ -36,7 +38,10 @@ help:
 	@echo '  KINDS=outages SPIN=2: long silence, busy machine         bin/conga-chaos --kinds outages --spin 2'
 	@echo 'make together how far apart are two loudspeakers?            go test -run Together -v -together 60s ./cmd/conga/e2e'
 	@echo '  CHAIN=100 SPIN=2 STARTS=5 FOR=60s: long chain, busy machine; Snapcast beside it if it is installed'
-	@echo 'make bench    speed and memory                             go test -run "^$$" -bench . -benchmem ./...'
+	@echo 'make bench    latency, CPU, memory, beside simple programs  bin/conga-bench --json bin/bench.json'
+	@echo '  LONG=1 JSON=FILE: half an hour more, where the figures go'
+	@echo 'make bench-check  measure again: what got worse?           bin/conga-bench check bin/bench.json'
+	@echo 'make bench-parts  single functions                         go test -run "^$$" -bench . -benchmem ./...'
 	@echo 'make fuzz     every parser, FUZZTIME=20s each              go test -fuzz FuzzReadFrame ./transport'
 	@echo 'make install  conga, its pages, completions and units     PREFIX=/usr/local DESTDIR='
 	@echo 'make man      manual pages, in bin/man                     bin/conga help man bin/man'
@@ -73,7 +78,13 @@ chaos: build
 together: speaker sound-test
 	go test $(flags) -count=1 -timeout 2h -run Together -v ./cmd/conga/e2e -together $(FOR) -together.starts $(STARTS) -together.chain $(CHAIN) -together.spin $(SPIN)
 
-bench: speaker
+bench: build
+	bin/conga-bench run $(if $(LONG),--long) --json $(JSON)
+
+bench-check: bench
+	bin/conga-bench check $(JSON)
+
+bench-parts: speaker
 	go test $(flags) -run '^$$' -bench . -benchmem ./...
 
 fuzz: speaker

@@ -1,0 +1,36 @@
+// Conga-bench measures conga, each time against a baseline: a small program that does only the same job. It prints a
+// table and writes JSON; `make bench` runs it, `make bench-check` compares a new run with the last one that was kept.
+//
+// Every line is a ratio. Conga and the baseline are measured in the same minute, in turn, as often as --rounds says; the
+// medians count, and the ratio is the median of the rounds' ratios. So runs of different machines can be compared. Each
+// thing that is measured has a process of its own, whose processor time and memory are read from /proc (all its
+// threads', to the nanosecond). The first lines of the table say how busy the machine was.
+//
+// # A running chain (group chain)
+//
+// For each length of the chain: `conga serve` in a process, and in another one so many listeners, each as `conga join
+// --output none` runs it: window, checks, the player's books, no decoding. They join one after another, run for
+// --settle, and are then looked at for --for. The baselines follow, with as many relays or clients.
+//
+//   - hop latency: from the moment when a listener's read returned with the last byte of a chunk to the same moment at
+//     the next listener, over all hops and all chunks. The raw relay is timed at the same place.
+//   - listeners' CPU: processor time a second of the process with all listeners.
+//   - memory and goroutines of a listener: what is in use after a garbage collection, with the stacks, less what was in
+//     use before the first one joined, for each listener. The window's music is in it.
+//   - server's CPU, RSS, upload: of the process `conga serve`. The upload is its stream bytes for each item of the
+//     broadcast, times the items a second; that of the baselines is what their clients got.
+//   - bytes on the wire: what a listener's connection carries for each chunk (seals, stamps, headers), against the mp3
+//     frames in it. It is counted from the end of a chunk to the end of another.
+//   - joining one after another: all listeners, each until the server has welcomed it, against as many TLS connections
+//     that get one message.
+//   - join to first chunk, to first sound: a listener that plays joins, hears and leaves, 20 times a round, when nobody
+//     else is there (no nodes) and at the end of the longest chain. Its first chunk has come when the read returned; the
+//     first sound is the first sample that is not silence and that its loudspeaker takes, which is due 0.6 s after the
+//     chunk came (messages.JoinAhead).
+//   - splice: listeners somewhere in the chain die, their connections with them; from then until another node has
+//     answered the orphan.
+//
+// The baselines: the raw relay reads a message and writes it, in one goroutine a hop, either 1 KiB for each mp3 frame or
+// messages as long and as often as conga's chunks; the fan-out server writes those to each client; Icecast is Debian's,
+// if it is installed; the TLS greeting is a server that sends each client one message.
+package main

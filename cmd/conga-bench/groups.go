@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"slices"
+
+	"conga/cmd/conga-bench/internal/result"
+)
+
+// group is lines that are measured together.
+type group struct {
+	name string
+	long bool // only with --long
+	run  func(context.Context) error
+}
+
+func (b *bench) all() []group {
+	return []group{
+		{name: "chain", run: b.chains},
+	}
+}
+
+// groups are those that are wanted.
+func (b *bench) groups() []group {
+	return slices.DeleteFunc(b.all(), func(g group) bool {
+		return g.long && !b.Long || len(b.Only) > 0 && !slices.Contains(b.Only, g.name)
+	})
+}
+
+func names() (all []string) {
+	for _, g := range (&bench{}).all() {
+		all = append(all, g.name)
+	}
+	return all
+}
+
+func known(name string) bool { return slices.Contains(names(), name) }
+
+// What conga is compared with.
+const (
+	rawFrames = "raw relay, 1 KiB at 38.28/s"
+	rawChunks = "raw relay, conga's chunks"
+	fanOut    = "fan-out server"
+	icecast   = "Icecast"
+	greeting  = "TLS greeting"
+	mp3Bytes  = "the mp3's"
+)
+
+// goals are what issue F asked for, on the machine that it was measured on.
+var goals = []result.Goal{
+	{Key: result.Key{Name: hopLatency, Baseline: rawFrames}, Of: result.Ratio, Bound: 1.5, Better: result.Less},
+	{Key: result.Key{Name: listenersCPU, Baseline: rawFrames}, Of: result.Ratio, Bound: 0.5, Better: result.Less},
+	{Key: result.Key{Name: serverCPU, Nodes: 1000, Baseline: icecast}, Of: result.Ratio, Bound: 0.1, Better: result.Less},
+	{Key: result.Key{Name: serverRSS, Nodes: 1000, Baseline: icecast}, Of: result.Figure, Bound: 30, Better: result.Less},
+	{Key: result.Key{Name: joining, Nodes: 1000, Baseline: greeting}, Of: result.Figure, Bound: 1.5, Better: result.Less},
+	{Key: result.Key{Name: listenerMemory, Baseline: rawChunks}, Of: result.Figure, Bound: 0.35, Better: result.Less},
+	{Key: result.Key{Name: goroutines, Baseline: rawChunks}, Of: result.Figure, Bound: 5, Better: result.Less},
+	{Key: result.Key{Name: wireBytes, Baseline: mp3Bytes}, Of: result.Ratio, Bound: 1.02, Better: result.Less},
+	{Key: result.Key{Name: firstChunk50, Baseline: greeting}, Of: result.Figure, Bound: 150, Better: result.Less},
+}

@@ -1,0 +1,219 @@
+package crowd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"conga/actors/player"
+	"conga/cmd/conga-bench/internal/tap"
+)
+
+// Passage is what was seen of the music on its way through the crowd.
+type Passage struct {
+	// Hops are how long chunks took from one listener's receiving to the next one's, in microseconds.
+	Hops []float64
+	// Wire, Music and Chunks are what the first listener got: all bytes, those of mp3, chunks.
+	Wire, Music, Chunks int
+}
+
+// Listen listens in for a while.
+func (c *Crowd) Listen(ctx context.Context, during time.Duration) (Passage, error) {
+	for _, m := range c.nodes {
+		m.notes.Begin()
+	}
+	if err := pause(ctx, during); err != nil {
+		return Passage{}, err
+	}
+	at := make([]map[uint64]time.Time, len(c.nodes))
+	for i, m := range c.nodes {
+		at[i] = m.notes.End()
+	}
+	p := Passage{}
+	deaf := 0
+	for i, above := range c.above() {
+		if len(at[i]) == 0 {
+			deaf++
+		}
+		if above < 0 {
+			p.Wire, p.Music, p.Chunks = c.nodes[i].notes.Traffic()
+			continue
+		}
+		p.Hops = append(p.Hops, Hops(at[above], at[i])...)
+	}
+	if deaf > 0 {
+		return p, fmt.Errorf("%d of %d listeners heard nothing for %v", deaf, len(c.nodes), during)
+	}
+	return p, nil
+}
+
+// Hops returns how long after the first map's time the same chunk came at the second one's, in microseconds.
+func Hops(from, to map[uint64]time.Time) (hops []float64) {
+	for number, at := range to {
+		if before, has := from[number]; has {
+			hops = append(hops, float64(at.Sub(before).Nanoseconds())/1e3)
+		}
+	}
+	return hops
+}
+
+// above says for each listener which one feeds it; -1: the server.
+func (c *Crowd) above() []int {
+	above := make([]int, len(c.nodes))
+	byPort := map[string]int{}
+	for i, m := range c.nodes {
+		byPort[m.port] = i
+	}
+	for i, m := range c.nodes {
+		addr, _ := m.notes.From()
+		if at, has := byPort[portOf(addr)]; has {
+			above[i] = at
+		} else {
+			above[i] = -1
+		}
+	}
+	return above
+}
+
+// spliceWithin is how long an orphan may take to find another upstream.
+const spliceWithin = 10 * time.Second
+
+// Splice kills listeners that feed others, one at a time, each somewhere in the chain, and returns how long the orphan
+// took each time, from the death until another node had answered it. There are fewer listeners then.
+func (c *Crowd) Splice(ctx context.Context, times int) (took []time.Duration, err error) {
+	for range times {
+		above := c.above()
+		fed := slices.DeleteFunc(slices.Collect(count(len(above))), func(i int) bool { return above[i] < 0 })
+		if len(fed) == 0 {
+			return nil, fmt.Errorf("in a chain of %d listeners none feeds another", len(above))
+		}
+		orphan := fed[rand.IntN(len(fed))]
+		dies, bereft := c.nodes[above[orphan]], c.nodes[orphan]
+		start := time.Now()
+		if err := dies.kill(); err != nil {
+			return nil, err
+		}
+		c.nodes = slices.DeleteFunc(c.nodes, func(m *member) bool { return m == dies })
+		answered, err := await(ctx, bereft.notes, start)
+		if err != nil {
+			return nil, err
+		}
+		took = append(took, answered.Sub(start))
+		if err := pause(ctx, 300*time.Millisecond); err != nil { // until the server has told the neighbours
+			return nil, err
+		}
+	}
+	return took, nil
+}
+
+func count(n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range n {
+			if !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+// await waits until a node has answered after start.
+func await(ctx context.Context, notes *tap.Notes, start time.Time) (time.Time, error) {
+	for time.Since(start) < spliceWithin {
+		if _, at := notes.From(); at.After(start) {
+			return at, nil
+		}
+		if err := pause(ctx, time.Millisecond); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return time.Time{}, fmt.Errorf("an orphan found no other upstream within %v", spliceWithin)
+}
+
+// First is how long a listener took to hear.
+type First struct {
+	Chunk time.Duration // from its start until its first chunk had come
+	Sound time.Duration // until its loudspeaker got the first sample that is not silence
+}
+
+// Firsts lets n more listeners join and leave again, one after another.
+func (c *Crowd) Firsts(ctx context.Context, n int) (all []First, err error) {
+	for i := range n {
+		first, err := c.first(ctx, fmt.Sprintf("ear%d", i+1))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, first)
+	}
+	return all, nil
+}
+
+func (c *Crowd) first(ctx context.Context, name string) (f First, err error) {
+	ctx, cancel := context.WithTimeout(ctx, joinWithin)
+	defer cancel()
+	ear := &ear{heard: make(chan time.Time, 1)}
+	start := time.Now()
+	m, err := c.join(ctx, name, ear)
+	if err != nil {
+		return f, err
+	}
+	defer func() { err = errors.Join(err, m.node.Leave()) }()
+	select {
+	case at := <-ear.heard:
+		f.Sound = at.Sub(start)
+	case <-ctx.Done():
+		return f, fmt.Errorf("%s heard nothing: %w", name, ctx.Err())
+	}
+	came := slices.MinFunc(slices.Collect(maps.Values(m.notes.End())), time.Time.Compare)
+	f.Chunk = came.Sub(start)
+	return f, nil
+}
+
+// ear is a loudspeaker that takes 10 ms every 10 ms, as a real one, and notes the first that is not silence.
+type ear struct {
+	heard chan time.Time
+	done  bool
+}
+
+var _ player.Output = (*ear)(nil)
+
+const (
+	block      = 10 * time.Millisecond
+	blockBytes = 44100 / 100 * 4
+)
+
+func (*ear) Name() string           { return "ear" }
+func (*ear) Latency() time.Duration { return 0 }
+
+func (e *ear) Run(ctx context.Context, feed player.Feed) error {
+	tick := time.NewTicker(block)
+	defer tick.Stop()
+	buf := make([]byte, blockBytes)
+	for {
+		feed.Fill(buf, 0)
+		if !e.done && slices.ContainsFunc(buf, func(b byte) bool { return b != 0 }) {
+			e.done = true
+			e.heard <- time.Now()
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func pause(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
