@@ -81,17 +81,11 @@ func (t *requestTalk) enter(hello *messages.Hello, node *messages.Node, unreacha
 	return fmt.Errorf("join: %T", answer)
 }
 
-// welcome tells the native that it is in, and answers its Asks from now on.
+// welcome tells the native that it is in.
 func (t *requestTalk) welcome(answer *messages.Welcome) error {
 	if err := t.put(t.cfg.Auth.complete(answer, t.session)); err != nil {
 		return err
 	}
-	t.asks = make(chan *messages.Ask, asksWaiting)
-	t.busy.Add(1)
-	guard(t.root, t.self, func() {
-		defer t.busy.Done()
-		t.answerAsks()
-	})
 	t.root.Send(t.self, &welcomed{})
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -67,6 +68,45 @@ func ReadLine(r *bufio.Reader) (string, error) {
 		return line, ErrNotText
 	}
 	return line, nil
+}
+
+// lineReader reads the lines of one connection. While it waits for a line it has room for one byte; then it borrows a
+// buffer. A server has thousands of connections, and nearly all of them are silent at any moment.
+type lineReader struct {
+	from  io.Reader
+	buf   *bufio.Reader // nil: none is borrowed
+	first [1]byte
+	ahead bool // first is to be read before from
+}
+
+var lineBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, messages.MaxLine) }}
+
+// readLine is ReadLine.
+func (l *lineReader) readLine() (string, error) {
+	if l.buf == nil {
+		if _, err := io.ReadFull(l.from, l.first[:]); err != nil {
+			return "", err
+		}
+		l.ahead = true
+		l.buf = lineBuffers.Get().(*bufio.Reader)
+		l.buf.Reset(l)
+	}
+	line, err := ReadLine(l.buf)
+	if l.buf.Buffered() == 0 {
+		l.buf.Reset(nil)
+		lineBuffers.Put(l.buf)
+		l.buf = nil
+	}
+	return line, err
+}
+
+// Read is for buf.
+func (l *lineReader) Read(p []byte) (int, error) {
+	if l.ahead {
+		l.ahead = false
+		return copy(p, l.first[:]), nil
+	}
+	return l.from.Read(p)
 }
 
 func isText(s string) bool {

@@ -133,7 +133,7 @@ func (t *linkTalk) run(life context.Context) error {
 			return err
 		}
 	}
-	guard(t.root, t.self, func() { t.out.run(conn) })
+	t.out.open(conn, func(f func()) { guard(t.root, t.self, f) })
 	ended := make(chan struct{})
 	stay := context.AfterFunc(life, func() {
 		defer close(ended)

@@ -27,6 +27,7 @@ func (t *requestTalk) handle(line string) error {
 	}
 	switch m := m.(type) {
 	case *messages.Ask:
+		t.answers()
 		select {
 		case t.asks <- m:
 		case <-t.life.Done():
@@ -107,6 +108,19 @@ func (t *requestTalk) reconnected(m *messages.Reconnected) *messages.Reconnected
 		Reason: plain.Text(m.GetReason(), maxReason), SearchUs: min(max(m.GetSearchUs(), 0), longestSearch.Microseconds()), Missing: min(m.GetMissing(), mostMissing),
 		BufferedUs: m.GetBufferedUs(), AtUnixUs: at,
 	}
+}
+
+// answers starts the goroutine that answers Asks, with the first one: most listeners never ask.
+func (t *requestTalk) answers() {
+	if t.asks != nil {
+		return
+	}
+	t.asks = make(chan *messages.Ask, asksWaiting)
+	t.busy.Add(1)
+	t.spawn(func() {
+		defer t.busy.Done()
+		t.answerAsks()
+	})
 }
 
 // answerAsks answers a native's Asks in order.

@@ -10,58 +10,86 @@ import (
 // outboxSize is how many writes may wait for a peer that reads slowly.
 const outboxSize = 64
 
-// outbox writes to one connection, in order and in its own goroutine, so that nobody else waits for a
-// peer that does not read: such a peer is cut off and counted.
+// outbox writes to one connection, in order, so that nobody but its own reader waits for a peer that does not
+// read: such a peer is cut off and counted. It has a goroutine only while news is to be written, because nearly
+// all of a server's connections are silent at any moment.
 type outbox struct {
-	cut   *atomic.Int64 // counts the connections that were cut
-	over  func(error)   // is called when nothing more is written: with errStuck, or the write's error
-	queue chan []byte
-	stop  chan struct{} // closed by finish
-	done  chan struct{} // closed when nothing more will be written
-	slow  atomic.Bool
-	once  sync.Once // of end
+	cut  *atomic.Int64 // counts the connections that were cut
+	over func(error)   // is called when nothing more is written: with errStuck, or the write's error
+	slow atomic.Bool
+
+	mu     sync.Mutex
+	moved  sync.Cond // when anything below has changed
+	conn   net.Conn  // nil: it is not open yet
+	spawn  func(func())
+	queue  [][]byte // at most outboxSize
+	writes bool     // a goroutine writes
+	ending bool     // nothing more comes
+	broken bool     // nothing more is written
 }
 
 func newOutbox(cut *atomic.Int64, over func(error)) *outbox {
-	return &outbox{
-		cut: cut, over: over,
-		queue: make(chan []byte, outboxSize), stop: make(chan struct{}), done: make(chan struct{}),
+	o := &outbox{cut: cut, over: over}
+	o.moved.L = &o.mu
+	return o
+}
+
+// open begins to write to conn. spawn runs a function in a goroutine of its own.
+func (o *outbox) open(conn net.Conn, spawn func(func())) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.conn, o.spawn = conn, spawn
+	o.start()
+}
+
+// start starts the writer if there is something for it. o.mu is held.
+func (o *outbox) start() {
+	if o.idle() {
+		o.writes = true
+		o.spawn(o.write)
 	}
 }
 
-// run writes to conn until finish or the first error.
-func (o *outbox) run(conn net.Conn) {
-	defer close(o.done)
-	for {
-		select {
-		case b := <-o.queue:
-			if !o.write(conn, b) {
-				return
-			}
-		case <-o.stop:
-			for {
-				select {
-				case b := <-o.queue:
-					if !o.write(conn, b) {
-						return
-					}
-				default:
-					return
-				}
-			}
+// idle reports whether something waits and nobody writes it. o.mu is held.
+func (o *outbox) idle() bool {
+	return o.conn != nil && len(o.queue) > 0 && !o.writes && !o.broken
+}
+
+// write writes until nothing waits, or to the first error.
+func (o *outbox) write() {
+	whole := false
+	defer func() {
+		if !whole { // after a panic, too
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.queue, o.writes, o.broken = nil, false, true
+			o.moved.Broadcast()
+		}
+	}()
+	for b := o.next(); b != nil; b = o.next() {
+		_ = o.conn.SetWriteDeadline(time.Now().Add(writePatience))
+		if _, err := o.conn.Write(b); timedOut(err) {
+			o.tooSlow()
+			return
+		} else if err != nil {
+			o.over(err)
+			return
 		}
 	}
+	whole = true
 }
 
-func (o *outbox) write(conn net.Conn, b []byte) bool {
-	_ = conn.SetWriteDeadline(time.Now().Add(writePatience))
-	_, err := conn.Write(b)
-	if timedOut(err) {
-		o.tooSlow()
-	} else if err != nil {
-		o.over(err)
+// next takes what waits longest; nil: nothing waits, and the writer has ended.
+func (o *outbox) next() (b []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.queue) == 0 {
+		o.queue, o.writes = nil, false
+	} else {
+		b, o.queue = o.queue[0], o.queue[1:]
 	}
-	return err == nil
+	o.moved.Broadcast()
+	return b
 }
 
 func (o *outbox) tooSlow() {
@@ -71,44 +99,71 @@ func (o *outbox) tooSlow() {
 	o.over(errStuck)
 }
 
-// put waits for room. It is for answers, because whoever asked waits, too. It returns false when the
-// connection is over.
+// done reports whether nothing more will be written. o.mu is held.
+func (o *outbox) done() bool {
+	return o.broken || o.ending && len(o.queue) == 0 && !o.writes
+}
+
+// put waits for room. It is for answers, because whoever asked waits, too; if nobody else writes, its caller does.
+// It returns false when the connection is over. b is not empty.
 func (o *outbox) put(b []byte) bool {
-	select {
-	case <-o.done:
-		return false
-	default:
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for len(o.queue) >= outboxSize && !o.done() {
+		o.moved.Wait()
 	}
-	select {
-	case o.queue <- b:
-		return true
-	case <-o.done:
+	if o.done() {
 		return false
 	}
+	o.queue = append(o.queue, b)
+	if o.idle() {
+		o.writes = true
+		o.mu.Unlock()
+		o.write()
+		o.mu.Lock()
+	}
+	return !o.broken
 }
 
 // push never waits. It is for news. If the queue is full, the peer does not read and is cut off.
 func (o *outbox) push(b []byte) {
-	select {
-	case <-o.done:
-		return
-	default:
-	}
-	select {
-	case o.queue <- b:
-	default:
+	if !o.fits(b) {
 		o.tooSlow()
 	}
 }
 
-// finish waits until everything in the queue is written. run must have been started.
+// fits queues b, if there is room. What comes when all is over is dropped.
+func (o *outbox) fits(b []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.done():
+	case len(o.queue) >= outboxSize:
+		return false
+	default:
+		o.queue = append(o.queue, b)
+		o.start()
+	}
+	return true
+}
+
+// finish waits until everything in the queue is written. open must have been called.
 func (o *outbox) finish() {
 	o.end()
-	<-o.done
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for !o.done() {
+		o.moved.Wait()
+	}
 }
 
 // end is finish without the wait. A second call does nothing.
-func (o *outbox) end() { o.once.Do(func() { close(o.stop) }) }
+func (o *outbox) end() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ending = true
+	o.moved.Broadcast()
+}
 
 // goodbyeTime is how long a listener that leaves waits for the server to get its LeaveChain and end the
 // connection: some round trips on the longest line.

@@ -363,8 +363,7 @@ func (q *request) start(ctx actor.Context) {
 		words:  newWords(q.cfg.Limits),
 	}
 	guard(root, self, func() {
-		talk.serve()
-		retire(life, root, self)
+		talk.begin(func() { retire(life, root, self) })
 	})
 }
 

@@ -44,9 +44,10 @@ const (
 type requestTalk struct {
 	cfg     *RequestsConfig
 	pace    *pace
-	conn    net.Conn // TLS if the peer began with it
-	r       *bufio.Reader
-	session *session // the TLS session; nil in plain text
+	conn    net.Conn      // TLS if the peer began with it
+	r       *bufio.Reader // until the peer has shown what it speaks; nil afterwards
+	lines   *lineReader   // nil before that
+	session *session      // the TLS session; nil in plain text
 	guest   *guest
 	standIn *StandIn // the server itself speaks for a client of 2016; nil: a peer does
 	out     *outbox
@@ -65,7 +66,7 @@ type requestTalk struct {
 
 	node    *messages.Node     // the native's; nil before HELLO
 	reached *messages.Node     // the same, without a relay that nobody can connect to
-	asks    chan *messages.Ask // a native's Asks, answered in order by their own goroutine
+	asks    chan *messages.Ask // a native's Asks, answered in order by their own goroutine; nil before the first
 	busy    sync.WaitGroup     // that goroutine
 }
 
@@ -82,21 +83,37 @@ var (
 	errPlace = errors.New("the server is full, and your address has the most connections: try again later")
 )
 
+// begin greets the peer, then serves it in another goroutine: the stack of the handshake is many times as deep,
+// and would stay as long as its goroutine. over is called when the conversation has ended; the actor closes the
+// connection.
+func (t *requestTalk) begin(over func()) {
+	err := t.greet()
+	if err == nil {
+		t.spawn(func() {
+			t.serve()
+			over()
+		})
+		return
+	}
+	if errors.Is(err, errDone) {
+		linger(t.conn)
+	}
+	over()
+}
+
 // serve answers lines until the peer or the server ends the connection. It first answers what
 // the peer asked before it ended the connection.
 func (t *requestTalk) serve() {
-	if err := t.greet(); err != nil {
-		if errors.Is(err, errDone) {
-			linger(t.conn)
-		}
-		return // the actor closes the connection
-	}
 	if t.session != nil && t.session.web || t.standIn == nil && beginsWeb(t.r) {
 		t.web()
 		return
 	}
-	t.r = bufio.NewReaderSize(&typed{r: t.r}, messages.MaxLine)
-	guard(t.root, t.self, func() { t.out.run(t.conn) })
+	t.lines = &lineReader{from: &begun{Conn: t.conn, r: t.r}}
+	if t.session == nil { // telnet knows no TLS
+		t.lines.from = &typed{r: t.r}
+	}
+	t.r = nil
+	t.out.open(t.conn, t.spawn)
 	defer t.out.end() // after a panic, too
 	err := t.read()
 	t.busy.Wait()
@@ -106,6 +123,9 @@ func (t *requestTalk) serve() {
 	t.out.finish()
 	linger(t.conn)
 }
+
+// spawn runs f in a goroutine of the connection.
+func (t *requestTalk) spawn(f func()) { guard(t.root, t.self, f) }
 
 // whyLost says why the connection of a listener ended that did not say goodbye.
 func (t *requestTalk) whyLost(err error) string {
@@ -169,7 +189,7 @@ func (t *requestTalk) read() error {
 		case t.visits:
 			t.guest.patience(visitorPatience)
 		}
-		line, err := ReadLine(t.r)
+		line, err := t.lines.readLine()
 		line = strings.TrimPrefix(line, mark)
 		if err == nil {
 			t.heard.Store(time.Now().UnixNano())
