@@ -1,7 +1,9 @@
 package main
 
 import (
+	"flag"
 	"os"
+	"strconv"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -13,5 +15,16 @@ func TestMain(m *testing.M) {
 		spinUntilEnd(os.Stdin)
 		return
 	}
+	if err := flag.Set("rapid.checks", strconv.Itoa(unlessRaced(100, 20))); err != nil { // a flag of the command line wins
+		panic(err)
+	}
 	goleak.VerifyTestMain(m)
+}
+
+// unlessRaced is the size of a run in virtual time: usual, or small with the race detector.
+func unlessRaced(usual, small int) int {
+	if raced {
+		return small
+	}
+	return usual
 }
