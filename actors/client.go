@@ -183,6 +183,9 @@ func (c *Client) Epoch() uint64 { return c.welcome.Load().GetEpoch() }
 // ServerNow returns the server's clock as far as this listener knows it, in unix microseconds.
 func (c *Client) ServerNow() int64 { return c.clock.Now() }
 
+// Slack returns how long before it is heard the server sends the music now.
+func (c *Client) Slack() time.Duration { return slackIn(c.window) }
+
 // Open returns the cursor for a stream connection.
 func (c *Client) Open(open *messages.OpenStream) *window.Cursor {
 	return openCursor(c.window, open)

@@ -43,6 +43,11 @@ type ServerConfig struct {
 	Logger        *slog.Logger
 	// KeepLog is about how many bytes of the log are kept; 0: all.
 	KeepLog int64
+	// Slack is how long before it is heard the host wants music to be sent; 0: the usual time. If the chain needs more, it
+	// gets more: ChainTakes, if it is not nil, returns how much later than it was sent the music reaches the last listener,
+	// and who that is.
+	Slack      time.Duration
+	ChainTakes func() (takes time.Duration, last string)
 	// Rules are the rules for requests; nil: first come, first served, without limits.
 	Rules *messages.QueueRules
 	// Members is chainmanager.Config.Members: the stream port serves all that are in the chain. May be nil.
@@ -88,7 +93,7 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := opening.Commit(&messages.OpenBroadcast{AtUnixUs: cfg.Now().UnixMicro(), Rules: cfg.Rules}); err != nil {
+	if _, err := opening.Commit(&messages.OpenBroadcast{AtUnixUs: cfg.Now().UnixMicro(), Rules: cfg.Rules, SlackUs: messages.SlackUs(cfg.Slack)}); err != nil {
 		return nil, fmt.Errorf("open the broadcast: %w", err)
 	}
 	at := opening.State()
@@ -130,8 +135,9 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		}).Configure(ends)},
 		child{pacer.Actor, pacer.Props(pacer.Config{
 			Log: cfg.Log, Window: s.window, Key: cfg.Key, Publish: publish, Placed: func(at place.State) { s.place.Store(&at) }, Sent: cfg.Sent, Now: cfg.Now, Logger: cfg.Logger,
-			Scheduler: func() *actor.PID { return s.of(scheduler.Actor) },
-			Catalog:   func() *actor.PID { return s.of(catalog.Actor) },
+			ChainTakes: cfg.ChainTakes,
+			Scheduler:  func() *actor.PID { return s.of(scheduler.Actor) },
+			Catalog:    func() *actor.PID { return s.of(catalog.Actor) },
 			Open: func(name, of, sum string) (pacer.File, error) {
 				return openSong(cfg.Songs, converted, name, transcode.Made{Of: of, Sum: sum})
 			},
@@ -225,6 +231,16 @@ func (s *Server) Open(open *messages.OpenStream) *window.Cursor {
 func (s *Server) Newest() uint64 { return newest(s.window) }
 
 func newest(w *window.Window) uint64 { return max(w.Next(), 1) - 1 }
+
+// Slack returns how long before it is heard the music is sent now.
+func (s *Server) Slack() time.Duration { return slackIn(s.window) }
+
+func slackIn(w *window.Window) time.Duration {
+	if last := w.Last(); last != nil {
+		return last.Slack()
+	}
+	return messages.Slack
+}
 
 func openCursor(w *window.Window, open *messages.OpenStream) *window.Cursor {
 	if open.GetNext() > 0 {

@@ -96,8 +96,12 @@ type SongChange struct {
 	FramesPerChunk int32                  `protobuf:"varint,9,opt,name=frames_per_chunk,json=framesPerChunk,proto3" json:"frames_per_chunk,omitempty"`
 	GainMb         int32                  `protobuf:"zigzag32,10,opt,name=gain_mb,json=gainMb,proto3" json:"gain_mb,omitempty"` // as in Song; the player applies it, the frames do not change
 	PeakPermille   int32                  `protobuf:"varint,11,opt,name=peak_permille,json=peakPermille,proto3" json:"peak_permille,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// How long before it is heard the server sends the song's music: at first slack_before_us, then more and more like
+	// slack_us, see SlackAt. Both 0: two seconds.
+	SlackBeforeUs int64 `protobuf:"varint,12,opt,name=slack_before_us,json=slackBeforeUs,proto3" json:"slack_before_us,omitempty"`
+	SlackUs       int64 `protobuf:"varint,13,opt,name=slack_us,json=slackUs,proto3" json:"slack_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SongChange) Reset() {
@@ -203,6 +207,20 @@ func (x *SongChange) GetGainMb() int32 {
 func (x *SongChange) GetPeakPermille() int32 {
 	if x != nil {
 		return x.PeakPermille
+	}
+	return 0
+}
+
+func (x *SongChange) GetSlackBeforeUs() int64 {
+	if x != nil {
+		return x.SlackBeforeUs
+	}
+	return 0
+}
+
+func (x *SongChange) GetSlackUs() int64 {
+	if x != nil {
+		return x.SlackUs
 	}
 	return 0
 }
@@ -691,7 +709,7 @@ var File_messages_audio_proto protoreflect.FileDescriptor
 
 const file_messages_audio_proto_rawDesc = "" +
 	"\n" +
-	"\x14messages/audio.proto\x12\x05conga\x1a\x14messages/chain.proto\"\xcf\x02\n" +
+	"\x14messages/audio.proto\x12\x05conga\x1a\x14messages/chain.proto\"\x92\x03\n" +
 	"\n" +
 	"SongChange\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
@@ -707,7 +725,9 @@ const file_messages_audio_proto_rawDesc = "" +
 	"\x10frames_per_chunk\x18\t \x01(\x05R\x0eframesPerChunk\x12\x17\n" +
 	"\again_mb\x18\n" +
 	" \x01(\x11R\x06gainMb\x12#\n" +
-	"\rpeak_permille\x18\v \x01(\x05R\fpeakPermille\"|\n" +
+	"\rpeak_permille\x18\v \x01(\x05R\fpeakPermille\x12&\n" +
+	"\x0fslack_before_us\x18\f \x01(\x03R\rslackBeforeUs\x12\x19\n" +
+	"\bslack_us\x18\r \x01(\x03R\aslackUs\"|\n" +
 	"\x04Seal\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x12\x16\n" +

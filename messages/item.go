@@ -113,6 +113,11 @@ func (c *SongChange) check() error {
 	case c.GetFramesPerChunk() < 1 || c.GetFramesPerChunk() > 16:
 		return fmt.Errorf("%d frames in a chunk: %w", c.GetFramesPerChunk(), ErrPayload)
 	}
+	for _, us := range []int64{c.GetSlackBeforeUs(), c.GetSlackUs()} {
+		if us != 0 && (us < MinSlack.Microseconds() || us > MaxSlack.Microseconds()) {
+			return fmt.Errorf("sent %d µs before it is heard: %w", us, ErrPayload)
+		}
+	}
 	return nil
 }
 

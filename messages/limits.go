@@ -21,9 +21,6 @@ const (
 	MaxSongName = 480
 	// MaxChunkDuration bounds a chunk: as many whole frames as fit, at least one.
 	MaxChunkDuration = 110 * time.Millisecond
-	// Slack is how long before its play-out time the server sends a chunk: what the
-	// depth of the chain and every search for a new upstream live on.
-	Slack = 2 * time.Second
 	// LoudspeakerAhead is how long before it is heard a loudspeaker wants a chunk: what it takes
 	// in advance, and the time to decode.
 	LoudspeakerAhead = 400 * time.Millisecond
@@ -34,12 +31,12 @@ const (
 	Window = 12 * time.Second
 	// Ancestors is how many nodes above it each node knows.
 	Ancestors = 3
-	// Heartbeat is the longest a living stream connection says nothing.
+	// Heartbeat is the longest a living stream connection says nothing; see HeartbeatIn.
 	Heartbeat = 250 * time.Millisecond
 	// StampEvery is how often a stream that has music to send says what time it is.
 	StampEvery = 500 * time.Millisecond
 	// SilenceIsDeath is how long an upstream may say nothing: below Slack, above
-	// Heartbeat and a lost packet or two.
+	// Heartbeat and a lost packet or two; see SilenceIn.
 	SilenceIsDeath = time.Second
 	// SealItems is how many items one Seal covers: about a second and a half.
 	SealItems = 16

@@ -2262,6 +2262,7 @@ type OpenBroadcast struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	AtUnixUs      int64                  `protobuf:"varint,1,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
 	Rules         *QueueRules            `protobuf:"bytes,2,opt,name=rules,proto3" json:"rules,omitempty"`
+	SlackUs       int64                  `protobuf:"varint,3,opt,name=slack_us,json=slackUs,proto3" json:"slack_us,omitempty"` // how long before it is heard the host wants music to be sent; 0: two seconds
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2310,12 +2311,20 @@ func (x *OpenBroadcast) GetRules() *QueueRules {
 	return nil
 }
 
+func (x *OpenBroadcast) GetSlackUs() int64 {
+	if x != nil {
+		return x.SlackUs
+	}
+	return 0
+}
+
 // BroadcastOpened: the epoch counts the server's starts, from 1.
 type BroadcastOpened struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,2,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	Rules         *QueueRules            `protobuf:"bytes,3,opt,name=rules,proto3" json:"rules,omitempty"` // from now on; none: first come, first served, without limits
+	Rules         *QueueRules            `protobuf:"bytes,3,opt,name=rules,proto3" json:"rules,omitempty"`                     // from now on; none: first come, first served, without limits
+	SlackUs       int64                  `protobuf:"varint,4,opt,name=slack_us,json=slackUs,proto3" json:"slack_us,omitempty"` // what the host wants from the next song on; 0: two seconds
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2371,11 +2380,19 @@ func (x *BroadcastOpened) GetRules() *QueueRules {
 	return nil
 }
 
+func (x *BroadcastOpened) GetSlackUs() int64 {
+	if x != nil {
+		return x.SlackUs
+	}
+	return 0
+}
+
 // StartSong: the pacer has opened the chosen song and knows when it is to be heard.
 type StartSong struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Song          *Song                  `protobuf:"bytes,1,opt,name=song,proto3" json:"song,omitempty"`
 	PlayAtUnixUs  int64                  `protobuf:"varint,2,opt,name=play_at_unix_us,json=playAtUnixUs,proto3" json:"play_at_unix_us,omitempty"`
+	ChainTakesUs  int64                  `protobuf:"varint,3,opt,name=chain_takes_us,json=chainTakesUs,proto3" json:"chain_takes_us,omitempty"` // how much later than the server sent it the music reaches the last listener, as measured
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2424,6 +2441,13 @@ func (x *StartSong) GetPlayAtUnixUs() int64 {
 	return 0
 }
 
+func (x *StartSong) GetChainTakesUs() int64 {
+	if x != nil {
+		return x.ChainTakesUs
+	}
+	return 0
+}
+
 // SongStarted: the song's change has number `number`, its chunks those that follow.
 type SongStarted struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -2431,6 +2455,8 @@ type SongStarted struct {
 	Number         uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
 	PlayAtUnixUs   int64                  `protobuf:"varint,3,opt,name=play_at_unix_us,json=playAtUnixUs,proto3" json:"play_at_unix_us,omitempty"` // when its first sample is to be heard, on the server's clock
 	FramesPerChunk int32                  `protobuf:"varint,4,opt,name=frames_per_chunk,json=framesPerChunk,proto3" json:"frames_per_chunk,omitempty"`
+	SlackBeforeUs  int64                  `protobuf:"varint,5,opt,name=slack_before_us,json=slackBeforeUs,proto3" json:"slack_before_us,omitempty"` // as in SongChange
+	SlackUs        int64                  `protobuf:"varint,6,opt,name=slack_us,json=slackUs,proto3" json:"slack_us,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -2489,6 +2515,20 @@ func (x *SongStarted) GetPlayAtUnixUs() int64 {
 func (x *SongStarted) GetFramesPerChunk() int32 {
 	if x != nil {
 		return x.FramesPerChunk
+	}
+	return 0
+}
+
+func (x *SongStarted) GetSlackBeforeUs() int64 {
+	if x != nil {
+		return x.SlackBeforeUs
+	}
+	return 0
+}
+
+func (x *SongStarted) GetSlackUs() int64 {
+	if x != nil {
+		return x.SlackUs
 	}
 	return 0
 }
@@ -3092,24 +3132,29 @@ const file_messages_play_proto_rawDesc = "" +
 	"\x05order\x18\x01 \x01(\x0e2\x11.conga.QueueOrderR\x05order\x12#\n" +
 	"\rrequests_each\x18\x02 \x01(\x05R\frequestsEach\x12\x1d\n" +
 	"\n" +
-	"skip_votes\x18\x03 \x01(\x05R\tskipVotes\"V\n" +
+	"skip_votes\x18\x03 \x01(\x05R\tskipVotes\"q\n" +
 	"\rOpenBroadcast\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\x12'\n" +
-	"\x05rules\x18\x02 \x01(\v2\x11.conga.QueueRulesR\x05rules\"n\n" +
+	"\x05rules\x18\x02 \x01(\v2\x11.conga.QueueRulesR\x05rules\x12\x19\n" +
+	"\bslack_us\x18\x03 \x01(\x03R\aslackUs\"\x89\x01\n" +
 	"\x0fBroadcastOpened\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\x12'\n" +
-	"\x05rules\x18\x03 \x01(\v2\x11.conga.QueueRulesR\x05rules\"S\n" +
+	"\x05rules\x18\x03 \x01(\v2\x11.conga.QueueRulesR\x05rules\x12\x19\n" +
+	"\bslack_us\x18\x04 \x01(\x03R\aslackUs\"y\n" +
 	"\tStartSong\x12\x1f\n" +
 	"\x04song\x18\x01 \x01(\v2\v.conga.SongR\x04song\x12%\n" +
-	"\x0fplay_at_unix_us\x18\x02 \x01(\x03R\fplayAtUnixUs\"\x97\x01\n" +
+	"\x0fplay_at_unix_us\x18\x02 \x01(\x03R\fplayAtUnixUs\x12$\n" +
+	"\x0echain_takes_us\x18\x03 \x01(\x03R\fchainTakesUs\"\xda\x01\n" +
 	"\vSongStarted\x12\x1f\n" +
 	"\x04song\x18\x01 \x01(\v2\v.conga.SongR\x04song\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12%\n" +
 	"\x0fplay_at_unix_us\x18\x03 \x01(\x03R\fplayAtUnixUs\x12(\n" +
-	"\x10frames_per_chunk\x18\x04 \x01(\x05R\x0eframesPerChunk\"e\n" +
+	"\x10frames_per_chunk\x18\x04 \x01(\x05R\x0eframesPerChunk\x12&\n" +
+	"\x0fslack_before_us\x18\x05 \x01(\x03R\rslackBeforeUs\x12\x19\n" +
+	"\bslack_us\x18\x06 \x01(\x03R\aslackUs\"e\n" +
 	"\aEndSong\x12\x16\n" +
 	"\x06chunks\x18\x01 \x01(\x04R\x06chunks\x12\x16\n" +
 	"\x06frames\x18\x02 \x01(\x03R\x06frames\x12\x16\n" +

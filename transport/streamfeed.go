@@ -52,7 +52,7 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 	t.stamped = time.Now()
 	begun := false
 	if item == nil { // the answer to HI was a sign of life
-		item, err = Next(playing, cursor, messages.Heartbeat)
+		item, err = Next(playing, cursor, t.heartbeat())
 	}
 	for {
 		switch {
@@ -71,8 +71,16 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 		default:
 			return t.end(playing, err, heard)
 		}
-		item, err = Next(playing, cursor, messages.Heartbeat)
+		item, err = Next(playing, cursor, t.heartbeat())
 	}
+}
+
+// heartbeat is how long this node may say nothing to its listener.
+func (t *streamTalk) heartbeat() time.Duration {
+	if t.song == nil {
+		return messages.HeartbeatIn(messages.MinSlack) // the listener may know the song, and how short its slack is
+	}
+	return messages.HeartbeatIn(min(t.song.Slacks()))
 }
 
 // errAsked: the listener was told the first number that this node has, and that the number it needs is gone.

@@ -34,7 +34,7 @@ type UpstreamConfig struct {
 	Now      func() int64         // the server's clock, in unix microseconds; nil: this machine's
 	Pass     func() (Pass, error) // the pass to prove; nil: none
 	Dial     DialFunc             // nil: DialNode
-	Silence  time.Duration        // how long the upstream may say nothing; 0: messages.SilenceIsDeath
+	Silence  func() time.Duration // how long the upstream may say nothing; nil: messages.SilenceIsDeath
 }
 
 // Upstream is one connection to a node above, a child of the relay. It tells its parent
@@ -54,8 +54,8 @@ func Upstream(cfg UpstreamConfig) *actor.Props {
 	if cfg.Now == nil {
 		cfg.Now = func() int64 { return time.Now().UnixMicro() }
 	}
-	if cfg.Silence == 0 {
-		cfg.Silence = messages.SilenceIsDeath
+	if cfg.Silence == nil {
+		cfg.Silence = func() time.Duration { return messages.SilenceIsDeath }
 	}
 	return actor.PropsFromProducer(func() actor.Actor { return &upstream{cfg: &cfg} })
 }
@@ -137,7 +137,7 @@ func (t *upstreamTalk) run(life context.Context) error {
 	case life.Err() != nil:
 		return life.Err()
 	case timedOut(err):
-		return fmt.Errorf("%w for %v", errSilent, t.cfg.Silence)
+		return fmt.Errorf("%w for %v", errSilent, t.cfg.Silence())
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errUpstreamGone
 	}
@@ -158,7 +158,7 @@ func (t *upstreamTalk) talk(life context.Context, conn net.Conn) error {
 	if err != nil {
 		return err
 	}
-	_ = conn.SetWriteDeadline(time.Now().Add(t.cfg.Silence))
+	_ = conn.SetWriteDeadline(time.Now().Add(t.cfg.Silence()))
 	if _, err := conn.Write(hi); err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func (t *upstreamTalk) talk(life context.Context, conn net.Conn) error {
 // read waits for one whole frame, no longer than the upstream may be silent: an upstream
 // whose bytes only trickle counts as dead, too.
 func (t *upstreamTalk) read(conn net.Conn, r *bufio.Reader) (Frame, error) {
-	_ = conn.SetReadDeadline(time.Now().Add(t.cfg.Silence))
+	_ = conn.SetReadDeadline(time.Now().Add(t.cfg.Silence()))
 	return ReadFrame(r)
 }
 

@@ -45,7 +45,7 @@ func openUpstream(t *testing.T, silence time.Duration) (*actor.ActorSystem, *act
 	here, there := net.Pipe()
 	t.Cleanup(func() { _ = here.Close() })
 	relay, told := child(t, system, Upstream(UpstreamConfig{
-		Link: 5, Silence: silence,
+		Link: 5, Silence: func() time.Duration { return silence },
 		Dial: func(context.Context, string) (net.Conn, error) { return there, nil },
 		Open: &messages.OpenStream{Version: 1, Node: &messages.Node{Id: amyID}, Next: 9},
 	}))
@@ -68,7 +68,7 @@ func chunkBytes(t *testing.T, number uint64) []byte {
 
 func TestUpstream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, _, told, conn := openUpstream(t, 0)
+		_, _, told, conn := openUpstream(t, messages.SilenceIsDeath)
 		hi := unmarshal(t, readFrame(t, bufio.NewReader(conn), messages.KindHi).Payload, &messages.OpenStream{})
 		if hi.GetNext() != 9 || hi.GetNode().GetId() != amyID {
 			t.Errorf("asked with %v", hi)
@@ -125,7 +125,7 @@ func TestUpstream_Closed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				_, _, told, conn := openUpstream(t, 0)
+				_, _, told, conn := openUpstream(t, messages.SilenceIsDeath)
 				readFrame(t, bufio.NewReader(conn), messages.KindHi)
 				start := time.Now()
 				_, _ = conn.Write([]byte(c.bytes))
@@ -154,7 +154,7 @@ func TestUpstream_Closed(t *testing.T) {
 // A heartbeat is a sign of life, bytes that trickle are not.
 func TestUpstream_Heartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, _, told, conn := openUpstream(t, 0)
+		_, _, told, conn := openUpstream(t, messages.SilenceIsDeath)
 		readFrame(t, bufio.NewReader(conn), messages.KindHi)
 		send(t, conn, openedBytes(t))
 		await[*messages.UpstreamOpened](t, told)
@@ -184,7 +184,7 @@ func TestUpstream_Heartbeat(t *testing.T) {
 // not the upstream's silence.
 func TestUpstream_Credits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		system, relay, told, conn := openUpstream(t, 0)
+		system, relay, told, conn := openUpstream(t, messages.SilenceIsDeath)
 		readFrame(t, bufio.NewReader(conn), messages.KindHi)
 		send(t, conn, openedBytes(t))
 		await[*messages.UpstreamOpened](t, told)
@@ -261,7 +261,7 @@ func TestUpstream_Streams(t *testing.T) {
 	})
 	system := newSystem(t)
 	relay, told := child(t, system, Upstream(UpstreamConfig{
-		Addr: l.Addr().String(), Identity: bob, Open: &messages.OpenStream{Upstream: messages.ServerID, Next: 8}, Silence: patience,
+		Addr: l.Addr().String(), Identity: bob, Open: &messages.OpenStream{Upstream: messages.ServerID, Next: 8}, Silence: func() time.Duration { return patience },
 	}))
 	await[*messages.UpstreamOpened](t, told)
 	for number := uint64(8); number < 208; number++ {

@@ -47,6 +47,7 @@ type inspection struct {
 	heard  time.Time     // when the last item came
 	best   time.Duration // the lowest lateness of an item, as in measure
 	late   time.Duration // the last item's lateness
+	margin time.Duration // from when the last item came to its play-out
 
 	fault  messages.Fault
 	reason string
@@ -102,7 +103,7 @@ func (i *inspection) took(item *messages.Item, now time.Time) finding {
 // at once, long after the server sent them; best is reached when that is over.
 func (i *inspection) measure(item *messages.Item, now time.Time) {
 	item.Song = i.song
-	i.late = now.Sub(time.UnixMicro(item.PlayAt())) + messages.Slack
+	i.late, i.margin = now.Sub(time.UnixMicro(item.Due())), time.UnixMicro(item.PlayAt()).Sub(now)
 	if i.items == 1 || i.late < i.best {
 		i.best = i.late
 	}
@@ -129,8 +130,8 @@ func (i *inspection) look(now time.Time, sent uint64) finding {
 		return nothing
 	case i.late-i.best > fallsBehind:
 		return i.blame(messages.Fault_FAULT_SLOW, "its music came later and later, by %d ms in %v", (i.late - i.best).Milliseconds(), auditTakes)
-	case messages.Slack-i.late < tooLittle:
-		return i.blame(messages.Fault_FAULT_SLOW, "its music came only %d ms before its play-out time", (messages.Slack - i.late).Milliseconds())
+	case i.margin < tooLittle:
+		return i.blame(messages.Fault_FAULT_SLOW, "its music came only %d ms before its play-out time", i.margin.Milliseconds())
 	}
 	return sound
 }

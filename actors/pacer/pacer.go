@@ -1,5 +1,5 @@
 // Package pacer sends the music at the speed of the music: whole mp3 frames, numbered,
-// each chunk messages.Slack before it is to be heard.
+// each chunk so long before it is to be heard as its song says (messages.SlackAt).
 //
 // The schedule is absolute. A chunk's time follows from its song's start and its first
 // frame, never from when the previous chunk was sent, so the broadcast does not drift, and
@@ -56,7 +56,9 @@ type Config struct {
 	Placed    func(place.State)            // gets the state before anything of it is given out; may be nil
 	Sent      func() (bytes, chunks int64) // by the stream connections so far
 	Now       func() time.Time             // the server's clock, which never steps
-	Logger    *slog.Logger
+	// ChainTakes returns how much later than it was sent the music reaches the last listener, and who that is; nil: not known.
+	ChainTakes func() (time.Duration, string)
+	Logger     *slog.Logger
 }
 
 // File is an open song. Its size and time tell whether it is still the same file.
@@ -74,6 +76,7 @@ func Props(cfg Config) *actor.Props {
 // Live is the pacer's part of the dump that is not in the log.
 type Live struct {
 	Next       uint64             `json:"next"`       // number of the next item
+	SlackMs    int64              `json:"slackMs"`    // how long before it is heard the newest music was sent; 0: none was
 	BytesSent  int64              `json:"bytesSent"`  // on all stream connections
 	ChunksSent int64              `json:"chunksSent"` // on all stream connections
 	Songs      []messages.SongSum `json:"songs"`
@@ -236,7 +239,9 @@ func (p *pacer) start(chosen *messages.SongChosen, song *messages.Song) {
 			p.giveUp(song.GetName(), err)
 			return
 		}
-		p.commit(&messages.StartSong{Song: song, PlayAtUnixUs: p.earliest(chosen)})
+		takes, last := p.cfg.chainTakes()
+		p.commit(&messages.StartSong{Song: song, PlayAtUnixUs: p.earliest(chosen), ChainTakesUs: takes.Microseconds()})
+		p.tellSlack(takes, last)
 		on := p.keep.State().Song
 		p.catchingUp = p.catchingUp && p.over(on)
 		if err := p.load(*on, c, first); err != nil {
@@ -254,12 +259,12 @@ var errSkipped = errors.New("it was skipped")
 func (p *pacer) skipped() bool {
 	r, on := p.reel, p.keep.State().Song
 	return r.begun && on != nil && on.Skipped && on.Number == r.song.Number &&
-		on.Until(r.frame) > p.cfg.Now().Add(messages.Slack).UnixMicro()
+		on.Due(r.frame) > p.cfg.Now().UnixMicro()
 }
 
 // over says whether all of the song should have left the server.
 func (p *pacer) over(song *place.Started) bool {
-	return song.End() <= p.cfg.Now().Add(messages.Slack).UnixMicro()
+	return song.Due(song.Frames) <= p.cfg.Now().UnixMicro()
 }
 
 // earliest returns when the next song may begin. 0 lets it begin in the past, at the end of the
@@ -277,7 +282,7 @@ func (p *pacer) earliest(chosen *messages.SongChosen) int64 {
 // ahead reports whether the time, in microseconds, is so far in the future that the clock must
 // have been set back.
 func (p *pacer) ahead(playAt int64) bool {
-	return playAt > p.cfg.Now().Add(2*messages.Slack).UnixMicro()
+	return p.keep.State().Ahead(playAt, p.cfg.Now().UnixMicro())
 }
 
 func (p *pacer) giveUp(song string, err error) {
@@ -397,6 +402,9 @@ func (p *pacer) placed() {
 
 func (p *pacer) view() messages.View {
 	live := Live{Next: p.cfg.Window.Next(), Songs: append([]messages.SongSum{}, p.songs...)}
+	if last := p.cfg.Window.Last(); last != nil {
+		live.SlackMs = last.Slack().Milliseconds()
+	}
 	live.BytesSent, live.ChunksSent = p.cfg.Sent()
 	return messages.View{Actor: Actor, Seq: p.keep.Seq(), State: p.keep.State(), Live: live}
 }

@@ -178,10 +178,9 @@ func changeOf(s place.Started) (*messages.Item, error) {
 		Number: s.Number, Song: s.Name, Title: s.Title, Artist: s.Artist,
 		DurationUs: s.DurationUs, SampleRate: s.SampleRate, PlayAtUnixUs: s.PlayAt,
 		Frames: s.Frames, FramesPerChunk: s.PerChunk, GainMb: s.GainMb, PeakPermille: s.Peak,
+		SlackBeforeUs: s.SlackBefore, SlackUs: s.Slack,
 	})
 }
 
-// due is when the item leaves the server: Slack before it is to be heard.
-func due(item *messages.Item) time.Time {
-	return time.UnixMicro(item.PlayAt()).Add(-messages.Slack)
-}
+// due is when the item leaves the server.
+func due(item *messages.Item) time.Time { return time.UnixMicro(item.Due()) }

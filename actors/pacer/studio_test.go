@@ -175,6 +175,8 @@ type studio struct {
 	shelf  *shelf
 	key    ed25519.PrivateKey
 	offset time.Duration // error of the server's clock
+	slack  time.Duration // that the host wants; 0: the usual one
+	takes  time.Duration // the chain
 
 	log    *eventlog.Log
 	system *actor.ActorSystem
@@ -208,7 +210,7 @@ func (s *studio) start() {
 	}
 	keep, err := eventlog.NewKeeper(s.log, Actor, place.State{})
 	if err == nil {
-		_, err = keep.Commit(&messages.OpenBroadcast{})
+		_, err = keep.Commit(&messages.OpenBroadcast{SlackUs: s.slack.Microseconds()})
 	}
 	if err != nil {
 		s.t.Fatal(err)
@@ -222,10 +224,11 @@ func (s *studio) start() {
 	s.rooms = s.system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return s.shelf }))
 	s.pacer = s.system.Root.Spawn(Props(Config{
 		Log: s.log, Window: s.window, Key: s.key, Now: s.now, Logger: quiet,
-		Scheduler: func() *actor.PID { return s.rooms },
-		Catalog:   func() *actor.PID { return s.rooms },
-		Open:      s.shelf.open,
-		Publish:   s.shelf.taken,
+		Scheduler:  func() *actor.PID { return s.rooms },
+		Catalog:    func() *actor.PID { return s.rooms },
+		Open:       s.shelf.open,
+		ChainTakes: func() (time.Duration, string) { return s.takes, "the last" },
+		Publish:    s.shelf.taken,
 		Sent: func() (int64, int64) {
 			if s.faint {
 				s.faint = false

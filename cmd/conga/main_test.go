@@ -78,6 +78,8 @@ func TestRun_Mistakes(t *testing.T) {
 		{"serve --max-requests many", "--max-requests takes a number, not many"},
 		{"serve --keep-log -1", "--keep-log is a number of megabytes from 1 to 1048576, or 0 to keep all"},
 		{"serve --keep-log 99999999999999", "--keep-log is a number of megabytes from 1 to 1048576, or 0 to keep all"},
+		{"serve --slack 0.9s", "--slack is a time from 1s to 6s"},
+		{"serve --slack 7s", "--slack is a time from 1s to 6s"},
 		{"serve --max-listeners -1", "must be more than 0"},
 		{"serve --max-requests -0.5", "must be more than 0"},
 		{"serve --keep-log --http off", "--keep-log needs a value"},

@@ -18,6 +18,7 @@ import (
 	"conga/cmd/internal/logbook"
 	"conga/cmd/internal/node"
 	"conga/cmd/internal/screen"
+	"conga/messages"
 	"conga/transport"
 )
 
@@ -45,6 +46,8 @@ type serveCmd struct {
 
 	Converted    string `placeholder:"DIR" help:"Folder of the mp3 files that are made of other music; by default in the --data folder, converted."`
 	ConvertedMax int64  `default:"20" placeholder:"GB" help:"Size of that folder; what was used longest ago goes first (${default})."`
+
+	Slack time.Duration `default:"2s" placeholder:"TIME" help:"How long before it is heard music is sent, from 1s to 6s. With less, requests and skips are heard sooner; with more, a long chain on bad lines survives more. A change is valid from the next song on, and not heard (${default})."`
 
 	queueFlags
 	uploadFlags
@@ -85,6 +88,8 @@ func (c *serveCmd) Validate() error {
 	switch {
 	case c.KeepLog < 0 || c.KeepLog > mostLog:
 		return fmt.Errorf("--keep-log is a number of megabytes from 1 to %d, or 0 to keep all", mostLog)
+	case c.Slack < messages.MinSlack || c.Slack > messages.MaxSlack:
+		return fmt.Errorf("--slack is a time from %v to %v: with less, not even a short chain could mend itself before somebody hears it; with more, nodes would have to keep too much", messages.MinSlack, messages.MaxSlack)
 	case c.ConvertedMax < 1 || c.ConvertedMax > mostConverted:
 		return fmt.Errorf("--converted-max is a number of gigabytes from 1 to %d", mostConverted)
 	case c.Songs == "":
@@ -172,7 +177,7 @@ func (c *serveCmd) start(ctx context.Context, playlist node.Playlist, logger *sl
 		Songs: c.Songs, Listen: string(c.Listen), Data: data, Logger: logger,
 		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Limits: c.limits(), Uploads: c.bounds(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20,
 		Converted: cmp.Or(c.Converted, filepath.Join(c.Data, "converted")), ConvertedMost: c.ConvertedMax << 30,
-		Rules: c.rules(), Playlist: playlist,
+		Rules: c.rules(), Playlist: playlist, Slack: c.Slack,
 	})
 	if err != nil {
 		return nil, browsers, err

@@ -49,7 +49,8 @@ type Feeder struct {
 	// the server's clock) or later.
 	Open    func(playAtUnixUs int64) transport.Cursor
 	Decoder func() Decoder
-	Now     func() int64 // the server's clock, in unix µs
+	Now     func() int64         // the server's clock, in unix µs
+	Slack   func() time.Duration // how long before it is heard the music is sent; nil: messages.Slack
 	// Upstream lists where a client can receive from when this node leaves, as host:port, first choice
 	// first. expected means that the chain knows that the client goes there. nil: nowhere.
 	Upstream func(expected bool) []string
@@ -170,7 +171,11 @@ func (s *speech) play(ctx context.Context) error {
 	for {
 		// Begin a little before the newest: a client plays what it gets at once, so this is the only
 		// reserve that it will ever have.
-		from := s.f.Now() + (messages.Slack - reserve).Microseconds()
+		slack := messages.Slack
+		if s.f.Slack != nil {
+			slack = s.f.Slack()
+		}
+		from := s.f.Now() + (slack - reserve).Microseconds()
 		err := s.follow(ctx, from)
 		if ctx.Err() != nil || s.deaf {
 			return err

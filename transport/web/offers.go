@@ -24,7 +24,8 @@ type Vitals struct {
 
 // Offers are the nodes that play for others, as they say themselves. It is safe for concurrent use.
 type Offers struct {
-	Now func() time.Time
+	Now   func() time.Time
+	Slack func() time.Duration // how long before it is heard music is sent now; nil: messages.Slack
 
 	mu    sync.Mutex
 	nodes map[string]*offer
@@ -35,6 +36,8 @@ type offer struct {
 	at     netip.AddrPort // where players connect; invalid: it takes none
 	vitals Vitals
 	heard  time.Time
+	slack  time.Duration // of the music at that time
+	name   string
 	sent   []time.Time // when players were sent there whom the node may not have counted yet
 }
 
@@ -59,7 +62,10 @@ func (o *Offers) Pinged(node *messages.Node, ping *messages.ClockPing) {
 	if came := int(ping.GetPlayers()) - n.vitals.Players; came > 0 { // these are the first of those that were sent
 		n.sent = n.sent[min(came, len(n.sent)):]
 	}
-	n.at, n.heard = at, now
+	n.at, n.heard, n.name, n.slack = at, now, node.GetName(), messages.Slack
+	if o.Slack != nil {
+		n.slack = o.Slack()
+	}
 	n.vitals = Vitals{AheadUs: ping.GetAheadUs(), LateUs: ping.GetLateUs(), Players: int(min(ping.GetPlayers(), 10000)), Most: most}
 	n.sent = slices.DeleteFunc(n.sent, func(t time.Time) bool { return now.Sub(t) > onTheWay })
 }
@@ -80,6 +86,24 @@ func (o *Offers) Vitals(id string) (Vitals, bool) {
 		return Vitals{}, false
 	}
 	return n.vitals, true
+}
+
+// ChainTakes returns how much later than it was sent the music reaches the listener that has the least of it, by the
+// listeners' words, and that listener's name. One that has none does not count: it would not have more if it were sent earlier.
+func (o *Offers) ChainTakes() (takes time.Duration, last string) {
+	now := o.Now()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, n := range o.nodes {
+		ahead := time.Duration(n.vitals.AheadUs) * time.Microsecond
+		if ahead <= 0 || now.Sub(n.heard) > offerLasts {
+			continue
+		}
+		if took := n.slack - messages.MaxChunkDuration - ahead; took > takes {
+			takes, last = took, n.name
+		}
+	}
+	return takes, last
 }
 
 // Choose names the node that is to play for one more visitor: the least busy one that can be reached from this address;

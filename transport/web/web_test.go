@@ -328,6 +328,35 @@ func TestOffers(t *testing.T) {
 	}
 }
 
+// The listener with the least music tells how long the chain takes. It is asked what it has beyond what is heard, and has
+// a chunk less just before the next one comes. One without music and one that says nothing more do not count.
+func TestOffers_ChainTakes(t *testing.T) {
+	c := &clock{at: time.Unix(1000, 0)}
+	slack := 2 * time.Second
+	o := &Offers{Now: c.now, Slack: func() time.Duration { return slack }}
+	say := func(id string, ahead time.Duration) {
+		o.Pinged(&messages.Node{Id: id, Name: "name of " + id}, &messages.ClockPing{AheadUs: ahead.Microseconds()})
+	}
+	is := func(takes time.Duration, last string) {
+		t.Helper()
+		if got, who := o.ChainTakes(); got != takes || who != last {
+			t.Errorf("%v as %q says, want %v and %q", got, who, takes, last)
+		}
+	}
+	is(0, "")
+	say("near", 1900*time.Millisecond)
+	is(0, "")
+	say("far", 1500*time.Millisecond)
+	say("without", -time.Second)
+	is(390*time.Millisecond, "name of far")
+	slack = time.Second // what it said was of music with another slack
+	is(390*time.Millisecond, "name of far")
+	say("far", 500*time.Millisecond)
+	is(390*time.Millisecond, "name of far")
+	c.at = c.at.Add(2 * offerLasts)
+	is(0, "")
+}
+
 // No visitor is sent to an address that means something else, or nothing, in its network.
 func TestOffers_Reached(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -5,6 +5,8 @@ package place
 import (
 	"encoding/json"
 	"slices"
+	"sort"
+	"time"
 
 	"conga/messages"
 
@@ -26,6 +28,10 @@ type State struct {
 	Next uint64 `json:"next"`
 	// NextPlayAt is when the last song's last sample is over, in microseconds.
 	NextPlayAt int64 `json:"nextPlayAtUnixUs"`
+	// Wish is the slack that the host wants, and Slack that with which the last song ended, both in microseconds; 0: the
+	// usual one.
+	Wish  int64 `json:"slackWishedUs,omitempty"`
+	Slack int64 `json:"slackUs,omitempty"`
 }
 
 // Started is a song with its place in the broadcast: its change has number Number,
@@ -46,6 +52,9 @@ type Started struct {
 	Number     uint64 `json:"number"`
 	PlayAt     int64  `json:"playAtUnixUs"`
 	PerChunk   int32  `json:"framesPerChunk"`
+	// Its slack, at the beginning and in the end, in microseconds; 0: the usual one.
+	SlackBefore int64 `json:"slackBeforeUs,omitempty"`
+	Slack       int64 `json:"slackUs,omitempty"`
 	// Played is how many of its frames were given out; 0 while the song is on.
 	Played int64 `json:"framesPlayed,omitempty"`
 	// Skipped: it has been decided to end it early.
@@ -57,16 +66,20 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 	switch cmd := cmd.(type) {
 	case *messages.OpenBroadcast:
 		epoch := max(s.Epoch+1, uint64(max(0, cmd.GetAtUnixUs()))/1000)
-		return []proto.Message{&messages.BroadcastOpened{Epoch: epoch, AtUnixUs: cmd.GetAtUnixUs(), Rules: cmd.GetRules()}}
+		return []proto.Message{&messages.BroadcastOpened{Epoch: epoch, AtUnixUs: cmd.GetAtUnixUs(), Rules: cmd.GetRules(), SlackUs: cmd.GetSlackUs()}}
 	case *messages.StartSong:
 		if s.Song != nil {
 			return nil
 		}
+		playAt := s.playAt(cmd.GetPlayAtUnixUs())
+		before, to := s.slacks(playAt, messages.SlackNeeded(time.Duration(cmd.GetChainTakesUs())*time.Microsecond))
 		return []proto.Message{&messages.SongStarted{
 			Song:           cmd.GetSong(),
 			Number:         max(s.Next, 1),
-			PlayAtUnixUs:   s.playAt(cmd.GetPlayAtUnixUs()),
+			PlayAtUnixUs:   playAt,
 			FramesPerChunk: messages.FramesPerChunk(cmd.GetSong().GetSampleRate()),
+			SlackBeforeUs:  messages.SlackUs(before),
+			SlackUs:        messages.SlackUs(to),
 		}}
 	case *messages.EndSong:
 		if s.Song == nil { // it could not even begin
@@ -123,17 +136,40 @@ func (s State) Follows(number uint64, playAt int64) bool {
 // earliest. If the clock was set back, waiting for the last song's end could mean hours of silence;
 // then it begins at earliest.
 func (s State) playAt(earliest int64) int64 {
-	if latest := earliest + 2*messages.Slack.Microseconds(); earliest > 0 && s.NextPlayAt > latest {
+	if earliest > 0 && s.Ahead(s.NextPlayAt, earliest) {
 		return earliest
 	}
 	return max(s.NextPlayAt, earliest)
+}
+
+// Ahead reports whether playAt is so long after now, both in microseconds, that the clock must have been set back.
+func (s State) Ahead(playAt, now int64) bool {
+	slack := messages.SlackOf(s.Slack)
+	if s.Song != nil {
+		slack = max(messages.SlackOf(s.Song.SlackBefore), messages.SlackOf(s.Song.Slack))
+	}
+	return playAt > now+(slack+usuallyAhead).Microseconds()
+}
+
+// usuallyAhead is how far beyond the slack a play-out time may be, if the clock was not set back.
+const usuallyAhead = 2 * time.Second
+
+// slacks are those of a song that begins at playAt. The host's wish holds from its beginning if there was a pause.
+// Otherwise the song begins with the slack that the last one ended with, so that no chunk leaves earlier than the one
+// before it.
+func (s State) slacks(playAt int64, needed time.Duration) (before, to time.Duration) {
+	to = max(messages.SlackOf(s.Wish), needed)
+	if s.NextPlayAt == 0 || playAt != s.NextPlayAt {
+		return to, to
+	}
+	return messages.SlackOf(s.Slack), to
 }
 
 // Apply returns the state after event. It never refuses: event is already true.
 func (s State) Apply(event proto.Message) State {
 	switch event := event.(type) {
 	case *messages.BroadcastOpened:
-		s.Epoch = event.GetEpoch()
+		s.Epoch, s.Wish = event.GetEpoch(), event.GetSlackUs()
 	case *messages.SongStarted:
 		song := started(event)
 		s.Song = &song
@@ -152,6 +188,7 @@ func (s State) Apply(event proto.Message) State {
 			ended := *s.Song
 			ended.Played = ended.framesIn(event.GetNextPlayAtUnixUs() - ended.PlayAt)
 			s.Recent = append(slices.Clip(s.Recent), ended)
+			s.Slack = messages.SlackUs(ended.slackAt(ended.Played))
 		}
 		s.Song = nil
 		s.Next = event.GetNext()
@@ -178,6 +215,7 @@ func started(e *messages.SongStarted) Started {
 		FileBytes: song.GetFileBytes(), ModifiedUs: song.GetModifiedUnixUs(),
 		MadeOf: song.GetMadeOf(), MadeSum: song.GetMadeSum(), GainMb: song.GetGainMb(), Peak: song.GetPeakPermille(),
 		Number: e.GetNumber(), PlayAt: e.GetPlayAtUnixUs(), PerChunk: e.GetFramesPerChunk(),
+		SlackBefore: e.GetSlackBeforeUs(), Slack: e.GetSlackUs(),
 	}
 }
 
@@ -202,8 +240,17 @@ func (s Started) framesIn(us int64) int64 {
 // in microseconds.
 func (s Started) Given(now int64) int64 {
 	per := int64(s.PerChunk)
-	return min((s.framesIn(now+messages.Slack.Microseconds()-s.PlayAt)+per-1)/per*per, s.Frames)
+	chunks := sort.Search(int(s.Chunks(s.Frames)), func(i int) bool { return s.Due(int64(i)*per) > now })
+	return min(int64(chunks)*per, s.Frames)
 }
+
+// slackAt is the slack of one of the song's frames.
+func (s Started) slackAt(frame int64) time.Duration {
+	return messages.SlackAt(messages.SlackOf(s.SlackBefore), messages.SlackOf(s.Slack), messages.FrameOffset(frame, s.SampleRate))
+}
+
+// Due is when the chunk that begins with this frame leaves the server, in microseconds, as messages.Item says it.
+func (s Started) Due(frame int64) int64 { return s.Until(frame) - s.slackAt(frame).Microseconds() }
 
 // Chunks is how many chunks that many of the song's frames make.
 func (s Started) Chunks(frames int64) uint64 {

@@ -7,10 +7,10 @@ import (
 )
 
 const (
-	// starving is how long a live upstream may send no music before others are asked for it: a
-	// broken relay can still send heartbeats. It is longer than SilenceIsDeath, so that the nodes
-	// below a silent node further up can first find another upstream.
-	starving = messages.SilenceIsDeath + 250*time.Millisecond
+	// hungerAfter is how much longer than it may be silent a live upstream may send no music before others are
+	// asked for it: a broken relay can still send heartbeats, and the nodes below a silent node further up
+	// can first find another upstream.
+	hungerAfter = 250 * time.Millisecond
 	// tooLate is how much later than at its best the music may come; more would soon use up
 	// the slack of all nodes below.
 	tooLate = 400 * time.Millisecond
@@ -54,6 +54,7 @@ type arrival struct {
 	delay time.Duration // of the newest item, since it should have left the server
 	known bool          // an item has come from this upstream
 	due   int64         // when that item should have left the server, in unix microseconds
+	slack time.Duration // of that item; 0 before the first
 	best  [2]bestDelay  // of this period of usualFor and of the one before
 	last  time.Duration // the delay at the last glance
 	// settled is the delay at which, when all were last asked, nobody above was ahead.
@@ -97,10 +98,10 @@ func (a *arrival) fed(now time.Time) {
 	a.lates, a.slow = 0, 0
 }
 
-// music records an item that is to be heard at playAt.
-func (a *arrival) music(now time.Time, serverUs, playAt int64) {
+// music records an item.
+func (a *arrival) music(now time.Time, serverUs int64, item *messages.Item) {
 	a.heard, a.known = now, true
-	a.due = playAt - messages.Slack.Microseconds()
+	a.due, a.slack = item.Due(), item.Slack()
 	a.delay = time.Duration(serverUs-a.due) * time.Microsecond
 	if now.Sub(a.best[0].since) > usualFor {
 		a.best[1], a.best[0] = a.best[0], bestDelay{now, a.delay}
@@ -167,11 +168,19 @@ func (a *arrival) late() bool {
 }
 
 // margin returns how long before its play-out time the newest item came.
-func (a *arrival) margin() time.Duration { return messages.Slack - a.delay }
+func (a *arrival) margin() time.Duration { return a.slack - a.delay }
 
 // urgent reports whether there is little time left to find a node that has the music earlier.
 func (a *arrival) urgent() bool { return a.known && a.margin() < urgently }
 
 // starved returns how long no music has come; hungry reports whether that is too long.
 func (a *arrival) starved(now time.Time) time.Duration { return now.Sub(a.heard) }
-func (a *arrival) hungry(now time.Time) bool           { return a.starved(now) >= starving }
+func (a *arrival) hungry(now time.Time) bool           { return a.starved(now) >= a.starving() }
+
+// starving is how long no music may come before others are asked for it.
+func (a *arrival) starving() time.Duration {
+	if a.slack == 0 {
+		return messages.SilenceIsDeath + hungerAfter
+	}
+	return messages.SilenceIn(a.slack) + hungerAfter
+}

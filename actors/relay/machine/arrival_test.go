@@ -27,7 +27,7 @@ func (d *days) pass(long time.Duration, delay func(at time.Duration) time.Durati
 	for ; d.now.Sub(begin) < long; d.now = d.now.Add(10 * time.Millisecond) {
 		d.a.runs(d.now)
 		for ; !item.Add(delay(item.Sub(begin))).After(d.now); item = item.Add(100 * time.Millisecond) {
-			d.a.music(d.now, d.now.UnixMicro(), item.Add(messages.Slack).UnixMicro())
+			d.a.music(d.now, d.now.UnixMicro(), &messages.Item{Song: &messages.SongChange{SampleRate: 44100, PlayAtUnixUs: item.Add(messages.Slack).UnixMicro()}})
 		}
 		if d.now.Sub(glanced) >= Glance {
 			glanced = d.now

@@ -17,7 +17,7 @@ func TestBudget(t *testing.T) {
 			messages.SilenceIsDeath, messages.Ancestors * Patience, messages.LoudspeakerAhead, depth,
 		},
 		"a living upstream sends no music any more": {
-			starving, Glance, messages.LoudspeakerAhead,
+			messages.SilenceIsDeath + hungerAfter, Glance, messages.LoudspeakerAhead,
 		},
 		// Of each second of music half a second comes: half of the time is lost.
 		"a line is slow": {
@@ -34,9 +34,11 @@ func TestBudget(t *testing.T) {
 	}
 	for what, holds := range map[string]bool{
 		"a node that lives is not taken for dead for two lost words": 3*messages.Heartbeat < messages.SilenceIsDeath,
-		"those below wait for the node that has lost its upstream":   starving > messages.SilenceIsDeath,
+		"those below wait for the node that has lost its upstream":   hungerAfter > 0,
 		"a newcomer does not run dry":                                messages.JoinAhead > messages.LoudspeakerAhead,
-		"what was missed in a search can still be had":               messages.Window > messages.Slack+search.QuickRetries*search.QuickRetry,
+		"what was missed in a search can still be had":               messages.Window > messages.MaxSlack+search.QuickRetries*search.QuickRetry,
+		"a death is not heard with the least slack":                  messages.SilenceIn(messages.MinSlack)+messages.Ancestors*Patience+messages.LoudspeakerAhead < messages.MinSlack,
+		"a newcomer has its first chunks with the least slack":       messages.JoinAhead < messages.MinSlack,
 		"music is urgent before the loudspeaker wants it":            urgently > messages.LoudspeakerAhead,
 	} {
 		if !holds {

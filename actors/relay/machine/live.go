@@ -14,6 +14,7 @@ type Live struct {
 	Splices         int64              `json:"splices"`  // changes of the upstream
 	LongestSearchMs float64            `json:"longestSearchMs"`
 	LowestMarginMs  *float64           `json:"lowestMarginMs"` // shortest time between an item's arrival and its play-out; null at first
+	SlackMs         int64              `json:"slackMs"`        // how long before it was to be heard the server sent the last item; 0: none came
 	Songs           []messages.SongSum `json:"songs"`
 }
 
@@ -23,7 +24,7 @@ func (m *Machine) Live() Live {
 	l := Live{
 		Next: m.flow.next, Received: t.received, Lost: t.lost, Twice: t.twice,
 		Unproved: t.unproved, Lies: t.lies, Splices: max(0, t.connected-1),
-		LongestSearchMs: float64(t.longest.Microseconds()) / 1000, LowestMarginMs: t.margin.lowestMs(),
+		LongestSearchMs: float64(t.longest.Microseconds()) / 1000, LowestMarginMs: t.margin.lowestMs(), SlackMs: m.arrival.slack.Milliseconds(),
 		Songs: append([]messages.SongSum{}, t.songs...),
 	}
 	if up := m.state.Upstream; up != nil {

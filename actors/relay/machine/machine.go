@@ -185,8 +185,8 @@ func (m *Machine) pass(link uint64, item *messages.Item) {
 	if m.tally.received > before {
 		m.rounds.hungers = 0
 		m.effect(Pass{item})
-		m.arrival.music(m.now.Own, m.now.Server, item.PlayAt())
-		m.tally.margin.arrived(item.PlayAt(), m.now.Server)
+		m.arrival.music(m.now.Own, m.now.Server, item)
+		m.tally.margin.arrived(item, m.now.Server)
 	}
 	m.judge(link, err)
 }

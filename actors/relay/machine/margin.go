@@ -4,19 +4,18 @@ import "conga/messages"
 
 // margin is the shortest time between the arrival of an item and its play-out.
 type margin struct {
-	since  int64 // items with an earlier play-out time do not count; 0 before the first
+	since  int64 // items that were due earlier do not count; 0 before the first
 	lowest int64 // microseconds
 	known  bool
 }
 
-// arrived records that an item with this play-out time arrived at now, both in microseconds on the
-// server's clock. The items that a newcomer gets at once do not count: the server sent them before it
+// arrived records that the item arrived at now, in microseconds on the server's clock. The items that a newcomer gets at once do not count: the server sent them before it
 // came, so their margins say nothing about the chain.
-func (m *margin) arrived(playAt, now int64) {
+func (m *margin) arrived(item *messages.Item, now int64) {
 	if m.since == 0 {
-		m.since = now + messages.Slack.Microseconds()
+		m.since = now
 	}
-	if left := playAt - now; playAt >= m.since && (!m.known || left < m.lowest) {
+	if left := item.PlayAt() - now; item.Due() >= m.since && (!m.known || left < m.lowest) {
 		m.lowest, m.known = left, true
 	}
 }

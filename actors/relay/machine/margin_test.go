@@ -1,6 +1,10 @@
 package machine
 
-import "testing"
+import (
+	"testing"
+
+	"conga/messages"
+)
 
 func TestMargin(t *testing.T) {
 	const second = 1_000_000
@@ -18,7 +22,7 @@ func TestMargin(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			m := margin{}
 			for _, a := range c.arrived {
-				m.arrived(a[0], a[1])
+				m.arrived(&messages.Item{Song: &messages.SongChange{SampleRate: 44100, PlayAtUnixUs: a[0]}}, a[1])
 			}
 			switch got := m.lowestMs(); {
 			case got == nil && c.lowest != 0:

@@ -65,7 +65,7 @@ func (m *Machine) look() {
 	late := m.arrival.late()
 	switch {
 	case hungry:
-		if now.Sub(r.asked) >= starving<<min(r.hungers, hungerDoublings) {
+		if now.Sub(r.asked) >= m.arrival.starving()<<min(r.hungers, hungerDoublings) {
 			r.hungers++
 			m.askOthers(messages.SearchOn_WHY_STARVING)
 		}

@@ -282,6 +282,7 @@ type nodeDump struct {
 	Live struct {
 		Pacer struct {
 			Next       uint64    `json:"next"`
+			SlackMs    int64     `json:"slackMs"`
 			BytesSent  int64     `json:"bytesSent"`
 			ChunksSent int64     `json:"chunksSent"`
 			Songs      []songSum `json:"songs"`
@@ -295,6 +296,7 @@ type nodeDump struct {
 			Twice           int64     `json:"twice"`
 			Splices         int64     `json:"splices"`
 			LongestSearchMs float64   `json:"longestSearchMs"`
+			SlackMs         int64     `json:"slackMs"`
 			Songs           []songSum `json:"songs"`
 		} `json:"relay"`
 		Player struct {

@@ -60,6 +60,7 @@ var (
 		{name: "songs_rejected", help: "Files in the folder that cannot be played.", kind: gauge, of: func(l look) float64 { return float64(l.state.Catalog.Rejected.Len()) }},
 		{name: "songs_away", help: "1 if the folder cannot be read or is empty.", kind: gauge, of: func(l look) float64 { return truth(l.state.Catalog.Away != "") }},
 		{name: "items_given_out_total", help: "Number of the newest item, through all songs and restarts.", kind: counter, of: func(l look) float64 { return float64(max(l.pacer.Next, 1) - 1) }},
+		{name: "slack_seconds", help: "How long before it is heard the music is sent now.", kind: gauge, of: func(l look) float64 { return float64(l.pacer.SlackMs) / 1e3 }},
 		{name: "reports_dropped_total", help: "Reports of listeners that say too much.", kind: counter, of: func(l look) float64 { return float64(l.chain.DroppedReports) }},
 		{name: "audits_running", help: "Listeners that the server looks at now.", kind: gauge, of: func(l look) float64 { return float64(l.chain.Audits) }},
 	}

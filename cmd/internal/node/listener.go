@@ -158,6 +158,7 @@ type joining struct {
 	behind   seed.Behind       // the clients of 2016 behind this listener
 	tickets  transport.Tickets // for offers of nodes above
 	now      func() int64      // the server's clock, when there is a client
+	slack    func() time.Duration
 	sent     transport.Counters
 	over     atomic.Bool
 	answered chan error // has room for one
@@ -241,7 +242,7 @@ func (j *joining) offsets() player.Offsets {
 // above is a connection to a node that feeds this listener.
 func (j *joining) above(link uint64, open *messages.OpenStream, to transport.UpstreamConfig) *actor.Props {
 	to.Link, to.Open, to.Identity, to.Pass, to.Now = link, open, j.Journal.Identity, j.member.Pass, j.now
-	to.Silence = j.Line.Patience(messages.SilenceIsDeath)
+	to.Silence = func() time.Duration { return j.Line.Patience(messages.SilenceIn(j.slack())) }
 	return transport.Upstream(to)
 }
 
@@ -263,7 +264,7 @@ func (j *joining) requests(link uint64) *actor.Props {
 
 // streams is the port at which the next listeners are fed.
 func (j *joining) streams(c *actors.Client) *actor.Props {
-	j.now = c.ServerNow
+	j.now, j.slack = c.ServerNow, c.Slack
 	feeder := seedFeeder(c)
 	j.behind.Feeder, j.behind.CutOff = feeder, c.CutOff
 	seeds := j.behind.Stream

@@ -43,7 +43,7 @@ func newPorter(s *actors.Server, ports *seed.Ports, most int, sent *transport.Co
 		Ports: ports, Max: most,
 		Feeder: &seed.Feeder{
 			Open:    func(playAt int64) transport.Cursor { return s.Open(&messages.OpenStream{PlayAtUnixUs: playAt}) },
-			Decoder: newSeedDecoder, Now: func() int64 { return now().UnixMicro() }, Counters: sent,
+			Decoder: newSeedDecoder, Now: func() int64 { return now().UnixMicro() }, Slack: s.Slack, Counters: sent,
 		},
 		Above: s.SeedFeeder, CutOff: s.SeedCutOff, Before: s.SeedsBefore(),
 		Speak: func(in *transport.StandIn) { s.TellRequests(in) },

@@ -45,6 +45,7 @@ type ServerOptions struct {
 	Playlist      Playlist             // what plays when nobody has asked for anything
 	Uploads       actors.UploadLimits  // for songs that guests bring; the zero value: they may not
 	Rules         *messages.QueueRules // for requests; nil: none
+	Slack         time.Duration        // how long before it is heard music is sent; 0: the usual time
 	WebNames      []string             // further names of this machine, for its page; may be nil
 	Browsers      transport.BrowserCertificate
 	SeedListeners int // clients of 2016; 0: none
@@ -81,7 +82,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	server, err := actors.StartServer(actors.ServerConfig{
 		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Unwatched: o.Unwatched, Converted: o.Converted, ConvertedMost: o.ConvertedMost,
 		Uploads: o.Uploads, Playlist: o.Playlist.message(), Key: o.Data.Key, Now: p.now, Logger: o.Logger, Members: p.members.Members,
-		KeepLog: o.KeepLog, Rules: o.Rules, Auditor: &messages.Node{Id: p.auditor.ID(), Name: "guest"}, Audit: p.audit,
+		KeepLog: o.KeepLog, Rules: o.Rules, Slack: o.Slack, ChainTakes: p.offers.ChainTakes, Auditor: &messages.Node{Id: p.auditor.ID(), Name: "guest"}, Audit: p.audit,
 		Sent:    func() (bytes, chunks int64) { return p.sent.Bytes.Load(), p.sent.Chunks.Load() },
 		Streams: p.streams, Requests: p.requests,
 	})
@@ -131,6 +132,7 @@ func (p *parts) streams(s *actors.Server) *actor.Props {
 
 // requests comes after streams, because a client of 2016 needs both.
 func (p *parts) requests(s *actors.Server) *actor.Props {
+	p.offers.Slack = s.Slack
 	cfg := transport.RequestsConfig{
 		Listener: p.listener, Dial: p.Dial, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: p.now, Follows: s.Follows,
 		Persons: transport.NewPersons(p.Data.Key.Seed()), Auth: p.auth, TLS: p.secure, Limits: p.Limits, Disk: p.Data.Disk, Counters: p.sent,
