@@ -49,8 +49,10 @@ func (b *bench) chains(ctx context.Context) error {
 		began := time.Now()
 		for round := range b.Rounds {
 			c := &chainRound{bench: b, nodes: nodes}
-			if err := c.measure(ctx); err != nil {
-				return fmt.Errorf("%d nodes, round %d: %w", nodes, round+1, err)
+			if err := c.measure(ctx); err != nil && ctx.Err() != nil {
+				return err
+			} else if err != nil { // the machine may be too slow for a long chain, and the other lines count, too
+				b.lacks("chain of %d, round %d: %v", nodes, round+1, err)
 			}
 		}
 		b.say("chain of %d: %d rounds in %v", nodes, b.Rounds, time.Since(began).Round(time.Second))
@@ -233,11 +235,11 @@ func (c *chainRound) firsts(ctx context.Context, w *worker, addr string, others 
 
 // percentile is in milliseconds.
 func percentile(of []time.Duration, p float64) float64 {
-	ms := make([]float64, len(of))
+	all := make([]float64, len(of))
 	for i, d := range of {
-		ms[i] = float64(d.Nanoseconds()) / 1e6
+		all[i] = ms(d)
 	}
-	return result.Percentile(ms, p)
+	return result.Percentile(all, p)
 }
 
 // measureRelays measures raw relays: with single frames, and with what conga sends.

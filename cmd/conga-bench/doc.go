@@ -33,4 +33,21 @@
 // The baselines: the raw relay reads a message and writes it, in one goroutine a hop, either 1 KiB for each mp3 frame or
 // messages as long and as often as conga's chunks; the fan-out server writes those to each client; Icecast is Debian's,
 // if it is installed; the TLS greeting is a server that sends each client one message.
+//
+// # The other groups
+//
+//   - joins: the longest chain (at most 1,000) comes together, all listeners at the same moment, against as many TLS
+//     connections.
+//   - relay: the server's clock jumps by eight seconds, so 77 chunks go through 10 listeners as fast as they can; in
+//     bytes of mp3, from the first chunk's arrival at the first listener to the last one's at the last. io.Copy sends the
+//     same bytes through 10 hops; on Linux these never enter the program (splice).
+//   - decode: ten listeners that play (decode, resample, steer, a loudspeaker that takes 10 ms every 10 ms), less ten that
+//     only keep books, for each; against decoding alone, by go-mp3. Seconds of processor time a second of music.
+//   - log: events that one writer appends, and 64 that wait each for their own; each is on the disk when it counts. The
+//     file beside it gets the same bytes, with a sync for each event, or for each 64. Then a log of a million events, songs
+//     asked for and chosen in turn: how fast the scheduler's state follows from it (every hash is checked), against reading
+//     its rows; and how long it takes from a closed folder to that state, against opening the store.
+//   - program: from the start of the process until `conga version` has ended, and until `conga serve` is ready (its log,
+//     its key and the songs folder are new); the file's size; the memory of a server with one listener, and of a listener
+//     that plays silently, after --settle. The baseline is a Go program that says hello and waits; so `go` must be there.
 package main

@@ -17,6 +17,11 @@ type group struct {
 func (b *bench) all() []group {
 	return []group{
 		{name: "chain", run: b.chains},
+		{name: "joins", run: b.joinsAtOnce},
+		{name: "relay", run: b.catchUp},
+		{name: "decode", run: b.decode},
+		{name: "log", run: b.eventLog},
+		{name: "program", run: b.program},
 	}
 }
 
@@ -44,6 +49,12 @@ const (
 	icecast   = "Icecast"
 	greeting  = "TLS greeting"
 	mp3Bytes  = "the mp3's"
+	ioCopy    = "io.Copy"
+	goMP3     = "go-mp3, decode only"
+	plainFile = "a file, write and sync"
+	plainRead = "the rows, read only"
+	plainOpen = "the store, open only"
+	goHello   = "a Go program that says hello"
 )
 
 // goals are what issue F asked for, on the machine that it was measured on.
@@ -56,5 +67,12 @@ var goals = []result.Goal{
 	{Key: result.Key{Name: listenerMemory, Baseline: rawChunks}, Of: result.Figure, Bound: 0.35, Better: result.Less},
 	{Key: result.Key{Name: goroutines, Baseline: rawChunks}, Of: result.Figure, Bound: 5, Better: result.Less},
 	{Key: result.Key{Name: wireBytes, Baseline: mp3Bytes}, Of: result.Ratio, Bound: 1.02, Better: result.Less},
+	{Key: result.Key{Name: catchingUp, Baseline: ioCopy}, Of: result.Ratio, Bound: 0.333, Better: result.More},
+	{Key: result.Key{Name: replaying, Baseline: plainRead}, Of: result.Figure, Bound: 1e6, Better: result.More},
+	{Key: result.Key{Name: starting, Baseline: goHello}, Of: result.Figure, Bound: 50, Better: result.Less},
+	{Key: result.Key{Name: serving, Baseline: goHello}, Of: result.Figure, Bound: 50, Better: result.Less},
+	{Key: result.Key{Name: programSize, Baseline: goHello}, Of: result.Figure, Bound: 25, Better: result.Less},
+	{Key: result.Key{Name: serverAlone, Baseline: goHello}, Of: result.Figure, Bound: 30, Better: result.Less},
+	{Key: result.Key{Name: listenerRSS, Baseline: goHello}, Of: result.Figure, Bound: 20, Better: result.Less},
 	{Key: result.Key{Name: firstChunk50, Baseline: greeting}, Of: result.Figure, Bound: 150, Better: result.Less},
 }

@@ -98,6 +98,13 @@ type bench struct {
 	result result.Run
 }
 
+// lacks notes what could not be measured.
+func (b *bench) lacks(format string, args ...any) {
+	what := fmt.Sprintf(format, args...)
+	b.say("%s", what)
+	b.result.Lacks(what)
+}
+
 // Run measures, prints the table and writes the JSON.
 func (c *runCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	run, err := c.measure(ctx, func(format string, args ...any) { fmt.Fprintf(streams.Err, format+"\n", args...) })

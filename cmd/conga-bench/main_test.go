@@ -86,6 +86,42 @@ func TestBench_Chain(t *testing.T) {
 	}
 }
 
+// The other groups, too.
+func TestBench_Rest(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "run.json")
+	code, out, progress := runBench(t, "run", "--conga", builtConga(t), "--songs", congatest.Dir, "--only", "joins,relay,decode,log,program",
+		"--nodes", "3", "--rounds", "1", "--for", "1s", "--settle", "300ms", "--events", "2000", "--json", file)
+	t.Logf("%s\n%s", progress, out)
+	if code != 0 {
+		t.Fatalf("exit %d", code)
+	}
+	run, err := readRun(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []result.Key{
+		{Name: joiningBurst, Nodes: 3, Baseline: greeting},
+		{Name: catchingUp, Baseline: ioCopy},
+		{Name: appendAlone, Baseline: plainFile},
+		{Name: appendGroup, Baseline: plainFile},
+		{Name: replaying, Baseline: plainRead},
+		{Name: openReplay, Baseline: plainOpen},
+		{Name: openSnapshot, Baseline: plainOpen},
+		{Name: starting, Baseline: goHello},
+		{Name: serving, Baseline: goHello},
+		{Name: programSize, Baseline: goHello},
+		{Name: serverAlone, Baseline: goHello},
+		{Name: listenerRSS, Baseline: goHello},
+	} {
+		if line, has := run.Find(key); !has || line.Conga <= 0 || line.Base <= 0 {
+			t.Errorf("%v: %+v", key, line)
+		}
+	}
+	if line, has := run.Find(result.Key{Name: playing, Baseline: goMP3}); !has || line.Base <= 0 { // on a busy machine playing may seem to cost nothing
+		t.Errorf("%+v", line)
+	}
+}
+
 func TestBench_Flags(t *testing.T) {
 	for flags, says := range map[string]string{
 		"run --rounds 0":                   "from 1 to",

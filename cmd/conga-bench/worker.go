@@ -59,7 +59,7 @@ type None struct{}
 type JoinArgs struct {
 	Server string
 	Nodes  int
-	AtOnce bool
+	How    crowd.How
 }
 
 // Times is how long things took.
@@ -73,7 +73,7 @@ func (w *Worker) Join(args JoinArgs, reply *Times) (err error) {
 	if w.crowd == nil {
 		w.crowd = crowd.New(args.Server, w.logger)
 	}
-	reply.Each, reply.All, err = w.crowd.Join(w.ctx, args.Nodes, args.AtOnce)
+	reply.Each, reply.All, err = w.crowd.Join(w.ctx, args.Nodes, args.How)
 	return err
 }
 
@@ -141,6 +141,18 @@ func (w *Worker) Firsts(args FirstsArgs, reply *[]crowd.First) (err error) {
 		w.crowd = crowd.New(args.Server, w.logger)
 	}
 	*reply, err = w.crowd.Firsts(w.ctx, args.Times)
+	return err
+}
+
+// CatchUpArgs describes a chain that falls behind.
+type CatchUpArgs struct {
+	Songs string
+	Hops  int
+}
+
+// CatchUp lets a chain fall behind and catch up.
+func (w *Worker) CatchUp(args CatchUpArgs, reply *crowd.Burst) (err error) {
+	*reply, err = crowd.CatchUp(w.ctx, args.Songs, args.Hops, w.logger)
 	return err
 }
 

@@ -56,6 +56,8 @@ type ServerOptions struct {
 	Bind func(addr string) (net.Listener, error)
 	// Unwatched: the songs folder is not watched, but looked at from time to time.
 	Unwatched bool
+	// Now is the server's clock; nil: the time of day at the start, and from then on a clock that never steps.
+	Now func() time.Time
 }
 
 // StartServer starts a server, which closes the data in the end.
@@ -75,9 +77,12 @@ func StartServer(o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, o.Data.Store.Close(), requests.Close(), stream.Close())
 	}
+	if o.Now == nil {
+		o.Now = steadyClock()
+	}
 	p := &parts{
 		ServerOptions: o, auth: auth, secure: secure, listener: requests, ports: seed.NewPorts(stream), log: log, sent: &transport.Counters{},
-		now: steadyClock(), members: transport.NewExpected(), offers: &web.Offers{Now: time.Now}, auditor: transport.NewIdentity(),
+		now: o.Now, members: transport.NewExpected(), offers: &web.Offers{Now: time.Now}, auditor: transport.NewIdentity(),
 	}
 	server, err := actors.StartServer(actors.ServerConfig{
 		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Unwatched: o.Unwatched, Converted: o.Converted, ConvertedMost: o.ConvertedMost,

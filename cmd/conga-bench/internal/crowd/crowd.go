@@ -10,6 +10,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"conga/actors/player"
@@ -30,14 +31,16 @@ type Crowd struct {
 	logger *slog.Logger
 	system *actor.ActorSystem
 	nodes  []*member
-	empty  usage.Memory // before the first listener
+	joined atomic.Uint32 // ever
+	empty  usage.Memory  // before the first listener
 }
 
 // member is one listener.
 type member struct {
 	node  *node.Listener
+	host  string // its address
 	notes *tap.Notes
-	port  string // at which it feeds the next
+	relay string // host:port at which it feeds the next
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -48,8 +51,14 @@ func New(server string, logger *slog.Logger) *Crowd {
 	return &Crowd{server: server, logger: logger, system: node.NewSystem(logger), empty: usage.MemoryNow()}
 }
 
-// Join lets n listeners join, one after another or all at once, and returns how long each took, and all together.
-func (c *Crowd) Join(ctx context.Context, n int, atOnce bool) (each []time.Duration, all time.Duration, err error) {
+// How says how listeners join.
+type How struct {
+	AtOnce bool // not one after another
+	Play   bool // they decode, and a loudspeaker takes what they play; else they only keep books
+}
+
+// Join lets n listeners join, and returns how long each took, and all together.
+func (c *Crowd) Join(ctx context.Context, n int, how How) (each []time.Duration, all time.Duration, err error) {
 	each = make([]time.Duration, n)
 	members, errs := make([]*member, n), make([]error, n)
 	begin := time.Now()
@@ -58,10 +67,10 @@ func (c *Crowd) Join(ctx context.Context, n int, atOnce bool) (each []time.Durat
 		name := fmt.Sprintf("n%d", len(c.nodes)+i+1)
 		join := func() {
 			start := time.Now()
-			members[i], errs[i] = c.join(ctx, name, none())
+			members[i], errs[i] = c.join(ctx, name, how.output())
 			each[i] = time.Since(start)
 		}
-		if atOnce {
+		if how.AtOnce {
 			wg.Go(join)
 		} else if join(); errs[i] != nil {
 			break
@@ -77,7 +86,10 @@ func (c *Crowd) Join(ctx context.Context, n int, atOnce bool) (each []time.Durat
 	return each, all, errors.Join(errs...)
 }
 
-func none() player.Output {
+func (h How) output() player.Output {
+	if h.Play {
+		return newEar()
+	}
 	output, err := player.ParseOutput("none")
 	if err != nil {
 		panic(err) // it is one of those that ParseOutput names itself
@@ -89,11 +101,11 @@ func none() player.Output {
 func (c *Crowd) join(ctx context.Context, name string, output player.Output) (*member, error) {
 	ctx, cancel := context.WithTimeout(ctx, joinWithin)
 	defer cancel()
-	m := &member{notes: &tap.Notes{}}
+	m := &member{notes: &tap.Notes{}, host: house(c.joined.Add(1))}
 	m.notes.Begin()
 	var err error
 	m.node, err = node.StartListener(ctx, node.ListenerOptions{
-		Server: c.server, Name: name, Listen: "127.0.0.1:0", Output: output, Logger: c.logger, System: c.system,
+		Server: c.server, Name: name, Listen: net.JoinHostPort(m.host, "0"), Output: output, Logger: c.logger, System: c.system,
 		News: func(*messages.Playing) {}, Bind: m.bind,
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) { return m.dial(ctx, addr, c.server) },
 	})
@@ -103,9 +115,13 @@ func (c *Crowd) join(ctx context.Context, name string, output player.Output) (*m
 	return m, nil
 }
 
+// house is the address of the n-th listener. Each has its own, as most listeners do: the server lets only so many of one
+// address come in a minute.
+func house(n uint32) string { return net.IPv4(127, 1+byte(n>>16)%250, byte(n>>8), byte(n)).String() }
+
 // dial taps every connection but that of the requests, which is encrypted.
 func (m *member) dial(ctx context.Context, addr, server string) (net.Conn, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(m.host)}}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +137,7 @@ func (m *member) bind(addr string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.port = portOf(listener.Addr().String())
+	m.relay = listener.Addr().String()
 	return &door{listener, m}, nil
 }
 

@@ -65,13 +65,13 @@ func Hops(from, to map[uint64]time.Time) (hops []float64) {
 // above says for each listener which one feeds it; -1: the server.
 func (c *Crowd) above() []int {
 	above := make([]int, len(c.nodes))
-	byPort := map[string]int{}
+	byRelay := map[string]int{}
 	for i, m := range c.nodes {
-		byPort[m.port] = i
+		byRelay[m.relay] = i
 	}
 	for i, m := range c.nodes {
 		addr, _ := m.notes.From()
-		if at, has := byPort[portOf(addr)]; has {
+		if at, has := byRelay[addr]; has {
 			above[i] = at
 		} else {
 			above[i] = -1
@@ -155,7 +155,7 @@ func (c *Crowd) Firsts(ctx context.Context, n int) (all []First, err error) {
 func (c *Crowd) first(ctx context.Context, name string) (f First, err error) {
 	ctx, cancel := context.WithTimeout(ctx, joinWithin)
 	defer cancel()
-	ear := &ear{heard: make(chan time.Time, 1)}
+	ear := newEar()
 	start := time.Now()
 	m, err := c.join(ctx, name, ear)
 	if err != nil {
@@ -178,6 +178,8 @@ type ear struct {
 	heard chan time.Time
 	done  bool
 }
+
+func newEar() *ear { return &ear{heard: make(chan time.Time, 1)} }
 
 var _ player.Output = (*ear)(nil)
 

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"conga/cmd/conga-bench/internal/result"
+	"conga/cmd/internal/node"
+)
+
+// The lines of the program itself.
+const (
+	starting     = "start: conga version"
+	serving      = "start: conga serve until ready"
+	programSize  = "size of the program"
+	serverAlone  = "RSS of conga serve, one listener"
+	listenerRSS  = "RSS of conga join, playing silently"
+	joiningBurst = "joining all at once"
+)
+
+// hello is the smallest Go program that says something and then waits for the end of its input.
+const hello = `package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+)
+
+func main() {
+	fmt.Println("ready")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+`
+
+// buildHello makes that program in the folder.
+func buildHello(ctx context.Context, dir string) (string, error) {
+	source, program := filepath.Join(dir, "hello.go"), filepath.Join(dir, "hello")
+	if err := os.WriteFile(source, []byte(hello), 0o600); err != nil {
+		return "", err
+	}
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", program, source).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build a Go program to compare with: %w: %s", err, out)
+	}
+	return program, nil
+}
+
+// program measures the binary: its start, its size, its memory.
+func (b *bench) program(ctx context.Context) (err error) {
+	dir, err := os.MkdirTemp("", "conga-bench-hello")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	small, err := buildHello(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if err := b.sizes(small); err != nil {
+		return err
+	}
+	for range b.Rounds {
+		if err := b.startUp(ctx, small); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) add(name, base, unit string, conga, than float64) {
+	b.result.Add(result.Key{Name: name, Baseline: base}, unit, result.Less, result.Round{Conga: conga, Base: than})
+}
+
+func (b *bench) sizes(small string) error {
+	ours, err := os.Stat(b.conga)
+	if err != nil {
+		return err
+	}
+	theirs, err := os.Stat(small)
+	if err != nil {
+		return err
+	}
+	b.add(programSize, goHello, "MB", float64(ours.Size())/1e6, float64(theirs.Size())/1e6)
+	return nil
+}
+
+// startUp measures how long the program takes until it says something, and how much memory it has when it has run for a
+// while.
+func (b *bench) startUp(ctx context.Context, small string) error {
+	hello, took, err := b.helloReady(ctx, small)
+	if err != nil {
+		return err
+	}
+	defer hello.kill()
+	begin := time.Now()
+	if err := exec.CommandContext(ctx, b.conga, "version").Run(); err != nil {
+		return err
+	}
+	b.add(starting, goHello, "ms", ms(time.Since(begin)), ms(took))
+	begin = time.Now()
+	server, stop, err := b.serve(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	b.add(serving, goHello, "ms", ms(time.Since(begin)), ms(took))
+	listener, err := b.startConga(ctx, "join", server.ready["requests"], "--output", "null", "--listen", "127.0.0.1:0", "--http", "off", "--data", node.NoData)
+	if err != nil {
+		return err
+	}
+	defer listener.kill()
+	if err := pause(ctx, b.Settle); err != nil {
+		return err
+	}
+	var rss [3]float64
+	for i, p := range []*process{hello, server.process, listener.process} {
+		if rss[i], err = p.rss(); err != nil {
+			return err
+		}
+	}
+	b.add(serverAlone, goHello, "MB", rss[1], rss[0])
+	b.add(listenerRSS, goHello, "MB", rss[2], rss[0])
+	return nil
+}
+
+// helloReady starts the small program, and waits until it says that it is ready.
+func (b *bench) helloReady(ctx context.Context, program string) (*process, time.Duration, error) {
+	begin := time.Now()
+	p, err := start(ctx, b.logs, program)
+	if err != nil {
+		return nil, 0, err
+	}
+	if _, err := p.out.ReadString('\n'); err != nil {
+		p.kill()
+		return nil, 0, fmt.Errorf("a small Go program says nothing: %w", err)
+	}
+	return p, time.Since(begin), nil
+}
+
+// joinsAtOnce measures how long the longest chain takes to come together if all come at the same moment.
+func (b *bench) joinsAtOnce(ctx context.Context) error {
+	nodes := 0
+	for _, n := range b.Nodes {
+		if n <= mostAtOnce {
+			nodes = max(nodes, n)
+		}
+	}
+	for round := range b.Rounds {
+		if err := b.joinAtOnce(ctx, nodes); err != nil && ctx.Err() != nil {
+			return err
+		} else if err != nil {
+			b.lacks("%d joins at once, round %d: %v", nodes, round+1, err)
+		}
+	}
+	return nil
+}
+
+// mostAtOnce is how many come at the same moment.
+const mostAtOnce = 1000
+
+func (b *bench) joinAtOnce(ctx context.Context, nodes int) error {
+	server, stop, err := b.serve(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	w, err := b.worker(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.kill()
+	args := JoinArgs{Server: server.ready["requests"], Nodes: nodes}
+	args.How.AtOnce = true
+	var joined Times
+	if err := w.call(ctx, "Join", args, &joined); err != nil {
+		return err
+	}
+	greeted, err := b.greet(ctx, nodes, frameSize, true)
+	if err != nil {
+		return err
+	}
+	b.result.Add(result.Key{Name: joiningBurst, Nodes: nodes, Baseline: greeting}, "s", result.Less,
+		result.Round{Conga: joined.All.Seconds(), Base: greeted.All.Seconds()})
+	return nil
+}
