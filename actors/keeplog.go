@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"conga/actors/eventlog"
+
+	"google.golang.org/protobuf/proto"
 )
 
 const (
@@ -21,23 +23,27 @@ const (
 	foldNever = 4 * snapshotEvery
 	// measureEvery is how many events are written before the log is measured again.
 	measureEvery = 256
+	// ageEvery is how often, by the times of the events, it is looked for events that are too old. In an hour a radio
+	// writes some hundred events.
+	ageEvery = time.Hour
 )
 
-// logKeeper bounds a running server's log: when the log exceeds its limit, the oldest events are
-// folded into the state that they led to. The hash chain continues from the last of them, as after
-// an archive.
+// logKeeper bounds a running server's log: when the log exceeds its limit, or its events are older than they
+// may be, the oldest are folded into the state that they led to. The hash chain continues from the last of
+// them, as after an archive.
 type logKeeper struct {
 	server *Server
-	limit  int64  // bytes
-	step   uint64 // these are foldStep, foldNever and foldPause; tests use less
+	limit  int64         // bytes; 0: none
+	age    time.Duration // 0: none
+	step   uint64        // these are foldStep, foldNever and foldPause; tests use less
 	never  uint64
 	pause  time.Duration
 	stop   context.CancelFunc
 	wg     sync.WaitGroup
 }
 
-func keepLog(s *Server, limit int64) *logKeeper {
-	return (&logKeeper{server: s, limit: limit, step: foldStep, never: foldNever, pause: foldPause}).run()
+func keepLog(s *Server, limit int64, age time.Duration) *logKeeper {
+	return (&logKeeper{server: s, limit: limit, age: age, step: foldStep, never: foldNever, pause: foldPause}).run()
 }
 
 func (k *logKeeper) run() *logKeeper {
@@ -52,30 +58,62 @@ func (k *logKeeper) finish() {
 	k.wg.Wait()
 }
 
-// watch folds at the start, because the limit may be new, and whenever enough has been written.
+// watch folds at the start, because the limits may be new, and whenever enough was written or enough time has passed.
+// Without events no time passes, and nothing has to be folded either.
 func (k *logKeeper) watch(ctx context.Context) {
 	log := k.server.cfg.Log
-	k.fold(ctx)
+	aged := k.server.cfg.Now()
+	k.bySize(ctx)
+	k.byAge(ctx, aged)
 	measured := log.Last()
 	for record, err := range log.Watch(ctx, measured) {
 		if err != nil {
 			return // the log is closed, or its disk is broken: others report that
 		}
 		if record.Seq >= measured+min(measureEvery, k.step) {
-			k.fold(ctx)
+			k.bySize(ctx)
 			measured = record.Seq
+		}
+		if record.Time.Sub(aged) >= min(ageEvery, k.age) {
+			aged = record.Time
+			k.byAge(ctx, aged)
 		}
 	}
 }
 
-// fold makes steps until the log is within its limit.
-func (k *logKeeper) fold(ctx context.Context) {
+// bySize folds until the log is within its limit, but never the newest events.
+func (k *logKeeper) bySize(ctx context.Context) {
+	log := k.server.cfg.Log
+	k.fold(ctx, func() (uint64, bool) {
+		last := log.Last()
+		if k.limit == 0 || last < log.Base()+k.never+k.step {
+			return 0, false
+		}
+		size, err := log.Size()
+		return last - k.never, err == nil && size > k.limit
+	})
+}
+
+// byAge folds the events that were too old at that time.
+func (k *logKeeper) byAge(ctx context.Context, at time.Time) {
+	k.fold(ctx, func() (uint64, bool) {
+		if k.age == 0 {
+			return 0, false
+		}
+		old, err := k.server.cfg.Log.SeqAt(at.Add(-k.age))
+		return old, err == nil
+	})
+}
+
+// fold makes steps as long as due says that events are to be folded, and up to which number.
+func (k *logKeeper) fold(ctx context.Context, due func() (through uint64, is bool)) {
+	f := folding{log: k.server.cfg.Log, step: k.step}
 	for ctx.Err() == nil {
-		size, err := k.server.cfg.Log.Size()
-		if err != nil || size <= k.limit {
+		through, is := due()
+		if !is {
 			return
 		}
-		switch more, err := foldOldest(k.server.cfg.Log, k.step, k.never); {
+		switch more, err := f.oldest(through); {
 		case errors.Is(err, eventlog.ErrFull):
 			return // the reserve is for events: fold later
 		case err != nil:
@@ -93,25 +131,38 @@ func (k *logKeeper) fold(ctx context.Context) {
 	}
 }
 
-// foldOldest drops up to step of the oldest events, in whole commits, and keeps the state that
-// they led to. It returns false if only the newest events are left.
-func foldOldest(log *eventlog.Log, step, newest uint64) (done bool, err error) {
-	base, last := log.Base(), log.Last()
-	if last < base+newest+step {
+// folding is some steps, one after the other.
+type folding struct {
+	log   *eventlog.Log
+	step  uint64
+	state *ServerState // where the log begins; nil: not known yet
+}
+
+// oldest drops up to step of the oldest events, in whole commits and none behind number `most`, and keeps the
+// state that they led to. It returns false if there is none to drop. A step takes nobody's time: the state is
+// computed beside the actors, and an append waits only while the store drops the rows, which it does piece by piece.
+func (f *folding) oldest(most uint64) (done bool, err error) {
+	base := f.log.Base()
+	if most <= base {
 		return false, nil
 	}
-	through, err := log.CommitEnd(base + step)
+	through, err := f.log.CommitEnd(min(base+f.step, most))
 	if err != nil {
 		return false, err
 	}
 	if through == base { // one commit is longer than a step: the first scan of a large library
-		if through, err = log.NextCommitEnd(base + step); err != nil || through+newest > last {
+		if through, err = f.log.NextCommitEnd(base + f.step); err != nil || through > most {
 			return false, err
 		}
 	}
-	state, err := ServerStateAt(log, through)
-	if err != nil {
+	if f.state == nil {
+		state, err := ServerStateAt(f.log, through)
+		if err != nil {
+			return false, err
+		}
+		f.state = &state
+	} else if err := f.log.Fold(base, through, func(_ uint64, event proto.Message) { *f.state = f.state.Apply(event) }); err != nil {
 		return false, err
 	}
-	return true, log.Drop(through, state.Frozen())
+	return true, f.log.Drop(through, f.state.Frozen())
 }

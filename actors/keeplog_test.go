@@ -3,14 +3,21 @@ package actors
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"conga/actors/chainmanager"
+	"conga/actors/chainmanager/chain"
 	"conga/actors/eventlog"
 	"conga/actors/eventlog/sqlite"
 	"conga/actors/pacer"
 	"conga/messages"
+
+	"google.golang.org/protobuf/proto"
 )
 
 // A server's log stays within its limit while listeners come, go and ask as fast as they can;
@@ -146,4 +153,76 @@ func TestKeepLog_LaterProgram(t *testing.T) {
 	if _, err := ServerStateAt(log, 2); err == nil {
 		t.Error("a later program's state is taken for a whole one")
 	}
+}
+
+// Events older than they may be are folded while others are written, also if a single commit is longer than a
+// step; what is kept is sound, and says what all events say.
+func TestKeepLog_Age(t *testing.T) {
+	const days, most, crowd = 40, 30, 1000
+	store := eventlog.NewMemory()
+	var at atomic.Int64 // hours since the first event
+	now := func() time.Time { return time.Unix(1e9, 0).Add(time.Duration(at.Load()) * time.Hour) }
+	log, err := eventlog.Open(store, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	line, idle := keeper(t, log), keeper(t, log)
+	var all ServerState // by all events
+	commit := func(cmd proto.Message) {
+		t.Helper()
+		events, err := line.Commit(cmd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, event := range events {
+			all = all.Apply(event)
+		}
+	}
+	var lost []*messages.PeerLost
+	for i := range crowd { // they come one by one on the first day, and vanish together
+		id := fmt.Sprint("crowd", i)
+		commit(join(id))
+		lost = append(lost, &messages.PeerLost{Id: id, SeenBy: messages.ServerID})
+	}
+	commit(&messages.PeersLost{Lost: lost})
+	k := (&logKeeper{
+		server: &Server{cfg: ServerConfig{Log: log, Now: now, Logger: slog.New(slog.DiscardHandler)}},
+		age:    most * 24 * time.Hour, step: 100, never: 1 << 20,
+	}).run()
+	for hour := range int64(days * 24) {
+		at.Store(hour)
+		commit(join(fmt.Sprint("n", hour)))
+		if hour > 3 {
+			commit(&messages.LeaveChain{Id: fmt.Sprint("n", hour-3)})
+		}
+	}
+	oldest := now().Add(-most * 24 * time.Hour)
+	for begins := (time.Time{}); oldest.Sub(begins) > ageEvery; runtime.Gosched() { // the last steps may still be under way
+		if first, err := log.MarkAt(log.Base() + 1); err == nil { // it has not been dropped since
+			begins = time.UnixMicro(first.Time)
+		}
+	}
+	k.finish()
+	if n, err := log.Verify(t.Context()); err != nil || n != log.Last()-log.Base() {
+		t.Errorf("%d events are sound: %v", n, err)
+	}
+	if rows, err := store.Read(0, 1, eventlog.EventOnly); err != nil || rows[0].Seq != log.Base()+1 {
+		t.Errorf("the store has %v, %v behind the base %d", rows, err, log.Base())
+	}
+	if state, err := ServerStateAt(log, log.Last()); err != nil || text(t, state) != text(t, all) {
+		t.Errorf("what is kept says %v\n%s\nall events say\n%s", err, text(t, state), text(t, all))
+	}
+	if err := idle.CatchUp(); err != nil || text(t, idle.State()) != text(t, line.State()) {
+		t.Errorf("an actor that had nothing to do for %d days knows %v\n%s", days, err, text(t, idle.State()))
+	}
+}
+
+func keeper(t *testing.T, log *eventlog.Log) *eventlog.Keeper[chain.State] {
+	t.Helper()
+	k, err := eventlog.NewKeeper(log, chainmanager.Actor, chain.State{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
 }

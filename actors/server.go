@@ -41,8 +41,9 @@ type ServerConfig struct {
 	Key           ed25519.PrivateKey
 	Now           func() time.Time // the server's clock: it must not step
 	Logger        *slog.Logger
-	// KeepLog is about how many bytes of the log are kept; 0: all.
+	// KeepLog is about how many bytes of the log are kept, and Keep for how long its events are; 0: without limit.
 	KeepLog int64
+	Keep    time.Duration
 	// Slack is how long before it is heard the host wants music to be sent; 0: the usual time. If the chain needs more, it
 	// gets more: ChainTakes, if it is not nil, returns how much later than it was sent the music reaches the last listener,
 	// and who that is.
@@ -151,8 +152,8 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		return nil, fmt.Errorf("start the server: %w", err)
 	}
 	s.keep = keepSnapshots(s, snapshotEvery)
-	if cfg.KeepLog > 0 {
-		s.fold = keepLog(s, cfg.KeepLog)
+	if cfg.KeepLog > 0 || cfg.Keep > 0 {
+		s.fold = keepLog(s, cfg.KeepLog, cfg.Keep)
 	}
 	return s, nil
 }

@@ -33,6 +33,9 @@ const whileReading, whileServing = 25, 50
 // mostLog is how many megabytes of log may be kept: a terabyte.
 const mostLog = 1 << 20
 
+// mostDays is for how many days events may be kept: longer than a server will be there.
+const mostDays = 36_500
+
 // mostConverted is how many gigabytes of converted songs may be kept.
 const mostConverted = 1 << 20
 
@@ -42,7 +45,8 @@ type serveCmd struct {
 	HTTP   httpAddr   `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address of the debug dump and log, or off (${default})."`
 	Data   string     `default:"${data}" placeholder:"DIR" help:"Folder of the event log, the queue and the server's key (${default})."`
 
-	KeepLog int64 `default:"64" placeholder:"MB" help:"Size of the event log; older events are folded into the state they led to. 0 keeps all (${default})."`
+	Keep    int   `default:"30" placeholder:"DAYS" help:"For how many days the event log keeps events; older ones are folded into the state they led to. 0 keeps all (${default})."`
+	KeepLog int64 `default:"64" placeholder:"MB" help:"Size of the event log; beyond it the oldest events are folded, too. 0: any size (${default})."`
 
 	Converted    string `placeholder:"DIR" help:"Folder of the mp3 files that are made of other music; by default in the --data folder, converted."`
 	ConvertedMax int64  `default:"20" placeholder:"GB" help:"Size of that folder; what was used longest ago goes first (${default})."`
@@ -86,6 +90,8 @@ Elsewhere, and with --plain, it prints one line when it is ready:
 func (c *serveCmd) Validate() error {
 	_, port, _ := net.SplitHostPort(string(c.Listen))
 	switch {
+	case c.Keep < 0 || c.Keep > mostDays:
+		return fmt.Errorf("--keep is a number of days from 1 to %d, or 0 to keep all", mostDays)
 	case c.KeepLog < 0 || c.KeepLog > mostLog:
 		return fmt.Errorf("--keep-log is a number of megabytes from 1 to %d, or 0 to keep all", mostLog)
 	case c.Slack < messages.MinSlack || c.Slack > messages.MaxSlack:
@@ -175,7 +181,7 @@ func (c *serveCmd) start(ctx context.Context, playlist node.Playlist, logger *sl
 	usual := debug.SetGCPercent(whileReading)
 	server, err := node.StartServer(node.ServerOptions{
 		Songs: c.Songs, Listen: string(c.Listen), Data: data, Logger: logger,
-		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Limits: c.limits(), Uploads: c.bounds(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20,
+		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Limits: c.limits(), Uploads: c.bounds(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20, Keep: time.Duration(c.Keep) * 24 * time.Hour,
 		Converted: cmp.Or(c.Converted, filepath.Join(c.Data, "converted")), ConvertedMost: c.ConvertedMax << 30,
 		Rules: c.rules(), Playlist: playlist, Slack: c.Slack,
 	})

@@ -148,6 +148,9 @@ func (s *Store) openForWriting() error {
 	if err := s.migrate(); err != nil {
 		return s.explain(err)
 	}
+	if _, err := s.write.Exec(`DELETE FROM events WHERE seq <= (SELECT seq FROM base)`); err != nil { // a Drop was interrupted
+		return s.explain(err)
+	}
 	if err := s.openForReading(); err != nil {
 		return err
 	}

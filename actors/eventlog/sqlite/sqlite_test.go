@@ -239,3 +239,57 @@ func TestCheckpoint(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Many events are dropped piece by piece: appends come in between. A Drop that was interrupted leaves nothing that
+// counts, and the next Open deletes it.
+func TestDrop_PieceByPiece(t *testing.T) {
+	const many = 10 * dropAtOnce
+	dir := t.TempDir()
+	store := openAt(t, dir)
+	rows := storetest.Rows(eventlog.Mark{}, many)
+	if err := store.Append(0, rows); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- store.Drop(rows[many-2].Mark(), []byte("states")) }()
+	last, between := rows[many-1].Mark(), 0
+	for dropping := true; dropping; {
+		next := storetest.Rows(last, 1)
+		if err := store.Append(last.Seq, next); err != nil {
+			t.Fatal(err)
+		}
+		last = next[0].Mark()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			dropping = false
+		default:
+			if base, _, err := store.Marks(); err != nil {
+				t.Fatal(err)
+			} else if base.Seq > 0 { // it is under way
+				between++
+			}
+		}
+	}
+	if between == 0 {
+		t.Error("no append came between the pieces")
+	}
+	if left, err := store.Read(0, 2, eventlog.Whole); err != nil || left[0].Seq != many {
+		t.Errorf("the log begins with %v, %v", left[0].Seq, err)
+	}
+
+	if err := store.rebase(last, nil, many); err != nil { // and no further
+		t.Fatal(err)
+	}
+	if base, end, err := store.Marks(); err != nil || base.Seq != last.Seq || end.Seq != last.Seq {
+		t.Errorf("the log has %d to %d, %v", base.Seq, end.Seq, err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := openAt(t, dir).Read(0, 1, eventlog.Whole); err != nil || len(left) > 0 {
+		t.Errorf("left after the next start: %v, %v", left, err)
+	}
+}

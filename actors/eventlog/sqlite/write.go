@@ -70,6 +70,11 @@ func (s *Store) transact(do func(*sql.Tx) error) error {
 	return nil
 }
 
+// dropAtOnce is how many events a Drop deletes in one transaction: appends wait for some milliseconds.
+const dropAtOnce = 1000
+
+// Drop moves the base and deletes the first events in one transaction, and the others in several. They are
+// behind the base by then, so nobody reads them. If it is interrupted, the next Drop or Open deletes the rest.
 func (s *Store) Drop(base eventlog.Mark, data []byte) error {
 	old, _, err := s.Marks()
 	if err != nil {
@@ -78,12 +83,34 @@ func (s *Store) Drop(base eventlog.Mark, data []byte) error {
 	if base.Seq <= old.Seq {
 		return fmt.Errorf("drop events up to %d: the log begins behind event %d", base.Seq, old.Seq)
 	}
+	through := min(base.Seq, old.Seq+dropAtOnce)
+	if err := s.rebase(base, data, through); err != nil {
+		return err
+	}
+	for through < base.Seq {
+		through = min(base.Seq, through+dropAtOnce)
+		if s.change(func(tx *sql.Tx) error { return deleteThrough(tx, through) }) != nil {
+			break
+		}
+	}
+	return nil
+}
+
+func deleteThrough(tx *sql.Tx, seq uint64) error {
+	_, err := tx.Exec(`DELETE FROM events WHERE seq <= ?`, int64(seq))
+	return err
+}
+
+// rebase moves the base and deletes the events up to number through.
+func (s *Store) rebase(base eventlog.Mark, data []byte, through uint64) error {
 	return s.change(func(tx *sql.Tx) error {
+		if err := deleteThrough(tx, through); err != nil {
+			return err
+		}
 		for _, q := range []struct {
 			text string
 			args []any
 		}{
-			{`DELETE FROM events WHERE seq <= ?`, []any{int64(base.Seq)}},
 			{`DELETE FROM base`, nil},
 			{`INSERT INTO base VALUES (?, ?, ?)`, []any{int64(base.Seq), base.Time, base.Hash}},
 			{`INSERT OR REPLACE INTO kept VALUES ('base', ?)`, []any{notNil(data)}},

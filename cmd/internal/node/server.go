@@ -39,7 +39,8 @@ type ServerOptions struct {
 	Data          Data
 	Token         string // empty: all may come in
 	Limits        transport.Limits
-	KeepLog       int64                // bytes; 0: all
+	KeepLog       int64                // bytes of the log; 0: all
+	Keep          time.Duration        // for how long its events are kept; 0: for ever
 	Converted     string               // folder of music that was converted to mp3; empty: other music is left out
 	ConvertedMost int64                // bytes
 	Playlist      Playlist             // what plays when nobody has asked for anything
@@ -87,7 +88,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	server, err := actors.StartServer(actors.ServerConfig{
 		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Unwatched: o.Unwatched, Converted: o.Converted, ConvertedMost: o.ConvertedMost,
 		Uploads: o.Uploads, Playlist: o.Playlist.message(), Key: o.Data.Key, Now: p.now, Logger: o.Logger, Members: p.members.Members,
-		KeepLog: o.KeepLog, Rules: o.Rules, Slack: o.Slack, ChainTakes: p.offers.ChainTakes, Auditor: &messages.Node{Id: p.auditor.ID(), Name: "guest"}, Audit: p.audit,
+		KeepLog: o.KeepLog, Keep: o.Keep, Rules: o.Rules, Slack: o.Slack, ChainTakes: p.offers.ChainTakes, Auditor: &messages.Node{Id: p.auditor.ID(), Name: "guest"}, Audit: p.audit,
 		Sent:    func() (bytes, chunks int64) { return p.sent.Bytes.Load(), p.sent.Chunks.Load() },
 		Streams: p.streams, Requests: p.requests,
 	})
