@@ -29,7 +29,7 @@ func (c *Client) vitals() func(*messages.ClockPing) {
 			asked = 0
 		default:
 		}
-		ping.LateUs = late
+		ping.LateUs, ping.LateErrorUs = late, int64(c.clock.Estimate().ErrorUs)
 		if asked++; asked == lookAgain {
 			reply, asked = make(chan messages.View, 1), 1
 		}

@@ -1969,6 +1969,7 @@ type ClockPing struct {
 	// How the sender is doing, for people who look at the chain. No decision about the music depends on it.
 	AheadUs       int64  `protobuf:"varint,2,opt,name=ahead_us,json=aheadUs,proto3" json:"ahead_us,omitempty"`                     // how much music it has beyond what is heard now
 	LateUs        int64  `protobuf:"varint,3,opt,name=late_us,json=lateUs,proto3" json:"late_us,omitempty"`                        // how much too late it plays; negative: too early
+	LateErrorUs   int64  `protobuf:"varint,6,opt,name=late_error_us,json=lateErrorUs,proto3" json:"late_error_us,omitempty"`       // how wrong that probably is, because it does not know the server's clock better
 	Players       uint32 `protobuf:"varint,4,opt,name=players,proto3" json:"players,omitempty"`                                    // programs that it plays for over HTTP
 	PlayersAtMost uint32 `protobuf:"varint,5,opt,name=players_at_most,json=playersAtMost,proto3" json:"players_at_most,omitempty"` // how many it can play for, on its relay port
 	unknownFields protoimpl.UnknownFields
@@ -2022,6 +2023,13 @@ func (x *ClockPing) GetAheadUs() int64 {
 func (x *ClockPing) GetLateUs() int64 {
 	if x != nil {
 		return x.LateUs
+	}
+	return 0
+}
+
+func (x *ClockPing) GetLateErrorUs() int64 {
+	if x != nil {
+		return x.LateErrorUs
 	}
 	return 0
 }
@@ -2307,11 +2315,12 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x05epoch\x18\b \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05offer\x18\x05 \x01(\bR\x05offer\x12\x16\n" +
 	"\x06guests\x18\a \x03(\tR\x06guests\x12!\n" +
-	"\x05seeds\x18\x0f \x03(\v2\v.conga.NodeR\x05seeds\"\x9a\x01\n" +
+	"\x05seeds\x18\x0f \x03(\v2\v.conga.NodeR\x05seeds\"\xbe\x01\n" +
 	"\tClockPing\x12\x17\n" +
 	"\asent_us\x18\x01 \x01(\x03R\x06sentUs\x12\x19\n" +
 	"\bahead_us\x18\x02 \x01(\x03R\aaheadUs\x12\x17\n" +
-	"\alate_us\x18\x03 \x01(\x03R\x06lateUs\x12\x18\n" +
+	"\alate_us\x18\x03 \x01(\x03R\x06lateUs\x12\"\n" +
+	"\rlate_error_us\x18\x06 \x01(\x03R\vlateErrorUs\x12\x18\n" +
 	"\aplayers\x18\x04 \x01(\rR\aplayers\x12&\n" +
 	"\x0fplayers_at_most\x18\x05 \x01(\rR\rplayersAtMost\"J\n" +
 	"\tClockPong\x12\x17\n" +

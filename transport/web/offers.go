@@ -19,6 +19,7 @@ const (
 // Vitals says how a listener is doing.
 type Vitals struct {
 	AheadUs, LateUs int64
+	LateErrorUs     int64 // how wrong LateUs probably is
 	Players, Most   int
 }
 
@@ -66,7 +67,7 @@ func (o *Offers) Pinged(node *messages.Node, ping *messages.ClockPing) {
 	if o.Slack != nil {
 		n.slack = o.Slack()
 	}
-	n.vitals = Vitals{AheadUs: ping.GetAheadUs(), LateUs: ping.GetLateUs(), Players: int(min(ping.GetPlayers(), 10000)), Most: most}
+	n.vitals = Vitals{AheadUs: ping.GetAheadUs(), LateUs: ping.GetLateUs(), LateErrorUs: ping.GetLateErrorUs(), Players: int(min(ping.GetPlayers(), 10000)), Most: most}
 	n.sent = slices.DeleteFunc(n.sent, func(t time.Time) bool { return now.Sub(t) > onTheWay })
 }
 

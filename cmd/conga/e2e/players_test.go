@@ -119,7 +119,7 @@ func allOffer(ctx context.Context, t *testing.T, server *process, nodes, each in
 		if about != "vitals" || !is {
 			continue
 		}
-		var vitals map[string][4]int
+		var vitals map[string][5]int
 		if err := json.Unmarshal([]byte(body), &vitals); err != nil {
 			t.Fatal(err)
 		}

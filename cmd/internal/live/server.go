@@ -103,7 +103,7 @@ func (s *Server) snapshot(ctx context.Context) screen.Snapshot {
 		return shown
 	}
 	for m := range state.ChainManager.Chain.All() {
-		shown.Chain = append(shown.Chain, screen.Member{Name: m.Name, Note: note(m.Address, m.Leaf, m.Dials, m.Liar, m.Seed)})
+		shown.Chain = append(shown.Chain, screen.Member{Name: m.Name, Note: note(m.Address, m.Leaf, m.Dials, m.Liar, m.Seed) + s.skew(m.ID)})
 	}
 	upload := fmt.Sprintf("%d songs; %s sent, %.0f kbit/s now", state.Catalog.Songs.Len(), Bytes(s.sent), s.rate.bits/1000)
 	if n := state.Catalog.Rejected.Len(); n > 0 {
@@ -130,6 +130,15 @@ func note(address string, leaf, dials, liar, seed bool) string {
 		words = append(words, "lied: feeds nobody for a while")
 	}
 	return strings.Join(words, ", ")
+}
+
+// skew says by how much a listener plays too late, and how well it knows that; "" if it does not say so.
+func (s *Server) skew(id string) string {
+	v, is := s.Vitals(id)
+	if !is {
+		return ""
+	}
+	return fmt.Sprintf(", %+.1f ± %.1f ms", float64(v.LateUs)/1e3, float64(v.LateErrorUs)/1e3)
 }
 
 // look asks the server's actors for their states.

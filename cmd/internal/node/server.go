@@ -30,8 +30,11 @@ type Server struct {
 	Stream   net.Listener
 	Log      *eventlog.Log
 	Key      ed25519.PublicKey // by which listeners know it
-	sent     *transport.Counters
-	disk     *monitor.Disk // nil: the log is in memory
+	// Vitals says how a listener is doing; false if it has said nothing lately.
+	Vitals func(id string) (web.Vitals, bool)
+
+	sent *transport.Counters
+	disk *monitor.Disk // nil: the log is in memory
 }
 
 type ServerOptions struct {
@@ -95,7 +98,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, requests.Close(), p.ports.Close(), log.Close())
 	}
-	return &Server{Server: server, Requests: requests, Stream: stream, Log: log, Key: o.Data.Key.Public().(ed25519.PublicKey), sent: p.sent, disk: o.Data.Watched}, nil
+	return &Server{Server: server, Requests: requests, Stream: stream, Log: log, Key: o.Data.Key.Public().(ed25519.PublicKey), sent: p.sent, disk: o.Data.Watched, Vitals: p.offers.Vitals}, nil
 }
 
 // parts are what the connections of a server share.

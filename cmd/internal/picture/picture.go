@@ -191,18 +191,19 @@ func chainOf(s actors.ServerState) Chain {
 	return c
 }
 
-// vitalsOf returns listeners' figures by their ids: how many tenths of a second of music it has ahead, how many milliseconds
-// late it plays, for how many players it plays, and for how many it can.
-func vitalsOf(s actors.ServerState, vitals func(id string) (web.Vitals, bool)) map[string][4]int64 {
-	all := map[string][4]int64{}
+// vitalsOf returns listeners' figures by their ids: how many tenths of a second of music it has ahead, how many tenths of a
+// millisecond late it plays, for how many players it plays, for how many it can, and how wrong the second is, in the same tenths.
+func vitalsOf(s actors.ServerState, vitals func(id string) (web.Vitals, bool)) map[string][5]int64 {
+	all := map[string][5]int64{}
 	for m := range s.ChainManager.Chain.All() {
 		if len(all) == maxChain {
 			break
 		}
 		if v, is := vitals(m.ID); is {
 			ahead := min(max(v.AheadUs/100_000, -100), 1000)
-			late := min(max(v.LateUs/1000, -99_999), 99_999)
-			all[shortID(m.ID)] = [4]int64{ahead, late, int64(v.Players), int64(v.Most)}
+			late := min(max(v.LateUs/100, -999_999), 999_999)
+			unsure := min(max((v.LateErrorUs+99)/100, 0), 999_999)
+			all[shortID(m.ID)] = [5]int64{ahead, late, int64(v.Players), int64(v.Most), unsure}
 		}
 	}
 	return all

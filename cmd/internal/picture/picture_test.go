@@ -42,7 +42,7 @@ func after(n int) (s actors.ServerState) {
 // The picture shows who feeds whom, what comes and when, but no address.
 func TestOf(t *testing.T) {
 	vitals := func(id string) (web.Vitals, bool) {
-		return web.Vitals{AheadUs: 1_950_000, LateUs: -3000, Most: 4}, id[0] == '2'
+		return web.Vitals{AheadUs: 1_950_000, LateUs: -3000, LateErrorUs: 410, Most: 4}, id[0] == '2'
 	}
 	parts, err := Of(after(10), 10, 101e6, vitals)
 	if err != nil {
@@ -52,7 +52,7 @@ func TestOf(t *testing.T) {
 		"now":    `{"event":10,"nowUs":101000000,"song":{"name":"air.mp3","title":"Air","artist":"Bach","durationUs":60000000},"number":1,"playAtUs":100000000,"songs":3}`,
 		"queue":  `{"songs":[{"name":"canon.mp3","title":"Canon[31m","durationUs":60000000,"by":"Zoë (page)","atUs":160000000},{"name":"für elise.mp3","title":"für elise","artist":"Beethoven","durationUs":60000000,"by":"amy","atUs":220000000}]}`,
 		"chain":  `{"nodes":[{"id":"11111111-1111","name":"amy","from":"server"},{"id":"22222222-2222","name":"bob","from":"11111111-1111"}]}`,
-		"vitals": `{"22222222-2222":[19,-3,0,4]}`,
+		"vitals": `{"22222222-2222":[19,-30,0,4,5]}`,
 	} {
 		if got := string(parts[name]); got != want {
 			t.Errorf("%s:\n%s\nwant\n%s", name, got, want)

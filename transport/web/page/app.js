@@ -365,8 +365,8 @@ function showLine() {
     if (!d) {
       const g = shape('g', 'node new'), title = shape('title');
       d = { g, title, ring: shape('circle', 'ring', { r: radius, 'stroke-dasharray': `0 ${ringLength}`, transform: 'rotate(-90)' }),
-        name: shape('text', 'name', { y: 36 }), sub: shape('text', 'sub', { y: 50 }), letter: shape('text', 'letter'), x, y };
-      g.append(title, shape('circle', 'body', { r: radius }), d.ring, d.letter, d.name, d.sub);
+        name: shape('text', 'name', { y: 36 }), sub: shape('text', 'sub', { y: 50 }), skew: shape('text', 'sub skew', { y: 62 }), letter: shape('text', 'letter'), x, y };
+      g.append(title, shape('circle', 'body', { r: radius }), d.ring, d.letter, d.name, d.sub, d.skew);
       layer.nodes.append(g);
       drawn.set(n.id, d);
       setTimeout(() => d.g.classList.remove('new'), 2500);
@@ -379,7 +379,7 @@ function showLine() {
     const letters = [...n.name];
     d.letter.textContent = n.id === 'server' ? '♪' : (letters[0] || '?').toUpperCase();
     d.name.textContent = letters.length > 12 ? letters.slice(0, 11).join('') + '…' : n.name;
-    d.title.textContent = n.name;
+    d.fullName = n.name;
     let w = wires.get(n.id);
     if (n.from && !w) {
       w = { wire: shape('path', 'wire'), flow: shape('path', 'flow') };
@@ -419,15 +419,24 @@ function showVitals() {
     d.ring.setAttribute('stroke-dasharray', `${ringLength * Math.min(Math.max(seconds, 0) / 2, 1)} ${ringLength}`);
     d.g.classList.toggle('low', Boolean(v) && seconds < 0.5);
     d.sub.textContent = v ? `${seconds.toFixed(1)} s${v[2] ? ` · ♫${v[2]}` : ''}` : '';
+    d.skew.textContent = v ? `${v[1] > 0 ? '+' : ''}${(v[1] / 10).toFixed(1)} ± ${(v[4] / 10).toFixed(1)} ms` : '';
+    d.g.classList.toggle('apart', apart(v));
+    d.title.textContent = v ? `${d.fullName}: ${skewWords(v)}` : d.fullName;
   }
   for (const li of $('lineWords').children) {
     const v = li.dataset.node && vitals[li.dataset.node];
     if (li.dataset.node) {
       li.textContent = li.dataset.text + (v ? `; has ${(v[0] / 10).toFixed(1)} s of music in hand` +
-        (v[1] ? `, plays ${Math.abs(v[1])} ms too ${v[1] > 0 ? 'late' : 'early'}` : '') +
+        `, ${skewWords(v)}` +
         (v[3] ? `, plays for ${v[2]} of ${v[3]} over HTTP` : '') : '');
     }
   }
+}
+// apart: more than 20 ms from the others, as far as it knows, or it may be: ears hear two sounds.
+function apart(v) { return Boolean(v) && Math.max(Math.abs(v[1]), v[4]) > 200; }
+function skewWords(v) {
+  const off = v[1] ? `plays ${(Math.abs(v[1]) / 10).toFixed(1)} ms too ${v[1] > 0 ? 'late' : 'early'}` : 'plays in time';
+  return `${off}, as far as it knows the clock: to ${(v[4] / 10).toFixed(1)} ms` + (apart(v) ? '; that is apart from the others, and its own log says why' : '');
 }
 let moving = 0;
 function move() { if (!moving) moving = requestAnimationFrame(step); }
