@@ -20,7 +20,8 @@ LONGEST ?= 60s
 SPIN ?= 0
 FOR ?= 60s
 STARTS ?= 5
-CHAIN ?= 2
+CHAIN ?= 100
+CASES ?= all
 ALL ?=
 LONG ?=
 JSON ?= bin/bench.json
@@ -36,8 +37,8 @@ help:
 	@echo 'make systems  does it build for Windows, macOS, FreeBSD?    GOOS=windows CGO_ENABLED=0 go build ./cmd/conga'
 	@echo 'make chaos    kill, freeze, restart: who hears it?         bin/conga-chaos --nodes 200'
 	@echo '  KINDS=outages SPIN=2: long silence, busy machine         bin/conga-chaos --kinds outages --spin 2'
-	@echo 'make together how far apart are two loudspeakers?            go test -run Together -v -together 60s ./cmd/conga/e2e'
-	@echo '  CHAIN=100 SPIN=2 STARTS=5 FOR=60s: long chain, busy machine; Snapcast beside it if it is installed'
+	@echo 'make together how far apart are the loudspeakers?            go test -run Together -v -together 60s ./cmd/conga/e2e'
+	@echo '  CASES=row,three,chain,change,splice,restart,evening,snapcast,coarse SPIN="0 2" STARTS=5 FOR=60s CHAIN=100'
 	@echo 'make bench    latency, CPU, memory, beside simple programs  bin/conga-bench --json bin/bench.json'
 	@echo '  LONG=1 JSON=FILE: half an hour more, where the figures go'
 	@echo 'make bench-check  measure again: what got worse?           bin/conga-bench check bin/bench.json'
@@ -77,7 +78,7 @@ chaos: build
 	bin/conga-chaos --nodes $(NODES) --failures $(FAILURES) --seed $(SEED) --spin $(SPIN) --longest $(LONGEST) $(if $(KINDS),--kinds $(KINDS))
 
 together: speaker sound-test
-	go test $(flags) -count=1 -timeout 2h -run Together -v ./cmd/conga/e2e -together $(FOR) -together.starts $(STARTS) -together.chain $(CHAIN) -together.spin $(SPIN)
+	go test $(flags) -count=1 -timeout 6h -run 'Together$$' -v ./cmd/conga/e2e -together $(FOR) -together.cases $(CASES) -together.starts $(STARTS) -together.chain $(CHAIN) -together.spin "$(if $(filter file,$(origin SPIN)),0 2,$(SPIN))" -together.bounds
 
 bench: build
 	bin/conga-bench run $(if $(LONG),--long) --json $(JSON)

@@ -1,240 +1,253 @@
 package e2e
 
 import (
-	"bytes"
-	"encoding/binary"
 	"flag"
 	"fmt"
 	"math"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"conga/cmd/internal/congatest"
 )
 
 var (
-	together       = flag.Duration("together", 0, "how long TestTogether listens; 0: not at all (make together)")
-	togetherChain  = flag.Int("together.chain", 2, "length of the chain: its first and its last node are heard")
-	togetherSpin   = flag.Int("together.spin", 0, "processors that something else keeps busy")
+	together       = flag.Duration("together", 0, "how long TestTogether listens each time; 0: not at all (make together)")
+	togetherCases  = flag.String("together.cases", "row", "what is measured, in this order, divided by commas: "+caseNames()+"; or all")
+	togetherChain  = flag.Int("together.chain", 100, "length of the chain of the case chain")
+	togetherSpins  = flag.String("together.spin", "0", "how many processors something else keeps busy, one number for each round")
 	togetherStarts = flag.Int("together.starts", 1, "how often all of them start anew")
+	togetherBounds = flag.Bool("together.bounds", false, "what is worse than promised is a failure")
 )
 
 const (
-	sinkRate = 44100
-	// window is how much sound is compared at a time.
-	window = sinkRate / 10
-	// most is how many milliseconds apart two may be in the median on any machine: what is measured is told.
-	most = 5
+	// echo is how many milliseconds apart two may be in the median on any machine, even in a test that has no bounds.
+	echo = 5
 	// settled is from when on after joining the figures count.
 	settled = 2 * time.Second
 )
 
-// TestTogether: two listeners play through loudspeakers with one clock, and both are recorded. It says by how much
-// the second is behind the first (in milliseconds, negative: ahead).
+// staging is how a case is prepared and what happens in it.
+type staging struct {
+	name  string
+	about string
+	songs func(t *testing.T) string // nil: those of the repository
+	// loud is how many listeners are heard, and between how many others stand between the first and the next.
+	loud, between int
+	crowd         bool // those between are in this process, and as many as -together.chain says
+	once          bool // it starts once, and is as long as all starts of the others
+	// during are the moments, as shares of the time, at which something happens.
+	during map[float64]func(*stage)
+}
+
+// stagings are the cases with conga's own listeners. The others are Snapcast's, and a recorder that takes large bites.
+var stagings = []staging{
+	{name: "row", about: "two in a row", loud: 2},
+	{name: "three", about: "three in a row", loud: 3},
+	{name: "chain", about: "the first and the last of a chain", loud: 2, crowd: true},
+	{name: "change", about: "songs of 44.1 and 48 kHz in turn", songs: songsInTurn, loud: 2},
+	{name: "splice", about: "the node between them is killed", loud: 2, between: 2, during: map[float64]func(*stage){0.5: (*stage).killOne}},
+	{name: "restart", about: "the server is killed and started again", loud: 2, during: map[float64]func(*stage){0.5: (*stage).restart}},
+	{
+		name: "evening", about: "songs in turn, three splices, a restart", songs: songsInTurn, loud: 2, between: 3, once: true,
+		during: map[float64]func(*stage){0.2: (*stage).killOne, 0.4: (*stage).killOne, 0.6: (*stage).killOne, 0.8: (*stage).restart},
+	},
+}
+
+func caseNames() string {
+	var names []string
+	for _, s := range stagings {
+		names = append(names, s.name)
+	}
+	return strings.Join(append(names, "snapcast", "coarse"), ",")
+}
+
+// songsInTurn is a folder with songs of fifteen seconds at two sample rates.
+func songsInTurn(t *testing.T) string {
+	return congatest.Songs(t, map[string]congatest.Cut{
+		"air.mp3": {From: "bach.mp3", First: 100, N: 575}, "joy.mp3": {From: "beethoven.mp3", First: 60, N: 625},
+		"canon.mp3": {From: "pachelbel.mp3", First: 300, N: 575}, "ode.mp3": {From: "beethoven.mp3", First: 700, N: 625},
+	})
+}
+
+// TestTogether: listeners play through loudspeakers with one clock, and all are recorded. It says by how much each is
+// behind the first, in milliseconds (negative: ahead), and in the end all in one table.
 func TestTogether(t *testing.T) {
 	if *together == 0 {
 		t.Skip("real sound in real time: make together")
 	}
-	startSinks(t)
-	keepBusy(t)
-	server := launchServer(t, filepath.Join("..", "..", "..", "songs"), t.TempDir())
-	var all []float64
-	for start := range *togetherStarts {
-		first := joinLoud(t, server, "first", "left")
-		var between []*process
-		for n := range *togetherChain - 2 {
-			between = append(between, launchListener(t, server, fmt.Sprintf("n%d", n)).awaitReady(t, listenerReady))
+	cases := *togetherCases
+	if cases == "all" {
+		cases = caseNames()
+	}
+	var table []measured
+	for _, spin := range strings.Fields(*togetherSpins) {
+		busy, err := strconv.Atoi(spin)
+		if err != nil {
+			t.Fatalf("-together.spin %q: numbers, with spaces between", *togetherSpins)
 		}
+		for _, name := range strings.Split(cases, ",") {
+			t.Run(fmt.Sprintf("%s, %d busy", name, busy), func(t *testing.T) {
+				keepBusy(t, busy)
+				m := measured{name: name, busy: busy}
+				switch at := slices.IndexFunc(stagings, func(s staging) bool { return s.name == name }); {
+				case at >= 0:
+					stagings[at].measure(t, &m)
+				case name == "snapcast":
+					snapcast(t, &m)
+				case name == "coarse":
+					coarse(t, &m)
+				default:
+					t.Fatalf("no case %q: %s", name, caseNames())
+				}
+				m.load = load()
+				table = append(table, m)
+				t.Logf("from %v after joining: %s", settled, m)
+			})
+		}
+	}
+	t.Logf("from %v after joining, in milliseconds:\n%s", settled, tabled(table))
+	for _, m := range table { // only now, so that the table is not among what the programs have said
+		if wrong := m.wrong(*togetherBounds); wrong != "" {
+			t.Errorf("%s, %d busy: %s", m.name, m.busy, wrong)
+		}
+	}
+}
+
+func (s staging) measure(t *testing.T, m *measured) {
+	m.about = s.about
+	if s.crowd {
+		m.about = fmt.Sprintf("nodes 1 and %d of a chain", *togetherChain)
+		s.between = max(0, *togetherChain-2)
+	}
+	startSinks(t)
+	songs := filepath.Join("..", "..", "..", "songs")
+	if s.songs != nil {
+		songs = s.songs(t)
+	}
+	stage := &stage{t: t, songs: songs, data: t.TempDir()}
+	stage.server = launchServer(t, stage.songs, stage.data)
+	starts, long := *togetherStarts, *together
+	if s.once {
+		starts, long = 1, long*time.Duration(starts)
+	}
+	for start := range starts {
+		first := joinLoud(t, stage.server, "first", sides[0])
+		end := stage.fill(s)
 		first.hears(t)
-		recorded := record(t)
-		last := joinLoud(t, server, "last", "right")
-		time.Sleep(*together) // it is the length of a measurement
-		sound := recorded()
-		for _, p := range append(between, first, last) {
+		tape := record(t, "all.monitor", 2*len(sides))
+		var others []*process
+		for n := 1; n < s.loud; n++ {
+			others = append(others, joinLoud(t, stage.server, fmt.Sprint("loud", n), sides[n]))
+		}
+		tape.awaitSound(t, 2*(s.loud-1))
+		stage.happen(tape, s.during, long)
+		sound := tape.stop()
+		for _, p := range append(others, first) {
 			p.kill()
 		}
-		skews, from := compareSides(sound)
-		t.Logf("start %d: heard %.2f s after the recording began; %s", start+1, float64(from)/sinkRate, byTens(skews))
-		all = append(all, skews[min(len(skews), int(settled.Seconds()*sinkRate/window)):]...)
-	}
-	t.Logf("from %v after joining: %s (load %s)", settled, quantiles(all), load())
-	if m := median(all); !(math.Abs(m) < most) {
-		t.Errorf("%.3f ms apart, that is an echo", m)
+		end()
+		for n := 1; n < s.loud; n++ {
+			skews, from := compareSides(tape.channel(sound, 0), tape.channel(sound, 2*n))
+			t.Logf("start %d, listener %d: heard %.2f s after the recording began; %s", start+1, n+1, float64(from)/sinkRate, byTens(skews))
+			m.add(skews)
+		}
 	}
 }
 
-// startSinks starts a private PulseAudio with one paced sink of four channels, the two left ones for the sink
-// "left", the others for "right".
-func startSinks(t *testing.T) {
-	t.Helper()
-	dir := t.TempDir()
-	socket, alsa := filepath.Join(dir, "pulse.sock"), filepath.Join(dir, "alsa.conf")
-	if err := os.WriteFile(alsa, []byte("pcm.!default { type pulse }\nctl.!default { type pulse }\n"), 0o600); err != nil {
-		t.Fatal(err)
+// happen lets pass so much recorded sound, with what happens at its moments.
+func (s *stage) happen(tape *tape, during map[float64]func(*stage), long time.Duration) {
+	from := tape.recorded()
+	var moments []float64
+	for at := range during {
+		moments = append(moments, at)
 	}
-	for name, value := range map[string]string{
-		"HOME": dir, "XDG_RUNTIME_DIR": dir, "XDG_CONFIG_HOME": dir, "PULSE_SERVER": "unix:" + socket, "ALSA_CONFIG_PATH": alsa,
-	} {
-		t.Setenv(name, value)
+	slices.Sort(moments)
+	for _, at := range moments {
+		tape.await(s.t, from+time.Duration(at*float64(long)))
+		during[at](s)
 	}
-	side := func(name, channels string) string {
-		return fmt.Sprintf("--load=module-remap-sink sink_name=%s master=all channels=2 master_channel_map=%s channel_map=front-left,front-right remix=no", name, channels)
-	}
-	pulse := exec.Command("pulseaudio", "-n", "--system=false", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1", "--log-level=error",
-		"--load=module-null-sink sink_name=all rate=44100 channels=4 channel_map=front-left,front-right,rear-left,rear-right norewinds=1",
-		side("left", "front-left,front-right"), side("right", "rear-left,rear-right"),
-		"--load=module-native-protocol-unix auth-anonymous=1 socket="+socket)
-	pulse.Stderr = os.Stderr
-	if err := pulse.Start(); err != nil {
-		t.Fatalf("%v: apt-get install pulseaudio pulseaudio-utils libasound2-plugins", err)
-	}
-	t.Cleanup(func() { _ = pulse.Process.Kill(); _ = pulse.Wait() })
-	eventually(t, "PulseAudio answers", func() string {
-		if out, err := exec.Command("pactl", "list", "short", "sinks").CombinedOutput(); err != nil || !strings.Contains(string(out), "right") {
-			return string(out)
+	tape.await(s.t, from+long)
+}
+
+// measured is what came out of a case.
+type measured struct {
+	name, about, load string
+	busy              int
+	skews             []float64
+	longest           time.Duration // without a break more than a millisecond apart
+	said              string        // instead of figures
+	free              bool          // another program's: nothing was promised
+}
+
+func (m *measured) add(skews []float64) {
+	skews = skews[min(len(skews), int(settled.Seconds()*sinkRate/window)):]
+	m.skews = append(m.skews, skews...)
+	run := 0
+	for _, skew := range skews {
+		if math.Abs(skew) > 1 {
+			run++
+			m.longest = max(m.longest, time.Duration(run)*time.Second*window/sinkRate)
+		} else if !math.IsNaN(skew) {
+			run = 0
 		}
+	}
+}
+
+// promised are the bounds: of the median, of p99, and of the time that two are more than a millisecond apart.
+func (m measured) promised() (median, p99 float64, apart time.Duration) {
+	if m.busy > 0 {
+		return 1, 5, time.Hour
+	}
+	return 0.1, 1, 2 * time.Second
+}
+
+// wrong says what is worse than promised; without bounds, only what is an echo.
+func (m measured) wrong(bounds bool) string {
+	q := quantiles(m.skews)
+	median, p99, apart := m.promised()
+	switch {
+	case m.said != "":
 		return ""
-	})
-}
-
-// joinLoud joins with a loudspeaker that plays to the sink.
-func joinLoud(t *testing.T, server *process, name, sink string) *process {
-	t.Helper()
-	return launchOn(t, name, func(c *exec.Cmd) { c.Env = append(c.Env, "PULSE_SINK="+sink) },
-		"join", server.requests(), "--name", name, "--output", "speaker", "--listen", "127.0.0.1:0").awaitReady(t, listenerReady)
-}
-
-// record records all four channels until the returned function is called.
-func record(t *testing.T) (stop func() []byte) {
-	t.Helper()
-	var sound bytes.Buffer
-	parec := exec.Command("parec", "--device=all.monitor", "--rate=44100", "--channels=4", "--format=s16le", "--raw", "--no-remix",
-		"--channel-map=front-left,front-right,rear-left,rear-right")
-	parec.Stdout = &sound
-	if err := parec.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = parec.Process.Kill() })
-	eventually(t, "the recording begins", func() string {
-		out, err := exec.Command("pactl", "list", "short", "source-outputs").Output()
-		if err != nil || len(out) == 0 {
-			return fmt.Sprint("not yet: ", err)
-		}
-		return ""
-	})
-	return func() []byte {
-		_ = parec.Process.Signal(syscall.SIGINT)
-		_ = parec.Wait()
-		return sound.Bytes()
-	}
-}
-
-// compareSides is by how many milliseconds the right side is behind the left, for each window from where
-// the right begins. Windows that are too quiet to tell are NaN, silence on the right side +Inf.
-func compareSides(sound []byte) (skews []float64, from int) {
-	var left, right []float64
-	for ; len(sound) >= 8; sound = sound[8:] {
-		sample := func(at int) float64 { return float64(int16(binary.LittleEndian.Uint16(sound[at:]))) }
-		left, right = append(left, sample(0)), append(right, sample(4))
-	}
-	from = slices.IndexFunc(right, func(s float64) bool { return math.Abs(s) > 100 })
-	if from < 0 {
-		return nil, len(right)
-	}
-	lag := 0.0
-	for at := from; at+window < len(right); at += window {
-		piece := right[at : at+window]
-		if energy(piece) < 1e6 {
-			skews = append(skews, math.NaN())
-			continue
-		}
-		found, like := match(left, piece, at, at-int(math.Round(lag)), 100)
-		if like < 0.98 {
-			found, like = match(left, piece, at, at, 60*sinkRate/1000)
-		}
-		if like < 0.9 {
-			skews = append(skews, math.Inf(1))
-			continue
-		}
-		lag = float64(at) - found
-		skews = append(skews, lag/sinkRate*1000)
-	}
-	return skews, from
-}
-
-// match is where in `in` the piece is, within `most` samples around a place, between samples, and how much alike.
-func match(in, piece []float64, at, around, most int) (found, like float64) {
-	likeness := func(lag int) float64 {
-		if lag < 0 || lag+len(piece) > len(in) {
-			return 0
-		}
-		var xy, xx float64
-		other := in[lag : lag+len(piece)]
-		for i, x := range piece {
-			xy += x * other[i]
-			xx += other[i] * other[i]
-		}
-		return xy / math.Sqrt(xx*energy(piece)+1)
-	}
-	best := around
-	for lag := around - most; lag <= around+most; lag++ {
-		if l := likeness(lag); l > like {
-			best, like = lag, l
-		}
-	}
-	before, after := likeness(best-1), likeness(best+1)
-	if bend := before - 2*like + after; bend < 0 {
-		return float64(best) + (before-after)/2/bend, like
-	}
-	return float64(best), like
-}
-
-func energy(piece []float64) (sum float64) {
-	for _, x := range piece {
-		sum += x * x
-	}
-	return sum
-}
-
-// byTens is the median of each ten seconds.
-func byTens(skews []float64) string {
-	var out []string
-	for part := range slices.Chunk(skews, 100) {
-		out = append(out, fmt.Sprintf("%+.2f", median(part)))
-	}
-	return strings.Join(out, " ")
-}
-
-func median(skews []float64) float64 {
-	heard := slices.DeleteFunc(slices.Clone(skews), math.IsNaN)
-	if len(heard) == 0 {
-		return math.NaN()
-	}
-	slices.Sort(heard)
-	return heard[len(heard)/2]
-}
-
-func quantiles(skews []float64) string {
-	var off []float64
-	for _, s := range skews {
-		if !math.IsNaN(s) {
-			off = append(off, math.Abs(s))
-		}
-	}
-	if len(off) == 0 {
+	case q == nil:
 		return "nothing was heard"
+	case m.free:
+		return ""
+	case !bounds && q[0] >= echo:
+		return fmt.Sprintf("%.3f ms apart, that is an echo", q[0])
+	case !bounds:
+		return ""
+	case q[0] > median:
+		return fmt.Sprintf("FAILS: the median is %.3f ms, promised are %v", q[0], median)
+	case q[2] > p99:
+		return fmt.Sprintf("FAILS: p99 is %.3f ms, promised is %v", q[2], p99)
+	case m.longest > apart:
+		return fmt.Sprintf("FAILS: more than 1 ms apart for %v, promised are %v", m.longest, apart)
 	}
-	slices.Sort(off)
-	at := func(q float64) float64 { return off[int(q*float64(len(off)-1))] }
-	return fmt.Sprintf("median %.3f, p90 %.3f, p99 %.3f, most %.3f ms in %d windows", at(0.5), at(0.9), at(0.99), at(1), len(off))
+	return ""
 }
 
-func load() string {
-	text, _ := os.ReadFile("/proc/loadavg")
-	one, _, _ := strings.Cut(string(text), " ")
-	return one
+func (m measured) String() string {
+	q := quantiles(m.skews)
+	if m.said != "" || q == nil {
+		return m.said
+	}
+	return fmt.Sprintf("median %.3f, p90 %.3f, p99 %.3f, most %.3f ms in %d windows (load %s)", q[0], q[1], q[2], q[3], len(m.skews), m.load)
+}
+
+func tabled(table []measured) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%-9s %-40s %4s %8s %8s %8s %8s %9s %6s\n", "case", "", "busy", "median", "p90", "p99", "most", ">1 ms for", "load")
+	for _, m := range table {
+		q := quantiles(m.skews)
+		if m.said != "" || q == nil {
+			fmt.Fprintf(&out, "%-9s %-40s %4d %s\n", m.name, m.about, m.busy, m.said)
+			continue
+		}
+		fmt.Fprintf(&out, "%-9s %-40s %4d %8.3f %8.3f %8.3f %8.3f %7.1f s %6s %s\n", m.name, m.about, m.busy, q[0], q[1], q[2], q[3], m.longest.Seconds(), m.load, m.wrong(true))
+	}
+	return out.String()
 }

@@ -10,19 +10,17 @@ import (
 	"time"
 )
 
-// TestTogether_Snapcast measures Snapcast's own server and two of its clients on the same sinks and by the same
-// correlation as TestTogether: what another program does on this machine, in this hour.
-func TestTogether_Snapcast(t *testing.T) {
-	if *together == 0 {
-		t.Skip("real sound in real time: make together")
-	}
+// snapcast measures Snapcast's own server and two of its clients on the same sinks and by the same correlation: what
+// another program does on this machine, in this hour.
+func snapcast(t *testing.T, m *measured) {
+	m.about, m.free = "Snapcast's own server and two clients", true
 	for _, tool := range []string{"snapserver", "snapclient", "ffmpeg"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("no %s: apt-get install snapserver snapclient ffmpeg", tool)
+			m.said = fmt.Sprintf("no %s: apt-get install snapserver snapclient ffmpeg", tool)
+			return
 		}
 	}
 	startSinks(t)
-	keepBusy(t)
 	dir := t.TempDir()
 	pipe, songs := filepath.Join(dir, "music"), filepath.Join("..", "..", "..", "songs")
 	_, port, _ := net.SplitHostPort(freePort(t))
@@ -41,30 +39,26 @@ func TestTogether_Snapcast(t *testing.T) {
 		return ""
 	})
 	runTool(t, dir, "", "ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", filepath.Join(songs, "bach.mp3"), "-f", "s16le", "-ar", "44100", "-ac", "2", "-y", pipe)
-	var skews []float64
 	for start := range *togetherStarts {
-		first := runTool(t, dir, "left", "snapclient", "-h", "127.0.0.1", "-p", port, "-i", "1", "--hostID", "first", "--player", "pulse")
-		time.Sleep(settled) // as the first of conga's listeners, which is heard
-		recorded := record(t)
-		last := runTool(t, dir, "right", "snapclient", "-h", "127.0.0.1", "-p", port, "-i", "2", "--hostID", "last", "--player", "pulse")
-		time.Sleep(*together) // it is the length of a measurement
-		sound := recorded()
+		tape := record(t, "all.monitor", 2*len(sides))
+		first := runTool(t, dir, sides[0], "snapclient", "-h", "127.0.0.1", "-p", port, "-i", "1", "--hostID", "first", "--player", "pulse")
+		tape.awaitSound(t, 0) // as the first of conga's listeners, which is heard before the second comes
+		last := runTool(t, dir, sides[1], "snapclient", "-h", "127.0.0.1", "-p", port, "-i", "2", "--hostID", "last", "--player", "pulse")
+		tape.awaitSound(t, 2)
+		tape.await(t, tape.recorded()+*together)
+		sound := tape.stop()
 		first()
 		last()
-		these, from := compareSides(sound)
-		t.Logf("Snapcast, start %d: heard %.2f s after the recording began; %s", start+1, float64(from)/sinkRate, byTens(these))
-		skews = append(skews, these[min(len(these), int(settled.Seconds()*sinkRate/window)):]...)
-	}
-	t.Logf("Snapcast, from %v after joining: %s (load %s)", settled, quantiles(skews), load())
-	if len(skews) == 0 {
-		t.Error("nothing was heard")
+		skews, from := compareSides(tape.channel(sound, 0), tape.channel(sound, 2))
+		t.Logf("start %d: heard %.2f s after the recording began; %s", start+1, float64(from)/sinkRate, byTens(skews))
+		m.add(skews)
 	}
 }
 
 // keepBusy keeps so many processors busy until the test ends.
-func keepBusy(t *testing.T) {
+func keepBusy(t *testing.T, processors int) {
 	t.Helper()
-	for range *togetherSpin {
+	for range processors {
 		busy := exec.Command("sh", "-c", "while :; do :; done")
 		if err := busy.Start(); err != nil {
 			t.Fatal(err)
