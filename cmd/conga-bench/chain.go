@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +29,7 @@ const (
 	serverCPU      = "server's CPU"
 	serverRSS      = "server's RSS"
 	serverUpload   = "server's upload"
+	serverBytes    = "server's bytes, to all"
 	wireBytes      = "bytes on the wire"
 	joining        = "joining one after another"
 	splicing       = "splice"
@@ -130,6 +133,9 @@ func (c *chainRound) measureConga(ctx context.Context) error {
 	if err := c.listen(ctx, server, w); err != nil {
 		return err
 	}
+	if err := c.profile(ctx, server, w); err != nil {
+		return err
+	}
 	if err := w.call(ctx, "Memory", None{}, &c.conga.memory); err != nil {
 		return err
 	}
@@ -158,7 +164,7 @@ func (c *chainRound) listen(ctx context.Context, server *conga, w *worker) error
 	if err != nil {
 		return err
 	}
-	if err := w.call(ctx, "Listen", c.For, &c.conga.heard); err != nil {
+	if err := w.call(ctx, "Listen", ListenArgs{For: c.For}, &c.conga.heard); err != nil {
 		return err
 	}
 	later, err := server.cpu()
@@ -179,9 +185,47 @@ func (c *chainRound) listen(ctx context.Context, server *conga, w *worker) error
 	c.conga.server.cpu = later.since(cpu)
 	c.chunk = heard.Wire / heard.Chunks
 	c.every = time.Duration(messages.FramesPerChunk(44100)) * frameEvery
-	c.conga.server.upload = float64(after.Bytes-before.Bytes) / float64(after.Items-before.Items) * 8 / c.every.Seconds() / 1e3
-	c.Add(wireBytes, mp3Bytes, "bytes a chunk", float64(heard.Wire)/float64(heard.Chunks), float64(heard.Music)/float64(heard.Chunks))
+	given, music := float64(after.Bytes-before.Bytes)/float64(after.Items-before.Items), float64(heard.Music)/float64(heard.Chunks)
+	c.conga.server.upload = given * 8 / c.every.Seconds() / 1e3
+	c.Add(serverBytes, mp3Bytes, "bytes a chunk", given, music)
+	c.Add(wireBytes, mp3Bytes, "bytes a chunk", float64(heard.Wire)/float64(heard.Chunks), music)
 	return nil
+}
+
+// profile writes profiles of the running chain, if that is wanted, once it has been measured.
+func (c *chainRound) profile(ctx context.Context, server *conga, w *worker) error {
+	if c.Profile == "" {
+		return nil
+	}
+	seconds := max(1, int(c.For.Seconds()))
+	failed := make(chan error, 1)
+	go func() {
+		failed <- fetch(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", server.ready["http"], seconds), c.profileOf("server"))
+	}()
+	err := w.call(ctx, "Listen", ListenArgs{For: time.Duration(seconds) * time.Second, Profile: c.profileOf("listeners")}, &Heard{})
+	return errors.Join(err, <-failed)
+}
+
+func (c *chainRound) profileOf(who string) string {
+	return filepath.Join(c.Profile, fmt.Sprintf("%s-%d.prof", who, c.nodes))
+}
+
+// fetch writes what is at the address into a file.
+func fetch(ctx context.Context, addr, file string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, addr, http.NoBody)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	data, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		return errors.Join(fmt.Errorf("%s answers %s", addr, answer.Status), err)
+	}
+	return os.WriteFile(file, data, 0o644)
 }
 
 // Add adds a round of a line of this chain, of which less is better.

@@ -19,6 +19,8 @@
 //     use before the first one joined, for each listener. The window's music is in it.
 //   - server's CPU, RSS, upload: of the process `conga serve`. The upload is its stream bytes for each item of the
 //     broadcast, times the items a second; that of the baselines is what their clients got.
+//   - server's bytes, to all: what it sends on all streams together for each item of the broadcast, against the mp3 frames in
+//     a chunk. If a listener cost it anything, this would grow with the chain.
 //   - bytes on the wire: what a listener's connection carries for each chunk (seals, stamps, headers), against the mp3
 //     frames in it. It is counted from the end of a chunk to the end of another.
 //   - joining one after another: all listeners, each until the server has welcomed it, against as many TLS connections
@@ -50,4 +52,19 @@
 //   - program: from the start of the process until `conga version` has ended, and until `conga serve` is ready (its log,
 //     its key and the songs folder are new); the file's size; the memory of a server with one listener, and of a listener
 //     that plays silently, after --settle. The baseline is a Go program that says hello and waits; so `go` must be there.
+//
+// # What takes long
+//
+// With --long the chain is also measured at 3,000 nodes, and two groups follow, once each:
+//
+//   - longest: the longest chain of which no listener had nothing to play, and none lost an item, for 20 s; found by
+//     halves, to 250 nodes. All of it, the server and the listeners, is on this machine.
+//   - clone: git clone, make build with an empty build cache, conga demo, until its recording has the first sample that is
+//     not silence. Modules that Go has downloaded before are not downloaded again. The baseline is building a Go program
+//     that says hello, with an empty cache, too.
+//
+// # How to use it
+//
+// `make bench` writes bin/bench.json. A run that is worth keeping goes to results/DATE.json, where `conga-bench check`
+// finds it; `conga-bench plot` draws it. --profile writes profiles of running chains, taken after they were measured.
 package main

@@ -10,7 +10,7 @@ import (
 // group is lines that are measured together.
 type group struct {
 	name string
-	long bool // only with --long
+	long bool // only with --long, or if it is named
 	run  func(context.Context) error
 }
 
@@ -22,13 +22,18 @@ func (b *bench) all() []group {
 		{name: "decode", run: b.decode},
 		{name: "log", run: b.eventLog},
 		{name: "program", run: b.program},
+		{name: "longest", long: true, run: b.longestChain},
+		{name: "clone", long: true, run: b.fromClone},
 	}
 }
 
 // groups are those that are wanted.
 func (b *bench) groups() []group {
 	return slices.DeleteFunc(b.all(), func(g group) bool {
-		return g.long && !b.Long || len(b.Only) > 0 && !slices.Contains(b.Only, g.name)
+		if len(b.Only) > 0 {
+			return !slices.Contains(b.Only, g.name)
+		}
+		return g.long && !b.Long
 	})
 }
 
@@ -55,6 +60,8 @@ const (
 	plainRead = "the rows, read only"
 	plainOpen = "the store, open only"
 	goHello   = "a Go program that says hello"
+
+	wantedNodes = "the 3,000 that are wanted"
 )
 
 // goals are what issue F asked for, on the machine that it was measured on.
@@ -66,6 +73,7 @@ var goals = []result.Goal{
 	{Key: result.Key{Name: joining, Nodes: 1000, Baseline: greeting}, Of: result.Figure, Bound: 1.5, Better: result.Less},
 	{Key: result.Key{Name: listenerMemory, Baseline: rawChunks}, Of: result.Figure, Bound: 0.35, Better: result.Less},
 	{Key: result.Key{Name: goroutines, Baseline: rawChunks}, Of: result.Figure, Bound: 5, Better: result.Less},
+	{Key: result.Key{Name: serverBytes, Baseline: mp3Bytes}, Of: result.Ratio, Bound: 1.03, Better: result.Less}, // for any number of listeners
 	{Key: result.Key{Name: wireBytes, Baseline: mp3Bytes}, Of: result.Ratio, Bound: 1.02, Better: result.Less},
 	{Key: result.Key{Name: catchingUp, Baseline: ioCopy}, Of: result.Ratio, Bound: 0.333, Better: result.More},
 	{Key: result.Key{Name: replaying, Baseline: plainRead}, Of: result.Figure, Bound: 1e6, Better: result.More},
@@ -74,5 +82,7 @@ var goals = []result.Goal{
 	{Key: result.Key{Name: programSize, Baseline: goHello}, Of: result.Figure, Bound: 25, Better: result.Less},
 	{Key: result.Key{Name: serverAlone, Baseline: goHello}, Of: result.Figure, Bound: 30, Better: result.Less},
 	{Key: result.Key{Name: listenerRSS, Baseline: goHello}, Of: result.Figure, Bound: 20, Better: result.Less},
+	{Key: result.Key{Name: longest, Baseline: wantedNodes}, Of: result.Figure, Bound: wanted, Better: result.More},
+	{Key: result.Key{Name: cloneToSound, Baseline: goHello}, Of: result.Figure, Bound: 90, Better: result.Less},
 	{Key: result.Key{Name: firstChunk50, Baseline: greeting}, Of: result.Figure, Bound: 150, Better: result.Less},
 }

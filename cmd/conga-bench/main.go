@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,24 +33,26 @@ func benchProgram() cli.Program {
 type benchCmd struct {
 	Run   runCmd   `cmd:"" default:"withargs" help:"Measure, and print a table."`
 	Check checkCmd `cmd:"" help:"Compare two runs."`
+	Plot  plotCmd  `cmd:"" help:"Draw how costs grow with the chain."`
 
 	Worker workerCmd `cmd:"" hidden:""`
 }
 
 type runCmd struct {
-	Rounds int           `default:"5" placeholder:"N" help:"How often each line is measured; the median counts (${default})."`
-	Nodes  []int         `default:"1,10,100,1000" placeholder:"N,..." help:"Lengths of the chain (${default})."`
-	For    time.Duration `default:"3s" placeholder:"TIME" help:"How long each measurement of a running chain takes (${default})."`
-	Settle time.Duration `default:"5s" placeholder:"TIME" help:"How long a chain runs before it is measured (${default})."`
-	Joins  int           `default:"20" placeholder:"N" help:"How many listeners join, hear and leave in a round (${default})."`
-	Events int           `default:"1000000" placeholder:"N" help:"Events in a large log (${default})."`
-	Only   []string      `placeholder:"GROUP,..." help:"Only these groups of lines: chain, joins, relay, decode, log, program."`
-	Long   bool          `help:"Also what takes long: the longest chain in real time, and how long it takes from a fresh clone to sound."`
-	JSON   string        `name:"json" placeholder:"FILE" help:"Write the figures to this file."`
-	Songs  string        `default:"songs" placeholder:"DIR" help:"Folder of mp3 files (${default})."`
-	Data   string        `placeholder:"DIR" help:"Where logs are written while they are measured: the disk counts (the system's folder for such files)."`
-	Conga  string        `placeholder:"FILE" help:"The conga to measure (the one beside this program)."`
-	Log    string        `placeholder:"FILE" help:"Write what the measured programs say to this file."`
+	Rounds  int           `default:"5" placeholder:"N" help:"How often each line is measured; the median counts (${default})."`
+	Nodes   []int         `default:"1,10,100,1000" placeholder:"N,..." help:"Lengths of the chain (${default})."`
+	For     time.Duration `default:"3s" placeholder:"TIME" help:"How long each measurement of a running chain takes (${default})."`
+	Settle  time.Duration `default:"5s" placeholder:"TIME" help:"How long a chain runs before it is measured (${default})."`
+	Joins   int           `default:"20" placeholder:"N" help:"How many listeners join, hear and leave in a round (${default})."`
+	Events  int           `default:"1000000" placeholder:"N" help:"Events in a large log (${default})."`
+	Only    []string      `placeholder:"GROUP,..." help:"Only these groups of lines: chain, joins, relay, decode, log, program; longest and clone take long."`
+	Long    bool          `help:"Also what takes long: the longest chain in real time, and how long it takes from a fresh clone to sound."`
+	JSON    string        `name:"json" placeholder:"FILE" help:"Write the figures to this file."`
+	Songs   string        `default:"songs" placeholder:"DIR" help:"Folder of mp3 files (${default})."`
+	Data    string        `placeholder:"DIR" help:"Where logs are written while they are measured: the disk counts (the system's folder for such files)."`
+	Conga   string        `placeholder:"FILE" help:"The conga to measure (the one beside this program)."`
+	Profile string        `placeholder:"DIR" help:"Also write profiles of the processor time of running chains into this folder."`
+	Log     string        `placeholder:"FILE" help:"Write what the measured programs say to this file."`
 }
 
 // Help shows examples.
@@ -155,6 +158,9 @@ func (c *runCmd) measure(ctx context.Context, say func(string, ...any)) (run res
 	}
 	if b.result.IsBusy() {
 		say("the machine is busy (load %.2f): these figures will be worth little", before)
+	}
+	if c.Long && !slices.Contains(c.Nodes, wanted) {
+		c.Nodes = append(c.Nodes, wanted)
 	}
 	for _, group := range b.groups() {
 		began := time.Now()

@@ -64,6 +64,7 @@ func TestBench_Chain(t *testing.T) {
 		{Name: serverRSS, Nodes: 3, Baseline: fanOut},
 		{Name: serverUpload, Nodes: 3, Baseline: fanOut},
 		{Name: wireBytes, Nodes: 1, Baseline: mp3Bytes},
+		{Name: serverBytes, Nodes: 3, Baseline: mp3Bytes},
 		{Name: joining, Nodes: 3, Baseline: greeting},
 		{Name: splicing, Nodes: 3, Baseline: greeting},
 		{Name: firstChunk50, Baseline: greeting},
@@ -79,6 +80,9 @@ func TestBench_Chain(t *testing.T) {
 	}
 	if run.Version == "" || run.Go == "" || run.Cores == 0 || run.Date.IsZero() {
 		t.Errorf("the run does not say what was measured where: %+v", run)
+	}
+	if code, svg, said := runBench(t, "plot", file); code != 0 || strings.Count(svg, "<circle") < 20 {
+		t.Errorf("exit %d, %d dots, %s", code, strings.Count(svg, "<circle"), said)
 	}
 	wire, _ := run.Find(result.Key{Name: wireBytes, Nodes: 1, Baseline: mp3Bytes})
 	if wire.Ratio < 1 || wire.Ratio > 1.1 {

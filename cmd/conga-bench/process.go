@@ -168,8 +168,14 @@ func (b *bench) serve(ctx context.Context) (*conga, func(), error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a folder for the server's log: %w", err)
 	}
-	server, err := b.startConga(ctx, "serve", "--songs", b.Songs, "--data", data, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0",
-		"--no-mdns", "--max-per-address", "20000", "--max-half-open", "20000", "--max-listeners", "20000", "--max-requests", "1000") // all listeners are on this machine
+	args := []string{
+		"serve", "--songs", b.Songs, "--data", data, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0",
+		"--no-mdns", "--max-per-address", "20000", "--max-half-open", "20000", "--max-listeners", "20000", "--max-requests", "1000", // all listeners are on this machine
+	}
+	if b.Profile != "" {
+		args = append(args, "--pprof")
+	}
+	server, err := b.startConga(ctx, args...)
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(data))
 	}

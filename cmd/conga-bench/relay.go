@@ -105,6 +105,6 @@ func (b *bench) listeners(ctx context.Context, server *conga, play bool) (cpu fl
 		return 0, err
 	}
 	var heard Heard
-	err = w.call(ctx, "Listen", b.For, &heard)
+	err = w.call(ctx, "Listen", ListenArgs{For: b.For}, &heard)
 	return heard.CPU, err
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/rpc"
 	"os"
+	"runtime/pprof"
 	"time"
 
 	"conga/cmd/conga-bench/internal/baseline"
@@ -85,11 +86,30 @@ type Heard struct {
 	Wire, Music, Chunks int
 }
 
+// ListenArgs says how long to listen.
+type ListenArgs struct {
+	For     time.Duration
+	Profile string // file for a profile of the processor time; empty: none
+}
+
 // Listen listens in on the crowd for a while.
-func (w *Worker) Listen(during time.Duration, reply *Heard) error {
+func (w *Worker) Listen(args ListenArgs, reply *Heard) error {
+	if args.Profile != "" {
+		file, err := os.Create(args.Profile)
+		if err != nil {
+			return fmt.Errorf("write a profile: %w", err)
+		}
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return errors.Join(err, file.Close())
+		}
+		defer func() {
+			pprof.StopCPUProfile()
+			_ = file.Close() // a profile that was cut off says so itself
+		}()
+	}
 	var passage crowd.Passage
 	err := w.costs(reply, func() (err error) {
-		passage, err = w.crowd.Listen(w.ctx, during)
+		passage, err = w.crowd.Listen(w.ctx, args.For)
 		return err
 	})
 	reply.hops(passage.Hops)
@@ -253,9 +273,9 @@ func (w *Worker) Greet(args GreetArgs, reply *Times) (err error) {
 	return err
 }
 
-// Underruns returns the listeners that had nothing to play at some time.
-func (w *Worker) Underruns(_ None, reply *[]string) (err error) {
-	*reply, err = w.crowd.Underruns(w.ctx)
+// Trouble counts how often listeners had nothing to play, and the items that they have lost.
+func (w *Worker) Trouble(_ None, reply *int) (err error) {
+	*reply, err = w.crowd.Trouble(w.ctx)
 	return err
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -196,16 +195,14 @@ func (c *Crowd) Close() error {
 // Memory returns what a listener needs on average.
 func (c *Crowd) Memory() usage.Memory { return usage.MemoryNow().Less(c.empty).Each(len(c.nodes)) }
 
-// Underruns returns the listeners that had nothing to play at some time, or lost an item, as "n7 (2)".
-func (c *Crowd) Underruns(ctx context.Context) (bad []string, err error) {
+// Trouble counts how often the listeners had nothing to play, and the items that they have lost.
+func (c *Crowd) Trouble(ctx context.Context) (n int, err error) {
 	for _, m := range c.nodes {
 		receipt, err := m.node.Client.Receipt(ctx)
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
-		if receipt.Underruns > 0 || receipt.Lost > 0 {
-			bad = append(bad, receipt.Name+" ("+strconv.Itoa(receipt.Underruns)+" underruns, "+strconv.FormatInt(receipt.Lost, 10)+" lost)")
-		}
+		n += receipt.Underruns + int(receipt.Lost)
 	}
-	return bad, nil
+	return n, nil
 }
