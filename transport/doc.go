@@ -119,6 +119,11 @@
 //
 // A member can give the pass away, as it can the token.
 //
+// A player over HTTP has neither. Over TLS it shows the server the pass in its playlist, and the
+// server sends it to a node with another one: an HMAC with the members' pass over the node's id
+// and a time a minute ahead. So a node can check it alone, and what travels in clear is of use
+// at that node only, and for that minute. The music on that way can be overheard anyway.
+//
 // # What others say
 //
 // messages/plain is the one filter. It removes control characters, direction marks, invisible

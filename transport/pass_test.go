@@ -3,10 +3,17 @@ package transport
 import (
 	"bufio"
 	"context"
+	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"conga/messages"
 )
@@ -101,6 +108,84 @@ var casesHi = []struct {
 		o.Node.Id = messages.ServerID
 		again(o, amy)
 	}},
+}
+
+// A player's pass opens one node, until it ends; any other text opens none, and nobody makes one without the members' pass.
+func TestPass_Player(t *testing.T) {
+	now := time.UnixMicro(testNowUs)
+	pass := testPass.forPlayer(amyID, now.Add(playerComes))
+	for name, test := range map[string]struct {
+		of   Pass
+		node string
+		said string
+		at   time.Time
+		want bool
+	}{
+		"now":                       {testPass, amyID, pass, now, true},
+		"at another node":           {testPass, bobID, pass, now, false},
+		"when it has ended":         {testPass, amyID, pass, now.Add(playerComes), false},
+		"of another broadcast":      {Pass("of another broadcast"), amyID, pass, now, false},
+		"nothing said":              {testPass, amyID, "", now, false},
+		"where all may come":        {nil, amyID, "", now, true},
+		"a pass that anybody makes": {testPass, amyID, Pass(nil).forPlayer(amyID, now.Add(playerComes)), now, false},
+	} {
+		if got := test.of.opens(test.node, test.said, test.at); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	good, _ := passText.DecodeString(pass)
+	rapid.Check(t, func(t *rapid.T) {
+		changed := []byte(pass)
+		changed[rapid.IntRange(0, len(pass)-1).Draw(t, "at")] = rapid.Byte().Draw(t, "byte")
+		body, _ := passText.DecodeString(string(changed)) // the last letter has bits that say nothing
+		if string(body) != string(good) && testPass.opens(amyID, string(changed), now) {
+			t.Fatalf("%q opens", changed)
+		}
+	})
+}
+
+// A node of a radio with a token plays for those whom the server has sent to it, and for nobody else.
+func TestStreams_Players_Pass(t *testing.T) {
+	l := listen(t)
+	var joined atomic.Bool
+	joined.Store(true)
+	openStreams(t, l, func(s *StreamsConfig) {
+		s.Pass = func() (Pass, error) {
+			if !joined.Load() {
+				return nil, errNotYet
+			}
+			return testPass, nil
+		}
+		s.ServerNow = func() int64 { return testNowUs }
+		s.Self = func() *messages.Node { return &messages.Node{Id: amyID} }
+		s.Players = 1
+		s.Web = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "music") })
+	})
+	ask := func(pass string) (int, string) {
+		t.Helper()
+		conn := dial(t, l)
+		defer conn.Close()
+		_, _ = fmt.Fprintf(conn, "GET /stream.mp3?pass=%s HTTP/1.1\r\nHost: amy\r\nConnection: close\r\n\r\n", pass)
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(answer.Body)
+		return answer.StatusCode, string(body)
+	}
+	until := time.UnixMicro(testNowUs).Add(playerComes)
+	if code, body := ask(testPass.forPlayer(amyID, until)); code != http.StatusOK || body != "music" {
+		t.Errorf("sent here: %d %q", code, body)
+	}
+	for name, pass := range map[string]string{"without a pass": "", "sent to another": testPass.forPlayer(bobID, until)} {
+		if code, body := ask(pass); code != http.StatusForbidden || !strings.Contains(body, "link for players") {
+			t.Errorf("%s: %d %q", name, code, body)
+		}
+	}
+	joined.Store(false)
+	if code, _ := ask(testPass.forPlayer(amyID, until)); code != http.StatusServiceUnavailable {
+		t.Errorf("before it knows whether there is a token: %d", code)
+	}
 }
 
 func TestStreams_Hi(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -195,8 +196,26 @@ func (t *streamTalk) web(r *bufio.Reader) {
 	if t.guest.move(webs) {
 		over := context.AfterFunc(t.playing, func() { _ = t.conn.Close() }) // there is no way to tell a player that this node leaves
 		defer over()
-		serveWeb(&begun{Conn: t.conn, r: r}, t.cfg.Web, func(ctx context.Context) context.Context { return ctx })
+		serveWeb(&begun{Conn: t.conn, r: r}, t.invited(t.cfg.Web), func(ctx context.Context) context.Context { return ctx })
 	}
+}
+
+// invited lets in those whom the server has sent here, if the broadcast is for members only. A player does not know the
+// token; that it has shown its own pass, the server says by another.
+func (t *streamTalk) invited(inside http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		pass, err := t.cfg.Pass()
+		now := time.UnixMicro(t.cfg.ServerNow())
+		switch {
+		case err != nil:
+			http.Error(w, "This node is not in the chain yet: try again.", http.StatusServiceUnavailable)
+		case !pass.opens(t.cfg.Self().GetId(), r.URL.Query().Get("pass"), now):
+			http.Error(w, "This radio asks for a token. Use the link for players at the foot of its page: it leads here, and lets you in.",
+				http.StatusForbidden)
+		default:
+			inside.ServeHTTP(w, r)
+		}
+	})
 }
 
 // asksWeb reports whether the first bytes begin an HTTP request. No frame begins so: it has two letters and

@@ -71,6 +71,11 @@ func (v *Visit) Knows(pass string) bool { return v.knows(pass, opensAll) }
 // PlayerPass is a pass that opens the music only, for the player of who has a pass.
 func (v *Visit) PlayerPass() string { return v.pass(opensMusic) }
 
+// NodePass is a pass that opens the music of one node only, for the player that is sent there.
+func (v *Visit) NodePass(node string) string {
+	return v.talk.cfg.Auth.pass.forPlayer(node, v.talk.cfg.Now().Add(playerComes))
+}
+
 // KnowsPlayer says whether the pass is one that opens the music.
 func (v *Visit) KnowsPlayer(pass string) bool { return v.knows(pass, opensMusic) }
 

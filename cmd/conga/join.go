@@ -87,8 +87,8 @@ func (c *joinCmd) Validate() error {
 		return errors.New("--http has the same port as --listen: choose another")
 	case c.Players < 0 || c.Players > 1000:
 		return errors.New("--players is a number from 0 to 1000")
-	case c.Players > 0 && (c.Auth != nil || c.SeedDialect):
-		return errors.New("--players plays unencrypted to whoever asks, and only what a native server sends: leave it out with --auth, CONGA_AUTH or --seed-dialect")
+	case c.Players > 0 && c.SeedDialect:
+		return errors.New("--players is for players that a native server sends here: leave it out with --seed-dialect")
 	case len(c.Name) > messages.MaxName:
 		return fmt.Errorf("--name is longer than %d bytes", messages.MaxName)
 	case plain.Text(c.Name, messages.MaxName) == "":

@@ -107,9 +107,15 @@ func (o *Offers) ChainTakes() (takes time.Duration, last string) {
 	return takes, last
 }
 
-// Choose names the node that is to play for one more visitor: the least busy one that can be reached from this address;
-// "" if there is none.
-func (o *Offers) Choose(visitor netip.Addr) string {
+// Place is where a player is sent.
+type Place struct {
+	Node string // its id
+	At   string // host:port
+}
+
+// Choose names the node that is to play for one more visitor: the least busy one that can be reached from this address.
+// found is false if there is none.
+func (o *Offers) Choose(visitor netip.Addr) (place Place, found bool) {
 	now := o.Now()
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -125,10 +131,10 @@ func (o *Offers) Choose(visitor netip.Addr) string {
 		}
 	}
 	if best == nil {
-		return ""
+		return Place{}, false
 	}
 	best.sent = append(best.sent, now)
-	return best.at.String()
+	return Place{bestID, best.at.String()}, true
 }
 
 // load is how full the node is; from 1 on it has no place left.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"path"
 	"strconv"
 	"strings"
@@ -163,16 +164,29 @@ func (s *site) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !r.URL.Query().Has("here") {
-		if at := s.cfg.Offers.Choose(visitorOf(r)); at != "" {
-			if at = "http://" + at + streamPath; r.URL.Query().Has(oneRate) {
-				at += "?" + oneRate
-			}
-			w.Header().Set("Location", at)
+		if place, found := s.cfg.Offers.Choose(visitorOf(r)); found {
+			w.Header().Set("Location", "http://"+place.At+streamPath+forNode(r, place.Node))
 			w.WriteHeader(http.StatusFound)
 			return
 		}
 	}
 	s.cfg.Music.play(w, r)
+}
+
+// forNode is what a player says to the node that it is sent to: how it wants the stream and, if there is a token, that
+// the server has let it in. Its own pass it tells nobody but the server.
+func forNode(r *http.Request, node string) string {
+	said := url.Values{}
+	if r.URL.Query().Has(oneRate) {
+		said.Set(oneRate, "")
+	}
+	if visit := transport.VisitOf(r.Context()); visit != nil && visit.Secret() {
+		said.Set("pass", visit.NodePass(node))
+	}
+	if len(said) == 0 {
+		return ""
+	}
+	return "?" + said.Encode()
 }
 
 // mayAsk counts a request that makes the server work, and refuses it if the client asks too often.

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -97,6 +98,51 @@ func TestE2E_HTTPS(t *testing.T) {
 	}
 	if got := fails(t, cli.Failed, append(serve, "--tls-key", cert)...); !strings.Contains(got, "they must be PEM files") {
 		t.Errorf("with a wrong key it says %q", got)
+	}
+}
+
+// With a token, too, players are sent to the nodes that play for others: the pass of a playlist leads to a node, which takes
+// no other pass and nobody without.
+func TestE2E_PlayersBehindAToken(t *testing.T) {
+	cert, key := congatest.Certify(t, t.TempDir(), time.Now().Add(time.Hour))
+	t.Setenv("CONGA_AUTH", "open sesame")
+	server := launchServer(t, congatest.Dir, t.TempDir(), "--tls-cert", cert, "--tls-key", key)
+	amy := launchListener(t, server, "amy", "--players", "1").awaitReady(t, listenerReady)
+	amy.hears(t)
+	at, member, player := "https://"+server.requests(), trusting(t, cert), trusting(t, cert)
+	if code, said := asks(t, member, at+"/enter", `{"token":"open sesame"}`); code != 200 {
+		t.Fatalf("the token: %d %q", code, said)
+	}
+	_, list := asks(t, member, at+"/listen.m3u", "")
+	entry := strings.Split(list, "\n")[2]
+	player.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
+		if r.URL.Host == amy.relay() {
+			return nil
+		}
+		return fmt.Errorf("it is sent to %s", r.URL)
+	}
+	var last *url.URL
+	eventually(t, "a player is sent to amy", func() string {
+		ask, err := player.Get(entry)
+		if err != nil {
+			return err.Error()
+		}
+		defer ask.Body.Close()
+		if last = ask.Request.URL; last.Host != amy.relay() {
+			return "the server plays itself"
+		}
+		if music, err := io.ReadAll(io.LimitReader(ask.Body, 30_000)); ask.StatusCode != 200 || len(music) < 30_000 || music[0] != 0xff {
+			t.Fatalf("amy plays %d bytes, %s, %v", len(music), ask.Status, err)
+		}
+		return ""
+	})
+	if strings.Contains(entry, last.Query().Get("pass")) {
+		t.Error("the node gets the pass that opens the server's music")
+	}
+	for _, url := range []string{"http://" + amy.relay() + "/stream.mp3", "http://" + amy.relay() + "/stream.mp3" + entry[strings.Index(entry, "?"):]} {
+		if code, said := asks(t, http.DefaultClient, url, ""); code != http.StatusForbidden || !strings.Contains(said, "asks for a token") {
+			t.Errorf("%s: %d %.100q", url, code, said)
+		}
 	}
 }
 
