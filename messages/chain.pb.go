@@ -231,6 +231,7 @@ type Hello struct {
 	Proof            []byte                 `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`                                                       // that it knows the server's --auth, good for this TLS connection only
 	Signature        []byte                 `protobuf:"bytes,7,opt,name=signature,proto3" json:"signature,omitempty"`                                               // with the key of the node's id, good for this TLS connection only
 	Standing         []byte                 `protobuf:"bytes,9,opt,name=standing,proto3" json:"standing,omitempty"`                                                 // that it was let in before, good for this TLS connection only
+	PlaysAs          string                 `protobuf:"bytes,10,opt,name=plays_as,json=playsAs,proto3" json:"plays_as,omitempty"`                                   // a host name of its relay, for which it has a certificate: it plays over TLS, too; empty: it has none
 	Instance         string                 `protobuf:"bytes,8,opt,name=instance,proto3" json:"instance,omitempty"`                                                 // random, one for each start of the process: two copies of one data folder differ in it
 	SongNumber       uint64                 `protobuf:"varint,20,opt,name=song_number,json=songNumber,proto3" json:"song_number,omitempty"`                         // the number of the last song change that it got; 0: none yet
 	SongPlayAtUnixUs int64                  `protobuf:"varint,21,opt,name=song_play_at_unix_us,json=songPlayAtUnixUs,proto3" json:"song_play_at_unix_us,omitempty"` // when that song was to be heard
@@ -308,6 +309,13 @@ func (x *Hello) GetStanding() []byte {
 		return x.Standing
 	}
 	return nil
+}
+
+func (x *Hello) GetPlaysAs() string {
+	if x != nil {
+		return x.PlaysAs
+	}
+	return ""
 }
 
 func (x *Hello) GetInstance() string {
@@ -2148,14 +2156,16 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x05relay\x18\x03 \x01(\tR\x05relay\x12\x14\n" +
 	"\x05dials\x18\x04 \x01(\bR\x05dials\x12\x12\n" +
 	"\x04http\x18\x05 \x01(\tR\x04http\x12\x10\n" +
-	"\x03key\x18\a \x01(\fR\x03key\"\x93\x02\n" +
+	"\x03key\x18\a \x01(\fR\x03key\"\xae\x02\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x12\n" +
 	"\x04leaf\x18\x04 \x01(\bR\x04leaf\x12\x14\n" +
 	"\x05proof\x18\x06 \x01(\fR\x05proof\x12\x1c\n" +
 	"\tsignature\x18\a \x01(\fR\tsignature\x12\x1a\n" +
-	"\bstanding\x18\t \x01(\fR\bstanding\x12\x1a\n" +
+	"\bstanding\x18\t \x01(\fR\bstanding\x12\x19\n" +
+	"\bplays_as\x18\n" +
+	" \x01(\tR\aplaysAs\x12\x1a\n" +
 	"\binstance\x18\b \x01(\tR\binstance\x12\x1f\n" +
 	"\vsong_number\x18\x14 \x01(\x04R\n" +
 	"songNumber\x12.\n" +

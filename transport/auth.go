@@ -195,6 +195,7 @@ type Membership struct {
 	token    string
 	trust    Trust
 	expected *Expected
+	playsAs  string // see PlaysAs
 
 	mu      sync.Mutex
 	key     ed25519.PublicKey // nil before the first Welcome; it never changes afterwards
@@ -209,6 +210,9 @@ func NewMembership(identity *Identity, token string, trust Trust) *Membership {
 		identity: identity, instance: uuid.NewString(), token: token, trust: trust, expected: newListenerExpected(),
 	}
 }
+
+// PlaysAs tells the server, at each HELLO, by which name players reach this listener's relay over TLS. Call it before the first.
+func (m *Membership) PlaysAs(name string) { m.playsAs = name }
 
 // Identity returns the listener's identity.
 func (m *Membership) Identity() *Identity { return m.identity }
@@ -334,6 +338,7 @@ func (m *Membership) Secure(ctx context.Context, conn net.Conn) (*Secured, error
 func (s *Secured) Introduce(hello *messages.Hello) *messages.Hello {
 	hello = proto.CloneOf(hello)
 	hello.Node = s.member.identity.node(hello.GetNode())
+	hello.PlaysAs = s.member.playsAs
 	hello.Instance, hello.Proof, hello.Standing = s.member.instance, s.proof, s.standing
 	hello.Signature = s.member.identity.sign(useHello, s.session.identity)
 	return hello

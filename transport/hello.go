@@ -71,6 +71,7 @@ func (t *requestTalk) enter(hello *messages.Hello, node *messages.Node, unreacha
 		if join.GetUnreachable() != "" {
 			t.reached = &messages.Node{Id: node.GetId(), Name: node.GetName()}
 		}
+		t.certify(hello.GetPlaysAs())
 		return t.welcome(answer)
 	case *messages.Refused:
 		if !returns {

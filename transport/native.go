@@ -34,7 +34,11 @@ func (t *requestTalk) handle(line string) error {
 			return t.life.Err()
 		}
 	case *messages.ClockPing: // answered before waiting Asks: a delay would look like distance
-		t.cfg.Pinged(t.reached, m)
+		name := ""
+		if plays := t.plays.Load(); plays != nil {
+			name = *plays
+		}
+		t.cfg.Pinged(t.reached, name, m)
 		return t.put(&messages.ClockPong{SentUs: m.GetSentUs(), ServerUnixUs: t.cfg.Now().UnixMicro()})
 	case *messages.PeerLost:
 		if id := m.GetId(); id != t.node.GetId() && (goodID(id) || id == messages.ServerID) && t.mayReport() {

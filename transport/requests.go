@@ -38,8 +38,9 @@ type RequestsConfig struct {
 	Disk   Disk // below the server's log; nil: one that is never full
 
 	// Pinged is called for each ping of a listener; the node's relay is empty if nobody can connect
-	// there. Parted is called when a listener's connection has ended. Both may be nil.
-	Pinged func(*messages.Node, *messages.ClockPing)
+	// there, and name is one that leads there and for which it says that it has a certificate, or empty. Parted is called
+	// when a listener's connection has ended. Both may be nil.
+	Pinged func(node *messages.Node, name string, ping *messages.ClockPing)
 	Parted func(id string)
 	// Web answers HTTP; VisitOf gives a request's connection. nil: every answer is 404.
 	Web http.Handler
@@ -87,7 +88,7 @@ func Requests(cfg RequestsConfig) *actor.Props {
 		cfg.Counters = &Counters{}
 	}
 	if cfg.Pinged == nil {
-		cfg.Pinged = func(*messages.Node, *messages.ClockPing) {}
+		cfg.Pinged = func(*messages.Node, string, *messages.ClockPing) {}
 	}
 	if cfg.Parted == nil {
 		cfg.Parted = func(string) {}

@@ -64,10 +64,11 @@ type requestTalk struct {
 	asking  *rate.Limiter // limits its requests
 	words   *rate.Limiter // limits its messages that the log keeps
 
-	node    *messages.Node     // the native's; nil before HELLO
-	reached *messages.Node     // the same, without a relay that nobody can connect to
-	asks    chan *messages.Ask // a native's Asks, answered in order by their own goroutine; nil before the first
-	busy    sync.WaitGroup     // that goroutine
+	node    *messages.Node         // the native's; nil before HELLO
+	reached *messages.Node         // the same, without a relay that nobody can connect to
+	plays   atomic.Pointer[string] // the name by which players reach it over TLS; nil: none, or not known yet
+	asks    chan *messages.Ask     // a native's Asks, answered in order by their own goroutine; nil before the first
+	busy    sync.WaitGroup         // that goroutine
 }
 
 var (

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"math"
 	"net"
 	"net/http"
@@ -55,6 +56,8 @@ type StreamsConfig struct {
 
 	// Web answers HTTP, for players. nil: this port does not speak HTTP.
 	Web http.Handler
+	// TLS is how it also answers HTTP inside TLS; nil: it does not. See PlayersTLS.
+	TLS *tls.Config
 	// Players is how many players this node plays for at once.
 	Players int
 

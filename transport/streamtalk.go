@@ -66,11 +66,14 @@ func (t *streamTalk) serve() (given bool) {
 		}
 		first, err = t.readNative(r)
 	}
-	if errors.Is(err, errWeb) {
-		t.web(r)
+	switch {
+	case errors.Is(err, errWeb):
+		t.web(&begun{Conn: t.conn, r: r})
 		return false
-	}
-	if err != nil {
+	case errors.Is(err, errTLS):
+		t.secured(&begun{Conn: t.conn, r: r})
+		return false
+	case err != nil:
 		return false // it never said who it is, so there is nothing to answer or report
 	}
 	switch first := first.(type) {
@@ -187,16 +190,16 @@ func (t *streamTalk) readFirst(r *bufio.Reader) (proto.Message, error) {
 	return t.readNative(r)
 }
 
-// errWeb: the peer speaks HTTP.
-var errWeb = errors.New("the peer speaks HTTP")
+// errWeb: the peer speaks HTTP. errTLS: it speaks TLS, as only players do at this port.
+var errWeb, errTLS = errors.New("the peer speaks HTTP"), errors.New("the peer speaks TLS")
 
 // web answers a peer that speaks HTTP, until either side ends the connection.
-func (t *streamTalk) web(r *bufio.Reader) {
+func (t *streamTalk) web(conn net.Conn) {
 	_ = t.conn.SetReadDeadline(time.Time{})
 	if t.guest.move(webs) {
 		over := context.AfterFunc(t.playing, func() { _ = t.conn.Close() }) // there is no way to tell a player that this node leaves
 		defer over()
-		serveWeb(&begun{Conn: t.conn, r: r}, t.invited(t.cfg.Web), func(ctx context.Context) context.Context { return ctx })
+		serveWeb(conn, t.invited(t.cfg.Web), func(ctx context.Context) context.Context { return ctx })
 	}
 }
 
@@ -227,6 +230,11 @@ func asksWeb(first []byte) bool {
 // readNative is readFirst for a peer that is no client of 2016.
 func (t *streamTalk) readNative(r *bufio.Reader) (proto.Message, error) {
 	_ = t.conn.SetReadDeadline(time.Now().Add(helloPatience))
+	if t.cfg.TLS != nil {
+		if first, err := r.Peek(1); err == nil && first[0] == handshakeRecord {
+			return nil, errTLS
+		}
+	}
 	if t.cfg.Web != nil {
 		if first, err := r.Peek(len("GET /")); err == nil && asksWeb(first) {
 			return nil, errWeb

@@ -3,12 +3,16 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"conga/actors"
 	"conga/cmd/internal/address"
+	"conga/cmd/internal/keys"
 	"conga/cmd/internal/live"
 	"conga/cmd/internal/node"
 	"conga/messages"
@@ -94,6 +98,58 @@ type debugFlags struct {
 	PProf bool `name:"pprof" help:"Answer at --http also with the profiles of Go, below /debug/pprof/."`
 }
 
+// maxPlayers is for how many players one node can be asked to play.
+const maxPlayers = 1000
+
+// tlsFlags are a certificate that browsers trust.
+type tlsFlags struct {
+	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate for browsers and players, in PEM with those that signed it: https then works without a warning. It is read again when it changes."`
+	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The certificate's key, in PEM."`
+}
+
+// browsers is how they know this node; the zero value is for those who have only its address.
+type browsers struct {
+	certificate transport.BrowserCertificate
+	names       []string // that the certificate is for
+}
+
+func (f tlsFlags) open(logger *slog.Logger) (b browsers, err error) {
+	switch {
+	case f.TLSCert == "" && f.TLSKey == "":
+		return b, nil
+	case f.TLSCert == "" || f.TLSKey == "":
+		return b, errors.New("--tls-cert and --tls-key belong together: give both")
+	}
+	pair, err := keys.OpenBrowser(f.TLSCert, f.TLSKey, logger)
+	if err != nil {
+		return b, err
+	}
+	return browsers{pair.Certificate, pair.Names()}, nil
+}
+
+// reachedAs is the name in the certificate by which players reach a node that advertises the address.
+func (b browsers) reachedAs(advertise string) (string, error) {
+	if b.certificate == nil {
+		return "", nil
+	}
+	host, _, _ := net.SplitHostPort(advertise)
+	_, err := netip.ParseAddr(host)
+	named := host != "" && err != nil
+	for _, name := range b.names {
+		parent, any := strings.CutPrefix(name, "*.")
+		switch _, rest, _ := strings.Cut(host, "."); {
+		case !named && !any:
+			return name, nil
+		case named && (strings.EqualFold(name, host) || any && strings.EqualFold(parent, rest)):
+			return host, nil
+		}
+	}
+	if named {
+		return "", fmt.Errorf("--tls-cert is not for %s, which --advertise names, but for %s", host, strings.Join(b.names, ", "))
+	}
+	return "", errors.New("--tls-cert names no host: say with --advertise NAME:PORT by which name others reach this machine")
+}
+
 // limitFlags are how much of a server one client may take.
 type limitFlags struct {
 	MaxListeners  int     `default:"1000" placeholder:"N" help:"Listeners in the chain (${default})."`
@@ -114,8 +170,10 @@ func (f limitFlags) validate() error {
 	return nil
 }
 
-func (f limitFlags) limits() transport.Limits {
+// limits leaves room for the players beside those who look at the page.
+func (f limitFlags) limits(players int) transport.Limits {
 	return transport.Limits{
+		Web:        transport.DefaultLimits.Web - node.LastPlayers + players,
 		PerAddress: f.MaxPerAddress, HalfOpen: f.MaxHalfOpen, Visitors: f.MaxVisitors, Requests: f.MaxRequests, Listeners: f.MaxListeners,
 	}
 }

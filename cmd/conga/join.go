@@ -42,7 +42,8 @@ type joinCmd struct {
 	screenFlags
 	debugFlags
 
-	Players     int  `default:"0" placeholder:"N" help:"Play for so many browsers and other players at --listen: the server sends them here (${default})."`
+	Players int `default:"0" placeholder:"N" help:"Play for so many browsers and other players at --listen: the server sends them here (${default})."`
+	tlsFlags
 	SeedDialect bool `help:"The server is the Python program of 2016, or one that speaks like it."`
 
 	FlagServer string `name:"server" placeholder:"HOST:PORT" help:"The same as the argument: for the environment and the file."`
@@ -85,8 +86,8 @@ func (c *joinCmd) Validate() error {
 		return fmt.Errorf("--output %s is not one of speaker, null, none, wav:FILE", c.Output)
 	case c.HTTP.takes(c.Listen, 1):
 		return errors.New("--http has the same port as --listen: choose another")
-	case c.Players < 0 || c.Players > 1000:
-		return errors.New("--players is a number from 0 to 1000")
+	case c.Players < 0 || c.Players > maxPlayers:
+		return fmt.Errorf("--players is a number from 0 to %d", maxPlayers)
 	case c.Players > 0 && c.SeedDialect:
 		return errors.New("--players is for players that a native server sends here: leave it out with --seed-dialect")
 	case len(c.Name) > messages.MaxName:
@@ -134,6 +135,9 @@ func (c *joinCmd) ring() (keys.Ring, error) {
 
 // Run listens until END or until ctx ends.
 func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
+	if c.Players == 0 && c.TLSCert+c.TLSKey != "" {
+		return errors.New("--tls-cert and --tls-key are for players: say with --players N for how many, too")
+	}
 	if c.Server == "" {
 		found, err := findRadio(ctx, streams)
 		if err != nil {
@@ -196,6 +200,14 @@ func (c *joinCmd) start(ctx context.Context, ring keys.Ring, http string, progra
 	if err != nil {
 		return nil, err
 	}
+	secure, err := c.tlsFlags.open(logger)
+	if err != nil {
+		return nil, err
+	}
+	playsAs, err := secure.reachedAs(c.Advertise)
+	if err != nil {
+		return nil, err
+	}
 	kept := c.Data
 	if c.clicks { // the listener itself may run, too
 		kept = node.NoData
@@ -218,7 +230,7 @@ func (c *joinCmd) start(ctx context.Context, ring keys.Ring, http string, progra
 	}
 	return node.StartListener(ctx, node.ListenerOptions{
 		Server: ring.Server, Line: line, Keys: ring, Token: c.token(), Name: c.Name, Listen: listen, Radio: radio, Advertise: c.Advertise, Output: output, Logger: logger,
-		Journal: journal, HTTP: http, Players: c.Players, AsItIs: c.NoReplayGain, Offsets: offsets, Clicks: c.clicks,
+		Journal: journal, HTTP: http, Players: c.Players, Secure: secure.certificate, PlaysAs: playsAs, AsItIs: c.NoReplayGain, Offsets: offsets, Clicks: c.clicks,
 		News:   func(news *messages.Playing) { takeNews(logger, programme, news) },
 		Turned: func(song *messages.SongChange) { nowPlaying(logger, song, programme) },
 	})

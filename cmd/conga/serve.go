@@ -13,13 +13,11 @@ import (
 
 	"conga/cmd/internal/address"
 	"conga/cmd/internal/cli"
-	"conga/cmd/internal/keys"
 	"conga/cmd/internal/live"
 	"conga/cmd/internal/logbook"
 	"conga/cmd/internal/node"
 	"conga/cmd/internal/screen"
 	"conga/messages"
-	"conga/transport"
 )
 
 // songsPatience is how long the first look at the songs folder may hold up that the server is ready.
@@ -66,8 +64,9 @@ type serveCmd struct {
 
 	WebName []string `placeholder:"NAME" help:"A name by which people open the page, if it is not an address: radio.example. Others are refused, for any stranger can point a name of his own here."`
 
-	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate for browsers, in PEM with those that signed it: https then works without a warning. It is read again when it changes."`
-	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The certificate's key, in PEM."`
+	tlsFlags
+
+	Players int `default:"8" placeholder:"N" help:"Play for so many browsers and other players itself, if no listener with --players can; the server sends the music once more to each (${default})."`
 
 	NoMDNS bool `name:"no-mdns" help:"Do not tell the local network that this radio is here."`
 }
@@ -104,6 +103,8 @@ func (c *serveCmd) Validate() error {
 		return errors.New("--data is empty: name a folder, or leave it out to use the usual one")
 	case port == "65535":
 		return errors.New("--listen: the stream is on the port after that of the requests, so 65534 is the last one")
+	case c.Players < 1 || c.Players > maxPlayers:
+		return fmt.Errorf("--players is a number from 1 to %d", maxPlayers)
 	case c.HTTP.takes(c.Listen, 2):
 		return errors.New("--http has the same port as --listen or as the stream, which is on the port after it: choose another")
 	}
@@ -170,7 +171,7 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 
 // start starts the server. browsers is how they know it.
 func (c *serveCmd) start(ctx context.Context, playlist node.Playlist, logger *slog.Logger) (*node.Server, browsers, error) {
-	browsers, err := c.browsers(logger)
+	browsers, err := c.tlsFlags.open(logger)
 	if err != nil {
 		return nil, browsers, err
 	}
@@ -181,7 +182,7 @@ func (c *serveCmd) start(ctx context.Context, playlist node.Playlist, logger *sl
 	usual := debug.SetGCPercent(whileReading)
 	server, err := node.StartServer(node.ServerOptions{
 		Songs: c.Songs, Listen: string(c.Listen), Data: data, Logger: logger,
-		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Limits: c.limits(), Uploads: c.bounds(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20, Keep: time.Duration(c.Keep) * 24 * time.Hour,
+		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Players: c.Players, Limits: c.limits(c.Players), Uploads: c.bounds(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20, Keep: time.Duration(c.Keep) * 24 * time.Hour,
 		Converted: cmp.Or(c.Converted, filepath.Join(c.Data, "converted")), ConvertedMost: c.ConvertedMax << 30,
 		Rules: c.rules(), Playlist: playlist, Slack: c.Slack,
 	})
@@ -204,24 +205,4 @@ func (c *serveCmd) playlist() (node.Playlist, error) {
 		return node.Playlist{}, nil
 	}
 	return node.ReadPlaylist(c.Playlist, c.Songs, c.Shuffle)
-}
-
-// browsers is how they know this server; the zero value is for those who have only its address.
-type browsers struct {
-	certificate transport.BrowserCertificate
-	names       []string // that the certificate is for
-}
-
-func (c *serveCmd) browsers(logger *slog.Logger) (b browsers, err error) {
-	switch {
-	case c.TLSCert == "" && c.TLSKey == "":
-		return b, nil
-	case c.TLSCert == "" || c.TLSKey == "":
-		return b, errors.New("--tls-cert and --tls-key belong together: give both")
-	}
-	pair, err := keys.OpenBrowser(c.TLSCert, c.TLSKey, logger)
-	if err != nil {
-		return b, err
-	}
-	return browsers{pair.Certificate, pair.Names()}, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"strings"
@@ -55,5 +56,32 @@ func TestSecurePage(t *testing.T) {
 func TestServe_ShuffleNeedsPlaylist(t *testing.T) {
 	if code, _, err := conga(t, "serve", "--shuffle", "--songs", t.TempDir()+"/none", "--data", t.TempDir()); code != cli.Failed || !strings.Contains(err, "give --playlist FILE") {
 		t.Errorf("exit %d, %q", code, err)
+	}
+}
+
+// A node that plays over TLS is reached by the name that it advertises, else by the first in its certificate.
+func TestBrowsers_ReachedAs(t *testing.T) {
+	cert := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }
+	for name, test := range map[string]struct {
+		names     []string
+		advertise string
+		want, err string
+	}{
+		"the first name":          {names: []string{"*.a.example", "b.example", "c.example"}, want: "b.example"},
+		"an address is no name":   {names: []string{"b.example"}, advertise: "203.0.113.4:7100", want: "b.example"},
+		"nor is a port":           {names: []string{"b.example"}, advertise: ":7100", want: "b.example"},
+		"the advertised":          {names: []string{"b.example", "c.example"}, advertise: "C.example:7100", want: "C.example"},
+		"one of any":              {names: []string{"*.a.example"}, advertise: "amy.a.example:7100", want: "amy.a.example"},
+		"any says not which":      {names: []string{"*.a.example"}, err: "--advertise NAME:PORT"},
+		"not in the certificate":  {names: []string{"*.a.example"}, advertise: "x.amy.a.example:7100", err: "not for x.amy.a.example"},
+		"a certificate of no one": {err: "--advertise NAME:PORT"},
+	} {
+		got, err := browsers{cert, test.names}.reachedAs(test.advertise)
+		if got != test.want || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if got, err := (browsers{}).reachedAs("amy.example:7100"); got != "" || err != nil {
+		t.Errorf("without a certificate: %q, %v", got, err)
 	}
 }

@@ -1,8 +1,10 @@
 package web
 
 import (
+	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -35,6 +37,7 @@ type Offers struct {
 // offer is one node.
 type offer struct {
 	at     netip.AddrPort // where players connect; invalid: it takes none
+	host   string         // by which it is reached over TLS; empty: it does not speak TLS
 	vitals Vitals
 	heard  time.Time
 	slack  time.Duration // of the music at that time
@@ -42,8 +45,8 @@ type offer struct {
 	sent   []time.Time // when players were sent there whom the node may not have counted yet
 }
 
-// Pinged takes a node's word.
-func (o *Offers) Pinged(node *messages.Node, ping *messages.ClockPing) {
+// Pinged takes a node's word. host is a name for which the node has a certificate; empty: none.
+func (o *Offers) Pinged(node *messages.Node, host string, ping *messages.ClockPing) {
 	at, err := netip.ParseAddrPort(node.GetRelay())
 	if err != nil {
 		at = netip.AddrPort{} // a name would have to be looked up
@@ -63,7 +66,7 @@ func (o *Offers) Pinged(node *messages.Node, ping *messages.ClockPing) {
 	if came := int(ping.GetPlayers()) - n.vitals.Players; came > 0 { // these are the first of those that were sent
 		n.sent = n.sent[min(came, len(n.sent)):]
 	}
-	n.at, n.heard, n.name, n.slack = at, now, node.GetName(), messages.Slack
+	n.at, n.host, n.heard, n.name, n.slack = at, host, now, node.GetName(), messages.Slack
 	if o.Slack != nil {
 		n.slack = o.Slack()
 	}
@@ -110,12 +113,21 @@ func (o *Offers) ChainTakes() (takes time.Duration, last string) {
 // Place is where a player is sent.
 type Place struct {
 	Node string // its id
-	At   string // host:port
+	At   netip.AddrPort
+	Host string // its name, over TLS; empty: the node does not speak TLS
 }
 
-// Choose names the node that is to play for one more visitor: the least busy one that can be reached from this address.
-// found is false if there is none.
-func (o *Offers) Choose(visitor netip.Addr) (place Place, found bool) {
+// URL is where the music is, over TLS if the node speaks it and the player likes that.
+func (p Place) URL(secure bool) string {
+	if secure && p.Host != "" {
+		return "https://" + net.JoinHostPort(p.Host, strconv.Itoa(int(p.At.Port()))) + streamPath
+	}
+	return "http://" + p.At.String() + streamPath
+}
+
+// Choose names the node that is to play for one more visitor: the least busy one that can be reached from this address,
+// over TLS if it must be secure. found is false if there is none.
+func (o *Offers) Choose(visitor netip.Addr, secure bool) (place Place, found bool) {
 	now := o.Now()
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -123,7 +135,7 @@ func (o *Offers) Choose(visitor netip.Addr) (place Place, found bool) {
 	bestID, bestLoad := "", 1.0
 	for id, n := range o.nodes {
 		load := n.load(now)
-		if load >= 1 || now.Sub(n.heard) > offerLasts || !n.reached(visitor) {
+		if load >= 1 || now.Sub(n.heard) > offerLasts || !n.reached(visitor) || secure && n.host == "" {
 			continue
 		}
 		if best == nil || load < bestLoad || load == bestLoad && id < bestID {
@@ -134,7 +146,7 @@ func (o *Offers) Choose(visitor netip.Addr) (place Place, found bool) {
 		return Place{}, false
 	}
 	best.sent = append(best.sent, now)
-	return Place{bestID, best.at.String()}, true
+	return Place{bestID, best.at, best.host}, true
 }
 
 // load is how full the node is; from 1 on it has no place left.

@@ -107,7 +107,7 @@ func (s *site) page(w http.ResponseWriter, r *http.Request) {
 	}
 	nodes := " http:"
 	if secure(r) {
-		nodes = ""
+		nodes = " https:"
 	}
 	w.Header().Set("Content-Security-Policy", fmt.Sprintf(policy, nodes))
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -154,7 +154,7 @@ func isLoopback(host string) bool {
 
 func secure(r *http.Request) bool {
 	visit := transport.VisitOf(r.Context())
-	return visit != nil && visit.Secure()
+	return r.TLS != nil || visit != nil && visit.Secure()
 }
 
 // stream sends a player to the node that has most room for it; the server plays itself only if no node can. A client that
@@ -164,14 +164,17 @@ func (s *site) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !r.URL.Query().Has("here") {
-		if place, found := s.cfg.Offers.Choose(visitorOf(r)); found {
-			w.Header().Set("Location", "http://"+place.At+streamPath+forNode(r, place.Node))
+		if place, found := s.cfg.Offers.Choose(visitorOf(r), r.URL.Query().Has(onlyTLS)); found {
+			w.Header().Set("Location", place.URL(secure(r))+forNode(r, place.Node))
 			w.WriteHeader(http.StatusFound)
 			return
 		}
 	}
 	s.cfg.Music.play(w, r)
 }
+
+// onlyTLS is how the page says that it was loaded over TLS: its browser then takes no music without.
+const onlyTLS = "tls"
 
 // forNode is what a player says to the node that it is sent to: how it wants the stream and, if there is a token, that
 // the server has let it in. Its own pass it tells nobody but the server.

@@ -285,12 +285,14 @@ func TestOffers(t *testing.T) {
 	c := &clock{at: time.Unix(1000, 0)}
 	o := &Offers{Now: c.now}
 	say := func(id, relay string, players, most uint32) {
-		o.Pinged(&messages.Node{Id: id, Relay: relay}, &messages.ClockPing{Players: players, PlayersAtMost: most})
+		o.Pinged(&messages.Node{Id: id, Relay: relay}, "", &messages.ClockPing{Players: players, PlayersAtMost: most})
 	}
 	lan := netip.MustParseAddr("192.168.1.9")
 	choose := func() string {
-		place, _ := o.Choose(lan)
-		return place.At
+		if place, found := o.Choose(lan, false); found {
+			return place.At.String()
+		}
+		return ""
 	}
 	if got := choose(); got != "" {
 		t.Errorf("nobody offers, and %q was chosen", got)
@@ -338,7 +340,7 @@ func TestOffers_ChainTakes(t *testing.T) {
 	slack := 2 * time.Second
 	o := &Offers{Now: c.now, Slack: func() time.Duration { return slack }}
 	say := func(id string, ahead time.Duration) {
-		o.Pinged(&messages.Node{Id: id, Name: "name of " + id}, &messages.ClockPing{AheadUs: ahead.Microseconds()})
+		o.Pinged(&messages.Node{Id: id, Name: "name of " + id}, "", &messages.ClockPing{AheadUs: ahead.Microseconds()})
 	}
 	is := func(takes time.Duration, last string) {
 		t.Helper()
@@ -358,6 +360,30 @@ func TestOffers_ChainTakes(t *testing.T) {
 	is(390*time.Millisecond, "name of far")
 	c.at = c.at.Add(2 * offerLasts)
 	is(0, "")
+}
+
+// An encrypted page is sent to nodes that encrypt, by their names, and to no other; a player may be sent to any.
+func TestOffers_Encrypted(t *testing.T) {
+	o := &Offers{Now: time.Now}
+	say := func(id, relay, name string, most uint32) {
+		o.Pinged(&messages.Node{Id: id, Relay: relay}, name, &messages.ClockPing{PlayersAtMost: most})
+	}
+	from := netip.MustParseAddr("203.0.113.9")
+	say("a", "203.0.113.3:71", "", 9)
+	if place, found := o.Choose(from, true); found {
+		t.Errorf("an encrypted page is sent to %v, which does not encrypt", place)
+	}
+	say("b", "203.0.113.4:72", "b.example", 1)
+	place, found := o.Choose(from, true)
+	if !found || place.Node != "b" || place.URL(true) != "https://b.example:72/stream.mp3" || place.URL(false) != "http://203.0.113.4:72/stream.mp3" {
+		t.Errorf("an encrypted page is sent to %v, %v", place, found)
+	}
+	if place, found := o.Choose(from, true); found {
+		t.Errorf("the only node that encrypts is full, and an encrypted page is sent to %v", place)
+	}
+	if place, found := o.Choose(from, false); !found || place.URL(true) != "http://203.0.113.3:71/stream.mp3" {
+		t.Errorf("a player is sent to %v, %v", place, found)
+	}
 }
 
 // No visitor is sent to an address that means something else, or nothing, in its network.

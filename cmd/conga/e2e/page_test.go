@@ -395,10 +395,11 @@ func TestE2E_PageOtherRate(t *testing.T) {
 	}
 }
 
-// Over https a browser that trusts the operator's certificate shows the page without a complaint, and plays.
+// Over https a browser that trusts the operator's certificate shows the page without a complaint, and plays: from the server
+// while no node encrypts, then from one that does, whose certificate has a name.
 func TestE2E_PageHTTPS(t *testing.T) {
 	chromium(t)
-	cert, key := congatest.Certify(t, t.TempDir(), time.Now().Add(time.Hour))
+	cert, key := congatest.Certify(t, t.TempDir(), time.Now().Add(time.Hour), "localhost")
 	pair, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {
 		t.Fatal(err)
@@ -411,6 +412,12 @@ func TestE2E_PageHTTPS(t *testing.T) {
 	b.until(t, "the chain and the songs are seen", `document.querySelectorAll('#graph .node').length == 2 && document.querySelectorAll('#songs li').length == 3`)
 	b.do(t, chromedp.Click("#listen"), chromedp.Evaluate(ear, nil))
 	b.until(t, "there is sound", fmt.Sprintf(`ear() > %f`, audible))
+	launchListener(t, server, "bob", "--players", "9", "--tls-cert", cert, "--tls-key", key).awaitReady(t, listenerReady)
+	b.until(t, "bob offers to play", `Object.values(live.vitals || {}).filter(v => v[3] == 9).length == 2`)
+	b.do(t, chromedp.Click("#listen"), chromedp.Click("#listen"))
+	b.until(t, "bob plays for the page", `part('chain').nodes.some(n => n.name == 'bob' && (live.vitals[n.id] || [])[2] == 1)`)
+	at := is[float64](t, b, `document.querySelector('#audio').currentTime`) // samples of another port cannot be read
+	b.until(t, "the music plays", fmt.Sprintf(`document.querySelector('#audio').currentTime > %f + 1`, at))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, trouble := range b.troubles {

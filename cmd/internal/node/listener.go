@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,13 +45,15 @@ type ListenerOptions struct {
 	// Advertise is where others reach Listen; empty: as the server sees this machine.
 	Advertise string
 	Output    player.Output
-	AsItIs    bool                // songs keep their loudness, whatever their tags say
-	Offsets   *Offsets            // of Output's devices; nil: they have none
-	Clicks    bool                // it plays clicks instead of the music
-	Unheard   func(reason string) // gets the reason why Output does not play; nil: it is logged
-	Journal   Journal             // zero: one in memory
-	Players   int                 // programs that it plays for over HTTP at its relay port; 0: none
-	HTTP      string              // host:port of its debug answers; empty: none
+	AsItIs    bool                         // songs keep their loudness, whatever their tags say
+	Offsets   *Offsets                     // of Output's devices; nil: they have none
+	Clicks    bool                         // it plays clicks instead of the music
+	Unheard   func(reason string)          // gets the reason why Output does not play; nil: it is logged
+	Journal   Journal                      // zero: one in memory
+	Players   int                          // programs that it plays for over HTTP at its relay port; 0: none
+	Secure    transport.BrowserCertificate // for players over TLS; nil: none
+	PlaysAs   string                       // the host name that it is for, if Secure is set
+	HTTP      string                       // host:port of its debug answers; empty: none
 	News      func(*messages.Playing)
 	Turned    func(*messages.SongChange) // gets each song when it begins to be heard; may be nil
 	Logger    *slog.Logger
@@ -146,6 +149,7 @@ func (o *ListenerOptions) enter(ctx context.Context) (*joining, error) {
 	j := &joining{ListenerOptions: o, stream: stream, relay: relay, answered: make(chan error, 1)}
 	j.music.Most = o.Players
 	j.member = transport.NewMembership(o.Journal.Identity, o.Token, &trust{keys: o.Keys, logger: o.Logger, distrust: j.answer})
+	j.member.PlaysAs(o.PlaysAs)
 	return j, nil
 }
 
@@ -274,11 +278,15 @@ func (j *joining) streams(c *actors.Client) *actor.Props {
 	}
 	j.music.Open = func() web.Cursor { return c.Tune() }
 	var players http.Handler
+	var secure *tls.Config
 	if j.Players > 0 {
 		players = j.music.Handler()
 	}
+	if j.Players > 0 && j.Secure != nil {
+		secure = transport.PlayersTLS(j.Secure)
+	}
 	return transport.Streams(transport.StreamsConfig{
-		Web: players, Players: j.Players,
+		Web: players, TLS: secure, Players: j.Players,
 		Listener: j.relay, Owner: c.Downstream(), Self: c.Node, Epoch: c.Epoch, Newest: c.Newest, Offered: c.Offer, Tickets: &j.tickets, Dial: j.Line.Node,
 		Identity: j.Journal.Identity, Expected: j.member.Expected(),
 		Pass: j.member.Pass, ServerNow: c.ServerNow, Seed: seeds, Counters: &j.sent,

@@ -52,6 +52,7 @@ type ServerOptions struct {
 	Slack         time.Duration        // how long before it is heard music is sent; 0: the usual time
 	WebNames      []string             // further names of this machine, for its page; may be nil
 	Browsers      transport.BrowserCertificate
+	Players       int // programs for which it plays itself if no listener can; 0: as many as usual
 	SeedListeners int // clients of 2016; 0: none
 	Logger        *slog.Logger
 

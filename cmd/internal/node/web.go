@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,9 +20,9 @@ import (
 )
 
 const (
-	// ownPlayers is how many players a node serves on its --http port, and lastPlayers how many a server serves that no
-	// node can take. The server sends the music to each of these.
-	ownPlayers, lastPlayers = 8, 8
+	// ownPlayers is how many players a node serves on its --http port, and LastPlayers how many a server usually serves
+	// that no node can take. The server sends the music to each of these.
+	ownPlayers, LastPlayers = 8, 8
 	// looksBack is how many events back the page's history begins when it is first looked at.
 	looksBack = 50_000
 	// wordsAtOnce is how many events an answer about the log has, and readsAtMost how many it may read for them.
@@ -40,7 +41,7 @@ func webSite(s *actors.Server, o ServerOptions, log *eventlog.Log, offers *web.O
 	}
 	return web.NewSite(web.SiteConfig{
 		Source: source, Uploads: source.taking(), Offers: offers, Names: names, Now: now,
-		Music: &web.Music{Most: lastPlayers, Open: func() web.Cursor { return s.Tune() }}, Secret: o.Token != "",
+		Music: &web.Music{Most: cmp.Or(o.Players, LastPlayers), Open: func() web.Cursor { return s.Tune() }}, Secret: o.Token != "",
 	})
 }
 

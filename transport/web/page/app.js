@@ -43,7 +43,11 @@ const notes = (...texts) => texts.filter(Boolean).join(' · ');
 async function fetched(url, options) {
   const answer = await fetch(url, options);
   const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(body.error || `The server says ${answer.status}.`);
+  if (!answer.ok) {
+    const err = new Error(body.error || `The server says ${answer.status}.`);
+    err.again = Number(answer.headers.get('Retry-After')) || 0; // in so many seconds
+    throw err;
+  }
   return body;
 }
 
@@ -128,8 +132,9 @@ async function act(url, song, button) {
   }
   button.disabled = false;
 }
+function newID() { return Array.from(crypto.getRandomValues(new Uint8Array(16)), b => b.toString(16).padStart(2, '0')).join(''); }
 function post(url, song) {
-  const id = Array.from(crypto.getRandomValues(new Uint8Array(16)), b => b.toString(16).padStart(2, '0')).join('');
+  const id = newID();
   return fetched(url, {
     method: 'POST', headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ song, id, name: $('name').value }),
@@ -231,13 +236,16 @@ async function bringOne(file, li, progress) {
   const note = li.querySelector('small');
   try {
     if (file.size > live.uploads.largest) throw new Error(`It has ${megabytes(file.size)}, and this radio takes at most ${megabytes(live.uploads.largest)}.`);
-    const name = 'name=' + encodeURIComponent(file.name);
-    await fetched(`/upload?${name}&bytes=${file.size}`); // who is refused while sending does not hear why
+    const name = 'name=' + encodeURIComponent(file.name), id = newID();
+    await mayBring(`/upload?${name}&bytes=${file.size}`, note);
     note.textContent = 'is sent …';
-    const got = await send(`/upload?${name}&by=${encodeURIComponent($('name').value)}`, file, sent => {
+    const got = await send(`/upload?${name}&id=${id}&by=${encodeURIComponent($('name').value)}`, file, sent => {
       progress.value = sent;
-      if (sent >= file.size) note.textContent = 'is checked …';
-    });
+      if (sent >= file.size) {
+        progress.removeAttribute('value'); // how long the check takes is not known
+        note.textContent = 'is checked …';
+      }
+    }, () => inLine(id, note));
     note.textContent = 'is here';
     const button = make('button', '', 'Request'), song = { name: got.song, title: got.title };
     button.type = 'button';
@@ -252,13 +260,31 @@ async function bringOne(file, li, progress) {
     tell('bringNote', `“${file.name}” was not taken: ${err.message}`, true);
   }
 }
-// fetch does not say how much has been sent.
-function send(url, file, sent) {
+// Who is refused while sending does not hear why, so the page asks beforehand. It waits while others bring songs.
+async function mayBring(url, note) {
+  for (;;) {
+    try { return await fetched(url); } catch (err) {
+      if (!err.again) throw err;
+      note.textContent = 'waits until others have brought theirs …';
+      await new Promise(done => setTimeout(done, 1000 * err.again));
+    }
+  }
+}
+// Where it is among the files that are checked.
+async function inLine(id, note) {
+  const now = await fetched('/upload?id=' + id).catch(() => ({}));
+  if (now.text) note.textContent = now.text + ' …';
+}
+// fetch does not say how much has been sent. waits is called again and again while the server answers nothing.
+function send(url, file, sent, waits) {
   return new Promise((done, fail) => {
     const ask = new XMLHttpRequest();
+    let asking = 0;
     ask.open('PUT', url);
     ask.responseType = 'json';
     ask.upload.onprogress = e => sent(e.loaded);
+    ask.upload.onload = () => { asking = setInterval(waits, 1000); };
+    ask.onloadend = () => clearInterval(asking);
     ask.onload = () => (ask.status === 200 ? done(ask.response) : fail(new Error((ask.response && ask.response.error) || `The server says ${ask.status}.`)));
     ask.onerror = () => fail(new Error('The connection broke off: try again.'));
     ask.send(file);
@@ -277,8 +303,8 @@ let wanted = false, tries = 0, failed = 0, again = 0, stalled = 0; // failed: in
 function open() {
   clearTimeout(again);
   if (!wanted) return;
-  // The server sends it to a node. Where none can be used, and where the page is encrypted, the server plays.
-  audio.src = `/stream.mp3?one-rate&try=${tries}${failed % 2 || location.protocol === 'https:' ? '&here' : ''}`;
+  // The server sends it to a node, from an encrypted page only to one that encrypts, too. Where none can be used, the server plays.
+  audio.src = `/stream.mp3?one-rate&try=${tries}${failed % 2 ? '&here' : location.protocol === 'https:' ? '&tls' : ''}`;
   $('listenNote').textContent = 'Tuning in …';
   audio.play().catch(err => {
     if (err.name === 'NotAllowedError') stop('The browser lets no page play by itself: press Listen.');
