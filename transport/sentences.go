@@ -40,11 +40,11 @@ func TurnOf(turn messages.Turn) string {
 	case turn.Place == 0:
 		return ""
 	case turn.Reason != "":
-		return fmt.Sprintf("It waits, %s in the queue: %s.", ordinal(turn.Place), plain.Text(turn.Reason, maxReason))
+		return fmt.Sprintf("It waits, %s in the queue: %s.", Ordinal(turn.Place), plain.Text(turn.Reason, maxReason))
 	case turn.In < 0:
-		return fmt.Sprintf("It is %s in the queue.", ordinal(turn.Place))
+		return fmt.Sprintf("It is %s in the queue.", Ordinal(turn.Place))
 	}
-	return fmt.Sprintf("It plays %s, %s in the queue.", in(turn), ordinal(turn.Place))
+	return fmt.Sprintf("It plays %s, %s in the queue.", in(turn), Ordinal(turn.Place))
 }
 
 // in is "in 2:10" or "in about 2:10".
@@ -78,7 +78,8 @@ func ago(d time.Duration) string {
 	}
 }
 
-func ordinal(n int) string {
+// Ordinal is a number that says a place: third.
+func Ordinal(n int) string {
 	first := []string{"first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"}
 	if n >= 1 && n <= len(first) {
 		return first[n-1]

@@ -24,6 +24,11 @@ var (
 	errBringTwo    = fmt.Errorf("%d songs come from your address just now: try again when one of them is here", uploadsOfAddress)
 )
 
+// OthersBring says whether an upload is refused only until others are done, which takes seconds or minutes.
+func OthersBring(err error) bool {
+	return errors.Is(err, errOthersBring) || errors.Is(err, errBringTwo)
+}
+
 // uploads bounds the uploads of people and addresses. It is safe for concurrent use.
 type uploads struct {
 	mu     sync.Mutex
@@ -152,6 +157,9 @@ func limited(err error) error {
 
 // tooMuch is an ErrTooMuch that says which limit was reached.
 type tooMuch struct{ error }
+
+// Unwrap returns the limit.
+func (t *tooMuch) Unwrap() error { return t.error }
 
 // Is makes it an ErrTooMuch.
 func (t *tooMuch) Is(other error) bool { return other == ErrTooMuch }

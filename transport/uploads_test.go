@@ -98,8 +98,11 @@ func TestUploads_Property_UnderWay(t *testing.T) {
 }
 
 func TestLimited(t *testing.T) {
-	if err := limited(errBringTwo); !errors.Is(err, ErrTooMuch) || err.Error() != errBringTwo.Error() {
+	if err := limited(errBringTwo); !errors.Is(err, ErrTooMuch) || err.Error() != errBringTwo.Error() || !OthersBring(err) {
 		t.Error(err)
+	}
+	if OthersBring(limited(ErrTooMuch)) {
+		t.Error("who has brought too much waits for others")
 	}
 	if limited(nil) != nil {
 		t.Error("nothing is too much")

@@ -51,12 +51,12 @@ type UploadsConfig struct {
 // Uploads puts songs that people bring into a subfolder of the songs folder. A file is seen only once it is whole, checked
 // and on the disk. No file is ever replaced. It is safe for concurrent use.
 type Uploads struct {
-	cfg  UploadsConfig
-	last chan struct{} // held by the upload that moves its file into the folder
+	cfg UploadsConfig
 
 	mu      sync.Mutex
-	waiting int64 // bytes, and
-	files   int   // files that are under way
+	line    []*turn // those that have come whole
+	waiting int64   // bytes, and
+	files   int     // files that are under way
 	there   usage
 	cleaned bool
 }
@@ -69,7 +69,7 @@ func NewUploads(cfg UploadsConfig) *Uploads {
 	if cfg.Own == nil {
 		cfg.Own = moveNew
 	}
-	u := &Uploads{cfg: cfg, last: make(chan struct{}, 1)}
+	u := &Uploads{cfg: cfg}
 	if root, err := os.OpenRoot(u.dir()); err == nil { // else the folder is made with the first song
 		u.clean(root)
 		_ = root.Close()
@@ -79,6 +79,7 @@ func NewUploads(cfg UploadsConfig) *Uploads {
 
 // Upload is a song that somebody brings.
 type Upload struct {
+	ID     string // by which Place knows it; may be empty
 	Name   string // of the file, as they call it
 	Bytes  int64
 	By     string
@@ -143,13 +144,13 @@ func (u *Uploads) Take(ctx context.Context, said Upload, body io.Reader) (*messa
 	if err := f.Sync(); err != nil {
 		return nil, cannotWrite(err)
 	}
-	select { // one at a time, so that two of one name or content see each other
-	case u.last <- struct{}{}:
-		defer func() { <-u.last }()
-	case <-ctx.Done():
-		return nil, cut()
+	checking, done, err := u.await(ctx, said.ID)
+	if err != nil {
+		return nil, err
 	}
-	return u.admit(ctx, root, f, temporary, name, sum, said)
+	defer done()
+	song, err := u.admit(checking, root, f, temporary, name, sum, said)
+	return song, broken(checking, err)
 }
 
 // open opens the folder, if a file of that name and size may come there.

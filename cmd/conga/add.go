@@ -95,18 +95,15 @@ func (c *addCmd) add(ctx context.Context, radio *ask.Radio, file string) (addedJ
 	return one, nil
 }
 
-// meter says on a terminal how much of a file has been sent.
+// meter says on a terminal what happens to a file.
 type meter struct {
 	name  string
 	quiet bool
 	said  string
 }
 
-func (m *meter) show(sent, size int64) {
-	text := fmt.Sprintf("%s: %d %%", plain.Text(m.name, 60), 100*sent/max(size, 1))
-	if sent >= size {
-		text = plain.Text(m.name, 60) + ": is checked"
-	}
+func (m *meter) show(what string) {
+	text := plain.Text(m.name, 60) + ": " + plain.Text(what, 60)
 	if m.quiet || text == m.said {
 		return
 	}

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -19,12 +20,16 @@ type Uploads interface {
 	May(ctx context.Context, name string, size int64) error
 	// Take returns the song's name once it can be requested.
 	Take(ctx context.Context, file Upload, body io.Reader) (song, title string, err error)
+	// Place is where the upload of that id is among those that are checked one after the other; 1: it is checked now, 0: it
+	// is not there.
+	Place(id string) int
 	// Offer says which files are taken.
 	Offer() Offer
 }
 
 // Upload is a file that a guest brings.
 type Upload struct {
+	ID         string // that the guest's program has made up
 	Name       string // as the guest calls it
 	Size       int64
 	By, Person string
@@ -39,25 +44,29 @@ type Offer struct {
 const (
 	// slowest is the least bytes a second of a whole body, apart from one pause.
 	slowest, pause = 16 << 10, 10 * time.Second
-	// checkTakes is how long it may take to check a file that has come whole, and others before it.
-	checkTakes = 2 * time.Minute
+	// maxUploadID is the longest id of an upload, in bytes.
+	maxUploadID = 64
 )
 
 var errNoUploads = errors.New("this radio takes no songs from guests: its host allows it with --accept-uploads")
 
-// upload takes a song: PUT sends it, GET asks beforehand whether it would be taken. The page asks first, because a browser
-// that is refused in the middle of a large body does not get the reason.
+// upload takes a song: PUT sends it, GET asks beforehand whether it would be taken, and meanwhile what happens to it. The page asks
+// first, because a browser that is refused in the middle of a large body does not get the reason.
 func (s *site) upload(w http.ResponseWriter, r *http.Request) {
 	if !only(w, r, http.MethodGet, http.MethodPut) || !mayAsk(w, r) { // it looks through the folder, whatever comes of it
 		return
 	}
 	visit := transport.VisitOf(r.Context())
 	query := r.URL.Query()
-	switch name := query.Get("name"); {
+	switch name, id := query.Get("name"), query.Get("id"); {
 	case s.cfg.Uploads == nil:
 		fail(w, http.StatusNotFound, errNoUploads)
 	case visit == nil:
 		fail(w, http.StatusNotFound, errors.New("songs are brought to the server's port"))
+	case len(id) > maxUploadID:
+		fail(w, http.StatusBadRequest, fmt.Errorf("an id has at most %d bytes", maxUploadID))
+	case name == "" && id != "" && r.Method == http.MethodGet:
+		reply(w, http.StatusOK, map[string]string{"text": inLine(s.cfg.Uploads.Place(id))})
 	case name == "" && r.Method == http.MethodGet:
 		reply(w, http.StatusOK, s.cfg.Uploads.Offer())
 	case name == "":
@@ -71,8 +80,19 @@ func (s *site) upload(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Origin") != "" { // every browser sends it
 			where = onThePage
 		}
-		s.bring(w, r, visit, Upload{Name: name, Size: r.ContentLength, By: called(query.Get("by"), where)})
+		s.bring(w, r, visit, Upload{ID: id, Name: name, Size: r.ContentLength, By: called(query.Get("by"), where)})
 	}
+}
+
+// inLine says what happens to a file that has been sent; "" if that is not known.
+func inLine(place int) string {
+	switch place {
+	case 0:
+		return ""
+	case 1:
+		return "is checked"
+	}
+	return transport.Ordinal(place) + " in line to be checked"
 }
 
 // mayUpload says whether a file of the said name and size would be taken.
@@ -109,22 +129,13 @@ func (s *site) bring(w http.ResponseWriter, r *http.Request, visit *transport.Vi
 	}
 	defer done()
 	file.Person = person
-	var late *time.Timer
-	ctx, stop := context.WithCancel(r.Context())
-	defer stop()
 	body := &paced{
 		body: http.MaxBytesReader(w, r.Body, file.Size), left: file.Size, deadline: out.SetReadDeadline, start: time.Now(),
 		whole: func() {
 			_ = out.SetReadDeadline(time.Time{}) // or the server would think that the visitor has gone, while it checks the file
-			late = time.AfterFunc(checkTakes, stop)
 		},
 	}
-	defer func() {
-		if late != nil {
-			late.Stop()
-		}
-	}()
-	song, title, err := s.cfg.Uploads.Take(ctx, file, body)
+	song, title, err := s.cfg.Uploads.Take(r.Context(), file, body)
 	_ = out.SetWriteDeadline(time.Now().Add(writeTakes))
 	if err != nil {
 		notTaken(w, err)
@@ -146,6 +157,9 @@ func notTaken(w http.ResponseWriter, err error) {
 	}
 	if errors.Is(err, transport.ErrTooMuch) {
 		code = http.StatusTooManyRequests
+	}
+	if transport.OthersBring(err) { // that passes soon
+		w.Header().Set("Retry-After", "3")
 	}
 	fail(w, code, err)
 }

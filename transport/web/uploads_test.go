@@ -36,3 +36,12 @@ func TestPaced(t *testing.T) {
 		t.Errorf("first %v, then %v", deadlines[0], deadlines[2*slowest])
 	}
 }
+
+// Whoever brings a file is told what happens to it.
+func TestInLine(t *testing.T) {
+	for place, want := range map[int]string{0: "", 1: "is checked", 2: "second in line to be checked", 21: "21st in line to be checked"} {
+		if got := inLine(place); got != want {
+			t.Errorf("place %d: %q, want %q", place, got, want)
+		}
+	}
+}

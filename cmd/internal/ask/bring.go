@@ -2,6 +2,7 @@ package ask
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,14 +12,17 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"conga/cmd/internal/cli"
 )
 
 const (
-	// stands is how long nothing of a file may go out, and isChecked how long the radio may take to check it.
-	stands, isChecked = 30 * time.Second, 3 * time.Minute
+	// stands is how long nothing of a file may go out, and how long the radio may say nothing while it checks it.
+	stands = 30 * time.Second
+	// asksAgain is how often the radio is asked how far it is.
+	asksAgain = time.Second
 )
 
 // Brought is a song that a radio has, now or before.
@@ -28,8 +32,9 @@ type Brought struct {
 	Text  string `json:"text"`
 }
 
-// Bring brings a file of this machine. sent is told how much of it is gone.
-func (r *Radio) Bring(ctx context.Context, file, by string, sent func(sent, size int64)) (brought Brought, err error) {
+// Bring brings a file of this machine. says is told in words what happens to it: how much is sent, then where it is in the line of
+// those that are checked. It is called by one goroutine at a time.
+func (r *Radio) Bring(ctx context.Context, file, by string, says func(string)) (brought Brought, err error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return brought, err
@@ -47,11 +52,12 @@ func (r *Radio) Bring(ctx context.Context, file, by string, sent func(sent, size
 			return brought, err
 		}
 	}
-	query := url.Values{"name": {filepath.Base(file)}, "bytes": {strconv.FormatInt(info.Size(), 10)}, "by": {by}}
+	id := rand.Text()
+	query := url.Values{"name": {filepath.Base(file)}, "bytes": {strconv.FormatInt(info.Size(), 10)}, "by": {by}, "id": {id}}
 	path := "/upload?" + query.Encode()
 	body, code, err := r.do(ctx, http.MethodGet, path, nil) // who is refused while sending may not hear why
 	if err == nil && code == http.StatusOK {
-		body, code, err = r.send(ctx, path, f, info.Size(), sent)
+		body, code, err = r.send(ctx, path, f, info.Size(), &progress{id: id, says: says})
 	}
 	switch {
 	case err != nil:
@@ -69,21 +75,78 @@ func (r *Radio) Bring(ctx context.Context, file, by string, sent func(sent, size
 	return brought, nil
 }
 
+// progress says what happens to a file that is brought.
+type progress struct {
+	id string
+
+	mu   sync.Mutex
+	says func(string)
+}
+
+func (p *progress) say(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.says(text)
+}
+
+// sent says how much was sent.
+func (p *progress) sent(sent, size int64) {
+	if sent < size {
+		p.say(fmt.Sprintf("%d %%", 100*sent/max(size, 1)))
+		return
+	}
+	p.say("is checked")
+}
+
+// follow says where the file is in the line, until ctx ends. heard is called at each answer.
+func (r *Radio) follow(ctx context.Context, of *progress, heard func()) {
+	again := time.NewTicker(asksAgain)
+	defer again.Stop()
+	for {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return
+		}
+		body, code, err := r.do(ctx, http.MethodGet, "/upload?id="+of.id, nil)
+		var now struct{ Text string }
+		if err != nil || code != http.StatusOK || json.Unmarshal(body, &now) != nil {
+			continue
+		}
+		if heard(); now.Text != "" {
+			of.say(now.Text)
+		}
+	}
+}
+
 // send puts the file. A line on which nothing goes is given up.
-func (r *Radio) send(ctx context.Context, path string, file io.Reader, size int64, sent func(sent, size int64)) (body []byte, code int, err error) {
+func (r *Radio) send(ctx context.Context, path string, file io.Reader, size int64, on *progress) (body []byte, code int, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	watch := time.AfterFunc(stands, cancel)
 	defer watch.Stop()
+	whole := make(chan struct{})
+	isWhole := sync.OnceFunc(func() { close(whole) })
+	var following sync.WaitGroup
+	defer following.Wait()
+	defer cancel()
+	following.Go(func() {
+		select {
+		case <-whole:
+			r.follow(ctx, on, func() { watch.Reset(stands) })
+		case <-ctx.Done():
+		}
+	})
 	told := int64(0)
 	counted := readFunc(func(b []byte) (int, error) {
 		n, err := file.Read(b)
 		told += int64(n)
 		watch.Reset(stands)
-		if told >= size {
-			watch.Reset(isChecked)
+		if n > 0 {
+			on.sent(told, size)
 		}
-		sent(told, size)
+		if told >= size {
+			isWhole()
+		}
 		return n, err
 	})
 	request, err := http.NewRequestWithContext(ctx, http.MethodPut, "https://127.0.0.1"+path, io.NopCloser(counted))

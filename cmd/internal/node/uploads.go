@@ -29,7 +29,7 @@ func (w *webSource) taking() web.Uploads {
 // Take takes a file.
 func (u *uploads) Take(ctx context.Context, file web.Upload, body io.Reader) (song, title string, err error) {
 	taken, err := u.Uploads.Take(ctx, catalog.Upload{
-		Name: file.Name, Bytes: file.Size, By: file.By, Person: file.Person, AtUs: u.now().UnixMicro(),
+		ID: file.ID, Name: file.Name, Bytes: file.Size, By: file.By, Person: file.Person, AtUs: u.now().UnixMicro(),
 	}, body)
 	return taken.GetName(), taken.GetTitle(), err
 }

@@ -89,6 +89,8 @@ func TestServer_Upload(t *testing.T) {
 		{"the host's own", "PUT", "/upload?name=other.mp3", bytes.NewReader(air), nil, 409, "PLAY air.mp3 asks for it"},
 		{"too large", "PUT", "/upload?name=a.mp3", bytes.NewReader(make([]byte, 300_001)), nil, 413, "at most 300000 bytes"},
 		{"of no known size", "PUT", "/upload?name=a.mp3", pieces{bytes.NewReader(joy)}, nil, 411, "Content-Length"},
+		{"where is it?", "GET", "/upload?id=1", nil, nil, 200, ""},
+		{"where is one of no such id?", "GET", "/upload?id=" + strings.Repeat("1", 65), nil, nil, 400, "at most 64 bytes"},
 		{"no music", "PUT", "/upload?name=a.mp3", strings.NewReader("hello"), nil, 422, "cannot be played"},
 		{"without a name", "PUT", "/upload", strings.NewReader("hello"), nil, 400, "called"},
 		{"by another site's page", "PUT", "/upload?name=a.mp3", bytes.NewReader(joy), []string{"Origin", "http://evil.example"}, 403, "other sites"},
