@@ -94,7 +94,7 @@ func threeWays(t *testing.T, command string, setting settings.Setting) {
 			t.Fatal(err)
 		}
 	}
-	line := fmt.Sprintf("%s = %q\n", setting.Key, value)
+	line := tomlLine(setting, value)
 	usual := parsed(t, command, setting.Name)
 	want := parsed(t, command, setting.Name, "--"+setting.Name+"="+value)
 	if reflect.DeepEqual(usual, want) {
@@ -111,15 +111,24 @@ func threeWays(t *testing.T, command string, setting settings.Setting) {
 	same("a line of the file")
 	write("[" + word + "]\n" + line)
 	same("a line of its section")
-	write(fmt.Sprintf("%s = %q\n[%s]\n%s", setting.Key, otherThan(setting.Flag, value), word, line))
+	write(tomlLine(setting, otherThan(setting.Flag, value)) + "[" + word + "]\n" + line)
 	same("its section beats what comes first")
 	t.Setenv("CONGA_CONFIG", settings.NoFile)
 	t.Setenv(setting.Variable, value)
 	same("the variable")
-	write(fmt.Sprintf("%s = %q\n", setting.Key, otherThan(setting.Flag, value)))
+	write(tomlLine(setting, otherThan(setting.Flag, value)))
 	same("the variable beats the file", "--config", file)
 	t.Setenv(setting.Variable, otherThan(setting.Flag, value))
 	same("the flag beats the variable", "--"+setting.Name+"="+value)
+}
+
+// tomlLine says the value as TOML does: in quotes, unless it is a number or true or false.
+func tomlLine(setting settings.Setting, value string) string {
+	of := setting.Target.Type()
+	if kind := of.Kind(); kind == reflect.Bool || kind >= reflect.Int && kind <= reflect.Float64 {
+		return setting.Key + " = " + value + "\n"
+	}
+	return fmt.Sprintf("%s = %q\n", setting.Key, value)
 }
 
 // otherThan is another value that the flag takes.
@@ -142,7 +151,7 @@ func otherThan(flag *kong.Flag, value string) string {
 // A TOML file says numbers, truths and lists as such.
 func TestSettings_Types(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "conga.toml")
-	text := "plain = true\n[serve]\nmax-listeners = 7\nmax-requests = 0.5\nweb-name = [\"a.example\", \"b.example\"]\n"
+	text := "plain = true\n[serve]\nlisten = 7100\nmax-listeners = 7\nmax-requests = 0.5\nweb-name = [\"a.example\", \"b.example\"]\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +209,17 @@ func TestSettings_Mistakes(t *testing.T) {
 		{args: "serve", file: "[serve]\nname = 'amy'", want: "there is no setting [serve] name"},
 		{args: "join a", file: "[serve]\nlisen = ':1'", want: "there is no setting [serve] lisen"},
 		{args: "serve", file: "config = 'x'", want: "there is no setting config"},
-		{args: "serve", file: "[serve]\nmax-listeners = 'many'", want: "[serve] max-listeners: --max-listeners takes a whole number, not many"},
+		{args: "serve", file: "[serve]\nmax-listeners = 'many'", want: `[serve] max-listeners: it is a text ("many"), and must be a whole number without quotes, as in max-listeners = 10`},
+		{args: "serve", file: "max-listeners = '7'", want: `.toml: max-listeners: it is a text ("7"), and must be a whole number`},
+		{args: "serve", file: "max-listeners = 7.5", want: "it is a number (7.5), and must be a whole number"},
+		{args: "serve", file: "max-requests = true", want: "it is true, and must be a number without quotes, as in max-requests = 0.5"},
+		{args: "serve", file: "songs = 5", want: `songs: it is a number (5), and must be a text in quotes, as in songs = "5"`},
+		{args: "serve", file: "auth = 1234", want: `it is a number (1234), and must be a text in quotes, as in auth = "1234"`},
+		{args: "serve", file: "songs = ['a', 'b']", want: "songs: it is a list, and must be a text in quotes"},
+		{args: "serve", file: "no-mdns = 'yes'", want: `it is a text ("yes"), and must be true or false without quotes, as in no-mdns = true`},
+		{args: "serve", file: "no-mdns = 1", want: "it is a number (1), and must be true or false"},
+		{args: "serve", file: "web-name = [1, 2]", want: `it is a list, and must be a list of texts, as in web-name = ["NAME"]`},
+		{args: "join a", file: "[serve]\nlisten = true", want: "[serve] listen: it is true, and must be a text in quotes or a number"},
 		{args: "serve", file: "[serve]\nmax-listeners = 2026-01-01", want: "[serve] max-listeners is neither text in quotes nor a number"},
 		{args: "serve", file: "[serve.deep]\nlisten = ':1'", want: "[serve] deep is neither text"},
 		{args: "serve", file: "listen = :7000", want: "line 1"},

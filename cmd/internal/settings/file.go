@@ -28,7 +28,13 @@ const maxFile = 1 << 20
 // keys of one command, which beat the others.
 type file struct {
 	path     string
-	sections map[string]map[string]string // "" has the keys before the first
+	sections map[string]map[string]value // "" has the keys before the first
+}
+
+// value is what a file says: as TOML has read it, and in the form that its flag takes.
+type value struct {
+	given any
+	text  string
 }
 
 // usualFiles are the user's and the machine's.
@@ -117,26 +123,26 @@ func parse(path, text string) (file, error) {
 	if _, err := toml.Decode(text, &tree); err != nil {
 		return file{}, fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "toml: "))
 	}
-	f := file{path: path, sections: map[string]map[string]string{"": {}}}
-	add := func(section, key string, value any) error {
-		text, err := textOf(value)
+	f := file{path: path, sections: map[string]map[string]value{"": {}}}
+	add := func(section, key string, given any) error {
+		text, err := textOf(given)
 		if err != nil {
 			return fmt.Errorf("%s: %s %w", path, inSection(section, key), err)
 		}
-		f.sections[section][key] = text
+		f.sections[section][key] = value{given, text}
 		return nil
 	}
-	for key, value := range tree {
-		table, is := value.(map[string]any)
+	for key, given := range tree {
+		table, is := given.(map[string]any)
 		if !is {
-			if err := add("", key, value); err != nil {
+			if err := add("", key, given); err != nil {
 				return file{}, err
 			}
 			continue
 		}
-		f.sections[key] = map[string]string{}
-		for inner, value := range table {
-			if err := add(key, inner, value); err != nil {
+		f.sections[key] = map[string]value{}
+		for inner, given := range table {
+			if err := add(key, inner, given); err != nil {
 				return file{}, err
 			}
 		}
@@ -177,9 +183,10 @@ func inSection(section, key string) string {
 	return "[" + section + "] " + key
 }
 
-// check refuses a file with unknown settings.
+// check refuses a file with unknown settings, or with values of another type than theirs.
 func (s *Settings) check(f file, app *kong.Node) error {
 	known := map[string][]string{} // the keys of each section
+	flags := map[string]*kong.Flag{}
 	for _, command := range commands(app) {
 		if command == app {
 			continue
@@ -188,6 +195,7 @@ func (s *Settings) check(f file, app *kong.Node) error {
 			if Is(flag) {
 				known[section(command)] = append(known[section(command)], flag.Name)
 				known[""] = append(known[""], flag.Name)
+				flags[section(command)+" "+flag.Name], flags[" "+flag.Name] = flag, flag
 			}
 		}
 	}
@@ -204,6 +212,10 @@ func (s *Settings) check(f file, app *kong.Node) error {
 			if !slices.Contains(keys, key) {
 				return unknown("%s: there is no setting %s%s", f.path, inSection(name, key), orNearest(key, slices.Clone(keys)))
 			}
+			flag, said := flags[name+" "+key], f.sections[name][key]
+			if form := formOf(flag); !form.takes(said.given) {
+				return &Wrong{Where: f.path + ": " + inSection(name, key), Reason: fmt.Errorf("it is %s, and must be %s", nameOf(said.given), form.example(flag, said.text))}
+			}
 		}
 	}
 	return nil
@@ -213,8 +225,8 @@ func (s *Settings) check(f file, app *kong.Node) error {
 func lookUp(files []file, section, key string) (found, bool) {
 	for _, f := range files {
 		for _, in := range []string{section, ""} {
-			if text, is := f.sections[in][key]; is {
-				return found{text, f.path + ": " + inSection(in, key)}, true
+			if said, is := f.sections[in][key]; is {
+				return found{said.text, f.path + ": " + inSection(in, key)}, true
 			}
 		}
 	}
