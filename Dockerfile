@@ -1,7 +1,9 @@
 # A server, or with other words a listener without a loudspeaker:
 #   docker build -t conga .
-#   docker run -p 7000-7001:7000-7001 -v ~/Music:/songs:ro -v conga:/data conga
-#   docker run -p 7002:7002 conga join radio.example --output null --listen :7002 --plain
+#   docker run --network host -v ~/Music:/songs:ro -v conga:/data conga
+#   docker run --network host --no-healthcheck conga join radio.example --output null --listen :7002 --plain
+# With -p 7000-7001:7000-7001 instead of the host's network, the link that it prints names an address inside the container: give
+# guests the host's. There is no ffmpeg in it, so it plays mp3 only.
 FROM golang:1.26 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
