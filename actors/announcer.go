@@ -167,7 +167,7 @@ func playing(plan queue.State, on place.State) *messages.Playing {
 			DurationUs: song.DurationUs, SampleRate: song.SampleRate, Frames: song.Frames,
 		}
 		news.PlayAtUnixUs = song.PlayAt
-		if on := plan.On; on != nil {
+		if on := plan.On; on != nil && on.Number == song.Number && !on.Skipped {
 			news.SkipVotes, news.SkipNeeded = int32(len(on.Votes)), int32(plan.Rules.SkipVotes)
 		}
 		if p := plan.Playing; p != nil && p.Song == song.Name {

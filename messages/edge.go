@@ -56,6 +56,8 @@ type Library interface {
 	Mean(wish string) Meaning
 	// Search returns the songs that have all the words; none while the songs are away.
 	Search(words string) FoundSongs
+	// Song is the song of that name; nil: there is none.
+	Song(name string) *Song
 }
 
 // Meaning is the song that is meant. If several may be meant, Song is empty, Choices are the first of them, and More

@@ -25,8 +25,17 @@ const maxListed = maxWish + maxReason + 16
 type longList struct {
 	word  string // that asks for it
 	lines []string
-	none  string // there is nothing to show
-	page  int    // lines of a page
+	none  string                        // there is nothing to show
+	page  int                           // lines of a page
+	about func(lines []string) []string // adds more to lines that are shown; nil: nothing
+}
+
+// told are lines with more about them.
+func (l longList) told(lines []string) []string {
+	if l.about == nil {
+		return lines
+	}
+	return l.about(lines)
 }
 
 // listing answers the list's word. asked is what was said behind it: nothing, for all; a number, for
@@ -57,7 +66,7 @@ func (l longList) paged(asked string) (lines []string, is bool) {
 	}
 	first := (page - 1) * l.page
 	last := min(first+l.page, len(l.lines))
-	lines = numbered(l.lines[first:last], first)
+	lines = numbered(l.told(l.lines[first:last]), first)
 	if page < l.pages() {
 		lines = append(lines, fmt.Sprintf("... and %d more: %s %d shows the next ones", len(l.lines)-last, l.word, page+1))
 	}
@@ -78,15 +87,17 @@ func (l longList) nothing(asked string, n int) string {
 
 // all is the whole list, or so many of its first pages as fit.
 func (l longList) all(most int) []string {
-	lines := numbered(l.lines, 0)
+	all := len(l.lines)
+	lines := l.lines[:fitting(l.lines, most)] // with their numbers no more fit
+	lines = numbered(l.told(lines), 0)
 	fit := fitting(lines, most)
-	if fit == len(lines) {
+	if fit == all {
 		return lines
 	}
 	pages := max(fit/l.page, 1)
 	shown := min(pages*l.page, len(lines))
 	return append(lines[:shown:shown], fmt.Sprintf("... and %d more: %s %d shows the next ones, %s <words> those that have the words in their names",
-		len(lines)-shown, l.word, pages+1, l.word))
+		all-shown, l.word, pages+1, l.word))
 }
 
 // having are the lines that have all the words; none if there is no such line.
@@ -164,7 +175,10 @@ func (t *requestTalk) songs(asked string, most int) []string {
 	if names == nil {
 		return []string{sayBusy}
 	}
-	l := longList{"SONGS", names.Names, sayNoSongs, pageSize}
+	l := longList{word: "SONGS", lines: names.Names, none: sayNoSongs, page: pageSize}
+	if t.node != nil && !t.terse() { // nc gets the list of the program of 2016: names alone
+		l.about = t.titles
+	}
 	if page, is := l.paged(asked); is || asked == "" || len(l.lines) == 0 {
 		if is {
 			return page
@@ -189,13 +203,26 @@ func (t *requestTalk) songs(asked string, most int) []string {
 	return someOf(lines, len(lines)+found.More, most)
 }
 
+// titles adds title and artist to names of songs, where they are known.
+func (t *requestTalk) titles(names []string) []string {
+	lines := slices.Clone(names)
+	t.search(func(l messages.Library) {
+		for i, name := range names {
+			if about := about(l.Song(name)); about != "" {
+				lines[i] = noted(name, []string{about})
+			}
+		}
+	})
+	return lines
+}
+
 func (t *requestTalk) requests(asked string, most int) []string {
 	answer, _ := ask(t.life, t.root, t.cfg.Scheduler, &messages.ListRequests{AtUnixUs: t.now()})
 	queue, is := answer.(*messages.Requests)
 	if !is {
 		return []string{sayBusy}
 	}
-	l := longList{"REQUESTS", make([]string, len(queue.Waiting)), sayNoWishes, pageSize}
+	l := longList{word: "REQUESTS", lines: make([]string, len(queue.Waiting)), none: sayNoWishes, page: pageSize}
 	for i, w := range queue.Waiting {
 		if l.lines[i] = w.Song.GetName(); !t.terse() {
 			l.lines[i] = waiting(w)
@@ -211,7 +238,7 @@ func (t *requestTalk) history(asked string, most int) []string {
 	if !is {
 		return []string{sayBusy}
 	}
-	l := longList{"HISTORY", make([]string, len(history.Heard)), sayNoHeard, pageOfHistory}
+	l := longList{word: "HISTORY", lines: make([]string, len(history.Heard)), none: sayNoHeard, page: pageOfHistory}
 	for i, h := range history.Heard {
 		l.lines[i] = heard(h, now)
 	}
@@ -229,7 +256,7 @@ func (t *requestTalk) who(asked string, most int) []string {
 		return []string{sayBusy}
 	}
 	now := t.now()
-	l := longList{"WHO", make([]string, len(chain.Listeners)), sayNobody, pageSize}
+	l := longList{word: "WHO", lines: make([]string, len(chain.Listeners)), none: sayNobody, page: pageSize}
 	for i, n := range chain.Listeners {
 		var notes []string
 		if n.SinceUs > 0 {

@@ -8,7 +8,7 @@ import (
 )
 
 func listing(word, asked string, lines []string, none string, most int) []string {
-	return longList{word, lines, none, pageSize}.listing(asked, most)
+	return longList{word: word, lines: lines, none: none, page: pageSize}.listing(asked, most)
 }
 
 func songNames(n int) []string {

@@ -27,6 +27,14 @@ type shelves []string
 
 func (s shelves) Mean(string) messages.Meaning { return messages.Meaning{} }
 
+// Song knows the title of one.
+func (s shelves) Song(name string) *messages.Song {
+	if name == "bach.mp3" {
+		return &messages.Song{Name: name, Title: "Prelude", Artist: "Bach"}
+	}
+	return nil
+}
+
 func (s shelves) Search(words string) (found messages.FoundSongs) {
 	for i, song := range s {
 		if strings.Contains(song, strings.ToLower(words)) {
@@ -325,6 +333,13 @@ func TestRequests_Native(t *testing.T) {
 	sayLine(t, conn, &messages.Ask{RequestId: "r2", Line: "REQUESTS"})
 	if a := readLine[*messages.Answer](t, r); a.GetRequestId() != "r2" || !slices.Equal(a.GetLines(), []string{"1. bach.mp3"}) {
 		t.Errorf("answer %v", a)
+	}
+	for _, line := range []string{"SONGS", "SONGS 1"} { // a listener gets titles, nc the names alone
+		sayLine(t, conn, &messages.Ask{RequestId: "r3", Line: line})
+		want := []string{"1. bach.mp3 (Prelude – Bach)", "2. beethoven.mp3", "3. pachelbel.mp3"}
+		if a := readLine[*messages.Answer](t, r); !slices.Equal(a.GetLines(), want) {
+			t.Errorf("%s: %q", line, a.GetLines())
+		}
 	}
 	sayLine(t, conn, &messages.ClockPing{SentUs: 7})
 	if pong := readLine[*messages.ClockPong](t, r); pong.GetSentUs() != 7 || pong.GetServerUnixUs() != 42 {

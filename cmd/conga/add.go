@@ -91,7 +91,7 @@ func (c *addCmd) add(ctx context.Context, radio *ask.Radio, file string) (addedJ
 	if err != nil {
 		return one, err
 	}
-	one.Done, one.Song, one.Title, one.Says = true, brought.Song, brought.Title, brought.Text
+	one.Done, one.Song, one.Title, one.Says = true, brought.Song, brought.Title, asCommands(brought.Text)
 	return one, nil
 }
 

@@ -71,8 +71,8 @@ func TestAdd(t *testing.T) {
 				out  string // begins so
 				err  string // has that
 			}{
-				{[]string{"add", joy}, 0, "Ode to Joy.mp3: Song uploads/Ode to Joy.mp3 is here. PLAY uploads/Ode to Joy.mp3 asks for it.\n", ""},
-				{[]string{"add", joy, canon}, 0, "Ode to Joy.mp3: This song is here already: PLAY uploads/Ode to Joy.mp3 asks for it\ncanon.mp3: Song uploads/canon.mp3 is here.", ""},
+				{[]string{"add", joy}, 0, "Ode to Joy.mp3: Song uploads/Ode to Joy.mp3 is here. conga play uploads/Ode to Joy.mp3 asks for it.\n", ""},
+				{[]string{"add", joy, canon}, 0, "Ode to Joy.mp3: This song is here already: conga play uploads/Ode to Joy.mp3 asks for it\ncanon.mp3: Song uploads/canon.mp3 is here.", ""},
 				{[]string{"add", page}, cli.Failed, "", "refuses: It cannot be played: it is a web page"},
 				{[]string{"add", large}, cli.Failed, "", "at most 1 MB"},
 				{[]string{"add", page, canon}, cli.Failed, "page.mp3: ", "1 of 2 files were not taken"},

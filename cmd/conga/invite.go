@@ -69,7 +69,9 @@ func invitationTo(at []string, addr net.Addr, open string, key ed25519.PublicKey
 	if secret {
 		also, with = ", with the token", ", and the token in CONGA_AUTH"
 	}
-	i.open, i.code = open, qr.Rows(open)
+	if i.open = open; !address.IsLoopback(at[0]) { // else no phone gets there
+		i.code = qr.Rows(open)
+	}
 	i.lines = []string{
 		"listen in a browser: " + i.open + also,
 		fmt.Sprintf("others join with: conga join '%s'%s", keys.JoinLink(at[0], key), with),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"conga/cmd/internal/cli"
@@ -38,7 +39,23 @@ func (f *radioFlags) say(ctx context.Context, streams *cli.Streams, line string,
 	if err != nil || said.Done {
 		return err
 	}
-	return errors.New(answer[0])
+	return errors.New(asCommands(answer[0]))
+}
+
+// radioWord is a word that people say to a radio, outside of quotes.
+var radioWord = regexp.MustCompile(`"[^"]*"|\b(SONGS|REQUESTS|PLAY|CANCEL|SKIP|HISTORY|WHO)\b`)
+
+// asCommands says in a radio's sentence the commands of this program instead of the radio's words.
+func asCommands(sentence string) string {
+	return radioWord.ReplaceAllStringFunc(sentence, func(word string) string {
+		switch {
+		case strings.HasPrefix(word, `"`):
+			return word
+		case word == "REQUESTS":
+			return "conga queue"
+		}
+		return "conga " + strings.ToLower(word)
+	})
 }
 
 // begins says whether a line begins and ends so.

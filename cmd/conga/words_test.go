@@ -199,3 +199,17 @@ func TestSaid(t *testing.T) {
 		}
 	}
 }
+
+// A radio's sentence names the radio's words; on the command line they are commands. What a song is called stays.
+func TestAsCommands(t *testing.T) {
+	for sentence, want := range map[string]string{
+		"That song is not waiting: REQUESTS shows what is":                    "That song is not waiting: conga queue shows what is",
+		"You have 3 songs waiting. CANCEL one, or wait until one has played.": "You have 3 songs waiting. conga cancel one, or wait until one has played.",
+		`None of 3 has "PLAY it" in its name: SONGS shows all`:                `None of 3 has "PLAY it" in its name: conga songs shows all`,
+		"Song DISPLAY.mp3 is here":                                            "Song DISPLAY.mp3 is here",
+	} {
+		if got := asCommands(sentence); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -266,3 +266,4 @@ type nothing struct{}
 
 func (nothing) Mean(string) messages.Meaning      { return messages.Meaning{} }
 func (nothing) Search(string) messages.FoundSongs { return messages.FoundSongs{} }
+func (nothing) Song(string) *messages.Song        { return nil }

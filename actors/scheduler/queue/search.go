@@ -210,3 +210,11 @@ func (s State) Having(wish string) iter.Seq2[int, *Song] {
 		}
 	}
 }
+
+// Song is the song of that name; nil: there is none.
+func (s State) Song(name string) *messages.Song {
+	if song, known := s.Songs.Find(name); known {
+		return song.message()
+	}
+	return nil
+}

@@ -150,6 +150,7 @@ func Heard(s *screen.Snapshot, out player.Live, programme *Programme, now int64)
 	s.Song, s.Title, s.Artist = song.GetSong(), song.GetTitle(), song.GetArtist()
 	s.Duration, s.Elapsed = micros(song.GetDurationUs()), micros(now-song.GetPlayAtUnixUs())
 	s.Asked = programme.Asked(song.GetSong(), song.GetPlayAtUnixUs())
+	s.Votes, s.Needed = programme.Votes(song.GetSong(), song.GetPlayAtUnixUs())
 }
 
 // around is the part of the chain that a listener knows: those above it, itself, and those below.

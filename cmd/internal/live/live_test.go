@@ -39,14 +39,16 @@ func TestWhereHeard(t *testing.T) {
 func TestHeard_ByThePlayer(t *testing.T) {
 	var p Programme
 	p.Add(song("bach.mp3", "amy", 10))
-	p.Add(song("pachelbel.mp3", "bob", 40))
+	voted := song("pachelbel.mp3", "bob", 40)
+	voted.SkipVotes, voted.SkipNeeded = 1, 3
+	p.Add(voted)
 	s := p.At(41e6)
 	Heard(&s, player.Live{Levels: [2]float64{0.5, 0.25}}, &p, 41e6)
-	if s.Song != "pachelbel.mp3" || s.Levels[1] != 0.25 {
+	if s.Song != "pachelbel.mp3" || s.Levels[1] != 0.25 || s.Votes != 1 || s.Needed != 3 {
 		t.Errorf("the player has not begun: %+v", s)
 	}
 	Heard(&s, player.Live{Heard: &messages.SongChange{Song: "bach.mp3", DurationUs: 30e6, PlayAtUnixUs: 10e6}}, &p, 41e6)
-	if s.Song != "bach.mp3" || s.Asked != "amy" || s.Elapsed != 31*time.Second || s.Duration != 30*time.Second {
+	if s.Song != "bach.mp3" || s.Asked != "amy" || s.Needed != 0 || s.Elapsed != 31*time.Second || s.Duration != 30*time.Second {
 		t.Errorf("it plays the end of the first: %+v", s)
 	}
 }

@@ -55,6 +55,18 @@ func (p *Programme) Asked(name string, playAt int64) string {
 	return ""
 }
 
+// Votes is how many want to skip the song, and how many must; needed 0: nobody can.
+func (p *Programme) Votes(name string, playAt int64) (votes, needed int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, known := range p.songs {
+		if known.GetPlayAtUnixUs() == playAt && known.GetSong().GetName() == name {
+			return int(known.GetSkipVotes()), int(known.GetSkipNeeded())
+		}
+	}
+	return 0, 0
+}
+
 // Away returns why no song is sent; "" if one is, or if there are none.
 func (p *Programme) Away() string {
 	p.mu.Lock()
@@ -72,6 +84,7 @@ func (p *Programme) At(now int64) screen.Snapshot {
 			s.Song, s.Title, s.Artist = on.GetSong().GetName(), on.GetSong().GetTitle(), on.GetSong().GetArtist()
 			s.Asked, s.Duration = on.GetListenerName(), micros(on.GetSong().GetDurationUs())
 			s.Elapsed = micros(now - on.GetPlayAtUnixUs())
+			s.Votes, s.Needed = int(on.GetSkipVotes()), int(on.GetSkipNeeded())
 		}
 	}
 	if s.Song == "" {

@@ -177,6 +177,9 @@ func playing(state actors.ServerState) []*messages.Playing {
 			Song:         &messages.Song{Name: song.Name, Title: song.Title, Artist: song.Artist, DurationUs: song.DurationUs},
 			PlayAtUnixUs: song.PlayAt, Queue: queue,
 		}
+		if on := state.Scheduler.On; on != nil && on.Number == song.Number && !on.Skipped {
+			news.SkipVotes, news.SkipNeeded = int32(len(on.Votes)), int32(state.Scheduler.Rules.SkipVotes)
+		}
 		if p := state.Scheduler.Playing; p != nil && p.Song == song.Name {
 			if news.ListenerName = p.Listener; p.Asked {
 				news.ListenerName = cmp.Or(p.Listener, actors.Somebody)

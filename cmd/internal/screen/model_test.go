@@ -447,3 +447,20 @@ func TestHeadline_Away(t *testing.T) {
 		}
 	}
 }
+
+// Votes to skip the song stand beside it; if there is no room for all, they come before who asked for it.
+func TestBeside(t *testing.T) {
+	s := Snapshot{Song: "bach.mp3", Asked: "amy", Needed: 3}
+	for _, test := range []struct {
+		votes, width int
+		want         string
+	}{
+		{0, 80, "asked for by amy"},
+		{2, 80, "asked for by amy, 2 of 3 want to skip it"},
+		{2, 30, "2 of 3 want to skip it"},
+	} {
+		if s.Votes = test.votes; s.beside(test.width) != test.want {
+			t.Errorf("%d votes on %d cells: %q", test.votes, test.width, s.beside(test.width))
+		}
+	}
+}

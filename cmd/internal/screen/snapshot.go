@@ -7,8 +7,10 @@ type Snapshot struct {
 	Song     string // file name; empty: nothing is heard
 	Title    string // empty: the file does not say
 	Artist   string
-	Away     string        // why nothing is broadcast; empty: music is broadcast, or the reason is not known
-	Asked    string        // who asked for the song; empty: nobody
+	Away     string // why nothing is broadcast; empty: music is broadcast, or the reason is not known
+	Asked    string // who asked for the song; empty: nobody
+	Votes    int    // to skip the song, and how many do it; Needed 0: nobody can vote
+	Needed   int
 	Elapsed  time.Duration // of the song, as it is heard
 	Duration time.Duration
 	Sound    string     // where the music is heard, or why it is not: "on the loudspeaker"

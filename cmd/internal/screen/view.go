@@ -145,7 +145,8 @@ func (m model) keys(width int) string {
 // top is what is heard now.
 func (m model) top(width int) []string {
 	s := m.snapshot
-	rows := []string{ends("♪ "+bold.Render(s.headline()), dim.Render(s.asked()), width), m.bar(width)}
+	song := "♪ " + bold.Render(s.headline())
+	rows := []string{ends(song, dim.Render(s.beside(width-lipgloss.Width(song)-2)), width), m.bar(width)}
 	for _, line := range m.source.Head {
 		rows = append(rows, strings.Split(ansi.Hardwrap(clean(line), max(1, width), false), "\n")...)
 	}

@@ -5,6 +5,8 @@ import (
 	"math"
 	"time"
 
+	"charm.land/lipgloss/v2"
+
 	"conga/messages"
 	"conga/messages/plain"
 )
@@ -60,6 +62,26 @@ func (s Snapshot) asked() string {
 		return "chosen at random"
 	}
 	return "asked for by " + clean(s.Asked)
+}
+
+// votes says how many want to skip the song; "" if nobody does.
+func (s Snapshot) votes() string {
+	if s.Song == "" || s.Votes == 0 || s.Needed == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d want to skip it", s.Votes, s.Needed)
+}
+
+// beside is what stands beside the song, as much as fits into so many cells; the votes are news, so they come first.
+func (s Snapshot) beside(width int) string {
+	asked, votes := s.asked(), s.votes()
+	if votes == "" {
+		return asked
+	}
+	if both := asked + ", " + votes; lipgloss.Width(both) <= width {
+		return both
+	}
+	return votes
 }
 
 // quietest is where the meters begin, in decibels below the loudest.
