@@ -18,16 +18,20 @@ type Name string
 // Key is the name.
 func (n Name) Key() string { return string(n) }
 
-// spelling finds a song by what all spellings of its name have in common.
-type spelling struct {
-	stem string
-	name string
+// spelling finds a song by what all spellings of its name have in common: that stem, and behind a zero the name, to tell
+// apart the songs that share it. It is one string, because a list asks for keys all the time, and thousands of songs may
+// come or go at once.
+type spelling string
+
+// Key is the whole.
+func (s spelling) Key() string { return string(s) }
+
+func (s spelling) parts() (stem, name string) {
+	stem, name, _ = strings.Cut(string(s), "\x00")
+	return stem, name
 }
 
-// Key is the stem, and the name to tell apart the songs that share it.
-func (s spelling) Key() string { return s.stem + "\x00" + s.name }
-
-func spelled(name string) spelling { return spelling{folded(name), name} }
+func spelled(name string) spelling { return spelling(folded(name) + "\x00" + name) }
 
 // look is the name as SONGS shows it, with accents composed and without invisible characters: people type or paste
 // what they see, and their programs do the same to it.
@@ -96,10 +100,10 @@ func (s State) named(wish string) (song string, exists bool) {
 	var best fit
 	for _, meant := range []string{folded(wish), strings.ToLower(look(wish))} { // "a.mp3" may be short for "a.mp3.mp3"
 		for candidate := range s.spellings.From(meant + "\x00") {
-			if candidate.stem != meant {
+			stem, name := candidate.parts()
+			if stem != meant {
 				break
 			}
-			name := candidate.name
 			f := fit{likeness(wish, name), s.waits(name), wish != name && wish+".mp3" != name}
 			if !exists || f.better(best) {
 				song, exists, best = name, true, f

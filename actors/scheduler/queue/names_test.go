@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"golang.org/x/text/unicode/norm"
+	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"conga/messages"
@@ -74,5 +75,33 @@ func TestState_Find(t *testing.T) {
 		if got, exists := state.Find(wish); got != want || exists != (want != "") {
 			t.Errorf("%q is %q, want %q", wish, got, want)
 		}
+	}
+}
+
+// BenchmarkState_AllVanish is a folder of 20,000 songs that is emptied: no other actor's work may wait long for that.
+func BenchmarkState_AllVanish(b *testing.B) {
+	var full State
+	var events []proto.Message
+	for n := range 20_000 {
+		name := fmt.Sprintf("Artist %d/Album %d/%02d Some Song.mp3", n/100, n/10%10, n%10)
+		full = full.Apply(&messages.SongAdded{Song: &messages.Song{Name: name, Title: fmt.Sprint("Song ", n), Artist: "Artist"}})
+		events = append(events, &messages.SongRemoved{Name: name})
+	}
+	for b.Loop() {
+		s := full
+		for _, e := range events {
+			s = s.Apply(e)
+		}
+	}
+}
+
+// A list asks an element for its key at each comparison, so that must not build one.
+func TestSpelling_KeyCostsNothing(t *testing.T) {
+	s := spelled("Artist/Album/A Song.mp3")
+	if n := testing.AllocsPerRun(100, func() { _ = s.Key() }); n != 0 {
+		t.Errorf("a key takes %v allocations", n)
+	}
+	if stem, name := s.parts(); stem != "artist/album/a song" || name != "Artist/Album/A Song.mp3" {
+		t.Errorf("%q is %q and %q", s, stem, name)
 	}
 }
