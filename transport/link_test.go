@@ -38,7 +38,7 @@ func TestRequestLink(t *testing.T) {
 		}
 	}
 	root.Send(requester, &messages.Ask{RequestId: "r", Line: "SONGS"})
-	want := []string{"1. bach.mp3", "2. beethoven.mp3", "3. pachelbel.mp3"}
+	want := []string{"1. bach.mp3 (Prelude – Bach)", "2. beethoven.mp3", "3. pachelbel.mp3"}
 	if answer := await[*messages.Answer](t, told); !slices.Equal(answer.GetLines(), want) {
 		t.Errorf("answer %v", answer)
 	}

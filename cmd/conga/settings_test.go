@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/settings"
@@ -125,7 +126,7 @@ func threeWays(t *testing.T, command string, setting settings.Setting) {
 // tomlLine says the value as TOML does: in quotes, unless it is a number or true or false.
 func tomlLine(setting settings.Setting, value string) string {
 	of := setting.Target.Type()
-	if kind := of.Kind(); kind == reflect.Bool || kind >= reflect.Int && kind <= reflect.Float64 {
+	if kind := of.Kind(); kind == reflect.Bool || kind >= reflect.Int && kind <= reflect.Float64 && of != reflect.TypeFor[time.Duration]() {
 		return setting.Key + " = " + value + "\n"
 	}
 	return fmt.Sprintf("%s = %q\n", setting.Key, value)
