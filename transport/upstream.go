@@ -35,15 +35,18 @@ type UpstreamConfig struct {
 	Pass     func() (Pass, error) // the pass to prove; nil: none
 	Dial     DialFunc             // nil: DialNode
 	Silence  func() time.Duration // how long the upstream may say nothing; nil: messages.SilenceIsDeath
+	// Report takes what there is to tell, in the connection's goroutine, in place of the parent. It returns true if
+	// an item is done with, and needs no Credit. Nil: the parent gets messages.
+	Report func(what any) (done bool)
 }
 
-// Upstream is one connection to a node above, a child of the relay. It tells its parent
+// Upstream is one connection to a node above, a child of the relay. It tells Report or its parent
 // UpstreamOpened, then UpstreamItem, UpstreamSeal and UpstreamLeaving as they come, and in any
 // case, once and last, UpstreamClosed. Then it stops; if a goroutine panicked, it fails, and its parent
 // should stop it. It never reconnects.
 //
-// At most 64 items are on their way to the parent (credit-based flow control): the parent sends
-// a *messages.Credit back for each one that it has handled.
+// At most 64 items are on their way to the parent (credit-based flow control): it sends
+// a *messages.Credit back for each one that it has handled and that was not done at once.
 func Upstream(cfg UpstreamConfig) *actor.Props {
 	if cfg.Dial == nil {
 		cfg.Dial = DialNode
@@ -77,17 +80,17 @@ func (u *upstream) Receive(ctx actor.Context) {
 		}
 		life, stop := context.WithCancel(context.Background())
 		u.stop = stop
-		talk := &upstreamTalk{cfg: u.cfg, root: root, parent: ctx.Parent(), credits: u.credits}
+		talk := &upstreamTalk{cfg: u.cfg, report: u.cfg.Report, credits: u.credits}
+		if parent := ctx.Parent(); talk.report == nil {
+			talk.report = func(what any) bool { root.Send(parent, what); return false }
+		}
 		guard(root, self, func() {
 			err := talk.run(life)
-			root.Send(talk.parent, &messages.UpstreamClosed{Link: u.cfg.Link, Reason: reasonOf(err), Fault: faultOf(err)})
+			talk.report(&messages.UpstreamClosed{Link: u.cfg.Link, Reason: reasonOf(err), Fault: faultOf(err)})
 			retire(life, root, self)
 		})
 	case *messages.Credit:
-		select {
-		case u.credits <- struct{}{}:
-		default: // more than upstreamCredits were given back: ignored
-		}
+		giveBack(u.credits)
 	case *actor.Stopping, *actor.Restarting:
 		u.stop()
 	case *crashed:
@@ -96,12 +99,19 @@ func (u *upstream) Receive(ctx actor.Context) {
 	}
 }
 
+// giveBack adds a credit, unless all are there.
+func giveBack(credits chan<- struct{}) {
+	select {
+	case credits <- struct{}{}:
+	default:
+	}
+}
+
 // upstreamTalk is the conversation with one upstream. It belongs to one goroutine.
 type upstreamTalk struct {
 	cfg     *UpstreamConfig
-	root    *actor.RootContext
-	parent  *actor.PID
-	credits <-chan struct{}
+	report  func(what any) (done bool)
+	credits chan struct{}
 }
 
 var (
@@ -178,7 +188,7 @@ func (t *upstreamTalk) talk(life context.Context, conn net.Conn) error {
 	if answer.GetRefused() != "" || answer.GetRefusal() != messages.StreamOpened_REFUSAL_NONE {
 		return &refused{answer.GetRefusal(), "refused: " + plain.Text(answer.GetRefused(), maxReason)}
 	}
-	t.root.Send(t.parent, &messages.UpstreamOpened{Link: t.cfg.Link, Answer: answer})
+	t.report(&messages.UpstreamOpened{Link: t.cfg.Link, Answer: answer})
 	return t.listen(life, conn, r)
 }
 
@@ -209,7 +219,9 @@ func (t *upstreamTalk) listen(life context.Context, conn net.Conn, r *bufio.Read
 				return life.Err()
 			}
 			seals = 0
-			t.root.Send(t.parent, &messages.UpstreamItem{Link: t.cfg.Link, Item: item, SentUs: sent})
+			if t.report(&messages.UpstreamItem{Link: t.cfg.Link, Item: item, SentUs: sent}) {
+				giveBack(t.credits)
+			}
 			sent = 0
 		case messages.KindSeal:
 			seal := &messages.Seal{}
@@ -219,11 +231,11 @@ func (t *upstreamTalk) listen(life context.Context, conn net.Conn, r *bufio.Read
 			if seals++; seals > sealsPerItem {
 				return fmt.Errorf("%d seals and no item: %w", seals, ErrFrame)
 			}
-			t.root.Send(t.parent, &messages.UpstreamSeal{Link: t.cfg.Link, Seal: seal})
+			t.report(&messages.UpstreamSeal{Link: t.cfg.Link, Seal: seal})
 		case messages.KindLeaving:
 			if !leaving {
 				leaving = true
-				t.root.Send(t.parent, &messages.UpstreamLeaving{Link: t.cfg.Link})
+				t.report(&messages.UpstreamLeaving{Link: t.cfg.Link})
 			}
 		case messages.KindHi:
 			return fmt.Errorf("%s twice: %w", frame.Kind, ErrFrame)

@@ -84,7 +84,7 @@ func build(t *testing.T, chunks ...int) *house {
 		Log: h.log, Window: h.window, Logger: discard,
 		Self:   func() *messages.Node { return &messages.Node{Id: "me"} },
 		Server: func() string { return "server:1" },
-		Dial: func(number uint64, addr string, open *messages.OpenStream) *actor.Props {
+		Dial: func(number uint64, addr string, open *messages.OpenStream, _ func(any) bool) *actor.Props {
 			l := &link{number: number, addr: addr, open: open}
 			h.mu.Lock()
 			h.links = append(h.links, l)

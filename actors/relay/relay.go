@@ -27,10 +27,12 @@ type Config struct {
 	Chunk  func(frames []byte) error
 	Self   func() *messages.Node
 	Server func() string // host:port of the server's stream
-	// Dial describes a child that connects to addr, sends open and reports what comes.
-	Dial func(link uint64, addr string, open *messages.OpenStream) *actor.Props
+	// Dial describes a child that connects to addr, sends open and reports what comes. Its own goroutine calls report,
+	// which returns true if all is done that follows; otherwise the relay sends a *messages.Credit when it has handled
+	// an item.
+	Dial func(link uint64, addr string, open *messages.OpenStream, report func(any) bool) *actor.Props
 	// Take describes the same child on a connection that the upstream has made; Refuse closes that.
-	Take   func(link, ticket uint64, open *messages.OpenStream) *actor.Props
+	Take   func(link, ticket uint64, open *messages.OpenStream, report func(any) bool) *actor.Props
 	Refuse func(ticket uint64)
 	// Offer makes the stream port dial a listener that this node must dial; nil: nobody.
 	Offer func(to *messages.Node)
@@ -60,31 +62,47 @@ type Live struct {
 // with a messages.View.
 func Props(cfg Config) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
-		return &relay{cfg: cfg, machine: machine.New(cfg.Chunk, cfg.Tally)}
+		return &relay{cfg: cfg, short: short{machine: machine.New(cfg.Chunk, cfg.Tally), window: cfg.Window, now: cfg.ServerNow}}
 	})
 }
 
 // relay passes inputs to its machine, commits the commands that follow, and carries out the effects.
 type relay struct {
-	cfg     Config
-	machine *machine.Machine
-	keep    *eventlog.Keeper[search.State]
-	links   map[uint64]*actor.PID // children, by their link's number
-	search  *time.Timer           // sends SearchOn
-	steady  *time.Timer           // sends look
-	round   uint64                // of steady
-	ending  bool
+	short
+
+	cfg    Config
+	keep   *eventlog.Keeper[search.State]
+	links  map[uint64]*actor.PID // children, by their link's number
+	search *time.Timer           // sends SearchOn
+	steady *time.Timer           // sends look
+	round  uint64                // of steady
+	ending bool
 }
 
 // look is the message of the relay's steady timer.
 type look struct{ round uint64 }
 
 func (r *relay) Receive(ctx actor.Context) {
+	message, left := r.close(ctx.Message())
 	if r.ending {
-		r.outlast(ctx.Message())
-		return
+		r.outlast(message)
+		return // and the short way stays closed
 	}
-	switch msg := ctx.Message().(type) {
+	switch message.(type) {
+	case *actor.Stopping, *actor.Restarting: // like what is in the mailbox, it ends with the relay
+	default:
+		for _, follows := range left {
+			r.carryOutAll(ctx, follows)
+		}
+	}
+	r.receive(ctx, message)
+	if !r.ending {
+		r.open() // after a panic it stays closed
+	}
+}
+
+func (r *relay) receive(ctx actor.Context, message any) {
+	switch msg := message.(type) {
 	case *actor.Started:
 		r.start(ctx)
 	case *actor.Stopping, *actor.Restarting:
@@ -92,6 +110,8 @@ func (r *relay) Receive(ctx actor.Context) {
 		r.round++
 		stop(r.search)
 		stop(r.steady)
+	case broken:
+		panic(msg.reason)
 	case *messages.Look:
 		msg.Reply <- messages.View{Actor: Actor, Seq: r.keep.Seq(), State: r.keep.State(), Live: Live{Live: r.machine.Live()}}
 	case look:
@@ -140,9 +160,13 @@ func (r *relay) start(ctx actor.Context) {
 	r.lookAgain(ctx)
 }
 
-// step lets the machine decide on the input, commits its commands, and then carries out its effects.
+// step lets the machine decide on the input and carries out what follows.
 func (r *relay) step(ctx actor.Context, input any) {
-	follows := r.machine.Step(machine.Moment{Own: time.Now(), Server: r.cfg.ServerNow()}, input)
+	r.carryOutAll(ctx, r.decide(input))
+}
+
+// carryOutAll commits the commands, and then carries out the effects.
+func (r *relay) carryOutAll(ctx actor.Context, follows machine.Out) {
 	for _, cmd := range follows.Commands {
 		events, err := r.keep.Commit(cmd)
 		if err != nil {
@@ -202,18 +226,19 @@ func (r *relay) say(event proto.Message) {
 }
 
 func (r *relay) dial(ctx actor.Context, d machine.Dial) {
-	number, open, props := d.Sought.GetLink(), d.Open, r.cfg.Dial
+	number, open := d.Sought.GetLink(), d.Open
 	open.Node = r.cfg.Self()
+	root, self := ctx.ActorSystem().Root, ctx.Self()
+	report := func(what any) bool { return r.take(what, func(m any) { root.Send(self, m) }) }
 	addr := d.Sought.GetNode().GetRelay()
 	if d.Sought.GetNode().GetId() == messages.ServerID {
 		addr = r.cfg.Server()
 	}
 	if d.Ticket > 0 {
-		props = func(link uint64, _ string, open *messages.OpenStream) *actor.Props {
-			return r.cfg.Take(link, d.Ticket, open)
-		}
+		r.links[number] = ctx.Spawn(r.cfg.Take(number, d.Ticket, open, report))
+		return
 	}
-	r.links[number] = ctx.Spawn(props(number, addr, open))
+	r.links[number] = ctx.Spawn(r.cfg.Dial(number, addr, open, report))
 }
 
 // searchAfter sets the timer after which the search goes on.

@@ -206,15 +206,15 @@ func (j *joining) client() actors.ClientConfig {
 		},
 		Players: func() (now, most int) { return j.music.Now(), j.music.Most },
 		Streams: j.streams,
-		Upstream: func(link uint64, addr string, open *messages.OpenStream) *actor.Props {
+		Upstream: func(link uint64, addr string, open *messages.OpenStream, report func(any) bool) *actor.Props {
 			dial := j.Line.Node
 			if j.Radio != nil {
 				dial = j.Radio.Stream
 			}
-			return j.above(link, open, transport.UpstreamConfig{Addr: addr, Dial: dial})
+			return j.above(link, open, transport.UpstreamConfig{Addr: addr, Dial: dial, Report: report})
 		},
-		Offered: func(link, ticket uint64, open *messages.OpenStream) *actor.Props {
-			return j.above(link, open, transport.UpstreamConfig{Addr: "its offer", Dial: j.tickets.Redeem(ticket)})
+		Offered: func(link, ticket uint64, open *messages.OpenStream, report func(any) bool) *actor.Props {
+			return j.above(link, open, transport.UpstreamConfig{Addr: "its offer", Dial: j.tickets.Redeem(ticket), Report: report})
 		},
 		Refuse:   j.tickets.Refuse,
 		Requests: j.requests,
