@@ -10,8 +10,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"sync"
+	"time"
 
 	"conga/messages"
 )
@@ -37,36 +39,53 @@ type Window struct {
 	bytes   int
 	next    uint64        // one more than the newest item, 0 before the first
 	floor   uint64        // the newest item dropped, 0 if none was
-	changed chan struct{} // closed and replaced at every append
+	changed chan struct{} // closed at the next append, if somebody waits for it; else nil
+	follow  []*Cursor     // that wait in Follow
 	closed  bool
 	life    int // counts the restarts
 }
 
 // New returns an empty window.
-func New() *Window {
-	return &Window{changed: make(chan struct{})}
-}
+func New() *Window { return &Window{} }
 
 // Append adds the item, whose Song must be set. The error says that its number is not above all
 // earlier ones. Items are dropped whose play-out time is more than messages.Window before the
 // new one's. After Close the new item is dropped, too, without an error: when a node stops, the
-// writer may be the last to learn it.
+// writer may be the last to learn it. Readers that follow have the item before the others.
 func (w *Window) Append(item *messages.Item) error {
+	follow, err := w.add(item)
+	for _, c := range follow {
+		c.offer(item)
+	}
+	w.wake()
+	return err
+}
+
+// add returns the readers that follow. Those that come later find the item in the window.
+func (w *Window) add(item *messages.Item) ([]*Cursor, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if item.Number < w.next || item.Number == 0 {
-		return fmt.Errorf("item %d after item %d: numbers only grow", item.Number, w.next-1)
+		return nil, fmt.Errorf("item %d after item %d: numbers only grow", item.Number, w.next-1)
 	}
 	w.next = item.Number + 1
 	if w.closed {
-		return nil
+		return nil, nil
 	}
 	w.items = append(w.items, item)
 	w.bytes += len(item.Payload)
 	w.drop(item.PlayAt() - messages.Window.Microseconds())
-	close(w.changed)
-	w.changed = make(chan struct{})
-	return nil
+	return w.follow, nil
+}
+
+// wake wakes the readers that wait in Next.
+func (w *Window) wake() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.changed != nil {
+		close(w.changed)
+		w.changed = nil
+	}
 }
 
 // drop drops the items with a play-out time before horizon, and the oldest beyond the bounds.
@@ -100,24 +119,27 @@ func (w *Window) Last() *messages.Item {
 
 // Close ends the window: readers get what is left, then ErrClosed.
 func (w *Window) Close() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.closed {
-		w.closed = true
-		close(w.changed)
-	}
+	w.end(func() { w.closed = true })
 }
 
 // Restart drops all items and numbers because another broadcast begins. Readers get messages.ErrAnew.
 func (w *Window) Restart() {
+	w.end(func() {
+		w.items, w.bytes, w.next, w.floor = nil, 0, 0, 0
+		w.life++
+	})
+}
+
+// end makes the change and wakes all readers.
+func (w *Window) end(change func()) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.items, w.bytes, w.next, w.floor = nil, 0, 0, 0
-	w.life++
-	if !w.closed {
-		close(w.changed)
-		w.changed = make(chan struct{})
+	change()
+	follow := w.follow
+	w.mu.Unlock()
+	for _, c := range follow {
+		c.stop()
 	}
+	w.wake()
 }
 
 // Open returns a cursor that begins at number next, or at the oldest kept item after it: the
@@ -129,7 +151,7 @@ func (w *Window) Open(next uint64) *Cursor {
 func (w *Window) cursor(next uint64, playAt int64) *Cursor {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return &Cursor{w: w, next: next, playAt: playAt, fresh: true, life: w.life}
+	return &Cursor{w: w, next: next, playAt: playAt, fresh: true, life: w.life, stopped: make(chan struct{}, 1)}
 }
 
 // OpenAt returns a cursor that begins at the first item with a play-out time of playAt
@@ -146,6 +168,11 @@ type Cursor struct {
 	playAt int64
 	fresh  bool // it has read nothing yet, and may begin after next
 	life   int  // the window's life when the cursor was opened
+
+	// While Follow waits, the goroutine of Append has the fields above and this function, else it is nil.
+	mu      sync.Mutex
+	direct  func(*messages.Item) bool
+	stopped chan struct{} // has room for one: direct has been taken away
 }
 
 // Next waits for the reader's next item. Items come in the order of their numbers; a missing
@@ -164,31 +191,129 @@ func (c *Cursor) Next(ctx context.Context) (*messages.Item, error) {
 	}
 }
 
+// Follow is Next, but while it waits, Append gives each new item to direct, in its own goroutine. direct says whether the
+// reader has taken it; if not, Follow returns it. direct must not wait for anything, and not call the window. If wake
+// fires, Follow returns neither item nor error.
+func (c *Cursor) Follow(ctx context.Context, wake <-chan time.Time, direct func(*messages.Item) bool) (*messages.Item, error) {
+	select {
+	case <-c.stopped: // of the last time
+	default:
+	}
+	if item, err := c.join(direct); item != nil || err != nil {
+		return item, err
+	}
+	var err error
+	select {
+	case <-c.stopped:
+	case <-wake:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	c.part()
+	if err != nil {
+		return nil, err
+	}
+	c.w.mu.Lock()
+	defer c.w.mu.Unlock()
+	return c.find()
+}
+
+// join makes the cursor follow, unless there is an item for it already.
+func (c *Cursor) join(direct func(*messages.Item) bool) (*messages.Item, error) {
+	w := c.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	item, err := c.find()
+	if item == nil && err == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.direct = direct
+		w.follow = append(slices.Clip(w.follow), c) // Append has the old list
+	}
+	return item, err
+}
+
+// part ends that. After it, direct is not called any more.
+func (c *Cursor) part() {
+	w := c.w
+	w.mu.Lock()
+	w.follow = slices.DeleteFunc(slices.Clone(w.follow), func(other *Cursor) bool { return other == c })
+	w.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.direct = nil
+}
+
+// offer gives the item to the reader.
+func (c *Cursor) offer(item *messages.Item) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.direct == nil || !c.wants(item):
+	case c.direct(item):
+		c.next, c.fresh = item.Number+1, false
+	default:
+		c.stopLocked()
+	}
+}
+
+// stop makes Follow return.
+func (c *Cursor) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopLocked()
+}
+
+func (c *Cursor) stopLocked() {
+	c.direct = nil
+	select {
+	case c.stopped <- struct{}{}:
+	default:
+	}
+}
+
+// wants reports whether the item is not before the reader's place.
+func (c *Cursor) wants(item *messages.Item) bool {
+	if c.next == 0 {
+		return item.PlayAt() >= c.playAt
+	}
+	return item.Number >= c.next
+}
+
+// take returns the next item, or the channel that is closed when there may be one.
 func (c *Cursor) take() (*messages.Item, <-chan struct{}, error) {
 	w := c.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	item, err := c.find()
+	if item != nil || err != nil {
+		return item, nil, err
+	}
+	if w.changed == nil {
+		w.changed = make(chan struct{})
+	}
+	return nil, w.changed, nil
+}
+
+// find takes the next item, nil if there is none yet. w.mu is held.
+func (c *Cursor) find() (*messages.Item, error) {
+	w := c.w
 	if c.life != w.life {
-		return nil, nil, messages.ErrAnew
+		return nil, messages.ErrAnew
 	}
 	if !c.fresh && c.next <= w.floor {
-		return nil, nil, fmt.Errorf("item %d: %w", c.next, ErrFellOut)
+		return nil, fmt.Errorf("item %d: %w", c.next, ErrFellOut)
 	}
-	at := sort.Search(len(w.items), func(i int) bool {
-		if c.next == 0 {
-			return w.items[i].PlayAt() >= c.playAt
-		}
-		return w.items[i].Number >= c.next
-	})
+	at := sort.Search(len(w.items), func(i int) bool { return c.wants(w.items[i]) })
 	if at == len(w.items) {
 		if w.closed {
-			return nil, nil, ErrClosed
+			return nil, ErrClosed
 		}
-		return nil, w.changed, nil
+		return nil, nil
 	}
 	item := w.items[at]
 	c.next, c.fresh = item.Number+1, false
-	return item, nil, nil
+	return item, nil
 }
 
 // Close ends the reading. A cursor holds nothing, so there is nothing to give back.

@@ -234,3 +234,94 @@ func TestWindow_HolesProperty(t *testing.T) {
 		}
 	})
 }
+
+// A reader that follows gets the same as any other: each item once, in order, whoever hands it over, while it now and
+// then does not take an item, or is woken.
+func TestCursor_Property_Follow(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		items := broadcast(t, 200)
+		refuses := rapid.Uint64Range(1, 9).Draw(t, "refuses")
+		w := New()
+		wake := make(chan time.Time)
+		var got []uint64
+		direct := func(item *messages.Item) bool {
+			if item.Number%refuses == 0 {
+				return false
+			}
+			got = append(got, item.Number) // the race detector sees whether the two goroutines take turns
+			return true
+		}
+		done := make(chan error)
+		c := w.Open(1)
+		go func() {
+			for {
+				item, err := c.Follow(context.Background(), wake, direct)
+				if err != nil {
+					done <- err
+					return
+				}
+				if item != nil {
+					got = append(got, item.Number)
+				}
+			}
+		}()
+		for _, item := range items {
+			if rapid.Bool().Draw(t, "woken") {
+				select {
+				case wake <- time.Time{}:
+				default:
+				}
+			}
+			if err := w.Append(item); err != nil {
+				t.Fatal(err)
+			}
+		}
+		anew := rapid.Bool().Draw(t, "anew")
+		want := ErrClosed
+		if anew {
+			want = messages.ErrAnew
+			w.Restart()
+		} else {
+			w.Close()
+		}
+		if err := <-done; !errors.Is(err, want) {
+			t.Fatalf("it ended with %v", err)
+		}
+		for i, number := range got {
+			if number != uint64(i)+1 {
+				t.Fatalf("after %d items it got item %d", i, number)
+			}
+		}
+		if !anew && len(got) != len(items) {
+			t.Fatalf("it got %d of %d items", len(got), len(items))
+		}
+		if len(w.follow) > 0 {
+			t.Fatal("it still follows")
+		}
+	})
+}
+
+// While a reader waits, an item is taken without another goroutine.
+func TestCursor_Direct(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		items := broadcast(t, 300)
+		w := New()
+		taken := 0
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() {
+			_, err := w.Open(1).Follow(ctx, nil, func(*messages.Item) bool { taken++; return true })
+			done <- err
+		}()
+		synctest.Wait()
+		for i, item := range items {
+			if err := w.Append(item); err != nil || taken != i+1 {
+				t.Fatalf("after item %d it has taken %d, %v", i+1, taken, err)
+			}
+		}
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("it ended with %v", err)
+		}
+	})
+}
