@@ -15,6 +15,13 @@ type Cursor interface {
 	Close()
 }
 
+// follower is a Cursor that gives new items to direct at once, in the goroutine that brings them, while it waits: see
+// window.Cursor.
+type follower interface {
+	Cursor
+	Follow(ctx context.Context, wake <-chan time.Time, direct func(*messages.Item) bool) (*messages.Item, error)
+}
+
 // ErrQuiet: no item came in time.
 var ErrQuiet = errors.New("no item yet")
 

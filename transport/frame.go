@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"google.golang.org/protobuf/proto"
 
@@ -83,8 +84,12 @@ func AppendFrame(dst []byte, frame Frame) ([]byte, error) {
 	if len(frame.Payload) > messages.MaxPayload {
 		return dst, fmt.Errorf("payload of %d bytes: %w", len(frame.Payload), ErrFrame)
 	}
-	dst = fmt.Appendf(dst, "%s%-*d", frame.Kind, lengthSize, len(frame.Payload))
-	return append(dst, frame.Payload...), nil
+	dst = append(dst, frame.Kind...)
+	length := strconv.AppendInt(dst, int64(len(frame.Payload)), 10)
+	for len(length) < len(dst)+lengthSize {
+		length = append(length, ' ')
+	}
+	return append(length, frame.Payload...), nil
 }
 
 // messageFrame is the frame of that kind whose payload is m.

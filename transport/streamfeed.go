@@ -50,17 +50,15 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 		return errAsked
 	}
 	t.stamped = time.Now()
-	begun := false
+	t.socket, t.quiet = socketOf(t.conn), time.NewTimer(t.heartbeat())
+	defer t.quiet.Stop()
+	t.continues = open.GetNext()
 	if item == nil { // the answer to HI was a sign of life
-		item, err = Next(playing, cursor, t.heartbeat())
+		item, err = t.next(playing, cursor)
 	}
 	for {
 		switch {
 		case err == nil:
-			if !begun && item.Number == open.GetNext() {
-				t.song = item.Song // the listener continues, and knows the song
-			}
-			begun = true
 			if err := t.send(item); err != nil {
 				return err
 			}
@@ -71,7 +69,7 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 		default:
 			return t.end(playing, err, heard)
 		}
-		item, err = Next(playing, cursor, t.heartbeat())
+		item, err = t.next(playing, cursor)
 	}
 }
 
@@ -81,6 +79,41 @@ func (t *streamTalk) heartbeat() time.Duration {
 		return messages.HeartbeatIn(messages.MinSlack) // the listener may know the song, and how short its slack is
 	}
 	return messages.HeartbeatIn(min(t.song.Slacks()))
+}
+
+// next waits for the next item that this goroutine must send: while the listener reads, the goroutine that brings an item
+// sends it. The error is ErrQuiet if nothing was sent for a heartbeat.
+func (t *streamTalk) next(playing context.Context, cursor Cursor) (*messages.Item, error) {
+	follow, is := cursor.(follower)
+	if !is || t.socket == nil {
+		return Next(playing, cursor, t.heartbeat())
+	}
+	t.quiet.Reset(t.heartbeat())
+	item, err := follow.Follow(playing, t.quiet.C, t.direct)
+	switch {
+	case err != nil && playing.Err() != nil:
+		return nil, context.Cause(playing)
+	case item == nil && err == nil:
+		return nil, ErrQuiet
+	}
+	return item, err
+}
+
+// direct sends the item if the system takes all of it at once. If not, send goes on where direct stopped. The goroutine
+// that brings the item calls it, while next waits.
+func (t *streamTalk) direct(item *messages.Item) bool {
+	if t.encode(item) != nil {
+		return false // send finds the error, too
+	}
+	t.sent = t.socket.try(t.buf)
+	t.cfg.Counters.Bytes.Add(int64(t.sent))
+	if t.sent < len(t.buf) {
+		t.partial = item
+		return false
+	}
+	t.given(item)
+	t.quiet.Reset(t.heartbeat())
+	return true
 }
 
 // errAsked: the listener was told the first number that this node has, and that the number it needs is gone.
@@ -152,10 +185,36 @@ func leavingPayload(upstream func() string) []byte {
 	return fmt.Appendf(nil, "HOST#%s#PORT#%d", host, n+1)
 }
 
-// send writes the item, and in the same write before it what the listener does not have yet: the seal
+// send writes the item, or what direct has left of it.
+func (t *streamTalk) send(item *messages.Item) error {
+	if t.partial != item {
+		if err := t.encode(item); err != nil {
+			return err
+		}
+	}
+	t.partial = nil
+	if err := t.flush(); err != nil {
+		return err
+	}
+	t.given(item)
+	return nil
+}
+
+// given counts an item that was sent.
+func (t *streamTalk) given(item *messages.Item) {
+	if item.Change == nil {
+		t.cfg.Counters.Chunks.Add(1)
+		t.record.give(time.Now())
+	}
+}
+
+// encode puts the item into buf, and before it what the listener does not have yet: the seal
 // that covers the item, and its song. A listener lacks the song if it comes into the middle of it, or
 // has skipped its beginning.
-func (t *streamTalk) send(item *messages.Item) error {
+func (t *streamTalk) encode(item *messages.Item) error {
+	if t.song == nil && item.Number == t.continues {
+		t.song = item.Song
+	}
 	frames := make([]Frame, 0, 4)
 	if time.Since(t.stamped) >= messages.StampEvery {
 		frames = append(frames, t.stamp())
@@ -176,15 +235,7 @@ func (t *streamTalk) send(item *messages.Item) error {
 		frames = append(frames, Frame{Kind: messages.KindSongChange, Payload: song.Payload})
 	}
 	t.song = item.Song
-	frames = append(frames, Frame{Kind: item.Kind(), Payload: item.Payload})
-	if err := t.write(frames...); err != nil {
-		return err
-	}
-	if item.Change == nil {
-		t.cfg.Counters.Chunks.Add(1)
-		t.record.give(time.Now())
-	}
-	return nil
+	return t.pack(append(frames, Frame{Kind: item.Kind(), Payload: item.Payload})...)
 }
 
 // stamp returns a frame with the time. If stamps arrive later and later, the link is slow.
@@ -196,15 +247,35 @@ func (t *streamTalk) stamp() Frame {
 var errStuck = errors.New("it does not read")
 
 // write sends the frames in one write. The error is errStuck if the reader does not read.
-func (t *streamTalk) write(frames ...Frame) (err error) {
-	t.buf = t.buf[:0]
+func (t *streamTalk) write(frames ...Frame) error {
+	if t.partial != nil {
+		t.partial = nil
+		if err := t.flush(); err != nil {
+			return err
+		}
+	}
+	if err := t.pack(frames...); err != nil {
+		return err
+	}
+	return t.flush()
+}
+
+// pack puts the frames into buf.
+func (t *streamTalk) pack(frames ...Frame) (err error) {
+	t.buf, t.sent = t.buf[:0], 0
 	for _, frame := range frames {
 		if t.buf, err = AppendFrame(t.buf, frame); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// flush sends what is left of buf, in one write.
+func (t *streamTalk) flush() error {
 	_ = t.conn.SetWriteDeadline(time.Now().Add(writePatience))
-	n, err := t.conn.Write(t.buf)
+	n, err := t.conn.Write(t.buf[t.sent:])
+	_ = t.conn.SetWriteDeadline(time.Time{}) // for direct
 	t.cfg.Counters.Bytes.Add(int64(n))
 	if timedOut(err) {
 		t.cfg.Counters.Cut.Add(1)

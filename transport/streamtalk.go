@@ -45,10 +45,17 @@ type streamTalk struct {
 
 	seat    *seat   // the listener's
 	record  *record // the listener's
-	buf     []byte  // for write
+	buf     []byte  // frames
+	sent    int     // so many bytes of buf are sent
 	seal    *messages.Seal
 	song    *messages.SongChange // the one that the listener knows
 	stamped time.Time            // when the listener was last told the time
+
+	continues uint64 // the item with which the listener goes on; it knows its song
+
+	socket  *socket        // nil: this connection can only be written to by its own goroutine
+	quiet   *time.Timer    // fires when nothing was sent for a heartbeat
+	partial *messages.Item // is in buf, and not sent to its end
 }
 
 // serve talks to one listener until either side ends the connection. If it returns true, the connection
