@@ -46,8 +46,9 @@ type link struct {
 	number  uint64
 	addr    string
 	open    *messages.OpenStream
+	report  func(any) bool
 	mu      sync.Mutex
-	credits int
+	credits int // with the items that were done at once
 	stopped bool
 }
 
@@ -84,8 +85,8 @@ func build(t *testing.T, chunks ...int) *house {
 		Log: h.log, Window: h.window, Logger: discard,
 		Self:   func() *messages.Node { return &messages.Node{Id: "me"} },
 		Server: func() string { return "server:1" },
-		Dial: func(number uint64, addr string, open *messages.OpenStream, _ func(any) bool) *actor.Props {
-			l := &link{number: number, addr: addr, open: open}
+		Dial: func(number uint64, addr string, open *messages.OpenStream, report func(any) bool) *actor.Props {
+			l := &link{number: number, addr: addr, open: open, report: report}
 			h.mu.Lock()
 			h.links = append(h.links, l)
 			h.mu.Unlock()
@@ -146,7 +147,40 @@ func (h *house) tell(m any) {
 		h.upper = m
 	}
 	h.mu.Unlock()
+	if l := h.reporter(m); l != nil {
+		if l.report(m) {
+			l.mu.Lock()
+			l.credits++
+			l.mu.Unlock()
+		}
+		return
+	}
 	h.system.Root.Send(h.pid, m)
+}
+
+// reporter is the link that says it; nil if it is no link's word.
+func (h *house) reporter(m any) *link {
+	number := uint64(0)
+	switch m := m.(type) {
+	case *messages.UpstreamOpened:
+		number = m.Link
+	case *messages.UpstreamItem:
+		number = m.Link
+	case *messages.UpstreamSeal:
+		number = m.Link
+	case *messages.UpstreamLeaving:
+		number = m.Link
+	case *messages.UpstreamClosed:
+		number = m.Link
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, l := range h.links {
+		if l.number == number {
+			return l
+		}
+	}
+	return nil
 }
 
 // above tells the relay its ancestors, nearest first.

@@ -1,0 +1,96 @@
+package relay
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"conga/actors/eventlog"
+	"conga/actors/relay/search"
+	"conga/messages"
+)
+
+// An item that nothing else follows from is in the window before its link goes on to read. Its credit is not needed.
+func TestRelay_ShortWay(t *testing.T) {
+	inside(t, func(h *house) {
+		h.above(1, "bob")
+		h.answer(1, 0)
+		h.music(1, h.from(1), 20)
+		l, r := h.link(1), h.from(21)
+		for range 10 {
+			s, _, item := r.Next()
+			if s != nil {
+				h.send(&messages.UpstreamSeal{Link: 1, Seal: s})
+			}
+			if !l.report(&messages.UpstreamItem{Link: 1, Item: item}) || h.window.Last() != item {
+				t.Fatalf("item %d is not done with", item.Number)
+			}
+		}
+	})
+}
+
+// Links report while the server's messages and looks come, and while the actor restarts. Whichever way an item took:
+// each is in the window once, in order, nothing is lost, and the log tells the state.
+func TestRelay_ShortWayBesideOthers(t *testing.T) {
+	for _, breaks := range []bool{false, true} {
+		inside(t, func(h *house) {
+			h.above(1, "cem", "bob")
+			h.answer(1, 0)
+			if breaks {
+				once := sync.Once{}
+				h.taken = func(number uint64) {
+					if number > 100 {
+						once.Do(func() { panic("broken") })
+					}
+				}
+			}
+			var all sync.WaitGroup
+			all.Go(func() {
+				reader, l := h.from(1), h.link(1)
+				for reader.At <= 300 {
+					s, song, item := reader.Next()
+					if s != nil {
+						l.report(&messages.UpstreamSeal{Link: 1, Seal: s})
+					}
+					if song != nil {
+						l.report(&messages.UpstreamItem{Link: 1, Item: song})
+					}
+					l.report(&messages.UpstreamItem{Link: 1, Item: item})
+				}
+			})
+			all.Go(func() {
+				for event := range uint64(50) {
+					h.tell(&messages.Neighbours{Id: "me", Event: event + 2, Ancestors: []*messages.Node{ancestor("cem"), ancestor("bob")}})
+					h.tell(&messages.Look{Reply: make(chan messages.View, 1)})
+				}
+			})
+			all.Wait()
+			synctest.Wait()
+			if breaks { // the new relay has asked again
+				_, live := h.look()
+				number := uint64(h.dialled())
+				h.answer(number, live.Next)
+				h.music(number, h.from(live.Next), 300)
+			}
+			state, live := h.look()
+			if live.Next != 301 || live.Lost+live.Twice+live.Lies != 0 {
+				t.Errorf("broken %v: %+v", breaks, live)
+			}
+			replayed, err := eventlog.NewKeeper(h.log, Actor, search.State{})
+			must(t, err)
+			if got := replayed.State(); len(got.Seeking) != len(state.Seeking) || got.Links != state.Links || got.Upstream.Number != state.Upstream.Number {
+				t.Errorf("broken %v: replayed %+v, live %+v", breaks, got, state)
+			}
+			cursor := h.window.Open(2)
+			for last := uint64(0); last < 300; {
+				item, err := cursor.Next(t.Context())
+				if err != nil || last > 0 && item.Number != last+1 {
+					t.Fatalf("after item %d the window has %v, %v", last, item, err)
+				}
+				last = item.Number
+			}
+			time.Sleep(time.Second)
+		})
+	}
+}
