@@ -12,6 +12,14 @@
 // it decides everything else: how late the music is, which link is on trial, whom to accuse. The
 // actor passes inputs to the machine, commits its commands, and carries out its effects.
 //
+// # The short way
+//
+// Nearly always nothing follows from an item but that it goes into the window. Then the goroutine that
+// has read it does all: it asks the machine, puts the item into the window, and writes it to the next
+// listener (window.Cursor.Follow). One wake-up and one write a hop. The check comes first, as always.
+// Whatever else there is to do goes through the actor's mailbox, and closes the short way until it is
+// done (short.go).
+//
 // # Restart
 //
 // A relay that panicked begins again where the log and the window are, and asks for the server's
