@@ -12,7 +12,6 @@ import (
 	"slices"
 	"time"
 
-	"conga/cmd/conga-bench/internal/crowd"
 	"conga/cmd/conga-bench/internal/result"
 	"conga/cmd/conga-bench/internal/usage"
 	"conga/cmd/internal/ask"
@@ -37,6 +36,7 @@ const (
 	firstChunk99   = "join to first chunk p99"
 	firstSound50   = "join to first sound p50"
 	firstSound99   = "join to first sound p99"
+	joiningBurst   = "joining all at once"
 )
 
 const (
@@ -252,40 +252,6 @@ func sentBy(ctx context.Context, server *conga) (sent, error) {
 	return dump.Live.Pacer, err
 }
 
-// firsts lets some listeners join, hear and go, beside so many others.
-func (c *chainRound) firsts(ctx context.Context, w *worker, addr string, others int) error {
-	var firsts []crowd.First
-	if err := w.call(ctx, "Firsts", FirstsArgs{Server: addr, Times: c.Joins}, &firsts); err != nil {
-		return err
-	}
-	greeted, err := c.greet(ctx, c.Joins, frameSize, false)
-	if err != nil {
-		return err
-	}
-	var chunks, sounds []time.Duration
-	for _, first := range firsts {
-		chunks, sounds = append(chunks, first.Chunk), append(sounds, first.Sound)
-	}
-	for _, line := range []struct {
-		name string
-		took []time.Duration
-		of   float64
-	}{{firstChunk50, chunks, 50}, {firstChunk99, chunks, 99}, {firstSound50, sounds, 50}, {firstSound99, sounds, 99}} {
-		c.result.Add(result.Key{Name: line.name, Nodes: others, Baseline: greeting}, "ms", result.Less,
-			result.Round{Conga: percentile(line.took, line.of), Base: percentile(greeted.Each, line.of)})
-	}
-	return nil
-}
-
-// percentile is in milliseconds.
-func percentile(of []time.Duration, p float64) float64 {
-	all := make([]float64, len(of))
-	for i, d := range of {
-		all[i] = ms(d)
-	}
-	return result.Percentile(all, p)
-}
-
 // measureRelays measures raw relays: with single frames, and with what conga sends.
 func (c *chainRound) measureRelays(ctx context.Context) error {
 	for _, raw := range []struct {
@@ -321,137 +287,4 @@ func (c *chainRound) relay(ctx context.Context, args RelaysArgs) (heard Heard, m
 		return heard, memory, err
 	}
 	return heard, memory, w.call(ctx, "ListenRelays", c.For, &heard)
-}
-
-// measureServers measures servers that send the same to each client.
-func (c *chainRound) measureServers(ctx context.Context) error {
-	music, err := songIn(c.Songs)
-	if err != nil {
-		return err
-	}
-	server, err := c.worker(ctx)
-	if err != nil {
-		return err
-	}
-	defer server.kill()
-	var addr string
-	if err := server.call(ctx, "StartFan", FanArgs{Music: music, Size: c.chunk, Every: c.every}, &addr); err != nil {
-		return fmt.Errorf("fan-out server: %w", err)
-	}
-	fan, err := c.serving(ctx, server.process, addr, "")
-	if err != nil {
-		return fmt.Errorf("fan-out server: %w", err)
-	}
-	c.compareServer(fanOut, fan)
-	server.kill()
-	ice, addr, stop, err := c.startIcecast(ctx, music, c.chunk, c.every)
-	if errors.Is(err, errNoIcecast) {
-		c.result.Lacks("what is against Icecast, for " + err.Error())
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer stop()
-	cast, err := c.serving(ctx, ice, addr, icecastHello)
-	if err != nil {
-		return fmt.Errorf("icecast: %w", err)
-	}
-	c.compareServer(icecast, cast)
-	return nil
-}
-
-// serving measures a server with as many clients.
-func (c *chainRound) serving(ctx context.Context, server *process, addr, hello string) (f serverFigures, err error) {
-	clients, err := c.worker(ctx)
-	if err != nil {
-		return f, err
-	}
-	defer clients.kill()
-	if err := clients.call(ctx, "StartReaders", ReadersArgs{Addr: addr, Nodes: c.nodes, Hello: hello}, &None{}); err != nil {
-		return f, err
-	}
-	if err := pause(ctx, time.Second); err != nil {
-		return f, err
-	}
-	var before, after int64
-	if err := clients.call(ctx, "ReadersRead", None{}, &before); err != nil {
-		return f, err
-	}
-	cpu, err := server.cpu()
-	if err != nil {
-		return f, err
-	}
-	if err := pause(ctx, c.For); err != nil {
-		return f, err
-	}
-	later, err := server.cpu()
-	if err != nil {
-		return f, err
-	}
-	if err := clients.call(ctx, "ReadersRead", None{}, &after); err != nil {
-		return f, err
-	}
-	f.cpu, f.upload = later.since(cpu), float64(after-before)*8/later.at.Sub(cpu.at).Seconds()/1e3
-	f.rss, err = server.rss()
-	return f, err
-}
-
-func (c *chainRound) compareServer(name string, than serverFigures) {
-	is := c.conga.server
-	c.Add(serverCPU, name, "s/s", is.cpu, than.cpu)
-	c.Add(serverRSS, name, "MB", is.rss, than.rss)
-	c.Add(serverUpload, name, "kbit/s", is.upload, than.upload)
-}
-
-// measureGreeting measures the least that a join needs, and that a splice needs.
-func (c *chainRound) measureGreeting(ctx context.Context) error {
-	greeted, err := c.greet(ctx, c.nodes, c.chunk, false)
-	if err != nil {
-		return err
-	}
-	c.Add(joining, greeting, "s", c.conga.join.Seconds(), greeted.All.Seconds())
-	if len(c.conga.splices) > 0 {
-		c.Add(splicing, greeting, "ms", percentile(c.conga.splices, 50), percentile(greeted.Each, 50))
-	}
-	return nil
-}
-
-// greet lets so many clients be greeted with a message of that size.
-func (b *bench) greet(ctx context.Context, n, size int, atOnce bool) (greeted Times, err error) {
-	server, err := b.worker(ctx)
-	if err != nil {
-		return greeted, err
-	}
-	defer server.kill()
-	clients, err := b.worker(ctx)
-	if err != nil {
-		return greeted, err
-	}
-	defer clients.kill()
-	var addr string
-	if err := server.call(ctx, "StartGreeter", size, &addr); err != nil {
-		return greeted, err
-	}
-	return greeted, clients.call(ctx, "Greet", GreetArgs{Addr: addr, Nodes: n, Size: size, AtOnce: atOnce}, &greeted)
-}
-
-// songIn returns the bytes of a song.
-func songIn(folder string) ([]byte, error) {
-	files, err := filepath.Glob(filepath.Join(folder, "*.mp3"))
-	if err != nil || len(files) == 0 {
-		return nil, fmt.Errorf("there is no .mp3 in %s", folder)
-	}
-	return os.ReadFile(files[0])
-}
-
-func pause(ctx context.Context, wait time.Duration) error {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -93,27 +93,35 @@ func freePort() (string, error) {
 	return listener.Addr().String(), listener.Close()
 }
 
-// feedIcecast connects as a source as soon as Icecast is there.
+// feedIcecast connects as a source as soon as Icecast is there: a connection that comes while it starts ends at once.
 func feedIcecast(ctx context.Context, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, icecastWithin)
 	defer cancel()
 	for {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-		if err != nil {
-			if pause(ctx, 20*time.Millisecond) != nil {
-				return nil, err
-			}
-			continue
+		conn, err := offerSource(ctx, addr)
+		if err == nil {
+			return conn, nil
 		}
-		_, err = fmt.Fprintf(conn, "SOURCE /stream HTTP/1.0\r\nAuthorization: Basic %s\r\nContent-Type: audio/mpeg\r\n\r\n",
-			base64.StdEncoding.EncodeToString([]byte("source:bench")))
-		if err != nil {
-			return nil, errors.Join(err, conn.Close())
+		if pause(ctx, 50*time.Millisecond) != nil {
+			return nil, err
 		}
-		answer, err := bufio.NewReader(conn).ReadString('\n')
-		if err != nil || !strings.Contains(answer, "200") {
-			return nil, errors.Join(fmt.Errorf("it takes no source: %q", answer), err, conn.Close())
-		}
-		return conn, nil
 	}
+}
+
+// offerSource connects and says that music follows.
+func offerSource(ctx context.Context, addr string) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	_, err = fmt.Fprintf(conn, "SOURCE /stream HTTP/1.0\r\nAuthorization: Basic %s\r\nContent-Type: audio/mpeg\r\n\r\n",
+		base64.StdEncoding.EncodeToString([]byte("source:bench")))
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	answer, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil || !strings.Contains(answer, "200") {
+		return nil, errors.Join(fmt.Errorf("it takes no source: %q", answer), err, conn.Close())
+	}
+	return conn, nil
 }

@@ -2,12 +2,13 @@ package main
 
 import (
 	"context"
+	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -144,7 +145,7 @@ func (c *runCmd) measure(ctx context.Context, say func(string, ...any)) (run res
 		defer func() { err = errors.Join(err, file.Close()) }()
 		b.logs = file
 	}
-	version, err := exec.CommandContext(ctx, program, "version").Output()
+	built, err := buildinfo.ReadFile(program)
 	if err != nil {
 		return run, fmt.Errorf("ask %s for its version: %w", program, err)
 	}
@@ -153,7 +154,7 @@ func (c *runCmd) measure(ctx context.Context, say func(string, ...any)) (run res
 		return run, fmt.Errorf("ask how busy the machine is: %w: conga-bench runs on Linux", err)
 	}
 	b.result = result.Run{
-		Date: time.Now().UTC().Truncate(time.Second), Version: firstLine(version), Go: runtime.Version(), System: usage.System(),
+		Date: time.Now().UTC().Truncate(time.Second), Version: versionOf(built), Go: built.GoVersion, System: usage.System(),
 		Cores: runtime.NumCPU(), Load: [2]result.Load{result.Load(before), 0}, Rounds: c.Rounds,
 	}
 	if b.result.IsBusy() {
@@ -175,7 +176,16 @@ func (c *runCmd) measure(ctx context.Context, say func(string, ...any)) (run res
 	return b.result, err
 }
 
-func firstLine(text []byte) string {
-	line, _, _ := strings.Cut(string(text), "\n")
-	return strings.TrimPrefix(line, "conga ")
+// versionOf says which commit a program was built of, as far as it knows.
+func versionOf(built *debug.BuildInfo) string {
+	version := built.Main.Version
+	for _, s := range built.Settings {
+		switch {
+		case s.Key == "vcs.revision" && !strings.Contains(version, s.Value[:min(12, len(s.Value))]):
+			version += " " + s.Value[:min(12, len(s.Value))]
+		case s.Key == "vcs.modified" && s.Value == "true" && !strings.HasSuffix(version, "+dirty"):
+			version += "+dirty"
+		}
+	}
+	return version
 }

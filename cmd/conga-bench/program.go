@@ -15,12 +15,11 @@ import (
 
 // The lines of the program itself.
 const (
-	starting     = "start: conga version"
-	serving      = "start: conga serve until ready"
-	programSize  = "size of the program"
-	serverAlone  = "RSS of conga serve, one listener"
-	listenerRSS  = "RSS of conga join, playing silently"
-	joiningBurst = "joining all at once"
+	starting    = "start: conga version"
+	serving     = "start: conga serve until ready"
+	programSize = "size of the program"
+	serverAlone = "RSS of conga serve, one listener"
+	listenerRSS = "RSS of conga join, playing silently"
 )
 
 // hello is the smallest Go program that says something and then waits for the end of its input.
@@ -141,51 +140,4 @@ func (b *bench) helloReady(ctx context.Context, program string) (*process, time.
 		return nil, 0, fmt.Errorf("a small Go program says nothing: %w", err)
 	}
 	return p, time.Since(begin), nil
-}
-
-// joinsAtOnce measures how long the longest chain takes to come together if all come at the same moment.
-func (b *bench) joinsAtOnce(ctx context.Context) error {
-	nodes := 0
-	for _, n := range b.Nodes {
-		if n <= mostAtOnce {
-			nodes = max(nodes, n)
-		}
-	}
-	for round := range b.Rounds {
-		if err := b.joinAtOnce(ctx, nodes); err != nil && ctx.Err() != nil {
-			return err
-		} else if err != nil {
-			b.lacks("%d joins at once, round %d: %v", nodes, round+1, err)
-		}
-	}
-	return nil
-}
-
-// mostAtOnce is how many come at the same moment.
-const mostAtOnce = 1000
-
-func (b *bench) joinAtOnce(ctx context.Context, nodes int) error {
-	server, stop, err := b.serve(ctx)
-	if err != nil {
-		return err
-	}
-	defer stop()
-	w, err := b.worker(ctx)
-	if err != nil {
-		return err
-	}
-	defer w.kill()
-	args := JoinArgs{Server: server.ready["requests"], Nodes: nodes}
-	args.How.AtOnce = true
-	var joined Times
-	if err := w.call(ctx, "Join", args, &joined); err != nil {
-		return err
-	}
-	greeted, err := b.greet(ctx, nodes, frameSize, true)
-	if err != nil {
-		return err
-	}
-	b.result.Add(result.Key{Name: joiningBurst, Nodes: nodes, Baseline: greeting}, "s", result.Less,
-		result.Round{Conga: joined.All.Seconds(), Base: greeted.All.Seconds()})
-	return nil
 }

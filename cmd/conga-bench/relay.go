@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
+	"sync"
 	"time"
 
 	"conga/cmd/conga-bench/internal/baseline"
@@ -54,17 +56,7 @@ func (b *bench) decode(ctx context.Context) error {
 		return err
 	}
 	for range b.Rounds {
-		server, stop, err := b.serve(ctx)
-		if err != nil {
-			return err
-		}
-		var cpu [2]float64
-		for i, plays := range []bool{false, true} {
-			if cpu[i], err = b.listeners(ctx, server, plays); err != nil {
-				break
-			}
-		}
-		stop()
+		cpu, err := b.playersCPU(ctx)
 		if err != nil {
 			return err
 		}
@@ -72,7 +64,7 @@ func (b *bench) decode(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.result.Add(result.Key{Name: playing, Baseline: goMP3}, "s/s", result.Less, result.Round{Conga: (cpu[1] - cpu[0]) / players, Base: alone})
+		b.result.Add(result.Key{Name: playing, Baseline: goMP3}, "s/s", result.Less, result.Round{Conga: cpu, Base: alone})
 	}
 	return nil
 }
@@ -91,20 +83,33 @@ func decodeAlone(song []byte) (float64, error) {
 	return (after - before).Seconds() / seconds, err
 }
 
-// listeners returns what some listeners cost.
-func (b *bench) listeners(ctx context.Context, server *conga, play bool) (cpu float64, err error) {
-	w, err := b.worker(ctx)
+// playersCPU returns what it costs one listener more to play than to keep books.
+func (b *bench) playersCPU(ctx context.Context) (float64, error) {
+	server, stop, err := b.serve(ctx)
 	if err != nil {
 		return 0, err
 	}
-	defer w.kill()
-	if err := w.call(ctx, "Join", JoinArgs{Server: server.ready["requests"], Nodes: players, How: crowd.How{Play: play}}, &Times{}); err != nil {
-		return 0, err
+	defer stop()
+	var heard [2]Heard // of those that keep books, and of those that play
+	var all [2]*worker
+	for i := range all {
+		if all[i], err = b.worker(ctx); err != nil {
+			return 0, err
+		}
+		defer all[i].kill()
+		args := JoinArgs{Server: server.ready["requests"], Nodes: players, How: crowd.How{Play: i == 1}, From: i * players}
+		if err := all[i].call(ctx, "Join", args, &Times{}); err != nil {
+			return 0, err
+		}
 	}
 	if err := pause(ctx, b.Settle); err != nil {
 		return 0, err
 	}
-	var heard Heard
-	err = w.call(ctx, "Listen", ListenArgs{For: b.For}, &heard)
-	return heard.CPU, err
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, w := range all {
+		wg.Go(func() { errs[i] = w.call(ctx, "Listen", ListenArgs{For: b.For}, &heard[i]) })
+	}
+	wg.Wait()
+	return (heard[1].CPU - heard[0].CPU) / players, errors.Join(errs...)
 }

@@ -61,6 +61,7 @@ type JoinArgs struct {
 	Server string
 	Nodes  int
 	How    crowd.How
+	From   int // how many listeners of the server there are in other processes
 }
 
 // Times is how long things took.
@@ -72,7 +73,7 @@ type Times struct {
 // Join lets listeners join.
 func (w *Worker) Join(args JoinArgs, reply *Times) (err error) {
 	if w.crowd == nil {
-		w.crowd = crowd.New(args.Server, w.logger)
+		w.crowd = crowd.New(args.Server, args.From, w.logger)
 	}
 	reply.Each, reply.All, err = w.crowd.Join(w.ctx, args.Nodes, args.How)
 	return err
@@ -153,14 +154,15 @@ func (w *Worker) Splice(times int, reply *Times) (err error) {
 type FirstsArgs struct {
 	Server string
 	Times  int
+	Sounds int // how many of them wait until they hear
 }
 
 // Firsts says how long they took to hear.
 func (w *Worker) Firsts(args FirstsArgs, reply *[]crowd.First) (err error) {
 	if w.crowd == nil {
-		w.crowd = crowd.New(args.Server, w.logger)
+		w.crowd = crowd.New(args.Server, 0, w.logger)
 	}
-	*reply, err = w.crowd.Firsts(w.ctx, args.Times)
+	*reply, err = w.crowd.Firsts(w.ctx, args.Times, args.Sounds)
 	return err
 }
 

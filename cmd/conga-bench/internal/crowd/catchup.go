@@ -53,7 +53,7 @@ func CatchUp(ctx context.Context, songs string, hops int, logger *slog.Logger) (
 		return b, err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	crowd := New(reach(server.Requests.Addr()), logger)
+	crowd := New(reach(server.Requests.Addr()), 0, logger)
 	defer func() { err = errors.Join(err, crowd.Close()) }()
 	if _, _, err := crowd.Join(ctx, hops, How{}); err != nil {
 		return b, err

@@ -45,9 +45,12 @@ type member struct {
 	conns []net.Conn
 }
 
-// New returns an empty crowd. logger takes what its listeners say.
-func New(server string, logger *slog.Logger) *Crowd {
-	return &Crowd{server: server, logger: logger, system: node.NewSystem(logger), empty: usage.MemoryNow()}
+// New returns an empty crowd. Other processes have the first listeners of the server, as many as others says. logger takes
+// what the listeners of this crowd say.
+func New(server string, others int, logger *slog.Logger) *Crowd {
+	c := &Crowd{server: server, logger: logger, system: node.NewSystem(logger), empty: usage.MemoryNow()}
+	c.joined.Store(uint32(others))
+	return c
 }
 
 // How says how listeners join.
@@ -100,8 +103,7 @@ func (h How) output() player.Output {
 func (c *Crowd) join(ctx context.Context, name string, output player.Output) (*member, error) {
 	ctx, cancel := context.WithTimeout(ctx, joinWithin)
 	defer cancel()
-	m := &member{notes: &tap.Notes{}, host: house(c.joined.Add(1))}
-	m.notes.Begin()
+	m := &member{notes: tap.New(), host: house(c.joined.Add(1))}
 	var err error
 	m.node, err = node.StartListener(ctx, node.ListenerOptions{
 		Server: c.server, Name: name, Listen: net.JoinHostPort(m.host, "0"), Output: output, Logger: c.logger, System: c.system,

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -137,13 +136,14 @@ func await(ctx context.Context, notes *tap.Notes, start time.Time) (time.Time, e
 // First is how long a listener took to hear.
 type First struct {
 	Chunk time.Duration // from its start until its first chunk had come
-	Sound time.Duration // until its loudspeaker got the first sample that is not silence
+	Sound time.Duration // until its loudspeaker got the first sample that is not silence; 0: it left before
 }
 
-// Firsts lets n more listeners join and leave again, one after another.
-func (c *Crowd) Firsts(ctx context.Context, n int) (all []First, err error) {
+// Firsts lets n more listeners join and leave again, one after another. The first of them, as many as sounds says, stay
+// until they hear.
+func (c *Crowd) Firsts(ctx context.Context, n, sounds int) (all []First, err error) {
 	for i := range n {
-		first, err := c.first(ctx, fmt.Sprintf("ear%d", i+1))
+		first, err := c.first(ctx, fmt.Sprintf("ear%d", i+1), i < sounds)
 		if err != nil {
 			return nil, err
 		}
@@ -152,7 +152,7 @@ func (c *Crowd) Firsts(ctx context.Context, n int) (all []First, err error) {
 	return all, nil
 }
 
-func (c *Crowd) first(ctx context.Context, name string) (f First, err error) {
+func (c *Crowd) first(ctx context.Context, name string, sound bool) (f First, err error) {
 	ctx, cancel := context.WithTimeout(ctx, joinWithin)
 	defer cancel()
 	ear := newEar()
@@ -162,15 +162,21 @@ func (c *Crowd) first(ctx context.Context, name string) (f First, err error) {
 		return f, err
 	}
 	defer func() { err = errors.Join(err, m.node.Leave()) }()
+	came, err := m.notes.First(ctx)
+	if err != nil {
+		return f, fmt.Errorf("%s got nothing: %w", name, err)
+	}
+	f.Chunk = came.Sub(start)
+	if !sound {
+		return f, nil
+	}
 	select {
 	case at := <-ear.heard:
 		f.Sound = at.Sub(start)
+		return f, nil
 	case <-ctx.Done():
 		return f, fmt.Errorf("%s heard nothing: %w", name, ctx.Err())
 	}
-	came := slices.MinFunc(slices.Collect(maps.Values(m.notes.End())), time.Time.Compare)
-	f.Chunk = came.Sub(start)
-	return f, nil
 }
 
 // ear is a loudspeaker that takes 10 ms every 10 ms, as a real one, and notes the first that is not silence.

@@ -61,15 +61,23 @@ text { fill: #bbb }
 
 // SVG draws the panels. A series of which the run has nothing is left out.
 func SVG(run result.Run, panels []Panel) []byte {
+	var lengths []float64
+	for _, panel := range panels {
+		for _, s := range panel.Series {
+			for _, point := range s.points(run) {
+				lengths = append(lengths, point.nodes)
+			}
+		}
+	}
+	x := axisOver(lengths) // one for all, so that they can be compared
 	rows := (len(panels) + columns - 1) / columns
 	wide, high := columns*panelWide+2*margin, float64(rows)*panelHigh+4*margin
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" role="img" aria-label="How costs grow with the chain">`, wide, high)
 	fmt.Fprintf(&b, "<style>%s</style>\n", style)
 	for i, panel := range panels {
-		x, y := margin+float64(i%columns)*panelWide, margin+float64(i/columns)*panelHigh
-		fmt.Fprintf(&b, `<g transform="translate(%.0f %.0f)">`+"\n", x, y)
-		panel.draw(&b, run)
+		fmt.Fprintf(&b, `<g transform="translate(%.0f %.0f)">`+"\n", margin+float64(i%columns)*panelWide, margin+float64(i/columns)*panelHigh)
+		panel.draw(&b, run, x)
 		b.WriteString("</g>\n")
 	}
 	fmt.Fprintf(&b, `<text x="%.0f" y="%.0f">conga %s; %s; %d cores; %s; load %.2f</text>`+"\n",
@@ -114,17 +122,17 @@ func axisOver(values []float64) axis {
 func (a axis) place(value float64) float64 { return (math.Log10(value) - a.from) / (a.to - a.from) }
 
 // draw draws the panel with its left upper corner at the origin.
-func (p Panel) draw(b *strings.Builder, run result.Run) {
+func (p Panel) draw(b *strings.Builder, run result.Run, x axis) {
 	var all [][]point
-	var xs, ys []float64
+	var ys []float64
 	for _, s := range p.Series {
 		points := s.points(run)
 		all = append(all, points)
 		for _, point := range points {
-			xs, ys = append(xs, point.nodes), append(ys, point.value)
+			ys = append(ys, point.value)
 		}
 	}
-	x, y := axisOver(xs), axisOver(ys)
+	y := axisOver(ys)
 	fmt.Fprintf(b, `<text class="title" x="%.0f" y="14">%s</text>`+"\n", left, html.EscapeString(p.Title))
 	grid(b, x, y, p.Unit)
 	label := left

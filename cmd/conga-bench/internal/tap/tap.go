@@ -4,6 +4,7 @@
 package tap
 
 import (
+	"context"
 	"encoding/binary"
 	"net"
 	"strconv"
@@ -16,6 +17,8 @@ import (
 
 // Notes is what a tap has seen. Its methods may be called by any goroutine.
 type Notes struct {
+	came   chan struct{} // closed when the first chunk has come
+	begun  time.Time     // when that was
 	mu     sync.Mutex
 	on     bool
 	at     map[uint64]time.Time // when a chunk had come whole, by its number
@@ -25,6 +28,19 @@ type Notes struct {
 	chunks int                  // since Begin
 	from   string               // whom the newest stream is from
 	hi     time.Time            // when its upstream answered
+}
+
+// New returns notes of nothing.
+func New() *Notes { return &Notes{came: make(chan struct{})} }
+
+// First waits for the very first chunk, and returns when it had come.
+func (n *Notes) First(ctx context.Context) (time.Time, error) {
+	select {
+	case <-n.came:
+		return n.begun, nil
+	case <-ctx.Done():
+		return time.Time{}, ctx.Err()
+	}
 }
 
 // Begin begins to note.
@@ -67,6 +83,10 @@ func (n *Notes) opened(addr string, at time.Time) {
 func (n *Notes) chunk(number uint64, bytes, music int, at time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.begun.IsZero() {
+		n.begun = at
+		close(n.came)
+	}
 	n.bytes += bytes
 	n.music += music
 	if !n.on {

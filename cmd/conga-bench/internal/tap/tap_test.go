@@ -37,7 +37,7 @@ func TestParser_Property(t *testing.T) {
 				number++
 			}
 		}
-		notes := &Notes{}
+		notes := New()
 		notes.Begin()
 		p := parser{notes: notes, addr: "a:1"}
 		origin := time.Unix(0, 0)
@@ -75,13 +75,16 @@ func TestParser_Property(t *testing.T) {
 
 // A tap says whom the newest stream is from, and notes nothing before it is told to, nor what is no stream.
 func TestNotes(t *testing.T) {
-	notes := &Notes{}
+	notes := New()
 	p := parser{notes: notes, addr: "first:1"}
 	at := time.Unix(7, 0)
 	p.take(frame(messages.KindHi, []byte{1}), at)
 	p.take(frame(messages.KindChunk, messages.NewChunk(5, 0, []byte{1}).Payload), at)
 	if got := notes.End(); len(got) != 0 {
 		t.Errorf("before Begin it noted %v", got)
+	}
+	if first, err := notes.First(t.Context()); err != nil || !first.Equal(at) {
+		t.Errorf("the first chunk came at %v: %v", first, err)
 	}
 	if from, when := notes.From(); from != "first:1" || !when.Equal(at) {
 		t.Errorf("the stream is from %s since %v", from, when)
