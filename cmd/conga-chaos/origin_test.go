@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,12 +21,20 @@ type virtualServer struct {
 	mem     *memNet
 	options node.ServerOptions
 	store   *lasting
+	slacks  []time.Duration
+	starts  int
 
-	mu    sync.Mutex
+	mu    turn
 	wire  *wire
 	on    *node.Server
 	known []messages.SongSum
 }
+
+// turn is a mutex that may be held while virtual time passes: the bubble's clock does not wait for who waits for it.
+type turn chan struct{}
+
+func (t turn) Lock()   { t <- struct{}{} }
+func (t turn) Unlock() { <-t }
 
 // lasting is a store that outlives its server.
 type lasting struct{ eventlog.Store }
@@ -37,9 +44,9 @@ func (lasting) Close() error { return nil }
 // virtualRequests is where it listens; the stream is on the port after it.
 const virtualRequests = "127.0.0.1:7000"
 
-func newVirtualServer(t *testing.T, a *memNet, songs string, logger *slog.Logger) *virtualServer {
+func newVirtualServer(t *testing.T, a *memNet, songs string, logger *slog.Logger, slacks ...time.Duration) *virtualServer {
 	t.Helper()
-	s := &virtualServer{mem: a, store: &lasting{eventlog.NewMemory()}}
+	s := &virtualServer{mem: a, store: &lasting{eventlog.NewMemory()}, slacks: slacks, mu: make(turn, 1)}
 	s.options = node.ServerOptions{
 		Songs: songs, Unwatched: true, // no virtual clock waits for who watches a folder
 		Listen: virtualRequests, Data: node.Data{Key: keys.New()}, Logger: logger,
@@ -53,6 +60,10 @@ func newVirtualServer(t *testing.T, a *memNet, songs string, logger *slog.Logger
 func (s *virtualServer) start() (err error) {
 	s.wire = newWire(s.mem.network())
 	o := s.options
+	if n := len(s.slacks); n > 0 {
+		o.Slack = s.slacks[s.starts%n]
+		s.starts++
+	}
 	o.Data.Store, o.Dial, o.Bind = s.store, s.wire.dial, s.wire.bind
 	s.on, err = node.StartServer(o)
 	return err

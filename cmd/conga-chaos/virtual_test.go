@@ -16,6 +16,7 @@ import (
 
 	"conga/cmd/conga-chaos/internal/schedule"
 	"conga/cmd/internal/node"
+	"conga/messages"
 )
 
 // The deterministic run's plan; a failing one is told as these flags.
@@ -72,6 +73,28 @@ func TestChaos_VirtualOutages(t *testing.T) {
 	}
 }
 
+// With the least slack, too, nobody hears it when a node dies, with or without a word, or when several do at once.
+func TestChaos_LeastSlack(t *testing.T) {
+	p := virtualPlan()
+	p.Kinds = []schedule.Kind{schedule.Kill, schedule.End, schedule.Neighbours, schedule.Freeze}
+	result := virtually(t, p, nil, messages.MinSlack)
+	if len(result.bad) > 0 || result.total.songs == 0 {
+		t.Errorf("%d troubles; once more: go test -run LeastSlack ./cmd/conga-chaos -chaos.seed %d -chaos.nodes %d -chaos.failures %d",
+			len(result.bad), p.Seed, p.Nodes, p.Failures)
+	}
+}
+
+// The server is started again and again with another slack, while listeners come and go. Nobody hears that either.
+func TestChaos_SlackChanges(t *testing.T) {
+	p := virtualPlan()
+	p.Kinds = []schedule.Kind{schedule.Kill, schedule.End, schedule.Server, schedule.Server}
+	result := virtually(t, p, nil, messages.Slack, messages.MaxSlack, 3*time.Second)
+	if len(result.bad) > 0 || result.total.songs == 0 {
+		t.Errorf("%d troubles; once more: go test -run SlackChanges ./cmd/conga-chaos -chaos.seed %d -chaos.nodes %d -chaos.failures %d",
+			len(result.bad), p.Seed, p.Nodes, p.Failures)
+	}
+}
+
 func virtualPlan() schedule.Plan {
 	return schedule.Plan{
 		Nodes: *virtualNodes, Failures: *virtualFailures, Seed: *virtualSeed, Kinds: slices.DeleteFunc(schedule.KindsIn(schedule.Usual), schedule.Kind.Cabled),
@@ -93,14 +116,15 @@ func virtualLogger(t *testing.T) *slog.Logger {
 	return slog.New(slog.NewTextHandler(&oneByOne{w: logs}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// virtually runs the plan in virtual time.
-func virtually(t *testing.T, p schedule.Plan, weather func() time.Duration) (result *outcome) {
+// virtually runs the plan in virtual time. The server has one of the slacks after the other, a new one at each start; none:
+// the usual one.
+func virtually(t *testing.T, p schedule.Plan, weather func() time.Duration, slacks ...time.Duration) (result *outcome) {
 	songs, began := virtualSongs(t), time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		logger := virtualLogger(t)
 		mem := newMemNet()
 		mem.weather = weather
-		origin := newVirtualServer(t, mem, songs, logger.With("node", "server"))
+		origin := newVirtualServer(t, mem, songs, logger.With("node", "server"), slacks...)
 		defer origin.close()
 		system := node.NewSystem(logger)
 		defer system.Shutdown()

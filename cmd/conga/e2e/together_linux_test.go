@@ -144,6 +144,7 @@ func (s staging) measure(t *testing.T, m *measured) {
 			others = append(others, joinLoud(t, stage.server, fmt.Sprint("loud", n), sides[n]))
 		}
 		tape.awaitSound(t, 2*(s.loud-1))
+		stage.inOrder(s.loud + s.between)
 		stage.happen(tape, s.during, long)
 		sound := tape.stop()
 		for _, p := range append(others, first) {

@@ -209,6 +209,18 @@ func (s *stage) fill(of staging) (end func()) {
 	}
 }
 
+// inOrder checks that so many stand in the chain: the first that is heard, those between, the others that are heard.
+func (s *stage) inOrder(n int) {
+	s.t.Helper()
+	eventually(s.t, "all stand in the chain", func() string {
+		chain := s.server.dump(s.t).chain()
+		if len(chain) != n || chain[0] != "first" || !strings.HasPrefix(chain[n-1], "loud") {
+			return fmt.Sprint(chain)
+		}
+		return ""
+	})
+}
+
 // killOne kills one of those between.
 func (s *stage) killOne() {
 	s.between[0].kill()

@@ -110,6 +110,9 @@ func (s *Server) snapshot(ctx context.Context) screen.Snapshot {
 		upload = fmt.Sprintf("%d songs, and %d files that cannot be played; %s sent, %.0f kbit/s now", state.Catalog.Songs.Len(), n, Bytes(s.sent), s.rate.bits/1000)
 	}
 	shown.Facts = []string{upload}
+	if slack := s.Server.Server.Slack(); slack != messages.Slack {
+		shown.Facts = append(shown.Facts, fmt.Sprintf("music is sent %.1f s before it is heard", slack.Seconds()))
+	}
 	shown.Levels[0] = s.rate.share()
 	return shown
 }
@@ -138,7 +141,11 @@ func (s *Server) skew(id string) string {
 	if !is {
 		return ""
 	}
-	return fmt.Sprintf(", %+.1f ± %.1f ms", float64(v.LateUs)/1e3, float64(v.LateErrorUs)/1e3)
+	late, how := float64(v.LateUs)/1e3, "late"
+	if late < 0 {
+		late, how = -late, "early"
+	}
+	return fmt.Sprintf(", %.1f ± %.1f ms %s", late, float64(v.LateErrorUs)/1e3, how)
 }
 
 // look asks the server's actors for their states.

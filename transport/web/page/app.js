@@ -438,12 +438,12 @@ function showLine() {
   move();
 }
 function showVitals() {
-  const vitals = past ? {} : live.vitals || {};
+  const vitals = past ? {} : live.vitals || {}, full = (live.now && live.now.slackMs || 2000) / 1000;
   for (const [id, d] of drawn) {
     const v = vitals[id];
     const seconds = v ? v[0] / 10 : 0;
-    d.ring.setAttribute('stroke-dasharray', `${ringLength * Math.min(Math.max(seconds, 0) / 2, 1)} ${ringLength}`);
-    d.g.classList.toggle('low', Boolean(v) && seconds < 0.5);
+    d.ring.setAttribute('stroke-dasharray', `${ringLength * Math.min(Math.max(seconds, 0) / full, 1)} ${ringLength}`);
+    d.g.classList.toggle('low', Boolean(v) && seconds < full / 4);
     d.sub.textContent = v ? `${seconds.toFixed(1)} s${v[2] ? ` · ♫${v[2]}` : ''}` : '';
     d.skew.textContent = v ? `${v[1] > 0 ? '+' : ''}${(v[1] / 10).toFixed(1)} ± ${(v[4] / 10).toFixed(1)} ms` : '';
     d.g.classList.toggle('apart', apart(v));
