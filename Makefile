@@ -18,6 +18,8 @@ SEED ?= 1
 KINDS ?=
 LONGEST ?= 60s
 SPIN ?= 0
+SOAK ?= 1h
+CHUNKS ?=
 FOR ?= 60s
 STARTS ?= 5
 CHAIN ?= 100
@@ -26,7 +28,7 @@ ALL ?=
 LONG ?=
 JSON ?= bin/bench.json
 
-.PHONY: help chaos together demo build test lint systems bench bench-check bench-parts fuzz gen man install speaker sound-test page-test shell-test convert-test
+.PHONY: help chaos soak together demo build test lint systems bench bench-check bench-parts fuzz gen man install speaker sound-test page-test shell-test convert-test
 
 help:
 	@echo 'make demo     hear it: a server and three listeners        go run ./cmd/conga demo'
@@ -37,6 +39,8 @@ help:
 	@echo 'make systems  does it build for Windows, macOS, FreeBSD?    GOOS=windows CGO_ENABLED=0 go build ./cmd/conga'
 	@echo 'make chaos    kill, freeze, restart: who hears it?         bin/conga-chaos --nodes 200'
 	@echo '  KINDS=outages SPIN=2: long silence, busy machine         bin/conga-chaos --kinds outages --spin 2'
+	@echo 'make soak     an hour: does anything grow?                  go test -run Soak -v -timeout 0 ./cmd/conga-chaos -soak.for 1h'
+	@echo '  CHUNKS=10000000: two weeks of music as fast as it goes    … -soak.chunks 10000000'
 	@echo 'make together how far apart are the loudspeakers?            go test -run Together -v -together 60s ./cmd/conga/e2e'
 	@echo '  CASES=row,three,chain,change,splice,restart,evening,snapcast,coarse SPIN="0 2" STARTS=5 FOR=60s CHAIN=100'
 	@echo 'make bench    latency, CPU, memory, beside simple programs  bin/conga-bench --json bin/bench.json'
@@ -76,6 +80,9 @@ systems:
 
 chaos: build
 	bin/conga-chaos --nodes $(NODES) --failures $(FAILURES) --seed $(SEED) --spin $(SPIN) --longest $(LONGEST) $(if $(KINDS),--kinds $(KINDS))
+
+soak:
+	go test $(flags) -count=1 -timeout 0 -run 'Soak$$' -v ./cmd/conga-chaos $(if $(CHUNKS),-soak.chunks $(CHUNKS),-soak.for $(SOAK))
 
 together: speaker sound-test
 	go test $(flags) -count=1 -timeout 6h -run 'Together$$' -v ./cmd/conga/e2e -together $(FOR) -together.cases $(CASES) -together.starts $(STARTS) -together.chain $(CHAIN) -together.spin "$(if $(filter file,$(origin SPIN)),0 2,$(SPIN))" -together.bounds
