@@ -146,7 +146,7 @@ func (m model) show(msg foundMsg) (tea.Model, tea.Cmd) {
 	at := m.at()
 	if at < 0 { // the chosen song was not found
 		m.chosen, m.first = "", 0
-		if msg.words != "" && len(m.found.Songs) > 0 {
+		if msg.words != "" && msg.words == m.words() && len(m.found.Songs) > 0 {
 			m.chosen = m.found.Songs[0].Name
 		}
 	}
@@ -361,9 +361,8 @@ func (m model) enter() (tea.Model, tea.Cmd) {
 	switch {
 	case console.IsEnd(text):
 		return m.end()
-	case isCommand(text):
-		m.input.Reset()
-		return m.command(text)
+	case isCommand(text): // its first letters may have chosen a song
+		return m.send(text)
 	case m.chosen == "" && text == "":
 		return m, nil
 	case m.searching && m.at() <= 0: // the songs that are shown are not yet those that were typed

@@ -265,6 +265,25 @@ func TestModel_EnterBeforeAnswer(t *testing.T) {
 	}
 }
 
+// A command leaves no song chosen that was found for its first letters, however late the answer comes: Enter again asks for
+// nothing.
+func TestModel_CommandChoosesNothing(t *testing.T) {
+	var asked []string
+	m := of(func(line string) []string { asked = append(asked, line); return nil }, nil)
+	m.source.search = func(string) Found { return songs("b") } // each letter finds something
+	var answers []tea.Cmd
+	for _, key := range append(letters("SKIP"), enter) {
+		next, cmd := m.Update(key)
+		m, answers = next.(model), append(answers, cmd)
+	}
+	for _, answer := range answers {
+		m = run(m, answer)
+	}
+	if m = press(m, enter); fmt.Sprint(asked) != "[SKIP]" || m.chosen != "" {
+		t.Errorf("asked %q, chosen %q", asked, m.chosen)
+	}
+}
+
 // A command in small letters is one if no song has its word.
 func TestModel_SmallLetters(t *testing.T) {
 	var asked []string
