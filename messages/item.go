@@ -140,7 +140,8 @@ func (i *Item) Hash() [HashSize]byte {
 	h := sha256.New()
 	h.Write([]byte(i.Kind()))
 	h.Write(i.Payload)
-	return [HashSize]byte(h.Sum(nil)[:HashSize])
+	var sum [sha256.Size]byte
+	return [HashSize]byte(h.Sum(sum[:0]))
 }
 
 // FrameOffset is the time from a song's start to its frame number `frame`.

@@ -32,16 +32,20 @@ type Frame struct {
 // only between frames, and io.ErrUnexpectedEOF inside one. The error is ErrFrame if the
 // header is not valid; then nothing sensible can be read any more.
 func ReadFrame(r *bufio.Reader) (Frame, error) {
-	var header [headerSize]byte
 	// A header may come byte by byte. If a short read were taken for a whole header, every
 	// later frame would be read wrong.
-	if _, err := io.ReadFull(r, header[:]); err != nil {
+	header, err := r.Peek(headerSize)
+	if err != nil {
+		if errors.Is(err, io.EOF) && len(header) > 0 {
+			err = io.ErrUnexpectedEOF
+		}
 		return Frame{}, err
 	}
-	kind, n, err := parseHeader(header)
+	kind, n, err := parseHeader([headerSize]byte(header))
 	if err != nil {
 		return Frame{}, err
 	}
+	_, _ = r.Discard(headerSize) // it is there
 	payload := make([]byte, n)
 	if _, err := io.ReadFull(r, payload); err != nil {
 		if errors.Is(err, io.EOF) {
@@ -70,7 +74,17 @@ func parseHeader(header [headerSize]byte) (messages.Kind, int, error) {
 	if digits == 0 {
 		return "", 0, fmt.Errorf("header %q has no length: %w", header[:], ErrFrame)
 	}
-	return messages.Kind(kind), n, nil
+	return kindOf(kind), n, nil
+}
+
+// kindOf needs no memory for the kinds that come with the music.
+func kindOf(letters []byte) messages.Kind {
+	for _, kind := range [...]messages.Kind{messages.KindChunk, messages.KindHeartbeat, messages.KindSeal} {
+		if string(letters) == string(kind) {
+			return kind
+		}
+	}
+	return messages.Kind(letters)
 }
 
 func upper(b byte) bool { return b >= 'A' && b <= 'Z' }

@@ -36,7 +36,7 @@ type UpstreamConfig struct {
 	Dial     DialFunc             // nil: DialNode
 	Silence  func() time.Duration // how long the upstream may say nothing; nil: messages.SilenceIsDeath
 	// Report takes what there is to tell, in the connection's goroutine, in place of the parent. It returns true if
-	// an item is done with, and needs no Credit. Nil: the parent gets messages.
+	// an item is done with: then it has not kept the message, and needs no Credit. Nil: the parent gets messages.
 	Report func(what any) (done bool)
 }
 
@@ -202,6 +202,7 @@ func (t *upstreamTalk) read(conn net.Conn, r *bufio.Reader) (Frame, error) {
 // listen passes on what comes after HI.
 func (t *upstreamTalk) listen(life context.Context, conn net.Conn, r *bufio.Reader) error {
 	seals, leaving, sent := 0, false, int64(0)
+	var word *messages.UpstreamItem // the last one, if nobody has kept it
 	for {
 		frame, err := t.read(conn, r)
 		if err != nil {
@@ -219,8 +220,14 @@ func (t *upstreamTalk) listen(life context.Context, conn net.Conn, r *bufio.Read
 				return life.Err()
 			}
 			seals = 0
-			if t.report(&messages.UpstreamItem{Link: t.cfg.Link, Item: item, SentUs: sent}) {
+			if word == nil {
+				word = &messages.UpstreamItem{}
+			}
+			*word = messages.UpstreamItem{Link: t.cfg.Link, Item: item, SentUs: sent}
+			if t.report(word) {
 				giveBack(t.credits)
+			} else {
+				word = nil
 			}
 			sent = 0
 		case messages.KindSeal:

@@ -51,21 +51,22 @@ func (s *short) take(what any, send func(any)) (done bool) {
 		}
 	}()
 	follows := s.decide(item)
-	if s.pass(&follows); len(follows.Commands)+len(follows.Effects) > 0 {
+	if s.passes(follows) {
+		s.machine.Return(follows.Effects)
+	} else if len(follows.Commands)+len(follows.Effects) > 0 {
 		s.left = append(s.left, follows)
 		send(carryOn{})
 	}
 	return true
 }
 
-// pass puts the item into the window if nothing else has to be done before.
-func (s *short) pass(follows *machine.Out) {
-	if len(follows.Commands) > 0 || len(follows.Effects) == 0 {
-		return
+// passes puts the item into the window if that is all there is to do, and reports whether it has.
+func (s *short) passes(follows machine.Out) bool {
+	if len(follows.Commands) > 0 || len(follows.Effects) != 1 {
+		return false
 	}
-	if pass, is := follows.Effects[0].(machine.Pass); is && s.window.Append(pass.Item) == nil {
-		follows.Effects = follows.Effects[1:]
-	}
+	pass, is := follows.Effects[0].(machine.Pass)
+	return is && s.window.Append(pass.Item) == nil
 }
 
 // decide asks the machine. The way must be closed, or s.mu held.

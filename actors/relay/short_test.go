@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -93,4 +94,37 @@ func TestRelay_ShortWayBesideOthers(t *testing.T) {
 			time.Sleep(time.Second)
 		})
 	}
+}
+
+// The short way of an item needs no memory but the window's own.
+func TestRelay_ShortWayAllocates(t *testing.T) {
+	inside(t, func(h *house) {
+		h.above(1, "bob")
+		h.answer(1, 0)
+		h.music(1, h.from(1), 20)
+		l, r := h.link(1), h.from(21)
+		items, allocations := uint64(0), uint64(0)
+		for r.At <= 150 {
+			s, _, item := r.Next()
+			if s != nil {
+				h.send(&messages.UpstreamSeal{Link: 1, Seal: s})
+			}
+			word := &messages.UpstreamItem{Link: 1, Item: item}
+			before := mallocs()
+			if !l.report(word) {
+				t.Errorf("item %d went another way", item.Number)
+			}
+			allocations += mallocs() - before
+			items++
+		}
+		if allocations > items/4 { // a list grows, a song's sum begins
+			t.Errorf("%d items took %d allocations", items, allocations)
+		}
+	})
+}
+
+func mallocs() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Mallocs
 }

@@ -92,27 +92,25 @@ func ParseHeader(b []byte) (Header, error) {
 // Frame is one whole frame, header included.
 type Frame []byte
 
-// SplitChunk splits what a peer sent as music. b must consist of 1 to MaxChunk whole
-// frames of one sample rate and nothing else; every error is an ErrFormat that names
-// the byte. The frames are parts of b, which is neither kept nor changed.
+// CheckChunk returns how many frames there are in what a peer sent as music. b must consist of 1 to
+// MaxChunk whole frames of one sample rate and nothing else; every error is an ErrFormat that names
+// the byte. b is neither kept nor changed.
 //
 // Only the headers are checked: a decoder may still fail on what lies between them.
-func SplitChunk(b []byte) ([]Frame, error) {
-	var frames []Frame
+func CheckChunk(b []byte) (frames int, err error) {
 	rate := 0
-	for at := 0; at == 0 || at < len(b); {
+	for at := 0; at == 0 || at < len(b); frames++ {
 		h, err := ParseHeader(b[at:])
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("byte %d: %w", at, err)
-		case len(frames) == MaxChunk:
-			return nil, fmt.Errorf("byte %d: more than %d frames in a chunk: %w", at, MaxChunk, ErrFormat)
+			return 0, fmt.Errorf("byte %d: %w", at, err)
+		case frames == MaxChunk:
+			return 0, fmt.Errorf("byte %d: more than %d frames in a chunk: %w", at, MaxChunk, ErrFormat)
 		case rate != 0 && h.SampleRate != rate:
-			return nil, fmt.Errorf("byte %d: sample rate turns from %d to %d: %w", at, rate, h.SampleRate, ErrFormat)
+			return 0, fmt.Errorf("byte %d: sample rate turns from %d to %d: %w", at, rate, h.SampleRate, ErrFormat)
 		case len(b)-at < h.Size:
-			return nil, fmt.Errorf("byte %d: %d of a frame's %d bytes: %w", at, len(b)-at, h.Size, ErrFormat)
+			return 0, fmt.Errorf("byte %d: %d of a frame's %d bytes: %w", at, len(b)-at, h.Size, ErrFormat)
 		}
-		frames = append(frames, Frame(b[at:at+h.Size:at+h.Size]))
 		rate = h.SampleRate
 		at += h.Size
 	}

@@ -206,7 +206,7 @@ func (f *flow) place(item *messages.Item) error {
 }
 
 func mp3Frames(frames []byte) error {
-	_, err := mp3.SplitChunk(frames)
+	_, err := mp3.CheckChunk(frames)
 	return err
 }
 

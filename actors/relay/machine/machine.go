@@ -91,6 +91,12 @@ func (m *Machine) Step(now Moment, input any) Out {
 	return out
 }
 
+// Return gives back the memory of effects that are carried out, for the next ones.
+func (m *Machine) Return(effects []Effect) {
+	clear(effects)
+	m.out.Effects = effects[:0]
+}
+
 // Needs reports whether the link feeds this node, or was asked and has not answered.
 func (m *Machine) Needs(link uint64) bool {
 	_, seeking := m.state.Sought(link)
