@@ -28,7 +28,7 @@ ALL ?=
 LONG ?=
 JSON ?= bin/bench.json
 
-.PHONY: help chaos soak together demo build test lint systems bench bench-check bench-parts fuzz gen man install speaker sound-test page-test shell-test convert-test
+.PHONY: help chaos soak together demo build test lint systems bench bench-check bench-keep bench-parts fuzz gen man install speaker sound-test page-test shell-test convert-test
 
 help:
 	@echo 'make demo     hear it: a server and three listeners        go run ./cmd/conga demo'
@@ -46,6 +46,7 @@ help:
 	@echo 'make bench    latency, CPU, memory, beside simple programs  bin/conga-bench --json bin/bench.json'
 	@echo '  LONG=1 JSON=FILE: half an hour more, where the figures go'
 	@echo 'make bench-check  measure again: what got worse?           bin/conga-bench check bin/bench.json'
+	@echo 'make bench-keep   and keep the figures, and the plots      bin/conga-bench plot FILE'
 	@echo 'make bench-parts  single functions                         go test -run "^$$" -bench . -benchmem ./...'
 	@echo 'make fuzz     every parser, FUZZTIME=20s each              go test -fuzz FuzzReadFrame ./transport'
 	@echo 'make install  conga, its pages, completions and units     PREFIX=/usr/local DESTDIR='
@@ -92,6 +93,10 @@ bench: build
 
 bench-check: bench
 	bin/conga-bench check $(JSON)
+
+bench-keep:
+	$(MAKE) bench JSON=cmd/conga-bench/results/$(shell date -u +%F).json
+	bin/conga-bench plot cmd/conga-bench/results/$(shell date -u +%F).json > cmd/conga-bench/results/cost.svg
 
 bench-parts: speaker
 	go test $(flags) -run '^$$' -bench . -benchmem ./...

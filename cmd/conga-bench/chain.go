@@ -179,6 +179,9 @@ func (c *chainRound) listen(ctx context.Context, server *conga, w *worker) error
 		return err
 	}
 	heard := c.conga.heard
+	if heard.Deaf > 0 {
+		c.result.Lacks(fmt.Sprintf("%d of %d listeners, which got nothing for %v", heard.Deaf, c.nodes, c.For))
+	}
 	if heard.Chunks < 1 || after.Items <= before.Items {
 		return fmt.Errorf("no music came within %v: --for must be longer", c.For)
 	}

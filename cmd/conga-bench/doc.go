@@ -65,6 +65,6 @@
 //
 // # How to use it
 //
-// `make bench` writes bin/bench.json. A run that is worth keeping goes to results/DATE.json, where `conga-bench check`
-// finds it; `conga-bench plot` draws it. --profile writes profiles of running chains, taken after they were measured.
+// `make bench` writes bin/bench.json. `make bench-keep`, on a quiet machine, writes results/DATE.json, where `conga-bench
+// check` finds it, and draws results/cost.svg. --profile writes profiles of running chains, taken after they were measured.
 package main

@@ -85,6 +85,7 @@ type Heard struct {
 	Hops                int
 	CPU                 float64 // seconds a second
 	Wire, Music, Chunks int
+	Deaf                int
 }
 
 // ListenArgs says how long to listen.
@@ -114,7 +115,7 @@ func (w *Worker) Listen(args ListenArgs, reply *Heard) error {
 		return err
 	})
 	reply.hops(passage.Hops)
-	reply.Wire, reply.Music, reply.Chunks = passage.Wire, passage.Music, passage.Chunks
+	reply.Wire, reply.Music, reply.Chunks, reply.Deaf = passage.Wire, passage.Music, passage.Chunks, passage.Deaf
 	return err
 }
 
