@@ -40,8 +40,8 @@
 //
 //   - joins: the longest chain (at most 1,000) comes together, all listeners at the same moment, against as many TLS
 //     connections.
-//   - relay: the server's clock jumps by eight seconds, so 77 chunks go through 10 listeners as fast as they can; in
-//     bytes of mp3, from the first chunk's arrival at the first listener to the last one's at the last. io.Copy sends the
+//   - relay: the server's clock jumps by eight seconds, so its music goes through 10 listeners as fast as it can: 72
+//     chunks; in bytes of mp3, from the first chunk's arrival at the first listener to the last one's at the last. io.Copy sends the
 //     same bytes through 10 hops; on Linux these never enter the program (splice).
 //   - decode: ten listeners that play (decode, resample, steer, a loudspeaker that takes 10 ms every 10 ms), less ten that
 //     only keep books, for each; against decoding alone, by go-mp3. Seconds of processor time a second of music.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"conga/cmd/internal/node"
+	"conga/messages"
 	"conga/transport"
 )
 
@@ -27,8 +28,8 @@ const (
 	leap = 8 * time.Second
 	// leapSettles is how long the chain runs before, and how long the burst may take.
 	leapSettles = 2 * time.Second
-	// together is the longest pause between two chunks of a burst: in the music's own pace they are 104 ms apart.
-	together = 50 * time.Millisecond
+	// burstChunks are at least due when the clock has jumped.
+	burstChunks = int(leap / messages.MaxChunkDuration)
 )
 
 // leapingClock is a server's clock that can be made to jump.
@@ -82,8 +83,8 @@ func (c *Crowd) burst(ctx context.Context, clock *leapingClock) (b Burst, err er
 	first, last := c.nodes[order[0]].notes, c.nodes[order[len(order)-1]].notes
 	_, bytes, chunks := first.Traffic()
 	came, through := first.End(), last.End()
-	numbers := dense(came)
-	if len(numbers) < 2 || chunks < 1 {
+	numbers := densest(came, burstChunks)
+	if numbers == nil || chunks < 1 {
 		return b, errors.New("no music caught up")
 	}
 	end, has := through[numbers[len(numbers)-1]]
@@ -93,18 +94,16 @@ func (c *Crowd) burst(ctx context.Context, clock *leapingClock) (b Burst, err er
 	return Burst{bytes * len(numbers) / chunks, len(numbers), end.Sub(came[numbers[0]])}, nil
 }
 
-// dense returns the longest run of chunks that came close together.
-func dense(at map[uint64]time.Time) (longest []uint64) {
-	var run []uint64
-	for _, number := range slices.Sorted(maps.Keys(at)) {
-		if len(run) > 0 && at[number].Sub(at[run[len(run)-1]]) > together {
-			run = nil
-		}
-		if run = append(run, number); len(run) > len(longest) {
-			longest = slices.Clone(run)
+// densest returns the n chunks in a row that came within the shortest time; nil if there are not so many.
+func densest(at map[uint64]time.Time, n int) (best []uint64) {
+	numbers := slices.Sorted(maps.Keys(at))
+	took := func(run []uint64) time.Duration { return at[run[n-1]].Sub(at[run[0]]) }
+	for i := 0; i+n <= len(numbers); i++ {
+		if run := numbers[i : i+n]; best == nil || took(run) < took(best) {
+			best = run
 		}
 	}
-	return longest
+	return best
 }
 
 // order returns the listeners in the order of the chain.

@@ -21,7 +21,7 @@ func TestHops(t *testing.T) {
 }
 
 // A burst is found among music at its own pace, wherever it is.
-func TestDense_Property(t *testing.T) {
+func TestDensest_Property(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		at, now, number := map[uint64]time.Time{}, origin, uint64(1)
 		add := func(n int, pause time.Duration) (first, last uint64) {
@@ -34,12 +34,15 @@ func TestDense_Property(t *testing.T) {
 			return first, number - 1
 		}
 		add(rapid.IntRange(0, 20).Draw(t, "before"), 104*time.Millisecond)
-		now = now.Add(104 * time.Millisecond) // a chunk close before the burst belongs to it
-		first, last := add(rapid.IntRange(2, 80).Draw(t, "burst"), time.Duration(rapid.IntRange(0, 5000).Draw(t, "us"))*time.Microsecond)
+		n := rapid.IntRange(2, 80).Draw(t, "burst")
+		first, last := add(n, time.Duration(rapid.IntRange(0, 5000).Draw(t, "us"))*time.Microsecond)
 		add(rapid.IntRange(0, 20).Draw(t, "after"), 104*time.Millisecond)
-		got := dense(at)
-		if len(got) == 0 || got[0] != first || got[len(got)-1] != last {
+		got := densest(at, n)
+		if len(got) != n || at[got[n-1]].Sub(at[got[0]]) > at[last].Sub(at[first]) {
 			t.Fatalf("the burst was %d to %d, found is %v", first, last, got)
+		}
+		if densest(at, len(at)+1) != nil {
+			t.Fatal("more chunks are found than came")
 		}
 	})
 }
