@@ -47,8 +47,9 @@
 //     only keep books, for each; against decoding alone, by go-mp3. Seconds of processor time a second of music.
 //   - log: events that one writer appends, and 64 that wait each for their own; each is on the disk when it counts. The
 //     file beside it gets the same bytes, with a sync for each event, or for each 64. Then a log of a million events, songs
-//     asked for and chosen in turn: how fast the scheduler's state follows from it (every hash is checked), against reading
-//     its rows; and how long it takes from a closed folder to that state, against opening the store.
+//     asked for and chosen in turn: how fast the scheduler's state follows from it, once all hashes have been checked,
+//     against reading its rows; and how long it takes from a closed folder to that state, with that check, against opening
+//     the store.
 //   - program: from the start of the process until `conga version` has ended, and until `conga serve` is ready (its log,
 //     its key and the songs folder are new); the file's size; the memory of a server with one listener, and of a listener
 //     that plays silently, after --settle. The baseline is a Go program that says hello and waits; so `go` must be there.

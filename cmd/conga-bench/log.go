@@ -203,6 +203,9 @@ func (b *bench) replay(ctx context.Context, dir string) error {
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
+	if err := log.Prove(); err != nil { // once a start, for all actors together
+		return errors.Join(err, log.Close())
+	}
 	begin = time.Now()
 	_, err = eventlog.NewKeeper(log, queueActor, queue.State{})
 	took := time.Since(begin)
