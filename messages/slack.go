@@ -31,12 +31,14 @@ func SlackAt(before, to, after time.Duration) time.Duration {
 }
 
 // SlackNeeded is the least slack of a chain whose last listener gets the music so long after it was sent, if no node's
-// death is to be heard. It is at most Slack: with that, too, a chain that takes longer cannot hide all of them.
+// death is to be heard, in tenths of a second, so that it does not change with each song. It is at most Slack: with that,
+// too, a chain that takes longer cannot hide all of them, and a listener that lies about its own time changes no more.
 func SlackNeeded(chainTakes time.Duration) time.Duration {
+	const tenth = 100 * time.Millisecond
 	if chainTakes > Slack-SilenceIsDeath-repairs {
 		return Slack
 	}
-	return max(MinSlack, chainTakes+leastSilence+repairs)
+	return max(MinSlack, (chainTakes+leastSilence+repairs+tenth-1).Truncate(tenth))
 }
 
 // SilenceIn is SilenceIsDeath where the slack is short.

@@ -20,7 +20,7 @@ func TestPacer_Slack(t *testing.T) {
 	}{
 		{"less", messages.Slack, 0, time.Second, time.Second},
 		{"much more", time.Second, 0, messages.MaxSlack, messages.MaxSlack},
-		{"less than the chain needs", messages.Slack, 300 * time.Millisecond, 1220 * time.Millisecond, time.Second},
+		{"less than the chain needs", messages.Slack, 300 * time.Millisecond, 1300 * time.Millisecond, time.Second},
 		{"a chain that takes too long anyway", time.Second, time.Second, messages.Slack, time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {

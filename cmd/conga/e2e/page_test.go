@@ -184,6 +184,7 @@ func TestE2E_Page(t *testing.T) {
 	b := browse(t, 1280, 800)
 	b.do(t, chromedp.Navigate(pageOf(t, server)))
 	b.until(t, "the line is seen", `document.querySelectorAll('#graph .node').length == 6 && document.querySelectorAll('#lineWords li').length == 5`)
+	b.until(t, "each node's error is seen, and how well it knows it", `[...document.querySelectorAll('#lineWords li')].every(li => li.textContent.includes('as far as it knows the clock')) && [...document.querySelectorAll('#graph .skew')].filter(e => e.textContent.includes('±')).length == 5`)
 	b.until(t, "the song is seen", `document.querySelector('#nowTitle').textContent != 'Nothing yet' && document.querySelector('#progress').value > 0`)
 	b.until(t, "the songs are seen", `document.querySelectorAll('#songs li').length == 3`)
 
