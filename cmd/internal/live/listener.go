@@ -128,7 +128,7 @@ func (l *Listener) snapshot(life context.Context) screen.Snapshot {
 	s.Chain = around(l.Client.Node(), above, in, out)
 	all, more := l.whole.names(life, s.Chain, time.Now())
 	chain, whole := placed(all, more, s.Chain)
-	s.Chain, s.Part = chain, !whole
+	s.Chain, s.Part, s.Full = chain, !whole, time.Duration(in.SlackMs)*time.Millisecond
 	s.Facts = l.facts(above, in, out, asks)
 	l.tellFed(in.Downstream)
 	return s

@@ -1,11 +1,14 @@
 package screen
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	"charm.land/lipgloss/v2"
+
+	"conga/messages"
 )
 
 func withFacts(facts panel, panels ...panel) []panel {
@@ -197,7 +200,7 @@ func (m model) memberRow(i, width, names int) string {
 	row := dim.Render(branch) + name
 	if member.Measured {
 		cells := min(20, max(4, width-names-10-lipgloss.Width(member.Note)))
-		row += fmt.Sprintf(" %s %3.1f s", meter(cells, share(member.Buffered, bufferFull), good), member.Buffered.Seconds())
+		row += fmt.Sprintf(" %s %3.1f s", meter(cells, share(member.Buffered, cmp.Or(m.snapshot.Full, messages.Slack)), good), member.Buffered.Seconds())
 	}
 	if member.Underruns > 0 {
 		row += " " + bad.Render(fmt.Sprintf("silent %d×", member.Underruns))

@@ -13,12 +13,13 @@ type Snapshot struct {
 	Needed   int
 	Elapsed  time.Duration // of the song, as it is heard
 	Duration time.Duration
-	Sound    string     // where the music is heard, or why it is not: "on the loudspeaker"
-	Levels   [2]float64 // how loud left and right are, from 0 to 1
-	Queue    []Queued   // next first
-	Chain    []Member   // nearest the server first
-	Part     bool       // the chain is only a part of it
-	Facts    []string   // further sentences
+	Sound    string        // where the music is heard, or why it is not: "on the loudspeaker"
+	Levels   [2]float64    // how loud left and right are, from 0 to 1
+	Full     time.Duration // all the music that a listener can have before it is heard; 0: messages.Slack
+	Queue    []Queued      // next first
+	Chain    []Member      // nearest the server first
+	Part     bool          // the chain is only a part of it
+	Facts    []string      // further sentences
 }
 
 // Queued is a song that somebody waits for.

@@ -7,16 +7,12 @@ import (
 
 	"charm.land/lipgloss/v2"
 
-	"conga/messages"
 	"conga/messages/plain"
 )
 
 // maxText is the longest text that the screen takes, in bytes. No terminal is
 // so wide.
 const maxText = 1024
-
-// bufferFull is all the music that a listener can have before it is heard.
-const bufferFull = messages.Slack
 
 // clean makes text from tags, peers and libraries safe for a terminal.
 func clean(text string) string { return plain.Text(text, maxText) }
