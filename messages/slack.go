@@ -38,7 +38,7 @@ func SlackNeeded(chainTakes time.Duration) time.Duration {
 	if chainTakes > Slack-SilenceIsDeath-repairs {
 		return Slack
 	}
-	return max(MinSlack, (chainTakes+leastSilence+repairs+tenth-1).Truncate(tenth))
+	return max(MinSlack, (chainTakes + leastSilence + repairs + tenth - 1).Truncate(tenth))
 }
 
 // SilenceIn is SilenceIsDeath where the slack is short.
