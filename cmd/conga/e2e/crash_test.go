@@ -48,19 +48,19 @@ func TestE2E_Crash(t *testing.T) {
 	}
 
 	began := time.Now()
-	server := start().awaitReady(t, serverReady)
-	startup := time.Since(began)
 	client := ask(t, addr, names, rand.New(rand.NewPCG(seed, 1)))
+	server := start().awaitReady(t, serverReady)
+	startup := client.tries()
 	client.await(t, 20)
 	unready := 0
 	for kill := range kills {
 		// Every second one hits a server that answers, the others one that may still start.
-		within := startup
 		if kill%2 == 0 {
 			server.awaitReady(t, serverReady)
-			within = 250 * time.Millisecond
+			client.await(t, client.answered()+random.IntN(12))
+		} else {
+			client.awaitTries(t, client.tries()+random.IntN(startup+1))
 		}
-		time.Sleep(time.Duration(random.Int64N(int64(within)))) // the random moment: nothing is waited for
 		if server.ended() {
 			t.Fatalf("the server ended by itself: %s", server.err.String())
 		}
@@ -143,6 +143,7 @@ type asker struct {
 	done   sync.WaitGroup
 	mu     sync.Mutex
 	acked  map[string]string // request id to answer
+	tried  int               // how often it has connected, or found nobody
 }
 
 // inFlight is how many requests are asked for before the first answer is awaited.
@@ -155,6 +156,9 @@ func ask(t *testing.T, addr string, songs []string, random *rand.Rand) *asker {
 	waiting := map[string]string{} // request id to line
 	a.done.Go(func() {
 		for ctx.Err() == nil {
+			a.mu.Lock()
+			a.tried++
+			a.mu.Unlock()
 			a.talk(ctx, addr, member, waiting, func() string { return "PLAY " + songs[random.IntN(len(songs))] })
 			select {
 			case <-ctx.Done():
@@ -229,6 +233,24 @@ func (a *asker) answered() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.acked)
+}
+
+func (a *asker) tries() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.tried
+}
+
+// awaitTries waits until the client has tried n times to reach the server, or has its answers.
+func (a *asker) awaitTries(t *testing.T, n int) {
+	t.Helper()
+	answered := a.answered()
+	eventually(t, "the client tries", func() string {
+		if got := a.tries(); got < n && a.answered() == answered {
+			return fmt.Sprintf("%d times of %d", got, n)
+		}
+		return ""
+	})
 }
 
 // await waits until n requests were acknowledged.

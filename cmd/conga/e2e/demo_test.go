@@ -18,6 +18,7 @@ import (
 
 // Without a sound card that is said once, and ALSA's lines are nowhere.
 func TestDemo_NoCard(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("ALSA can be told that there is no card")
 	}

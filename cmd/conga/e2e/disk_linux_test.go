@@ -24,6 +24,7 @@ import (
 // that the reserve is taken, too. The songs go on, whoever goes is missed, who comes hears the
 // music, and who asks for a song is told why not. When there is room, all that happened is in the log.
 func TestDisk_Full(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size=24m"); err != nil {
 		t.Skipf("a small disk needs a mount: %v", err)
@@ -90,6 +91,7 @@ func TestDisk_Full(t *testing.T) {
 // Somebody removes the server's data folder while it runs. It says so, writes all that it knows there again,
 // its key, too, and whoever starts it anew finds everything.
 func TestDisk_FolderRemoved(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "log")
 	songs := congatest.Songs(t, congatest.Short)
 	server := launchServer(t, songs, data)

@@ -72,6 +72,7 @@ func asks(t *testing.T, client *http.Client, url, body string) (code int, answer
 // The operator's certificate makes https work at the same port, for whoever trusts it: page, music, playlists. Listeners
 // come in as before, by the server's own key.
 func TestE2E_HTTPS(t *testing.T) {
+	t.Parallel()
 	cert, key := congatest.Certify(t, t.TempDir(), time.Now().Add(time.Hour), "radio.example")
 	server := launchServer(t, congatest.Dir, t.TempDir(), "--tls-cert", cert, "--tls-key", key)
 	joinChain(t, server, "amy")[0].hears(t)

@@ -22,6 +22,7 @@ func (p *process) says(t *testing.T, line, answer string) {
 // An offset that somebody types moves the sound in one step, and the next start of the listener still has it. The flag
 // wins over it.
 func TestE2E_Offset(t *testing.T) {
+	t.Parallel()
 	server := launchServer(t, filepath.Join("..", "..", "..", "songs"), t.TempDir())
 	data := t.TempDir()
 	amy := launchListener(t, server, "amy", "--data", data).awaitReady(t, listenerReady)
@@ -57,6 +58,7 @@ func TestE2E_Offset(t *testing.T) {
 // What is set while a loudspeaker clicks is there when the listener of that folder plays music, also if it runs
 // meanwhile. Whoever clicks passes the music on.
 func TestE2E_Tune(t *testing.T) {
+	t.Parallel()
 	server := launchServer(t, filepath.Join("..", "..", "..", "songs"), t.TempDir())
 	data := t.TempDir()
 	amy := launchListener(t, server, "amy", "--data", data).awaitReady(t, listenerReady)

@@ -14,6 +14,7 @@ import (
 
 // timeout(1) signals a process and then its group: it is the same wish, and the last words are said.
 func TestE2E_ToldTwice(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("there are no signals")
 	}
@@ -33,6 +34,7 @@ func TestE2E_ToldTwice(t *testing.T) {
 
 // Of more songs than an answer holds a listener sees all, page by page.
 func TestE2E_ManySongs(t *testing.T) {
+	t.Parallel()
 	const many = 1300 // with such names more than 256 kB
 	songs := congatest.Songs(t, congatest.Short)
 	some, err := filepath.Glob(filepath.Join(songs, "*.mp3"))

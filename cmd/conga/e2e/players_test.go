@@ -41,6 +41,7 @@ func tune(ctx context.Context, t testing.TB, addr string, titles bool) *http.Res
 // The same songs come out of every node, frame by frame from a whole one on: also while the one above it is killed. Whoever asked for
 // titles has each where its song begins.
 func TestE2E_PlayersHearTheSongs(t *testing.T) {
+	t.Parallel()
 	server := launchServer(t, congatest.Songs(t, congatest.Short), t.TempDir())
 	chain := joinChain(t, server, "amy", "bob")
 	cem := launchListener(t, server, "cem", "--players", "2").awaitReady(t, listenerReady)
@@ -177,6 +178,7 @@ func TestE2E_PlayersCostTheServerNothing(t *testing.T) {
 
 // A player that does not read is cut, and the listeners of its node hear on.
 func TestE2E_PlayerDoesNotRead(t *testing.T) {
+	t.Parallel()
 	server := launchServer(t, congatest.Dir, t.TempDir())
 	amy := launchListener(t, server, "amy", "--players", "1").awaitReady(t, listenerReady)
 	bob := launchListener(t, server, "bob").awaitReady(t, listenerReady)
@@ -214,6 +216,7 @@ func TestE2E_PlayerDoesNotRead(t *testing.T) {
 // ffmpeg, which many players are made of, decodes the stream of a node without an error and gets as much music as it asked for:
 // songs change meanwhile, and whoever feeds the node is killed.
 func TestE2E_FFmpegPlays(t *testing.T) {
+	t.Parallel()
 	ffmpeg, err := exec.LookPath("ffmpeg")
 	if err != nil {
 		t.Skip("there is no ffmpeg on this machine: sudo apt-get install ffmpeg")

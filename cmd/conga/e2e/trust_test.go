@@ -87,6 +87,7 @@ func (m *meddler) pass(down net.Conn) {
 // bypassed, and feeds nobody any more; those below it lose nothing and never hear a wrong
 // frame.
 func TestE2E_Liars(t *testing.T) {
+	t.Parallel()
 	const honest = 30 // chunks, so that everybody is in the middle of it
 	var last transport.Frame
 	for name, meddle := range map[string]func(int, transport.Frame) []transport.Frame{
@@ -121,6 +122,7 @@ func TestE2E_Liars(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			data := t.TempDir()
 			server := launchServer(t, congatest.Long(t, "bach.mp3"), data)
 			port := freePort(t)
@@ -186,6 +188,7 @@ func lineWith(text string, parts ...string) bool {
 // A listener whose port is closed from outside joins in the middle: the chain grows, and
 // the one behind it is fed by a connection that it makes itself.
 func TestE2E_ClosedPort(t *testing.T) {
+	t.Parallel()
 	nobody := freePort(t)
 	server := launchServer(t, congatest.Long(t, "bach.mp3"), t.TempDir())
 	amy := launchListener(t, server, "amy").awaitReady(t, listenerReady)

@@ -17,6 +17,7 @@ import (
 // The server is killed while a song comes: nothing of that is seen, and the next start removes it. One that was answered for
 // is there after a kill, and so is who brought it.
 func TestE2E_UploadKilled(t *testing.T) {
+	t.Parallel()
 	songs := congatest.Songs(t, map[string]congatest.Cut{"air.mp3": {From: "bach.mp3", First: 100, N: 1300}})
 	joy := congatest.Cut{From: "beethoven.mp3", First: 60, N: 500}.Frames(t)
 	data := t.TempDir()
