@@ -106,8 +106,8 @@ func TestCatalog_LeavesOut(t *testing.T) {
 	}
 }
 
-// The folder does not exist yet; then it is taken away and put back: nothing is read again, and the
-// songs are known all the time.
+// At first the folder does not exist. Later it is taken away and put back. The songs stay known, and none is read
+// again.
 func TestCatalog_FolderGoneAndBack(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "songs")
 	h := open(t, dir, nil)
@@ -137,7 +137,7 @@ func TestCatalog_FolderGoneAndBack(t *testing.T) {
 	}
 }
 
-// The disk is mounted after the server has started: what the log knows is still there then.
+// The disk is mounted after the server has started. The catalog still has the songs of the log.
 func TestCatalog_MountedLater(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "bach.mp3", song(t, "bach.mp3"))
@@ -159,7 +159,7 @@ func TestCatalog_MountedLater(t *testing.T) {
 	}
 }
 
-// Ready is said when what lies in the folder is known, also what was written just now; and only once.
+// Ready is called once, when all songs in the folder are known, also those that were written just now.
 func TestCatalog_Ready(t *testing.T) {
 	dir := t.TempDir()
 	for i := range 100 {
@@ -177,8 +177,8 @@ func TestCatalog_Ready(t *testing.T) {
 	}
 }
 
-// A file that was saved in place with nothing but another time is looked at when the system tells so,
-// however long the poll is.
+// If a file is saved in place and only its time has changed, the catalog looks at it as soon as the system reports the
+// change, however long the poll is.
 func TestCatalog_Touched(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "bach.mp3", song(t, "bach.mp3"))
@@ -217,8 +217,7 @@ func TestCatalog_ManyFiles(t *testing.T) {
 	}
 }
 
-// A second process on the same log: what it knows already is not said again, what
-// has changed meanwhile is.
+// A second process on the same log logs only what has changed meanwhile.
 func TestCatalog_NextProcess(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"bach.mp3", "beethoven.mp3", "pachelbel.mp3"} {
@@ -244,7 +243,7 @@ func TestCatalog_NextProcess(t *testing.T) {
 
 type boom struct{}
 
-// A catalog that panics comes back with all it knew, and goes on looking.
+// A catalog that panics starts again with all that it knew, and goes on looking.
 func TestCatalog_Restart(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "bach.mp3", song(t, "bach.mp3"))
@@ -265,7 +264,7 @@ func TestCatalog_Restart(t *testing.T) {
 	h.expect("added pachelbel.mp3")
 }
 
-// A catalog that cannot remember does not act: it fails, and its supervisor decides.
+// A catalog that cannot write the log does not answer: it fails, and its supervisor decides.
 func TestCatalog_LogFails(t *testing.T) {
 	dir := t.TempDir()
 	failed := make(chan any, 100)

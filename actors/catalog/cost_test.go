@@ -11,9 +11,8 @@ import (
 	"conga/actors/eventlog/sqlite"
 )
 
-// What a large folder costs on the disk grows with what has changed in it: some hundred bytes a song when
-// it is new, and as many for each one that is saved, taken away or put back. Nothing is written when
-// nothing changes, nor again when the whole folder was away.
+// The log grows with what changes in the folder: by some hundred bytes for each song that is new, saved, taken away or
+// put back. If nothing changes, nothing is written. If the whole folder was away, its songs are not written again.
 func TestCatalog_CostsWhatHasChanged(t *testing.T) {
 	const many, few = 1000, 12
 	dir := filepath.Join(t.TempDir(), "songs")
@@ -95,7 +94,7 @@ func TestCatalog_CostsWhatHasChanged(t *testing.T) {
 	})
 }
 
-// A folder of files that are no music is said in few lines.
+// If a folder is full of files that are no music, few lines say so.
 func TestCatalog_ManyLeftOut(t *testing.T) {
 	dir := t.TempDir()
 	for i := range 200 {

@@ -45,7 +45,7 @@ func TestOtherDuration(t *testing.T) {
 	}
 }
 
-// Hostile files cost few reads and little memory, and say nothing that nobody would believe.
+// A hostile file costs few reads and little memory, and its duration is a possible one.
 func TestOtherDuration_Property_Bounded(t *testing.T) {
 	dir := t.TempDir()
 	for name, args := range withDuration {

@@ -31,7 +31,7 @@ func user(encoding byte, field, value string) []byte {
 	return frame(body)
 }
 
-// A song's loudness is what its tag says, however that is written, else what the encoder says. Nonsense is as good as nothing.
+// A song's loudness comes from its tag, in any spelling, or else from the encoder's header. Nonsense counts as nothing.
 func TestMP3Loudness(t *testing.T) {
 	for name, c := range map[string]struct {
 		frames []byte
@@ -55,7 +55,7 @@ func TestMP3Loudness(t *testing.T) {
 	}
 }
 
-// Whatever bytes stand in a tag, what it says of loudness stays within its bounds.
+// The loudness stays within its bounds, whatever bytes the tag has.
 func TestLoudness_Property_Bounded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var said loudness
@@ -72,7 +72,7 @@ func TestLoudness_Property_Bounded(t *testing.T) {
 	})
 }
 
-// Tags of other kinds are read, too; the songs keep what they say through conversion.
+// Tags of other kinds are read, too. A song that is converted keeps its loudness.
 func TestOtherTag_Loudness(t *testing.T) {
 	dir := t.TempDir()
 	gain := []string{"-metadata", "REPLAYGAIN_TRACK_GAIN=-7.25 dB", "-metadata", "REPLAYGAIN_TRACK_PEAK=0.5"}
@@ -107,7 +107,8 @@ type fields struct {
 
 func (f fields) Raw() map[string]any { return f.raw }
 
-// A file says the same at each look, or the log would have it change again and again. Where both are, ReplayGain counts.
+// Each look at a file reads the same loudness; otherwise the log would have a change at each look. If a file has both
+// tags, ReplayGain counts.
 func TestOtherLoudness_SameEachTime(t *testing.T) {
 	for range 100 {
 		said := otherLoudness(fields{raw: map[string]any{

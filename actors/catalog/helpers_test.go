@@ -34,7 +34,7 @@ func song(t testing.TB, name string) []byte {
 	return b
 }
 
-// put puts a file into dir that is old and whole from the first moment.
+// put puts an old file into dir. It is whole when it appears.
 func put(t testing.TB, dir, name string, content []byte) {
 	t.Helper()
 	drop(t, dir, name, content, time.Now().Add(-time.Hour))

@@ -79,7 +79,7 @@ func bare(t *testing.T, name string) []byte {
 	}
 }
 
-// A song comes in over a slow line: however long it pauses, it is offered when it is whole, and once.
+// A song arrives over a slow line. It is offered once, when it is whole, however long the line pauses.
 func TestLook_SlowUpload(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -121,7 +121,7 @@ func TestLook_SlowUpload(t *testing.T) {
 	}
 }
 
-// What never becomes whole is offered as it is, sooner if nobody has seen it grow.
+// A file that never becomes whole is offered as it is: sooner if no look has seen it grow.
 func TestLook_NeverWhole(t *testing.T) {
 	whole, plain := song(t, "bach.mp3"), bare(t, "bach.mp3")
 	for _, c := range []struct {
@@ -171,8 +171,7 @@ func TestLook_NeverWhole(t *testing.T) {
 	}
 }
 
-// A song that is saved with other tags is the same song again as soon as it rests, and until then
-// what it was.
+// While a song is saved with other tags, the old ones count. The new ones count as soon as the file rests.
 func TestLook_Retagged(t *testing.T) {
 	w := newWatcher(t, t.TempDir())
 	put(t, w.dir, "bach.mp3", song(t, "bach.mp3"))
@@ -201,7 +200,7 @@ func TestLook_OldFilesAreJudgedAtOnce(t *testing.T) {
 	}
 }
 
-// What the log knows is not read again: a library of a terabyte opens at once.
+// Songs that the log knows are not read again, so that a folder of a terabyte opens at once.
 func TestLook_KnownFilesAreNotRead(t *testing.T) {
 	w := newWatcher(t, t.TempDir())
 	put(t, w.dir, "bach.mp3", song(t, "bach.mp3"))
@@ -221,7 +220,7 @@ func TestLook_KnownFilesAreNotRead(t *testing.T) {
 	}
 }
 
-// What a look reports grows with what has changed, not with the folder.
+// A report grows with what has changed, not with the folder.
 func TestLook_ReportsTheChange(t *testing.T) {
 	w := newWatcher(t, t.TempDir())
 	content := song(t, "bach.mp3")[:5000]
@@ -245,8 +244,8 @@ func TestLook_ReportsTheChange(t *testing.T) {
 	}
 }
 
-// What is music in a file plays, whatever stands around it. Only a file whose music may be chance is
-// left out.
+// The music in a file plays, whatever other bytes the file has. Only a file that looks like music by chance is left
+// out.
 func TestLook_Damaged(t *testing.T) {
 	dir := t.TempDir()
 	bach := song(t, "bach.mp3")
@@ -272,7 +271,7 @@ func TestLook_Damaged(t *testing.T) {
 	}
 }
 
-// The reason why a file is left out is for people, who do not know what MPEG-2 is, and says what to do.
+// People who do not know what MPEG-2 is understand why a file is left out, and what to do.
 func TestLook_Reasons(t *testing.T) {
 	dir := t.TempDir()
 	low := song(t, "bach.mp3")
@@ -315,8 +314,8 @@ func TestLook_Cancelled(t *testing.T) {
 	}
 }
 
-// What cannot be seen now is not gone: a folder that is missing, a file, unreadable, empty, or full of links
-// that lead nowhere takes no song away. One song that is missing among others is gone.
+// Songs that cannot be seen now are not gone: none is removed if the folder is missing, unreadable, empty, a file, or
+// full of links that lead nowhere. A song that is missing among others is gone.
 func TestLook_Away(t *testing.T) {
 	disk := filepath.Join(t.TempDir(), "disk")
 	if err := os.Mkdir(disk, 0o755); err != nil {
@@ -359,8 +358,8 @@ func TestLook_Away(t *testing.T) {
 	}
 }
 
-// A whole folder that vanishes but for one file is told in batches, so that others can write to the log
-// between them.
+// If all files of a folder but one vanish, the catalog reports them in batches, so that others can write to the log
+// in between.
 func TestLook_TellsManyInBatches(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "left.mp3", song(t, "bach.mp3"))

@@ -105,8 +105,8 @@ func FuzzReadTitle(f *testing.F) {
 	})
 }
 
-// The tag library takes a time that grows with the square of a tag's frames: it sees only those
-// that are wanted. What stands in front of too many frames counts all the same.
+// The tag library's time grows with the square of a tag's frames, so it sees only the frames that are wanted. Title
+// and artist before too many frames still count.
 func TestReadTitle_ManyFrames(t *testing.T) {
 	many := func(version, flags byte, first, frame string) []byte {
 		tag := id3(0, first+strings.Repeat(frame, 200_000))

@@ -31,8 +31,9 @@ func link(t testing.TB, to, at string) {
 	}
 }
 
-// Songs in subfolders and behind links are found by their paths; what is hidden, what systems keep, and loops are
-// passed over; what cannot be named is left out by name, a folder once and not by its files.
+// Songs in subfolders and behind links are found, and named by their paths. Hidden files, files of the system, and
+// loops are passed over. A file that cannot be a song's name is left out by name; such a folder is named once, without
+// its files.
 func TestWalk_Subfolders(t *testing.T) {
 	dir, elsewhere := t.TempDir(), t.TempDir()
 	short := song(t, "bach.mp3")[:5000]
@@ -86,7 +87,7 @@ func TestWalk_Subfolders(t *testing.T) {
 	}
 }
 
-// Links that lead to each other are endlessly many folders; the search for songs ends all the same.
+// Links that lead to each other make endlessly many folders. The search for songs ends nevertheless.
 func TestWalk_LinksWithoutEnd(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it looks into many folders")
@@ -109,8 +110,8 @@ func TestWalk_LinksWithoutEnd(t *testing.T) {
 	}
 }
 
-// Away is not gone, for each subfolder: whatever is taken away, put back, added and deleted, no song is removed while
-// its folder cannot be seen, and all else is as it is on the disk.
+// Away is not gone, for each subfolder: while a folder cannot be seen, none of its songs is removed. All other songs
+// are as they are on the disk, whatever was taken away, put back, added and deleted.
 func TestWalk_Property_AwayIsNotGone(t *testing.T) {
 	short := song(t, "bach.mp3")[:5000]
 	root := t.TempDir()
@@ -192,7 +193,8 @@ func TestWalk_Property_AwayIsNotGone(t *testing.T) {
 	})
 }
 
-// A disk that is taken off leaves its mount point, an empty folder: its songs wait for it. A folder that somebody has emptied has none.
+// An unmounted disk leaves an empty folder, its mount point: its songs stay known. If somebody has emptied a folder, its
+// songs are gone.
 func TestWalk_EmptyFolder(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"disk/1.mp3", "album/2.mp3", "3.mp3"} {
@@ -227,7 +229,7 @@ func TestWalk_EmptyFolder(t *testing.T) {
 	}
 }
 
-// A song that is put into a subfolder, also a new one, is known when the system tells of it, however long the poll is.
+// A song in a subfolder, old or new, is known as soon as the system reports it, however long the poll is.
 func TestCatalog_WatchesSubfolders(t *testing.T) {
 	dir := t.TempDir()
 	deep(t, dir, "Bach/1.mp3", song(t, "bach.mp3"))

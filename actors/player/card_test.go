@@ -110,7 +110,7 @@ func TestPlayer_CardComesAndGoes(t *testing.T) {
 	})
 }
 
-// An absent card is tried for ever, but not often: each try starts a process.
+// The player tries an absent card for ever, but not often, because each try starts a process.
 func TestPlayer_NoCardAtAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var said bytes.Buffer

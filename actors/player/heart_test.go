@@ -24,7 +24,8 @@ func (o *stalling) Run(ctx context.Context, feed Feed) error {
 	})
 }
 
-// Whatever it looks like, silence while the program did not run has that reason, and no other has.
+// If there was silence because the program did not run, that is the reason given, whatever else it looks like. No other
+// silence has that reason.
 func TestPlayer_ProgramStopped(t *testing.T) {
 	const noChunk, stalled = "no chunk arrived in time", "the device stood still"
 	bach := load(t, "bach.mp3", 44100, 12)

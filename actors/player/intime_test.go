@@ -9,7 +9,7 @@ import (
 	"conga/messages"
 )
 
-// Who cannot be in time is told once, with what is to be done; a short trouble is not told.
+// If a listener cannot be in time, it is told once, and what to do. A short trouble is not told.
 func TestTiming(t *testing.T) {
 	type moment struct{ seconds, errorUs, clockUs float64 }
 	for name, c := range map[string]struct {
@@ -47,7 +47,7 @@ func TestTiming(t *testing.T) {
 	}
 }
 
-// Each move of the sound is told with its cause, but no more than one in ten seconds; the others are counted.
+// Each move of the sound is logged with its cause, at most one in ten seconds. The others are counted.
 func TestPlayer_Stepped(t *testing.T) {
 	bach := load(t, "bach.mp3", 44100, 20)
 	synctest.Test(t, func(t *testing.T) {
@@ -77,7 +77,7 @@ func TestPlayer_Stepped(t *testing.T) {
 	})
 }
 
-// A clock that is corrected and a device that is not where it said are told apart.
+// The log distinguishes a corrected clock from a device that is not where it said.
 func TestDeck_WhyMoved(t *testing.T) {
 	d := newDeck(nil, nil, nil)
 	d.steer.ageS = 60

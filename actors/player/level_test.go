@@ -13,8 +13,8 @@ import (
 	"conga/messages"
 )
 
-// What a ReplayGain tag says is heard: a louder or a quieter song of the same shape, by so many decibels. Who does not want
-// that, and a recording, get the song as it is.
+// A ReplayGain tag makes a song louder or quieter by so many decibels, and changes nothing else. A recording, and a
+// listener that does not want it, get the song as it is.
 func TestPlayer_ReplayGain(t *testing.T) {
 	song := load(t, "bach.mp3", 44100, 2)
 	const wait = 3 * time.Second
@@ -77,7 +77,8 @@ func TestPlayer_ReplayGain(t *testing.T) {
 	}
 }
 
-// Whatever a peer says of a song: its samples stay within their bounds, keep their signs, and a true peak is not cut off.
+// Whatever gain a peer claims, the samples stay within their bounds and keep their signs. If the peak is true, no sample
+// is cut off.
 func TestLevel_Property_NeverClips(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		song := &messages.SongChange{GainMb: rapid.Int32().Draw(t, "gain"), PeakPermille: rapid.Int32().Draw(t, "peak")}

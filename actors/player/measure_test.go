@@ -12,8 +12,8 @@ import (
 	"conga/messages/chance"
 )
 
-// What a microphone hears of clicks in a noise, with an echo, is measured to a part of a millisecond; what is only noise,
-// or comes at any time, is not.
+// Clicks in noise, with an echo, are measured to a part of a millisecond. Noise alone, and clicks at any time, are not
+// measured.
 func TestClicksIn(t *testing.T) {
 	r := rand.New(rand.NewPCG(chance.Seed(t), 0))
 	room := func(noise float64, when func(second int) float64) recordedSound {
@@ -50,8 +50,8 @@ func TestClicksIn(t *testing.T) {
 	}
 }
 
-// An offset that is put in is measured within a millisecond: the monitor of a private PulseAudio's sink is the
-// microphone. Without that name, a monitor is none.
+// A known offset is measured within a millisecond. The microphone is the monitor of a private PulseAudio's sink. A
+// monitor that the user does not name is no microphone.
 func TestMeasure(t *testing.T) {
 	needPulse(t)
 	run, stop := pulse(t, t.TempDir())

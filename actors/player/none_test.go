@@ -9,7 +9,7 @@ import (
 	"conga/messages"
 )
 
-// Who decodes nothing keeps the same books as who decodes everything.
+// A player that does not decode counts the same as one that does.
 func TestNone_SameBooksAsNull(t *testing.T) {
 	bach := load(t, "bach.mp3", 44100, 2)
 	canon := load(t, "beethoven.mp3", 48000, 2)
@@ -72,7 +72,7 @@ func TestNone_SameBooksAsNull(t *testing.T) {
 	}
 }
 
-// A newcomer gets chunks that are over already; they are no underruns.
+// A newcomer's first chunks may be over already. They are no underruns.
 func TestNone_Newcomer(t *testing.T) {
 	bach := load(t, "bach.mp3", 44100, 4)
 	synctest.Test(t, func(t *testing.T) {
@@ -87,7 +87,7 @@ func TestNone_Newcomer(t *testing.T) {
 	})
 }
 
-// The time of a chunk may be a lie.
+// A peer may lie about a chunk's time.
 func TestNone_StrayTime(t *testing.T) {
 	bach := load(t, "bach.mp3", 44100, 4)
 	synctest.Test(t, func(t *testing.T) {

@@ -30,7 +30,7 @@ func (s *shelf) Keep(device string, offset time.Duration) {
 	s.all[device] = offset
 }
 
-// An offset moves the sound at once, in one step, and the next one is made where the last one ended.
+// An offset moves the sound at once, in one step. The next one begins where the last one ended.
 func TestPlayer_Offset(t *testing.T) {
 	bach := load(t, "bach.mp3", 44100, 6)
 	want := left(bach.pcm(t))
@@ -62,7 +62,7 @@ func TestPlayer_Offset(t *testing.T) {
 		if live.Steps != 2 || live.Jumps+live.Underruns != 0 || live.SilentMs != 0 || live.OffsetUs != -10_000 {
 			t.Errorf("%+v", live)
 		}
-		// One that is too large for a step is a cut; it is nobody's failure. None is larger than MaxOffset.
+		// A larger one is a cut, which counts as no failure. None is larger than MaxOffset.
 		now := e.changeOffset(func(time.Duration) time.Duration { return time.Hour })
 		time.Sleep(300 * time.Millisecond)
 		synctest.Wait()
@@ -72,7 +72,7 @@ func TestPlayer_Offset(t *testing.T) {
 		if want := map[string]time.Duration{"tape": MaxOffset, "other": time.Second}; !maps.Equal(kept.all, want) {
 			t.Errorf("kept %v", kept.all)
 		}
-		// Another device has its own. Where nothing is heard there is none.
+		// Another device has its own offset. A device that nobody hears has none.
 		e.Plays("new")
 		if now := e.changeOffset(nil); now.Device != "new" || now.Offset != 0 {
 			t.Errorf("%+v", now)
@@ -84,7 +84,7 @@ func TestPlayer_Offset(t *testing.T) {
 	})
 }
 
-// However often somebody turns it, a second later the sound is where it should be.
+// A second after the last turn the sound is where it should be, however often somebody turns it.
 func TestPlayer_Offset_Anyhow(t *testing.T) {
 	r := rand.New(rand.NewPCG(chance.Seed(t), 0))
 	bach := load(t, "bach.mp3", 44100, 12)

@@ -252,7 +252,7 @@ func firstSound(pcm []float64) int {
 	return len(pcm)
 }
 
-// TestSound_ServerRestarts: the sound is back when the sound server is, as often as it goes.
+// TestSound_ServerRestarts: the sound comes back with the sound server, as often as that restarts.
 func TestSound_ServerRestarts(t *testing.T) {
 	needPulse(t)
 	start, stop := pulse(t, t.TempDir())
@@ -293,7 +293,7 @@ func silenced(t *testing.T, e *engine, why string) {
 	})
 }
 
-// TestSpeaker_NoCard: why there is no sound, and what to type, in words that are not ALSA's dozens of lines.
+// TestSpeaker_NoCard: one sentence says why there is no sound and what to type, instead of ALSA's dozens of lines.
 func TestSpeaker_NoCard(t *testing.T) {
 	if !withSpeaker || runtime.GOOS != "linux" {
 		t.Skip("ALSA can be told that there is no card")

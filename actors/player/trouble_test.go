@@ -216,8 +216,8 @@ func TestPlayer_ClocksApart(t *testing.T) {
 	}
 }
 
-// TestPlayer_ClockJumps: a new estimate of the server's clock is off the old one. What is far off is cut,
-// the rest is a step: no silence, and no minute of being wrong.
+// TestPlayer_ClockJumps: a new estimate of the server's clock differs from the old one. A large difference is a cut, a
+// small one a step without silence. Either way the player is not wrong for a minute.
 func TestPlayer_ClockJumps(t *testing.T) {
 	bach := load(t, "bach.mp3", 44100, 12)
 	want := left(bach.pcm(t))
@@ -298,7 +298,7 @@ func TestPlayer_Restart(t *testing.T) {
 	}
 }
 
-// TestPlayer_FillNeverPanics: the output's goroutine is not ours to end.
+// TestPlayer_FillNeverPanics: a panic of the player must not end the output's goroutine.
 func TestPlayer_FillNeverPanics(t *testing.T) {
 	failed := make(chan string, 1)
 	cfg := testConfig(t, &facts{}, &tape{}, &script{})
@@ -352,8 +352,7 @@ func (o standing) Run(ctx context.Context, feed Feed) error {
 	})
 }
 
-// The output stands still for six seconds: that is one silence, as long as it was, and not
-// twice as long.
+// If the output stands still for six seconds, the player counts one silence of six seconds, not of twelve.
 func TestPlayer_StoodStill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const still = 6 * time.Second

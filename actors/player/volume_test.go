@@ -9,7 +9,7 @@ import (
 	"conga/messages"
 )
 
-// The song is told when it is heard, not when it comes; each once.
+// Each song is announced once, when it is heard, not when it arrives.
 func TestPlayer_Turned(t *testing.T) {
 	a, b := load(t, "bach.mp3", 44100, 1), load(t, "pachelbel.mp3", 44100, 1)
 	for _, out := range []Output{&tape{}, none{}} {
@@ -44,8 +44,8 @@ func TestPlayer_Turned(t *testing.T) {
 	}
 }
 
-// Who turns the music down hears less of the same, and the meter shows what is heard; a recording stays
-// as the song is.
+// If a listener turns the music down, the same music is quieter, and the meter shows that. A recording stays as the song
+// is.
 func TestPlayer_Volume(t *testing.T) {
 	song := load(t, "bach.mp3", 44100, 2)
 	const wait = 3 * time.Second

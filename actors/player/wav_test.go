@@ -210,7 +210,7 @@ func hasSaid(t *testing.T, said, want []string) {
 	}
 }
 
-// A disk that was full has room again: the recording goes on, in time.
+// When a full disk has room again, the recording goes on, in time.
 func TestWav_RoomAgain(t *testing.T) {
 	frames, silent, said := recordWith(t, func(since time.Duration) error {
 		if since > 10*time.Second && since < 20*time.Second {
@@ -234,8 +234,8 @@ func TestWav_CannotBeOpened(t *testing.T) {
 	})
 }
 
-// Of two listeners that record into one file, the second says so, and the first one's recording stays its own. A
-// restarted player goes on with it.
+// If two listeners record into one file, the second refuses, and the first one's recording stays whole. A restarted
+// player continues its own.
 func TestWav_Another(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.wav")
 	if err := os.WriteFile(path, nil, 0o600); err != nil { // as of mktemp
@@ -266,8 +266,8 @@ func TestWav_Another(t *testing.T) {
 	})
 }
 
-// A recording of songs at its own rate is what the decoder gives, sample for sample, as long as the clocks agree
-// to some microseconds; also behind a song of another rate.
+// While the clocks agree to some microseconds, the recording of a song at its own rate equals the decoder's output,
+// sample for sample, also after a song of another rate.
 func TestPlayer_WavIsTheSong(t *testing.T) {
 	beethoven, bach := load(t, "beethoven.mp3", 48000, 3), load(t, "bach.mp3", 44100, 5)
 	path := filepath.Join(t.TempDir(), "a.wav")

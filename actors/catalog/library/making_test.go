@@ -10,8 +10,8 @@ import (
 	"conga/messages"
 )
 
-// What is converted next: never what plays as it is, what was converted, or what cannot be seen; first what somebody waits
-// for, in the order of asking; and who asks is forgotten only when the song is there or gone.
+// Songs that somebody waits for are converted first, in the order of asking. Songs that play as they are, were
+// converted, or cannot be seen are never converted. A wish is dropped only when its song is converted or gone.
 func TestState_Property_ToMake(t *testing.T) {
 	names := []string{"a.mp3", "b.ogg", "c.ogg", "d/e.ogg"}
 	rapid.Check(t, func(t *rapid.T) {
@@ -68,7 +68,7 @@ func TestState_Property_ToMake(t *testing.T) {
 	})
 }
 
-// What a conversion brings counts for the file as it was when that began, and for no other.
+// The result of a conversion counts only for the file as it was when the conversion began.
 func TestState_Made(t *testing.T) {
 	song := &messages.Song{Name: "a.ogg", FileBytes: 7, ModifiedUnixUs: 8, Form: messages.Song_FORM_OTHER}
 	state := State{}.Apply(&messages.SongAdded{Song: song})

@@ -74,8 +74,8 @@ func report(t *rapid.T) *messages.ReportSongs {
 	return r
 }
 
-// After any reports the state is what was said last of each name, whoever said what before; the
-// same report again says nothing; and the old states are still what they were.
+// After any reports the state has what the last report of each name says. The same report again yields no events. Old
+// states never change.
 func TestState_IsWhatWasReported(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var state State
