@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,20 +29,7 @@ func takingRadio(t *testing.T, token string) string {
 	if err := os.WriteFile(filepath.Join(songs, "air.mp3"), houseSong(t, "bach.mp3"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	server, err := node.StartServer(node.ServerOptions{
-		Songs: songs, Listen: "127.0.0.1:0", Data: node.MemoryData(), Token: token, Logger: slog.New(slog.DiscardHandler),
-		Uploads: actors.UploadLimits{Largest: 1 << 20, Most: 1 << 30},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	<-server.Server.SongsKnown()
-	return server.Requests.Addr().String()
+	return serving(t, node.ServerOptions{Songs: songs, Token: token, Uploads: actors.UploadLimits{Largest: 1 << 20, Most: 1 << 30}})
 }
 
 // Songs are brought from a script, with or without a token; what is there already is no error, what is no music is.

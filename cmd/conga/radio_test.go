@@ -9,15 +9,19 @@ import (
 
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/node"
-	"conga/transport"
 )
 
 // radioAt is a radio with conga's own songs.
 func radioAt(t *testing.T, token string) string {
 	t.Helper()
-	server, err := node.StartServer(node.ServerOptions{
-		Songs: "../../songs", Listen: "127.0.0.1:0", Data: node.MemoryData(), Token: token, Limits: transport.Limits{}, Logger: slog.New(slog.DiscardHandler),
-	})
+	return serving(t, node.ServerOptions{Songs: "../../songs", Token: token})
+}
+
+// serving is the address of a server that knows its songs.
+func serving(t *testing.T, o node.ServerOptions) string {
+	t.Helper()
+	o.Listen, o.Data, o.Logger = "127.0.0.1:0", node.MemoryData(), slog.New(slog.DiscardHandler)
+	server, err := node.StartServer(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,8 +13,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"conga/cmd/internal/cli"
 )
 
 const (
@@ -154,19 +151,7 @@ func (r *Radio) send(ctx context.Context, path string, file io.Reader, size int6
 		return nil, 0, err
 	}
 	request.ContentLength = size
-	answer, err := r.client.Do(request)
-	if err != nil {
-		if away := (cli.NotReached{}); errors.As(err, &away) {
-			return nil, 0, away
-		}
-		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
-			err = wrapped.Err
-		}
-		return nil, 0, fmt.Errorf("the connection to %s broke off, try again: %w", r.Ring.Server, err)
-	}
-	defer answer.Body.Close()
-	body, err = io.ReadAll(&bounded{answer.Body, maxAnswer})
-	return body, answer.StatusCode, err
+	return r.answered(request, fmt.Sprintf("the connection to %s broke off, try again", r.Ring.Server))
 }
 
 // readFunc is a function that reads.

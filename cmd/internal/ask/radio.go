@@ -173,6 +173,11 @@ func (r *Radio) do(ctx context.Context, method, path string, said []byte) (body 
 		return nil, 0, err
 	}
 	request.Header.Set("Content-Type", "application/json")
+	return r.answered(request, "ask "+r.Ring.Server)
+}
+
+// answered sends the request and reads the answer. doing begins the error if that fails.
+func (r *Radio) answered(request *http.Request, doing string) (body []byte, code int, err error) {
 	answer, err := r.client.Do(request)
 	if err != nil {
 		if away := (cli.NotReached{}); errors.As(err, &away) {
@@ -181,7 +186,7 @@ func (r *Radio) do(ctx context.Context, method, path string, said []byte) (body 
 		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
 			err = wrapped.Err
 		}
-		return nil, 0, fmt.Errorf("ask %s: %w", r.Ring.Server, err)
+		return nil, 0, fmt.Errorf("%s: %w", doing, err)
 	}
 	defer answer.Body.Close()
 	body, err = io.ReadAll(&bounded{answer.Body, maxAnswer})
