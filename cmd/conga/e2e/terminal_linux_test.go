@@ -27,9 +27,18 @@ const (
 // songsLater waits until so many more songs have ended on the server.
 func songsLater(t testing.TB, server *process, n int) {
 	t.Helper()
-	before := len(server.dump(t).Live.Pacer.Songs)
+	last := uint64(0) // the server remembers only the newest songs
+	for _, song := range server.dump(t).Live.Pacer.Songs {
+		last = song.First
+	}
 	eventually(t, fmt.Sprintf("%d songs end", n), func() string {
-		if more := len(server.dump(t).Live.Pacer.Songs) - before; more < n {
+		more := 0
+		for _, song := range server.dump(t).Live.Pacer.Songs {
+			if song.First > last {
+				more++
+			}
+		}
+		if more < n {
 			return fmt.Sprintf("%d have", more)
 		}
 		return ""
