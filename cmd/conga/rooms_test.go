@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -41,7 +43,15 @@ func (s source) imports() []string {
 
 func sources(t *testing.T) []source {
 	t.Helper()
-	var all []source
+	all, err := parseHouse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// parseHouse parses all files of the house, once for all tests.
+var parseHouse = sync.OnceValues(func() (all []source, err error) {
 	for _, room := range []string{"cmd", "messages", "actors", "transport", "songs"} {
 		err := filepath.WalkDir(filepath.Join(house, room), func(file string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || filepath.Ext(file) != ".go" {
@@ -57,14 +67,14 @@ func sources(t *testing.T) []source {
 			return nil
 		})
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 	}
 	if len(all) < 10 {
-		t.Fatalf("found only %d files: is the house elsewhere?", len(all))
+		return nil, fmt.Errorf("found only %d files: is the house elsewhere?", len(all))
 	}
-	return all
-}
+	return all, nil
+})
 
 // shared are the rooms below actors/ that every other one there may use.
 var shared = []string{"actors/eventlog", "actors/window"}
