@@ -26,18 +26,7 @@ func TestServer_BytesPerSong(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	var events []proto.Message
-	for i := range songs {
-		name := fmt.Sprintf("Artist number %03d of the house/Album number %02d of many records/%05d a song with a long name.mp3", i/100, i/10%10, i)
-		events = append(events, &messages.SongAdded{Song: &messages.Song{
-			Name: name, Title: fmt.Sprint("a song with a long name, number ", i), Artist: fmt.Sprint("Artist number ", i/100),
-			DurationUs: 180_000_000, SampleRate: 44100, Frames: 6891, AudioBytes: 2_880_000, FileBytes: 2_890_000, ModifiedUnixUs: 1_700_000_000_000_000 + int64(i),
-		}})
-	}
-	if _, err := log.Append(0, catalog.Actor, nil, events...); err != nil {
-		t.Fatal(err)
-	}
-	events = nil
+	addMany(t, log, songs)
 	var memory runtime.MemStats
 	all := func() uint64 { runtime.ReadMemStats(&memory); return memory.TotalAlloc }
 	live := func() uint64 { runtime.GC(); runtime.ReadMemStats(&memory); return memory.HeapAlloc }
@@ -67,5 +56,21 @@ func TestServer_BytesPerSong(t *testing.T) {
 	check("knowing", lived, live(), 1600)
 	if queue.Songs.Len() != songs || folder.Songs.Len() != songs || text(t, queue) != text(t, state.Scheduler) || text(t, folder) != text(t, state.Catalog) {
 		t.Error("what was saved is not what was read")
+	}
+}
+
+// addMany writes songs with long names into the log.
+func addMany(t *testing.T, log *eventlog.Log, songs int) {
+	t.Helper()
+	var events []proto.Message
+	for i := range songs {
+		name := fmt.Sprintf("Artist number %03d of the house/Album number %02d of many records/%05d a song with a long name.mp3", i/100, i/10%10, i)
+		events = append(events, &messages.SongAdded{Song: &messages.Song{
+			Name: name, Title: fmt.Sprint("a song with a long name, number ", i), Artist: fmt.Sprint("Artist number ", i/100),
+			DurationUs: 180_000_000, SampleRate: 44100, Frames: 6891, AudioBytes: 2_880_000, FileBytes: 2_890_000, ModifiedUnixUs: 1_700_000_000_000_000 + int64(i),
+		}})
+	}
+	if _, err := log.Append(0, catalog.Actor, nil, events...); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -75,7 +75,7 @@ func readOffsets(path string) (kept []deviceOffset, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // nothing was written
 	data, err := io.ReadAll(io.LimitReader(file, maxOffsets))
 	if err != nil {
 		return nil, err
