@@ -112,6 +112,10 @@ func TestPlayer_CardComesAndGoes(t *testing.T) {
 
 // The player tries an absent card for ever, but not often, because each try starts a process.
 func TestPlayer_NoCardAtAll(t *testing.T) {
+	long := time.Hour
+	if raceEnabled {
+		long = 15 * time.Minute
+	}
 	synctest.Test(t, func(t *testing.T) {
 		var said bytes.Buffer
 		tries := 0
@@ -119,12 +123,12 @@ func TestPlayer_NoCardAtAll(t *testing.T) {
 			tries++
 			return errors.New("no card")
 		}}
-		_, live, f := play(t, time.Hour, func(int64) []*messages.Item { return nil }, func(cfg *Config, _ *script) {
+		_, live, f := play(t, long, func(int64) []*messages.Item { return nil }, func(cfg *Config, _ *script) {
 			cfg.Log = logTo(&said)
 			cfg.Output = out
 		})
-		if most := int(time.Hour/retryMost) + 10; tries < most-20 || tries > most {
-			t.Errorf("tried %d times in an hour", tries)
+		if most := int(long/retryMost) + 10; tries < most-20 || tries > most {
+			t.Errorf("tried %d times in %v", tries, long)
 		}
 		if got := fellSilent(f); len(got) != 1 || strings.Count(said.String(), "no card") != 1 || live.Silenced != "no card" || !live.NeverHeard {
 			t.Errorf("said more than once, or not at all: %q, %q, %s", got, live.Silenced, &said)

@@ -159,6 +159,7 @@ func TestPlayer_NoNoiseAfterHole(t *testing.T) {
 	})
 }
 
+//go:norace
 func peak(pcm []float64) (most float64) {
 	for _, s := range pcm {
 		most = max(most, math.Abs(s))

@@ -7,6 +7,8 @@ import (
 )
 
 // tone resamples two seconds of a sine, `block` input frames at a time.
+//
+//go:norace
 func tone(rate int, hz, ppm float64, block int) []float64 {
 	step := float64(rate) / outputRate * (1 + ppm/1e6)
 	var r resampler
@@ -27,6 +29,8 @@ func tone(rate int, hz, ppm float64, block int) []float64 {
 }
 
 // snr fits a sine of the expected frequency and compares it with what is left, in dB.
+//
+//go:norace
 func snr(heard []float64, hz float64) float64 {
 	heard = heard[2000 : len(heard)-2000]
 	var ss, sc, cc, hs, hc, hh float64

@@ -243,6 +243,8 @@ func compare(t *testing.T, song recording, heard []float64) error {
 }
 
 // firstSound is the first frame that can be heard.
+//
+//go:norace
 func firstSound(pcm []float64) int {
 	for i, s := range pcm {
 		if s > 100 || s < -100 {

@@ -3,12 +3,14 @@ package player
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"io"
 	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -67,10 +69,19 @@ func load(t testing.TB, name string, rate int, seconds float64) recording {
 	return r
 }
 
+// decoded keeps what pcm returned, by the hash of the frames: with the race detector to decode takes seconds. For the same
+// reason the race detector does not look at functions here that only compute.
+var decoded sync.Map
+
 // pcm decodes the whole recording with go-mp3 alone: the reference.
 func (r recording) pcm(t testing.TB) []int16 {
 	t.Helper()
-	d, err := gomp3.NewDecoder(struct{ io.Reader }{bytes.NewReader(bytes.Join(r.frames, nil))})
+	song := bytes.Join(r.frames, nil)
+	key := sha256.Sum256(song)
+	if pcm, is := decoded.Load(key); is {
+		return slices.Clone(pcm.([]int16))
+	}
+	d, err := gomp3.NewDecoder(struct{ io.Reader }{bytes.NewReader(song)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,9 +89,12 @@ func (r recording) pcm(t testing.TB) []int16 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return toSamples(b)
+	pcm := toSamples(b)
+	decoded.Store(key, pcm)
+	return slices.Clone(pcm)
 }
 
+//go:norace
 func toSamples(b []byte) []int16 {
 	pcm := make([]int16, len(b)/2)
 	for i := range pcm {
@@ -230,6 +244,8 @@ func testConfig(t testing.TB, f *facts, out Output, source Source) Config {
 }
 
 // left is the left channel.
+//
+//go:norace
 func left(pcm []int16) []float64 {
 	out := make([]float64, len(pcm)/2)
 	for i := range out {
@@ -239,6 +255,8 @@ func left(pcm []int16) []float64 {
 }
 
 // correlation of a and b, 1 for the same sound.
+//
+//go:norace
 func correlation(a, b []float64) float64 {
 	n := min(len(a), len(b))
 	var ab, aa, bb float64
@@ -254,6 +272,8 @@ func correlation(a, b []float64) float64 {
 }
 
 // align returns the lag, at most `most` either way, at which heard resembles want most.
+//
+//go:norace
 func align(want, heard []float64, around, most int) (lag int, best float64) {
 	for l := around - most; l <= around+most; l++ {
 		if l < 0 || l >= len(heard) {
@@ -267,6 +287,8 @@ func align(want, heard []float64, around, most int) (lag int, best float64) {
 }
 
 // longestSilence is the longest run of zeros, in frames.
+//
+//go:norace
 func longestSilence(pcm []float64) int {
 	run, longest := 0, 0
 	for _, s := range pcm {
@@ -281,6 +303,8 @@ func longestSilence(pcm []float64) int {
 }
 
 // at outputRate: the reference, resampled by a slow exact sinc.
+//
+//go:norace
 func reference(pcm []int16, rate int) []float64 {
 	in := left(pcm)
 	if rate == outputRate {

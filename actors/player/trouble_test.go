@@ -221,7 +221,11 @@ func TestPlayer_ClocksApart(t *testing.T) {
 func TestPlayer_ClockJumps(t *testing.T) {
 	bach := load(t, "bach.mp3", 44100, 12)
 	want := left(bach.pcm(t))
-	for _, jump := range []int64{-300_000, -60_000, -20_000, -4_000, 4_000, 20_000, 60_000, 300_000} {
+	jumps := []int64{-300_000, -20_000, 4_000, 60_000, -60_000, -4_000, 20_000, 300_000}
+	if raceEnabled {
+		jumps = jumps[:4]
+	}
+	for _, jump := range jumps {
 		synctest.Test(t, func(t *testing.T) {
 			change := time.Now().Add(3 * time.Second)
 			now := func() int64 {

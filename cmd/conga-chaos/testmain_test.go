@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"conga/cmd/internal/congatest"
 )
 
 // TestMain lets the tests be this program where it starts itself.
@@ -23,7 +25,7 @@ func TestMain(m *testing.M) {
 
 // unlessRaced is the size of a run in virtual time: usual, or small with the race detector.
 func unlessRaced(usual, small int) int {
-	if raced {
+	if congatest.Raced {
 		return small
 	}
 	return usual

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"conga/cmd/internal/cli"
+	"conga/cmd/internal/congatest"
 	"conga/cmd/internal/settings"
 
 	"github.com/alecthomas/kong"
@@ -74,13 +75,16 @@ func TestSettings_ThreeWays(t *testing.T) {
 				if command == "conga" {
 					continue // --config: how it is found is tried below
 				}
-				seen[command+" --"+setting.Name] = true
+				if congatest.Raced && seen["--"+setting.Name] {
+					continue // one command has to do: each takes seconds
+				}
+				seen["--"+setting.Name], seen[command+" --"+setting.Name] = true, true
 				t.Run(command+" --"+setting.Name, func(t *testing.T) { threeWays(t, command, setting) })
 			}
 		}
 	}
 	for _, must := range []string{"conga serve --songs", "conga join --name", "conga demo --listeners", "conga log tail --data", "conga why --http"} {
-		if !seen[must] {
+		if !seen[must] && !congatest.Raced {
 			t.Errorf("the list lacks %s", must)
 		}
 	}
