@@ -65,7 +65,7 @@ test: speaker sound-test page-test shell-test convert-test lint
 	@.ci/systems
 	@[ -n '$(race)' ] || echo 'test: no C compiler, so the tests run without the race detector'
 	@.ci/unit $(flags) $(race)
-	$(if $(race),go test $(flags) -run 'Virtual|BadWeather|TestChain|ThreeWays' ./cmd/conga-chaos ./cmd/conga # whole: with the race detector they are smaller)
+	$(if $(race),@.ci/whole $(flags))
 	go test -timeout 20m -parallel 4 $(flags) $(race) -skip Page ./cmd/conga/e2e # real programs in real time, which mostly wait: alone on the machine
 	@.ci/sound $(flags)
 	@.ci/page $(flags)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"conga/messages"
+	"conga/messages/raced"
 )
 
 var all = []string{"bach.mp3", "beethoven.mp3", "pachelbel.mp3"}
@@ -22,7 +23,7 @@ func contextFor(t *testing.T, d time.Duration) (context.Context, context.CancelF
 // In ten hours of three songs every item leaves when it is due, there is no gap in the
 // numbers or the music, and each song's frames are those of its file.
 func TestPacer_TenHours(t *testing.T) {
-	hours := 10
+	hours := raced.Size(10, 2)
 	if testing.Short() {
 		hours = 1
 	}

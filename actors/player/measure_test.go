@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"conga/messages/chance"
+	"conga/messages/raced"
 )
 
 // Clicks in noise, with an echo, are measured to a part of a millisecond. Noise alone, and clicks at any time, are not
@@ -34,10 +35,7 @@ func TestClicksIn(t *testing.T) {
 		return s
 	}
 	all := []float64{-400_000, 200, 37_000}
-	if raceEnabled {
-		all = all[:1]
-	}
-	for _, late := range all {
+	for _, late := range raced.Size(all, all[:1]) {
 		got, err := clicksIn(room(200, func(int) float64 { return late }))
 		if off := got.Late.Seconds()*1e6 - late; err != nil || math.Abs(off) > 100 || got.Spread > 100*time.Microsecond || got.Clicks < 7 {
 			t.Errorf("%.0f µs late: %+v %v", late, got, err)

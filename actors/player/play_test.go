@@ -7,14 +7,12 @@ import (
 	"time"
 
 	"conga/messages"
+	"conga/messages/raced"
 )
 
 // songs are the three of the house: 44.1, 48 and 44.1 kHz, the last with a variable bitrate.
 func songs(t testing.TB) []recording {
-	seconds := 0.0
-	if raceEnabled { // ten times slower: the same seams, less between them
-		seconds = 2.5
-	}
+	seconds := raced.Size(0, 2.5) // the same seams, less between them
 	return []recording{
 		load(t, "bach.mp3", 44100, seconds),
 		load(t, "beethoven.mp3", 48000, seconds),

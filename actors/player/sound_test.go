@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"conga/messages"
+	"conga/messages/raced"
 )
 
 const (
@@ -27,7 +28,7 @@ const (
 // needPulse skips a test for which a sound server is missing.
 func needPulse(t *testing.T) {
 	t.Helper()
-	if raceEnabled && os.Getenv(soundTest) != "required" {
+	if raced.On && os.Getenv(soundTest) != "required" {
 		t.Skip("real time, and the race detector takes its own")
 	}
 	if !withSpeaker {

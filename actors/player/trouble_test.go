@@ -16,6 +16,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"conga/messages"
+	"conga/messages/raced"
 )
 
 func broadcastOf(t *testing.T, r recording) func(int64) []*messages.Item {
@@ -170,10 +171,7 @@ func (clicks) Decode(_, sound []byte) error {
 
 // TestPlayer_ClocksApart: the server's clock runs at another speed than the output.
 func TestPlayer_ClocksApart(t *testing.T) {
-	minutes := 3
-	if raceEnabled {
-		minutes = 1
-	}
+	minutes := raced.Size(3, 1)
 	frame := load(t, "bach.mp3", 44100, 1).frames[5]
 	for _, ppm := range []int64{-200, 200} {
 		synctest.Test(t, func(t *testing.T) {
@@ -222,10 +220,7 @@ func TestPlayer_ClockJumps(t *testing.T) {
 	bach := load(t, "bach.mp3", 44100, 12)
 	want := left(bach.pcm(t))
 	jumps := []int64{-300_000, -20_000, 4_000, 60_000, -60_000, -4_000, 20_000, 300_000}
-	if raceEnabled {
-		jumps = jumps[:4]
-	}
-	for _, jump := range jumps {
+	for _, jump := range raced.Size(jumps, jumps[:4]) {
 		synctest.Test(t, func(t *testing.T) {
 			change := time.Now().Add(3 * time.Second)
 			now := func() int64 {

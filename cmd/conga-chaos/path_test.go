@@ -10,6 +10,7 @@ import (
 
 	"conga/cmd/conga-chaos/internal/schedule"
 	"conga/cmd/internal/node"
+	"conga/messages/raced"
 
 	"pgregory.net/rapid"
 )
@@ -61,11 +62,11 @@ func TestChain_Property_Path(t *testing.T) {
 	})
 }
 
-// Two hundred of one address (see unlessRaced), whose server is away for longer than its window is: when it comes back
+// Two hundred of one address (fewer with the race detector), whose server is away for longer than its window is: when it comes back
 // all turn to it at once, and though they are one house, each hears in time.
 func TestChain_House(t *testing.T) {
 	away := outage{at: 3 * time.Second, kind: "server", lasts: 20 * time.Second}
-	if trouble := runOutages(t, virtualSongs(t), unlessRaced(200, 25), []outage{away}, t.Logf); trouble != "" {
+	if trouble := runOutages(t, virtualSongs(t), raced.Size(200, 25), []outage{away}, t.Logf); trouble != "" {
 		t.Error(trouble)
 	}
 }

@@ -20,12 +20,13 @@ import (
 	"conga/cmd/internal/node"
 	"conga/cmd/internal/why"
 	"conga/messages"
+	"conga/messages/raced"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
 
 var (
-	soakChunks = flag.Uint64("soak.chunks", uint64(unlessRaced(6000, 1500)), "chunks of TestSoak, in virtual time")
+	soakChunks = flag.Uint64("soak.chunks", raced.Size[uint64](6000, 1500), "chunks of TestSoak, in virtual time")
 	soakFor    = flag.Duration("soak.for", 0, "let TestSoak take so much real time on this machine's network instead")
 )
 

@@ -17,13 +17,14 @@ import (
 	"conga/cmd/conga-chaos/internal/schedule"
 	"conga/cmd/internal/node"
 	"conga/messages"
+	"conga/messages/raced"
 )
 
 // The deterministic run's plan; a failing one is told as these flags.
 var (
 	virtualSeed     = flag.Uint64("chaos.seed", 1, "seed of TestChaos_VirtualTime")
-	virtualNodes    = flag.Int("chaos.nodes", unlessRaced(10, 6), "listeners of TestChaos_VirtualTime")
-	virtualFailures = flag.Int("chaos.failures", unlessRaced(60, 20), "failures of TestChaos_VirtualTime")
+	virtualNodes    = flag.Int("chaos.nodes", raced.Size(10, 6), "listeners of TestChaos_VirtualTime")
+	virtualFailures = flag.Int("chaos.failures", raced.Size(60, 20), "failures of TestChaos_VirtualTime")
 	virtualLog      = flag.String("chaos.log", "", "write what the nodes of TestChaos_VirtualTime say to this file")
 )
 

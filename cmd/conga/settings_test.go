@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"conga/cmd/internal/cli"
-	"conga/cmd/internal/congatest"
 	"conga/cmd/internal/settings"
+	"conga/messages/raced"
 
 	"github.com/alecthomas/kong"
 )
@@ -75,8 +75,8 @@ func TestSettings_ThreeWays(t *testing.T) {
 				if command == "conga" {
 					continue // --config: how it is found is tried below
 				}
-				if congatest.Raced && seen["--"+setting.Name] {
-					continue // one command has to do: each takes seconds
+				if raced.On && seen["--"+setting.Name] {
+					continue // one command has to do: each takes a second
 				}
 				seen["--"+setting.Name], seen[command+" --"+setting.Name] = true, true
 				t.Run(command+" --"+setting.Name, func(t *testing.T) { threeWays(t, command, setting) })
@@ -84,7 +84,7 @@ func TestSettings_ThreeWays(t *testing.T) {
 		}
 	}
 	for _, must := range []string{"conga serve --songs", "conga join --name", "conga demo --listeners", "conga log tail --data", "conga why --http"} {
-		if !seen[must] && !congatest.Raced {
+		if !seen[must] && !raced.On {
 			t.Errorf("the list lacks %s", must)
 		}
 	}

@@ -1,6 +1,0 @@
-//go:build !race
-
-package congatest
-
-// Raced: the tests run with the race detector.
-const Raced = false
