@@ -396,6 +396,34 @@ func TestE2E_PageOtherRate(t *testing.T) {
 	}
 }
 
+// The page plays a song as loud as its ReplayGain tag wants, from where that song begins to where it ends.
+func TestE2E_PageLoudness(t *testing.T) {
+	chromium(t)
+	songs := congatest.Songs(t, map[string]congatest.Cut{"plain.mp3": {From: "bach.mp3", First: 100, N: 200}})
+	quiet := append(congatest.Tag("Quiet", "", "REPLAYGAIN_TRACK_GAIN=-12.00 dB"), congatest.Cut{From: "beethoven.mp3", First: 60, N: 200}.Frames(t)...)
+	if err := os.WriteFile(filepath.Join(songs, "quiet.mp3"), quiet, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list := filepath.Join(songs, "both.m3u")
+	if err := os.WriteFile(list, []byte("plain.mp3\nquiet.mp3\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := launchServer(t, songs, t.TempDir(), "--playlist", list)
+	b := browse(t, 1280, 800)
+	b.do(t, chromedp.Navigate(pageOf(t, server)), chromedp.WaitVisible("#listen"), chromedp.Click("#listen"))
+	// What is heard when the volume changes, by the events of the broadcast and the audio element's clock.
+	b.do(t, chromedp.Evaluate(`window.seen = []; setInterval(() => {
+		const volume = audio.volume.toFixed(3);
+		if (audio.currentTime > 0 && (!seen.length || seen[seen.length - 1][0] !== volume)) seen.push([volume, begun + audio.currentTime * 1000]);
+	}, 20), true`, nil))
+	b.until(t, "it has changed three times", `seen.length >= 4`)
+	if got := is[string](t, b, `seen.slice(1, 4).map(s => s[0]).sort().join(' ')`); got != "0.226 0.226 0.900" && got != "0.226 0.900 0.900" {
+		t.Errorf("volumes %s; of %s", got, is[string](t, b, `JSON.stringify(seen)`))
+	}
+	late := is[float64](t, b, `Math.max(...seen.slice(1, 4).map(s => Math.min(...levels.map(l => s[1] - l.at).filter(d => d >= -1)))) || 0`)
+	t.Logf("the volume changes at most %.0f ms behind the song", late)
+}
+
 // Over https a browser that trusts the operator's certificate shows the page without a complaint, and plays: from the server
 // while no node encrypts, then from one that does, whose certificate has a name.
 func TestE2E_PageHTTPS(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -104,10 +105,14 @@ func Digest(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Tag is an ID3v2.3 tag with a title and an artist, in ASCII.
-func Tag(title, artist string) []byte {
+// Tag is an ID3v2.3 tag with a title and an artist, in ASCII, and with fields of other names, as "FIELD=VALUE".
+func Tag(title, artist string, fields ...string) []byte {
 	var frames []byte
-	for _, frame := range [][2]string{{"TIT2", title}, {"TPE1", artist}} {
+	texts := [][2]string{{"TIT2", title}, {"TPE1", artist}}
+	for _, field := range fields {
+		texts = append(texts, [2]string{"TXXX", strings.Replace(field, "=", "\x00", 1)})
+	}
+	for _, frame := range texts {
 		text := "\x00" + frame[1] // Latin-1
 		frames = append(frames, frame[0]...)
 		frames = binary.BigEndian.AppendUint32(frames, uint32(len(text)))

@@ -38,8 +38,9 @@ type Now struct {
 	Song     *Song  `json:"song"`  // nil: nothing
 	Number   uint64 `json:"number,omitempty"`
 	PlayAtUs int64  `json:"playAtUs,omitempty"`
-	By       string `json:"by,omitempty"`   // who asked for it
-	Away     string `json:"away,omitempty"` // why no song can be played
+	GainMb   int32  `json:"gainMb,omitempty"` // how much louder it is to be played, in hundredths of a decibel
+	By       string `json:"by,omitempty"`     // who asked for it
+	Away     string `json:"away,omitempty"`   // why no song can be played
 	Songs    int    `json:"songs"`
 	SlackMs  int64  `json:"slackMs,omitempty"` // how long before it is heard music is sent; 0: the usual time
 	// Votes is how many people voted to skip the song, and Needed how many must; 0: nobody can vote.
@@ -112,7 +113,7 @@ func now(s actors.ServerState, event uint64, nowUs int64) Now {
 		return n
 	}
 	n.Song = songOf(s, on.Name, on)
-	n.Number, n.PlayAtUs, n.SlackMs = on.Number, on.PlayAt, on.Slack/1000
+	n.Number, n.PlayAtUs, n.GainMb, n.SlackMs = on.Number, on.PlayAt, on.GainMb, on.Slack/1000
 	if air := s.Scheduler.On; air != nil && air.Number == on.Number && !air.Skipped {
 		n.Votes, n.Needed = len(air.Votes), s.Scheduler.Rules.SkipVotes
 	}

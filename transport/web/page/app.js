@@ -299,6 +299,8 @@ $('bring').addEventListener('drop', e => { $('drop').classList.remove('over'); b
 
 // --- listening -----------------------------------------------------------------------------------
 const audio = $('audio');
+const playerBack = 1000; // a player's music begins so many ms before what is heard elsewhere
+let begun = 0, levels = []; // when the audio element's clock was 0, in ms of the broadcast; how loud the last songs are
 let wanted = false, tries = 0, failed = 0, again = 0, stalled = 0; // failed: in a row, without a sound
 function open() {
   clearTimeout(again);
@@ -306,6 +308,7 @@ function open() {
   // The server sends it to a node, from an encrypted page only to one that encrypts, too. Where none can be used, the server plays.
   audio.src = `/stream.mp3?one-rate&try=${tries}${failed % 2 ? '&here' : location.protocol === 'https:' ? '&tls' : ''}`;
   $('listenNote').textContent = 'Tuning in …';
+  begun = Date.now() + ahead - playerBack;
   audio.play().catch(err => {
     if (err.name === 'NotAllowedError') stop('The browser lets no page play by itself: press Listen.');
   });
@@ -349,8 +352,20 @@ setInterval(() => { // what neither plays nor fails is asked for anew
   lastTime = audio.currentTime;
   if (stalled > 8) { stalled = 0; retry(); }
 }, 1000);
-$('volume').addEventListener('input', () => { audio.volume = $('volume').value / 100; });
-audio.volume = 0.9;
+// A song is as loud as its ReplayGain tag wants, so that all are about equally loud; but no louder than it is. Music comes here
+// later than it is on, so the songs are kept with their times: the audio element's clock says which one is heard.
+function keepLevel(now) {
+  const at = now.playAtUs / 1000;
+  if (!now.song || levels.some(l => l.at === at)) return;
+  levels = [...levels, { at, factor: 10 ** ((now.gainMb || 0) / 2000) }].slice(-4);
+}
+function setVolume() {
+  const heard = begun + audio.currentTime * 1000;
+  const song = levels.filter(l => l.at <= heard).pop() || levels[0];
+  audio.volume = Math.min(1, $('volume').value / 100 * (song ? song.factor : 1));
+}
+$('volume').addEventListener('input', setVolume);
+setInterval(setVolume, 200);
 if ('mediaSession' in navigator) {
   navigator.mediaSession.setActionHandler('play', () => { if (!wanted) $('listen').click(); });
   navigator.mediaSession.setActionHandler('pause', () => stop());
@@ -555,6 +570,7 @@ function listenToNews() {
       live[name] = JSON.parse(e.data);
       if (name === 'now') {
         ahead = live.now.nowUs / 1000 - Date.now();
+        keepLevel(live.now);
         if (live.now.songs !== songsThere) { songsThere = live.now.songs; search(0); }
         if (live.now.event !== logLast && !past && !fresh) fresh = setTimeout(() => { fresh = 0; if (!past) showLog(0); }, 1500);
         state();
