@@ -236,19 +236,29 @@ func (m measured) String() string {
 	if m.said != "" || q == nil {
 		return m.said
 	}
-	return fmt.Sprintf("median %.3f, p90 %.3f, p99 %.3f, most %.3f ms in %d windows (load %s)", q[0], q[1], q[2], q[3], len(m.skews), m.load)
+	return fmt.Sprintf("median %.3f, p90 %.3f, p99 %.3f, most %.3f ms in %d windows, %d of them unlike (load %s)", q[0], q[1], q[2], q[3], len(m.skews), m.unlike(), m.load)
+}
+
+// unlike is in how many windows the two do not sound alike, because one is silent or moves its sound.
+func (m measured) unlike() (n int) {
+	for _, skew := range m.skews {
+		if math.IsInf(skew, 0) {
+			n++
+		}
+	}
+	return n
 }
 
 func tabled(table []measured) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%-9s %-40s %4s %8s %8s %8s %8s %9s %6s\n", "case", "", "busy", "median", "p90", "p99", "most", ">1 ms for", "load")
+	fmt.Fprintf(&out, "%-9s %-40s %4s %8s %8s %8s %8s %9s %6s %6s\n", "case", "", "busy", "median", "p90", "p99", "most", ">1 ms for", "unlike", "load")
 	for _, m := range table {
 		q := quantiles(m.skews)
 		if m.said != "" || q == nil {
 			fmt.Fprintf(&out, "%-9s %-40s %4d %s\n", m.name, m.about, m.busy, m.said)
 			continue
 		}
-		fmt.Fprintf(&out, "%-9s %-40s %4d %8.3f %8.3f %8.3f %8.3f %7.1f s %6s %s\n", m.name, m.about, m.busy, q[0], q[1], q[2], q[3], m.longest.Seconds(), m.load, m.wrong(true))
+		fmt.Fprintf(&out, "%-9s %-40s %4d %8.3f %8.3f %8.3f %8.3f %7.1f s %6d %6s %s\n", m.name, m.about, m.busy, q[0], q[1], q[2], q[3], m.longest.Seconds(), m.unlike(), m.load, m.wrong(true))
 	}
 	return out.String()
 }

@@ -12,7 +12,7 @@ import (
 const window = sinkRate / 10
 
 // compareSides is by how many milliseconds right is behind left, for each window from where right begins. Windows that are
-// too quiet to tell are NaN, silence on the right side +Inf.
+// too quiet to tell are NaN, those in which the two do not sound alike +Inf.
 func compareSides(left, right []float64) (skews []float64, from int) {
 	from = slices.IndexFunc(right, func(s float64) bool { return math.Abs(s) > 100 })
 	if from < 0 {
@@ -91,7 +91,8 @@ func median(skews []float64) float64 {
 	return heard[len(heard)/2]
 }
 
-// quantiles are the median, p90, p99 and most of how far apart they were; nil if nothing was heard.
+// quantiles are the median, p90, p99 and most of how far apart they were; nil if nothing was heard. Windows that are unlike
+// count, but most is of the others.
 func quantiles(skews []float64) []float64 {
 	var off []float64
 	for _, s := range skews {
@@ -104,7 +105,11 @@ func quantiles(skews []float64) []float64 {
 	}
 	slices.Sort(off)
 	at := func(q float64) float64 { return off[int(q*float64(len(off)-1))] }
-	return []float64{at(0.5), at(0.9), at(0.99), at(1)}
+	alike := slices.IndexFunc(off, func(s float64) bool { return math.IsInf(s, 0) })
+	if alike < 0 {
+		alike = len(off)
+	}
+	return []float64{at(0.5), at(0.9), at(0.99), off[max(0, alike-1)]}
 }
 
 func load() string {
