@@ -28,7 +28,7 @@ ALL ?=
 LONG ?=
 JSON ?= bin/bench.json
 
-.PHONY: help chaos soak together demo build test lint systems bench bench-check bench-keep bench-parts fuzz gen man install speaker sound-test page-test shell-test convert-test
+.PHONY: help conga chaos soak together demo build test lint systems bench bench-check bench-keep bench-parts fuzz gen man install speaker sound-test page-test shell-test convert-test
 
 help:
 	@echo 'make demo     hear it: a server and three listeners        go run ./cmd/conga demo'
@@ -54,8 +54,11 @@ help:
 	@echo 'make pictures the pictures of the README                   CONGA_TEST_README=FOLDER go test -run TestPictures ./cmd/conga/e2e'
 	@echo 'make gen      the code for messages/*.proto                go generate ./messages'
 
-demo: build
+demo: conga
 	bin/conga demo
+
+conga: speaker
+	go build $(flags) -o bin/ ./cmd/conga
 
 build: speaker
 	go build $(flags) -o bin/ ./cmd/...

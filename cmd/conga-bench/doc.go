@@ -60,7 +60,7 @@
 //
 //   - longest: the longest chain of which no listener had nothing to play, and none lost an item, for 20 s; found by
 //     halves, to 250 nodes. All of it, the server and the listeners, is on this machine.
-//   - clone: git clone, make build with an empty build cache, conga demo, until its recording has the first sample that is
+//   - clone: git clone, make conga with an empty build cache, conga demo, until its recording has the first sample that is
 //     not silence. Modules that Go has downloaded before are not downloaded again. The baseline is building a Go program
 //     that says hello, with an empty cache, too.
 //

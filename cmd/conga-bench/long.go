@@ -35,26 +35,34 @@ const (
 	soundWithin = 20 * time.Minute
 )
 
+// nextLength is the chain that is tried next, if one of good nodes plays in real time and one of bad does not; 0: good is
+// about the longest. At first nothing is known: 0 and mostLong+1.
+func nextLength(good, bad int) int {
+	switch {
+	case bad-good <= closeEnough:
+		return 0
+	case good == 0 && bad > mostLong:
+		return shortestLong
+	case bad > mostLong:
+		return min(2*good, mostLong)
+	}
+	return (good + bad) / 2
+}
+
 // longestChain searches by halves for the longest chain in which nobody has nothing to play.
 func (b *bench) longestChain(ctx context.Context) error {
 	good, bad := 0, mostLong+1
-	for next := shortestLong; bad-good > closeEnough && next > closeEnough; {
+	for next := nextLength(good, bad); next > 0; next = nextLength(good, bad) {
 		err := b.plays(ctx, next)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return ctx.Err()
-		}
-		if err != nil {
+		case err != nil:
 			b.say("a chain of %d does not play in real time: %v", next, err)
 			bad = next
-		} else {
+		default:
 			b.say("a chain of %d plays in real time", next)
 			good = next
-		}
-		if next = (good + bad) / 2; bad > mostLong && good > 0 { // so far all were good
-			next = min(2*good, mostLong)
-			if good == mostLong {
-				break
-			}
 		}
 	}
 	b.result.Add(result.Key{Name: longest, Baseline: wantedNodes}, "nodes", result.More, result.Round{Conga: float64(good), Base: wanted})
@@ -96,7 +104,7 @@ func (b *bench) plays(ctx context.Context, nodes int) error {
 }
 
 // fromClone measures how long it takes from a fresh clone, with nothing compiled, until a loudspeaker would get sound: git
-// clone, make build, conga demo. What Go has downloaded before, it does not download again.
+// clone, make conga, conga demo. What Go has downloaded before, it does not download again.
 func (b *bench) fromClone(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, soundWithin)
 	defer cancel()
@@ -115,7 +123,7 @@ func (b *bench) fromClone(ctx context.Context) (err error) {
 	if err := b.shell(ctx, dir, "git", "clone", "--quiet", strings.TrimSpace(string(top)), clone); err != nil {
 		return err
 	}
-	if err := b.shell(ctx, dir, "make", "-C", clone, "build"); err != nil {
+	if err := b.shell(ctx, dir, "make", "-C", clone, "conga"); err != nil {
 		return err
 	}
 	sound := filepath.Join(dir, "sound.wav")
