@@ -31,7 +31,7 @@ const (
 type engine struct {
 	cfg      Config
 	deck     *deck
-	items    chan arrival
+	items    chan arrival // for the decoder; nil: there is none
 	facts    chan proto.Message
 	turns    chan *messages.SongChange // to Config.Turned; nil: it is not set
 	since    atomic.Int64              // when the item that is being decoded arrived, local ns since birth; 0: none
@@ -55,16 +55,16 @@ func start(cfg Config, failed func(reason string)) *engine {
 		cfg.Offsets = noOffsets{}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	e := &engine{
-		cfg: cfg, failed: failed, cancel: cancel, birth: time.Now(),
-		items: make(chan arrival, maxReceived), facts: make(chan proto.Message, maxFacts),
-	}
+	e := &engine{cfg: cfg, failed: failed, cancel: cancel, birth: time.Now(), facts: make(chan proto.Message, maxFacts)}
 	e.deck = newDeck(cfg.Now, e.fact, e.cause)
 	e.deck.clockError = cfg.ClockError
 	_, e.deck.keeps = cfg.Output.(*wav)
-	works := []func(context.Context){e.read, deliver(e.facts, e.cfg.Report), e.beat, e.decode, e.output}
+	var works []func(context.Context)
 	if _, unheard := cfg.Output.(none); unheard {
-		works = []func(context.Context){e.read, deliver(e.facts, e.cfg.Report), e.beat, e.keepBooks}
+		works = append(works, e.keepBooks)
+	} else {
+		e.items = make(chan arrival, maxReceived)
+		works = append(works, e.readItems, deliver(e.facts, e.cfg.Report), e.beat, e.decode, e.output)
 	}
 	if cfg.Turned != nil {
 		e.turns = make(chan *messages.SongChange, maxFacts)
@@ -104,8 +104,18 @@ func (e *engine) guard() {
 
 func (e *engine) fail(reason string) { e.fallen.Do(func() { e.failed(reason) }) }
 
+// readItems reads for the decoder.
+func (e *engine) readItems(ctx context.Context) {
+	e.read(ctx, func(item *messages.Item) {
+		select {
+		case e.items <- arrival{item, time.Now()}:
+		case <-ctx.Done():
+		}
+	})
+}
+
 // read takes items from the source as soon as they are there.
-func (e *engine) read(ctx context.Context) {
+func (e *engine) read(ctx context.Context, take func(*messages.Item)) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -124,11 +134,7 @@ func (e *engine) read(ctx context.Context) {
 				break // it fell out, or the window was closed
 			}
 			e.deck.received(item)
-			select {
-			case e.items <- arrival{item, time.Now()}:
-			case <-ctx.Done():
-				return
-			}
+			take(item)
 		}
 		e.deck.count(func(l *Live) { l.Reopened++ })
 		timer.Reset(reopenAfter)

@@ -2,13 +2,11 @@ package player
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"conga/messages"
 )
-
-// noteEvery is how often the figures are brought up to date while nothing comes.
-const noteEvery = 200 * time.Millisecond
 
 // none is for hundreds of listeners on one machine: their players decode nothing and
 // only count. A chunk that is not there when a loudspeaker would need it is an
@@ -17,24 +15,56 @@ type none struct{ null }
 
 func (none) Name() string { return "none" }
 
-// keepBooks takes the place of decode and output if nobody listens.
+// keepBooks takes the place of all other goroutines if nobody listens. It reads; a timer, which needs no goroutine of
+// its own while it waits, does what the time demands.
 func (e *engine) keepBooks(ctx context.Context) {
 	e.deck.connect(e.cfg.Output.Name(), 0, false, "", 0)
-	note := time.NewTimer(noteEvery)
-	defer note.Stop()
-	for next := uint64(0); ; {
-		var item *messages.Item
-		select {
-		case in := <-e.items:
-			item = in.item
-			next = e.follow(next, item)
-		case <-note.C:
-		case <-ctx.Done():
-			return
-		}
+	n := &notes{engine: e}
+	n.begin()
+	defer n.end()
+	var next uint64
+	e.read(ctx, func(item *messages.Item) {
+		next = e.follow(next, item)
 		e.deck.book(item)
-		note.Reset(noteEvery)
+	})
+}
+
+// notes brings the books up to date with every beat of the heart.
+type notes struct {
+	*engine
+
+	mu    sync.Mutex
+	timer *time.Timer
+	ended bool
+}
+
+func (n *notes) begin() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.timer = time.AfterFunc(0, n.note)
+}
+
+func (n *notes) note() {
+	defer n.guard()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ended {
+		return
 	}
+	n.heart.beat(time.Since(n.birth))
+	n.deck.book(nil)
+	for len(n.facts) > 0 { // nobody else takes them
+		n.cfg.Report(<-n.facts)
+	}
+	n.timer.Reset(beatEvery)
+}
+
+// end waits until no note is under way.
+func (n *notes) end() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ended = true
+	n.timer.Stop()
 }
 
 // book records an item, or with nil that time has passed.

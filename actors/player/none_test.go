@@ -1,6 +1,7 @@
 package player
 
 import (
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -101,6 +102,27 @@ func TestNone_StrayTime(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		if live := e.deck.live(); live.Underruns != 0 || live.HeardNumber < 10 {
 			t.Errorf("%+v", live)
+		}
+	})
+}
+
+// Hundreds of players that nobody hears are in one process: each has one goroutine, and no room for a decoder.
+func TestNone_OneGoroutine(t *testing.T) {
+	const players = 50
+	synctest.Test(t, func(t *testing.T) {
+		now := func() int64 { return time.Now().UnixMicro() }
+		before := runtime.NumGoroutine()
+		for range players {
+			e := start(testConfig(t, &facts{}, none{}, &script{now: now, lead: time.Second}), func(reason string) { t.Error(reason) })
+			defer e.stop()
+			if e.items != nil {
+				t.Error("it has a queue for a decoder")
+			}
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n != players {
+			t.Errorf("%d players have %d goroutines", players, n)
 		}
 	})
 }

@@ -33,7 +33,7 @@ func TestPlayer_Turned(t *testing.T) {
 			close(turns)
 			for _, want := range []string{"bach.mp3", "pachelbel.mp3"} {
 				got := <-turns
-				if got.song != want || got.late < 0 || got.late > 2*noteEvery {
+				if got.song != want || got.late < 0 || got.late > 2*beatEvery {
 					t.Errorf("%s: told %s, %v after it began", out.Name(), got.song, got.late)
 				}
 			}

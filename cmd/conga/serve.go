@@ -23,10 +23,9 @@ import (
 // songsPatience is how long the first look at the songs folder may hold up that the server is ready.
 const songsPatience = 2 * time.Second
 
-// whileReading is how much garbage there may be, in percent of what is in use, while the log and a large folder are
-// read: little of that lives on. whileServing is the same for the time after that, in which little is made. So a
-// server of 20,000 songs needs some 110 MB; at a start on an old log some 160 MB for a moment.
-const whileReading, whileServing = 25, 50
+// garbage is how much garbage there may be, in percent of what is in use. While the log and a large folder are read, little
+// of it lives on; afterwards little is made.
+const garbage = 25
 
 // mostLog is how many megabytes of log may be kept: a terabyte.
 const mostLog = 1 << 20
@@ -179,7 +178,9 @@ func (c *serveCmd) start(ctx context.Context, playlist node.Playlist, logger *sl
 	if err != nil {
 		return nil, browsers, err
 	}
-	usual := debug.SetGCPercent(whileReading)
+	if usual := debug.SetGCPercent(garbage); usual < garbage {
+		debug.SetGCPercent(usual) // GOGC
+	}
 	server, err := node.StartServer(node.ServerOptions{
 		Songs: c.Songs, Listen: string(c.Listen), Data: data, Logger: logger,
 		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Players: c.Players, Limits: c.limits(c.Players), Uploads: c.bounds(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20, Keep: time.Duration(c.Keep) * 24 * time.Hour,
@@ -194,7 +195,7 @@ func (c *serveCmd) start(ctx context.Context, playlist node.Playlist, logger *sl
 		case <-server.Server.SongsKnown():
 		case <-ctx.Done():
 		}
-		debug.SetGCPercent(min(usual, whileServing))
+		debug.FreeOSMemory() // what the start has used is not needed again
 	}()
 	return server, browsers, nil
 }
