@@ -11,6 +11,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"conga/actors/chainmanager/chain"
+	"conga/actors/eventlog"
 	"conga/messages"
 )
 
@@ -212,7 +213,8 @@ func TestChainManager_VerdictEnds(t *testing.T) {
 // who says too much is not heard, and nobody waits for any of it.
 func TestChainManager_Reports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := open(t, openLog(t, memoryWith(t)))
+		disk := memoryWith(t)
+		o := open(t, openLog(t, disk))
 		defer o.close()
 		o.say(&messages.JoinChain{Node: node("amy")})
 		o.say(&messages.JoinChain{Node: node("bob")})
@@ -226,6 +228,9 @@ func TestChainManager_Reports(t *testing.T) {
 		synctest.Wait()
 		if n := o.log.Last() - before; n < 2 || n > 20 {
 			t.Errorf("1001 reports are %d events", n)
+		}
+		if rows, err := disk.Read(before, 100, eventlog.Whole); err != nil || rows[0].Of != len(rows) {
+			t.Errorf("%d reports are not one commit, and so one sync of the disk: the first commit has %d; %v", len(rows), rows[0].Of, err)
 		}
 		view := make(chan messages.View, 1)
 		o.system.Root.Send(o.pid, &messages.Look{Reply: view})

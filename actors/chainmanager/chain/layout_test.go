@@ -2,6 +2,7 @@ package chain
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 
 	"conga/messages"
@@ -105,6 +106,38 @@ func TestLayout_Spread(t *testing.T) {
 				t.Errorf("closed %q: %s feeds %d of %d", closed, id, n, row)
 			}
 		}
+	}
+}
+
+// A join into a long chain takes as much memory as one into a short chain, but for the lists' own length: nothing looks at
+// all members.
+func TestTellings_JoinCostsTheSame(t *testing.T) {
+	costs := func(members int) (allocations float64, bytes uint64) {
+		var s State
+		for i := range members {
+			s = s.Apply(&messages.ListenerJoined{Node: node(fmt.Sprint("n", i)), After: s.Chain.last().id(), Address: fmt.Sprint(i)})
+		}
+		var told Tellings
+		told.Follow(s)
+		join := &messages.JoinChain{Node: node("new"), Address: "new"}
+		const runs = 50
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		allocations = testing.AllocsPerRun(runs, func() {
+			now := s
+			for _, event := range s.Decide(join) {
+				now = now.Apply(event)
+			}
+			told.Follow(now)
+			told.Follow(s) // and it leaves
+		})
+		runtime.ReadMemStats(&after)
+		return allocations, (after.TotalAlloc - before.TotalAlloc) / runs
+	}
+	few, small := costs(500)
+	many, large := costs(8000)
+	if many > few*1.1 || large > 2*small {
+		t.Errorf("in a chain of 8000 a join makes %v allocations of %d bytes, in one of 500 %v of %d", many, large, few, small)
 	}
 }
 
