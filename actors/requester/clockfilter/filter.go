@@ -19,6 +19,7 @@ package clockfilter
 import (
 	"math"
 	"slices"
+	"sort"
 )
 
 const (
@@ -53,7 +54,8 @@ type Estimate struct {
 	BoundUs float64
 	// RoundTripUs is the shortest remembered round trip.
 	RoundTripUs int64
-	Pings       int // that the estimate is built on
+	Pings       int   // that the estimate is built on
+	SpanUs      int64 // between the first and the last of them
 }
 
 // Offset is the estimated offset at a time of this machine, in µs.
@@ -107,7 +109,7 @@ func (f *Filter) bent() bool {
 		return false
 	}
 	before := widest(f.lows[:half], f.highs[:half])
-	return before.width-all.width > surprising*(before.noise()+roundingUs)
+	return before.width-all.width > surprising*(before.noise(0, half)+roundingUs)
 }
 
 // corridor is the room between two parallel lines below the highs and above the lows.
@@ -174,18 +176,25 @@ func (c corridor) middle(skew, after float64) float64 {
 	return (low+high)/2 + skew*after
 }
 
-// noise is the usual distance of the shortest delays from the corridor's edges. The corridor is about that much
-// too wide.
-func (c corridor) noise() float64 {
-	if len(c.lows) < len(third{}) {
+// noise is the usual distance of the shortest delays from the corridor's edges, among the limits from..to. The corridor is
+// about that much too wide.
+func (c corridor) noise(from, to int) float64 {
+	if to-from < len(third{}) {
 		return c.width / 2
 	}
 	low, high := third{math.Inf(1), math.Inf(1), math.Inf(1)}, third{math.Inf(1), math.Inf(1), math.Inf(1)}
-	for i := range c.lows {
+	for i := from; i < to; i++ {
 		low.add(c.low - c.of(c.lows[i], c.skew))
 		high.add(c.of(c.highs[i], c.skew) - c.high)
 	}
 	return (low[2] + high[2]) / 2
+}
+
+// worstNoise is the noise in the half of the time in which it is larger: pings are not evenly distributed, and where there
+// are few of them, the shortest delay is longer.
+func (c corridor) worstNoise() float64 {
+	middle := sort.Search(len(c.lows), func(i int) bool { return c.lows[i].at > (c.lows[0].at+c.origin.at)/2 })
+	return max(c.noise(0, middle), c.noise(middle, len(c.lows)))
 }
 
 // third keeps the three smallest distances.
@@ -199,10 +208,10 @@ func (t *third) add(x float64) {
 	}
 }
 
-// plausible is the range of skews whose corridors are as wide as the widest, less the noise. In a
+// plausible is the range of skews whose corridors are as wide as the widest, less this noise. In a
 // short time any skew fits; then it is the range of crystals.
-func (c corridor) plausible() (least, most float64) {
-	enough := c.width - c.noise()
+func (c corridor) plausible(noise float64) (least, most float64) {
+	enough := c.width - noise
 	fits := func(skew float64) bool { return c.widthWith(skew) >= enough }
 	least, most = furthest(c.skew, -MaxSkew, fits), furthest(c.skew, MaxSkew, fits)
 	if least < likelySkew && most > -likelySkew {
@@ -213,13 +222,15 @@ func (c corridor) plausible() (least, most float64) {
 
 func (f *Filter) estimate(now int64) Estimate {
 	c := widest(f.lows, f.highs)
-	least, most := c.plausible()
+	least, most := c.plausible(c.noise(0, len(c.lows)))
 	skew, after := (least+most)/2, float64(now-c.origin.at)
 	offset := c.middle(skew, after)
+	noise := c.worstNoise()
+	least, most = c.plausible(noise)
 	e := Estimate{
-		At: now, Skew: skew, SkewError: (most - least) / 2, Pings: len(f.lows),
+		At: now, Skew: skew, SkewError: max(most-skew, skew-least), Pings: len(f.lows), SpanUs: f.lows[len(f.lows)-1].at - f.lows[0].at,
 		OffsetUs:    float64(c.origin.offset) + offset,
-		ErrorUs:     max(math.Abs(c.middle(least, after)-offset), math.Abs(c.middle(most, after)-offset)) + c.noise()/2 + roundingUs,
+		ErrorUs:     max(math.Abs(c.middle(least, after)-offset), math.Abs(c.middle(most, after)-offset)) + noise/2 + roundingUs,
 		BoundUs:     c.bound(after, offset),
 		RoundTripUs: math.MaxInt64,
 	}

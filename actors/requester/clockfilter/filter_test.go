@@ -83,11 +83,11 @@ var networks = []network{
 		}
 		return r.ExpFloat64() * 100
 	}, most: 300},
-	{name: "wireless", base: 1_000, wait: exponential(4_000), most: 700},
+	{name: "wireless", base: 1_000, wait: exponential(4_000), most: 500},
 	{name: "20 ms of jitter, evenly distributed", base: 15_000, wait: uniform(20_000), most: 1_000},
 	{name: "20 ms of jitter, exponential", base: 15_000, wait: exponential(20_000), most: 1_000},
 	{name: "every third ping is lost", base: 15_000, wait: exponential(5_000), lost: 0.33, most: 1_000},
-	{name: "both clocks alike", base: 1_000, wait: exponential(4_000), runs: func(int64) int64 { return 0 }, most: 700},
+	{name: "both clocks alike", base: 1_000, wait: exponential(4_000), runs: func(int64) int64 { return 0 }, most: 500},
 	// What begins between two pings is seen by the second one: 200 ppm for 16 s are 3.2 ms.
 	{name: "a clock is corrected by 200 ppm for a minute", base: 100, wait: exponential(100), runs: func(local int64) int64 {
 		if local > 100_000_000 && local < 160_000_000 {

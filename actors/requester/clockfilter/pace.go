@@ -14,8 +14,10 @@ const (
 	// After that the wait grows by growth with each ping that is remembered, up to longestUnsure: what hundreds of
 	// pings have not shown, more will hardly show.
 	growth, longestUnsure = 1.01, 500 * time.Millisecond
+	// What was seen for a while is trusted for so small a part of it.
+	trust = 4
 	// goodUs is an error that nobody hears.
-	goodUs = 100
+	goodUs = 250
 )
 
 // Pace is how long to wait before the next ping. A clock that is known well is asked again when its error may have grown
@@ -30,7 +32,7 @@ func Pace(e Estimate) time.Duration {
 		return unsure
 	}
 	lasts := scaled(time.Microsecond, (goodUs-e.ErrorUs)/e.SkewError)
-	return min(max(unsure, lasts), scaled(time.Second, math.Exp2(float64(e.Pings-leastPings))), Rarest)
+	return min(max(unsure, lasts), time.Duration(e.SpanUs)*time.Microsecond/trust, Rarest)
 }
 
 // scaled is d times f, at most an hour.
