@@ -89,23 +89,10 @@ const (
 // StartServer opens the broadcast, a new one or the log's, and starts the actors.
 func StartServer(cfg ServerConfig) (*Server, error) {
 	s := &Server{tree: tree{system: cfg.System, name: "server"}, cfg: cfg, window: window.New(), songs: make(chan struct{})}
-	// Before anything runs: each start of a server is a new epoch.
-	opening, err := eventlog.NewKeeper(cfg.Log, pacer.Actor, place.State{})
+	err := s.openBroadcast() // BEFORE anything runs
 	if err != nil {
 		return nil, err
 	}
-	if _, err := opening.Commit(&messages.OpenBroadcast{AtUnixUs: cfg.Now().UnixMicro(), Rules: cfg.Rules, SlackUs: messages.SlackUs(cfg.Slack)}); err != nil {
-		return nil, fmt.Errorf("open the broadcast: %w", err)
-	}
-	at := opening.State()
-	s.place.Store(&at)
-	s.epoch = at.Epoch
-	line, err := eventlog.NewKeeper(cfg.Log, chainmanager.Actor, chain.State{})
-	if err != nil {
-		return nil, err
-	}
-	s.seeds = line.State().Chain.Seeds()
-
 	var converted *transcode.Cache
 	if cfg.Converted != "" {
 		if converted, err = transcode.Open(cfg.Converted, cfg.ConvertedMost); err != nil {
@@ -117,25 +104,16 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 	}
 	ends := limited(cfg.System)
 	known := sync.OnceFunc(func() { close(s.songs) }) // a restarted catalog calls it again
-	publish := func(event proto.Message) {
-		s.tell(announcerName, event)
-		switch event.(type) {
-		case *messages.SongQueued, *messages.SongWaits:
-			s.tell(catalog.Actor, &messages.WantSong{})
-		case *messages.SkipDecided:
-			s.tell(pacer.Actor, event)
-		}
-	}
 	err = s.start(
 		child{catalog.Actor, catalog.Props(catalog.Config{Dir: cfg.Songs, Unwatched: cfg.Unwatched, Converted: converted, Log: cfg.Log, Logger: cfg.Logger, Ready: known}).Configure(ends)},
-		child{scheduler.Actor, scheduler.Props(scheduler.Config{Log: cfg.Log, Publish: publish, Playlist: cfg.Playlist}).Configure(ends)},
+		child{scheduler.Actor, scheduler.Props(scheduler.Config{Log: cfg.Log, Publish: s.publish, Playlist: cfg.Playlist}).Configure(ends)},
 		child{chainmanager.Actor, chainmanager.Props(chainmanager.Config{
 			Log: cfg.Log, Links: func() *actor.PID { return s.of(requestsName) },
 			Key: cfg.Key.Public().(ed25519.PublicKey), Now: cfg.Now, Members: cfg.Members,
 			Audit: cfg.Audit, Auditor: cfg.Auditor, Newest: s.newest,
 		}).Configure(ends)},
 		child{pacer.Actor, pacer.Props(pacer.Config{
-			Log: cfg.Log, Window: s.window, Key: cfg.Key, Publish: publish, Placed: func(at place.State) { s.place.Store(&at) }, Sent: cfg.Sent, Now: cfg.Now, Logger: cfg.Logger,
+			Log: cfg.Log, Window: s.window, Key: cfg.Key, Publish: s.publish, Placed: func(at place.State) { s.place.Store(&at) }, Sent: cfg.Sent, Now: cfg.Now, Logger: cfg.Logger,
 			ChainTakes: cfg.ChainTakes,
 			Scheduler:  func() *actor.PID { return s.of(scheduler.Actor) },
 			Catalog:    func() *actor.PID { return s.of(catalog.Actor) },
@@ -156,6 +134,37 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		s.fold = keepLog(s, cfg.KeepLog, cfg.Keep)
 	}
 	return s, nil
+}
+
+// openBroadcast begins a new epoch: each start of a server does.
+func (s *Server) openBroadcast() error {
+	opening, err := eventlog.NewKeeper(s.cfg.Log, pacer.Actor, place.State{})
+	if err != nil {
+		return err
+	}
+	if _, err := opening.Commit(&messages.OpenBroadcast{AtUnixUs: s.cfg.Now().UnixMicro(), Rules: s.cfg.Rules, SlackUs: messages.SlackUs(s.cfg.Slack)}); err != nil {
+		return fmt.Errorf("open the broadcast: %w", err)
+	}
+	at := opening.State()
+	s.place.Store(&at)
+	s.epoch = at.Epoch
+	line, err := eventlog.NewKeeper(s.cfg.Log, chainmanager.Actor, chain.State{})
+	if err != nil {
+		return err
+	}
+	s.seeds = line.State().Chain.Seeds()
+	return nil
+}
+
+// publish tells the other actors about an event of the scheduler or the pacer.
+func (s *Server) publish(event proto.Message) {
+	s.tell(announcerName, event)
+	switch event.(type) {
+	case *messages.SongQueued, *messages.SongWaits:
+		s.tell(catalog.Actor, &messages.WantSong{})
+	case *messages.SkipDecided:
+		s.tell(pacer.Actor, event)
+	}
 }
 
 // askQueue asks the scheduler for its state; the scheduler answers asker.
