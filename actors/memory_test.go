@@ -14,12 +14,13 @@ import (
 	"conga/actors/scheduler"
 	"conga/actors/scheduler/queue"
 	"conga/messages"
+	"conga/messages/raced"
 )
 
 // What a song takes of a server's memory is bounded: for as long as it is known, when a snapshot is saved, and when one is
 // read. In one piece, the JSON of all songs took more than the songs themselves.
 func TestServer_BytesPerSong(t *testing.T) {
-	const songs = 10_000
+	songs := raced.Size(10_000, 2_000)
 	store := eventlog.NewMemory()
 	log, err := eventlog.Open(store, time.Now)
 	if err != nil {
@@ -32,7 +33,7 @@ func TestServer_BytesPerSong(t *testing.T) {
 	live := func() uint64 { runtime.GC(); runtime.ReadMemStats(&memory); return memory.HeapAlloc }
 	check := func(what string, before, after, most uint64) {
 		t.Helper()
-		each := int64(after-before) / songs
+		each := int64(after-before) / int64(songs)
 		t.Logf("%s: %d bytes a song", what, each)
 		if each > int64(most) {
 			t.Errorf("%s: %d bytes a song, more than %d", what, each, most)
