@@ -3,6 +3,7 @@ package catalog
 import (
 	"bytes"
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -108,7 +109,7 @@ func TestUploads_SlowCheck(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		for _, q := range []*queued{amy, bob} {
-			if q.err != errSlow {
+			if !errors.Is(q.err, errSlow) {
 				t.Errorf("%s: %v", q.id, q.err)
 			}
 		}

@@ -113,7 +113,7 @@ type browsers struct {
 	names       []string // that the certificate is for
 }
 
-func (f tlsFlags) open(logger *slog.Logger) (b browsers, err error) {
+func (f tlsFlags) browsers(logger *slog.Logger) (b browsers, err error) {
 	switch {
 	case f.TLSCert == "" && f.TLSKey == "":
 		return b, nil

@@ -200,7 +200,7 @@ func (c *joinCmd) start(ctx context.Context, ring keys.Ring, http string, progra
 	if err != nil {
 		return nil, err
 	}
-	secure, err := c.tlsFlags.open(logger)
+	secure, err := c.browsers(logger)
 	if err != nil {
 		return nil, err
 	}

@@ -170,7 +170,7 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 
 // start starts the server. browsers is how they know it.
 func (c *serveCmd) start(ctx context.Context, playlist node.Playlist, logger *slog.Logger) (*node.Server, browsers, error) {
-	browsers, err := c.tlsFlags.open(logger)
+	browsers, err := c.browsers(logger)
 	if err != nil {
 		return nil, browsers, err
 	}
