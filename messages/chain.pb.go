@@ -134,7 +134,7 @@ func (x ListenerLeft_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ListenerLeft_Cause.Descriptor instead.
 func (ListenerLeft_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{10, 0}
+	return file_messages_chain_proto_rawDescGZIP(), []int{11, 0}
 }
 
 // Node is a member of the chain, or the server itself (id "server").
@@ -717,6 +717,51 @@ func (x *PeerLost) GetFault() Fault {
 	return Fault_FAULT_UNSPECIFIED
 }
 
+// JoinChains: several that came while the chain manager was busy, for one commit.
+type JoinChains struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Joins         []*JoinChain           `protobuf:"bytes,1,rep,name=joins,proto3" json:"joins,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinChains) Reset() {
+	*x = JoinChains{}
+	mi := &file_messages_chain_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinChains) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinChains) ProtoMessage() {}
+
+func (x *JoinChains) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_chain_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinChains.ProtoReflect.Descriptor instead.
+func (*JoinChains) Descriptor() ([]byte, []int) {
+	return file_messages_chain_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *JoinChains) GetJoins() []*JoinChain {
+	if x != nil {
+		return x.Joins
+	}
+	return nil
+}
+
 // PeersLost: several peers, lost at about the same moment, for one repair.
 type PeersLost struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -727,7 +772,7 @@ type PeersLost struct {
 
 func (x *PeersLost) Reset() {
 	*x = PeersLost{}
-	mi := &file_messages_chain_proto_msgTypes[7]
+	mi := &file_messages_chain_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -739,7 +784,7 @@ func (x *PeersLost) String() string {
 func (*PeersLost) ProtoMessage() {}
 
 func (x *PeersLost) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[7]
+	mi := &file_messages_chain_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -752,7 +797,7 @@ func (x *PeersLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeersLost.ProtoReflect.Descriptor instead.
 func (*PeersLost) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{7}
+	return file_messages_chain_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PeersLost) GetLost() []*PeerLost {
@@ -779,7 +824,7 @@ type ListenerJoined struct {
 
 func (x *ListenerJoined) Reset() {
 	*x = ListenerJoined{}
-	mi := &file_messages_chain_proto_msgTypes[8]
+	mi := &file_messages_chain_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -791,7 +836,7 @@ func (x *ListenerJoined) String() string {
 func (*ListenerJoined) ProtoMessage() {}
 
 func (x *ListenerJoined) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[8]
+	mi := &file_messages_chain_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -804,7 +849,7 @@ func (x *ListenerJoined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerJoined.ProtoReflect.Descriptor instead.
 func (*ListenerJoined) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{8}
+	return file_messages_chain_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListenerJoined) GetNode() *Node {
@@ -876,7 +921,7 @@ type ListenerReturned struct {
 
 func (x *ListenerReturned) Reset() {
 	*x = ListenerReturned{}
-	mi := &file_messages_chain_proto_msgTypes[9]
+	mi := &file_messages_chain_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +933,7 @@ func (x *ListenerReturned) String() string {
 func (*ListenerReturned) ProtoMessage() {}
 
 func (x *ListenerReturned) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[9]
+	mi := &file_messages_chain_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +946,7 @@ func (x *ListenerReturned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerReturned.ProtoReflect.Descriptor instead.
 func (*ListenerReturned) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{9}
+	return file_messages_chain_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListenerReturned) GetNode() *Node {
@@ -947,7 +992,7 @@ type ListenerLeft struct {
 
 func (x *ListenerLeft) Reset() {
 	*x = ListenerLeft{}
-	mi := &file_messages_chain_proto_msgTypes[10]
+	mi := &file_messages_chain_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -959,7 +1004,7 @@ func (x *ListenerLeft) String() string {
 func (*ListenerLeft) ProtoMessage() {}
 
 func (x *ListenerLeft) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[10]
+	mi := &file_messages_chain_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -972,7 +1017,7 @@ func (x *ListenerLeft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerLeft.ProtoReflect.Descriptor instead.
 func (*ListenerLeft) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{10}
+	return file_messages_chain_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListenerLeft) GetId() string {
@@ -1036,7 +1081,7 @@ type ListenerMoved struct {
 
 func (x *ListenerMoved) Reset() {
 	*x = ListenerMoved{}
-	mi := &file_messages_chain_proto_msgTypes[11]
+	mi := &file_messages_chain_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1048,7 +1093,7 @@ func (x *ListenerMoved) String() string {
 func (*ListenerMoved) ProtoMessage() {}
 
 func (x *ListenerMoved) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[11]
+	mi := &file_messages_chain_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1061,7 +1106,7 @@ func (x *ListenerMoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerMoved.ProtoReflect.Descriptor instead.
 func (*ListenerMoved) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{11}
+	return file_messages_chain_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListenerMoved) GetId() string {
@@ -1135,7 +1180,7 @@ type ListenerFellSilent struct {
 
 func (x *ListenerFellSilent) Reset() {
 	*x = ListenerFellSilent{}
-	mi := &file_messages_chain_proto_msgTypes[12]
+	mi := &file_messages_chain_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1147,7 +1192,7 @@ func (x *ListenerFellSilent) String() string {
 func (*ListenerFellSilent) ProtoMessage() {}
 
 func (x *ListenerFellSilent) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[12]
+	mi := &file_messages_chain_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1160,7 +1205,7 @@ func (x *ListenerFellSilent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerFellSilent.ProtoReflect.Descriptor instead.
 func (*ListenerFellSilent) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{12}
+	return file_messages_chain_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListenerFellSilent) GetId() string {
@@ -1211,7 +1256,7 @@ type ReportSilent struct {
 
 func (x *ReportSilent) Reset() {
 	*x = ReportSilent{}
-	mi := &file_messages_chain_proto_msgTypes[13]
+	mi := &file_messages_chain_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +1268,7 @@ func (x *ReportSilent) String() string {
 func (*ReportSilent) ProtoMessage() {}
 
 func (x *ReportSilent) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[13]
+	mi := &file_messages_chain_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +1281,7 @@ func (x *ReportSilent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportSilent.ProtoReflect.Descriptor instead.
 func (*ReportSilent) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{13}
+	return file_messages_chain_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ReportSilent) GetId() string {
@@ -1282,7 +1327,7 @@ type AuditEnded struct {
 
 func (x *AuditEnded) Reset() {
 	*x = AuditEnded{}
-	mi := &file_messages_chain_proto_msgTypes[14]
+	mi := &file_messages_chain_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1294,7 +1339,7 @@ func (x *AuditEnded) String() string {
 func (*AuditEnded) ProtoMessage() {}
 
 func (x *AuditEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[14]
+	mi := &file_messages_chain_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1307,7 +1352,7 @@ func (x *AuditEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditEnded.ProtoReflect.Descriptor instead.
 func (*AuditEnded) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{14}
+	return file_messages_chain_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AuditEnded) GetId() string {
@@ -1369,7 +1414,7 @@ type ListenerAudited struct {
 
 func (x *ListenerAudited) Reset() {
 	*x = ListenerAudited{}
-	mi := &file_messages_chain_proto_msgTypes[15]
+	mi := &file_messages_chain_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1381,7 +1426,7 @@ func (x *ListenerAudited) String() string {
 func (*ListenerAudited) ProtoMessage() {}
 
 func (x *ListenerAudited) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[15]
+	mi := &file_messages_chain_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1394,7 +1439,7 @@ func (x *ListenerAudited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerAudited.ProtoReflect.Descriptor instead.
 func (*ListenerAudited) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{15}
+	return file_messages_chain_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListenerAudited) GetId() string {
@@ -1456,7 +1501,7 @@ type ExpireVerdicts struct {
 
 func (x *ExpireVerdicts) Reset() {
 	*x = ExpireVerdicts{}
-	mi := &file_messages_chain_proto_msgTypes[16]
+	mi := &file_messages_chain_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1468,7 +1513,7 @@ func (x *ExpireVerdicts) String() string {
 func (*ExpireVerdicts) ProtoMessage() {}
 
 func (x *ExpireVerdicts) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[16]
+	mi := &file_messages_chain_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1481,7 +1526,7 @@ func (x *ExpireVerdicts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExpireVerdicts.ProtoReflect.Descriptor instead.
 func (*ExpireVerdicts) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{16}
+	return file_messages_chain_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExpireVerdicts) GetAtUnixUs() int64 {
@@ -1503,7 +1548,7 @@ type VerdictEnded struct {
 
 func (x *VerdictEnded) Reset() {
 	*x = VerdictEnded{}
-	mi := &file_messages_chain_proto_msgTypes[17]
+	mi := &file_messages_chain_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1515,7 +1560,7 @@ func (x *VerdictEnded) String() string {
 func (*VerdictEnded) ProtoMessage() {}
 
 func (x *VerdictEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[17]
+	mi := &file_messages_chain_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1528,7 +1573,7 @@ func (x *VerdictEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerdictEnded.ProtoReflect.Descriptor instead.
 func (*VerdictEnded) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{17}
+	return file_messages_chain_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *VerdictEnded) GetId() string {
@@ -1564,7 +1609,7 @@ type ChainSpliced struct {
 
 func (x *ChainSpliced) Reset() {
 	*x = ChainSpliced{}
-	mi := &file_messages_chain_proto_msgTypes[18]
+	mi := &file_messages_chain_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1576,7 +1621,7 @@ func (x *ChainSpliced) String() string {
 func (*ChainSpliced) ProtoMessage() {}
 
 func (x *ChainSpliced) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[18]
+	mi := &file_messages_chain_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1589,7 +1634,7 @@ func (x *ChainSpliced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainSpliced.ProtoReflect.Descriptor instead.
 func (*ChainSpliced) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{18}
+	return file_messages_chain_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ChainSpliced) GetFrom() string {
@@ -1630,7 +1675,7 @@ type Reconnected struct {
 
 func (x *Reconnected) Reset() {
 	*x = Reconnected{}
-	mi := &file_messages_chain_proto_msgTypes[19]
+	mi := &file_messages_chain_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1642,7 +1687,7 @@ func (x *Reconnected) String() string {
 func (*Reconnected) ProtoMessage() {}
 
 func (x *Reconnected) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[19]
+	mi := &file_messages_chain_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1655,7 +1700,7 @@ func (x *Reconnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reconnected.ProtoReflect.Descriptor instead.
 func (*Reconnected) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{19}
+	return file_messages_chain_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Reconnected) GetId() string {
@@ -1732,7 +1777,7 @@ type ListenerReconnected struct {
 
 func (x *ListenerReconnected) Reset() {
 	*x = ListenerReconnected{}
-	mi := &file_messages_chain_proto_msgTypes[20]
+	mi := &file_messages_chain_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1744,7 +1789,7 @@ func (x *ListenerReconnected) String() string {
 func (*ListenerReconnected) ProtoMessage() {}
 
 func (x *ListenerReconnected) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[20]
+	mi := &file_messages_chain_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1757,7 +1802,7 @@ func (x *ListenerReconnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerReconnected.ProtoReflect.Descriptor instead.
 func (*ListenerReconnected) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{20}
+	return file_messages_chain_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListenerReconnected) GetId() string {
@@ -1833,7 +1878,7 @@ type ExpireAbsent struct {
 
 func (x *ExpireAbsent) Reset() {
 	*x = ExpireAbsent{}
-	mi := &file_messages_chain_proto_msgTypes[21]
+	mi := &file_messages_chain_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1845,7 +1890,7 @@ func (x *ExpireAbsent) String() string {
 func (*ExpireAbsent) ProtoMessage() {}
 
 func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[21]
+	mi := &file_messages_chain_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1858,7 +1903,7 @@ func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExpireAbsent.ProtoReflect.Descriptor instead.
 func (*ExpireAbsent) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{21}
+	return file_messages_chain_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ExpireAbsent) GetAtUnixUs() int64 {
@@ -1886,7 +1931,7 @@ type Neighbours struct {
 
 func (x *Neighbours) Reset() {
 	*x = Neighbours{}
-	mi := &file_messages_chain_proto_msgTypes[22]
+	mi := &file_messages_chain_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1898,7 +1943,7 @@ func (x *Neighbours) String() string {
 func (*Neighbours) ProtoMessage() {}
 
 func (x *Neighbours) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[22]
+	mi := &file_messages_chain_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1911,7 +1956,7 @@ func (x *Neighbours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbours.ProtoReflect.Descriptor instead.
 func (*Neighbours) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{22}
+	return file_messages_chain_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Neighbours) GetId() string {
@@ -1986,7 +2031,7 @@ type ClockPing struct {
 
 func (x *ClockPing) Reset() {
 	*x = ClockPing{}
-	mi := &file_messages_chain_proto_msgTypes[23]
+	mi := &file_messages_chain_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1998,7 +2043,7 @@ func (x *ClockPing) String() string {
 func (*ClockPing) ProtoMessage() {}
 
 func (x *ClockPing) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[23]
+	mi := &file_messages_chain_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2011,7 +2056,7 @@ func (x *ClockPing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPing.ProtoReflect.Descriptor instead.
 func (*ClockPing) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{23}
+	return file_messages_chain_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ClockPing) GetSentUs() int64 {
@@ -2066,7 +2111,7 @@ type ClockPong struct {
 
 func (x *ClockPong) Reset() {
 	*x = ClockPong{}
-	mi := &file_messages_chain_proto_msgTypes[24]
+	mi := &file_messages_chain_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2078,7 +2123,7 @@ func (x *ClockPong) String() string {
 func (*ClockPong) ProtoMessage() {}
 
 func (x *ClockPong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[24]
+	mi := &file_messages_chain_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2091,7 +2136,7 @@ func (x *ClockPong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPong.ProtoReflect.Descriptor instead.
 func (*ClockPong) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{24}
+	return file_messages_chain_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ClockPong) GetSentUs() int64 {
@@ -2117,7 +2162,7 @@ type SpeakUp struct {
 
 func (x *SpeakUp) Reset() {
 	*x = SpeakUp{}
-	mi := &file_messages_chain_proto_msgTypes[25]
+	mi := &file_messages_chain_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2129,7 +2174,7 @@ func (x *SpeakUp) String() string {
 func (*SpeakUp) ProtoMessage() {}
 
 func (x *SpeakUp) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[25]
+	mi := &file_messages_chain_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2142,7 +2187,7 @@ func (x *SpeakUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpeakUp.ProtoReflect.Descriptor instead.
 func (*SpeakUp) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{25}
+	return file_messages_chain_proto_rawDescGZIP(), []int{26}
 }
 
 var File_messages_chain_proto protoreflect.FileDescriptor
@@ -2202,7 +2247,10 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\x12\"\n" +
-	"\x05fault\x18\x05 \x01(\x0e2\f.conga.FaultR\x05fault\"0\n" +
+	"\x05fault\x18\x05 \x01(\x0e2\f.conga.FaultR\x05fault\"4\n" +
+	"\n" +
+	"JoinChains\x12&\n" +
+	"\x05joins\x18\x01 \x03(\v2\x10.conga.JoinChainR\x05joins\"0\n" +
 	"\tPeersLost\x12#\n" +
 	"\x04lost\x18\x01 \x03(\v2\x0f.conga.PeerLostR\x04lost\"\xe0\x01\n" +
 	"\x0eListenerJoined\x12\x1f\n" +
@@ -2361,7 +2409,7 @@ func file_messages_chain_proto_rawDescGZIP() []byte {
 }
 
 var file_messages_chain_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_messages_chain_proto_goTypes = []any{
 	(Fault)(0),                  // 0: conga.Fault
 	(ListenerLeft_Cause)(0),     // 1: conga.ListenerLeft.Cause
@@ -2372,50 +2420,52 @@ var file_messages_chain_proto_goTypes = []any{
 	(*JoinChain)(nil),           // 6: conga.JoinChain
 	(*LeaveChain)(nil),          // 7: conga.LeaveChain
 	(*PeerLost)(nil),            // 8: conga.PeerLost
-	(*PeersLost)(nil),           // 9: conga.PeersLost
-	(*ListenerJoined)(nil),      // 10: conga.ListenerJoined
-	(*ListenerReturned)(nil),    // 11: conga.ListenerReturned
-	(*ListenerLeft)(nil),        // 12: conga.ListenerLeft
-	(*ListenerMoved)(nil),       // 13: conga.ListenerMoved
-	(*ListenerFellSilent)(nil),  // 14: conga.ListenerFellSilent
-	(*ReportSilent)(nil),        // 15: conga.ReportSilent
-	(*AuditEnded)(nil),          // 16: conga.AuditEnded
-	(*ListenerAudited)(nil),     // 17: conga.ListenerAudited
-	(*ExpireVerdicts)(nil),      // 18: conga.ExpireVerdicts
-	(*VerdictEnded)(nil),        // 19: conga.VerdictEnded
-	(*ChainSpliced)(nil),        // 20: conga.ChainSpliced
-	(*Reconnected)(nil),         // 21: conga.Reconnected
-	(*ListenerReconnected)(nil), // 22: conga.ListenerReconnected
-	(*ExpireAbsent)(nil),        // 23: conga.ExpireAbsent
-	(*Neighbours)(nil),          // 24: conga.Neighbours
-	(*ClockPing)(nil),           // 25: conga.ClockPing
-	(*ClockPong)(nil),           // 26: conga.ClockPong
-	(*SpeakUp)(nil),             // 27: conga.SpeakUp
+	(*JoinChains)(nil),          // 9: conga.JoinChains
+	(*PeersLost)(nil),           // 10: conga.PeersLost
+	(*ListenerJoined)(nil),      // 11: conga.ListenerJoined
+	(*ListenerReturned)(nil),    // 12: conga.ListenerReturned
+	(*ListenerLeft)(nil),        // 13: conga.ListenerLeft
+	(*ListenerMoved)(nil),       // 14: conga.ListenerMoved
+	(*ListenerFellSilent)(nil),  // 15: conga.ListenerFellSilent
+	(*ReportSilent)(nil),        // 16: conga.ReportSilent
+	(*AuditEnded)(nil),          // 17: conga.AuditEnded
+	(*ListenerAudited)(nil),     // 18: conga.ListenerAudited
+	(*ExpireVerdicts)(nil),      // 19: conga.ExpireVerdicts
+	(*VerdictEnded)(nil),        // 20: conga.VerdictEnded
+	(*ChainSpliced)(nil),        // 21: conga.ChainSpliced
+	(*Reconnected)(nil),         // 22: conga.Reconnected
+	(*ListenerReconnected)(nil), // 23: conga.ListenerReconnected
+	(*ExpireAbsent)(nil),        // 24: conga.ExpireAbsent
+	(*Neighbours)(nil),          // 25: conga.Neighbours
+	(*ClockPing)(nil),           // 26: conga.ClockPing
+	(*ClockPong)(nil),           // 27: conga.ClockPong
+	(*SpeakUp)(nil),             // 28: conga.SpeakUp
 }
 var file_messages_chain_proto_depIdxs = []int32{
 	2,  // 0: conga.Hello.node:type_name -> conga.Node
 	2,  // 1: conga.Welcome.node:type_name -> conga.Node
 	2,  // 2: conga.JoinChain.node:type_name -> conga.Node
 	0,  // 3: conga.PeerLost.fault:type_name -> conga.Fault
-	8,  // 4: conga.PeersLost.lost:type_name -> conga.PeerLost
-	2,  // 5: conga.ListenerJoined.node:type_name -> conga.Node
-	2,  // 6: conga.ListenerReturned.node:type_name -> conga.Node
-	1,  // 7: conga.ListenerLeft.cause:type_name -> conga.ListenerLeft.Cause
-	0,  // 8: conga.ListenerMoved.fault:type_name -> conga.Fault
-	0,  // 9: conga.AuditEnded.fault:type_name -> conga.Fault
-	0,  // 10: conga.ListenerAudited.fault:type_name -> conga.Fault
-	2,  // 11: conga.Reconnected.upstream:type_name -> conga.Node
-	2,  // 12: conga.Reconnected.lost:type_name -> conga.Node
-	2,  // 13: conga.ListenerReconnected.upstream:type_name -> conga.Node
-	2,  // 14: conga.ListenerReconnected.lost:type_name -> conga.Node
-	2,  // 15: conga.Neighbours.ancestors:type_name -> conga.Node
-	2,  // 16: conga.Neighbours.downstream:type_name -> conga.Node
-	2,  // 17: conga.Neighbours.seeds:type_name -> conga.Node
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	6,  // 4: conga.JoinChains.joins:type_name -> conga.JoinChain
+	8,  // 5: conga.PeersLost.lost:type_name -> conga.PeerLost
+	2,  // 6: conga.ListenerJoined.node:type_name -> conga.Node
+	2,  // 7: conga.ListenerReturned.node:type_name -> conga.Node
+	1,  // 8: conga.ListenerLeft.cause:type_name -> conga.ListenerLeft.Cause
+	0,  // 9: conga.ListenerMoved.fault:type_name -> conga.Fault
+	0,  // 10: conga.AuditEnded.fault:type_name -> conga.Fault
+	0,  // 11: conga.ListenerAudited.fault:type_name -> conga.Fault
+	2,  // 12: conga.Reconnected.upstream:type_name -> conga.Node
+	2,  // 13: conga.Reconnected.lost:type_name -> conga.Node
+	2,  // 14: conga.ListenerReconnected.upstream:type_name -> conga.Node
+	2,  // 15: conga.ListenerReconnected.lost:type_name -> conga.Node
+	2,  // 16: conga.Neighbours.ancestors:type_name -> conga.Node
+	2,  // 17: conga.Neighbours.downstream:type_name -> conga.Node
+	2,  // 18: conga.Neighbours.seeds:type_name -> conga.Node
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_messages_chain_proto_init() }
@@ -2429,7 +2479,7 @@ func file_messages_chain_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_chain_proto_rawDesc), len(file_messages_chain_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -39,6 +39,7 @@
 //	JoinChain         requests       chainmanager   as the cause
 //	LeaveChain        requests       chainmanager   as the cause
 //	PeerLost          requests       chainmanager   as the cause
+//	JoinChains        chainmanager   chainmanager   as the cause
 //	PeersLost         chainmanager   chainmanager   as the cause
 //	ReportSilent      requests       chainmanager   as the cause
 //	Reconnected       requests       chainmanager   no: as ListenerReconnected

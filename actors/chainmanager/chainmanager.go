@@ -62,11 +62,21 @@ type chainManager struct {
 	verdict *time.Timer // fires when the next verdict ends
 	audits  audits
 	lost    losses
+	coming  []coming
 
 	reports          *actor.PID
 	dropped          atomic.Int64 // reports
 	comings, telling *budget
 }
+
+// coming is a listener that asks to join.
+type coming struct {
+	join  *messages.JoinChain
+	asker *actor.PID
+}
+
+// takeIn ends a row of joins, if nothing else does.
+type takeIn struct{}
 
 // losses are the losses that are not yet decided on.
 type losses struct {
@@ -91,8 +101,12 @@ const together = 100 * time.Millisecond
 // repair ends that wait.
 type repair struct{}
 
-// Receive is all the plumbing; package chain decides.
+// Receive is all the plumbing; package chain decides. Joins in a row are one commit, because each commit waits for the disk:
+// hundreds come at once when a server starts. They are decided BEFORE whatever comes behind them.
 func (m *chainManager) Receive(ctx actor.Context) {
+	if _, joins := ctx.Message().(*messages.JoinChain); !joins {
+		m.takeIn(ctx)
+	}
 	switch msg := ctx.Message().(type) {
 	case *actor.Started: // also after a restart: it has forgotten what it told, so it tells everybody again
 		m.start(ctx)
@@ -162,17 +176,46 @@ func (m *chainManager) live() Live {
 	return Live{Audits: len(m.audits.running), DroppedReports: m.dropped.Load()}
 }
 
-// join takes a listener in, unless it or its address comes and goes too often.
+// join lets a listener wait to be taken in, unless it or its address comes and goes too often.
 func (m *chainManager) join(ctx actor.Context, msg *messages.JoinChain) {
-	m.mend(ctx) // first, because a listener that was lost and comes back is a newcomer
 	if !m.comings.spend(msg.GetNode().GetId(), msg.GetAddress(), m.cfg.Now()) {
 		ctx.Respond(&messages.Refused{Reason: "this listener, or its address, comes and goes too often: wait a minute"})
-		m.tell(ctx)
 		return
 	}
-	m.handle(ctx, msg)
-	delete(m.told, msg.GetNode().GetId()) // a new connection knows nothing
-	ctx.Respond(m.welcome(msg.GetNode()))
+	if len(m.coming) == 0 {
+		ctx.Send(ctx.Self(), takeIn{})
+	}
+	if m.coming = append(m.coming, coming{msg, ctx.Sender()}); len(m.coming) == maxComing {
+		m.takeIn(ctx)
+	}
+}
+
+// maxComing bounds a commit, and how long the first of them waits.
+const maxComing = 256
+
+// takeIn takes in the listeners that wait for it.
+func (m *chainManager) takeIn(ctx actor.Context) {
+	if len(m.coming) == 0 {
+		return
+	}
+	all := m.coming
+	m.coming = nil
+	m.mend(ctx) // first, because a listener that was lost and comes back is a newcomer
+	if len(all) == 1 {
+		m.handle(ctx, all[0].join)
+	} else {
+		joins := &messages.JoinChains{}
+		for _, one := range all {
+			joins.Joins = append(joins.Joins, one.join)
+		}
+		m.handle(ctx, joins)
+	}
+	for _, one := range all {
+		delete(m.told, one.join.GetNode().GetId()) // a new connection knows nothing
+		if one.asker != nil {
+			ctx.Send(one.asker, m.welcome(one.join.GetNode()))
+		}
+	}
 	m.tell(ctx)
 }
 

@@ -2,6 +2,7 @@ package chainmanager
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
+	"conga/actors/chainmanager/chain"
 	"conga/actors/eventlog"
 	"conga/messages"
 )
@@ -252,6 +254,44 @@ func TestChainManager_OneRepair(t *testing.T) {
 		// One that is lost and back at once stands at the tail, and stays.
 		o.system.Root.Send(o.pid, &messages.PeerLost{Id: "amy", SeenBy: messages.ServerID})
 		o.want(o.say(&messages.JoinChain{Node: node("amy")}), "welcome", "emil below server", "fay below emil", "amy below fay")
+	})
+}
+
+// Those who come while the chain manager is busy are one commit, and so one sync of the disk. Who says goodbye
+// behind its join has left.
+func TestChainManager_OneCommitForMany(t *testing.T) {
+	const many = 30
+	synctest.Test(t, func(t *testing.T) {
+		disk := memoryWith(t)
+		o := open(t, openLog(t, disk))
+		defer o.close()
+		before := o.log.Last()
+		busy := make(chan *messages.Node)
+		o.system.Root.Send(o.pid, &messages.FindFeeder{Reply: busy})
+		for n := range many {
+			o.system.Root.RequestWithCustomSender(o.pid, &messages.JoinChain{Node: node(fmt.Sprint("n", n)), Address: fmt.Sprint(n)}, o.desk)
+		}
+		o.system.Root.Send(o.pid, &messages.LeaveChain{Id: "n7"})
+		<-busy
+		welcomed := 0
+		for _, told := range o.told() {
+			if told == "welcome" {
+				welcomed++
+			}
+		}
+		if welcomed != many {
+			t.Errorf("%d of %d are welcome", welcomed, many)
+		}
+		rows, err := disk.Read(before, many, eventlog.Whole)
+		if err != nil || rows[0].Of != many {
+			t.Errorf("%d came in one commit, want %d: %v", rows[0].Of, many, err)
+		}
+		reply := make(chan messages.View, 1)
+		o.system.Root.Send(o.pid, &messages.Look{Reply: reply})
+		line := (<-reply).State.(chain.State).Chain
+		if _, stays := line.Find("n7"); stays || line.Len() != many-1 || line.Compare("n3", "n20") >= 0 {
+			t.Errorf("there are %d; n7 stays: %v", line.Len(), stays)
+		}
 	})
 }
 

@@ -57,6 +57,16 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 	switch cmd := cmd.(type) {
 	case *messages.JoinChain:
 		return s.join(cmd)
+	case *messages.JoinChains:
+		var events []proto.Message
+		for _, join := range cmd.GetJoins() {
+			joined := s.join(join)
+			for _, event := range joined {
+				s = s.Apply(event)
+			}
+			events = append(events, joined...)
+		}
+		return events
 	case *messages.LeaveChain:
 		return s.remove(&messages.ListenerLeft{
 			Id: cmd.GetId(), Cause: messages.ListenerLeft_CAUSE_SAID_SO, AtUnixUs: cmd.GetAtUnixUs(),
