@@ -39,7 +39,7 @@
 // # The other groups
 //
 //   - joins: the longest chain (at most 1,000) comes together, all listeners at the same moment, against as many TLS
-//     connections.
+//     connections. A listener that the server is too busy for tries again 50 ms later, and its time goes on.
 //   - relay: the server's clock jumps by eight seconds, so its music goes through 10 listeners as fast as it can: 72
 //     chunks; in bytes of mp3, from the first chunk's arrival at the first listener to the last one's at the last. io.Copy sends the
 //     same bytes through 10 hops; on Linux these never enter the program (splice).

@@ -165,8 +165,11 @@ func (c *runCmd) measure(ctx context.Context, say func(string, ...any)) (run res
 	}
 	for _, group := range b.groups() {
 		began := time.Now()
-		if err := group.run(ctx); err != nil {
-			return run, fmt.Errorf("%s: %w", group.name, err)
+		if err := group.run(ctx); ctx.Err() != nil {
+			b.lacks("what comes after %s: it was stopped", group.name)
+			break
+		} else if err != nil { // the others count all the same
+			b.lacks("%s: %v", group.name, err)
 		}
 		say("%s: %v", group.name, time.Since(began).Round(time.Second))
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,9 @@ import (
 
 // joinWithin is how long one listener may take to join.
 const joinWithin = time.Minute
+
+// again is how long it waits if the server is too busy.
+const again = 50 * time.Millisecond
 
 // Crowd is the listeners of one server. Its methods must be called one after another.
 type Crowd struct {
@@ -69,7 +73,7 @@ func (c *Crowd) Join(ctx context.Context, n int, how How) (each []time.Duration,
 		name := fmt.Sprintf("n%d", len(c.nodes)+i+1)
 		join := func() {
 			start := time.Now()
-			members[i], errs[i] = c.join(ctx, name, how.output())
+			members[i], errs[i] = c.insist(ctx, name, how)
 			each[i] = time.Since(start)
 		}
 		if how.AtOnce {
@@ -85,7 +89,27 @@ func (c *Crowd) Join(ctx context.Context, n int, how How) (each []time.Duration,
 			c.nodes = append(c.nodes, m)
 		}
 	}
-	return each, all, errors.Join(errs...)
+	return each, all, firstOf(errs)
+}
+
+// insist joins, and tries again if the server is too busy, as people do.
+func (c *Crowd) insist(ctx context.Context, name string, how How) (m *member, err error) {
+	ctx, cancel := context.WithTimeout(ctx, joinWithin)
+	defer cancel()
+	for {
+		if m, err = c.join(ctx, name, how.output()); err == nil || pause(ctx, again) != nil {
+			return m, err
+		}
+	}
+}
+
+// firstOf returns the first of the errors, and how many there are.
+func firstOf(errs []error) error {
+	all := slices.DeleteFunc(slices.Clone(errs), func(err error) bool { return err == nil })
+	if len(all) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d could not join: %w", len(all), len(errs), all[0])
 }
 
 func (h How) output() player.Output {
