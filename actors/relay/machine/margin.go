@@ -9,8 +9,8 @@ type margin struct {
 	known  bool
 }
 
-// arrived records that the item arrived at now, in microseconds on the server's clock. The items that a newcomer gets at once do not count: the server sent them before it
-// came, so their margins say nothing about the chain.
+// arrived records that the item arrived at now, in microseconds on the server's clock. The items that a newcomer gets at
+// once do not count: the server sent them before it came, so their margins say nothing about the chain.
 func (m *margin) arrived(item *messages.Item, now int64) {
 	if m.since == 0 {
 		m.since = now
