@@ -119,12 +119,12 @@ func (s *site) bring(w http.ResponseWriter, r *http.Request, visit *transport.Vi
 		err = s.cfg.Uploads.May(r.Context(), file.Name, file.Size) // a refused file does not count for the hour's share
 	}
 	if err != nil {
-		notTaken(w, err)
+		turnAway(w, r, err)
 		return
 	}
 	person, done, err := visit.BeginUpload(r, file.Size)
 	if err != nil {
-		notTaken(w, err)
+		turnAway(w, r, err)
 		return
 	}
 	defer done()
@@ -143,6 +143,24 @@ func (s *site) bring(w http.ResponseWriter, r *http.Request, visit *transport.Vi
 	}
 	reply(w, http.StatusOK, map[string]string{"song": song, "title": title, "text": "Song " + plain.Text(song, messages.MaxSongName) +
 		" is here. PLAY " + plain.Text(song, messages.MaxSongName) + " asks for it."})
+}
+
+const (
+	// unreadTime and unreadBytes bound what is still read of a file that is not taken.
+	unreadTime  = 500 * time.Millisecond
+	unreadBytes = 1 << 20
+)
+
+// turnAway answers why a file is not taken that the client has begun to send. If the connection ended at once, the client
+// would see only that, so some more is read.
+func turnAway(w http.ResponseWriter, r *http.Request, err error) {
+	out := http.NewResponseController(w)
+	_ = out.EnableFullDuplex()
+	w.Header().Set("Connection", "close")
+	notTaken(w, err)
+	_ = out.Flush()
+	_ = out.SetReadDeadline(time.Now().Add(unreadTime))
+	_, _ = io.CopyN(io.Discard, r.Body, unreadBytes)
 }
 
 // notTaken answers why a file is not taken.
