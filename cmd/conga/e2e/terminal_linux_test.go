@@ -389,7 +389,7 @@ func TestTerminal_DemoKill(t *testing.T) {
 	t.Parallel()
 	screen := newTerminal(t)
 	demo := launchOn(t, "demo", func(c *exec.Cmd) { controls(t, screen)(c); c.Dir = t.TempDir() }, "demo", "--output", "null")
-	screen.shows(t, "bach.mp3")
+	screen.shows(t, "Prelude in C major")
 	screen.types(t, "\t\t")
 	screen.shows(t, "kills bob")
 	screen.types(t, "\x0b") // Ctrl-K
