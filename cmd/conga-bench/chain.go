@@ -15,6 +15,7 @@ import (
 	"conga/cmd/conga-bench/internal/result"
 	"conga/cmd/conga-bench/internal/usage"
 	"conga/cmd/internal/ask"
+	"conga/cmd/internal/cli"
 	"conga/messages"
 )
 
@@ -127,7 +128,7 @@ func (c *chainRound) measureConga(ctx context.Context) error {
 		return err
 	}
 	c.conga.join = joined.All
-	if err := pause(ctx, c.Settle); err != nil {
+	if err := cli.Pause(ctx, c.Settle); err != nil {
 		return err
 	}
 	if err := c.listen(ctx, server, w); err != nil {

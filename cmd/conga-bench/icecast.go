@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"conga/cmd/conga-bench/internal/baseline"
+	"conga/cmd/internal/cli"
 )
 
 // icecastConfig lets in everybody on this machine. The third part is only for root, as whom Icecast does not run.
@@ -102,7 +103,7 @@ func feedIcecast(ctx context.Context, addr string) (net.Conn, error) {
 		if err == nil {
 			return conn, nil
 		}
-		if pause(ctx, 50*time.Millisecond) != nil {
+		if cli.Pause(ctx, 50*time.Millisecond) != nil {
 			return nil, err
 		}
 	}

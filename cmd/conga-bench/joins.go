@@ -80,17 +80,6 @@ func percentile(of []time.Duration, p float64) float64 {
 	return result.Percentile(all, p)
 }
 
-func pause(ctx context.Context, wait time.Duration) error {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // joinsAtOnce measures how long the longest chain takes to come together if all come at the same moment.
 func (b *bench) joinsAtOnce(ctx context.Context) error {
 	nodes := 0

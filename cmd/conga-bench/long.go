@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"conga/cmd/conga-bench/internal/result"
+	"conga/cmd/internal/cli"
 )
 
 // The lines that take long.
@@ -84,7 +85,7 @@ func (b *bench) plays(ctx context.Context, nodes int) error {
 	if err := w.call(ctx, "Join", JoinArgs{Server: server.ready["requests"], Nodes: nodes}, &Times{}); err != nil {
 		return err
 	}
-	if err := pause(ctx, b.Settle); err != nil {
+	if err := cli.Pause(ctx, b.Settle); err != nil {
 		return err
 	}
 	var before, after int
@@ -170,7 +171,7 @@ func sounds(ctx context.Context, file string) error {
 		if err == nil && len(data) > header && len(bytes.Trim(data[header:], "\x00")) > 0 {
 			return nil
 		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := cli.Pause(ctx, 20*time.Millisecond); err != nil {
 			return fmt.Errorf("wait for sound: %w", err)
 		}
 	}

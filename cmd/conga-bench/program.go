@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"conga/cmd/conga-bench/internal/result"
+	"conga/cmd/internal/cli"
 	"conga/cmd/internal/node"
 )
 
@@ -114,7 +115,7 @@ func (b *bench) startUp(ctx context.Context, small string) error {
 		return err
 	}
 	defer listener.kill()
-	if err := pause(ctx, b.Settle); err != nil {
+	if err := cli.Pause(ctx, b.Settle); err != nil {
 		return err
 	}
 	var rss [3]float64

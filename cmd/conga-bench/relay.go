@@ -11,6 +11,7 @@ import (
 	"conga/cmd/conga-bench/internal/crowd"
 	"conga/cmd/conga-bench/internal/result"
 	"conga/cmd/conga-bench/internal/usage"
+	"conga/cmd/internal/cli"
 )
 
 // The lines of music that goes through as fast as it can, and of a player.
@@ -102,7 +103,7 @@ func (b *bench) playersCPU(ctx context.Context) (float64, error) {
 			return 0, err
 		}
 	}
-	if err := pause(ctx, b.Settle); err != nil {
+	if err := cli.Pause(ctx, b.Settle); err != nil {
 		return 0, err
 	}
 	errs := make([]error, len(all))

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"conga/cmd/internal/cli"
 )
 
 // rival is a server that sends the same to each of its clients.
@@ -75,7 +77,7 @@ func (c *chainRound) connect(ctx context.Context, addr, hello string) (*worker, 
 
 // race lets the servers run, and compares them with conga's.
 func (c *chainRound) race(ctx context.Context, rivals []*rival) (err error) {
-	if err := pause(ctx, time.Second); err != nil { // until the clients have got what they get at once
+	if err := cli.Pause(ctx, time.Second); err != nil { // until the clients have got what they get at once
 		return err
 	}
 	for _, r := range rivals {
@@ -86,7 +88,7 @@ func (c *chainRound) race(ctx context.Context, rivals []*rival) (err error) {
 			return err
 		}
 	}
-	if err := pause(ctx, c.For); err != nil {
+	if err := cli.Pause(ctx, c.For); err != nil {
 		return err
 	}
 	for _, r := range rivals {

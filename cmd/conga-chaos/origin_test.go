@@ -10,6 +10,7 @@ import (
 
 	"conga/actors/eventlog"
 	"conga/actors/pacer"
+	"conga/cmd/internal/cli"
 	"conga/cmd/internal/congatest"
 	"conga/cmd/internal/keys"
 	"conga/cmd/internal/node"
@@ -79,7 +80,7 @@ func (s *virtualServer) restart(ctx context.Context, wait time.Duration) error {
 	defer s.mu.Unlock()
 	s.remember()
 	s.stop()
-	if err := pause(ctx, wait); err != nil {
+	if err := cli.Pause(ctx, wait); err != nil {
 		return err
 	}
 	return s.start()
@@ -112,7 +113,7 @@ func (s *virtualServer) restore(ctx context.Context, wait time.Duration, records
 			return err
 		}
 	}
-	if err := errors.Join(log.Close(), pause(ctx, wait)); err != nil {
+	if err := errors.Join(log.Close(), cli.Pause(ctx, wait)); err != nil {
 		return err
 	}
 	return s.start()

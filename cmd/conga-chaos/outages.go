@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"conga/cmd/conga-chaos/internal/schedule"
+	"conga/cmd/internal/cli"
 )
 
 // last begins an outage and ends it.
@@ -32,7 +33,7 @@ func (a *experiment) last(ctx context.Context, act schedule.Act, hit []*particip
 		for _, c := range hit {
 			c.target.freeze()
 		}
-		err := pause(ctx, act.Lasts)
+		err := cli.Pause(ctx, act.Lasts)
 		for _, c := range hit {
 			c.target.thaw()
 		}
@@ -59,7 +60,7 @@ func (a *experiment) hold(ctx context.Context, what string, lasts time.Duration,
 		return nil
 	}
 	err := turn(1, 1, begin)
-	return errors.Join(err, pause(ctx, lasts), turn(-1, 0, end))
+	return errors.Join(err, cli.Pause(ctx, lasts), turn(-1, 0, end))
 }
 
 // slowPair makes the lines of a listener and of the one that it feeds slow.
@@ -82,7 +83,7 @@ func (a *experiment) slowPair(ctx context.Context, act schedule.Act, hit []*part
 		a.mu.Unlock()
 		for i, c := range pair {
 			if i > 0 {
-				if err := pause(ctx, act.Later); err != nil {
+				if err := cli.Pause(ctx, act.Later); err != nil {
 					return err
 				}
 			}
@@ -91,7 +92,7 @@ func (a *experiment) slowPair(ctx context.Context, act schedule.Act, hit []*part
 				return err
 			}
 		}
-		err := pause(ctx, act.Lasts)
+		err := cli.Pause(ctx, act.Lasts)
 		for _, c := range pair {
 			err = errors.Join(err, c.net.cable.Fast())
 		}

@@ -7,6 +7,7 @@ import (
 
 	"conga/actors"
 	"conga/cmd/conga-chaos/internal/schedule"
+	"conga/cmd/internal/cli"
 )
 
 // participant is a listener of the run.
@@ -49,7 +50,7 @@ func (a *experiment) join(ctx context.Context, n int) {
 			c.target, c.net = v, n
 			return
 		}
-		if pause(ctx, 100*time.Millisecond) != nil {
+		if cli.Pause(ctx, 100*time.Millisecond) != nil {
 			a.fault("%s could not join within %v: %v", c.name, joinWithin, err)
 			return
 		}

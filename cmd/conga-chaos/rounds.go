@@ -11,6 +11,7 @@ import (
 
 	"conga/actors"
 	"conga/cmd/conga-chaos/internal/schedule"
+	"conga/cmd/internal/cli"
 	"conga/messages"
 )
 
@@ -183,13 +184,13 @@ func (a *experiment) mended(ctx context.Context) error {
 	who := a.living()
 	took, err := a.untilMusic(ctx, who, ended)
 	if err == nil {
-		err = pause(ctx, schedule.MendedWithin-time.Since(ended))
+		err = cli.Pause(ctx, schedule.MendedWithin-time.Since(ended))
 	}
 	if err != nil {
 		return err
 	}
 	first := a.hear(ctx, who)
-	if err := pause(ctx, schedule.ListenFor); err != nil {
+	if err := cli.Pause(ctx, schedule.ListenFor); err != nil {
 		return err
 	}
 	then := a.hear(ctx, who)
@@ -230,7 +231,7 @@ func (a *experiment) untilMusic(ctx context.Context, who []*participant, ended t
 	start := a.hear(ctx, who)
 	before, waiting := start, who
 	for len(waiting) > 0 && time.Since(ended) < schedule.MendedWithin-glimpse {
-		if err := pause(ctx, glimpse); err != nil {
+		if err := cli.Pause(ctx, glimpse); err != nil {
 			return 0, err
 		}
 		now, at := a.hear(ctx, waiting), time.Since(ended)

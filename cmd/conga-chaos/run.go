@@ -10,6 +10,7 @@ import (
 
 	"conga/actors"
 	"conga/cmd/conga-chaos/internal/schedule"
+	"conga/cmd/internal/cli"
 )
 
 const (
@@ -63,7 +64,7 @@ func (a *experiment) run(ctx context.Context) (*outcome, error) {
 	defer a.closeAll()
 	begin := time.Now()
 	a.assemble(ctx)
-	if err := pause(ctx, schedule.Settling); err != nil {
+	if err := cli.Pause(ctx, schedule.Settling); err != nil {
 		return nil, err
 	}
 	a.say("%d listeners after %v", a.nodes, time.Since(begin).Round(10*time.Millisecond))
@@ -72,7 +73,7 @@ func (a *experiment) run(ctx context.Context) (*outcome, error) {
 	stop := a.askNowAndThen(ctx)
 	defer stop()
 	for _, act := range a.acts {
-		if err := pause(ctx, act.At-time.Since(start)); err != nil {
+		if err := cli.Pause(ctx, act.At-time.Since(start)); err != nil {
 			wg.Wait()
 			return nil, err
 		}
@@ -91,7 +92,7 @@ func (a *experiment) run(ctx context.Context) (*outcome, error) {
 	}
 	wg.Wait()
 	a.say("all failures after %v, now it may settle", time.Since(start).Round(10*time.Millisecond))
-	if err := pause(ctx, schedule.Settling); err != nil {
+	if err := cli.Pause(ctx, schedule.Settling); err != nil {
 		return nil, err
 	}
 	a.lastLook(ctx)
@@ -108,22 +109,11 @@ func (a *experiment) askNowAndThen(ctx context.Context) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for pause(ctx, nowAndThen) == nil {
+		for cli.Pause(ctx, nowAndThen) == nil {
 			_, _ = a.server.sent(ctx) // the last time counts
 		}
 	}()
 	return func() { cancel(); <-done }
-}
-
-func pause(ctx context.Context, wait time.Duration) error {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 func (a *experiment) fault(format string, args ...any) {
@@ -181,7 +171,7 @@ func (a *experiment) do(ctx context.Context, act schedule.Act) {
 		for _, c := range hit {
 			c.target.kill()
 		}
-		_ = pause(ctx, clearAfter) // reading their logs and clearing them away takes time, which the others need now
+		_ = cli.Pause(ctx, clearAfter) // reading their logs and clearing them away takes time, which the others need now
 		for _, c := range hit {
 			c.found = c.target.searches()
 			c.clearAway()
@@ -203,7 +193,7 @@ func (a *experiment) hurt(ctx context.Context, c *participant, act schedule.Act)
 		fall, pass = func() error { return c.net.cable.Slow(slowCable) }, c.net.cable.Fast
 	}
 	err := fall()
-	_ = pause(ctx, act.Lasts)
+	_ = cli.Pause(ctx, act.Lasts)
 	if err = errors.Join(err, pass()); err != nil {
 		a.fault("%v: %v", act, err)
 	}
@@ -283,7 +273,7 @@ func hearOn(ctx context.Context, v target) (actors.Receipt, error) {
 		return first, err
 	}
 	for {
-		if pause(ctx, 50*time.Millisecond) != nil {
+		if cli.Pause(ctx, 50*time.Millisecond) != nil {
 			return first, errDeaf
 		}
 		last, err := v.receipt(ctx)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"conga/actors"
+	"conga/cmd/internal/cli"
 	"conga/cmd/internal/node"
 	"conga/cmd/internal/why"
 	"conga/messages"
@@ -142,7 +143,7 @@ func (s *soaking) every(wait time.Duration, do func(context.Context)) (stop func
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for pause(ctx, wait) == nil {
+		for cli.Pause(ctx, wait) == nil {
 			do(ctx)
 		}
 	}()
@@ -153,7 +154,7 @@ func (s *soaking) every(wait time.Duration, do func(context.Context)) (stop func
 func (s *soaking) visit(ctx context.Context) {
 	v := s.join("visits")
 	s.visited++
-	_ = pause(ctx, soakStays) // also if the run is over: it goes
+	_ = cli.Pause(ctx, soakStays) // also if the run is over: it goes
 	if err := v.end(); err != nil {
 		s.t.Error(err)
 	}

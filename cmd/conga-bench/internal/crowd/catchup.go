@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"conga/cmd/internal/cli"
 	"conga/cmd/internal/node"
 	"conga/messages"
 	"conga/transport"
@@ -59,7 +60,7 @@ func CatchUp(ctx context.Context, songs string, hops int, logger *slog.Logger) (
 	if _, _, err := crowd.Join(ctx, hops, How{}); err != nil {
 		return b, err
 	}
-	if err := pause(ctx, leapSettles); err != nil {
+	if err := cli.Pause(ctx, leapSettles); err != nil {
 		return b, err
 	}
 	return crowd.burst(ctx, clock)
@@ -77,7 +78,7 @@ func (c *Crowd) burst(ctx context.Context, clock *leapingClock) (b Burst, err er
 		m.notes.Begin()
 	}
 	clock.ahead.Add(leap.Nanoseconds())
-	if err := pause(ctx, leapSettles); err != nil {
+	if err := cli.Pause(ctx, leapSettles); err != nil {
 		return b, err
 	}
 	first, last := c.nodes[order[0]].notes, c.nodes[order[len(order)-1]].notes

@@ -16,6 +16,7 @@ import (
 	"conga/actors/player"
 	"conga/cmd/conga-bench/internal/tap"
 	"conga/cmd/conga-bench/internal/usage"
+	"conga/cmd/internal/cli"
 	"conga/cmd/internal/node"
 	"conga/messages"
 
@@ -97,7 +98,7 @@ func (c *Crowd) insist(ctx context.Context, name string, how How) (m *member, er
 	ctx, cancel := context.WithTimeout(ctx, joinWithin)
 	defer cancel()
 	for {
-		if m, err = c.join(ctx, name, how.output()); err == nil || pause(ctx, again) != nil {
+		if m, err = c.join(ctx, name, how.output()); err == nil || cli.Pause(ctx, again) != nil {
 			return m, err
 		}
 	}

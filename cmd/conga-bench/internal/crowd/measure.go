@@ -11,6 +11,7 @@ import (
 
 	"conga/actors/player"
 	"conga/cmd/conga-bench/internal/tap"
+	"conga/cmd/internal/cli"
 )
 
 // Passage is what was seen of the music on its way through the crowd.
@@ -31,7 +32,7 @@ func (c *Crowd) Listen(ctx context.Context, during time.Duration) (Passage, erro
 	for _, m := range c.nodes {
 		m.notes.Begin()
 	}
-	if err := pause(ctx, during); err != nil {
+	if err := cli.Pause(ctx, during); err != nil {
 		return Passage{}, err
 	}
 	at := make([]map[uint64]time.Time, len(c.nodes))
@@ -107,7 +108,7 @@ func (c *Crowd) Splice(ctx context.Context, times int) (took []time.Duration, er
 			return nil, err
 		}
 		took = append(took, answered.Sub(start))
-		if err := pause(ctx, 300*time.Millisecond); err != nil { // until the server has told the neighbours
+		if err := cli.Pause(ctx, 300*time.Millisecond); err != nil { // until the server has told the neighbours
 			return nil, err
 		}
 	}
@@ -130,7 +131,7 @@ func await(ctx context.Context, notes *tap.Notes, start time.Time) (time.Time, e
 		if _, at := notes.From(); at.After(start) {
 			return at, nil
 		}
-		if err := pause(ctx, time.Millisecond); err != nil {
+		if err := cli.Pause(ctx, time.Millisecond); err != nil {
 			return time.Time{}, err
 		}
 	}
@@ -216,16 +217,5 @@ func (e *ear) Run(ctx context.Context, feed player.Feed) error {
 		case <-ctx.Done():
 			return nil
 		}
-	}
-}
-
-func pause(ctx context.Context, wait time.Duration) error {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
