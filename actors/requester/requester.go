@@ -356,10 +356,8 @@ func (r *requester) send(ctx actor.Context, ping *messages.ClockPing) {
 	ctx.Send(r.child, ping)
 }
 
-const (
-	aheadTellsUs = 500_000
-	lateTellsUs  = 3_000
-)
+// Smaller changes of what a node has ahead, and of how late it plays, may wait for the next ping.
+const aheadTellsUs, lateTellsUs = 500_000, 3_000
 
 // tells reports whether people who look at the chain would see the difference between two pings.
 func tells(before, now *messages.ClockPing) bool {

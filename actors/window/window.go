@@ -193,7 +193,7 @@ func (c *Cursor) Next(ctx context.Context) (*messages.Item, error) {
 
 // Follow is Next, but while it waits, Append gives each new item to direct, in its own goroutine. direct says whether the
 // reader has taken it; if not, Follow returns it. direct must not wait for anything, and not call the window. If wake
-// fires, Follow returns neither item nor error.
+// fires and there is no item, Follow returns neither item nor error.
 func (c *Cursor) Follow(ctx context.Context, wake <-chan time.Time, direct func(*messages.Item) bool) (*messages.Item, error) {
 	select {
 	case <-c.stopped: // of the last time
