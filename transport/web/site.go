@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"conga/messages/plain"
 	"conga/transport"
@@ -217,10 +219,11 @@ func fail(w http.ResponseWriter, code int, err error) {
 
 // sentence makes the first letter a capital.
 func sentence(s string) string {
-	if s == "" {
-		return s
+	first, size := utf8.DecodeRuneInString(s)
+	if size == 0 {
+		return ""
 	}
-	return strings.ToUpper(s[:1]) + s[1:]
+	return string(unicode.ToUpper(first)) + s[size:]
 }
 
 // now returns once what /live tells, for scripts.

@@ -499,6 +499,16 @@ func TestSite(t *testing.T) {
 }
 
 // With a token nothing is served without TLS: no page, no music, no news, and no field that would take the token.
+func TestSentence(t *testing.T) {
+	for said, want := range map[string]string{
+		"": "", "try again": "Try again", "ça va.mp3 is gone": "Ça va.mp3 is gone", "“b.mp3” is gone": "“b.mp3” is gone",
+	} {
+		if got := sentence(said); got != want {
+			t.Errorf("%q: %q, want %q", said, got, want)
+		}
+	}
+}
+
 func TestSite_Secret(t *testing.T) {
 	_, server := siteOf(t, true)
 	for _, path := range []string{"/live", "/songs", "/stream.mp3", "/app.js", "/enter", "/door.js", "/listen.m3u"} {
