@@ -188,7 +188,7 @@ func (c *Client) Slack() time.Duration { return slackIn(c.window) }
 
 // Open returns the cursor for a stream connection.
 func (c *Client) Open(open *messages.OpenStream) *window.Cursor {
-	return openCursor(c.window, open)
+	return c.window.For(open)
 }
 
 // Newest returns the number of the newest item that has come, 0 before the first.

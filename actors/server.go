@@ -234,7 +234,7 @@ func (s *Server) Follows(song uint64, playAt int64) bool {
 
 // Open returns the cursor for a stream connection.
 func (s *Server) Open(open *messages.OpenStream) *window.Cursor {
-	return openCursor(s.window, open)
+	return s.window.For(open)
 }
 
 // Newest returns the number of the newest item that was sent, 0 before the first.
@@ -250,13 +250,6 @@ func slackIn(w *window.Window) time.Duration {
 		return last.Slack()
 	}
 	return messages.Slack
-}
-
-func openCursor(w *window.Window, open *messages.OpenStream) *window.Cursor {
-	if open.GetNext() > 0 {
-		return w.Open(open.GetNext())
-	}
-	return w.OpenAt(open.GetPlayAtUnixUs())
 }
 
 // Stop ends all actors and waits for them. The listeners still play what they have.

@@ -114,7 +114,7 @@ func (l *Line) Node(ctx context.Context, addr string) (net.Conn, error) {
 	l.mu.Lock()
 	known := l.known
 	l.mu.Unlock()
-	patience := l.nodePatience()
+	patience := NodePatience(l.roundTrip())
 	if host != l.host {
 		conn, _, err := l.dial(ctx, addr, patience)
 		return conn, err
@@ -131,19 +131,25 @@ func (l *Line) Node(ctx context.Context, addr string) (net.Conn, error) {
 	return conn, err
 }
 
-// nodePatience is how long a connection to a node may take: at least two round trips to the server.
-func (l *Line) nodePatience() time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return min(max(nodePatience, 2*l.away), farthest)
+// NodePatience is how long a connection to a node may take: at least two round trips to the server, which is
+// that far away.
+func NodePatience(away time.Duration) time.Duration {
+	return min(max(nodePatience, 2*away), farthest)
 }
 
 // Patience is how long a node may say nothing, or take to answer, if usual is enough on a short line. On a
-// long line it adds a round trip, because TCP's slow start pauses for one after the first packets.
-func (l *Line) Patience(usual time.Duration) time.Duration {
+// long line it adds a round trip to the server, because TCP's slow start pauses for one after the first packets.
+func Patience(usual, away time.Duration) time.Duration {
+	return min(max(usual, usual*4/5+away), farthest)
+}
+
+// Patience is the function of that name on this line.
+func (l *Line) Patience(usual time.Duration) time.Duration { return Patience(usual, l.roundTrip()) }
+
+func (l *Line) roundTrip() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return min(max(usual, usual*4/5+l.away), farthest)
+	return l.away
 }
 
 // Proved tells whether the last answer was the server's. If not, the address is only used when the name
@@ -247,7 +253,7 @@ func (l *Line) race(ctx context.Context, name, known string, ahead time.Duration
 			case end.err == nil, name == "", end.addr == name && !leadsNowhere(end.err):
 				return end
 			case end.addr == name:
-				lost, over = end.err, time.After(l.nodePatience()) // the caller will ask the name server again
+				lost, over = end.err, time.After(NodePatience(l.roundTrip())) // the caller will ask the name server again
 				again.Reset(0)
 			}
 		}

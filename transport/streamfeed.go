@@ -46,7 +46,7 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 	if err := t.answer(answer); err != nil {
 		return err
 	}
-	if item != nil && onlyAsks(open, item.Number) {
+	if item != nil && OnlyAsks(open, item.Number) {
 		return errAsked
 	}
 	t.stamped = time.Now()
@@ -120,9 +120,9 @@ func (t *streamTalk) direct(item *messages.Item) bool {
 // If it were sent the whole window each time, an orphan's search would cost more than the music.
 var errAsked = errors.New("the number it needs is gone")
 
-// onlyAsks reports whether the listener does not want music that begins at first, because it needs an
+// OnlyAsks reports whether the listener does not want music that begins at first, because it needs an
 // earlier number.
-func onlyAsks(open *messages.OpenStream, first uint64) bool {
+func OnlyAsks(open *messages.OpenStream, first uint64) bool {
 	return open.GetNext() > 0 && first > open.GetNext() && !open.GetHoles()
 }
 
@@ -130,7 +130,7 @@ func onlyAsks(open *messages.OpenStream, first uint64) bool {
 // (see catchUps); nil if it may. first is the first item that it would get.
 func (t *streamTalk) later(open *messages.OpenStream, first *messages.Item) *messages.OpenStream {
 	newest := t.cfg.Newest()
-	if first == nil || first.Number >= newest || onlyAsks(open, first.Number) {
+	if first == nil || first.Number >= newest || OnlyAsks(open, first.Number) {
 		return nil
 	}
 	instead := proto.CloneOf(open)

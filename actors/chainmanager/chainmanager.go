@@ -92,11 +92,11 @@ func (l *losses) miss(msg *messages.PeerLost) {
 	l.said = append(l.said, msg)
 }
 
-// together is how long the first loss waits for others: if half of all go at once, or three in a row, that
+// Together is how long the first loss waits for others: if half of all go at once, or three in a row, that
 // is one repair. Listeners that lost their upstream do not wait for it: they know whom to turn to, and
 // meanwhile have the processors and lines for themselves. Also, most nodes that a listener misses are soon
 // missed by the server, too, and then need not be moved.
-const together = 100 * time.Millisecond
+const Together = 100 * time.Millisecond
 
 // repair ends that wait.
 type repair struct{}
@@ -292,7 +292,7 @@ func (m *chainManager) wait(ctx actor.Context) {
 	}
 	m.lost.waiting = true
 	root, self := ctx.ActorSystem().Root, ctx.Self()
-	time.AfterFunc(together, func() { root.Send(self, repair{}) })
+	time.AfterFunc(Together, func() { root.Send(self, repair{}) })
 }
 
 // repair decides on all losses so far, and tells the listeners of the splice before it handles what

@@ -168,7 +168,7 @@ func (o *office) say(message proto.Message) []string {
 	o.t.Helper()
 	o.system.Root.RequestWithCustomSender(o.pid, message, o.desk)
 	if _, lost := message.(*messages.PeerLost); lost {
-		time.Sleep(2 * together) // virtual: losses wait for others
+		time.Sleep(2 * Together) // virtual: losses wait for others
 	}
 	return o.told()
 }
@@ -329,7 +329,7 @@ func TestChainManager_JoinBeforeRepair(t *testing.T) {
 		}
 		o.system.Root.Send(o.pid, &messages.PeerLost{Id: "amy", SeenBy: "bob", Fault: messages.Fault_FAULT_SILENT})
 		o.want(o.say(&messages.JoinChain{Node: node("dora")}), "welcome", "amy below server", "bob below amy", "cem below bob", "dora below cem")
-		time.Sleep(2 * together)
+		time.Sleep(2 * Together)
 		o.want(o.told(), "bob below server", "cem below bob", "dora below cem", "amy below dora")
 	})
 }

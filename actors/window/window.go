@@ -161,6 +161,14 @@ func (w *Window) OpenAt(playAt int64) *Cursor {
 	return w.cursor(0, playAt)
 }
 
+// For returns a cursor that begins where the listener wants to: OpenStream says it.
+func (w *Window) For(open *messages.OpenStream) *Cursor {
+	if open.GetNext() > 0 {
+		return w.Open(open.GetNext())
+	}
+	return w.OpenAt(open.GetPlayAtUnixUs())
+}
+
 // Cursor is one reader's place. It belongs to one goroutine.
 type Cursor struct {
 	w      *Window

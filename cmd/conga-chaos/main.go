@@ -26,10 +26,15 @@ func main() {
 
 func chaosProgram() cli.Program {
 	return cli.Program{
-		Name: "conga-chaos", Grammar: &chaosCmd{},
+		Name: "conga-chaos", Grammar: &chaosGrammar{},
 		About: "Kill, freeze and restart nodes of conga, and see that nobody else hears it.",
 		Words: kong.Vars{"usual": schedule.List(schedule.Usual), "outages": schedule.List(schedule.Outages)},
 	}
+}
+
+type chaosGrammar struct {
+	Run      chaosCmd    `cmd:"" default:"withargs" help:"Run a server and listeners, and break them."`
+	Simulate simulateCmd `cmd:"" help:"Simulate a radio with thousands of listeners."`
 }
 
 type chaosCmd struct {

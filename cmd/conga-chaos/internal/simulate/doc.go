@@ -1,0 +1,24 @@
+// Package simulate runs a radio with thousands of listeners in virtual time, in one goroutine. The same plan gives the same
+// run, to the microsecond.
+//
+// # What is real
+//
+// Each listener has the relay's own core (relay/machine, relay/search) and its own window, the server has the chain's
+// (chainmanager/chain): who feeds whom, who is asked, left and accused, and what everybody is told, is decided by the code
+// that decides it in conga. The messages between them are conga's, and their lines have conga's lengths.
+//
+// # What is modelled
+//
+// The shells around the cores are written anew, in events: a connection takes a round trip, an item waits until the uplink
+// is free, takes its bytes' time on it, then the way's time, then a hop's processing (conga-bench measures it). A listener
+// that is killed closes its connections; one that vanishes does not, and is missed when its silence has lasted for too
+// long. Coming, going, ways and uplinks are drawn (churn.go, ways.go), and cited there.
+//
+// # What is left out
+//
+// TCP's own behaviour: slow start, lost packets and what they hold up; downlinks; other traffic on the same line. Clocks
+// agree. Signatures are not checked, which costs time that is part of the hop's, and nobody lies, so the server audits
+// nobody: a node that is accused of being slow is not examined, and moves only if the chain decides it without that. The
+// server's disk takes no time. No client of 2016 comes. All this makes the simulation kinder than the world; what it says
+// about far more listeners than were ever run is a lower bound of their trouble.
+package simulate

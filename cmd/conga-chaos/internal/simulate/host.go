@@ -1,0 +1,214 @@
+package simulate
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"conga/actors/chainmanager"
+	"conga/actors/chainmanager/chain"
+	"conga/actors/relay/machine"
+	"conga/messages"
+	"conga/transport"
+)
+
+// host is the server's part that decides on the chain: the chain's core, and around it what the chain manager does.
+type host struct {
+	*world
+	state   chain.State
+	event   uint64
+	news    chain.Tellings
+	notes   map[string]*messages.Neighbours // what each listener was last told
+	left    map[string]int64                // when listeners left
+	seen    []*messages.PeerLost            // losses that the server has seen
+	said    []*messages.PeerLost            // losses that listeners report; only the last of each
+	waiting bool
+}
+
+// record is what TLS adds to each line.
+const record = 22
+
+// says sends a line to the server, and lets do happen when it is there.
+func (w *world) says(l *listener, line proto.Message, do func()) {
+	w.count.ToServer += lineSize(line)
+	w.after(way(l.spot, w.server.spot)+w.hop, do)
+}
+
+func lineSize(line proto.Message) int64 {
+	b, err := transport.AppendLine(nil, line)
+	if err != nil {
+		panic(err) // each message that is said here has a line
+	}
+	return int64(len(b) + record)
+}
+
+// joins takes a listener in.
+func (w *world) joins(l *listener) {
+	if l.state != lives {
+		return
+	}
+	h := &w.host
+	now := startsAt + w.now
+	w.count.ToServer += lineSize(&messages.Hello{Version: messages.DialectVersion, Node: l.node}) + proofs
+	h.mend()
+	h.decide(&messages.JoinChain{Node: l.node, Address: l.node.Id, AtUnixUs: now})
+	welcome := &messages.Welcome{Version: messages.DialectVersion, Node: l.node, Epoch: 1, ServerUnixUs: now}
+	h.tells(l, welcome, func() { w.step(l, welcome) })
+	h.tell()
+}
+
+// proofs is about how long the keys and signatures in HELLO are.
+const proofs = 250
+
+// has reports whether the listener stands in the chain.
+func (h *host) has(l *listener) bool {
+	_, is := h.state.Chain.Find(l.node.Id)
+	return is
+}
+
+// tells sends a line to a listener.
+func (h *host) tells(l *listener, line proto.Message, do func()) {
+	h.count.FromServer += lineSize(line)
+	h.after(way(l.spot, h.server.spot)+h.hop, func() {
+		if l.state < gone {
+			do()
+		}
+	})
+}
+
+// reports brings a relay's word to the server.
+func (w *world) reports(l *listener, e machine.Tell) {
+	h := &w.host
+	switch word := e.Word.(type) {
+	case *messages.PeerLost:
+		if !h.has(l) { // it has no WELCOME yet
+			return
+		}
+		w.count.Reports++
+		w.says(l, word, func() {
+			word.SeenBy = l.node.Id
+			h.accuses(word)
+		})
+	case *messages.Reconnected:
+		w.says(l, word, func() {})
+		w.repaired(word)
+	}
+}
+
+// accuses takes what a listener says of the node that feeds it.
+func (h *host) accuses(word *messages.PeerLost) {
+	if word.GetFault() >= messages.Fault_FAULT_SLOW {
+		h.accused(word)
+		h.tell()
+		return
+	}
+	for i, other := range h.said {
+		if other.GetSeenBy() == word.GetSeenBy() {
+			h.said = append(h.said[:i], h.said[i+1:]...)
+			break
+		}
+	}
+	h.said = append(h.said, word)
+	h.wait()
+}
+
+func (h *host) accused(word *messages.PeerLost) {
+	if h.state.ToAudit(word) != nil {
+		h.count.Audits++
+	}
+	h.decide(word)
+}
+
+// leaves takes a goodbye.
+func (h *host) leaves(l *listener) {
+	if !h.has(l) {
+		return
+	}
+	h.left[l.node.Id] = h.now
+	h.decide(&messages.LeaveChain{Id: l.node.Id, AtUnixUs: startsAt + h.now})
+	h.mend()
+	h.tell()
+}
+
+// misses notices that a listener's request connection has ended.
+func (h *host) misses(l *listener, reason string) {
+	h.seen = append(h.seen, &messages.PeerLost{Id: l.node.Id, SeenBy: messages.ServerID, Reason: reason, AtUnixUs: startsAt + h.now})
+	h.wait()
+}
+
+func (h *host) wait() {
+	if h.waiting {
+		return
+	}
+	h.waiting = true
+	h.after(chainmanager.Together.Microseconds(), func() {
+		h.waiting = false
+		h.mend()
+		h.tell()
+		for len(h.said) > 0 {
+			h.accused(h.said[0])
+			h.said = h.said[1:]
+		}
+		h.tell()
+	})
+}
+
+// mend removes those that were lost.
+func (h *host) mend() {
+	if len(h.seen) == 0 {
+		return
+	}
+	for _, lost := range h.seen {
+		h.left[lost.GetId()] = h.now
+	}
+	h.decide(&messages.PeersLost{Lost: h.seen})
+	h.seen = nil
+}
+
+func (h *host) decide(cmd proto.Message) {
+	for _, event := range h.state.Decide(cmd) {
+		h.state = h.state.Apply(event)
+		h.event++
+		switch event.(type) {
+		case *messages.ChainSpliced:
+			h.count.Splices++
+		case *messages.ListenerMoved:
+			h.count.Moves++
+		}
+	}
+}
+
+// tell tells each listener its neighbours if they differ from what it was last told.
+func (h *host) tell() {
+	change := h.news.Follow(h.state)
+	for id, standing := range change.Standing {
+		if standing == messages.StandingOutside {
+			delete(h.notes, id)
+		}
+	}
+	for _, n := range change.Tell {
+		before := h.notes[n.Id]
+		if proto.Equal(before, n) {
+			continue
+		}
+		news := proto.CloneOf(n)
+		news.Event, news.Epoch = h.event, 1
+		news.Guests = chain.AlsoBefore(n.Guests, before.GetGuests())
+		if l := h.parties[n.Id].self; l != nil && l.state < gone {
+			h.count.Told++
+			h.tells(l, news, func() { h.world.told(l, news) })
+		}
+		h.notes[n.Id] = n
+	}
+}
+
+// forgets drops what is remembered of those that left long ago.
+func (h *host) forgets() {
+	for id, at := range h.left {
+		if h.now-at > listGrace {
+			delete(h.left, id)
+			delete(h.parties, id)
+		}
+	}
+	h.after(int64(time.Minute/time.Microsecond), h.forgets)
+}

@@ -1,0 +1,162 @@
+package simulate
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"conga/actors/window"
+	"conga/messages"
+)
+
+// Plan says what is simulated.
+type Plan struct {
+	Nodes     int           // listeners there are at a time, in the mean
+	For       time.Duration // measured
+	Settle    time.Duration // before that, after the first ones have come
+	Seed      uint64
+	Stay      time.Duration // mean
+	Crashes   float64       // the part of them that goes without a goodbye
+	Silent    float64       // the part of these that vanishes, so that no connection is closed
+	RoundTrip time.Duration // median, between any two hosts
+	Hop       time.Duration // processing of a message
+	Uplinks   []int         // kbit/s, each as frequent as the others; 0: it takes no time
+	Server    int           // the server's, kbit/s
+	Bitrate   int           // of the music, kbit/s
+}
+
+// startsAt is when the world begins, in unix microseconds on the server's clock.
+const startsAt = int64(1_800_000_000_000_000)
+
+// world is everything that there is, and the time.
+type world struct {
+	plan   Plan
+	now    int64 // microseconds since the beginning
+	hop    int64
+	queue  queue
+	chance *rand.Rand
+	ways   *ways
+	churn  churn
+	pings  pings
+
+	air     *air
+	server  party
+	host    host
+	parties map[string]*party
+	living  []*listener
+	alive   map[*listener]int // their places in living
+	came    int
+
+	word    messages.UpstreamItem // the one that is being decided on
+	feeding *party                // whose it is
+
+	measuring, ended bool
+	count            counts
+	tallies
+}
+
+// Run simulates the plan. progress is told the time, now and then; it may be nil.
+func Run(ctx context.Context, plan Plan, progress func(at time.Duration, listeners int)) (Figures, error) {
+	w := newWorld(plan)
+	w.opens()
+	begin := w.fills() + plan.Settle.Microseconds()
+	end := begin + plan.For.Microseconds()
+	w.after(begin, w.measures)
+	w.after(end, func() { w.ended = true })
+	if progress != nil {
+		w.after(0, func() { w.tellsTime(progress) })
+	}
+	for n := 0; !w.ended; n++ {
+		if n%4096 == 0 && ctx.Err() != nil {
+			return Figures{}, ctx.Err()
+		}
+		e, is := w.queue.pop()
+		if !is {
+			break
+		}
+		w.now = e.at
+		w.happens(e)
+	}
+	return w.figures(), nil
+}
+
+func newWorld(plan Plan) *world {
+	chance := rand.New(rand.NewPCG(plan.Seed, 0xc09a))
+	w := &world{
+		plan: plan, hop: plan.Hop.Microseconds(), chance: chance, ways: newWays(chance, plan.RoundTrip),
+		churn: newChurn(chance, plan.Stay), air: newAir(plan.Bitrate, startsAt+messages.Slack.Microseconds()),
+		parties: map[string]*party{}, alive: map[*listener]int{},
+	}
+	w.pings = newPings()
+	w.server = party{
+		node: &messages.Node{Id: messages.ServerID, Name: messages.ServerID}, spot: w.ways.spot(),
+		window: window.New(), up: newUplink(plan.Server),
+	}
+	w.parties[messages.ServerID] = &w.server
+	w.host = host{world: w, notes: map[string]*messages.Neighbours{}, left: map[string]int64{}}
+	return w
+}
+
+func (w *world) at(e event) { w.queue.push(e) }
+
+// after lets do happen after so many microseconds.
+func (w *world) after(wait int64, do func()) {
+	w.queue.push(event{at: w.now + wait, kind: does, do: do})
+}
+
+func (w *world) happens(e event) {
+	switch e.kind {
+	case does:
+		e.do()
+	case arrives:
+		w.arrived(e)
+	case looks:
+		w.looks(e.who)
+	case silence:
+		w.silent(e.stream)
+	case continues:
+		w.pump(e.stream)
+	case heartbeats:
+		w.beat(e.stream)
+	}
+}
+
+// opens starts the broadcast.
+func (w *world) opens() {
+	w.gives()
+	w.after(glance, w.serverLooks)
+	w.after(0, w.host.forgets)
+}
+
+// gives gives out the next item when it is due.
+func (w *world) gives() {
+	item := w.air.next()
+	w.after(max(0, item.Due()-startsAt-w.now), func() {
+		_ = w.server.window.Append(item) // its numbers only grow
+		w.give(&w.server)
+		w.gives()
+	})
+}
+
+func (w *world) serverLooks() {
+	w.beats(&w.server)
+	w.after(glance, w.serverLooks)
+}
+
+// comeEvery is how far apart the first listeners come.
+const comeEvery = 4_000
+
+// fills lets the first listeners come, and others take their places. It returns when the first ones are there.
+func (w *world) fills() (until int64) {
+	for n := range w.plan.Nodes {
+		w.after(int64(n)*comeEvery, func() { w.come(w.churn.rest()) })
+	}
+	until = int64(w.plan.Nodes) * comeEvery
+	w.after(w.churn.next(w.plan.Stay, w.plan.Nodes), w.another)
+	return until
+}
+
+func (w *world) another() {
+	w.come(w.churn.stay())
+	w.after(w.churn.next(w.plan.Stay, w.plan.Nodes), w.another)
+}
