@@ -55,6 +55,7 @@
 //	VerdictEnded      chainmanager   who asks why   yes
 //	ChainSpliced      chainmanager   requests       yes
 //	ListenerReconnected chainmanager who asks why   yes
+//	LeaseClaim        a server       other servers  no: in the register beside it
 //	Hello … SpeakUp   a listener     the server     no: lines of the request connection
 //	Neighbours        chainmanager   a listener     no: follows from the events
 //	OpenStream        a listener     its upstream   no: stream connection

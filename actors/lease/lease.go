@@ -1,0 +1,230 @@
+// Package lease keeps a server's right to give out music, among the servers of its radio, which share a register of claims.
+// What follows from what is decided in lease/right.
+package lease
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"conga/actors/eventlog"
+	"conga/actors/lease/right"
+	"conga/messages"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// Config configures a lease.
+type Config struct {
+	Claims   eventlog.Claims
+	Length   time.Duration // at most right.Most
+	Requests string        // host:port of this server's request port, for its claims
+	Now      func() int64  // the broadcast's clock, in unix microseconds
+	Logger   *slog.Logger
+}
+
+// Lease is the running conversation with the register. It is safe for concurrent use.
+type Lease struct {
+	cfg    Config
+	start  time.Time
+	inputs chan any
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	at      atomic.Pointer[Standing]
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced when Standing changes in more than Until
+}
+
+// Standing is what a server knows about the lead.
+type Standing struct {
+	Term   uint64       // of this server's leadership; 0: it does not lead
+	Until  right.Moment // when its right ends
+	Leader *messages.LeaseClaim
+	Reason string // why it does not lead any more; empty: it never did
+	Known  bool   // the register has been read
+}
+
+// marginOf is by how much a right ends before its length, and a standby waits longer: far more than clocks differ.
+func marginOf(length time.Duration) time.Duration { return max(length/100, 2*time.Millisecond) }
+
+// renewals is how often a leader renews its right within its length.
+const renewals = 5
+
+// watchAgain is the wait before a register that cannot be watched is tried again.
+const watchAgain = 100 * time.Millisecond
+
+// Start begins to watch the register, and claims the lead as soon as nobody else may have it.
+func Start(cfg Config) *Lease {
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &Lease{cfg: cfg, start: time.Now(), inputs: make(chan any, 16), cancel: cancel, changed: make(chan struct{})}
+	l.at.Store(&Standing{})
+	l.wg.Go(func() { l.run(ctx) })
+	l.wg.Go(func() { l.watch(ctx) })
+	return l
+}
+
+// Leads reports whether this server may give out music at this moment.
+func (l *Lease) Leads() bool {
+	at := l.at.Load()
+	return at.Term > 0 && l.moment().Before(at.Until)
+}
+
+// LeadsIn reports whether this server leads in that term, now.
+func (l *Lease) LeadsIn(term uint64) bool { return l.Leads() && l.at.Load().Term == term }
+
+// Standing returns what is known now, and a channel that is closed when that changes.
+func (l *Lease) Standing() (Standing, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return *l.at.Load(), l.changed
+}
+
+// Fall ends the leadership at once, because there is proof that another has begun one.
+func (l *Lease) Fall() { l.tell(context.Background(), right.Fallen{}) }
+
+// Release gives up the lead for good and tells the others, as long as ctx allows. The caller gives out nothing any more.
+func (l *Lease) Release(ctx context.Context) {
+	done := make(chan struct{})
+	l.tell(ctx, release{done})
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// Close ends the conversation. Others wait for the end of the lease if it was not released.
+func (l *Lease) Close() {
+	l.cancel()
+	l.wg.Wait()
+}
+
+type release struct{ done chan struct{} }
+
+func (l *Lease) tell(ctx context.Context, input any) {
+	select {
+	case l.inputs <- input:
+	case <-ctx.Done():
+	}
+}
+
+func (l *Lease) moment() right.Moment {
+	now := time.Now()
+	return right.Moment{Steady: now.Sub(l.start), Wall: time.Duration(now.UnixNano())}
+}
+
+// run takes the inputs, one after the other.
+func (l *Lease) run(ctx context.Context) {
+	state := right.New(right.Config{
+		Self: rand.Text(), Length: l.cfg.Length, Margin: marginOf(l.cfg.Length), Renew: l.cfg.Length / renewals,
+	})
+	next := time.NewTimer(0)
+	defer next.Stop()
+	var released chan struct{}
+	for {
+		var input any = right.Look{}
+		select {
+		case <-ctx.Done():
+			l.stand(Standing{Reason: "it stops"}, true)
+			return
+		case input = <-l.inputs:
+		case <-next.C:
+		}
+		if ends, is := input.(release); is {
+			released, input = ends.done, right.Release{}
+		}
+		var out []any
+		state, out = state.Step(l.moment(), input)
+		l.carryOut(ctx, state, out)
+		if released != nil && state.Quiet() {
+			close(released)
+			released = nil
+		}
+		next.Reset(state.Wait(l.moment()))
+	}
+}
+
+// carryOut first lets everybody know where this server stands, and then sends its claims.
+func (l *Lease) carryOut(ctx context.Context, state right.State, out []any) {
+	before := l.at.Load()
+	at := Standing{Term: state.Term(), Until: state.Until(), Leader: state.Leader(), Known: state.Known(), Reason: before.Reason}
+	changed := at.Term != before.Term || at.Known != before.Known || at.Leader.GetHolder() != before.Leader.GetHolder()
+	for _, out := range out {
+		switch out := out.(type) {
+		case right.Lead:
+			at.Reason = ""
+		case right.StepDown:
+			at.Reason, changed = out.Reason, true
+		case right.Publish:
+			l.wg.Go(func() { l.tell(ctx, l.claim(ctx, out)) })
+		}
+	}
+	l.stand(at, changed)
+}
+
+func (l *Lease) stand(at Standing, changed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at.Store(&at)
+	if changed {
+		close(l.changed)
+		l.changed = make(chan struct{})
+	}
+}
+
+// claim sends a claim and returns what became of it.
+func (l *Lease) claim(ctx context.Context, out right.Publish) any {
+	try := out.Claim.GetTry()
+	claim := proto.CloneOf(out.Claim)
+	claim.Requests, claim.ClockUnixUs = l.cfg.Requests, l.cfg.Now()
+	data, err := proto.Marshal(claim)
+	if err != nil {
+		l.cfg.Logger.Error("a claim to lead cannot be written", "reason", err)
+		return right.Unsure{Try: try}
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.Length/3) // so that another try has time before the right ends
+	defer cancel()
+	number, err := l.cfg.Claims.Claim(ctx, out.Expected, data)
+	switch {
+	case err == nil:
+		return right.Kept{Try: try, Number: number}
+	case errors.Is(err, eventlog.ErrConflict):
+		return right.Refused{Try: try}
+	}
+	return right.Unsure{Try: try}
+}
+
+// watch sees the claims, also after the register was away.
+func (l *Lease) watch(ctx context.Context) {
+	told := ""
+	for ctx.Err() == nil {
+		err := l.cfg.Claims.Watch(ctx, func(number uint64, data []byte) {
+			told = ""
+			l.tell(ctx, right.Seen{Number: number, Claim: read(data)})
+		})
+		if ctx.Err() == nil && err != nil && err.Error() != told {
+			told = err.Error()
+			l.cfg.Logger.Warn("it cannot be seen which server leads", "reason", err)
+		}
+		select {
+		case <-time.After(watchAgain):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// read returns the claim in data. One that cannot be read is obeyed as long as any may be.
+func read(data []byte) *messages.LeaseClaim {
+	claim := &messages.LeaseClaim{}
+	if len(data) == 0 {
+		return nil
+	}
+	if err := proto.Unmarshal(data, claim); err != nil {
+		return &messages.LeaseClaim{LengthUs: -1}
+	}
+	return claim
+}

@@ -1,0 +1,120 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"conga/actors/eventlog"
+)
+
+// line is a server's way to the register, which can be cut.
+type line struct {
+	eventlog.Claims
+	cut atomic.Bool
+}
+
+var errCut = errors.New("the line is cut")
+
+func (l *line) Claim(ctx context.Context, expected uint64, data []byte) (uint64, error) {
+	if l.cut.Load() {
+		<-ctx.Done()
+		return 0, errCut
+	}
+	return l.Claims.Claim(ctx, expected, data)
+}
+
+const length = time.Second
+
+func begin(t *testing.T, claims eventlog.Claims, requests string) *Lease {
+	l := Start(Config{Claims: claims, Length: length, Requests: requests, Now: func() int64 { return time.Now().UnixMicro() }, Logger: slog.New(slog.DiscardHandler)})
+	t.Cleanup(l.Close)
+	return l
+}
+
+// until waits for what ok asks for and returns when it came.
+func until(l *Lease, ok func(Standing) bool) time.Time {
+	for {
+		at, changed := l.Standing()
+		if ok(at) {
+			return time.Now()
+		}
+		<-changed
+	}
+}
+
+func leads(at Standing) bool { return at.Term > 0 }
+
+// A leader without its register stops before the other starts, and follows when its line is whole again.
+func TestLease_Takeover(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		register := eventlog.NewClaims()
+		wire := &line{Claims: register}
+		one := begin(t, wire, "one:7000")
+		until(one, leads)
+		other := begin(t, register, "other:7000")
+		until(other, func(at Standing) bool { return at.Leader.GetRequests() == "one:7000" })
+		time.Sleep(10 * length)
+		if !one.Leads() || other.Leads() {
+			t.Fatal("the first one does not keep the lead")
+		}
+		wire.cut.Store(true)
+		cut := time.Now()
+		stopped := until(one, func(at Standing) bool { return !leads(at) })
+		started := until(other, leads)
+		if !stopped.Before(started) {
+			t.Errorf("one stopped after %v, the other started after %v", stopped.Sub(cut), started.Sub(cut))
+		}
+		if took := started.Sub(cut); took > length+2*marginOf(length) {
+			t.Errorf("the takeover took %v", took)
+		}
+		wire.cut.Store(false)
+		until(one, func(at Standing) bool { return at.Leader.GetRequests() == "other:7000" })
+		time.Sleep(10 * length)
+		if one.Leads() || !other.Leads() {
+			t.Error("the second one does not keep the lead")
+		}
+	})
+}
+
+// One that stops by itself tells the other, which need not wait.
+func TestLease_Release(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		register := eventlog.NewClaims()
+		one := begin(t, register, "one:7000")
+		until(one, leads)
+		other := begin(t, register, "other:7000")
+		until(other, func(at Standing) bool { return at.Known })
+		time.Sleep(length)
+		released := time.Now()
+		one.Release(t.Context())
+		if one.Leads() {
+			t.Error("it still leads")
+		}
+		if took := until(other, leads).Sub(released); took > length/10 {
+			t.Errorf("the takeover took %v", took)
+		}
+	})
+}
+
+// Proof that another leads ends the leadership at once.
+func TestLease_Fall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := begin(t, eventlog.NewClaims(), "one:7000")
+		until(l, leads)
+		first, _ := l.Standing()
+		l.Fall()
+		synctest.Wait()
+		if l.LeadsIn(first.Term) {
+			t.Error("it leads on")
+		}
+		until(l, leads)
+		if again, _ := l.Standing(); again.Term <= first.Term {
+			t.Errorf("term %d follows term %d", again.Term, first.Term)
+		}
+	})
+}
