@@ -17,6 +17,7 @@
 package clockfilter
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"sort"
@@ -32,8 +33,6 @@ const (
 	maxAgeUs = 300_000_000
 	// roundingUs is how far stamps in whole microseconds may contradict each other.
 	roundingUs = 3
-	// steps of a search narrow MaxSkew down to a millionth of it.
-	steps = 34
 	// surprising is how many times the usual distance of the shortest delays from their edge counts as no
 	// coincidence (delays behind a busy queue are distributed exponentially, so it happens once in 400).
 	surprising = 6
@@ -76,19 +75,22 @@ func (f *Filter) Add(p Ping) Estimate {
 	p.Received = max(p.Sent, p.Received)
 	f.lows = append(f.lows, limit{p.Received, p.Server - p.Received})
 	f.highs = append(f.highs, limit{p.Sent, p.Server - p.Sent})
-	f.forget(p.Received)
-	return f.estimate(p.Received)
+	return f.estimate(p.Received, f.forget(p.Received))
 }
 
 // forget drops limits that are too old, and those that contradict newer ones: a machine
-// slept, a server was restarted, a clock was corrected.
-func (f *Filter) forget(now int64) {
+// slept, a server was restarted, a clock was corrected. It returns the corridor between the others.
+func (f *Filter) forget(now int64) corridor {
 	old := max(0, len(f.lows)-maxPings)
 	for old < len(f.lows)-1 && now-f.lows[old].at > maxAgeUs {
 		old++
 	}
 	f.drop(old)
-	for n := len(f.lows); n > 1 && f.bent(); n = len(f.lows) {
+	for {
+		all, n := widest(f.lows, f.highs), len(f.lows)
+		if n == 1 || !f.bent(all) {
+			return all
+		}
 		f.drop((n + 1) / 2)
 	}
 }
@@ -99,8 +101,7 @@ func (f *Filter) drop(n int) {
 
 // bent says that no straight line explains the pings: no line passes between their limits, or the corridor is much
 // narrower than the older half alone leaves it. (Growing delays do not make it narrower.)
-func (f *Filter) bent() bool {
-	all := widest(f.lows, f.highs)
+func (f *Filter) bent(all corridor) bool {
 	if all.width < -roundingUs {
 		return true
 	}
@@ -115,27 +116,78 @@ func (f *Filter) bent() bool {
 // corridor is the room between two parallel lines below the highs and above the lows.
 type corridor struct {
 	lows, highs []limit
-	// floor and ceiling are the limits that can touch it: the convex hulls.
-	floor, ceiling []limit
-	origin         limit // the last low; times and offsets are counted from it
-	skew           float64
-	low, high      float64 // edges at the origin's time
-	width          float64
+	origin      limit // the last low; times and offsets are counted from it
+	// bends has the edges for the skews at which another limit begins to touch one of them; in between, they are linear.
+	bends     []bend
+	top       int // the widest
+	skew      float64
+	low, high float64 // edges at the origin's time
+	width     float64
 }
 
+// bend is the lowest and the highest offset at the origin's time with this skew.
+type bend struct{ skew, low, high float64 }
+
+func (b bend) width() float64 { return b.high - b.low }
+
 func widest(lows, highs []limit) corridor {
-	c := corridor{lows: lows, highs: highs, origin: lows[len(lows)-1], floor: hull(lows, 1), ceiling: hull(highs, -1)}
-	c.skew = top(-MaxSkew, MaxSkew, c.widthWith)
-	c.low, c.high = c.edges(c.skew)
-	c.width = c.high - c.low
+	c := corridor{lows: lows, highs: highs, origin: lows[len(lows)-1]}
+	c.bend(hull(lows, 1), hull(highs, -1))
+	for i, b := range c.bends {
+		if b.width() > c.bends[c.top].width() {
+			c.top = i
+		}
+	}
+	best := c.bends[c.top]
+	c.skew, c.low, c.high, c.width = best.skew, best.low, best.high, best.width()
 	return c
 }
 
+// bend finds the bends, from one end of MaxSkew to the other. Only the convex hulls can touch an edge: the later a limit of
+// the floor is, and the earlier one of the ceiling, the smaller is the skew with which it does.
+func (c *corridor) bend(floor, ceiling []limit) {
+	slices.Reverse(floor)
+	c.bends = make([]bend, 0, len(floor)+len(ceiling))
+	at := -MaxSkew
+	for floor, ceiling = beyond(floor, at), beyond(ceiling, at); ; floor, ceiling = beyond(floor, at), beyond(ceiling, at) {
+		c.bends = append(c.bends, bend{at, c.of(floor[0], at), c.of(ceiling[0], at)})
+		if at == MaxSkew {
+			return
+		}
+		at = min(MaxSkew, until(floor), until(ceiling))
+	}
+}
+
+// until is the skew up to which the first limit of a hull touches the edge.
+func until(hull []limit) float64 {
+	if len(hull) == 1 {
+		return math.Inf(1)
+	}
+	return float64(hull[1].offset-hull[0].offset) / float64(hull[1].at-hull[0].at)
+}
+
+// beyond drops the limits that touch the edge only up to this skew.
+func beyond(hull []limit, skew float64) []limit {
+	for until(hull) <= skew {
+		hull = hull[1:]
+	}
+	return hull
+}
+
 // hull lists the limits on the upper side (side 1) or the lower side (-1) of their convex hull, in the order of
-// time (Andrew's monotone chain).
+// time (Andrew's monotone chain). Answers may have overtaken each other.
 func hull(limits []limit, side int64) []limit {
+	inTime := func(a, b limit) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(side*a.offset, side*b.offset))
+	}
+	if !slices.IsSortedFunc(limits, inTime) {
+		limits = slices.SortedFunc(slices.Values(limits), inTime)
+	}
 	var h []limit
 	for _, l := range limits {
+		if n := len(h); n > 0 && h[n-1].at == l.at { // which is not as tight
+			h = h[:n-1]
+		}
 		for len(h) > 1 {
 			a, b := h[len(h)-2], h[len(h)-1]
 			if float64(side*(b.offset-a.offset))*float64(l.at-a.at) > float64(side*(l.offset-a.offset))*float64(b.at-a.at) {
@@ -153,27 +205,41 @@ func (c corridor) of(l limit, skew float64) float64 {
 	return float64(l.offset-c.origin.offset) + skew*float64(c.origin.at-l.at)
 }
 
-func (c corridor) widthWith(skew float64) float64 {
-	low, high := c.edges(skew)
-	return high - low
+// with are the edges with this skew.
+func (c corridor) with(skew float64) bend {
+	i := sort.Search(len(c.bends)-1, func(i int) bool { return c.bends[i].skew >= skew })
+	if i == 0 {
+		return c.bends[0]
+	}
+	a, b := c.bends[i-1], c.bends[i]
+	return a.towards(b, (skew-a.skew)/(b.skew-a.skew))
 }
 
-// edges are the lowest and highest offset at the origin's time with this skew.
-func (c corridor) edges(skew float64) (low, high float64) {
-	low, high = math.Inf(-1), math.Inf(1)
-	for _, l := range c.floor {
-		low = max(low, c.of(l, skew))
-	}
-	for _, l := range c.ceiling {
-		high = min(high, c.of(l, skew))
-	}
-	return low, high
+// towards is between two bends.
+func (b bend) towards(to bend, share float64) bend {
+	return bend{b.skew + share*(to.skew-b.skew), b.low + share*(to.low-b.low), b.high + share*(to.high-b.high)}
 }
 
 // middle is the offset in the middle of the corridor with this skew, so long after the origin.
 func (c corridor) middle(skew, after float64) float64 {
-	low, high := c.edges(skew)
-	return (low+high)/2 + skew*after
+	b := c.with(skew)
+	return (b.low+b.high)/2 + skew*after
+}
+
+// asWide are the least and the greatest skew with which the corridor has this width, or a greater one.
+func (c corridor) asWide(width float64) (least, most bend) {
+	end := func(step int) bend {
+		at := c.bends[c.top]
+		for i := c.top + step; i >= 0 && i < len(c.bends); i += step {
+			next := c.bends[i]
+			if next.width() < width {
+				return at.towards(next, max(0, at.width()-width)/(at.width()-next.width()))
+			}
+			at = next
+		}
+		return at
+	}
+	return end(-1), end(1)
 }
 
 // noise is the usual distance of the shortest delays from the corridor's edges, among the limits from..to. The corridor is
@@ -211,17 +277,15 @@ func (t *third) add(x float64) {
 // plausible is the range of skews whose corridors are as wide as the widest, less this noise. In a
 // short time any skew fits; then it is the range of crystals.
 func (c corridor) plausible(noise float64) (least, most float64) {
-	enough := c.width - noise
-	fits := func(skew float64) bool { return c.widthWith(skew) >= enough }
-	least, most = furthest(c.skew, -MaxSkew, fits), furthest(c.skew, MaxSkew, fits)
+	from, to := c.asWide(c.width - noise)
+	least, most = from.skew, to.skew
 	if least < likelySkew && most > -likelySkew {
 		least, most = max(least, -likelySkew), min(most, likelySkew)
 	}
 	return least, most
 }
 
-func (f *Filter) estimate(now int64) Estimate {
-	c := widest(f.lows, f.highs)
+func (f *Filter) estimate(now int64, c corridor) Estimate {
 	least, most := c.plausible(c.noise(0, len(c.lows)))
 	skew, after := (least+most)/2, float64(now-c.origin.at)
 	offset := c.middle(skew, after)
@@ -243,38 +307,15 @@ func (f *Filter) estimate(now int64) Estimate {
 // bound is how far the offset can be from the estimate, so long after the origin: the largest distance to
 // a straight line that passes between all limits.
 func (c corridor) bound(after, estimate float64) float64 {
-	inside := func(skew float64) bool { return c.widthWith(skew) >= -2*roundingUs }
-	least, most := furthest(c.skew, -MaxSkew, inside), furthest(c.skew, MaxSkew, inside)
-	highest := func(skew float64) float64 { _, high := c.edges(skew); return high + skew*after }
-	lowest := func(skew float64) float64 { low, _ := c.edges(skew); return -low - skew*after }
-	high, low := highest(top(least, most, highest)), -lowest(top(least, most, lowest))
-	return max(high-estimate, estimate-low) + roundingUs
-}
-
-// top is where a concave function is highest.
-func top(from, to float64, of func(float64) float64) float64 {
-	for range steps {
-		third := (to - from) / 3
-		if of(from+third) < of(to-third) {
-			from += third
-		} else {
-			to -= third
+	least, most := c.asWide(-2 * roundingUs)
+	far := 0.0
+	look := func(b bend) { far = max(far, b.high+b.skew*after-estimate, estimate-b.low-b.skew*after) }
+	look(least)
+	look(most)
+	for _, b := range c.bends {
+		if b.skew > least.skew && b.skew < most.skew {
+			look(b)
 		}
 	}
-	return (from + to) / 2
-}
-
-// furthest goes from a good value towards the end, as far as the values are good.
-func furthest(good, end float64, is func(float64) bool) float64 {
-	if is(end) {
-		return end
-	}
-	for range steps {
-		if middle := (good + end) / 2; is(middle) {
-			good = middle
-		} else {
-			end = middle
-		}
-	}
-	return good
+	return far + roundingUs
 }

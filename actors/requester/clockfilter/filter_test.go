@@ -34,6 +34,50 @@ func TestFilter_Property_Bound(t *testing.T) {
 	})
 }
 
+// The edges of a corridor are those that a look at each limit gives, with any skew; no skew makes it wider, and those at the
+// ends of asWide are the last that make it as wide.
+func TestCorridor_Property(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		limits := func(what string) (all []limit) {
+			for range rapid.IntRange(1, 30).Draw(t, what) {
+				all = append(all, limit{rapid.Int64Range(0, 60_000_000).Draw(t, "at"), rapid.Int64Range(-50_000, 50_000).Draw(t, "offset")})
+			}
+			return all
+		}
+		c := widest(limits("lows"), limits("highs"))
+		look := func(skew float64) (low, high float64) {
+			low, high = math.Inf(-1), math.Inf(1)
+			for _, l := range c.lows {
+				low = max(low, c.of(l, skew))
+			}
+			for _, l := range c.highs {
+				high = min(high, c.of(l, skew))
+			}
+			return low, high
+		}
+		const close = 1e-3
+		for range 20 {
+			skew := rapid.Float64Range(-MaxSkew, MaxSkew).Draw(t, "skew")
+			low, high := look(skew)
+			if got := c.with(skew); math.Abs(got.low-low) > close || math.Abs(got.high-high) > close {
+				t.Fatalf("with %g the edges are %+v, want %f, %f", skew, got, low, high)
+			}
+			if high-low > c.width+close {
+				t.Fatalf("with %g it is %f wide, and with %g, which should be the widest, %f", skew, high-low, c.skew, c.width)
+			}
+			least, most := c.asWide(high - low - close)
+			if skew < least.skew-1e-9 || skew > most.skew+1e-9 {
+				t.Fatalf("with %g it is %f wide, which should need %g to %g", skew, high-low, least.skew, most.skew)
+			}
+			for _, end := range []bend{least, most} {
+				if endLow, endHigh := look(end.skew); endHigh-endLow < high-low-2*close {
+					t.Fatalf("with %g it is %f wide, want %f", end.skew, endHigh-endLow, high-low)
+				}
+			}
+		}
+	})
+}
+
 // After a machine has slept, or a server was restarted, one ping is enough.
 func TestFilter_Property_Step(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -147,14 +191,18 @@ func TestFilter_Networks(t *testing.T) {
 	}
 }
 
+// A listener that has just joined remembers some pings; one on a bad line hundreds.
 func BenchmarkFilter_Add(b *testing.B) {
-	r := rand.New(rand.NewPCG(1, 1))
-	var f Filter
-	local := int64(0)
-	for b.Loop() {
-		local += 1_000_000
-		up, down := int64(r.ExpFloat64()*5000), int64(r.ExpFloat64()*5000)
-		f.Add(Ping{local, local + up + local/10_000, local + up + down})
+	for _, pings := range []int{20, 100, maxPings} {
+		b.Run(fmt.Sprint(pings), func(b *testing.B) {
+			r := rand.New(rand.NewPCG(1, 1))
+			var f Filter
+			every := int64(maxAgeUs) / int64(pings)
+			for local := int64(0); b.Loop(); local += every {
+				up, down := int64(r.ExpFloat64()*5000), int64(r.ExpFloat64()*5000)
+				f.Add(Ping{local, local + up + local/10_000, local + up + down})
+			}
+		})
 	}
 }
 
