@@ -107,16 +107,11 @@ func (c *chainRound) measure(ctx context.Context) error {
 
 // measureConga lets a server and listeners run.
 func (c *chainRound) measureConga(ctx context.Context) error {
-	server, stop, err := c.serve(ctx)
+	server, w, end, err := c.stage(ctx)
 	if err != nil {
 		return err
 	}
-	defer stop()
-	w, err := c.worker(ctx)
-	if err != nil {
-		return err
-	}
-	defer w.kill()
+	defer end()
 	addr := server.ready["requests"]
 	if c.nodes == slices.Min(c.Nodes) { // nobody else is there
 		if err := c.firsts(ctx, w, addr, 0); err != nil {

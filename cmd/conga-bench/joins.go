@@ -102,16 +102,11 @@ func (b *bench) joinsAtOnce(ctx context.Context) error {
 const mostAtOnce = 1000
 
 func (b *bench) joinAtOnce(ctx context.Context, nodes int) error {
-	server, stop, err := b.serve(ctx)
+	server, w, end, err := b.stage(ctx)
 	if err != nil {
 		return err
 	}
-	defer stop()
-	w, err := b.worker(ctx)
-	if err != nil {
-		return err
-	}
-	defer w.kill()
+	defer end()
 	args := JoinArgs{Server: server.ready["requests"], Nodes: nodes}
 	args.How.AtOnce = true
 	var joined Times

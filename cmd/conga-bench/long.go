@@ -72,16 +72,11 @@ func (b *bench) longestChain(ctx context.Context) error {
 
 // plays lets a chain of that length run; the error says that it does not play in real time.
 func (b *bench) plays(ctx context.Context, nodes int) error {
-	server, stop, err := b.serve(ctx)
+	server, w, end, err := b.stage(ctx)
 	if err != nil {
 		return err
 	}
-	defer stop()
-	w, err := b.worker(ctx)
-	if err != nil {
-		return err
-	}
-	defer w.kill()
+	defer end()
 	if err := w.call(ctx, "Join", JoinArgs{Server: server.ready["requests"], Nodes: nodes}, &Times{}); err != nil {
 		return err
 	}

@@ -185,6 +185,19 @@ func (b *bench) serve(ctx context.Context) (*conga, func(), error) {
 	}, nil
 }
 
+// stage starts a server, and a worker for its listeners. end ends both.
+func (b *bench) stage(ctx context.Context) (server *conga, w *worker, end func(), err error) {
+	server, stop, err := b.serve(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if w, err = b.worker(ctx); err != nil {
+		stop()
+		return nil, nil, nil, err
+	}
+	return server, w, func() { w.kill(); stop() }, nil
+}
+
 // findConga returns the program that is measured: the given one, or the one beside this program.
 func findConga(given string) (string, error) {
 	if given == "" {

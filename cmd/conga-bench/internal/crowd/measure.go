@@ -74,8 +74,7 @@ func (c *Crowd) above() []int {
 		byRelay[m.relay] = i
 	}
 	for i, m := range c.nodes {
-		addr, _ := m.notes.From()
-		if at, has := byRelay[addr]; has {
+		if at, has := byRelay[m.notes.From()]; has {
 			above[i] = at
 		} else {
 			above[i] = -1
@@ -88,7 +87,7 @@ func (c *Crowd) above() []int {
 const spliceWithin = 10 * time.Second
 
 // Splice kills listeners that feed others, one at a time, each somewhere in the chain, and returns how long the orphan
-// took each time, from the death until another node had answered it. There are fewer listeners then.
+// took each time, from the death until another node had answered or fed it. There are fewer listeners then.
 func (c *Crowd) Splice(ctx context.Context, times int) (took []time.Duration, err error) {
 	for range times {
 		above := c.above()
@@ -125,10 +124,10 @@ func count(n int) iter.Seq[int] {
 	}
 }
 
-// await waits until a node has answered after start.
+// await waits until a node has turned to another after start.
 func await(ctx context.Context, notes *tap.Notes, start time.Time) (time.Time, error) {
 	for time.Since(start) < spliceWithin {
-		if _, at := notes.From(); at.After(start) {
+		if at := notes.Turned(start); !at.IsZero() {
 			return at, nil
 		}
 		if err := cli.Pause(ctx, time.Millisecond); err != nil {

@@ -26,8 +26,10 @@ type Notes struct {
 	music  int                  // bytes of mp3 among them
 	first  [2]int               // bytes and music at the first chunk since Begin
 	chunks int                  // since Begin
-	from   string               // whom the newest stream is from
-	hi     time.Time            // when its upstream answered
+	newest uint64               // chunk's number
+	from   string               // who sent that first
+	turned time.Time            // when that became another
+	hi     time.Time            // when a node answered last
 }
 
 // New returns notes of nothing.
@@ -66,23 +68,44 @@ func (n *Notes) Traffic() (bytes, music, chunks int) {
 	return n.bytes - n.first[0], n.music - n.first[1], max(n.chunks-1, 0)
 }
 
-// From returns whom the newest stream comes from, and when that node answered.
-func (n *Notes) From() (addr string, answered time.Time) {
+// From returns who feeds the node: who was the first to send the newest chunk. A node may have asked others besides.
+func (n *Notes) From() (addr string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.from, n.hi
+	return n.from
+}
+
+// Turned returns when a node answered after that time, or another than before began to feed this one; the zero time if
+// neither has happened.
+func (n *Notes) Turned(after time.Time) time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, at := range []time.Time{n.hi, n.turned} {
+		if at.After(after) {
+			return at
+		}
+	}
+	return time.Time{}
 }
 
 func (n *Notes) opened(addr string, at time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.from, n.hi = addr, at
+	n.hi = at
+	if n.from == "" {
+		n.from = addr
+	}
 }
 
-// chunk notes one; bytes is what came on the connection since the one before.
-func (n *Notes) chunk(number uint64, bytes, music int, at time.Time) {
+// chunk notes one from addr; bytes is what came on the connection since the one before.
+func (n *Notes) chunk(addr string, number uint64, bytes, music int, at time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if number > n.newest {
+		if n.newest = number; n.from != addr {
+			n.from, n.turned = addr, at
+		}
+	}
 	if n.begun.IsZero() {
 		n.begun = at
 		close(n.came)
@@ -174,7 +197,7 @@ func (p *parser) whole(at time.Time, after int) {
 		number, n := binary.Uvarint(payload)
 		_, m := binary.Uvarint(payload[max(n, 0):])
 		if n > 0 && m > 0 {
-			p.notes.chunk(number, p.bytes-after, p.size-n-m, at)
+			p.notes.chunk(p.addr, number, p.bytes-after, p.size-n-m, at)
 			p.bytes = after
 		}
 	}

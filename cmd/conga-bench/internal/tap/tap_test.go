@@ -73,28 +73,38 @@ func TestParser_Property(t *testing.T) {
 	})
 }
 
-// A tap says whom the newest stream is from, and notes nothing before it is told to, nor what is no stream.
+// A tap says who feeds the node, and when it turned to another, and notes nothing before it is told to, nor what is no
+// stream.
 func TestNotes(t *testing.T) {
 	notes := New()
-	p := parser{notes: notes, addr: "first:1"}
-	at := time.Unix(7, 0)
-	p.take(frame(messages.KindHi, []byte{1}), at)
-	p.take(frame(messages.KindChunk, messages.NewChunk(5, 0, []byte{1}).Payload), at)
+	chunk := func(number uint64) []byte {
+		return frame(messages.KindChunk, messages.NewChunk(number, 0, []byte{1}).Payload)
+	}
+	at := func(s int64) time.Time { return time.Unix(s, 0) }
+	fed := func(by string, since, turned time.Time) {
+		t.Helper()
+		if from, when := notes.From(), notes.Turned(since); from != by || !when.Equal(turned) {
+			t.Errorf("fed by %s, and since %v it turned at %v; want %s, %v", from, since, when, by, turned)
+		}
+	}
+	first := parser{notes: notes, addr: "first:1"}
+	first.take(frame(messages.KindHi, []byte{1}), at(7))
+	fed("first:1", at(6), at(7))
+	first.take(chunk(5), at(8))
 	if got := notes.End(); len(got) != 0 {
 		t.Errorf("before Begin it noted %v", got)
 	}
-	if first, err := notes.First(t.Context()); err != nil || !first.Equal(at) {
+	if first, err := notes.First(t.Context()); err != nil || !first.Equal(at(8)) {
 		t.Errorf("the first chunk came at %v: %v", first, err)
 	}
-	if from, when := notes.From(); from != "first:1" || !when.Equal(at) {
-		t.Errorf("the stream is from %s since %v", from, when)
-	}
-	other := parser{notes: notes, addr: "second:2"}
-	other.take([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"), at)
-	other.take(frame(messages.KindHi, nil), at.Add(time.Second))
-	again := parser{notes: notes, addr: "third:3"}
-	again.take(frame(messages.KindHi, nil), at.Add(time.Second))
-	if from, _ := notes.From(); from != "third:3" {
-		t.Errorf("the newest stream is from %s", from)
-	}
+	second, third := parser{notes: notes, addr: "second:2"}, parser{notes: notes, addr: "third:3"}
+	second.take([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"), at(9))
+	second.take(frame(messages.KindHi, nil), at(9))
+	third.take(frame(messages.KindHi, nil), at(10)) // both are only asked
+	fed("first:1", at(9), at(10))
+	second.take(chunk(5), at(11))
+	first.take(chunk(6), at(12))
+	fed("first:1", at(10), time.Time{})
+	third.take(chunk(7), at(13)) // had answered before
+	fed("third:3", at(12), at(13))
 }
