@@ -2105,6 +2105,7 @@ type ClockPong struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SentUs        int64                  `protobuf:"varint,1,opt,name=sent_us,json=sentUs,proto3" json:"sent_us,omitempty"`
 	ServerUnixUs  int64                  `protobuf:"varint,2,opt,name=server_unix_us,json=serverUnixUs,proto3" json:"server_unix_us,omitempty"`
+	WaitUs        int64                  `protobuf:"varint,3,opt,name=wait_us,json=waitUs,proto3" json:"wait_us,omitempty"` // the next ping that only measures should not be sent earlier after this: many others ask, too
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2149,6 +2150,13 @@ func (x *ClockPong) GetSentUs() int64 {
 func (x *ClockPong) GetServerUnixUs() int64 {
 	if x != nil {
 		return x.ServerUnixUs
+	}
+	return 0
+}
+
+func (x *ClockPong) GetWaitUs() int64 {
+	if x != nil {
+		return x.WaitUs
 	}
 	return 0
 }
@@ -2380,10 +2388,11 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\alate_us\x18\x03 \x01(\x03R\x06lateUs\x12\"\n" +
 	"\rlate_error_us\x18\x06 \x01(\x03R\vlateErrorUs\x12\x18\n" +
 	"\aplayers\x18\x04 \x01(\rR\aplayers\x12&\n" +
-	"\x0fplayers_at_most\x18\x05 \x01(\rR\rplayersAtMost\"J\n" +
+	"\x0fplayers_at_most\x18\x05 \x01(\rR\rplayersAtMost\"c\n" +
 	"\tClockPong\x12\x17\n" +
 	"\asent_us\x18\x01 \x01(\x03R\x06sentUs\x12$\n" +
-	"\x0eserver_unix_us\x18\x02 \x01(\x03R\fserverUnixUs\"\t\n" +
+	"\x0eserver_unix_us\x18\x02 \x01(\x03R\fserverUnixUs\x12\x17\n" +
+	"\await_us\x18\x03 \x01(\x03R\x06waitUs\"\t\n" +
 	"\aSpeakUp*\x89\x01\n" +
 	"\x05Fault\x12\x15\n" +
 	"\x11FAULT_UNSPECIFIED\x10\x00\x12\x0e\n" +

@@ -75,6 +75,25 @@ const (
 	hellosAtOnce       = 2 // times Limits.PerAddress
 )
 
+// The server answers pingsPerSecond pings of all listeners together with a few per cent of a core. It says in each answer
+// when the next ping has its turn; so many come at once without waiting. Without that, a machine that is busy would make
+// itself busier: pings that take long leave the clocks unsure, and hundreds of listeners ask more and more. longestTurn
+// is less than a listener may be silent.
+const (
+	pingsPerSecond, pingsAtOnce = 1000, 100
+	longestTurn                 = 10 * time.Second
+)
+
+// nextPing returns how long the listener whose ping is answered now should wait before the next one.
+func (p *pace) nextPing(now time.Time) time.Duration {
+	turn := p.pings.ReserveN(now, 1)
+	if wait := turn.DelayFrom(now); wait <= longestTurn {
+		return wait
+	}
+	turn.CancelAt(now)
+	return longestTurn
+}
+
 // WordBytes is the most that one such message, or a HELLO with its end, adds to the log. So with the default
 // limits a connection adds at most 45 MB a day, and an address 340 MB.
 const WordBytes = 3072
@@ -83,6 +102,7 @@ const WordBytes = 3072
 type pace struct {
 	arrivals, requests, words, hellos, named *buckets
 
+	pings    *rate.Limiter // of all connections together
 	searches chan struct{} // has room for those that may run at a time
 	uploads  *uploads
 
@@ -92,6 +112,7 @@ type pace struct {
 
 func newPace(l Limits) *pace {
 	return &pace{
+		pings:    rate.NewLimiter(pingsPerSecond, pingsAtOnce),
 		searches: make(chan struct{}, searchesAtOnce),
 		uploads:  newUploads(),
 		arrivals: newBuckets(arrivalsPerSecond, arrivalsAtOnce),

@@ -354,3 +354,40 @@ func TestRequests_SilentCrowd(t *testing.T) {
 	await[*messages.Welcome](t, told)
 	await[*messages.JoinChain](t, house.chain)
 }
+
+// However many listeners would ask every 30 ms, all of them together ask no more than the server wants, none of them waits
+// much longer than the others, and nobody waits where there are few.
+func TestPace_NextPing(t *testing.T) {
+	const quick, length = 30 * time.Millisecond, 30 * time.Second
+	for _, listeners := range []int{1, 20, 1000, 12_000} {
+		p, begin := newPace(DefaultLimits), time.Unix(1, 0)
+		next := make([]time.Time, listeners)
+		pings, longest := make([]int, listeners), time.Duration(0)
+		sum := 0
+		for now := begin; now.Before(begin.Add(length)); now = now.Add(10 * time.Millisecond) {
+			for i := range next {
+				if next[i].After(now) {
+					continue
+				}
+				wait := p.nextPing(now)
+				longest = max(longest, wait)
+				next[i] = now.Add(max(quick, wait))
+				pings[i]++
+				sum++
+			}
+		}
+		slices.Sort(pings)
+		t.Logf("%d listeners: %d pings, from %d to %d each, the longest wait %v", listeners, sum, pings[0], pings[listeners-1], longest)
+		most := int(length.Seconds())*pingsPerSecond + pingsAtOnce + listeners // the first of each comes unasked
+		most = max(most, listeners*int(length/longestTurn+1))                  // and nobody is silent for longer
+		if sum > most {
+			t.Errorf("%d listeners send %d pings, want at most %d", listeners, sum, most)
+		}
+		if listeners <= 20 && longest > 0 {
+			t.Errorf("%d listeners wait up to %v", listeners, longest)
+		}
+		if pings[0] < pings[listeners-1]/2 {
+			t.Errorf("one sends %d pings, another %d", pings[0], pings[listeners-1])
+		}
+	}
+}

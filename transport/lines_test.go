@@ -30,6 +30,7 @@ var casesLine = []struct {
 	{name: "playing", line: `PLAYING {"song":{"name":"bach.mp3"},"queue":[{"song":{"name":"a"},"listenerName":"amy"}]}`, m: &messages.Playing{Song: &messages.Song{Name: "bach.mp3"}, Queue: []*messages.Coming{{Song: &messages.Song{Name: "a"}, ListenerName: "amy"}}}},
 	{name: "clock ping", line: `CLOCKPING {"sentUs":"5"}`, m: &messages.ClockPing{SentUs: 5}},
 	{name: "clock pong", line: `CLOCKPONG {"sentUs":"5","serverUnixUs":"6"}`, m: &messages.ClockPong{SentUs: 5, ServerUnixUs: 6}},
+	{name: "clock pong of a busy server", line: `CLOCKPONG {"sentUs":"5","serverUnixUs":"6","waitUs":"7"}`, m: &messages.ClockPong{SentUs: 5, ServerUnixUs: 6, WaitUs: 7}},
 	{name: "speak up", line: `SPEAKUP {}`, m: &messages.SpeakUp{}},
 	{name: "peer lost", line: `PEERLOST {"id":"a","reason":"silent for 1s"}`, m: &messages.PeerLost{Id: "a", Reason: "silent for 1s"}},
 	{name: "leave", line: `LEAVECHAIN {}`, m: &messages.LeaveChain{}},

@@ -39,7 +39,8 @@ func (t *requestTalk) handle(line string) error {
 			name = *plays
 		}
 		t.cfg.Pinged(t.reached, name, m)
-		return t.put(&messages.ClockPong{SentUs: m.GetSentUs(), ServerUnixUs: t.cfg.Now().UnixMicro()})
+		wait := t.pace.nextPing(time.Now())
+		return t.put(&messages.ClockPong{SentUs: m.GetSentUs(), WaitUs: wait.Microseconds(), ServerUnixUs: t.cfg.Now().UnixMicro()})
 	case *messages.PeerLost:
 		if id := m.GetId(); id != t.node.GetId() && (goodID(id) || id == messages.ServerID) && t.mayReport() {
 			t.root.Send(t.cfg.Chain, &messages.PeerLost{

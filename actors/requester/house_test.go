@@ -31,6 +31,7 @@ type house struct {
 	broken  atomic.Bool  // the next word to the relay breaks the requester
 	late    atomic.Int64 // how late the player is, in microseconds
 	answers atomic.Bool  // the server answers each ping at once
+	wait    atomic.Int64 // what it says how long to wait before the next, in microseconds
 	log     bytes.Buffer
 }
 
@@ -182,5 +183,5 @@ func (h *house) pong() {
 
 // pongTo is the server's answer now.
 func (h *house) pongTo(ping *messages.ClockPing) *messages.ClockPong {
-	return &messages.ClockPong{SentUs: ping.GetSentUs(), ServerUnixUs: h.clock.local() + 3600_000_000}
+	return &messages.ClockPong{SentUs: ping.GetSentUs(), ServerUnixUs: h.clock.local() + 3600_000_000, WaitUs: h.wait.Load()}
 }

@@ -111,6 +111,7 @@ type requester struct {
 
 	pinged    *messages.ClockPing // the last ping
 	pingedAt  time.Time
+	turn      time.Time // the server wants no ping before that only measures
 	missingAt time.Time // when the first ping was sent of those that have no answer; zero: all have
 	round     uint64    // numbers the timers: an old one's message is ignored
 	timer     *time.Timer
@@ -280,7 +281,7 @@ func (r *requester) taken(ctx actor.Context, msg *messages.Welcome) {
 		return
 	}
 	r.welcome, r.welcomed = true, time.Now()
-	r.missingAt = time.Time{}
+	r.missingAt, r.turn = time.Time{}, time.Time{}
 	if r.absence != here {
 		r.cfg.Logger.Info("the server is back")
 		r.absence = here
@@ -320,16 +321,25 @@ func (r *requester) look(ctx actor.Context) {
 		r.closed(ctx, "the server does not answer")
 		return
 	}
-	ping := r.vitals()
-	if time.Since(r.pingedAt) >= clockfilter.Pace(r.cfg.Clock.Estimate()) || tells(r.pinged, ping) {
-		r.send(ctx, ping)
+	if now := time.Now(); !now.Before(r.turn) {
+		if ping := r.vitals(); !now.Before(r.due()) || tells(r.pinged, ping) {
+			r.send(ctx, ping)
+		}
 	}
 	r.lookAgain(ctx)
 }
 
+// due is when the clock should be asked again.
+func (r *requester) due() time.Time {
+	at := r.pingedAt.Add(clockfilter.Pace(r.cfg.Clock.Estimate()))
+	if at.Before(r.turn) {
+		return r.turn
+	}
+	return at
+}
+
 func (r *requester) lookAgain(ctx actor.Context) {
-	wait := time.Until(r.pingedAt.Add(clockfilter.Pace(r.cfg.Clock.Estimate())))
-	r.after(ctx, min(max(wait, 0), lookEvery), func(round uint64) any { return look{round} })
+	r.after(ctx, min(max(time.Until(r.due()), 0), lookEvery), func(round uint64) any { return look{round} })
 }
 
 // ping says at once that this listener is alive, and asks whether the server is.
@@ -372,6 +382,8 @@ func (r *requester) pong(msg *messages.ClockPong) {
 		return
 	}
 	r.missingAt = time.Time{}
+	wait := time.Duration(msg.GetWaitUs()) * time.Microsecond
+	r.turn = time.Now().Add(min(wait, clockfilter.Rarest))
 	known := r.filter.Add(clockfilter.Ping{Sent: msg.GetSentUs(), Server: msg.GetServerUnixUs(), Received: now})
 	r.cfg.Clock.known.Store(&known)
 }

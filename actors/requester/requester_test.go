@@ -277,6 +277,36 @@ func TestRequester_RarePings(t *testing.T) {
 	})
 }
 
+// A server that many listeners ask says when the next ping has its turn. What must be said is said all the same.
+func TestRequester_Turn(t *testing.T) {
+	inside(t, func(h *house) {
+		h.answers.Store(true)
+		h.wait.Store(5_000_000)
+		h.welcome()
+		h.pass(lookEvery)
+		pings := func() int { return len(said[*messages.ClockPing](h.last())) }
+		if n := pings(); n != 1 {
+			t.Fatalf("%d pings, before the second one had its turn", n)
+		}
+		h.late.Store(20_000)
+		if h.pass(3 * time.Second); pings() != 1 {
+			t.Error("a ping for people who look does not wait for its turn")
+		}
+		if h.pass(time.Second + lookEvery); pings() != 2 {
+			t.Errorf("%d pings after the second one's turn", pings())
+		}
+		h.says(&messages.SpeakUp{})
+		if h.typed("SONGS"); pings() < 4 {
+			t.Errorf("%d pings: it does not say that it is alive, or not ask whether a line gets there", pings())
+		}
+		h.wait.Store(1 << 52)
+		before := pings()
+		if h.pass(2 * clockfilter.Rarest); pings() == before {
+			t.Error("it waits for a turn that never comes")
+		}
+	})
+}
+
 // A frozen server wakes up when its listener has begun to dial again: what it says on the old
 // connection says nothing about the new one, on which it has not taken the listener in.
 func TestRequester_LateWords(t *testing.T) {
