@@ -1,0 +1,101 @@
+package jetstream
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"conga/actors/eventlog"
+	"conga/actors/eventlog/natstest"
+	"conga/actors/eventlog/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var radios atomic.Int64
+
+// radio is a name that no other test has.
+func radio() string { return fmt.Sprintf("test-%d", radios.Add(1)) }
+
+func open(t testing.TB, cfg Config) *Store {
+	t.Helper()
+	s, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// The store itself, and a Steady above it.
+func TestContract(t *testing.T) {
+	servers := natstest.Start(t, 3)
+	for name, above := range map[string]func(*Store) (eventlog.Store, error){
+		"jetstream": func(s *Store) (eventlog.Store, error) { return s, nil },
+		"steady": func(s *Store) (eventlog.Store, error) {
+			return eventlog.OpenSteady(s, eventlog.SteadyConfig{Tell: func(eventlog.DiskState, error) {}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			storetest.Contract(t, func(t testing.TB) (eventlog.Store, func() eventlog.Store) {
+				cfg := Config{URL: servers.URL(), Radio: radio()}
+				again := func() eventlog.Store {
+					s := open(t, cfg)
+					if s.Replicas() != 3 {
+						t.Errorf("%d servers keep it", s.Replicas())
+					}
+					store, err := above(s)
+					if err != nil {
+						t.Fatal(err)
+					}
+					t.Cleanup(func() { _ = store.Close() })
+					return store
+				}
+				return again(), again
+			})
+		})
+	}
+}
+
+// A writer that another has followed can write no more, whatever it reads.
+func TestStore_Followed(t *testing.T) {
+	cfg := Config{URL: natstest.Start(t, 1).URL(), Radio: radio()}
+	old, next := open(t, cfg), open(t, cfg)
+	rows := storetest.Rows(eventlog.Mark{}, 6)
+	if err := old.Append(0, rows[:2]); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Append(0, rows[:2]); !errors.Is(err, eventlog.ErrConflict) {
+		t.Errorf("an append to what was never read: %v", err)
+	}
+	if _, last, err := next.Marks(); err != nil || last.Seq != 2 {
+		t.Fatalf("the other reads %v, %v", last, err)
+	}
+	if err := next.Append(2, rows[2:4]); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := old.Append(2, rows[2:4]); !errors.Is(err, eventlog.ErrConflict) {
+			t.Errorf("the first writes on: %v", err)
+		}
+	}
+	if _, last, err := old.Marks(); err != nil || last.Seq != 4 {
+		t.Errorf("the first reads %v, %v", last, err)
+	}
+	for name, err := range map[string]error{
+		"append": old.Append(4, rows[4:]), "keep": old.Keep("snapshot", nil), "drop": old.Drop(rows[1].Mark(), nil),
+	} {
+		if !errors.Is(err, eventlog.ErrConflict) {
+			t.Errorf("%s of the first: %v", name, err)
+		}
+	}
+	if got, err := old.Read(0, 9, eventlog.Whole); err != nil || len(got) != 4 {
+		t.Errorf("the first reads %d rows, %v", len(got), err)
+	}
+	if err := next.Append(4, rows[4:]); err != nil {
+		t.Errorf("the second: %v", err)
+	}
+}
