@@ -31,6 +31,7 @@ type commands struct {
 	History     historyCmd       `cmd:"" help:"List what was heard, newest first."`
 	Who         whoCmd           `cmd:"" help:"List who listens, in the order of the chain."`
 	Dump        dumpCmd          `cmd:"" help:"Print what a running node knows, as JSON."`
+	Key         keyCmd           `cmd:"" help:"Carry a radio's key to another machine."`
 	Log         logbook.Command  `cmd:"" help:"Read, check, replay and move the event log."`
 	Why         whyCmd           `cmd:"" help:"Tell what happened: why the music stopped, or why a song is not played."`
 	Version     versionCmd       `cmd:"" help:"Print the version; conga --version does the same."`

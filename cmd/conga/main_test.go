@@ -23,7 +23,7 @@ func TestRun_Help(t *testing.T) {
 	t.Setenv("XDG_DATA_HOME", "/data")
 	for _, command := range []string{
 		"", "serve", "join", "demo", "dump", "why", "version", "log", "log tail", "log show", "log export", "log import",
-		"log verify", "log replay", "log diff", "log archive", "completion", "help config", "help man", "status", "songs", "queue", "play", "cancel", "skip", "history", "who",
+		"log verify", "log replay", "log diff", "log archive", "completion", "help config", "help man", "status", "songs", "queue", "play", "cancel", "skip", "history", "who", "key", "key export", "key import",
 	} {
 		t.Run(command, func(t *testing.T) {
 			code, out, err := conga(t, append(strings.Fields(command), "--help")...)

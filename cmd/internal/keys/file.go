@@ -3,14 +3,11 @@ package keys
 import (
 	"crypto/ed25519"
 	"crypto/rand"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"conga/cmd/internal/disk"
 )
 
 const (
@@ -47,20 +44,16 @@ func KeepSigning(dir string, key ed25519.PrivateKey) error {
 	return writeKey(path, key)
 }
 
-func writeKey(path string, key ed25519.PrivateKey) error {
-	return disk.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: key.Seed()}), 0o600)
-}
-
 func read(path string) (ed25519.PrivateKey, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the key: %w", err)
 	}
-	block, _ := pem.Decode(data)
-	if block == nil || block.Type != keyBlock || len(block.Bytes) != ed25519.SeedSize {
-		return nil, fmt.Errorf("%s %w", path, errNoKey)
+	key, err := decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", path, err)
 	}
-	return ed25519.NewKeyFromSeed(block.Bytes), nil
+	return key, nil
 }
 
 // New returns a new ed25519 key.
