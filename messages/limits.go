@@ -24,9 +24,12 @@ const (
 	// LoudspeakerAhead is how long before it is heard a loudspeaker wants a chunk: what it takes
 	// in advance, and the time to decode.
 	LoudspeakerAhead = 400 * time.Millisecond
-	// JoinAhead is how long before it is heard a newcomer's first chunk arrives, so that it
-	// can begin to play and not run dry at once.
-	JoinAhead = 600 * time.Millisecond
+	// JoinAhead is how long before it is heard a newcomer's first chunk arrives. Some devices need more: what comes
+	// too late for them is left out. What follows comes as fast as the line carries it.
+	JoinAhead = 150 * time.Millisecond
+	// JoinReserve is how much music a newcomer must have in hand before it begins to play, so that it does not run dry at
+	// once where the line is hardly faster than the music.
+	JoinReserve = 200 * time.Millisecond
 	// Window is how much of the broadcast each node keeps for those who must catch up.
 	Window = 12 * time.Second
 	// Ancestors is how many nodes above it each node knows.

@@ -16,6 +16,8 @@ const (
 	// toleranceUs is how far a chunk may be from the end of the previous one and still follow
 	// without a gap: play-out times and a song's length are rounded.
 	toleranceUs = 1000
+	// patienceUs is how long a newcomer waits for messages.JoinReserve.
+	patienceUs = 2_000_000
 	// sayAfterUs is how long a silence lasts before it is reported while it goes on.
 	sayAfterUs = 5_000_000
 )
@@ -42,6 +44,7 @@ type deck struct {
 	in         resampler
 	edge       moment // when the next frame that is appended to in is due
 	running    bool   // in and edge are set; false before the first chunk
+	waitsFrom  int64  // local µs since which there is music, but too little to begin; 0: it does not wait
 	aligned    bool   // in ends exactly where the last chunk did
 	lead       bool   // since the last restart there was only silence
 	filled     int64  // frames of this output
@@ -91,7 +94,7 @@ func (d *deck) connect(name string, latency time.Duration, settles bool, device 
 	if settles {
 		d.line.starts = startUs
 	}
-	d.running, d.filled, d.filledAt, d.marks = false, 0, 0, nil
+	d.running, d.waitsFrom, d.filled, d.filledAt, d.marks = false, 0, 0, 0, nil
 	d.loud = loudness{}
 }
 
@@ -215,17 +218,29 @@ func (d *deck) restart(rate int, heard int64) {
 	d.owedUs = 0
 }
 
-// begin starts the deck with the first chunk that is not over when it would be heard.
+// begin starts the deck with the first chunk that is not over when it would be heard, if there is music enough to go on.
 func (d *deck) begin(heard int64) bool {
-	for len(d.queue) > 0 {
-		c := d.queue[0]
-		if end := (moment{c.due, int64(len(c.pcm) / 2), int64(c.rate)}); end.us() > heard {
-			d.restart(c.rate, heard)
-			return true
-		}
+	for len(d.queue) > 0 && d.queue[0].over() <= heard {
 		d.queue = d.queue[1:]
 	}
-	return false
+	if len(d.queue) == 0 || !d.mayBegin(d.queue[len(d.queue)-1].over()-heard) {
+		return false
+	}
+	d.restart(d.queue[0].rate, heard)
+	return true
+}
+
+// mayBegin says whether so many µs of music in hand are enough to begin. After patienceUs the line is as fast as it will be.
+func (d *deck) mayBegin(inHand int64) bool {
+	if inHand >= messages.JoinReserve.Microseconds() {
+		d.waitsFrom = 0
+		return true
+	}
+	local := d.local()
+	if d.waitsFrom == 0 {
+		d.waitsFrom = max(1, local)
+	}
+	return local-d.waitsFrom >= patienceUs
 }
 
 // play writes what comes next into p, up to a change of rate, and returns the frames.

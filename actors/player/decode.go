@@ -46,6 +46,9 @@ func (c *chunk) left() int { return len(c.pcm)/2 - c.played }
 // at returns when the next frame of the chunk is due.
 func (c *chunk) at() moment { return moment{c.due, int64(c.played), int64(c.rate)} }
 
+// over is when its last frame has been heard, in µs on the server's clock.
+func (c *chunk) over() int64 { return moment{c.due, int64(len(c.pcm) / 2), int64(c.rate)}.us() }
+
 // decoder turns items into chunks. It belongs to one goroutine.
 type decoder struct {
 	make    newDecoder

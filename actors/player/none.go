@@ -88,6 +88,9 @@ func (d *deck) bookChunk(item *messages.Item, wanted int64) {
 	if end.us() <= wanted { // it came too late to be heard
 		return
 	}
+	if !d.running && !d.mayBegin(end.us()-wanted) {
+		return
+	}
 	if d.running {
 		d.fed()
 		d.quiet(max(0, item.PlayAt()-max(wanted, d.edge.us())-toleranceUs))

@@ -27,7 +27,7 @@
 //     that get one message.
 //   - join to first chunk, to first sound: a listener that plays joins, hears and leaves, 20 times a round, when nobody
 //     else is there (no nodes) and at the end of the longest chain. Its first chunk has come when the read returned; the
-//     first sound is the first sample that is not silence and that its loudspeaker takes, which is due 0.6 s after the
+//     first sound is the first sample that is not silence and that its loudspeaker takes, which is due 0.15 s after the
 //     chunk came (messages.JoinAhead).
 //   - splice: listeners somewhere in the chain die, their connections with them; from then until another node has
 //     answered the orphan.

@@ -35,7 +35,7 @@ func TestBudget(t *testing.T) {
 	for what, holds := range map[string]bool{
 		"a node that lives is not taken for dead for two lost words": 3*messages.Heartbeat < messages.SilenceIsDeath,
 		"those below wait for the node that has lost its upstream":   hungerAfter > 0,
-		"a newcomer does not run dry":                                messages.JoinAhead > messages.LoudspeakerAhead,
+		"a newcomer has music enough in hand to begin at once":       messages.LoudspeakerAhead+messages.JoinReserve < messages.MinSlack,
 		"what was missed in a search can still be had":               messages.Window > messages.MaxSlack+search.QuickRetries*search.QuickRetry,
 		"a death is not heard with the least slack":                  messages.SilenceIn(messages.MinSlack)+messages.Ancestors*Patience+messages.LoudspeakerAhead < messages.MinSlack,
 		"a newcomer has its first chunks with the least slack":       messages.JoinAhead < messages.MinSlack,
