@@ -19,6 +19,17 @@ func (p *process) says(t *testing.T, line, answer string) {
 	})
 }
 
+// sounds waits until its player plays music.
+func (p *process) sounds(t *testing.T) {
+	t.Helper()
+	eventually(t, p.name+"'s sound begins", func() string {
+		if p.dump(t).Live.Player.HeardNumber == 0 {
+			return "not yet"
+		}
+		return ""
+	})
+}
+
 // An offset that somebody types moves the sound in one step, and the next start of the listener still has it. The flag
 // wins over it.
 func TestE2E_Offset(t *testing.T) {
@@ -26,12 +37,7 @@ func TestE2E_Offset(t *testing.T) {
 	server := launchServer(t, filepath.Join("..", "..", "..", "songs"), t.TempDir())
 	data := t.TempDir()
 	amy := launchListener(t, server, "amy", "--data", data).awaitReady(t, listenerReady)
-	eventually(t, "amy's sound begins", func() string {
-		if amy.dump(t).Live.Player.HeardNumber == 0 {
-			return "not yet"
-		}
-		return ""
-	})
+	amy.sounds(t)
 	amy.says(t, "OFFSET", "offset 0 ms")
 	steps := amy.dump(t).Live.Player.Steps
 	amy.says(t, "OFFSET 12.5", "offset 12.5 ms: your sound comes 12.5 ms earlier")
@@ -46,12 +52,12 @@ func TestE2E_Offset(t *testing.T) {
 	amy.end(t)
 
 	amy = launchListener(t, server, "amy", "--data", data).awaitReady(t, listenerReady)
-	amy.hears(t)
+	amy.sounds(t)
 	amy.says(t, "OFFSET", "offset 12.5 ms")
 	amy.end(t)
 
 	amy = launchListener(t, server, "amy", "--data", data, "--offset", "-3").awaitReady(t, listenerReady)
-	amy.hears(t)
+	amy.sounds(t)
 	amy.says(t, "OFFSET", "offset -3 ms: your sound comes 3 ms later")
 }
 
@@ -62,7 +68,7 @@ func TestE2E_Tune(t *testing.T) {
 	server := launchServer(t, filepath.Join("..", "..", "..", "songs"), t.TempDir())
 	data := t.TempDir()
 	amy := launchListener(t, server, "amy", "--data", data).awaitReady(t, listenerReady)
-	amy.hears(t)
+	amy.sounds(t)
 	clicks := launchOn(t, "tune", func(c *exec.Cmd) { c.Env = append(c.Env, "PULSE_SERVER=unix:/nowhere") },
 		"tune", server.requests(), "--name", "amy", "--data", data, "--output", "null").awaitReady(t, listenerReady)
 	below := launchListener(t, server, "below").awaitReady(t, listenerReady)

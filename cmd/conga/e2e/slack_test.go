@@ -27,6 +27,7 @@ func TestE2E_Slack(t *testing.T) {
 		}
 	}
 	has(func(ms int64) bool { return ms == 1000 }, "one second")
+	amy.sounds(t) // the song can be skipped
 	server.kill()
 	server = launchServer(t, congatest.Dir, data, "--slack", "1.3s", "--skip-votes", "1", "--listen", server.requests())
 	amy.says(t, "SKIP", "is skipped")
