@@ -99,3 +99,15 @@ func TestStore_Followed(t *testing.T) {
 		t.Errorf("the second: %v", err)
 	}
 }
+
+func TestClaims(t *testing.T) {
+	servers := natstest.Start(t, 3)
+	cfg := Config{URL: servers.URL(), Radio: radio()}
+	storetest.Claims(t, func(t testing.TB) eventlog.Claims {
+		c, err := open(t, cfg).Claims()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	})
+}
