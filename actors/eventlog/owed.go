@@ -40,13 +40,18 @@ func (s *Steady) follow() {
 func (s *Steady) settle() {
 	s.work.Lock()
 	defer s.work.Unlock()
-	s.fail(s.write())
+	if !s.isLost() {
+		s.fail(s.write())
+	}
 }
 
 // look tries again what has failed: files that are gone, events that wait, the reserve.
 func (s *Steady) look() {
 	s.work.Lock()
 	defer s.work.Unlock()
+	if s.isLost() {
+		return
+	}
 	err := s.place()
 	if err == nil {
 		err = s.write()
@@ -64,8 +69,32 @@ func (s *Steady) look() {
 }
 
 func (s *Steady) fail(err error) {
-	if err != nil && !errors.Is(err, ErrClosed) {
-		s.become(DiskAway, err)
+	if err == nil || errors.Is(err, ErrClosed) {
+		return
+	}
+	if errors.Is(err, ErrConflict) || errors.Is(err, ErrFenced) {
+		s.lose(err)
+	}
+	s.become(DiskAway, err)
+}
+
+func (s *Steady) isLost() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost != nil
+}
+
+// lose gives up what waits: another has written in its place.
+func (s *Steady) lose(err error) {
+	s.mu.Lock()
+	first := s.lost == nil
+	if first {
+		s.lost = err
+		s.changed()
+	}
+	s.mu.Unlock()
+	if first && s.cfg.Lost != nil {
+		s.cfg.Lost(err)
 	}
 }
 

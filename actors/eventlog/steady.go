@@ -33,6 +33,8 @@ type SteadyConfig struct {
 	Look func()
 	// Wrote is told how long each write took, a sync of the disk included; may be nil.
 	Wrote func(took time.Duration)
+	// Lost is called once if another has written to a log that several may write to (ErrConflict, ErrFenced); may be nil.
+	Lost func(why error)
 }
 
 // Steady is a server's store. It takes events whatever its disk does, because the music must not wait for a
@@ -45,6 +47,9 @@ type SteadyConfig struct {
 // written, it comes back with an older log, as if that had been restored from a copy.
 //
 // If its files are gone or others are in their place, they are written anew (Placed).
+//
+// If another has written to the log, which only a log that is shared allows, what waits in memory can never be written. Then
+// Append returns that error, and the server has to end: the other one plays on from what is in the log.
 type Steady struct {
 	cfg SteadyConfig
 
@@ -63,6 +68,7 @@ type Steady struct {
 	why     error
 	telling sync.Mutex    // locked before mu, so that changes of state are reported in order
 	moved   chan struct{} // closed and replaced when kept or state changes
+	lost    error         // another has written; owed will never be
 	closed  bool
 	wake    chan struct{} // has room for one
 	closing chan struct{}
@@ -117,7 +123,7 @@ func (s *Steady) Settled(ctx context.Context) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for last := s.last.Seq; s.kept.Seq < last; {
-		if s.state == DiskAway || s.closed {
+		if s.state == DiskAway || s.lost != nil || s.closed {
 			return false
 		}
 		moved := s.moved
@@ -145,6 +151,8 @@ func (s *Steady) Append(expected uint64, rows []Row) error {
 	switch {
 	case s.closed:
 		return ErrClosed
+	case s.lost != nil:
+		return s.lost
 	case s.last.Seq != expected:
 		return ErrConflict
 	case len(rows) == 0:
@@ -158,7 +166,8 @@ func (s *Steady) Append(expected uint64, rows []Row) error {
 	s.signal()
 	enough := time.NewTimer(diskPatience)
 	defer enough.Stop()
-	for last := s.last.Seq; s.kept.Seq < last && s.state != DiskAway && !s.late; {
+	last := s.last.Seq
+	for s.kept.Seq < last && s.state != DiskAway && s.lost == nil && !s.late {
 		moved := s.moved
 		s.mu.Unlock()
 		waited := true
@@ -169,6 +178,9 @@ func (s *Steady) Append(expected uint64, rows []Row) error {
 		}
 		s.mu.Lock()
 		s.late = s.late || !waited
+	}
+	if s.kept.Seq < last {
+		return s.lost
 	}
 	return nil
 }

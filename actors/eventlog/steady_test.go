@@ -265,3 +265,49 @@ func TestSteady_Never(t *testing.T) {
 		})
 	}
 }
+
+// Another has written to the log. What waits in memory is given up: it is neither written behind the other's events nor
+// acknowledged, and nothing is taken any more.
+func TestSteady_Lost(t *testing.T) {
+	for name, taken := range map[string]error{"conflict": eventlog.ErrConflict, "fenced": eventlog.ErrFenced} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				below := eventlog.NewMemory()
+				disk := &storetest.Sick{Store: below}
+				lost := 0
+				s, err := eventlog.OpenSteady(disk, eventlog.SteadyConfig{Tell: func(eventlog.DiskState, error) {}, Lost: func(error) { lost++ }})
+				if err != nil {
+					t.Fatal(err)
+				}
+				rows := storetest.Rows(eventlog.Mark{}, 6)
+				if err := s.Append(0, rows[:2]); err != nil {
+					t.Fatal(err)
+				}
+				gate := make(chan struct{})
+				disk.Hang(gate)
+				if err := s.Append(2, rows[2:4]); err != nil {
+					t.Fatalf("an append that waits for the disk: %v", err)
+				}
+				disk.Fail(taken, false)
+				close(gate)
+				synctest.Wait()
+				if s.Settled(t.Context()) || !s.Full() {
+					t.Error("promises can be made")
+				}
+				disk.Fail(nil, false) // the other's last event may even have the same number
+				for range 2 {
+					time.Sleep(time.Minute)
+					if err := s.Append(4, rows[4:]); !errors.Is(err, taken) {
+						t.Errorf("append: %v", err)
+					}
+				}
+				if _, last, err := below.Marks(); err != nil || last.Seq != 2 || lost != 1 {
+					t.Errorf("the disk is at %v, %v; told %d times", last, err, lost)
+				}
+				if err := s.Close(); err == nil {
+					t.Error("nobody is told what was given up")
+				}
+			})
+		})
+	}
+}
