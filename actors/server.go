@@ -4,8 +4,8 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
+	"io"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,6 +99,10 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 			return nil, err
 		}
 	}
+	var made func(transcode.Made) (io.ReadSeekCloser, error)
+	if converted != nil {
+		made = converted.Open
+	}
 	if cfg.Uploads != (UploadLimits{}) {
 		s.bring = s.openUploads(converted)
 	}
@@ -118,7 +122,7 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 			Scheduler:  func() *actor.PID { return s.of(scheduler.Actor) },
 			Catalog:    func() *actor.PID { return s.of(catalog.Actor) },
 			Open: func(name, of, sum string) (pacer.File, error) {
-				return openSong(cfg.Songs, converted, name, transcode.Made{Of: of, Sum: sum})
+				return openSong(cfg.Songs, made, name, transcode.Made{Of: of, Sum: sum})
 			},
 		}).Configure(ends)},
 		child{streamsName, cfg.Streams(s)},
@@ -183,34 +187,6 @@ func (s *Server) newest() uint64 {
 		return last.Number
 	}
 	return 0
-}
-
-// openSong opens a song, or the mp3 that was made from it.
-func openSong(dir string, converted *transcode.Cache, name string, made transcode.Made) (pacer.File, error) {
-	if made != (transcode.Made{}) {
-		if converted == nil {
-			return pacer.File{}, transcode.ErrGone
-		}
-		f, err := converted.Open(made)
-		if err != nil {
-			return pacer.File{}, err
-		}
-		return pacer.File{ReadCloser: f}, nil
-	}
-	f, err := catalog.Open(dir, name)
-	if err != nil {
-		return pacer.File{}, err
-	}
-	file := pacer.File{ReadCloser: f}
-	if on, ok := f.(interface{ Stat() (os.FileInfo, error) }); ok {
-		info, err := on.Stat()
-		if err != nil {
-			_ = f.Close()
-			return pacer.File{}, fmt.Errorf("open song %s: %w", name, err)
-		}
-		file.Bytes, file.ModifiedUs = info.Size(), info.ModTime().UnixMicro()
-	}
-	return file, nil
 }
 
 // Catalog, Scheduler and ChainManager return the actors that the request port asks; their

@@ -32,6 +32,8 @@
 //	SongSkipped       scheduler      requests       yes
 //	OpenBroadcast     server's start pacer          as the cause
 //	BroadcastOpened   pacer          all            yes
+//	CloseBroadcast    pacer's end    pacer          as the cause
+//	BroadcastClosed   pacer          who asks later yes
 //	StartSong         pacer's file   pacer          as the cause
 //	SongStarted       pacer          all            yes
 //	EndSong           pacer's file   pacer          as the cause

@@ -2387,6 +2387,96 @@ func (x *BroadcastOpened) GetSlackUs() int64 {
 	return 0
 }
 
+// CloseBroadcast: the server stops.
+type CloseBroadcast struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Next          uint64                 `protobuf:"varint,1,opt,name=next,proto3" json:"next,omitempty"` // number of the first item that was not given out
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseBroadcast) Reset() {
+	*x = CloseBroadcast{}
+	mi := &file_messages_play_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseBroadcast) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseBroadcast) ProtoMessage() {}
+
+func (x *CloseBroadcast) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_play_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseBroadcast.ProtoReflect.Descriptor instead.
+func (*CloseBroadcast) Descriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *CloseBroadcast) GetNext() uint64 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
+}
+
+// BroadcastClosed: until its next start the server gives out nothing. After a crash this is missing.
+type BroadcastClosed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Next          uint64                 `protobuf:"varint,1,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BroadcastClosed) Reset() {
+	*x = BroadcastClosed{}
+	mi := &file_messages_play_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BroadcastClosed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BroadcastClosed) ProtoMessage() {}
+
+func (x *BroadcastClosed) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_play_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BroadcastClosed.ProtoReflect.Descriptor instead.
+func (*BroadcastClosed) Descriptor() ([]byte, []int) {
+	return file_messages_play_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *BroadcastClosed) GetNext() uint64 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
+}
+
 // StartSong: the pacer has opened the chosen song and knows when it is to be heard.
 type StartSong struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2399,7 +2489,7 @@ type StartSong struct {
 
 func (x *StartSong) Reset() {
 	*x = StartSong{}
-	mi := &file_messages_play_proto_msgTypes[29]
+	mi := &file_messages_play_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2411,7 +2501,7 @@ func (x *StartSong) String() string {
 func (*StartSong) ProtoMessage() {}
 
 func (x *StartSong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[29]
+	mi := &file_messages_play_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2424,7 +2514,7 @@ func (x *StartSong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartSong.ProtoReflect.Descriptor instead.
 func (*StartSong) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{29}
+	return file_messages_play_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *StartSong) GetSong() *Song {
@@ -2463,7 +2553,7 @@ type SongStarted struct {
 
 func (x *SongStarted) Reset() {
 	*x = SongStarted{}
-	mi := &file_messages_play_proto_msgTypes[30]
+	mi := &file_messages_play_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2475,7 +2565,7 @@ func (x *SongStarted) String() string {
 func (*SongStarted) ProtoMessage() {}
 
 func (x *SongStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[30]
+	mi := &file_messages_play_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2488,7 +2578,7 @@ func (x *SongStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongStarted.ProtoReflect.Descriptor instead.
 func (*SongStarted) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{30}
+	return file_messages_play_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SongStarted) GetSong() *Song {
@@ -2540,13 +2630,15 @@ type EndSong struct {
 	Frames        int64                  `protobuf:"varint,2,opt,name=frames,proto3" json:"frames,omitempty"`
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"` // empty: it was played whole
 	Song          string                 `protobuf:"bytes,4,opt,name=song,proto3" json:"song,omitempty"`     // its name
+	Sum           string                 `protobuf:"bytes,5,opt,name=sum,proto3" json:"sum,omitempty"`       // SHA-256 of these frames, in hex
+	Late          int64                  `protobuf:"varint,6,opt,name=late,proto3" json:"late,omitempty"`    // so many of the first were not given out since the server's start: they were too old for anybody to need them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EndSong) Reset() {
 	*x = EndSong{}
-	mi := &file_messages_play_proto_msgTypes[31]
+	mi := &file_messages_play_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2558,7 +2650,7 @@ func (x *EndSong) String() string {
 func (*EndSong) ProtoMessage() {}
 
 func (x *EndSong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[31]
+	mi := &file_messages_play_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2571,7 +2663,7 @@ func (x *EndSong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSong.ProtoReflect.Descriptor instead.
 func (*EndSong) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{31}
+	return file_messages_play_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *EndSong) GetChunks() uint64 {
@@ -2602,6 +2694,20 @@ func (x *EndSong) GetSong() string {
 	return ""
 }
 
+func (x *EndSong) GetSum() string {
+	if x != nil {
+		return x.Sum
+	}
+	return ""
+}
+
+func (x *EndSong) GetLate() int64 {
+	if x != nil {
+		return x.Late
+	}
+	return 0
+}
+
 // SongEnded: the next item has number `next` and is heard at `next_play_at_unix_us`.
 type SongEnded struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
@@ -2610,13 +2716,15 @@ type SongEnded struct {
 	NextPlayAtUnixUs int64                  `protobuf:"varint,3,opt,name=next_play_at_unix_us,json=nextPlayAtUnixUs,proto3" json:"next_play_at_unix_us,omitempty"`
 	Reason           string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	Heard            Heard                  `protobuf:"varint,5,opt,name=heard,proto3,enum=conga.Heard" json:"heard,omitempty"` // a request is used up once its song is heard
+	Sum              string                 `protobuf:"bytes,6,opt,name=sum,proto3" json:"sum,omitempty"`                       // SHA-256 of its frames up to the last that was given out, in hex; empty: it was not computed
+	Late             int64                  `protobuf:"varint,7,opt,name=late,proto3" json:"late,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
 
 func (x *SongEnded) Reset() {
 	*x = SongEnded{}
-	mi := &file_messages_play_proto_msgTypes[32]
+	mi := &file_messages_play_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2628,7 +2736,7 @@ func (x *SongEnded) String() string {
 func (*SongEnded) ProtoMessage() {}
 
 func (x *SongEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[32]
+	mi := &file_messages_play_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2641,7 +2749,7 @@ func (x *SongEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SongEnded.ProtoReflect.Descriptor instead.
 func (*SongEnded) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{32}
+	return file_messages_play_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SongEnded) GetSong() string {
@@ -2679,6 +2787,20 @@ func (x *SongEnded) GetHeard() Heard {
 	return Heard_HEARD_WHOLE
 }
 
+func (x *SongEnded) GetSum() string {
+	if x != nil {
+		return x.Sum
+	}
+	return ""
+}
+
+func (x *SongEnded) GetLate() int64 {
+	if x != nil {
+		return x.Late
+	}
+	return 0
+}
+
 // Ask: a native listener's typed line, with an id that makes it harmless to ask again.
 type Ask struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2690,7 +2812,7 @@ type Ask struct {
 
 func (x *Ask) Reset() {
 	*x = Ask{}
-	mi := &file_messages_play_proto_msgTypes[33]
+	mi := &file_messages_play_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2702,7 +2824,7 @@ func (x *Ask) String() string {
 func (*Ask) ProtoMessage() {}
 
 func (x *Ask) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[33]
+	mi := &file_messages_play_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2715,7 +2837,7 @@ func (x *Ask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ask.ProtoReflect.Descriptor instead.
 func (*Ask) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{33}
+	return file_messages_play_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Ask) GetRequestId() string {
@@ -2743,7 +2865,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_messages_play_proto_msgTypes[34]
+	mi := &file_messages_play_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2755,7 +2877,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[34]
+	mi := &file_messages_play_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2768,7 +2890,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{34}
+	return file_messages_play_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Answer) GetRequestId() string {
@@ -2796,7 +2918,7 @@ type Coming struct {
 
 func (x *Coming) Reset() {
 	*x = Coming{}
-	mi := &file_messages_play_proto_msgTypes[35]
+	mi := &file_messages_play_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2808,7 +2930,7 @@ func (x *Coming) String() string {
 func (*Coming) ProtoMessage() {}
 
 func (x *Coming) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[35]
+	mi := &file_messages_play_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2821,7 +2943,7 @@ func (x *Coming) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Coming.ProtoReflect.Descriptor instead.
 func (*Coming) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{35}
+	return file_messages_play_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Coming) GetSong() *Song {
@@ -2854,7 +2976,7 @@ type Playing struct {
 
 func (x *Playing) Reset() {
 	*x = Playing{}
-	mi := &file_messages_play_proto_msgTypes[36]
+	mi := &file_messages_play_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2866,7 +2988,7 @@ func (x *Playing) String() string {
 func (*Playing) ProtoMessage() {}
 
 func (x *Playing) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_play_proto_msgTypes[36]
+	mi := &file_messages_play_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2879,7 +3001,7 @@ func (x *Playing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Playing.ProtoReflect.Descriptor instead.
 func (*Playing) Descriptor() ([]byte, []int) {
-	return file_messages_play_proto_rawDescGZIP(), []int{36}
+	return file_messages_play_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Playing) GetSong() *Song {
@@ -3143,7 +3265,11 @@ const file_messages_play_proto_rawDesc = "" +
 	"\n" +
 	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\x12'\n" +
 	"\x05rules\x18\x03 \x01(\v2\x11.conga.QueueRulesR\x05rules\x12\x19\n" +
-	"\bslack_us\x18\x04 \x01(\x03R\aslackUs\"y\n" +
+	"\bslack_us\x18\x04 \x01(\x03R\aslackUs\"$\n" +
+	"\x0eCloseBroadcast\x12\x12\n" +
+	"\x04next\x18\x01 \x01(\x04R\x04next\"%\n" +
+	"\x0fBroadcastClosed\x12\x12\n" +
+	"\x04next\x18\x01 \x01(\x04R\x04next\"y\n" +
 	"\tStartSong\x12\x1f\n" +
 	"\x04song\x18\x01 \x01(\v2\v.conga.SongR\x04song\x12%\n" +
 	"\x0fplay_at_unix_us\x18\x02 \x01(\x03R\fplayAtUnixUs\x12$\n" +
@@ -3154,18 +3280,22 @@ const file_messages_play_proto_rawDesc = "" +
 	"\x0fplay_at_unix_us\x18\x03 \x01(\x03R\fplayAtUnixUs\x12(\n" +
 	"\x10frames_per_chunk\x18\x04 \x01(\x05R\x0eframesPerChunk\x12&\n" +
 	"\x0fslack_before_us\x18\x05 \x01(\x03R\rslackBeforeUs\x12\x19\n" +
-	"\bslack_us\x18\x06 \x01(\x03R\aslackUs\"e\n" +
+	"\bslack_us\x18\x06 \x01(\x03R\aslackUs\"\x8b\x01\n" +
 	"\aEndSong\x12\x16\n" +
 	"\x06chunks\x18\x01 \x01(\x04R\x06chunks\x12\x16\n" +
 	"\x06frames\x18\x02 \x01(\x03R\x06frames\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x12\n" +
-	"\x04song\x18\x04 \x01(\tR\x04song\"\x9f\x01\n" +
+	"\x04song\x18\x04 \x01(\tR\x04song\x12\x10\n" +
+	"\x03sum\x18\x05 \x01(\tR\x03sum\x12\x12\n" +
+	"\x04late\x18\x06 \x01(\x03R\x04late\"\xc5\x01\n" +
 	"\tSongEnded\x12\x12\n" +
 	"\x04song\x18\x01 \x01(\tR\x04song\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\x04R\x04next\x12.\n" +
 	"\x14next_play_at_unix_us\x18\x03 \x01(\x03R\x10nextPlayAtUnixUs\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\"\n" +
-	"\x05heard\x18\x05 \x01(\x0e2\f.conga.HeardR\x05heard\"8\n" +
+	"\x05heard\x18\x05 \x01(\x0e2\f.conga.HeardR\x05heard\x12\x10\n" +
+	"\x03sum\x18\x06 \x01(\tR\x03sum\x12\x12\n" +
+	"\x04late\x18\a \x01(\x03R\x04late\"8\n" +
 	"\x03Ask\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
@@ -3216,7 +3346,7 @@ func file_messages_play_proto_rawDescGZIP() []byte {
 }
 
 var file_messages_play_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_messages_play_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_messages_play_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_messages_play_proto_goTypes = []any{
 	(Role)(0),               // 0: conga.Role
 	(QueueOrder)(0),         // 1: conga.QueueOrder
@@ -3252,14 +3382,16 @@ var file_messages_play_proto_goTypes = []any{
 	(*QueueRules)(nil),      // 31: conga.QueueRules
 	(*OpenBroadcast)(nil),   // 32: conga.OpenBroadcast
 	(*BroadcastOpened)(nil), // 33: conga.BroadcastOpened
-	(*StartSong)(nil),       // 34: conga.StartSong
-	(*SongStarted)(nil),     // 35: conga.SongStarted
-	(*EndSong)(nil),         // 36: conga.EndSong
-	(*SongEnded)(nil),       // 37: conga.SongEnded
-	(*Ask)(nil),             // 38: conga.Ask
-	(*Answer)(nil),          // 39: conga.Answer
-	(*Coming)(nil),          // 40: conga.Coming
-	(*Playing)(nil),         // 41: conga.Playing
+	(*CloseBroadcast)(nil),  // 34: conga.CloseBroadcast
+	(*BroadcastClosed)(nil), // 35: conga.BroadcastClosed
+	(*StartSong)(nil),       // 36: conga.StartSong
+	(*SongStarted)(nil),     // 37: conga.SongStarted
+	(*EndSong)(nil),         // 38: conga.EndSong
+	(*SongEnded)(nil),       // 39: conga.SongEnded
+	(*Ask)(nil),             // 40: conga.Ask
+	(*Answer)(nil),          // 41: conga.Answer
+	(*Coming)(nil),          // 42: conga.Coming
+	(*Playing)(nil),         // 43: conga.Playing
 }
 var file_messages_play_proto_depIdxs = []int32{
 	3,  // 0: conga.Song.form:type_name -> conga.Song.Form
@@ -3282,7 +3414,7 @@ var file_messages_play_proto_depIdxs = []int32{
 	2,  // 17: conga.SongEnded.heard:type_name -> conga.Heard
 	5,  // 18: conga.Coming.song:type_name -> conga.Song
 	5,  // 19: conga.Playing.song:type_name -> conga.Song
-	40, // 20: conga.Playing.queue:type_name -> conga.Coming
+	42, // 20: conga.Playing.queue:type_name -> conga.Coming
 	21, // [21:21] is the sub-list for method output_type
 	21, // [21:21] is the sub-list for method input_type
 	21, // [21:21] is the sub-list for extension type_name
@@ -3301,7 +3433,7 @@ func file_messages_play_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_play_proto_rawDesc), len(file_messages_play_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   37,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

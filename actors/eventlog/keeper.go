@@ -71,6 +71,8 @@ func (k *Keeper[S]) catchUp() error {
 			if at, err = overtaken(k.log, k.actor, at); err != nil {
 				return err
 			}
+			jumped := at
+			k.at.Store(&jumped) // nothing may follow: all events may have been dropped
 			continue
 		}
 		for i := range b.rows {

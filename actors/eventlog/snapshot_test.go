@@ -192,3 +192,30 @@ func TestKeeper_Overtaken(t *testing.T) {
 		t.Errorf("it is at %d with\n%s\nthe other at %d with\n%s", asleep.Seq(), got, awake.Seq(), want)
 	}
 }
+
+// It can also go on if not one event is left.
+func TestKeeper_OvertakenByAll(t *testing.T) {
+	log := storetest.Open(t, eventlog.NewMemory())
+	var asleep, awake *eventlog.Keeper[storetest.Room]
+	for _, k := range []**eventlog.Keeper[storetest.Room]{&asleep, &awake} {
+		var err error
+		if *k, err = eventlog.NewKeeper(log, "room", storetest.Room{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := awake.Commit(joins("a")); err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Drop(awake.Seq(), map[string]eventlog.Frozen{"room": eventlog.Freeze(awake.State())}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := asleep.Commit(joins("b")); err != nil {
+		t.Fatal(err)
+	}
+	if err := awake.CatchUp(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := stateJSON(t, asleep.State()), stateJSON(t, awake.State()); !bytes.Equal(got, want) {
+		t.Errorf("it has\n%s\nthe other\n%s", got, want)
+	}
+}

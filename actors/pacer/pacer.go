@@ -48,10 +48,10 @@ const Actor = "pacer"
 type Config struct {
 	Log       *eventlog.Log
 	Window    *window.Window
-	Scheduler func() *actor.PID                                // is asked *messages.ChooseSong
-	Catalog   func() *actor.PID                                // is asked *messages.FindSong
-	Open      func(name, madeOf, madeSum string) (File, error) // if the file was converted, madeOf and madeSum say what is opened instead; else they are empty
-	Key       ed25519.PrivateKey                               // signs the broadcast
+	Scheduler func() *actor.PID  // is asked *messages.ChooseSong
+	Catalog   func() *actor.PID  // is asked *messages.FindSong
+	Open      Opener             // if the file was converted, madeOf and madeSum say what is opened instead; else they are empty
+	Key       ed25519.PrivateKey // signs the broadcast
 	Publish   func(proto.Message)
 	Placed    func(place.State)            // gets the state before anything of it is given out; may be nil
 	Sent      func() (bytes, chunks int64) // by the stream connections so far
@@ -121,7 +121,10 @@ func (p *pacer) Receive(ctx actor.Context) {
 		p.placed()
 		p.resume()
 		p.run(ctx)
-	case *actor.Stopping, *actor.Restarting:
+	case *actor.Stopping:
+		p.close()
+		p.stop()
+	case *actor.Restarting:
 		p.stop()
 	case wake:
 		if msg.round == p.round {
@@ -152,6 +155,16 @@ func (p *pacer) Receive(ctx actor.Context) {
 		p.run(ctx)
 	case *messages.Look:
 		msg.Reply <- p.view()
+	}
+}
+
+// close says in the log until where music was given out. If that fails, it is as after a crash: the log does not say.
+func (p *pacer) close() {
+	if p.keep == nil || p.cfg.Window.Next() == 0 {
+		return
+	}
+	if _, err := p.keep.Commit(&messages.CloseBroadcast{Next: p.cfg.Window.Next()}); err != nil {
+		p.cfg.Logger.Warn("the log does not say where the broadcast was stopped", "reason", err)
 	}
 }
 
@@ -198,7 +211,11 @@ func (p *pacer) sleep(wait time.Duration) {
 // give puts the item into the window, unless it has been there since before a restart, or
 // is too old for anybody to need it.
 func (p *pacer) give(item *messages.Item) {
-	if item.Number < p.cfg.Window.Next() || due(item).Before(p.cfg.Now().Add(-messages.Window)) {
+	if item.Number < p.cfg.Window.Next() {
+		return
+	}
+	if due(item).Before(p.cfg.Now().Add(-messages.Window)) {
+		p.reel.tooLate(item)
 		return
 	}
 	if err := p.cfg.Window.Append(item); err != nil {
@@ -233,7 +250,7 @@ func (p *pacer) start(chosen *messages.SongChosen, song *messages.Song) {
 		p.giveUp(chosen.GetSong(), errors.New("it must be converted first"))
 		return
 	}
-	file := wanted{song.GetName(), song.GetFileBytes(), song.GetModifiedUnixUs(), song.GetMadeOf(), song.GetMadeSum()}
+	file := wanted{name: song.GetName(), bytes: song.GetFileBytes(), modifiedUs: song.GetModifiedUnixUs(), madeOf: song.GetMadeOf(), madeSum: song.GetMadeSum()}
 	p.open(file, messages.FramesPerChunk(song.GetSampleRate()), song.GetFrames(), func(c *cutter, first group, err error) {
 		if err != nil {
 			p.giveUp(song.GetName(), err)
@@ -324,7 +341,7 @@ func (p *pacer) end(why error) {
 		p.failed = r.frame == 0
 		p.cfg.Logger.Warn("song broke off", "song", r.song.Name, "reason", why)
 	}
-	p.commit(&messages.EndSong{Song: r.song.Name, Chunks: r.chunks(), Frames: r.frame, Reason: reason})
+	p.commit(&messages.EndSong{Song: r.song.Name, Chunks: r.chunks(), Frames: r.frame, Reason: reason, Sum: r.given().SHA256, Late: min(r.late, r.frame)})
 }
 
 // resume begins with the songs of the last seconds, so that listeners that lack chunks find

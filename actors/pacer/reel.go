@@ -107,6 +107,7 @@ type reel struct {
 	number  uint64         // of the next chunk
 	frame   int64          // the next chunk's first frame
 	sum     hash.Hash      // over all frames so far
+	late    int64          // so many of the first frames were too late to be given out
 }
 
 // newReel begins at the song's change.
@@ -159,6 +160,13 @@ func (r *reel) item(c chunk) *messages.Item {
 	r.number++
 	r.frame += c.n
 	return item
+}
+
+// tooLate notes that the item is not given out.
+func (r *reel) tooLate(item *messages.Item) {
+	if item.Change == nil {
+		r.late = item.FirstFrame + r.cutter.perChunk
+	}
 }
 
 // chunks is how many chunks were taken so far.

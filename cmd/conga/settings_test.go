@@ -25,7 +25,7 @@ var samples = map[string]string{
 
 // besides are the words without which a command does not parse.
 var besides = map[string][]string{
-	"conga join": {"radio.example"}, "conga tune": {"radio.example"}, "conga log archive": {"--before", "1h"}, "conga log diff": {"1", "2"}, "conga log export": {"x.jsonl"}, "conga play": {"air"}, "conga add": {"air.mp3"}, "conga key export": {"radio.key"}, "conga key import": {"radio.key"},
+	"conga join": {"radio.example"}, "conga tune": {"radio.example"}, "conga log archive": {"--before", "1h"}, "conga log diff": {"1", "2"}, "conga log export": {"x.jsonl"}, "conga log render": {"x.mp3"}, "conga play": {"air"}, "conga add": {"air.mp3"}, "conga key export": {"radio.key"}, "conga key import": {"radio.key"},
 }
 
 // sample is a value that the flag takes and does not have by default.

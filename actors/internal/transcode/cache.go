@@ -171,6 +171,31 @@ func (c *Cache) Room() bool {
 // Open opens a converted file after checking that it is undamaged. The file is not removed until the caller closes it.
 func (c *Cache) Open(made Made) (io.ReadSeekCloser, error) {
 	path := filepath.Join(c.dir, made.file())
+	f, err := read(path, made)
+	if errors.Is(err, ErrDamaged) {
+		_ = os.Remove(path) // or it would be opened again
+	}
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	_ = os.Chtimes(path, now, now) // it was used just now
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inUse[made.file()]++
+	return &open{File: f, cache: c, name: made.file()}, nil
+}
+
+// Read is Cache.Open for one who only reads the folder: it changes nothing there.
+func Read(dir string, made Made) (io.ReadSeekCloser, error) {
+	f, err := read(filepath.Join(dir, made.file()), made)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func read(path string, made Made) (*os.File, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrGone
@@ -182,21 +207,16 @@ func (c *Cache) Open(made Made) (io.ReadSeekCloser, error) {
 	if err == nil {
 		_, err = f.Seek(0, io.SeekStart)
 	}
+	if err == nil && sum != made.Sum {
+		err = ErrDamaged
+	} else if err != nil {
+		err = fmt.Errorf("read a converted song: %w", err)
+	}
 	if err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("read a converted song: %w", err)
+		return nil, err
 	}
-	if sum != made.Sum {
-		_ = f.Close()
-		_ = os.Remove(path) // or it would be opened again
-		return nil, ErrDamaged
-	}
-	now := time.Now()
-	_ = os.Chtimes(path, now, now) // it was used just now
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.inUse[made.file()]++
-	return &open{File: f, cache: c, name: made.file()}, nil
+	return f, nil
 }
 
 type open struct {

@@ -57,6 +57,8 @@ type Started struct {
 	Slack       int64 `json:"slackUs,omitempty"`
 	// Played is how many of its frames were given out; 0 while the song is on.
 	Played int64 `json:"framesPlayed,omitempty"`
+	// Sum is the SHA-256 of those frames, in hex; empty while the song is on, and if it was not computed.
+	Sum string `json:"framesSum,omitempty"`
 	// Skipped: it has been decided to end it early.
 	Skipped bool `json:"skipped,omitempty"`
 }
@@ -94,7 +96,10 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 			NextPlayAtUnixUs: s.Song.PlayAt + messages.FrameOffset(cmd.GetFrames(), s.Song.SampleRate).Microseconds(),
 			Reason:           cmd.GetReason(),
 			Heard:            s.Song.heard(cmd),
+			Sum:              cmd.GetSum(), Late: cmd.GetLate(),
 		}}
+	case *messages.CloseBroadcast:
+		return []proto.Message{&messages.BroadcastClosed{Next: cmd.GetNext()}}
 	}
 	return nil
 }
@@ -186,7 +191,8 @@ func (s State) Apply(event proto.Message) State {
 	case *messages.SongEnded:
 		if s.Song != nil {
 			ended := *s.Song
-			ended.Played = ended.framesIn(event.GetNextPlayAtUnixUs() - ended.PlayAt)
+			ended.Played = ended.FramesIn(event.GetNextPlayAtUnixUs() - ended.PlayAt)
+			ended.Sum = event.GetSum()
 			s.Recent = append(slices.Clip(s.Recent), ended)
 			s.Slack = messages.SlackUs(ended.slackAt(ended.Played))
 		}
@@ -227,8 +233,8 @@ func (s Started) Until(frames int64) int64 {
 	return s.PlayAt + messages.FrameOffset(frames, s.SampleRate).Microseconds()
 }
 
-// framesIn is how many of the song's frames last us microseconds, rounded.
-func (s Started) framesIn(us int64) int64 {
+// FramesIn is how many of the song's frames last us microseconds, rounded.
+func (s Started) FramesIn(us int64) int64 {
 	if us <= 0 {
 		return 0
 	}

@@ -24,13 +24,15 @@ type Command struct {
 	Verify  logVerifyCmd  `cmd:"" help:"Check every event, and the files that hold them."`
 	Replay  logReplayCmd  `cmd:"" help:"Print the state that the events lead to, as JSON."`
 	Diff    logDiffCmd    `cmd:"" help:"Print what is different between two moments."`
+	Render  logRenderCmd  `cmd:"" help:"Make the music of a time again, as it was sent, into an mp3 file."`
+	Report  logReportCmd  `cmd:"" help:"List what was played, how often and how long."`
 	Archive logArchiveCmd `cmd:"" help:"Move old events into a file beside the log."`
 }
 
 // Help shows examples.
 func (Command) Help() string {
 	return `The commands read the log in --data, even while its server runs, or an exported file.
-A MOMENT is an event number or a time: 2026-11-22T10:11:12Z, 10:11:12 (today) or 10m (ago). Times are in this
+A MOMENT is an event number or a time: 2026-11-22T10:11:12Z, 10:11:12 (the last time it was that late) or 10m (ago). Times are in this
 machine's zone, if they do not name another; those in exported files are in UTC.
 
 ` + cli.Examples(

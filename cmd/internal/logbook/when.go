@@ -15,10 +15,10 @@ var timeForms = []string{
 	time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02",
 }
 
-// clockForms are times of today.
+// clockForms are times of the last day.
 var clockForms = []string{"15:04:05", "15:04"}
 
-// When reads a time: "10m" is ten minutes before now, "10:11:12" is today.
+// When reads a time: "10m" is ten minutes before now, "10:11:12" is the last time that it was that late.
 func When(text string, now time.Time) (time.Time, error) {
 	text = strings.TrimSpace(text)
 	if ago, err := time.ParseDuration(strings.TrimSuffix(text, " ago")); err == nil && ago >= 0 {
@@ -32,10 +32,14 @@ func When(text string, now time.Time) (time.Time, error) {
 	for _, form := range clockForms {
 		if at, err := time.ParseInLocation(form, text, now.Location()); err == nil {
 			year, month, day := now.Date()
-			return time.Date(year, month, day, at.Hour(), at.Minute(), at.Second(), at.Nanosecond(), now.Location()), nil
+			last := time.Date(year, month, day, at.Hour(), at.Minute(), at.Second(), at.Nanosecond(), now.Location())
+			if last.After(now) {
+				last = time.Date(year, month, day-1, at.Hour(), at.Minute(), at.Second(), at.Nanosecond(), now.Location())
+			}
+			return last, nil
 		}
 	}
-	return time.Time{}, cli.Mistakef("%q is not a time: write 2026-11-22T10:11:12Z, 10:11:12 for today, or 10m for ten minutes ago", text)
+	return time.Time{}, cli.Mistakef("%q is not a time: write 2026-11-22T10:11:12Z, 10:11:12 for the last time it was that late, or 10m for ten minutes ago", text)
 }
 
 // moment reads an event's number, or a time, which means the last event before it.

@@ -12,6 +12,8 @@ func TestWhen(t *testing.T) {
 		"10m":                       now.Add(-10 * time.Minute),
 		"1h30m ago":                 now.Add(-90 * time.Minute),
 		"09:00":                     time.Date(2026, 11, 22, 9, 0, 0, 0, zone),
+		"10:11:12":                  now,
+		"10:12":                     time.Date(2026, 11, 21, 10, 12, 0, 0, zone),
 		"09:00:01.5":                time.Date(2026, 11, 22, 9, 0, 1, 5e8, zone),
 		"2026-11-21":                time.Date(2026, 11, 21, 0, 0, 0, 0, zone),
 		"2026-11-21 09:00":          time.Date(2026, 11, 21, 9, 0, 0, 0, zone),

@@ -1,0 +1,55 @@
+package actors
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"conga/actors/catalog"
+	"conga/actors/internal/transcode"
+	"conga/actors/pacer"
+)
+
+// SongsIn opens songs for one who only reads: beside a server that uses the folders, or without one. converted is the
+// folder of the files that were made of other music.
+func SongsIn(songs, converted string) pacer.Opener {
+	return func(name, of, sum string) (pacer.File, error) {
+		made := func(made transcode.Made) (io.ReadSeekCloser, error) {
+			f, err := transcode.Read(converted, made)
+			if errors.Is(err, transcode.ErrGone) {
+				err = errors.New("the mp3 that was made of it is no longer in the folder of converted songs")
+			}
+			return f, err
+		}
+		return openSong(songs, made, name, transcode.Made{Of: of, Sum: sum})
+	}
+}
+
+// openSong opens a song, or the mp3 that was made from it; converted may be nil.
+func openSong(dir string, converted func(transcode.Made) (io.ReadSeekCloser, error), name string, made transcode.Made) (pacer.File, error) {
+	if made != (transcode.Made{}) {
+		if converted == nil {
+			return pacer.File{}, transcode.ErrGone
+		}
+		f, err := converted(made)
+		if err != nil {
+			return pacer.File{}, err
+		}
+		return pacer.File{ReadCloser: f}, nil
+	}
+	f, err := catalog.Open(dir, name)
+	if err != nil {
+		return pacer.File{}, err
+	}
+	file := pacer.File{ReadCloser: f}
+	if on, ok := f.(interface{ Stat() (os.FileInfo, error) }); ok {
+		info, err := on.Stat()
+		if err != nil {
+			_ = f.Close()
+			return pacer.File{}, fmt.Errorf("open song %s: %w", name, err)
+		}
+		file.Bytes, file.ModifiedUs = info.Size(), info.ModTime().UnixMicro()
+	}
+	return file, nil
+}
