@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -20,6 +21,13 @@ type memNet struct {
 	last  int
 
 	weather func() time.Duration // see memPipe; nil: it is fine
+	carried sync.Map             // bytes in both directions, *atomic.Int64 by port
+}
+
+// bytes returns how many bytes the connections to the port have carried, in both directions.
+func (a *memNet) bytes(port int) *atomic.Int64 {
+	n, _ := a.carried.LoadOrStore(port, &atomic.Int64{})
+	return n.(*atomic.Int64)
 }
 
 func newMemNet() *memNet { return &memNet{ports: map[int]*memListener{}, last: 20_000} }
@@ -106,7 +114,7 @@ func (a *memNet) dial(u *uplink, addr string) (net.Conn, error) {
 		return nil, syscall.ECONNREFUSED
 	}
 	a.last++
-	up, down := newMemPipe(u, a.weather), newMemPipe(listener.uplink, a.weather)
+	up, down := newMemPipe(u, a.weather, a.bytes(port)), newMemPipe(listener.uplink, a.weather, a.bytes(port))
 	near := &memConn{in: down, out: up, local: memAddr(a.last), remote: memAddr(port)}
 	far := &memConn{in: up, out: down, local: memAddr(port), remote: memAddr(a.last)}
 	select {
@@ -197,10 +205,11 @@ type memPipe struct {
 	readBy, writeBy deadline
 	weather         func() time.Duration // how long nothing comes through, at each write; nil: it is fine
 	clears          time.Time            // until then
+	bytes           *atomic.Int64        // written so far, with others
 }
 
-func newMemPipe(u *uplink, weather func() time.Duration) *memPipe {
-	p := &memPipe{uplink: u, weather: weather}
+func newMemPipe(u *uplink, weather func() time.Duration, bytes *atomic.Int64) *memPipe {
+	p := &memPipe{uplink: u, weather: weather, bytes: bytes}
 	p.changed = sync.NewCond(&p.mu)
 	return p
 }
@@ -242,6 +251,7 @@ func (p *memPipe) write(b []byte) (n int, err error) {
 			some := b[n:min(len(b), n+room)]
 			p.buf = append(p.buf, some...)
 			n += len(some)
+			p.bytes.Add(int64(len(some)))
 			p.send(len(some))
 			p.cloud()
 			p.changed.Broadcast()

@@ -27,6 +27,7 @@ type simulateCmd struct {
 	Uplinks   []int         `default:"2000,10000,40000" placeholder:"KBITS,..." help:"Listeners' uplinks, each as frequent as the others; 0: they take no time (${default})."`
 	Uplink    int           `default:"100000" placeholder:"KBITS" help:"The server's (${default})."`
 	Bitrate   int           `default:"128" placeholder:"KBITS" help:"Of the music (${default})."`
+	Song      time.Duration `default:"3m" placeholder:"TIME" help:"How long a song is (${default})."`
 	JSON      string        `name:"json" placeholder:"FILE" help:"Write the figures to this file."`
 }
 
@@ -55,8 +56,8 @@ func (c *simulateCmd) Validate() error {
 		}
 	}
 	switch {
-	case c.For < time.Second || c.Settle < 0 || c.Stay < time.Second || c.RoundTrip < 0 || c.Hop < time.Microsecond:
-		return errors.New("--for and --stay are at least 1s, --hop is at least 1us, --settle and --round-trip are not negative")
+	case c.For < time.Second || c.Settle < 0 || c.Stay < time.Second || c.RoundTrip < 0 || c.Song < time.Second || c.Hop < time.Microsecond:
+		return errors.New("--for, --stay and --song are at least 1s, --hop is at least 1us, --settle and --round-trip are not negative")
 	case c.Crashes < 0 || c.Crashes > 1 || c.Silent < 0 || c.Silent > 1:
 		return errors.New("--crashes and --silent are from 0 to 1")
 	case c.Bitrate < 8 || c.Bitrate > 320:
@@ -72,7 +73,7 @@ func (c *simulateCmd) Run(ctx context.Context, streams *cli.Streams) error {
 		began := time.Now()
 		found, err := simulate.Run(ctx, simulate.Plan{
 			Nodes: nodes, For: c.For, Settle: c.Settle, Seed: c.Seed, Stay: c.Stay, Crashes: c.Crashes, Silent: c.Silent,
-			RoundTrip: c.RoundTrip, Hop: c.Hop, Uplinks: c.Uplinks, Server: c.Uplink, Bitrate: c.Bitrate,
+			RoundTrip: c.RoundTrip, Hop: c.Hop, Uplinks: c.Uplinks, Server: c.Uplink, Bitrate: c.Bitrate, Song: c.Song,
 		}, func(at time.Duration, listeners int) {
 			if at%time.Minute == 0 {
 				fmt.Fprintf(streams.Err, "%d nodes: %v, %d listeners\n", nodes, at, listeners)

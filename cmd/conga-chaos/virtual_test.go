@@ -120,6 +120,11 @@ func virtualLogger(t *testing.T) *slog.Logger {
 // virtually runs the plan in virtual time. The server has one of the slacks after the other, a new one at each start; none:
 // the usual one.
 func virtually(t *testing.T, p schedule.Plan, weather func() time.Duration, slacks ...time.Duration) (result *outcome) {
+	return virtuallySeen(t, p, p.Acts(), weather, func(string, *memNet, *virtualServer) {}, slacks...)
+}
+
+// virtuallySeen is virtually with these acts, and seen is told what the run says of itself, as it does.
+func virtuallySeen(t *testing.T, p schedule.Plan, acts []schedule.Act, weather func() time.Duration, seen func(string, *memNet, *virtualServer), slacks ...time.Duration) (result *outcome) {
 	songs, began := virtualSongs(t), time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		logger := virtualLogger(t)
@@ -130,7 +135,8 @@ func virtually(t *testing.T, p schedule.Plan, weather func() time.Duration, slac
 		system := node.NewSystem(logger)
 		defer system.Shutdown()
 		a := &experiment{
-			acts: uncabled(p.Acts()), nodes: p.Nodes, server: origin, say: t.Logf,
+			acts: uncabled(acts), nodes: p.Nodes, server: origin,
+			say:   func(format string, args ...any) { t.Logf(format, args...); seen(format, mem, origin) },
 			place: func() (network, error) { return mem.network(), nil },
 			spawn: func(ctx context.Context, n network, name string) (target, error) {
 				return startInner(ctx, n, system, virtualRequests, name, logger.With("node", name))

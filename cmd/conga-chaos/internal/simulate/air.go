@@ -10,8 +10,6 @@ import (
 )
 
 const (
-	// songLasts is about how long a song is.
-	songLasts   = 3 * time.Minute
 	sampleRate  = 44100
 	frameHeader = 6 // bytes before a payload: two letters and four digits
 	// signature is how long a seal's is.
@@ -32,12 +30,12 @@ type air struct {
 	nothing []byte
 }
 
-func newAir(bitrate int, start int64) *air {
+func newAir(bitrate int, song time.Duration, start int64) *air {
 	per := int64(messages.FramesPerChunk(sampleRate))
 	chunk := messages.FrameOffset(per, sampleRate)
 	a := &air{
 		chunk: int(float64(bitrate) * 1000 / 8 * chunk.Seconds()), songs: map[uint64]*messages.Item{},
-		playAt: start, frames: int64(songLasts/chunk) * per, nothing: make([]byte, 8),
+		playAt: start, frames: max(1, int64(song/chunk)) * per, nothing: make([]byte, 8),
 	}
 	return a
 }

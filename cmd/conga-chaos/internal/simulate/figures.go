@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"conga/cmd/conga-chaos/internal/schedule"
 	"conga/messages"
 )
 
@@ -54,6 +55,8 @@ type Figures struct {
 	SearchP50 float64 `json:"searchP50Ms"`
 	SearchP99 float64 `json:"searchP99Ms"`
 	SearchMax float64 `json:"searchMaxMs"`
+	// Searched are the searches' times by what had happened to the upstream, if the plan has acts; sorted.
+	Searched map[schedule.Kind][]time.Duration `json:"searched,omitempty"`
 
 	DepthP50 int `json:"depthP50"`
 	DepthMax int `json:"depthMax"`
@@ -82,6 +85,7 @@ type tallies struct {
 	began    int64
 	sent     int64 // the server's bytes when the measurement began
 	pinged   int64
+	searched map[schedule.Kind][]time.Duration
 }
 
 const maxDepth = 1 << 17
@@ -227,6 +231,9 @@ func (w *world) repaired(r *messages.Reconnected) {
 	if w.measuring {
 		w.tallies.searches = append(w.tallies.searches, r.GetSearchUs())
 	}
+	if lost := w.parties[r.GetLost().GetId()]; lost != nil && lost.self != nil && lost.self.hit != "" {
+		w.searched[lost.self.hit] = append(w.searched[lost.self.hit], time.Duration(r.GetSearchUs())*time.Microsecond)
+	}
 }
 
 func (w *world) tellsTime(progress func(at time.Duration, listeners int)) {
@@ -260,6 +267,10 @@ func (w *world) figures() Figures {
 	slices.Sort(w.tallies.searches)
 	f.Searches = len(w.tallies.searches)
 	f.SearchP50, f.SearchP99, f.SearchMax = rank(w.tallies.searches, 50), rank(w.tallies.searches, 99), rank(w.tallies.searches, 100)
+	for _, took := range w.searched {
+		slices.Sort(took)
+	}
+	f.Searched = w.searched
 	f.DepthP50, f.DepthMax = w.middleDepth(), w.depthMax
 	return f
 }

@@ -6,6 +6,7 @@ import (
 
 	"conga/actors/relay/machine"
 	"conga/actors/window"
+	"conga/cmd/conga-chaos/internal/schedule"
 	"conga/messages"
 )
 
@@ -18,7 +19,9 @@ type listener struct {
 	search  int           // numbers the search's timer
 	away    time.Duration // a round trip to the server
 	guests  []string
-	former  []former // guests until lately
+	former  []former      // guests until lately
+	hit     schedule.Kind // why it went, if the plan has acts
+	joined  bool
 	books
 }
 
@@ -29,7 +32,7 @@ type former struct {
 }
 
 // come brings a listener into the world. It connects to the server and says HELLO.
-func (w *world) come(stays int64) *listener {
+func (w *world) come() *listener {
 	w.came++
 	w.count.Came++
 	n := w.came
@@ -50,9 +53,11 @@ func (w *world) come(stays int64) *listener {
 	w.step(l, machine.Begin{})
 	w.at(event{at: w.now + w.chance.Int64N(glance), kind: looks, who: l})
 	w.after(joinTrips*l.away.Microseconds()+w.hop, func() { w.joins(l) })
-	w.after(stays, func() { w.goes(l) })
 	return l
 }
+
+// stays lets the listener go after so many microseconds.
+func (w *world) stays(l *listener, long int64) { w.after(long, func() { w.goes(l) }) }
 
 const (
 	// joinTrips is how many round trips it takes to be taken in: TCP, TLS, HELLO and WELCOME, between which the server connects
@@ -151,7 +156,7 @@ func (w *world) over(l *listener, how state) {
 	w.living = w.living[:len(w.living)-1]
 	delete(w.alive, l)
 	l.machine, l.window = nil, nil // nobody reads them any more, and thousands come and go
-	if !w.host.has(l) {
+	if !l.joined {
 		delete(w.parties, l.node.Id) // nobody has heard of it
 	}
 }

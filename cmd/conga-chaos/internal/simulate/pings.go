@@ -16,10 +16,11 @@ type pings struct {
 	bytes int64 // of a ping and its answer
 }
 
-// newPings works them out over a line of 40 ms whose packets are delayed by another millisecond in the mean. The two
+// newPings works them out for a way of so many microseconds, whose time varies by jitter, and for so long a hop. The two
 // clocks run 20 parts in a million apart.
-func newPings() pings {
-	const oneWay, noise, skew, enough = 20_000, 1_000, 20e-6, 600_000_000
+func newPings(way, hop int64) pings {
+	const skew, enough = 20e-6, 600_000_000
+	oneWay, noise := way+hop, jitter*float64(way)
 	chance := rand.New(rand.NewPCG(1, 1))
 	var filter clockfilter.Filter
 	p := pings{}

@@ -17,7 +17,7 @@ import (
 func evening(seed uint64) Plan {
 	return Plan{
 		Nodes: raced.Size(200, 80), For: 2 * time.Minute, Settle: 10 * time.Second, Seed: seed, Stay: 10 * time.Minute, Crashes: 0.5, Silent: 0.5,
-		RoundTrip: time.Millisecond, Hop: 30 * time.Microsecond, Uplinks: []int{100_000}, Server: 100_000, Bitrate: 128,
+		RoundTrip: time.Millisecond, Hop: 30 * time.Microsecond, Uplinks: []int{100_000}, Server: 100_000, Bitrate: 128, Song: time.Minute,
 	}
 }
 

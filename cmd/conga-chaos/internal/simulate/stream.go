@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"conga/actors/window"
+	"conga/cmd/conga-chaos/internal/schedule"
 	"conga/messages"
 	"conga/transport"
 )
@@ -179,18 +180,19 @@ func (w *world) arrived(e event) {
 	}
 }
 
-// dial asks a node for the music: a connection, then HI.
+// dial asks a node for the music: a connection, which the systems make, then HI.
 func (w *world) dial(l *listener, number uint64, open *messages.OpenStream, to *party) {
 	s := &stream{number: number, from: to, to: l, open: open, way: way(l.spot, to.spot)}
 	l.streams = append(l.streams, s)
-	w.after(s.way+w.hop, func() {
-		switch to.state {
-		case vanished:
+	w.after(s.way, func() {
+		frozen := to.self != nil && to.self.hit == schedule.Freeze // its system still takes connections
+		switch state := to.state; {
+		case state == vanished && !frozen:
 			w.after(transport.NodePatience(l.away).Microseconds()-s.way, func() { w.broke(s, messages.Fault_FAULT_GONE, "it cannot be reached") })
-		case leaving, gone:
-			w.after(s.way+w.hop, func() { w.broke(s, messages.Fault_FAULT_GONE, "nobody listens there") })
+		case state == leaving, state == gone:
+			w.after(s.way, func() { w.broke(s, messages.Fault_FAULT_GONE, "nobody listens there") })
 		default:
-			w.after(s.way+w.hop, func() { w.ask(s) })
+			w.after(s.way, func() { w.ask(s) })
 		}
 	})
 }

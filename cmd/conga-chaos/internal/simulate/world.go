@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"conga/actors/window"
+	"conga/cmd/conga-chaos/internal/schedule"
 	"conga/messages"
 )
 
@@ -23,6 +24,9 @@ type Plan struct {
 	Uplinks   []int         // kbit/s, each as frequent as the others; 0: it takes no time
 	Server    int           // the server's, kbit/s
 	Bitrate   int           // of the music, kbit/s
+	Song      time.Duration // how long a song is
+	// Acts, if there are any, happen instead of Stay, Crashes and Silent.
+	Acts []schedule.Act `json:",omitempty"`
 }
 
 // startsAt is when the world begins, in unix microseconds on the server's clock.
@@ -46,6 +50,7 @@ type world struct {
 	living  []*listener
 	alive   map[*listener]int // their places in living
 	came    int
+	numbers map[int]*listener // of Acts
 
 	word    messages.UpstreamItem // the one that is being decided on
 	feeding *party                // whose it is
@@ -60,6 +65,7 @@ func Run(ctx context.Context, plan Plan, progress func(at time.Duration, listene
 	w := newWorld(plan)
 	w.opens()
 	begin := w.fills() + plan.Settle.Microseconds()
+	w.acts(begin)
 	end := begin + plan.For.Microseconds()
 	w.after(begin, w.measures)
 	w.after(end, func() { w.ended = true })
@@ -84,10 +90,10 @@ func newWorld(plan Plan) *world {
 	chance := rand.New(rand.NewPCG(plan.Seed, 0xc09a))
 	w := &world{
 		plan: plan, hop: plan.Hop.Microseconds(), chance: chance, ways: newWays(chance, plan.RoundTrip),
-		churn: newChurn(chance, plan.Stay), air: newAir(plan.Bitrate, startsAt+messages.Slack.Microseconds()),
-		parties: map[string]*party{}, alive: map[*listener]int{},
+		churn: newChurn(chance, plan.Stay), air: newAir(plan.Bitrate, plan.Song, startsAt+messages.Slack.Microseconds()),
+		parties: map[string]*party{}, alive: map[*listener]int{}, numbers: map[int]*listener{},
 	}
-	w.pings = newPings()
+	w.pings, w.searched = newPings(plan.RoundTrip.Microseconds()/2, plan.Hop.Microseconds()), map[schedule.Kind][]time.Duration{}
 	w.server = party{
 		node: &messages.Node{Id: messages.ServerID, Name: messages.ServerID}, spot: w.ways.spot(),
 		window: window.New(), up: newUplink(plan.Server),
@@ -135,6 +141,9 @@ func (w *world) gives() {
 		_ = w.server.window.Append(item) // its numbers only grow
 		w.give(&w.server)
 		w.gives()
+		if item.Change != nil {
+			w.host.plays(item.Change)
+		}
 	})
 }
 
@@ -148,15 +157,56 @@ const comeEvery = 4_000
 
 // fills lets the first listeners come, and others take their places. It returns when the first ones are there.
 func (w *world) fills() (until int64) {
-	for n := range w.plan.Nodes {
-		w.after(int64(n)*comeEvery, func() { w.come(w.churn.rest()) })
-	}
 	until = int64(w.plan.Nodes) * comeEvery
+	if len(w.plan.Acts) > 0 {
+		for n := range w.plan.Nodes {
+			w.after(int64(n)*comeEvery, func() { w.numbers[n+1] = w.come() })
+		}
+		return until
+	}
+	for n := range w.plan.Nodes {
+		w.after(int64(n)*comeEvery, func() { w.stays(w.come(), w.churn.rest()) })
+	}
 	w.after(w.churn.next(w.plan.Stay, w.plan.Nodes), w.another)
 	return until
 }
 
 func (w *world) another() {
-	w.come(w.churn.stay())
+	w.stays(w.come(), w.churn.stay())
 	w.after(w.churn.next(w.plan.Stay, w.plan.Nodes), w.another)
+}
+
+// acts lets the plan's acts happen from that time on.
+func (w *world) acts(begin int64) {
+	for _, act := range w.plan.Acts {
+		at := act.At.Microseconds()
+		w.after(begin+at, func() { w.does(act) })
+	}
+}
+
+// does carries out an act. All whom it hits go at once.
+func (w *world) does(act schedule.Act) {
+	if act.Kind == schedule.Join {
+		w.numbers[act.Nodes[0]] = w.come()
+		return
+	}
+	for _, n := range act.Nodes {
+		l := w.numbers[n]
+		switch {
+		case l.state == vanished: // it stood still, and now its connections are closed
+			l.state = gone
+			w.host.misses(l, "its request connection ended")
+			continue
+		case l.state != lives:
+			continue
+		case act.Kind == schedule.End:
+			w.leaves(l)
+		case act.Kind == schedule.Freeze: // it comes back too late for this run
+			l.hit = act.Kind
+			w.vanishes(l)
+		default:
+			w.falls(l)
+		}
+		l.hit = act.Kind
+	}
 }

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"conga/cmd/conga-chaos/internal/schedule"
+	"conga/cmd/conga-chaos/internal/simulate"
+	"conga/messages"
+	"conga/messages/raced"
+)
+
+// How large the comparison is. results/README.md has larger ones.
+var (
+	comparedNodes    = flag.Int("simulate.nodes", raced.Size(30, 10), "listeners of TestSimulate_AsReal")
+	comparedTakes    = flag.Duration("simulate.takes", 5*time.Millisecond, "how long a message takes in TestSimulate_AsReal")
+	comparedFailures = flag.Int("simulate.failures", raced.Size(60, 20), "failures of TestSimulate_AsReal")
+)
+
+// seenOf is what both runs are compared by.
+type seenOf struct {
+	splices, moves int
+	searches       map[schedule.Kind][]time.Duration
+	control        float64 // bytes a second for each listener, both ways
+	margin         float64 // the least, in milliseconds
+}
+
+// The simulation gives the figures of the real thing, where both can run: all of conga, actors and connections, in virtual
+// time, with the same failures of the same listeners, over a network on which each write takes some milliseconds.
+func TestSimulate_AsReal(t *testing.T) {
+	plan := schedule.Plan{
+		Nodes: *comparedNodes, Failures: *comparedFailures, Seed: *virtualSeed, Over: time.Duration(*comparedFailures) * usualPace,
+		Kinds: []schedule.Kind{schedule.Kill, schedule.End, schedule.Neighbours, schedule.Freeze},
+	}
+	acts := plan.Acts()
+	for i := range acts {
+		if acts[i].Kind == schedule.Freeze { // for good
+			acts[i].Lasts = acts[len(acts)-1].At - acts[i].At + time.Second
+		}
+	}
+	takes := *comparedTakes
+	real := runReally(t, plan, acts, takes)
+	found, err := simulate.Run(t.Context(), simulate.Plan{
+		Nodes: plan.Nodes, Acts: acts, Settle: schedule.Settling, Seed: 1, Stay: time.Hour,
+		Hop: takes, Uplinks: []int{0}, Bitrate: 128, Song: 3900 * time.Millisecond, For: acts[len(acts)-1].At + time.Second,
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	within := func(what string, real, simulated, few float64) {
+		t.Logf("%-24s real %8.1f, simulated %8.1f", what, real, simulated)
+		if math.Abs(real-simulated) > few+0.1*real {
+			t.Errorf("%s: the simulation says %.1f, it is %.1f", what, simulated, real)
+		}
+	}
+	const few = 3 // which of several does it first is decided anew in each real run
+	within("splices by the server", float64(real.splices), float64(found.Splices), few)
+	within("moves", float64(real.moves), float64(found.Moves), few)
+	within("least margin, ms", real.margin, found.MarginLeast, 20)
+	within("control, bytes/s/node", real.control, found.NodeControl*found.Listeners/float64(plan.Nodes), 0)
+	for _, kind := range []schedule.Kind{schedule.Kill, schedule.End, schedule.Neighbours} {
+		was, is := real.searches[kind], found.Searched[kind]
+		within(string(kind)+": searches", float64(len(was)), float64(len(is)), few)
+		within(string(kind)+": p50, ms", milliseconds(was, 50), milliseconds(is, 50), 5)
+		within(string(kind)+": p99, ms", milliseconds(was, 99), milliseconds(is, 99), 30)
+	}
+}
+
+func milliseconds(took []time.Duration, p int) float64 {
+	return float64(percentile(took, p).Microseconds()) / 1000
+}
+
+// runReally runs all of conga.
+func runReally(t *testing.T, plan schedule.Plan, acts []schedule.Act, takes time.Duration) (s seenOf) {
+	var bytesAt int64
+	var began time.Time
+	var splices, moves int
+	count := func(server *virtualServer) (splices, moves int) {
+		for _, record := range server.records() {
+			switch record.Event.(type) {
+			case *messages.ChainSpliced:
+				splices++
+			case *messages.ListenerMoved:
+				moves++
+			}
+		}
+		return splices, moves
+	}
+	result := virtuallySeen(t, plan, acts, func() time.Duration { return takes }, func(said string, mem *memNet, server *virtualServer) {
+		switch {
+		case strings.HasPrefix(said, "%d listeners after"):
+			bytesAt, began = mem.bytes(7000).Load(), time.Now()
+			splices, moves = count(server)
+		case strings.HasPrefix(said, "all failures after"):
+			s.control = float64(mem.bytes(7000).Load()-bytesAt) / time.Since(began).Seconds() / float64(plan.Nodes)
+			s.splices, s.moves = count(server)
+			s.splices, s.moves = s.splices-splices, s.moves-moves
+		}
+	})
+	if len(result.bad) > 0 {
+		t.Errorf("the real run: %v", result.bad)
+	}
+	s.searches = result.splices
+	if result.total.margin != nil {
+		s.margin = *result.total.margin
+	}
+	return s
+}
+
+func TestSimulate_Command(t *testing.T) {
+	var out, progress bytes.Buffer
+	code := chaosProgram().Run(t.Context(), []string{"simulate", "--nodes", "20,40", "--for", "20s"}, strings.NewReader(""), &out, &progress)
+	if code != 0 || !strings.Contains(out.String(), "splices / moves") {
+		t.Errorf("exit %d: %s%s", code, progress.String(), out.String())
+	}
+}
