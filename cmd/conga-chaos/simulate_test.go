@@ -45,7 +45,7 @@ func TestSimulate_AsReal(t *testing.T) {
 	takes := *comparedTakes
 	real := runReally(t, plan, acts, takes)
 	found, err := simulate.Run(t.Context(), simulate.Plan{
-		Nodes: plan.Nodes, Acts: acts, Settle: schedule.Settling, Seed: 1, Stay: time.Hour,
+		Nodes: plan.Nodes, Acts: acts, OneAddress: true, Settle: schedule.Settling, Seed: 1, Stay: time.Hour,
 		Hop: takes, Uplinks: []int{0}, Bitrate: 128, Song: 3900 * time.Millisecond, For: acts[len(acts)-1].At + time.Second,
 	}, nil)
 	if err != nil {

@@ -52,7 +52,11 @@ func (w *world) joins(l *listener) {
 	now := startsAt + w.now
 	w.count.ToServer += handshake + helloSize(l)
 	h.mend()
-	h.decide(&messages.JoinChain{Node: l.node, Address: l.node.Id, AtUnixUs: now})
+	address := l.node.GetRelay()
+	if w.plan.OneAddress {
+		address = "127.0.0.1/32"
+	}
+	h.decide(&messages.JoinChain{Node: l.node, Address: address, AtUnixUs: now})
 	welcome := &messages.Welcome{Version: messages.DialectVersion, Node: l.node, Epoch: 1, ServerUnixUs: now}
 	w.count.FromServer += welcomeKey
 	h.tells(l, welcome, func() { w.step(l, welcome) })

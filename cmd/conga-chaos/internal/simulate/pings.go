@@ -34,7 +34,7 @@ func newPings(way, hop int64) pings {
 		p.every = clockfilter.Pace(known).Microseconds()
 		now += max(p.every, there+back)
 	}
-	p.bytes = lineSize(&messages.ClockPing{SentUs: startsAt, AheadUs: 1_900_000}) + lineSize(&messages.ClockPong{SentUs: startsAt, ServerUnixUs: startsAt})
+	p.bytes = lineSize(&messages.ClockPing{SentUs: startsAt, AheadUs: 1_900_000}) + lineSize(&messages.ClockPong{SentUs: startsAt, ServerUnixUs: startsAt, WaitUs: 12_000_000})
 	return p
 }
 

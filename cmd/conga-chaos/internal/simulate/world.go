@@ -25,6 +25,8 @@ type Plan struct {
 	Server    int           // the server's, kbit/s
 	Bitrate   int           // of the music, kbit/s
 	Song      time.Duration // how long a song is
+	// OneAddress: all listeners come from one address, as in a test on one machine, so that the server believes them less.
+	OneAddress bool `json:",omitempty"`
 	// Acts, if there are any, happen instead of Stay, Crashes and Silent.
 	Acts []schedule.Act `json:",omitempty"`
 }
