@@ -14,9 +14,10 @@
 //
 // # The short way
 //
-// Nearly always nothing follows from an item but that it goes into the window. Then the goroutine that
-// has read it does all: it asks the machine, puts the item into the window, and writes it to the next
-// listener (window.Cursor.Follow). One wake-up and one write a hop. The check comes first, as always.
+// Nearly always nothing follows from an item but that it goes into the window, and from a seal nothing at
+// all. Then the goroutine that has read it does all: it asks the machine, puts the item into the window, and
+// writes it to the next listener (window.Cursor.Follow). One wake-up and one write a hop. The check comes
+// first, as always. When it is time to look at how the music comes, the item brings that about, too.
 // Whatever else there is to do goes through the actor's mailbox, and closes the short way until it is
 // done (short.go).
 //

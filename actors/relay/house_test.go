@@ -148,7 +148,7 @@ func (h *house) tell(m any) {
 	}
 	h.mu.Unlock()
 	if l := h.reporter(m); l != nil {
-		if l.report(m) {
+		if _, item := m.(*messages.UpstreamItem); l.report(m) && item {
 			l.mu.Lock()
 			l.credits++
 			l.mu.Unlock()

@@ -74,13 +74,8 @@ type relay struct {
 	keep   *eventlog.Keeper[search.State]
 	links  map[uint64]*actor.PID // children, by their link's number
 	search *time.Timer           // sends SearchOn
-	steady *time.Timer           // sends look
-	round  uint64                // of steady
 	ending bool
 }
-
-// look is the message of the relay's steady timer.
-type look struct{ round uint64 }
 
 func (r *relay) Receive(ctx actor.Context) {
 	message, left := r.close(ctx.Message())
@@ -107,18 +102,14 @@ func (r *relay) receive(ctx actor.Context, message any) {
 		r.start(ctx)
 	case *actor.Stopping, *actor.Restarting:
 		r.ending = true
-		r.round++
 		stop(r.search)
-		stop(r.steady)
+		stop(r.clock)
 	case broken:
 		panic(msg.reason)
 	case *messages.Look:
 		msg.Reply <- messages.View{Actor: Actor, Seq: r.keep.Seq(), State: r.keep.State(), Live: Live{Live: r.machine.Live()}}
 	case look:
-		if msg.round == r.round {
-			r.lookAgain(ctx)
-			r.step(ctx, machine.Look{})
-		}
+		r.step(ctx, machine.Look{})
 	case *messages.UpstreamItem:
 		r.step(ctx, msg)
 		if pid := r.links[msg.Link]; pid != nil {
@@ -157,7 +148,8 @@ func (r *relay) start(ctx actor.Context) {
 	r.step(ctx, machine.Begin{
 		State: keep.State(), Next: r.cfg.Window.Next(), Last: r.cfg.Window.Last(), Welcome: welcome, Above: above,
 	})
-	r.lookAgain(ctx)
+	root, self := ctx.ActorSystem().Root, ctx.Self()
+	r.watch(func(m any) { root.Send(self, m) })
 }
 
 // step lets the machine decide on the input and carries out what follows.
@@ -250,13 +242,6 @@ func (r *relay) searchAfter(ctx actor.Context, e machine.SearchAfter) {
 	}
 	root, self := ctx.ActorSystem().Root, ctx.Self()
 	r.search = time.AfterFunc(wait, func() { root.Send(self, &messages.SearchOn{Link: e.Link}) })
-}
-
-func (r *relay) lookAgain(ctx actor.Context) {
-	root, self := ctx.ActorSystem().Root, ctx.Self()
-	r.round++
-	next := look{r.round}
-	r.steady = time.AfterFunc(machine.Glance, func() { root.Send(self, next) })
 }
 
 func stop(t *time.Timer) {

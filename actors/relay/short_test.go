@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"conga/actors/eventlog"
+	"conga/actors/relay/machine"
 	"conga/actors/relay/search"
 	"conga/messages"
 )
@@ -21,12 +22,42 @@ func TestRelay_ShortWay(t *testing.T) {
 		l, r := h.link(1), h.from(21)
 		for range 10 {
 			s, _, item := r.Next()
-			if s != nil {
-				h.send(&messages.UpstreamSeal{Link: 1, Seal: s})
+			if s != nil && !l.report(&messages.UpstreamSeal{Link: 1, Seal: s}) {
+				t.Fatal("a seal goes through the mailbox, and with it the items behind it")
 			}
 			if !l.report(&messages.UpstreamItem{Link: 1, Item: item}) || h.window.Last() != item {
 				t.Fatalf("item %d is not done with", item.Number)
 			}
+		}
+	})
+}
+
+// The machine looks at the music as often as ever: items bring that about, and when none come, the clock.
+func TestRelay_Looks(t *testing.T) {
+	inside(t, func(h *house) {
+		h.above(1, "bob")
+		h.answer(1, 0)
+		h.music(1, h.from(1), 20)
+		l, r := h.link(1), h.from(21)
+		looks := 0
+		h.taken = func(uint64) { looks++ } // the machine is asked
+		const chunk, chunks = 104 * time.Millisecond, 100
+		for range chunks {
+			s, _, item := r.Next()
+			if s != nil && l.report(&messages.UpstreamSeal{Link: 1, Seal: s}) {
+				looks--
+			}
+			if l.report(&messages.UpstreamItem{Link: 1, Item: item}) {
+				looks--
+			}
+			time.Sleep(chunk)
+		}
+		if want := int(chunks * chunk / machine.Glance); looks < want-2 || looks > want {
+			t.Errorf("%d looks while music came, want %d", looks, want)
+		}
+		looks = 0
+		if time.Sleep(4*machine.Glance + messages.MaxChunkDuration); looks < 4 {
+			t.Errorf("%d looks when no music came any more, want 4", looks)
 		}
 	})
 }
@@ -107,7 +138,7 @@ func TestRelay_ShortWayAllocates(t *testing.T) {
 		for r.At <= 150 {
 			s, _, item := r.Next()
 			if s != nil {
-				h.send(&messages.UpstreamSeal{Link: 1, Seal: s})
+				l.report(&messages.UpstreamSeal{Link: 1, Seal: s})
 			}
 			word := &messages.UpstreamItem{Link: 1, Item: item}
 			before := mallocs()
