@@ -106,7 +106,8 @@ func (e *engine) fail(reason string) { e.fallen.Do(func() { e.failed(reason) }) 
 
 // readItems reads for the decoder.
 func (e *engine) readItems(ctx context.Context) {
-	e.read(ctx, func(item *messages.Item) {
+	next := func(ctx context.Context, source Source) (*messages.Item, error) { return source.Next(ctx) }
+	e.read(ctx, next, func(item *messages.Item) {
 		select {
 		case e.items <- arrival{item, time.Now()}:
 		case <-ctx.Done():
@@ -115,7 +116,7 @@ func (e *engine) readItems(ctx context.Context) {
 }
 
 // read takes items from the source as soon as they are there.
-func (e *engine) read(ctx context.Context, take func(*messages.Item)) {
+func (e *engine) read(ctx context.Context, next func(context.Context, Source) (*messages.Item, error), take func(*messages.Item)) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -126,12 +127,15 @@ func (e *engine) read(ctx context.Context, take func(*messages.Item)) {
 		}
 		source := e.cfg.Open()
 		for {
-			item, err := source.Next(ctx)
+			item, err := next(ctx, source)
 			if ctx.Err() != nil {
 				return
 			}
 			if err != nil {
 				break // it fell out, or the window was closed
+			}
+			if item == nil {
+				continue
 			}
 			e.deck.received(item)
 			take(item)

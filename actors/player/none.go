@@ -15,23 +15,33 @@ type none struct{ null }
 
 func (none) Name() string { return "none" }
 
-// keepBooks takes the place of all other goroutines if nobody listens. It reads; a timer, which needs no goroutine of
-// its own while it waits, does what the time demands.
+// keepBooks takes the place of all other goroutines if nobody listens. It waits: an item is noted in the goroutine that
+// brings it, if the source can do that, and a timer does what the time demands while none come.
 func (e *engine) keepBooks(ctx context.Context) {
 	e.deck.connect(e.cfg.Output.Name(), 0, false, "", 0)
 	n := &notes{engine: e}
 	n.begin()
 	defer n.end()
-	var next uint64
-	e.read(ctx, func(item *messages.Item) {
-		next = e.follow(next, item)
-		e.deck.book(item)
-	})
+	e.read(ctx, func(ctx context.Context, source Source) (*messages.Item, error) {
+		if f, is := source.(follower); is {
+			return f.Follow(ctx, nil, n.direct)
+		}
+		return source.Next(ctx)
+	}, n.take)
 }
 
-// notes brings the books up to date with every beat of the heart.
+// follower is a Source that gives new items to direct at once, while it waits: see window.Cursor.
+type follower interface {
+	Follow(ctx context.Context, wake <-chan time.Time, direct func(*messages.Item) bool) (*messages.Item, error)
+}
+
+// noteEvery is longer than a chunk, so that the timer has nothing to do while music comes.
+const noteEvery = 150 * time.Millisecond
+
+// notes brings the books up to date with every item, and with every beat of the heart.
 type notes struct {
 	*engine
+	next uint64 // the item that should come next
 
 	mu    sync.Mutex
 	timer *time.Timer
@@ -42,6 +52,25 @@ func (n *notes) begin() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.timer = time.AfterFunc(0, n.note)
+}
+
+// direct takes an item in the goroutine that brings it, which must not wait.
+func (n *notes) direct(item *messages.Item) (taken bool) {
+	defer n.guard()
+	n.deck.received(item)
+	n.take(item)
+	return true
+}
+
+func (n *notes) take(item *messages.Item) {
+	n.next = n.follow(n.next, item)
+	n.heart.beat(time.Since(n.birth))
+	n.deck.book(item)
+	wait := noteEvery
+	if len(n.facts) > 0 {
+		wait = 0 // whoever takes them may wait
+	}
+	n.timer.Reset(wait)
 }
 
 func (n *notes) note() {
@@ -56,7 +85,7 @@ func (n *notes) note() {
 	for len(n.facts) > 0 { // nobody else takes them
 		n.cfg.Report(<-n.facts)
 	}
-	n.timer.Reset(beatEvery)
+	n.timer.Reset(noteEvery)
 }
 
 // end waits until no note is under way.

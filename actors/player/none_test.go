@@ -2,12 +2,15 @@ package player
 
 import (
 	"bytes"
+	"context"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"conga/actors/window"
 	"conga/messages"
 )
 
@@ -40,14 +43,22 @@ func TestNone_SameBooksAsNull(t *testing.T) {
 		{"nothing comes any more", func(s *script) { s.items = s.items[:to] }, 1, 0, 5 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for _, output := range []Output{null{}, none{}} {
+			for _, kind := range []struct {
+				Output
+				follows bool
+			}{{null{}, false}, {none{}, false}, {none{}, true}} {
+				output := kind.Output
 				synctest.Test(t, func(t *testing.T) {
 					now := func() int64 { return time.Now().UnixMicro() }
 					s := &script{now: now, lead: lead, late: map[uint64]time.Duration{}}
 					s.items = broadcast(t, now()+lead.Microseconds(), bach, canon)
 					c.spoil(s)
 					f := &facts{}
-					e := start(testConfig(t, f, output, s), func(reason string) { t.Error(reason) })
+					source := Source(s)
+					if kind.follows {
+						source = pushed{s}
+					}
+					e := start(testConfig(t, f, output, source), func(reason string) { t.Error(reason) })
 					defer e.stop()
 					wait := 5 * time.Second
 					if c.missing > 4*time.Second {
@@ -72,6 +83,46 @@ func TestNone_SameBooksAsNull(t *testing.T) {
 			}
 		})
 	}
+}
+
+// pushed gives items as the goroutine does that brings them.
+type pushed struct{ *script }
+
+func (p pushed) Follow(ctx context.Context, _ <-chan time.Time, direct func(*messages.Item) bool) (*messages.Item, error) {
+	for {
+		if item, err := p.Next(ctx); err != nil || !direct(item) {
+			return item, err
+		}
+	}
+}
+
+// An item is in the books when the goroutine that brings it goes on, and nobody was woken for it. If that breaks, the
+// player fails, and not whoever brings the music.
+func TestNone_Follows(t *testing.T) {
+	bach := load(t, "bach.mp3", 44100, 4)
+	synctest.Test(t, func(t *testing.T) {
+		now := func() int64 { return time.Now().UnixMicro() }
+		w, failed := window.New(), ""
+		cfg := testConfig(t, &facts{}, none{}, w.Open(1))
+		e := start(cfg, func(reason string) { failed = reason })
+		defer e.stop()
+		synctest.Wait()
+		for _, item := range broadcast(t, now()+time.Second.Microseconds(), bach) {
+			if err := w.Append(item); err != nil {
+				t.Fatal(err)
+			}
+			if end := e.deck.endUs; item.Change == nil && end <= item.PlayAt() {
+				t.Fatalf("item %d is not in the books", item.Number)
+			}
+		}
+		e.deck.now = func() int64 { panic("broken") }
+		last := *w.Last()
+		last.Number++
+		if err := w.Append(&last); err != nil || !strings.Contains(failed, "broken") {
+			t.Errorf("the player has not failed, but %q: %v", failed, err)
+		}
+		e.deck.now = now
+	})
 }
 
 // A newcomer's first chunks may be over already. They are no underruns.

@@ -54,7 +54,7 @@ func New() *Window { return &Window{} }
 // writer may be the last to learn it. Readers that follow have the item before the others.
 func (w *Window) Append(item *messages.Item) error {
 	follow, err := w.add(item)
-	for _, c := range follow {
+	for _, c := range slices.Backward(follow) { // a player has followed from the beginning, and is not in such a hurry as a stream
 		c.offer(item)
 	}
 	w.wake()
