@@ -150,15 +150,20 @@ func (m *Machine) offeredBy(node *messages.Node, ticket uint64) {
 	}
 }
 
-// searchOn continues a search after its timer.
+// searchOn continues a search after its timer. If that comes late, this node is too slow to tell that an ancestor is: it
+// gives it the time again. On a busy machine, hundreds of nodes would otherwise ask all their ancestors, and make it busier.
 func (m *Machine) searchOn(msg *messages.SearchOn) {
+	if m.rounds.tooSlow(m.now.Own) && len(m.state.Seeking) > 0 {
+		m.searchAfter(Patience, false)
+		return
+	}
 	m.rounds.searching = false
 	msg.AtUnixUs = m.now.Server
 	m.decide(msg)
 }
 
 func (m *Machine) searchAfter(wait time.Duration, jitter bool) {
-	m.rounds.searching = true
+	m.rounds.searching, m.rounds.due = true, m.now.Own.Add(wait)
 	m.effect(SearchAfter{wait, jitter, m.state.Links})
 }
 

@@ -353,3 +353,25 @@ func ancestor(word string) *messages.Node {
 	}
 	return n
 }
+
+// A node that does not run when it should gives its ancestor the time again, but not for ever.
+func TestMachine_TooSlowItself(t *testing.T) {
+	for _, c := range []struct {
+		late  time.Duration
+		again int
+	}{{0, 0}, {Patience, 0}, {Patience + time.Millisecond, mostSlow}, {10 * time.Second, mostSlow}} {
+		n := newNeighbourhood()
+		n.node("bob").how, n.node("amy").how = "silent", "silent"
+		n.input(&messages.Neighbours{Id: "me", Event: 1, Ancestors: []*messages.Node{ancestor("bob"), ancestor("amy")}})
+		again := 0
+		for len(n.lines) == 1 && again < 10 {
+			n.now = n.search + c.late
+			if n.input(&messages.SearchOn{Link: n.m.state.Links}); len(n.lines) == 1 {
+				again++
+			}
+		}
+		if again != c.again {
+			t.Errorf("%v late it gives bob the time again %d times, want %d", c.late, again, c.again)
+		}
+	}
+}

@@ -14,6 +14,8 @@ const (
 	// blameless is how long after blaming a node for a slow link this node blames no other: if
 	// every upstream looks slow to a node, its own line is slow.
 	blameless = 10 * time.Second
+	// mostSlow is how often an ancestor gets that time again, because this node was slow itself.
+	mostSlow = 3
 	// askAgain is the wait before others are asked again for earlier music. It doubles each time
 	// that this was in vain.
 	askAgain = time.Second
@@ -28,7 +30,9 @@ const (
 
 // rounds remembers when the relay last did what it must not do too often.
 type rounds struct {
-	searching bool // the timer of the search is set
+	searching bool      // the timer of the search is set
+	due       time.Time // when it is to fire, at the latest
+	slow      int       // how often in a row it was late
 
 	epoch           uint64    // the upstream's, as it said itself
 	asked, reviewed time.Time // when others were asked for music; when the first choice was tried again
@@ -42,6 +46,17 @@ func (r *rounds) fed(now time.Time) {
 	r.searching = false
 	r.reviewed = now
 	r.hungers, r.lates = 0, 0
+}
+
+// tooSlow reports whether the search goes on so late that this node has no time for its ancestors' answers. Not more than
+// mostSlow times in a row, because nothing must keep a node from finding music.
+func (r *rounds) tooSlow(now time.Time) bool {
+	if now.Sub(r.due) <= Patience || r.slow == mostSlow {
+		r.slow = 0
+		return false
+	}
+	r.slow++
+	return true
 }
 
 // look asks others for the music if the upstream has none or has it late. If the upstream is not
