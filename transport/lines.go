@@ -71,7 +71,7 @@ func ReadLine(r *bufio.Reader) (string, error) {
 }
 
 // lineReader reads the lines of one connection. While it waits for a line it has room for one byte; then it borrows a
-// buffer. A server has thousands of connections, and nearly all of them are silent at any moment.
+// buffer. A server has thousands of connections, and nearly all of them are silent at any moment; a listener's is, too.
 type lineReader struct {
 	from  io.Reader
 	buf   *bufio.Reader // nil: none is borrowed
@@ -82,7 +82,10 @@ type lineReader struct {
 var lineBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, messages.MaxLine) }}
 
 // readLine is ReadLine.
-func (l *lineReader) readLine() (string, error) {
+func (l *lineReader) readLine() (string, error) { return l.read(ReadLine) }
+
+// read reads a line with one, which reads lines from a buffer of messages.MaxLine bytes.
+func (l *lineReader) read(one func(*bufio.Reader) (string, error)) (string, error) {
 	if l.buf == nil {
 		if _, err := io.ReadFull(l.from, l.first[:]); err != nil {
 			return "", err
@@ -91,7 +94,7 @@ func (l *lineReader) readLine() (string, error) {
 		l.buf = lineBuffers.Get().(*bufio.Reader)
 		l.buf.Reset(l)
 	}
-	line, err := ReadLine(l.buf)
+	line, err := one(l.buf)
 	if l.buf.Buffered() == 0 {
 		l.buf.Reset(nil)
 		lineBuffers.Put(l.buf)

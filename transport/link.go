@@ -183,7 +183,7 @@ func (t *linkTalk) secure(life context.Context, raw net.Conn) (net.Conn, error) 
 
 // read passes the server's lines on. It ignores words of a later dialect.
 func (t *linkTalk) read(life context.Context, conn net.Conn) error {
-	r := bufio.NewReaderSize(conn, messages.MaxLine)
+	lines := &lineReader{from: conn}
 	linked := false
 	defer func() {
 		if linked {
@@ -192,7 +192,7 @@ func (t *linkTalk) read(life context.Context, conn net.Conn) error {
 	}()
 	pace := rate.NewLimiter(linesPerSecond, linesAtOnce) // so that a flood waits in the kernel, not in the parent's mailbox
 	for {
-		line, err := readReply(r)
+		line, err := lines.read(readReply)
 		if err != nil {
 			return err
 		}

@@ -21,6 +21,8 @@ const (
 	upstreamCredits = 64
 	// sealsPerItem is how many seals may come without an item, because seals use no credit.
 	sealsPerItem = 4
+	// upstreamBuffer has room for the largest chunk, 110 ms of 320 kbit/s, with its seal. Each listener has one.
+	upstreamBuffer = 6 << 10
 )
 
 // UpstreamConfig says whom to receive from. It is for one connection: its Link is never
@@ -172,7 +174,7 @@ func (t *upstreamTalk) talk(life context.Context, conn net.Conn) error {
 	if _, err := conn.Write(hi); err != nil {
 		return err
 	}
-	r := bufio.NewReaderSize(conn, 32<<10)
+	r := bufio.NewReaderSize(conn, upstreamBuffer)
 	frame, err := t.read(conn, r)
 	if err != nil {
 		return err
