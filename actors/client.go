@@ -37,6 +37,10 @@ type ClientConfig struct {
 	// Unheard takes why the output does not play and what to do; nil: Logger warns of it.
 	Unheard func(reason string)
 
+	// Leaf: it feeds nobody. Otherwise Feed is how many listeners it offers to feed; 0: one.
+	Leaf bool
+	Feed uint32
+
 	// Chunk checks what a chunk holds, and Samples gives its samples, where that is not mp3;
 	// nil: it is.
 	Chunk   func(frames []byte) error
@@ -130,7 +134,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 }
 
 func (c *Client) hello() *messages.Hello {
-	hello := &messages.Hello{Version: messages.DialectVersion, Node: c.cfg.Node}
+	hello := &messages.Hello{Version: messages.DialectVersion, Node: c.cfg.Node, Leaf: c.cfg.Leaf, Feed: c.cfg.Feed}
 	if last := c.window.Last(); last != nil {
 		hello.SongNumber, hello.SongPlayAtUnixUs = last.Song.GetNumber(), last.Song.GetPlayAtUnixUs()
 	}

@@ -49,6 +49,8 @@ type ServerConfig struct {
 	// and who that is.
 	Slack      time.Duration
 	ChainTakes func() (takes time.Duration, last string)
+	// Chains is how many listeners the server feeds, at most messages.MaxChains; 0: one.
+	Chains int
 	// Rules are the rules for requests; nil: first come, first served, without limits.
 	Rules *messages.QueueRules
 	// Members is chainmanager.Config.Members: the stream port serves all that are in the chain. May be nil.
@@ -146,7 +148,7 @@ func (s *Server) openBroadcast() error {
 	if err != nil {
 		return err
 	}
-	if _, err := opening.Commit(&messages.OpenBroadcast{AtUnixUs: s.cfg.Now().UnixMicro(), Rules: s.cfg.Rules, SlackUs: messages.SlackUs(s.cfg.Slack)}); err != nil {
+	if _, err := opening.Commit(&messages.OpenBroadcast{AtUnixUs: s.cfg.Now().UnixMicro(), Rules: s.cfg.Rules, SlackUs: messages.SlackUs(s.cfg.Slack), Chains: uint32(max(s.cfg.Chains, 0))}); err != nil {
 		return fmt.Errorf("open the broadcast: %w", err)
 	}
 	at := opening.State()

@@ -137,6 +137,52 @@ func (ListenerLeft_Cause) EnumDescriptor() ([]byte, []int) {
 	return file_messages_chain_proto_rawDescGZIP(), []int{11, 0}
 }
 
+type BranchMoved_Cause int32
+
+const (
+	BranchMoved_CAUSE_UNSPECIFIED BranchMoved_Cause = 0
+	BranchMoved_CAUSE_FULL        BranchMoved_Cause = 1 // the node that fed it feeds no more than it offers
+)
+
+// Enum value maps for BranchMoved_Cause.
+var (
+	BranchMoved_Cause_name = map[int32]string{
+		0: "CAUSE_UNSPECIFIED",
+		1: "CAUSE_FULL",
+	}
+	BranchMoved_Cause_value = map[string]int32{
+		"CAUSE_UNSPECIFIED": 0,
+		"CAUSE_FULL":        1,
+	}
+)
+
+func (x BranchMoved_Cause) Enum() *BranchMoved_Cause {
+	p := new(BranchMoved_Cause)
+	*p = x
+	return p
+}
+
+func (x BranchMoved_Cause) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (BranchMoved_Cause) Descriptor() protoreflect.EnumDescriptor {
+	return file_messages_chain_proto_enumTypes[2].Descriptor()
+}
+
+func (BranchMoved_Cause) Type() protoreflect.EnumType {
+	return &file_messages_chain_proto_enumTypes[2]
+}
+
+func (x BranchMoved_Cause) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use BranchMoved_Cause.Descriptor instead.
+func (BranchMoved_Cause) EnumDescriptor() ([]byte, []int) {
+	return file_messages_chain_proto_rawDescGZIP(), []int{20, 0}
+}
+
 // Node is a member of the chain, or the server itself (id "server").
 type Node struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -232,6 +278,7 @@ type Hello struct {
 	Signature        []byte                 `protobuf:"bytes,7,opt,name=signature,proto3" json:"signature,omitempty"`                                               // with the key of the node's id, good for this TLS connection only
 	Standing         []byte                 `protobuf:"bytes,9,opt,name=standing,proto3" json:"standing,omitempty"`                                                 // that it was let in before, good for this TLS connection only
 	PlaysAs          string                 `protobuf:"bytes,10,opt,name=plays_as,json=playsAs,proto3" json:"plays_as,omitempty"`                                   // a host name of its relay, for which it has a certificate: it plays over TLS, too; empty: it has none
+	Feed             uint32                 `protobuf:"varint,11,opt,name=feed,proto3" json:"feed,omitempty"`                                                       // how many listeners it offers to feed; 0: one
 	Instance         string                 `protobuf:"bytes,8,opt,name=instance,proto3" json:"instance,omitempty"`                                                 // random, one for each start of the process: two copies of one data folder differ in it
 	SongNumber       uint64                 `protobuf:"varint,20,opt,name=song_number,json=songNumber,proto3" json:"song_number,omitempty"`                         // the number of the last song change that it got; 0: none yet
 	SongPlayAtUnixUs int64                  `protobuf:"varint,21,opt,name=song_play_at_unix_us,json=songPlayAtUnixUs,proto3" json:"song_play_at_unix_us,omitempty"` // when that song was to be heard
@@ -316,6 +363,13 @@ func (x *Hello) GetPlaysAs() string {
 		return x.PlaysAs
 	}
 	return ""
+}
+
+func (x *Hello) GetFeed() uint32 {
+	if x != nil {
+		return x.Feed
+	}
+	return 0
 }
 
 func (x *Hello) GetInstance() string {
@@ -500,6 +554,7 @@ type JoinChain struct {
 	Leaf          bool                   `protobuf:"varint,2,opt,name=leaf,proto3" json:"leaf,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,3,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
 	Unreachable   string                 `protobuf:"bytes,4,opt,name=unreachable,proto3" json:"unreachable,omitempty"`   // why its relay could not be reached; empty: it could
+	Feed          uint32                 `protobuf:"varint,5,opt,name=feed,proto3" json:"feed,omitempty"`                // how many listeners it offers to feed; 0: one
 	Seed          bool                   `protobuf:"varint,15,opt,name=seed,proto3" json:"seed,omitempty"`               // a client of 2016; only the server's own adapter for them can say so
 	FedBy         string                 `protobuf:"bytes,16,opt,name=fed_by,json=fedBy,proto3" json:"fed_by,omitempty"` // with seed: id of the node that the client was told to receive from
 	Address       string                 `protobuf:"bytes,30,opt,name=address,proto3" json:"address,omitempty"`          // the connection's, of IPv6 its /64. Listeners with the same address may be one person
@@ -563,6 +618,13 @@ func (x *JoinChain) GetUnreachable() string {
 		return x.Unreachable
 	}
 	return ""
+}
+
+func (x *JoinChain) GetFeed() uint32 {
+	if x != nil {
+		return x.Feed
+	}
+	return 0
 }
 
 func (x *JoinChain) GetSeed() bool {
@@ -815,6 +877,8 @@ type ListenerJoined struct {
 	Leaf          bool                   `protobuf:"varint,3,opt,name=leaf,proto3" json:"leaf,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,4,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
 	Unreachable   string                 `protobuf:"bytes,5,opt,name=unreachable,proto3" json:"unreachable,omitempty"`
+	Branch        bool                   `protobuf:"varint,6,opt,name=branch,proto3" json:"branch,omitempty"`            // it begins a branch: `after` feeds it, too
+	Feed          uint32                 `protobuf:"varint,7,opt,name=feed,proto3" json:"feed,omitempty"`                // how many listeners it offers to feed; 0: one
 	Seed          bool                   `protobuf:"varint,15,opt,name=seed,proto3" json:"seed,omitempty"`               // a client of 2016
 	FedBy         string                 `protobuf:"bytes,16,opt,name=fed_by,json=fedBy,proto3" json:"fed_by,omitempty"` // with seed: who feeds it
 	Address       string                 `protobuf:"bytes,30,opt,name=address,proto3" json:"address,omitempty"`
@@ -887,6 +951,20 @@ func (x *ListenerJoined) GetUnreachable() string {
 	return ""
 }
 
+func (x *ListenerJoined) GetBranch() bool {
+	if x != nil {
+		return x.Branch
+	}
+	return false
+}
+
+func (x *ListenerJoined) GetFeed() uint32 {
+	if x != nil {
+		return x.Feed
+	}
+	return 0
+}
+
 func (x *ListenerJoined) GetSeed() bool {
 	if x != nil {
 		return x.Seed
@@ -914,6 +992,8 @@ type ListenerReturned struct {
 	Node          *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,2,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
 	Unreachable   string                 `protobuf:"bytes,3,opt,name=unreachable,proto3" json:"unreachable,omitempty"` // why its relay cannot be reached now
+	Feed          uint32                 `protobuf:"varint,4,opt,name=feed,proto3" json:"feed,omitempty"`              // how many listeners it offers to feed; 0: one
+	Leaf          bool                   `protobuf:"varint,5,opt,name=leaf,proto3" json:"leaf,omitempty"`
 	Address       string                 `protobuf:"bytes,30,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -968,6 +1048,20 @@ func (x *ListenerReturned) GetUnreachable() string {
 		return x.Unreachable
 	}
 	return ""
+}
+
+func (x *ListenerReturned) GetFeed() uint32 {
+	if x != nil {
+		return x.Feed
+	}
+	return 0
+}
+
+func (x *ListenerReturned) GetLeaf() bool {
+	if x != nil {
+		return x.Leaf
+	}
+	return false
 }
 
 func (x *ListenerReturned) GetAddress() string {
@@ -1658,6 +1752,83 @@ func (x *ChainSpliced) GetAround() []string {
 	return nil
 }
 
+// BranchMoved: the node, and with it all below it, now receives from `from`.
+type BranchMoved struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"` // the node's
+	From          string                 `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"` // id; "server"
+	Cause         BranchMoved_Cause      `protobuf:"varint,4,opt,name=cause,proto3,enum=conga.BranchMoved_Cause" json:"cause,omitempty"`
+	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BranchMoved) Reset() {
+	*x = BranchMoved{}
+	mi := &file_messages_chain_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BranchMoved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BranchMoved) ProtoMessage() {}
+
+func (x *BranchMoved) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_chain_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BranchMoved.ProtoReflect.Descriptor instead.
+func (*BranchMoved) Descriptor() ([]byte, []int) {
+	return file_messages_chain_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *BranchMoved) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *BranchMoved) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *BranchMoved) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *BranchMoved) GetCause() BranchMoved_Cause {
+	if x != nil {
+		return x.Cause
+	}
+	return BranchMoved_CAUSE_UNSPECIFIED
+}
+
+func (x *BranchMoved) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
 // Reconnected: a listener that had lost its upstream is fed again.
 type Reconnected struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1675,7 +1846,7 @@ type Reconnected struct {
 
 func (x *Reconnected) Reset() {
 	*x = Reconnected{}
-	mi := &file_messages_chain_proto_msgTypes[20]
+	mi := &file_messages_chain_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1687,7 +1858,7 @@ func (x *Reconnected) String() string {
 func (*Reconnected) ProtoMessage() {}
 
 func (x *Reconnected) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[20]
+	mi := &file_messages_chain_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1700,7 +1871,7 @@ func (x *Reconnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reconnected.ProtoReflect.Descriptor instead.
 func (*Reconnected) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{20}
+	return file_messages_chain_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Reconnected) GetId() string {
@@ -1777,7 +1948,7 @@ type ListenerReconnected struct {
 
 func (x *ListenerReconnected) Reset() {
 	*x = ListenerReconnected{}
-	mi := &file_messages_chain_proto_msgTypes[21]
+	mi := &file_messages_chain_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1789,7 +1960,7 @@ func (x *ListenerReconnected) String() string {
 func (*ListenerReconnected) ProtoMessage() {}
 
 func (x *ListenerReconnected) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[21]
+	mi := &file_messages_chain_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1802,7 +1973,7 @@ func (x *ListenerReconnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerReconnected.ProtoReflect.Descriptor instead.
 func (*ListenerReconnected) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{21}
+	return file_messages_chain_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListenerReconnected) GetId() string {
@@ -1878,7 +2049,7 @@ type ExpireAbsent struct {
 
 func (x *ExpireAbsent) Reset() {
 	*x = ExpireAbsent{}
-	mi := &file_messages_chain_proto_msgTypes[22]
+	mi := &file_messages_chain_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +2061,7 @@ func (x *ExpireAbsent) String() string {
 func (*ExpireAbsent) ProtoMessage() {}
 
 func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[22]
+	mi := &file_messages_chain_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +2074,7 @@ func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExpireAbsent.ProtoReflect.Descriptor instead.
 func (*ExpireAbsent) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{22}
+	return file_messages_chain_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExpireAbsent) GetAtUnixUs() int64 {
@@ -1931,7 +2102,7 @@ type Neighbours struct {
 
 func (x *Neighbours) Reset() {
 	*x = Neighbours{}
-	mi := &file_messages_chain_proto_msgTypes[23]
+	mi := &file_messages_chain_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1943,7 +2114,7 @@ func (x *Neighbours) String() string {
 func (*Neighbours) ProtoMessage() {}
 
 func (x *Neighbours) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[23]
+	mi := &file_messages_chain_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1956,7 +2127,7 @@ func (x *Neighbours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbours.ProtoReflect.Descriptor instead.
 func (*Neighbours) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{23}
+	return file_messages_chain_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Neighbours) GetId() string {
@@ -2031,7 +2202,7 @@ type ClockPing struct {
 
 func (x *ClockPing) Reset() {
 	*x = ClockPing{}
-	mi := &file_messages_chain_proto_msgTypes[24]
+	mi := &file_messages_chain_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2043,7 +2214,7 @@ func (x *ClockPing) String() string {
 func (*ClockPing) ProtoMessage() {}
 
 func (x *ClockPing) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[24]
+	mi := &file_messages_chain_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2056,7 +2227,7 @@ func (x *ClockPing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPing.ProtoReflect.Descriptor instead.
 func (*ClockPing) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{24}
+	return file_messages_chain_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ClockPing) GetSentUs() int64 {
@@ -2112,7 +2283,7 @@ type ClockPong struct {
 
 func (x *ClockPong) Reset() {
 	*x = ClockPong{}
-	mi := &file_messages_chain_proto_msgTypes[25]
+	mi := &file_messages_chain_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2124,7 +2295,7 @@ func (x *ClockPong) String() string {
 func (*ClockPong) ProtoMessage() {}
 
 func (x *ClockPong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[25]
+	mi := &file_messages_chain_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2137,7 +2308,7 @@ func (x *ClockPong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPong.ProtoReflect.Descriptor instead.
 func (*ClockPong) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{25}
+	return file_messages_chain_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ClockPong) GetSentUs() int64 {
@@ -2170,7 +2341,7 @@ type SpeakUp struct {
 
 func (x *SpeakUp) Reset() {
 	*x = SpeakUp{}
-	mi := &file_messages_chain_proto_msgTypes[26]
+	mi := &file_messages_chain_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2182,7 +2353,7 @@ func (x *SpeakUp) String() string {
 func (*SpeakUp) ProtoMessage() {}
 
 func (x *SpeakUp) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[26]
+	mi := &file_messages_chain_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2195,7 +2366,7 @@ func (x *SpeakUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpeakUp.ProtoReflect.Descriptor instead.
 func (*SpeakUp) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{26}
+	return file_messages_chain_proto_rawDescGZIP(), []int{27}
 }
 
 var File_messages_chain_proto protoreflect.FileDescriptor
@@ -2209,7 +2380,7 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x05relay\x18\x03 \x01(\tR\x05relay\x12\x14\n" +
 	"\x05dials\x18\x04 \x01(\bR\x05dials\x12\x12\n" +
 	"\x04http\x18\x05 \x01(\tR\x04http\x12\x10\n" +
-	"\x03key\x18\a \x01(\fR\x03key\"\xae\x02\n" +
+	"\x03key\x18\a \x01(\fR\x03key\"\xc2\x02\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x12\n" +
@@ -2218,7 +2389,8 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\tsignature\x18\a \x01(\fR\tsignature\x12\x1a\n" +
 	"\bstanding\x18\t \x01(\fR\bstanding\x12\x19\n" +
 	"\bplays_as\x18\n" +
-	" \x01(\tR\aplaysAs\x12\x1a\n" +
+	" \x01(\tR\aplaysAs\x12\x12\n" +
+	"\x04feed\x18\v \x01(\rR\x04feed\x12\x1a\n" +
 	"\binstance\x18\b \x01(\tR\binstance\x12\x1f\n" +
 	"\vsong_number\x18\x14 \x01(\x04R\n" +
 	"songNumber\x12.\n" +
@@ -2234,13 +2406,14 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x04anew\x18\x14 \x01(\bR\x04anew\"D\n" +
 	"\aRefused\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12!\n" +
-	"\fwait_seconds\x18\x02 \x01(\rR\vwaitSeconds\"\xc5\x01\n" +
+	"\fwait_seconds\x18\x02 \x01(\rR\vwaitSeconds\"\xd9\x01\n" +
 	"\tJoinChain\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x12\n" +
 	"\x04leaf\x18\x02 \x01(\bR\x04leaf\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x03 \x01(\x03R\batUnixUs\x12 \n" +
 	"\vunreachable\x18\x04 \x01(\tR\vunreachable\x12\x12\n" +
+	"\x04feed\x18\x05 \x01(\rR\x04feed\x12\x12\n" +
 	"\x04seed\x18\x0f \x01(\bR\x04seed\x12\x15\n" +
 	"\x06fed_by\x18\x10 \x01(\tR\x05fedBy\x12\x18\n" +
 	"\aaddress\x18\x1e \x01(\tR\aaddress\":\n" +
@@ -2260,22 +2433,26 @@ const file_messages_chain_proto_rawDesc = "" +
 	"JoinChains\x12&\n" +
 	"\x05joins\x18\x01 \x03(\v2\x10.conga.JoinChainR\x05joins\"0\n" +
 	"\tPeersLost\x12#\n" +
-	"\x04lost\x18\x01 \x03(\v2\x0f.conga.PeerLostR\x04lost\"\xe0\x01\n" +
+	"\x04lost\x18\x01 \x03(\v2\x0f.conga.PeerLostR\x04lost\"\x8c\x02\n" +
 	"\x0eListenerJoined\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\tR\x05after\x12\x12\n" +
 	"\x04leaf\x18\x03 \x01(\bR\x04leaf\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\x12 \n" +
-	"\vunreachable\x18\x05 \x01(\tR\vunreachable\x12\x12\n" +
+	"\vunreachable\x18\x05 \x01(\tR\vunreachable\x12\x16\n" +
+	"\x06branch\x18\x06 \x01(\bR\x06branch\x12\x12\n" +
+	"\x04feed\x18\a \x01(\rR\x04feed\x12\x12\n" +
 	"\x04seed\x18\x0f \x01(\bR\x04seed\x12\x15\n" +
 	"\x06fed_by\x18\x10 \x01(\tR\x05fedBy\x12\x18\n" +
-	"\aaddress\x18\x1e \x01(\tR\aaddress\"\x8d\x01\n" +
+	"\aaddress\x18\x1e \x01(\tR\aaddress\"\xb5\x01\n" +
 	"\x10ListenerReturned\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\x12 \n" +
-	"\vunreachable\x18\x03 \x01(\tR\vunreachable\x12\x18\n" +
+	"\vunreachable\x18\x03 \x01(\tR\vunreachable\x12\x12\n" +
+	"\x04feed\x18\x04 \x01(\rR\x04feed\x12\x12\n" +
+	"\x04leaf\x18\x05 \x01(\bR\x04leaf\x12\x18\n" +
 	"\aaddress\x18\x1e \x01(\tR\aaddress\"\x8f\x02\n" +
 	"\fListenerLeft\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12/\n" +
@@ -2343,7 +2520,18 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\fChainSpliced\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x16\n" +
-	"\x06around\x18\x03 \x03(\tR\x06around\"\xf5\x01\n" +
+	"\x06around\x18\x03 \x03(\tR\x06around\"\xc3\x01\n" +
+	"\vBranchMoved\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\tR\x04from\x12.\n" +
+	"\x05cause\x18\x04 \x01(\x0e2\x18.conga.BranchMoved.CauseR\x05cause\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\".\n" +
+	"\x05Cause\x12\x15\n" +
+	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x0e\n" +
+	"\n" +
+	"CAUSE_FULL\x10\x01\"\xf5\x01\n" +
 	"\vReconnected\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\bupstream\x18\x02 \x01(\v2\v.conga.NodeR\bupstream\x12\x1f\n" +
@@ -2417,64 +2605,67 @@ func file_messages_chain_proto_rawDescGZIP() []byte {
 	return file_messages_chain_proto_rawDescData
 }
 
-var file_messages_chain_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_messages_chain_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_messages_chain_proto_goTypes = []any{
 	(Fault)(0),                  // 0: conga.Fault
 	(ListenerLeft_Cause)(0),     // 1: conga.ListenerLeft.Cause
-	(*Node)(nil),                // 2: conga.Node
-	(*Hello)(nil),               // 3: conga.Hello
-	(*Welcome)(nil),             // 4: conga.Welcome
-	(*Refused)(nil),             // 5: conga.Refused
-	(*JoinChain)(nil),           // 6: conga.JoinChain
-	(*LeaveChain)(nil),          // 7: conga.LeaveChain
-	(*PeerLost)(nil),            // 8: conga.PeerLost
-	(*JoinChains)(nil),          // 9: conga.JoinChains
-	(*PeersLost)(nil),           // 10: conga.PeersLost
-	(*ListenerJoined)(nil),      // 11: conga.ListenerJoined
-	(*ListenerReturned)(nil),    // 12: conga.ListenerReturned
-	(*ListenerLeft)(nil),        // 13: conga.ListenerLeft
-	(*ListenerMoved)(nil),       // 14: conga.ListenerMoved
-	(*ListenerFellSilent)(nil),  // 15: conga.ListenerFellSilent
-	(*ReportSilent)(nil),        // 16: conga.ReportSilent
-	(*AuditEnded)(nil),          // 17: conga.AuditEnded
-	(*ListenerAudited)(nil),     // 18: conga.ListenerAudited
-	(*ExpireVerdicts)(nil),      // 19: conga.ExpireVerdicts
-	(*VerdictEnded)(nil),        // 20: conga.VerdictEnded
-	(*ChainSpliced)(nil),        // 21: conga.ChainSpliced
-	(*Reconnected)(nil),         // 22: conga.Reconnected
-	(*ListenerReconnected)(nil), // 23: conga.ListenerReconnected
-	(*ExpireAbsent)(nil),        // 24: conga.ExpireAbsent
-	(*Neighbours)(nil),          // 25: conga.Neighbours
-	(*ClockPing)(nil),           // 26: conga.ClockPing
-	(*ClockPong)(nil),           // 27: conga.ClockPong
-	(*SpeakUp)(nil),             // 28: conga.SpeakUp
+	(BranchMoved_Cause)(0),      // 2: conga.BranchMoved.Cause
+	(*Node)(nil),                // 3: conga.Node
+	(*Hello)(nil),               // 4: conga.Hello
+	(*Welcome)(nil),             // 5: conga.Welcome
+	(*Refused)(nil),             // 6: conga.Refused
+	(*JoinChain)(nil),           // 7: conga.JoinChain
+	(*LeaveChain)(nil),          // 8: conga.LeaveChain
+	(*PeerLost)(nil),            // 9: conga.PeerLost
+	(*JoinChains)(nil),          // 10: conga.JoinChains
+	(*PeersLost)(nil),           // 11: conga.PeersLost
+	(*ListenerJoined)(nil),      // 12: conga.ListenerJoined
+	(*ListenerReturned)(nil),    // 13: conga.ListenerReturned
+	(*ListenerLeft)(nil),        // 14: conga.ListenerLeft
+	(*ListenerMoved)(nil),       // 15: conga.ListenerMoved
+	(*ListenerFellSilent)(nil),  // 16: conga.ListenerFellSilent
+	(*ReportSilent)(nil),        // 17: conga.ReportSilent
+	(*AuditEnded)(nil),          // 18: conga.AuditEnded
+	(*ListenerAudited)(nil),     // 19: conga.ListenerAudited
+	(*ExpireVerdicts)(nil),      // 20: conga.ExpireVerdicts
+	(*VerdictEnded)(nil),        // 21: conga.VerdictEnded
+	(*ChainSpliced)(nil),        // 22: conga.ChainSpliced
+	(*BranchMoved)(nil),         // 23: conga.BranchMoved
+	(*Reconnected)(nil),         // 24: conga.Reconnected
+	(*ListenerReconnected)(nil), // 25: conga.ListenerReconnected
+	(*ExpireAbsent)(nil),        // 26: conga.ExpireAbsent
+	(*Neighbours)(nil),          // 27: conga.Neighbours
+	(*ClockPing)(nil),           // 28: conga.ClockPing
+	(*ClockPong)(nil),           // 29: conga.ClockPong
+	(*SpeakUp)(nil),             // 30: conga.SpeakUp
 }
 var file_messages_chain_proto_depIdxs = []int32{
-	2,  // 0: conga.Hello.node:type_name -> conga.Node
-	2,  // 1: conga.Welcome.node:type_name -> conga.Node
-	2,  // 2: conga.JoinChain.node:type_name -> conga.Node
+	3,  // 0: conga.Hello.node:type_name -> conga.Node
+	3,  // 1: conga.Welcome.node:type_name -> conga.Node
+	3,  // 2: conga.JoinChain.node:type_name -> conga.Node
 	0,  // 3: conga.PeerLost.fault:type_name -> conga.Fault
-	6,  // 4: conga.JoinChains.joins:type_name -> conga.JoinChain
-	8,  // 5: conga.PeersLost.lost:type_name -> conga.PeerLost
-	2,  // 6: conga.ListenerJoined.node:type_name -> conga.Node
-	2,  // 7: conga.ListenerReturned.node:type_name -> conga.Node
+	7,  // 4: conga.JoinChains.joins:type_name -> conga.JoinChain
+	9,  // 5: conga.PeersLost.lost:type_name -> conga.PeerLost
+	3,  // 6: conga.ListenerJoined.node:type_name -> conga.Node
+	3,  // 7: conga.ListenerReturned.node:type_name -> conga.Node
 	1,  // 8: conga.ListenerLeft.cause:type_name -> conga.ListenerLeft.Cause
 	0,  // 9: conga.ListenerMoved.fault:type_name -> conga.Fault
 	0,  // 10: conga.AuditEnded.fault:type_name -> conga.Fault
 	0,  // 11: conga.ListenerAudited.fault:type_name -> conga.Fault
-	2,  // 12: conga.Reconnected.upstream:type_name -> conga.Node
-	2,  // 13: conga.Reconnected.lost:type_name -> conga.Node
-	2,  // 14: conga.ListenerReconnected.upstream:type_name -> conga.Node
-	2,  // 15: conga.ListenerReconnected.lost:type_name -> conga.Node
-	2,  // 16: conga.Neighbours.ancestors:type_name -> conga.Node
-	2,  // 17: conga.Neighbours.downstream:type_name -> conga.Node
-	2,  // 18: conga.Neighbours.seeds:type_name -> conga.Node
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	2,  // 12: conga.BranchMoved.cause:type_name -> conga.BranchMoved.Cause
+	3,  // 13: conga.Reconnected.upstream:type_name -> conga.Node
+	3,  // 14: conga.Reconnected.lost:type_name -> conga.Node
+	3,  // 15: conga.ListenerReconnected.upstream:type_name -> conga.Node
+	3,  // 16: conga.ListenerReconnected.lost:type_name -> conga.Node
+	3,  // 17: conga.Neighbours.ancestors:type_name -> conga.Node
+	3,  // 18: conga.Neighbours.downstream:type_name -> conga.Node
+	3,  // 19: conga.Neighbours.seeds:type_name -> conga.Node
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_messages_chain_proto_init() }
@@ -2487,8 +2678,8 @@ func file_messages_chain_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_chain_proto_rawDesc), len(file_messages_chain_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   27,
+			NumEnums:      3,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

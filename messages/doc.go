@@ -52,6 +52,7 @@
 //	ListenerReturned  chainmanager   requests       yes
 //	ListenerLeft      chainmanager   requests       yes
 //	ListenerMoved     chainmanager   requests       yes
+//	BranchMoved       chainmanager   requests       yes
 //	ListenerFellSilent chainmanager  who asks why   yes
 //	ListenerAudited   chainmanager   who asks why   yes
 //	VerdictEnded      chainmanager   who asks why   yes

@@ -34,6 +34,11 @@ const (
 	Window = 12 * time.Second
 	// Ancestors is how many nodes above it each node knows.
 	Ancestors = 3
+	// MaxFeed is the most listeners that a node may offer to feed. Of those that may turn to it, it is told some thirty, which
+	// must be all of the next two generations.
+	MaxFeed = 4
+	// MaxChains is the most listeners that the server may be told to feed.
+	MaxChains = 64
 	// Heartbeat is the longest a living stream connection says nothing; see HeartbeatIn.
 	Heartbeat = 250 * time.Millisecond
 	// StampEvery is how often a stream that has music to send says what time it is.

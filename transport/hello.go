@@ -53,7 +53,7 @@ func (t *requestTalk) enter(hello *messages.Hello, node *messages.Node, unreacha
 	leaf := hello.GetLeaf() || node.GetRelay() == ""
 	join := &messages.JoinChain{
 		Node: node, Leaf: leaf, AtUnixUs: t.cfg.Now().UnixMicro(), Unreachable: unreachable,
-		Address: address(t.from()).String(),
+		Address: address(t.from()).String(), Feed: min(hello.GetFeed(), messages.MaxFeed),
 	}
 	if t.standIn != nil {
 		join.Seed, join.FedBy = true, t.standIn.FedBy

@@ -45,6 +45,15 @@
 // listeners that have it among the next six above. Leaves are spread over the eight nearest
 // nodes that feed, by rendezvous hashing: if one leaves, nothing changes for the others.
 //
+// # Branches
+//
+// The chain is a line while each node feeds one. If the server feeds several (--chains), or a listener offers to (--feed), it
+// branches: a member of the order may begin a branch that hangs on any node (package chain, path.go). A newcomer goes to the
+// place nearest the server where one more can be fed, so depth grows like a logarithm where all offer two. If a node
+// dies that feeds several, each of them turns to its next ancestor, as in a line. Then that ancestor may feed more than it
+// offers, and the repair moves the shortest of its branches to the place nearest the server that is free. Nodes that feed
+// nobody are spread, as ever, and take no place.
+//
 // # Who dials
 //
 // The server tries a newcomer's relay before it sends anyone there. A node that cannot be

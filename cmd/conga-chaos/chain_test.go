@@ -199,14 +199,14 @@ func (s *virtualChain) places() (all []place) {
 	return all
 }
 
-// inLine says who feeds two, which would be a tree and no chain.
-func (s *virtualChain) inLine() string {
+// inLine says who feeds more than it offers.
+func (s *virtualChain) inLine(offers tree) string {
 	feeds, places := map[string][]string{}, s.places()
 	for _, p := range places {
 		feeds[p.upstream] = append(feeds[p.upstream], p.name)
 	}
 	for name, fed := range feeds {
-		if len(fed) > 1 {
+		if most := max(1, offers.feed); name != messages.ServerID && len(fed) > most || len(fed) > max(most, offers.chains) {
 			return fmt.Sprintf("%s feeds %v: %v", name, fed, places)
 		}
 	}

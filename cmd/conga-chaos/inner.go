@@ -32,7 +32,7 @@ func startInner(ctx context.Context, n network, system *actor.ActorSystem, serve
 	w := newWire(n)
 	node, err := node.StartListener(ctx, node.ListenerOptions{
 		Server: server, Name: name, Listen: n.addr + ":0", Output: output, Logger: logger, System: system,
-		News: func(*messages.Playing) {}, Dial: w.dial, Bind: w.bind,
+		Feed: n.feed, News: func(*messages.Playing) {}, Dial: w.dial, Bind: w.bind,
 	})
 	if err != nil {
 		w.cut()

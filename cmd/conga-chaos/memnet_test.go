@@ -22,7 +22,11 @@ type memNet struct {
 
 	weather func() time.Duration // see memPipe; nil: it is fine
 	carried sync.Map             // bytes in both directions, *atomic.Int64 by port
+	offers  tree                 // of the nodes in it
 }
+
+// tree is how many the server feeds, and how many each listener offers to feed; 0: one.
+type tree struct{ chains, feed int }
 
 // bytes returns how many bytes the connections to the port have carried, in both directions.
 func (a *memNet) bytes(port int) *atomic.Int64 {
@@ -41,7 +45,7 @@ func (a *memNet) network() network {
 func (a *memNet) house() (network, *uplink) {
 	u := &uplink{}
 	return network{
-		addr: "127.0.0.1",
+		addr: "127.0.0.1", feed: a.offers.feed,
 		dial: func(_ context.Context, addr string) (net.Conn, error) { return a.dial(u, addr) },
 		bind: func(addr string) (net.Listener, error) { return a.bind(u, addr) },
 	}, u

@@ -50,14 +50,15 @@ func drawOutages(t *rapid.T, nodes int) (all []outage) {
 }
 
 // Five seconds after the last failure, whatever it was and however long it took, who feeds
-// whom is a path from the server, and everybody hears in time.
+// whom is a path from the server to each, and everybody hears in time.
 func TestChain_Property_Path(t *testing.T) {
 	songs := virtualSongs(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		nodes := rapid.IntRange(1, 5).Draw(rt, "nodes")
+		offers := tree{rapid.IntRange(1, 2).Draw(rt, "chains"), rapid.IntRange(1, 2).Draw(rt, "feed")}
 		outages := drawOutages(rt, nodes)
-		if trouble := runOutages(t, songs, nodes, outages, rt.Logf); trouble != "" {
-			rt.Fatalf("%v: %s", outages, trouble)
+		if trouble := runOutages(t, songs, nodes, offers, outages, rt.Logf); trouble != "" {
+			rt.Fatalf("%+v, %v: %s", offers, outages, trouble)
 		}
 	})
 }
@@ -66,7 +67,7 @@ func TestChain_Property_Path(t *testing.T) {
 // all turn to it at once, and though they are one house, each hears in time.
 func TestChain_House(t *testing.T) {
 	away := outage{at: 3 * time.Second, kind: "server", lasts: 20 * time.Second}
-	if trouble := runOutages(t, virtualSongs(t), raced.Size(200, 25), []outage{away}, t.Logf); trouble != "" {
+	if trouble := runOutages(t, virtualSongs(t), raced.Size(200, 25), tree{}, []outage{away}, t.Logf); trouble != "" {
 		t.Error(trouble)
 	}
 }
@@ -77,10 +78,11 @@ const inLineWithin = 3 * time.Minute
 
 // runOutages lets the failures happen to a chain in virtual time and says what is wrong with it
 // afterwards.
-func runOutages(t *testing.T, songs string, nodes int, outages []outage, say func(string, ...any)) (trouble string) {
+func runOutages(t *testing.T, songs string, nodes int, offers tree, outages []outage, say func(string, ...any)) (trouble string) {
 	synctest.Test(t, func(t *testing.T) {
 		logger := virtualLogger(t)
 		mem := newMemNet()
+		mem.offers = offers
 		origin := newVirtualServer(t, mem, songs, logger.With("node", "server"))
 		defer origin.close()
 		system := node.NewSystem(logger)
@@ -100,7 +102,7 @@ func runOutages(t *testing.T, songs string, nodes int, outages []outage, say fun
 		time.Sleep(time.Until(last) + schedule.MendedWithin)
 		if trouble = chain.look(); trouble == "" && *pathMore {
 			time.Sleep(inLineWithin)
-			trouble = chain.inLine()
+			trouble = chain.inLine(offers)
 		}
 	})
 	return trouble

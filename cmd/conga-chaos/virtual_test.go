@@ -96,6 +96,19 @@ func TestChaos_SlackChanges(t *testing.T) {
 	}
 }
 
+// The chain is a tree: it branches at the server and at each listener. Whoever is below one that dies, alone or beside
+// others, hears nothing of it.
+func TestChaos_Branches(t *testing.T) {
+	p := virtualPlan()
+	p.Nodes = raced.Size(20, 8)
+	mem := newMemNet()
+	mem.offers = tree{2, 2}
+	result := virtuallyIn(t, mem, p, p.Acts(), func(string, *memNet, *virtualServer) {})
+	if len(result.bad) > 0 || result.total.songs == 0 {
+		t.Errorf("%d troubles; once more: go test -run Branches ./cmd/conga-chaos -chaos.seed %d -chaos.failures %d", len(result.bad), p.Seed, p.Failures)
+	}
+}
+
 func virtualPlan() schedule.Plan {
 	return schedule.Plan{
 		Nodes: *virtualNodes, Failures: *virtualFailures, Seed: *virtualSeed, Kinds: slices.DeleteFunc(schedule.KindsIn(schedule.Usual), schedule.Kind.Cabled),
@@ -125,11 +138,16 @@ func virtually(t *testing.T, p schedule.Plan, weather func() time.Duration, slac
 
 // virtuallySeen is virtually with these acts, and seen is told what the run says of itself, as it does.
 func virtuallySeen(t *testing.T, p schedule.Plan, acts []schedule.Act, weather func() time.Duration, seen func(string, *memNet, *virtualServer), slacks ...time.Duration) (result *outcome) {
+	mem := newMemNet()
+	mem.weather = weather
+	return virtuallyIn(t, mem, p, acts, seen, slacks...)
+}
+
+// virtuallyIn is virtuallySeen in this network.
+func virtuallyIn(t *testing.T, mem *memNet, p schedule.Plan, acts []schedule.Act, seen func(string, *memNet, *virtualServer), slacks ...time.Duration) (result *outcome) {
 	songs, began := virtualSongs(t), time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		logger := virtualLogger(t)
-		mem := newMemNet()
-		mem.weather = weather
 		origin := newVirtualServer(t, mem, songs, logger.With("node", "server"), slacks...)
 		defer origin.close()
 		system := node.NewSystem(logger)

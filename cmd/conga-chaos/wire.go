@@ -19,6 +19,7 @@ type network struct {
 	bind  func(addr string) (net.Listener, error)
 	start func(*exec.Cmd) error // starts a process in that place; nil in memory
 	cable *cables.Host          // nil: it has none
+	feed  int                   // how many a listener there offers to feed; 0: one
 }
 
 // loopback is this machine's network.

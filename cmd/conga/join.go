@@ -42,6 +42,7 @@ type joinCmd struct {
 	screenFlags
 	debugFlags
 
+	Feed    int `default:"1" placeholder:"N" help:"Pass the music on to so many listeners, at most 4: with 2, the chain branches here, and those below get it earlier. 0: to nobody (${default})."`
 	Players int `default:"0" placeholder:"N" help:"Play for so many browsers and other players at --listen: the server sends them here (${default})."`
 	tlsFlags
 	SeedDialect bool `help:"The server is the Python program of 2016, or one that speaks like it."`
@@ -88,6 +89,12 @@ func (c *joinCmd) Validate() error {
 		return errors.New("--http has the same port as --listen: choose another")
 	case c.Players < 0 || c.Players > maxPlayers:
 		return fmt.Errorf("--players is a number from 0 to %d", maxPlayers)
+	case c.Feed < 0 || c.Feed > messages.MaxFeed:
+		return fmt.Errorf("--feed is a number from 0 to %d", messages.MaxFeed)
+	case c.Feed != 1 && c.SeedDialect:
+		return errors.New("--feed is for the chain of a native server: leave it out with --seed-dialect")
+	case c.Feed == 0 && c.Players > 0:
+		return errors.New("--feed 0 passes the music on to nobody, so it cannot play for others, either: leave out --feed or --players")
 	case c.Players > 0 && c.SeedDialect:
 		return errors.New("--players is for players that a native server sends here: leave it out with --seed-dialect")
 	case len(c.Name) > messages.MaxName:
@@ -230,7 +237,7 @@ func (c *joinCmd) start(ctx context.Context, ring keys.Ring, http string, progra
 	}
 	return node.StartListener(ctx, node.ListenerOptions{
 		Server: ring.Server, Line: line, Keys: ring, Token: c.token(), Name: c.Name, Listen: listen, Radio: radio, Advertise: c.Advertise, Output: output, Logger: logger,
-		Journal: journal, HTTP: http, Players: c.Players, Secure: secure.certificate, PlaysAs: playsAs, AsItIs: c.NoReplayGain, Offsets: offsets, Clicks: c.clicks,
+		Journal: journal, HTTP: http, Players: c.Players, Secure: secure.certificate, PlaysAs: playsAs, Leaf: c.Feed == 0, Feed: c.Feed, AsItIs: c.NoReplayGain, Offsets: offsets, Clicks: c.clicks,
 		News:   func(news *messages.Playing) { takeNews(logger, programme, news) },
 		Turned: func(song *messages.SongChange) { nowPlaying(logger, song, programme) },
 	})

@@ -65,6 +65,8 @@ type serveCmd struct {
 
 	tlsFlags
 
+	Chains int `default:"1" placeholder:"N" help:"Feed so many listeners, each the first of a chain of its own: the music goes out so many times, and each chain is so many times shorter (${default})."`
+
 	Players int `default:"8" placeholder:"N" help:"Play for so many browsers and other players itself, if no listener with --players can; the server sends the music once more to each (${default})."`
 
 	NoMDNS bool `name:"no-mdns" help:"Do not tell the local network that this radio is here."`
@@ -104,6 +106,8 @@ func (c *serveCmd) Validate() error {
 		return errors.New("--listen: the stream is on the port after that of the requests, so 65534 is the last one")
 	case c.Players < 1 || c.Players > maxPlayers:
 		return fmt.Errorf("--players is a number from 1 to %d", maxPlayers)
+	case c.Chains < 1 || c.Chains > messages.MaxChains:
+		return fmt.Errorf("--chains is a number from 1 to %d", messages.MaxChains)
 	case c.HTTP.takes(c.Listen, 2):
 		return errors.New("--http has the same port as --listen or as the stream, which is on the port after it: choose another")
 	}
@@ -185,7 +189,7 @@ func (c *serveCmd) start(ctx context.Context, playlist node.Playlist, logger *sl
 		Songs: c.Songs, Listen: string(c.Listen), Data: data, Logger: logger,
 		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Players: c.Players, Limits: c.limits(c.Players), Uploads: c.bounds(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20, Keep: time.Duration(c.Keep) * 24 * time.Hour,
 		Converted: cmp.Or(c.Converted, filepath.Join(c.Data, "converted")), ConvertedMost: c.ConvertedMax << 30,
-		Rules: c.rules(), Playlist: playlist, Slack: c.Slack,
+		Rules: c.rules(), Playlist: playlist, Slack: c.Slack, Chains: c.Chains,
 	})
 	if err != nil {
 		return nil, browsers, err

@@ -43,7 +43,7 @@ func (c *tuneCmd) Validate() error {
 // join is the same listener with music.
 func (c *tuneCmd) join() *joinCmd {
 	return &joinCmd{
-		Server: c.Server, Name: c.Name, Output: c.Output, Data: c.Data, Key: c.Key, Listen: ":0", HTTP: "127.0.0.1:0",
+		Server: c.Server, Name: c.Name, Output: c.Output, Data: c.Data, Key: c.Key, Listen: ":0", HTTP: "127.0.0.1:0", Feed: 1,
 		screenFlags: c.screenFlags, tokenFlag: c.tokenFlag, clicks: true,
 	}
 }

@@ -65,7 +65,7 @@ func (l Line) heir(gone *seat) string {
 	if gone.Seed {
 		return gone.FedBy
 	}
-	v := l.view(gone.rank)
+	v := l.view(gone)
 	if from := v.sources(gone.Member); len(from) > 0 && !from[0].Dials {
 		return from[0].ID
 	}
@@ -83,12 +83,12 @@ func (l Line) Source(id string) string {
 }
 
 func (l Line) sources(s *seat) []*seat {
-	v := l.view(s.rank)
+	v := l.view(s)
 	return v.sources(s.Member)
 }
 
 func (l Line) source(s *seat) string {
-	v := l.view(s.rank)
+	v := l.view(s)
 	return v.source(s.Member)
 }
 
@@ -136,13 +136,16 @@ func (l Line) place(newcomer Member, at int64) *seat {
 	return tail
 }
 
-// spliced appends a ChainSpliced to events for each member that receives from another node after them than
-// before.
+// spliced appends what follows from events: moves of branches to nodes that offer to feed them, and a ChainSpliced for
+// each member that receives from another node than before.
 func (s State) spliced(events ...proto.Message) []proto.Message {
-	after := s
+	after, at := s, int64(0)
 	var moved []*seat // or gone
 	for _, event := range events {
 		after = after.Apply(event)
+		if event, dated := event.(interface{ GetAtUnixUs() int64 }); dated {
+			at = event.GetAtUnixUs()
+		}
 		var id string
 		switch event := event.(type) {
 		case *messages.ListenerLeft:
@@ -154,6 +157,9 @@ func (s State) spliced(events ...proto.Message) []proto.Message {
 			moved = append(moved, one)
 		}
 	}
+	for _, event := range after.relieved(at) {
+		events, after = append(events, event), after.Apply(event)
+	}
 	slices.SortFunc(moved, func(a, b *seat) int { return strings.Compare(a.rank, b.rank) })
 	for _, now := range changed(s.Chain, after.Chain) {
 		was := s.Chain.seat(now.ID)
@@ -161,8 +167,9 @@ func (s State) spliced(events ...proto.Message) []proto.Message {
 			continue
 		}
 		splice := &messages.ChainSpliced{From: after.Chain.source(now), To: now.ID}
+		from := s.Chain.seat(splice.From)
 		for _, between := range moved {
-			if s.Chain.Compare(splice.From, between.ID) < 0 && between.rank < was.rank {
+			if s.Chain.stands(between, was) && between != from && !s.Chain.stands(between, from) {
 				splice.Around = append(splice.Around, between.ID)
 			}
 		}

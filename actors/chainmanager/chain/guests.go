@@ -3,7 +3,6 @@ package chain
 import (
 	"slices"
 
-	"conga/actors/internal/sorted"
 	"conga/messages"
 )
 
@@ -19,10 +18,10 @@ const (
 
 // chosen returns the guests of which a node is told, at most maxGuests: the same number of each address, the
 // nearest first. So somebody who joins many times does not keep others away.
-func chosen(guests sorted.List[*seat]) []string {
-	of := map[string]int{}                                  // of each address, so far
-	turns := make([][]string, min(maxGuests, guests.Len())) // the first of each address, the second, ...
-	for s := range guests.All() {
+func chosen(guests []*seat) []string {
+	of := map[string]int{}                                 // of each address, so far
+	turns := make([][]string, min(maxGuests, len(guests))) // the first of each address, the second, ...
+	for _, s := range guests {
 		if turn := of[s.Address]; turn < len(turns) && len(turns[turn]) < maxGuests {
 			turns[turn] = append(turns[turn], s.ID)
 		}

@@ -3,6 +3,7 @@ package chain
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -21,11 +22,11 @@ type view struct {
 	native        *seat             // the nearest native
 }
 
-// view returns the view at that rank.
-func (l Line) view(rank string) (v view) {
+// view returns the view from that seat.
+func (l Line) view(from *seat) (v view) {
 	up := func(list sorted.List[*seat], into *[maxSources]*seat) {
 		i := 0
-		for s := range list.Before(rank) {
+		for s := range l.up(list, from) {
 			if into[i], i = s, i+1; i == maxSources {
 				break
 			}
@@ -33,16 +34,51 @@ func (l Line) view(rank string) (v view) {
 	}
 	up(l.feeders, &v.feeders)
 	up(l.open, &v.open)
-	if v.open[0] != nil {
-		v.other = nearest(l.open, nearest(l.turns, v.open[0].behind()).rank)
-	}
-	for s := range l.all.Before(rank) {
+	v.other = l.other(v.open[0])
+	for s := range l.up(l.all, from) {
 		if !s.Seed {
 			v.native = s
 			break
 		}
 	}
 	return v
+}
+
+// other returns the nearest open member above this one with another address; nil if there is none.
+func (l Line) other(open *seat) *seat {
+	if open == nil {
+		return nil
+	}
+	address := open.Address
+	for range l.heads.Len() + 1 { // one part of the line after the other
+		low := ""
+		head := l.head(open)
+		if head != nil {
+			low = head.rank
+		}
+		found := nearest(l.open, nearest(l.turns, open.behind()).rank)
+		if found != nil && found.rank >= low {
+			return found
+		}
+		if head == nil {
+			return nil
+		}
+		on := l.seat(head.Branch)
+		if on != nil && !on.Open() {
+			on = l.nearestOpen(on)
+		}
+		if open = on; open == nil || open.Address != address {
+			return open
+		}
+	}
+	return nil
+}
+
+func (l Line) nearestOpen(from *seat) *seat {
+	for s := range l.up(l.open, from) {
+		return s
+	}
+	return nil
 }
 
 // sources returns the nodes that can feed the native with this view, best first: the one above it, then
@@ -129,15 +165,28 @@ func mixed(seats []*seat) bool {
 // changed returns the members whose source or ancestors may differ between the two lines: those that came
 // or changed, and those below them whose view changed.
 func changed(before, now Line) (all []*seat) {
-	up := "" // all above this rank were looked at
-	for rank := range sorted.Differ(before.all, now.all) {
-		for s := range now.all.From(max(rank, up)) {
-			old, is := before.all.Find(s.rank)
-			if is && old == s && before.view(s.rank) == now.view(s.rank) {
+	looked := map[*seat]bool{}
+	var down func(rank string)
+	down = func(rank string) {
+		for s := range now.all.From(rank) {
+			if looked[s] || s.Branch != "" && s.rank != rank { // another part of the line begins
 				break
 			}
-			all, up = append(all, s), s.behind()
+			old, is := before.all.Find(s.rank)
+			if is && old == s && before.view(s) == now.view(s) {
+				break
+			}
+			all, looked[s] = append(all, s), true
+			for branch := range now.branches(s.ID) {
+				down(branch.rank)
+			}
 		}
+	}
+	for rank := range sorted.Differ(before.all, now.all) {
+		down(rank)
+	}
+	if now.heads.Len() > 0 {
+		slices.SortFunc(all, func(a, b *seat) int { return strings.Compare(a.rank, b.rank) })
 	}
 	return all
 }

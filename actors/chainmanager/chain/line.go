@@ -21,6 +21,9 @@ type Line struct {
 	feeders sorted.List[*seat] // members that may feed natives
 	open    sorted.List[*seat] // feeders that can be reached
 	turns   sorted.List[*seat] // open members whose next open one above has another address
+	wide    sorted.List[*seat] // feeders that offer to feed more than one
+	heads   sorted.List[*seat] // members with which a branch begins
+	hung    sorted.List[hanging]
 }
 
 // seat is a member and its place. It is immutable: a member that moves or changes gets another seat.
@@ -158,6 +161,12 @@ func (l Line) add(s *seat) Line {
 	if s.feeds() {
 		l.feeders = l.feeders.With(s)
 	}
+	if s.feeds() && s.Feed > 1 {
+		l.wide = l.wide.With(s)
+	}
+	if s.Branch != "" {
+		l.heads, l.hung = l.heads.With(s), l.hung.With(hanging{s})
+	}
 	if s.Open() {
 		l.open = l.open.With(s)
 		l.turns = l.turned(s.rank)
@@ -167,7 +176,8 @@ func (l Line) add(s *seat) Line {
 
 func (l Line) without(s *seat) Line {
 	l.byID, l.all = l.byID.Without(s.ID), l.all.Without(s.rank)
-	l.seeds, l.feeders = l.seeds.Without(s.rank), l.feeders.Without(s.rank)
+	l.seeds, l.feeders, l.wide = l.seeds.Without(s.rank), l.feeders.Without(s.rank), l.wide.Without(s.rank)
+	l.heads, l.hung = l.heads.Without(s.rank), l.hung.Without(hanging{s}.Key())
 	if s.Open() {
 		l.open = l.open.Without(s.rank)
 		l.turns = l.turned(s.rank)

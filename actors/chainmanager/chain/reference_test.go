@@ -12,9 +12,23 @@ import (
 // reference says what all are to be told in the plain way, which looks at everybody each time.
 type reference []Member
 
+// path is the places of all that stand above this one, nearest first.
+func (r reference) path(place int) (all []int) {
+	for {
+		if on := r[place].Branch; on == messages.ServerID {
+			return all
+		} else if on != "" {
+			place = slices.IndexFunc(r, func(m Member) bool { return m.ID == on })
+		} else if place--; place < 0 {
+			return all
+		}
+		all = append(all, place)
+	}
+}
+
 func (r reference) nearest(place, n int, is func(Member) bool) (found []int) {
-	for above := place - 1; above >= 0 && len(found) < n; above-- {
-		if is(r[above]) {
+	for _, above := range r.path(place) {
+		if is(r[above]) && len(found) < n {
 			found = append(found, above)
 		}
 	}
@@ -27,7 +41,8 @@ func (r reference) sources(place int) []int {
 	if len(found) == 0 {
 		return nil
 	}
-	row := slices.ContainsFunc(r[found[0]+1:place], func(m Member) bool { return !m.Seed })
+	path := r.path(place)
+	row := slices.ContainsFunc(path[:slices.Index(path, found[0])], func(above int) bool { return !r[above].Seed })
 	if me.serves() && !row || me.feeds() && !me.Dials {
 		return found
 	}

@@ -19,6 +19,8 @@ type State struct {
 	MovedAt []int64 `json:"movedAtUnixUs"`
 	// Ledger is what is remembered of listeners that accused others, or were convicted.
 	Ledger Ledger `json:"ledger,omitempty"`
+	// Chains is how many listeners the server feeds; 0: one.
+	Chains int `json:"chains,omitempty"`
 }
 
 // Member is a listener's place in the chain.
@@ -30,6 +32,10 @@ type Member struct {
 	Leaf  bool   `json:"leaf,omitempty"`  // it does not want to feed anybody
 	Dials bool   `json:"dials,omitempty"` // it cannot be reached: it dials the one that it feeds
 	Liar  bool   `json:"liar,omitempty"`  // convicted of lying or skipping: it feeds nobody for a while
+	// Feed is how many listeners it offers to feed; 0: one.
+	Feed int `json:"feed,omitempty"`
+	// Branch is the id of the node on which a branch of the line hangs that begins with this member; empty: none begins here.
+	Branch string `json:"branch,omitempty"`
 	// Since is when it came, unix microseconds.
 	Since int64 `json:"sinceUnixUs,omitempty"`
 	// Address is the prefix of its request connection's address (IPv6: the /64).
@@ -100,18 +106,24 @@ func (s State) join(cmd *messages.JoinChain) []proto.Message {
 		return nil // these ids mean the server, the head of the chain
 	}
 	if s.Chain.seat(node.GetId()) != nil {
-		return []proto.Message{&messages.ListenerReturned{
+		returned := &messages.ListenerReturned{
 			Node: node, AtUnixUs: cmd.GetAtUnixUs(), Unreachable: cmd.GetUnreachable(), Address: cmd.GetAddress(),
-		}}
+			Feed: cmd.GetFeed(), Leaf: cmd.GetLeaf(),
+		}
+		if after := s.Apply(returned); len(after.relieved(cmd.GetAtUnixUs())) > 0 {
+			return s.spliced(returned)
+		}
+		return []proto.Message{returned}
 	}
 	joined := &messages.ListenerJoined{
 		Node: node, Leaf: cmd.GetLeaf(), AtUnixUs: cmd.GetAtUnixUs(), Unreachable: cmd.GetUnreachable(), Seed: cmd.GetSeed(),
-		Address: cmd.GetAddress(),
+		Address: cmd.GetAddress(), Feed: cmd.GetFeed(),
 	}
 	if cmd.GetSeed() {
 		joined.FedBy = s.Chain.node(cmd.GetFedBy()).GetId()
 	}
-	joined.After = s.Chain.place(joiner(joined), cmd.GetAtUnixUs()).id()
+	after, branch := s.settle(joiner(joined), cmd.GetAtUnixUs())
+	joined.After, joined.Branch = after.id(), branch
 	events := []proto.Message{joined}
 	if at := s.Chain.seat(joined.GetFedBy()); joined.GetSeed() && (joined.GetFedBy() != cmd.GetFedBy() || at != nil && at.Silent) {
 		// After the client was told its upstream, and before it joined, that node has left.
@@ -179,22 +191,29 @@ func (s State) expire(cmd *messages.ExpireAbsent) []proto.Message {
 func (s State) Apply(event proto.Message) State {
 	switch event := event.(type) {
 	case *messages.BroadcastOpened:
-		s.Epoch = event.GetEpoch()
+		s.Epoch, s.Chains = event.GetEpoch(), int(min(event.GetChains(), messages.MaxChains))
 		return s.reopened(event.GetAtUnixUs())
 	case *messages.ListenerJoined:
 		m := joiner(event)
 		m.Liar = s.Ledger[m.ID].ConvictedAt > 0
-		s.Chain = s.Chain.insert(m, s.Chain.seat(event.GetAfter()))
+		after := s.Chain.seat(event.GetAfter())
+		if event.GetBranch() {
+			m.Branch, after = after.id(), s.Chain.last()
+		}
+		s.Chain = s.Chain.insert(m, after)
 	case *messages.ListenerReturned:
 		s.changed(event.GetNode().GetId(), func(m *Member) {
-			back := member(event.GetNode(), m.Leaf, event.GetUnreachable())
+			back := member(event.GetNode(), m.Leaf || event.GetLeaf(), event.GetUnreachable())
 			back.Liar, back.Seed, back.FedBy, back.Silent = m.Liar, m.Seed, m.FedBy, m.Silent
 			back.AccusedAt, back.Doubts, back.Voices = m.AccusedAt, m.Doubts, m.Voices
 			back.Address, back.Since = event.GetAddress(), m.Since
+			back.Feed, back.Branch = feed(event.GetFeed()), m.Branch
 			*m = back
 		})
 	case *messages.ListenerMoved:
 		return s.moved(event)
+	case *messages.BranchMoved:
+		s.Chain = s.Chain.hang(event.GetId(), event.GetFrom())
 	case *messages.ListenerAudited:
 		return s.found(event)
 	case *messages.VerdictEnded:
@@ -222,7 +241,7 @@ func (s State) left(id string) State {
 		return s
 	}
 	heir := s.Chain.heir(gone)
-	s.Chain = s.Chain.without(gone)
+	s.Chain = s.Chain.cut(gone)
 	for m := range s.Chain.seeds.All() {
 		if m.FedBy == id && !m.Silent {
 			s.changed(m.ID, func(m *Member) { m.FedBy = heir })
@@ -265,8 +284,16 @@ func member(n *messages.Node, leaf bool, unreachable string) Member {
 func joiner(event *messages.ListenerJoined) Member {
 	m := member(event.GetNode(), event.GetLeaf(), event.GetUnreachable())
 	m.Seed, m.FedBy, m.Address = event.GetSeed(), event.GetFedBy(), event.GetAddress()
-	m.Since = event.GetAtUnixUs()
+	m.Since, m.Feed = event.GetAtUnixUs(), feed(event.GetFeed())
 	return m
+}
+
+// feed is how many listeners a node offers to feed, as its Member has it.
+func feed(offers uint32) int {
+	if offers <= 1 {
+		return 0
+	}
+	return int(min(offers, messages.MaxFeed))
 }
 
 // Node returns the member as others are told of it.

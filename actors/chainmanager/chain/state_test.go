@@ -18,51 +18,58 @@ import (
 // TestState_Stories: "join amy" also serves those who "return"; "lost amy" is what the
 // server sees, "accuse amy by bob" what bob does, "audit amy by bob finds slow" what the server
 // finds when it has looked at amy because of bob. Behind each may stand "from home", the
-// address, and "at 5", in seconds.
+// address, "at 5", in seconds, and "feed 2", how many it offers to feed. In testdata/chains the server feeds two.
 func TestState_Stories(t *testing.T) {
-	story.Run(t, "testdata", State{}, func(_ *testing.T, words []string) proto.Message {
-		at, from := option(words, "at"), option(words, "from")
-		accuse := func(fault messages.Fault, reason string) proto.Message {
-			return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: reason, Fault: fault, AtUnixUs: micros(at)}
-		}
-		switch words[0] {
-		case "join", "return":
-			return &messages.JoinChain{Node: node(words[1]), Address: from, AtUnixUs: micros(at)}
-		case "joinseed":
-			return &messages.JoinChain{Node: &messages.Node{Id: words[1], Name: words[1], Relay: words[2]}, Seed: true, FedBy: words[4]}
-		case "joinclosed":
-			return &messages.JoinChain{Node: node(words[1]), Unreachable: "refused", Address: from}
-		case "joinmute": // it names no port
-			return &messages.JoinChain{Node: &messages.Node{Id: words[1], Name: words[1]}}
-		case "leave":
-			return &messages.LeaveChain{Id: words[1], AtUnixUs: micros(at)}
-		case "lost":
-			return &messages.PeerLost{Id: words[1], SeenBy: messages.ServerID, Reason: "reset", AtUnixUs: micros(at)}
-		case "accuse":
-			return accuse(messages.Fault_FAULT_SILENT, "silent")
-		case "skip":
-			return accuse(messages.Fault_FAULT_SKIPPING, "items 7 to 7")
-		case "lie":
-			return accuse(messages.Fault_FAULT_LYING, "forged")
-		case "slow":
-			return accuse(messages.Fault_FAULT_SLOW, "ever later")
-		case "refuse":
-			return accuse(messages.Fault_FAULT_UNSPECIFIED, "it is full")
-		case "silent": // silent sid by amy
-			return &messages.ReportSilent{Id: words[1], SeenBy: words[3], Reason: "it does not read"}
-		case "audit":
-			fault := map[string]messages.Fault{
-				"nothing": messages.Fault_FAULT_UNSPECIFIED, "silent": messages.Fault_FAULT_SILENT, "slow": messages.Fault_FAULT_SLOW,
-				"skipping": messages.Fault_FAULT_SKIPPING, "lying": messages.Fault_FAULT_LYING,
-			}[words[5]]
-			return &messages.AuditEnded{Id: words[1], SeenBy: words[3], Address: from, Fault: fault, Reason: "looked", AtUnixUs: micros(at)}
-		case "expire":
-			return &messages.ExpireAbsent{}
-		case "verdicts":
-			return &messages.ExpireVerdicts{AtUnixUs: micros(at)}
-		}
-		return nil
-	})
+	story.Run(t, "testdata", State{}, commandOf)
+	story.Run(t, "testdata/chains", State{Chains: 2}, commandOf)
+}
+
+// commandOf is the command that a line of a story says.
+func commandOf(_ *testing.T, words []string) proto.Message {
+	at, from := option(words, "at"), option(words, "from")
+	accuse := func(fault messages.Fault, reason string) proto.Message {
+		return &messages.PeerLost{Id: words[1], SeenBy: words[3], Reason: reason, Fault: fault, AtUnixUs: micros(at)}
+	}
+	switch words[0] {
+	case "join", "return":
+		feed, _ := strconv.Atoi(option(words, "feed"))
+		return &messages.JoinChain{Node: node(words[1]), Address: from, AtUnixUs: micros(at), Feed: uint32(feed)}
+	case "joinseed":
+		return &messages.JoinChain{Node: &messages.Node{Id: words[1], Name: words[1], Relay: words[2]}, Seed: true, FedBy: words[4]}
+	case "joinclosed":
+		return &messages.JoinChain{Node: node(words[1]), Unreachable: "refused", Address: from}
+	case "joinmute": // it names no port
+		return &messages.JoinChain{Node: &messages.Node{Id: words[1], Name: words[1]}}
+	case "leave":
+		return &messages.LeaveChain{Id: words[1], AtUnixUs: micros(at)}
+	case "lost":
+		return &messages.PeerLost{Id: words[1], SeenBy: messages.ServerID, Reason: "reset", AtUnixUs: micros(at)}
+	case "accuse":
+		return accuse(messages.Fault_FAULT_SILENT, "silent")
+	case "skip":
+		return accuse(messages.Fault_FAULT_SKIPPING, "items 7 to 7")
+	case "lie":
+		return accuse(messages.Fault_FAULT_LYING, "forged")
+	case "slow":
+		return accuse(messages.Fault_FAULT_SLOW, "ever later")
+	case "refuse":
+		return accuse(messages.Fault_FAULT_UNSPECIFIED, "it is full")
+	case "silent": // silent sid by amy
+		return &messages.ReportSilent{Id: words[1], SeenBy: words[3], Reason: "it does not read"}
+	case "audit":
+		fault := map[string]messages.Fault{
+			"nothing": messages.Fault_FAULT_UNSPECIFIED, "silent": messages.Fault_FAULT_SILENT, "slow": messages.Fault_FAULT_SLOW,
+			"skipping": messages.Fault_FAULT_SKIPPING, "lying": messages.Fault_FAULT_LYING,
+		}[words[5]]
+		return &messages.AuditEnded{Id: words[1], SeenBy: words[3], Address: from, Fault: fault, Reason: "looked", AtUnixUs: micros(at)}
+	case "expire":
+		return &messages.ExpireAbsent{}
+	case "verdicts":
+		return &messages.ExpireVerdicts{AtUnixUs: micros(at)}
+	case "joinleaf":
+		return &messages.JoinChain{Node: node(words[1]), Leaf: true}
+	}
+	return nil
 }
 
 // option is the word behind name, empty without it.

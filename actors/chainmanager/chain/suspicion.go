@@ -100,16 +100,17 @@ func (s State) accuse(cmd *messages.PeerLost) []proto.Message {
 	}
 	mine, home := s.Ledger[a.accuser.ID], s.Ledger[Household(a.accuser.Address)]
 	move := &messages.ListenerMoved{
-		Id: a.accused.ID, Name: a.accused.Name, After: s.Chain.last().id(), SeenBy: a.accuser.ID,
+		Id: a.accused.ID, Name: a.accused.Name, After: s.tail(a.accused.ID), SeenBy: a.accuser.ID,
 		Fault: a.fault, Reason: a.reason, AtUnixUs: a.at,
 	}
 	switch {
 	case s.findsAnother(a):
 		move.Id, move.Name = a.accuser.ID, a.accuser.Name
 		move.Reason = "it accused two upstreams in a row, so the fault is its own"
-		if move.After == move.Id {
+		if s.Chain.ends(s.Chain.seat(move.Id)) {
 			return nil // it is at the tail already
 		}
+		move.After = s.tail(move.Id)
 	case !s.believed(a), mine.Moved != "", home.Moved != "":
 		return nil
 	case Late(a.fault) && a.accused.Open():
@@ -165,9 +166,9 @@ func (s State) audited(cmd *messages.AuditEnded) []proto.Message {
 	}}
 	// A convicted node stays where it is: it feeds nobody anyway.
 	if cmd.GetFault() != messages.Fault_FAULT_UNSPECIFIED && !Serious(cmd.GetFault()) &&
-		at != s.Chain.last() && !s.restless(cmd.GetAtUnixUs()) {
+		!s.Chain.ends(at) && !s.restless(cmd.GetAtUnixUs()) {
 		events = append(events, &messages.ListenerMoved{
-			Id: cmd.GetId(), Name: at.Name, After: s.Chain.last().id(), SeenBy: messages.ServerID,
+			Id: cmd.GetId(), Name: at.Name, After: s.tail(cmd.GetId()), SeenBy: messages.ServerID,
 			Fault: cmd.GetFault(), Reason: cmd.GetReason(), AtUnixUs: cmd.GetAtUnixUs(),
 		})
 	}
@@ -249,8 +250,13 @@ func (s State) moved(event *messages.ListenerMoved) State {
 		moved.Voices = append(moved.heard(at), Voice{event.GetSeenBy(), by.Address, at})
 		moved.Voices = moved.Voices[max(0, len(moved.Voices)-verdictVoices):]
 	}
-	s.Chain = s.Chain.without(s.Chain.seat(moved.ID))
-	s.Chain = s.Chain.insert(moved, s.Chain.last())
+	s.Chain = s.Chain.cut(s.Chain.seat(moved.ID))
+	after := s.Chain.seat(event.GetAfter())
+	if after == nil && event.GetAfter() != messages.ServerID {
+		after = s.Chain.last()
+	}
+	moved.Branch = ""
+	s.Chain = s.Chain.insert(moved, after)
 	if event.GetConvicted() {
 		s = s.convict(event.GetId(), at)
 	}

@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"cmp"
 	"slices"
 
 	"conga/actors/internal/sorted"
@@ -76,7 +77,7 @@ func (t *Tellings) Follow(s State) (c Change) {
 }
 
 func (t *Tellings) tieOf(s *seat) tie {
-	v := t.line.view(s.rank)
+	v := t.line.view(s)
 	now := tie{seat: s, source: v.source(s.Member)}
 	if s.Seed {
 		return now
@@ -118,6 +119,17 @@ func (t *Tellings) tie(ties map[string]tie, concerned map[string]bool) {
 		change(now, func(l sorted.List[*seat]) sorted.List[*seat] { return l.With(now.seat) })
 		t.ties[id] = now
 	}
+}
+
+// nearestFirst returns the node's guests. In a line that is their order; in branches those far down one of them would come
+// before those near in another.
+func (t *Tellings) nearestFirst(s *seat, guests sorted.List[*seat]) []*seat {
+	all := slices.Collect(guests.All())
+	if t.line.heads.Len() > 0 {
+		far := func(guest *seat) int { return slices.Index(t.ties[guest.ID].deputies, s.ID) }
+		slices.SortStableFunc(all, func(a, b *seat) int { return cmp.Compare(far(a), far(b)) })
+	}
+	return all
 }
 
 func (t tie) same(other tie) bool {
@@ -162,6 +174,6 @@ func (t *Tellings) neighbours(s *seat) *messages.Neighbours {
 	if len(n.Ancestors) < messages.Ancestors {
 		n.Ancestors = append(n.Ancestors, t.line.node(messages.ServerID))
 	}
-	n.Guests = chosen(below.guests)
+	n.Guests = chosen(t.nearestFirst(s, below.guests))
 	return n
 }

@@ -15,13 +15,14 @@ import (
 // were told everything anew, and each change of a source is in the log.
 func TestTellings_Property_Reference(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var s State
+		s := State{Chains: rapid.IntRange(0, 3).Draw(t, "chains")}
+		offers := rapid.SampledFrom([]uint32{1, 1, 2, messages.MaxFeed}).Draw(t, "offers")
 		var tellings Tellings
 		told, standing := map[string]*messages.Neighbours{}, map[string]messages.Standing{}
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			for range rapid.IntRange(1, 2).Draw(t, "at once") {
 				before := s
-				events := s.Decide(anything(t, s))
+				events := s.Decide(anything(t, s, offers))
 				for _, event := range events {
 					s = s.Apply(event)
 				}
@@ -58,7 +59,7 @@ func TestTellings_Property_Reference(t *testing.T) {
 }
 
 // anything is a command that may mean something to the chain.
-func anything(t *rapid.T, s State) proto.Message {
+func anything(t *rapid.T, s State, offers uint32) proto.Message {
 	who := fmt.Sprint("n", rapid.IntRange(0, 29).Draw(t, "who"))
 	address := fmt.Sprint("a", rapid.IntRange(0, 3).Draw(t, "address"))
 	at := int64(rapid.IntRange(0, 1000).Draw(t, "at")) * second
@@ -83,7 +84,10 @@ func anything(t *rapid.T, s State) proto.Message {
 	case 7:
 		return &messages.JoinChain{Node: node(who), Seed: true, FedBy: s.Feeder(at).GetId(), Address: address, AtUnixUs: at}
 	}
-	join := &messages.JoinChain{Node: node(who), Address: address, Leaf: rapid.IntRange(0, 4).Draw(t, "leaf") == 0, AtUnixUs: at}
+	join := &messages.JoinChain{
+		Node: node(who), Address: address, Leaf: rapid.IntRange(0, 4).Draw(t, "leaf") == 0, AtUnixUs: at,
+		Feed: rapid.Uint32Range(0, offers).Draw(t, "feed"),
+	}
 	if rapid.IntRange(0, 3).Draw(t, "closed") == 0 {
 		join.Unreachable = "refused"
 	}

@@ -50,6 +50,8 @@ func tellOfChain(event proto.Message, name func(id string) string) Told {
 		return trouble("%s is gone%s", e.GetName(), because(e.GetReason()))
 	case *messages.ListenerMoved:
 		return plainly("%s moved behind %s%s", e.GetName(), name(e.GetAfter()), because(e.GetReason()))
+	case *messages.BranchMoved:
+		return plainly("%s is fed by %s from now on, because %s", e.GetName(), name(e.GetFrom()), e.Why())
 	case *messages.ListenerReconnected:
 		return plainly("%s lost %s; %s feeds it %s later%s", e.GetName(), e.GetLost().GetName(), e.GetUpstream().GetName(), ms(e.GetSearchUs()), missing(e.GetMissing(), e.GetBufferedUs()))
 	case *messages.ListenerFellSilent:

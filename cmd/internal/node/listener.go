@@ -53,6 +53,8 @@ type ListenerOptions struct {
 	Players   int                          // programs that it plays for over HTTP at its relay port; 0: none
 	Secure    transport.BrowserCertificate // for players over TLS; nil: none
 	PlaysAs   string                       // the host name that it is for, if Secure is set
+	Leaf      bool                         // it feeds nobody
+	Feed      int                          // how many listeners it offers to feed, if it feeds any; 0: one
 	HTTP      string                       // host:port of its debug answers; empty: none
 	News      func(*messages.Playing)
 	Turned    func(*messages.SongChange) // gets each song when it begins to be heard; may be nil
@@ -199,7 +201,7 @@ func (j *joining) client() actors.ClientConfig {
 	}
 	c := actors.ClientConfig{
 		System: system, Shared: j.System != nil, Log: j.Journal.Log, Stream: j.stream, Output: j.Output, AsItIs: j.AsItIs, Unheard: j.Unheard, Logger: j.Logger,
-		Offsets: j.offsets(), Clicks: j.Clicks, News: j.News, Turned: j.Turned, Seeds: j.behind.Set, Server: j.Server,
+		Offsets: j.offsets(), Clicks: j.Clicks, News: j.News, Turned: j.Turned, Seeds: j.behind.Set, Server: j.Server, Leaf: j.Leaf, Feed: uint32(max(j.Feed, 0)),
 		Node: &messages.Node{
 			Id: j.Journal.Identity.ID(), Name: j.Name, Http: j.HTTP,
 			Relay: cmp.Or(j.Advertise, address.Advertised(j.relay.Addr())),

@@ -151,6 +151,8 @@ func toldOfChain(e proto.Message, name func(id string) string) (Kind, string) {
 		return Trouble, who(e.GetName()) + " was lost"
 	case *messages.ListenerMoved:
 		return Trouble, who(e.GetName()) + " stands behind " + name(e.GetAfter()) + " now"
+	case *messages.BranchMoved:
+		return People, "the branch that begins with " + who(e.GetName()) + " is to hear from " + name(e.GetFrom()) + ", because " + e.Why()
 	case *messages.ChainSpliced:
 		if n := len(e.GetAround()); n > 0 {
 			return Trouble, fmt.Sprintf("spliced: %s hears from %s now, around %s", name(e.GetTo()), name(e.GetFrom()), around(e.GetAround(), name))

@@ -50,6 +50,10 @@ func (t *teller) chain() {
 			if t.about(e.GetId()) {
 				t.moved(r.Time, e)
 			}
+		case *messages.BranchMoved:
+			if t.about(e.GetId()) {
+				t.say(r.Time, "%s, with all below it, was moved behind %s: %s.", t.name(e.GetId()), t.name(e.GetFrom()), e.Why())
+			}
 		case *messages.ListenerAudited:
 			if t.about(e.GetId()) {
 				t.audited(r.Time, e)
@@ -72,6 +76,9 @@ func (t *teller) chain() {
 
 func (t *teller) joined(at time.Time, e *messages.ListenerJoined) {
 	text := fmt.Sprintf("%s joined the chain behind %s", t.node(e.GetNode()), t.name(e.GetAfter()))
+	if e.GetBranch() {
+		text += ", where the chain branches"
+	}
 	switch {
 	case e.GetSeed():
 		text = fmt.Sprintf("%s, a client of 2016, joined the chain; %s feeds it", t.node(e.GetNode()), t.name(e.GetFedBy()))
@@ -277,6 +284,9 @@ func (t *teller) stands(id string) {
 		above = line[at-1].ID
 	}
 	text := fmt.Sprintf("%s is the %s of %d in the chain now, behind %s", t.name(id), ordinal(at+1), len(line), t.name(above))
+	if chain := t.State.ChainManager.Chain; chain.Branches() {
+		text = fmt.Sprintf("%s is one of %d in the chain now, %s below the server, behind %s", t.name(id), len(line), plural(uint64(chain.Hops(id)), "hop"), t.name(chain.Source(id)))
+	}
 	if line[at].Absent {
 		text += "; the server has not heard of it since its restart"
 	}

@@ -47,7 +47,7 @@ func newGatherer(name, song string, begins time.Time) *gatherer {
 func wanted(kind string) bool {
 	switch kind {
 	case "BroadcastOpened", "ListenerJoined", "ListenerReturned", "ListenerLeft", "ListenerMoved", "ListenerAudited",
-		"VerdictEnded", "ListenerFellSilent", "ListenerReconnected",
+		"VerdictEnded", "BranchMoved", "ListenerFellSilent", "ListenerReconnected",
 		"SongQueued", "PlayRefused", "SongCancelled", "SkipDecided", "SongWaits", "SongSkipped", "SongChosen", "SongStarted", "SongEnded", "SongAdded", "SongBrought", "SongRemoved", "SongRejected",
 		"NodeStarted", "UpstreamLost", "UpstreamUnusable", "UpstreamConnected", "SearchExhausted",
 		"SongsAway", "SongsBack",
@@ -181,7 +181,7 @@ func (g *gatherer) place(r eventlog.Record) {
 	id, name := "", ""
 	switch e := r.Event.(type) {
 	case *messages.ListenerJoined, *messages.ListenerReturned, *messages.ListenerLeft, *messages.ListenerMoved,
-		*messages.ListenerAudited, *messages.VerdictEnded, *messages.ListenerFellSilent, *messages.ListenerReconnected:
+		*messages.BranchMoved, *messages.ListenerAudited, *messages.VerdictEnded, *messages.ListenerFellSilent, *messages.ListenerReconnected:
 		who := nodes(e)[0]
 		id, name = who.GetId(), who.GetName()
 	default:
@@ -238,6 +238,8 @@ func others(event any) []string {
 		return []string{e.GetAfter(), e.GetFedBy()}
 	case *messages.ListenerMoved:
 		return []string{e.GetAfter(), e.GetSeenBy()}
+	case *messages.BranchMoved:
+		return []string{e.GetFrom()}
 	case *messages.ListenerAudited:
 		return []string{e.GetSeenBy()}
 	}

@@ -378,6 +378,8 @@ func nodes(event any) []*messages.Node {
 		return []*messages.Node{{Id: e.GetId(), Name: e.GetName()}}
 	case *messages.ListenerMoved:
 		return []*messages.Node{{Id: e.GetId(), Name: e.GetName()}}
+	case *messages.BranchMoved:
+		return []*messages.Node{{Id: e.GetId(), Name: e.GetName()}}
 	case *messages.ListenerAudited:
 		return []*messages.Node{{Id: e.GetId(), Name: e.GetName()}}
 	case *messages.VerdictEnded:

@@ -1,0 +1,165 @@
+package chain
+
+import (
+	"iter"
+
+	"conga/actors/internal/sorted"
+	"conga/messages"
+)
+
+// The line may branch. A member with Branch begins a part of the order that hangs on an earlier or later member, or on the
+// server; the part ends before the next such member. The first part hangs on the server. So what stands above a member is
+// what stands above it in its part, then the member on which that part hangs and what stands above that one, and so on.
+// Without branches the line is one part.
+
+// hanging makes the first seat of a branch part of the list by what it hangs on.
+type hanging struct{ *seat }
+
+// Key is what it hangs on, and the rank.
+func (h hanging) Key() string { return h.Branch + "\x00" + h.rank }
+
+// branches yields the seats whose branches hang on the node, from the top.
+func (l Line) branches(id string) iter.Seq[*seat] {
+	return func(yield func(*seat) bool) {
+		if l.heads.Len() == 0 {
+			return
+		}
+		for h := range l.hung.From(id + "\x00") {
+			if h.Branch != id || !yield(h.seat) {
+				return
+			}
+		}
+	}
+}
+
+// head returns the seat with which the part of s begins; nil for the first part.
+func (l Line) head(s *seat) *seat {
+	if l.heads.Len() == 0 {
+		return nil
+	}
+	return nearest(l.heads, s.behind())
+}
+
+// next returns the seat below s in its part; nil if it is the last.
+func (l Line) next(s *seat) *seat {
+	for below := range l.all.From(s.behind()) {
+		if below.Branch == "" {
+			return below
+		}
+		break
+	}
+	return nil
+}
+
+// above yields the stretches of ranks, from low up to but without high, that stand above s, nearest first.
+func (l Line) above(s *seat) iter.Seq2[string, string] {
+	return func(yield func(low, high string) bool) {
+		high := s.rank
+		for range l.heads.Len() + 1 { // no way up is longer
+			head := l.head(s)
+			if head == nil {
+				yield("", high)
+				return
+			}
+			if !yield(head.rank, high) {
+				return
+			}
+			if s = l.seat(head.Branch); s == nil {
+				return
+			}
+			high = s.behind()
+		}
+	}
+}
+
+// up yields the seats of the list that stand above s, nearest first.
+func (l Line) up(list sorted.List[*seat], s *seat) iter.Seq[*seat] {
+	return func(yield func(*seat) bool) {
+		for low, high := range l.above(s) {
+			for one := range list.Before(high) {
+				if one.rank < low {
+					break
+				}
+				if !yield(one) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// stands reports whether a stands above b. The server, nil, stands above all.
+func (l Line) stands(a, b *seat) bool {
+	if a == nil || b == nil {
+		return a == nil && b != nil
+	}
+	for low, high := range l.above(b) {
+		if a.rank >= low && a.rank < high {
+			return true
+		}
+	}
+	return false
+}
+
+// feeder returns the nearest member above s that may feed natives; nil is the server.
+func (l Line) feeder(s *seat) *seat {
+	for f := range l.up(l.feeders, s) {
+		return f
+	}
+	return nil
+}
+
+// Branches reports whether the line branches.
+func (l Line) Branches() bool { return l.heads.Len() > 0 }
+
+// Hops is how many nodes pass the music on before the listener has it, the server included; 0 for a stranger, and if nobody
+// feeds it.
+func (l Line) Hops(id string) (hops int) {
+	for s := l.seat(id); s != nil && hops <= l.Len(); s = l.seat(id) {
+		if id = l.source(s); id == "" {
+			return 0
+		}
+		hops++
+	}
+	return hops
+}
+
+// ends reports whether nothing stands below s.
+func (l Line) ends(s *seat) bool {
+	for range l.branches(s.ID) {
+		return false
+	}
+	return l.next(s) == nil
+}
+
+// cut returns the line without the seat. What hung on it hangs on the feeder above it, and a branch that began with it
+// begins with the next of its part.
+func (l Line) cut(gone *seat) Line {
+	heir, next := l.feeder(gone).id(), l.next(gone)
+	var heirs []Member
+	for s := range l.branches(gone.ID) {
+		heirs = append(heirs, s.Member)
+	}
+	l = l.without(gone)
+	if gone.Branch != "" && next != nil {
+		first := next.Member
+		first.Branch = gone.Branch
+		l = l.with(first)
+	}
+	for _, m := range heirs {
+		m.Branch = heir
+		l = l.with(m)
+	}
+	return l
+}
+
+// hang returns the line in which the member and what stands below it hang on that node.
+func (l Line) hang(id, on string) Line {
+	s, to := l.seat(id), l.seat(on)
+	if s == nil || s == to || to == nil && on != messages.ServerID || to != nil && l.stands(s, to) {
+		return l // it would stand below itself
+	}
+	m := s.Member
+	m.Branch = on
+	return l.with(m)
+}
