@@ -142,7 +142,7 @@ func (t *requestTalk) reply(line, requestID string, most int) (lines []string, s
 func (t *requestTalk) mayChange() (no string) {
 	switch {
 	case t.cfg.Disk.Full():
-		return sentence(errDisk)
+		return sentence(t.cfg.NoDisk)
 	case !t.mayLog():
 		return fmt.Sprintf(sayTooMany, t.cfg.Limits.Requests)
 	}

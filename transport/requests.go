@@ -35,7 +35,8 @@ type RequestsConfig struct {
 	Auth   *Auth       // clients must know its token; nil: all may come
 	TLS    *tls.Config // see ServerTLS; nil: plain text only
 	Limits Limits
-	Disk   Disk // below the server's log; nil: one that is never full
+	Disk   Disk  // below the server's log; nil: one that is never full
+	NoDisk error // why nobody can ask for a song while the disk is full or away; nil: the usual
 
 	// Pinged is called for each ping of a listener; the node's relay is empty if nobody can connect
 	// there, and name is one that leads there and for which it says that it has a certificate, or empty. Parted is called
@@ -80,6 +81,9 @@ func Requests(cfg RequestsConfig) *actor.Props {
 	}
 	if cfg.Disk == nil {
 		cfg.Disk = fineDisk{}
+	}
+	if cfg.NoDisk == nil {
+		cfg.NoDisk = errDisk
 	}
 	if cfg.Persons == nil {
 		cfg.Persons = NewPersons(nil)

@@ -129,7 +129,7 @@ func (l *uploadLimit) cost(size int64) int {
 // MayUpload counts the question, and says why somebody may not bring a file of that size now.
 func (v *Visit) MayUpload(r *http.Request, size int64) error {
 	if v.talk.cfg.Disk.Full() {
-		return errDisk
+		return v.talk.cfg.NoDisk
 	}
 	return limited(v.talk.pace.uploads.may(time.Now(), v.asker(r, ""), size))
 }
@@ -140,7 +140,7 @@ func (v *Visit) BeginUpload(r *http.Request, size int64) (person string, done fu
 	case !v.talk.mayLog():
 		return "", nil, ErrTooMuch
 	case v.talk.cfg.Disk.Full():
-		return "", nil, errDisk
+		return "", nil, v.talk.cfg.NoDisk
 	}
 	a := v.asker(r, "")
 	done, err = v.talk.pace.uploads.begin(time.Now(), a, size)

@@ -185,7 +185,7 @@ func (v *Visit) may(requestID string) error {
 	case !v.talk.mayAsk():
 		return ErrTooMuch
 	case v.talk.cfg.Disk.Full():
-		return errDisk
+		return v.talk.cfg.NoDisk
 	case !v.talk.mayLog():
 		return ErrTooMuch
 	}

@@ -103,7 +103,7 @@ func TestRun_Mistakes(t *testing.T) {
 		{"join http://a:7000/", "leave out what is before a:7000"},
 		{"join a --name=", "--name is empty"},
 		{"help nosuch", "unexpected argument nosuch"},
-		{"log import x", "it needs --data=DIR"},
+		{"log import x", "a folder that has no log yet with --data DIR, or a new radio with --log URL --radio NAME"},
 		{"log show --actor foo", "--actor foo is not one of scheduler, catalog, pacer, chainmanager, relay, player, requester"},
 		{"log tail --actor foo", "--actor foo is not one of"},
 		{"join a b", "conga join: unexpected argument b"},

@@ -41,6 +41,7 @@ type serveCmd struct {
 	Listen listenAddr `default:":7000" placeholder:"HOST:PORT" help:"Port for requests; the next port is for the stream. Port 0 takes a free pair (${default})."`
 	HTTP   httpAddr   `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address of the debug dump and log, or off (${default})."`
 	Data   string     `default:"${data}" placeholder:"DIR" help:"Folder of the event log, the queue and the server's key (${default})."`
+	logbook.Shared
 
 	Keep    int   `default:"30" placeholder:"DAYS" help:"For how many days the event log keeps events; older ones are folded into the state they led to. 0 keeps all (${default})."`
 	KeepLog int64 `default:"64" placeholder:"MB" help:"Size of the event log; beyond it the oldest events are folded, too. 0: any size (${default})."`
@@ -142,7 +143,11 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	playlist.Warn(logger)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	server, browsers, err := c.start(ctx, playlist, logger)
+	lost := make(chan error, 1)
+	server, browsers, err := c.start(ctx, playlist, func(why error) {
+		lost <- why
+		cancel()
+	}, logger)
 	if err != nil {
 		return errors.Join(err, http.Close())
 	}
@@ -169,16 +174,34 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 		invite.print(io)
 	}
 	err = <-served // it ends with ctx
-	return errors.Join(drawn, err, server.Stop())
+	err = errors.Join(drawn, err, server.Stop())
+	select {
+	case why := <-lost:
+		return fmt.Errorf("this server has ended, because another one serves the radio %s now: %w", c.Radio, why)
+	default:
+		return err
+	}
+}
+
+// data opens the log, the key and what else is kept. lost is called if another server has written to the log.
+func (c *serveCmd) data(lost func(error), logger *slog.Logger) (node.Data, error) {
+	if !c.Is() {
+		return node.OpenData(c.Data, c.Songs, logger)
+	}
+	servers, err := c.Servers()
+	if err != nil {
+		return node.Data{}, err
+	}
+	return node.OpenShared(servers, c.Data, c.Songs, lost, logger)
 }
 
 // start starts the server. browsers is how they know it.
-func (c *serveCmd) start(ctx context.Context, playlist node.Playlist, logger *slog.Logger) (*node.Server, browsers, error) {
+func (c *serveCmd) start(ctx context.Context, playlist node.Playlist, lost func(error), logger *slog.Logger) (*node.Server, browsers, error) {
 	browsers, err := c.browsers(logger)
 	if err != nil {
 		return nil, browsers, err
 	}
-	data, err := node.OpenData(c.Data, c.Songs, logger)
+	data, err := c.data(lost, logger)
 	if err != nil {
 		return nil, browsers, err
 	}

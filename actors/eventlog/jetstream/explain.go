@@ -56,10 +56,12 @@ func mayPass(err error) bool {
 	return errors.As(err, &api) && api.Code == unavailable && !isCode(err, codeNoResources, codeNoMemory, codeNoStorage)
 }
 
-// where is the servers' address, without passwords.
-func (s *Store) where() string {
+func (s *Store) where() string { return s.cfg.Where() }
+
+// Where is the servers' address, without passwords.
+func (c Config) Where() string {
 	var all []string
-	for one := range strings.SplitSeq(s.cfg.URL, ",") {
+	for one := range strings.SplitSeq(c.URL, ",") {
 		one = strings.TrimSpace(one)
 		if parsed, err := url.Parse(one); err == nil && parsed.User != nil {
 			parsed.User = nil

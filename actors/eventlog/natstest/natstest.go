@@ -52,8 +52,8 @@ type Server struct {
 	said      *bytes.Buffer
 }
 
-// Start starts n servers, and returns when they have chosen a leader. They end with the test. more is added to their configuration.
-func Start(t testing.TB, n int, more ...string) *Cluster {
+// Start starts n servers, and returns when they have chosen a leader. They end with the test.
+func Start(t testing.TB, n int) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}
 	ports := freePorts(t, 2*n)
@@ -64,7 +64,7 @@ func Start(t testing.TB, n int, more ...string) *Cluster {
 	for i := range n {
 		dir := t.TempDir()
 		name := fmt.Sprintf("nats%d", i+1)
-		config := fmt.Sprintf("server_name: %s\nlisten: \"127.0.0.1:%d\"\njetstream { store_dir: %q, max_file_store: 1GB }\n%s\n", name, ports[i], dir, strings.Join(more, "\n"))
+		config := fmt.Sprintf("server_name: %s\nlisten: \"127.0.0.1:%d\"\njetstream { store_dir: %q, max_file_store: 1GB }\n", name, ports[i], dir)
 		if n > 1 {
 			config += fmt.Sprintf("cluster { name: test, listen: \"127.0.0.1:%d\", routes: [%s] }\n", ports[n+i], strings.Join(routes, ", "))
 		}
@@ -165,18 +165,30 @@ func (c *Cluster) with(do func(context.Context, jetstream.JetStream) error) {
 	}
 }
 
-// Start starts the process, or starts it again.
-func (s *Server) Start() {
+// Start starts the process, or starts it again, and waits until its port is open.
+func (s *Server) Start(args ...string) {
 	s.t.Helper()
 	path, err := program()
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.said = &bytes.Buffer{}
-	s.process = exec.Command(path, "-c", s.config)
+	s.process = exec.Command(path, append([]string{"-c", s.config}, args...)...)
 	s.process.Stdout, s.process.Stderr = s.said, s.said
 	if err := s.process.Start(); err != nil {
 		s.t.Fatal(err)
+	}
+	until := time.Now().Add(patience)
+	for {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "nats://"))
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		if time.Now().After(until) {
+			s.t.Fatalf("nats-server does not start: %v", err)
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

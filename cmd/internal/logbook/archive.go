@@ -33,6 +33,9 @@ conga log verify can check archive and log together. The server must not run.
 
 // Run moves the events.
 func (c *logArchiveCmd) Run(ctx context.Context, streams *cli.Streams) error {
+	if c.Is() {
+		return errors.New("a log on servers of NATS is not archived: conga serve --keep bounds it; conga log export writes all of it into a file")
+	}
 	if _, err := os.Stat(filepath.Join(c.Data, "conga.db")); err != nil {
 		return fmt.Errorf("no log in %s: %w: name the folder that the server was given with --data", c.Data, err)
 	}

@@ -17,7 +17,6 @@ import (
 
 	"conga/actors/eventlog"
 	"conga/actors/eventlog/export"
-	"conga/actors/eventlog/sqlite"
 	"conga/cmd/internal/cli"
 )
 
@@ -147,18 +146,18 @@ it saves the sound events.
 
 // Run writes the whole file or none; from a damaged log, the events that are sound.
 func (c *logExportCmd) Run(ctx context.Context, streams *cli.Streams) error {
-	log, err := OpenFolder(c.Data)
+	log, err := c.place().log()
 	if errors.Is(err, eventlog.ErrDamaged) {
 		return c.save(ctx, streams, err)
 	}
 	if err != nil {
 		return err
 	}
-	err = someEvents(log, c.Data)
+	err = someEvents(log, c.place().String())
 	if err == nil {
 		err = c.export(ctx, streams, log)
 	}
-	return errors.Join(Salvage(c.Data, err), log.Close())
+	return errors.Join(c.place().salvage(err), log.Close())
 }
 
 func (c *logExportCmd) export(ctx context.Context, streams *cli.Streams, log *eventlog.Log) error {
@@ -195,7 +194,7 @@ func (c *logExportCmd) wrote(n int, last uint64, log *eventlog.Log) string {
 
 // save writes the sound events of a damaged log, and still returns the damage as an error.
 func (c *logExportCmd) save(ctx context.Context, streams *cli.Streams, damage error) error {
-	store, err := sqlite.OpenDamaged(c.Data)
+	store, err := c.place().damaged()
 	if err != nil {
 		return damage
 	}

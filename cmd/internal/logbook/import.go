@@ -5,18 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"os"
 
 	"conga/actors/eventlog"
 	"conga/actors/eventlog/export"
-	"conga/actors/eventlog/sqlite"
 	"conga/cmd/internal/cli"
 )
 
 type logImportCmd struct {
 	Files []string `arg:"" name:"file.jsonl" help:"Exported or archived events, the oldest file first."`
-	Data  string   `setting:"-" required:"" placeholder:"DIR" help:"A folder that has no log yet."`
-	Sound bool     `setting:"-" help:"If an event is not sound, take those before it."`
+	Data  string   `setting:"-" placeholder:"DIR" help:"A folder that has no log yet."`
+	Shared
+	Sound bool `setting:"-" help:"If an event is not sound, take those before it."`
 }
 
 // Help shows examples.
@@ -33,10 +32,12 @@ func (logImportCmd) Help() string {
 // Run fills the folder's log with all of the events or with none; with --sound, with those before the
 // first damaged one.
 func (c *logImportCmd) Run(_ context.Context, streams *cli.Streams) error {
-	if _, err := os.Stat(c.Data); err == nil {
-		if last, err := lastIn(c.Data); err == nil && last > 0 {
-			return fmt.Errorf("%s has a log of %s already: name a folder that has none", c.Data, plural(last, "event"))
-		}
+	at := place{c.Data, c.Shared}
+	if at.Is() == (c.Data != "") {
+		return cli.Mistakef("name either a folder that has no log yet with --data DIR, or a new radio with --log URL --radio NAME")
+	}
+	if last, err := at.last(); err == nil && last > 0 {
+		return fmt.Errorf("%s has a log of %s already: name a %s that has none", at, plural(last, "event"), at.kind())
 	}
 	sound, err := c.check()
 	switch {
@@ -45,24 +46,24 @@ func (c *logImportCmd) Run(_ context.Context, streams *cli.Streams) error {
 	case err != nil && !c.Sound:
 		return fmt.Errorf("nothing was imported: %w; the %s before it can be: add --sound", err, plural(sound, "event"))
 	}
-	store, err2 := sqlite.Open(c.Data)
+	store, err2 := at.writer()
 	if err2 != nil {
 		return err2
 	}
 	n, failed := export.Import(store, upTo(sound, readLines(c.Files...)))
 	if failed := errors.Join(failed, store.Close()); failed != nil {
-		return fmt.Errorf("%s has only the first %s: %w", c.Data, plural(n, "event"), failed)
+		return fmt.Errorf("%s has only the first %s: %w", at, plural(n, "event"), failed)
 	}
-	fmt.Fprintf(streams.Out, "%s has %s\n", c.Data, plural(n, "event"))
+	fmt.Fprintf(streams.Out, "%s has %s\n", at, plural(n, "event"))
 	if err != nil {
 		fmt.Fprintf(streams.Err, "the rest was left out: %v\n", err)
 	}
 	return nil
 }
 
-// lastIn is the number of the last event in the folder's log.
-func lastIn(dir string) (uint64, error) {
-	store, err := sqlite.OpenReader(dir)
+// last is the number of the log's last event.
+func (p place) last() (uint64, error) {
+	store, err := p.reader()
 	if err != nil {
 		return 0, err
 	}

@@ -43,10 +43,13 @@ machine's zone, if they do not name another; those in exported files are in UTC.
 	)
 }
 
-// logData names the folder of a log.
+// logData names the folder of a log, or the servers that keep it.
 type logData struct {
 	Data string `default:"${data}" placeholder:"DIR" help:"Folder of the log: the --data of conga serve or conga join (${default})."`
+	Shared
 }
+
+func (d logData) place() place { return place{d.Data, d.Shared} }
 
 // logSource names a log: a folder, or an exported file.
 type logSource struct {
@@ -57,7 +60,7 @@ type logSource struct {
 // open opens the log for reading. The caller closes it.
 func (s logSource) open() (*eventlog.Log, error) {
 	if s.File == "" {
-		return OpenFolder(s.Data)
+		return s.place().log()
 	}
 	if isFolder(s.File) {
 		return nil, fmt.Errorf("%s is a folder: name it with --data", s.File)
@@ -66,28 +69,37 @@ func (s logSource) open() (*eventlog.Log, error) {
 }
 
 // OpenFolder opens the log in dir for reading, also while its server runs.
-func OpenFolder(dir string) (*eventlog.Log, error) {
-	if file, err := os.Stat(dir); err == nil && !file.IsDir() {
-		return nil, fmt.Errorf("%s is a file: name it without --data", dir)
+func OpenFolder(dir string) (*eventlog.Log, error) { return place{dir: dir}.log() }
+
+// log opens the log for reading, also while its server runs.
+func (p place) log() (*eventlog.Log, error) {
+	if file, err := os.Stat(p.dir); err == nil && !file.IsDir() && !p.Is() {
+		return nil, fmt.Errorf("%s is a file: name it without --data", p.dir)
 	}
-	store, err := sqlite.OpenReader(dir)
+	store, err := p.reader()
 	if err != nil {
-		return nil, Salvage(dir, err)
+		return nil, p.salvage(err)
 	}
 	log, err := eventlog.Open(store, time.Now)
 	if err != nil {
-		return nil, Salvage(dir, errors.Join(err, store.Close()))
+		return nil, p.salvage(errors.Join(err, store.Close()))
 	}
 	return log, nil
 }
 
 // Salvage adds to the error of a damaged log what to do about it.
-func Salvage(dir string, err error) error {
+func Salvage(dir string, err error) error { return place{dir: dir}.salvage(err) }
+
+func (p place) salvage(err error) error {
 	if !errors.Is(err, eventlog.ErrDamaged) || strings.Contains(err.Error(), "conga log export") {
 		return err
 	}
-	return fmt.Errorf("%w; restore %s from a copy, or save what is sound: conga log export sound.jsonl --data %s, "+
-		"then conga log import sound.jsonl --sound --data NEW", err, filepath.Join(dir, "conga.db"), dir)
+	restore, anew := "restore "+filepath.Join(p.dir, "conga.db")+" from a copy, or ", "--data NEW"
+	if p.Is() {
+		restore, anew = "", "--log URL --radio NEW"
+	}
+	return fmt.Errorf("%w; %ssave what is sound: conga log export sound.jsonl %s, then conga log import sound.jsonl --sound %s",
+		err, restore, p.flags(), anew)
 }
 
 // maxInMemory is the longest exported file that is read into memory, in bytes.
@@ -169,7 +181,7 @@ func (s logSource) name() string {
 	if s.File != "" {
 		return s.File
 	}
-	return s.Data
+	return s.place().String()
 }
 
 // with opens the log and runs do on it; a log without events is an error.
@@ -183,7 +195,7 @@ func (s logSource) with(do func(*eventlog.Log) error) error {
 		err = do(log)
 	}
 	if s.File == "" {
-		err = Salvage(s.Data, err)
+		err = s.place().salvage(err)
 	}
 	return errors.Join(err, log.Close())
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"conga/actors/eventlog"
+	"conga/actors/eventlog/jetstream"
 	"conga/actors/eventlog/sqlite"
 	"conga/cmd/internal/keys"
 	"conga/cmd/internal/monitor"
@@ -26,36 +27,77 @@ type Data struct {
 	Disk  transport.Disk     // below Store; nil: the disk is never full
 	// Watched measures the disk; nil: there is none.
 	Watched *monitor.Disk
+	// NoDisk is what people are told who ask for a song while the disk is full or away; nil: the usual.
+	NoDisk error
 }
+
+// errNoNATS is what people are told while NATS does not keep what they ask for.
+var errNoNATS = errors.New("the servers that keep this radio's log (NATS) cannot be reached: the music plays on, but no song can be asked for until they are back")
 
 // OpenData opens the log and the key in dir, or makes them, and remembers the songs folder.
 func OpenData(dir, songs string, logger *slog.Logger) (Data, error) {
-	if _, err := os.Stat(filepath.Join(dir, keys.IdentityFile)); err == nil {
-		return Data{}, fmt.Errorf("%s is a listener's data folder: choose another with --data", dir)
+	if err := forServer(dir, logger); err != nil {
+		return Data{}, err
 	}
-	warnHomeless(dir, logger)
 	store, err := sqlite.Open(dir)
 	if err != nil {
 		return Data{}, err
 	}
+	return openData(dir, songs, store, eventlog.SteadyConfig{
+		Reserve: sqlite.NewReserve(dir, reserveBytes),
+		Tell:    func(state eventlog.DiskState, why error) { tellDisk(logger, dir, state, why) },
+	}, logger)
+}
+
+// OpenShared is OpenData for a log on servers of NATS; dir has the key and what else is only this server's. lost is called if
+// another server has written to the log: this one has to end then.
+func OpenShared(log jetstream.Config, dir, songs string, lost func(error), logger *slog.Logger) (Data, error) {
+	if err := forServer(dir, logger); err != nil {
+		return Data{}, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return Data{}, fmt.Errorf("data folder: %w: choose another with --data", err)
+	}
+	store, err := jetstream.Open(log)
+	if err != nil {
+		return Data{}, err
+	}
+	tellReplicas(logger, log, store.Replicas())
+	data, err := openData(dir, songs, store, eventlog.SteadyConfig{
+		Lost: lost,
+		Tell: func(state eventlog.DiskState, why error) { tellNATS(logger, log, state, why) },
+	}, logger)
+	data.NoDisk = errNoNATS
+	return data, err
+}
+
+// forServer refuses a listener's folder.
+func forServer(dir string, logger *slog.Logger) error {
+	if _, err := os.Stat(filepath.Join(dir, keys.IdentityFile)); err == nil {
+		return fmt.Errorf("%s is a listener's data folder: choose another with --data", dir)
+	}
+	warnHomeless(dir, logger)
+	return nil
+}
+
+// openData reads the key, and keeps the log steady. It owns store.
+func openData(dir, songs string, store eventlog.Store, cfg eventlog.SteadyConfig, logger *slog.Logger) (Data, error) {
 	key, err := keys.Signing(dir)
 	if err != nil {
 		return Data{}, errors.Join(err, store.Close())
 	}
-	watched := monitor.NewDisk()
-	steady, err := eventlog.OpenSteady(store, eventlog.SteadyConfig{
-		Reserve: sqlite.NewReserve(dir, reserveBytes),
-		Tell: func(state eventlog.DiskState, why error) {
-			watched.Told(state)
-			tellDisk(logger, dir, state, why)
-		},
-		Wrote: watched.Wrote,
-		Look: func() {
-			if err := keys.KeepSigning(dir, key); err != nil {
-				logger.Error("the server's key is gone from its folder and cannot be written again: after a restart listeners will refuse this server", "reason", err)
-			}
-		},
-	})
+	watched, tell := monitor.NewDisk(), cfg.Tell
+	cfg.Wrote = watched.Wrote
+	cfg.Tell = func(state eventlog.DiskState, why error) {
+		watched.Told(state)
+		tell(state, why)
+	}
+	cfg.Look = func() {
+		if err := keys.KeepSigning(dir, key); err != nil {
+			logger.Error("the server's key is gone from its folder and cannot be written again: after a restart listeners will refuse this server", "reason", err)
+		}
+	}
+	steady, err := eventlog.OpenSteady(store, cfg)
 	if err != nil {
 		return Data{}, errors.Join(err, store.Close())
 	}
@@ -67,6 +109,24 @@ func OpenData(dir, songs string, logger *slog.Logger) (Data, error) {
 
 // MemoryData is for a server that leaves nothing behind.
 func MemoryData() Data { return Data{Store: eventlog.NewMemory(), Key: keys.New()} }
+
+// tellReplicas says on how many servers the log is.
+func tellReplicas(logger *slog.Logger, log jetstream.Config, n int) {
+	if n == 1 {
+		logger.Warn("only one server of NATS keeps the log: what it has acknowledged is gone with its disk. With three of them in a cluster, the next start makes three copies", "log", log.Where(), "radio", log.Radio)
+		return
+	}
+	logger.Info("servers of NATS keep the log", "copies", n, "log", log.Where(), "radio", log.Radio)
+}
+
+// tellNATS is tellDisk for a log on servers.
+func tellNATS(logger *slog.Logger, log jetstream.Config, state eventlog.DiskState, why error) {
+	if state == eventlog.DiskFine {
+		logger.Info("NATS has the whole log again: songs can be asked for", "log", log.Where())
+		return
+	}
+	logger.Error("NATS does not keep the log: look at its servers. The music plays on and events wait in memory, but nobody can ask for songs", "log", log.Where(), "reason", why)
+}
 
 // tellDisk says how the log's disk is doing, and what that means for people.
 func tellDisk(logger *slog.Logger, data string, state eventlog.DiskState, why error) {

@@ -147,7 +147,7 @@ func (p *parts) requests(s *actors.Server) *actor.Props {
 	p.offers.Slack = s.Slack
 	cfg := transport.RequestsConfig{
 		Listener: p.listener, Dial: p.Dial, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: p.now, Follows: s.Follows,
-		Persons: transport.NewPersons(p.Data.Key.Seed()), Auth: p.auth, TLS: p.secure, Limits: p.Limits, Disk: p.Data.Disk, Counters: p.sent,
+		Persons: transport.NewPersons(p.Data.Key.Seed()), Auth: p.auth, TLS: p.secure, Limits: p.Limits, Disk: p.Data.Disk, NoDisk: p.Data.NoDisk, Counters: p.sent,
 		Pinged: p.offers.Pinged, Parted: p.offers.Parted, Web: webSite(s, p.ServerOptions, p.log, p.offers, p.now),
 	}
 	if p.porter != nil {

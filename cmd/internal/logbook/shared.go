@@ -1,0 +1,93 @@
+package logbook
+
+import (
+	"errors"
+	"fmt"
+
+	"conga/actors/eventlog"
+	"conga/actors/eventlog/jetstream"
+	"conga/actors/eventlog/sqlite"
+)
+
+// Shared names a log that is on servers of NATS; the zero value: it is a file in a folder.
+type Shared struct {
+	Log       string `placeholder:"URL" help:"Servers of NATS with JetStream that keep the event log, instead of a file in the --data folder: nats://a:4222,b:4222,c:4222. tls:// and USER:PASSWORD@ as NATS has them."`
+	Radio     string `placeholder:"NAME" help:"With --log: the radio's name there."`
+	NATSCreds string `name:"nats-creds" placeholder:"FILE" help:"With --log: file with the credentials for NATS."`
+}
+
+// Is reports whether the log is on servers.
+func (s Shared) Is() bool { return s.Log != "" }
+
+// Servers are the servers and the log on them.
+func (s Shared) Servers() (jetstream.Config, error) {
+	if s.Radio == "" {
+		return jetstream.Config{}, errors.New("--log needs --radio NAME, too: servers of NATS keep the logs of many radios")
+	}
+	if err := jetstream.GoodRadio(s.Radio); err != nil {
+		return jetstream.Config{}, fmt.Errorf("--radio: %w", err)
+	}
+	return jetstream.Config{URL: s.Log, Radio: s.Radio, Creds: s.NATSCreds}, nil
+}
+
+// place is where a log is.
+type place struct {
+	dir string
+	Shared
+}
+
+// String names it as a sentence does.
+func (p place) String() string {
+	if p.Is() {
+		return "NATS (" + p.Radio + ")"
+	}
+	return p.dir
+}
+
+// kind is what one names to name it.
+func (p place) kind() string {
+	if p.Is() {
+		return "radio"
+	}
+	return "folder"
+}
+
+// flags are what names it to another command.
+func (p place) flags() string {
+	if p.Is() {
+		return fmt.Sprintf("--log %s --radio %s", jetstream.Config{URL: p.Log}.Where(), p.Radio)
+	}
+	return "--data " + p.dir
+}
+
+// reader opens the log for reading, also while its server runs.
+func (p place) reader() (eventlog.Store, error) {
+	return p.open(sqlite.OpenReader, jetstream.OpenReader)
+}
+
+// damaged is reader for a log whose last events are lost.
+func (p place) damaged() (eventlog.Store, error) {
+	return p.open(sqlite.OpenDamaged, jetstream.OpenReader)
+}
+
+// writer opens the log for writing, and makes it if there is none.
+func (p place) writer() (eventlog.Store, error) { return p.open(sqlite.Open, jetstream.Open) }
+
+func (p place) open(folder func(string) (*sqlite.Store, error), servers func(jetstream.Config) (*jetstream.Store, error)) (eventlog.Store, error) {
+	if !p.Is() {
+		store, err := folder(p.dir)
+		if err != nil {
+			return nil, err // no *sqlite.Store that is nil
+		}
+		return store, nil
+	}
+	cfg, err := p.Servers()
+	if err != nil {
+		return nil, err
+	}
+	store, err := servers(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return store, nil
+}
