@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-var errHangs = errors.New("the disk does not answer")
+var errHangs = errors.New("it does not answer")
 
 func (s *Steady) signal() {
 	select {

@@ -231,6 +231,9 @@ func (s *Store) knownFormat() error {
 // Replicas returns how many servers keep the log.
 func (s *Store) Replicas() int { return s.stream.CachedInfo().Config.Replicas }
 
+// Connected reports whether one of the servers is there. It may still be one of too few.
+func (s *Store) Connected() bool { return s.conn.IsConnected() }
+
 // Close ends the connection.
 func (s *Store) Close() error {
 	s.end()

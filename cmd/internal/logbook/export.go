@@ -146,18 +146,18 @@ it saves the sound events.
 
 // Run writes the whole file or none; from a damaged log, the events that are sound.
 func (c *logExportCmd) Run(ctx context.Context, streams *cli.Streams) error {
-	log, err := c.place().log()
+	log, err := c.home().log()
 	if errors.Is(err, eventlog.ErrDamaged) {
 		return c.save(ctx, streams, err)
 	}
 	if err != nil {
 		return err
 	}
-	err = someEvents(log, c.place().String())
+	err = someEvents(log, c.home().String())
 	if err == nil {
 		err = c.export(ctx, streams, log)
 	}
-	return errors.Join(c.place().salvage(err), log.Close())
+	return errors.Join(c.home().salvage(err), log.Close())
 }
 
 func (c *logExportCmd) export(ctx context.Context, streams *cli.Streams, log *eventlog.Log) error {
@@ -194,7 +194,7 @@ func (c *logExportCmd) wrote(n int, last uint64, log *eventlog.Log) string {
 
 // save writes the sound events of a damaged log, and still returns the damage as an error.
 func (c *logExportCmd) save(ctx context.Context, streams *cli.Streams, damage error) error {
-	store, err := c.place().damaged()
+	store, err := c.home().damaged()
 	if err != nil {
 		return damage
 	}

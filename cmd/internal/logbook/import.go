@@ -32,7 +32,7 @@ func (logImportCmd) Help() string {
 // Run fills the folder's log with all of the events or with none; with --sound, with those before the
 // first damaged one.
 func (c *logImportCmd) Run(_ context.Context, streams *cli.Streams) error {
-	at := place{c.Data, c.Shared}
+	at := home{c.Data, c.Shared}
 	if at.Is() == (c.Data != "") {
 		return cli.Mistakef("name either a folder that has no log yet with --data DIR, or a new radio with --log URL --radio NAME")
 	}
@@ -62,8 +62,8 @@ func (c *logImportCmd) Run(_ context.Context, streams *cli.Streams) error {
 }
 
 // last is the number of the log's last event.
-func (p place) last() (uint64, error) {
-	store, err := p.reader()
+func (h home) last() (uint64, error) {
+	store, err := h.reader()
 	if err != nil {
 		return 0, err
 	}

@@ -49,7 +49,7 @@ type logData struct {
 	Shared
 }
 
-func (d logData) place() place { return place{d.Data, d.Shared} }
+func (d logData) home() home { return home{d.Data, d.Shared} }
 
 // logSource names a log: a folder, or an exported file.
 type logSource struct {
@@ -60,7 +60,7 @@ type logSource struct {
 // open opens the log for reading. The caller closes it.
 func (s logSource) open() (*eventlog.Log, error) {
 	if s.File == "" {
-		return s.place().log()
+		return s.home().log()
 	}
 	if isFolder(s.File) {
 		return nil, fmt.Errorf("%s is a folder: name it with --data", s.File)
@@ -69,37 +69,37 @@ func (s logSource) open() (*eventlog.Log, error) {
 }
 
 // OpenFolder opens the log in dir for reading, also while its server runs.
-func OpenFolder(dir string) (*eventlog.Log, error) { return place{dir: dir}.log() }
+func OpenFolder(dir string) (*eventlog.Log, error) { return home{dir: dir}.log() }
 
 // log opens the log for reading, also while its server runs.
-func (p place) log() (*eventlog.Log, error) {
-	if file, err := os.Stat(p.dir); err == nil && !file.IsDir() && !p.Is() {
-		return nil, fmt.Errorf("%s is a file: name it without --data", p.dir)
+func (h home) log() (*eventlog.Log, error) {
+	if file, err := os.Stat(h.dir); err == nil && !file.IsDir() && !h.Is() {
+		return nil, fmt.Errorf("%s is a file: name it without --data", h.dir)
 	}
-	store, err := p.reader()
+	store, err := h.reader()
 	if err != nil {
-		return nil, p.salvage(err)
+		return nil, h.salvage(err)
 	}
 	log, err := eventlog.Open(store, time.Now)
 	if err != nil {
-		return nil, p.salvage(errors.Join(err, store.Close()))
+		return nil, h.salvage(errors.Join(err, store.Close()))
 	}
 	return log, nil
 }
 
 // Salvage adds to the error of a damaged log what to do about it.
-func Salvage(dir string, err error) error { return place{dir: dir}.salvage(err) }
+func Salvage(dir string, err error) error { return home{dir: dir}.salvage(err) }
 
-func (p place) salvage(err error) error {
+func (h home) salvage(err error) error {
 	if !errors.Is(err, eventlog.ErrDamaged) || strings.Contains(err.Error(), "conga log export") {
 		return err
 	}
-	restore, anew := "restore "+filepath.Join(p.dir, "conga.db")+" from a copy, or ", "--data NEW"
-	if p.Is() {
+	restore, anew := "restore "+filepath.Join(h.dir, "conga.db")+" from a copy, or ", "--data NEW"
+	if h.Is() {
 		restore, anew = "", "--log URL --radio NEW"
 	}
 	return fmt.Errorf("%w; %ssave what is sound: conga log export sound.jsonl %s, then conga log import sound.jsonl --sound %s",
-		err, restore, p.flags(), anew)
+		err, restore, h.flags(), anew)
 }
 
 // maxInMemory is the longest exported file that is read into memory, in bytes.
@@ -181,7 +181,7 @@ func (s logSource) name() string {
 	if s.File != "" {
 		return s.File
 	}
-	return s.place().String()
+	return s.home().String()
 }
 
 // with opens the log and runs do on it; a log without events is an error.
@@ -195,7 +195,7 @@ func (s logSource) with(do func(*eventlog.Log) error) error {
 		err = do(log)
 	}
 	if s.File == "" {
-		err = s.place().salvage(err)
+		err = s.home().salvage(err)
 	}
 	return errors.Join(err, log.Close())
 }

@@ -49,15 +49,15 @@ nothing is written; songs of different sample rates follow each other as they di
 
 // Run writes the file, whole or not at all.
 func (c *logRenderCmd) Run(ctx context.Context, streams *cli.Streams) error {
-	log, err := OpenFolder(c.Data)
+	log, err := c.home().log()
 	if err != nil {
 		return err
 	}
-	err = someEvents(log, c.Data)
+	err = someEvents(log, c.home().String())
 	if err == nil {
 		err = c.render(ctx, streams, log)
 	}
-	return errors.Join(Salvage(c.Data, err), log.Close())
+	return errors.Join(c.home().salvage(err), log.Close())
 }
 
 func (c *logRenderCmd) render(ctx context.Context, streams *cli.Streams, log *eventlog.Log) error {

@@ -41,15 +41,15 @@ that were sent to listeners in that time: one that was skipped with less than it
 
 // Run prints the report.
 func (c *logReportCmd) Run(_ context.Context, streams *cli.Streams) error {
-	log, err := OpenFolder(c.Data)
+	log, err := c.home().log()
 	if err != nil {
 		return err
 	}
-	err = someEvents(log, c.Data)
+	err = someEvents(log, c.home().String())
 	if err == nil {
 		err = c.report(streams, log)
 	}
-	return errors.Join(Salvage(c.Data, err), log.Close())
+	return errors.Join(c.home().salvage(err), log.Close())
 }
 
 func (c *logReportCmd) report(streams *cli.Streams, log *eventlog.Log) error {

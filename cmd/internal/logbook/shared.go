@@ -30,58 +30,58 @@ func (s Shared) Servers() (jetstream.Config, error) {
 	return jetstream.Config{URL: s.Log, Radio: s.Radio, Creds: s.NATSCreds}, nil
 }
 
-// place is where a log is.
-type place struct {
+// home is where a log is.
+type home struct {
 	dir string
 	Shared
 }
 
 // String names it as a sentence does.
-func (p place) String() string {
-	if p.Is() {
-		return "NATS (" + p.Radio + ")"
+func (h home) String() string {
+	if h.Is() {
+		return "NATS (" + h.Radio + ")"
 	}
-	return p.dir
+	return h.dir
 }
 
 // kind is what one names to name it.
-func (p place) kind() string {
-	if p.Is() {
+func (h home) kind() string {
+	if h.Is() {
 		return "radio"
 	}
 	return "folder"
 }
 
 // flags are what names it to another command.
-func (p place) flags() string {
-	if p.Is() {
-		return fmt.Sprintf("--log %s --radio %s", jetstream.Config{URL: p.Log}.Where(), p.Radio)
+func (h home) flags() string {
+	if h.Is() {
+		return fmt.Sprintf("--log %s --radio %s", jetstream.Config{URL: h.Log}.Where(), h.Radio)
 	}
-	return "--data " + p.dir
+	return "--data " + h.dir
 }
 
 // reader opens the log for reading, also while its server runs.
-func (p place) reader() (eventlog.Store, error) {
-	return p.open(sqlite.OpenReader, jetstream.OpenReader)
+func (h home) reader() (eventlog.Store, error) {
+	return h.open(sqlite.OpenReader, jetstream.OpenReader)
 }
 
 // damaged is reader for a log whose last events are lost.
-func (p place) damaged() (eventlog.Store, error) {
-	return p.open(sqlite.OpenDamaged, jetstream.OpenReader)
+func (h home) damaged() (eventlog.Store, error) {
+	return h.open(sqlite.OpenDamaged, jetstream.OpenReader)
 }
 
 // writer opens the log for writing, and makes it if there is none.
-func (p place) writer() (eventlog.Store, error) { return p.open(sqlite.Open, jetstream.Open) }
+func (h home) writer() (eventlog.Store, error) { return h.open(sqlite.Open, jetstream.Open) }
 
-func (p place) open(folder func(string) (*sqlite.Store, error), servers func(jetstream.Config) (*jetstream.Store, error)) (eventlog.Store, error) {
-	if !p.Is() {
-		store, err := folder(p.dir)
+func (h home) open(folder func(string) (*sqlite.Store, error), servers func(jetstream.Config) (*jetstream.Store, error)) (eventlog.Store, error) {
+	if !h.Is() {
+		store, err := folder(h.dir)
 		if err != nil {
 			return nil, err // no *sqlite.Store that is nil
 		}
 		return store, nil
 	}
-	cfg, err := p.Servers()
+	cfg, err := h.Servers()
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ func (logTailCmd) Help() string {
 
 // Run prints events until ctx ends.
 func (c *logTailCmd) Run(ctx context.Context, streams *cli.Streams) error {
-	log, err := c.place().log()
+	log, err := c.home().log()
 	if err != nil {
 		return err
 	}
@@ -51,11 +51,11 @@ func (c *logTailCmd) Run(ctx context.Context, streams *cli.Streams) error {
 		}
 		if err != nil {
 			cancel()
-			return errors.Join(c.place().salvage(errors.Join(err, <-looked)), log.Close())
+			return errors.Join(c.home().salvage(errors.Join(err, <-looked)), log.Close())
 		}
 	}
 	cancel()
-	return errors.Join(c.place().salvage(<-looked), log.Close())
+	return errors.Join(c.home().salvage(<-looked), log.Close())
 }
 
 // look lets the log find what another process has written, until ctx ends.

@@ -67,9 +67,21 @@ func OpenShared(log jetstream.Config, dir, songs string, lost func(error), logge
 		Lost: lost,
 		Tell: func(state eventlog.DiskState, why error) { tellNATS(logger, log, state, why) },
 	}, logger)
-	data.NoDisk = errNoNATS
-	return data, err
+	if err != nil {
+		return Data{}, err
+	}
+	data.Disk, data.NoDisk = distant{data.Disk, store}, errNoNATS
+	return data, nil
 }
+
+// distant is a disk that is away as soon as no server is there, and not only when one has not answered for long.
+type distant struct {
+	transport.Disk
+	store *jetstream.Store
+}
+
+// Full is described at Disk.
+func (d distant) Full() bool { return !d.store.Connected() || d.Disk.Full() }
 
 // forServer refuses a listener's folder.
 func forServer(dir string, logger *slog.Logger) error {
