@@ -15,7 +15,9 @@ func TestLog_NATS(t *testing.T) {
 	servers := natstest.Start(t, 1)
 	folder, out := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "again.jsonl")
 	there := []string{"--log", servers.URL(), "--radio", "house"}
-	with := func(where []string, args ...string) []string { return append(append([]string{"log"}, args...), where...) }
+	with := func(where []string, args ...string) []string {
+		return append(append([]string{"log"}, args...), where...)
+	}
 	ok(t, with([]string{"--data", folder}, "import", incidentFile)...)
 	ok(t, with(there, "import", incidentFile)...)
 	for _, command := range [][]string{{"verify"}, {"show"}, {"show", "--from", "3", "--to", "5", "--json"}, {"replay"}, {"replay", "--at", "10"}, {"diff", "3", "12"}} {
