@@ -53,25 +53,14 @@ func IsListeners(log *eventlog.Log) (bool, error) {
 
 // ServerStateAt is StateAt for a server's log.
 func ServerStateAt(log *eventlog.Log, at uint64) (ServerState, error) {
-	var s ServerState
-	var seq uint64
-	for _, begin := range []func() error{
-		func() (err error) { s.Scheduler, seq, err = eventlog.Begin(log, scheduler.Actor, s.Scheduler); return },
-		func() (err error) { s.Catalog, seq, err = eventlog.Begin(log, catalog.Actor, s.Catalog); return },
-		func() (err error) { s.Pacer, seq, err = eventlog.Begin(log, pacer.Actor, s.Pacer); return },
-		func() (err error) {
-			s.ChainManager, seq, err = eventlog.Begin(log, chainmanager.Actor, s.ChainManager)
-			return
-		},
-	} {
-		if err := begin(); err != nil {
-			return s, err
-		}
+	s, seq, err := serverStart(log)
+	if err != nil {
+		return s, err
 	}
 	if at < seq {
 		return s, fmt.Errorf("event %d was archived or folded: the log begins with event %d", at, seq+1)
 	}
-	err := log.Fold(seq, at, func(_ uint64, event proto.Message) { s = s.Apply(event) })
+	err = log.Fold(seq, at, func(_ uint64, event proto.Message) { s = s.Apply(event) })
 	return s, err
 }
 

@@ -51,6 +51,8 @@ type ServerConfig struct {
 	ChainTakes func() (takes time.Duration, last string)
 	// Chains is how many listeners the server feeds, at most messages.MaxChains; 0: one.
 	Chains int
+	// Leads reports whether this server may give out music at this moment; nil: it always may. See actors/lease.
+	Leads func() bool
 	// Rules are the rules for requests; nil: first come, first served, without limits.
 	Rules *messages.QueueRules
 	// Members is chainmanager.Config.Members: the stream port serves all that are in the chain. May be nil.
@@ -120,9 +122,9 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		}).Configure(ends)},
 		child{pacer.Actor, pacer.Props(pacer.Config{
 			Log: cfg.Log, Window: s.window, Key: cfg.Key, Publish: s.publish, Placed: func(at place.State) { s.place.Store(&at) }, Sent: cfg.Sent, Now: cfg.Now, Logger: cfg.Logger,
-			ChainTakes: cfg.ChainTakes,
-			Scheduler:  func() *actor.PID { return s.of(scheduler.Actor) },
-			Catalog:    func() *actor.PID { return s.of(catalog.Actor) },
+			ChainTakes: cfg.ChainTakes, Leads: cfg.Leads,
+			Scheduler: func() *actor.PID { return s.of(scheduler.Actor) },
+			Catalog:   func() *actor.PID { return s.of(catalog.Actor) },
 			Open: func(name, of, sum string) (pacer.File, error) {
 				return openSong(cfg.Songs, made, name, transcode.Made{Of: of, Sum: sum})
 			},

@@ -401,9 +401,10 @@ type Welcome struct {
 	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Key           []byte                 `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"` // ed25519 public key that signs the broadcast
 	ServerUnixUs  int64                  `protobuf:"varint,5,opt,name=server_unix_us,json=serverUnixUs,proto3" json:"server_unix_us,omitempty"`
-	Proof         []byte                 `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"` // that the server knows the token too
-	Pass          []byte                 `protobuf:"bytes,9,opt,name=pass,proto3" json:"pass,omitempty"`   // members prove to each other on stream connections that they have it; empty: all may come
-	Anew          bool                   `protobuf:"varint,20,opt,name=anew,proto3" json:"anew,omitempty"` // the server's log does not have the song that Hello names: it was restored from a copy. The listener forgets its numbers
+	Proof         []byte                 `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"`      // that the server knows the token too
+	Pass          []byte                 `protobuf:"bytes,9,opt,name=pass,proto3" json:"pass,omitempty"`        // members prove to each other on stream connections that they have it; empty: all may come
+	Servers       []string               `protobuf:"bytes,21,rep,name=servers,proto3" json:"servers,omitempty"` // host:port of the requests of all servers of the radio, of which one leads; empty: there is only this one
+	Anew          bool                   `protobuf:"varint,20,opt,name=anew,proto3" json:"anew,omitempty"`      // the server's log does not have the song that Hello names: it was restored from a copy. The listener forgets its numbers
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -487,6 +488,13 @@ func (x *Welcome) GetPass() []byte {
 	return nil
 }
 
+func (x *Welcome) GetServers() []string {
+	if x != nil {
+		return x.Servers
+	}
+	return nil
+}
+
 func (x *Welcome) GetAnew() bool {
 	if x != nil {
 		return x.Anew
@@ -499,6 +507,8 @@ type Refused struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	WaitSeconds   uint32                 `protobuf:"varint,2,opt,name=wait_seconds,json=waitSeconds,proto3" json:"wait_seconds,omitempty"` // it is no use to ask again earlier; 0: not said
+	Follows       bool                   `protobuf:"varint,3,opt,name=follows,proto3" json:"follows,omitempty"`                            // another server of the radio leads, or none does yet
+	Servers       []string               `protobuf:"bytes,4,rep,name=servers,proto3" json:"servers,omitempty"`                             // with follows: as in Welcome, as far as it knows them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -545,6 +555,20 @@ func (x *Refused) GetWaitSeconds() uint32 {
 		return x.WaitSeconds
 	}
 	return 0
+}
+
+func (x *Refused) GetFollows() bool {
+	if x != nil {
+		return x.Follows
+	}
+	return false
+}
+
+func (x *Refused) GetServers() []string {
+	if x != nil {
+		return x.Servers
+	}
+	return nil
 }
 
 // JoinChain: a listener said Hello.
@@ -2394,7 +2418,7 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\binstance\x18\b \x01(\tR\binstance\x12\x1f\n" +
 	"\vsong_number\x18\x14 \x01(\x04R\n" +
 	"songNumber\x12.\n" +
-	"\x14song_play_at_unix_us\x18\x15 \x01(\x03R\x10songPlayAtUnixUs\"\xd0\x01\n" +
+	"\x14song_play_at_unix_us\x18\x15 \x01(\x03R\x10songPlayAtUnixUs\"\xea\x01\n" +
 	"\aWelcome\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x14\n" +
@@ -2402,11 +2426,14 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\x03key\x18\x04 \x01(\fR\x03key\x12$\n" +
 	"\x0eserver_unix_us\x18\x05 \x01(\x03R\fserverUnixUs\x12\x14\n" +
 	"\x05proof\x18\b \x01(\fR\x05proof\x12\x12\n" +
-	"\x04pass\x18\t \x01(\fR\x04pass\x12\x12\n" +
-	"\x04anew\x18\x14 \x01(\bR\x04anew\"D\n" +
+	"\x04pass\x18\t \x01(\fR\x04pass\x12\x18\n" +
+	"\aservers\x18\x15 \x03(\tR\aservers\x12\x12\n" +
+	"\x04anew\x18\x14 \x01(\bR\x04anew\"x\n" +
 	"\aRefused\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12!\n" +
-	"\fwait_seconds\x18\x02 \x01(\rR\vwaitSeconds\"\xd9\x01\n" +
+	"\fwait_seconds\x18\x02 \x01(\rR\vwaitSeconds\x12\x18\n" +
+	"\afollows\x18\x03 \x01(\bR\afollows\x12\x18\n" +
+	"\aservers\x18\x04 \x03(\tR\aservers\"\xd9\x01\n" +
 	"\tJoinChain\x12\x1f\n" +
 	"\x04node\x18\x01 \x01(\v2\v.conga.NodeR\x04node\x12\x12\n" +
 	"\x04leaf\x18\x02 \x01(\bR\x04leaf\x12\x1c\n" +

@@ -52,3 +52,6 @@ const (
 	// for one item, and has two seconds. More would not fit into 2 % of the music.
 	HashSize = 10
 )
+
+// MaxServers is how many servers a radio may have, as its listeners know them.
+const MaxServers = 8

@@ -37,12 +37,13 @@ const (
 	RefusedStranger                // the chain does not send it there
 	RefusedStale                   // its request is too old, or was used before
 	RefusedLeaving                 // the node is about to go
+	RefusedStandby                 // another server of the radio leads
 	RefusedOther
 	refusals
 )
 
 var refusalNames = [refusals]string{
-	"address", "place", "token", "identity", "copy", "pace", "full", "disk", "busy", "stranger", "stale", "leaving", "other",
+	"address", "place", "token", "identity", "copy", "pace", "full", "disk", "busy", "stranger", "stale", "leaving", "standby", "other",
 }
 
 func (r Refusal) String() string { return refusalNames[r] }

@@ -66,6 +66,7 @@ func (t *requestTalk) enter(hello *messages.Hello, node *messages.Node, unreacha
 	}
 	switch answer := answer.(type) {
 	case *messages.Welcome:
+		answer.Servers = t.cfg.Servers
 		answer.Anew = hello.GetSongNumber() > 0 && !t.cfg.Follows(hello.GetSongNumber(), hello.GetSongPlayAtUnixUs())
 		t.node, t.reached = node, node
 		if join.GetUnreachable() != "" {

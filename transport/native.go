@@ -8,11 +8,16 @@ import (
 
 	"conga/messages"
 	"conga/messages/plain"
+
+	"google.golang.org/protobuf/proto"
 )
 
 // handle carries out the line; an error ends the connection.
 func (t *requestTalk) handle(line string) error {
 	m, err := ParseLine(line)
+	if t.cfg.Standby != nil {
+		return t.follow(m)
+	}
 	switch {
 	case errors.Is(err, ErrUnknownVerb):
 		return t.plain(line)
@@ -67,6 +72,19 @@ func (t *requestTalk) handle(line string) error {
 		return t.put(&messages.Refused{Reason: "only the server sends " + verb(m)})
 	}
 	return nil
+}
+
+// follow turns away, in place of a server that leads, whoever speaks the dialect, and tells a person why.
+func (t *requestTalk) follow(line proto.Message) error {
+	if _, is := line.(*messages.Hello); !is {
+		t.say(t.cfg.Standby())
+		return errDone
+	}
+	t.cfg.Counters.Refuse(RefusedStandby)
+	if err := t.put(&messages.Refused{Reason: t.cfg.Standby(), Follows: true, Servers: t.cfg.Servers}); err != nil {
+		return err
+	}
+	return errDone
 }
 
 // mayLog counts a message that the log will keep, for the connection and for its address. It returns

@@ -30,6 +30,11 @@ type RequestsConfig struct {
 	// Follows reports whether the broadcast continues the one with the song that a Hello names; nil: it does.
 	Follows func(songNumber uint64, playAtUnixUs int64) bool
 
+	// Servers are the request ports of all servers of the radio, for WELCOME; nil: there is only this one. With Standby another
+	// one leads, or none: then every line is answered with what Standby says, and no actor is asked.
+	Servers []string
+	Standby func() string
+
 	Persons *Persons // tells those apart who ask; nil: it forgets them when it ends
 
 	Auth   *Auth       // clients must know its token; nil: all may come

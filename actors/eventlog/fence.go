@@ -9,9 +9,8 @@ import (
 // ErrFenced: this server may not write to the log of its radio, because it does not lead.
 var ErrFenced = errors.New("this server does not lead")
 
-// Fence returns the store of a server that shares its log with others and writes only while leads returns true. Its first
-// append begins its leadership, and may be tried again after an ErrConflict. A later conflict shows that another server has
-// begun to lead: from then on all writing is ErrFenced, and fallen is called, once.
+// Fence returns the store of a server that shares its log with others and writes only while leads returns true. A conflict
+// shows that another server writes: from then on all writing is ErrFenced, and fallen is called, once.
 func Fence(store Store, leads func() bool, fallen func()) Store {
 	return &fence{Store: store, leads: leads, fallen: fallen}
 }
@@ -20,7 +19,6 @@ type fence struct {
 	Store
 	leads  func() bool
 	fallen func()
-	begun  atomic.Bool
 	fell   atomic.Bool
 }
 
@@ -36,10 +34,7 @@ func (f *fence) Append(expected uint64, rows []Row) error {
 		return err
 	}
 	err := f.Store.Append(expected, rows)
-	switch {
-	case err == nil:
-		f.begun.Store(true)
-	case errors.Is(err, ErrConflict) && f.begun.Load():
+	if errors.Is(err, ErrConflict) {
 		if !f.fell.Swap(true) {
 			f.fallen()
 		}
@@ -60,4 +55,31 @@ func (f *fence) Keep(name string, data []byte) error {
 		return err
 	}
 	return f.Store.Keep(name, data)
+}
+
+// Warm returns store with a snapshot of its own, which saves its log the reading of what this process knows already. See
+// Log.Snapshot.
+func Warm(store Store, snapshot []byte) Store {
+	w := &warm{Store: store}
+	w.snapshot.Store(&snapshot)
+	return w
+}
+
+type warm struct {
+	Store
+	snapshot atomic.Pointer[[]byte]
+}
+
+func (w *warm) Keep(name string, data []byte) error {
+	if name == snapshotName {
+		w.snapshot.Store(nil)
+	}
+	return w.Store.Keep(name, data)
+}
+
+func (w *warm) Kept(name string) ([]byte, error) {
+	if own := w.snapshot.Load(); name == snapshotName && own != nil {
+		return *own, nil
+	}
+	return w.Store.Kept(name)
 }

@@ -6,7 +6,6 @@ import (
 
 	"conga/actors/eventlog"
 	"conga/actors/eventlog/storetest"
-	"conga/messages"
 )
 
 // After another server has begun to lead, the earlier one writes nothing more.
@@ -14,7 +13,6 @@ func TestFence(t *testing.T) {
 	store := eventlog.NewMemory()
 	fell := 0
 	mine := storetest.Open(t, eventlog.Fence(store, func() bool { return true }, func() { fell++ }))
-	other := storetest.Open(t, eventlog.Fence(store, func() bool { return true }, func() { t.Error("the later one falls") }))
 	put := func(log *eventlog.Log) error {
 		_, err := log.Append(eventlog.Any, "scheduler", nil, storetest.Queued("x"))
 		return err
@@ -22,11 +20,8 @@ func TestFence(t *testing.T) {
 	if err := put(mine); err != nil {
 		t.Fatal(err)
 	}
-	keeper, err := eventlog.NewKeeper(other, "scheduler", storetest.Queue{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := keeper.Commit(&messages.RequestPlay{Wish: "y"}); err != nil { // behind an event that it had not seen
+	other := storetest.Open(t, eventlog.Fence(store, func() bool { return true }, func() { t.Error("the later one falls") }))
+	if err := put(other); err != nil {
 		t.Fatal(err)
 	}
 	if err := put(mine); !errors.Is(err, eventlog.ErrFenced) || fell != 1 {
@@ -37,5 +32,19 @@ func TestFence(t *testing.T) {
 	}
 	if last := other.Last(); last != 2 || fell != 1 {
 		t.Errorf("the log has %d events, and it fell %d times", last, fell)
+	}
+}
+
+// A log begins with what its process knew already.
+func TestWarm(t *testing.T) {
+	store := eventlog.NewMemory()
+	log := storetest.Open(t, store)
+	storetest.Fill(t, log, 10)
+	snapshot, err := log.Snapshot(10, map[string]eventlog.Frozen{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seq := storetest.Open(t, eventlog.Warm(store, snapshot)).SnapshotSeq(); seq != 10 {
+		t.Errorf("it begins at event %d", seq)
 	}
 }

@@ -108,20 +108,32 @@ var program = sync.OnceValue(func() string {
 	return id
 })
 
+// snapshotName is the name under which a store keeps the snapshot.
+const snapshotName = "snapshot"
+
 // SaveSnapshot keeps the actors' states at event number seq in place of the previous snapshot. seq must be on disk.
 func (l *Log) SaveSnapshot(seq uint64, states map[string]Frozen) error {
-	mark, err := l.MarkAt(seq)
+	data, err := l.Snapshot(seq, states)
 	if err != nil {
-		return fmt.Errorf("save snapshot: %w", err)
+		return err
 	}
-	data, err := pack(program(), mark, states)
-	if err != nil {
-		return fmt.Errorf("save snapshot: %w", err)
-	}
-	if err := l.store.Keep("snapshot", data); err != nil {
+	if err := l.store.Keep(snapshotName, data); err != nil {
 		return fmt.Errorf("save snapshot: %w", err)
 	}
 	return nil
+}
+
+// Snapshot returns what SaveSnapshot keeps.
+func (l *Log) Snapshot(seq uint64, states map[string]Frozen) ([]byte, error) {
+	mark, err := l.MarkAt(seq)
+	if err != nil {
+		return nil, fmt.Errorf("make a snapshot: %w", err)
+	}
+	data, err := pack(program(), mark, states)
+	if err != nil {
+		return nil, fmt.Errorf("make a snapshot: %w", err)
+	}
+	return data, nil
 }
 
 // SnapshotSeq returns the event number of the snapshot; 0 if there is none, or it is of another program or another log.
@@ -131,7 +143,7 @@ func (l *Log) SnapshotSeq() uint64 {
 }
 
 func (l *Log) snapshot() (kept, bool) {
-	data, err := l.store.Kept("snapshot")
+	data, err := l.store.Kept(snapshotName)
 	if err != nil || data == nil {
 		return kept{}, false
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,7 @@ type Lease struct {
 	wg     sync.WaitGroup
 
 	at      atomic.Pointer[Standing]
+	ahead   atomic.Int64 // see Ahead
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when Standing changes in more than Until
 }
@@ -83,6 +85,10 @@ func (l *Lease) Standing() (Standing, <-chan struct{}) {
 	defer l.mu.Unlock()
 	return *l.at.Load(), l.changed
 }
+
+// Ahead is by how much the leader's clock is ahead of this server's, in microseconds, less the time that its quickest claim of
+// the last ones took to get here; 0 before the first claim.
+func (l *Lease) Ahead() int64 { return l.ahead.Load() }
 
 // Fall ends the leadership at once, because there is proof that another has begun one.
 func (l *Lease) Fall() { l.tell(context.Background(), right.Fallen{}) }
@@ -200,11 +206,15 @@ func (l *Lease) claim(ctx context.Context, out right.Publish) any {
 
 // watch sees the claims, also after the register was away.
 func (l *Lease) watch(ctx context.Context) {
-	told := ""
+	told, clocks := "", clocks{}
 	for ctx.Err() == nil {
 		err := l.cfg.Claims.Watch(ctx, func(number uint64, data []byte) {
 			told = ""
-			l.tell(ctx, right.Seen{Number: number, Claim: read(data)})
+			claim := read(data)
+			if at := claim.GetClockUnixUs(); at != 0 && !l.Leads() {
+				l.ahead.Store(clocks.add(claim.GetHolder(), at-l.cfg.Now()))
+			}
+			l.tell(ctx, right.Seen{Number: number, Claim: claim})
 		})
 		if ctx.Err() == nil && err != nil && err.Error() != told {
 			told = err.Error()
@@ -227,4 +237,24 @@ func read(data []byte) *messages.LeaseClaim {
 		return &messages.LeaseClaim{LengthUs: -1}
 	}
 	return claim
+}
+
+// lastClaims is how many claims the leader's clock is estimated from: those of about three times their length, in which clocks
+// drift by some microseconds.
+const lastClaims = 3 * renewals
+
+// clocks compares a leader's clock with this server's.
+type clocks struct {
+	holder string
+	ahead  []int64
+}
+
+// add returns the estimate after a claim that was sent when the leader's clock was so far ahead of this one's at its arrival.
+// The first claim that is seen may be an old one; the newer ones show that.
+func (c *clocks) add(holder string, ahead int64) int64 {
+	if holder != c.holder {
+		*c = clocks{holder: holder}
+	}
+	c.ahead = append(c.ahead[max(0, len(c.ahead)+1-lastClaims):], ahead)
+	return slices.Max(c.ahead)
 }

@@ -56,6 +56,9 @@ type Config struct {
 	Placed    func(place.State)            // gets the state before anything of it is given out; may be nil
 	Sent      func() (bytes, chunks int64) // by the stream connections so far
 	Now       func() time.Time             // the server's clock, which never steps
+	// Leads reports whether this server may give out music at this moment; nil: it always may. Once it may not, nothing more
+	// is given out or decided until it may again.
+	Leads func() bool
 	// ChainTakes returns how much later than it was sent the music reaches the last listener, and who that is; nil: not known.
 	ChainTakes func() (time.Duration, string)
 	Logger     *slog.Logger
@@ -180,6 +183,9 @@ func (p *pacer) stop() {
 func (p *pacer) run(ctx actor.Context) {
 	for {
 		switch {
+		case !p.leads():
+			p.sleep(askAgain)
+			return
 		case len(p.ready) > 0:
 			if wait := due(p.ready[0]).Sub(p.cfg.Now()); wait > 0 {
 				p.sleep(wait)
@@ -198,6 +204,9 @@ func (p *pacer) run(ctx actor.Context) {
 		}
 	}
 }
+
+// leads is asked before each item.
+func (p *pacer) leads() bool { return p.cfg.Leads == nil || p.cfg.Leads() }
 
 func (p *pacer) sleep(wait time.Duration) {
 	if p.timer != nil {

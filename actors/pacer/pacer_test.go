@@ -435,3 +435,19 @@ func TestPacer_Restart_FileChanged(t *testing.T) {
 		}
 	})
 }
+
+// Once another server leads, nothing more is given out or decided, not even what is due.
+func TestPacer_Leads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStudio(t, all...)
+		s.start()
+		defer s.stop()
+		s.read(1, 20*time.Second)
+		s.follow.Store(true)
+		next, events := s.window.Next(), s.log.Last()
+		time.Sleep(time.Minute)
+		if s.window.Next() != next || s.log.Last() != events {
+			t.Errorf("items %d to %d and events %d to %d", next, s.window.Next()-1, events+1, s.log.Last())
+		}
+	})
+}

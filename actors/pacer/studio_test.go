@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,6 +178,7 @@ type studio struct {
 	offset time.Duration // error of the server's clock
 	slack  time.Duration // that the host wants; 0: the usual one
 	takes  time.Duration // the chain
+	follow atomic.Bool   // another server leads
 
 	log    *eventlog.Log
 	system *actor.ActorSystem
@@ -228,6 +230,7 @@ func (s *studio) start() {
 		Catalog:    func() *actor.PID { return s.rooms },
 		Open:       s.shelf.open,
 		ChainTakes: func() (time.Duration, string) { return s.takes, "the last" },
+		Leads:      func() bool { return !s.follow.Load() },
 		Publish:    s.shelf.taken,
 		Sent: func() (int64, int64) {
 			if s.faint {

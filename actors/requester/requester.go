@@ -21,7 +21,10 @@ const (
 	firstRetry = 20 * time.Millisecond
 	lastRetry  = time.Second
 	// patient is after how many failures the wait is the longest.
-	patient     = 6
+	patient = 6
+	// following is as many failures as a server counts for that does not lead: while the lead passes from one to another, each is
+	// asked some times a second.
+	following   = 4
 	pongMissing = 4 * time.Second
 	// lookEvery is how often the requester looks whether there is something to say. If there is nothing, its pings are
 	// up to clockfilter.Rarest apart.
@@ -211,7 +214,11 @@ func (r *requester) hear(ctx actor.Context, said proto.Message) {
 	case *messages.Welcome:
 		r.taken(ctx, said)
 	case *messages.Refused:
-		r.failed = max(r.failed, patient)
+		if said.GetFollows() { // another may lead already
+			r.failed = following
+		} else {
+			r.failed = max(r.failed, patient)
+		}
 		r.told = min(time.Duration(said.GetWaitSeconds())*time.Second, longestTold)
 		r.cfg.Joined(nil, said)
 	case *messages.Neighbours:

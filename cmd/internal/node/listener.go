@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -39,9 +40,10 @@ type Listener struct {
 
 // ListenerOptions configure a listener.
 type ListenerOptions struct {
-	Server string // host:port of its requests
-	Name   string
-	Listen string
+	Server  string   // host:port of its requests
+	Servers []string // of further servers of the radio; may be nil
+	Name    string
+	Listen  string
 	// Advertise is where others reach Listen; empty: as the server sees this machine.
 	Advertise string
 	Output    player.Output
@@ -137,18 +139,21 @@ func (o *ListenerOptions) enter(ctx context.Context) (*joining, error) {
 	if err != nil {
 		return nil, err
 	}
+	servers, err := transport.NewServers(o.Server, o.Line, o.Dial)
+	if err != nil {
+		return nil, err
+	}
+	servers.Told(o.Servers)
 	if o.Radio == nil {
-		conn, err := o.Line.Server(ctx, o.Server)
-		if err != nil {
+		if err := servers.Reach(ctx); err != nil {
 			return nil, NobodyAt(o.Server, err)
 		}
-		_ = conn.Close()
 	}
 	relay, err := o.Bind(o.Listen)
 	if err != nil {
 		return nil, address.CannotListen("--listen", o.Listen, err)
 	}
-	j := &joining{ListenerOptions: o, stream: stream, relay: relay, answered: make(chan error, 1)}
+	j := &joining{ListenerOptions: o, stream: stream, servers: servers, relay: relay, answered: make(chan error, 1)}
 	j.music.Most = o.Players
 	j.member = transport.NewMembership(o.Journal.Identity, o.Token, &trust{keys: o.Keys, logger: o.Logger, distrust: j.answer})
 	j.member.PlaysAs(o.PlaysAs)
@@ -159,6 +164,7 @@ func (o *ListenerOptions) enter(ctx context.Context) (*joining, error) {
 type joining struct {
 	*ListenerOptions
 	stream   string // the server's
+	servers  *transport.Servers
 	relay    net.Listener
 	member   *transport.Membership
 	behind   seed.Behind       // the clients of 2016 behind this listener
@@ -210,8 +216,11 @@ func (j *joining) client() actors.ClientConfig {
 		Streams: j.streams,
 		Upstream: func(link uint64, addr string, open *messages.OpenStream, report func(any) bool) *actor.Props {
 			dial := j.Line.Node
-			if j.Radio != nil {
+			switch {
+			case j.Radio != nil:
 				dial = j.Radio.Stream
+			case addr == j.stream:
+				dial = j.servers.Stream
 			}
 			return j.above(link, open, transport.UpstreamConfig{Addr: addr, Dial: dial, Report: report})
 		},
@@ -220,8 +229,15 @@ func (j *joining) client() actors.ClientConfig {
 		},
 		Refuse:   j.tickets.Refuse,
 		Requests: j.requests,
-		Joined: func(_ *messages.Welcome, refused *messages.Refused) {
-			if refused != nil {
+		Joined: func(welcome *messages.Welcome, refused *messages.Refused) {
+			j.servers.Told(slices.Concat(welcome.GetServers(), refused.GetServers()))
+			switch {
+			case welcome != nil:
+				j.servers.Joined()
+			case refused.GetFollows(): // the others are asked, too
+				j.Logger.Debug("this server does not lead", "reason", refused.GetReason())
+				return
+			default:
 				if err := fmt.Errorf("%s refuses: %s", j.Server, refused.GetReason()); !j.answer(err) {
 					j.Logger.Warn("the server refuses this listener", "reason", refused.GetReason())
 				}
@@ -258,9 +274,9 @@ func (j *joining) requests(link uint64) *actor.Props {
 		return transport.RequestLink(transport.RequestLinkConfig{Link: link, Addr: j.Server, Dial: j.Radio.Requests})
 	}
 	return transport.RequestLink(transport.RequestLinkConfig{
-		Link: link, Addr: j.Server, Dial: j.Line.Server, Member: j.member,
+		Link: link, Addr: j.Server, Dial: j.servers.Requests, Member: j.member,
 		Proved: func(err error) {
-			j.Line.Proved(err == nil)
+			j.servers.Line().Proved(err == nil)
 			if errors.Is(err, transport.ErrPlainWords) { // waiting does not change that
 				j.answer(fmt.Errorf("%s is not the request port of a conga server: %w; join the address that the server's ready line shows as requests=HOST:PORT", j.Server, transport.ErrPlainWords))
 			}

@@ -58,6 +58,11 @@ type ServerOptions struct {
 	Chains        int // how many listeners it feeds; 0: one
 	Logger        *slog.Logger
 
+	// Leads reports whether it may give out music at this moment, and Servers are the request ports of all servers of the radio;
+	// nil: it is the only one. See Member.
+	Leads   func() bool
+	Servers []string
+
 	// Dial and Bind are the server's network; nil: this machine's.
 	Dial transport.DialFunc
 	Bind func(addr string) (net.Listener, error)
@@ -95,6 +100,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Unwatched: o.Unwatched, Converted: o.Converted, ConvertedMost: o.ConvertedMost,
 		Uploads: o.Uploads, Playlist: o.Playlist.message(), Key: o.Data.Key, Now: p.now, Logger: o.Logger, Members: p.members.Members,
 		KeepLog: o.KeepLog, Keep: o.Keep, Rules: o.Rules, Slack: o.Slack, Chains: o.Chains, ChainTakes: p.offers.ChainTakes, Auditor: &messages.Node{Id: p.auditor.ID(), Name: "guest"}, Audit: p.audit,
+		Leads:   o.Leads,
 		Sent:    func() (bytes, chunks int64) { return p.sent.Bytes.Load(), p.sent.Chunks.Load() },
 		Streams: p.streams, Requests: p.requests,
 	})
@@ -146,7 +152,7 @@ func (p *parts) streams(s *actors.Server) *actor.Props {
 func (p *parts) requests(s *actors.Server) *actor.Props {
 	p.offers.Slack = s.Slack
 	cfg := transport.RequestsConfig{
-		Listener: p.listener, Dial: p.Dial, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: p.now, Follows: s.Follows,
+		Listener: p.listener, Dial: p.Dial, Servers: p.Servers, Catalog: s.Catalog(), Scheduler: s.Scheduler(), Chain: s.ChainManager(), Now: p.now, Follows: s.Follows,
 		Persons: transport.NewPersons(p.Data.Key.Seed()), Auth: p.auth, TLS: p.secure, Limits: p.Limits, Disk: p.Data.Disk, NoDisk: p.Data.NoDisk, Counters: p.sent,
 		Pinged: p.offers.Pinged, Parted: p.offers.Parted, Web: webSite(s, p.ServerOptions, p.log, p.offers, p.now),
 	}

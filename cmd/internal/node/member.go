@@ -1,0 +1,308 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"conga/actors"
+	"conga/actors/eventlog"
+	"conga/actors/lease"
+	"conga/cmd/internal/address"
+	"conga/messages"
+	"conga/transport"
+)
+
+const (
+	// followEvery is how often a standby looks for new events.
+	followEvery = 100 * time.Millisecond
+	// takesOver is how much of the slack a takeover needs beside the lease: the new leader starts, its first listener finds it, and
+	// the loudspeakers keep their reserve.
+	takesOver = time.Second
+	// leastLease is less than what a register over a network and a disk renews surely.
+	leastLease = 400 * time.Millisecond
+	// releases is how long a server that stops may take to tell the others.
+	releases = time.Second
+	// leadAgain is the wait after a start that failed.
+	leadAgain = time.Second
+)
+
+// LeaseFor returns the length of a lease with which a standby takes over before anybody hears silence, if music is sent that long
+// before it is heard.
+func LeaseFor(slack time.Duration) (time.Duration, error) {
+	if slack-takesOver < leastLease {
+		return 0, fmt.Errorf("with --slack %v a standby could not take over in time: it needs at least %v", slack, leastLease+takesOver)
+	}
+	return slack - takesOver, nil
+}
+
+// MemberOptions configure one of the servers of a radio. Of the ServerOptions, Data needs only the key.
+type MemberOptions struct {
+	ServerOptions
+	// OpenLog opens the radio's log, which other servers have open, too: for following, and anew for each leadership.
+	OpenLog func() (eventlog.Store, error)
+	Claims  eventlog.Claims
+	Lease   time.Duration
+	// Led is called when this server has begun to lead; what it starts for that must end when ctx does.
+	Led func(ctx context.Context, server *Server)
+	// Followed is called when it has begun to follow.
+	Followed func(ctx context.Context, standby *Standby)
+}
+
+// Standby is a server that follows the one that leads.
+type Standby struct {
+	Log      *eventlog.Log
+	Requests net.Addr
+	Standing func() lease.Standing
+	follower *actors.Follower
+	dump     chan chan<- actors.Dump
+}
+
+// Member runs one of the servers of a radio until ctx ends: it follows, and leads when nobody else does. It returns an error if it
+// cannot even follow.
+func Member(ctx context.Context, o MemberOptions) error {
+	requests, stream, err := o.listen()
+	if err != nil {
+		return err
+	}
+	o.Listen = requests.Addr().String() // the same in each role
+	if err := errors.Join(requests.Close(), stream.Close()); err != nil {
+		return err
+	}
+	m := &member{MemberOptions: o}
+	clock := o.Now
+	if clock == nil {
+		clock = steadyClock()
+	}
+	m.Now = func() time.Time { return clock().Add(time.Duration(m.shift.Load()) * time.Microsecond) }
+	m.lease = lease.Start(lease.Config{
+		Claims: o.Claims, Length: o.Lease, Requests: address.Advertised(requests.Addr()), Now: func() int64 { return m.Now().UnixMicro() }, Logger: o.Logger,
+	})
+	defer m.lease.Close()
+	for {
+		term, snapshot, err := m.follow(ctx)
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+		if err := m.lead(ctx, term, snapshot); err != nil {
+			o.Logger.Error("this server cannot lead", "reason", err)
+			select {
+			case <-time.After(leadAgain):
+			case <-ctx.Done():
+			}
+		}
+		if ctx.Err() != nil {
+			ends, cancel := context.WithTimeout(context.WithoutCancel(ctx), releases)
+			defer cancel()
+			m.lease.Release(ends)
+			return nil
+		}
+	}
+}
+
+type member struct {
+	MemberOptions
+	lease *lease.Lease
+	shift atomic.Int64 // of the clock, in microseconds
+}
+
+// says is what a standby tells people.
+func (m *member) says() string {
+	at, _ := m.lease.Standing()
+	if leader := at.Leader.GetRequests(); leader != "" && at.Term == 0 {
+		return "This server stands by: " + leader + " leads."
+	}
+	return "No server of this radio leads at this moment: try again."
+}
+
+// follow keeps up with the log until this server leads, and returns the term and what the log's new handle need not read.
+func (m *member) follow(ctx context.Context) (term uint64, snapshot []byte, err error) {
+	store, err := m.OpenLog()
+	if err != nil {
+		return 0, nil, err
+	}
+	log, err := eventlog.Open(store, time.Now)
+	if err != nil {
+		return 0, nil, errors.Join(err, store.Close())
+	}
+	defer log.Close()
+	port, err := m.stand()
+	if err != nil {
+		return 0, nil, err
+	}
+	defer port()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	f := actors.NewFollower(log)
+	s := &Standby{Log: log, follower: f, dump: make(chan chan<- actors.Dump), Standing: func() lease.Standing { at, _ := m.lease.Standing(); return at }}
+	if m.Followed != nil {
+		m.Followed(ctx, s)
+	}
+	again := time.NewTicker(followEvery)
+	defer again.Stop()
+	failed := ""
+	for {
+		if err := f.CatchUp(); err != nil && err.Error() != failed {
+			failed = err.Error()
+			m.Logger.Warn("the log of the radio cannot be followed", "reason", err)
+		} else if err == nil {
+			failed = ""
+		}
+		at, changed := m.lease.Standing()
+		if at.Term > 0 {
+			snapshot, err = f.Snapshot()
+			if err != nil {
+				m.Logger.Warn("the log is read from its beginning", "reason", err)
+			}
+			return at.Term, snapshot, nil
+		}
+		select {
+		case reply := <-s.dump:
+			reply <- s.look()
+		case <-changed:
+		case <-again.C:
+		case <-ctx.Done():
+			return 0, nil, nil
+		}
+	}
+}
+
+// stand opens the request port, at which it only tells who leads. The stream port stays closed, so that listeners find at once
+// the one that is open. The caller calls end.
+func (m *member) stand() (end func(), err error) {
+	auth, secure, err := m.access()
+	if err != nil {
+		return nil, err
+	}
+	listener, err := m.bind(m.Listen)
+	if err != nil {
+		return nil, err
+	}
+	system := NewSystem(m.Logger)
+	props := transport.Requests(transport.RequestsConfig{
+		Listener: listener, Auth: auth, TLS: secure, Limits: m.Limits, Servers: m.Servers, Standby: m.says, Now: m.Now, Web: http.HandlerFunc(m.redirect),
+	})
+	pid, err := system.Root.SpawnNamed(props, "standby")
+	if err != nil {
+		system.Shutdown()
+		return nil, errors.Join(err, listener.Close())
+	}
+	return func() {
+		_ = system.Root.StopFuture(pid).Wait()
+		system.Shutdown()
+	}, nil
+}
+
+func (m *member) bind(addr string) (net.Listener, error) {
+	if m.Bind != nil {
+		return m.Bind(addr)
+	}
+	return net.Listen("tcp", addr)
+}
+
+// redirect leads browsers to the server that leads.
+func (m *member) redirect(w http.ResponseWriter, r *http.Request) {
+	at, _ := m.lease.Standing()
+	if leader := at.Leader.GetRequests(); leader != "" && at.Term == 0 && r.Method == http.MethodGet {
+		if host, _, err := net.SplitHostPort(leader); err == nil && host != "" && host != "::" && host != "0.0.0.0" {
+			http.Redirect(w, r, "http://"+leader+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+			return
+		}
+	}
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, m.says(), http.StatusServiceUnavailable)
+}
+
+// lead runs the server for one term. An error says that it could not be started.
+func (m *member) lead(ctx context.Context, term uint64, snapshot []byte) error {
+	leads := func() bool { return m.lease.LeadsIn(term) }
+	data, err := m.data(leads, snapshot)
+	if err != nil {
+		m.lease.Fall()
+		return err
+	}
+	m.shift.Add(m.lease.Ahead()) // the broadcast's clock goes on
+	o := m.ServerOptions
+	o.Data, o.Leads = data, leads
+	server, err := StartServer(o)
+	if err != nil {
+		m.lease.Fall()
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	if m.Led != nil {
+		m.Led(ctx, server)
+	}
+	for {
+		at, changed := m.lease.Standing()
+		if at.Term != term {
+			m.Logger.Warn("this server leads no longer", "reason", at.Reason)
+			break
+		}
+		select {
+		case <-changed:
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	cancel()
+	if err := server.Stop(); err != nil {
+		m.Logger.Warn("the log could not be closed in order", "reason", err)
+	}
+	return nil
+}
+
+// data is the log of one leadership, with what the server keeps beside it.
+func (m *member) data(leads func() bool, snapshot []byte) (Data, error) {
+	store, err := m.OpenLog()
+	if err != nil {
+		return Data{}, err
+	}
+	if snapshot != nil {
+		store = eventlog.Warm(store, snapshot)
+	}
+	steady, err := eventlog.OpenSteady(eventlog.Fence(store, leads, m.lease.Fall), eventlog.SteadyConfig{
+		Lost: func(error) { m.lease.Fall() },
+		Tell: func(state eventlog.DiskState, why error) {
+			switch {
+			case state == eventlog.DiskAway && leads():
+				m.Logger.Error("the log of the radio cannot be written: the music plays on while the lease lasts, but nobody can ask for songs", "reason", why)
+			case state == eventlog.DiskFine:
+				m.Logger.Info("the log of the radio is written again")
+			}
+		},
+	})
+	if err != nil {
+		return Data{}, errors.Join(err, store.Close())
+	}
+	data := m.Data
+	data.Store, data.Disk = steady, steady
+	return data, nil
+}
+
+// Dump is what a standby knows.
+func (s *Standby) Dump(ctx context.Context) (actors.Dump, error) {
+	reply := make(chan actors.Dump, 1)
+	select {
+	case s.dump <- reply:
+		return <-reply, nil
+	case <-ctx.Done():
+		return actors.Dump{}, ctx.Err()
+	}
+}
+
+func (s *Standby) look() actors.Dump {
+	state, event := s.follower.State()
+	at := s.Standing()
+	return actors.Dump{Node: messages.ServerID, Event: event, State: state, Live: map[string]any{
+		"lease": struct {
+			Leads  bool   `json:"leads"`
+			Leader string `json:"leader"` // host:port of its requests
+		}{at.Term > 0, at.Leader.GetRequests()},
+	}}
+}

@@ -1,0 +1,157 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"conga/messages"
+)
+
+// nextServer is how long a server's stream port may take to answer before the next server's is tried, too. It is the one that
+// served last that is asked last: it is lost, and if its process stands still, its kernel still answers.
+const nextServer = 60 * time.Millisecond
+
+// Servers are a listener's ways to the servers of its radio. Mostly there is one. Of several only one leads; the others refuse
+// each HELLO and do not listen on their stream ports. Safe for many goroutines.
+type Servers struct {
+	dial DialFunc
+
+	mu    sync.Mutex
+	all   []wayTo
+	asked int  // index of the server whose request port is asked
+	good  bool // it has taken this listener in, and may be asked again
+	fed   int  // index of the server whose stream port answered last
+}
+
+type wayTo struct {
+	requests, stream string
+	line             *Line
+}
+
+// NewServers returns the ways, at first one: line leads to the server at host:port. dial is as in NewLine.
+func NewServers(server string, line *Line, dial DialFunc) (*Servers, error) {
+	stream, err := StreamOf(server)
+	if err != nil {
+		return nil, err
+	}
+	return &Servers{dial: dial, all: []wayTo{{server, stream, line}}, good: true}, nil
+}
+
+// Told adds what a server of the radio said about the others. Those that it does not name are kept: the one that the listener's
+// user named may be behind another address.
+func (s *Servers) Told(requests []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, addr := range requests {
+		stream, err := StreamOf(addr)
+		known := slices.ContainsFunc(s.all, func(w wayTo) bool { return w.requests == addr })
+		if err == nil && !known && len(s.all) < messages.MaxServers {
+			s.all = append(s.all, wayTo{addr, stream, NewLine(addr, s.dial)})
+		}
+	}
+}
+
+// Joined says that the server that was asked last has taken this listener in.
+func (s *Servers) Joined() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.good = true
+}
+
+// Requests connects to a request port: that of the server that had this listener in, otherwise of the next one.
+func (s *Servers) Requests(ctx context.Context, _ string) (net.Conn, error) {
+	s.mu.Lock()
+	if !s.good {
+		s.asked = (s.asked + 1) % len(s.all)
+	}
+	s.good = false
+	way := s.all[s.asked]
+	s.mu.Unlock()
+	return way.line.Server(ctx, way.requests)
+}
+
+// Reach returns once one of the request ports has answered; that one is asked next.
+func (s *Servers) Reach(ctx context.Context) error {
+	s.mu.Lock()
+	tries := len(s.all)
+	s.mu.Unlock()
+	var failed error
+	for range tries {
+		conn, err := s.Requests(ctx, "")
+		if err == nil {
+			s.Joined()
+			return conn.Close()
+		}
+		if failed == nil { // of the one that the user named first
+			failed = err
+		}
+	}
+	return failed
+}
+
+// Line is the way to the server whose request port is asked.
+func (s *Servers) Line() *Line {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all[s.asked].line
+}
+
+// Stream connects to the stream port of the server that leads.
+func (s *Servers) Stream(ctx context.Context, _ string) (net.Conn, error) {
+	s.mu.Lock()
+	all, last := slices.Clone(s.all), s.fed
+	s.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the other tries
+	type end struct {
+		at   int
+		conn net.Conn
+		err  error
+	}
+	ends, tried, failed := make(chan end), 0, error(nil)
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for running := 0; ; {
+		select {
+		case <-next.C:
+			if tried == len(all) {
+				continue
+			}
+			tried++
+			at := (last + tried) % len(all)
+			running++
+			go func() {
+				conn, err := all[at].line.Node(ctx, all[at].stream)
+				select {
+				case ends <- end{at, conn, err}:
+				case <-ctx.Done():
+					if conn != nil {
+						_ = conn.Close()
+					}
+				}
+			}()
+			next.Reset(nextServer)
+		case end := <-ends:
+			running--
+			if end.err == nil {
+				s.mu.Lock()
+				s.fed = end.at
+				s.mu.Unlock()
+				return end.conn, nil
+			}
+			failed = errors.Join(failed, end.err)
+			if running == 0 && tried == len(all) {
+				return nil, failed
+			}
+			if running == 0 {
+				next.Reset(0)
+			}
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"conga/messages"
+)
+
+var errClosedPort = errors.New("connection refused")
+
+// cluster are servers that answer, refuse or are silent, by their addresses.
+type cluster struct {
+	mu    sync.Mutex
+	ports map[string]string // "answers", "silent"; else: refuses
+	order []string          // in which they were dialled
+}
+
+func (c *cluster) dial(ctx context.Context, addr string) (net.Conn, error) {
+	c.mu.Lock()
+	c.order = append(c.order, addr)
+	how := c.ports[addr]
+	c.mu.Unlock()
+	switch how {
+	case "answers":
+		here, there := net.Pipe()
+		context.AfterFunc(ctx, func() { _ = there.Close() })
+		return &pipeTo{here, addr}, nil
+	case "silent":
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return nil, errClosedPort
+}
+
+// pipeTo has the address that was dialled.
+type pipeTo struct {
+	net.Conn
+	addr string
+}
+
+func (p *pipeTo) RemoteAddr() net.Addr {
+	addr, _ := net.ResolveTCPAddr("tcp", p.addr)
+	return addr
+}
+
+func newServers(t *testing.T, c *cluster) *Servers {
+	t.Helper()
+	s, err := NewServers("192.0.2.1:7000", NewLine("192.0.2.1:7000", c.dial), c.dial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Told([]string{"192.0.2.1:7000", "192.0.2.2:7000", "not an address"})
+	return s
+}
+
+// The music comes from the server whose stream port is open, wherever that is, within the time that a search has.
+func TestServers_Stream(t *testing.T) {
+	for name, ports := range map[string]map[string]string{
+		"the first":                    {"192.0.2.1:7001": "answers"},
+		"the second":                   {"192.0.2.2:7001": "answers"},
+		"the first, the other silent":  {"192.0.2.1:7001": "answers", "192.0.2.2:7001": "silent"},
+		"the second, the other silent": {"192.0.2.2:7001": "answers", "192.0.2.1:7001": "silent"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServers(t, &cluster{ports: ports})
+				began := time.Now()
+				conn, err := s.Stream(t.Context(), "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = conn.Close()
+				if addr := conn.RemoteAddr().String(); ports[addr] != "answers" {
+					t.Errorf("reached %s", addr)
+				}
+				if took := time.Since(began); took > nextServer {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// One that stands still, while its kernel answers, is asked after the others.
+func TestServers_Stream_StandsStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cluster{ports: map[string]string{"192.0.2.1:7001": "answers"}}
+		s := newServers(t, c)
+		for _, want := range []string{"192.0.2.1:7001", "192.0.2.2:7001"} {
+			conn, err := s.Stream(t.Context(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.Close()
+			if got := conn.RemoteAddr().String(); got != want {
+				t.Errorf("reached %s, want %s", got, want)
+			}
+			c.ports["192.0.2.2:7001"] = "answers" // it has taken over
+		}
+	})
+}
+
+// If none answers, the search goes on soon.
+func TestServers_Stream_Nobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		if _, err := newServers(t, &cluster{}).Stream(t.Context(), ""); !errors.Is(err, errClosedPort) {
+			t.Error(err)
+		}
+	})
+}
+
+// The request port of the one that took the listener in is asked again; if it does not, each in turn.
+func TestServers_Requests(t *testing.T) {
+	c := &cluster{ports: map[string]string{"192.0.2.1:7000": "answers", "192.0.2.2:7000": "answers"}}
+	s := newServers(t, c)
+	for _, test := range []struct {
+		want   string
+		joined bool
+	}{{"192.0.2.1:7000", true}, {"192.0.2.1:7000", false}, {"192.0.2.2:7000", false}, {"192.0.2.1:7000", false}, {"192.0.2.2:7000", true}, {"192.0.2.2:7000", true}} {
+		conn, err := s.Requests(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Close()
+		if got := conn.RemoteAddr().String(); got != test.want {
+			t.Errorf("asked %s, want %s", got, test.want)
+		}
+		if test.joined {
+			s.Joined()
+		}
+	}
+	var many []string
+	for range 100 {
+		many = append(many, "192.0.2.9:"+string(rune('1'+len(many)%9))+"000")
+	}
+	if s.Told(many); len(s.all) > messages.MaxServers {
+		t.Errorf("it knows %d servers", len(s.all))
+	}
+}
