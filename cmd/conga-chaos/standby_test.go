@@ -100,8 +100,12 @@ func (c *cluster) start(i int) {
 			Songs: c.songs, Unwatched: true, Listen: m.listen, Data: c.key, Servers: memberPorts[:],
 			Logger: c.logger.With("node", m.listen), Dial: m.wire.dial, Bind: m.wire.bind,
 		},
-		OpenLog: func() (eventlog.Store, error) { return sharedLog{c.log, m}, nil },
-		Claims:  sharedClaims{c.register, m}, Lease: length,
+		Read: func() (eventlog.Store, error) { return sharedLog{c.log, m}, nil },
+		Write: func(fence func(eventlog.Store) eventlog.Store, lost func(error)) (node.Data, error) {
+			steady, err := eventlog.OpenSteady(fence(sharedLog{c.log, m}), eventlog.SteadyConfig{Lost: lost, Tell: func(eventlog.DiskState, error) {}})
+			return node.Data{Store: steady, Disk: steady, Key: c.key.Key}, err
+		},
+		Claims: sharedClaims{c.register, m}, Lease: length,
 		Led: func(ctx context.Context, _ *node.Server) {
 			m.leads.Store(true)
 			context.AfterFunc(ctx, func() { m.leads.Store(false) })

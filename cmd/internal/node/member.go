@@ -43,23 +43,27 @@ func LeaseFor(slack time.Duration) (time.Duration, error) {
 // MemberOptions configure one of the servers of a radio. Of the ServerOptions, Data needs only the key.
 type MemberOptions struct {
 	ServerOptions
-	// OpenLog opens the radio's log, which other servers have open, too: for following, and anew for each leadership.
-	OpenLog func() (eventlog.Store, error)
-	Claims  eventlog.Claims
-	Lease   time.Duration
-	// Led is called when this server has begun to lead; what it starts for that must end when ctx does.
-	Led func(ctx context.Context, server *Server)
-	// Followed is called when it has begun to follow.
+	// Read opens the radio's log, which other servers write, for reading.
+	Read func() (eventlog.Store, error)
+	// Write opens it and what else is kept, anew for each leadership. fence must be around the store itself, and lost is told that
+	// another server has written.
+	Write  func(fence func(eventlog.Store) eventlog.Store, lost func(error)) (Data, error)
+	Claims eventlog.Claims
+	Lease  time.Duration
+	// Led is called when this server has begun to lead, and Followed when it has begun to follow. What they start must end when
+	// ctx does. Both may be nil.
+	Led      func(ctx context.Context, server *Server)
 	Followed func(ctx context.Context, standby *Standby)
 }
 
 // Standby is a server that follows the one that leads.
 type Standby struct {
-	Log      *eventlog.Log
-	Requests net.Addr
-	Standing func() lease.Standing
-	follower *actors.Follower
-	dump     chan chan<- actors.Dump
+	Log *eventlog.Log
+	// Requests and Stream are its ports when it leads.
+	Requests, Stream net.Addr
+	Standing         func() lease.Standing
+	follower         *actors.Follower
+	dump             chan chan<- actors.Dump
 }
 
 // Member runs one of the servers of a radio until ctx ends: it follows, and leads when nobody else does. It returns an error if it
@@ -73,7 +77,7 @@ func Member(ctx context.Context, o MemberOptions) error {
 	if err := errors.Join(requests.Close(), stream.Close()); err != nil {
 		return err
 	}
-	m := &member{MemberOptions: o}
+	m := &member{MemberOptions: o, requests: requests.Addr(), stream: stream.Addr()}
 	clock := o.Now
 	if clock == nil {
 		clock = steadyClock()
@@ -106,8 +110,9 @@ func Member(ctx context.Context, o MemberOptions) error {
 
 type member struct {
 	MemberOptions
-	lease *lease.Lease
-	shift atomic.Int64 // of the clock, in microseconds
+	lease            *lease.Lease
+	requests, stream net.Addr
+	shift            atomic.Int64 // of the clock, in microseconds
 }
 
 // says is what a standby tells people.
@@ -121,7 +126,7 @@ func (m *member) says() string {
 
 // follow keeps up with the log until this server leads, and returns the term and what the log's new handle need not read.
 func (m *member) follow(ctx context.Context) (term uint64, snapshot []byte, err error) {
-	store, err := m.OpenLog()
+	store, err := m.Read()
 	if err != nil {
 		return 0, nil, err
 	}
@@ -138,7 +143,7 @@ func (m *member) follow(ctx context.Context) (term uint64, snapshot []byte, err 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	f := actors.NewFollower(log)
-	s := &Standby{Log: log, follower: f, dump: make(chan chan<- actors.Dump), Standing: func() lease.Standing { at, _ := m.lease.Standing(); return at }}
+	s := &Standby{Log: log, Requests: m.requests, Stream: m.stream, follower: f, dump: make(chan chan<- actors.Dump), Standing: func() lease.Standing { at, _ := m.lease.Standing(); return at }}
 	if m.Followed != nil {
 		m.Followed(ctx, s)
 	}
@@ -220,7 +225,12 @@ func (m *member) redirect(w http.ResponseWriter, r *http.Request) {
 // lead runs the server for one term. An error says that it could not be started.
 func (m *member) lead(ctx context.Context, term uint64, snapshot []byte) error {
 	leads := func() bool { return m.lease.LeadsIn(term) }
-	data, err := m.data(leads, snapshot)
+	data, err := m.Write(func(store eventlog.Store) eventlog.Store {
+		if snapshot != nil {
+			store = eventlog.Warm(store, snapshot)
+		}
+		return eventlog.Fence(store, leads, m.lease.Fall)
+	}, func(error) { m.lease.Fall() })
 	if err != nil {
 		m.lease.Fall()
 		return err
@@ -255,34 +265,6 @@ func (m *member) lead(ctx context.Context, term uint64, snapshot []byte) error {
 		m.Logger.Warn("the log could not be closed in order", "reason", err)
 	}
 	return nil
-}
-
-// data is the log of one leadership, with what the server keeps beside it.
-func (m *member) data(leads func() bool, snapshot []byte) (Data, error) {
-	store, err := m.OpenLog()
-	if err != nil {
-		return Data{}, err
-	}
-	if snapshot != nil {
-		store = eventlog.Warm(store, snapshot)
-	}
-	steady, err := eventlog.OpenSteady(eventlog.Fence(store, leads, m.lease.Fall), eventlog.SteadyConfig{
-		Lost: func(error) { m.lease.Fall() },
-		Tell: func(state eventlog.DiskState, why error) {
-			switch {
-			case state == eventlog.DiskAway && leads():
-				m.Logger.Error("the log of the radio cannot be written: the music plays on while the lease lasts, but nobody can ask for songs", "reason", why)
-			case state == eventlog.DiskFine:
-				m.Logger.Info("the log of the radio is written again")
-			}
-		},
-	})
-	if err != nil {
-		return Data{}, errors.Join(err, store.Close())
-	}
-	data := m.Data
-	data.Store, data.Disk = steady, steady
-	return data, nil
 }
 
 // Dump is what a standby knows.
