@@ -42,6 +42,7 @@ type serveCmd struct {
 	HTTP   httpAddr   `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address of the debug dump and log, or off (${default})."`
 	Data   string     `default:"${data}" placeholder:"DIR" help:"Folder of the event log, the queue and the server's key (${default})."`
 	logbook.Shared
+	All []string `name:"servers" placeholder:"HOST:PORT,…" help:"With --log: the request ports of all servers of this radio, this one too, as listeners reach them. One leads; when it is gone, another takes over. Give the same to each."`
 
 	Keep    int   `default:"30" placeholder:"DAYS" help:"For how many days the event log keeps events; older ones are folded into the state they led to. 0 keeps all (${default})."`
 	KeepLog int64 `default:"64" placeholder:"MB" help:"Size of the event log; beyond it the oldest events are folded, too. 0: any size (${default})."`
@@ -112,13 +113,16 @@ func (c *serveCmd) Validate() error {
 	case c.HTTP.takes(c.Listen, 2):
 		return errors.New("--http has the same port as --listen or as the stream, which is on the port after it: choose another")
 	}
-	return errors.Join(c.tokenFlag.validate(), c.limitFlags.validate(), c.queueFlags.validate(), c.uploadFlags.validate())
+	return errors.Join(c.validateServers(), c.tokenFlag.validate(), c.limitFlags.validate(), c.queueFlags.validate(), c.uploadFlags.validate())
 }
 
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context, io *cli.Streams) error {
 	if c.Shuffle && c.Playlist == "" { // each may be a setting: Validate sees one without the other
 		return errors.New("--shuffle is the order of a playlist: give --playlist FILE, too; without one, songs are picked at random")
+	}
+	if len(c.All) > 0 && !c.Is() {
+		return errors.New("--servers is for servers that share a log: give --log and --radio, too")
 	}
 	return logbook.Salvage(c.Data, c.serve(ctx, io))
 }
@@ -135,12 +139,18 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	if err != nil {
 		return err
 	}
+	if len(c.All) > 0 {
+		c.Plain = true // a picture is of one server
+	}
 	show := c.shown(io)
 	defer show.rest(io.Err)
 	logger := show.logger
 	http.Profiles = c.PProf
 	http.WarnOpen(logger)
 	playlist.Warn(logger)
+	if len(c.All) > 0 {
+		return c.member(ctx, io, http, playlist, logger)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	lost := make(chan error, 1)
@@ -192,7 +202,7 @@ func (c *serveCmd) data(lost func(error), logger *slog.Logger) (node.Data, error
 	if err != nil {
 		return node.Data{}, err
 	}
-	return node.OpenShared(servers, c.Data, c.Songs, lost, logger)
+	return node.OpenShared(servers, c.Data, c.Songs, nil, lost, logger)
 }
 
 // start starts the server. browsers is how they know it.
@@ -208,12 +218,9 @@ func (c *serveCmd) start(ctx context.Context, playlist node.Playlist, lost func(
 	if usual := debug.SetGCPercent(garbage); usual < garbage {
 		debug.SetGCPercent(usual) // GOGC
 	}
-	server, err := node.StartServer(node.ServerOptions{
-		Songs: c.Songs, Listen: string(c.Listen), Data: data, Logger: logger,
-		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Players: c.Players, Limits: c.limits(c.Players), Uploads: c.bounds(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20, Keep: time.Duration(c.Keep) * 24 * time.Hour,
-		Converted: cmp.Or(c.Converted, filepath.Join(c.Data, "converted")), ConvertedMost: c.ConvertedMax << 30,
-		Rules: c.rules(), Playlist: playlist, Slack: c.Slack, Chains: c.Chains,
-	})
+	o := c.options(browsers, playlist, logger)
+	o.Data = data
+	server, err := node.StartServer(o)
 	if err != nil {
 		return nil, browsers, err
 	}
@@ -225,6 +232,16 @@ func (c *serveCmd) start(ctx context.Context, playlist node.Playlist, lost func(
 		debug.FreeOSMemory() // what the start has used is not needed again
 	}()
 	return server, browsers, nil
+}
+
+// options are the server's, without its data.
+func (c *serveCmd) options(browsers browsers, playlist node.Playlist, logger *slog.Logger) node.ServerOptions {
+	return node.ServerOptions{
+		Songs: c.Songs, Listen: string(c.Listen), Logger: logger,
+		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Players: c.Players, Limits: c.limits(c.Players), Uploads: c.bounds(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20, Keep: time.Duration(c.Keep) * 24 * time.Hour,
+		Converted: cmp.Or(c.Converted, filepath.Join(c.Data, "converted")), ConvertedMost: c.ConvertedMax << 30,
+		Rules: c.rules(), Playlist: playlist, Slack: c.Slack, Chains: c.Chains,
+	}
 }
 
 // playlist is what plays when nobody has asked for anything; the zero value: songs picked at random.

@@ -49,21 +49,33 @@ func OpenData(dir, songs string, logger *slog.Logger) (Data, error) {
 	}, logger)
 }
 
-// OpenShared is OpenData for a log on servers of NATS; dir has the key and what else is only this server's. lost is called if
-// another server has written to the log: this one has to end then.
-func OpenShared(log jetstream.Config, dir, songs string, lost func(error), logger *slog.Logger) (Data, error) {
+// SharedKey is the key in dir, or a new one, for a server whose log is elsewhere.
+func SharedKey(dir string, logger *slog.Logger) (ed25519.PrivateKey, error) {
 	if err := forServer(dir, logger); err != nil {
-		return Data{}, err
+		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return Data{}, fmt.Errorf("data folder: %w: choose another with --data", err)
+		return nil, fmt.Errorf("data folder: %w: choose another with --data", err)
+	}
+	return keys.Signing(dir)
+}
+
+// OpenShared is OpenData for a log on servers of NATS; dir has the key and what else is only this server's. fence, if it is not
+// nil, is around the store. lost is called if another server has written to the log: this one has to end then.
+func OpenShared(log jetstream.Config, dir, songs string, fence func(eventlog.Store) eventlog.Store, lost func(error), logger *slog.Logger) (Data, error) {
+	if _, err := SharedKey(dir, logger); err != nil {
+		return Data{}, err
 	}
 	store, err := jetstream.Open(log)
 	if err != nil {
 		return Data{}, err
 	}
 	tellReplicas(logger, log, store.Replicas())
-	data, err := openData(dir, songs, store, eventlog.SteadyConfig{
+	var fenced eventlog.Store = store
+	if fence != nil {
+		fenced = fence(store)
+	}
+	data, err := openData(dir, songs, fenced, eventlog.SteadyConfig{
 		Lost: lost,
 		Tell: func(state eventlog.DiskState, why error) { tellNATS(logger, log, state, why) },
 	}, logger)

@@ -27,8 +27,8 @@ const (
 	leastLease = 400 * time.Millisecond
 	// releases is how long a server that stops may take to tell the others.
 	releases = time.Second
-	// leadAgain is the wait after a start that failed.
-	leadAgain = time.Second
+	// again is the wait after a start that failed.
+	again = time.Second
 )
 
 // LeaseFor returns the length of a lease with which a standby takes over before anybody hears silence, if music is sent that long
@@ -66,8 +66,8 @@ type Standby struct {
 	dump             chan chan<- actors.Dump
 }
 
-// Member runs one of the servers of a radio until ctx ends: it follows, and leads when nobody else does. It returns an error if it
-// cannot even follow.
+// Member runs one of the servers of a radio until ctx ends: it follows, and leads when nobody else does. The error says that it
+// could not be started.
 func Member(ctx context.Context, o MemberOptions) error {
 	requests, stream, err := o.listen()
 	if err != nil {
@@ -89,13 +89,13 @@ func Member(ctx context.Context, o MemberOptions) error {
 	defer m.lease.Close()
 	for {
 		term, snapshot, err := m.follow(ctx)
-		if err != nil || ctx.Err() != nil {
-			return err
+		if err == nil && ctx.Err() == nil {
+			err = m.lead(ctx, term, snapshot)
 		}
-		if err := m.lead(ctx, term, snapshot); err != nil {
-			o.Logger.Error("this server cannot lead", "reason", err)
+		if err != nil {
+			o.Logger.Error("this server can neither lead nor follow, and tries again", "reason", err)
 			select {
-			case <-time.After(leadAgain):
+			case <-time.After(again):
 			case <-ctx.Done():
 			}
 		}
@@ -147,9 +147,9 @@ func (m *member) follow(ctx context.Context) (term uint64, snapshot []byte, err 
 	if m.Followed != nil {
 		m.Followed(ctx, s)
 	}
-	again := time.NewTicker(followEvery)
-	defer again.Stop()
-	failed := ""
+	next := time.NewTicker(followEvery)
+	defer next.Stop()
+	failed, leader := "", ""
 	for {
 		if err := f.CatchUp(); err != nil && err.Error() != failed {
 			failed = err.Error()
@@ -165,11 +165,15 @@ func (m *member) follow(ctx context.Context) (term uint64, snapshot []byte, err 
 			}
 			return at.Term, snapshot, nil
 		}
+		if now := at.Leader.GetRequests(); now != leader {
+			leader = now
+			m.Logger.Info("this server stands by", "leads", leader)
+		}
 		select {
 		case reply := <-s.dump:
 			reply <- s.look()
 		case <-changed:
-		case <-again.C:
+		case <-next.C:
 		case <-ctx.Done():
 			return 0, nil, nil
 		}
