@@ -9,6 +9,8 @@ compiler = $(shell command -v $$(go env CC))
 alsa     = $(shell [ "$$(go env GOOS)" != linux ] || pkg-config --exists alsa 2>/dev/null && echo yes)
 flags    = $(if $(and $(compiler),$(alsa)),,-tags=nospeaker)
 race     = $(if $(compiler),-race,)
+# Without what only a debugger reads, the program is a third smaller; its stack traces are the same.
+strip    = -ldflags='-s -w'
 export CGO_ENABLED = $(if $(compiler),1,0)
 
 FUZZTIME ?= 20s
@@ -58,10 +60,10 @@ demo: conga
 	bin/conga demo
 
 conga: speaker
-	go build $(flags) -o bin/ ./cmd/conga
+	go build $(flags) $(strip) -o bin/ ./cmd/conga
 
 build: speaker
-	go build $(flags) -o bin/ ./cmd/...
+	go build $(flags) $(strip) -o bin/ ./cmd/...
 
 test: speaker sound-test page-test shell-test convert-test lint
 	@.ci/gen check
