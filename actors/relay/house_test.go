@@ -112,14 +112,24 @@ func build(t *testing.T, chunks ...int) *house {
 			return h.welcome, h.upper
 		},
 		ServerNow: func() int64 {
-			if h.taken != nil && h.window.Last() != nil {
-				h.taken(h.window.Last().Number)
+			h.mu.Lock()
+			taken := h.taken
+			h.mu.Unlock()
+			if taken != nil && h.window.Last() != nil {
+				taken(h.window.Last().Number)
 			}
 			return time.Now().UnixMicro()
 		},
 	}))
 	h.send(&messages.Welcome{Key: h.b.Key, Epoch: 3})
 	return h
+}
+
+// onTaken sets taken.
+func (h *house) onTaken(f func(number uint64)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.taken = f
 }
 
 // end stops all; the bubble's goroutines end with it.

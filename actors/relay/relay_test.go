@@ -268,11 +268,11 @@ func TestRelay_Restart(t *testing.T) {
 		h.answer(1, 0)
 		h.music(1, h.from(1), 410)
 		var broken atomic.Bool
-		h.taken = func(number uint64) {
+		h.onTaken(func(number uint64) {
 			if number == 411 && broken.CompareAndSwap(false, true) {
 				panic("broken")
 			}
-		}
+		})
 		h.music(1, h.from(411), 412) // it reads the clock when the next one comes, which is lost with it
 		if !broken.Load() {
 			t.Fatal("it did not break")
@@ -311,7 +311,7 @@ func TestRelay_RestartAnew(t *testing.T) {
 		h.above(1, "bob", "amy")
 		h.answer(1, 0)
 		var breaks atomic.Int32
-		h.taken = func(uint64) {
+		h.onTaken(func(uint64) {
 			switch breaks.Add(1) {
 			case 1:
 				h.tell(&messages.Welcome{Key: h.b.Key, Epoch: 4, Anew: true})
@@ -319,7 +319,7 @@ func TestRelay_RestartAnew(t *testing.T) {
 			case 5:
 				panic("broken again")
 			}
-		}
+		})
 		h.music(1, h.from(1), 3)
 		h.b = broadcast.RecordIn(4, time.Now().Add(messages.Slack).UnixMicro(), 40)
 		first := uint64(h.dialled())
@@ -391,13 +391,13 @@ func TestRelay_EndsWithItsLinks(t *testing.T) {
 		h.above(1, "bob", "amy")
 		h.answer(1, 0)
 		var broken atomic.Bool
-		h.taken = func(uint64) {
+		h.onTaken(func(uint64) {
 			if broken.CompareAndSwap(false, true) {
 				h.tell(&messages.Neighbours{Id: "me", Event: 2, Ancestors: []*messages.Node{ancestor("bob"), ancestor("amy")}})
 				h.tell(&messages.StreamOffered{Node: ancestor("bob"), Ticket: 7})
 				panic("broken")
 			}
-		}
+		})
 		h.music(1, h.from(1), 3)
 		h.answer(2, 3)
 		if state, live := h.look(); state.Links != 2 || state.Event != 2 || live.Upstream != "bob" {

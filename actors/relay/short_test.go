@@ -3,6 +3,7 @@ package relay
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,25 +40,25 @@ func TestRelay_Looks(t *testing.T) {
 		h.answer(1, 0)
 		h.music(1, h.from(1), 20)
 		l, r := h.link(1), h.from(21)
-		looks := 0
-		h.taken = func(uint64) { looks++ } // the machine is asked
+		var looks atomic.Int64
+		h.onTaken(func(uint64) { looks.Add(1) }) // the machine is asked
 		const chunk, chunks = 104 * time.Millisecond, 100
 		for range chunks {
 			s, _, item := r.Next()
 			if s != nil && l.report(&messages.UpstreamSeal{Link: 1, Seal: s}) {
-				looks--
+				looks.Add(-1)
 			}
 			if l.report(&messages.UpstreamItem{Link: 1, Item: item}) {
-				looks--
+				looks.Add(-1)
 			}
 			time.Sleep(chunk)
 		}
-		if want := int(chunks * chunk / machine.Glance); looks < want-2 || looks > want {
-			t.Errorf("%d looks while music came, want %d", looks, want)
+		if n, want := looks.Load(), int64(chunks*chunk/machine.Glance); n < want-2 || n > want {
+			t.Errorf("%d looks while music came, want %d", n, want)
 		}
-		looks = 0
-		if time.Sleep(4*machine.Glance + messages.MaxChunkDuration); looks < 4 {
-			t.Errorf("%d looks when no music came any more, want 4", looks)
+		looks.Store(0)
+		if time.Sleep(4*machine.Glance + messages.MaxChunkDuration); looks.Load() < 4 {
+			t.Errorf("%d looks when no music came any more, want 4", looks.Load())
 		}
 	})
 }
@@ -71,11 +72,11 @@ func TestRelay_ShortWayBesideOthers(t *testing.T) {
 			h.answer(1, 0)
 			if breaks {
 				once := sync.Once{}
-				h.taken = func(number uint64) {
+				h.onTaken(func(number uint64) {
 					if number > 100 {
 						once.Do(func() { panic("broken") })
 					}
-				}
+				})
 			}
 			var all sync.WaitGroup
 			all.Go(func() {
