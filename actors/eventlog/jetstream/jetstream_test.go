@@ -32,6 +32,7 @@ func open(t testing.TB, cfg Config) *Store {
 
 // The store itself, and a Steady above it.
 func TestContract(t *testing.T) {
+	t.Parallel()
 	servers := natstest.Start(t, 3)
 	for name, above := range map[string]func(*Store) (eventlog.Store, error){
 		"jetstream": func(s *Store) (eventlog.Store, error) { return s, nil },
@@ -62,6 +63,7 @@ func TestContract(t *testing.T) {
 
 // A writer that another has followed can write no more, whatever it reads.
 func TestStore_Followed(t *testing.T) {
+	t.Parallel()
 	cfg := Config{URL: natstest.Start(t, 1).URL(), Radio: radio()}
 	old, next := open(t, cfg), open(t, cfg)
 	rows := storetest.Rows(eventlog.Mark{}, 6)
@@ -101,6 +103,7 @@ func TestStore_Followed(t *testing.T) {
 }
 
 func TestClaims(t *testing.T) {
+	t.Parallel()
 	servers := natstest.Start(t, 3)
 	cfg := Config{URL: servers.URL(), Radio: radio()}
 	storetest.Claims(t, func(t testing.TB) eventlog.Claims {

@@ -134,6 +134,27 @@ func (c *Cluster) Leader(stream string) *Server {
 	return leader
 }
 
+// Whole waits until all servers have all of the stream.
+func (c *Cluster) Whole(stream string) {
+	c.t.Helper()
+	c.with(func(ctx context.Context, js jetstream.JetStream) error {
+		s, err := js.Stream(ctx, stream)
+		if err != nil {
+			return err
+		}
+		of := s.CachedInfo().Cluster
+		if of == nil || of.Leader == "" || len(of.Replicas) != len(c.Servers)-1 {
+			return fmt.Errorf("%s is not on all servers", stream)
+		}
+		for _, one := range of.Replicas {
+			if !one.Current {
+				return fmt.Errorf("%s is behind", one.Name)
+			}
+		}
+		return nil
+	})
+}
+
 // with runs do until it returns no error.
 func (c *Cluster) with(do func(context.Context, jetstream.JetStream) error) {
 	c.t.Helper()
