@@ -1,0 +1,57 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"conga/actors/eventlog/natstest"
+	"conga/cmd/internal/congatest"
+)
+
+// All servers of NATS that keep the log are killed while the music plays. The songs go on, and who asks for one is told why not.
+// When the servers are back, all that happened is in the log; another conga serve goes on from it.
+func TestNATS_Away(t *testing.T) {
+	t.Parallel()
+	servers := natstest.Start(t, 3)
+	there := []string{"--log", servers.URL(), "--radio", "house"}
+	songs, data := congatest.Songs(t, congatest.Short), t.TempDir()
+	server := launchServer(t, songs, data, there...)
+	chain := joinChain(t, server, "amy", "bob")
+	ended := func() int { return len(server.dump(t).Live.Pacer.Songs) }
+	asks := func(reason string) string {
+		if answer := netcat(t, server.requests(), "PLAY 1\n"); !strings.HasPrefix(answer, reason) {
+			return answer
+		}
+		return ""
+	}
+	eventually(t, "a song is asked for", func() string { return asks("Song ") })
+	for _, one := range servers.Servers {
+		one.Kill()
+	}
+	eventually(t, "NATS is away, and PLAY says so", func() string { return asks("The servers that keep this radio's log (NATS) cannot be reached") })
+	begun := ended()
+	eventually(t, "the next songs play", func() string {
+		if n := ended(); n < begun+3 {
+			return "songs: " + strings.Repeat("|", n)
+		}
+		return ""
+	})
+	cem := launchListener(t, server, "cem").awaitReady(t, listenerReady)
+	for _, one := range servers.Servers {
+		one.Start()
+	}
+	eventually(t, "NATS is back, and a song may be asked for", func() string { return asks("Song ") })
+	for _, listener := range append(chain, cem) {
+		listener.unhurt(t)
+	}
+	before := server.dump(t).Event
+	server.kill()
+	code, out, said := conga(t, append([]string{"log", "verify"}, there...)...)
+	if code != 0 || !strings.Contains(out, "are sound") {
+		t.Errorf("verify: exit %d, %s%s", code, out, said)
+	}
+	again := launchServer(t, songs, data, there...)
+	if now := again.dump(t).Event; now <= before {
+		t.Errorf("the log was at event %d, the next server begins at %d", before, now)
+	}
+}
