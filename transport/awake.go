@@ -2,7 +2,7 @@ package transport
 
 import (
 	"net"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -22,15 +22,25 @@ const (
 // silent: what they sent is in the kernel.
 type awake struct {
 	net.Conn
-	by       atomic.Pointer[time.Time] // the read deadline
-	patience atomic.Int64              // how far ahead the deadline was when it was set, in nanoseconds
+
+	mu       sync.Mutex
+	by       time.Time     // the read deadline
+	patience time.Duration // how far ahead it was when it was set
 }
 
-// SetReadDeadline is net.Conn's.
+// SetReadDeadline is net.Conn's. It needs no memory: it is called for each item.
 func (a *awake) SetReadDeadline(t time.Time) error {
-	a.by.Store(&t)
-	a.patience.Store(int64(time.Until(t)))
+	a.mu.Lock()
+	a.by, a.patience = t, time.Until(t)
+	a.mu.Unlock()
 	return a.Conn.SetReadDeadline(t)
+}
+
+// deadline returns the read deadline, and how far ahead it was when it was set.
+func (a *awake) deadline() (by time.Time, patience time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.by, a.patience
 }
 
 // CloseWrite closes the sending side, or all if the connection cannot do that.
@@ -56,17 +66,20 @@ func (a *awake) SetDeadline(t time.Time) error {
 func (a *awake) Read(p []byte) (int, error) {
 	for {
 		n, err := a.Conn.Read(p)
-		by := a.by.Load()
-		if n > 0 || !timedOut(err) || by == nil || time.Since(*by) < punctual || a.patience.Load() <= 0 {
-			return n, err // a deadline in the past is set to interrupt the reader
+		if n > 0 || !timedOut(err) {
+			return n, err
 		}
-		if time.Since(*by) < standstill {
+		by, patience := a.deadline()
+		if time.Since(by) < punctual || patience <= 0 { // a deadline in the past is set to interrupt the reader
+			return n, err
+		}
+		if time.Since(by) < standstill {
 			if a.Conn.SetReadDeadline(time.Now().Add(moment)) != nil {
 				return 0, err
 			}
 			return a.Conn.Read(p)
 		}
-		if err := a.SetReadDeadline(time.Now().Add(time.Duration(a.patience.Load()))); err != nil {
+		if err := a.SetReadDeadline(time.Now().Add(patience)); err != nil {
 			return 0, err
 		}
 	}

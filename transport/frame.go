@@ -41,7 +41,7 @@ func ReadFrame(r *bufio.Reader) (Frame, error) {
 		}
 		return Frame{}, err
 	}
-	kind, n, err := parseHeader([headerSize]byte(header))
+	kind, n, err := parseHeader(header)
 	if err != nil {
 		return Frame{}, err
 	}
@@ -56,10 +56,11 @@ func ReadFrame(r *bufio.Reader) (Frame, error) {
 	return Frame{Kind: kind, Payload: payload}, nil
 }
 
-func parseHeader(header [headerSize]byte) (messages.Kind, int, error) {
+// parseHeader takes headerSize bytes.
+func parseHeader(header []byte) (messages.Kind, int, error) {
 	kind, length := header[:kindSize], header[kindSize:]
 	if !upper(kind[0]) || !upper(kind[1]) {
-		return "", 0, fmt.Errorf("header %q has no kind: %w", header[:], ErrFrame)
+		return "", 0, fmt.Errorf("header %q has no kind: %w", header, ErrFrame)
 	}
 	n, digits := 0, 0
 	for digits < lengthSize && length[digits] >= '0' && length[digits] <= '9' {
@@ -68,11 +69,11 @@ func parseHeader(header [headerSize]byte) (messages.Kind, int, error) {
 	}
 	for _, b := range length[digits:] {
 		if b != ' ' {
-			return "", 0, fmt.Errorf("header %q has no length: %w", header[:], ErrFrame)
+			return "", 0, fmt.Errorf("header %q has no length: %w", header, ErrFrame)
 		}
 	}
 	if digits == 0 {
-		return "", 0, fmt.Errorf("header %q has no length: %w", header[:], ErrFrame)
+		return "", 0, fmt.Errorf("header %q has no length: %w", header, ErrFrame)
 	}
 	return kindOf(kind), n, nil
 }

@@ -1,0 +1,55 @@
+package transport
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"testing"
+	"time"
+
+	"conga/messages"
+)
+
+// recorded is a connection from which this comes.
+type recorded struct {
+	net.Conn
+	io.Reader
+}
+
+func (r recorded) Read(p []byte) (int, error)    { return r.Reader.Read(p) }
+func (recorded) SetReadDeadline(time.Time) error { return nil }
+
+// An item that comes costs no memory but its own and its bytes'.
+func TestUpstream_Allocates(t *testing.T) {
+	const items = 1000
+	var stream []byte
+	for n := range uint64(items) {
+		var err error
+		if stream, err = AppendFrame(stream, Frame{messages.KindChunk, messages.NewChunk(n+1, int64(4*n), make([]byte, 1700)).Payload}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	credits := make(chan struct{}, upstreamCredits)
+	giveBack(credits)
+	came := 0
+	talk := &upstreamTalk{
+		cfg: &UpstreamConfig{Silence: func() time.Duration { return time.Second }}, credits: credits,
+		report: func(any) bool { came++; return true },
+	}
+	conn := &awake{Conn: recorded{Reader: bytes.NewReader(stream)}}
+	r := bufio.NewReaderSize(conn, upstreamBuffer)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := talk.listen(context.Background(), conn, r)
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, io.EOF) || came != items {
+		t.Fatalf("%d items came: %v", came, err)
+	}
+	if n := after.Mallocs - before.Mallocs; n > 2*items+items/10 {
+		t.Errorf("%d items took %d allocations", items, n)
+	}
+}
