@@ -66,6 +66,7 @@ type arrival struct {
 
 	lates int       // glances in a row at which the music was late
 	slow  int       // glances in a row at which the link itself was slow
+	look  time.Time // the last glance
 	seen  time.Time // when the last input came
 	woke  time.Time // when the node found that it had stood still
 }
@@ -143,8 +144,14 @@ func (a *arrival) tooLate(now time.Time) bool {
 }
 
 // glanced judges the music. While no music comes, it counts no lateness: most likely the music has
-// stopped further up.
+// stopped further up. Nor does it if the glance itself comes late: then this node's machine is too busy, and if all nodes
+// there searched for earlier music, it would be busier.
 func (a *arrival) glanced(now time.Time, serverUs int64) {
+	busy := !a.look.IsZero() && now.Sub(a.look) > 2*Glance
+	if a.look = now; busy {
+		a.lates, a.slow, a.last = 0, 0, a.delay
+		return
+	}
 	word := time.Duration(serverUs-a.sent)*time.Microsecond - messages.StampEvery // how much the next stamp is overdue
 	switch {
 	case a.sent == 0 || max(a.took, word)-a.fast <= tooLate:

@@ -122,3 +122,23 @@ func TestArrival_StoodStill(t *testing.T) {
 		t.Error("excused for ever")
 	}
 }
+
+// Music is late only if the node looks in time: on a machine that is too busy everything seems late.
+func TestArrival_LooksLate(t *testing.T) {
+	for _, c := range []struct {
+		every time.Duration
+		late  bool
+	}{{Glance, true}, {2 * Glance, true}, {2*Glance + time.Millisecond, false}, {900 * time.Millisecond, false}} {
+		now := time.Unix(1_800_000_000, 0)
+		a := arrival{known: true, delay: tooLate + time.Millisecond, slack: messages.Slack, fast: 0}
+		a.best[0] = bestDelay{since: now}
+		for range upstreamGlances + 1 {
+			now = now.Add(c.every)
+			a.heard = now
+			a.glanced(now, now.UnixMicro())
+		}
+		if a.late() != c.late {
+			t.Errorf("looking every %v: late %v, want %v", c.every, a.late(), c.late)
+		}
+	}
+}
