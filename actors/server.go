@@ -49,8 +49,12 @@ type ServerConfig struct {
 	// and who that is.
 	Slack      time.Duration
 	ChainTakes func() (takes time.Duration, last string)
-	// Chains is how many listeners the server feeds, at most messages.MaxChains; 0: one.
-	Chains int
+	// Chains is how many listeners the server feeds, at most messages.MaxChains; 0: one. ChainsAtMost is how many it may feed
+	// if the chain is too deep; 0: no more.
+	Chains, ChainsAtMost int
+	// Takes returns how much later than it was sent the music reaches a listener, by its word; false: it has said nothing
+	// lately. nil: nobody looks at the chain's depth.
+	Takes func(id string) (time.Duration, bool)
 	// Leads reports whether this server may give out music at this moment; nil: it always may. See actors/lease.
 	Leads func() bool
 	// Rules are the rules for requests; nil: first come, first served, without limits.
@@ -118,7 +122,7 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		child{chainmanager.Actor, chainmanager.Props(chainmanager.Config{
 			Log: cfg.Log, Links: func() *actor.PID { return s.of(requestsName) },
 			Key: cfg.Key.Public().(ed25519.PublicKey), Now: cfg.Now, Members: cfg.Members,
-			Audit: cfg.Audit, Auditor: cfg.Auditor, Newest: s.newest,
+			Audit: cfg.Audit, Auditor: cfg.Auditor, Newest: s.newest, Takes: cfg.Takes, Slack: s.Slack,
 		}).Configure(ends)},
 		child{pacer.Actor, pacer.Props(pacer.Config{
 			Log: cfg.Log, Window: s.window, Key: cfg.Key, Publish: s.publish, Placed: func(at place.State) { s.place.Store(&at) }, Sent: cfg.Sent, Now: cfg.Now, Logger: cfg.Logger,
@@ -150,7 +154,7 @@ func (s *Server) openBroadcast() error {
 	if err != nil {
 		return err
 	}
-	if _, err := opening.Commit(&messages.OpenBroadcast{AtUnixUs: s.cfg.Now().UnixMicro(), Rules: s.cfg.Rules, SlackUs: messages.SlackUs(s.cfg.Slack), Chains: uint32(max(s.cfg.Chains, 0))}); err != nil {
+	if _, err := opening.Commit(&messages.OpenBroadcast{AtUnixUs: s.cfg.Now().UnixMicro(), Rules: s.cfg.Rules, SlackUs: messages.SlackUs(s.cfg.Slack), Chains: uint32(max(s.cfg.Chains, 0)), ChainsAtMost: uint32(max(s.cfg.ChainsAtMost, 0))}); err != nil {
 		return fmt.Errorf("open the broadcast: %w", err)
 	}
 	at := opening.State()

@@ -142,6 +142,8 @@ type BranchMoved_Cause int32
 const (
 	BranchMoved_CAUSE_UNSPECIFIED BranchMoved_Cause = 0
 	BranchMoved_CAUSE_FULL        BranchMoved_Cause = 1 // the node that fed it feeds no more than it offers
+	BranchMoved_CAUSE_DEEP        BranchMoved_Cause = 2 // the music came too late to the end below it
+	BranchMoved_CAUSE_SPARE       BranchMoved_Cause = 3 // the server need not feed it any more
 )
 
 // Enum value maps for BranchMoved_Cause.
@@ -149,10 +151,14 @@ var (
 	BranchMoved_Cause_name = map[int32]string{
 		0: "CAUSE_UNSPECIFIED",
 		1: "CAUSE_FULL",
+		2: "CAUSE_DEEP",
+		3: "CAUSE_SPARE",
 	}
 	BranchMoved_Cause_value = map[string]int32{
 		"CAUSE_UNSPECIFIED": 0,
 		"CAUSE_FULL":        1,
+		"CAUSE_DEEP":        2,
+		"CAUSE_SPARE":       3,
 	}
 )
 
@@ -1784,6 +1790,8 @@ type BranchMoved struct {
 	From          string                 `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"` // id; "server"
 	Cause         BranchMoved_Cause      `protobuf:"varint,4,opt,name=cause,proto3,enum=conga.BranchMoved_Cause" json:"cause,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,5,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	End           string                 `protobuf:"bytes,6,opt,name=end,proto3" json:"end,omitempty"`                            // with DEEP and SPARE: id of the listener that the music reaches last
+	MarginUs      int64                  `protobuf:"varint,7,opt,name=margin_us,json=marginUs,proto3" json:"margin_us,omitempty"` // and how long before it is heard it comes there
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1853,6 +1861,89 @@ func (x *BranchMoved) GetAtUnixUs() int64 {
 	return 0
 }
 
+func (x *BranchMoved) GetEnd() string {
+	if x != nil {
+		return x.End
+	}
+	return ""
+}
+
+func (x *BranchMoved) GetMarginUs() int64 {
+	if x != nil {
+		return x.MarginUs
+	}
+	return 0
+}
+
+// WeighDepth: for some time the ends of the chain have had too little of the slack left, or enough.
+type WeighDepth struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                           // the end that the music reaches last
+	TakesUs       int64                  `protobuf:"varint,2,opt,name=takes_us,json=takesUs,proto3" json:"takes_us,omitempty"` // how much later than it was sent
+	SlackUs       int64                  `protobuf:"varint,3,opt,name=slack_us,json=slackUs,proto3" json:"slack_us,omitempty"` // how long before it is heard music is sent now
+	AtUnixUs      int64                  `protobuf:"varint,4,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WeighDepth) Reset() {
+	*x = WeighDepth{}
+	mi := &file_messages_chain_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WeighDepth) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WeighDepth) ProtoMessage() {}
+
+func (x *WeighDepth) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_chain_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WeighDepth.ProtoReflect.Descriptor instead.
+func (*WeighDepth) Descriptor() ([]byte, []int) {
+	return file_messages_chain_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *WeighDepth) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *WeighDepth) GetTakesUs() int64 {
+	if x != nil {
+		return x.TakesUs
+	}
+	return 0
+}
+
+func (x *WeighDepth) GetSlackUs() int64 {
+	if x != nil {
+		return x.SlackUs
+	}
+	return 0
+}
+
+func (x *WeighDepth) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
 // Reconnected: a listener that had lost its upstream is fed again.
 type Reconnected struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1870,7 +1961,7 @@ type Reconnected struct {
 
 func (x *Reconnected) Reset() {
 	*x = Reconnected{}
-	mi := &file_messages_chain_proto_msgTypes[21]
+	mi := &file_messages_chain_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1882,7 +1973,7 @@ func (x *Reconnected) String() string {
 func (*Reconnected) ProtoMessage() {}
 
 func (x *Reconnected) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[21]
+	mi := &file_messages_chain_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1895,7 +1986,7 @@ func (x *Reconnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reconnected.ProtoReflect.Descriptor instead.
 func (*Reconnected) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{21}
+	return file_messages_chain_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Reconnected) GetId() string {
@@ -1972,7 +2063,7 @@ type ListenerReconnected struct {
 
 func (x *ListenerReconnected) Reset() {
 	*x = ListenerReconnected{}
-	mi := &file_messages_chain_proto_msgTypes[22]
+	mi := &file_messages_chain_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1984,7 +2075,7 @@ func (x *ListenerReconnected) String() string {
 func (*ListenerReconnected) ProtoMessage() {}
 
 func (x *ListenerReconnected) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[22]
+	mi := &file_messages_chain_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1997,7 +2088,7 @@ func (x *ListenerReconnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerReconnected.ProtoReflect.Descriptor instead.
 func (*ListenerReconnected) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{22}
+	return file_messages_chain_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListenerReconnected) GetId() string {
@@ -2073,7 +2164,7 @@ type ExpireAbsent struct {
 
 func (x *ExpireAbsent) Reset() {
 	*x = ExpireAbsent{}
-	mi := &file_messages_chain_proto_msgTypes[23]
+	mi := &file_messages_chain_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2085,7 +2176,7 @@ func (x *ExpireAbsent) String() string {
 func (*ExpireAbsent) ProtoMessage() {}
 
 func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[23]
+	mi := &file_messages_chain_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2098,7 +2189,7 @@ func (x *ExpireAbsent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExpireAbsent.ProtoReflect.Descriptor instead.
 func (*ExpireAbsent) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{23}
+	return file_messages_chain_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExpireAbsent) GetAtUnixUs() int64 {
@@ -2126,7 +2217,7 @@ type Neighbours struct {
 
 func (x *Neighbours) Reset() {
 	*x = Neighbours{}
-	mi := &file_messages_chain_proto_msgTypes[24]
+	mi := &file_messages_chain_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2138,7 +2229,7 @@ func (x *Neighbours) String() string {
 func (*Neighbours) ProtoMessage() {}
 
 func (x *Neighbours) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[24]
+	mi := &file_messages_chain_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2151,7 +2242,7 @@ func (x *Neighbours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbours.ProtoReflect.Descriptor instead.
 func (*Neighbours) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{24}
+	return file_messages_chain_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Neighbours) GetId() string {
@@ -2226,7 +2317,7 @@ type ClockPing struct {
 
 func (x *ClockPing) Reset() {
 	*x = ClockPing{}
-	mi := &file_messages_chain_proto_msgTypes[25]
+	mi := &file_messages_chain_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2238,7 +2329,7 @@ func (x *ClockPing) String() string {
 func (*ClockPing) ProtoMessage() {}
 
 func (x *ClockPing) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[25]
+	mi := &file_messages_chain_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2251,7 +2342,7 @@ func (x *ClockPing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPing.ProtoReflect.Descriptor instead.
 func (*ClockPing) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{25}
+	return file_messages_chain_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ClockPing) GetSentUs() int64 {
@@ -2307,7 +2398,7 @@ type ClockPong struct {
 
 func (x *ClockPong) Reset() {
 	*x = ClockPong{}
-	mi := &file_messages_chain_proto_msgTypes[26]
+	mi := &file_messages_chain_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2319,7 +2410,7 @@ func (x *ClockPong) String() string {
 func (*ClockPong) ProtoMessage() {}
 
 func (x *ClockPong) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[26]
+	mi := &file_messages_chain_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2332,7 +2423,7 @@ func (x *ClockPong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockPong.ProtoReflect.Descriptor instead.
 func (*ClockPong) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{26}
+	return file_messages_chain_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ClockPong) GetSentUs() int64 {
@@ -2365,7 +2456,7 @@ type SpeakUp struct {
 
 func (x *SpeakUp) Reset() {
 	*x = SpeakUp{}
-	mi := &file_messages_chain_proto_msgTypes[27]
+	mi := &file_messages_chain_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2377,7 +2468,7 @@ func (x *SpeakUp) String() string {
 func (*SpeakUp) ProtoMessage() {}
 
 func (x *SpeakUp) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_chain_proto_msgTypes[27]
+	mi := &file_messages_chain_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2390,7 +2481,7 @@ func (x *SpeakUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpeakUp.ProtoReflect.Descriptor instead.
 func (*SpeakUp) Descriptor() ([]byte, []int) {
-	return file_messages_chain_proto_rawDescGZIP(), []int{27}
+	return file_messages_chain_proto_rawDescGZIP(), []int{28}
 }
 
 var File_messages_chain_proto protoreflect.FileDescriptor
@@ -2547,18 +2638,30 @@ const file_messages_chain_proto_rawDesc = "" +
 	"\fChainSpliced\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x16\n" +
-	"\x06around\x18\x03 \x03(\tR\x06around\"\xc3\x01\n" +
+	"\x06around\x18\x03 \x03(\tR\x06around\"\x93\x02\n" +
 	"\vBranchMoved\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
 	"\x04from\x18\x03 \x01(\tR\x04from\x12.\n" +
 	"\x05cause\x18\x04 \x01(\x0e2\x18.conga.BranchMoved.CauseR\x05cause\x12\x1c\n" +
 	"\n" +
-	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\".\n" +
+	"at_unix_us\x18\x05 \x01(\x03R\batUnixUs\x12\x10\n" +
+	"\x03end\x18\x06 \x01(\tR\x03end\x12\x1b\n" +
+	"\tmargin_us\x18\a \x01(\x03R\bmarginUs\"O\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
-	"CAUSE_FULL\x10\x01\"\xf5\x01\n" +
+	"CAUSE_FULL\x10\x01\x12\x0e\n" +
+	"\n" +
+	"CAUSE_DEEP\x10\x02\x12\x0f\n" +
+	"\vCAUSE_SPARE\x10\x03\"p\n" +
+	"\n" +
+	"WeighDepth\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n" +
+	"\btakes_us\x18\x02 \x01(\x03R\atakesUs\x12\x19\n" +
+	"\bslack_us\x18\x03 \x01(\x03R\aslackUs\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x04 \x01(\x03R\batUnixUs\"\xf5\x01\n" +
 	"\vReconnected\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\bupstream\x18\x02 \x01(\v2\v.conga.NodeR\bupstream\x12\x1f\n" +
@@ -2633,7 +2736,7 @@ func file_messages_chain_proto_rawDescGZIP() []byte {
 }
 
 var file_messages_chain_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_messages_chain_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_messages_chain_proto_goTypes = []any{
 	(Fault)(0),                  // 0: conga.Fault
 	(ListenerLeft_Cause)(0),     // 1: conga.ListenerLeft.Cause
@@ -2659,13 +2762,14 @@ var file_messages_chain_proto_goTypes = []any{
 	(*VerdictEnded)(nil),        // 21: conga.VerdictEnded
 	(*ChainSpliced)(nil),        // 22: conga.ChainSpliced
 	(*BranchMoved)(nil),         // 23: conga.BranchMoved
-	(*Reconnected)(nil),         // 24: conga.Reconnected
-	(*ListenerReconnected)(nil), // 25: conga.ListenerReconnected
-	(*ExpireAbsent)(nil),        // 26: conga.ExpireAbsent
-	(*Neighbours)(nil),          // 27: conga.Neighbours
-	(*ClockPing)(nil),           // 28: conga.ClockPing
-	(*ClockPong)(nil),           // 29: conga.ClockPong
-	(*SpeakUp)(nil),             // 30: conga.SpeakUp
+	(*WeighDepth)(nil),          // 24: conga.WeighDepth
+	(*Reconnected)(nil),         // 25: conga.Reconnected
+	(*ListenerReconnected)(nil), // 26: conga.ListenerReconnected
+	(*ExpireAbsent)(nil),        // 27: conga.ExpireAbsent
+	(*Neighbours)(nil),          // 28: conga.Neighbours
+	(*ClockPing)(nil),           // 29: conga.ClockPing
+	(*ClockPong)(nil),           // 30: conga.ClockPong
+	(*SpeakUp)(nil),             // 31: conga.SpeakUp
 }
 var file_messages_chain_proto_depIdxs = []int32{
 	3,  // 0: conga.Hello.node:type_name -> conga.Node
@@ -2706,7 +2810,7 @@ func file_messages_chain_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_chain_proto_rawDesc), len(file_messages_chain_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -47,6 +47,7 @@
 //	Reconnected       requests       chainmanager   no: as ListenerReconnected
 //	ExpireAbsent      server's timer chainmanager   as the cause
 //	AuditEnded        chainmanager   chainmanager   as the cause
+//	WeighDepth        chainmanager   chainmanager   as the cause
 //	ExpireVerdicts    server's timer chainmanager   as the cause
 //	ListenerJoined    chainmanager   requests       yes
 //	ListenerReturned  chainmanager   requests       yes

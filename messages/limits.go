@@ -39,6 +39,8 @@ const (
 	MaxFeed = 4
 	// MaxChains is the most listeners that the server may be told to feed.
 	MaxChains = 64
+	// AutoChains is the most that it feeds if it is to decide itself.
+	AutoChains = 4
 	// Heartbeat is the longest a living stream connection says nothing; see HeartbeatIn.
 	Heartbeat = 250 * time.Millisecond
 	// StampEvery is how often a stream that has music to send says what time it is.

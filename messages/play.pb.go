@@ -2262,8 +2262,9 @@ type OpenBroadcast struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	AtUnixUs      int64                  `protobuf:"varint,1,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
 	Rules         *QueueRules            `protobuf:"bytes,2,opt,name=rules,proto3" json:"rules,omitempty"`
-	SlackUs       int64                  `protobuf:"varint,3,opt,name=slack_us,json=slackUs,proto3" json:"slack_us,omitempty"` // how long before it is heard the host wants music to be sent; 0: two seconds
-	Chains        uint32                 `protobuf:"varint,4,opt,name=chains,proto3" json:"chains,omitempty"`                  // how many listeners the server feeds; 0: one
+	SlackUs       int64                  `protobuf:"varint,3,opt,name=slack_us,json=slackUs,proto3" json:"slack_us,omitempty"`                  // how long before it is heard the host wants music to be sent; 0: two seconds
+	Chains        uint32                 `protobuf:"varint,4,opt,name=chains,proto3" json:"chains,omitempty"`                                   // how many listeners the server feeds; 0: one
+	ChainsAtMost  uint32                 `protobuf:"varint,5,opt,name=chains_at_most,json=chainsAtMost,proto3" json:"chains_at_most,omitempty"` // and how many if the chain is too deep; 0: no more
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2326,14 +2327,22 @@ func (x *OpenBroadcast) GetChains() uint32 {
 	return 0
 }
 
+func (x *OpenBroadcast) GetChainsAtMost() uint32 {
+	if x != nil {
+		return x.ChainsAtMost
+	}
+	return 0
+}
+
 // BroadcastOpened: the epoch counts the server's starts, from 1.
 type BroadcastOpened struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	AtUnixUs      int64                  `protobuf:"varint,2,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
-	Rules         *QueueRules            `protobuf:"bytes,3,opt,name=rules,proto3" json:"rules,omitempty"`                     // from now on; none: first come, first served, without limits
-	SlackUs       int64                  `protobuf:"varint,4,opt,name=slack_us,json=slackUs,proto3" json:"slack_us,omitempty"` // what the host wants from the next song on; 0: two seconds
-	Chains        uint32                 `protobuf:"varint,5,opt,name=chains,proto3" json:"chains,omitempty"`                  // how many listeners the server feeds; 0: one
+	Rules         *QueueRules            `protobuf:"bytes,3,opt,name=rules,proto3" json:"rules,omitempty"`                                      // from now on; none: first come, first served, without limits
+	SlackUs       int64                  `protobuf:"varint,4,opt,name=slack_us,json=slackUs,proto3" json:"slack_us,omitempty"`                  // what the host wants from the next song on; 0: two seconds
+	Chains        uint32                 `protobuf:"varint,5,opt,name=chains,proto3" json:"chains,omitempty"`                                   // how many listeners the server feeds; 0: one
+	ChainsAtMost  uint32                 `protobuf:"varint,6,opt,name=chains_at_most,json=chainsAtMost,proto3" json:"chains_at_most,omitempty"` // and how many if the chain is too deep; 0: no more
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2399,6 +2408,13 @@ func (x *BroadcastOpened) GetSlackUs() int64 {
 func (x *BroadcastOpened) GetChains() uint32 {
 	if x != nil {
 		return x.Chains
+	}
+	return 0
+}
+
+func (x *BroadcastOpened) GetChainsAtMost() uint32 {
+	if x != nil {
+		return x.ChainsAtMost
 	}
 	return 0
 }
@@ -3270,20 +3286,22 @@ const file_messages_play_proto_rawDesc = "" +
 	"\x05order\x18\x01 \x01(\x0e2\x11.conga.QueueOrderR\x05order\x12#\n" +
 	"\rrequests_each\x18\x02 \x01(\x05R\frequestsEach\x12\x1d\n" +
 	"\n" +
-	"skip_votes\x18\x03 \x01(\x05R\tskipVotes\"\x89\x01\n" +
+	"skip_votes\x18\x03 \x01(\x05R\tskipVotes\"\xaf\x01\n" +
 	"\rOpenBroadcast\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\x12'\n" +
 	"\x05rules\x18\x02 \x01(\v2\x11.conga.QueueRulesR\x05rules\x12\x19\n" +
 	"\bslack_us\x18\x03 \x01(\x03R\aslackUs\x12\x16\n" +
-	"\x06chains\x18\x04 \x01(\rR\x06chains\"\xa1\x01\n" +
+	"\x06chains\x18\x04 \x01(\rR\x06chains\x12$\n" +
+	"\x0echains_at_most\x18\x05 \x01(\rR\fchainsAtMost\"\xc7\x01\n" +
 	"\x0fBroadcastOpened\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x02 \x01(\x03R\batUnixUs\x12'\n" +
 	"\x05rules\x18\x03 \x01(\v2\x11.conga.QueueRulesR\x05rules\x12\x19\n" +
 	"\bslack_us\x18\x04 \x01(\x03R\aslackUs\x12\x16\n" +
-	"\x06chains\x18\x05 \x01(\rR\x06chains\"$\n" +
+	"\x06chains\x18\x05 \x01(\rR\x06chains\x12$\n" +
+	"\x0echains_at_most\x18\x06 \x01(\rR\fchainsAtMost\"$\n" +
 	"\x0eCloseBroadcast\x12\x12\n" +
 	"\x04next\x18\x01 \x01(\x04R\x04next\"%\n" +
 	"\x0fBroadcastClosed\x12\x12\n" +

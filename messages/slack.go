@@ -41,6 +41,9 @@ func SlackNeeded(chainTakes time.Duration) time.Duration {
 	return max(MinSlack, (chainTakes + leastSilence + repairs + tenth - 1).Truncate(tenth))
 }
 
+// MarginNeeded is how long before its play-out time music must come if a death without a word above is not to be heard.
+func MarginNeeded(slack time.Duration) time.Duration { return SilenceIn(slack) + repairs }
+
 // SilenceIn is SilenceIsDeath where the slack is short.
 func SilenceIn(slack time.Duration) time.Duration {
 	return min(SilenceIsDeath, max(leastSilence, slack-time.Second))

@@ -43,6 +43,10 @@ type Config struct {
 	Audit   func(link uint64, addr string, open *messages.OpenStream) *actor.Props
 	Auditor *messages.Node
 	Newest  func() uint64
+	// Takes returns how much later than it was sent the music reaches a listener, by its word; false: it has said nothing
+	// lately. Slack returns how long before it is heard music is sent now. nil: the chain's depth is not looked at.
+	Takes func(id string) (time.Duration, bool)
+	Slack func() time.Duration
 }
 
 // Props describes the chain manager's actor. It answers a *messages.JoinChain with a
@@ -61,6 +65,8 @@ type chainManager struct {
 	expire  *time.Timer
 	verdict *time.Timer // fires when the next verdict ends
 	audits  audits
+	depth   *time.Timer // sends lookAtDepth
+	watch   chain.Watch
 	lost    losses
 	coming  []coming
 
@@ -114,6 +120,7 @@ func (m *chainManager) Receive(ctx actor.Context) {
 		if m.expire != nil { // it has started
 			m.expire.Stop()
 			m.verdict.Stop()
+			m.depth.Stop()
 		}
 	case *messages.JoinChain:
 		m.join(ctx, msg)
@@ -150,6 +157,12 @@ func (m *chainManager) Receive(ctx actor.Context) {
 	case *messages.ExpireAbsent, *messages.ExpireVerdicts, *messages.ReportSilent:
 		m.handle(ctx, msg.(proto.Message))
 		m.tell(ctx)
+	case lookAtDepth:
+		if weigh := m.watch.Look(m.keep.State(), m.cfg.Slack(), m.cfg.Takes, m.cfg.Now()); weigh != nil {
+			m.handle(ctx, weigh)
+			m.tell(ctx)
+		}
+		m.depth.Reset(depthEvery)
 	case *messages.FindFeeder:
 		m.mend(ctx) // first, because a lost listener can feed nobody
 		state := m.keep.State()
@@ -165,6 +178,12 @@ func (m *chainManager) Receive(ctx actor.Context) {
 		msg.Reply <- messages.View{Actor: Actor, Seq: m.keep.Seq(), State: m.keep.State(), Live: m.live()}
 	}
 }
+
+// depthEvery is how often the chain manager looks how late the music comes to the ends of the chain.
+const depthEvery = 5 * time.Second
+
+// lookAtDepth is its timer.
+type lookAtDepth struct{}
 
 // Live is the chain manager's part of the dump that is not in the log.
 type Live struct {
@@ -246,6 +265,10 @@ func (m *chainManager) start(ctx actor.Context) {
 		root.Send(self, &messages.ExpireVerdicts{AtUnixUs: m.cfg.Now().UnixMicro()})
 	})
 	m.awaitVerdict()
+	m.depth = time.AfterFunc(depthEvery, func() { root.Send(self, lookAtDepth{}) })
+	if m.cfg.Takes == nil {
+		m.depth.Stop()
+	}
 	m.reports = ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
 		return &reports{log: m.cfg.Log, dropped: &m.dropped}
 	}))

@@ -54,6 +54,12 @@
 // offers, and the repair moves the shortest of its branches to the place nearest the server that is free. Nodes that feed
 // nobody are spread, as ever, and take no place.
 //
+// Listeners tell how much music they have ahead. If for twenty seconds the ends of the chain have had less time than the repair
+// of a silent death takes, the way to the end is cut in half, and the lower half hangs on the free place nearest the server; if
+// no listener offers a better one, on the server, as far as the host allows (--chains auto). Only one listener turns to another
+// upstream, as in a splice. The chain that was opened so is joined to an end again when there is time enough (depth.go). What
+// one listener says counts only as far as those above it say the same.
+//
 // # Who dials
 //
 // The server tries a newcomer's relay before it sends anyone there. A node that cannot be

@@ -13,7 +13,7 @@ import (
 )
 
 // memNet is a network in memory, for virtual time: its goroutines block only where
-// testing/synctest sees it. It has no delay but for the weather, keeps bytes for those who do not read, and
+// testing/synctest sees it. It has no delay of its own, keeps bytes for those who do not read, and
 // accepts for those who are frozen, as a kernel does.
 type memNet struct {
 	mu    sync.Mutex
@@ -23,10 +23,12 @@ type memNet struct {
 	weather func() time.Duration // see memPipe; nil: it is fine
 	carried sync.Map             // bytes in both directions, *atomic.Int64 by port
 	offers  tree                 // of the nodes in it
+	delay   time.Duration        // of all that is sent
 }
 
-// tree is how many the server feeds, and how many each listener offers to feed; 0: one.
-type tree struct{ chains, feed int }
+// tree is how many the server feeds, how many each listener offers to feed (0: one), and how many the server may feed if the
+// chain is too deep (0: no more).
+type tree struct{ chains, feed, most int }
 
 // bytes returns how many bytes the connections to the port have carried, in both directions.
 func (a *memNet) bytes(port int) *atomic.Int64 {
@@ -43,7 +45,7 @@ func (a *memNet) network() network {
 
 // house is a place in the network, and its uplink.
 func (a *memNet) house() (network, *uplink) {
-	u := &uplink{}
+	u := &uplink{delay: a.delay}
 	return network{
 		addr: "127.0.0.1", feed: a.offers.feed,
 		dial: func(_ context.Context, addr string) (net.Conn, error) { return a.dial(u, addr) },
@@ -53,9 +55,10 @@ func (a *memNet) house() (network, *uplink) {
 
 // uplink is what all connections of a house share to send by.
 type uplink struct {
-	mu   sync.Mutex
-	rate int       // bytes a second; 0: as fast as may be
-	free time.Time // when what was sent so far is through
+	mu    sync.Mutex
+	rate  int           // bytes a second; 0: as fast as may be
+	delay time.Duration // after that
+	free  time.Time     // when what was sent so far is through
 }
 
 func (u *uplink) slow(rate int) {
@@ -74,7 +77,7 @@ func (u *uplink) through(n int) time.Time {
 	if u.rate > 0 {
 		u.free = u.free.Add(time.Duration(n) * time.Second / time.Duration(u.rate))
 	}
-	return u.free
+	return u.free.Add(u.delay)
 }
 
 func memAddr(port int) *net.TCPAddr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }

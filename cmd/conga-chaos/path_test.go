@@ -55,7 +55,7 @@ func TestChain_Property_Path(t *testing.T) {
 	songs := virtualSongs(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		nodes := rapid.IntRange(1, 5).Draw(rt, "nodes")
-		offers := tree{rapid.IntRange(1, 2).Draw(rt, "chains"), rapid.IntRange(1, 2).Draw(rt, "feed")}
+		offers := tree{chains: rapid.IntRange(1, 2).Draw(rt, "chains"), feed: rapid.IntRange(1, 2).Draw(rt, "feed")}
 		outages := drawOutages(rt, nodes)
 		if trouble := runOutages(t, songs, nodes, offers, outages, rt.Logf); trouble != "" {
 			rt.Fatalf("%+v, %v: %s", offers, outages, trouble)

@@ -102,7 +102,7 @@ func TestChaos_Branches(t *testing.T) {
 	p := virtualPlan()
 	p.Nodes = raced.Size(20, 8)
 	mem := newMemNet()
-	mem.offers = tree{2, 2}
+	mem.offers = tree{chains: 2, feed: 2}
 	result := virtuallyIn(t, mem, p, p.Acts(), func(string, *memNet, *virtualServer) {})
 	if len(result.bad) > 0 || result.total.songs == 0 {
 		t.Errorf("%d troubles; once more: go test -run Branches ./cmd/conga-chaos -chaos.seed %d -chaos.failures %d", len(result.bad), p.Seed, p.Failures)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"conga/cmd/internal/address"
@@ -67,7 +68,7 @@ type serveCmd struct {
 
 	tlsFlags
 
-	Chains int `default:"1" placeholder:"N" help:"Feed so many listeners, each the first of a chain of its own: the music goes out so many times, and each chain is so many times shorter (${default})."`
+	Chains chains `default:"1" placeholder:"N" help:"Feed so many listeners, each the first of a chain of its own: the music goes out so many times, and each chain is so many times shorter. auto: one, and up to four while the chain is so long that its end could hear it when a listener dies (${default})."`
 
 	Players int `default:"8" placeholder:"N" help:"Play for so many browsers and other players itself, if no listener with --players can; the server sends the music once more to each (${default})."`
 
@@ -108,12 +109,27 @@ func (c *serveCmd) Validate() error {
 		return errors.New("--listen: the stream is on the port after that of the requests, so 65534 is the last one")
 	case c.Players < 1 || c.Players > maxPlayers:
 		return fmt.Errorf("--players is a number from 1 to %d", maxPlayers)
-	case c.Chains < 1 || c.Chains > messages.MaxChains:
-		return fmt.Errorf("--chains is a number from 1 to %d", messages.MaxChains)
 	case c.HTTP.takes(c.Listen, 2):
 		return errors.New("--http has the same port as --listen or as the stream, which is on the port after it: choose another")
 	}
 	return errors.Join(c.validateServers(), c.tokenFlag.validate(), c.limitFlags.validate(), c.queueFlags.validate(), c.uploadFlags.validate())
+}
+
+// chains is how many listeners the server feeds.
+type chains struct{ usual, most int }
+
+// UnmarshalText reads a number, or auto.
+func (c *chains) UnmarshalText(text []byte) error {
+	if string(text) == "auto" {
+		*c = chains{1, messages.AutoChains}
+		return nil
+	}
+	n, err := strconv.Atoi(string(text))
+	if err != nil || n < 1 || n > messages.MaxChains {
+		return fmt.Errorf("it is a number from 1 to %d, or auto", messages.MaxChains)
+	}
+	*c = chains{usual: n}
+	return nil
 }
 
 // Run serves until ctx ends.
@@ -240,7 +256,7 @@ func (c *serveCmd) options(browsers browsers, playlist node.Playlist, logger *sl
 		Songs: c.Songs, Listen: string(c.Listen), Logger: logger,
 		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Players: c.Players, Limits: c.limits(c.Players), Uploads: c.bounds(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20, Keep: time.Duration(c.Keep) * 24 * time.Hour,
 		Converted: cmp.Or(c.Converted, filepath.Join(c.Data, "converted")), ConvertedMost: c.ConvertedMax << 30,
-		Rules: c.rules(), Playlist: playlist, Slack: c.Slack, Chains: c.Chains,
+		Rules: c.rules(), Playlist: playlist, Slack: c.Slack, Chains: c.Chains.usual, ChainsAtMost: c.Chains.most,
 	}
 }
 

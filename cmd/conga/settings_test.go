@@ -20,7 +20,7 @@ import (
 // samples are values, other than the default, of settings that do not take just any text.
 var samples = map[string]string{
 	"listen": ":7111", "http": "127.0.0.1:8111", "output": "null", "advertise": "192.0.2.1:7111",
-	"key": strings.Repeat("1", 64), "auth": "open sesame", "offset": "-12.5", "slack": "1.5s", "feed": "2",
+	"key": strings.Repeat("1", 64), "auth": "open sesame", "offset": "-12.5", "slack": "1.5s", "feed": "2", "chains": "auto",
 }
 
 // besides are the words without which a command does not parse.

@@ -99,15 +99,30 @@ func (o *Offers) ChainTakes() (takes time.Duration, last string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, n := range o.nodes {
-		ahead := time.Duration(n.vitals.AheadUs) * time.Microsecond
-		if ahead <= 0 || now.Sub(n.heard) > offerLasts {
-			continue
-		}
-		if took := n.slack - messages.MaxChunkDuration - ahead; took > takes {
+		if took, known := n.takes(now); known && took > takes {
 			takes, last = took, n.name
 		}
 	}
 	return takes, last
+}
+
+// Takes returns how much later than it was sent the music reaches a listener, by its word; false if it has none, or has said
+// nothing lately.
+func (o *Offers) Takes(id string) (time.Duration, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n := o.nodes[id]; n != nil {
+		return n.takes(o.Now())
+	}
+	return 0, false
+}
+
+func (n *offer) takes(now time.Time) (time.Duration, bool) {
+	ahead := time.Duration(n.vitals.AheadUs) * time.Microsecond
+	if ahead <= 0 || now.Sub(n.heard) > offerLasts {
+		return 0, false
+	}
+	return n.slack - messages.MaxChunkDuration - ahead, true
 }
 
 // Place is where a player is sent.

@@ -209,10 +209,11 @@ func (s State) tail(moved string) string {
 }
 
 // relieved returns events after which no node feeds more than it offers, as far as others can take its branches over:
-// nodes that fed them have gone, or offer less than before. Each moves the branch that is the shortest.
-func (s State) relieved(at int64) (events []proto.Message) {
+// nodes that fed them have gone, or offer less than before. Each moves the branch that is the shortest. chains is how many
+// the server feeds.
+func (s State) relieved(chains int, at int64) (events []proto.Message) {
 	for range s.Chain.heads.Len() {
-		move := s.Chain.tree().relief(s.Chains, at)
+		move := s.Chain.tree().relief(chains, at)
 		if move == nil {
 			break
 		}
@@ -224,7 +225,7 @@ func (s State) relieved(at int64) (events []proto.Message) {
 func (t *tree) relief(chains int, at int64) *messages.BranchMoved {
 	branches := slices.SortedStableFunc(slices.Values(t.parts[1:]), func(p, q *part) int { return cmp.Compare(p.height, q.height) })
 	for _, p := range branches {
-		most := max(1, chains)
+		most := chains
 		if p.on != nil {
 			most = p.on.most()
 		}

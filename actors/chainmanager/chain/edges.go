@@ -157,7 +157,11 @@ func (s State) spliced(events ...proto.Message) []proto.Message {
 			moved = append(moved, one)
 		}
 	}
-	for _, event := range after.relieved(at) {
+	chains := s.serverFeeds()
+	if after.WeighedAt != s.WeighedAt {
+		chains = after.serverFeeds() // one was opened on purpose
+	}
+	for _, event := range after.relieved(chains, at) {
 		events, after = append(events, event), after.Apply(event)
 	}
 	slices.SortFunc(moved, func(a, b *seat) int { return strings.Compare(a.rank, b.rank) })

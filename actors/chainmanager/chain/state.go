@@ -21,6 +21,10 @@ type State struct {
 	Ledger Ledger `json:"ledger,omitempty"`
 	// Chains is how many listeners the server feeds; 0: one.
 	Chains int `json:"chains,omitempty"`
+	// ChainsAtMost is how many it may feed if the chain is too deep; 0: no more.
+	ChainsAtMost int `json:"chainsAtMost,omitempty"`
+	// WeighedAt is when a branch was last moved because of the depth, in unix microseconds; 0: never.
+	WeighedAt int64 `json:"weighedAtUnixUs,omitempty"`
 }
 
 // Member is a listener's place in the chain.
@@ -94,6 +98,8 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 		return s.audited(cmd)
 	case *messages.ExpireVerdicts:
 		return s.endVerdicts(cmd.GetAtUnixUs())
+	case *messages.WeighDepth:
+		return s.weigh(cmd)
 	case *messages.ReportSilent:
 		return s.cutOff(cmd)
 	}
@@ -110,7 +116,7 @@ func (s State) join(cmd *messages.JoinChain) []proto.Message {
 			Node: node, AtUnixUs: cmd.GetAtUnixUs(), Unreachable: cmd.GetUnreachable(), Address: cmd.GetAddress(),
 			Feed: cmd.GetFeed(), Leaf: cmd.GetLeaf(),
 		}
-		if after := s.Apply(returned); len(after.relieved(cmd.GetAtUnixUs())) > 0 {
+		if after := s.Apply(returned); len(after.relieved(s.serverFeeds(), cmd.GetAtUnixUs())) > 0 {
 			return s.spliced(returned)
 		}
 		return []proto.Message{returned}
@@ -192,6 +198,7 @@ func (s State) Apply(event proto.Message) State {
 	switch event := event.(type) {
 	case *messages.BroadcastOpened:
 		s.Epoch, s.Chains = event.GetEpoch(), int(min(event.GetChains(), messages.MaxChains))
+		s.ChainsAtMost = int(min(event.GetChainsAtMost(), messages.MaxChains))
 		return s.reopened(event.GetAtUnixUs())
 	case *messages.ListenerJoined:
 		m := joiner(event)
@@ -214,6 +221,9 @@ func (s State) Apply(event proto.Message) State {
 		return s.moved(event)
 	case *messages.BranchMoved:
 		s.Chain = s.Chain.hang(event.GetId(), event.GetFrom())
+		if event.GetCause() != messages.BranchMoved_CAUSE_FULL {
+			s.WeighedAt = event.GetAtUnixUs()
+		}
 	case *messages.ListenerAudited:
 		return s.found(event)
 	case *messages.VerdictEnded:

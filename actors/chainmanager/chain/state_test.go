@@ -18,10 +18,12 @@ import (
 // TestState_Stories: "join amy" also serves those who "return"; "lost amy" is what the
 // server sees, "accuse amy by bob" what bob does, "audit amy by bob finds slow" what the server
 // finds when it has looked at amy because of bob. Behind each may stand "from home", the
-// address, "at 5", in seconds, and "feed 2", how many it offers to feed. In testdata/chains the server feeds two.
+// address, "at 5", in seconds, and "feed 2", how many it offers to feed. In testdata/chains the server feeds two, in
+// testdata/auto it may.
 func TestState_Stories(t *testing.T) {
 	story.Run(t, "testdata", State{}, commandOf)
 	story.Run(t, "testdata/chains", State{Chains: 2}, commandOf)
+	story.Run(t, "testdata/auto", State{Chains: 1, ChainsAtMost: 2}, commandOf)
 }
 
 // commandOf is the command that a line of a story says.
@@ -66,6 +68,10 @@ func commandOf(_ *testing.T, words []string) proto.Message {
 		return &messages.ExpireAbsent{}
 	case "verdicts":
 		return &messages.ExpireVerdicts{AtUnixUs: micros(at)}
+	case "weigh": // weigh dora takes 700 slack 2000
+		takes, _ := strconv.ParseInt(option(words, "takes"), 10, 64)
+		slack, _ := strconv.ParseInt(option(words, "slack"), 10, 64)
+		return &messages.WeighDepth{Id: words[1], TakesUs: takes * 1000, SlackUs: slack * 1000, AtUnixUs: micros(at)}
 	case "joinleaf":
 		return &messages.JoinChain{Node: node(words[1]), Leaf: true}
 	}

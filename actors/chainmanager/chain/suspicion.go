@@ -319,6 +319,7 @@ func (s State) reopened(at int64) State {
 	if at == 0 {
 		return s
 	}
+	s.WeighedAt = min(s.WeighedAt, at)
 	s.MovedAt = slices.Clone(s.MovedAt)
 	for i := range s.MovedAt {
 		s.MovedAt[i] = min(s.MovedAt[i], at)

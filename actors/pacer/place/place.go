@@ -68,7 +68,7 @@ func (s State) Decide(cmd proto.Message) []proto.Message {
 	switch cmd := cmd.(type) {
 	case *messages.OpenBroadcast:
 		epoch := max(s.Epoch+1, uint64(max(0, cmd.GetAtUnixUs()))/1000)
-		return []proto.Message{&messages.BroadcastOpened{Epoch: epoch, AtUnixUs: cmd.GetAtUnixUs(), Rules: cmd.GetRules(), SlackUs: cmd.GetSlackUs(), Chains: cmd.GetChains()}}
+		return []proto.Message{&messages.BroadcastOpened{Epoch: epoch, AtUnixUs: cmd.GetAtUnixUs(), Rules: cmd.GetRules(), SlackUs: cmd.GetSlackUs(), Chains: cmd.GetChains(), ChainsAtMost: cmd.GetChainsAtMost()}}
 	case *messages.StartSong:
 		if s.Song != nil {
 			return nil

@@ -56,6 +56,7 @@ type ServerOptions struct {
 	Players       int // programs for which it plays itself if no listener can; 0: as many as usual
 	SeedListeners int // clients of 2016; 0: none
 	Chains        int // how many listeners it feeds; 0: one
+	ChainsAtMost  int // how many it may feed if the chain is too deep; 0: no more
 	Logger        *slog.Logger
 
 	// Leads reports whether it may give out music at this moment, and Servers are the request ports of all servers of the radio;
@@ -99,7 +100,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	server, err := actors.StartServer(actors.ServerConfig{
 		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Unwatched: o.Unwatched, Converted: o.Converted, ConvertedMost: o.ConvertedMost,
 		Uploads: o.Uploads, Playlist: o.Playlist.message(), Key: o.Data.Key, Now: p.now, Logger: o.Logger, Members: p.members.Members,
-		KeepLog: o.KeepLog, Keep: o.Keep, Rules: o.Rules, Slack: o.Slack, Chains: o.Chains, ChainTakes: p.offers.ChainTakes, Auditor: &messages.Node{Id: p.auditor.ID(), Name: "guest"}, Audit: p.audit,
+		KeepLog: o.KeepLog, Keep: o.Keep, Rules: o.Rules, Slack: o.Slack, Chains: o.Chains, ChainsAtMost: o.ChainsAtMost, ChainTakes: p.offers.ChainTakes, Takes: p.offers.Takes, Auditor: &messages.Node{Id: p.auditor.ID(), Name: "guest"}, Audit: p.audit,
 		Leads:   o.Leads,
 		Sent:    func() (bytes, chunks int64) { return p.sent.Bytes.Load(), p.sent.Chunks.Load() },
 		Streams: p.streams, Requests: p.requests,
