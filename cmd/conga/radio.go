@@ -142,6 +142,7 @@ type statusJSON struct {
 	Songs     int       `json:"songs"`
 	Queue     int       `json:"queue"`
 	Listeners int       `json:"listeners"`
+	Hops      int       `json:"hops,omitempty"` // how deep the chain is, if it branches
 }
 
 // Run prints it.
@@ -160,7 +161,7 @@ func (c *statusCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	}
 	s := statusJSON{
 		Server: radio.Ring.Server, Songs: now.Now.Songs, Away: now.Now.Away,
-		Queue: len(now.Queue.Songs) + now.Queue.More, Listeners: len(now.Chain.Nodes) + now.Chain.More,
+		Queue: len(now.Queue.Songs) + now.Queue.More, Listeners: len(now.Chain.Nodes) + now.Chain.More, Hops: now.Chain.Hops,
 	}
 	first := "nothing plays"
 	switch {
@@ -175,7 +176,11 @@ func (c *statusCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	if !s.Playing && s.Away != "" {
 		first += ": " + s.Away
 	}
-	err = c.print(streams.Out, s, first, fmt.Sprintf("listeners: %d, requests that wait: %d, songs: %d", s.Listeners, s.Queue, s.Songs))
+	listeners := fmt.Sprint(s.Listeners)
+	if s.Hops > 0 {
+		listeners += fmt.Sprintf(" in branches, at most %d deep", s.Hops)
+	}
+	err = c.print(streams.Out, s, first, fmt.Sprintf("listeners: %s, requests that wait: %d, songs: %d", listeners, s.Queue, s.Songs))
 	if err == nil && !s.Playing && s.Away == "" {
 		return errors.New("nothing plays, and the radio does not say why")
 	}

@@ -72,7 +72,16 @@ func TestState_Property_Tree(t *testing.T) {
 					do(&messages.JoinChain{Node: node(m.ID), Feed: uint32(m.Feed)})
 				}
 			}
-			feeding := fed(s)
+			feeding, drawn, above := fed(s), []string{}, map[string]bool{messages.ServerID: true}
+			for m, level := range s.Chain.Tree() {
+				if drawn = append(drawn, m.ID); !above[s.Chain.Source(m.ID)] || level > 0 && !s.Chain.Branches() {
+					t.Fatalf("%s is drawn above the one that feeds it: %v", m.ID, drawn)
+				}
+				above[m.ID] = true
+			}
+			if slices.Sort(drawn); !slices.Equal(drawn, slices.Sorted(slices.Values(ids(s)))) {
+				t.Fatalf("drawn are %v of %v", drawn, ids(s))
+			}
 			for _, m := range members(s) {
 				depth(t, s, m.ID)
 				if feeding[m.ID] > m.most() {

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"iter"
+	"slices"
 
 	"conga/actors/internal/sorted"
 	"conga/messages"
@@ -111,6 +112,51 @@ func (l Line) feeder(s *seat) *seat {
 
 // Branches reports whether the line branches.
 func (l Line) Branches() bool { return l.heads.Len() > 0 }
+
+// Tree yields the members as they are drawn, and how far each is set in: what hangs on a member stands right below it, set
+// in if it is not all that stands below. Without branches that is the line.
+func (l Line) Tree() iter.Seq2[Member, int] {
+	return func(yield func(Member, int) bool) {
+		drawn := map[*seat]bool{}
+		var part func(from *seat, level int) bool
+		part = func(from *seat, level int) bool {
+			for s := from; s != nil && !drawn[s]; s = l.next(s) {
+				if drawn[s] = true; !yield(s.Member, level) {
+					return false
+				}
+				below, further := level, slices.Collect(l.branches(s.ID))
+				if l.next(s) != nil || len(further) > 1 {
+					below++
+				}
+				for _, branch := range further {
+					if !part(branch, below) {
+						return false
+					}
+				}
+			}
+			return true
+		}
+		for s := range l.all.All() { // the first part, and what hangs on it
+			if s.Branch == "" && !part(s, 0) {
+				return
+			}
+			break
+		}
+		for branch := range l.branches(messages.ServerID) {
+			if !part(branch, 0) {
+				return
+			}
+		}
+	}
+}
+
+// Depth is how many of those that feed others the music passes at most.
+func (l Line) Depth() (deepest int) {
+	for _, p := range l.tree().parts {
+		deepest = max(deepest, p.depth+len(p.feeders))
+	}
+	return deepest
+}
 
 // Hops is how many nodes pass the music on before the listener has it, the server included; 0 for a stranger, and if nobody
 // feeds it.

@@ -219,3 +219,38 @@ func TestE2E_TheOnlyOneLeaves(t *testing.T) {
 		return ""
 	})
 }
+
+// The server feeds two, and each listener offers to feed two. One that feeds two dies: both hear on from above, and nobody
+// loses anything.
+func TestE2E_Branches(t *testing.T) {
+	t.Parallel()
+	server := launchServer(t, congatest.Songs(t, congatest.Short), t.TempDir(), "--chains", "2")
+	var chain []*process
+	for _, name := range []string{"amy", "bob", "cem", "dora", "emil", "fay"} {
+		chain = append(chain, launchListener(t, server, name, "--feed", "2").awaitReady(t, listenerReady))
+	}
+	feeds := func(want map[string]string) {
+		t.Helper()
+		for _, listener := range chain {
+			if want[listener.name] == "" {
+				continue
+			}
+			eventually(t, listener.name+" hears from "+want[listener.name], func() string {
+				if up := listener.dump(t).Live.Relay.Upstream; up != want[listener.name] {
+					return "it hears from " + up
+				}
+				return ""
+			})
+		}
+	}
+	feeds(map[string]string{"amy": "server", "bob": "server", "cem": "amy", "dora": "amy", "emil": "bob", "fay": "bob"})
+	awaitMusic(t, chain, time.Now())
+	chain[0].kill()
+	chain = chain[1:]
+	feeds(map[string]string{"bob": "server", "cem": "server"}) // one of the two goes to the free place nearest the server
+	feeds(map[string]string{"dora": "cem"})
+	awaitMusic(t, chain, time.Now())
+	for _, listener := range chain {
+		listener.unhurt(t)
+	}
+}

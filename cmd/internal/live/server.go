@@ -102,8 +102,8 @@ func (s *Server) snapshot(ctx context.Context) screen.Snapshot {
 	if state == nil {
 		return shown
 	}
-	for m := range state.ChainManager.Chain.All() {
-		shown.Chain = append(shown.Chain, screen.Member{Name: m.Name, Note: note(m.Address, m.Leaf, m.Dials, m.Liar, m.Seed) + s.skew(m.ID)})
+	for m, level := range state.ChainManager.Chain.Tree() {
+		shown.Chain = append(shown.Chain, screen.Member{Name: m.Name, Level: level, Note: note(m.Address, m.Leaf, m.Dials, m.Liar, m.Seed) + s.branch(m.Branch) + s.skew(m.ID)})
 	}
 	upload := fmt.Sprintf("%d songs; %s sent, %.0f kbit/s now", state.Catalog.Songs.Len(), Bytes(s.sent), s.rate.bits/1000)
 	if n := state.Catalog.Rejected.Len(); n > 0 {
@@ -133,6 +133,17 @@ func note(address string, leaf, dials, liar, seed bool) string {
 		words = append(words, "lied: feeds nobody for a while")
 	}
 	return strings.Join(words, ", ")
+}
+
+// branch says on whom a branch hangs; "" if none begins here.
+func (s *Server) branch(on string) string {
+	switch on {
+	case "":
+		return ""
+	case messages.ServerID:
+		return ", hears from the server"
+	}
+	return ", hears from " + s.name(on)
 }
 
 // skew says by how much a listener plays too late, and how well it knows that; "" if it does not say so.

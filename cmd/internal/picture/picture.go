@@ -74,10 +74,11 @@ type Node struct {
 	Liar   bool   `json:"liar,omitempty"`
 }
 
-// Chain is who feeds whom, nearest the server first.
+// Chain is who feeds whom, nearest the server first; where it branches, each branch stands below what it hangs on.
 type Chain struct {
 	Nodes []Node `json:"nodes"`
 	More  int    `json:"more,omitempty"`
+	Hops  int    `json:"hops,omitempty"` // how deep it is, if it branches
 }
 
 // Of is the state as everybody may see it, in the parts now, queue, chain and vitals. vitals says how a listener is doing;
@@ -181,7 +182,10 @@ func shortID(id string) string { return id[:min(len(id), idLetters)] }
 func chainOf(s actors.ServerState) Chain {
 	line := s.ChainManager.Chain
 	c := Chain{Nodes: []Node{}, More: max(0, line.Len()-maxChain)}
-	for m := range line.All() {
+	if line.Branches() {
+		c.Hops = line.Depth()
+	}
+	for m := range line.Tree() {
 		if len(c.Nodes) == maxChain {
 			break
 		}

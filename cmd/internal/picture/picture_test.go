@@ -112,3 +112,25 @@ func TestHistory(t *testing.T) {
 		t.Errorf("%+v", told)
 	}
 }
+
+// A branch is drawn below what it hangs on, and the chain says how deep it is.
+func TestOf_Branches(t *testing.T) {
+	var s actors.ServerState
+	for _, joined := range []*messages.ListenerJoined{
+		{Node: &messages.Node{Id: "amy", Relay: ":1"}, After: messages.ServerID, Feed: 2},
+		{Node: &messages.Node{Id: "bob", Relay: ":1"}, After: "amy"},
+		{Node: &messages.Node{Id: "cem", Relay: ":1"}, After: "bob"},
+		{Node: &messages.Node{Id: "dora", Relay: ":1"}, After: "amy", Branch: true},
+		{Node: &messages.Node{Id: "emil", Relay: ":1"}, After: messages.ServerID, Branch: true},
+	} {
+		s = s.Apply(joined)
+	}
+	chain := chainOf(s)
+	drawn := ""
+	for _, n := range chain.Nodes {
+		drawn += n.ID + "<" + n.From + " "
+	}
+	if want := "amy<server dora<amy bob<amy cem<bob emil<server "; drawn != want || chain.Hops != 3 {
+		t.Errorf("%d deep: %s, want %s", chain.Hops, drawn, want)
+	}
+}

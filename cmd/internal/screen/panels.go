@@ -181,6 +181,9 @@ func (m model) eye() int {
 	return slices.IndexFunc(m.snapshot.Chain, func(member Member) bool { return member.Role == Self })
 }
 
+// mostLevels is how far a branch is set in at most.
+const mostLevels = 6
+
 func (m model) memberRow(i, width, names int) string {
 	member := m.snapshot.Chain[i]
 	branch := "├ "
@@ -197,7 +200,7 @@ func (m model) memberRow(i, width, names int) string {
 	case member.Role == Self:
 		name = accent.Bold(true).Render(name)
 	}
-	row := dim.Render(branch) + name
+	row := dim.Render(strings.Repeat("│ ", min(member.Level, mostLevels))+branch) + name
 	if member.Measured {
 		cells := min(20, max(4, width-names-10-lipgloss.Width(member.Note)))
 		row += fmt.Sprintf(" %s %3.1f s", meter(cells, share(member.Buffered, cmp.Or(m.snapshot.Full, messages.Slack)), good), member.Buffered.Seconds())

@@ -48,6 +48,7 @@ const (
 type Member struct {
 	Name      string
 	Role      Role
+	Level     int           // how far its branch of the chain is set in
 	Note      string        // further words about it
 	Measured  bool          // Buffered is known
 	Buffered  time.Duration // music that it has and has not played yet
