@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,7 +62,7 @@ Elsewhere, and with --plain, it prints one line when it is ready:
 
     ready relay=HOST:PORT http=HOST:PORT
 
-Then it reads lines: SONGS, PLAY <name or number>, REQUESTS, OFFSET MS, HELP (which tells the others), END. Closing its input does not end it.
+(relay=none with --feed 0). Then it reads lines: SONGS, PLAY <name or number>, REQUESTS, OFFSET MS, HELP (which tells the others), END. Closing its input does not end it.
 In the background (conga join … &) it plays on; after fg it reads the keyboard again.
 At its end it prints a receipt: what it heard, what it lost, how close it came to silence.
 
@@ -182,7 +183,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	cli.Notify(cli.Ready)
 	context.AfterFunc(ctx, func() { cli.Notify(cli.Stopping) })
 	var shown error
-	ready := fmt.Sprintf("ready relay=%s http=%s\n", listener.Client.Node().GetRelay(), debug)
+	ready := fmt.Sprintf("ready relay=%s http=%s\n", cmp.Or(listener.Client.Node().GetRelay(), "none"), debug)
 	if show.pane != nil {
 		fmt.Fprint(streams.Screen, ready) // it is there again when the picture has gone
 		of := live.Listener{Listener: listener, Programme: &programme, Pane: show.pane, Server: ring.Server, Output: c.Output, Clicks: c.clicks}

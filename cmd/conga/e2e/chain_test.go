@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
@@ -220,7 +221,7 @@ func TestE2E_TheOnlyOneLeaves(t *testing.T) {
 	})
 }
 
-// The server feeds two, and each listener offers to feed two. One that feeds two dies: both hear on from above, and nobody
+// The server feeds two, and each listener but one offers to feed two. One that feeds two dies: both hear on from above, and nobody
 // loses anything.
 func TestE2E_Branches(t *testing.T) {
 	t.Parallel()
@@ -243,6 +244,7 @@ func TestE2E_Branches(t *testing.T) {
 			})
 		}
 	}
+	chain = append(chain, launchListener(t, server, "gil", "--feed", "0").awaitReady(t, regexp.MustCompile(`^ready relay=none http=`)))
 	feeds(map[string]string{"amy": "server", "bob": "server", "cem": "amy", "dora": "amy", "emil": "bob", "fay": "bob"})
 	awaitMusic(t, chain, time.Now())
 	chain[0].kill()
