@@ -22,10 +22,23 @@ type writer struct {
 	acknowledged []eventlog.Row
 	wrote        chan struct{} // has room for one
 	longest      time.Duration // that an append took
-	failed       int           // appends without an answer
+	failed, kept int           // appends without an answer, and how many of them were kept
+	lost         chan struct{} // has room for one: an append had no answer; may be nil
+	done         chan struct{}
+}
+
+// awaits waits for n of them, unless the writer has ended.
+func (w *writer) awaits(n int, of <-chan struct{}) {
+	for range n {
+		select {
+		case <-of:
+		case <-w.done:
+		}
+	}
 }
 
 func (w *writer) write(t *testing.T, s *Store, stop <-chan struct{}) {
+	defer close(w.done)
 	at := eventlog.Mark{}
 	for n := 1; ; n = n%3 + 1 {
 		select {
@@ -39,6 +52,10 @@ func (w *writer) write(t *testing.T, s *Store, stop <-chan struct{}) {
 		w.longest = max(w.longest, time.Since(begun))
 		if err != nil {
 			w.failed++
+			select {
+			case w.lost <- struct{}{}:
+			default:
+			}
 			if errors.Is(err, eventlog.ErrConflict) {
 				t.Errorf("behind %d: %v", at.Seq, err)
 				return
@@ -54,6 +71,7 @@ func (w *writer) write(t *testing.T, s *Store, stop <-chan struct{}) {
 				t.Errorf("behind %d the log is at %d", at.Seq, last.Seq)
 				return
 			}
+			w.kept++
 		}
 		w.acknowledged = append(w.acknowledged, rows...)
 		select {
@@ -92,17 +110,12 @@ func TestStore_LeaderKilled(t *testing.T) {
 	servers := natstest.Start(t, 3)
 	cfg := Config{URL: servers.URL(), Radio: radio()}
 	s := open(t, cfg)
-	w := writer{wrote: make(chan struct{}, 1)}
-	stop, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		w.write(t, s, stop)
-	}()
+	w := writer{wrote: make(chan struct{}, 1), done: make(chan struct{})}
+	stop := make(chan struct{})
+	go w.write(t, s, stop)
 	for range *kills {
 		leader := servers.Leader(s.names.stream)
-		for range 20 {
-			<-w.wrote
-		}
+		w.awaits(20, w.wrote)
 		begun := time.Now()
 		leader.Kill()
 		next := servers.Leader(s.names.stream)
@@ -114,8 +127,37 @@ func TestStore_LeaderKilled(t *testing.T) {
 		servers.Whole(s.names.stream)
 	}
 	close(stop)
-	<-done
+	<-w.done
 	t.Logf("%d events, an append took at most %v, %d had no answer", len(w.acknowledged), w.longest.Round(time.Millisecond), w.failed)
+	has(t, cfg, w.acknowledged)
+}
+
+// The leader stands still now and then for longer than an append may take, and goes on. What had no answer is in the log once or
+// not at all, as Marks says, and never comes later.
+func TestStore_Unsure(t *testing.T) {
+	t.Parallel()
+	servers := natstest.Start(t, 3)
+	cfg := Config{URL: servers.URL(), Radio: radio()}
+	s := open(t, cfg)
+	s.try, s.tries = 50*time.Millisecond, 150*time.Millisecond
+	w := writer{wrote: make(chan struct{}, 1), lost: make(chan struct{}, 1), done: make(chan struct{})}
+	stop := make(chan struct{})
+	go w.write(t, s, stop)
+	for range 5 {
+		leader := servers.Leader(s.names.stream)
+		w.awaits(5, w.wrote)
+		select {
+		case <-w.lost: // before
+		default:
+		}
+		leader.Freeze()
+		w.awaits(1, w.lost)
+		leader.Thaw()
+	}
+	w.awaits(1, w.wrote)
+	close(stop)
+	<-w.done
+	t.Logf("%d events, %d appends had no answer, of which %d were kept", len(w.acknowledged), w.failed, w.kept)
 	has(t, cfg, w.acknowledged)
 }
 

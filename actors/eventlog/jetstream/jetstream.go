@@ -77,6 +77,8 @@ type Store struct {
 	writer string // a random name for what this store writes; empty: read only
 	life   context.Context
 	end    context.CancelFunc
+	try    time.Duration // tryPatience and patience; tests have less
+	tries  time.Duration
 
 	work   sync.Mutex // one write at a time
 	sent   int        // messages that were published
@@ -161,7 +163,7 @@ func dial(cfg Config) (*Store, error) {
 	if cfg.Creds != "" {
 		options = append(options, nats.UserCredentials(cfg.Creds))
 	}
-	s := &Store{cfg: cfg, names: namesOf(cfg.Radio)}
+	s := &Store{cfg: cfg, names: namesOf(cfg.Radio), try: tryPatience, tries: patience}
 	var err error
 	if s.conn, err = nats.Connect(cfg.URL, options...); err != nil {
 		return nil, s.explain(err)
@@ -244,12 +246,12 @@ func (s *Store) Close() error {
 // forget forgets where events are, because some were dropped. The caller holds mu.
 func (s *Store) forget() { s.places, s.follows, s.whole = nil, place{}, span{} }
 
-// ask makes a request until it is answered, for at most patience. do must be safe to be repeated.
+// ask makes a request until it is answered, for as long as all tries may take. do must be safe to be repeated.
 func (s *Store) ask(do func(context.Context) error) error {
-	all, cancel := context.WithTimeout(s.life, patience)
+	all, cancel := context.WithTimeout(s.life, s.tries)
 	defer cancel()
 	for {
-		within, cancel := context.WithTimeout(all, tryPatience)
+		within, cancel := context.WithTimeout(all, s.try)
 		err := do(within)
 		cancel()
 		if err == nil || !mayPass(err) || !s.wait(all) {

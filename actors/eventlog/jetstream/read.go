@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -20,16 +21,33 @@ const near = 16
 // maxAtOnce is how many messages are asked for at once.
 const maxAtOnce = 32
 
-// Read asks for the messages that have these rows.
+// Read asks for the messages that have these rows. If one is missing, it asks again: perhaps who answered does not lead any more.
 func (s *Store) Read(after uint64, limit int, _ eventlog.Part) ([]eventlog.Row, error) {
-	if s.life.Err() != nil {
-		return nil, eventlog.ErrClosed
+	for until := time.Now().Add(s.try); ; {
+		if s.life.Err() != nil {
+			return nil, eventlog.ErrClosed
+		}
+		base, last := s.marks()
+		after = max(after, base.Seq)
+		if after >= last.Seq || limit <= 0 {
+			return nil, nil
+		}
+		rows, err := s.read(after, limit, last)
+		n := uint64(len(rows))
+		if err != nil || n > 0 && rows[n-1].Seq == after+n && n == min(uint64(limit), last.Seq-after) {
+			return rows, err
+		}
+		if time.Now().After(until) || !s.wait(s.life) {
+			return rows, nil // the log sees what is missing
+		}
+		s.mu.Lock()
+		s.forget()
+		s.mu.Unlock()
 	}
-	base, last := s.marks()
-	after = max(after, base.Seq)
-	if after >= last.Seq || limit <= 0 {
-		return nil, nil
-	}
+}
+
+// read is one try to read rows up to the last event.
+func (s *Store) read(after uint64, limit int, last eventlog.Mark) ([]eventlog.Row, error) {
 	from, err := s.place(after + 1)
 	if err != nil {
 		return nil, err
@@ -260,6 +278,11 @@ func (s *Store) load() error {
 	if s.wrote {
 		s.conflict(s.another())
 	}
+	return s.refresh(at)
+}
+
+// refresh asks for the base and the last event of the stream, which is at the sequence at, or further.
+func (s *Store) refresh(at uint64) error {
 	base, err := s.complete(s.names.kept + baseName)
 	if err != nil {
 		return err

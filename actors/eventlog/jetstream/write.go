@@ -132,17 +132,17 @@ func (s *Store) publish(subject string, parts []part, mark *eventlog.Mark) (firs
 	return first, nil
 }
 
-// put publishes one message as the stream's next, and tries until it is answered, for at most patience. However often it
+// put publishes one message as the stream's next, and tries until it is answered, for as long as all tries may take. However often it
 // is tried, the message is kept once or not at all, because only one message can have that sequence.
 func (s *Store) put(m *nats.Msg) error {
 	s.sent++
 	id := fmt.Sprintf("%s %d", s.writer, s.sent)
 	m.Header.Set(headerWriter, id)
 	at := s.known()
-	ctx, cancel := context.WithTimeout(s.life, patience)
+	ctx, cancel := context.WithTimeout(s.life, s.tries)
 	defer cancel()
 	for {
-		within, cancel := context.WithTimeout(ctx, tryPatience)
+		within, cancel := context.WithTimeout(ctx, s.try)
 		_, err := s.js.PublishMsg(within, m, jetstream.WithExpectLastSequence(at), jetstream.WithExpectStream(s.names.stream), jetstream.WithRetryAttempts(0))
 		if isConflict(err) {
 			err = s.whose(within, at+1, id)
@@ -169,6 +169,13 @@ func (s *Store) put(m *nats.Msg) error {
 // message of this store, ErrConflict for another's, and errMissing if none is there yet.
 func (s *Store) whose(ctx context.Context, seq uint64, id string) error {
 	there, err := s.stream.GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		info, failed := s.stream.Info(ctx)
+		if failed != nil || info.State.LastSeq < seq {
+			return errors.Join(errMissing, failed) // it is on its way
+		}
+		there, err = s.stream.GetMsg(ctx, seq) // it may have come in between
+	}
 	if err == nil {
 		switch by := there.Header.Get(headerWriter); {
 		case by == id:
@@ -178,14 +185,10 @@ func (s *Store) whose(ctx context.Context, seq uint64, id string) error {
 		}
 		return s.another()
 	}
-	if !errors.Is(err, jetstream.ErrMsgNotFound) {
-		return err
-	}
-	info, err := s.stream.Info(ctx)
-	if err == nil && info.State.LastSeq >= seq { // it was there, and was removed
+	if errors.Is(err, jetstream.ErrMsgNotFound) { // it was there, and was removed
 		return s.another()
 	}
-	return errors.Join(errMissing, err) // it is on its way
+	return err
 }
 
 func (s *Store) another() error {
@@ -213,7 +216,8 @@ func (s *Store) conflict(err error) {
 	}
 }
 
-// settle finds out what has become of a message that was not answered: it puts another one in its place. The caller holds work.
+// settle finds out what has become of a message that was not answered: it puts another one in its place. Then it asks how far
+// the log is. The caller holds work.
 func (s *Store) settle() error {
 	if !s.unsure {
 		return nil
@@ -221,5 +225,5 @@ func (s *Store) settle() error {
 	if err := s.put(nats.NewMsg(s.names.log)); err != nil && !errors.Is(err, errEarlier) {
 		return err
 	}
-	return s.load()
+	return s.refresh(s.known())
 }
