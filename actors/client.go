@@ -31,6 +31,8 @@ type ClientConfig struct {
 	AsItIs bool // songs are heard as loud as they are, whatever their tags say
 	// Offsets are of the devices that Output plays on; nil: they have none.
 	Offsets player.Offsets
+	// Past is where the player gets its music instead of the window, which is passed on; nil: it does not. now is the server's clock.
+	Past func(now func() int64) func() player.Source
 	// Clicks are heard instead of the music, which is passed on.
 	Clicks bool
 	Logger *slog.Logger
@@ -105,6 +107,9 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 		return nil, fmt.Errorf("start the listener: %w", err)
 	}
 	open, samples := func() player.Source { return c.window.OpenAt(c.clock.Now() - player.Preroll.Microseconds()) }, cfg.Samples
+	if cfg.Past != nil {
+		open = cfg.Past(c.clock.Now)
+	}
 	if cfg.Clicks {
 		open, samples = func() player.Source { return player.Clicks(c.clock.Now) }, player.ClickSamples
 	}

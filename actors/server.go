@@ -210,6 +210,9 @@ func (s *Server) SongsKnown() <-chan struct{} { return s.songs }
 // Epoch counts the server's starts on its log.
 func (s *Server) Epoch() uint64 { return s.epoch }
 
+// Place is where the broadcast is.
+func (s *Server) Place() place.State { return *s.place.Load() }
+
 // Follows reports whether the broadcast continues the one with a listener's last song, whose song change had
 // the number song and which began at playAt.
 func (s *Server) Follows(song uint64, playAt int64) bool {

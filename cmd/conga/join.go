@@ -11,13 +11,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"conga/actors/player"
 	"conga/cmd/internal/address"
+	"conga/cmd/internal/ask"
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/console"
 	"conga/cmd/internal/keys"
 	"conga/cmd/internal/live"
+	"conga/cmd/internal/logbook"
 	"conga/cmd/internal/node"
 	"conga/cmd/internal/screen"
 	"conga/messages"
@@ -37,6 +40,8 @@ type joinCmd struct {
 	Key       string     `placeholder:"KEY" help:"The server's key, in base64 or hex (the key at your first join)."`
 
 	Offset *offsetMs `placeholder:"MS" help:"How much later than it says your loudspeaker is heard, in milliseconds, or less than 0; conga plays so much earlier (what you set last for that device)."`
+
+	At string `setting:"-" placeholder:"MOMENT" help:"Hear what was played from a moment on, 21:14 or 10m (ago), or the song that is on from its beginning: song. What is broadcast now is passed on all the same. The server must allow it (conga serve --past)."`
 
 	NoReplayGain bool `name:"no-replaygain" help:"Hear each song as loud as it is. Else ReplayGain tags are obeyed, so that all are about equally loud; a recording always has them as they are."`
 
@@ -71,6 +76,7 @@ At its end it prints a receipt: what it heard, what it lost, how close it came t
 		"conga join radio.example", "listen on the loudspeaker",
 		"conga join localhost:9000 --output null", "only pass the music on",
 		"conga join localhost --output wav:take.wav", "record what is heard",
+		"conga join radio.example --at 21:14", "hear again what was on at 21:14",
 		"conga join old.example:9000 --seed-dialect", "listen in the chain of the Python program of 2016",
 	)
 }
@@ -96,6 +102,8 @@ func (c *joinCmd) Validate() error {
 		return errors.New("--feed is for the chain of a native server: leave it out with --seed-dialect")
 	case c.Feed == 0 && c.Players > 0:
 		return errors.New("--feed 0 passes the music on to nobody, so it cannot play for others, either: leave out --feed or --players")
+	case c.At != "" && c.SeedDialect:
+		return errors.New("a server of 2016 keeps no past: leave out --at with --seed-dialect")
 	case c.Players > 0 && c.SeedDialect:
 		return errors.New("--players is for players that a native server sends here: leave it out with --seed-dialect")
 	case len(c.Name) > messages.MaxName:
@@ -236,12 +244,43 @@ func (c *joinCmd) start(ctx context.Context, ring keys.Ring, http string, progra
 	if radio != nil {
 		logger.Warn("a server of 2016 does not sign its music: you hear whatever the nodes above send")
 	}
+	past, moment, err := c.past(ctx, ring)
+	if err != nil {
+		return nil, errors.Join(err, journal.Abandon())
+	}
 	return node.StartListener(ctx, node.ListenerOptions{
+		Past: past, Moment: moment,
 		Server: ring.Server, Line: line, Keys: ring, Token: c.token(), Name: c.Name, Listen: listen, Radio: radio, Advertise: c.Advertise, Output: output, Logger: logger,
 		Journal: journal, HTTP: http, Players: c.Players, Secure: secure.certificate, PlaysAs: playsAs, Leaf: c.Feed == 0, Feed: c.Feed, AsItIs: c.NoReplayGain, Offsets: offsets, Clicks: c.clicks,
 		News:   func(news *messages.Playing) { takeNews(logger, programme, news) },
 		Turned: func(song *messages.SongChange) { nowPlaying(logger, song, programme) },
 	})
+}
+
+// past is where the past comes from, and from when on; nil: what is broadcast now is heard. It fails if the server does not
+// play it.
+func (c *joinCmd) past(ctx context.Context, ring keys.Ring) (open func(context.Context, string) (io.ReadCloser, error), moment string, err error) {
+	switch c.At {
+	case "":
+		return nil, "", nil
+	case "song":
+		moment = c.At
+	default:
+		at, err := logbook.When(c.At, time.Now())
+		if err != nil {
+			return nil, "", fmt.Errorf("--at %w, or song for the beginning of the song that is on", err)
+		}
+		moment = at.Format(time.RFC3339Nano)
+	}
+	radio := &ask.Radio{Ring: ring, Token: c.token()}
+	first, err := radio.Past(ctx, moment)
+	return func(ctx context.Context, moment string) (io.ReadCloser, error) {
+		if body := first; body != nil {
+			first = nil
+			return body, nil
+		}
+		return radio.Past(ctx, moment)
+	}, moment, err
 }
 
 // takeNews says if from now on nothing is broadcast: then nobody's line is to blame.

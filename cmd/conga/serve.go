@@ -72,6 +72,8 @@ type serveCmd struct {
 
 	Players int `default:"8" placeholder:"N" help:"Play for so many browsers and other players itself, if no listener with --players can; the server sends the music once more to each (${default})."`
 
+	Past int `default:"2" placeholder:"N" help:"Let so many at a time hear what was played earlier, on the page or with conga join --at; the server sends the music once more to each. 0: nobody (${default})."`
+
 	NoMDNS bool `name:"no-mdns" help:"Do not tell the local network that this radio is here."`
 }
 
@@ -109,6 +111,8 @@ func (c *serveCmd) Validate() error {
 		return errors.New("--listen: the stream is on the port after that of the requests, so 65534 is the last one")
 	case c.Players < 1 || c.Players > maxPlayers:
 		return fmt.Errorf("--players is a number from 1 to %d", maxPlayers)
+	case c.Past < 0 || c.Past > maxPlayers:
+		return fmt.Errorf("--past is a number from 0 to %d", maxPlayers)
 	case c.HTTP.takes(c.Listen, 2):
 		return errors.New("--http has the same port as --listen or as the stream, which is on the port after it: choose another")
 	}
@@ -254,7 +258,7 @@ func (c *serveCmd) start(ctx context.Context, playlist node.Playlist, lost func(
 func (c *serveCmd) options(browsers browsers, playlist node.Playlist, logger *slog.Logger) node.ServerOptions {
 	return node.ServerOptions{
 		Songs: c.Songs, Listen: string(c.Listen), Logger: logger,
-		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Players: c.Players, Limits: c.limits(c.Players), Uploads: c.bounds(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20, Keep: time.Duration(c.Keep) * 24 * time.Hour,
+		Token: c.token(), WebNames: append(browsers.names, c.WebName...), Browsers: browsers.certificate, Players: c.Players, Past: c.Past, Limits: c.limits(c.Players + c.Past), Uploads: c.bounds(), SeedListeners: c.SeedListeners, KeepLog: c.KeepLog << 20, Keep: time.Duration(c.Keep) * 24 * time.Hour,
 		Converted: cmp.Or(c.Converted, filepath.Join(c.Data, "converted")), ConvertedMost: c.ConvertedMax << 30,
 		Rules: c.rules(), Playlist: playlist, Slack: c.Slack, Chains: c.Chains.usual, ChainsAtMost: c.Chains.most,
 	}

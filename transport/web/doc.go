@@ -4,6 +4,7 @@
 //
 //	Site     the server's page, on its request port: /, /live, /songs, /request, /cancel, /skip, /upload, /cover, /log, /at
 //	         and, if there is a token, /enter
+//	Past     /stream.mp3?at=MOMENT on that port, for any player, and /past?at=MOMENT for a listener's own
 //	Music    /stream.mp3, /listen.m3u and /listen.pls, on every node
 //	Offers   which nodes play for others, and who plays for whom
 //

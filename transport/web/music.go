@@ -119,6 +119,11 @@ func (m *Music) play(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer m.leave()
+	m.playFrom(w, r, m.Open)
+}
+
+// playFrom sends the music that open gives, until the client leaves or does not read.
+func (m *Music) playFrom(w http.ResponseWriter, r *http.Request, open func() Cursor) {
 	titles := r.Header.Get("Icy-Metadata") == "1"
 	if titles && m.needsPlain(r) {
 		http.Error(w, "This player falls silent where the sample rate changes, unless it comes without titles.", http.StatusGone)
@@ -135,14 +140,13 @@ func (m *Music) play(w http.ResponseWriter, r *http.Request) {
 	if out.Flush() != nil {
 		return
 	}
-	if m.send(r, w, out, titles) != nil && r.Context().Err() == nil {
+	if m.send(r, w, out, open(), titles) != nil && r.Context().Err() == nil {
 		m.cut.Add(1)
 	}
 }
 
 // send sends music until the client leaves or does not read, or, nil, until the player must come anew.
-func (m *Music) send(r *http.Request, w io.Writer, out *http.ResponseController, titles bool) error {
-	cursor := m.Open()
+func (m *Music) send(r *http.Request, w io.Writer, out *http.ResponseController, cursor Cursor, titles bool) error {
 	defer cursor.Close()
 	dress, rates, ends := &dresser{titles: titles}, &rates{}, endsAtAnotherRate(r)
 	for begun := beginning(cursor); ; {

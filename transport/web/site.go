@@ -47,6 +47,7 @@ type SiteConfig struct {
 	Source Source
 	Music  *Music // the server's own, for players that no node can take
 	Offers *Offers
+	Past   *Past // nil: the past cannot be heard
 
 	Uploads Uploads // nil: guests may bring no songs
 
@@ -67,7 +68,10 @@ const (
 
 // NewSite returns the server's page.
 func NewSite(cfg SiteConfig) http.Handler {
-	s := &site{cfg: cfg, live: newLive(cfg.Source), past: make(chan struct{}, looksAtOnce)}
+	s := &site{cfg: cfg, live: newLive(cfg.Source), looks: make(chan struct{}, looksAtOnce)}
+	if cfg.Past != nil {
+		s.again.Most = cfg.Past.Most
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{$}", s.page)
 	for _, name := range []string{"app.js", "style.css", "icon.svg"} {
@@ -84,6 +88,7 @@ func NewSite(cfg SiteConfig) http.Handler {
 	mux.HandleFunc("/log", s.log)
 	mux.HandleFunc("/at", s.at)
 	mux.HandleFunc(streamPath, s.stream)
+	mux.HandleFunc(pastPath, s.past)
 	mux.HandleFunc("/listen.m3u", playlist)
 	mux.HandleFunc("/listen.pls", playlist)
 	if cfg.Secret {
@@ -93,9 +98,10 @@ func NewSite(cfg SiteConfig) http.Handler {
 }
 
 type site struct {
-	cfg  SiteConfig
-	live *live
-	past chan struct{}
+	cfg   SiteConfig
+	live  *live
+	looks chan struct{}
+	again Music // what of the music's counters the past needs
 }
 
 // policy lets the page load its own files, and music from %s. That cannot be a list of nodes, because some join after the
@@ -159,10 +165,14 @@ func secure(r *http.Request) bool {
 	return r.TLS != nil || visit != nil && visit.Secure()
 }
 
-// stream sends a player to the node that has most room for it; the server plays itself only if no node can. A client that
+// stream plays the past to one who names a moment. It sends a player to the node that has most room for it; the server plays itself only if no node can. A client that
 // could not use its node, or must not leave this port, says "here".
 func (s *site) stream(w http.ResponseWriter, r *http.Request) {
 	if !only(w, r, http.MethodGet, http.MethodHead) {
+		return
+	}
+	if r.URL.Query().Has(atMoment) {
+		s.hear(w, r, func(open func() Cursor) { s.again.playFrom(w, r, open) })
 		return
 	}
 	if !r.URL.Query().Has("here") {
@@ -259,8 +269,8 @@ func (s *site) looksBack(w http.ResponseWriter, r *http.Request) (done func(), i
 		return nil, false
 	}
 	select {
-	case s.past <- struct{}{}:
-		return func() { <-s.past }, true
+	case s.looks <- struct{}{}:
+		return func() { <-s.looks }, true
 	case <-r.Context().Done():
 		return nil, false
 	}

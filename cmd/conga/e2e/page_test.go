@@ -217,9 +217,14 @@ func TestE2E_Page(t *testing.T) {
 	// Back to when bob was there, and to now again.
 	b.do(t, chromedp.Evaluate(`[...document.querySelectorAll('#log li')].find(li => li.textContent.includes('eve came')).querySelector('button').click()`, nil))
 	b.until(t, "the past is seen", `!document.querySelector('#past').hidden && document.querySelector('#lineWords').textContent.includes('bob')`)
+	b.do(t, chromedp.Click("#hearPast"))
+	b.until(t, "the past is heard", fmt.Sprintf(`document.querySelector('#listenNote').textContent.startsWith('You hear the past') && ear() > %f`, audible))
 	b.picture(t, "past")
 	b.do(t, chromedp.Click("#backToNow"))
 	b.until(t, "it is now again", `document.querySelector('#past').hidden && !document.querySelector('#lineWords').textContent.includes('bob')`)
+	b.do(t, chromedp.Click("#fromStart"))
+	b.until(t, "the song is heard from its beginning", fmt.Sprintf(`document.querySelector('#listenNote').textContent.startsWith('You hear the past') && audio.currentTime > 0 && ear() > %f`, audible))
+	b.picture(t, "beginning")
 
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -28,7 +28,7 @@ func (f airtimeFlags) in(log *eventlog.Log, now time.Time) (airtime, error) {
 	if listener, err := actors.IsListeners(log); err != nil || listener {
 		return airtime{}, errors.Join(err, errors.New("that is a listener's log: what was broadcast is in the server's, the --data of conga serve"))
 	}
-	begins, err := log.MarkAt(log.Base())
+	begins, err := log.MarkAt(max(log.Base(), min(1, log.Last())))
 	if err != nil {
 		return airtime{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -61,6 +62,11 @@ type ListenerOptions struct {
 	News      func(*messages.Playing)
 	Turned    func(*messages.SongChange) // gets each song when it begins to be heard; may be nil
 	Logger    *slog.Logger
+
+	// Past asks the server for the past, which is heard instead of what is broadcast now, from Moment on; nil: it is not.
+	Past   func(ctx context.Context, moment string) (io.ReadCloser, error)
+	Moment string
+
 	// System is shared by many nodes in one process, and outlives them; nil: the node has its own. An
 	// actor system alone costs some 5 ms and megabytes.
 	System *actor.ActorSystem
@@ -245,6 +251,11 @@ func (j *joining) client() actors.ClientConfig {
 			}
 			j.answer(nil)
 		},
+	}
+	if j.Past != nil {
+		c.Past = func(now func() int64) func() player.Source {
+			return (&pastMusic{open: j.Past, now: now, logger: j.Logger, moment: j.Moment}).Source
+		}
 	}
 	if j.Radio != nil {
 		j.Radio.Listening()

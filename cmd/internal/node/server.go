@@ -54,6 +54,7 @@ type ServerOptions struct {
 	WebNames      []string             // further names of this machine, for its page; may be nil
 	Browsers      transport.BrowserCertificate
 	Players       int // programs for which it plays itself if no listener can; 0: as many as usual
+	Past          int // how many may hear the past at a time; 0: nobody
 	SeedListeners int // clients of 2016; 0: none
 	Chains        int // how many listeners it feeds; 0: one
 	ChainsAtMost  int // how many it may feed if the chain is too deep; 0: no more

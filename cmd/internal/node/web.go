@@ -39,8 +39,11 @@ func webSite(s *actors.Server, o ServerOptions, log *eventlog.Log, offers *web.O
 	if u := s.Uploads(); u != nil {
 		source.uploads = &uploads{u, o.Uploads, now}
 	}
+	if o.Past > 0 {
+		source.earlier = newPast(s, o, log, now)
+	}
 	return web.NewSite(web.SiteConfig{
-		Source: source, Uploads: source.taking(), Offers: offers, Names: names, Now: now,
+		Past: source.playsPast(o.Past), Source: source, Uploads: source.taking(), Offers: offers, Names: names, Now: now,
 		Music: &web.Music{Most: cmp.Or(o.Players, LastPlayers), Open: func() web.Cursor { return s.Tune() }}, Secret: o.Token != "",
 	})
 }
@@ -54,6 +57,7 @@ type webSource struct {
 	now    func() time.Time
 
 	uploads *uploads // nil: guests may bring no songs
+	earlier *past    // nil: the past cannot be heard
 
 	history struct {
 		sync.Mutex
@@ -94,8 +98,19 @@ func (w *webSource) Look(ctx context.Context) (web.Parts, error) {
 	if parts["history"], err = picture.Encode(w.history.Told(w.now())); err != nil {
 		return nil, err
 	}
-	parts["uploads"], err = picture.Encode(w.uploads.offer())
+	if parts["uploads"], err = picture.Encode(w.uploads.offer()); err != nil {
+		return nil, err
+	}
+	parts["again"], err = picture.Encode(w.earlier != nil)
 	return parts, err
+}
+
+// playsPast is what lets so many hear the past; nil: nobody can.
+func (w *webSource) playsPast(most int) *web.Past {
+	if w.earlier == nil {
+		return nil
+	}
+	return &web.Past{Open: w.earlier.Open, Most: most}
 }
 
 // catchUp brings the history to the newest event. The caller holds its lock.

@@ -74,6 +74,8 @@ function showNow() {
     }
   }
   $('skip').hidden = !(song && now.needed) || Boolean(past);
+  $('fromStart').hidden = !(song && live.again) || Boolean(past);
+  $('hearPast').hidden = !live.again;
   $('skip').textContent = now.votes ? `Skip (${now.votes} of ${now.needed})` : 'Skip';
   $('skip').setAttribute('aria-label', `Vote for the next song: ${now.votes || 0} of ${now.needed || 0} votes`);
   document.title = song && !past ? `${song.title} · conga` : 'conga';
@@ -302,13 +304,25 @@ const audio = $('audio');
 const playerBack = 1000; // a player's music begins so many ms before what is heard elsewhere
 let begun = 0, levels = []; // when the audio element's clock was 0, in ms of the broadcast; how loud the last songs are
 let wanted = false, tries = 0, failed = 0, again = 0, stalled = 0; // failed: in a row, without a sound
+let from = null; // the past: when what is played next was heard, in ms of the broadcast; null: the music is live
 function open() {
   clearTimeout(again);
   if (!wanted) return;
+  if (from !== null) { openPast(); return; }
   // The server sends it to a node, from an encrypted page only to one that encrypts, too. Where none can be used, the server plays.
   audio.src = `/stream.mp3?one-rate&try=${tries}${failed % 2 ? '&here' : location.protocol === 'https:' ? '&tls' : ''}`;
   $('listenNote').textContent = 'Tuning in …';
   begun = Date.now() + ahead - playerBack;
+  play();
+}
+function openPast() {
+  from += audio.currentTime * 1000; // since the stream was opened last
+  begun = from;
+  audio.src = `/stream.mp3?one-rate&try=${tries}&at=${new Date(from).toISOString()}`;
+  $('listenNote').textContent = `Going back to ${clock(from, true)} …`;
+  play();
+}
+function play() {
   audio.play().catch(err => {
     if (err.name === 'NotAllowedError') stop('The browser lets no page play by itself: press Listen.');
   });
@@ -319,12 +333,17 @@ function retry() {
   // The stream ends where a song has another sample rate than the one before: then it goes on at once.
   const sounded = audio.currentTime > 0;
   failed = sounded ? 0 : failed + 1;
+  if (from !== null && failed > 2) {
+    stop('That cannot be heard again now: its songs are gone, or enough others hear the past. Press Listen to hear what is on.');
+    return;
+  }
   $('listenNote').textContent = sounded ? 'Tuning in again …' : 'The music does not come. Trying again …';
   clearTimeout(again);
   again = setTimeout(open, sounded ? 0 : Math.min(200 * 2 ** failed, 5000));
 }
 function stop(note) {
   wanted = false;
+  from = null;
   clearTimeout(again);
   audio.removeAttribute('src');
   audio.load();
@@ -336,13 +355,21 @@ function button() {
   $('listenText').textContent = wanted ? 'Stop' : 'Listen';
 }
 $('listen').addEventListener('click', () => {
-  if (wanted) { stop(); return; }
+  if (wanted) stop(); else listen(null);
+});
+function listen(at) {
+  stop();
+  from = at;
   wanted = true;
   failed = 0;
   button();
   open();
+}
+$('fromStart').addEventListener('click', () => listen(live.now.playAtUs / 1000));
+$('hearPast').addEventListener('click', () => listen(past.now.nowUs / 1000));
+audio.addEventListener('playing', () => {
+  $('listenNote').textContent = from === null ? '' : `You hear the past, from ${clock(from, true)} on. Stop, then Listen, and you hear what is on.`;
 });
-audio.addEventListener('playing', () => { $('listenNote').textContent = ''; });
 audio.addEventListener('error', retry);
 audio.addEventListener('ended', retry);
 let lastTime = 0;
@@ -361,7 +388,7 @@ function keepLevel(now) {
 }
 function setVolume() {
   const heard = begun + audio.currentTime * 1000;
-  const song = levels.filter(l => l.at <= heard).pop() || levels[0];
+  const song = from === null && (levels.filter(l => l.at <= heard).pop() || levels[0]);
   audio.volume = Math.min(1, $('volume').value / 100 * (song ? song.factor : 1));
 }
 $('volume').addEventListener('input', setVolume);
@@ -560,7 +587,7 @@ $('backToNow').addEventListener('click', backToNow);
 $('moreLog').addEventListener('click', () => showLog(earlier, true));
 
 // --- the server's news ---------------------------------------------------------------------------
-const show = { now: showNow, queue: () => { showQueue(); showSongs(); }, chain: showLine, vitals: showVitals, history: showHistory, uploads: showUploads };
+const show = { now: showNow, queue: () => { showQueue(); showSongs(); }, chain: showLine, vitals: showVitals, history: showHistory, uploads: showUploads, again: showNow };
 function showAll() { for (const name in show) show[name](); }
 let songsThere = -1, fresh = 0;
 function listenToNews() {
