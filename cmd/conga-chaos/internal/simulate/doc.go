@@ -17,8 +17,8 @@
 // # What is left out
 //
 // TCP's own behaviour: slow start, lost packets and what they hold up; downlinks; other traffic on the same line. Clocks
-// agree. Signatures are not checked, which costs time that is part of the hop's, and nobody lies, so the server audits
-// nobody: a node that is accused of being slow is not examined, and moves only if the chain decides it without that. The
-// server's disk takes no time. No client of 2016 comes. All this makes the simulation kinder than the world; what it says
+// agree. Signatures are not checked, which costs time that is part of the hop's, and nobody lies. The server's audits find
+// whether a node answers, not whether its music is late: a node that is accused of that moves only if the chain decides it
+// without an audit. The server's disk takes no time. No client of 2016 comes. All this makes the simulation kinder than the world; what it says
 // about far more listeners than were ever run is a lower bound of their trouble.
 package simulate

@@ -136,10 +136,39 @@ func (h *host) accuses(word *messages.PeerLost) {
 }
 
 func (h *host) accused(word *messages.PeerLost) {
-	if h.state.ToAudit(word) != nil {
-		h.count.Audits++
-	}
+	suspect := h.state.ToAudit(word) // before the decision, as in the chain manager
 	h.decide(word)
+	if suspect == nil {
+		return
+	}
+	h.count.Audits++
+	accuser, _ := h.state.Chain.Find(word.GetSeenBy())
+	h.audits(&messages.AuditEnded{Id: word.GetId(), SeenBy: word.GetSeenBy(), Address: accuser.Address}, word.GetFault())
+}
+
+// auditTakes is chainmanager's: how long the server listens to a node that is accused.
+const auditTakes = 6_000_000
+
+// audits asks the accused for the music. It finds whether the node answers; whether its music is late is not looked at.
+func (h *host) audits(found *messages.AuditEnded, fault messages.Fault) {
+	at := h.parties[found.GetId()]
+	takes := int64(auditTakes)
+	switch {
+	case at.state == vanished:
+		found.Fault, takes = messages.Fault_FAULT_SILENT, transport.NodePatience(0).Microseconds()+messages.SilenceIsDeath.Microseconds()
+	case at.state == gone:
+		found.Fault, takes = messages.Fault_FAULT_GONE, 2*way(at.spot, h.server.spot)
+	case at.state == leaving, chain.Late(fault):
+		return
+	}
+	h.after(takes, func() {
+		if found.GetFault() == messages.Fault_FAULT_UNSPECIFIED && at.state != lives {
+			return
+		}
+		found.AtUnixUs = startsAt + h.now
+		h.decide(found)
+		h.tell()
+	})
 }
 
 // leaves takes a goodbye.

@@ -25,7 +25,7 @@ var Lines = []Line{
 	{"listeners without an underrun", func(f Figures) string { return fmt.Sprintf("%.2f %%", 100*f.WholePart) }},
 	{"without music in the end", func(f Figures) string { return fmt.Sprint(f.Deaf) }},
 	{"splices / moves", func(f Figures) string { return fmt.Sprintf("%d / %d", f.Splices, f.Moves) }},
-	{"accusations / worth an audit", func(f Figures) string { return fmt.Sprintf("%d / %d", f.Reports, f.Audits) }},
+	{"accusations / audits", func(f Figures) string { return fmt.Sprintf("%d / %d", f.Reports, f.Audits) }},
 	{"searches", func(f Figures) string { return fmt.Sprint(f.Searches) }},
 	{"  p50 / p99 / longest, ms", func(f Figures) string {
 		return fmt.Sprintf("%.1f / %.0f / %.0f", f.SearchP50, f.SearchP99, f.SearchMax)

@@ -154,20 +154,21 @@ func (w *world) serverLooks() {
 	w.after(glance, w.serverLooks)
 }
 
-// comeEvery is how far apart the first listeners come.
-const comeEvery = 4_000
+// The first listeners come comeEvery after each other, but all within comeWithin.
+const comeEvery, comeWithin = 4_000, 60_000_000
 
 // fills lets the first listeners come, and others take their places. It returns when the first ones are there.
 func (w *world) fills() (until int64) {
-	until = int64(w.plan.Nodes) * comeEvery
+	every := min(comeEvery, comeWithin/int64(w.plan.Nodes))
+	until = int64(w.plan.Nodes) * every
 	if len(w.plan.Acts) > 0 {
 		for n := range w.plan.Nodes {
-			w.after(int64(n)*comeEvery, func() { w.numbers[n+1] = w.come() })
+			w.after(int64(n)*every, func() { w.numbers[n+1] = w.come() })
 		}
 		return until
 	}
 	for n := range w.plan.Nodes {
-		w.after(int64(n)*comeEvery, func() { w.stays(w.come(), w.churn.rest()) })
+		w.after(int64(n)*every, func() { w.stays(w.come(), w.churn.rest()) })
 	}
 	w.after(w.churn.next(w.plan.Stay, w.plan.Nodes), w.another)
 	return until

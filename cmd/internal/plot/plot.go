@@ -1,34 +1,38 @@
-// Package plot draws a run of conga-bench as SVG: how costs grow with the chain. It is pure, and it uses no library for
-// charts: gonum/plot brings a dozen modules and draws its letters itself, go-chart is no longer kept, and all that is
-// needed here is lines over two logarithmic axes.
+// Package plot draws figures as SVG: how they grow with the number of nodes, or of anything else. It is pure, and it uses
+// no library for charts: gonum/plot brings a dozen modules and draws its letters itself, go-chart is no longer kept, and all
+// that is needed here is lines over two logarithmic axes.
 package plot
 
 import (
+	"cmp"
 	"fmt"
 	"html"
-	"maps"
 	"math"
 	"slices"
 	"strings"
-
-	"conga/cmd/conga-bench/internal/result"
 )
 
-// Panel is one drawing: what it is called, and the lines of the run that it shows.
+// Drawing is what it shows, in words for those who cannot see it; what its horizontal axes count; a line below all; and its
+// panels.
+type Drawing struct {
+	About, X, Foot string
+	Panels         []Panel
+}
+
+// Panel is one part of it: what it is called, and its curves. Both axes are logarithmic.
 type Panel struct {
 	Title, Unit string
 	Series      []Series
 }
 
-// Series is one curve: conga's figures of the lines called Line, or those of one of their baselines.
+// Series is one curve. Points of which a coordinate is not above zero have no place and are left out.
 type Series struct {
-	Label    string
-	Line     string
-	Baseline string // empty: conga's
+	Label  string
+	Points []Point
 }
 
-// point is a figure at a length of the chain.
-type point struct{ nodes, value float64 }
+// Point is a figure at a number of nodes.
+type Point struct{ X, Y float64 }
 
 const (
 	columns                  = 2
@@ -59,51 +63,40 @@ text { fill: #bbb }
 }
 `
 
-// SVG draws the panels. A series of which the run has nothing is left out.
-func SVG(run result.Run, panels []Panel) []byte {
-	var lengths []float64
-	for _, panel := range panels {
+// SVG draws it.
+func (d Drawing) SVG() []byte {
+	var xs []float64
+	for _, panel := range d.Panels {
 		for _, s := range panel.Series {
-			for _, point := range s.points(run) {
-				lengths = append(lengths, point.nodes)
+			for _, point := range s.drawn() {
+				xs = append(xs, point.X)
 			}
 		}
 	}
-	x := axisOver(lengths) // one for all, so that they can be compared
-	rows := (len(panels) + columns - 1) / columns
+	x := axisOver(xs) // one for all, so that they can be compared
+	rows := (len(d.Panels) + columns - 1) / columns
 	wide, high := columns*panelWide+2*margin, float64(rows)*panelHigh+4*margin
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" role="img" aria-label="How costs grow with the chain">`, wide, high)
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" role="img" aria-label="%s">`, wide, high, html.EscapeString(d.About))
 	fmt.Fprintf(&b, "<style>%s</style>\n", style)
-	for i, panel := range panels {
+	for i, panel := range d.Panels {
 		fmt.Fprintf(&b, `<g transform="translate(%.0f %.0f)">`+"\n", margin+float64(i%columns)*panelWide, margin+float64(i/columns)*panelHigh)
-		panel.draw(&b, run, x)
+		panel.draw(&b, x, d.X)
 		b.WriteString("</g>\n")
 	}
-	fmt.Fprintf(&b, `<text x="%.0f" y="%.0f">conga %s; %s; %d cores; %s; load %.2f</text>`+"\n",
-		margin+left, high-margin, html.EscapeString(run.Version), run.Date.Format("2006-01-02"), run.Cores, html.EscapeString(run.System), float64(run.Load[0]))
+	fmt.Fprintf(&b, `<text x="%.0f" y="%.0f">%s</text>`+"\n", margin+left, high-margin, html.EscapeString(d.Foot))
 	b.WriteString("</svg>\n")
 	return []byte(b.String())
 }
 
-// points returns the series' figures, the shortest chain first. What is not above zero has no place on a logarithmic axis.
-func (s Series) points(run result.Run) (points []point) {
-	at := map[int]float64{}
-	for _, l := range run.Lines {
-		if l.Name != s.Line || l.Nodes == 0 || s.Baseline != "" && l.Baseline != s.Baseline {
-			continue
-		}
-		value := l.Conga
-		if s.Baseline != "" {
-			value = l.Base
-		}
-		if _, has := at[l.Nodes]; !has && value > 0 {
-			at[l.Nodes] = value
+// drawn returns the points that have a place, from the left.
+func (s Series) drawn() (points []Point) {
+	for _, point := range s.Points {
+		if point.X > 0 && point.Y > 0 {
+			points = append(points, point)
 		}
 	}
-	for _, nodes := range slices.Sorted(maps.Keys(at)) {
-		points = append(points, point{float64(nodes), at[nodes]})
-	}
+	slices.SortStableFunc(points, func(a, b Point) int { return cmp.Compare(a.X, b.X) })
 	return points
 }
 
@@ -122,19 +115,19 @@ func axisOver(values []float64) axis {
 func (a axis) place(value float64) float64 { return (math.Log10(value) - a.from) / (a.to - a.from) }
 
 // draw draws the panel with its left upper corner at the origin.
-func (p Panel) draw(b *strings.Builder, run result.Run, x axis) {
-	var all [][]point
+func (p Panel) draw(b *strings.Builder, x axis, unit string) {
+	var all [][]Point
 	var ys []float64
 	for _, s := range p.Series {
-		points := s.points(run)
+		points := s.drawn()
 		all = append(all, points)
 		for _, point := range points {
-			ys = append(ys, point.value)
+			ys = append(ys, point.Y)
 		}
 	}
 	y := axisOver(ys)
 	fmt.Fprintf(b, `<text class="title" x="%.0f" y="14">%s</text>`+"\n", left, html.EscapeString(p.Title))
-	grid(b, x, y, p.Unit)
+	grid(b, x, y, unit, p.Unit)
 	label := left
 	for i, points := range all {
 		if len(points) == 0 {
@@ -145,9 +138,9 @@ func (p Panel) draw(b *strings.Builder, run result.Run, x axis) {
 		label += letter * float64(len(p.Series[i].Label)+3)
 		curve := ""
 		for j, point := range points {
-			cx, cy := left+plotWide*x.place(point.nodes), top+plotHigh*(1-y.place(point.value))
-			fmt.Fprintf(b, `<circle class="dot" cx="%.1f" cy="%.1f" r="%.0f"><title>%s, %.0f nodes: %.4g %s</title></circle>`,
-				cx, cy, dot, name, point.nodes, point.value, html.EscapeString(p.Unit))
+			cx, cy := left+plotWide*x.place(point.X), top+plotHigh*(1-y.place(point.Y))
+			fmt.Fprintf(b, `<circle class="dot" cx="%.1f" cy="%.1f" r="%.0f"><title>%s, %.0f %s: %.4g %s</title></circle>`,
+				cx, cy, dot, name, point.X, html.EscapeString(unit), point.Y, html.EscapeString(p.Unit))
 			curve += fmt.Sprintf("%c%.1f %.1f", "ML"[min(j, 1)], cx, cy)
 		}
 		fmt.Fprintf(b, `<path class="curve" d="%s"/></g>`+"\n", curve)
@@ -155,7 +148,7 @@ func (p Panel) draw(b *strings.Builder, run result.Run, x axis) {
 }
 
 // grid draws a line and a number for each power of ten.
-func grid(b *strings.Builder, x, y axis, unit string) {
+func grid(b *strings.Builder, x, y axis, across, unit string) {
 	for e := y.from; e <= y.to; e++ {
 		at := top + plotHigh*(1-(e-y.from)/(y.to-y.from))
 		name := fmt.Sprintf("%g", math.Pow(10, e))
@@ -169,9 +162,9 @@ func grid(b *strings.Builder, x, y axis, unit string) {
 		at := left + plotWide*(e-x.from)/(x.to-x.from)
 		name := fmt.Sprintf("%.0f", math.Pow(10, e))
 		if e == x.from {
-			name += " nodes"
+			name += " " + across
 		}
 		fmt.Fprintf(b, `<path class="grid" d="M%.1f %.1fV%.1f"/><text x="%.1f" y="%.1f" text-anchor="middle">%s</text>`+"\n",
-			at, top, top+plotHigh, at, top+plotHigh+16, name)
+			at, top, top+plotHigh, at, top+plotHigh+16, html.EscapeString(name))
 	}
 }

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"conga/cmd/conga-bench/internal/result"
-
 	"pgregory.net/rapid"
 )
 
@@ -32,28 +30,22 @@ func elements(t rapid.TB, svg []byte) map[string]int {
 	}
 }
 
-var panels = []Panel{
-	{Title: "Latency < of a hop", Unit: "us", Series: []Series{{"conga", "hop", ""}, {"raw & relay", "hop", "raw"}}},
-	{Title: "Nothing", Unit: "s", Series: []Series{{"conga", "none", ""}}},
-}
-
 // Whatever was measured, the drawing is XML, has a dot for each figure above zero, and each dot is inside its panel.
 func TestSVG_Property(t *testing.T) {
 	place := regexp.MustCompile(`cx="([^"]*)" cy="([^"]*)"`)
 	rapid.Check(t, func(t *rapid.T) {
-		run := result.Run{Version: "1 <2>"}
+		var points []Point
 		want := 0
 		for _, nodes := range rapid.SliceOfDistinct(rapid.IntRange(0, 5000), rapid.ID).Draw(t, "nodes") {
-			round := result.Round{Conga: rapid.Float64Range(0, 1e9).Draw(t, "conga"), Base: rapid.Float64Range(1e-9, 1).Draw(t, "base")}
-			run.Add(result.Key{Name: "hop", Nodes: nodes, Baseline: "raw"}, "us", result.Less, round)
-			if nodes > 0 {
+			point := Point{float64(nodes), rapid.Float64Range(0, 1e9).Draw(t, "figure")}
+			points = append(points, point)
+			if nodes > 0 && point.Y > 0 {
 				want++
-				if round.Conga > 0 {
-					want++
-				}
 			}
 		}
-		svg := SVG(run, panels)
+		svg := Drawing{About: "<all>", X: "nodes", Foot: "1 <2>", Panels: []Panel{
+			{Title: "Latency < of a hop", Unit: "us", Series: []Series{{"a & b", points}}}, {Title: "Nothing", Unit: "s", Series: []Series{{"c", nil}}},
+		}}.SVG()
 		if got := elements(t, svg)["circle"]; got != want {
 			t.Fatalf("%d dots for %d figures", got, want)
 		}
@@ -68,17 +60,14 @@ func TestSVG_Property(t *testing.T) {
 }
 
 func TestSVG(t *testing.T) {
-	var run result.Run
-	for nodes, value := range map[int]float64{10: 80, 1: 40, 1000: 90} {
-		for _, base := range []string{"raw", "other"} {
-			run.Add(result.Key{Name: "hop", Nodes: nodes, Baseline: base}, "us", result.Less, result.Round{Conga: value, Base: 8})
-		}
-	}
-	svg := string(SVG(run, panels))
+	points := []Point{{10, 80}, {1, 40}, {1000, 90}}
+	svg := string(Drawing{About: "costs", X: "nodes", Panels: []Panel{
+		{Title: "Latency < of a hop", Unit: "us", Series: []Series{{"conga", points}, {"raw & relay", points}}},
+	}}.SVG())
 	// Three decades wide: 1, 10 and 1,000 nodes are at 0, a third and the end; the shortest chain is drawn first.
 	curve := regexp.MustCompile(`class="curve" d="M66\.0 [\d.]+L185\.3 [\d.]+L424\.0 [\d.]+"`)
 	if got := len(curve.FindAllString(svg, -1)); got != 2 {
-		t.Errorf("%d curves from 1 over 10 to 1000 nodes, want conga's and the baseline's:\n%s", got, svg)
+		t.Errorf("%d curves from 1 over 10 to 1000 nodes, want two:\n%s", got, svg)
 	}
 	for _, text := range []string{"Latency &lt; of a hop", "raw &amp; relay", "1000</text>", "100 us</text>", "1 nodes</text>"} {
 		if !strings.Contains(svg, text) {
