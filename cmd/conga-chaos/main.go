@@ -34,6 +34,7 @@ func chaosProgram() cli.Program {
 
 type chaosGrammar struct {
 	Run      chaosCmd    `cmd:"" default:"withargs" help:"Run a server and listeners, and break them."`
+	Plot     plotCmd     `cmd:"" help:"Draw simulations."`
 	Simulate simulateCmd `cmd:"" help:"Simulate a radio with thousands of listeners."`
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"math"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -112,9 +113,14 @@ func runReally(t *testing.T, plan schedule.Plan, acts []schedule.Act, takes time
 }
 
 func TestSimulate_Command(t *testing.T) {
-	var out, progress bytes.Buffer
-	code := chaosProgram().Run(t.Context(), []string{"simulate", "--nodes", "20,40", "--for", "20s"}, strings.NewReader(""), &out, &progress)
+	file := filepath.Join(t.TempDir(), "two.json")
+	var out, picture, progress bytes.Buffer
+	code := chaosProgram().Run(t.Context(), []string{"simulate", "--nodes", "20,40", "--for", "20s", "--json", file}, strings.NewReader(""), &out, &progress)
 	if code != 0 || !strings.Contains(out.String(), "splices / moves") {
 		t.Errorf("exit %d: %s%s", code, progress.String(), out.String())
+	}
+	code = chaosProgram().Run(t.Context(), []string{"plot", file}, strings.NewReader(""), &picture, &progress)
+	if code != 0 || strings.Count(picture.String(), ">two</text>") < len(drawn)/2 {
+		t.Errorf("exit %d: %s%s", code, progress.String(), picture.String())
 	}
 }

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -29,6 +30,12 @@ type Plan struct {
 	OneAddress bool `json:",omitempty"`
 	// Acts, if there are any, happen instead of Stay, Crashes and Silent.
 	Acts []schedule.Act `json:",omitempty"`
+}
+
+// String says in one line what is simulated.
+func (p Plan) String() string {
+	return fmt.Sprintf("%v measured; a stay of %v in the mean, %.0f %% crash, of these %.0f %% vanish; round trip %v, hop %v; uplinks of %v kbit/s; %d kbit/s",
+		p.For, p.Stay, 100*p.Crashes, 100*p.Silent, p.RoundTrip, p.Hop, p.Uplinks, p.Bitrate)
 }
 
 // startsAt is when the world begins, in unix microseconds on the server's clock.
