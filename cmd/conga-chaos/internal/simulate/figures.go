@@ -12,7 +12,7 @@ import (
 type counts struct {
 	Came, Goodbyes, Killed, Vanished         int
 	Splices, Moves, Reports, Audits, Refused int
-	Told                                     int
+	Told, Branches                           int
 	Twice, Anew                              int
 	Heard, Lost, Late                        int64 // items
 	Underruns                                int
@@ -45,11 +45,12 @@ type Figures struct {
 	// WholePart is the part of the listeners that had no underrun.
 	WholePart float64 `json:"wholePart"`
 
-	Splices int `json:"splices"` // by the server
-	Moves   int `json:"moves"`
-	Reports int `json:"reports"` // accusations that came to the server
-	Audits  int `json:"audits"`  // that the server would have made
-	Refused int `json:"refused"` // HIs to nodes that did not expect them
+	Splices  int `json:"splices"` // by the server
+	Moves    int `json:"moves"`
+	Branches int `json:"branches"` // that were moved
+	Reports  int `json:"reports"`  // accusations that came to the server
+	Audits   int `json:"audits"`   // that the server would have made
+	Refused  int `json:"refused"`  // HIs to nodes that did not expect them
 
 	Searches  int     `json:"searches"` // that found another upstream
 	SearchP50 float64 `json:"searchP50Ms"`
@@ -258,7 +259,7 @@ func (w *world) figures() Figures {
 		MarginP50: w.margins.percentile(50), MarginP1: w.margins.percentile(1), MarginLeast: float64(w.margins.least) / 1000,
 		Heard: c.Heard, Late: c.Late, Lost: c.Lost, Twice: c.Twice, Anew: c.Anew, Underruns: c.Underruns,
 		SilencePart: float64(w.quiet) / float64(max(1, w.listened)), WholePart: float64(w.whole) / float64(max(1, w.whole+w.torn)),
-		Splices: c.Splices, Moves: c.Moves, Reports: c.Reports, Audits: c.Audits, Refused: c.Refused,
+		Splices: c.Splices, Moves: c.Moves, Branches: c.Branches, Reports: c.Reports, Audits: c.Audits, Refused: c.Refused,
 		ServerStreams: mean(w.streams), ServerStreamsMax: slices.Max(append(w.streams, 0)),
 		ServerUpload:  float64(w.server.sent-w.sent) * 8 / 1000 / lasted,
 		ServerControl: control * 8 / 1000, Deaf: deaf,

@@ -56,7 +56,7 @@ func (w *world) joins(l *listener) {
 	if w.plan.OneAddress {
 		address = "127.0.0.1/32"
 	}
-	h.decide(&messages.JoinChain{Node: l.node, Address: address, AtUnixUs: now})
+	h.decide(&messages.JoinChain{Node: l.node, Address: address, Feed: l.offers, AtUnixUs: now})
 	welcome := &messages.Welcome{Version: messages.DialectVersion, Node: l.node, Epoch: 1, ServerUnixUs: now}
 	w.count.FromServer += welcomeKey
 	h.tells(l, welcome, func() { w.step(l, welcome) })
@@ -226,6 +226,8 @@ func (h *host) decide(cmd proto.Message) {
 			h.count.Splices++
 		case *messages.ListenerMoved:
 			h.count.Moves++
+		case *messages.BranchMoved:
+			h.count.Branches++
 		}
 	}
 }

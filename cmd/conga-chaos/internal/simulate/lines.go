@@ -24,7 +24,7 @@ var Lines = []Line{
 	{"silence, of all that was listened to", func(f Figures) string { return fmt.Sprintf("%.4f %%", 100*f.SilencePart) }},
 	{"listeners without an underrun", func(f Figures) string { return fmt.Sprintf("%.2f %%", 100*f.WholePart) }},
 	{"without music in the end", func(f Figures) string { return fmt.Sprint(f.Deaf) }},
-	{"splices / moves", func(f Figures) string { return fmt.Sprintf("%d / %d", f.Splices, f.Moves) }},
+	{"splices / moves / branches moved", func(f Figures) string { return fmt.Sprintf("%d / %d / %d", f.Splices, f.Moves, f.Branches) }},
 	{"accusations / audits", func(f Figures) string { return fmt.Sprintf("%d / %d", f.Reports, f.Audits) }},
 	{"searches", func(f Figures) string { return fmt.Sprint(f.Searches) }},
 	{"  p50 / p99 / longest, ms", func(f Figures) string {

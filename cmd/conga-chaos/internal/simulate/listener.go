@@ -20,6 +20,7 @@ type listener struct {
 	away    time.Duration // a round trip to the server
 	guests  []string
 	former  []former      // guests until lately
+	offers  uint32        // how many it feeds at most
 	hit     schedule.Kind // why it went, if the plan has acts
 	joined  bool
 	books
@@ -36,12 +37,13 @@ func (w *world) come() *listener {
 	w.came++
 	w.count.Came++
 	n := w.came
-	l := &listener{party: party{
+	kbits := w.plan.Uplinks[w.chance.IntN(len(w.plan.Uplinks))]
+	l := &listener{offers: w.offer(kbits), party: party{
 		node: &messages.Node{
 			Id: fmt.Sprintf("%08x-5d1c-8b0e-9c41-%012x", n*0x9e3779b1&0xffffffff, n), Name: fmt.Sprint("listener", n),
 			Relay: fmt.Sprintf("198.51.%d.%d:%d", n>>8&0xff, n&0xff, 40000+n>>16),
 		},
-		spot: w.ways.spot(), window: window.New(), up: newUplink(w.plan.Uplinks[w.chance.IntN(len(w.plan.Uplinks))]),
+		spot: w.ways.spot(), window: window.New(), up: newUplink(kbits),
 	}}
 	l.self = l
 	l.machine = machine.New(func([]byte) error { return nil }, &l.tally)
@@ -54,6 +56,17 @@ func (w *world) come() *listener {
 	w.at(event{at: w.now + w.chance.Int64N(glance), kind: looks, who: l})
 	w.after(joinTrips*l.away.Microseconds()+w.hop, func() { w.joins(l) })
 	return l
+}
+
+// spare is how many times the music a listener's uplink must carry for each that it offers to feed.
+const spare = 2
+
+// offer is how many listeners one with that uplink offers to feed.
+func (w *world) offer(kbits int) uint32 {
+	if kbits == 0 {
+		return uint32(max(1, w.plan.Feed))
+	}
+	return uint32(max(1, min(w.plan.Feed, kbits/(spare*w.plan.Bitrate))))
 }
 
 // stays lets the listener go after so many microseconds.

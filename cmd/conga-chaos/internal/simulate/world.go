@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"conga/actors/chainmanager/chain"
 	"conga/actors/window"
 	"conga/cmd/conga-chaos/internal/schedule"
 	"conga/messages"
@@ -26,6 +27,8 @@ type Plan struct {
 	Server    int           // the server's, kbit/s
 	Bitrate   int           // of the music, kbit/s
 	Song      time.Duration // how long a song is
+	Chains    int           // how many chains the server feeds
+	Feed      int           // how many listeners one offers to feed at most, if its uplink carries them with spare
 	// OneAddress: all listeners come from one address, as in a test on one machine, so that the server believes them less.
 	OneAddress bool `json:",omitempty"`
 	// Acts, if there are any, happen instead of Stay, Crashes and Silent.
@@ -108,7 +111,7 @@ func newWorld(plan Plan) *world {
 		window: window.New(), up: newUplink(plan.Server),
 	}
 	w.parties[messages.ServerID] = &w.server
-	w.host = host{world: w, notes: map[string]*messages.Neighbours{}, left: map[string]int64{}}
+	w.host = host{world: w, state: chain.State{Chains: plan.Chains}, notes: map[string]*messages.Neighbours{}, left: map[string]int64{}}
 	return w
 }
 
