@@ -94,6 +94,7 @@ func (c *simulateCmd) Run(ctx context.Context, streams *cli.Streams) error {
 		}
 	}
 	showFigures(streams.Out, all)
+	simulate.ShowUplinks(streams.Out, all[len(all)-1])
 	return nil
 }
 

@@ -116,7 +116,7 @@ func TestSimulate_Command(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "two.json")
 	var out, picture, progress bytes.Buffer
 	code := chaosProgram().Run(t.Context(), []string{"simulate", "--nodes", "20,40", "--for", "20s", "--json", file}, strings.NewReader(""), &out, &progress)
-	if code != 0 || !strings.Contains(out.String(), "splices / moves") {
+	if code != 0 || !strings.Contains(out.String(), "splices / moves") || !strings.Contains(out.String(), "100000  ") {
 		t.Errorf("exit %d: %s%s", code, progress.String(), out.String())
 	}
 	code = chaosProgram().Run(t.Context(), []string{"plot", file}, strings.NewReader(""), &picture, &progress)

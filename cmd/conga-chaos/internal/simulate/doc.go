@@ -19,6 +19,6 @@
 // TCP's own behaviour: slow start, lost packets and what they hold up; downlinks; other traffic on the same line. Clocks
 // agree. Signatures are not checked, which costs time that is part of the hop's, and nobody lies. The server's audits find
 // whether a node answers, not whether its music is late: a node that is accused of that moves only if the chain decides it
-// without an audit. The server's disk takes no time. No client of 2016 comes. All this makes the simulation kinder than the world; what it says
-// about far more listeners than were ever run is a lower bound of their trouble.
+// without an audit. The server's disk takes no time. No client of 2016 comes, and everybody can be reached. All this makes
+// the simulation kinder than the world: what it says of more listeners than were ever run is a lower bound of their trouble.
 package simulate

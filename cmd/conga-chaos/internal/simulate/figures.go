@@ -13,6 +13,7 @@ type counts struct {
 	Came, Goodbyes, Killed, Vanished         int
 	Splices, Moves, Reports, Audits, Refused int
 	Told, Branches                           int
+	Lines                                    int64 // from the server
 	Twice, Anew                              int
 	Heard, Lost, Late                        int64 // items
 	Underruns                                int
@@ -66,6 +67,7 @@ type Figures struct {
 	ServerStreamsMax int     `json:"serverStreamsMax"`
 	ServerUpload     float64 `json:"serverUploadKbits"` // music and what goes with it
 	ServerControl    float64 `json:"serverControlKbits"`
+	ServerSays       float64 `json:"serverSaysKbits"`           // control that the server sends, with the headers of TCP and IP
 	NodeControl      float64 `json:"nodeControlBytesPerSecond"` // lines to and from the server
 
 	Deaf int `json:"deaf"` // listeners that had got nothing for five seconds in the end
@@ -264,6 +266,7 @@ func (w *world) figures() Figures {
 		ServerUpload:  float64(w.server.sent-w.sent) * 8 / 1000 / lasted,
 		ServerControl: control * 8 / 1000, Deaf: deaf,
 	}
+	f.ServerSays = float64(c.FromServer+w.pinged*w.pings.pong+(c.Lines+w.pinged)*headers) * 8 / 1000 / lasted
 	f.NodeControl = control / max(1, f.Listeners)
 	slices.Sort(w.tallies.searches)
 	f.Searches = len(w.tallies.searches)

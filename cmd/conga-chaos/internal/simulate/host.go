@@ -8,6 +8,7 @@ import (
 	"conga/actors/chainmanager"
 	"conga/actors/chainmanager/chain"
 	"conga/actors/relay/machine"
+	"conga/cmd/conga-chaos/internal/schedule"
 	"conga/messages"
 	"conga/transport"
 )
@@ -25,8 +26,8 @@ type host struct {
 	waiting bool
 }
 
-// record is what TLS adds to each line.
-const record = 22
+// record is what TLS adds to each line; headers are what TCP and IP (version 4) add to a packet.
+const record, headers = 22, 40
 
 // says sends a line to the server, and lets do happen when it is there.
 func (w *world) says(l *listener, line proto.Message, do func()) {
@@ -83,6 +84,7 @@ func (h *host) has(l *listener) bool {
 // tells sends a line to a listener.
 func (h *host) tells(l *listener, line proto.Message, do func()) {
 	h.count.FromServer += lineSize(line)
+	h.count.Lines++
 	h.after(way(l.spot, h.server.spot)+h.hop, func() {
 		if l.state < gone {
 			do()
@@ -116,6 +118,7 @@ func (h *host) plays(song *messages.SongChange) {
 		Song: &messages.Song{Name: song.GetSong(), Title: song.GetTitle(), Artist: song.GetArtist(), DurationUs: song.GetDurationUs()}, PlayAtUnixUs: song.GetPlayAtUnixUs(),
 	})
 	h.count.FromServer += news * int64(len(h.living))
+	h.count.Lines += int64(len(h.living))
 }
 
 // accuses takes what a listener says of the node that feeds it.
@@ -154,8 +157,10 @@ func (h *host) audits(found *messages.AuditEnded, fault messages.Fault) {
 	at := h.parties[found.GetId()]
 	takes := int64(auditTakes)
 	switch {
+	case at.state == vanished && at.self.hit == schedule.Freeze: // its system still takes the connection
+		found.Fault, takes = messages.Fault_FAULT_SILENT, messages.SilenceIsDeath.Microseconds()
 	case at.state == vanished:
-		found.Fault, takes = messages.Fault_FAULT_SILENT, transport.NodePatience(0).Microseconds()+messages.SilenceIsDeath.Microseconds()
+		found.Fault, takes = messages.Fault_FAULT_GONE, transport.NodePatience(0).Microseconds()
 	case at.state == gone:
 		found.Fault, takes = messages.Fault_FAULT_GONE, 2*way(at.spot, h.server.spot)
 	case at.state == leaving, chain.Late(fault):

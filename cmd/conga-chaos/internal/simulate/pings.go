@@ -14,6 +14,7 @@ type pings struct {
 	at    []int64
 	every int64 // after the last of them
 	bytes int64 // of a ping and its answer
+	pong  int64 // of the answer
 }
 
 // newPings works them out for a way of so many microseconds, whose time varies by jitter, and for so long a hop. The two
@@ -34,7 +35,8 @@ func newPings(way, hop int64) pings {
 		p.every = clockfilter.Pace(known).Microseconds()
 		now += max(p.every, there+back)
 	}
-	p.bytes = lineSize(&messages.ClockPing{SentUs: startsAt, AheadUs: 1_900_000}) + lineSize(&messages.ClockPong{SentUs: startsAt, ServerUnixUs: startsAt, WaitUs: 12_000_000})
+	p.pong = lineSize(&messages.ClockPong{SentUs: startsAt, ServerUnixUs: startsAt, WaitUs: 12_000_000})
+	p.bytes = lineSize(&messages.ClockPing{SentUs: startsAt, AheadUs: 1_900_000}) + p.pong
 	return p
 }
 
