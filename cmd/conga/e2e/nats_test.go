@@ -9,7 +9,7 @@ import (
 )
 
 // All servers of NATS that keep the log are killed while the music plays. The songs go on, and who asks for one is told why not.
-// When the servers are back, all that happened is in the log; another conga serve goes on from it.
+// When the servers are back, all that happened is in the log. Another conga serve goes on from it, and the first one ends.
 func TestNATS_Away(t *testing.T) {
 	t.Parallel()
 	servers := natstest.Start(t, 3)
@@ -45,13 +45,22 @@ func TestNATS_Away(t *testing.T) {
 		listener.unhurt(t)
 	}
 	before := server.dump(t).Event
-	server.kill()
+	next := launchServer(t, songs, data, there...)
+	if now := next.dump(t).Event; now <= before {
+		t.Errorf("the log was at event %d, the next server begins at %d", before, now)
+	}
+	if code := server.exit(t); code != 1 || !strings.Contains(server.err.String(), "another one serves the radio house now") {
+		t.Errorf("the first server ended with exit %d", code)
+	}
+	eventually(t, "the next one keeps songs in the log", func() string {
+		if now := next.dump(t).Event; now < before+5 {
+			return "the log is short"
+		}
+		return ""
+	})
+	next.kill()
 	code, out, said := conga(t, append([]string{"log", "verify"}, there...)...)
 	if code != 0 || !strings.Contains(out, "are sound") {
 		t.Errorf("verify: exit %d, %s%s", code, out, said)
-	}
-	again := launchServer(t, songs, data, there...)
-	if now := again.dump(t).Event; now <= before {
-		t.Errorf("the log was at event %d, the next server begins at %d", before, now)
 	}
 }
