@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"conga/actors"
+	"conga/actors/catalog/library"
 	"conga/actors/eventlog"
 	"conga/actors/lease"
 	"conga/cmd/internal/address"
@@ -140,6 +142,8 @@ func (m *member) follow(ctx context.Context) (term uint64, snapshot []byte, err 
 		return 0, nil, err
 	}
 	defer port()
+	var looks sync.WaitGroup
+	defer looks.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	f := actors.NewFollower(log)
@@ -149,6 +153,7 @@ func (m *member) follow(ctx context.Context) (term uint64, snapshot []byte, err 
 	}
 	next := time.NewTicker(followEvery)
 	defer next.Stop()
+	var songs atomic.Pointer[library.State]
 	failed, leader := "", ""
 	for {
 		if err := f.CatchUp(); err != nil && err.Error() != failed {
@@ -156,6 +161,10 @@ func (m *member) follow(ctx context.Context) (term uint64, snapshot []byte, err 
 			m.Logger.Warn("the log of the radio cannot be followed", "reason", err)
 		} else if err == nil {
 			failed = ""
+			state, _ := f.State()
+			if first := songs.Swap(&state.Catalog) == nil; first {
+				looks.Go(func() { tellLacks(ctx, m.Songs, func() library.State { return *songs.Load() }, m.Logger) })
+			}
 		}
 		at, changed := m.lease.Standing()
 		if at.Term > 0 {
