@@ -135,7 +135,8 @@ func (statusCmd) Help() string {
 
 // statusJSON is what conga status --json prints. Fields are only added.
 type statusJSON struct {
-	Server    string    `json:"server"`
+	Server    string    `json:"server"`          // the one that leads
+	Asked     string    `json:"asked,omitempty"` // the one that was asked, if it stands by
 	Playing   bool      `json:"playing"`
 	Song      *songJSON `json:"song"`           // null: nothing plays
 	Away      string    `json:"away,omitempty"` // why no song can be played
@@ -175,6 +176,14 @@ func (c *statusCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	}
 	if !s.Playing && s.Away != "" {
 		first += ": " + s.Away
+	}
+	asked, _, err := keys.ParseServer(c.Server)
+	if err != nil {
+		return err
+	}
+	if s.Server != asked {
+		s.Asked = asked
+		first = fmt.Sprintf("%s leads, %s stands by\n%s", s.Server, asked, first)
 	}
 	listeners := fmt.Sprint(s.Listeners)
 	if s.Hops > 0 {

@@ -50,6 +50,13 @@ func TestE2E_Standby(t *testing.T) {
 	}
 	leads(0)
 	servers[1] = start(1)
+	eventually(t, "conga status of the one that stands by", func() string {
+		code, said, _ := conga(t, "status", addrs[1])
+		if code != 0 || !strings.Contains(said, fmt.Sprintf("%s leads, %s stands by\nplays ", addrs[0], addrs[1])) {
+			return fmt.Sprintf("exit %d, %s", code, said)
+		}
+		return ""
+	})
 	var chain []*process
 	for n := range *standbyListeners {
 		chain = append(chain, launch(t, fmt.Sprint("listener", n), "join", addrs[n%2], "--name", fmt.Sprint("listener", n), "--output", "null", "--listen", "127.0.0.1:0").awaitReady(t, listenerReady))

@@ -44,7 +44,14 @@ type Radio struct {
 	Token string // empty: none
 
 	client *http.Client
+	key    ed25519.PublicKey // the radio's, as it was proved last
+	sent   bool              // a server that stands by has sent us to the one that leads
 }
+
+// elsewhere: the server stands by.
+type elsewhere struct{ leads string }
+
+func (e elsewhere) Error() string { return "this server stands by: " + e.leads + " leads" }
 
 // Now is what a radio says of itself.
 type Now struct {
@@ -78,6 +85,7 @@ func (r *Radio) connect(ctx context.Context) (net.Conn, error) {
 		}
 		return nil, cli.Nobody(err)
 	}
+	r.key = has
 	_ = r.Ring.Keep(has) // if the disk cannot, the answer still counts
 	return secure, nil
 }
@@ -116,7 +124,15 @@ func (r *Radio) get(ctx context.Context, path string, into any) error {
 	defer cancel()
 	for {
 		body, code, err := r.do(ctx, http.MethodGet, path, nil)
+		other := elsewhere{}
 		switch {
+		case errors.As(err, &other) && !r.sent: // once: two that send us to each other would never end
+			r.client.CloseIdleConnections()
+			r.Ring, r.sent = r.Ring.At(other.leads, r.key), true
+			if err := r.enter(ctx); err != nil {
+				return err
+			}
+			continue
 		case err != nil:
 			return err
 		case code == http.StatusTooManyRequests:
@@ -189,6 +205,9 @@ func (r *Radio) answered(request *http.Request, doing string) (body []byte, code
 		return nil, 0, fmt.Errorf("%s: %w", doing, err)
 	}
 	defer answer.Body.Close()
+	if at, err := answer.Location(); err == nil && answer.StatusCode == http.StatusTemporaryRedirect {
+		return nil, 0, elsewhere{at.Host}
+	}
 	body, err = io.ReadAll(&bounded{answer.Body, maxAnswer})
 	return body, answer.StatusCode, err
 }

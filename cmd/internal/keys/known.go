@@ -93,6 +93,12 @@ func NewRing(addr string, given ed25519.PublicKey, dir string) Ring {
 	return k
 }
 
+// At is the ring for another server of the same radio, at addr, which must have the key.
+func (k Ring) At(addr string, key ed25519.PublicKey) Ring {
+	k.Server, k.given = addr, key
+	return k
+}
+
 // sameName returns the address in the form in which names are compared: radio.example, Radio.Example and
 // radio.example. are one host.
 func sameName(addr string) string {
