@@ -38,6 +38,7 @@ type Lease struct {
 
 	at      atomic.Pointer[Standing]
 	ahead   atomic.Int64 // see Ahead
+	timed   atomic.Bool  // see Timed
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when Standing changes in more than Until
 }
@@ -89,6 +90,9 @@ func (l *Lease) Standing() (Standing, <-chan struct{}) {
 // Ahead is by how much the leader's clock is ahead of this server's, in microseconds, less the time that its quickest claim of
 // the last ones took to get here; 0 before the first claim.
 func (l *Lease) Ahead() int64 { return l.ahead.Load() }
+
+// Timed reports whether Ahead is good: the first claim that is seen may be old, the next ones are not.
+func (l *Lease) Timed() bool { return l.timed.Load() }
 
 // Fall ends the leadership at once, because there is proof that another has begun one.
 func (l *Lease) Fall() { l.tell(context.Background(), right.Fallen{}) }
@@ -213,6 +217,7 @@ func (l *Lease) watch(ctx context.Context) {
 			claim := read(data)
 			if at := claim.GetClockUnixUs(); at != 0 && !l.Leads() {
 				l.ahead.Store(clocks.add(claim.GetHolder(), at-l.cfg.Now()))
+				l.timed.Store(len(clocks.ahead) >= goodClaims)
 			}
 			l.tell(ctx, right.Seen{Number: number, Claim: claim})
 		})
@@ -239,9 +244,13 @@ func read(data []byte) *messages.LeaseClaim {
 	return claim
 }
 
-// lastClaims is how many claims the leader's clock is estimated from: those of about three times their length, in which clocks
-// drift by some microseconds.
-const lastClaims = 3 * renewals
+const (
+	// lastClaims is from how many claims the leader's clock is estimated: in the time that they take, clocks drift by about a
+	// millisecond.
+	lastClaims = 64
+	// goodClaims is how many are enough.
+	goodClaims = 4
+)
 
 // clocks compares a leader's clock with this server's.
 type clocks struct {
@@ -250,7 +259,6 @@ type clocks struct {
 }
 
 // add returns the estimate after a claim that was sent when the leader's clock was so far ahead of this one's at its arrival.
-// The first claim that is seen may be an old one; the newer ones show that.
 func (c *clocks) add(holder string, ahead int64) int64 {
 	if holder != c.holder {
 		*c = clocks{holder: holder}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"conga/actors/eventlog"
@@ -121,16 +122,22 @@ func (r *role) follows(ctx context.Context, s *node.Standby) {
 	r.serve(ctx, nil, monitor.Node{
 		Dump: s.Dump, Log: s.Log, Sent: &transport.Counters{}, Ahead: func() time.Duration { return 0 }, Away: func() string { return "this server stands by" },
 	})
+	r.say(s.Requests, s.Stream)
+}
+
+// say prints the ready line once.
+func (r *role) say(requests, stream net.Addr) {
 	if r.ready {
 		return
 	}
 	r.ready = true
-	fmt.Fprintf(r.io.Out, "ready requests=%s stream=%s http=%s\n", address.Shown(s.Requests), address.Shown(s.Stream), r.at)
+	fmt.Fprintf(r.io.Out, "ready requests=%s stream=%s http=%s\n", address.Shown(requests), address.Shown(stream), r.at)
 	cli.Notify(cli.Ready)
 }
 
 func (r *role) leads(ctx context.Context, s *node.Server) {
 	r.serve(ctx, s.Music(), s.Watched())
+	r.say(s.Requests.Addr(), s.Stream.Addr())
 	r.logger.Info("this server leads", "epoch", s.Server.Epoch())
 	invite := r.cmd.invite(s.Requests.Addr(), s.Key, r.browsers, r.logger)
 	invite.print(r.io)

@@ -52,8 +52,8 @@ type MemberOptions struct {
 	Write  func(fence func(eventlog.Store) eventlog.Store, lost func(error)) (Data, error)
 	Claims eventlog.Claims
 	Lease  time.Duration
-	// Led is called when this server has begun to lead, and Followed when it has begun to follow. What they start must end when
-	// ctx does. Both may be nil.
+	// Led is called when this server has begun to lead, and Followed when it has begun to follow: it has the leader's log and
+	// clock, or there is no leader. What they start must end when ctx does. Both may be nil.
 	Led      func(ctx context.Context, server *Server)
 	Followed func(ctx context.Context, standby *Standby)
 }
@@ -148,9 +148,7 @@ func (m *member) follow(ctx context.Context) (term uint64, snapshot []byte, err 
 	defer cancel()
 	f := actors.NewFollower(log)
 	s := &Standby{Log: log, Requests: m.requests, Stream: m.stream, follower: f, dump: make(chan chan<- actors.Dump), Standing: func() lease.Standing { at, _ := m.lease.Standing(); return at }}
-	if m.Followed != nil {
-		m.Followed(ctx, s)
-	}
+	began, told := time.Now(), m.Followed == nil
 	next := time.NewTicker(followEvery)
 	defer next.Stop()
 	var songs atomic.Pointer[library.State]
@@ -173,6 +171,10 @@ func (m *member) follow(ctx context.Context) (term uint64, snapshot []byte, err 
 				m.Logger.Warn("the log is read from its beginning", "reason", err)
 			}
 			return at.Term, snapshot, nil
+		}
+		if !told && failed == "" && (m.lease.Timed() || time.Since(began) > m.Lease) {
+			told = true
+			m.Followed(ctx, s)
 		}
 		if now := at.Leader.GetRequests(); now != leader {
 			leader = now
