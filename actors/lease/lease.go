@@ -37,9 +37,9 @@ type Lease struct {
 	wg     sync.WaitGroup
 
 	at      atomic.Pointer[Standing]
-	ahead   atomic.Int64 // see Ahead
-	timed   atomic.Bool  // see Timed
+	self    string // the holder in its claims
 	mu      sync.Mutex
+	clocks  clocks        // of the leader, if that is another server
 	changed chan struct{} // closed and replaced when Standing changes in more than Until
 }
 
@@ -64,7 +64,7 @@ const watchAgain = 100 * time.Millisecond
 // Start begins to watch the register, and claims the lead as soon as nobody else may have it.
 func Start(cfg Config) *Lease {
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &Lease{cfg: cfg, start: time.Now(), inputs: make(chan any, 16), cancel: cancel, changed: make(chan struct{})}
+	l := &Lease{cfg: cfg, self: rand.Text(), start: time.Now(), inputs: make(chan any, 16), cancel: cancel, changed: make(chan struct{})}
 	l.at.Store(&Standing{})
 	l.wg.Go(func() { l.run(ctx) })
 	l.wg.Go(func() { l.watch(ctx) })
@@ -87,14 +87,26 @@ func (l *Lease) Standing() (Standing, <-chan struct{}) {
 	return *l.at.Load(), l.changed
 }
 
-// Ahead is by how much the leader's clock is ahead of this server's, in microseconds, less the time that its quickest claim of
-// the last ones took to get here; 0 before the first claim.
-func (l *Lease) Ahead() int64 { return l.ahead.Load() }
+// TakeAhead returns by how much the clock of the last other leader is ahead of this server's, in microseconds, less the time that
+// its quickest claim of the last ones took to get here; 0 if none was seen. The caller sets its clock by it, and is told 0 from then
+// on.
+func (l *Lease) TakeAhead() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ahead := l.clocks.best()
+	l.clocks = clocks{}
+	return ahead
+}
 
-// Timed reports whether Ahead is good: the first claim that is seen may be old, the next ones are not.
-func (l *Lease) Timed() bool { return l.timed.Load() }
+// Timed reports whether that is known well: the first claim that is seen may be old, the next ones are not.
+func (l *Lease) Timed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.clocks.ahead) >= goodClaims
+}
 
-// Fall ends the leadership at once, because there is proof that another has begun one.
+// Fall ends the leadership at once, because there is proof that another has begun one, or this server cannot lead. Others may
+// claim the lead before it does so again.
 func (l *Lease) Fall() { l.tell(context.Background(), right.Fallen{}) }
 
 // Release gives up the lead for good and tells the others, as long as ctx allows. The caller gives out nothing any more.
@@ -130,7 +142,7 @@ func (l *Lease) moment() right.Moment {
 // run takes the inputs, one after the other.
 func (l *Lease) run(ctx context.Context) {
 	state := right.New(right.Config{
-		Self: rand.Text(), Length: l.cfg.Length, Margin: marginOf(l.cfg.Length), Renew: l.cfg.Length / renewals,
+		Self: l.self, Length: l.cfg.Length, Margin: marginOf(l.cfg.Length), Renew: l.cfg.Length / renewals,
 	})
 	next := time.NewTimer(0)
 	defer next.Stop()
@@ -210,14 +222,15 @@ func (l *Lease) claim(ctx context.Context, out right.Publish) any {
 
 // watch sees the claims, also after the register was away.
 func (l *Lease) watch(ctx context.Context) {
-	told, clocks := "", clocks{}
+	told := ""
 	for ctx.Err() == nil {
 		err := l.cfg.Claims.Watch(ctx, func(number uint64, data []byte) {
 			told = ""
 			claim := read(data)
-			if at := claim.GetClockUnixUs(); at != 0 && !l.Leads() {
-				l.ahead.Store(clocks.add(claim.GetHolder(), at-l.cfg.Now()))
-				l.timed.Store(len(clocks.ahead) >= goodClaims)
+			if at := claim.GetClockUnixUs(); at != 0 && claim.GetHolder() != l.self {
+				l.mu.Lock()
+				l.clocks.add(claim.GetHolder(), at-l.cfg.Now())
+				l.mu.Unlock()
 			}
 			l.tell(ctx, right.Seen{Number: number, Claim: claim})
 		})
@@ -258,11 +271,17 @@ type clocks struct {
 	ahead  []int64
 }
 
-// add returns the estimate after a claim that was sent when the leader's clock was so far ahead of this one's at its arrival.
-func (c *clocks) add(holder string, ahead int64) int64 {
+// add takes a claim that was sent when the leader's clock was so far ahead of this one's at its arrival.
+func (c *clocks) add(holder string, ahead int64) {
 	if holder != c.holder {
 		*c = clocks{holder: holder}
 	}
 	c.ahead = append(c.ahead[max(0, len(c.ahead)+1-lastClaims):], ahead)
+}
+
+func (c *clocks) best() int64 {
+	if len(c.ahead) == 0 {
+		return 0
+	}
 	return slices.Max(c.ahead)
 }

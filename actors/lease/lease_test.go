@@ -101,6 +101,42 @@ func TestLease_Release(t *testing.T) {
 	})
 }
 
+// A server that cannot lead leaves the lead to another.
+func TestLease_Fall_Other(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		register := eventlog.NewClaims()
+		one := begin(t, register, "one:7000")
+		until(one, leads)
+		other := begin(t, register, "other:7000")
+		time.Sleep(length)
+		one.Fall()
+		if took := until(other, leads); one.Leads() {
+			t.Error("both lead at", took)
+		}
+	})
+}
+
+// The clock of another leader is known, and is taken over once.
+func TestLease_Clock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		register, quiet := eventlog.NewClaims(), slog.New(slog.DiscardHandler)
+		fast := Start(Config{Claims: register, Length: length, Now: func() int64 { return time.Now().Add(time.Hour).UnixMicro() }, Logger: quiet})
+		defer fast.Close()
+		until(fast, leads)
+		other := begin(t, register, "other:7000")
+		time.Sleep(3 * length)
+		if timed, ahead := other.Timed(), other.TakeAhead(); !timed || ahead != time.Hour.Microseconds() {
+			t.Errorf("it is %d us ahead", ahead)
+		}
+		if again := other.TakeAhead(); again != 0 {
+			t.Errorf("then it is %d us ahead", again)
+		}
+		if ahead := fast.TakeAhead(); ahead != 0 {
+			t.Errorf("the leader is %d us ahead of itself", ahead)
+		}
+	})
+}
+
 // Proof that another leads ends the leadership at once.
 func TestLease_Fall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -62,7 +62,7 @@ type (
 	Unsure struct{ Try uint64 }
 	// Look: some time has passed.
 	Look struct{}
-	// Fallen: another has written to the log, which only a leader may.
+	// Fallen: another has written to the log, which only a leader may, or this server cannot lead.
 	Fallen struct{}
 	// Release: the server wants to stop. Everything it gives out must have been given out before.
 	Release struct{}
@@ -96,6 +96,7 @@ type State struct {
 	flying  bool  // the last one has no answer yet
 	unsure  bool  // one in place of newest had none, and may be taken yet
 	until   Moment
+	after   Moment // before that it does not claim, so that others can
 	term    uint64 // 0: another leads, or nobody
 	retired bool   // it never claims again
 	owes    bool   // it has led, and has not said yet that it stops
@@ -149,7 +150,8 @@ func (s State) Step(now Moment, input any) (State, []any) {
 			d.unsure = d.last().expected == d.newest
 		}
 	case Fallen:
-		d.stepDown("another server has written to the log")
+		d.stepDown("another server has written to the log, or this one could not lead")
+		d.after = d.now.plus(d.cfg.Length + 2*d.cfg.Margin + d.cfg.Renew)
 	case Release:
 		d.release()
 	}
@@ -264,6 +266,9 @@ func (s State) free() Moment {
 	case s.newest == 0, s.claim.GetReleased(), s.claim.GetHolder() == s.cfg.Self:
 	default:
 		free = free.plus(lengthOf(s.claim) + s.cfg.Margin)
+	}
+	if s.after.Steady > free.Steady {
+		free = s.after
 	}
 	if again := s.last().at.plus(s.cfg.Renew); s.tries > 0 && again.Steady > free.Steady {
 		free = again

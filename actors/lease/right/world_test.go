@@ -231,6 +231,10 @@ func (w *world) harm() {
 		}
 		s.stepped += some - 2*w.length
 	case 6:
+		if w.chance.IntN(2) == 0 {
+			s.soon(0, func() { s.step(Fallen{}) })
+			return
+		}
 		s.soon(0, func() { s.step(Release{}) })
 		w.after(some, func() { w.again(s) })
 	case 7:

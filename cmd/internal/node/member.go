@@ -86,7 +86,7 @@ func Member(ctx context.Context, o MemberOptions) error {
 	}
 	m.Now = func() time.Time { return clock().Add(time.Duration(m.shift.Load()) * time.Microsecond) }
 	m.lease = lease.Start(lease.Config{
-		Claims: o.Claims, Length: o.Lease, Requests: address.Advertised(requests.Addr()), Now: func() int64 { return m.Now().UnixMicro() }, Logger: o.Logger,
+		Claims: o.Claims, Length: o.Lease, Requests: address.Outward(requests.Addr())[0], Now: func() int64 { return m.Now().UnixMicro() }, Logger: o.Logger,
 	})
 	defer m.lease.Close()
 	for {
@@ -250,7 +250,7 @@ func (m *member) lead(ctx context.Context, term uint64, snapshot []byte) error {
 		m.lease.Fall()
 		return err
 	}
-	m.shift.Add(m.lease.Ahead()) // the broadcast's clock goes on
+	m.shift.Add(m.lease.TakeAhead()) // the broadcast's clock goes on
 	o := m.ServerOptions
 	o.Data, o.Leads = data, leads
 	server, err := StartServer(o)
