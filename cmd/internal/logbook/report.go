@@ -120,7 +120,8 @@ func newReport(air airtime, songs []pacer.Aired) report {
 		name := song{plain.Text(s.Title, 512), plain.Text(s.Artist, 512), plain.Text(s.Name, 512)}
 		p := play{
 			At: air.at(s, parts[0].First), song: name, Seconds: inSeconds(lasts(s, parts...)),
-			Length: inSeconds(lasts(s, pacer.Frames{End: s.Frames})), Ended: plain.Text(s.Why, 512), On: s.On,
+			Length: inSeconds(lasts(s, pacer.Frames{End: s.Frames})), Ended: plain.Text(s.Why, 512),
+			On: s.On && s.Until(s.Frames) > air.now.UnixMicro(), // its server may have stopped long ago
 		}
 		r.Plays = append(r.Plays, p)
 		r.Times, r.Seconds = r.Times+1, r.Seconds+p.Seconds
