@@ -123,11 +123,13 @@ func (t *tree) free(chains int) iter.Seq[place] {
 		}
 		for _, p := range t.parts {
 			for i, f := range p.feeders {
-				is := place{on: f, depth: p.depth + i + 1}
+				is, used := place{on: f, depth: p.depth + i + 1}, t.load[f]
 				if i == len(p.feeders)-1 {
 					is.part = p
+				} else {
+					used++
 				}
-				if t.used(f) < f.most() && !yield(is) {
+				if used < f.most() && !yield(is) {
 					return
 				}
 			}
@@ -223,7 +225,9 @@ func (s State) relieved(chains int, at int64) (events []proto.Message) {
 }
 
 func (t *tree) relief(chains int, at int64) *messages.BranchMoved {
-	branches := slices.SortedStableFunc(slices.Values(t.parts[1:]), func(p, q *part) int { return cmp.Compare(p.height, q.height) })
+	branches := slices.SortedStableFunc(slices.Values(t.parts[1:]), func(p, q *part) int {
+		return cmp.Or(cmp.Compare(t.astray(q), t.astray(p)), cmp.Compare(p.height, q.height))
+	})
 	for _, p := range branches {
 		most := chains
 		if p.on != nil {
@@ -244,17 +248,17 @@ func (t *tree) relief(chains int, at int64) *messages.BranchMoved {
 	return nil
 }
 
-// below reports whether the seat is in that part or in one that hangs on it.
-func (t *tree) below(s *seat, p *part) bool {
-	for range len(t.parts) {
-		if s == nil {
-			return false
-		}
-		of := t.of(s)
-		if of == p {
-			return true
-		}
-		s = of.on
+// astray is 1 if the part hangs on one that feeds nobody any more, and so on whoever feeds that one. Such parts move first:
+// else they would go with it, and burden another.
+func (t *tree) astray(p *part) int {
+	if t.line.seat(p.head.Branch) != p.on {
+		return 1
 	}
-	return false
+	return 0
+}
+
+// below reports whether the seat is in that part or stands below its first. A branch may hang on one that feeds nobody any
+// more, so what counts is the order, and not who feeds whom.
+func (t *tree) below(s *seat, p *part) bool {
+	return s != nil && (s == p.head || t.line.stands(p.head, s))
 }

@@ -157,12 +157,14 @@ func (s State) spliced(events ...proto.Message) []proto.Message {
 			moved = append(moved, one)
 		}
 	}
-	chains := s.serverFeeds()
-	if after.WeighedAt != s.WeighedAt {
-		chains = after.serverFeeds() // one was opened on purpose
-	}
-	for _, event := range after.relieved(chains, at) {
-		events, after = append(events, event), after.Apply(event)
+	if len(moved) > 0 || after.Chain.Len() == s.Chain.Len() { // newcomers take free places, so nobody feeds too many
+		chains := s.serverFeeds()
+		if after.WeighedAt != s.WeighedAt {
+			chains = after.serverFeeds() // one was opened on purpose
+		}
+		for _, event := range after.relieved(chains, at) {
+			events, after = append(events, event), after.Apply(event)
+		}
 	}
 	slices.SortFunc(moved, func(a, b *seat) int { return strings.Compare(a.rank, b.rank) })
 	for _, now := range changed(s.Chain, after.Chain) {

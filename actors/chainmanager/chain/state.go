@@ -116,7 +116,8 @@ func (s State) join(cmd *messages.JoinChain) []proto.Message {
 			Node: node, AtUnixUs: cmd.GetAtUnixUs(), Unreachable: cmd.GetUnreachable(), Address: cmd.GetAddress(),
 			Feed: cmd.GetFeed(), Leaf: cmd.GetLeaf(),
 		}
-		if after := s.Apply(returned); len(after.relieved(s.serverFeeds(), cmd.GetAtUnixUs())) > 0 {
+		before, now := s.Chain.seat(node.GetId()), s.Apply(returned).Chain.seat(node.GetId())
+		if s.Chain.Branches() && (now.most() < before.most() || now.feeds() != before.feeds()) {
 			return s.spliced(returned)
 		}
 		return []proto.Message{returned}
