@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"conga/cmd/internal/congatest"
 )
@@ -20,7 +21,7 @@ func TestE2E_Render(t *testing.T) {
 	t.Parallel()
 	cuts := map[string]congatest.Cut{}
 	for name, cut := range congatest.Short {
-		cut.N = 220 // so long that the song can be skipped when it has begun
+		cut.N = 1000 // so long that the first can still be skipped, however busy the machine is
 		cuts[name] = cut
 	}
 	songs, data, addr := congatest.Songs(t, cuts), t.TempDir(), quietPair(t)
@@ -40,8 +41,14 @@ func TestE2E_Render(t *testing.T) {
 	}
 	const second = 16_000
 	hear(2 * second)
-	amy.say(t, "SKIP")
-	hear(3 * second)
+	eventually(t, "the song is skipped", func() string {
+		amy.say(t, "SKIP") // again and again: the first may come before the song is heard
+		if len(server.dump(t).Live.Pacer.Songs) == 0 {
+			return "it is still on"
+		}
+		return ""
+	})
+	hear(4 * second) // of the next song, too
 	server.kill()
 	server = launchServer(t, songs, data, "--listen", addr)
 	hear(3 * second)
@@ -78,7 +85,7 @@ func TestE2E_Render(t *testing.T) {
 		}
 		heard[play.File] = true
 	}
-	if len(heard) < 2 || skipped != 1 || sum < report.Seconds-0.1 || sum > report.Seconds+0.1 {
+	if len(heard) < 2 || skipped == 0 || sum < report.Seconds-0.1 || sum > report.Seconds+0.1 {
 		t.Errorf("the report has %d songs, %d skipped, %.3f of %.3f seconds: %s", len(heard), skipped, sum, report.Seconds, out)
 	}
 	server.kill()
@@ -88,10 +95,10 @@ func TestE2E_Render(t *testing.T) {
 // A file that has changed or is gone is named, and nothing is written, or the rest is; no file is overwritten unasked.
 func renderRefuses(t *testing.T, songs, data, song string) {
 	dir := t.TempDir()
-	file, path := filepath.Join(dir, "out.mp3"), filepath.Join(songs, song)
+	file, path, now := filepath.Join(dir, "out.mp3"), filepath.Join(songs, song), time.Now().Format(time.RFC3339Nano)
 	render := func(want int, words string, more ...string) {
 		t.Helper()
-		code, out, wrong := conga(t, append([]string{"log", "render", "--data", data, "--songs", songs, file}, more...)...)
+		code, out, wrong := conga(t, append([]string{"log", "render", "--data", data, "--songs", songs, "--to", now, file}, more...)...)
 		if code != want || !strings.Contains(wrong, words) {
 			t.Errorf("%v: exit %d, %q%s", more, code, wrong, out)
 		}
@@ -111,7 +118,7 @@ func renderRefuses(t *testing.T, songs, data, song string) {
 		t.Fatal(err)
 	}
 	changed := bytes.Clone(music)
-	changed[len(changed)/2] ^= 1
+	changed[len(changed)/50] ^= 1 // in what was sent of it
 	if err := os.WriteFile(path, changed, 0o600); err != nil {
 		t.Fatal(err)
 	}
