@@ -48,6 +48,9 @@ const (
 	// SilenceIsDeath is how long an upstream may say nothing: below Slack, above
 	// Heartbeat and a lost packet or two; see SilenceIn.
 	SilenceIsDeath = time.Second
+	// ListenerSilence is how long a listener may say nothing to the server: its pings are at most 16 s apart, and a
+	// process that is frozen for good must not keep a place in the chain. Whoever stands behind it notices much earlier.
+	ListenerSilence = 25 * time.Second
 	// SealItems is how many items one Seal covers: about a second and a half.
 	SealItems = 16
 	// HashSize is how much of an item's SHA-256 travels: a forger needs 2^80 tries

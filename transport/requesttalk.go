@@ -31,10 +31,8 @@ const (
 	// badLines is how many lines that are not text a connection may send: a person would not send more.
 	badLines = 16
 	// asksWaiting is how many Asks of a native may wait behind the one under way.
-	asksWaiting = 16
-	// nativeSilence is how long a native may say nothing: its pings are at most 16 s apart, and a process that is frozen
-	// for good must not keep a place in the chain. Whoever stands behind it notices much earlier.
-	nativeSilence = 25 * time.Second
+	asksWaiting   = 16
+	nativeSilence = messages.ListenerSilence
 	// linesPerSecond and linesAtOnce bound how many lines of one connection are answered.
 	linesPerSecond, linesAtOnce = 50, 200
 )

@@ -39,8 +39,8 @@ const (
 	// relay accuses nobody twice within ten seconds.
 	twoTime = 30 * second
 	// lossTime is how soon after an accusation the accused must be lost to prove it right: the
-	// server notices a frozen node after five seconds.
-	lossTime = 15 * second
+	// server must have had the time to notice that it is frozen.
+	lossTime = int64(messages.ListenerSilence/1000) + 5*second
 	// distrustTime is how long an accuser is not believed after an audit contradicted it; each next
 	// time it is twice as long. After forgiveTime the count begins again.
 	distrustTime = 10 * second
