@@ -272,6 +272,7 @@ func TestChainManager_OneCommitForMany(t *testing.T) {
 			o.system.Root.RequestWithCustomSender(o.pid, &messages.JoinChain{Node: node(fmt.Sprint("n", n)), Address: fmt.Sprint(n)}, o.desk)
 		}
 		o.system.Root.Send(o.pid, &messages.LeaveChain{Id: "n7"})
+		synctest.Wait() // until all have come
 		<-busy
 		welcomed := 0
 		for _, told := range o.told() {
