@@ -105,11 +105,11 @@ func (s State) ballot(cmd *messages.SkipSong) messages.SkipResult {
 	switch {
 	case s.Rules.SkipVotes == 0 && !host:
 		return messages.SkipOff
-	case s.On == nil && cmd.GetAtUnixUs() < s.Ends:
+	case (s.On == nil || cmd.GetAtUnixUs() < s.On.PlayAt) && cmd.GetAtUnixUs() < s.Ends: // it has been sent whole
 		return messages.SkipOver
-	case s.On == nil:
+	case s.On == nil, cmd.GetAtUnixUs() < s.On.PlayAt: // nothing is heard yet
 		return messages.SkipNothing
-	case s.On.Skipped, cmd.GetAtUnixUs() < s.On.PlayAt: // listeners still hear the song before it, which has been sent whole
+	case s.On.Skipped:
 		return messages.SkipOver
 	case host:
 		return messages.SkipDone

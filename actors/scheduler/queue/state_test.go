@@ -311,3 +311,22 @@ func TestState_Reply_Stranger(t *testing.T) {
 		}
 	}
 }
+
+// Before the first song is heard there is nothing to skip. Between two songs the one that is heard has been sent whole.
+func TestState_SkipBeforeMusic(t *testing.T) {
+	s := eventlog.Replay(State{},
+		&messages.BroadcastOpened{Epoch: 1, Rules: &messages.QueueRules{SkipVotes: 1}},
+		&messages.SongStarted{Song: &messages.Song{Name: "a.mp3", DurationUs: 60_000_000}, Number: 1, PlayAtUnixUs: 2_000_000})
+	for at, want := range map[int64]messages.SkipResult{
+		1_000_000: messages.SkipNothing, 61_000_000: messages.SkipOver, 63_000_000: messages.SkipNothing,
+	} {
+		s := s
+		if at > 2_000_000 {
+			s = s.Apply(&messages.SongEnded{Song: "a.mp3", Next: 2, NextPlayAtUnixUs: 62_000_000})
+			s = s.Apply(&messages.SongStarted{Song: &messages.Song{Name: "b.mp3", DurationUs: 60_000_000}, Number: 2, PlayAtUnixUs: 64_000_000})
+		}
+		if got := s.Skipped(&messages.SkipSong{RequestId: "amy#1", ListenerId: "amy", AtUnixUs: at}).Result; got != want {
+			t.Errorf("at %d s: %v, want %v", at/1_000_000, got, want)
+		}
+	}
+}
