@@ -111,17 +111,25 @@ func TestNone_Follows(t *testing.T) {
 			if err := w.Append(item); err != nil {
 				t.Fatal(err)
 			}
-			if end := e.deck.endUs; item.Change == nil && end <= item.PlayAt() {
+			e.deck.mu.Lock()
+			end := e.deck.endUs
+			e.deck.mu.Unlock()
+			if item.Change == nil && end <= item.PlayAt() {
 				t.Fatalf("item %d is not in the books", item.Number)
 			}
 		}
-		e.deck.now = func() int64 { panic("broken") }
+		keepTime := func(now func() int64) {
+			e.deck.mu.Lock()
+			defer e.deck.mu.Unlock()
+			e.deck.now = now
+		}
+		keepTime(func() int64 { panic("broken") })
 		last := *w.Last()
 		last.Number++
 		if err := w.Append(&last); err != nil || !strings.Contains(failed, "broken") {
 			t.Errorf("the player has not failed, but %q: %v", failed, err)
 		}
-		e.deck.now = now
+		keepTime(now)
 	})
 }
 

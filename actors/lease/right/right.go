@@ -151,7 +151,7 @@ func (s State) Step(now Moment, input any) (State, []any) {
 		}
 	case Fallen:
 		d.stepDown("another server has written to the log, or this one could not lead")
-		d.after = d.now.plus(d.cfg.Length + 2*d.cfg.Margin + d.cfg.Renew)
+		d.leave()
 	case Release:
 		d.release()
 	}
@@ -189,6 +189,10 @@ func (d *deciding) see(number uint64, claim *messages.LeaseClaim) {
 	d.stale, d.unsure = false, false
 	if claim.GetHolder() != d.cfg.Self {
 		d.stepDown("another server leads")
+		return
+	}
+	if d.now.Steady < d.after.Steady { // it was under way when this server fell
+		d.leave()
 		return
 	}
 	if claim.GetReleased() || d.retired {
@@ -234,6 +238,9 @@ func (d *deciding) stepDown(reason string) {
 		d.out = append(d.out, StepDown{reason})
 	}
 }
+
+// leave leaves the lead to the others: as long as they have to wait after this server's newest claim, and a little longer.
+func (d *deciding) leave() { d.after = d.now.plus(d.cfg.Length + 2*d.cfg.Margin + d.cfg.Renew) }
 
 // look does what is due.
 func (d *deciding) look() {

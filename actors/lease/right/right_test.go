@@ -76,3 +76,30 @@ func (w *world) leads(t *rapid.T) (leader *server) {
 	}
 	return leader
 }
+
+// A claim that was under way when a server fell does not make it lead again.
+func TestState_FallsWhileItClaims(t *testing.T) {
+	s := New(Config{Self: "one", Length: time.Second, Margin: 10 * time.Millisecond, Renew: 200 * time.Millisecond})
+	at := func(ms int) Moment {
+		return Moment{Steady: time.Duration(ms) * time.Millisecond, Wall: time.Duration(ms) * time.Millisecond}
+	}
+	for _, in := range []struct {
+		ms    int
+		input any
+		leads bool
+	}{
+		{100, Seen{}, false}, {110, Kept{Try: 1, Number: 1}, true}, {300, Look{}, true}, // it sends the second claim
+		{310, Fallen{}, false}, {320, Kept{Try: 2, Number: 2}, false}, {1300, Look{}, false}, {1500, Look{}, false},
+	} {
+		if s, _ = s.Step(at(in.ms), in.input); s.Term() > 0 != in.leads {
+			t.Errorf("after %T at %d ms it leads: %v, want %v", in.input, in.ms, s.Term() > 0, in.leads)
+		}
+	}
+	s, out := s.Step(at(1600), Look{})
+	if _, claims := out[0].(Publish); len(out) != 1 || !claims {
+		t.Errorf("nobody has claimed the lead, and it does %v", out)
+	}
+	if s, _ = s.Step(at(1610), Kept{Try: 3, Number: 3}); s.Term() == 0 {
+		t.Error("it never leads again")
+	}
+}
