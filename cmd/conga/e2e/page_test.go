@@ -112,6 +112,19 @@ func (b *browser) do(t *testing.T, actions ...chromedp.Action) {
 	}
 }
 
+// click clicks what stands in a list. If the page draws the list anew meanwhile, what was to be clicked is gone, and it
+// tries again.
+func (b *browser) click(t *testing.T, selector string) {
+	t.Helper()
+	var err error
+	for range 5 {
+		if err = chromedp.Run(b, chromedp.Click(selector)); err == nil {
+			return
+		}
+	}
+	t.Fatalf("click on %s: %v", selector, err)
+}
+
 // is asks the page for a value.
 func is[T any](t *testing.T, b *browser, script string) (value T) {
 	t.Helper()
@@ -190,7 +203,7 @@ func TestE2E_Page(t *testing.T) {
 
 	b.do(t, chromedp.SendKeys("#words", "canon"), chromedp.SetValue("#name", "Zoë <b>"))
 	b.until(t, "one song is found", `document.querySelectorAll('#songs li').length == 1`)
-	b.do(t, chromedp.Click("#songs button"))
+	b.click(t, "#songs button")
 	b.until(t, "the request is in the queue", `document.querySelector('#queue').textContent.includes('Canon in D') && document.querySelector('#queue').textContent.includes('Zoë <b> (page)')`)
 	b.until(t, "the guest is told", `document.querySelector('#answer').textContent.includes('in the queue')`)
 	if got := netcat(t, server.requests(), "REQUESTS\nQUIT\n"); !strings.HasPrefix(bare(got), "1. pachelbel.mp3\n") {
@@ -251,13 +264,13 @@ func TestE2E_PageCancelSkip(t *testing.T) {
 	b.until(t, "the songs are seen", `document.querySelectorAll('#songs li').length == 3`)
 	b.do(t, chromedp.SendKeys("#words", "canon"))
 	b.until(t, "one song is found", `document.querySelectorAll('#songs li').length == 1`)
-	b.do(t, chromedp.Click("#songs button"))
+	b.click(t, "#songs button")
 	b.until(t, "it can be cancelled", `document.querySelector('#queue button')?.textContent == 'Cancel'`)
 	if got := netcat(t, server.requests(), "CANCEL 1\n"); got != "Somebody else asked for that song: only they may cancel it\n" {
 		t.Errorf("another person cancels: %q", got)
 	}
 	b.picture(t, "cancel")
-	b.do(t, chromedp.Click("#queue button"))
+	b.click(t, "#queue button")
 	b.until(t, "it is gone", `document.querySelectorAll('#queue li').length == 0 && document.querySelector('#answer').textContent.includes('has been cancelled')`)
 	b.until(t, "the song can be skipped", `!document.querySelector('#skip').hidden`)
 	song := is[string](t, b, `document.querySelector('#nowTitle').textContent`)

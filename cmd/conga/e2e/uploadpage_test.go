@@ -41,9 +41,9 @@ func TestE2E_PageUpload(t *testing.T) {
 	b.until(t, "what was dropped is in the songs", `document.querySelector('#songs').textContent.includes('dropped')`)
 	b.do(t, chromedp.SendKeys("#words", "guests"))
 	b.until(t, "one song is found", `document.querySelectorAll('#songs li').length == 1`)
-	b.do(t, chromedp.Click("#songs button"))
+	b.click(t, "#songs button")
 	b.until(t, "it is in the queue", `document.querySelector('#queue').textContent.includes('Joy of Zoe')`)
-	b.do(t, chromedp.Click("#brought button")) // the newest stands first
+	b.click(t, "#brought button") // the newest stands first
 	b.until(t, "so is the other", `document.querySelector('#queue').textContent.includes('dropped') && document.querySelector('#bringNote').textContent.includes('in the queue')`)
 	b.until(t, "the log tells who has brought it", `document.querySelector('#log').textContent.includes('Zoë (page) has brought “my song”')`)
 	b.picture(t, "upload")
