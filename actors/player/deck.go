@@ -265,11 +265,7 @@ func (d *deck) play(p []byte) int {
 func (d *deck) fetch(n int) {
 	for n > 0 {
 		if len(d.queue) == 0 {
-			seen := ""
-			if d.endUs-d.edge.us() > slowAfter.Microseconds() { // the music has arrived
-				seen = tooSlow
-			}
-			d.starve(int64(n)*1_000_000/d.edge.rate, seen)
+			d.starve(int64(n)*1_000_000/d.edge.rate, "")
 			d.pad(n)
 			return
 		}

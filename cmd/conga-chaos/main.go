@@ -28,13 +28,14 @@ func chaosProgram() cli.Program {
 	return cli.Program{
 		Name: "conga-chaos", Grammar: &chaosGrammar{},
 		About: "Kill, freeze and restart nodes of conga, and see that nobody else hears it.",
-		Words: kong.Vars{"usual": schedule.List(schedule.Usual), "outages": schedule.List(schedule.Outages)},
+		Words: kong.Vars{"usual": schedule.List(schedule.Usual), "outages": schedule.List(schedule.Outages), "faults": faultNames()},
 	}
 }
 
 type chaosGrammar struct {
 	Run      chaosCmd    `cmd:"" default:"withargs" help:"Run a server and listeners, and break them."`
 	Plot     plotCmd     `cmd:"" help:"Draw simulations."`
+	Servers  serversCmd  `cmd:"" help:"Run a radio with two servers and a log on NATS, and break these."`
 	Simulate simulateCmd `cmd:"" help:"Simulate a radio with thousands of listeners."`
 }
 
@@ -148,11 +149,11 @@ func (c *chaosCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	if err := catalog.HasSong(c.Songs); err != nil { // else all hear nothing, and minutes pass until that is said
 		return err
 	}
-	program, err := findConga(c.Conga)
+	program, err := findProgram("conga", "--conga", c.Conga)
 	if err != nil {
 		return err
 	}
-	logs, closeLogs, err := c.logs()
+	logs, closeLogs, err := openLogs(c.Log)
 	if err != nil {
 		return err
 	}

@@ -90,6 +90,17 @@ func (s *serverProcess) thaw() {
 func (s *serverProcess) place() network { return s.net }
 
 func (s *serverProcess) remember(ctx context.Context) error {
+	songs, err := sentBy(ctx, s.on)
+	for _, song := range songs {
+		if !slices.Contains(s.known, song) {
+			s.known = append(s.known, song)
+		}
+	}
+	return err
+}
+
+// sentBy returns the songs that a server remembers to have sent whole.
+func sentBy(ctx context.Context, server *process) ([]messages.SongSum, error) {
 	var dump struct {
 		Live struct {
 			Pacer struct {
@@ -97,15 +108,8 @@ func (s *serverProcess) remember(ctx context.Context) error {
 			} `json:"pacer"`
 		} `json:"live"`
 	}
-	if err := s.on.dump(ctx, &dump); err != nil {
-		return err
-	}
-	for _, song := range dump.Live.Pacer.Songs {
-		if !slices.Contains(s.known, song) {
-			s.known = append(s.known, song)
-		}
-	}
-	return nil
+	err := server.dump(ctx, &dump)
+	return dump.Live.Pacer.Songs, err
 }
 
 func (s *serverProcess) sent(ctx context.Context) ([]messages.SongSum, error) {
