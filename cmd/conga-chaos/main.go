@@ -101,6 +101,9 @@ func (c *chaosCmd) plan() schedule.Plan {
 	return p
 }
 
+// mostNodes is how many listeners a run may have: they are all on this machine.
+const mostNodes = 5000
+
 // allOutages, in --kinds, means all outages and the failures that may happen during them.
 const allOutages = "outages"
 
@@ -122,8 +125,8 @@ func (c *chaosCmd) Validate() error {
 		return fmt.Errorf("--longest %v: from %v to %v", c.Longest, schedule.ShortestLongest, schedule.LongestLongest)
 	case c.Spin < 0 || c.Spin > 1000:
 		return fmt.Errorf("--spin %d: at most 1000", c.Spin)
-	case c.Nodes < 2 || c.Nodes > 1000:
-		return fmt.Errorf("--nodes %d: from 2 to 1000", c.Nodes)
+	case c.Nodes < 2 || c.Nodes > mostNodes:
+		return fmt.Errorf("--nodes %d: from 2 to %d", c.Nodes, mostNodes)
 	case c.Failures < 1 || c.Failures > 1_000_000:
 		return fmt.Errorf("--failures %d: from 1 to 1000000", c.Failures)
 	case c.Time < 0:

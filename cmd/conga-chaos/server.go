@@ -48,7 +48,7 @@ func startServerProcess(ctx context.Context, n network, programs nodePrograms, s
 
 func (s *serverProcess) start(ctx context.Context, listen string) (*process, error) {
 	return s.programs.start(ctx, s.net, "serve", "--songs", s.songs, "--data", s.data, "--listen", listen, "--http", s.net.addr+":0",
-		"--max-per-address", "4096", "--max-requests", "1000") // all listeners are on this machine
+		"--max-per-address", "20000", "--max-listeners", "20000", "--max-requests", "1000") // all listeners are on this machine
 }
 
 func (s *serverProcess) restart(ctx context.Context, pause time.Duration) error {

@@ -100,7 +100,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	}
 	server, err := actors.StartServer(actors.ServerConfig{
 		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Unwatched: o.Unwatched, Converted: o.Converted, ConvertedMost: o.ConvertedMost,
-		Uploads: o.Uploads, Playlist: o.Playlist.message(), Key: o.Data.Key, Now: p.now, Logger: o.Logger, Members: p.members.Members,
+		Uploads: o.Uploads, Playlist: o.Playlist.message(), Key: o.Data.Key, Now: p.now, Logger: o.Logger, PerAddress: o.Limits.PerAddress, Members: p.members.Members,
 		KeepLog: o.KeepLog, Keep: o.Keep, Rules: o.Rules, Slack: o.Slack, Chains: o.Chains, ChainsAtMost: o.ChainsAtMost, ChainTakes: p.offers.ChainTakes, Takes: p.offers.Takes, Auditor: &messages.Node{Id: p.auditor.ID(), Name: "guest"}, Audit: p.audit,
 		Leads:   o.Leads,
 		Sent:    func() (bytes, chunks int64) { return p.sent.Bytes.Load(), p.sent.Chunks.Load() },
