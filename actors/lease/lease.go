@@ -37,7 +37,8 @@ type Lease struct {
 	wg     sync.WaitGroup
 
 	at      atomic.Pointer[Standing]
-	self    string // the holder in its claims
+	since   atomic.Int64 // when this server began to lead
+	self    string       // the holder in its claims
 	mu      sync.Mutex
 	clocks  clocks        // of the leader, if that is another server
 	changed chan struct{} // closed and replaced when Standing changes in more than Until
@@ -179,13 +180,37 @@ func (l *Lease) carryOut(ctx context.Context, state right.State, out []any) {
 		switch out := out.(type) {
 		case right.Lead:
 			at.Reason = ""
+			l.since.Store(l.cfg.Now())
 		case right.StepDown:
 			at.Reason, changed = out.Reason, true
 		case right.Publish:
 			l.wg.Go(func() { l.tell(ctx, l.claim(ctx, out)) })
 		}
 	}
+	if at.Term > 0 { // what it claimed last may have been sent before it led
+		at.Leader = proto.CloneOf(at.Leader)
+		at.Leader.Requests, at.Leader.SinceUnixUs = l.cfg.Requests, l.since.Load()
+	}
 	l.stand(at, changed)
+}
+
+// Actor is its name in dumps.
+const Actor = "lease"
+
+// Live is a server's standing as dumps show it.
+type Live struct {
+	Leads  bool      `json:"leads"`  // this one does
+	Leader string    `json:"leader"` // host:port of the requests of the server that leads; empty: none does
+	Since  time.Time `json:"since,omitzero"`
+}
+
+// Live returns the standing now.
+func (s Standing) Live() Live {
+	live := Live{Leads: s.Term > 0, Leader: s.Leader.GetRequests()}
+	if since := s.Leader.GetSinceUnixUs(); since > 0 {
+		live.Since = time.UnixMicro(since).UTC()
+	}
+	return live
 }
 
 func (l *Lease) stand(at Standing, changed bool) {
@@ -203,6 +228,9 @@ func (l *Lease) claim(ctx context.Context, out right.Publish) any {
 	try := out.Claim.GetTry()
 	claim := proto.CloneOf(out.Claim)
 	claim.Requests, claim.ClockUnixUs = l.cfg.Requests, l.cfg.Now()
+	if l.at.Load().Term > 0 {
+		claim.SinceUnixUs = l.since.Load()
+	}
 	data, err := proto.Marshal(claim)
 	if err != nil {
 		l.cfg.Logger.Error("a claim to lead cannot be written", "reason", err)

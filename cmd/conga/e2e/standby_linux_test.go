@@ -2,6 +2,9 @@ package e2e
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -43,17 +46,31 @@ func TestE2E_Standby(t *testing.T) {
 	}
 	leads(0)
 	servers[1] = start(1)
-	status := func(begins string) {
+	gone := quietPair(t) // whoever names several servers may name one that is not there
+	status := func(matches string) {
 		t.Helper()
-		eventually(t, "conga status begins with "+begins, func() string {
-			if code, said, _ := conga(t, "status", addrs[1]); code != 0 || !strings.HasPrefix(said, begins) {
+		eventually(t, "conga status says "+matches, func() string {
+			if code, said, _ := conga(t, "status", gone+","+addrs[1]); code != 0 || !regexp.MustCompile("^"+matches).MatchString(said) {
 				return fmt.Sprintf("exit %d, %s", code, said)
 			}
 			return ""
 		})
 	}
-	status(fmt.Sprintf("%s leads, %s stands by\nplays ", addrs[0], addrs[1]))
+	status(fmt.Sprintf("%s leads since [-0-9]+ [:0-9]+, %s stands by\nplays ", addrs[0], addrs[1]))
+	for i, want := range []string{"conga_leads 1\n", "conga_leads 0\n"} {
+		answer, err := http.Get("http://" + servers[i].ready["http"] + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, err := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		if said := string(said); err != nil || !strings.Contains(said, want) || !strings.Contains(said, "conga_lead_start_time_seconds 1.") {
+			t.Errorf("%s has no %s", servers[i].name, want)
+		}
+	}
+	guest := launch(t, "guest", "join", gone+","+addrs[1], "--name", "guest", "--output", "null", "--listen", "127.0.0.1:0").awaitReady(t, listenerReady)
+	guest.hears(t)
 	servers[0].kill()
 	leads(1)
-	status("plays ")
+	status(addrs[1] + " leads since [-0-9]+ [:0-9]+; it is one of 2 servers\nplays ")
 }

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,10 +43,11 @@ const (
 type Radio struct {
 	Ring  keys.Ring
 	Token string // empty: none
+	// StandsBy is a server that was asked, and has sent us to the one that leads; empty: none did.
+	StandsBy string
 
 	client *http.Client
 	key    ed25519.PublicKey // the radio's, as it was proved last
-	sent   bool              // a server that stands by has sent us to the one that leads
 }
 
 // elsewhere: the server stands by.
@@ -58,6 +60,7 @@ type Now struct {
 	Now   picture.Now   `json:"now"`
 	Queue picture.Queue `json:"queue"`
 	Chain picture.Chain `json:"chain"`
+	Lead  *picture.Lead `json:"lead"` // nil: it has one server
 	// History are the songs that were heard, the newest first, without the one that is on.
 	History []picture.Played `json:"history"`
 }
@@ -72,10 +75,13 @@ func (r *Radio) connect(ctx context.Context) (net.Conn, error) {
 			return nil, fmt.Errorf("the token is said only to a server whose key is known: give the join link that it prints, conga://%s?key=KEY, or join it once", r.Ring.Server)
 		}
 	}
-	conn, err := transport.DialServer(ctx, r.Ring.Server)
+	all := append([]string{r.Ring.Server}, r.Ring.Others...)
+	conn, at, err := transport.DialAny(ctx, all)
 	if err != nil {
 		return nil, cli.Nobody(node.NobodyAt(r.Ring.Server, err))
 	}
+	r.Ring.Server = all[at] // it is asked first from now on
+	r.Ring.Others = slices.Delete(all, at, at+1)
 	var has ed25519.PublicKey
 	secure, err := transport.SpeakTLS(ctx, conn, func(key ed25519.PublicKey) error { has = key; return r.Ring.Check(key) })
 	if err != nil {
@@ -126,9 +132,9 @@ func (r *Radio) get(ctx context.Context, path string, into any) error {
 		body, code, err := r.do(ctx, http.MethodGet, path, nil)
 		other := elsewhere{}
 		switch {
-		case errors.As(err, &other) && !r.sent: // once: two that send us to each other would never end
+		case errors.As(err, &other) && r.StandsBy == "": // once: two that send us to each other would never end
 			r.client.CloseIdleConnections()
-			r.Ring, r.sent = r.Ring.At(other.leads, r.key), true
+			r.Ring, r.StandsBy = r.Ring.At(other.leads, r.key), r.Ring.Server
 			if err := r.enter(ctx); err != nil {
 				return err
 			}

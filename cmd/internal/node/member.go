@@ -80,6 +80,7 @@ func Member(ctx context.Context, o MemberOptions) error {
 		return err
 	}
 	m := &member{MemberOptions: o, requests: requests.Addr(), stream: stream.Addr()}
+	m.Standing = func() lease.Standing { at, _ := m.lease.Standing(); return at }
 	clock := o.Now
 	if clock == nil {
 		clock = steadyClock()
@@ -147,7 +148,7 @@ func (m *member) follow(ctx context.Context) (term uint64, snapshot []byte, err 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	f := actors.NewFollower(log)
-	s := &Standby{Log: log, Requests: m.requests, Stream: m.stream, follower: f, dump: make(chan chan<- actors.Dump), Standing: func() lease.Standing { at, _ := m.lease.Standing(); return at }}
+	s := &Standby{Log: log, Requests: m.requests, Stream: m.stream, follower: f, dump: make(chan chan<- actors.Dump), Standing: m.Standing}
 	began, told := time.Now(), m.Followed == nil
 	next := time.NewTicker(followEvery)
 	defer next.Stop()
@@ -295,11 +296,5 @@ func (s *Standby) Dump(ctx context.Context) (actors.Dump, error) {
 
 func (s *Standby) look() actors.Dump {
 	state, event := s.follower.State()
-	at := s.Standing()
-	return actors.Dump{Node: messages.ServerID, Event: event, State: state, Live: map[string]any{
-		"lease": struct {
-			Leads  bool   `json:"leads"`
-			Leader string `json:"leader"` // host:port of its requests
-		}{at.Term > 0, at.Leader.GetRequests()},
-	}}
+	return actors.Dump{Node: messages.ServerID, Event: event, State: state, Live: map[string]any{lease.Actor: s.Standing().Live()}}
 }
