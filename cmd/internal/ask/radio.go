@@ -55,6 +55,35 @@ type elsewhere struct{ leads string }
 
 func (e elsewhere) Error() string { return "this server stands by: " + e.leads + " leads" }
 
+// sentTo returns where a server that stands by sends who asks.
+func sentTo(answer *http.Response) error {
+	if at, err := answer.Location(); err == nil && answer.StatusCode == http.StatusTemporaryRedirect {
+		return elsewhere{at.Host}
+	}
+	return nil
+}
+
+// anywhere asks, and once more if the server stands by: the one that leads, which must have the same key. That happens once, because two that send us
+// to each other would never end.
+func (r *Radio) anywhere(ctx context.Context, ask func() error) error {
+	if r.client == nil {
+		if err := r.enter(ctx); err != nil {
+			return err
+		}
+	}
+	err := ask()
+	other := elsewhere{}
+	if !errors.As(err, &other) {
+		return err
+	}
+	r.client.CloseIdleConnections()
+	r.Ring, r.StandsBy = r.Ring.At(other.leads, r.key), r.Ring.Server
+	if err := r.enter(ctx); err != nil {
+		return err
+	}
+	return ask()
+}
+
 // Now is what a radio says of itself.
 type Now struct {
 	Now   picture.Now   `json:"now"`
@@ -121,24 +150,15 @@ func (r *Radio) Songs(ctx context.Context, words string, all bool) (found pictur
 
 // get asks over HTTP and decodes the answer. If the radio says that it is asked too often, get asks again for a while.
 func (r *Radio) get(ctx context.Context, path string, into any) error {
-	if r.client == nil {
-		if err := r.enter(ctx); err != nil {
-			return err
-		}
-	}
+	return r.anywhere(ctx, func() error { return r.getHere(ctx, path, into) })
+}
+
+func (r *Radio) getHere(ctx context.Context, path string, into any) error {
 	within, cancel := context.WithTimeout(ctx, radioPatience)
 	defer cancel()
 	for {
 		body, code, err := r.do(ctx, http.MethodGet, path, nil)
-		other := elsewhere{}
 		switch {
-		case errors.As(err, &other) && r.StandsBy == "": // once: two that send us to each other would never end
-			r.client.CloseIdleConnections()
-			r.Ring, r.StandsBy = r.Ring.At(other.leads, r.key), r.Ring.Server
-			if err := r.enter(ctx); err != nil {
-				return err
-			}
-			continue
 		case err != nil:
 			return err
 		case code == http.StatusTooManyRequests:
@@ -211,8 +231,8 @@ func (r *Radio) answered(request *http.Request, doing string) (body []byte, code
 		return nil, 0, fmt.Errorf("%s: %w", doing, err)
 	}
 	defer answer.Body.Close()
-	if at, err := answer.Location(); err == nil && answer.StatusCode == http.StatusTemporaryRedirect {
-		return nil, 0, elsewhere{at.Host}
+	if err := sentTo(answer); err != nil {
+		return nil, 0, err
 	}
 	body, err = io.ReadAll(&bounded{answer.Body, maxAnswer})
 	return body, answer.StatusCode, err
