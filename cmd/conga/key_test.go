@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/ed25519"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -97,6 +98,10 @@ func TestKey_Refused(t *testing.T) {
 	if err := os.WriteFile(text, []byte("no key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	broken := filepath.Join(dir, "broken")
+	if err := errors.Join(os.Mkdir(broken, 0o700), os.WriteFile(filepath.Join(broken, keys.SigningFile), []byte("no key"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	other := filepath.Join(dir, "other")
 	if err := os.Mkdir(other, 0o700); err != nil {
 		t.Fatal(err)
@@ -107,6 +112,7 @@ func TestKey_Refused(t *testing.T) {
 	for name, test := range map[string]struct{ args, want string }{
 		"no key there":       {"key export " + dir + "/new --data " + empty, "has no key"},
 		"another key there":  {"key import " + file + " --data " + other, "has another key already"},
+		"a broken key there": {"key import " + file + " --data " + broken, filepath.Join(broken, keys.SigningFile) + " is not a key of conga"},
 		"no key in the file": {"key import " + text + " --data " + empty, "is not a key of conga"},
 		"no file":            {"key import " + dir + "/none --data " + empty, "no such file"},
 		"no passphrase":      {"key export " + dir + "/new --passphrase --data " + taken, "the passphrase is empty"},
