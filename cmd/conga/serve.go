@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"conga/actors/eventlog"
 	"conga/cmd/internal/address"
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/live"
@@ -176,13 +177,9 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	if len(c.All) > 0 {
 		return c.member(ctx, io, http, playlist, logger)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	lost := make(chan error, 1)
-	server, browsers, err := c.start(ctx, playlist, func(why error) {
-		lost <- why
-		cancel()
-	}, logger)
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	server, browsers, err := c.start(ctx, playlist, end, logger)
 	if err != nil {
 		return errors.Join(err, http.Close())
 	}
@@ -203,19 +200,17 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 		fmt.Fprint(io.Screen, ready) // it is there again when the picture has gone
 		of := live.Server{Server: server, Pane: show.pane, Head: invite.lines, Code: invite.code, CodeText: invite.open}
 		drawn = screen.Picture(ctx, of.Source(ctx), io.In, io.Screen, io.Locale)
-		cancel()
+		end(nil)
 	} else {
 		fmt.Fprint(io.Out, ready)
 		invite.print(io)
 	}
 	err = <-served // it ends with ctx
 	err = errors.Join(drawn, err, server.Stop())
-	select {
-	case why := <-lost:
+	if why := context.Cause(ctx); errors.Is(why, eventlog.ErrConflict) {
 		return fmt.Errorf("this server has ended, because another one serves the radio %s now: %w", c.Radio, why)
-	default:
-		return err
 	}
+	return err
 }
 
 // data opens the log, the key and what else is kept. lost is called if another server has written to the log.
