@@ -53,10 +53,10 @@ type ClientConfig struct {
 	// Streams describes the port for the next listener, Upstream a connection to a node
 	// above, Requests a connection to the server's requests.
 	Streams  func(*Client) *actor.Props
-	Upstream func(link uint64, addr string, open *messages.OpenStream, report func(any) bool) *actor.Props
+	Upstream func(link uint64, addr string, open *messages.OpenStream, report func(any) (done int)) *actor.Props
 	// Offered is Upstream for a connection that the node above has made. The stream port keeps that
 	// until its ticket is redeemed or refused.
-	Offered  func(link, ticket uint64, open *messages.OpenStream, report func(any) bool) *actor.Props
+	Offered  func(link, ticket uint64, open *messages.OpenStream, report func(any) (done int)) *actor.Props
 	Refuse   func(ticket uint64)
 	Requests func(link uint64) *actor.Props
 	// Turned is told each song when it is heard; may be nil. It must not block for long.

@@ -208,6 +208,9 @@ type UpstreamSeal struct {
 	Seal *Seal
 }
 
+// UpstreamAtOnce is what came from above at once, in order: *UpstreamItem and *UpstreamSeal. The link keeps the list.
+type UpstreamAtOnce []any
+
 // UpstreamLeaving: the upstream says that it leaves (DC).
 type UpstreamLeaving struct{ Link uint64 }
 

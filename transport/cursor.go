@@ -19,7 +19,9 @@ type Cursor interface {
 // window.Cursor.
 type follower interface {
 	Cursor
-	Follow(ctx context.Context, wake <-chan time.Time, direct func(*messages.Item) bool) (*messages.Item, error)
+	Follow(ctx context.Context, wake <-chan time.Time, direct func(item *messages.Item, more bool) bool) (*messages.Item, error)
+	// More reports whether the next item is there.
+	More() bool
 }
 
 // ErrQuiet: no item came in time.

@@ -25,7 +25,7 @@ func TestStreams_DirectAllocates(t *testing.T) {
 		t.Skip("this system has no way to write without waiting")
 	}
 	if allocs := testing.AllocsPerRun(1000, func() {
-		if !talk.direct(item) {
+		if !talk.direct(item, false) {
 			t.Error("the item was not sent at once")
 		}
 	}); allocs > 0 {

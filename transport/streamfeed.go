@@ -59,7 +59,7 @@ func (t *streamTalk) feed(r *bufio.Reader, open *messages.OpenStream, cursor Cur
 	for {
 		switch {
 		case err == nil:
-			if err := t.send(item); err != nil {
+			if err := t.send(item, t.more(cursor)); err != nil {
 				return err
 			}
 		case errors.Is(err, ErrQuiet):
@@ -99,11 +99,21 @@ func (t *streamTalk) next(playing context.Context, cursor Cursor) (*messages.Ite
 	return item, err
 }
 
-// direct sends the item if the system takes all of it at once. If not, send goes on where direct stopped. The goroutine
-// that brings the item calls it, while next waits.
-func (t *streamTalk) direct(item *messages.Item) bool {
+// more reports whether send may wait for the next item: it is there already. Nobody brings it, so next does not wait.
+func (t *streamTalk) more(cursor Cursor) bool {
+	follow, is := cursor.(follower)
+	return is && follow.More()
+}
+
+// direct sends the item, with those before it that have waited for it, if the system takes all of that at once. If not,
+// send goes on where direct stopped. The goroutine that brings the item calls it, while next waits.
+func (t *streamTalk) direct(item *messages.Item, more bool) bool {
 	if t.encode(item) != nil {
 		return false // send finds the error, too
+	}
+	if more && len(t.buf) < enough {
+		t.given(item)
+		return true
 	}
 	t.sent = t.socket.try(t.buf)
 	t.cfg.Counters.Bytes.Add(int64(t.sent))
@@ -111,6 +121,7 @@ func (t *streamTalk) direct(item *messages.Item) bool {
 		t.partial = item
 		return false
 	}
+	t.emptied()
 	t.given(item)
 	t.quiet.Reset(t.heartbeat())
 	return true
@@ -185,19 +196,25 @@ func leavingPayload(upstream func() string) []byte {
 	return fmt.Appendf(nil, "HOST#%s#PORT#%d", host, n+1)
 }
 
-// send writes the item, or what direct has left of it.
-func (t *streamTalk) send(item *messages.Item) error {
+// enough is how many bytes go out in one write, if so many are there: more would keep the next node waiting.
+const enough = 32 << 10
+
+// usual is how much buf has room for while no listener catches up: the largest item, with its seal and song.
+const usual = 8 << 10
+
+// send writes the item, or what direct has left of it. If more follows at once, it may leave that to the next send.
+func (t *streamTalk) send(item *messages.Item, more bool) error {
 	if t.partial != item {
 		if err := t.encode(item); err != nil {
 			return err
 		}
 	}
 	t.partial = nil
-	if err := t.flush(); err != nil {
-		return err
-	}
 	t.given(item)
-	return nil
+	if more && len(t.buf) < enough {
+		return nil
+	}
+	return t.flush()
 }
 
 // given counts an item that was sent.
@@ -246,23 +263,17 @@ func (t *streamTalk) stamp() Frame {
 
 var errStuck = errors.New("it does not read")
 
-// write sends the frames in one write. The error is errStuck if the reader does not read.
+// write sends the frames behind what is left of buf, in one write. The error is errStuck if the reader does not read.
 func (t *streamTalk) write(frames ...Frame) error {
-	if t.partial != nil {
-		t.partial = nil
-		if err := t.flush(); err != nil {
-			return err
-		}
-	}
+	t.partial = nil
 	if err := t.pack(frames...); err != nil {
 		return err
 	}
 	return t.flush()
 }
 
-// pack puts the frames into buf.
+// pack puts the frames into buf, behind what is not sent yet.
 func (t *streamTalk) pack(frames ...Frame) (err error) {
-	t.buf, t.sent = t.buf[:0], 0
 	for _, frame := range frames {
 		if t.buf, err = AppendFrame(t.buf, frame); err != nil {
 			return err
@@ -277,11 +288,20 @@ func (t *streamTalk) flush() error {
 	n, err := t.conn.Write(t.buf[t.sent:])
 	_ = t.conn.SetWriteDeadline(time.Time{}) // for direct
 	t.cfg.Counters.Bytes.Add(int64(n))
+	t.emptied()
 	if timedOut(err) {
 		t.cfg.Counters.Cut.Add(1)
 		return errStuck
 	}
 	return err
+}
+
+// emptied begins with an empty buf. What has grown while a listener caught up is given back.
+func (t *streamTalk) emptied() {
+	t.buf, t.sent = t.buf[:0], 0
+	if cap(t.buf) > usual {
+		t.buf = nil
+	}
 }
 
 var (

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +20,8 @@ const (
 	upstreamCredits = 64
 	// sealsPerItem is how many seals may come without an item, because seals use no credit.
 	sealsPerItem = 4
+	// atOnce is how many items are reported together, if so many have come: more would keep the next node waiting.
+	atOnce = 16
 	// upstreamBuffer has room for the largest chunk, 110 ms of 320 kbit/s, with its seal. Each listener has one.
 	upstreamBuffer = 6 << 10
 )
@@ -37,14 +38,14 @@ type UpstreamConfig struct {
 	Pass     func() (Pass, error) // the pass to prove; nil: none
 	Dial     DialFunc             // nil: DialNode
 	Silence  func() time.Duration // how long the upstream may say nothing; nil: messages.SilenceIsDeath
-	// Report takes what there is to tell, in the connection's goroutine, in place of the parent. It returns true if
-	// an item is done with: then it has not kept the message, and needs no Credit. Nil: the parent gets messages.
-	Report func(what any) (done bool)
+	// Report takes what there is to tell, in the connection's goroutine, in place of the parent. It returns how many
+	// items are done with: then it has not kept their messages, and they need no Credit. Nil: the parent gets messages.
+	Report func(what any) (done int)
 }
 
 // Upstream is one connection to a node above, a child of the relay. It tells Report or its parent
-// UpstreamOpened, then UpstreamItem, UpstreamSeal and UpstreamLeaving as they come, and in any
-// case, once and last, UpstreamClosed. Then it stops; if a goroutine panicked, it fails, and its parent
+// UpstreamOpened, then UpstreamItem, UpstreamSeal and UpstreamLeaving as they come (Report gets the first two as
+// UpstreamAtOnce), and in any case, once and last, UpstreamClosed. Then it stops; if a goroutine panicked, it fails, and its parent
 // should stop it. It never reconnects.
 //
 // At most 64 items are on their way to the parent (credit-based flow control): it sends
@@ -84,7 +85,7 @@ func (u *upstream) Receive(ctx actor.Context) {
 		u.stop = stop
 		talk := &upstreamTalk{cfg: u.cfg, report: u.cfg.Report, credits: u.credits}
 		if parent := ctx.Parent(); talk.report == nil {
-			talk.report = func(what any) bool { root.Send(parent, what); return false }
+			talk.report = func(what any) int { each(what, func(m any) { root.Send(parent, m) }); return 0 }
 		}
 		guard(root, self, func() {
 			err := talk.run(life)
@@ -101,6 +102,17 @@ func (u *upstream) Receive(ctx actor.Context) {
 	}
 }
 
+// each tells what came at once one by one.
+func each(what any, tell func(any)) {
+	all, is := what.(*messages.UpstreamAtOnce)
+	if !is {
+		all = &messages.UpstreamAtOnce{what}
+	}
+	for _, m := range *all {
+		tell(m)
+	}
+}
+
 // giveBack adds a credit, unless all are there.
 func giveBack(credits chan<- struct{}) {
 	select {
@@ -112,8 +124,12 @@ func giveBack(credits chan<- struct{}) {
 // upstreamTalk is the conversation with one upstream. It belongs to one goroutine.
 type upstreamTalk struct {
 	cfg     *UpstreamConfig
-	report  func(what any) (done bool)
+	report  func(what any) (done int)
 	credits chan struct{}
+
+	came  messages.UpstreamAtOnce // not reported yet
+	items int                     // in came
+	words *[atOnce]messages.UpstreamItem
 }
 
 var (
@@ -174,7 +190,8 @@ func (t *upstreamTalk) talk(life context.Context, conn net.Conn) error {
 	if _, err := conn.Write(hi); err != nil {
 		return err
 	}
-	r := bufio.NewReaderSize(conn, upstreamBuffer)
+	r := newWide(conn, upstreamBuffer)
+	defer r.narrow()
 	frame, err := t.read(conn, r)
 	if err != nil {
 		return err
@@ -196,15 +213,29 @@ func (t *upstreamTalk) talk(life context.Context, conn net.Conn) error {
 
 // read waits for one whole frame, no longer than the upstream may be silent: an upstream
 // whose bytes only trickle counts as dead, too.
-func (t *upstreamTalk) read(conn net.Conn, r *bufio.Reader) (Frame, error) {
-	_ = conn.SetReadDeadline(time.Now().Add(t.cfg.Silence()))
-	return ReadFrame(r)
+func (t *upstreamTalk) read(conn net.Conn, r *wide) (Frame, error) {
+	r.fit()
+	if !whole(r) {
+		_ = conn.SetReadDeadline(time.Now().Add(t.cfg.Silence()))
+	}
+	return ReadFrame(r.Reader)
+}
+
+// whole reports whether the next frame has come, so that no read waits for it.
+func whole(r *wide) bool {
+	if r.Buffered() < headerSize {
+		return false
+	}
+	header, _ := r.Peek(headerSize)
+	_, n, err := parseHeader(header)
+	return err == nil && r.Buffered() >= headerSize+n
 }
 
 // listen passes on what comes after HI.
-func (t *upstreamTalk) listen(life context.Context, conn net.Conn, r *bufio.Reader) error {
+func (t *upstreamTalk) listen(life context.Context, conn net.Conn, r *wide) error {
+	defer t.tell()
+	t.words = new([atOnce]messages.UpstreamItem)
 	seals, leaving, sent := 0, false, int64(0)
-	var word *messages.UpstreamItem // the last one, if nobody has kept it
 	for {
 		frame, err := t.read(conn, r)
 		if err != nil {
@@ -216,22 +247,13 @@ func (t *upstreamTalk) listen(life context.Context, conn net.Conn, r *bufio.Read
 			if err != nil {
 				return err
 			}
-			select { // this wait does not count as the upstream's silence
-			case <-t.credits:
-			case <-life.Done():
-				return life.Err()
+			if err := t.credit(life); err != nil {
+				return err
 			}
 			seals = 0
-			if word == nil {
-				word = &messages.UpstreamItem{}
-			}
+			word := &t.words[t.items]
 			*word = messages.UpstreamItem{Link: t.cfg.Link, Item: item, SentUs: sent}
-			if t.report(word) {
-				giveBack(t.credits)
-			} else {
-				word = nil
-			}
-			sent = 0
+			t.came, t.items, sent = append(t.came, word), t.items+1, 0
 		case messages.KindSeal:
 			seal := &messages.Seal{}
 			if err := proto.Unmarshal(frame.Payload, seal); err != nil {
@@ -240,10 +262,11 @@ func (t *upstreamTalk) listen(life context.Context, conn net.Conn, r *bufio.Read
 			if seals++; seals > sealsPerItem {
 				return fmt.Errorf("%d seals and no item: %w", seals, ErrFrame)
 			}
-			t.report(&messages.UpstreamSeal{Link: t.cfg.Link, Seal: seal})
+			t.came = append(t.came, &messages.UpstreamSeal{Link: t.cfg.Link, Seal: seal})
 		case messages.KindLeaving:
 			if !leaving {
 				leaving = true
+				t.tell()
 				t.report(&messages.UpstreamLeaving{Link: t.cfg.Link})
 			}
 		case messages.KindHi:
@@ -252,5 +275,41 @@ func (t *upstreamTalk) listen(life context.Context, conn net.Conn, r *bufio.Read
 			sent = messages.ParseTime(frame.Payload)
 		default: // a kind of a later dialect counts as a sign of life
 		}
+		if t.items == atOnce || !whole(r) {
+			t.tell()
+		}
 	}
+}
+
+// credit takes a credit for an item. While it waits, what came before is on its way; the wait does not count as the
+// upstream's silence.
+func (t *upstreamTalk) credit(life context.Context) error {
+	select {
+	case <-t.credits:
+		return nil
+	default:
+	}
+	t.tell()
+	select {
+	case <-t.credits:
+		return nil
+	case <-life.Done():
+		return life.Err()
+	}
+}
+
+// tell reports what has come.
+func (t *upstreamTalk) tell() {
+	if len(t.came) == 0 {
+		return
+	}
+	done := t.report(&t.came)
+	for range done {
+		giveBack(t.credits)
+	}
+	if done < t.items { // somebody has kept them
+		t.words = new([atOnce]messages.UpstreamItem)
+	}
+	clear(t.came)
+	t.came, t.items = t.came[:0], 0
 }

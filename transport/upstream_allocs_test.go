@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -23,7 +22,7 @@ type recorded struct {
 func (r recorded) Read(p []byte) (int, error)    { return r.Reader.Read(p) }
 func (recorded) SetReadDeadline(time.Time) error { return nil }
 
-// An item that comes costs no memory but its own and its bytes'.
+// An item that comes costs no memory but its own and its bytes'. Items that have come together are reported together.
 func TestUpstream_Allocates(t *testing.T) {
 	const items = 1000
 	var stream []byte
@@ -34,14 +33,21 @@ func TestUpstream_Allocates(t *testing.T) {
 		}
 	}
 	credits := make(chan struct{}, upstreamCredits)
-	giveBack(credits)
-	came := 0
+	for range upstreamCredits {
+		giveBack(credits)
+	}
+	came, reports := 0, 0
 	talk := &upstreamTalk{
 		cfg: &UpstreamConfig{Silence: func() time.Duration { return time.Second }}, credits: credits,
-		report: func(any) bool { came++; return true },
+		report: func(what any) int {
+			n := len(*what.(*messages.UpstreamAtOnce))
+			came += n
+			reports++
+			return n
+		},
 	}
 	conn := &awake{Conn: recorded{Reader: bytes.NewReader(stream)}}
-	r := bufio.NewReaderSize(conn, upstreamBuffer)
+	r := newWide(conn, upstreamBuffer)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	err := talk.listen(context.Background(), conn, r)
@@ -51,5 +57,8 @@ func TestUpstream_Allocates(t *testing.T) {
 	}
 	if n := after.Mallocs - before.Mallocs; n > 2*items+items/10 {
 		t.Errorf("%d items took %d allocations", items, n)
+	}
+	if reports > 2*items/atOnce {
+		t.Errorf("%d items came in %d reports", items, reports)
 	}
 }

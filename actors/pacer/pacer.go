@@ -191,8 +191,7 @@ func (p *pacer) run(ctx actor.Context) {
 				p.sleep(wait)
 				return
 			}
-			p.give(p.ready[0])
-			p.ready = p.ready[1:]
+			p.give()
 		case p.reel == nil && p.opening == nil:
 			p.ask(ctx)
 			return
@@ -205,7 +204,7 @@ func (p *pacer) run(ctx actor.Context) {
 	}
 }
 
-// leads is asked before each item.
+// leads is asked before anything is given out.
 func (p *pacer) leads() bool { return p.cfg.Leads == nil || p.cfg.Leads() }
 
 func (p *pacer) sleep(wait time.Duration) {
@@ -217,17 +216,23 @@ func (p *pacer) sleep(wait time.Duration) {
 	p.timer = time.AfterFunc(wait, func() { root.Send(self, wake{round}) })
 }
 
-// give puts the item into the window, unless it has been there since before a restart, or
-// is too old for anybody to need it.
-func (p *pacer) give(item *messages.Item) {
-	if item.Number < p.cfg.Window.Next() {
-		return
+// give puts the items that are due into the window, all at once: after a pause they are many. It leaves out those that
+// have been there since before a restart, and those that are too old for anybody to need them.
+func (p *pacer) give() {
+	now, next := p.cfg.Now(), p.cfg.Window.Next()
+	var items []*messages.Item
+	for len(p.ready) > 0 && !due(p.ready[0]).After(now) {
+		item := p.ready[0]
+		p.ready = p.ready[1:]
+		switch {
+		case item.Number < next:
+		case due(item).Before(now.Add(-messages.Window)):
+			p.reel.tooLate(item)
+		default:
+			items = append(items, item)
+		}
 	}
-	if due(item).Before(p.cfg.Now().Add(-messages.Window)) {
-		p.reel.tooLate(item)
-		return
-	}
-	if err := p.cfg.Window.Append(item); err != nil {
+	if err := p.cfg.Window.Append(items...); err != nil {
 		panic(fmt.Errorf("give out: %w", err)) // the numbers are ours: this is a bug
 	}
 }

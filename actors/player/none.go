@@ -32,7 +32,7 @@ func (e *engine) keepBooks(ctx context.Context) {
 
 // follower is a Source that gives new items to direct at once, while it waits: see window.Cursor.
 type follower interface {
-	Follow(ctx context.Context, wake <-chan time.Time, direct func(*messages.Item) bool) (*messages.Item, error)
+	Follow(ctx context.Context, wake <-chan time.Time, direct func(item *messages.Item, more bool) bool) (*messages.Item, error)
 }
 
 // noteEvery is longer than a chunk, so that the timer has nothing to do while music comes.
@@ -55,7 +55,7 @@ func (n *notes) begin() {
 }
 
 // direct takes an item in the goroutine that brings it, which must not wait.
-func (n *notes) direct(item *messages.Item) (taken bool) {
+func (n *notes) direct(item *messages.Item, _ bool) (taken bool) {
 	defer n.guard()
 	n.deck.received(item)
 	n.take(item)

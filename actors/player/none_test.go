@@ -88,9 +88,9 @@ func TestNone_SameBooksAsNull(t *testing.T) {
 // pushed gives items as the goroutine does that brings them.
 type pushed struct{ *script }
 
-func (p pushed) Follow(ctx context.Context, _ <-chan time.Time, direct func(*messages.Item) bool) (*messages.Item, error) {
+func (p pushed) Follow(ctx context.Context, _ <-chan time.Time, direct func(item *messages.Item, more bool) bool) (*messages.Item, error) {
 	for {
-		if item, err := p.Next(ctx); err != nil || !direct(item) {
+		if item, err := p.Next(ctx); err != nil || !direct(item, false) {
 			return item, err
 		}
 	}

@@ -46,7 +46,7 @@ type link struct {
 	number  uint64
 	addr    string
 	open    *messages.OpenStream
-	report  func(any) bool
+	report  func(any) int
 	mu      sync.Mutex
 	credits int // with the items that were done at once
 	stopped bool
@@ -85,7 +85,7 @@ func build(t *testing.T, chunks ...int) *house {
 		Log: h.log, Window: h.window, Logger: discard,
 		Self:   func() *messages.Node { return &messages.Node{Id: "me"} },
 		Server: func() string { return "server:1" },
-		Dial: func(number uint64, addr string, open *messages.OpenStream, report func(any) bool) *actor.Props {
+		Dial: func(number uint64, addr string, open *messages.OpenStream, report func(any) (done int)) *actor.Props {
 			l := &link{number: number, addr: addr, open: open, report: report}
 			h.mu.Lock()
 			h.links = append(h.links, l)
@@ -158,9 +158,9 @@ func (h *house) tell(m any) {
 	}
 	h.mu.Unlock()
 	if l := h.reporter(m); l != nil {
-		if _, item := m.(*messages.UpstreamItem); l.report(m) && item {
+		if done := l.report(m); done > 0 {
 			l.mu.Lock()
-			l.credits++
+			l.credits += done
 			l.mu.Unlock()
 		}
 		return

@@ -28,11 +28,11 @@ type Config struct {
 	Self   func() *messages.Node
 	Server func() string // host:port of the server's stream
 	// Dial describes a child that connects to addr, sends open and reports what comes. Its own goroutine calls report,
-	// which returns true if all is done that follows; otherwise the relay sends a *messages.Credit when it has handled
-	// an item.
-	Dial func(link uint64, addr string, open *messages.OpenStream, report func(any) bool) *actor.Props
+	// which returns how many items are done with; for each of the others the relay sends a *messages.Credit when it has
+	// handled it.
+	Dial func(link uint64, addr string, open *messages.OpenStream, report func(any) (done int)) *actor.Props
 	// Take describes the same child on a connection that the upstream has made; Refuse closes that.
-	Take   func(link, ticket uint64, open *messages.OpenStream, report func(any) bool) *actor.Props
+	Take   func(link, ticket uint64, open *messages.OpenStream, report func(any) (done int)) *actor.Props
 	Refuse func(ticket uint64)
 	// Offer makes the stream port dial a listener that this node must dial; nil: nobody.
 	Offer func(to *messages.Node)
@@ -221,7 +221,7 @@ func (r *relay) dial(ctx actor.Context, d machine.Dial) {
 	number, open := d.Sought.GetLink(), d.Open
 	open.Node = r.cfg.Self()
 	root, self := ctx.ActorSystem().Root, ctx.Self()
-	report := func(what any) bool { return r.take(what, func(m any) { root.Send(self, m) }) }
+	report := func(what any) int { return r.take(what, func(m any) { root.Send(self, m) }) }
 	addr := d.Sought.GetNode().GetRelay()
 	if d.Sought.GetNode().GetId() == messages.ServerID {
 		addr = r.cfg.Server()

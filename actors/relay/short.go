@@ -21,11 +21,12 @@ type short struct {
 
 	mu      sync.Mutex
 	machine *machine.Machine
-	closed  bool          // the actor is at work
-	queued  int           // words of links that are on their way through the mailbox
-	left    []machine.Out // what followed on the short way and is not carried out yet
-	due     time.Time     // of the machine's next look
-	clock   *time.Timer   // brings that about if no item does
+	closed  bool             // the actor is at work
+	queued  int              // words of links that are on their way through the mailbox
+	passed  []*messages.Item // checked, and not in the window yet: only while take is at work
+	left    []machine.Out    // what followed on the short way and is not carried out yet
+	due     time.Time        // of the machine's next look
+	clock   *time.Timer      // brings that about if no item does
 }
 
 type (
@@ -35,33 +36,42 @@ type (
 	look struct{}
 	// carryOn wakes the actor for what is left.
 	carryOn struct{}
-	// broken breaks the actor: the machine has panicked.
+	// broken breaks the actor: the machine has panicked, or the window did not take an item.
 	broken struct{ reason error }
 )
 
-// take takes what a link reports. send puts a message into the actor's mailbox.
-func (s *short) take(what any, send func(any)) (done bool) {
+// take takes what a link reports, and returns how many items are done with. send puts a message into the actor's mailbox.
+func (s *short) take(what any, send func(any)) (done int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !shortly(what) || !s.free() {
-		s.queued++
-		send(word{what})
-		return false
+	if all, is := what.(*messages.UpstreamAtOnce); is {
+		for _, one := range *all {
+			done += s.one(one, send)
+		}
+	} else {
+		done = s.one(what, send)
 	}
-	s.decided(what, send)
+	s.give(send)
 	if s.free() && !time.Now().Before(s.due) {
 		s.decided(machine.Look{}, send)
 	}
-	return true
+	return done
 }
 
-// shortly reports whether nearly always nothing follows from what a link reports but that an item goes into the window.
-func shortly(what any) bool {
-	switch what.(type) {
-	case *messages.UpstreamItem, *messages.UpstreamSeal:
-		return true
+// one takes an input. An item may wait for give: those that come at once go into the window together.
+func (s *short) one(what any, send func(any)) (done int) {
+	_, item := what.(*messages.UpstreamItem)
+	_, seal := what.(*messages.UpstreamSeal)
+	if !item && !seal || !s.free() { // from others more follows than that an item goes into the window
+		s.queued++
+		send(word{what})
+		return 0
 	}
-	return false
+	s.decided(what, send)
+	if item {
+		done = 1
+	}
+	return done
 }
 
 // free reports whether the short way may be taken. s.mu is held.
@@ -79,9 +89,23 @@ func (s *short) decided(input any, send func(any)) {
 	if s.passes(follows) {
 		s.machine.Return(follows.Effects)
 	} else if len(follows.Commands)+len(follows.Effects) > 0 {
+		s.give(send)
 		s.left = append(s.left, follows)
 		send(carryOn{})
 	}
+}
+
+// give puts the items that wait into the window.
+func (s *short) give(send func(any)) {
+	if len(s.passed) == 0 {
+		return
+	}
+	if err := s.window.Append(s.passed...); err != nil { // the next relay begins where the window is
+		s.closed = true
+		send(broken{err})
+	}
+	clear(s.passed)
+	s.passed = s.passed[:0]
 }
 
 // watch starts the clock.
@@ -108,13 +132,16 @@ func (s *short) looked(now time.Time) {
 	s.clock.Reset(s.due.Sub(now) + messages.MaxChunkDuration)
 }
 
-// passes puts the item into the window if that is all there is to do, and reports whether it has.
+// passes takes the item for the window if that is all there is to do, and reports whether it has.
 func (s *short) passes(follows machine.Out) bool {
 	if len(follows.Commands) > 0 || len(follows.Effects) != 1 {
 		return false
 	}
 	pass, is := follows.Effects[0].(machine.Pass)
-	return is && s.window.Append(pass.Item) == nil
+	if is {
+		s.passed = append(s.passed, pass.Item)
+	}
+	return is
 }
 
 // decide asks the machine. The way must be closed, or s.mu held.

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -23,14 +24,49 @@ func TestRelay_ShortWay(t *testing.T) {
 		l, r := h.link(1), h.from(21)
 		for range 10 {
 			s, _, item := r.Next()
-			if s != nil && !l.report(&messages.UpstreamSeal{Link: 1, Seal: s}) {
-				t.Fatal("a seal goes through the mailbox, and with it the items behind it")
+			if s != nil { // if that went through the mailbox, so would the item behind it
+				l.report(&messages.UpstreamSeal{Link: 1, Seal: s})
 			}
-			if !l.report(&messages.UpstreamItem{Link: 1, Item: item}) || h.window.Last() != item {
+			if l.report(&messages.UpstreamItem{Link: 1, Item: item}) != 1 || h.window.Last() != item {
 				t.Fatalf("item %d is not done with", item.Number)
 			}
 		}
 	})
+}
+
+// Items that come at once are in the window before their link goes on, and each was checked before: behind one that is a
+// lie, none is taken.
+func TestRelay_AtOnce(t *testing.T) {
+	for _, lies := range []bool{false, true} {
+		inside(t, func(h *house) {
+			h.above(1, "bob")
+			h.answer(1, 0)
+			h.music(1, h.from(1), 20)
+			l, r := h.link(1), h.from(21)
+			var all messages.UpstreamAtOnce
+			for range 20 {
+				s, _, item := r.Next()
+				if s != nil {
+					all = append(all, &messages.UpstreamSeal{Link: 1, Seal: s})
+				}
+				if lies && item.Number == 31 {
+					item = messages.NewChunk(item.Number, item.FirstFrame, bytes.Repeat([]byte{1}, len(item.Frames)))
+				}
+				all = append(all, &messages.UpstreamItem{Link: 1, Item: item})
+			}
+			last, want := uint64(40), 20
+			if lies {
+				last, want = 30, 11 // the others are in the mailbox
+			}
+			if done := l.report(&all); done != want || h.window.Last().Number != last {
+				t.Errorf("lies %v: %d items are done with, the last one in the window is %d", lies, done, h.window.Last().Number)
+			}
+			synctest.Wait()
+			if _, live := h.look(); live.Next != last+1 || lies != (live.Lies == 1) {
+				t.Errorf("lies %v: %+v", lies, live)
+			}
+		})
+	}
 }
 
 // The machine looks at the music as often as ever: items bring that about, and when none come, the clock.
@@ -45,12 +81,11 @@ func TestRelay_Looks(t *testing.T) {
 		const chunk, chunks = 104 * time.Millisecond, 100
 		for range chunks {
 			s, _, item := r.Next()
-			if s != nil && l.report(&messages.UpstreamSeal{Link: 1, Seal: s}) {
+			if s != nil {
+				l.report(&messages.UpstreamSeal{Link: 1, Seal: s})
 				looks.Add(-1)
 			}
-			if l.report(&messages.UpstreamItem{Link: 1, Item: item}) {
-				looks.Add(-1)
-			}
+			looks.Add(-int64(l.report(&messages.UpstreamItem{Link: 1, Item: item})))
 			time.Sleep(chunk)
 		}
 		if n, want := looks.Load(), int64(chunks*chunk/machine.Glance); n < want-2 || n > want {
@@ -143,7 +178,7 @@ func TestRelay_ShortWayAllocates(t *testing.T) {
 			}
 			word := &messages.UpstreamItem{Link: 1, Item: item}
 			before := mallocs()
-			if !l.report(word) {
+			if l.report(word) != 1 {
 				t.Errorf("item %d went another way", item.Number)
 			}
 			allocations += mallocs() - before

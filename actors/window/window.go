@@ -48,34 +48,37 @@ type Window struct {
 // New returns an empty window.
 func New() *Window { return &Window{} }
 
-// Append adds the item, whose Song must be set. The error says that its number is not above all
-// earlier ones. Items are dropped whose play-out time is more than messages.Window before the
-// new one's. After Close the new item is dropped, too, without an error: when a node stops, the
-// writer may be the last to learn it. Readers that follow have the item before the others.
-func (w *Window) Append(item *messages.Item) error {
-	follow, err := w.add(item)
+// Append adds the items, whose Song must be set. The error says that a number is not above all earlier ones; the items
+// before it are added. Items are dropped whose play-out time is more than messages.Window before the
+// newest one's. After Close new items are dropped, too, without an error: when a node stops, the
+// writer may be the last to learn it. Readers that follow have the items before the others.
+func (w *Window) Append(items ...*messages.Item) error {
+	added, follow, err := w.add(items)
 	for _, c := range slices.Backward(follow) { // a player has followed from the beginning, and is not in such a hurry as a stream
-		c.offer(item)
+		c.offer(items[:added])
 	}
 	w.wake()
 	return err
 }
 
-// add returns the readers that follow. Those that come later find the item in the window.
-func (w *Window) add(item *messages.Item) ([]*Cursor, error) {
+// add returns how many items it has taken, and the readers that follow. Those that come later find the items in the window.
+func (w *Window) add(items []*messages.Item) (added int, follow []*Cursor, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if item.Number < w.next || item.Number == 0 {
-		return nil, fmt.Errorf("item %d after item %d: numbers only grow", item.Number, w.next-1)
+	for _, item := range items {
+		if item.Number < w.next || item.Number == 0 {
+			return added, w.follow, fmt.Errorf("item %d after item %d: numbers only grow", item.Number, w.next-1)
+		}
+		w.next = item.Number + 1
+		if w.closed {
+			continue
+		}
+		added++
+		w.items = append(w.items, item)
+		w.bytes += len(item.Payload)
+		w.drop(item.PlayAt() - messages.Window.Microseconds())
 	}
-	w.next = item.Number + 1
-	if w.closed {
-		return nil, nil
-	}
-	w.items = append(w.items, item)
-	w.bytes += len(item.Payload)
-	w.drop(item.PlayAt() - messages.Window.Microseconds())
-	return w.follow, nil
+	return added, w.follow, nil
 }
 
 // wake wakes the readers that wait in Next.
@@ -169,6 +172,10 @@ func (w *Window) For(open *messages.OpenStream) *Cursor {
 	return w.OpenAt(open.GetPlayAtUnixUs())
 }
 
+// Direct takes an item in the goroutine that brings it, and says whether it has. If more is true, another item follows at
+// once, so a reader may wait for that. It must not wait for anything, and not call the window.
+type Direct = func(item *messages.Item, more bool) (taken bool)
+
 // Cursor is one reader's place. It belongs to one goroutine.
 type Cursor struct {
 	w      *Window
@@ -179,7 +186,7 @@ type Cursor struct {
 
 	// While Follow waits, the goroutine of Append has the fields above and this function, else it is nil.
 	mu      sync.Mutex
-	direct  func(*messages.Item) bool
+	direct  Direct
 	stopped chan struct{} // has room for one: direct has been taken away
 }
 
@@ -199,10 +206,9 @@ func (c *Cursor) Next(ctx context.Context) (*messages.Item, error) {
 	}
 }
 
-// Follow is Next, but while it waits, Append gives each new item to direct, in its own goroutine. direct says whether the
-// reader has taken it; if not, Follow returns it. direct must not wait for anything, and not call the window. If wake
-// fires and there is no item, Follow returns neither item nor error.
-func (c *Cursor) Follow(ctx context.Context, wake <-chan time.Time, direct func(*messages.Item) bool) (*messages.Item, error) {
+// Follow is Next, but while it waits, Append gives each new item to direct. If that does not take an item, Follow returns
+// it. If wake fires and there is no item, Follow returns neither item nor error.
+func (c *Cursor) Follow(ctx context.Context, wake <-chan time.Time, direct Direct) (*messages.Item, error) {
 	select {
 	case <-c.stopped: // of the last time
 	default:
@@ -227,7 +233,7 @@ func (c *Cursor) Follow(ctx context.Context, wake <-chan time.Time, direct func(
 }
 
 // join makes the cursor follow, unless there is an item for it already.
-func (c *Cursor) join(direct func(*messages.Item) bool) (*messages.Item, error) {
+func (c *Cursor) join(direct Direct) (*messages.Item, error) {
 	w := c.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -252,17 +258,28 @@ func (c *Cursor) part() {
 	c.direct = nil
 }
 
-// offer gives the item to the reader.
-func (c *Cursor) offer(item *messages.Item) {
+// offer gives the items to the reader.
+func (c *Cursor) offer(items []*messages.Item) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.direct == nil || !c.wants(item):
-	case c.direct(item):
-		c.next, c.fresh = item.Number+1, false
-	default:
-		c.stopLocked()
+	for i, item := range items {
+		switch {
+		case c.direct == nil:
+			return
+		case !c.wants(item):
+		case c.direct(item, i+1 < len(items)):
+			c.next, c.fresh = item.Number+1, false
+		default:
+			c.stopLocked()
+		}
 	}
+}
+
+// More reports whether Next would not wait for an item.
+func (c *Cursor) More() bool {
+	c.w.mu.Lock()
+	defer c.w.mu.Unlock()
+	return c.life == c.w.life && len(c.w.items) > 0 && c.wants(c.w.items[len(c.w.items)-1])
 }
 
 // stop makes Follow return.

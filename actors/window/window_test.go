@@ -235,8 +235,8 @@ func TestWindow_HolesProperty(t *testing.T) {
 	})
 }
 
-// A reader that follows gets the same as any other: each item once, in order, whoever hands it over, while it now and
-// then does not take an item, or is woken.
+// A reader that follows gets the same as any other: each item once, in order, whoever hands it over and however many at
+// once, while it now and then does not take an item, or is woken. It is never left waiting for more that does not come.
 func TestCursor_Property_Follow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		items := broadcast(t, 200)
@@ -244,8 +244,11 @@ func TestCursor_Property_Follow(t *testing.T) {
 		w := New()
 		wake := make(chan time.Time)
 		var got []uint64
-		direct := func(item *messages.Item) bool {
+		waits := false
+		direct := func(item *messages.Item, more bool) bool {
+			waits = more
 			if item.Number%refuses == 0 {
+				waits = false
 				return false
 			}
 			got = append(got, item.Number) // the race detector sees whether the two goroutines take turns
@@ -256,6 +259,9 @@ func TestCursor_Property_Follow(t *testing.T) {
 		go func() {
 			for {
 				item, err := c.Follow(context.Background(), wake, direct)
+				if waits {
+					err = errors.New("it waits for more")
+				}
 				if err != nil {
 					done <- err
 					return
@@ -265,16 +271,18 @@ func TestCursor_Property_Follow(t *testing.T) {
 				}
 			}
 		}()
-		for _, item := range items {
+		for left := items; len(left) > 0; {
 			if rapid.Bool().Draw(t, "woken") {
 				select {
 				case wake <- time.Time{}:
 				default:
 				}
 			}
-			if err := w.Append(item); err != nil {
+			n := rapid.IntRange(1, min(20, len(left))).Draw(t, "at once")
+			if err := w.Append(left[:n]...); err != nil {
 				t.Fatal(err)
 			}
+			left = left[n:]
 		}
 		anew := rapid.Bool().Draw(t, "anew")
 		want := ErrClosed
@@ -310,7 +318,7 @@ func TestCursor_Direct(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() {
-			_, err := w.Open(1).Follow(ctx, nil, func(*messages.Item) bool { taken++; return true })
+			_, err := w.Open(1).Follow(ctx, nil, func(*messages.Item, bool) bool { taken++; return true })
 			done <- err
 		}()
 		synctest.Wait()

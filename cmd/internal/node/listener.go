@@ -224,7 +224,7 @@ func (j *joining) client() actors.ClientConfig {
 		},
 		Players: func() (now, most int) { return j.music.Now(), j.music.Most },
 		Streams: j.streams,
-		Upstream: func(link uint64, addr string, open *messages.OpenStream, report func(any) bool) *actor.Props {
+		Upstream: func(link uint64, addr string, open *messages.OpenStream, report func(any) (done int)) *actor.Props {
 			dial := j.Line.Node
 			switch {
 			case j.Radio != nil:
@@ -234,7 +234,7 @@ func (j *joining) client() actors.ClientConfig {
 			}
 			return j.above(link, open, transport.UpstreamConfig{Addr: addr, Dial: dial, Report: report})
 		},
-		Offered: func(link, ticket uint64, open *messages.OpenStream, report func(any) bool) *actor.Props {
+		Offered: func(link, ticket uint64, open *messages.OpenStream, report func(any) (done int)) *actor.Props {
 			return j.above(link, open, transport.UpstreamConfig{Addr: "its offer", Dial: j.tickets.Redeem(ticket), Report: report})
 		},
 		Refuse:   j.tickets.Refuse,
