@@ -20,7 +20,7 @@
 // Append is given the number of the event that its events must follow (optimistic
 // locking). If the log has moved on, Append returns ErrConflict and keeps nothing:
 // catch up and decide again, as Keeper.Commit does. A data folder has one writer
-// at a time; a second one gets ErrLocked. Servers that share a log (standbys) share a register of Claims, too,
+// at a time; a second one gets ErrLocked. Servers that share a log (standbys) share registers of Claims, too,
 // and each writes through a Fence.
 //
 // # What is checked

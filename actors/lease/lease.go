@@ -1,4 +1,4 @@
-// Package lease keeps a server's right to give out music, among the servers of its radio, which share a register of claims.
+// Package lease keeps a server's right to give out music, among the servers of its radio, which share registers of claims.
 // What follows from what is decided in lease/right.
 package lease
 
@@ -21,14 +21,14 @@ import (
 
 // Config configures a lease.
 type Config struct {
-	Claims   eventlog.Claims
-	Length   time.Duration // at most right.Most
-	Requests string        // host:port of this server's request port, for its claims
-	Now      func() int64  // the broadcast's clock, in unix microseconds
+	Claims   []eventlog.Claims // the registers, the same for all servers; most of them decide
+	Length   time.Duration     // at most right.Most
+	Requests string            // host:port of this server's request port, for its claims
+	Now      func() int64      // the broadcast's clock, in unix microseconds
 	Logger   *slog.Logger
 }
 
-// Lease is the running conversation with the register. It is safe for concurrent use.
+// Lease is the running conversation with the registers. It is safe for concurrent use.
 type Lease struct {
 	cfg    Config
 	start  time.Time
@@ -37,8 +37,7 @@ type Lease struct {
 	wg     sync.WaitGroup
 
 	at      atomic.Pointer[Standing]
-	since   atomic.Int64 // when this server began to lead
-	self    string       // the holder in its claims
+	self    string // the holder in its claims
 	mu      sync.Mutex
 	clocks  clocks        // of the leader, if that is another server
 	changed chan struct{} // closed and replaced when Standing changes in more than Until
@@ -50,11 +49,12 @@ type Standing struct {
 	Until  right.Moment // when its right ends
 	Leader *messages.LeaseClaim
 	Reason string // why it does not lead any more; empty: it never did
-	Known  bool   // the register has been read
+	Known  bool   // most registers have been read
 }
 
-// marginOf is by how much a right ends before its length, and a standby waits longer: far more than clocks differ.
-func marginOf(length time.Duration) time.Duration { return max(length/100, 2*time.Millisecond) }
+// marginOf is by how much a right ends before its length, and a standby waits longer: far more than clocks differ, also within the
+// longest lease that another server may have.
+func marginOf(length time.Duration) time.Duration { return max(length/100, right.Most/1000) }
 
 // renewals is how often a leader renews its right within its length.
 const renewals = 5
@@ -62,13 +62,15 @@ const renewals = 5
 // watchAgain is the wait before a register that cannot be watched is tried again.
 const watchAgain = 100 * time.Millisecond
 
-// Start begins to watch the register, and claims the lead as soon as nobody else may have it.
+// Start begins to watch the registers, and claims the lead as soon as nobody else may have it.
 func Start(cfg Config) *Lease {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Lease{cfg: cfg, self: rand.Text(), start: time.Now(), inputs: make(chan any, 16), cancel: cancel, changed: make(chan struct{})}
 	l.at.Store(&Standing{})
 	l.wg.Go(func() { l.run(ctx) })
-	l.wg.Go(func() { l.watch(ctx) })
+	for i := range cfg.Claims {
+		l.wg.Go(func() { l.watch(ctx, i) })
+	}
 	return l
 }
 
@@ -126,7 +128,14 @@ func (l *Lease) Close() {
 	l.wg.Wait()
 }
 
-type release struct{ done chan struct{} }
+type (
+	release struct{ done chan struct{} }
+	// seen: the clock of who made the claim was so far ahead of this server's when it was seen.
+	seen struct {
+		right.Seen
+		ahead int64
+	}
+)
 
 func (l *Lease) tell(ctx context.Context, input any) {
 	select {
@@ -143,7 +152,7 @@ func (l *Lease) moment() right.Moment {
 // run takes the inputs, one after the other.
 func (l *Lease) run(ctx context.Context) {
 	state := right.New(right.Config{
-		Self: l.self, Length: l.cfg.Length, Margin: marginOf(l.cfg.Length), Renew: l.cfg.Length / renewals,
+		Self: l.self, Registers: len(l.cfg.Claims), Length: l.cfg.Length, Longest: right.Most, Margin: marginOf(l.cfg.Length), Renew: l.cfg.Length / renewals,
 	})
 	next := time.NewTimer(0)
 	defer next.Stop()
@@ -157,11 +166,16 @@ func (l *Lease) run(ctx context.Context) {
 		case input = <-l.inputs:
 		case <-next.C:
 		}
-		if ends, is := input.(release); is {
-			released, input = ends.done, right.Release{}
+		var claim seen
+		switch in := input.(type) {
+		case release:
+			released, input = in.done, right.Release{}
+		case seen:
+			claim, input = in, in.Seen
 		}
 		var out []any
 		state, out = state.Step(l.moment(), input)
+		l.compare(claim, state.Leader())
 		l.carryOut(ctx, state, out)
 		if released != nil && state.Quiet() {
 			close(released)
@@ -180,37 +194,22 @@ func (l *Lease) carryOut(ctx context.Context, state right.State, out []any) {
 		switch out := out.(type) {
 		case right.Lead:
 			at.Reason = ""
-			l.since.Store(l.cfg.Now())
 		case right.StepDown:
 			at.Reason, changed = out.Reason, true
 		case right.Publish:
 			l.wg.Go(func() { l.tell(ctx, l.claim(ctx, out)) })
 		}
 	}
-	if at.Term > 0 { // what it claimed last may have been sent before it led
-		at.Leader = proto.CloneOf(at.Leader)
-		at.Leader.Requests, at.Leader.SinceUnixUs = l.cfg.Requests, l.since.Load()
-	}
 	l.stand(at, changed)
 }
 
-// Actor is its name in dumps.
-const Actor = "lease"
-
-// Live is a server's standing as dumps show it.
-type Live struct {
-	Leads  bool      `json:"leads"`  // this one does
-	Leader string    `json:"leader"` // host:port of the requests of the server that leads; empty: none does
-	Since  time.Time `json:"since,omitzero"`
-}
-
-// Live returns the standing now.
-func (s Standing) Live() Live {
-	live := Live{Leads: s.Term > 0, Leader: s.Leader.GetRequests()}
-	if since := s.Leader.GetSinceUnixUs(); since > 0 {
-		live.Since = time.UnixMicro(since).UTC()
+// compare learns from a claim of the leader, if that is another server, how its clock differs.
+func (l *Lease) compare(in seen, leader *messages.LeaseClaim) {
+	if at := in.Claim.GetClockUnixUs(); at != 0 && in.Claim.GetHolder() != l.self && in.Claim.GetHolder() == leader.GetHolder() {
+		l.mu.Lock()
+		l.clocks.add(in.Claim.GetHolder(), in.ahead)
+		l.mu.Unlock()
 	}
-	return live
 }
 
 func (l *Lease) stand(at Standing, changed bool) {
@@ -228,43 +227,38 @@ func (l *Lease) claim(ctx context.Context, out right.Publish) any {
 	try := out.Claim.GetTry()
 	claim := proto.CloneOf(out.Claim)
 	claim.Requests, claim.ClockUnixUs = l.cfg.Requests, l.cfg.Now()
-	if l.at.Load().Term > 0 {
-		claim.SinceUnixUs = l.since.Load()
-	}
 	data, err := proto.Marshal(claim)
 	if err != nil {
 		l.cfg.Logger.Error("a claim to lead cannot be written", "reason", err)
-		return right.Unsure{Try: try}
+		return right.Unsure{Register: out.Register, Try: try}
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.Length/3) // so that another try has time before the right ends
 	defer cancel()
-	number, err := l.cfg.Claims.Claim(ctx, out.Expected, data)
+	number, err := l.cfg.Claims[out.Register].Claim(ctx, out.Expected, data)
 	switch {
 	case err == nil:
-		return right.Kept{Try: try, Number: number}
+		return right.Kept{Register: out.Register, Try: try, Number: number}
 	case errors.Is(err, eventlog.ErrConflict):
-		return right.Refused{Try: try}
+		return right.Refused{Register: out.Register, Try: try}
 	}
-	return right.Unsure{Try: try}
+	return right.Unsure{Register: out.Register, Try: try}
 }
 
-// watch sees the claims, also after the register was away.
-func (l *Lease) watch(ctx context.Context) {
+// watch sees the claims of a register, also after that was away.
+func (l *Lease) watch(ctx context.Context, register int) {
 	told := ""
 	for ctx.Err() == nil {
-		err := l.cfg.Claims.Watch(ctx, func(number uint64, data []byte) {
+		err := l.cfg.Claims[register].Watch(ctx, func(number uint64, data []byte) {
 			told = ""
-			claim := read(data)
-			if at := claim.GetClockUnixUs(); at != 0 && claim.GetHolder() != l.self {
-				l.mu.Lock()
-				l.clocks.add(claim.GetHolder(), at-l.cfg.Now())
-				l.mu.Unlock()
-			}
-			l.tell(ctx, right.Seen{Number: number, Claim: claim})
+			in := right.Seen{Register: register, Number: number, Claim: read(data)}
+			l.tell(ctx, seen{in, in.Claim.GetClockUnixUs() - l.cfg.Now()})
 		})
-		if ctx.Err() == nil && err != nil && err.Error() != told {
-			told = err.Error()
-			l.cfg.Logger.Warn("it cannot be seen which server leads", "reason", err)
+		if ctx.Err() == nil && err != nil {
+			l.tell(ctx, right.Away{Register: register})
+			if err.Error() != told {
+				told = err.Error()
+				l.cfg.Logger.Warn("a register of who leads cannot be read", "register", register+1, "of", len(l.cfg.Claims), "reason", err)
+			}
 		}
 		select {
 		case <-time.After(watchAgain):

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -124,24 +125,25 @@ func (o *process) dump(ctx context.Context, into any) error {
 	return ask.DumpInto(ctx, o.net.dial, o.ready["http"], into)
 }
 
-// findProgram returns the file of a program: the one given with the flag, or the one beside this program, or the one in PATH.
-func findProgram(name, flag, given string) (string, error) {
+// findConga returns the program that is tested: the given one, or the one beside this program, or the one
+// in PATH.
+func findConga(given string) (string, error) {
 	if given != "" {
 		found, err := exec.LookPath(given)
 		if err != nil {
-			return "", fmt.Errorf("%s: %w", flag, err)
+			return "", fmt.Errorf("--conga: %w", err)
 		}
 		return found, nil
 	}
 	self, err := os.Executable()
 	if err == nil {
-		if beside, err := exec.LookPath(filepath.Join(filepath.Dir(self), name)); err == nil {
+		if beside, err := exec.LookPath(filepath.Join(filepath.Dir(self), "conga")); err == nil {
 			return beside, nil
 		}
 	}
-	found, err := exec.LookPath(name)
+	found, err := exec.LookPath("conga")
 	if err != nil {
-		return "", fmt.Errorf("there is no %s beside this program, nor in PATH: make build (nats-server: make servers) puts it into bin/, or name one with %s FILE", name, flag)
+		return "", errors.New("there is no conga beside this program, nor in PATH: make build puts both into bin/, or name one with --conga FILE")
 	}
 	return found, nil
 }

@@ -59,7 +59,8 @@ type count struct{ times, nodes int }
 
 // run runs the schedule and returns the result.
 func (a *experiment) run(ctx context.Context) (*outcome, error) {
-	a.prepare()
+	a.members, a.hits, a.counts = map[int]*participant{}, map[string][]hit{}, map[schedule.Kind]*count{}
+	a.held = map[string]int{}
 	defer a.closeAll()
 	begin := time.Now()
 	a.assemble(ctx)
@@ -100,11 +101,6 @@ func (a *experiment) run(ctx context.Context) (*outcome, error) {
 		return nil, fmt.Errorf("ask the server what it sent: %w", err)
 	}
 	return a.outcome(sent), nil
-}
-
-func (a *experiment) prepare() {
-	a.members, a.hits, a.counts = map[int]*participant{}, map[string][]hit{}, map[schedule.Kind]*count{}
-	a.held = map[string]int{}
 }
 
 // askNowAndThen asks the server from time to time what it sent, because it does not remember for ever.

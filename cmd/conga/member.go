@@ -60,18 +60,14 @@ func (c *serveCmd) member(ctx context.Context, io *cli.Streams, debug *node.Debu
 		return err
 	}
 	defer store.Close()
-	claims, err := store.Claims()
-	if err != nil {
-		return err
-	}
-	logger.Info("one of several servers: if the one that leads is gone, another takes over so soon that nobody hears it; while most servers of NATS are away, or choose a leader of their own, the music stops",
+	logger.Info("one of several servers: if the one that leads is gone, another takes over so soon that nobody hears it; while most servers of NATS are away, the music stops",
 		"lease", length, "slack", c.Slack)
 	r := &role{cmd: c, io: io, debug: debug, logger: logger, browsers: browsers}
 	o := c.options(browsers, playlist, logger)
 	o.Data.Key, o.Servers = key, c.All
 	context.AfterFunc(ctx, func() { cli.Notify(cli.Stopping) })
 	err = node.Member(ctx, node.MemberOptions{
-		ServerOptions: o, Claims: claims, Lease: length,
+		ServerOptions: o, Claims: store.Claims(), Lease: length,
 		Read: func() (eventlog.Store, error) { return jetstream.OpenReader(nats) },
 		Write: func(fence func(eventlog.Store) eventlog.Store, lost func(error)) (node.Data, error) {
 			return node.OpenShared(nats, c.Data, c.Songs, fence, lost, logger)

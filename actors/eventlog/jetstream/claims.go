@@ -2,8 +2,13 @@ package jetstream
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -11,78 +16,155 @@ import (
 	"conga/actors/eventlog"
 )
 
-// claims is a register in a stream that holds one message. Its sequence is the claim's number.
+const (
+	// registers is how many there are. All servers of a radio must mean the same ones, so it does not depend on NATS.
+	registers = 3
+	// readEvery is how often a register is read if it says nothing, and readPatience how long it may take to answer.
+	readEvery    = 250 * time.Millisecond
+	readPatience = 500 * time.Millisecond
+	// rememberedClaims bounds of how many claims the subjects are known.
+	rememberedClaims = 8
+)
+
+// claims is a register in a stream that holds one message.
+//
+// One server of NATS has the stream. If that loses its last messages, it gives their sequences again; so each claim has a
+// subject of its own, and another is put in place of a sequence and a subject. The numbers are this handle's own.
 type claims struct {
-	store   *Store
-	stream  jetstream.Stream
-	subject string
+	store *Store
+	names registerNames
+
+	mu     sync.Mutex
+	stream jetstream.Stream
+	count  uint64
+	shown  []shown // the last ones, oldest first
 }
 
-// Claims returns the radio's register, on the same servers and the same connection, and makes it if it does not exist.
-func (s *Store) Claims() (eventlog.Claims, error) {
-	c := &claims{store: s, subject: "conga-lead." + s.cfg.Radio}
-	err := s.ask(func(ctx context.Context) (err error) {
-		c.stream, err = s.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-			Name: s.names.stream + "_LEAD", Description: "who leads the radio " + s.cfg.Radio + " of conga", Subjects: []string{c.subject},
-			MaxMsgs: 1, Discard: jetstream.DiscardOld, Storage: jetstream.FileStorage, Replicas: s.Replicas(),
-			Metadata: map[string]string{formatKey: format},
-		})
-		return err
-	})
-	if err != nil {
-		return nil, err
+// registerNames are what a register has in NATS.
+type registerNames struct {
+	number  int // from 0
+	stream  string
+	subject string // before a claim's own
+	told    string // the same, where the stream says what it has taken
+}
+
+type shown struct {
+	number uint64
+	at     spot
+}
+
+// spot is where a claim is in the stream.
+type spot struct {
+	sequence uint64
+	subject  string // empty: the stream holds no message behind sequence
+}
+
+// Claims returns the radio's registers, on the same servers and the same connection. They are made when they are watched.
+func (s *Store) Claims() (all []eventlog.Claims) {
+	for i := range registers {
+		at := fmt.Sprintf("%s.%d.", s.cfg.Radio, i+1)
+		all = append(all, &claims{store: s, names: registerNames{i, fmt.Sprintf("%s_LEAD_%d", s.names.stream, i+1), "conga-lead." + at, "conga-led." + at}})
 	}
-	return c, nil
+	return all
+}
+
+// number returns the number of the claim: a new one if this handle does not know it.
+func (c *claims) number(at spot) uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, s := range slices.Backward(c.shown) {
+		if s.at == at && (at.subject != "" || i == len(c.shown)-1) { // it may have been emptied again
+			return s.number
+		}
+	}
+	c.count++
+	c.shown = append(slices.Clone(c.shown[max(0, len(c.shown)+1-rememberedClaims):]), shown{c.count, at})
+	return c.count
+}
+
+// spot returns where the claim with that number is.
+func (c *claims) spot(number uint64) (spot, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.shown {
+		if s.number == number {
+			return s.at, true
+		}
+	}
+	return spot{}, false
 }
 
 // Claim makes one try: by the time of another, the claim may be old.
 func (c *claims) Claim(ctx context.Context, expected uint64, data []byte) (uint64, error) {
-	ack, err := c.store.js.PublishMsg(ctx, &nats.Msg{Subject: c.subject, Data: data},
-		jetstream.WithExpectLastSequence(expected), jetstream.WithRetryAttempts(0))
+	before, known := c.spot(expected)
+	if !known {
+		return 0, fmt.Errorf("%w: claim %d was not seen", eventlog.ErrConflict, expected)
+	}
+	options := []jetstream.PublishOpt{jetstream.WithExpectStream(c.names.stream), jetstream.WithExpectLastSequence(before.sequence), jetstream.WithRetryAttempts(0)}
+	if before.subject != "" {
+		options = append(options, jetstream.WithExpectLastSequenceForSubject(before.sequence, before.subject))
+	}
+	subject := c.names.subject + rand.Text()
+	ack, err := c.store.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: data}, options...)
 	switch {
 	case isConflict(err):
 		return 0, fmt.Errorf("%w: another claim is there", eventlog.ErrConflict)
 	case err != nil:
 		return 0, c.store.explain(err)
 	}
-	return ack.Sequence, nil
+	return c.number(spot{ack.Sequence, subject}), nil
 }
 
-// Watch gets the newest claim from the stream's leader, and those after it from whichever server sends them.
+// Watch gets claims from the stream as it takes them. What it may have missed, it reads.
 func (c *claims) Watch(ctx context.Context, seen func(number uint64, data []byte)) error {
-	newest, err := c.stream.GetLastMsgForSubject(ctx, c.subject)
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		newest = &jetstream.RawStreamMsg{}
-	case err != nil:
+	if err := c.find(ctx); err != nil {
 		return c.store.explain(err)
 	}
-	seen(newest.Sequence, newest.Data)
-	from, err := c.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: newest.Sequence + 1})
+	told := make(chan *nats.Msg, maxAtOnce)
+	from, err := c.store.conn.ChanSubscribe(c.names.told+">", told)
 	if err != nil {
 		return c.store.explain(err)
 	}
-	messages, err := from.Messages(jetstream.PullMaxMessages(2 * maxAtOnce))
-	if err != nil {
-		return c.store.explain(err)
-	}
-	defer messages.Stop()
-	defer context.AfterFunc(ctx, messages.Stop)()
-	for number := newest.Sequence; ; {
-		m, err := messages.Next()
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil:
-			return c.store.explain(err)
-		}
-		of, err := m.Metadata()
+	defer func() { _ = from.Unsubscribe() }()
+	again := time.NewTicker(readEvery)
+	defer again.Stop()
+	for {
+		newest, err := c.newest(ctx)
 		if err != nil {
 			return c.store.explain(err)
 		}
-		if of.Sequence.Stream > number {
-			number = of.Sequence.Stream
-			seen(number, m.Data())
+		seen(c.number(spot{newest.Sequence, newest.Subject}), newest.Data)
+		for last, reads := newest.Sequence, false; !reads; {
+			select {
+			case m := <-told:
+				at, _ := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+				if at > last {
+					last = at
+					seen(c.number(spot{at, m.Header.Get(jetstream.SubjectHeader)}), m.Data)
+				}
+			case <-again.C:
+				reads = true
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 	}
+}
+
+// newest reads the last message, or where the empty stream is.
+func (c *claims) newest(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	c.mu.Lock()
+	stream := c.stream
+	c.mu.Unlock()
+	newest, err := stream.GetLastMsgForSubject(ctx, c.names.subject+">")
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		info, err := stream.Info(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &jetstream.RawStreamMsg{Sequence: info.State.LastSeq}, nil
+	}
+	return newest, err
 }

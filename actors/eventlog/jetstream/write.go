@@ -225,7 +225,5 @@ func (s *Store) settle() error {
 	if err := s.put(nats.NewMsg(s.names.log)); err != nil && !errors.Is(err, errEarlier) {
 		return err
 	}
-	err := s.refresh(s.known())
-	s.unsure = err != nil // what the log has got is not known yet
-	return err
+	return s.refresh(s.known())
 }

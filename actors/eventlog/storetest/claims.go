@@ -16,42 +16,73 @@ func Claims(t *testing.T, open func(t testing.TB) eventlog.Claims) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	one, other := open(t), open(t)
-	if _, err := one.Claim(ctx, 7, []byte("x")); !errors.Is(err, eventlog.ErrConflict) {
+	empty := newest(ctx, t, one, "")
+	if _, err := one.Claim(ctx, empty+7, []byte("x")); !errors.Is(err, eventlog.ErrConflict) {
 		t.Fatalf("a claim in place of one that never was: %v", err)
 	}
-	first, err := one.Claim(ctx, 0, []byte("first"))
-	if err != nil || first == 0 {
+	before := newest(ctx, t, other, "")
+	first, err := one.Claim(ctx, empty, []byte("first"))
+	if err != nil || first <= empty {
 		t.Fatalf("the first claim has number %d: %v", first, err)
 	}
-	if _, err := other.Claim(ctx, 0, []byte("x")); !errors.Is(err, eventlog.ErrConflict) {
+	if _, err := other.Claim(ctx, before, []byte("x")); !errors.Is(err, eventlog.ErrConflict) {
 		t.Fatalf("a second first claim: %v", err)
 	}
-	second, err := other.Claim(ctx, first, []byte("second"))
-	if err != nil || second <= first {
-		t.Fatalf("claim %d is in place of %d: %v", second, first, err)
+	before = newest(ctx, t, other, "first")
+	second, err := other.Claim(ctx, before, []byte("second"))
+	if err != nil || second <= before {
+		t.Fatalf("claim %d is in place of %d: %v", second, before, err)
 	}
-	for _, handle := range []eventlog.Claims{one, other} {
-		if _, err := handle.Claim(ctx, first, []byte("x")); !errors.Is(err, eventlog.ErrConflict) {
+	for handle, gone := range map[eventlog.Claims]uint64{one: first, other: before} {
+		if _, err := handle.Claim(ctx, gone, []byte("x")); !errors.Is(err, eventlog.ErrConflict) {
 			t.Fatalf("a claim in place of one that has gone: %v", err)
 		}
 	}
-	oneWins(ctx, t, second, []eventlog.Claims{one, other, open(t), open(t)})
-	watch(ctx, t, one, open(t))
+	oneWins(ctx, t, []eventlog.Claims{one, other, open(t), open(t)})
+	last := newest(ctx, t, one, "third")
+	watch(ctx, t, one, last, open(t))
 	ended, end := context.WithCancel(ctx)
 	end()
-	if _, err := one.Claim(ended, second, nil); err == nil || errors.Is(err, eventlog.ErrConflict) {
+	if _, err := one.Claim(ended, newest(ctx, t, one, "fifth"), nil); err == nil || errors.Is(err, eventlog.ErrConflict) {
 		t.Errorf("a claim after its context has ended: %v", err)
 	}
 }
 
+// newest returns the number of the register's claim, which should be want.
+func newest(ctx context.Context, t *testing.T, of eventlog.Claims, want string) (number uint64) {
+	t.Helper()
+	for read := false; !read; {
+		watched, end := context.WithCancel(ctx)
+		err := of.Watch(watched, func(at uint64, data []byte) {
+			if read {
+				return
+			}
+			read, number = true, at
+			if string(data) != want {
+				t.Errorf("the newest claim is %q, want %q", data, want)
+			}
+			end()
+		})
+		end()
+		if !read && ctx.Err() != nil {
+			t.Fatal(err)
+		}
+	}
+	return number
+}
+
 // oneWins: of many claims in place of one, one is taken.
-func oneWins(ctx context.Context, t *testing.T, expected uint64, handles []eventlog.Claims) {
+func oneWins(ctx context.Context, t *testing.T, handles []eventlog.Claims) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	won := 0
+	var expected []uint64
 	for _, handle := range handles {
+		expected = append(expected, newest(ctx, t, handle, "second"))
+	}
+	for i, handle := range handles {
 		wg.Go(func() {
-			_, err := handle.Claim(ctx, expected, []byte("third"))
+			_, err := handle.Claim(ctx, expected[i], []byte("third"))
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {
@@ -67,7 +98,7 @@ func oneWins(ctx context.Context, t *testing.T, expected uint64, handles []event
 }
 
 // watch sees what one claims through another handle.
-func watch(ctx context.Context, t *testing.T, one, other eventlog.Claims) {
+func watch(ctx context.Context, t *testing.T, one eventlog.Claims, last uint64, other eventlog.Claims) {
 	type claim struct {
 		number uint64
 		data   string
@@ -83,24 +114,19 @@ func watch(ctx context.Context, t *testing.T, one, other eventlog.Claims) {
 			}
 		})
 	}()
-	newest := <-saw
-	if newest.data != "third" {
-		t.Errorf("the newest claim is %q", newest.data)
+	at := <-saw
+	if at.data != "third" {
+		t.Errorf("the newest claim is %q", at.data)
 	}
 	for _, data := range []string{"fourth", "fifth"} {
-		number, err := one.Claim(ctx, newest.number, []byte(data))
-		if err != nil {
+		var err error
+		if last, err = one.Claim(ctx, last, []byte(data)); err != nil {
 			t.Fatal(err)
 		}
-		for newest.number < number {
-			next := <-saw
-			if next.number <= newest.number {
-				t.Fatalf("claim %d was seen after %d", next.number, newest.number)
+		for next := at; at.data != data; at = next {
+			if next = <-saw; next.number < at.number || next.number == at.number && next.data != at.data {
+				t.Fatalf("claim %v was seen after %v", next, at)
 			}
-			newest = next
-		}
-		if newest != (claim{number, data}) {
-			t.Errorf("saw %v, want %d %s", newest, number, data)
 		}
 	}
 	stop()

@@ -1,28 +1,37 @@
 // Package right decides which of a radio's servers may give out music. It reads no clock and does no I/O: every input comes
 // with the time.
 //
-// The servers share a register that holds one claim, numbered, and takes another only in place of a certain number. From the
-// moment BEFORE a claim was sent, its holder has the right for the claim's length less a margin. Another server may claim only
-// when the length and a margin have passed since it SAW the newest claim. It cannot have seen that before it was sent, so its
-// own claim, if it is taken, is later than the end of the other's right, whatever the network delays, loses or keeps apart, and
-// whatever process stands still. The margins cover clocks of different speed. If the holder has renewed meanwhile, the
-// register refuses the other's claim.
+// # One register
 //
-// The order of claims is the order of leaderships. A leadership's term is the number of the claim that it began with.
+// A register holds one claim, numbered, and takes another only in place of a certain one. From the moment BEFORE a claim was
+// sent, its holder has the register's right for the claim's length less a margin. Another server may claim only when the length
+// and a margin have passed since it SAW the newest claim. It cannot have seen that before it was sent, so its own claim, if it is
+// taken, is later than the end of the other's right, whatever the network delays, loses or keeps apart, and whatever process
+// stands still. The margins cover clocks of different speed. If the holder has renewed meanwhile, the register refuses the
+// other's claim. A register that is empty may have lost a claim: it first gets one that is nobody's, as long as any may be.
+//
+// # Several registers
+//
+// A server leads while it has the rights of most registers at the same moment. No two servers have one right, so no two have
+// most; and no register that fails alone, or comes back empty, ends a leadership. A server that does not lead claims only if most
+// registers answer and are free at once, and gives back what it got if that is too little. Then it waits for a time of its own,
+// so that not both of two servers get too little again and again.
 package right
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
 	"conga/messages"
+
+	"github.com/cespare/xxhash/v2"
 )
 
-// Most is the greatest length of a claim that is obeyed: a wrong one must not keep a radio silent for hours.
-const Most = time.Minute
-
-// rememberedTries bounds for how many claims a server knows when it sent them.
-const rememberedTries = 8
+// Most is the longest lease that any server may have, and the greatest length of a claim that is obeyed: a wrong one must not keep a
+// radio silent for long.
+const Most = 5 * time.Second
 
 // Moment is a point in time on this machine, on two clocks.
 type Moment struct {
@@ -41,25 +50,40 @@ func (m Moment) Before(end Moment) bool { return m.Steady < end.Steady && m.Wall
 
 // Config is what a server needs to know of itself.
 type Config struct {
-	Self   string        // the holder's id in its claims
-	Length time.Duration // of its claims, at most Most
-	Margin time.Duration // see package; at least a thousandth of Length
-	Renew  time.Duration // how often the leader claims
+	Self      string        // the holder's id in its claims
+	Registers int           // how many there are, the same number for all servers
+	Length    time.Duration // of its claims, at most Longest
+	Longest   time.Duration // that any server's claims are
+	Margin    time.Duration // see package; at least a thousandth of Longest
+	Renew     time.Duration // how often the leader claims
 }
 
-// Inputs.
+// Inputs. Register counts from 0.
 type (
-	// Seen: this is the newest claim in the register, as far as this server sees; number 0: there is none yet.
+	// Seen: this is the newest claim in the register, as far as this server sees; nil: there is none. Numbers grow, also when the
+	// register has lost claims.
 	Seen struct {
-		Number uint64
-		Claim  *messages.LeaseClaim
+		Register int
+		Number   uint64
+		Claim    *messages.LeaseClaim
 	}
+	// Away: the register cannot be read.
+	Away struct{ Register int }
 	// Kept: the register has taken this server's claim.
-	Kept struct{ Try, Number uint64 }
+	Kept struct {
+		Register    int
+		Try, Number uint64
+	}
 	// Refused: it certainly has not, and never will.
-	Refused struct{ Try uint64 }
+	Refused struct {
+		Register int
+		Try      uint64
+	}
 	// Unsure: it has not answered. It may have taken the claim, or take it later.
-	Unsure struct{ Try uint64 }
+	Unsure struct {
+		Register int
+		Try      uint64
+	}
 	// Look: some time has passed.
 	Look struct{}
 	// Fallen: another has written to the log, which only a leader may, or this server cannot lead.
@@ -70,9 +94,10 @@ type (
 
 // Outputs.
 type (
-	// Publish asks the register to take the claim in place of claim number Expected. Exactly one of Kept, Refused and Unsure
-	// must follow.
+	// Publish asks the register to take the claim in place of the one that was seen, or kept, with the number Expected. Exactly one
+	// of Kept, Refused and Unsure must follow.
 	Publish struct {
+		Register int
 		Expected uint64
 		Claim    *messages.LeaseClaim
 	}
@@ -82,78 +107,101 @@ type (
 	StepDown struct{ Reason string }
 )
 
+type phase int
+
+const (
+	follows phase = iota
+	tries         // it claims most registers
+	leads
+	retired // it never claims again
+)
+
 // State is what a server knows about the right. It is immutable.
 type State struct {
-	cfg Config
-
-	known   bool // the register was read
-	newest  uint64
-	claim   *messages.LeaseClaim
-	seen    Moment // when newest was seen
-	stale   bool   // the register has a newer claim, which was not seen yet
-	tries   uint64
-	sent    []try // the last ones, oldest first
-	flying  bool  // the last one has no answer yet
-	unsure  bool  // one in place of newest had none, and may be taken yet
-	until   Moment
-	after   Moment // before that it does not claim, so that others can
-	term    uint64 // 0: another leads, or nobody
-	retired bool   // it never claims again
-	owes    bool   // it has led, and has not said yet that it stops
-}
-
-type try struct {
-	number, expected uint64
-	released         bool
-	at               Moment // before it was sent
+	cfg       Config
+	registers []register
+	phase     phase
+	term      uint64        // of its last leadership
+	after     time.Duration // before that it does not try, so that others can
+	failures  uint64        // tries that got too little, since it led
 }
 
 // New returns the state of a server that knows nothing yet.
-func New(cfg Config) State { return State{cfg: cfg} }
+func New(cfg Config) State { return State{cfg: cfg, registers: make([]register, cfg.Registers)} }
 
-// Term is the present leadership's, 0 if this server does not lead.
-func (s State) Term() uint64 { return s.term }
+// most is how many of the registers are most.
+func (s State) most() int { return len(s.registers)/2 + 1 }
 
-// Known reports whether the register was read.
-func (s State) Known() bool { return s.known }
+// Term counts this server's leaderships: it is the present one's, 0 if it does not lead.
+func (s State) Term() uint64 {
+	if s.phase != leads {
+		return 0
+	}
+	return s.term
+}
+
+// Known reports whether most registers were read.
+func (s State) Known() bool { return s.count(func(r *register) bool { return r.known }) >= s.most() }
 
 // Quiet reports whether the server has stopped, and has said so.
-func (s State) Quiet() bool { return s.retired && !s.owes && !s.flying }
+func (s State) Quiet() bool {
+	return s.phase == retired && s.count(func(r *register) bool { return r.flying || r.owns(s.cfg) }) == 0
+}
 
-// Until is when this server's right ends.
-func (s State) Until() Moment { return s.until }
-
-// Leader returns the claim of the server that leads as far as this one knows; nil if none does.
-func (s State) Leader() *messages.LeaseClaim {
-	if s.claim.GetReleased() {
-		return nil
+// Until is when this server has the rights of most registers no longer, if it renews none.
+func (s State) Until() Moment {
+	ends := make([]Moment, 0, len(s.registers))
+	for _, r := range s.registers {
+		ends = append(ends, r.until)
 	}
-	return s.claim
+	slices.SortFunc(ends, func(a, b Moment) int { return cmp.Compare(b.Steady, a.Steady) })
+	until := ends[0]
+	for _, end := range ends[:s.most()] { // on each clock these are most
+		until = Moment{min(until.Steady, end.Steady), min(until.Wall, end.Wall)}
+	}
+	return until
+}
+
+// Leader returns a claim of the server that leads as far as this one knows; nil if none does.
+func (s State) Leader() *messages.LeaseClaim {
+	for _, r := range s.registers {
+		holder := r.claim.GetHolder()
+		if holder != "" && s.count(func(r *register) bool { return r.claim.GetHolder() == holder && !r.claim.GetReleased() }) >= s.most() {
+			return r.claim
+		}
+	}
+	return nil
+}
+
+func (s State) count(is func(*register) bool) (n int) {
+	for i := range s.registers {
+		if is(&s.registers[i]) {
+			n++
+		}
+	}
+	return n
 }
 
 // Step takes an input and returns the next state, and what follows.
 func (s State) Step(now Moment, input any) (State, []any) {
+	s.registers = slices.Clone(s.registers)
 	d := deciding{State: s, now: now}
 	switch in := input.(type) {
 	case Seen:
-		d.see(in.Number, in.Claim)
+		d.registers[in.Register].see(now, s.cfg, in.Number, in.Claim)
+	case Away:
+		d.registers[in.Register].away = true
 	case Kept:
-		if in.Try == d.tries && d.flying {
-			d.flying = false
-			d.see(in.Number, d.own(in.Try, d.last().released))
-		}
+		d.registers[in.Register].kept(now, s.cfg, in)
 	case Refused:
-		d.refused(in.Try)
+		d.registers[in.Register].refused(in)
 	case Unsure:
-		if in.Try == d.tries && d.flying {
-			d.flying = false
-			d.unsure = d.last().expected == d.newest
-		}
+		d.registers[in.Register].unsure(in)
 	case Fallen:
-		d.stepDown("another server has written to the log, or this one could not lead")
-		d.leave()
+		d.fall()
 	case Release:
-		d.release()
+		d.stepDown("it stops")
+		d.turn(retired, gives)
 	}
 	d.look()
 	return d.State, d.out
@@ -162,15 +210,23 @@ func (s State) Step(now Moment, input any) (State, []any) {
 // Wait is how long after now the next Look is due; there may be other inputs before.
 func (s State) Wait(now Moment) time.Duration {
 	wait := s.cfg.Renew
-	if s.term > 0 {
-		wait = min(wait, s.until.Steady-now.Steady, s.until.Wall-now.Wall)
+	if s.phase == leads {
+		until := s.Until()
+		wait = min(wait, until.Steady-now.Steady, until.Wall-now.Wall)
 	}
-	switch {
-	case s.retired, !s.mayPublish():
-	case s.term > 0:
-		wait = min(wait, s.last().at.Steady+s.cfg.Renew-now.Steady)
-	default:
-		wait = min(wait, s.free().Steady-now.Steady)
+	var frees []time.Duration
+	for i := range s.registers {
+		r := &s.registers[i]
+		if claim, at := r.due(s.cfg); claim != nil {
+			wait = min(wait, at-now.Steady)
+		}
+		if r.mayPublish() && !r.away {
+			frees = append(frees, r.free(s.cfg))
+		}
+	}
+	if s.phase == follows && len(frees) >= s.most() {
+		slices.Sort(frees)
+		wait = min(wait, max(frees[s.most()-1], s.after)-now.Steady)
 	}
 	return max(wait, 0)
 }
@@ -181,131 +237,70 @@ type deciding struct {
 	out []any
 }
 
-func (d *deciding) see(number uint64, claim *messages.LeaseClaim) {
-	if d.known && number <= d.newest {
-		return
-	}
-	d.known, d.newest, d.claim, d.seen = true, number, claim, d.now
-	d.stale, d.unsure = false, false
-	if claim.GetHolder() != d.cfg.Self {
-		d.stepDown("another server leads")
-		return
-	}
-	if d.now.Steady < d.after.Steady { // it was under way when this server fell
-		d.leave()
-		return
-	}
-	if claim.GetReleased() || d.retired {
-		return
-	}
-	at := slices.IndexFunc(d.sent, func(t try) bool { return t.number == claim.GetTry() })
-	if at < 0 {
-		return
-	}
-	if end := d.sent[at].at.plus(d.cfg.Length - d.cfg.Margin); d.until.Before(end) {
-		d.until = end
-	}
-	if d.term == 0 && !d.retired && d.now.Before(d.until) {
-		d.term = number
-		d.out = append(d.out, Lead{number})
-	}
-}
-
-// refused steps down, unless the claim in its place may be an earlier one of this server: then the register will show it.
-func (d *deciding) refused(number uint64) {
-	if number != d.tries || !d.flying {
-		return
-	}
-	d.flying = false
-	if d.last().expected < d.newest { // what is in its place was seen meanwhile
-		return
-	}
-	d.stale = true
-	if !d.unsure {
-		d.stepDown("another server has claimed the lead")
-	}
-}
-
-func (d *deciding) release() {
-	d.retired, d.owes = true, d.term > 0
-	d.stepDown("it stops")
-}
-
-func (d *deciding) stepDown(reason string) {
-	d.until = Moment{}
-	if d.term > 0 {
-		d.term = 0
-		d.out = append(d.out, StepDown{reason})
-	}
-}
-
-// leave leaves the lead to the others: as long as they have to wait after this server's newest claim, and a little longer.
-func (d *deciding) leave() { d.after = d.now.plus(d.cfg.Length + 2*d.cfg.Margin + d.cfg.Renew) }
-
 // look does what is due.
 func (d *deciding) look() {
-	if d.term > 0 && !d.now.Before(d.until) {
-		d.stepDown("its lease has ended, because the servers' register did not answer in time")
-	}
 	switch {
-	case !d.mayPublish():
-	case d.retired:
-		if d.owes && d.claim.GetHolder() == d.cfg.Self {
-			d.owes = false
-			d.publish()
-		}
-	case d.term > 0:
-		if d.now.Steady-d.last().at.Steady >= d.cfg.Renew {
-			d.publish()
-		}
-	case d.now.Steady >= d.free().Steady:
+	case d.phase == leads && !d.now.Before(d.Until()):
+		d.stepDown("its lease has ended, because most of the servers' registers did not answer in time, or were claimed by another")
+		d.turn(follows, leaves)
+	case d.phase == follows && d.now.Steady >= d.after && d.count(d.isFree) >= d.most():
+		d.turn(tries, takes)
+	}
+	d.publish()
+	switch {
+	case d.phase != tries:
+	case d.now.Before(d.Until()):
+		d.phase, d.failures = leads, 0
+		d.term++
+		d.out = append(d.out, Lead{d.term})
+	case d.count(func(r *register) bool { return d.now.Before(r.until) || r.flying && !r.away }) < d.most():
+		d.failures++
+		d.after = d.now.Steady + d.backoff()
+		d.turn(follows, gives)
 		d.publish()
 	}
 }
 
-// mayPublish: one claim at a time, and none in place of one that was not seen.
-func (s State) mayPublish() bool { return s.known && !s.flying && !s.stale }
-
-// free is when this server may claim. In place of its own claim it may at once: since that was taken, nobody else's was.
-func (s State) free() Moment {
-	free := s.seen
-	switch {
-	case s.newest == 0, s.claim.GetReleased(), s.claim.GetHolder() == s.cfg.Self:
-	default:
-		free = free.plus(lengthOf(s.claim) + s.cfg.Margin)
-	}
-	if s.after.Steady > free.Steady {
-		free = s.after
-	}
-	if again := s.last().at.plus(s.cfg.Renew); s.tries > 0 && again.Steady > free.Steady {
-		free = again
-	}
-	return free
+func (d *deciding) isFree(r *register) bool {
+	return r.mayPublish() && !r.away && d.now.Steady >= r.free(d.cfg)
 }
 
-func lengthOf(claim *messages.LeaseClaim) time.Duration {
-	length := claim.GetLengthUs()
-	if length < 0 || length > Most.Microseconds() {
-		return Most
-	}
-	return time.Duration(length) * time.Microsecond
-}
-
-// last is the last claim that was sent.
-func (s State) last() try {
-	if len(s.sent) == 0 {
-		return try{}
-	}
-	return s.sent[len(s.sent)-1]
-}
-
+// publish sends the claims that are due.
 func (d *deciding) publish() {
-	d.tries++
-	d.sent = append(slices.Clone(d.sent[max(0, len(d.sent)+1-rememberedTries):]), try{d.tries, d.newest, d.retired, d.now})
-	d.flying = true
-	d.out = append(d.out, Publish{d.newest, d.own(d.tries, d.retired)})
+	for i := range d.registers {
+		r := &d.registers[i]
+		if claim, at := r.due(d.cfg); claim != nil && d.now.Steady >= at {
+			r.publish(d.now, claim)
+			d.out = append(d.out, Publish{i, r.newest, claim})
+		}
+	}
 }
 
-func (s State) own(number uint64, released bool) *messages.LeaseClaim {
-	return &messages.LeaseClaim{Holder: s.cfg.Self, Try: number, LengthUs: s.cfg.Length.Microseconds(), Released: released}
+func (d *deciding) turn(to phase, aim aim) {
+	d.phase = to
+	for i := range d.registers {
+		d.registers[i].turn(aim)
+	}
+}
+
+func (d *deciding) stepDown(reason string) {
+	if d.phase == leads {
+		d.out = append(d.out, StepDown{reason})
+	}
+}
+
+// fall leaves the lead to the others: as long as they have to wait after this server's newest claim, and a little longer.
+func (d *deciding) fall() {
+	if d.phase == retired {
+		return
+	}
+	d.stepDown("another server has written to the log, or this one could not lead")
+	d.turn(follows, leaves)
+	d.after = d.now.Steady + d.cfg.Length + d.cfg.Length/3 + 2*d.cfg.Margin + d.cfg.Renew
+}
+
+// backoff is a time that differs between servers, and from one failure to the next.
+func (d *deciding) backoff() time.Duration {
+	hash := xxhash.Sum64String(fmt.Sprint(d.cfg.Self, " ", d.failures))
+	return d.cfg.Renew/4 + time.Duration(hash%uint64(d.cfg.Renew+1))
 }

@@ -4,13 +4,14 @@ import (
 	"container/heap"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"conga/messages"
 )
 
-// world is a radio's servers and their register in virtual time. What it gives out is checked against one rule: once a server
-// has given out an item in a term, none gives out an item in an earlier one.
+// world is a radio's servers and their registers in virtual time. What it gives out is checked against one rule: once a leadership
+// has given out an item, none that gave out before it does so again.
 type world struct {
 	chance  *rand.Rand
 	now     time.Duration // true time
@@ -21,31 +22,45 @@ type world struct {
 	margin  time.Duration
 	faults  bool // from now on they happen; without them the network is quick and nothing stops
 
-	register []kept // all that were ever taken; the last one is the newest
-	highest  uint64 // the highest term that gave out
-	given    map[uint64]time.Duration
-	wrong    string
+	registers []*shared
+	gives     leadership // the last one that gave out
+	over      map[leadership]bool
+	wrong     string
 }
 
-type kept struct {
-	at    time.Duration
-	claim *messages.LeaseClaim
+// shared is a register.
+type shared struct {
+	claims []*messages.LeaseClaim // all that it knows; the last one is the newest
+	away   bool                   // no message reaches it, and none of its own arrives
+}
+
+// leadership is one term of one process.
+type leadership struct {
+	server *server
+	term   uint64
 }
 
 type server struct {
-	world    *world
-	state    State
-	name     string
-	rate     float64       // of its clocks
-	asleep   time.Duration // for how long its steady clock has stood still
-	stepped  time.Duration // how far its time of day was set
-	set      bool          // it was; then the machine does not sleep, for nothing could tell then how long
-	paused   time.Duration // until then it does nothing
-	cut      bool          // no message reaches it, and none of its own arrives
-	dead     bool
-	seen     int // how many claims it has seen
-	born     time.Duration
-	answered map[uint64]bool // tries
+	world   *world
+	state   State
+	name    string
+	rate    float64       // of its clocks
+	asleep  time.Duration // for how long its steady clock has stood still
+	stepped time.Duration // how far its time of day was set
+	set     bool          // it was; then the machine does not sleep, for nothing could tell then how long
+	paused  time.Duration // until then it does nothing
+	cut     bool          // no message reaches it, and none of its own arrives
+	dead    bool
+	born    time.Duration
+	length  time.Duration // of its claims
+	ways    []*way
+}
+
+// way is a server's to one register.
+type way struct {
+	seen     int                    // how many of the register's claims it has seen
+	shown    []*messages.LeaseClaim // all that it knows, in order; a claim's number is its place here, from 1
+	answered map[uint64]bool        // tries
 }
 
 type event struct {
@@ -101,11 +116,14 @@ func (w *world) delay() time.Duration {
 
 func (w *world) lost() bool { return w.faults && w.chance.IntN(12) == 0 }
 
-func (w *world) start(rate float64) *server {
-	s := &server{world: w, name: fmt.Sprint("server ", len(w.servers)), rate: rate, born: w.now, answered: map[uint64]bool{}}
-	s.state = New(Config{Self: s.name, Length: w.length, Margin: w.margin, Renew: w.length / 5})
+func (w *world) start(rate float64, length time.Duration) *server {
+	s := &server{world: w, name: fmt.Sprint("server ", len(w.servers)), rate: rate, born: w.now, length: length}
+	s.state = New(Config{Self: s.name, Registers: len(w.registers), Length: length, Longest: w.length, Margin: w.margin, Renew: length / 5})
 	w.servers = append(w.servers, s)
-	s.watch()
+	for i := range w.registers {
+		s.ways = append(s.ways, &way{answered: map[uint64]bool{}})
+		s.watch(i)
+	}
 	s.play()
 	s.look()
 	return s
@@ -130,17 +148,23 @@ func (s *server) soon(d time.Duration, do func()) {
 	})
 }
 
+// leads reports whether it may give out an item now.
+func (s *server) leads() bool {
+	return !s.dead && s.state.Term() > 0 && s.moment().Before(s.state.Until())
+}
+
 // play gives out an item every now and then, if the server has the right at that moment.
 func (s *server) play() {
-	if w := s.world; s.state.Term() > 0 && s.moment().Before(s.state.Until()) {
-		term := s.state.Term()
-		if term < w.highest {
-			w.wrong = fmt.Sprintf("%v: %s gives out in term %d, but another did in term %d before", w.now, s.name, term, w.highest)
+	if w, by := s.world, (leadership{s, s.state.Term()}); s.leads() {
+		if w.over[by] {
+			w.wrong = fmt.Sprintf("%v: %s gives out in its term %d after %s did in term %d", w.now, s.name, by.term, w.gives.server.name, w.gives.term)
 		}
-		w.highest = max(w.highest, term)
-		w.given[term] = w.now
+		if w.gives != by {
+			w.over[w.gives] = true
+			w.gives = by
+		}
 	}
-	s.soon(s.world.length/40+time.Duration(s.world.chance.Int64N(int64(s.world.length/40))), s.play)
+	s.soon(s.world.length/30+time.Duration(s.world.chance.Int64N(int64(s.world.length/30))), s.play)
 }
 
 func (s *server) look() {
@@ -148,24 +172,40 @@ func (s *server) look() {
 	s.soon(max(s.state.Wait(s.moment()), time.Microsecond), s.look)
 }
 
-// watch shows the server the newest claims, or older ones than those, in order, with gaps.
-func (s *server) watch() {
-	w := s.world
-	s.soon(w.delay()/2+w.length/100, func() {
-		n := len(w.register)
-		if w.faults && n > s.seen && w.chance.IntN(3) == 0 {
-			n = s.seen + w.chance.IntN(n-s.seen+1)
+// watch shows the server a register's newest claims, or older ones than those, in order, with gaps.
+func (s *server) watch(i int) {
+	w, r, v := s.world, s.world.registers[i], s.ways[i]
+	s.soon(w.delay()/2+w.length/40, func() {
+		n := len(r.claims)
+		if w.faults && n > v.seen && w.chance.IntN(3) == 0 {
+			n = v.seen + w.chance.IntN(n-v.seen+1)
 		}
-		if !s.cut {
-			s.seen = n
-			seen := Seen{Number: uint64(n)}
-			if n > 0 {
-				seen.Claim = w.register[n-1].claim
+		if s.cut || r.away {
+			if w.chance.IntN(4) == 0 {
+				s.step(Away{i})
 			}
-			w.after(w.delay()/2, func() { s.soon(0, func() { s.step(seen) }) })
+			s.watch(i)
+			return
 		}
-		s.watch()
+		v.seen = n
+		var claim *messages.LeaseClaim
+		if n > 0 {
+			claim = r.claims[n-1]
+		}
+		w.after(w.delay()/2, func() { s.soon(0, func() { s.step(Seen{i, v.number(claim), claim}) }) })
+		s.watch(i)
 	})
+}
+
+// number returns the way's number of a claim, a new one if it does not know it.
+func (v *way) number(claim *messages.LeaseClaim) uint64 {
+	for i, known := range slices.Backward(v.shown) {
+		if known == claim && (claim != nil || i == len(v.shown)-1) {
+			return uint64(i + 1)
+		}
+	}
+	v.shown = append(v.shown, claim)
+	return uint64(len(v.shown))
 }
 
 func (s *server) step(input any) {
@@ -178,39 +218,62 @@ func (s *server) step(input any) {
 	}
 }
 
+// publish puts the claim in place of the one that the server was shown with that number.
 func (s *server) publish(out Publish) {
-	w, try := s.world, out.Claim.GetTry()
+	w, r, v, try := s.world, s.world.registers[out.Register], s.ways[out.Register], out.Claim.GetTry()
 	answer := func(input any) {
-		if !s.answered[try] {
-			s.answered[try] = true
+		if !v.answered[try] {
+			v.answered[try] = true
 			s.step(input)
 		}
 	}
-	s.soon(w.length/3, func() { answer(Unsure{try}) })
+	s.soon(s.length/3, func() { answer(Unsure{out.Register, try}) })
 	if s.cut || w.lost() {
 		return
 	}
+	expected := v.shown[out.Expected-1]
 	w.after(w.delay(), func() { // also when the server is paused or dead by now
-		taken := uint64(len(w.register)) == out.Expected
-		if taken {
-			w.register = append(w.register, kept{w.now, out.Claim})
+		if r.away {
+			return
 		}
-		number := uint64(len(w.register))
+		n := len(r.claims)
+		taken := n == 0 && expected == nil || n > 0 && r.claims[n-1] == expected
+		if taken {
+			r.claims = append(r.claims, out.Claim)
+		}
 		if s.cut || w.lost() {
 			return
 		}
 		s.soon(w.delay(), func() {
 			if taken {
-				answer(Kept{try, number})
+				if !v.answered[try] {
+					answer(Kept{out.Register, try, v.number(out.Claim)})
+				}
 			} else {
-				answer(Refused{try})
+				answer(Refused{out.Register, try})
 			}
 		})
 	})
 }
 
-// harm does something to a server.
+// fail does something to a register.
+func (w *world) fail() {
+	r := w.registers[w.chance.IntN(len(w.registers))]
+	r.away = true
+	w.after(w.upTo(4*w.length), func() {
+		r.away = false
+		if w.chance.IntN(3) == 0 {
+			r.claims = nil
+		}
+	})
+}
+
+// harm does something to a server, or to a register.
 func (w *world) harm() {
+	if w.chance.IntN(4) == 0 {
+		w.fail()
+		return
+	}
 	s := w.servers[w.chance.IntN(len(w.servers))]
 	some := w.upTo(4 * w.length)
 	switch w.chance.IntN(8) {
@@ -246,5 +309,5 @@ func (w *world) harm() {
 // again starts the server's program again.
 func (w *world) again(s *server) {
 	s.dead = true
-	w.start(s.rate)
+	w.start(s.rate, s.length)
 }

@@ -248,7 +248,9 @@ func wholeFile(path string, force bool, fill func(io.Writer) error) error {
 	}
 	out := bufio.NewWriterSize(f, 1<<20)
 	err = cmp.Or(fill(out), notWritten(cmp.Or(out.Flush(), f.Sync())))
-	if err = cmp.Or(err, notWritten(f.Close())); err != nil {
+	err = cmp.Or(err, notWritten(f.Close()))
+	if err != nil {
+		_ = f.Close()
 		remedy := ""
 		if reason := (unwritten{}); errors.As(err, &reason) {
 			remedy = reason.remedy()

@@ -14,6 +14,7 @@ import (
 	"conga/actors/catalog/library"
 	"conga/actors/eventlog"
 	"conga/actors/lease"
+	"conga/actors/lease/right"
 	"conga/cmd/internal/address"
 	"conga/messages"
 	"conga/transport"
@@ -25,13 +26,16 @@ const (
 	// takesOver is how much of the slack a takeover needs beside the lease: the new leader starts, its first listener finds it, and
 	// the loudspeakers keep their reserve.
 	takesOver = time.Second
-	// leastLease is less than what a register over a network and a disk renews surely.
+	// leastLease is less than what registers over a network and a disk renew surely.
 	leastLease = 400 * time.Millisecond
 	// releases is how long a server that stops may take to tell the others.
 	releases = time.Second
 	// again is the wait after a start that failed.
 	again = time.Second
 )
+
+// No lease is longer than its servers obey.
+const _ = uint(right.Most - (messages.MaxSlack - takesOver))
 
 // LeaseFor returns the length of a lease with which a standby takes over before anybody hears silence, if music is sent that long
 // before it is heard.
@@ -50,7 +54,7 @@ type MemberOptions struct {
 	// Write opens it and what else is kept, anew for each leadership. fence must be around the store itself, and lost is told that
 	// another server has written.
 	Write  func(fence func(eventlog.Store) eventlog.Store, lost func(error)) (Data, error)
-	Claims eventlog.Claims
+	Claims []eventlog.Claims // the registers of who leads, the same for all servers
 	Lease  time.Duration
 	// Led is called when this server has begun to lead, and Followed when it has begun to follow: it has the leader's log and
 	// clock, or there is no leader. What they start must end when ctx does. Both may be nil.
@@ -80,7 +84,6 @@ func Member(ctx context.Context, o MemberOptions) error {
 		return err
 	}
 	m := &member{MemberOptions: o, requests: requests.Addr(), stream: stream.Addr()}
-	m.Standing = func() lease.Standing { at, _ := m.lease.Standing(); return at }
 	clock := o.Now
 	if clock == nil {
 		clock = steadyClock()
@@ -96,7 +99,6 @@ func Member(ctx context.Context, o MemberOptions) error {
 			err = m.lead(ctx, term, snapshot)
 		}
 		if err != nil {
-			m.lease.Fall() // so that another server leads meanwhile
 			o.Logger.Error("this server can neither lead nor follow, and tries again", "reason", err)
 			select {
 			case <-time.After(again):
@@ -130,11 +132,13 @@ func (m *member) says() string {
 
 // follow keeps up with the log until this server leads, and returns the term and what the log's new handle need not read.
 func (m *member) follow(ctx context.Context) (term uint64, snapshot []byte, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	log, err := m.open(ctx)
+	store, err := m.Read()
 	if err != nil {
 		return 0, nil, err
+	}
+	log, err := eventlog.Open(store, time.Now)
+	if err != nil {
+		return 0, nil, errors.Join(err, store.Close())
 	}
 	defer log.Close()
 	port, err := m.stand()
@@ -144,18 +148,17 @@ func (m *member) follow(ctx context.Context) (term uint64, snapshot []byte, err 
 	defer port()
 	var looks sync.WaitGroup
 	defer looks.Wait()
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	f := actors.NewFollower(log)
-	s := &Standby{Log: log, Requests: m.requests, Stream: m.stream, follower: f, dump: make(chan chan<- actors.Dump), Standing: m.Standing}
+	s := &Standby{Log: log, Requests: m.requests, Stream: m.stream, follower: f, dump: make(chan chan<- actors.Dump), Standing: func() lease.Standing { at, _ := m.lease.Standing(); return at }}
 	began, told := time.Now(), m.Followed == nil
 	next := time.NewTicker(followEvery)
 	defer next.Stop()
 	var songs atomic.Pointer[library.State]
 	failed, leader := "", ""
 	for {
-		if err := f.CatchUp(); ctx.Err() != nil {
-			return 0, nil, nil
-		} else if err != nil && err.Error() != failed {
+		if err := f.CatchUp(); err != nil && err.Error() != failed {
 			failed = err.Error()
 			m.Logger.Warn("the log of the radio cannot be followed", "reason", err)
 		} else if err == nil {
@@ -190,20 +193,6 @@ func (m *member) follow(ctx context.Context) (term uint64, snapshot []byte, err 
 			return 0, nil, nil
 		}
 	}
-}
-
-// open opens the log for reading. It is closed when ctx ends, because a log that does not answer must not hold up the end.
-func (m *member) open(ctx context.Context) (*eventlog.Log, error) {
-	store, err := m.Read()
-	if err != nil {
-		return nil, err
-	}
-	log, err := eventlog.Open(store, time.Now)
-	if err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
-	context.AfterFunc(ctx, func() { _ = store.Close() })
-	return log, nil
 }
 
 // stand opens the request port, at which it only tells who leads. The stream port stays closed, so that listeners find at once
@@ -244,11 +233,7 @@ func (m *member) redirect(w http.ResponseWriter, r *http.Request) {
 	at, _ := m.lease.Standing()
 	if leader := at.Leader.GetRequests(); leader != "" && at.Term == 0 && r.Method == http.MethodGet {
 		if host, _, err := net.SplitHostPort(leader); err == nil && host != "" && host != "::" && host != "0.0.0.0" {
-			scheme := "http"
-			if visit := transport.VisitOf(r.Context()); visit != nil && visit.Secure() {
-				scheme = "https"
-			}
-			http.Redirect(w, r, scheme+"://"+leader+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+			http.Redirect(w, r, "http://"+leader+r.URL.RequestURI(), http.StatusTemporaryRedirect)
 			return
 		}
 	}
@@ -266,6 +251,7 @@ func (m *member) lead(ctx context.Context, term uint64, snapshot []byte) error {
 		return eventlog.Fence(store, leads, m.lease.Fall)
 	}, func(error) { m.lease.Fall() })
 	if err != nil {
+		m.lease.Fall()
 		return err
 	}
 	m.shift.Add(m.lease.TakeAhead()) // the broadcast's clock goes on
@@ -273,6 +259,7 @@ func (m *member) lead(ctx context.Context, term uint64, snapshot []byte) error {
 	o.Data, o.Leads = data, leads
 	server, err := StartServer(o)
 	if err != nil {
+		m.lease.Fall()
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -312,5 +299,11 @@ func (s *Standby) Dump(ctx context.Context) (actors.Dump, error) {
 
 func (s *Standby) look() actors.Dump {
 	state, event := s.follower.State()
-	return actors.Dump{Node: messages.ServerID, Event: event, State: state, Live: map[string]any{lease.Actor: s.Standing().Live()}}
+	at := s.Standing()
+	return actors.Dump{Node: messages.ServerID, Event: event, State: state, Live: map[string]any{
+		"lease": struct {
+			Leads  bool   `json:"leads"`
+			Leader string `json:"leader"` // host:port of its requests
+		}{at.Term > 0, at.Leader.GetRequests()},
+	}}
 }
