@@ -24,13 +24,15 @@ SOAK ?= 1h
 CHUNKS ?=
 FOR ?= 60s
 STARTS ?= 5
+TIMES ?= 10
+SLACK ?= 4s
 CHAIN ?= 100
 CASES ?= all
 ALL ?=
 LONG ?=
 JSON ?= bin/bench.json
 
-.PHONY: help conga chaos soak together demo build test lint systems bench bench-check bench-keep bench-parts fuzz gen man install speaker sound-test page-test shell-test convert-test
+.PHONY: help conga chaos servers soak together demo build test lint systems bench bench-check bench-keep bench-parts fuzz gen man install speaker sound-test page-test shell-test convert-test
 
 help:
 	@echo 'make demo     hear it: a server and three listeners        go run ./cmd/conga demo'
@@ -41,6 +43,7 @@ help:
 	@echo 'make systems  does it build for Windows, macOS, FreeBSD?    GOOS=windows CGO_ENABLED=0 go build ./cmd/conga'
 	@echo 'make chaos    kill, freeze, restart: who hears it?         bin/conga-chaos --nodes 200'
 	@echo '  KINDS=outages SPIN=2: long silence, busy machine         bin/conga-chaos --kinds outages --spin 2'
+	@echo 'make servers  two servers, a log on NATS: kill, cut off     bin/conga-chaos servers --times 10 --slack 4s'
 	@echo 'make soak     an hour: does anything grow?                  go test -run Soak -v -timeout 0 ./cmd/conga-chaos -soak.for 1h'
 	@echo '  CHUNKS=10000000: two weeks of music as fast as it goes    … -soak.chunks 10000000'
 	@echo 'make together how far apart are the loudspeakers?            go test -run Together -v -together 60s ./cmd/conga/e2e'
@@ -86,6 +89,11 @@ systems:
 
 chaos: build
 	bin/conga-chaos --nodes $(NODES) --failures $(FAILURES) --seed $(SEED) --spin $(SPIN) --longest $(LONGEST) $(if $(KINDS),--kinds $(KINDS))
+
+# nats-server is a module of its own: conga needs nothing of it.
+servers: build
+	cd actors/eventlog/natstest/testdata/server && GOWORK=off GOFLAGS=-mod=mod CGO_ENABLED=0 go build -o $(CURDIR)/bin/ github.com/nats-io/nats-server/v2
+	bin/conga-chaos servers --times $(TIMES) --slack $(SLACK) --seed $(SEED) $(if $(KINDS),--kinds $(KINDS))
 
 soak:
 	go test $(flags) -count=1 -timeout 0 -run 'Soak$$' -v ./cmd/conga-chaos $(if $(CHUNKS),-soak.chunks $(CHUNKS),-soak.for $(SOAK))

@@ -59,6 +59,8 @@ type ServerConfig struct {
 	Leads func() bool
 	// Rules are the rules for requests; nil: first come, first served, without limits.
 	Rules *messages.QueueRules
+	// PerAddress is chainmanager.Config.PerAddress.
+	PerAddress int
 	// Members is chainmanager.Config.Members: the stream port serves all that are in the chain. May be nil.
 	Members func(changed map[string]messages.Standing, all bool)
 
@@ -121,7 +123,7 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		child{scheduler.Actor, scheduler.Props(scheduler.Config{Log: cfg.Log, Publish: s.publish, Playlist: cfg.Playlist}).Configure(ends)},
 		child{chainmanager.Actor, chainmanager.Props(chainmanager.Config{
 			Log: cfg.Log, Links: func() *actor.PID { return s.of(requestsName) },
-			Key: cfg.Key.Public().(ed25519.PublicKey), Now: cfg.Now, Members: cfg.Members,
+			Key: cfg.Key.Public().(ed25519.PublicKey), Now: cfg.Now, PerAddress: cfg.PerAddress, Members: cfg.Members,
 			Audit: cfg.Audit, Auditor: cfg.Auditor, Newest: s.newest, Takes: cfg.Takes, Slack: s.Slack,
 		}).Configure(ends)},
 		child{pacer.Actor, pacer.Props(pacer.Config{

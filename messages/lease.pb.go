@@ -31,6 +31,7 @@ type LeaseClaim struct {
 	Released      bool                   `protobuf:"varint,4,opt,name=released,proto3" json:"released,omitempty"`                            // the holder has stopped: others need not wait
 	Requests      string                 `protobuf:"bytes,5,opt,name=requests,proto3" json:"requests,omitempty"`                             // host:port of the holder's request port
 	ClockUnixUs   int64                  `protobuf:"varint,6,opt,name=clock_unix_us,json=clockUnixUs,proto3" json:"clock_unix_us,omitempty"` // the broadcast's clock, as the holder has it, when the claim was sent
+	SinceUnixUs   int64                  `protobuf:"varint,7,opt,name=since_unix_us,json=sinceUnixUs,proto3" json:"since_unix_us,omitempty"` // when the holder began to lead, by that clock; 0: when it claimed, it did not lead yet
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -107,11 +108,18 @@ func (x *LeaseClaim) GetClockUnixUs() int64 {
 	return 0
 }
 
+func (x *LeaseClaim) GetSinceUnixUs() int64 {
+	if x != nil {
+		return x.SinceUnixUs
+	}
+	return 0
+}
+
 var File_messages_lease_proto protoreflect.FileDescriptor
 
 const file_messages_lease_proto_rawDesc = "" +
 	"\n" +
-	"\x14messages/lease.proto\x12\x05conga\"\xaf\x01\n" +
+	"\x14messages/lease.proto\x12\x05conga\"\xd3\x01\n" +
 	"\n" +
 	"LeaseClaim\x12\x16\n" +
 	"\x06holder\x18\x01 \x01(\tR\x06holder\x12\x10\n" +
@@ -119,7 +127,8 @@ const file_messages_lease_proto_rawDesc = "" +
 	"\tlength_us\x18\x03 \x01(\x03R\blengthUs\x12\x1a\n" +
 	"\breleased\x18\x04 \x01(\bR\breleased\x12\x1a\n" +
 	"\brequests\x18\x05 \x01(\tR\brequests\x12\"\n" +
-	"\rclock_unix_us\x18\x06 \x01(\x03R\vclockUnixUsB\x10Z\x0econga/messagesb\x06proto3"
+	"\rclock_unix_us\x18\x06 \x01(\x03R\vclockUnixUs\x12\"\n" +
+	"\rsince_unix_us\x18\a \x01(\x03R\vsinceUnixUsB\x10Z\x0econga/messagesb\x06proto3"
 
 var (
 	file_messages_lease_proto_rawDescOnce sync.Once

@@ -15,6 +15,9 @@ import (
 // served last that is asked last: it is lost, and if its process stands still, its kernel still answers.
 const nextServer = 60 * time.Millisecond
 
+// otherServer is the same for a request port when nobody waits for music: most servers answer within it.
+const otherServer = 300 * time.Millisecond
+
 // Servers are a listener's ways to the servers of its radio. Mostly there is one. Of several only one leads; the others refuse
 // each HELLO and do not listen on their stream ports. Safe for many goroutines.
 type Servers struct {
@@ -74,23 +77,31 @@ func (s *Servers) Requests(ctx context.Context, _ string) (net.Conn, error) {
 	return way.line.Server(ctx, way.requests)
 }
 
-// Reach returns once one of the request ports has answered; that one is asked next.
+// Reach returns once one of the request ports has answered; that one is asked next. If none does, the error is that of the server
+// that the user named first.
 func (s *Servers) Reach(ctx context.Context) error {
 	s.mu.Lock()
-	tries := len(s.all)
+	all := slices.Clone(s.all)
 	s.mu.Unlock()
-	var failed error
-	for range tries {
-		conn, err := s.Requests(ctx, "")
-		if err == nil {
-			s.Joined()
-			return conn.Close()
-		}
-		if failed == nil { // of the one that the user named first
-			failed = err
-		}
+	at, conn, errs := first(ctx, len(all), otherServer, func(ctx context.Context, i int) (net.Conn, error) {
+		return all[i].line.Server(ctx, all[i].requests)
+	})
+	if conn == nil {
+		return errs[0]
 	}
-	return failed
+	s.mu.Lock()
+	s.asked, s.good = at, true
+	s.mu.Unlock()
+	return conn.Close()
+}
+
+// DialAny connects to the first of some addresses that answers, and returns its index, or the error of the first one.
+func DialAny(ctx context.Context, addrs []string) (net.Conn, int, error) {
+	at, conn, errs := first(ctx, len(addrs), otherServer, func(ctx context.Context, i int) (net.Conn, error) { return DialServer(ctx, addrs[i]) })
+	if conn == nil {
+		return nil, 0, errs[0]
+	}
+	return conn, at, nil
 }
 
 // Line is the way to the server whose request port is asked.
@@ -105,6 +116,22 @@ func (s *Servers) Stream(ctx context.Context, _ string) (net.Conn, error) {
 	s.mu.Lock()
 	all, last := slices.Clone(s.all), s.fed
 	s.mu.Unlock()
+	of := func(i int) int { return (last + 1 + i) % len(all) }
+	i, conn, errs := first(ctx, len(all), nextServer, func(ctx context.Context, i int) (net.Conn, error) {
+		return all[of(i)].line.Node(ctx, all[of(i)].stream)
+	})
+	if conn == nil {
+		return nil, errors.Join(errs...)
+	}
+	s.mu.Lock()
+	s.fed = of(i)
+	s.mu.Unlock()
+	return conn, nil
+}
+
+// first makes n tries, one after the other, and the next one also if the last has not ended after a while. It returns the first
+// connection and its try's number; without one the error of each try.
+func first(ctx context.Context, n int, after time.Duration, try func(ctx context.Context, i int) (net.Conn, error)) (int, net.Conn, []error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the other tries
 	type end struct {
@@ -112,20 +139,20 @@ func (s *Servers) Stream(ctx context.Context, _ string) (net.Conn, error) {
 		conn net.Conn
 		err  error
 	}
-	ends, tried, failed := make(chan end), 0, error(nil)
+	ends, errs := make(chan end), make([]error, n)
 	next := time.NewTimer(0)
 	defer next.Stop()
-	for running := 0; ; {
+	for tried, running := 0, 0; ; {
 		select {
 		case <-next.C:
-			if tried == len(all) {
+			if tried == n {
 				continue
 			}
+			at := tried
 			tried++
-			at := (last + tried) % len(all)
 			running++
 			go func() {
-				conn, err := all[at].line.Node(ctx, all[at].stream)
+				conn, err := try(ctx, at)
 				select {
 				case ends <- end{at, conn, err}:
 				case <-ctx.Done():
@@ -134,24 +161,24 @@ func (s *Servers) Stream(ctx context.Context, _ string) (net.Conn, error) {
 					}
 				}
 			}()
-			next.Reset(nextServer)
+			next.Reset(after)
 		case end := <-ends:
 			running--
 			if end.err == nil {
-				s.mu.Lock()
-				s.fed = end.at
-				s.mu.Unlock()
-				return end.conn, nil
+				return end.at, end.conn, nil
 			}
-			failed = errors.Join(failed, end.err)
-			if running == 0 && tried == len(all) {
-				return nil, failed
-			}
-			if running == 0 {
+			errs[end.at] = end.err
+			switch {
+			case running == 0 && tried == n:
+				return 0, nil, errs
+			case running == 0:
 				next.Reset(0)
 			}
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			for i := range errs {
+				errs[i] = ctx.Err()
+			}
+			return 0, nil, errs
 		}
 	}
 }

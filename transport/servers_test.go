@@ -106,6 +106,35 @@ func TestServers_Stream_StandsStill(t *testing.T) {
 	})
 }
 
+// Whoever joins reaches a server that is there, whatever the others do, and speaks with that one.
+func TestServers_Reach(t *testing.T) {
+	for _, how := range []string{"silent", "refuses"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newServers(t, &cluster{ports: map[string]string{"192.0.2.1:7000": how, "192.0.2.2:7000": "answers"}})
+			began := time.Now()
+			if err := s.Reach(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); took > otherServer {
+				t.Errorf("if the first %s it takes %v", how, took)
+			}
+			conn, err := s.Requests(t.Context(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.Close()
+			if addr := conn.RemoteAddr().String(); addr != "192.0.2.2:7000" {
+				t.Errorf("it speaks with %s", addr)
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		if err := newServers(t, &cluster{}).Reach(t.Context()); !errors.Is(err, errClosedPort) {
+			t.Error(err)
+		}
+	})
+}
+
 // If none answers, the search goes on soon.
 func TestServers_Stream_Nobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

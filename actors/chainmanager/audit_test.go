@@ -2,6 +2,7 @@ package chainmanager
 
 import (
 	"crypto/ed25519"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -291,5 +292,21 @@ func TestAudits_Bounded(t *testing.T) {
 	a = audits{waiting: []suspicion{{"gone", "amy", "", 1}, {"amy", "gone", "", 1}, {"amy", "bob", "", 1}}}
 	if s, is := a.next(line); !is || s.accused != "amy" || s.accuser != "bob" {
 		t.Errorf("%v, %v", s, is)
+	}
+}
+
+// Where many connections of one address are allowed, as many listeners of one address may join.
+func TestChainManager_ManyOfOneAddress(t *testing.T) {
+	const listeners = 2000
+	for perAddress, want := range map[int]int{0: 800, listeners: listeners} {
+		budget, now, in := newComings().of(perAddress), time.Unix(1, 0), 0
+		for i := range listeners {
+			if budget.spend(fmt.Sprint(i), "192.0.2.1/32", now) {
+				in++
+			}
+		}
+		if in != want {
+			t.Errorf("%d connections per address: %d of %d joined, want %d", perAddress, in, listeners, want)
+		}
 	}
 }

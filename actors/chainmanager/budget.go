@@ -28,6 +28,17 @@ func newReporting() *budget {
 	return &budget{own: 1.0 / 10, ownBurst: 16, home: 0.5, homeBurst: 256}
 }
 
+// usualHome is how many connections of one address these budgets are for.
+const usualHome = 256
+
+// of returns the budget where an address may have so many connections: if more, it gets as many times as much.
+func (b *budget) of(perAddress int) *budget {
+	if more := float64(perAddress) / usualHome; more > 1 {
+		b.home, b.homeBurst = b.home*rate.Limit(more), int(float64(b.homeBurst)*more)
+	}
+	return b
+}
+
 // maxPots bounds the memory of a budget. Full buckets can be dropped.
 const maxPots = 4096
 

@@ -37,6 +37,9 @@ type Config struct {
 	Key []byte
 	// Now reads the server's clock.
 	Now func() time.Time
+	// PerAddress is how many connections one address may have: with more than usual, it may also cause more events. 0: the
+	// usual number.
+	PerAddress int
 	// Audit describes a child that connects to a node's stream, sends open and reports what comes,
 	// as for a relay; nil: there are no audits. Auditor is the node as which it asks: the accused
 	// cannot tell it from an ordinary guest. Newest returns the number of the server's newest item.
@@ -53,7 +56,7 @@ type Config struct {
 // *messages.Welcome, a *messages.ListListeners with *messages.Listeners, a *messages.Look with a messages.View.
 func Props(cfg Config) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
-		return &chainManager{cfg: cfg, comings: newComings(), telling: newReporting()}
+		return &chainManager{cfg: cfg, comings: newComings().of(cfg.PerAddress), telling: newReporting().of(cfg.PerAddress)}
 	})
 }
 

@@ -37,7 +37,8 @@ type Lease struct {
 	wg     sync.WaitGroup
 
 	at      atomic.Pointer[Standing]
-	self    string // the holder in its claims
+	since   atomic.Int64 // when this server began to lead
+	self    string       // the holder in its claims
 	mu      sync.Mutex
 	clocks  clocks        // of the leader, if that is another server
 	changed chan struct{} // closed and replaced when Standing changes in more than Until
@@ -101,7 +102,7 @@ func (l *Lease) TakeAhead() int64 {
 	return ahead
 }
 
-// Timed reports whether that is known well: the first claim that is seen may be old, the next ones are not.
+// Timed reports whether that is known well, by some claims that were made while this server looked on.
 func (l *Lease) Timed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -130,9 +131,11 @@ func (l *Lease) Close() {
 
 type (
 	release struct{ done chan struct{} }
-	// seen: the clock of who made the claim was so far ahead of this server's when it was seen.
+	// seen: the clock of who made the claim was so far ahead of this server's when it was seen. A claim that was there before,
+	// and one that is shown again, is not fresh: it may be old.
 	seen struct {
 		right.Seen
+		fresh bool
 		ahead int64
 	}
 )
@@ -194,18 +197,42 @@ func (l *Lease) carryOut(ctx context.Context, state right.State, out []any) {
 		switch out := out.(type) {
 		case right.Lead:
 			at.Reason = ""
+			l.since.Store(l.cfg.Now())
 		case right.StepDown:
 			at.Reason, changed = out.Reason, true
 		case right.Publish:
 			l.wg.Go(func() { l.tell(ctx, l.claim(ctx, out)) })
 		}
 	}
+	if at.Term > 0 { // what it claimed last may have been sent before it led
+		at.Leader = proto.CloneOf(at.Leader)
+		at.Leader.Requests, at.Leader.SinceUnixUs = l.cfg.Requests, l.since.Load()
+	}
 	l.stand(at, changed)
+}
+
+// Actor is its name in dumps.
+const Actor = "lease"
+
+// Live is a server's standing as dumps show it.
+type Live struct {
+	Leads  bool      `json:"leads"`  // this one does
+	Leader string    `json:"leader"` // host:port of the requests of the server that leads; empty: none does
+	Since  time.Time `json:"since,omitzero"`
+}
+
+// Live returns the standing now.
+func (s Standing) Live() Live {
+	live := Live{Leads: s.Term > 0, Leader: s.Leader.GetRequests()}
+	if since := s.Leader.GetSinceUnixUs(); since > 0 {
+		live.Since = time.UnixMicro(since).UTC()
+	}
+	return live
 }
 
 // compare learns from a claim of the leader, if that is another server, how its clock differs.
 func (l *Lease) compare(in seen, leader *messages.LeaseClaim) {
-	if at := in.Claim.GetClockUnixUs(); at != 0 && in.Claim.GetHolder() != l.self && in.Claim.GetHolder() == leader.GetHolder() {
+	if in.fresh && in.Claim.GetClockUnixUs() != 0 && in.Claim.GetHolder() != l.self && in.Claim.GetHolder() == leader.GetHolder() {
 		l.mu.Lock()
 		l.clocks.add(in.Claim.GetHolder(), in.ahead)
 		l.mu.Unlock()
@@ -227,6 +254,9 @@ func (l *Lease) claim(ctx context.Context, out right.Publish) any {
 	try := out.Claim.GetTry()
 	claim := proto.CloneOf(out.Claim)
 	claim.Requests, claim.ClockUnixUs = l.cfg.Requests, l.cfg.Now()
+	if l.at.Load().Term > 0 {
+		claim.SinceUnixUs = l.since.Load()
+	}
 	data, err := proto.Marshal(claim)
 	if err != nil {
 		l.cfg.Logger.Error("a claim to lead cannot be written", "reason", err)
@@ -246,12 +276,13 @@ func (l *Lease) claim(ctx context.Context, out right.Publish) any {
 
 // watch sees the claims of a register, also after that was away.
 func (l *Lease) watch(ctx context.Context, register int) {
-	told := ""
+	told, last := "", uint64(0)
 	for ctx.Err() == nil {
 		err := l.cfg.Claims[register].Watch(ctx, func(number uint64, data []byte) {
 			told = ""
 			in := right.Seen{Register: register, Number: number, Claim: read(data)}
-			l.tell(ctx, seen{in, in.Claim.GetClockUnixUs() - l.cfg.Now()})
+			l.tell(ctx, seen{in, last > 0 && number != last, in.Claim.GetClockUnixUs() - l.cfg.Now()})
+			last = number
 		})
 		if ctx.Err() == nil && err != nil {
 			l.tell(ctx, right.Away{Register: register})
@@ -284,7 +315,7 @@ const (
 	// millisecond.
 	lastClaims = 64
 	// goodClaims is how many are enough.
-	goodClaims = 4
+	goodClaims = 3
 )
 
 // clocks compares a leader's clock with this server's.

@@ -69,10 +69,16 @@ func TestLease_Takeover(t *testing.T) {
 		shared := registers()
 		ways, claims := cuttable(shared)
 		one := begin(t, claims, "one:7000")
-		until(one, leads)
+		began := until(one, leads)
 		other := begin(t, shared, "other:7000")
 		until(other, func(at Standing) bool { return at.Leader.GetRequests() == "one:7000" })
 		time.Sleep(10 * length)
+		for l, leads := range map[*Lease]bool{one: true, other: false} {
+			at, _ := l.Standing()
+			if live := at.Live(); live.Leads != leads || live.Leader != "one:7000" || !live.Since.Equal(began) {
+				t.Errorf("one leads since %v: %+v", began, live)
+			}
+		}
 		if !one.Leads() || other.Leads() {
 			t.Fatal("the first one does not keep the lead")
 		}

@@ -11,6 +11,7 @@ import (
 	"conga/cmd/conga-bench/internal/result"
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/congatest"
+	"conga/messages/raced"
 )
 
 // TestMain lets the tests be this program where it starts itself.
@@ -92,6 +93,9 @@ func TestBench_Chain(t *testing.T) {
 
 // The other groups, too.
 func TestBench_Rest(t *testing.T) {
+	if raced.On {
+		t.Skip("it is the same without the race detector")
+	}
 	file := filepath.Join(t.TempDir(), "run.json")
 	code, out, progress := runBench(t, "run", "--conga", builtConga(t), "--songs", congatest.Dir, "--only", "joins,relay,decode,log,program",
 		"--nodes", "3", "--rounds", "1", "--for", "1s", "--settle", "300ms", "--events", "2000", "--json", file)

@@ -28,13 +28,14 @@ func chaosProgram() cli.Program {
 	return cli.Program{
 		Name: "conga-chaos", Grammar: &chaosGrammar{},
 		About: "Kill, freeze and restart nodes of conga, and see that nobody else hears it.",
-		Words: kong.Vars{"usual": schedule.List(schedule.Usual), "outages": schedule.List(schedule.Outages)},
+		Words: kong.Vars{"usual": schedule.List(schedule.Usual), "outages": schedule.List(schedule.Outages), "faults": faultNames()},
 	}
 }
 
 type chaosGrammar struct {
 	Run      chaosCmd    `cmd:"" default:"withargs" help:"Run a server and listeners, and break them."`
 	Plot     plotCmd     `cmd:"" help:"Draw simulations."`
+	Servers  serversCmd  `cmd:"" help:"Run a radio with two servers and a log on NATS, and break these."`
 	Simulate simulateCmd `cmd:"" help:"Simulate a radio with thousands of listeners."`
 }
 
@@ -100,6 +101,9 @@ func (c *chaosCmd) plan() schedule.Plan {
 	return p
 }
 
+// mostNodes is how many listeners a run may have: they are all on this machine.
+const mostNodes = 5000
+
 // allOutages, in --kinds, means all outages and the failures that may happen during them.
 const allOutages = "outages"
 
@@ -121,8 +125,8 @@ func (c *chaosCmd) Validate() error {
 		return fmt.Errorf("--longest %v: from %v to %v", c.Longest, schedule.ShortestLongest, schedule.LongestLongest)
 	case c.Spin < 0 || c.Spin > 1000:
 		return fmt.Errorf("--spin %d: at most 1000", c.Spin)
-	case c.Nodes < 2 || c.Nodes > 1000:
-		return fmt.Errorf("--nodes %d: from 2 to 1000", c.Nodes)
+	case c.Nodes < 2 || c.Nodes > mostNodes:
+		return fmt.Errorf("--nodes %d: from 2 to %d", c.Nodes, mostNodes)
 	case c.Failures < 1 || c.Failures > 1_000_000:
 		return fmt.Errorf("--failures %d: from 1 to 1000000", c.Failures)
 	case c.Time < 0:
@@ -148,11 +152,11 @@ func (c *chaosCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	if err := catalog.HasSong(c.Songs); err != nil { // else all hear nothing, and minutes pass until that is said
 		return err
 	}
-	program, err := findConga(c.Conga)
+	program, err := findProgram("conga", "--conga", c.Conga)
 	if err != nil {
 		return err
 	}
-	logs, closeLogs, err := c.logs()
+	logs, closeLogs, err := openLogs(c.Log)
 	if err != nil {
 		return err
 	}

@@ -87,12 +87,12 @@ func (c *chaosCmd) perform(ctx context.Context, acts []schedule.Act, programs no
 // for it.
 const rarely = 400
 
-// logs returns where the nodes write their logs: a file, or nowhere.
-func (c *chaosCmd) logs() (w io.Writer, done func() error, err error) {
-	if c.Log == "" {
+// openLogs returns where the processes write their logs: a file, or nowhere.
+func openLogs(name string) (w io.Writer, done func() error, err error) {
+	if name == "" {
 		return io.Discard, func() error { return nil }, nil
 	}
-	file, err := os.Create(c.Log)
+	file, err := os.Create(name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("write the log: %w", err)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -125,25 +124,24 @@ func (o *process) dump(ctx context.Context, into any) error {
 	return ask.DumpInto(ctx, o.net.dial, o.ready["http"], into)
 }
 
-// findConga returns the program that is tested: the given one, or the one beside this program, or the one
-// in PATH.
-func findConga(given string) (string, error) {
+// findProgram returns the file of a program: the one given with the flag, or the one beside this program, or the one in PATH.
+func findProgram(name, flag, given string) (string, error) {
 	if given != "" {
 		found, err := exec.LookPath(given)
 		if err != nil {
-			return "", fmt.Errorf("--conga: %w", err)
+			return "", fmt.Errorf("%s: %w", flag, err)
 		}
 		return found, nil
 	}
 	self, err := os.Executable()
 	if err == nil {
-		if beside, err := exec.LookPath(filepath.Join(filepath.Dir(self), "conga")); err == nil {
+		if beside, err := exec.LookPath(filepath.Join(filepath.Dir(self), name)); err == nil {
 			return beside, nil
 		}
 	}
-	found, err := exec.LookPath("conga")
+	found, err := exec.LookPath(name)
 	if err != nil {
-		return "", errors.New("there is no conga beside this program, nor in PATH: make build puts both into bin/, or name one with --conga FILE")
+		return "", fmt.Errorf("there is no %s beside this program, nor in PATH: make build (nats-server: make servers) puts it into bin/, or name one with %s FILE", name, flag)
 	}
 	return found, nil
 }

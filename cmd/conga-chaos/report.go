@@ -146,7 +146,7 @@ func percentile(sorted []time.Duration, p int) time.Duration {
 	if len(sorted) == 0 {
 		return 0
 	}
-	return sorted[(len(sorted)*p+99)/100-1]
+	return sorted[max((len(sorted)*p+99)/100, 1)-1]
 }
 
 // showRecoveries prints how long after the outages music was back for the last listener.
@@ -209,10 +209,14 @@ func (o *outcome) show(w io.Writer) {
 	o.showRecoveries(w)
 	fmt.Fprintf(w, "\nreceipts: %d survivors, %d until they went; %d were frozen, alone or slow, and are not counted\n", o.left, o.before, o.hurt)
 	fmt.Fprintf(w, "%s (%s)\n", o.total.String(), o.total.marginOf)
-	for _, trouble := range o.bad[:min(len(o.bad), mostBad)] {
+	showBad(w, o.bad)
+}
+
+func showBad(w io.Writer, bad []string) {
+	for _, trouble := range bad[:min(len(bad), mostBad)] {
 		fmt.Fprintln(w, "BAD:", trouble)
 	}
-	if more := len(o.bad) - mostBad; more > 0 {
+	if more := len(bad) - mostBad; more > 0 {
 		fmt.Fprintf(w, "BAD: and %d more\n", more)
 	}
 }

@@ -59,8 +59,7 @@ type count struct{ times, nodes int }
 
 // run runs the schedule and returns the result.
 func (a *experiment) run(ctx context.Context) (*outcome, error) {
-	a.members, a.hits, a.counts = map[int]*participant{}, map[string][]hit{}, map[schedule.Kind]*count{}
-	a.held = map[string]int{}
+	a.prepare()
 	defer a.closeAll()
 	begin := time.Now()
 	a.assemble(ctx)
@@ -101,6 +100,11 @@ func (a *experiment) run(ctx context.Context) (*outcome, error) {
 		return nil, fmt.Errorf("ask the server what it sent: %w", err)
 	}
 	return a.outcome(sent), nil
+}
+
+func (a *experiment) prepare() {
+	a.members, a.hits, a.counts = map[int]*participant{}, map[string][]hit{}, map[schedule.Kind]*count{}
+	a.held = map[string]int{}
 }
 
 // askNowAndThen asks the server from time to time what it sent, because it does not remember for ever.

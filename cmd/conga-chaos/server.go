@@ -48,7 +48,7 @@ func startServerProcess(ctx context.Context, n network, programs nodePrograms, s
 
 func (s *serverProcess) start(ctx context.Context, listen string) (*process, error) {
 	return s.programs.start(ctx, s.net, "serve", "--songs", s.songs, "--data", s.data, "--listen", listen, "--http", s.net.addr+":0",
-		"--max-per-address", "4096", "--max-requests", "1000") // all listeners are on this machine
+		"--max-per-address", "20000", "--max-listeners", "20000", "--max-requests", "1000") // all listeners are on this machine
 }
 
 func (s *serverProcess) restart(ctx context.Context, pause time.Duration) error {
@@ -90,6 +90,17 @@ func (s *serverProcess) thaw() {
 func (s *serverProcess) place() network { return s.net }
 
 func (s *serverProcess) remember(ctx context.Context) error {
+	songs, err := sentBy(ctx, s.on)
+	for _, song := range songs {
+		if !slices.Contains(s.known, song) {
+			s.known = append(s.known, song)
+		}
+	}
+	return err
+}
+
+// sentBy returns the songs that a server remembers to have sent whole.
+func sentBy(ctx context.Context, server *process) ([]messages.SongSum, error) {
 	var dump struct {
 		Live struct {
 			Pacer struct {
@@ -97,15 +108,8 @@ func (s *serverProcess) remember(ctx context.Context) error {
 			} `json:"pacer"`
 		} `json:"live"`
 	}
-	if err := s.on.dump(ctx, &dump); err != nil {
-		return err
-	}
-	for _, song := range dump.Live.Pacer.Songs {
-		if !slices.Contains(s.known, song) {
-			s.known = append(s.known, song)
-		}
-	}
-	return nil
+	err := server.dump(ctx, &dump)
+	return dump.Live.Pacer.Songs, err
 }
 
 func (s *serverProcess) sent(ctx context.Context) ([]messages.SongSum, error) {

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"conga/actors/eventlog"
+	"conga/actors/lease"
 	"conga/cmd/internal/keys"
 	"conga/cmd/internal/node"
 	"conga/messages"
@@ -193,6 +195,31 @@ func TestStandby_TakesOver(t *testing.T) {
 		for i := range c.members {
 			c.kill(i)
 		}
+		system.Shutdown()
+		time.Sleep(2 * time.Second)
+	})
+}
+
+// Who joins a server that stands by, while the one that leads cannot be reached, is told that.
+func TestStandby_LeaderOutOfReach(t *testing.T) {
+	songs := virtualSongs(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := &cluster{
+			t: t, mem: newMemNet(), songs: songs, key: node.Data{Key: keys.New()}, log: eventlog.NewMemory(), registers: []eventlog.Claims{eventlog.NewClaims()}, logger: virtualLogger(t),
+		}
+		leads := lease.Start(lease.Config{
+			Claims: c.registers, Length: time.Second, Requests: "192.0.2.9:7000", Now: func() int64 { return time.Now().UnixMicro() }, Logger: c.logger,
+		})
+		time.Sleep(100 * time.Millisecond)
+		c.start(0)
+		time.Sleep(time.Second)
+		system := node.NewSystem(c.logger)
+		_, err := startInner(t.Context(), c.mem.network(), system, memberPorts[0], "amy", c.logger)
+		if err == nil || !strings.Contains(err.Error(), "192.0.2.9:7000 leads") {
+			t.Errorf("a listener is told: %v", err)
+		}
+		leads.Close()
+		c.kill(0)
 		system.Shutdown()
 		time.Sleep(2 * time.Second)
 	})

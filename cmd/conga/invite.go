@@ -32,7 +32,7 @@ func (c *serveCmd) invite(addr net.Addr, key ed25519.PublicKey, browsers browser
 	if browsers.certificate != nil || c.token() != "" {
 		page = securePage(at[0], append(slices.Clone(c.WebName), browsers.names...))
 	}
-	i := invitationTo(at, addr, page, key, c.token() != "")
+	i := invitationTo(at, c.All, addr, page, key, c.token() != "")
 	if c.token() != "" && browsers.certificate == nil {
 		i.lines = append(i.lines, "browsers will warn of its certificate, which nobody has signed: --tls-cert and --tls-key give it another")
 	}
@@ -63,20 +63,27 @@ func securePage(at string, names []string) string {
 }
 
 // invitationTo is for a server that is reached at the addresses, the likeliest first, and listens at addr; its page
-// is at open.
-func invitationTo(at []string, addr net.Addr, open string, key ed25519.PublicKey, secret bool) (i invitation) {
+// is at open. all are the request ports of all servers of the radio; nil: it is the only one.
+func invitationTo(at, all []string, addr net.Addr, open string, key ed25519.PublicKey, secret bool) (i invitation) {
 	also, with := "", ""
 	if secret {
 		also, with = ", with the token", ", and the token in CONGA_AUTH"
+	}
+	link := all
+	if len(all) == 0 {
+		link = at[:1]
 	}
 	if i.open = open; !address.IsLoopback(at[0]) { // else no phone gets there
 		i.code = qr.Rows(open)
 	}
 	i.lines = []string{
 		"listen in a browser: " + i.open + also,
-		fmt.Sprintf("others join with: conga join '%s'%s", keys.JoinLink(at[0], key), with),
+		fmt.Sprintf("others join with: conga join '%s'%s", keys.JoinLink(link, key), with),
 	}
 	switch {
+	case len(all) > 0:
+		scheme, _, _ := strings.Cut(open, "://")
+		i.lines = append(i.lines, fmt.Sprintf("each server leads a browser to the one that plays: %s://%s/", scheme, strings.Join(all, "/ or "+scheme+"://")))
 	case len(at) > 1:
 		i.lines = append(i.lines, fmt.Sprintf("from another network of this machine, write there instead of %s: %s", at[0], strings.Join(at[1:], " or ")))
 	case address.IsLoopback(at[0]) && address.IsLoopback(addr.String()):

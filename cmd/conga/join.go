@@ -30,7 +30,7 @@ import (
 )
 
 type joinCmd struct {
-	Server    string     `arg:"" optional:"" name:"host[:port]" help:"The server's address for requests, HOST or HOST:PORT (port 7000 if you give none), or a join link, conga://HOST:PORT?key=KEY. Without it, the radio in the local network."`
+	Server    string     `arg:"" optional:"" name:"host[:port]" help:"The server's address for requests, HOST or HOST:PORT (port 7000 if you give none), or a join link, conga://HOST:PORT?key=KEY. A radio of several servers: all of them, with commas in between. Without it, the radio in the local network."`
 	Name      string     `default:"${name}" placeholder:"NAME" help:"Name that the others see (${default})."`
 	Output    string     `default:"speaker" words:"speaker,null,none,wav:" placeholder:"OUT" help:"Where you hear the music: speaker, null (plays silently), none (does not decode) or wav:FILE (records) (${default})."`
 	Listen    listenAddr `default:":0" placeholder:"HOST:PORT" help:"Address at which the next listener connects; port 0 takes a free one (${default})."`
@@ -130,23 +130,29 @@ func (c *joinCmd) Validate() error {
 	if _, err := c.ring(); err != nil {
 		return err
 	}
-	if _, key, _ := keys.ParseServer(c.Server); c.SeedDialect && (key != nil || c.Key != "") {
+	switch addrs, key, _ := keys.ParseServers(c.Server); {
+	case c.SeedDialect && (key != nil || c.Key != ""):
 		return errors.New("a server of 2016 has no key: leave out either the key or --seed-dialect")
+	case c.SeedDialect && len(addrs) > 1:
+		return errors.New("a radio of 2016 has one server: name only that with --seed-dialect")
 	}
 	return c.validate()
 }
 
-// ring is where the server is, and which key it must have.
+// ring is where the servers are, and which key they must have.
 func (c *joinCmd) ring() (keys.Ring, error) {
-	addr, key, err := keys.ParseServer(c.Server)
-	if err != nil || c.Key == "" {
-		return keys.NewRing(addr, key, node.DataDir()), err
+	addrs, key, err := keys.ParseServers(c.Server)
+	if err != nil {
+		return keys.Ring{}, err
+	}
+	if c.Key == "" {
+		return keys.NewRing(addrs[0], key, node.DataDir(), addrs[1:]...), nil
 	}
 	given, err := keys.Parse(c.Key)
 	if err == nil && key != nil && !given.Equal(key) {
 		err = errors.New("--key is not the key in the join link")
 	}
-	return keys.NewRing(addr, given, node.DataDir()), err
+	return keys.NewRing(addrs[0], given, node.DataDir(), addrs[1:]...), err
 }
 
 // Run listens until END or until ctx ends.
@@ -237,7 +243,7 @@ func (c *joinCmd) start(ctx context.Context, ring keys.Ring, http string, progra
 		offsets = node.OpenOffsets(node.ListenerFolder(c.Data, c.Name), nil, logger)
 	}
 	line := transport.NewLine(ring.Server, nil)
-	radio, listen, err := c.tune(ctx, ring.Server, line)
+	radio, listen, err := c.tune(ctx, ring, line)
 	if err != nil {
 		return nil, errors.Join(err, journal.Abandon())
 	}
@@ -250,7 +256,7 @@ func (c *joinCmd) start(ctx context.Context, ring keys.Ring, http string, progra
 	}
 	return node.StartListener(ctx, node.ListenerOptions{
 		Past: past, Moment: moment,
-		Server: ring.Server, Line: line, Keys: ring, Token: c.token(), Name: c.Name, Listen: listen, Radio: radio, Advertise: c.Advertise, Output: output, Logger: logger,
+		Server: ring.Server, Servers: ring.Others, Line: line, Keys: ring, Token: c.token(), Name: c.Name, Listen: listen, Radio: radio, Advertise: c.Advertise, Output: output, Logger: logger,
 		Journal: journal, HTTP: http, Players: c.Players, Secure: secure.certificate, PlaysAs: playsAs, Leaf: c.Feed == 0, Feed: c.Feed, AsItIs: c.NoReplayGain, Offsets: offsets, Clicks: c.clicks,
 		News:   func(news *messages.Playing) { takeNews(logger, programme, news) },
 		Turned: func(song *messages.SongChange) { nowPlaying(logger, song, programme) },
@@ -303,9 +309,10 @@ func nowPlaying(logger *slog.Logger, song *messages.SongChange, programme *live.
 
 // tune joins a server of the seed's kind, which says on which port this listener is to
 // listen; --listen says only on which address.
-func (c *joinCmd) tune(ctx context.Context, server string, line *transport.Line) (*seed.Radio, string, error) {
+func (c *joinCmd) tune(ctx context.Context, ring keys.Ring, line *transport.Line) (*seed.Radio, string, error) {
+	server := ring.Server
 	if !c.SeedDialect {
-		if seed.Recognize(ctx, server, line) {
+		if len(ring.Others) == 0 && seed.Recognize(ctx, server, line) {
 			return nil, "", fmt.Errorf("%s is a server of 2016, which does not sign its music: conga join %s --seed-dialect plays it on trust", server, server)
 		}
 		return nil, string(c.Listen), nil

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/ed25519"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -11,6 +12,7 @@ import (
 
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/keys"
+	"conga/messages/raced"
 )
 
 func typing(t *testing.T, input string, args ...string) (code int, out string) {
@@ -24,6 +26,9 @@ func typing(t *testing.T, input string, args ...string) (code int, out string) {
 func TestKey_Carried(t *testing.T) {
 	for name, phrase := range map[string]string{"plain": "", "encrypted": "correct horse\n"} {
 		t.Run(name, func(t *testing.T) {
+			if phrase != "" && raced.On {
+				t.Skip("scrypt takes six seconds with the race detector")
+			}
 			dir := t.TempDir()
 			first, second, file := filepath.Join(dir, "first"), filepath.Join(dir, "second"), filepath.Join(dir, "radio.key")
 			if err := os.Mkdir(first, 0o700); err != nil {
@@ -93,6 +98,10 @@ func TestKey_Refused(t *testing.T) {
 	if err := os.WriteFile(text, []byte("no key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	broken := filepath.Join(dir, "broken")
+	if err := errors.Join(os.Mkdir(broken, 0o700), os.WriteFile(filepath.Join(broken, keys.SigningFile), []byte("no key"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	other := filepath.Join(dir, "other")
 	if err := os.Mkdir(other, 0o700); err != nil {
 		t.Fatal(err)
@@ -103,6 +112,7 @@ func TestKey_Refused(t *testing.T) {
 	for name, test := range map[string]struct{ args, want string }{
 		"no key there":       {"key export " + dir + "/new --data " + empty, "has no key"},
 		"another key there":  {"key import " + file + " --data " + other, "has another key already"},
+		"a broken key there": {"key import " + file + " --data " + broken, filepath.Join(broken, keys.SigningFile) + " is not a key of conga"},
 		"no key in the file": {"key import " + text + " --data " + empty, "is not a key of conga"},
 		"no file":            {"key import " + dir + "/none --data " + empty, "no such file"},
 		"no passphrase":      {"key export " + dir + "/new --passphrase --data " + taken, "the passphrase is empty"},

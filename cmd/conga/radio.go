@@ -18,7 +18,7 @@ import (
 
 // radioFlags say which radio a script means.
 type radioFlags struct {
-	Server string `default:"127.0.0.1:7000" placeholder:"HOST:PORT" help:"The radio: its address, or the join link that it prints (${default})."`
+	Server string `default:"127.0.0.1:7000" placeholder:"HOST:PORT" help:"The radio: its address, those of all its servers with commas, or the join link that it prints (${default})."`
 	JSON   bool   `setting:"-" help:"Print JSON, for scripts."`
 
 	tokenFlag
@@ -26,18 +26,18 @@ type radioFlags struct {
 
 // Validate is for all that embed it.
 func (f *radioFlags) Validate() error {
-	if _, _, err := keys.ParseServer(f.Server); err != nil {
+	if _, _, err := keys.ParseServers(f.Server); err != nil {
 		return err
 	}
 	return f.validate()
 }
 
 func (f *radioFlags) radio() (*ask.Radio, error) {
-	addr, key, err := keys.ParseServer(f.Server)
+	addrs, key, err := keys.ParseServers(f.Server)
 	if err != nil {
 		return nil, err
 	}
-	return &ask.Radio{Ring: keys.NewRing(addr, key, node.DataDir()), Token: f.token()}, nil
+	return &ask.Radio{Ring: keys.NewRing(addrs[0], key, node.DataDir(), addrs[1:]...), Token: f.token()}, nil
 }
 
 // now is what the radio says of itself.
@@ -135,15 +135,17 @@ func (statusCmd) Help() string {
 
 // statusJSON is what conga status --json prints. Fields are only added.
 type statusJSON struct {
-	Server    string    `json:"server"`          // the one that leads
-	Asked     string    `json:"asked,omitempty"` // the one that was asked, if it stands by
-	Playing   bool      `json:"playing"`
-	Song      *songJSON `json:"song"`           // null: nothing plays
-	Away      string    `json:"away,omitempty"` // why no song can be played
-	Songs     int       `json:"songs"`
-	Queue     int       `json:"queue"`
-	Listeners int       `json:"listeners"`
-	Hops      int       `json:"hops,omitempty"` // how deep the chain is, if it branches
+	Server    string     `json:"server"`            // the one that leads
+	Asked     string     `json:"asked,omitempty"`   // the one that was asked, if it stands by
+	Since     *time.Time `json:"since,omitempty"`   // since when that leads; of a radio of several servers
+	Servers   []string   `json:"servers,omitempty"` // all of such a radio
+	Playing   bool       `json:"playing"`
+	Song      *songJSON  `json:"song"`           // null: nothing plays
+	Away      string     `json:"away,omitempty"` // why no song can be played
+	Songs     int        `json:"songs"`
+	Queue     int        `json:"queue"`
+	Listeners int        `json:"listeners"`
+	Hops      int        `json:"hops,omitempty"` // how deep the chain is, if it branches
 }
 
 // Run prints it.
@@ -161,7 +163,7 @@ func (c *statusCmd) Run(ctx context.Context, streams *cli.Streams) error {
 		return err
 	}
 	s := statusJSON{
-		Server: radio.Ring.Server, Songs: now.Now.Songs, Away: now.Now.Away,
+		Server: radio.Ring.Server, Asked: radio.StandsBy, Songs: now.Now.Songs, Away: now.Now.Away,
 		Queue: len(now.Queue.Songs) + now.Queue.More, Listeners: len(now.Chain.Nodes) + now.Chain.More, Hops: now.Chain.Hops,
 	}
 	first := "nothing plays"
@@ -177,13 +179,8 @@ func (c *statusCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	if !s.Playing && s.Away != "" {
 		first += ": " + s.Away
 	}
-	asked, _, err := keys.ParseServer(c.Server)
-	if err != nil {
-		return err
-	}
-	if s.Server != asked {
-		s.Asked = asked
-		first = fmt.Sprintf("%s leads, %s stands by\n%s", s.Server, asked, first)
+	if lead := s.lead(now.Lead); lead != "" {
+		first = lead + "\n" + first
 	}
 	listeners := fmt.Sprint(s.Listeners)
 	if s.Hops > 0 {
@@ -194,6 +191,22 @@ func (c *statusCmd) Run(ctx context.Context, streams *cli.Streams) error {
 		return errors.New("nothing plays, and the radio does not say why")
 	}
 	return err
+}
+
+// lead says which server leads; empty: there is only the one that was asked.
+func (s *statusJSON) lead(lead *picture.Lead) string {
+	if lead == nil {
+		return ""
+	}
+	s.Servers, s.Since = lead.Servers, at(lead.SinceUs)
+	text := s.Server + " leads"
+	if s.Since != nil {
+		text += " since " + s.Since.Local().Format("2006-01-02 15:04:05")
+	}
+	if s.Asked != "" {
+		return text + ", " + s.Asked + " stands by"
+	}
+	return fmt.Sprintf("%s; it is one of %d servers", text, len(s.Servers))
 }
 
 type songsCmd struct {

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"conga/actors/eventlog"
 	"conga/cmd/internal/address"
 	"conga/cmd/internal/cli"
 	"conga/cmd/internal/live"
@@ -44,6 +45,8 @@ type serveCmd struct {
 	Data   string     `default:"${data}" placeholder:"DIR" help:"Folder of the event log, the queue and the server's key (${default})."`
 	logbook.Shared
 	All []string `name:"servers" placeholder:"HOST:PORT,…" help:"With --log: the request ports of all servers of this radio, this one too, as listeners reach them. One leads; when it is gone, another takes over. Give the same to each."`
+
+	TakeOver bool `setting:"-" help:"With --log and without --servers: take the log from another server of this radio, which then ends. Else a second one is refused."`
 
 	Keep    int   `default:"30" placeholder:"DAYS" help:"For how many days the event log keeps events; older ones are folded into the state they led to. 0 keeps all (${default})."`
 	KeepLog int64 `default:"64" placeholder:"MB" help:"Size of the event log; beyond it the oldest events are folded, too. 0: any size (${default})."`
@@ -144,6 +147,9 @@ func (c *serveCmd) Run(ctx context.Context, io *cli.Streams) error {
 	if len(c.All) > 0 && !c.Is() {
 		return errors.New("--servers is for servers that share a log: give --log and --radio, too")
 	}
+	if c.TakeOver && (len(c.All) > 0 || !c.Is()) {
+		return errors.New("--take-over is for the only server of a radio whose log is on servers of NATS: leave it out")
+	}
 	return logbook.Salvage(c.Data, c.serve(ctx, io))
 }
 
@@ -171,13 +177,9 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	if len(c.All) > 0 {
 		return c.member(ctx, io, http, playlist, logger)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	lost := make(chan error, 1)
-	server, browsers, err := c.start(ctx, playlist, func(why error) {
-		lost <- why
-		cancel()
-	}, logger)
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	server, browsers, err := c.start(ctx, playlist, end, logger)
 	if err != nil {
 		return errors.Join(err, http.Close())
 	}
@@ -198,23 +200,21 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 		fmt.Fprint(io.Screen, ready) // it is there again when the picture has gone
 		of := live.Server{Server: server, Pane: show.pane, Head: invite.lines, Code: invite.code, CodeText: invite.open}
 		drawn = screen.Picture(ctx, of.Source(ctx), io.In, io.Screen, io.Locale)
-		cancel()
+		end(nil)
 	} else {
 		fmt.Fprint(io.Out, ready)
 		invite.print(io)
 	}
 	err = <-served // it ends with ctx
 	err = errors.Join(drawn, err, server.Stop())
-	select {
-	case why := <-lost:
+	if why := context.Cause(ctx); errors.Is(why, eventlog.ErrConflict) {
 		return fmt.Errorf("this server has ended, because another one serves the radio %s now: %w", c.Radio, why)
-	default:
-		return err
 	}
+	return err
 }
 
 // data opens the log, the key and what else is kept. lost is called if another server has written to the log.
-func (c *serveCmd) data(lost func(error), logger *slog.Logger) (node.Data, error) {
+func (c *serveCmd) data(ctx context.Context, lost func(error), logger *slog.Logger) (node.Data, error) {
 	if !c.Is() {
 		return node.OpenData(c.Data, c.Songs, logger)
 	}
@@ -222,7 +222,15 @@ func (c *serveCmd) data(lost func(error), logger *slog.Logger) (node.Data, error
 	if err != nil {
 		return node.Data{}, err
 	}
-	return node.OpenShared(servers, c.Data, c.Songs, nil, lost, logger)
+	requests, stream, err := address.ListenPair(string(c.Listen)) // who cannot be reached takes the log from nobody
+	if err != nil {
+		return node.Data{}, err
+	}
+	c.Listen = listenAddr(requests.Addr().String())
+	if err := errors.Join(requests.Close(), stream.Close()); err != nil {
+		return node.Data{}, err
+	}
+	return node.OpenSole(ctx, servers, c.Data, c.Songs, address.Outward(requests.Addr())[0], c.TakeOver, lost, logger)
 }
 
 // start starts the server. browsers is how they know it.
@@ -231,7 +239,7 @@ func (c *serveCmd) start(ctx context.Context, playlist node.Playlist, lost func(
 	if err != nil {
 		return nil, browsers, err
 	}
-	data, err := c.data(lost, logger)
+	data, err := c.data(ctx, lost, logger)
 	if err != nil {
 		return nil, browsers, err
 	}

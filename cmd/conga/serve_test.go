@@ -23,7 +23,7 @@ func TestInvitation(t *testing.T) {
 		{"two networks", []string{"192.0.2.1:7000", "198.51.100.1:7000"}, "[::]:7000", false, []string{"http://192.0.2.1:7000/", "instead of 192.0.2.1:7000: 198.51.100.1:7000"}},
 		{"token", []string{"192.0.2.1:7000"}, "[::]:7000", true, []string{"', and the token in CONGA_AUTH"}},
 	} {
-		i := invitationTo(test.at, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(test.addr)), "http://"+test.at[0]+"/", make([]byte, 32), test.secret)
+		i := invitationTo(test.at, nil, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(test.addr)), "http://"+test.at[0]+"/", make([]byte, 32), test.secret)
 		text := strings.Join(i.lines, "\n")
 		for _, says := range test.says {
 			if !strings.Contains(text, says) {
@@ -35,6 +35,20 @@ func TestInvitation(t *testing.T) {
 		}
 		if i.open != "http://"+test.at[0]+"/" || len(i.code) > 19 {
 			t.Errorf("%s: %s, a code of %d rows", test.name, i.open, len(i.code))
+		}
+	}
+}
+
+// Of several servers any may be gone when somebody uses the link.
+func TestInvitation_Servers(t *testing.T) {
+	all := []string{"a.example:7000", "b.example:7000"}
+	i := invitationTo([]string{"192.0.2.1:7000"}, all, net.TCPAddrFromAddrPort(netip.MustParseAddrPort("[::]:7000")), "https://radio.example:7000/", make([]byte, 32), false)
+	text := strings.Join(i.lines, "\n")
+	for _, says := range []string{
+		"browser: https://radio.example:7000/", "'conga://a.example:7000?key=" + strings.Repeat("A", 43) + "&or=b.example:7000'", "https://a.example:7000/ or https://b.example:7000/",
+	} {
+		if !strings.Contains(text, says) {
+			t.Errorf("no %q in\n%s", says, text)
 		}
 	}
 }

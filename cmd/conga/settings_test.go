@@ -68,17 +68,17 @@ func parsed(t *testing.T, command, name string, args ...string) any {
 func TestSettings_ThreeWays(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	program := program()
-	groups, seen := program.Settings.List(program.Parser().Model), map[string]bool{}
+	groups, seen, met := program.Settings.List(program.Parser().Model), map[string]bool{}, 0
 	for _, group := range groups {
 		for _, setting := range group.Settings {
 			for _, command := range group.Commands {
 				if command == "conga" {
 					continue // --config: how it is found is tried below
 				}
-				if raced.On && seen["--"+setting.Name] {
-					continue // one command has to do: each takes a second
+				if met++; met%raced.Size(1, 16) != 0 {
+					continue
 				}
-				seen["--"+setting.Name], seen[command+" --"+setting.Name] = true, true
+				seen[command+" --"+setting.Name] = true
 				t.Run(command+" --"+setting.Name, func(t *testing.T) { threeWays(t, command, setting) })
 			}
 		}

@@ -209,6 +209,38 @@ func TestPorts_Last(t *testing.T) {
 	}
 }
 
+// A client of 2016 can only listen on the port above that of the node that feeds it. If a program of its host uses that, were it
+// only for a connection, the server feeds the client itself.
+func TestPorter_PortInUse(t *testing.T) {
+	h := openHouse(t, song(t, 40, 44100, 4)...)
+	first, err := seedtest.FreePorts(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := listen(t, 0)
+	defer other.Close()
+	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: first + 1}}
+	conn, err := from.Dial("tcp", other.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	h.mu.Lock()
+	h.chain = []*messages.Node{{Id: "amy", Name: "amy", Relay: fmt.Sprintf("127.0.0.1:%d", first)}}
+	h.mu.Unlock()
+	c, err := seedtest.Join(fmt.Sprintf("127.0.0.1:%d", h.port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Kill() }()
+	eventually(t, func() string {
+		if joins := h.joined(); len(joins) != 1 || joins[0].GetFedBy() != messages.ServerID || c.Port == first+1 {
+			return fmt.Sprintf("it listens on %d, %v", c.Port, joins)
+		}
+		return ""
+	})
+}
+
 // A client of 2016 knows IPv4 only: whatever address the node above has, it is told one of its kind.
 func TestPorter_IPv4(t *testing.T) {
 	h := openHouse(t, song(t, 40, 44100, 4)...)

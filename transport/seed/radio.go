@@ -24,6 +24,8 @@ type Radio struct {
 	join Join
 	gate net.Conn // the connection that brought the join; nil once Listening
 
+	stream string // address of the server's stream port
+
 	requests net.Conn
 	answers  *bufio.Reader
 	asking   sync.Mutex // one request at a time: nothing tells whose an answer is
@@ -43,6 +45,7 @@ type Radio struct {
 	moved time.Time // when the node above said to go there
 	songs int       // how many have begun so far
 	going bool      // the server was told that the listener leaves: it would take it for a newcomer now
+	first bool      // the music comes from the server itself
 	// missed is since when nobody answers at above; zero: somebody does.
 	missed time.Time
 }
@@ -106,7 +109,7 @@ func Tune(ctx context.Context, addr string) (*Radio, error) {
 	}
 	life, end := context.WithCancel(context.Background())
 	return &Radio{
-		join: join, gate: gate, requests: requests, answers: bufio.NewReader(requests), left: make(chan struct{}),
+		join: join, gate: gate, stream: gate.RemoteAddr().String(), requests: requests, answers: bufio.NewReader(requests), left: make(chan struct{}),
 		life: life, end: end, lost: make(chan struct{}),
 		above: net.JoinHostPort(join.Host, strconv.Itoa(int(join.Port)-1)),
 	}, nil
@@ -172,11 +175,30 @@ func (r *Radio) Close() error {
 	case <-heard:
 	case <-time.After(goodbyePatience):
 	}
+	if r.outlasts() {
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			r.wg.Wait()
+		}()
+		select {
+		case <-ended:
+		case <-time.After(goodbyePatience):
+		}
+	}
 	r.end()
 	err := r.requests.Close()
 	r.wg.Wait()
 	<-heard
 	return err
+}
+
+// outlasts reports whether the server will end the stream, because it feeds this listener and was told that it leaves. If the
+// listener ended it, the thread that plays might find that before the one that reads the message has done its part: it would break.
+func (r *Radio) outlasts() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.going && r.first
 }
 
 // Requests returns a connection that behaves like a native server's request port. It is for a listener's

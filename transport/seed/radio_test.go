@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"conga/messages"
 	"conga/transport"
@@ -79,6 +80,28 @@ func TestRadio_LastWord(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// The server has a thread that plays and one that hears of leaving. Whoever it feeds must not be gone before the second has told
+// the first, however late that is.
+func TestRadio_ServerEndsTheStream(t *testing.T) {
+	server, r, music := tuned(t)
+	server.Late(100 * time.Millisecond)
+	lines, err := r.Requests(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := write(lines, &messages.LeaveChain{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lines.Read(make([]byte, 1)); !errors.Is(err, io.EOF) { // then a listener ends its actors, and with them the music
+		t.Fatal(err)
+	}
+	_ = music.Close()
+	_ = r.Close()
+	if err := server.Err(); err != nil || len(server.Said()) != 1 {
+		t.Errorf("the server has heard %q, and its music ended with %v", server.Said(), err)
+	}
 }
 
 // Who has told the server that he leaves does not come to it again: it would take him for half of a

@@ -52,6 +52,9 @@ func (r *Radio) Stream(ctx context.Context, _ string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.mu.Lock()
+	r.first = conn.RemoteAddr().String() == r.stream
+	r.mu.Unlock()
 	here, there := net.Pipe()
 	t := &tuner{radio: r, from: conn, to: there, format: r.join.Format, pieces: make(chan piece)}
 	life, over := context.WithCancel(r.life)
@@ -67,6 +70,9 @@ func (r *Radio) Stream(ctx context.Context, _ string) (net.Conn, error) {
 		}()
 		defer context.AfterFunc(r.life, func() { _ = there.Close() })()
 		_ = t.run(life)
+		if r.outlasts() {
+			t.outlast(life)
+		}
 	})
 	return here, nil
 }
@@ -123,6 +129,7 @@ type tuner struct {
 	sound  []byte // for the next chunk
 	ended  int64  // when the previous song is over, µs; 0: there was none
 	begun  int    // songs in a row without sound
+	alone  bool   // nobody listens any more
 }
 
 // read passes on what the upstream sends, no faster than it is taken: that sets the pace.
@@ -180,6 +187,21 @@ func (t *tuner) run(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// outlast reads on, no faster than the music plays, until the upstream ends or ctx does.
+func (t *tuner) outlast(ctx context.Context) {
+	t.alone = true
+	for {
+		select {
+		case p, open := <-t.pieces:
+			if !open || t.take(ctx, p) != nil {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (t *tuner) take(ctx context.Context, p piece) error {
@@ -322,6 +344,9 @@ func (t *tuner) write(kind messages.Kind, m proto.Message) error {
 }
 
 func (t *tuner) put(b []byte) error {
+	if t.alone {
+		return nil
+	}
 	_ = t.to.SetWriteDeadline(time.Now().Add(stuckAfter))
 	_, err := t.to.Write(b)
 	return err

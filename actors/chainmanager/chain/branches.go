@@ -24,147 +24,44 @@ func (s State) branching() bool {
 	return s.Chain.heads.Len() > 0 || s.Chain.wide.Len() > 0 || s.Chains > 1
 }
 
-// tree is the line in its parts, to find who can feed one more. It costs a look at all members.
-type tree struct {
-	line  Line
-	parts []*part       // in order; the first hangs on the server and may be empty
-	load  map[*seat]int // how many branches hang on the feeder, nil is the server; those without feeders do not count
-}
-
-// part is a stretch of the line that hangs on one feeder.
-type part struct {
-	head    *seat // nil: the first part
-	last    *seat // nil: it is empty
-	feeders []*seat
-	others  int   // members that feed no natives
-	on      *seat // the feeder on which it hangs; nil: the server
-	depth   int   // how many feeders stand above it
-	height  int   // how many feeders the longest way from its top down has
-}
-
-func (l Line) tree() *tree {
-	t := &tree{line: l, parts: []*part{{}}, load: map[*seat]int{}}
-	for s := range l.all.All() {
-		if s.Branch != "" {
-			t.parts = append(t.parts, &part{head: s, depth: -1})
-		}
-		p := t.parts[len(t.parts)-1]
-		if p.last = s; s.feeds() {
-			p.feeders = append(p.feeders, s)
-		} else {
-			p.others++
-		}
-	}
-	for _, p := range t.parts[1:] {
-		if p.on = l.seat(p.head.Branch); p.on != nil && !p.on.feeds() {
-			p.on = l.feeder(p.on)
-		}
-		if len(p.feeders) > 0 {
-			t.load[p.on]++
-		}
-	}
-	for _, p := range t.parts {
-		t.sink(p)
-	}
-	deepest := slices.SortedStableFunc(slices.Values(t.parts), func(p, q *part) int { return cmp.Compare(q.depth, p.depth) })
-	for _, p := range deepest {
-		if p.height = max(p.height, len(p.feeders)); p.on != nil {
-			on := t.of(p.on)
-			on.height = max(on.height, t.depth(p.on)-on.depth+p.height)
-		}
-	}
-	return t
-}
-
-// sink finds the part's depth.
-func (t *tree) sink(p *part) {
-	if p.depth < 0 {
-		if p.depth = 0; p.on != nil {
-			t.sink(t.of(p.on))
-			p.depth = t.depth(p.on)
-		}
-	}
-}
-
-// of returns the part of the seat.
-func (t *tree) of(s *seat) *part {
-	at, _ := t.line.heads.Index(s.behind())
-	return t.parts[at]
-}
-
-// depth is how many feeders stand on the way from the server to this one, itself included. The server's is 0.
-func (t *tree) depth(feeder *seat) int {
-	if feeder == nil {
-		return 0
-	}
-	p := t.of(feeder)
-	at, _ := slices.BinarySearchFunc(p.feeders, feeder, func(a, b *seat) int { return strings.Compare(a.rank, b.rank) })
-	return p.depth + at + 1
-}
-
 // place is where one more can be fed.
 type place struct {
 	on    *seat // by this feeder; nil: the server
 	depth int   // of the feeder
-	part  *part // as the next of this part; nil: it begins a branch
+	next  bool  // as the next of its part; otherwise it begins a branch
 }
 
-// free yields the places where one more can be fed, from the top. chains is how many the server feeds.
-func (t *tree) free(chains int) iter.Seq[place] {
+// free yields the places where one more can be fed, nearest the server first. chains is how many the server feeds.
+func (l Line) free(chains int) iter.Seq[place] {
 	return func(yield func(place) bool) {
-		if used := t.used(nil); used < max(1, chains) {
-			p := place{}
-			if len(t.parts[0].feeders) == 0 {
-				p.part = t.parts[0]
-			}
-			if !yield(p) {
+		if l.feeding(nil) < max(1, chains) && !yield(place{next: l.following(nil) == nil}) {
+			return
+		}
+		for free := range l.places.free.byWeight.All() {
+			f, _ := l.all.Find(free.rank)
+			if !yield(place{f, free.n, l.following(f) == nil}) {
 				return
 			}
 		}
-		for _, p := range t.parts {
-			for i, f := range p.feeders {
-				is, used := place{on: f, depth: p.depth + i + 1}, t.load[f]
-				if i == len(p.feeders)-1 {
-					is.part = p
-				} else {
-					used++
-				}
-				if used < f.most() && !yield(is) {
-					return
-				}
-			}
-		}
 	}
-}
-
-// used is how many the feeder feeds, beside members that feed nobody.
-func (t *tree) used(feeder *seat) int {
-	p := t.parts[0]
-	if feeder != nil {
-		p = t.of(feeder)
-	}
-	if n := len(p.feeders); n > 0 && p.feeders[n-1] != feeder {
-		return t.load[feeder] + 1
-	}
-	return t.load[feeder]
 }
 
 // shallowest returns the place nearest the server that suits; false if there is none.
-func (t *tree) shallowest(chains int, suits func(place) bool) (best place, found bool) {
-	for p := range t.free(chains) {
-		if (!found || p.depth < best.depth) && suits(p) {
-			best, found = p, true
+func (l Line) shallowest(chains int, suits func(place) bool) (best place, found bool) {
+	for p := range l.free(chains) {
+		if suits(p) {
+			return p, true
 		}
 	}
-	return best, found
+	return best, false
 }
 
 // end returns the seat behind which the next of the part stands: above those that were accused lately, as far as the
 // feeder on which it is to stand.
-func (t *tree) end(p place, at int64) *seat {
-	tail := p.part.last
+func (l Line) end(p place, at int64) *seat {
+	tail := l.part(p.on.behind()).last(l.all)
 	for tail != nil && tail != p.on && tail.doubted(at) {
-		tail = nearest(t.line.all, tail.rank)
+		tail = nearest(l.all, tail.rank)
 	}
 	return tail
 }
@@ -172,28 +69,26 @@ func (t *tree) end(p place, at int64) *seat {
 // settle returns the seat behind which a newcomer stands, and whether it begins a branch there: at the place nearest the
 // server. One that feeds nobody takes no feeder's place; it goes to the end of a part.
 func (s State) settle(newcomer Member, at int64) (after *seat, branch bool) {
+	l := s.Chain
 	if newcomer.Seed || !s.branching() {
-		return s.Chain.place(newcomer, at), false
+		return l.place(newcomer, at), false
 	}
-	t := s.Chain.tree()
 	if !newcomer.feeds() {
-		p := slices.MinFunc(t.parts, func(p, q *part) int { return cmp.Compare(p.crowd(), q.crowd()) })
-		return p.last, false
+		for least := range l.places.ends.byWeight.All() {
+			return l.part(least.rank).last(l.all), false
+		}
 	}
-	best, found := t.shallowest(s.Chains, func(p place) bool {
+	best, found := l.shallowest(s.Chains, func(p place) bool {
 		return p.on == nil || !p.on.doubted(at) && reaches(p.on.Member, newcomer)
 	})
 	switch {
 	case !found:
-		return s.Chain.place(newcomer, at), false
-	case best.part == nil:
+		return l.place(newcomer, at), false
+	case !best.next:
 		return best.on, true
 	}
-	return t.end(best, at), false
+	return l.end(best, at), false
 }
-
-// crowd is how far down the part ends, and how many others its last feeders feed already.
-func (p *part) crowd() int { return (p.depth+len(p.feeders))*maxSources + p.others }
 
 // tail returns the id of the seat behind which a member goes that is moved for a complaint: an end of the line, where it
 // harms nobody.
@@ -202,12 +97,11 @@ func (s State) tail(moved string) string {
 		return s.Chain.last().id()
 	}
 	l := s.Chain.cut(s.Chain.seat(moved))
-	t := l.tree()
-	best, found := t.shallowest(0, func(p place) bool { return p.part != nil })
-	if !found || best.part.last == nil {
-		return l.last().id()
+	best, found := l.shallowest(0, func(p place) bool { return p.next })
+	if last := l.part(best.on.behind()).last(l.all); found && last != nil {
+		return last.ID
 	}
-	return best.part.last.ID
+	return l.last().id()
 }
 
 // relieved returns events after which no node feeds more than it offers, as far as others can take its branches over:
@@ -215,7 +109,7 @@ func (s State) tail(moved string) string {
 // the server feeds.
 func (s State) relieved(chains int, at int64) (events []proto.Message) {
 	for range s.Chain.heads.Len() {
-		move := s.Chain.tree().relief(chains, at)
+		move := s.Chain.relief(chains, at)
 		if move == nil {
 			break
 		}
@@ -224,41 +118,61 @@ func (s State) relieved(chains int, at int64) (events []proto.Message) {
 	return events
 }
 
-func (t *tree) relief(chains int, at int64) *messages.BranchMoved {
-	branches := slices.SortedStableFunc(slices.Values(t.parts[1:]), func(p, q *part) int {
-		return cmp.Or(cmp.Compare(t.astray(q), t.astray(p)), cmp.Compare(p.height, q.height))
+func (l Line) relief(chains int, at int64) *messages.BranchMoved {
+	type branch struct {
+		part
+		head   *seat
+		astray int // 1: it hangs on one that feeds nobody any more. It moves first: else it would go with that one, and burden another
+		height int
+	}
+	var branches []branch
+	of := func(feeder *seat) {
+		for p := range l.fed(feeder) {
+			head, _ := l.all.Find(p.low)
+			b := branch{part: p, head: head, height: l.height(head)}
+			if l.seat(head.Branch) != feeder {
+				b.astray = 1
+			}
+			branches = append(branches, b)
+		}
+	}
+	if l.feeding(nil) > chains {
+		of(nil)
+	}
+	for feeder := range l.places.laden.All() {
+		of(feeder)
+	}
+	slices.SortFunc(branches, func(a, b branch) int {
+		return cmp.Or(cmp.Compare(b.astray, a.astray), cmp.Compare(a.height, b.height), strings.Compare(a.low, b.low))
 	})
-	for _, p := range branches {
-		most := chains
-		if p.on != nil {
-			most = p.on.most()
-		}
-		if len(p.feeders) == 0 || t.used(p.on) <= most {
-			continue
-		}
-		to, found := t.shallowest(chains, func(to place) bool {
-			return to.on == nil || !to.on.Absent && !to.on.doubted(at) && reaches(to.on.Member, p.head.Member) && !t.below(to.on, p)
+	for _, b := range branches {
+		to, found := l.shallowest(chains, func(to place) bool {
+			return to.on == nil || !to.on.Absent && !to.on.doubted(at) && reaches(to.on.Member, b.head.Member) && !l.below(to.on, b.head)
 		})
 		if found {
 			return &messages.BranchMoved{
-				Id: p.head.ID, Name: p.head.Name, From: to.on.id(), Cause: messages.BranchMoved_CAUSE_FULL, AtUnixUs: at,
+				Id: b.head.ID, Name: b.head.Name, From: to.on.id(), Cause: messages.BranchMoved_CAUSE_FULL, AtUnixUs: at,
 			}
 		}
 	}
 	return nil
 }
 
-// astray is 1 if the part hangs on one that feeds nobody any more, and so on whoever feeds that one. Such parts move first:
-// else they would go with it, and burden another.
-func (t *tree) astray(p *part) int {
-	if t.line.seat(p.head.Branch) != p.on {
-		return 1
-	}
-	return 0
-}
-
-// below reports whether the seat is in that part or stands below its first. A branch may hang on one that feeds nobody any
+// below reports whether the seat is that head of a branch or stands below it. A branch may hang on one that feeds nobody any
 // more, so what counts is the order, and not who feeds whom.
-func (t *tree) below(s *seat, p *part) bool {
-	return s != nil && (s == p.head || t.line.stands(p.head, s))
+func (l Line) below(s, head *seat) bool { return s != nil && (s == head || l.stands(head, s)) }
+
+// height is how many feeders the longest way from the seat down has, itself included.
+func (l Line) height(s *seat) int {
+	p := part{s.rank, l.until(s.rank)}
+	high := p.count(l.feeders)
+	for h := range l.hung.From(s.rank) {
+		if h.on() >= p.high {
+			break
+		}
+		if below := l.height(h.seat); below > 0 {
+			high = max(high, part{s.rank, h.on() + "\x00"}.count(l.feeders)+below)
+		}
+	}
+	return high
 }

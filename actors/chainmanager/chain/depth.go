@@ -1,8 +1,6 @@
 package chain
 
 import (
-	"slices"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -40,7 +38,7 @@ func (w *Watch) Look(s State, slack time.Duration, takes func(id string) (time.D
 		*w = Watch{}
 		return nil
 	}
-	end, longest := s.Chain.tree().slowest(takes)
+	end, longest := s.Chain.slowest(takes)
 	if end == nil {
 		*w = Watch{}
 		return nil
@@ -58,13 +56,13 @@ func (w *Watch) Look(s State, slack time.Duration, takes func(id string) (time.D
 }
 
 // slowest returns the end that the music reaches last, and how long it takes; nil if too few members there have said so.
-func (t *tree) slowest(takes func(id string) (time.Duration, bool)) (end *seat, longest time.Duration) {
-	for _, p := range t.parts {
-		if len(p.feeders) == 0 || t.load[p.feeders[len(p.feeders)-1]] > 0 {
+func (l Line) slowest(takes func(id string) (time.Duration, bool)) (end *seat, longest time.Duration) {
+	for p := range l.parts() {
+		last := p.last(l.feeders)
+		if last == nil || l.feeding(last) > 0 {
 			continue
 		}
-		last := p.feeders[len(p.feeders)-1]
-		if took, known := t.reaches(last, takes); known && took > longest {
+		if took, known := l.reaches(last, takes); known && took > longest {
 			end, longest = last, took
 		}
 	}
@@ -72,9 +70,9 @@ func (t *tree) slowest(takes func(id string) (time.Duration, bool)) (end *seat, 
 }
 
 // reaches returns how long the music takes to the end.
-func (t *tree) reaches(end *seat, takes func(id string) (time.Duration, bool)) (shortest time.Duration, known bool) {
+func (l Line) reaches(end *seat, takes func(id string) (time.Duration, bool)) (shortest time.Duration, known bool) {
 	voices := 0
-	for f, n := end, 0; f != nil && n < voicesOfEnd; f, n = t.line.feeder(f), n+1 {
+	for f, n := end, 0; f != nil && n < voicesOfEnd; f, n = l.feeder(f), n+1 {
 		if took, said := takes(f.ID); said {
 			if voices++; voices == 1 || took < shortest {
 				shortest = took
@@ -91,12 +89,11 @@ func (s State) weigh(cmd *messages.WeighDepth) []proto.Message {
 		return nil
 	}
 	slack, takes := time.Duration(cmd.GetSlackUs())*time.Microsecond, time.Duration(cmd.GetTakesUs())*time.Microsecond
-	t := s.Chain.tree()
 	var move *messages.BranchMoved
 	if room := slack - messages.MarginNeeded(slack); takes > room {
-		move = s.deepest(t, end, at)
+		move = s.deepest(end, at)
 	} else {
-		move = s.spare(t, end, takes, room*2/3, at)
+		move = s.spare(end, takes, room*2/3, at)
 	}
 	if move == nil {
 		return nil
@@ -109,10 +106,10 @@ func (s State) weigh(cmd *messages.WeighDepth) []proto.Message {
 func worthIt(depth, after int) bool { return 4*after <= 3*depth }
 
 // deepest returns the move that makes the way to the end shorter; nil if none is worth it.
-func (s State) deepest(t *tree, end *seat, at int64) *messages.BranchMoved {
-	depth := t.depth(end)
+func (s State) deepest(end *seat, at int64) *messages.BranchMoved {
+	depth := s.Chain.depth(end)
 	for _, chains := range []int{s.Chains, max(s.Chains, s.ChainsAtMost)} { // first the places that there are anyway
-		first, to, after := t.cut(end, chains, at)
+		first, to, after := s.Chain.halved(end, chains, at)
 		if first != nil && worthIt(depth, after) {
 			return &messages.BranchMoved{Id: first.ID, Name: first.Name, From: to.on.id(), Cause: messages.BranchMoved_CAUSE_DEEP}
 		}
@@ -120,21 +117,22 @@ func (s State) deepest(t *tree, end *seat, at int64) *messages.BranchMoved {
 	return nil
 }
 
-// cut returns where the way to the end is cut best: the first that goes elsewhere, the place to which it goes, and how deep
-// the deeper of both halves is then. first is nil if there is no place.
-func (t *tree) cut(end *seat, chains int, at int64) (first *seat, to place, after int) {
+// halved returns where the way to the end is cut best: the first that goes elsewhere, the place to which it goes, and how
+// deep the deeper of both halves is then. first is nil if there is no place.
+func (l Line) halved(end *seat, chains int, at int64) (first *seat, to place, after int) {
 	var way []*seat
-	for f := end; f != nil; f = t.line.feeder(f) {
+	var heights []int
+	for f := end; f != nil; f = l.feeder(f) {
 		way = append(way, f)
+		heights = append(heights, l.height(f))
 	}
-	places := slices.SortedStableFunc(t.free(chains), func(a, b place) int { return a.depth - b.depth })
-	for _, p := range places {
+	for p := range l.free(chains) { // those nearest the server first
 		if p.on != nil && (p.on.Absent || p.on.doubted(at)) {
 			continue
 		}
 		for i, f := range way { // the last is the one nearest the server
-			deep := max(len(way)-i-1, p.depth+t.height(f))
-			if first != nil && deep >= after || p.on != nil && (p.on == f || !reaches(p.on.Member, f.Member) || t.line.stands(f, p.on)) {
+			deep := max(len(way)-i-1, p.depth+heights[i])
+			if first != nil && deep >= after || p.on != nil && (p.on == f || !reaches(p.on.Member, f.Member) || l.stands(f, p.on)) {
 				continue
 			}
 			first, to, after = f, p, deep
@@ -146,42 +144,29 @@ func (t *tree) cut(end *seat, chains int, at int64) (first *seat, to place, afte
 	return nil, place{}, 0
 }
 
-// height is how many feeders the longest way from this one down has, itself included.
-func (t *tree) height(feeder *seat) int {
-	p := t.of(feeder)
-	at, _ := slices.BinarySearchFunc(p.feeders, feeder, func(a, b *seat) int { return strings.Compare(a.rank, b.rank) })
-	high := len(p.feeders) - at
-	for _, q := range t.parts[1:] {
-		if q.on != nil && len(q.feeders) > 0 && t.of(q.on) == p && q.on.rank >= feeder.rank {
-			high = max(high, t.depth(q.on)-t.depth(feeder)+1+q.height)
-		}
-	}
-	return high
-}
-
 // spare returns the move that joins a chain that the server feeds, but need not, to the end of another; nil if there is
 // none, or it would make the chain too deep again.
-func (s State) spare(t *tree, end *seat, takes, room time.Duration, at int64) *messages.BranchMoved {
-	if t.used(nil) <= max(1, s.Chains) {
+func (s State) spare(end *seat, takes, room time.Duration, at int64) *messages.BranchMoved {
+	l := s.Chain
+	if l.feeding(nil) <= max(1, s.Chains) {
 		return nil
 	}
-	var best *part
+	var best *seat
 	var to place
-	for _, p := range t.parts[1:] {
-		if p.on != nil || len(p.feeders) == 0 {
-			continue
-		}
-		found, is := t.shallowest(0, func(to place) bool {
-			return to.on != nil && !to.on.Absent && !to.on.doubted(at) && reaches(to.on.Member, p.head.Member) && !t.below(to.on, p)
+	deep := 0
+	for p := range l.fed(nil) {
+		head, _ := l.all.Find(p.low)
+		found, is := l.shallowest(0, func(to place) bool {
+			return to.on != nil && !to.on.Absent && !to.on.doubted(at) && reaches(to.on.Member, head.Member) && !l.below(to.on, head)
 		})
-		if is && (best == nil || found.depth+p.height < to.depth+best.height) {
-			best, to = p, found
+		if height := l.height(head); is && (best == nil || found.depth+height < deep) {
+			best, to, deep = head, found, found.depth+height
 		}
 	}
-	if best == nil || takes*time.Duration(to.depth+best.height) > room*time.Duration(t.depth(end)) {
+	if best == nil || takes*time.Duration(deep) > room*time.Duration(l.depth(end)) {
 		return nil
 	}
-	return &messages.BranchMoved{Id: best.head.ID, Name: best.head.Name, From: to.on.ID, Cause: messages.BranchMoved_CAUSE_SPARE}
+	return &messages.BranchMoved{Id: best.ID, Name: best.Name, From: to.on.ID, Cause: messages.BranchMoved_CAUSE_SPARE}
 }
 
 // serverFeeds is how many chains the server may go on to feed: what its host wants, or what was opened in need.
@@ -189,5 +174,5 @@ func (s State) serverFeeds() int {
 	if s.ChainsAtMost <= max(1, s.Chains) || s.Chain.heads.Len() == 0 {
 		return max(1, s.Chains)
 	}
-	return max(1, s.Chains, min(s.ChainsAtMost, s.Chain.tree().used(nil)))
+	return max(1, s.Chains, min(s.ChainsAtMost, s.Chain.feeding(nil)))
 }

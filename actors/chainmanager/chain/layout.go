@@ -177,7 +177,7 @@ func changed(before, now Line) (all []*seat) {
 				break
 			}
 			all, looked[s] = append(all, s), true
-			for branch := range now.branches(s.ID) {
+			for branch := range now.branches(s) {
 				down(branch.rank)
 			}
 		}

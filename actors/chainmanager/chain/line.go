@@ -24,12 +24,14 @@ type Line struct {
 	wide    sorted.List[*seat] // feeders that offer to feed more than one
 	heads   sorted.List[*seat] // members with which a branch begins
 	hung    sorted.List[hanging]
+	places  places
 }
 
 // seat is a member and its place. It is immutable: a member that moves or changes gets another seat.
 type seat struct {
 	Member
 	rank string // grows from the top down
+	hung string // if it begins a branch: the rank of the node on which that hangs, and its own
 }
 
 // Key is the rank, by which the lists of seats are sorted.
@@ -41,8 +43,9 @@ type named struct{ *seat }
 // Key is the member's id.
 func (n named) Key() string { return n.ID }
 
-// Ranks are numbers with gaps between them, so that a newcomer in between changes no other's.
-const rankGap = 1 << 32
+// Ranks are numbers with gaps between them, so that a newcomer in between changes no other's. Who comes next comes behind the
+// newcomer more often than before it, so it takes little of the gap.
+const rankGap, rankStep = 1 << 32, 1 << 16
 
 func rankOf(n uint64) string { return string(binary.BigEndian.AppendUint64(nil, n)) }
 
@@ -71,10 +74,24 @@ func (s *seat) id() string {
 
 // Of returns a line of the members.
 func Of(members ...Member) (l Line) {
+	all := make([]named, len(members))
 	for i, m := range members {
-		l = l.add(&seat{m, rankOf(uint64(i+1) * rankGap)})
+		all[i] = named{&seat{Member: m, rank: rankOf(uint64(i+1) * rankGap)}}
 	}
-	return l
+	l.byID = sorted.Of(all)
+	for _, one := range all { // a branch may hang on one that stands further down
+		l = l.add(l.seated(one.Member, one.rank))
+	}
+	return l.reckoned()
+}
+
+// seated returns a seat of that rank for the member.
+func (l Line) seated(m Member, rank string) *seat {
+	s := &seat{Member: m, rank: rank}
+	if m.Branch != "" {
+		s.hung = hungOn(l.seat(m.Branch)) + rank
+	}
+	return s
 }
 
 // Len returns the number of members.
@@ -144,13 +161,30 @@ func (l Line) insert(m Member, above *seat) Line {
 		}
 		return Of(members...)
 	}
-	return l.add(&seat{m, rankOf(low + (high-low)/2)})
+	rank := low + (high-low)/2
+	if above != nil && above != l.last() {
+		rank = min(rank, low+rankStep)
+	}
+	s := l.seated(m, rankOf(rank))
+	if l = l.add(s); s.feeds() {
+		l = l.shifted(s.behind(), 1)
+	}
+	return l.look(s).look(l.feeder(s)).measured(s.rank)
 }
 
 // with returns the line with m changed, in the place that it had.
 func (l Line) with(m Member) Line {
 	old := l.seat(m.ID)
-	return l.without(old).add(&seat{m, old.rank})
+	now := l.replaced(m)
+	s := now.seat(m.ID)
+	now = now.shifted(s.rank, now.depth(s)-l.depth(old)).look(s).look(l.feeder(old))
+	return now.look(now.feeder(s)).measured(l.part(old.rank).low).measured(s.rank)
+}
+
+// replaced returns the line with m changed, as far as the lists are concerned.
+func (l Line) replaced(m Member) Line {
+	old := l.seat(m.ID)
+	return l.without(old).add(l.seated(m, old.rank))
 }
 
 func (l Line) add(s *seat) Line {
@@ -177,7 +211,7 @@ func (l Line) add(s *seat) Line {
 func (l Line) without(s *seat) Line {
 	l.byID, l.all = l.byID.Without(s.ID), l.all.Without(s.rank)
 	l.seeds, l.feeders, l.wide = l.seeds.Without(s.rank), l.feeders.Without(s.rank), l.wide.Without(s.rank)
-	l.heads, l.hung = l.heads.Without(s.rank), l.hung.Without(hanging{s}.Key())
+	l.heads, l.hung = l.heads.Without(s.rank), l.hung.Without(s.hung)
 	if s.Open() {
 		l.open = l.open.Without(s.rank)
 		l.turns = l.turned(s.rank)

@@ -16,17 +16,28 @@ import (
 // hanging makes the first seat of a branch part of the list by what it hangs on.
 type hanging struct{ *seat }
 
-// Key is what it hangs on, and the rank.
-func (h hanging) Key() string { return h.Branch + "\x00" + h.rank }
+// Key is the rank of what it hangs on, and its own.
+func (h hanging) Key() string { return h.hung }
 
-// branches yields the seats whose branches hang on the node, from the top.
-func (l Line) branches(id string) iter.Seq[*seat] {
+// on is the rank of what it hangs on.
+func (h hanging) on() string { return h.hung[:len(top)] }
+
+// top is the server's rank.
+var top = rankOf(0)
+
+// hungOn is the rank of the seat, or the server's.
+func hungOn(s *seat) string {
+	if s == nil {
+		return top
+	}
+	return s.rank
+}
+
+// branches yields the seats whose branches hang on the seat, or on the server, from the top.
+func (l Line) branches(on *seat) iter.Seq[*seat] {
 	return func(yield func(*seat) bool) {
-		if l.heads.Len() == 0 {
-			return
-		}
-		for h := range l.hung.From(id + "\x00") {
-			if h.Branch != id || !yield(h.seat) {
+		for h := range l.hung.From(hungOn(on)) {
+			if h.on() != hungOn(on) || !yield(h.seat) {
 				return
 			}
 		}
@@ -124,7 +135,7 @@ func (l Line) Tree() iter.Seq2[Member, int] {
 				if drawn[s] = true; !yield(s.Member, level) {
 					return false
 				}
-				below, further := level, slices.Collect(l.branches(s.ID))
+				below, further := level, slices.Collect(l.branches(s))
 				if l.next(s) != nil || len(further) > 1 {
 					below++
 				}
@@ -142,7 +153,7 @@ func (l Line) Tree() iter.Seq2[Member, int] {
 			}
 			break
 		}
-		for branch := range l.branches(messages.ServerID) {
+		for branch := range l.branches(nil) {
 			if !part(branch, 0) {
 				return
 			}
@@ -152,8 +163,8 @@ func (l Line) Tree() iter.Seq2[Member, int] {
 
 // Depth is how many of those that feed others the music passes at most.
 func (l Line) Depth() (deepest int) {
-	for _, p := range l.tree().parts {
-		deepest = max(deepest, p.depth+len(p.feeders))
+	for p := range l.parts() {
+		deepest = max(deepest, l.depth(p.last(l.feeders)))
 	}
 	return deepest
 }
@@ -172,7 +183,7 @@ func (l Line) Hops(id string) (hops int) {
 
 // ends reports whether nothing stands below s.
 func (l Line) ends(s *seat) bool {
-	for range l.branches(s.ID) {
+	for range l.branches(s) {
 		return false
 	}
 	return l.next(s) == nil
@@ -181,22 +192,35 @@ func (l Line) ends(s *seat) bool {
 // cut returns the line without the seat. What hung on it hangs on the feeder above it, and a branch that began with it
 // begins with the next of its part.
 func (l Line) cut(gone *seat) Line {
-	heir, next := l.feeder(gone).id(), l.next(gone)
-	var heirs []Member
-	for s := range l.branches(gone.ID) {
-		heirs = append(heirs, s.Member)
+	heir, next, by := l.feeder(gone), l.next(gone), 0
+	if gone.feeds() {
+		by = -1
 	}
+	heirs := slices.Collect(l.branches(gone))
 	l = l.without(gone)
-	if gone.Branch != "" && next != nil {
-		first := next.Member
-		first.Branch = gone.Branch
-		l = l.with(first)
+	if gone.Branch != "" {
+		l.places.ends = l.places.ends.without(gone.rank)
+		if next != nil {
+			first := next.Member
+			first.Branch = gone.Branch
+			l = l.replaced(first)
+		}
 	}
-	for _, m := range heirs {
-		m.Branch = heir
-		l = l.with(m)
+	for _, s := range heirs {
+		m := s.Member
+		m.Branch = heir.id()
+		l = l.replaced(m)
 	}
-	return l
+	for _, s := range heirs {
+		l = l.shifted(s.rank, by)
+		l.places.ends = l.places.ends.shifted(s.rank, s.rank+"\x00", by*maxSources)
+	}
+	if next != nil {
+		l = l.shifted(next.rank, by).measured(next.rank)
+	} else if gone.Branch == "" {
+		l = l.measured(gone.rank)
+	}
+	return l.look(gone).look(heir)
 }
 
 // hang returns the line in which the member and what stands below it hang on that node.

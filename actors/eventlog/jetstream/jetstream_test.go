@@ -1,11 +1,15 @@
 package jetstream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
 	"conga/actors/eventlog"
@@ -99,6 +103,54 @@ func TestStore_Followed(t *testing.T) {
 	}
 	if err := next.Append(4, rows[4:]); err != nil {
 		t.Errorf("the second: %v", err)
+	}
+}
+
+// answerless has published a message, but no answer comes any more.
+type answerless struct {
+	jetstream.JetStream
+	published bool
+}
+
+func (a *answerless) PublishMsg(ctx context.Context, m *nats.Msg, options ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	if !a.published {
+		a.published = true
+		if _, err := a.JetStream.PublishMsg(ctx, m, options...); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nats.ErrTimeout
+}
+
+// lastless does not say which message is a subject's last.
+type lastless struct{ jetstream.Stream }
+
+func (lastless) GetLastMsgForSubject(context.Context, string) (*jetstream.RawStreamMsg, error) {
+	return nil, nats.ErrTimeout
+}
+
+// The answer to an append is lost, and then that to the question how far the log is. Nothing is appended before that is known.
+func TestStore_Unsure_Unasked(t *testing.T) {
+	t.Parallel()
+	cfg := Config{URL: natstest.Start(t, 1).URL(), Radio: radio()}
+	s := open(t, cfg)
+	s.try, s.tries = 50*time.Millisecond, 150*time.Millisecond
+	js, stream := s.js, s.stream
+	rows := storetest.Rows(eventlog.Mark{}, 2)
+	s.js = &answerless{JetStream: js}
+	if err := s.Append(0, rows); err == nil {
+		t.Fatal("an append without an answer was acknowledged")
+	}
+	s.js, s.stream = js, lastless{stream}
+	if _, last, err := s.Marks(); err == nil {
+		t.Fatalf("nobody has said that the log is at %d", last.Seq)
+	}
+	s.stream = stream
+	if err := s.Append(0, rows); !errors.Is(err, eventlog.ErrConflict) {
+		t.Errorf("the same events once more: %v", err)
+	}
+	if got, err := s.Read(0, 9, eventlog.Whole); err != nil || len(got) != 2 {
+		t.Errorf("the log has %d rows, %v", len(got), err)
 	}
 }
 

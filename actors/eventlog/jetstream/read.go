@@ -232,10 +232,7 @@ func (s *Store) Marks() (base, last eventlog.Mark, err error) {
 	if s.life.Err() != nil {
 		return base, last, eventlog.ErrClosed
 	}
-	if s.unsure {
-		err = s.settle()
-	}
-	if err == nil || errors.Is(err, eventlog.ErrConflict) {
+	if err = s.settle(); err == nil || errors.Is(err, eventlog.ErrConflict) {
 		err = s.load()
 	}
 	if err != nil {

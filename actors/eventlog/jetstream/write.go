@@ -225,5 +225,7 @@ func (s *Store) settle() error {
 	if err := s.put(nats.NewMsg(s.names.log)); err != nil && !errors.Is(err, errEarlier) {
 		return err
 	}
-	return s.refresh(s.known())
+	err := s.refresh(s.known())
+	s.unsure = err != nil // what the log has got is not known yet
+	return err
 }

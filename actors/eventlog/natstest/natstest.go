@@ -37,6 +37,16 @@ var program = sync.OnceValues(func() (string, error) {
 	return strings.TrimSpace(string(out)), nil
 })
 
+// Program returns nats-server's file.
+func Program(t testing.TB) string {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // Cluster is some servers.
 type Cluster struct {
 	Servers []*Server
@@ -189,12 +199,8 @@ func (c *Cluster) with(do func(context.Context, jetstream.JetStream) error) {
 // Start starts the process, or starts it again, and waits until its port is open.
 func (s *Server) Start(args ...string) {
 	s.t.Helper()
-	path, err := program()
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	s.said = &bytes.Buffer{}
-	s.process = exec.Command(path, append([]string{"-c", s.config}, args...)...)
+	s.process = exec.Command(Program(s.t), append([]string{"-c", s.config}, args...)...)
 	s.process.Stdout, s.process.Stderr = s.said, s.said
 	if err := s.process.Start(); err != nil {
 		s.t.Fatal(err)

@@ -9,7 +9,8 @@ import (
 )
 
 // All servers of NATS that keep the log are killed while the music plays. The songs go on, and who asks for one is told why not.
-// When the servers are back, all that happened is in the log. Another conga serve goes on from it, and the first one ends.
+// When the servers are back, all that happened is in the log. Another conga serve is refused; if it takes over it goes on from
+// the log, and the first one ends.
 func TestNATS_Away(t *testing.T) {
 	t.Parallel()
 	servers := natstest.Start(t, 3)
@@ -44,8 +45,12 @@ func TestNATS_Away(t *testing.T) {
 	for _, listener := range append(chain, cem) {
 		listener.unhurt(t)
 	}
+	code, _, said := conga(t, append([]string{"serve", "--songs", songs, "--data", data, "--listen", "127.0.0.1:0", "--http", "off", "--plain"}, there...)...)
+	if want := "another server of the radio house is running, at " + server.requests(); code != 1 || !strings.Contains(said, want) {
+		t.Errorf("a second server ended with exit %d: %s", code, said)
+	}
 	before := server.dump(t).Event
-	next := launchServer(t, songs, data, there...)
+	next := launchServer(t, songs, data, append(there, "--take-over")...)
 	if now := next.dump(t).Event; now <= before {
 		t.Errorf("the log was at event %d, the next server begins at %d", before, now)
 	}
@@ -59,7 +64,8 @@ func TestNATS_Away(t *testing.T) {
 		return ""
 	})
 	next.kill()
-	code, out, said := conga(t, append([]string{"log", "verify"}, there...)...)
+	var out string
+	code, out, said = conga(t, append([]string{"log", "verify"}, there...)...)
 	if code != 0 || !strings.Contains(out, "are sound") {
 		t.Errorf("verify: exit %d, %s%s", code, out, said)
 	}

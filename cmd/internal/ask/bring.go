@@ -44,15 +44,15 @@ func (r *Radio) Bring(ctx context.Context, file, by string, says func(string)) (
 	case !info.Mode().IsRegular():
 		return brought, fmt.Errorf("%s is no file: name each song", file)
 	}
-	if r.client == nil {
-		if err := r.enter(ctx); err != nil {
-			return brought, err
-		}
-	}
 	id := rand.Text()
 	query := url.Values{"name": {filepath.Base(file)}, "bytes": {strconv.FormatInt(info.Size(), 10)}, "by": {by}, "id": {id}}
 	path := "/upload?" + query.Encode()
-	body, code, err := r.do(ctx, http.MethodGet, path, nil) // who is refused while sending may not hear why
+	var body []byte
+	var code int
+	err = r.anywhere(ctx, func() (err error) {
+		body, code, err = r.do(ctx, http.MethodGet, path, nil) // who is refused while sending may not hear why
+		return err
+	})
 	if err == nil && code == http.StatusOK {
 		body, code, err = r.send(ctx, path, f, info.Size(), &progress{id: id, says: says})
 	}

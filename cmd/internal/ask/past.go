@@ -11,12 +11,15 @@ import (
 
 // Past asks for what was broadcast from a moment on, as the frames of a stream connection, at the speed of the music. It ends
 // with ctx.
-func (r *Radio) Past(ctx context.Context, moment string) (io.ReadCloser, error) {
-	if r.client == nil {
-		if err := r.enter(ctx); err != nil {
-			return nil, err
-		}
-	}
+func (r *Radio) Past(ctx context.Context, moment string) (music io.ReadCloser, err error) {
+	err = r.anywhere(ctx, func() error {
+		music, err = r.pastHere(ctx, moment)
+		return err
+	})
+	return music, err
+}
+
+func (r *Radio) pastHere(ctx context.Context, moment string) (io.ReadCloser, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://127.0.0.1/past?"+url.Values{"at": {moment}}.Encode(), nil)
 	if err != nil {
 		return nil, err
@@ -32,6 +35,9 @@ func (r *Radio) Past(ctx context.Context, moment string) (io.ReadCloser, error) 
 		return answer.Body, nil
 	}
 	defer answer.Body.Close()
+	if err := sentTo(answer); err != nil {
+		return nil, err
+	}
 	body, _ := io.ReadAll(&bounded{answer.Body, maxAnswer}) // without a reason it is refused, too
 	return nil, r.refused(answer.StatusCode, body)
 }

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,10 +43,11 @@ const (
 type Radio struct {
 	Ring  keys.Ring
 	Token string // empty: none
+	// StandsBy is a server that was asked, and has sent us to the one that leads; empty: none did.
+	StandsBy string
 
 	client *http.Client
 	key    ed25519.PublicKey // the radio's, as it was proved last
-	sent   bool              // a server that stands by has sent us to the one that leads
 }
 
 // elsewhere: the server stands by.
@@ -53,11 +55,41 @@ type elsewhere struct{ leads string }
 
 func (e elsewhere) Error() string { return "this server stands by: " + e.leads + " leads" }
 
+// sentTo returns where a server that stands by sends who asks.
+func sentTo(answer *http.Response) error {
+	if at, err := answer.Location(); err == nil && answer.StatusCode == http.StatusTemporaryRedirect {
+		return elsewhere{at.Host}
+	}
+	return nil
+}
+
+// anywhere asks, and once more if the server stands by: the one that leads, which must have the same key. That happens once, because two that send us
+// to each other would never end.
+func (r *Radio) anywhere(ctx context.Context, ask func() error) error {
+	if r.client == nil {
+		if err := r.enter(ctx); err != nil {
+			return err
+		}
+	}
+	err := ask()
+	other := elsewhere{}
+	if !errors.As(err, &other) {
+		return err
+	}
+	r.client.CloseIdleConnections()
+	r.Ring, r.StandsBy = r.Ring.At(other.leads, r.key), r.Ring.Server
+	if err := r.enter(ctx); err != nil {
+		return err
+	}
+	return ask()
+}
+
 // Now is what a radio says of itself.
 type Now struct {
 	Now   picture.Now   `json:"now"`
 	Queue picture.Queue `json:"queue"`
 	Chain picture.Chain `json:"chain"`
+	Lead  *picture.Lead `json:"lead"` // nil: it has one server
 	// History are the songs that were heard, the newest first, without the one that is on.
 	History []picture.Played `json:"history"`
 }
@@ -72,10 +104,13 @@ func (r *Radio) connect(ctx context.Context) (net.Conn, error) {
 			return nil, fmt.Errorf("the token is said only to a server whose key is known: give the join link that it prints, conga://%s?key=KEY, or join it once", r.Ring.Server)
 		}
 	}
-	conn, err := transport.DialServer(ctx, r.Ring.Server)
+	all := append([]string{r.Ring.Server}, r.Ring.Others...)
+	conn, at, err := transport.DialAny(ctx, all)
 	if err != nil {
 		return nil, cli.Nobody(node.NobodyAt(r.Ring.Server, err))
 	}
+	r.Ring.Server = all[at] // it is asked first from now on
+	r.Ring.Others = slices.Delete(all, at, at+1)
 	var has ed25519.PublicKey
 	secure, err := transport.SpeakTLS(ctx, conn, func(key ed25519.PublicKey) error { has = key; return r.Ring.Check(key) })
 	if err != nil {
@@ -115,24 +150,15 @@ func (r *Radio) Songs(ctx context.Context, words string, all bool) (found pictur
 
 // get asks over HTTP and decodes the answer. If the radio says that it is asked too often, get asks again for a while.
 func (r *Radio) get(ctx context.Context, path string, into any) error {
-	if r.client == nil {
-		if err := r.enter(ctx); err != nil {
-			return err
-		}
-	}
+	return r.anywhere(ctx, func() error { return r.getHere(ctx, path, into) })
+}
+
+func (r *Radio) getHere(ctx context.Context, path string, into any) error {
 	within, cancel := context.WithTimeout(ctx, radioPatience)
 	defer cancel()
 	for {
 		body, code, err := r.do(ctx, http.MethodGet, path, nil)
-		other := elsewhere{}
 		switch {
-		case errors.As(err, &other) && !r.sent: // once: two that send us to each other would never end
-			r.client.CloseIdleConnections()
-			r.Ring, r.sent = r.Ring.At(other.leads, r.key), true
-			if err := r.enter(ctx); err != nil {
-				return err
-			}
-			continue
 		case err != nil:
 			return err
 		case code == http.StatusTooManyRequests:
@@ -205,8 +231,8 @@ func (r *Radio) answered(request *http.Request, doing string) (body []byte, code
 		return nil, 0, fmt.Errorf("%s: %w", doing, err)
 	}
 	defer answer.Body.Close()
-	if at, err := answer.Location(); err == nil && answer.StatusCode == http.StatusTemporaryRedirect {
-		return nil, 0, elsewhere{at.Host}
+	if err := sentTo(answer); err != nil {
+		return nil, 0, err
 	}
 	body, err = io.ReadAll(&bounded{answer.Body, maxAnswer})
 	return body, answer.StatusCode, err

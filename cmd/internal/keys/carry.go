@@ -87,7 +87,9 @@ func Import(file, dir string, passphrase func() (string, error)) (ed25519.Public
 	switch old, err := read(path); {
 	case err == nil && old.Equal(key):
 		return key.Public().(ed25519.PublicKey), nil
-	case !errors.Is(err, fs.ErrNotExist):
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	case err == nil:
 		return nil, fmt.Errorf("%s has another key already: listeners of its radio know that one. Choose another --data, or move %s away", dir, path)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {

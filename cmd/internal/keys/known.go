@@ -16,46 +16,74 @@ import (
 	"strings"
 
 	"conga/cmd/internal/address"
+	"conga/messages"
 )
 
 // linkScheme begins a join link: conga://HOST:PORT?key=…
 const linkScheme = "conga"
 
-// JoinLink returns a link with a server's address and key. The token is not in it: links are
-// pasted into chats, and arguments can be seen in process lists.
-func JoinLink(addr string, key ed25519.PublicKey) string {
-	link := url.URL{Scheme: linkScheme, Host: addr, RawQuery: "key=" + Text(key)}
+// JoinLink returns a link with the addresses of a radio's servers, at least one, and their key. The token is not in it: links
+// are pasted into chats, and arguments can be seen in process lists.
+func JoinLink(addrs []string, key ed25519.PublicKey) string {
+	link := url.URL{Scheme: linkScheme, Host: addrs[0], RawQuery: "key=" + Text(key)}
+	for _, other := range addrs[1:] {
+		link.RawQuery += "&or=" + legible.Replace(url.QueryEscape(other))
+	}
 	return link.String()
 }
 
-// ParseServer reads HOST, HOST:PORT or a join link. The key is nil if there is none.
-func ParseServer(text string) (addr string, key ed25519.PublicKey, err error) {
+// legible restores what may stand in a link as it is.
+var legible = strings.NewReplacer("%3A", ":", "%5B", "[", "%5D", "]")
+
+// ParseServers reads the addresses of a radio's servers, HOST or HOST:PORT with commas in between, or a join link. There is at
+// least one. The key is nil if there is none.
+func ParseServers(text string) (addrs []string, key ed25519.PublicKey, err error) {
 	text = strings.TrimSpace(text)
-	if !strings.HasPrefix(text, linkScheme+"://") {
-		addr, err = address.WithPort(text, address.RequestsPort)
-		return addr, nil, err
+	if strings.HasPrefix(text, linkScheme+"://") {
+		if addrs, key, err = parseLink(text); err != nil {
+			return nil, nil, err
+		}
+	} else {
+		addrs = strings.Split(text, ",")
 	}
+	if len(addrs) > messages.MaxServers {
+		return nil, nil, fmt.Errorf("a radio has at most %d servers", messages.MaxServers)
+	}
+	for i, addr := range addrs {
+		if len(addrs) > 1 && strings.TrimSpace(addr) == "" {
+			return nil, nil, fmt.Errorf("%.100q names a server that has no name", text)
+		}
+		if addrs[i], err = address.WithPort(addr, address.RequestsPort); err != nil {
+			return nil, nil, err
+		}
+	}
+	return addrs, key, nil
+}
+
+func parseLink(text string) (addrs []string, key ed25519.PublicKey, err error) {
+	none := fmt.Errorf("%.100q is not a join link: conga://HOST:PORT?key=KEY", text)
 	link, err := url.Parse(text)
 	if err != nil || link.Host == "" || link.User != nil || link.Path != "" && link.Path != "/" || link.Fragment != "" {
-		return "", nil, fmt.Errorf("%.100q is not a join link: conga://HOST:PORT?key=KEY", text)
+		return nil, nil, none
 	}
 	query, err := url.ParseQuery(link.RawQuery)
 	if err != nil {
-		return "", nil, fmt.Errorf("%.100q is not a join link: conga://HOST:PORT?key=KEY", text)
+		return nil, nil, none
 	}
 	for name, values := range query {
 		switch {
+		case name == "or":
+			continue
 		case name == "token" || name == "auth":
-			return "", nil, errors.New("a join link holds no token: give it in CONGA_AUTH")
+			return nil, nil, errors.New("a join link holds no token: give it in CONGA_AUTH")
 		case name != "key" || len(values) != 1:
-			return "", nil, fmt.Errorf("the join link says %.40q, which this conga does not know", name)
+			return nil, nil, fmt.Errorf("the join link says %.40q, which this conga does not know", name)
 		}
 		if key, err = Parse(values[0]); err != nil {
-			return "", nil, err
+			return nil, nil, err
 		}
 	}
-	addr, err = address.WithPort(link.Host, address.RequestsPort)
-	return addr, key, err
+	return append([]string{link.Host}, query["or"]...), key, nil
 }
 
 // Text returns a key as text, for links and files.
@@ -78,17 +106,20 @@ func Parse(text string) (ed25519.PublicKey, error) {
 // before, or, at the first join, any (trust on first use, as ssh does).
 type Ring struct {
 	Server string            // host:port
-	name   string            // the same in the form of known_servers
+	Others []string          // of further servers of the same radio, which must have the same key
+	names  []string          // all of them in the form of known_servers
 	given  ed25519.PublicKey // by --key or a join link; may be nil
 	file   string            // known_servers; empty: nothing is remembered
 }
 
-// NewRing returns the ring for the server at addr. Keys of this machine are not remembered:
-// nobody can be in between, and servers on its ports change often.
-func NewRing(addr string, given ed25519.PublicKey, dir string) Ring {
-	k := Ring{Server: addr, name: sameName(addr), given: given}
-	if !address.IsLoopback(k.name) {
-		k.file = filepath.Join(dir, "known_servers")
+// NewRing returns the ring for a radio's server, and further servers of the same radio. Keys of this machine are not remembered: nobody can be in
+// between, and servers on its ports change often.
+func NewRing(server string, given ed25519.PublicKey, dir string, others ...string) Ring {
+	k := Ring{Server: server, Others: others, given: given}
+	for _, addr := range append([]string{server}, others...) {
+		if name := sameName(addr); !address.IsLoopback(name) {
+			k.names, k.file = append(k.names, name), filepath.Join(dir, "known_servers")
+		}
 	}
 	return k
 }
@@ -138,7 +169,8 @@ func (k Ring) Knows() (bool, error) {
 	return known != nil, err
 }
 
-// known returns the key in the file, the last one if there are several; nil if there is none.
+// known returns the key in the file, the last one of a server if there are several, of the first server that has one; nil if
+// there is none.
 func (k Ring) known() (ed25519.PublicKey, error) {
 	if k.file == "" {
 		return nil, nil
@@ -151,11 +183,19 @@ func (k Ring) known() (ed25519.PublicKey, error) {
 		return nil, fmt.Errorf("look up the server's key: %w", err)
 	}
 	defer func() { _ = file.Close() }() // nothing was written
-	key, err := findKey(file, k.name)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", k.file, err)
+	for _, name := range k.names {
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			return nil, fmt.Errorf("read %s: %w", k.file, err)
+		}
+		key, err := findKey(file, name)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", k.file, err)
+		}
+		if key != nil {
+			return key, nil
+		}
 	}
-	return key, nil
+	return nil, nil
 }
 
 // findKey reads lines "HOST:PORT KEY" to the end of the file, however long it is: if it stopped at a limit, anybody
@@ -193,7 +233,7 @@ func (k Ring) Keep(key ed25519.PublicKey) error {
 	if err != nil {
 		return fmt.Errorf("remember the server's key: %w", err)
 	}
-	line := fmt.Sprintf("%s %s\n", k.name, Text(key))
+	line := fmt.Sprintf("%s %s\n", k.names[0], Text(key))
 	if unended(file) {
 		line = "\n" + line
 	}

@@ -8,8 +8,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"conga/messages"
 )
 
 func someKey(seed byte) ed25519.PublicKey {
@@ -41,11 +44,17 @@ var casesServer = []struct {
 	{text: "conga://radio.example?volume=11", wrong: `"volume"`},
 	{text: "conga://radio.example:port", wrong: "not a join link"},
 	{text: "conga:/radio.example", wrong: "port"},
+	{text: "a.example, b.example:9000", addr: "a.example:7000,b.example:9000"},
+	{text: "conga://a.example?key=" + Text(someKey(1)) + "&or=b.example:9000&or=[2001:db8::1]:7", addr: "a.example:7000,b.example:9000,[2001:db8::1]:7", key: someKey(1)},
+	{text: "a.example,,b.example", wrong: "no name"},
+	{text: "a.example,conga://b.example", wrong: "leave out"},
+	{text: "a" + strings.Repeat(",a", messages.MaxServers), wrong: "at most"},
 }
 
 func TestParseServer(t *testing.T) {
 	for _, c := range casesServer {
-		addr, key, err := ParseServer(c.text)
+		addrs, key, err := ParseServers(c.text)
+		addr := strings.Join(addrs, ",")
 		if c.wrong != "" {
 			if err == nil || !strings.Contains(err.Error(), c.wrong) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("%s: error %v, want %q in it", c.text, err, c.wrong)
@@ -63,19 +72,21 @@ func FuzzParseServer(f *testing.F) {
 		f.Add(c.text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		addr, key, err := ParseServer(text)
+		addrs, key, err := ParseServers(text)
 		if err != nil {
 			return
 		}
-		host, port, err := net.SplitHostPort(addr)
-		if err != nil || host == "" || port == "" || key != nil && len(key) != ed25519.PublicKeySize {
-			t.Fatalf("%q is %q, %x", text, addr, key)
+		for _, addr := range addrs {
+			host, port, err := net.SplitHostPort(addr)
+			if err != nil || host == "" || port == "" || key != nil && len(key) != ed25519.PublicKeySize {
+				t.Fatalf("%q is %q, %x", text, addr, key)
+			}
 		}
 		if key == nil {
 			return
 		}
-		again, same, err := ParseServer(JoinLink(addr, key))
-		if err != nil || again != addr || !same.Equal(key) {
+		again, same, err := ParseServers(JoinLink(addrs, key))
+		if err != nil || !slices.Equal(again, addrs) || !same.Equal(key) {
 			t.Errorf("%q: its link leads to %q, %v", text, again, err)
 		}
 	})
@@ -232,6 +243,22 @@ func TestKeyring_Loopback(t *testing.T) {
 		if k := NewRing(addr, nil, "dir"); (k.file == "") != here {
 			t.Errorf("%s: remembered in %q", addr, k.file)
 		}
+	}
+}
+
+// A key is a radio's, whichever of its servers had it first; one on this machine is never remembered, and keeps no other from it.
+func TestKeyring_Servers(t *testing.T) {
+	dir := t.TempDir()
+	if err := NewRing("b.example:7000", nil, dir).Keep(someKey(1)); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []Ring{NewRing("a.example:7000", nil, dir, "b.example:7000"), NewRing("localhost:7000", nil, dir, "b.example:7000")} {
+		if knows, err := k.Knows(); !knows || err != nil || k.Check(someKey(1)) != nil || k.Check(someKey(2)) == nil {
+			t.Errorf("%s, %s: %v, %v", k.Server, k.Others, knows, err)
+		}
+	}
+	if knows, err := NewRing("localhost:7000", nil, dir, "c.example:7000").Knows(); knows || err != nil {
+		t.Errorf("a server elsewhere is trusted as one on this machine: %v, %v", knows, err)
 	}
 }
 

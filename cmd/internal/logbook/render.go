@@ -248,9 +248,7 @@ func wholeFile(path string, force bool, fill func(io.Writer) error) error {
 	}
 	out := bufio.NewWriterSize(f, 1<<20)
 	err = cmp.Or(fill(out), notWritten(cmp.Or(out.Flush(), f.Sync())))
-	err = cmp.Or(err, notWritten(f.Close()))
-	if err != nil {
-		_ = f.Close()
+	if err = cmp.Or(err, notWritten(f.Close())); err != nil {
 		remedy := ""
 		if reason := (unwritten{}); errors.As(err, &reason) {
 			remedy = reason.remedy()

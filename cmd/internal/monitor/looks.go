@@ -3,6 +3,7 @@ package monitor
 import (
 	"context"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"conga/actors"
 	"conga/actors/chainmanager"
+	"conga/actors/lease"
 	"conga/actors/pacer"
 	"conga/actors/player"
 	"conga/actors/relay"
@@ -25,7 +27,8 @@ type look struct {
 	relay  relay.Live
 	player player.Live
 	asks   requester.Live
-	bytes  int64 // of the log
+	lease  lease.Live // of one of several servers
+	bytes  int64      // of the log
 }
 
 // figure is one metric, taken from a look.
@@ -64,6 +67,11 @@ var (
 		{name: "reports_dropped_total", help: "Reports of listeners that say too much.", kind: counter, of: func(l look) float64 { return float64(l.chain.DroppedReports) }},
 		{name: "audits_running", help: "Listeners that the server looks at now.", kind: gauge, of: func(l look) float64 { return float64(l.chain.Audits) }},
 	}
+	// aMember are those of one of several servers of a radio.
+	aMember = []figure{
+		{name: "leads", help: "1 if this server leads, 0 if it stands by.", kind: gauge, of: func(l look) float64 { return truth(l.lease.Leads) }},
+		{name: "lead_start_time_seconds", help: "When the server that leads began to, in seconds since 1970; 0: none leads, or that is not known.", kind: gauge, of: func(l look) float64 { return startOf(l.lease.Since) }},
+	}
 	aListener = []figure{
 		{name: "items_received_total", help: "Items that arrived.", kind: counter, of: func(l look) float64 { return float64(l.relay.Received) }},
 		{name: "items_lost_total", help: "Items that nobody above could give.", kind: counter, of: func(l look) float64 { return float64(l.relay.Lost) }},
@@ -88,6 +96,13 @@ func truth(is bool) float64 {
 		return 1
 	}
 	return 0
+}
+
+func startOf(at time.Time) float64 {
+	if at.IsZero() {
+		return 0
+	}
+	return float64(at.UnixMicro()) / 1e6
 }
 
 func moves(l look) iter.Seq2[string, int64] {
@@ -128,6 +143,9 @@ func (l *looks) Collect(ch chan<- prometheus.Metric) {
 	figures := aListener
 	if state, is := dump.State.(actors.ServerState); is {
 		now.state, figures = &state, aServer
+	}
+	if in, is := dump.Live[lease.Actor].(lease.Live); is {
+		now.lease, figures = in, slices.Concat(figures, aMember)
 	}
 	now.pacer, _ = dump.Live["pacer"].(pacer.Live)
 	now.chain, _ = dump.Live["chainManager"].(chainmanager.Live)

@@ -171,6 +171,7 @@ type joining struct {
 	*ListenerOptions
 	stream   string // the server's
 	servers  *transport.Servers
+	standby  atomic.Pointer[string] // what a server said that does not lead; nil: none did
 	relay    net.Listener
 	member   *transport.Membership
 	behind   seed.Behind       // the clients of 2016 behind this listener
@@ -201,6 +202,9 @@ func (j *joining) await(ctx context.Context) error {
 	case <-ctx.Done():
 		return NobodyAt(j.Server, context.Canceled)
 	case <-late.C:
+		if said := j.standby.Load(); said != nil {
+			return fmt.Errorf("the server of this radio that leads could not be reached within %v: %s", joinPatience, *said)
+		}
 		return fmt.Errorf("%s does not answer like a conga server within %v: its ready line says requests=HOST:PORT, which is what to join", j.Server, joinPatience)
 	}
 }
@@ -241,7 +245,8 @@ func (j *joining) client() actors.ClientConfig {
 			case welcome != nil:
 				j.servers.Joined()
 			case refused.GetFollows(): // the others are asked, too
-				j.Logger.Debug("this server does not lead", "reason", refused.GetReason())
+				reason := refused.GetReason()
+				j.standby.Store(&reason)
 				return
 			default:
 				if err := fmt.Errorf("%s refuses: %s", j.Server, refused.GetReason()); !j.answer(err) {

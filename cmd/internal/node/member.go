@@ -84,6 +84,7 @@ func Member(ctx context.Context, o MemberOptions) error {
 		return err
 	}
 	m := &member{MemberOptions: o, requests: requests.Addr(), stream: stream.Addr()}
+	m.Standing = func() lease.Standing { at, _ := m.lease.Standing(); return at }
 	clock := o.Now
 	if clock == nil {
 		clock = steadyClock()
@@ -99,6 +100,7 @@ func Member(ctx context.Context, o MemberOptions) error {
 			err = m.lead(ctx, term, snapshot)
 		}
 		if err != nil {
+			m.lease.Fall() // so that another server leads meanwhile
 			o.Logger.Error("this server can neither lead nor follow, and tries again", "reason", err)
 			select {
 			case <-time.After(again):
@@ -132,13 +134,11 @@ func (m *member) says() string {
 
 // follow keeps up with the log until this server leads, and returns the term and what the log's new handle need not read.
 func (m *member) follow(ctx context.Context) (term uint64, snapshot []byte, err error) {
-	store, err := m.Read()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	log, err := m.open(ctx)
 	if err != nil {
 		return 0, nil, err
-	}
-	log, err := eventlog.Open(store, time.Now)
-	if err != nil {
-		return 0, nil, errors.Join(err, store.Close())
 	}
 	defer log.Close()
 	port, err := m.stand()
@@ -148,17 +148,18 @@ func (m *member) follow(ctx context.Context) (term uint64, snapshot []byte, err 
 	defer port()
 	var looks sync.WaitGroup
 	defer looks.Wait()
-	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	f := actors.NewFollower(log)
-	s := &Standby{Log: log, Requests: m.requests, Stream: m.stream, follower: f, dump: make(chan chan<- actors.Dump), Standing: func() lease.Standing { at, _ := m.lease.Standing(); return at }}
+	s := &Standby{Log: log, Requests: m.requests, Stream: m.stream, follower: f, dump: make(chan chan<- actors.Dump), Standing: m.Standing}
 	began, told := time.Now(), m.Followed == nil
 	next := time.NewTicker(followEvery)
 	defer next.Stop()
 	var songs atomic.Pointer[library.State]
 	failed, leader := "", ""
 	for {
-		if err := f.CatchUp(); err != nil && err.Error() != failed {
+		if err := f.CatchUp(); ctx.Err() != nil {
+			return 0, nil, nil
+		} else if err != nil && err.Error() != failed {
 			failed = err.Error()
 			m.Logger.Warn("the log of the radio cannot be followed", "reason", err)
 		} else if err == nil {
@@ -193,6 +194,20 @@ func (m *member) follow(ctx context.Context) (term uint64, snapshot []byte, err 
 			return 0, nil, nil
 		}
 	}
+}
+
+// open opens the log for reading. It is closed when ctx ends, because a log that does not answer must not hold up the end.
+func (m *member) open(ctx context.Context) (*eventlog.Log, error) {
+	store, err := m.Read()
+	if err != nil {
+		return nil, err
+	}
+	log, err := eventlog.Open(store, time.Now)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	context.AfterFunc(ctx, func() { _ = store.Close() })
+	return log, nil
 }
 
 // stand opens the request port, at which it only tells who leads. The stream port stays closed, so that listeners find at once
@@ -233,7 +248,11 @@ func (m *member) redirect(w http.ResponseWriter, r *http.Request) {
 	at, _ := m.lease.Standing()
 	if leader := at.Leader.GetRequests(); leader != "" && at.Term == 0 && r.Method == http.MethodGet {
 		if host, _, err := net.SplitHostPort(leader); err == nil && host != "" && host != "::" && host != "0.0.0.0" {
-			http.Redirect(w, r, "http://"+leader+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+			scheme := "http"
+			if visit := transport.VisitOf(r.Context()); visit != nil && visit.Secure() {
+				scheme = "https"
+			}
+			http.Redirect(w, r, scheme+"://"+leader+r.URL.RequestURI(), http.StatusTemporaryRedirect)
 			return
 		}
 	}
@@ -251,7 +270,6 @@ func (m *member) lead(ctx context.Context, term uint64, snapshot []byte) error {
 		return eventlog.Fence(store, leads, m.lease.Fall)
 	}, func(error) { m.lease.Fall() })
 	if err != nil {
-		m.lease.Fall()
 		return err
 	}
 	m.shift.Add(m.lease.TakeAhead()) // the broadcast's clock goes on
@@ -259,7 +277,6 @@ func (m *member) lead(ctx context.Context, term uint64, snapshot []byte) error {
 	o.Data, o.Leads = data, leads
 	server, err := StartServer(o)
 	if err != nil {
-		m.lease.Fall()
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -299,11 +316,5 @@ func (s *Standby) Dump(ctx context.Context) (actors.Dump, error) {
 
 func (s *Standby) look() actors.Dump {
 	state, event := s.follower.State()
-	at := s.Standing()
-	return actors.Dump{Node: messages.ServerID, Event: event, State: state, Live: map[string]any{
-		"lease": struct {
-			Leads  bool   `json:"leads"`
-			Leader string `json:"leader"` // host:port of its requests
-		}{at.Term > 0, at.Leader.GetRequests()},
-	}}
+	return actors.Dump{Node: messages.ServerID, Event: event, State: state, Live: map[string]any{lease.Actor: s.Standing().Live()}}
 }

@@ -93,9 +93,10 @@ func (p *past) begins() (time.Time, error) {
 }
 
 // from yields what was given out to be heard from the time at on, up to now and for ever: nil where there is no more yet.
-// Songs that cannot be made again are left out.
+// Songs that cannot be made again are left out; the first is told, because a guest may ask for thousands of them.
 func (p *past) from(at time.Time) iter.Seq[*messages.Item] {
 	return func(yield func(*messages.Item) bool) {
+		told := false
 		for number := uint64(0); ; {
 			for number > 0 && !p.begun(number) { // else the whole log would be read again and again
 				if !yield(nil) {
@@ -113,7 +114,12 @@ func (p *past) from(at time.Time) iter.Seq[*messages.Item] {
 				if song.Number < number {
 					continue
 				}
-				if !p.song(song, at, yield) {
+				more, err := p.song(song, at, yield)
+				if err != nil && !told {
+					told = true
+					p.logger.Warn("a song of the past cannot be played again", "song", song.Name, "reason", err)
+				}
+				if !more {
 					return
 				}
 				number, played = song.Number+1, true
@@ -131,8 +137,9 @@ func (p *past) begun(number uint64) bool {
 	return state.Next > number || state.Song != nil && state.Song.Number >= number
 }
 
-// song yields the song's items; of one that is still on, as they are given out. It returns false when no more are wanted.
-func (p *past) song(song pacer.Aired, at time.Time, yield func(*messages.Item) bool) bool {
+// song yields the song's items; of one that is still on, as they are given out. more is false when no more are wanted, err why
+// the song cannot be made again.
+func (p *past) song(song pacer.Aired, at time.Time, yield func(*messages.Item) bool) (more bool, err error) {
 	whole := song.Started
 	if song.On {
 		whole.Played = whole.Frames
@@ -140,24 +147,23 @@ func (p *past) song(song pacer.Aired, at time.Time, yield func(*messages.Item) b
 	given := song.Played
 	for item, err := range pacer.Again(whole, p.open) {
 		if err != nil {
-			p.logger.Warn("a song of the past cannot be played again", "song", song.Name, "reason", err)
-			return true
+			return true, err
 		}
 		for song.On && item.Change == nil && item.FirstFrame >= given {
 			before := given
 			if given, song.On = p.given(song); given == before && song.On && !yield(nil) {
-				return false
+				return false, nil
 			}
 		}
 		switch {
 		case item.Change == nil && item.FirstFrame >= given:
-			return true // it was skipped
+			return true, nil // it was skipped
 		case item.Change == nil && (item.PlayAt() < at.UnixMicro() || unsent(song, item.FirstFrame)):
 		case !yield(item):
-			return false
+			return false, nil
 		}
 	}
-	return true
+	return true, nil
 }
 
 func unsent(song pacer.Aired, frame int64) bool {

@@ -13,6 +13,7 @@ import (
 
 	"conga/actors"
 	"conga/actors/eventlog"
+	"conga/actors/lease"
 	"conga/cmd/internal/address"
 	"conga/cmd/internal/monitor"
 	"conga/messages"
@@ -34,8 +35,9 @@ type Server struct {
 	// Vitals says how a listener is doing; false if it has said nothing lately.
 	Vitals func(id string) (web.Vitals, bool)
 
-	sent *transport.Counters
-	disk *monitor.Disk // nil: the log is in memory
+	sent     *transport.Counters
+	disk     *monitor.Disk         // nil: the log is in memory
+	standing func() lease.Standing // nil: it is the only one
 }
 
 type ServerOptions struct {
@@ -60,10 +62,11 @@ type ServerOptions struct {
 	ChainsAtMost  int // how many it may feed if the chain is too deep; 0: no more
 	Logger        *slog.Logger
 
-	// Leads reports whether it may give out music at this moment, and Servers are the request ports of all servers of the radio;
-	// nil: it is the only one. See Member.
-	Leads   func() bool
-	Servers []string
+	// Leads reports whether it may give out music at this moment, Servers are the request ports of all servers of the radio, and
+	// Standing says which of them leads; nil: it is the only one. See Member.
+	Leads    func() bool
+	Servers  []string
+	Standing func() lease.Standing
 
 	// Dial and Bind are the server's network; nil: this machine's.
 	Dial transport.DialFunc
@@ -100,7 +103,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	}
 	server, err := actors.StartServer(actors.ServerConfig{
 		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Unwatched: o.Unwatched, Converted: o.Converted, ConvertedMost: o.ConvertedMost,
-		Uploads: o.Uploads, Playlist: o.Playlist.message(), Key: o.Data.Key, Now: p.now, Logger: o.Logger, Members: p.members.Members,
+		Uploads: o.Uploads, Playlist: o.Playlist.message(), Key: o.Data.Key, Now: p.now, Logger: o.Logger, PerAddress: o.Limits.PerAddress, Members: p.members.Members,
 		KeepLog: o.KeepLog, Keep: o.Keep, Rules: o.Rules, Slack: o.Slack, Chains: o.Chains, ChainsAtMost: o.ChainsAtMost, ChainTakes: p.offers.ChainTakes, Takes: p.offers.Takes, Auditor: &messages.Node{Id: p.auditor.ID(), Name: "guest"}, Audit: p.audit,
 		Leads:   o.Leads,
 		Sent:    func() (bytes, chunks int64) { return p.sent.Bytes.Load(), p.sent.Chunks.Load() },
@@ -109,7 +112,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, requests.Close(), p.ports.Close(), log.Close())
 	}
-	return &Server{Server: server, Requests: requests, Stream: stream, Log: log, Key: o.Data.Key.Public().(ed25519.PublicKey), sent: p.sent, disk: o.Data.Watched, Vitals: p.offers.Vitals}, nil
+	return &Server{Server: server, Requests: requests, Stream: stream, Log: log, Key: o.Data.Key.Public().(ed25519.PublicKey), sent: p.sent, disk: o.Data.Watched, Vitals: p.offers.Vitals, standing: o.Standing}, nil
 }
 
 // parts are what the connections of a server share.
@@ -232,8 +235,16 @@ func (n *Server) Music() *web.Music {
 // Watched is the server as the monitor sees it.
 func (n *Server) Watched() monitor.Node {
 	return monitor.Node{
-		Dump: n.Server.Dump, Log: n.Log, Sent: n.sent, Disk: n.disk, Ahead: n.Server.Ahead, Away: func() string { return "" },
+		Dump: n.dump, Log: n.Log, Sent: n.sent, Disk: n.disk, Ahead: n.Server.Ahead, Away: func() string { return "" },
 	}
+}
+
+func (n *Server) dump(ctx context.Context) (actors.Dump, error) {
+	dump, err := n.Server.Dump(ctx)
+	if err == nil && n.standing != nil {
+		dump.Live[lease.Actor] = n.standing().Live()
+	}
+	return dump, err
 }
 
 // Stop ends the server. Everything that it promised is in its log.

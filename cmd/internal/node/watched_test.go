@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"conga/actors/lease"
 	"conga/actors/player"
 	"conga/cmd/internal/monitor"
 	"conga/messages"
@@ -94,7 +95,12 @@ func TestWatched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := StartServer(ServerOptions{Songs: "../../../songs", Listen: "127.0.0.1:0", Data: data, Logger: logger})
+	server, err := StartServer(ServerOptions{
+		Songs: "../../../songs", Listen: "127.0.0.1:0", Data: data, Logger: logger,
+		Standing: func() lease.Standing {
+			return lease.Standing{Term: 1, Leader: &messages.LeaseClaim{SinceUnixUs: 1_000_000}}
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +144,7 @@ func TestWatched(t *testing.T) {
 	}{
 		"server": {askServer, []string{
 			"conga_listeners 1", "conga_songs 3", `conga_requests_total{result="queued"} 1`, `conga_requests_total{result="no_such_song"} 1`,
-			`conga_disk_state{state="fine"} 1`, "conga_queue_length ", "conga_log_write_seconds_count", "go_goroutines", "conga_build_info{",
+			`conga_disk_state{state="fine"} 1`, "conga_queue_length ", "conga_leads 1", "conga_lead_start_time_seconds 1", "conga_log_write_seconds_count", "go_goroutines", "conga_build_info{",
 			`conga_refused_total{reason="token"} 0`, "conga_splice_seconds_bucket", "conga_disk_trouble_total 0", "conga_underruns_reported_total 0",
 		}},
 		"listener": {askListener, []string{"conga_server_connected 1", "conga_underruns_total 0", "conga_items_lost_total 0", "conga_lies_total 0"}},

@@ -15,6 +15,7 @@ import (
 	"conga/actors"
 	"conga/actors/catalog"
 	"conga/actors/eventlog"
+	"conga/actors/lease"
 	"conga/cmd/internal/picture"
 	"conga/transport/web"
 )
@@ -35,7 +36,7 @@ func webSite(s *actors.Server, o ServerOptions, log *eventlog.Log, offers *web.O
 	if name, err := os.Hostname(); err == nil {
 		names = append(names, name)
 	}
-	source := &webSource{server: s, log: log, songs: o.Songs, offers: offers, now: now}
+	source := &webSource{server: s, log: log, songs: o.Songs, offers: offers, now: now, servers: o.Servers, standing: o.Standing}
 	if u := s.Uploads(); u != nil {
 		source.uploads = &uploads{u, o.Uploads, now}
 	}
@@ -58,6 +59,9 @@ type webSource struct {
 
 	uploads *uploads // nil: guests may bring no songs
 	earlier *past    // nil: the past cannot be heard
+
+	servers  []string // all of the radio; nil: it is the only one
+	standing func() lease.Standing
 
 	history struct {
 		sync.Mutex
@@ -101,8 +105,20 @@ func (w *webSource) Look(ctx context.Context) (web.Parts, error) {
 	if parts["uploads"], err = picture.Encode(w.uploads.offer()); err != nil {
 		return nil, err
 	}
+	if parts["lead"], err = picture.Encode(w.lead()); err != nil {
+		return nil, err
+	}
 	parts["again"], err = picture.Encode(w.earlier != nil)
 	return parts, err
+}
+
+// lead says who leads; nil: there is only this server.
+func (w *webSource) lead() *picture.Lead {
+	if w.standing == nil {
+		return nil
+	}
+	leader := w.standing().Leader
+	return &picture.Lead{Server: leader.GetRequests(), SinceUs: leader.GetSinceUnixUs(), Servers: w.servers}
 }
 
 // playsPast is what lets so many hear the past; nil: nobody can.

@@ -81,6 +81,13 @@ type Chain struct {
 	Hops  int    `json:"hops,omitempty"` // how deep it is, if it branches
 }
 
+// Lead says which of a radio's servers leads.
+type Lead struct {
+	Server  string   `json:"server"`            // host:port
+	SinceUs int64    `json:"sinceUs,omitempty"` // 0: not known
+	Servers []string `json:"servers"`           // all of them
+}
+
 // Of is the state as everybody may see it, in the parts now, queue, chain and vitals. vitals says how a listener is doing;
 // it is nil for the past, of which that is not known.
 func Of(s actors.ServerState, event uint64, nowUs int64, vitals func(id string) (web.Vitals, bool)) (web.Parts, error) {

@@ -40,7 +40,8 @@ type Server struct {
 	queue    []string
 	Messages []string // requests, as they came
 	closed   bool
-	err      error // why it plays no more
+	late     time.Duration // see Late
+	err      error         // why it plays no more
 }
 
 // Serve starts a server on two free ports in a row of the loopback address. It plays the songs
@@ -221,6 +222,11 @@ func (s *Server) answer(conn net.Conn) {
 		text := string(buf[:n])
 		s.mu.Lock()
 		s.Messages = append(s.Messages, text)
+		if late := s.late; strings.HasPrefix(text, "DC,") && late > 0 {
+			s.mu.Unlock()
+			<-time.After(late)
+			s.mu.Lock()
+		}
 		fields := strings.Split(text, ",")
 		switch fields[0] {
 		case "SONGLIST":
@@ -266,6 +272,13 @@ func (s *Server) leave(conn net.Conn, fields []string) {
 		}
 		return
 	}
+}
+
+// Late makes the thread that hears of a client's leaving act so much later: the one that plays may run meanwhile.
+func (s *Server) Late(by time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.late = by
 }
 
 // Err says why the server plays no more, if it does not.

@@ -587,7 +587,7 @@ $('backToNow').addEventListener('click', backToNow);
 $('moreLog').addEventListener('click', () => showLog(earlier, true));
 
 // --- the server's news ---------------------------------------------------------------------------
-const show = { now: showNow, queue: () => { showQueue(); showSongs(); }, chain: showLine, vitals: showVitals, history: showHistory, uploads: showUploads, again: showNow };
+const show = { now: showNow, queue: () => { showQueue(); showSongs(); }, chain: showLine, vitals: showVitals, history: showHistory, uploads: showUploads, again: showNow, lead: showLead };
 function showAll() { for (const name in show) show[name](); }
 let songsThere = -1, fresh = 0;
 function listenToNews() {
@@ -616,6 +616,15 @@ function state(trouble) {
   $('state').textContent = trouble || `${plural(live.now ? live.now.songs : 0, 'song', 'songs')}, ${plural(listeners, 'listener', 'listeners')} in the line`;
   $('state').classList.toggle('away', Boolean(trouble));
 }
-$('join').textContent = 'conga join ' + (location.port === '7000' ? location.hostname : location.host);
+// Of several servers any may be gone when somebody uses the line.
+function showLead() {
+  const lead = live.lead, here = location.port === '7000' ? location.hostname : location.host;
+  $('join').textContent = 'conga join ' + (lead ? lead.servers.join(',') : here);
+  $('lead').hidden = !lead;
+  if (!lead) return;
+  const since = lead.sinceUs ? ' since ' + new Date(lead.sinceUs / 1000).toLocaleString() : '';
+  $('lead').textContent = `This radio has ${plural(lead.servers.length, 'server', 'servers')}: ${lead.server} leads${since}. If it is gone, another takes over.`;
+}
+showLead();
 listenToNews();
 showLog(0);

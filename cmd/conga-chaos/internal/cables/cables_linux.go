@@ -41,6 +41,7 @@ type Host struct {
 
 	mu    sync.Mutex
 	dirty bool // Pull or Slow was called
+	apart []*Host
 }
 
 // New returns a router without a host.
@@ -234,6 +235,50 @@ func (h *Host) Fast() error {
 	})
 }
 
+// Part lets nothing pass between the two hosts, in either direction. Nobody is told.
+func (h *Host) Part(other *Host) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.apart = append(h.apart, other)
+	return h.rules(other, (*netlink.Handle).RuleAdd)
+}
+
+// Meet ends all Parts of this host.
+func (h *Host) Meet() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.meet()
+}
+
+func (h *Host) meet() (err error) {
+	for _, other := range h.apart {
+		err = errors.Join(err, h.rules(other, (*netlink.Handle).RuleDel))
+	}
+	h.apart = nil
+	return err
+}
+
+// rules changes the router's rules for what the two hosts say to each other.
+func (h *Host) rules(other *Host, change func(*netlink.Handle, *netlink.Rule) error) error {
+	in, err := netlink.NewHandleAt(h.router.space)
+	if err != nil {
+		return fmt.Errorf("the router's rules: %w", err)
+	}
+	defer in.Close()
+	for _, way := range [][2]*Host{{h, other}, {other, h}} {
+		rule := netlink.NewRule()
+		rule.Src, rule.Dst, rule.Type = only(way[0].addr), only(way[1].addr), syscall.RTN_BLACKHOLE
+		if err := change(in, rule); err != nil {
+			return fmt.Errorf("part %v from %v, or end that: %w", way[0].addr, way[1].addr, err)
+		}
+	}
+	return nil
+}
+
+func only(addr netip.Addr) *net.IPNet {
+	return &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(32, 32)}
+}
+
 func (h *Host) mark() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -244,6 +289,9 @@ func (h *Host) mark() {
 func (h *Host) Free() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if err := h.meet(); err != nil {
+		return err
+	}
 	if h.dirty {
 		if err := errors.Join(h.Plug(), h.Fast()); err != nil {
 			return err // nobody else gets it

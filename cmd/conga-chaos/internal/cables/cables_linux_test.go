@@ -170,3 +170,30 @@ func TestHost_SpeaksToItself(t *testing.T) {
 	}
 	_ = conn.Close()
 }
+
+// Two hosts that are parted hear nothing of each other; a third one reaches both. What was sent meanwhile arrives afterwards.
+func TestHost_Part(t *testing.T) {
+	r := router(t)
+	from, to, near, far, addr := pair(t, r)
+	do(t, func() error { return from.Part(to) })
+	var late net.Error
+	if _, err := from.Dial(t.Context(), addr, 100*time.Millisecond); !errors.As(err, &late) || !late.Timeout() {
+		t.Errorf("dialled a host that is parted: %v", err)
+	}
+	third := host(t, r)
+	for _, l := range []string{addr, bind(t, from).Addr().String()} {
+		conn, err := dial(third, l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Close()
+	}
+	if _, err := near.Write([]byte("late")); err != nil {
+		t.Fatal(err)
+	}
+	do(t, from.Meet)
+	got := make([]byte, 4)
+	if _, err := io.ReadFull(far, got); err != nil || string(got) != "late" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}

@@ -28,4 +28,6 @@ func (*Host) Pull() error                                                   { pa
 func (*Host) Plug() error                                                   { panic("no host") }
 func (*Host) Slow(uint64) error                                             { panic("no host") }
 func (*Host) Fast() error                                                   { panic("no host") }
+func (*Host) Part(*Host) error                                              { panic("no host") }
+func (*Host) Meet() error                                                   { panic("no host") }
 func (*Host) Free() error                                                   { panic("no host") }

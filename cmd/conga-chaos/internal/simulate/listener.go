@@ -151,12 +151,9 @@ func (w *world) vanishes(l *listener) {
 	for _, s := range l.streams {
 		w.after(stuck, func() { w.forget(s) })
 	}
-	silence := w.pings.last(w.now-l.books.came) + l.books.came + nativeSilence
-	w.after(max(silence-w.now, 0), func() { w.host.misses(l, "it said nothing for 25s") })
+	silence := w.pings.last(w.now-l.books.came) + l.books.came + messages.ListenerSilence.Microseconds()
+	w.after(max(silence-w.now, 0), func() { w.host.misses(l, fmt.Sprint("it said nothing for ", messages.ListenerSilence)) })
 }
-
-// nativeSilence is transport's: how long the server takes a listener's silence for life.
-const nativeSilence = 25_000_000
 
 // over ends a listener's life.
 func (w *world) over(l *listener, how state) {

@@ -1,0 +1,95 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"conga/actors/eventlog"
+	"conga/actors/eventlog/jetstream"
+	"conga/actors/lease"
+)
+
+const (
+	// soleLease is for how long a server that is the only one of its radio claims that at a time. Another waits as long after a
+	// crash.
+	soleLease = time.Second
+	// soleLooks is how often it is looked whether another claims it, too, and solePatience how long NATS may take to say.
+	soleLooks, solePatience = 20 * time.Millisecond, 15 * time.Second
+)
+
+// Served is the error if another server serves the radio.
+type Served struct{ Radio, At string }
+
+// Error says what to do.
+func (s Served) Error() string {
+	return fmt.Sprintf("another server of the radio %s is running, at %s: stop it first, or start both with --servers %s,THIS:PORT, so that this one stands by for it; --take-over takes the log from it, and ends it",
+		s.Radio, s.At, s.At)
+}
+
+var errUnseen = fmt.Errorf("NATS does not say within %v whether another server of the radio is running: try again, or add --take-over", solePatience)
+
+// OpenSole is OpenShared for a server that is the only one of its radio, which it claims beside the log from now on. The right
+// to give out music does not depend on it: while NATS is away, the music plays on. If another claims it, too, the error is a
+// Served, unless takes is true. requests is this server's request port.
+func OpenSole(ctx context.Context, log jetstream.Config, dir, songs, requests string, takes bool, lost func(error), logger *slog.Logger) (Data, error) {
+	beside, err := jetstream.Open(log)
+	if err != nil {
+		return Data{}, err
+	}
+	claim := lease.Start(lease.Config{
+		Claims: beside.Claims(), Length: soleLease, Requests: requests,
+		Now: func() int64 { return time.Now().UnixMicro() }, Logger: slog.New(slog.DiscardHandler), // that NATS is away, the log says
+	})
+	end := sync.OnceValue(func() error {
+		within, cancel := context.WithTimeout(context.Background(), releases)
+		defer cancel()
+		claim.Release(within)
+		claim.Close()
+		return beside.Close()
+	})
+	if !takes {
+		err = alone(ctx, claim, log.Radio)
+	}
+	if err != nil {
+		return Data{}, errors.Join(err, end())
+	}
+	data, err := OpenShared(log, dir, songs, func(store eventlog.Store) eventlog.Store { return claimed{store, end} }, lost, logger)
+	if err != nil {
+		return Data{}, errors.Join(err, end())
+	}
+	return data, nil
+}
+
+// alone waits until it is clear whether another server serves the radio.
+func alone(ctx context.Context, claim *lease.Lease, radio string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, solePatience, errUnseen)
+	defer cancel()
+	again := time.NewTicker(soleLooks)
+	defer again.Stop()
+	for {
+		switch at, _ := claim.Standing(); {
+		case at.Term > 0:
+			return nil
+		case at.Leader != nil && claim.Timed(): // it goes on claiming
+			return Served{radio, at.Leader.GetRequests()}
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// claimed is a log whose server claims to be the only one until it is closed.
+type claimed struct {
+	eventlog.Store
+	end func() error
+}
+
+// Close also lets others serve the radio.
+func (c claimed) Close() error { return errors.Join(c.Store.Close(), c.end()) }
