@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -139,16 +140,19 @@ func ParseLine(line string) (proto.Message, error) {
 	return m, nil
 }
 
+// usualLine is how long most lines are at most: a ping, or its answer.
+const usualLine = 192
+
 // AppendLine appends "VERB {json}\n" to dst. The error is ErrUnknownVerb if the message has no word.
 func AppendLine(dst []byte, m proto.Message) ([]byte, error) {
 	word := verb(m)
 	if _, ok := verbs[word]; !ok {
 		return dst, fmt.Errorf("%s: %w", word, ErrUnknownVerb)
 	}
-	body, err := protojson.MarshalOptions{}.Marshal(m) // one line: newlines in strings are escaped
+	line := append(append(slices.Grow(dst, usualLine), word...), ' ')
+	line, err := protojson.MarshalOptions{}.MarshalAppend(line, m) // one line: newlines in strings are escaped
 	if err != nil {
 		return dst, fmt.Errorf("encode %s: %w", word, err)
 	}
-	dst = append(append(dst, word...), ' ')
-	return append(append(dst, body...), '\n'), nil
+	return append(line, '\n'), nil
 }

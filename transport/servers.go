@@ -25,9 +25,10 @@ type Servers struct {
 
 	mu    sync.Mutex
 	all   []wayTo
-	asked int  // index of the server whose request port is asked
-	good  bool // it has taken this listener in, and may be asked again
-	fed   int  // index of the server whose stream port answered last
+	asked int      // index of the server whose request port is asked
+	good  bool     // it has taken this listener in, and may be asked again
+	open  net.Conn // to that port, from Reach; nil: there is none, or somebody has it
+	fed   int      // index of the server whose stream port answered last
 }
 
 type wayTo struct {
@@ -65,8 +66,12 @@ func (s *Servers) Joined() {
 	s.good = true
 }
 
-// Requests connects to a request port: that of the server that had this listener in, otherwise of the next one.
+// Requests connects to a request port: that of the server that had this listener in, otherwise of the next one. After Reach it
+// returns that connection, once.
 func (s *Servers) Requests(ctx context.Context, _ string) (net.Conn, error) {
+	if conn := s.take(); conn != nil {
+		return conn, nil
+	}
 	s.mu.Lock()
 	if !s.good {
 		s.asked = (s.asked + 1) % len(s.all)
@@ -77,8 +82,27 @@ func (s *Servers) Requests(ctx context.Context, _ string) (net.Conn, error) {
 	return way.line.Server(ctx, way.requests)
 }
 
-// Reach returns once one of the request ports has answered; that one is asked next. If none does, the error is that of the server
-// that the user named first.
+// take returns the connection that Reach has made, nil if there is none or somebody has it.
+func (s *Servers) take() net.Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	conn := s.open
+	if conn != nil {
+		s.open, s.good = nil, false
+	}
+	return conn
+}
+
+// Close closes the connection that Reach has made, if nobody has it.
+func (s *Servers) Close() error {
+	if conn := s.take(); conn != nil {
+		return conn.Close()
+	}
+	return nil
+}
+
+// Reach returns once one of the request ports has answered. The connection is for the next Requests, which must follow soon, or
+// Close. If none answers, the error is that of the server that the user named first.
 func (s *Servers) Reach(ctx context.Context) error {
 	s.mu.Lock()
 	all := slices.Clone(s.all)
@@ -90,9 +114,9 @@ func (s *Servers) Reach(ctx context.Context) error {
 		return errs[0]
 	}
 	s.mu.Lock()
-	s.asked, s.good = at, true
+	s.asked, s.good, s.open = at, true, conn
 	s.mu.Unlock()
-	return conn.Close()
+	return nil
 }
 
 // DialAny connects to the first of some addresses that answers, and returns its index, or the error of the first one.

@@ -110,7 +110,8 @@ func TestServers_Stream_StandsStill(t *testing.T) {
 func TestServers_Reach(t *testing.T) {
 	for _, how := range []string{"silent", "refuses"} {
 		synctest.Test(t, func(t *testing.T) {
-			s := newServers(t, &cluster{ports: map[string]string{"192.0.2.1:7000": how, "192.0.2.2:7000": "answers"}})
+			c := &cluster{ports: map[string]string{"192.0.2.1:7000": how, "192.0.2.2:7000": "answers"}}
+			s := newServers(t, c)
 			began := time.Now()
 			if err := s.Reach(t.Context()); err != nil {
 				t.Fatal(err)
@@ -125,6 +126,9 @@ func TestServers_Reach(t *testing.T) {
 			_ = conn.Close()
 			if addr := conn.RemoteAddr().String(); addr != "192.0.2.2:7000" {
 				t.Errorf("it speaks with %s", addr)
+			}
+			if len(c.order) != 2 {
+				t.Errorf("connections to %v: the one that answers has been reached already", c.order)
 			}
 		})
 	}

@@ -114,7 +114,7 @@ func startListener(ctx context.Context, o ListenerOptions) (*Listener, error) {
 	}
 	n := &Listener{Log: o.Journal.Log, radio: o.Radio, sent: &j.sent, since: time.Now(), offsets: o.Offsets}
 	if n.Client, err = actors.StartClient(j.client()); err != nil {
-		return nil, errors.Join(err, j.relay.Close(), o.Journal.Log.Close())
+		return nil, errors.Join(err, j.servers.Close(), j.relay.Close(), o.Journal.Log.Close())
 	}
 	if err := j.await(ctx); err != nil {
 		return nil, errors.Join(err, n.Leave())
@@ -157,7 +157,7 @@ func (o *ListenerOptions) enter(ctx context.Context) (*joining, error) {
 	}
 	relay, err := o.Bind(o.Listen)
 	if err != nil {
-		return nil, address.CannotListen("--listen", o.Listen, err)
+		return nil, errors.Join(address.CannotListen("--listen", o.Listen, err), servers.Close())
 	}
 	j := &joining{ListenerOptions: o, stream: stream, servers: servers, relay: relay, answered: make(chan error, 1)}
 	j.music.Most = o.Players
