@@ -63,8 +63,8 @@ func sentTo(answer *http.Response) error {
 	return nil
 }
 
-// anywhere asks, and once more if the server stands by: the one that leads, which must have the same key. That happens once, because two that send us
-// to each other would never end.
+// anywhere asks, and if the server stands by, it asks the one that leads, which must have the same key. It does that once,
+// because two that send us to each other would never end.
 func (r *Radio) anywhere(ctx context.Context, ask func() error) error {
 	if r.client == nil {
 		if err := r.enter(ctx); err != nil {
@@ -257,8 +257,22 @@ func (r *Radio) Close() {
 	}
 }
 
+// standsBy is how a server answers each line that stands by.
+const standsBy = "This server stands by"
+
 // Say sends a line, as a person types it, and returns the answer's lines.
 func (r *Radio) Say(ctx context.Context, line string) (answer []string, err error) {
+	answer, err = r.sayHere(ctx, line)
+	if err != nil || !strings.HasPrefix(answer[0], standsBy) {
+		return answer, err
+	}
+	if err := r.get(ctx, "/now", &Now{}); err != nil { // that finds the one that leads
+		return nil, err
+	}
+	return r.sayHere(ctx, line)
+}
+
+func (r *Radio) sayHere(ctx context.Context, line string) (answer []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, radioPatience)
 	defer cancel()
 	conn, err := r.connect(ctx)
@@ -284,7 +298,7 @@ func (r *Radio) Say(ctx context.Context, line string) (answer []string, err erro
 	if err := lines.Err(); err != nil && len(answer) == 0 {
 		return nil, fmt.Errorf("ask %s: %w", r.Ring.Server, err)
 	}
-	if r.Token != "" && len(answer) > 0 {
+	if r.Token != "" && len(answer) > 0 && !strings.HasPrefix(answer[0], standsBy) {
 		if !strings.HasPrefix(answer[0], "The token is right") && answer[0] != "No token is needed" {
 			return nil, fmt.Errorf("%s refuses: %s", r.Ring.Server, answer[0])
 		}

@@ -84,6 +84,11 @@ func TestRadio_StandsBy(t *testing.T) {
 	if radio.Ring.Server != leader {
 		t.Errorf("%s was asked", radio.Ring.Server)
 	}
+	other := &Radio{Ring: keys.NewRing(standby, nil, t.TempDir())}
+	defer other.Close()
+	if said, err := other.Say(within, "PLAY bach"); err != nil || !strings.Contains(said[0], "has been requested") {
+		t.Errorf("it says %q, %v", said, err)
+	}
 	cancel()
 	for range 2 {
 		if err := <-ended; err != nil {
