@@ -120,6 +120,10 @@ func threeWays(t *testing.T, command string, setting settings.Setting) {
 		write(tomlLine(setting, otherThan(setting.Flag, value)) + "[" + word + "]\n" + line)
 		same("its section beats what comes first")
 	}
+	write("[all]\n" + line)
+	same("a line of the section for all commands")
+	write("[all]\n" + tomlLine(setting, otherThan(setting.Flag, value)) + "[" + word + "]\n" + line)
+	same("its section beats that for all")
 	t.Setenv("CONGA_CONFIG", settings.NoFile)
 	t.Setenv(setting.Variable, value)
 	same("the variable")
@@ -215,6 +219,8 @@ func TestSettings_Mistakes(t *testing.T) {
 		{args: "serve", file: "[sreve]\nlisten = ':1'", want: "there is no section [sreve], did you mean serve?"},
 		{args: "serve", file: "[serve]\nname = 'amy'", want: "there is no setting [serve] name"},
 		{args: "join a", file: "[serve]\nlisen = ':1'", want: "there is no setting [serve] lisen"},
+		{args: "serve", file: "log = 'nats://a'\n[log]\ndata = 'x'", want: "the key for all commands stands in the section [all]"},
+		{args: "serve", file: "[all]\nlisen = ':1'", want: "there is no setting [all] lisen, did you mean listen?"},
 		{args: "serve", file: "config = 'x'", want: "there is no setting config"},
 		{args: "serve", file: "[serve]\nmax-listeners = 'many'", want: `[serve] max-listeners: it is a text ("many"), and must be a whole number without quotes, as in max-listeners = 10`},
 		{args: "serve", file: "max-listeners = '7'", want: `.toml: max-listeners: it is a text ("7"), and must be a whole number`},

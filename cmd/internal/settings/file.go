@@ -24,12 +24,15 @@ const NoFile = "none"
 // maxFile is more bytes than a file with settings has.
 const maxFile = 1 << 20
 
-// file is a configuration file. Keys outside of sections are for each command that has such a flag. A section has the
-// keys of one command, which beat the others.
+// file is a configuration file. Keys outside of sections, and those in the section [all], are for each command that has such a
+// flag. Another section has the keys of one command, which beat the others.
 type file struct {
 	path     string
 	sections map[string]map[string]value // "" has the keys before the first
 }
+
+// everyCommand is the section of the keys that are for each command: TOML takes no key log before a section [log].
+const everyCommand = "all"
 
 // value is what a file says: as TOML has read it, and in the form that its flag takes.
 type value struct {
@@ -121,7 +124,7 @@ func (s *Settings) readFile(path string, app *kong.Node) (file, error) {
 func parse(path, text string) (file, error) {
 	var tree map[string]any
 	if _, err := toml.Decode(text, &tree); err != nil {
-		return file{}, fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "toml: "))
+		return file{}, fmt.Errorf("%s: %s%s", path, strings.TrimPrefix(err.Error(), "toml: "), aboutTwice(err))
 	}
 	f := file{path: path, sections: map[string]map[string]value{"": {}}}
 	add := func(section, key string, given any) error {
@@ -148,6 +151,14 @@ func parse(path, text string) (file, error) {
 		}
 	}
 	return f, nil
+}
+
+// aboutTwice says what to do if a name was found twice.
+func aboutTwice(err error) string {
+	if wrong := (toml.ParseError{}); errors.As(err, &wrong) && strings.Contains(wrong.Message, "already been defined") {
+		return " If it is a section, too, the key for all commands stands in the section [" + everyCommand + "]."
+	}
+	return ""
 }
 
 // textOf is a value in the form that its flag takes.
@@ -194,8 +205,11 @@ func (s *Settings) check(f file, app *kong.Node) error {
 		for _, flag := range command.Flags {
 			if Is(flag) {
 				known[section(command)] = append(known[section(command)], flag.Name)
-				known[""] = append(known[""], flag.Name)
-				flags[section(command)+" "+flag.Name], flags[" "+flag.Name] = flag, flag
+				for _, every := range []string{"", everyCommand} {
+					known[every] = append(known[every], flag.Name)
+					flags[every+" "+flag.Name] = flag
+				}
+				flags[section(command)+" "+flag.Name] = flag
 			}
 		}
 	}
@@ -224,7 +238,7 @@ func (s *Settings) check(f file, app *kong.Node) error {
 // lookUp finds a key in the strongest file that has it.
 func lookUp(files []file, section, key string) (found, bool) {
 	for _, f := range files {
-		for _, in := range []string{section, ""} {
+		for _, in := range []string{section, everyCommand, ""} {
 			if said, is := f.sections[in][key]; is {
 				return found{said.text, f.path + ": " + inSection(in, key)}, true
 			}

@@ -95,7 +95,8 @@ func (s *Settings) Print(app *kong.Application) string {
 		text.WriteString("    " + path + "\n")
 	}
 	fmt.Fprintf(&text, `
-It is written in TOML. Keys that come first are for each command that has them; keys in a section are for one command:
+It is written in TOML. Keys that come first, or in the section [all], are for each command that has them; keys in another section
+are for one command:
 
     plain = true
 
