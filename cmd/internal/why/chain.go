@@ -34,6 +34,8 @@ func (t *teller) chain() {
 			default:
 				t.say(r.Time, "the server was started again.")
 			}
+		case *messages.BroadcastClosed:
+			t.say(r.Time, "the server was stopped.")
 		case *messages.ListenerJoined:
 			if t.about(e.GetNode().GetId()) {
 				t.joined(r.Time, e)
@@ -188,9 +190,13 @@ func (t *teller) fate(n *messages.Node, reason string, from, to time.Time) strin
 			break // it happened at another time, so it has another cause
 		}
 		switch e := r.Event.(type) {
+		case *messages.BroadcastClosed:
+			if n.GetId() == messages.ServerID && r.Time.Sub(from).Abs() < atOnce {
+				fate = "was stopped"
+			}
 		case *messages.BroadcastOpened:
 			if n.GetId() == messages.ServerID && r.Seq > 1 && r.Time.After(from) {
-				return fmt.Sprintf("stopped feeding it%s and was started again at %s", reason, t.clock(r.Time))
+				return fmt.Sprintf("%s and was started again at %s", fate, t.clock(r.Time))
 			}
 		case *messages.ListenerLeft:
 			switch {

@@ -46,7 +46,7 @@ func newGatherer(name, song string, begins time.Time) *gatherer {
 // wanted says whether any story needs events of the type. Others need not be decoded.
 func wanted(kind string) bool {
 	switch kind {
-	case "BroadcastOpened", "ListenerJoined", "ListenerReturned", "ListenerLeft", "ListenerMoved", "ListenerAudited",
+	case "BroadcastOpened", "BroadcastClosed", "ListenerJoined", "ListenerReturned", "ListenerLeft", "ListenerMoved", "ListenerAudited",
 		"VerdictEnded", "BranchMoved", "ListenerFellSilent", "ListenerReconnected",
 		"SongQueued", "PlayRefused", "SongCancelled", "SkipDecided", "SongWaits", "SongSkipped", "SongChosen", "SongStarted", "SongEnded", "SongAdded", "SongBrought", "SongRemoved", "SongRejected",
 		"NodeStarted", "UpstreamLost", "UpstreamUnusable", "UpstreamConnected", "SearchExhausted",

@@ -24,6 +24,8 @@ type offAir struct {
 type gaps struct {
 	ended *eventlog.Record // the last end of a song, until another starts
 	vain  *eventlog.Record // the last song after it that could not even begin
+
+	stopped bool // the server was, after it
 }
 
 // add takes the next event, and returns from when to when nothing was heard before it. Both are zero if
@@ -34,8 +36,10 @@ func (g *gaps) add(r eventlog.Record) (from, to time.Time) {
 		if e.GetHeard() == messages.Heard_HEARD_NOTHING {
 			g.vain = &r
 		} else {
-			g.ended, g.vain = &r, nil
+			*g = gaps{ended: &r}
 		}
+	case *messages.BroadcastClosed:
+		g.stopped = true
 	case *messages.SongStarted:
 		if from, to = g.over(), time.UnixMicro(e.GetPlayAtUnixUs()); from.IsZero() || to.Sub(from) < offAirLeast {
 			*g = gaps{}
@@ -85,6 +89,9 @@ func (t *teller) silentFrom(g *gaps, from, to time.Time) offAir {
 		if a.from.Before(to) && from.Before(a.to) {
 			silent.reason = a.reason
 		}
+	}
+	if g.stopped {
+		silent.reason = cmp.Or(silent.reason, "the server was stopped")
 	}
 	if g.vain != nil {
 		e := g.vain.Event.(*messages.SongEnded)

@@ -86,6 +86,9 @@ func live(t *rapid.T) (*history, truth) {
 		case 0: // bob fails, and the server, or bob again, feeds her
 			h.see(&messages.UpstreamLost{Node: feeder, Reason: "silent for 1s", AtUnixUs: h.now.UnixMicro()})
 			if rapid.Bool().Draw(t, "the server is started again") {
+				if rapid.Bool().Draw(t, "it was stopped") {
+					h.decide(&messages.BroadcastClosed{Next: 1})
+				}
 				h.pass(3000)
 				h.decide(&messages.BroadcastOpened{Epoch: uint64(len(h.server) + 1)})
 			}

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -254,5 +255,57 @@ func TestTell_FolderAway(t *testing.T) {
 	}
 	if text := tell("Amy", 60, append(append([]eventlog.Record{}, server[:3]...), eventlog.Record{Time: at(8), Event: ended.Event}, song(8, 10))); strings.Contains(text, "broadcast") {
 		t.Errorf("one song followed the other:\n%s", text)
+	}
+}
+
+// A server that was stopped says so in its log, one that was killed does not.
+func TestTell_Stopped(t *testing.T) {
+	at := func(s float64) time.Time {
+		return time.Date(2026, 11, 22, 10, 11, 0, 0, time.UTC).Add(time.Duration(s * float64(time.Second)))
+	}
+	amy := &messages.Node{Id: "a", Name: "amy"}
+	song := func(s float64) eventlog.Record {
+		return eventlog.Record{Time: at(s), Event: &messages.SongStarted{Song: &messages.Song{Name: "upper.mp3", SampleRate: 44100, Frames: 100}, PlayAtUnixUs: at(s + 2).UnixMicro()}}
+	}
+	opened := func(s float64, epoch uint64) eventlog.Record {
+		return eventlog.Record{Time: at(s), Event: &messages.BroadcastOpened{Epoch: epoch}}
+	}
+	before := []eventlog.Record{
+		opened(0, 1),
+		{Time: at(1), Event: &messages.ListenerJoined{Node: amy, After: messages.ServerID}},
+		song(1),
+		{Time: at(8), Event: &messages.SongEnded{Song: "upper.mp3", Next: 9, NextPlayAtUnixUs: at(10).UnixMicro()}},
+	}
+	closed := eventlog.Record{Time: at(9), Event: &messages.BroadcastClosed{Next: 9}}
+	after := []eventlog.Record{opened(30, 2), song(30)}
+	own := []eventlog.Record{
+		{Seq: 1, Time: at(9.1), Event: &messages.UpstreamLost{Node: &messages.Node{Id: messages.ServerID, Name: "server"}, Reason: "it has gone", AtUnixUs: at(9.1).UnixMicro()}},
+		{Seq: 2, Time: at(30), Event: &messages.UpstreamConnected{Node: &messages.Node{Id: messages.ServerID, Name: "server"}, SearchUs: 20_900_000, BufferedUs: -20_000_000, AtUnixUs: at(30).UnixMicro()}},
+	}
+	tell := func(name string, server []eventlog.Record) string {
+		s := Story{Name: name, Since: at(-60), ServerBegins: at(-60), Now: at(60), Node: own, NodeID: "a"}
+		for i, r := range server {
+			r.Seq = uint64(i + 1)
+			s.Server, s.State = append(s.Server, r), s.State.Apply(r.Event)
+		}
+		lines, err := Tell(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(lines, "\n")
+	}
+	stopped, killed := slices.Concat(before, []eventlog.Record{closed}, after), slices.Concat(before, after)
+	for _, says := range []string{"10:11:09.000  The server was stopped.", "nothing was broadcast: the server was stopped."} {
+		if text := tell("", stopped); !strings.Contains(text, says) {
+			t.Errorf("no %q in\n%s", says, text)
+		}
+	}
+	if text := tell("amy", stopped); !strings.Contains(text, "was stopped and was started again at 10:11:30.000") {
+		t.Errorf("of amy:\n%s", text)
+	}
+	for _, name := range []string{"", "amy"} {
+		if text := tell(name, killed); strings.Contains(text, "was stopped") {
+			t.Errorf("it was killed:\n%s", text)
+		}
 	}
 }
