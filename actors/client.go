@@ -31,8 +31,9 @@ type ClientConfig struct {
 	AsItIs bool // songs are heard as loud as they are, whatever their tags say
 	// Offsets are of the devices that Output plays on; nil: they have none.
 	Offsets player.Offsets
-	// Past is where the player gets its music instead of the window, which is passed on; nil: it does not. now is the server's clock.
-	Past func(now func() int64) func() player.Source
+	// Past is where the player gets its music instead of the window, which is passed on; nil: it does not. now is the server's clock,
+	// and live opens the window.
+	Past func(now func() int64, live func() player.Source) func() player.Source
 	// Clicks are heard instead of the music, which is passed on.
 	Clicks bool
 	Logger *slog.Logger
@@ -108,7 +109,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 	}
 	open, samples := func() player.Source { return c.window.OpenAt(c.clock.Now() - player.Preroll.Microseconds()) }, cfg.Samples
 	if cfg.Past != nil {
-		open = cfg.Past(c.clock.Now)
+		open = cfg.Past(c.clock.Now, open)
 	}
 	if cfg.Clicks {
 		open, samples = func() player.Source { return player.Clicks(c.clock.Now) }, player.ClickSamples

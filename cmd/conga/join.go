@@ -41,7 +41,7 @@ type joinCmd struct {
 
 	Offset *offsetMs `placeholder:"MS" help:"How much later than it says your loudspeaker is heard, in milliseconds, or less than 0; conga plays so much earlier (what you set last for that device)."`
 
-	At string `setting:"-" placeholder:"MOMENT" help:"Hear what was played from a moment on, 21:14 or 10m (ago), or the song that is on from its beginning: song. What is broadcast now is passed on all the same. The server must allow it (conga serve --past)."`
+	At string `setting:"-" placeholder:"MOMENT" help:"Hear what was played from a moment on, 21:14 or 10m (ago), or the song that is on from its beginning: song. What is broadcast now is passed on all the same; the word LIVE returns to it. The server must allow it (conga serve --past)."`
 
 	NoReplayGain bool `name:"no-replaygain" help:"Hear each song as loud as it is. Else ReplayGain tags are obeyed, so that all are about equally loud; a recording always has them as they are."`
 
@@ -67,7 +67,7 @@ Elsewhere, and with --plain, it prints one line when it is ready:
 
     ready relay=HOST:PORT http=HOST:PORT
 
-(relay=none with --feed 0). Then it reads lines: SONGS, PLAY <name or number>, REQUESTS, OFFSET MS, HELP (which tells the others), END. Closing its input does not end it.
+(relay=none with --feed 0). Then it reads lines: SONGS, PLAY <name or number>, REQUESTS, OFFSET MS, LIVE (after --at: back to what is broadcast now), HELP (which tells the others), END. Closing its input does not end it.
 In the background (conga join … &) it plays on; after fg it reads the keyboard again.
 At its end it prints a receipt: what it heard, what it lost, how close it came to silence.
 
@@ -206,7 +206,7 @@ func (c *joinCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	} else {
 		fmt.Fprint(streams.Out, ready)
 		go func() {
-			if answerLines(ctx, live.Answering(listener.Client, c.clicks), show.in, streams.Out) {
+			if answerLines(ctx, live.Answering(listener, c.clicks), show.in, streams.Out) {
 				cancel()
 			}
 		}()

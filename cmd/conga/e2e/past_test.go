@@ -52,6 +52,17 @@ func TestE2E_JoinAt(t *testing.T) {
 			t.Errorf("%s has run dry", p.name)
 		}
 	}
+	defer func() { // amy has heard enough of the past
+		amy.says(t, "live", "you hear what is broadcast now")
+		eventually(t, "amy hears what bob hears", func() string {
+			if earlier, now := amy.dump(t).Live.Player.HeardNumber, bob.dump(t).Live.Player.HeardNumber; earlier+10 < now {
+				return fmt.Sprintf("item %d, bob hears %d", earlier, now)
+			}
+			return ""
+		})
+		amy.says(t, "LIVE", "already")
+		amy.unhurt(t)
+	}()
 	late := launchListener(t, server, "cem", "--at", "song") // one hears the past already
 	if code := late.exit(t); code == 0 || !strings.Contains(late.err.String(), "As many as this server allows hear the past") {
 		t.Errorf("exit %d: %s", code, late.err.String())

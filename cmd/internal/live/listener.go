@@ -44,7 +44,7 @@ func (l *Listener) Source(ctx context.Context) screen.Source {
 			"When the one that feeds you goes away, the next one above takes over; `what happens` says so, and what it cost.",
 		},
 		Snapshot: func() screen.Snapshot { return l.snapshot(ctx) },
-		Ask:      Answering(l.Client, l.Clicks),
+		Ask:      Answering(l.Listener, l.Clicks),
 		Search:   Searching(l.Client),
 		News:     l.Pane.News,
 	}
@@ -189,6 +189,9 @@ func around(self *messages.Node, above search.State, in relay.Live, out player.L
 // facts are sentences about the listener that have no other place on the screen.
 func (l *Listener) facts(above search.State, in relay.Live, out player.Live, asks requester.Live) []string {
 	facts := []string{fmt.Sprintf("%s, at the radio of %s", l.Client.Node().GetName(), l.Server)}
+	if l.HearsPast() {
+		facts = append(facts, "you hear what was on earlier: LIVE returns to what is broadcast now")
+	}
 	if above.Upstream == nil {
 		facts = append(facts, "nobody feeds you at the moment: asking those above")
 	}

@@ -9,13 +9,15 @@ import (
 
 	"conga/actors"
 	"conga/actors/player"
+	"conga/cmd/internal/node"
 	"conga/messages"
 	"conga/messages/plain"
 )
 
-// Answering is Asking, and answers OFFSET by itself: the loudspeaker is this listener's own. If that clicks, it also
+// Answering is Asking, and answers OFFSET and LIVE by itself: the loudspeaker is this listener's own. If that clicks, it also
 // answers MEASURE.
-func Answering(client *actors.Client, clicks bool) func(context.Context, string) []string {
+func Answering(l *node.Listener, clicks bool) func(context.Context, string) []string {
+	client := l.Client
 	ask := Asking(client)
 	return func(ctx context.Context, line string) []string {
 		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -27,7 +29,16 @@ func Answering(client *actors.Client, clicks bool) func(context.Context, string)
 				return measure(ctx, client)
 			}
 		case "HELP":
-			return append(ask(ctx, line), "OFFSET [MS]: how much later than it says your loudspeaker is heard, in milliseconds")
+			return append(ask(ctx, line), "OFFSET [MS]: how much later than it says your loudspeaker is heard, in milliseconds",
+				"LIVE: after --at, hear what is broadcast now")
+		case "LIVE":
+			if strings.TrimSpace(rest) != "" { // it is no word of this kind
+				break
+			}
+			if l.Live() {
+				return []string{"you hear what is broadcast now"}
+			}
+			return []string{"you hear what is broadcast now already"}
 		}
 		return ask(ctx, line)
 	}

@@ -37,6 +37,7 @@ type Listener struct {
 	since  time.Time
 
 	offsets *Offsets
+	past    *pastMusic // nil: it is not heard
 }
 
 // ListenerOptions configure a listener.
@@ -112,7 +113,10 @@ func startListener(ctx context.Context, o ListenerOptions) (*Listener, error) {
 	if err != nil {
 		return nil, errors.Join(err, o.Journal.Log.Close())
 	}
-	n := &Listener{Log: o.Journal.Log, radio: o.Radio, sent: &j.sent, since: time.Now(), offsets: o.Offsets}
+	if o.Past != nil {
+		j.past = newPastMusic(o.Past, o.Moment, o.Logger)
+	}
+	n := &Listener{Log: o.Journal.Log, past: j.past, radio: o.Radio, sent: &j.sent, since: time.Now(), offsets: o.Offsets}
 	if n.Client, err = actors.StartClient(j.client()); err != nil {
 		return nil, errors.Join(err, j.servers.Close(), j.relay.Close(), o.Journal.Log.Close())
 	}
@@ -182,6 +186,7 @@ type joining struct {
 	over     atomic.Bool
 	answered chan error // has room for one
 	music    web.Music  // for players
+	past     *pastMusic // nil: it is not heard
 }
 
 // answer says how joining went; only the first answer counts.
@@ -257,10 +262,8 @@ func (j *joining) client() actors.ClientConfig {
 			j.answer(nil)
 		},
 	}
-	if j.Past != nil {
-		c.Past = func(now func() int64) func() player.Source {
-			return (&pastMusic{open: j.Past, now: now, logger: j.Logger, moment: j.Moment}).Source
-		}
+	if j.past != nil {
+		c.Past = j.past.sources
 	}
 	if j.Radio != nil {
 		j.Radio.Listening()
@@ -399,6 +402,12 @@ func (n *Listener) Leave() error {
 func (n *Listener) Watched(away func() string) monitor.Node {
 	return monitor.Node{Dump: n.Client.Dump, Log: n.Log, Sent: n.sent, Ahead: n.Client.Ahead, Away: away}
 }
+
+// HearsPast reports whether the past is heard.
+func (n *Listener) HearsPast() bool { return n.past != nil && n.past.left.Err() == nil }
+
+// Live lets what is broadcast now be heard again, and reports whether the past was heard until then.
+func (n *Listener) Live() bool { return n.past != nil && n.past.leave() }
 
 // Music is for players on this machine.
 func (n *Listener) Music() *web.Music {

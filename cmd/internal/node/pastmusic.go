@@ -32,18 +32,47 @@ type pastMusic struct {
 	now    func() int64
 	logger *slog.Logger
 
+	left context.Context      // it has ended: live is heard
+	end  context.CancelFunc   // of left
+	live func() player.Source // what is broadcast now
+
 	moment string // where it goes on, if shift is not known
 	known  bool
 	told   string // why it could not be heard
 	shift  int64  // how much later than it was heard it is heard now, in microseconds
 }
 
+func newPastMusic(open func(context.Context, string) (io.ReadCloser, error), moment string, logger *slog.Logger) *pastMusic {
+	a := &pastMusic{open: open, moment: moment, logger: logger}
+	a.left, a.end = context.WithCancel(context.Background())
+	return a
+}
+
+// sources is what a listener's Past asks for.
+func (a *pastMusic) sources(now func() int64, live func() player.Source) func() player.Source {
+	a.now, a.live = now, live
+	return a.Source
+}
+
+// leave returns to what is broadcast now: false if that is heard already.
+func (a *pastMusic) leave() bool {
+	heard := a.left.Err() == nil
+	a.end()
+	return heard
+}
+
 // Source goes on where the last one ended.
-func (a *pastMusic) Source() player.Source { return &pastSource{pastMusic: a} }
+func (a *pastMusic) Source() player.Source {
+	if a.left.Err() != nil {
+		return a.live()
+	}
+	return &pastSource{pastMusic: a}
+}
 
 // pastSource is one connection to the server.
 type pastSource struct {
 	*pastMusic
+	hangUp context.CancelFunc
 	body   io.ReadCloser
 	in     *bufio.Reader
 	was    *messages.SongChange // the song, with its old times
@@ -59,18 +88,22 @@ func (s *pastSource) Next(ctx context.Context) (*messages.Item, error) {
 		return item, nil
 	}
 	if s.body == nil {
+		within, end := context.WithCancel(ctx) // the player ends, or the past does
+		forget := context.AfterFunc(s.left, end)
+		ctx, s.hangUp = within, func() { forget(); end() }
 		if err := s.connect(ctx); err != nil {
+			defer s.hangUp()
 			if s.told != err.Error() {
 				s.told = err.Error()
 				s.logger.Warn("the past cannot be heard; the server is asked again and again", "reason", err)
 			}
 			return nil, errors.Join(err, wait(ctx, askPastAgain))
 		}
-		context.AfterFunc(ctx, func() { _ = s.body.Close() }) // the player ends
+		context.AfterFunc(ctx, func() { _ = s.body.Close() })
 	}
 	item, err := s.read()
 	if err != nil {
-		_ = s.body.Close()
+		s.hangUp()
 	}
 	return item, err
 }

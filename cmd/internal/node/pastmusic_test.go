@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"conga/actors/player"
 	"conga/messages"
 	"conga/transport"
 )
@@ -53,10 +54,12 @@ func TestPastMusic_Gapless(t *testing.T) {
 		p.song(31, was.Add(20*pastChunk), 0)
 		p.song(52, was.Add(10*time.Minute), 2) // the server was down
 		asked := ""
-		a := &pastMusic{now: func() int64 { return time.Now().UnixMicro() }, logger: slog.New(slog.DiscardHandler), moment: "song", open: func(_ context.Context, moment string) (io.ReadCloser, error) {
+		a := newPastMusic(func(_ context.Context, moment string) (io.ReadCloser, error) {
 			asked = moment
 			return io.NopCloser(&p.out), nil
-		}}
+		}, "song", slog.New(slog.DiscardHandler))
+		defer a.leave()
+		a.sources(func() int64 { return time.Now().UnixMicro() }, nil)
 		source := a.Source()
 		want, songs := time.Now().Add(againIn), 0
 		for n := range 3 + 15 + 20 + 18 {
@@ -88,6 +91,35 @@ func TestPastMusic_Gapless(t *testing.T) {
 	})
 }
 
+// Whoever has enough of the past hears at once what is broadcast now, also while nothing comes from the server, or nobody answers.
+func TestPastMusic_Leave(t *testing.T) {
+	for _, answers := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			body, _ := io.Pipe()
+			a := newPastMusic(func(context.Context, string) (io.ReadCloser, error) {
+				if answers {
+					return body, nil
+				}
+				return nil, errors.New("it is away")
+			}, "song", slog.New(slog.DiscardHandler))
+			now := &pastSource{}
+			open := a.sources(func() int64 { return time.Now().UnixMicro() }, func() player.Source { return now })
+			source, began := open(), time.Now()
+			if source == now {
+				t.Fatal("the past is not heard at all")
+			}
+			time.AfterFunc(askPastAgain/2, func() {
+				if !a.leave() || a.leave() {
+					t.Error("it does not say whether the past was heard")
+				}
+			})
+			if _, err := source.Next(t.Context()); err == nil || time.Since(began) != askPastAgain/2 || open() != now {
+				t.Errorf("after %v: %v", time.Since(began), err)
+			}
+		})
+	}
+}
+
 // If the clock is set or the line stands still, it begins anew at the music that comes next.
 func TestPastMusic_OutOfTime(t *testing.T) {
 	for _, jump := range []time.Duration{time.Hour, -time.Hour} {
@@ -95,10 +127,12 @@ func TestPastMusic_OutOfTime(t *testing.T) {
 			was := time.Now().Add(-24 * time.Hour).Truncate(time.Microsecond)
 			p, set, asked := &pastSongs{t: t}, time.Duration(0), ""
 			p.song(10, was, 0)
-			a := &pastMusic{now: func() int64 { return time.Now().Add(set).UnixMicro() }, logger: slog.New(slog.DiscardHandler), moment: "song", open: func(_ context.Context, moment string) (io.ReadCloser, error) {
+			a := newPastMusic(func(_ context.Context, moment string) (io.ReadCloser, error) {
 				asked = moment
 				return io.NopCloser(&p.out), nil
-			}}
+			}, "song", slog.New(slog.DiscardHandler))
+			defer a.leave()
+			a.sources(func() int64 { return time.Now().Add(set).UnixMicro() }, nil)
 			source := a.Source()
 			for range 4 {
 				if _, err := source.Next(t.Context()); err != nil {

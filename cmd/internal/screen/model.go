@@ -178,7 +178,7 @@ func isCommand(text string) bool {
 		return true
 	}
 	switch word {
-	case "CANCEL", "SKIP", "HISTORY", "WHO", "HELP", "OFFSET", "MEASURE":
+	case "CANCEL", "SKIP", "HISTORY", "WHO", "HELP", "OFFSET", "MEASURE", "LIVE":
 		return true
 	}
 	return console.IsEnd(text)
