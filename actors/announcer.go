@@ -11,6 +11,7 @@ import (
 	"conga/messages"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
 )
 
 const (
@@ -30,6 +31,7 @@ type announcer struct {
 	find  func(ctx actor.Context, name string) // asks for a *messages.FoundSong
 	songs map[string]*messages.Song            // those in the queue, by name; nil: the catalog was asked
 	on    *eventlog.Keeper[place.State]
+	told  *messages.Playing // the last news; nil: none yet
 
 	asked asking
 	count uint64      // of the questions
@@ -140,7 +142,10 @@ func (a *announcer) announce(ctx actor.Context, state queue.State) {
 	for _, r := range waiting {
 		news.Queue = append(news.Queue, &messages.Coming{Song: about(r.Song, a.songs[r.Song]), ListenerName: asker(r.Listener, true)})
 	}
-	a.tell(news)
+	if !proto.Equal(news, a.told) { // several events begin a song
+		a.told = news
+		a.tell(news)
+	}
 }
 
 // Somebody is the name of those who ask without one, as people with nc do.
