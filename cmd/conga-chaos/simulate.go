@@ -18,6 +18,7 @@ import (
 type simulateCmd struct {
 	Nodes     []int         `default:"1000" placeholder:"N,..." help:"How many listeners there are at a time; a run for each (${default})."`
 	For       time.Duration `default:"10m" placeholder:"TIME" help:"How long it is measured, in virtual time (${default})."`
+	Fill      time.Duration `default:"1m" placeholder:"TIME" help:"How long the first listeners take to come, at most (${default})."`
 	Settle    time.Duration `default:"30s" placeholder:"TIME" help:"How long before that, after the first listeners have come (${default})."`
 	Seed      uint64        `default:"1" placeholder:"N" help:"The same seed gives the same run (${default})."`
 	Stay      time.Duration `default:"30m" placeholder:"TIME" help:"How long a listener stays, in the mean (${default})."`
@@ -59,8 +60,8 @@ func (c *simulateCmd) Validate() error {
 		}
 	}
 	switch {
-	case c.For < time.Second || c.Settle < 0 || c.Stay < time.Second || c.RoundTrip < 0 || c.Song < time.Second || c.Hop < time.Microsecond:
-		return errors.New("--for, --stay and --song are at least 1s, --hop is at least 1us, --settle and --round-trip are not negative")
+	case c.For < time.Second || c.Settle < 0 || c.Fill < time.Second || c.Stay < time.Second || c.RoundTrip < 0 || c.Song < time.Second || c.Hop < time.Microsecond:
+		return errors.New("--for, --fill, --stay and --song are at least 1s, --hop is at least 1us, --settle and --round-trip are not negative")
 	case c.Crashes < 0 || c.Crashes > 1 || c.Silent < 0 || c.Silent > 1:
 		return errors.New("--crashes and --silent are from 0 to 1")
 	case c.Chains < 1 || c.Chains > messages.MaxChains || c.Feed < 1 || c.Feed > messages.MaxFeed:
@@ -77,7 +78,7 @@ func (c *simulateCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	for _, nodes := range c.Nodes {
 		began := time.Now()
 		found, err := simulate.Run(ctx, simulate.Plan{
-			Nodes: nodes, For: c.For, Settle: c.Settle, Seed: c.Seed, Stay: c.Stay, Crashes: c.Crashes, Silent: c.Silent,
+			Nodes: nodes, For: c.For, Settle: c.Settle, Fill: c.Fill, Seed: c.Seed, Stay: c.Stay, Crashes: c.Crashes, Silent: c.Silent,
 			RoundTrip: c.RoundTrip, Hop: c.Hop, Uplinks: c.Uplinks, Server: c.Uplink, Bitrate: c.Bitrate, Song: c.Song, Chains: c.Chains, Feed: c.Feed,
 		}, func(at time.Duration, listeners int) {
 			if at%time.Minute == 0 {

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"math"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ var (
 
 // seenOf is what both runs are compared by.
 type seenOf struct {
+	order          []int // in which the first listeners came: they start together
 	splices, moves int
 	searches       map[schedule.Kind][]time.Duration
 	control        float64 // bytes a second for each listener, both ways
@@ -46,7 +48,7 @@ func TestSimulate_AsReal(t *testing.T) {
 	takes := *comparedTakes
 	real := runReally(t, plan, acts, takes)
 	found, err := simulate.Run(t.Context(), simulate.Plan{
-		Nodes: plan.Nodes, Acts: acts, OneAddress: true, Settle: schedule.Settling, Seed: 1, Stay: time.Hour,
+		Nodes: plan.Nodes, Acts: acts, Order: real.order, OneAddress: true, Settle: schedule.Settling, Seed: 1, Stay: time.Hour,
 		Hop: takes, Uplinks: []int{0}, Bitrate: 128, Song: 3900 * time.Millisecond, For: acts[len(acts)-1].At + time.Second,
 	}, nil)
 	if err != nil {
@@ -95,6 +97,7 @@ func runReally(t *testing.T, plan schedule.Plan, acts []schedule.Act, takes time
 		switch {
 		case strings.HasPrefix(said, "%d listeners after"):
 			bytesAt, began = mem.bytes(7000).Load(), time.Now()
+			s.order = cameInOrder(t, server)
 			splices, moves = count(server)
 		case strings.HasPrefix(said, "all failures after"):
 			s.control = float64(mem.bytes(7000).Load()-bytesAt) / time.Since(began).Seconds() / float64(plan.Nodes)
@@ -110,6 +113,20 @@ func runReally(t *testing.T, plan schedule.Plan, acts []schedule.Act, takes time
 		s.margin = *result.total.margin
 	}
 	return s
+}
+
+// cameInOrder returns the numbers of those that have come so far.
+func cameInOrder(t *testing.T, server *virtualServer) (order []int) {
+	for _, record := range server.records() {
+		if joined, is := record.Event.(*messages.ListenerJoined); is {
+			n, err := strconv.Atoi(strings.TrimPrefix(joined.GetNode().GetName(), "n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			order = append(order, n)
+		}
+	}
+	return order
 }
 
 func TestSimulate_Command(t *testing.T) {

@@ -1,8 +1,11 @@
 package simulate
 
 import (
+	"maps"
+	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
 	"google.golang.org/protobuf/proto"
 
 	"conga/actors/chainmanager"
@@ -24,6 +27,11 @@ type host struct {
 	seen    []*messages.PeerLost            // losses that the server has seen
 	said    []*messages.PeerLost            // losses that listeners report; only the last of each
 	waiting bool
+	// auditing has the accusers, by whom they accuse. As in the chain manager, nobody is audited twice at once, and nobody's
+	// word starts two audits at once.
+	auditing map[string]string
+	words    *rate.Limiter // of reports, if all come from one address
+	playing  int64         // bytes of the line that says which song comes
 }
 
 // record is what TLS adds to each line; headers are what TCP and IP (version 4) add to a packet.
@@ -61,6 +69,7 @@ func (w *world) joins(l *listener) {
 	welcome := &messages.Welcome{Version: messages.DialectVersion, Node: l.node, Epoch: 1, ServerUnixUs: now}
 	w.count.FromServer += welcomeKey
 	h.tells(l, welcome, func() { w.step(l, welcome) })
+	w.count.FromServer += h.playing
 	h.tell()
 }
 
@@ -102,22 +111,34 @@ func (w *world) reports(l *listener, e machine.Tell) {
 		}
 		w.count.Reports++
 		w.says(l, word, func() {
-			word.SeenBy = l.node.Id
-			h.accuses(word)
+			if word.SeenBy = l.node.Id; h.mayReport() {
+				h.accuses(word)
+			}
 		})
 	case *messages.Reconnected:
-		w.says(l, word, func() {})
+		w.says(l, word, func() { h.mayReport() })
 		w.repaired(word)
 	}
 	w.count.FromServer += w.pings.bytes // it asks whether the server is there: a ping, and its answer
 }
 
-// plays tells everybody which song is heard.
+// mayReport counts a report. Beyond what an address may send, transport drops them.
+func (h *host) mayReport() bool {
+	return !h.plan.OneAddress || h.words.AllowN(time.UnixMicro(startsAt+h.now), 1)
+}
+
+// addressWords and addressWordsAtOnce are transport's: how many reports a second an address may send with the usual limits.
+const addressWords, addressWordsAtOnce = 1, 121
+
+// plays tells everybody which song comes.
 func (h *host) plays(song *messages.SongChange) {
-	news := lineSize(&messages.Playing{
-		Song: &messages.Song{Name: song.GetSong(), Title: song.GetTitle(), Artist: song.GetArtist(), DurationUs: song.GetDurationUs()}, PlayAtUnixUs: song.GetPlayAtUnixUs(),
+	h.playing = lineSize(&messages.Playing{
+		Song: &messages.Song{
+			Name: song.GetSong(), Title: song.GetTitle(), Artist: song.GetArtist(), DurationUs: song.GetDurationUs(),
+			SampleRate: song.GetSampleRate(), Frames: song.GetFrames(),
+		}, PlayAtUnixUs: song.GetPlayAtUnixUs(),
 	})
-	h.count.FromServer += news * int64(len(h.living))
+	h.count.FromServer += h.playing * int64(len(h.living))
 	h.count.Lines += int64(len(h.living))
 }
 
@@ -141,10 +162,11 @@ func (h *host) accuses(word *messages.PeerLost) {
 func (h *host) accused(word *messages.PeerLost) {
 	suspect := h.state.ToAudit(word) // before the decision, as in the chain manager
 	h.decide(word)
-	if suspect == nil {
+	if suspect == nil || h.auditing[word.GetId()] != "" || slices.Contains(slices.Collect(maps.Values(h.auditing)), word.GetSeenBy()) {
 		return
 	}
 	h.count.Audits++
+	h.auditing[word.GetId()] = word.GetSeenBy()
 	accuser, _ := h.state.Chain.Find(word.GetSeenBy())
 	h.audits(&messages.AuditEnded{Id: word.GetId(), SeenBy: word.GetSeenBy(), Address: accuser.Address}, word.GetFault())
 }
@@ -164,9 +186,11 @@ func (h *host) audits(found *messages.AuditEnded, fault messages.Fault) {
 	case at.state == gone:
 		found.Fault, takes = messages.Fault_FAULT_GONE, 2*way(at.spot, h.server.spot)
 	case at.state == leaving, chain.Late(fault):
+		delete(h.auditing, found.GetId())
 		return
 	}
 	h.after(takes, func() {
+		delete(h.auditing, found.GetId())
 		if found.GetFault() == messages.Fault_FAULT_UNSPECIFIED && at.state != lives {
 			return
 		}

@@ -10,6 +10,8 @@ import (
 	"conga/actors/window"
 	"conga/cmd/conga-chaos/internal/schedule"
 	"conga/messages"
+
+	"golang.org/x/time/rate"
 )
 
 // Plan says what is simulated.
@@ -17,6 +19,7 @@ type Plan struct {
 	Nodes     int           // listeners there are at a time, in the mean
 	For       time.Duration // measured
 	Settle    time.Duration // before that, after the first ones have come
+	Fill      time.Duration // how long it takes at most until these have come
 	Seed      uint64
 	Stay      time.Duration // mean
 	Crashes   float64       // the part of them that goes without a goodbye
@@ -33,6 +36,8 @@ type Plan struct {
 	OneAddress bool `json:",omitempty"`
 	// Acts, if there are any, happen instead of Stay, Crashes and Silent.
 	Acts []schedule.Act `json:",omitempty"`
+	// Order is in which order the listeners of Acts that come first do that; none: by their numbers.
+	Order []int `json:",omitempty"`
 }
 
 // String says in one line what is simulated.
@@ -111,7 +116,10 @@ func newWorld(plan Plan) *world {
 		window: window.New(), up: newUplink(plan.Server),
 	}
 	w.parties[messages.ServerID] = &w.server
-	w.host = host{world: w, state: chain.State{Chains: plan.Chains}, notes: map[string]*messages.Neighbours{}, left: map[string]int64{}}
+	w.host = host{
+		world: w, state: chain.State{Chains: plan.Chains}, notes: map[string]*messages.Neighbours{}, left: map[string]int64{},
+		auditing: map[string]string{}, words: rate.NewLimiter(addressWords, addressWordsAtOnce),
+	}
 	return w
 }
 
@@ -164,16 +172,23 @@ func (w *world) serverLooks() {
 	w.after(glance, w.serverLooks)
 }
 
-// The first listeners come comeEvery after each other, but all within comeWithin.
-const comeEvery, comeWithin = 4_000, 60_000_000
+// comeEvery is the time between the first listeners, unless that takes longer than the plan's Fill.
+const comeEvery = 4_000
 
 // fills lets the first listeners come, and others take their places. It returns when the first ones are there.
 func (w *world) fills() (until int64) {
-	every := min(comeEvery, comeWithin/int64(w.plan.Nodes))
+	every := int64(comeEvery)
+	if w.plan.Fill > 0 {
+		every = min(every, w.plan.Fill.Microseconds()/int64(w.plan.Nodes))
+	}
 	until = int64(w.plan.Nodes) * every
 	if len(w.plan.Acts) > 0 {
 		for n := range w.plan.Nodes {
-			w.after(int64(n)*every, func() { w.numbers[n+1] = w.come() })
+			number := n + 1
+			if n < len(w.plan.Order) {
+				number = w.plan.Order[n]
+			}
+			w.after(int64(n)*every, func() { w.numbers[number] = w.come() })
 		}
 		return until
 	}
