@@ -33,6 +33,7 @@ type Lease struct {
 	cfg    Config
 	start  time.Time
 	inputs chan any
+	life   context.Context // ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
@@ -66,7 +67,7 @@ const watchAgain = 100 * time.Millisecond
 // Start begins to watch the registers, and claims the lead as soon as nobody else may have it.
 func Start(cfg Config) *Lease {
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &Lease{cfg: cfg, self: rand.Text(), start: time.Now(), inputs: make(chan any, 16), cancel: cancel, changed: make(chan struct{})}
+	l := &Lease{cfg: cfg, self: rand.Text(), start: time.Now(), inputs: make(chan any, 16), life: ctx, cancel: cancel, changed: make(chan struct{})}
 	l.at.Store(&Standing{})
 	l.wg.Go(func() { l.run(ctx) })
 	for i := range cfg.Claims {
@@ -111,7 +112,7 @@ func (l *Lease) Timed() bool {
 
 // Fall ends the leadership at once, because there is proof that another has begun one, or this server cannot lead. Others may
 // claim the lead before it does so again.
-func (l *Lease) Fall() { l.tell(context.Background(), right.Fallen{}) }
+func (l *Lease) Fall() { l.tell(l.life, right.Fallen{}) }
 
 // Release gives up the lead for good and tells the others, as long as ctx allows. The caller gives out nothing any more.
 func (l *Lease) Release(ctx context.Context) {

@@ -201,3 +201,14 @@ func TestLease_Fall(t *testing.T) {
 		}
 	})
 }
+
+// A log that fails after the lease was closed is held up by nothing.
+func TestLease_Fall_Closed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := begin(t, registers(), "a:1")
+		l.Close()
+		for range 2 * cap(l.inputs) {
+			l.Fall()
+		}
+	})
+}
