@@ -54,7 +54,7 @@ func New() *Window { return &Window{} }
 // writer may be the last to learn it. Readers that follow have the items before the others.
 func (w *Window) Append(items ...*messages.Item) error {
 	added, follow, err := w.add(items)
-	for _, c := range slices.Backward(follow) { // a player has followed from the beginning, and is not in such a hurry as a stream
+	for _, c := range slices.Backward(follow) { // the last first: a node's own player follows before its streams do, and can wait for them
 		c.offer(items[:added])
 	}
 	w.wake()

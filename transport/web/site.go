@@ -165,8 +165,8 @@ func secure(r *http.Request) bool {
 	return r.TLS != nil || visit != nil && visit.Secure()
 }
 
-// stream plays the past to one who names a moment. It sends a player to the node that has most room for it; the server plays itself only if no node can. A client that
-// could not use its node, or must not leave this port, says "here".
+// stream plays the past to one who names a moment. It sends other players to the node that has most room for them; the server
+// plays itself only if no node can. A client that could not use its node, or must not leave this port, says "here".
 func (s *site) stream(w http.ResponseWriter, r *http.Request) {
 	if !only(w, r, http.MethodGet, http.MethodHead) {
 		return
