@@ -48,7 +48,8 @@ func renewed(t *testing.T, register eventlog.Claims, n uint64) {
 	}
 }
 
-// Each server of NATS is killed in turn, while a leader and a standby run. The leader leads on all the time.
+// Each server of NATS is killed in turn, while a leader and a standby run; one comes back without its data. The leader leads on all
+// the time.
 func TestLease_ServersKilled(t *testing.T) {
 	nats := natstest.Start(t, 3)
 	cfg := jetstream.Config{URL: nats.URL(), Radio: "house"}
@@ -84,6 +85,9 @@ func TestLease_ServersKilled(t *testing.T) {
 		for i, server := range nats.Servers {
 			server.Kill()
 			renewed(t, registers[(i+1)%3], 7) // longer than any right that was left
+			if i == 1 {
+				server.Empty()
+			}
 			server.Start()
 			for _, r := range registers {
 				renewed(t, r, 2)

@@ -228,3 +228,11 @@ func (s *Server) Kill() {
 	_ = s.process.Wait()
 	s.process = nil
 }
+
+// Empty removes all that a killed server has kept.
+func (s *Server) Empty() {
+	s.t.Helper()
+	if err := os.RemoveAll(filepath.Join(filepath.Dir(s.config), "jetstream")); err != nil {
+		s.t.Fatal(err)
+	}
+}
