@@ -265,7 +265,11 @@ func (d *deck) play(p []byte) int {
 func (d *deck) fetch(n int) {
 	for n > 0 {
 		if len(d.queue) == 0 {
-			d.starve(int64(n)*1_000_000/d.edge.rate, "")
+			seen := ""
+			if d.endUs-d.edge.us() > slowAfter.Microseconds() { // the music has arrived
+				seen = tooSlow
+			}
+			d.starve(int64(n)*1_000_000/d.edge.rate, seen)
 			d.pad(n)
 			return
 		}

@@ -20,6 +20,7 @@ const (
 	maxReceived = 512
 	// slowAfter is how long an item may wait before the decoder is to blame for a silence.
 	slowAfter = 100 * time.Millisecond
+	tooSlow   = "the decoder was too slow"
 	// reopenAfter is the pause before a source is opened again, in case it fails at once.
 	reopenAfter = 50 * time.Millisecond
 	maxFacts    = 64

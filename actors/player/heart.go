@@ -79,7 +79,7 @@ func (e *engine) cause(due int64, seen string) string {
 	case seen != "":
 		return seen
 	case since != 0 && now-since > slowAfter:
-		return "the decoder was too slow"
+		return tooSlow
 	}
 	return "no chunk arrived in time"
 }

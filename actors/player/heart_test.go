@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"conga/messages"
 )
 
@@ -82,6 +84,33 @@ func TestPlayer_ProgramStopped(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Music that has arrived is not missing: if it was not decoded in time, that is the reason.
+func TestDeck_WhyNothingPlays(t *testing.T) {
+	bach := load(t, "bach.mp3", 44100, 6)
+	for arrived, want := range map[int]string{2: "", 12: tooSlow} { // the song change and one chunk; and a second more
+		now, got := int64(1_000_000_000), []string(nil)
+		items := broadcast(t, now, bach)
+		d := newDeck(func() int64 { return now }, func(proto.Message) {}, func(_ int64, seen string) string {
+			got = append(got, seen)
+			return seen
+		})
+		d.local = d.now
+		d.connect(null{}.Name(), 0, false, "", 0)
+		for _, item := range items[:arrived] {
+			d.received(item)
+		}
+		pcm := make([]int16, 2*samples*expectedFrames(items[1]))
+		d.push(&chunk{item: items[1], due: items[1].PlayAt(), rate: bach.rate, pcm: pcm})
+		d.waitsFrom = now - patienceUs // it begins with what it has
+		for block := make([]byte, blockFrames*bytesPerFrame); now < 1_000_200_000; now += 10_000 {
+			d.fill(block, 0)
+		}
+		if len(got) != 1 || got[0] != want {
+			t.Errorf("%d items are here: %q, want %q", arrived, got, want)
+		}
 	}
 }
 
