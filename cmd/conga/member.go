@@ -60,6 +60,7 @@ func (c *serveCmd) member(ctx context.Context, io *cli.Streams, debug *node.Debu
 		return err
 	}
 	defer store.Close()
+	nats.On = store
 	logger.Info("one of several servers: if the one that leads is gone, another takes over so soon that nobody hears it; while most servers of NATS are away, the music stops",
 		"lease", length, "slack", c.Slack)
 	r := &role{cmd: c, io: io, debug: debug, logger: logger, browsers: browsers}

@@ -65,6 +65,9 @@ type Config struct {
 	URL   string // of the servers, with commas between them: nats://a:4222,b:4222; may hold user:password@
 	Radio string // its name: letters, digits, hyphens
 	Creds string // file with a user's credentials; empty: none
+	// On is an open store, whose connection is used, because a new one may have to wait for servers that do not answer. nil: a new
+	// one. It must be closed last.
+	On *Store
 }
 
 // Store is one radio's log. Several stores, in several processes, may be open on one log.
@@ -165,11 +168,13 @@ func dial(cfg Config) (*Store, error) {
 	}
 	s := &Store{cfg: cfg, names: namesOf(cfg.Radio), try: tryPatience, tries: patience}
 	var err error
-	if s.conn, err = nats.Connect(cfg.URL, options...); err != nil {
+	if cfg.On != nil {
+		s.conn = cfg.On.conn
+	} else if s.conn, err = nats.Connect(cfg.URL, options...); err != nil {
 		return nil, s.explain(err)
 	}
 	if s.js, err = jetstream.New(s.conn); err != nil {
-		s.conn.Close()
+		s.hangUp()
 		return nil, s.explain(err)
 	}
 	s.life, s.end = context.WithCancel(context.Background())
@@ -236,11 +241,17 @@ func (s *Store) Replicas() int { return s.stream.CachedInfo().Config.Replicas }
 // Connected reports whether one of the servers is there. It may still be one of too few.
 func (s *Store) Connected() bool { return s.conn.IsConnected() }
 
-// Close ends the connection.
+// Close ends the connection, if no other store has it.
 func (s *Store) Close() error {
 	s.end()
-	s.conn.Close()
+	s.hangUp()
 	return nil
+}
+
+func (s *Store) hangUp() {
+	if s.cfg.On == nil {
+		s.conn.Close()
+	}
 }
 
 // forget forgets where events are, because some were dropped. The caller holds mu.

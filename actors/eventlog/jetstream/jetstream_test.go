@@ -154,6 +154,27 @@ func TestStore_Unsure_Unasked(t *testing.T) {
 	}
 }
 
+// A store on another's connection needs no server that lets it in, and leaves the connection open.
+func TestStore_On(t *testing.T) {
+	t.Parallel()
+	cfg := Config{URL: natstest.Start(t, 1).URL(), Radio: radio()}
+	first := open(t, cfg)
+	rows := storetest.Rows(eventlog.Mark{}, 2)
+	second := open(t, Config{URL: "nats://127.0.0.1:1", Radio: cfg.Radio, On: first})
+	if err := second.Append(0, rows[:1]); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Append(1, rows[1:]); err == nil {
+		t.Error("a closed store writes")
+	}
+	if _, last, err := first.Marks(); err != nil || last.Seq != 1 {
+		t.Errorf("the first one reads %v, %v", last, err)
+	}
+}
+
 // The three registers are on three servers, if there are so many.
 func TestClaims(t *testing.T) {
 	t.Parallel()
