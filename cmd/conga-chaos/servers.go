@@ -42,13 +42,14 @@ func (serversCmd) Help() string {
     freeze  stops it for longer than its lease,
     nats    kills a server of NATS, in turn,
     log     kills the one that leads the log's stream,
+    pull    pulls the cable of a server of NATS, in turn,
     cut     cuts the server that leads off from NATS, until the other one leads,
     brief   cuts it off for less than its lease,
-    narrow  cuts it off, and leaves to the other one a single server of NATS,
+    narrow  cuts it off while the other one reaches a single server of NATS only,
 
 and mends that. All the time a guest asks for songs. It fails if a listener lost an item, got one twice, or had
 nothing to play in time; if a server gave out an item after the other had begun to; if another server did not
-take over, or one did that should not; and if a request was acknowledged and is not in the log at the end.
+take over, or did though it need not; and if a request was acknowledged and is not in the log at the end.
 
 To cut something off takes Linux network namespaces: root, or unshare --user --map-root-user. Without them
 conga-chaos leaves these failures out and says so. make servers builds a nats-server, too.

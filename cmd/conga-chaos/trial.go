@@ -20,25 +20,30 @@ const (
 	freeze     fault = "freeze" // SIGSTOP of the server that leads, for longer than its lease
 	killNATS   fault = "nats"   // kill -9 of a server of NATS, in turn; it comes back
 	killLog    fault = "log"    // the same to the one that leads the log's stream
+	pullNATS   fault = "pull"   // the cable of a server of NATS, in turn, is pulled for a while: nobody is told
 	cutOff     fault = "cut"    // the server that leads is cut off from NATS until the other one leads
 	cutBriefly fault = "brief"  // and for less than its lease
 	cutBoth    fault = "narrow" // and the one that stands by reaches one server of NATS only
 )
 
-// faults are all, and what is said of each.
-var faults = []fault{killServer, freeze, killNATS, killLog, cutOff, cutBriefly, cutBoth}
+var faults = []fault{killServer, freeze, killNATS, killLog, pullNATS, cutOff, cutBriefly, cutBoth}
 
 // cabled faults need hosts of their own.
-func (f fault) cabled() bool { return f == cutOff || f == cutBriefly || f == cutBoth }
+func (f fault) cabled() bool { return f == pullNATS || f == cutOff || f == cutBriefly || f == cutBoth }
 
-// moves says that another server is to lead afterwards.
-func (f fault) moves() bool { return f != killNATS && f != killLog && f != cutBriefly }
+// moves says that another server is to lead afterwards; otherwise none should.
+func (f fault) moves() bool { return !f.nats() && f != cutBriefly }
+
+// nats says that it befalls a server of NATS.
+func (f fault) nats() bool { return f == killNATS || f == killLog || f == pullNATS }
 
 const (
 	// takesOverWithin is how long a takeover may take until it is one that failed: that nobody hears it is another promise.
 	takesOverWithin = 30 * time.Second
-	// comesBackAfter is how long after a takeover the one that led comes back.
+	// comesBackAfter is how long after a takeover the one that led comes back, and a server of NATS after it was killed.
 	comesBackAfter = time.Second
+	// natsAway is longer than a server of conga needs to find another one of NATS.
+	natsAway = 8 * time.Second
 	// settledAfter is how many items the last listener hears before the next fault: an upstream that feeds it for two seconds
 	// only counts as one that fails.
 	settledAfter = 25
@@ -97,6 +102,9 @@ func (t *trial) run(ctx context.Context, all []fault) error {
 
 // strike carries out one, until another server leads if that follows of it. It says what it did, and when it began.
 func (t *trial) strike(ctx context.Context, f fault) (what string, at time.Time, err error) {
+	if f.nats() {
+		return t.strikeNATS(ctx, f)
+	}
 	leader, err := t.stations.leader(ctx, -1, takesOverWithin)
 	if err != nil {
 		return string(f), time.Now(), err
@@ -105,8 +113,8 @@ func (t *trial) strike(ctx context.Context, f fault) (what string, at time.Time,
 	what, end := fmt.Sprint(f, " ", st.addr), func() error { return nil }
 	if f == cutBoth {
 		err = t.part(other.net.cable, t.nats.all[1:])
-		if err == nil { // its client notices that, and goes to the one that is left
-			err = cli.Pause(ctx, t.lease)
+		if err == nil { // until it has noticed, and has found the one that is left
+			err = cli.Pause(ctx, natsAway)
 		}
 	}
 	at = time.Now()
@@ -117,8 +125,6 @@ func (t *trial) strike(ctx context.Context, f fault) (what string, at time.Time,
 	case freeze:
 		st.process().freeze()
 		end = func() error { st.process().thaw(); return nil }
-	case killNATS, killLog:
-		return t.killNATS(ctx, f)
 	case cutOff, cutBriefly, cutBoth:
 		err = errors.Join(err, t.part(st.net.cable, t.nats.all))
 		end = func() error { return errors.Join(st.net.cable.Meet(), other.net.cable.Meet()) }
@@ -141,20 +147,26 @@ func (t *trial) part(from *cables.Host, servers []*natsServer) (err error) {
 	return err
 }
 
-func (t *trial) killNATS(ctx context.Context, f fault) (what string, at time.Time, err error) {
+// strikeNATS takes a server of NATS away for a while.
+func (t *trial) strikeNATS(ctx context.Context, f fault) (what string, at time.Time, err error) {
 	s := t.nats.all[t.turn%len(t.nats.all)]
 	if f == killLog {
 		s, err = t.nats.leader(ctx, "CONGA_"+radioName)
 	} else {
 		t.turn++
 	}
+	what, at = string(f), time.Now()
 	if err != nil {
-		return string(f), time.Now(), err
+		return what, at, err
 	}
-	at = time.Now()
+	what += " " + s.name
+	if f == pullNATS {
+		err = s.net.cable.Pull()
+		return what, at, errors.Join(err, cli.Pause(ctx, natsAway), s.net.cable.Plug())
+	}
 	s.kill()
-	err = cli.Pause(ctx, 2*comesBackAfter)
-	return fmt.Sprint(f, " ", s.name), at, errors.Join(err, s.start(ctx))
+	err = cli.Pause(ctx, comesBackAfter)
+	return what, at, errors.Join(err, s.start(ctx))
 }
 
 // mend waits until one server leads, the other stands by, and NATS is whole.
@@ -227,8 +239,8 @@ func (t *trial) judge(f fault, begin time.Time, before, after map[string]hearing
 	switch {
 	case f.moves() && len(all) != 1:
 		t.fault("%s: the music was given out by another server %d times, instead of once", f, len(all))
-	case f == cutBriefly && len(all) > 0:
-		t.fault("%s: another server took over, though the cut was shorter than the lease", f)
+	case !f.moves() && len(all) > 0:
+		t.fault("%s: another server took over, though the one that led could lead on", f)
 	}
 	r.pause = pause(items, time.Now())
 	for name, h := range after {

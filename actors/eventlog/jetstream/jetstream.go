@@ -45,15 +45,16 @@ const (
 	// replicas is how many servers keep the stream, if there are so many.
 	replicas = 3
 	// dialPatience is how long each server may take to let the program in.
-	dialPatience = 2 * time.Second
+	dialPatience = time.Second
 	// tryPatience is how long one request may take before it is made again, and patience how long all tries together may:
 	// servers need some seconds to choose another leader.
 	tryPatience = 2 * time.Second
 	patience    = 15 * time.Second
 	// pause is the time between two tries.
 	pause = 50 * time.Millisecond
-	// pingEvery is how often a silent server is asked whether it is there; two missing answers end the connection.
-	pingEvery = time.Second
+	// pingEvery is how often a silent server is asked whether it is there; two missing answers end the connection. A leader whose
+	// server of NATS loses its power has to find another one within its lease.
+	pingEvery = 400 * time.Millisecond
 	// format is the stream's format. It grows when older programs cannot read it.
 	format = "1"
 	// formatKey is where the stream's metadata has it.
