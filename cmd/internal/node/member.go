@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,8 +91,9 @@ func Member(ctx context.Context, o MemberOptions) error {
 		clock = steadyClock()
 	}
 	m.Now = func() time.Time { return clock().Add(time.Duration(m.shift.Load()) * time.Microsecond) }
+	self := cmp.Or(address.Own(o.Servers, requests.Addr()), address.Outward(requests.Addr())[0]) // others are sent there
 	m.lease = lease.Start(lease.Config{
-		Claims: o.Claims, Length: o.Lease, Requests: address.Outward(requests.Addr())[0], Now: func() int64 { return m.Now().UnixMicro() }, Logger: o.Logger,
+		Claims: o.Claims, Length: o.Lease, Requests: self, Now: func() int64 { return m.Now().UnixMicro() }, Logger: o.Logger,
 	})
 	defer m.lease.Close()
 	for {
