@@ -75,7 +75,7 @@ func TestChaos_Needs(t *testing.T) {
 
 func TestChaos_Flags(t *testing.T) {
 	for _, c := range []struct{ flags, says string }{
-		{"--nodes 1", "from 2 to 1000"},
+		{"--nodes 1", "from 2 to 5000"},
 		{"--failures 0", "from 1 to"},
 		{"--kinds quake", "quake is not one of"},
 		{"--processes 30", "at most as many as --nodes"},

@@ -136,6 +136,7 @@ func TestWatched(t *testing.T) {
 	askServer := watched(t, open(true), server.Watched())
 	askListener := watched(t, open(false), listener.Watched(func() string { return away }))
 
+	until(t, "the songs are known", func() bool { _, body := askServer("/metrics"); return strings.Contains(body, "conga_songs 3") })
 	server.Say(t.Context(), "PLAY 1")
 	server.Say(t.Context(), "PLAY nosuch")
 	for name, node := range map[string]struct {
