@@ -113,7 +113,7 @@ func TestPlayer_CardComesAndGoes(t *testing.T) {
 
 // The player tries an absent card for ever, but not often, because each try starts a process.
 func TestPlayer_NoCardAtAll(t *testing.T) {
-	long := raced.Size(time.Hour, 15*time.Minute)
+	long := raced.Size(time.Hour, 3*time.Minute)
 	synctest.Test(t, func(t *testing.T) {
 		var said bytes.Buffer
 		tries := 0

@@ -69,6 +69,7 @@ func TestPlayer_ProgramStopped(t *testing.T) {
 				_, live, f := play(t, 11*time.Second, func(at int64) []*messages.Item { return broadcast(t, at, bach) },
 					func(cfg *Config, s *script) {
 						cfg.beats = beats
+						cfg.decoder = func() frameDecoder { return clicks{} }
 						cfg.Output = &stalling{from: stop, to: stop.Add(c.device)}
 						s.lead = 0
 						for _, item := range s.items {
