@@ -41,7 +41,7 @@ func TestPlayer_ProgramStopped(t *testing.T) {
 		{"the device stands still", 5 * time.Second, 0, 0, stalled},
 		{"all stands still for long", 5 * time.Second, 0, 5 * time.Second, "this program did not run for 5."},
 		{"no music comes", 0, 2 * time.Second, 0, noChunk},
-		{"all stands still for a moment", 1200 * time.Millisecond, 1200 * time.Millisecond, 1200 * time.Millisecond, "this program did not run for 1."},
+		{"all stands still for a moment, and the music comes a moment after that", 1200 * time.Millisecond, 1300 * time.Millisecond, 1200 * time.Millisecond, "this program did not run for 1."},
 		{"it did not run for a moment, and later no music comes", 0, 2 * time.Second, 100 * time.Millisecond, noChunk},
 	} {
 		t.Run(c.name, func(t *testing.T) {
