@@ -74,7 +74,7 @@ test: speaker sound-test page-test shell-test convert-test lint
 	@[ -n '$(race)' ] || echo 'test: no C compiler, so the tests run without the race detector'
 	@.ci/unit $(flags) $(race)
 	$(if $(race),@.ci/whole $(flags))
-	go test -timeout 20m -parallel 4 $(flags) $(race) -skip Page ./cmd/conga/e2e # real programs in real time, which mostly wait: alone on the machine
+	@.ci/tests -parallel 4 $(flags) $(race) -skip Page -- ./cmd/conga/e2e # real programs in real time, which mostly wait: alone on the machine
 	@.ci/sound $(flags)
 	@.ci/page $(flags)
 
