@@ -20,7 +20,7 @@ const (
 	foldPause = time.Second
 	// foldNever is how many of the newest events are always kept, whatever their size: actors and readers
 	// that are a little behind find what they need, and the snapshot stays valid.
-	foldNever = 4 * snapshotEvery
+	foldNever = 16 * snapshotEvery
 	// measureEvery is how many events are written before the log is measured again.
 	measureEvery = 256
 	// ageEvery is how often, by the times of the events, it is looked for events that are too old. In an hour a radio

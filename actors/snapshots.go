@@ -14,9 +14,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// snapshotEvery is after how many events the states are saved. To replay that many takes some
-// milliseconds, and saving about as long.
-const snapshotEvery = 4096
+// snapshotEvery is after how many events the states are saved, and one more for each song of the folder: to replay that
+// many takes some ten milliseconds, and saving about as long. A server that was killed replays them before it plays on.
+const snapshotEvery = 1024
 
 // snapshots saves the server's states beside the log now and then, so that a year's log
 // opens as fast as a day's. They are a cache: losing one only costs time.
@@ -37,18 +37,19 @@ func keepSnapshots(s *Server, every uint64) *snapshots {
 // watch saves a snapshot whenever the last one is old enough.
 func (k *snapshots) watch(ctx context.Context) {
 	log := k.server.cfg.Log
-	saved := log.SnapshotSeq()
+	saved, songs := log.SnapshotSeq(), 0
 	for record, err := range log.Watch(ctx, log.Last()) {
 		if err != nil {
 			return // the log is closed, or its disk is broken: others report that
 		}
-		if record.Seq < saved+k.every {
+		if record.Seq < saved+k.every+min(uint64(songs), 8*snapshotEvery) {
 			continue
 		}
 		state, event, err := k.server.state(ctx)
 		if err == nil {
 			err = saveSnapshot(log, state, event)
 		}
+		songs = state.Catalog.Songs.Len()
 		saved = record.Seq // after a failure, too, so that it is not tried again with every event
 		if err != nil && ctx.Err() == nil {
 			k.server.cfg.Logger.Warn("no snapshot could be saved; the next start replays more", "reason", err)

@@ -175,10 +175,38 @@ func (l Line) insert(m Member, above *seat) Line {
 // with returns the line with m changed, in the place that it had.
 func (l Line) with(m Member) Line {
 	old := l.seat(m.ID)
+	if m.stance() == old.stance() {
+		return l.exchanged(&seat{m, old.rank, old.hung})
+	}
 	now := l.replaced(m)
 	s := now.seat(m.ID)
 	now = now.shifted(s.rank, now.depth(s)-l.depth(old)).look(s).look(l.feeder(old))
 	return now.look(now.feeder(s)).measured(l.part(old.rank).low).measured(s.rank)
+}
+
+// stance is what of a member decides in which lists it is, and what stands free at it.
+type stance struct {
+	seed, feeds, dials bool
+	feed               int
+	branch, address    string
+}
+
+func (m Member) stance() stance {
+	return stance{m.Seed, m.feeds(), m.Dials, m.Feed, m.Branch, m.Address}
+}
+
+// exchanged returns the line with another seat for a member whose stance is the same.
+func (l Line) exchanged(s *seat) Line {
+	l.byID, l.all = l.byID.With(named{s}), l.all.With(s)
+	for _, list := range []*sorted.List[*seat]{&l.seeds, &l.feeders, &l.open, &l.turns, &l.wide, &l.heads, &l.places.laden} {
+		if _, is := list.Find(s.rank); is {
+			*list = list.With(s)
+		}
+	}
+	if s.Branch != "" {
+		l.hung = l.hung.With(hanging{s})
+	}
+	return l
 }
 
 // replaced returns the line with m changed, as far as the lists are concerned.
