@@ -20,6 +20,9 @@ import (
 const (
 	firstRetry = 20 * time.Millisecond
 	lastRetry  = time.Second
+	// lostTogether is where the waits go on from when the server is lost, because probably all have lost it: firstRetry<<4, so
+	// that they come back over half a second. The music needs the server's time more than this connection does.
+	lostTogether = 4
 	// patient is after how many failures the wait is the longest.
 	patient = 6
 	// following is as many failures as a server counts for that does not lead: while the lead passes from one to another, each is
@@ -261,7 +264,7 @@ func (r *requester) closed(ctx actor.Context, reason string) {
 		r.cfg.Logger.Warn("the server is away: this listener tries again and again, and the lines that you type wait", "reason", reason)
 		r.absence = away
 		if time.Since(r.welcomed) >= steady {
-			r.failed = 0
+			r.failed = lostTogether
 		}
 	}
 	if r.child != nil {
@@ -278,7 +281,7 @@ func (r *requester) closed(ctx actor.Context, reason string) {
 		r.told = 0
 	}
 	r.failed++
-	// Jitter: after a server's restart its listeners must not come in step.
+	// Jitter, as at lostTogether: after a server's restart its listeners must not come in step.
 	r.after(ctx, wait/2+rand.N(wait/2), func(round uint64) any { return redial{round} })
 }
 
