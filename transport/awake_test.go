@@ -2,8 +2,11 @@ package transport
 
 import (
 	"bufio"
+	"context"
+	"io"
 	"net"
 	"os"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,19 +17,27 @@ import (
 	"conga/messages"
 )
 
-// lid is a connection whose process does not run from close to open: a read whose deadline was in
-// between ends at open.
+// lid is a connection whose process does not run from close to open: what was to end in between ends at open.
 type lid struct {
 	net.Conn
 	opens atomic.Pointer[time.Time]
+	busy  time.Duration // while it is open, all ends so much later
 }
 
 func (l *lid) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
-	if at := l.opens.Load(); at != nil {
-		time.Sleep(time.Until(*at))
-	}
+	l.wait()
 	return n, err
+}
+
+func (l *lid) Write(p []byte) (int, error) {
+	n, err := l.Conn.Write(p)
+	l.wait()
+	return n, err
+}
+
+func (l *lid) wait() {
+	time.Sleep(max(l.busy, time.Until(*l.opens.Load())))
 }
 
 func newLid(conn net.Conn, opens time.Time) *lid {
@@ -47,7 +58,9 @@ func TestAwake(t *testing.T) {
 	}{
 		{"the peer is silent", 0, 0, time.Second, os.ErrDeadlineExceeded},
 		{"stood still, and the peer is silent", 10 * time.Second, 0, 11 * time.Second, os.ErrDeadlineExceeded},
-		{"stood still for a bit too long, and the peer has spoken", time.Second + standstill/2, time.Second + standstill/4, time.Second + standstill/2, nil},
+		{"stood still for a bit too long, and the peer has spoken", 1250 * time.Millisecond, 1125 * time.Millisecond, 1250 * time.Millisecond, nil},
+		{"stood still in between, as did the peer", 900 * time.Millisecond, 0, 1900 * time.Millisecond, os.ErrDeadlineExceeded},
+		{"stood still in between, and the peer speaks", 900 * time.Millisecond, 1800 * time.Millisecond, 1800 * time.Millisecond, nil},
 		{"stood still, and the peer speaks", 10 * time.Second, 10500 * time.Millisecond, 10500 * time.Millisecond, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -66,6 +79,99 @@ func TestAwake(t *testing.T) {
 				_, err := conn.Read(make([]byte, 1))
 				if took := time.Since(begin); took != c.want || timedOut(err) != (c.err != nil) {
 					t.Errorf("read ended after %v with %v", took, err)
+				}
+			})
+		})
+	}
+}
+
+// A peer that should have read while this process stood still has all its time again; one that does not read is found.
+func TestAwake_Write(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		reads time.Duration // when the peer reads; 0: never
+		want  time.Duration // when the write ends
+	}{
+		{"the peer does not read", 0, 11 * time.Second},
+		{"the peer reads", 10500 * time.Millisecond, 10500 * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				near, far := net.Pipe()
+				defer far.Close()
+				begin := time.Now()
+				conn := &awake{Conn: newLid(near, begin.Add(10*time.Second))}
+				defer conn.Close()
+				if err := conn.SetWriteDeadline(begin.Add(time.Second)); err != nil {
+					t.Fatal(err)
+				}
+				if c.reads > 0 {
+					time.AfterFunc(c.reads, func() { _, _ = io.ReadFull(far, make([]byte, 3)) })
+				}
+				n, err := conn.Write([]byte("abc"))
+				if took := time.Since(begin); took != c.want || timedOut(err) != (c.reads == 0) || c.reads > 0 && n != 3 {
+					t.Errorf("write ended after %v with %d bytes and %v", took, n, err)
+				}
+			})
+		})
+	}
+}
+
+// On a machine on which all comes late a silent peer is found later, but it is found.
+func TestAwake_Busy(t *testing.T) {
+	for _, busy := range []time.Duration{punctual, 60 * time.Millisecond, 200 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			near, far := net.Pipe()
+			defer far.Close()
+			begin := time.Now()
+			l := newLid(near, begin)
+			l.busy = busy
+			conn := &awake{Conn: l}
+			defer conn.Close()
+			if err := conn.SetReadDeadline(begin.Add(time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			_, err := conn.Read(make([]byte, 1))
+			if took := time.Since(begin); took < time.Second || took > 6*time.Second || !timedOut(err) {
+				t.Errorf("%v late: read ended after %v with %v", busy, took, err)
+			}
+		})
+	}
+}
+
+// A connection that did not come about while this process stood still is tried again; one to a peer that does not answer is
+// not, and on a machine that is always late not for ever.
+func TestLine_StoodStill(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		late  []time.Duration // how late this process notices that each try is over; then the peer answers
+		dials int
+		fails bool
+	}{
+		{"the peer does not answer", []time.Duration{0, 0}, 1, true},
+		{"this process stood still", []time.Duration{3 * time.Second}, 2, false},
+		{"and then the peer does not answer", []time.Duration{3 * time.Second, 0, 0}, 2, true},
+		{"always late", slices.Repeat([]time.Duration{time.Second}, 9), 1 + mostDials, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dials := 0
+				line := NewLine("192.0.2.1:7000", func(ctx context.Context, _ string) (net.Conn, error) {
+					if dials++; dials > len(c.late) {
+						near, far := net.Pipe()
+						t.Cleanup(func() { _ = far.Close() })
+						return near, nil
+					}
+					<-ctx.Done()
+					time.Sleep(c.late[dials-1])
+					return nil, ctx.Err()
+				})
+				conn, err := line.Node(t.Context(), "192.0.2.2:7001")
+				if dials != c.dials || (err != nil) != c.fails {
+					t.Errorf("%d dials, %v", dials, err)
+				}
+				if conn != nil {
+					_ = conn.Close()
 				}
 			})
 		})

@@ -13,6 +13,7 @@ const claimLook = 50 * time.Millisecond
 type claim struct {
 	sameLife bool          // it is the same process: it has lost the older connection
 	waited   time.Duration // since the HELLO
+	looked   time.Duration // of that: while this process looked for a sign of life
 	quiet    time.Duration // since the older connection said something
 }
 
@@ -33,7 +34,7 @@ func (c claim) rule() ruling {
 		return takeOver
 	case c.quiet < c.waited:
 		return keepAway
-	case c.waited >= quietAfter:
+	case c.looked >= quietAfter:
 		return takeOver
 	}
 	return waitOn

@@ -24,7 +24,8 @@ func TestClaim_Rule(t *testing.T) {
 		"another, nothing heard since":          {claim{waited: 2 * time.Second, quiet: 2400 * ms}, waitOn},
 		"another, the older has spoken since":   {claim{waited: 600 * ms, quiet: 100 * ms}, keepAway},
 		"another, the older spoke just before":  {claim{waited: 100 * ms, quiet: 100 * ms}, waitOn},
-		"another, and the time is up after all": {claim{waited: quietAfter, quiet: quietAfter}, takeOver},
+		"another, and the time is up after all": {claim{waited: quietAfter, looked: quietAfter, quiet: quietAfter}, takeOver},
+		"another, and this process stood still": {claim{waited: time.Minute, looked: 50 * ms, quiet: time.Minute}, waitOn},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := c.rule(); got != c.want {

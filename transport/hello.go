@@ -116,6 +116,7 @@ func (t *requestTalk) bind(id, instance string) (*bound, error) {
 		}
 		select {
 		case <-again.C:
+			msg.looked += claimLook
 		case <-t.life.Done():
 			return nil, t.life.Err()
 		}

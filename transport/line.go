@@ -41,8 +41,29 @@ func DialServer(ctx context.Context, addr string) (net.Conn, error) {
 }
 
 func dialWithin(ctx context.Context, addr string, patience time.Duration) (net.Conn, error) {
-	conn, _, err := dialTimed(ctx, addr, patience)
+	conn, _, err := dialAwake(dialTimed)(ctx, addr, patience)
 	return conn, err
+}
+
+// dialFor connects to host:port within patience, and also returns how long that took.
+type dialFor func(ctx context.Context, addr string, patience time.Duration) (net.Conn, time.Duration, error)
+
+// mostDials is how often a connection is tried again because this process did not run when it should have ended.
+const mostDials = 3
+
+// dialAwake tries again if the time for a connection was over while this process did not run: the other end may have
+// answered, but Go's dialler does not look.
+func dialAwake(dial dialFor) dialFor {
+	return func(ctx context.Context, addr string, patience time.Duration) (conn net.Conn, took time.Duration, err error) {
+		for range 1 + mostDials {
+			begun := time.Now()
+			conn, took, err = dial(ctx, addr, patience)
+			if late := time.Since(begun) - patience; !timedOut(err) || late <= punctual || ctx.Err() != nil {
+				break
+			}
+		}
+		return conn, took, err
+	}
 }
 
 // dialTimed also returns how long the connection to the address that answered took, without the name server
@@ -77,7 +98,7 @@ func dialTimed(ctx context.Context, addr string, patience time.Duration) (net.Co
 type Line struct {
 	host string // the server's, as its user wrote it
 	name bool   // host is a name, not an address
-	dial func(ctx context.Context, addr string, patience time.Duration) (net.Conn, time.Duration, error)
+	dial dialFor
 
 	mu       sync.Mutex
 	known    netip.Addr    // the server's address; if host is a name: where it answered last
@@ -92,15 +113,15 @@ type Line struct {
 func NewLine(server string, dial DialFunc) *Line {
 	host, _, _ := net.SplitHostPort(server)
 	ip, err := netip.ParseAddr(host)
-	l := &Line{host: host, name: err != nil, known: ip, dial: dialTimed}
+	l := &Line{host: host, name: err != nil, known: ip, dial: dialAwake(dialTimed)}
 	if dial != nil {
-		l.dial = func(ctx context.Context, addr string, patience time.Duration) (net.Conn, time.Duration, error) {
+		l.dial = dialAwake(func(ctx context.Context, addr string, patience time.Duration) (net.Conn, time.Duration, error) {
 			ctx, cancel := context.WithTimeout(ctx, patience)
 			defer cancel()
 			start := time.Now()
 			conn, err := dial(ctx, addr)
 			return conn, time.Since(start), err
-		}
+		})
 	}
 	return l
 }

@@ -123,7 +123,8 @@ func (t *linkTalk) run(life context.Context) error {
 	if err != nil {
 		return fmt.Errorf("dial %s: %w", t.cfg.Addr, err)
 	}
-	raw := conn // closing it never waits; closing TLS may
+	raw := net.Conn(stayAwake(conn)) // closing it never waits; closing TLS may
+	conn = raw
 	defer raw.Close()
 	if t.cfg.Member != nil {
 		if conn, err = t.secure(life, raw); err != nil {

@@ -119,7 +119,7 @@ func newLobby(maxAddress int, sorry func() []byte, rules [pots]potRule) *lobby {
 // enter adds a new connection to the silent ones. It closes it and returns nil if the lobby
 // is closed, or if the address has its greatest number of connections, all of them members.
 func (l *lobby) enter(conn net.Conn) *guest {
-	g := &guest{lobby: l, conn: &awake{Conn: conn}, from: address(conn.RemoteAddr()), since: arrival(conn)}
+	g := &guest{lobby: l, conn: stayAwake(conn), from: address(conn.RemoteAddr()), since: arrival(conn)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -155,7 +155,7 @@ func latest(a, b time.Time) time.Time {
 
 // own returns the guest for a connection of this process itself, which no limit counts.
 func (l *lobby) own(conn net.Conn) *guest {
-	return &guest{lobby: l, conn: &awake{Conn: conn}, since: time.Now(), own: true}
+	return &guest{lobby: l, conn: stayAwake(conn), since: time.Now(), own: true}
 }
 
 // shrink makes room for one more connection of the address by dropping one that is not a member. It

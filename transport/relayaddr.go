@@ -131,6 +131,7 @@ func (t *requestTalk) probe(node *messages.Node, key ed25519.PublicKey) string {
 	if err != nil {
 		return reasonOf(err)
 	}
+	conn = stayAwake(conn)
 	defer conn.Close()
 	defer context.AfterFunc(t.life, func() { _ = conn.Close() })()
 	_ = conn.SetDeadline(time.Now().Add(proofPatience))

@@ -172,8 +172,9 @@ type (
 		from         string
 		heard        *atomic.Int64
 		guest        *guest
-		since        time.Time // when it said HELLO
-		called       bool      // the older connection has been told to speak up
+		since        time.Time     // when it said HELLO
+		called       bool          // the older connection has been told to speak up
+		looked       time.Duration // for so long it was looked whether that has
 	}
 	bound struct {
 		replaced bool   // an older connection had the id
@@ -269,7 +270,7 @@ func (r *requests) bind(ctx actor.Context, msg *bind) {
 	}
 	if is {
 		claim := claim{
-			sameLife: older.instance == msg.instance, waited: time.Since(msg.since),
+			sameLife: older.instance == msg.instance, waited: time.Since(msg.since), looked: msg.looked,
 			quiet: time.Since(time.Unix(0, older.heard.Load())),
 		}
 		if ruling := claim.rule(); ruling != takeOver {

@@ -137,9 +137,7 @@ func dialTLS(ctx context.Context, conn net.Conn, check func(ed25519.PublicKey) e
 			return check(key)
 		},
 	})
-	ctx, cancel := context.WithTimeout(ctx, helloPatience)
-	defer cancel()
-	if err := secure.HandshakeContext(ctx); err != nil {
+	if err := shakeHands(ctx, secure); err != nil {
 		if plain := (tls.RecordHeaderError{}); errors.As(err, &plain) {
 			err = ErrPlainWords
 		}
@@ -160,14 +158,21 @@ func SpeakTLS(ctx context.Context, conn net.Conn, check func(ed25519.PublicKey) 
 // acceptTLS starts TLS on conn, whose first bytes r has buffered.
 func acceptTLS(ctx context.Context, conn net.Conn, r *bufio.Reader, cfg *tls.Config) (*tls.Conn, *session, error) {
 	secure := tls.Server(&begun{Conn: conn, r: r}, cfg)
-	ctx, cancel := context.WithTimeout(ctx, helloPatience)
-	defer cancel()
-	if err := secure.HandshakeContext(ctx); err != nil {
+	if err := shakeHands(ctx, secure); err != nil {
 		return nil, nil, fmt.Errorf("speak TLS: %w", err)
 	}
 	state := secure.ConnectionState()
 	s := &session{web: state.NegotiatedProtocol == webProtocol}
 	return secure, s, s.export(state)
+}
+
+// shakeHands does the handshake within helloPatience. That is a deadline of the connection, because ctx cannot tell that this
+// process did not run.
+func shakeHands(ctx context.Context, secure *tls.Conn) error {
+	_ = secure.SetDeadline(time.Now().Add(helloPatience))
+	err := secure.HandshakeContext(ctx)
+	_ = secure.SetDeadline(time.Time{})
+	return err
 }
 
 // begun is a connection whose first bytes are in r. When they have been read, r and its buffer go.

@@ -132,7 +132,7 @@ func (s *streams) Receive(ctx actor.Context) {
 			msg.guest.leave()
 			return
 		}
-		s.talk(ctx, msg.conn, msg.guest)
+		s.talk(ctx, msg.guest)
 	case *messages.OfferMusic:
 		if !s.leaving {
 			s.offer.turn(ctx, s.cfg, msg.To)
@@ -170,9 +170,9 @@ func (s *streams) Receive(ctx actor.Context) {
 }
 
 // talk gives the connection an actor of its own.
-func (s *streams) talk(ctx actor.Context, conn net.Conn, guest *guest) *actor.PID {
+func (s *streams) talk(ctx actor.Context, guest *guest) *actor.PID {
 	return ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {
-		return &stream{cfg: s.cfg, admission: s.admission, conn: conn, guest: guest}
+		return &stream{cfg: s.cfg, admission: s.admission, conn: guest.conn, guest: guest}
 	}))
 }
 
@@ -191,7 +191,7 @@ func (s *streams) offered(ctx actor.Context, msg *offered) {
 			s.offer.later(ctx)
 			return
 		}
-		s.offer.child = s.talk(ctx, msg.conn, guest)
+		s.offer.child = s.talk(ctx, guest)
 		ctx.Watch(s.offer.child)
 	}
 }

@@ -62,7 +62,7 @@ type streamTalk struct {
 // was an offer and belongs to whoever took it.
 func (t *streamTalk) serve() (given bool) {
 	defer t.guest.leave()
-	if tcp, ok := t.conn.(*net.TCPConn); ok {
+	if tcp, ok := t.guest.conn.Conn.(*net.TCPConn); ok {
 		_ = tcp.SetWriteBuffer(streamBuffer)
 	}
 	r := bufio.NewReader(t.conn)

@@ -156,7 +156,7 @@ func (t *upstreamTalk) run(life context.Context) error {
 	if err != nil {
 		return fmt.Errorf("dial %s: %w", t.cfg.Addr, err)
 	}
-	conn = &awake{Conn: conn} // before another goroutine may close it
+	conn = stayAwake(conn) // before another goroutine may close it
 	defer conn.Close()
 	defer context.AfterFunc(life, func() { _ = conn.Close() })() // wakes every read and write
 

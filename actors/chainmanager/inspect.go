@@ -38,6 +38,7 @@ const (
 type inspection struct {
 	key   ed25519.PublicKey
 	began time.Time
+	seen  time.Time // the last look
 
 	opened bool
 	seal   *messages.Seal
@@ -54,7 +55,7 @@ type inspection struct {
 }
 
 func newInspection(key ed25519.PublicKey, now time.Time) *inspection {
-	return &inspection{key: key, began: now, heard: now}
+	return &inspection{key: key, began: now, seen: now, heard: now}
 }
 
 func (i *inspection) blame(fault messages.Fault, format string, args ...any) finding {
@@ -118,10 +119,14 @@ func (i *inspection) left(fault messages.Fault, reason string) finding {
 	return i.blame(fault, "%s", reason)
 }
 
-// look returns the finding at now; sent is how many items the server has sent meanwhile.
+// look returns the finding at now; sent is how many items the server has sent meanwhile. It is due every auditGlance: if it
+// comes late, the server did not run, and cannot tell its own lateness from the node's.
 func (i *inspection) look(now time.Time, sent uint64) finding {
-	over := now.Sub(i.began) >= auditTakes
+	over, late := now.Sub(i.began) >= auditTakes, now.Sub(i.seen) > 2*auditGlance
+	i.seen = now
 	switch {
+	case late:
+		return nothing
 	case now.Sub(i.heard) >= auditStarves && i.opened && sent >= auditItems/2:
 		return i.blame(messages.Fault_FAULT_STARVING, "it sent no music for %v", auditStarves)
 	case !over:

@@ -133,6 +133,14 @@ func watched(i *inspection, began time.Time, change *messages.Item, items []*mes
 	return found
 }
 
+// looks looks until so long after the beginning, or until it finds something.
+func (i *inspection) looks(long time.Duration, sent uint64) (found finding) {
+	for at := auditGlance; found == looking && at <= long; at += auditGlance {
+		found = i.look(i.began.Add(at), sent)
+	}
+	return found
+}
+
 // Nobody is blamed for what says nothing of it.
 func TestInspection_Undecided(t *testing.T) {
 	began := time.Unix(1000, 0)
@@ -144,8 +152,10 @@ func TestInspection_Undecided(t *testing.T) {
 		{"it refuses", func(i *inspection) finding { return i.left(messages.Fault_FAULT_UNSPECIFIED, "full") }, nothing},
 		{"nobody is there", func(i *inspection) finding { return i.left(messages.Fault_FAULT_GONE, "refused") }, atFault},
 		{"it says nothing", func(i *inspection) finding { return i.left(messages.Fault_FAULT_SILENT, "silent for 1s") }, atFault},
-		{"nothing is on the air", func(i *inspection) finding { i.answered(); return i.look(began.Add(auditTakes), 0) }, nothing},
-		{"it takes its time to answer", func(i *inspection) finding { return i.look(began.Add(auditStarves), 100) }, looking},
+		{"nothing is on the air", func(i *inspection) finding { i.answered(); return i.looks(auditTakes, 0) }, nothing},
+		{"it takes its time to answer", func(i *inspection) finding { return i.looks(auditStarves, 100) }, looking},
+		{"it sends nothing", func(i *inspection) finding { i.answered(); return i.looks(auditStarves, 100) }, atFault},
+		{"the server stood still", func(i *inspection) finding { i.answered(); return i.look(began.Add(auditStarves), 100) }, nothing},
 		{"another server's seal", func(i *inspection) finding {
 			_, items := broadcast(t, began, 16)
 			i.key = make(ed25519.PublicKey, ed25519.PublicKeySize)

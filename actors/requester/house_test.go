@@ -32,6 +32,7 @@ type house struct {
 	late    atomic.Int64 // how late the player is, in microseconds
 	answers atomic.Bool  // the server answers each ping at once
 	wait    atomic.Int64 // what it says how long to wait before the next, in microseconds
+	still   atomic.Int64 // for so many nanoseconds the next news hold up the requester, as if its process stood still
 	log     bytes.Buffer
 }
 
@@ -80,7 +81,7 @@ func inside(t *testing.T, f func(h *house)) {
 		)
 		h.pid = h.system.Root.Spawn(Props(Config{
 			Hello: func() *messages.Hello { return &messages.Hello{Version: 1} },
-			Clock: h.clock, Owed: &Owed{}, Logger: slog.New(slog.NewTextHandler(&h.log, nil)), News: func(*messages.Playing) {},
+			Clock: h.clock, Owed: &Owed{}, Logger: slog.New(slog.NewTextHandler(&h.log, nil)), News: func(*messages.Playing) { time.Sleep(time.Duration(h.still.Swap(0))) },
 			Dial: func(number uint64) *actor.Props {
 				h.mu.Lock()
 				defer h.mu.Unlock()
@@ -171,6 +172,13 @@ func (h *house) typed(line string) <-chan []string {
 	reply := make(chan []string, 1)
 	h.send(&messages.TypedLine{Line: line, Reply: reply})
 	return reply
+}
+
+// stands lets the requester stand still.
+func (h *house) stands(d time.Duration) {
+	h.still.Store(int64(d))
+	h.says(&messages.Playing{})
+	h.pass(d)
 }
 
 // pong answers the newest ping; the server's clock is an hour ahead.

@@ -12,19 +12,33 @@ import (
 // look sends a ping if it is time, or if this node does otherwise than it has said. Pings keep the clock correct and show
 // that both ends are alive.
 func (r *requester) look(ctx actor.Context) {
-	if !r.welcome {
-		return
-	}
-	if !r.missingAt.IsZero() && time.Since(r.missingAt) > pongMissing {
+	if r.silent() {
 		r.closed(ctx, "the server does not answer")
 		return
 	}
-	if now := time.Now(); !now.Before(r.turn) {
+	if now := time.Now(); r.welcome && !now.Before(r.turn) {
 		if ping := r.vitals(); !now.Before(r.due()) || tells(r.pinged, ping) {
 			r.send(ctx, ping)
 		}
 	}
 	r.lookAgain(ctx)
+}
+
+// silent reports whether the server owes an answer for too long.
+func (r *requester) silent() bool {
+	r.excuse()
+	patience := pongMissing
+	if !r.welcome {
+		patience = welcomeMissing
+	}
+	return !r.missingAt.IsZero() && time.Since(r.missingAt) >= patience
+}
+
+// excuse gives the server the time again in which this process did not run: then a look comes late, as do the answers.
+func (r *requester) excuse() {
+	if late := time.Since(r.lookAt); late > 0 && !r.missingAt.IsZero() {
+		r.missingAt, r.lookAt = r.missingAt.Add(late), r.lookAt.Add(late)
+	}
 }
 
 // due is when the clock should be asked again.
@@ -37,7 +51,12 @@ func (r *requester) due() time.Time {
 }
 
 func (r *requester) lookAgain(ctx actor.Context) {
-	r.after(ctx, min(max(time.Until(r.due()), 0), lookEvery), func(round uint64) any { return look{round} })
+	wait := lookEvery
+	if r.welcome {
+		wait = min(max(time.Until(r.due()), 0), lookEvery)
+	}
+	r.lookAt = time.Now().Add(wait)
+	r.after(ctx, wait, func(round uint64) any { return look{round} })
 }
 
 // ping says at once that this listener is alive, and asks whether the server is.
@@ -56,6 +75,7 @@ func (r *requester) vitals() *messages.ClockPing {
 }
 
 func (r *requester) send(ctx actor.Context, ping *messages.ClockPing) {
+	r.excuse()
 	ping.SentUs = r.cfg.Clock.local()
 	r.pinged, r.pingedAt = ping, time.Now()
 	if r.missingAt.IsZero() {

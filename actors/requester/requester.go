@@ -118,7 +118,8 @@ type requester struct {
 	pinged    *messages.ClockPing // the last ping
 	pingedAt  time.Time
 	turn      time.Time // the server wants no ping before that only measures
-	missingAt time.Time // when the first ping was sent of those that have no answer; zero: all have
+	missingAt time.Time // since when the server owes an answer, but for the time in which this process did not run; zero: it owes none
+	lookAt    time.Time // when the next look is due
 	round     uint64    // numbers the timers: an old one's message is ignored
 	timer     *time.Timer
 }
@@ -149,7 +150,6 @@ const (
 type (
 	redial  struct{ round uint64 }
 	look    struct{ round uint64 }
-	giveUp  struct{ round uint64 }
 	message func(round uint64) any
 )
 
@@ -169,15 +169,11 @@ func (r *requester) Receive(ctx actor.Context) {
 		if msg.round == r.round {
 			r.look(ctx)
 		}
-	case giveUp:
-		if msg.round == r.round {
-			r.closed(ctx, "the server does not answer")
-		}
 	case *messages.RequestsOpened:
 		if msg.Link == r.link && r.child != nil {
 			ctx.Send(r.child, r.cfg.Hello())
-			// A frozen server accepts connections and never answers.
-			r.after(ctx, welcomeMissing, func(round uint64) any { return giveUp{round} })
+			r.missingAt = time.Now() // a frozen server accepts connections and never answers
+			r.lookAgain(ctx)
 		}
 	case *messages.RequestsClosed:
 		if msg.Link == r.link && r.leaving {

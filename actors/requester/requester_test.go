@@ -233,6 +233,38 @@ func TestRequester_Silence(t *testing.T) {
 	})
 }
 
+// What a server owes while this process stands still is not held against it. After that it has its time again.
+func TestRequester_StoodStill(t *testing.T) {
+	const still = 20500 * time.Millisecond
+	for name, begin := range map[string]func(h *house) (owed time.Duration){
+		"a welcome": func(h *house) time.Duration {
+			h.each(func(n uint64) any { return &messages.RequestsOpened{Link: n} })
+			return welcomeMissing
+		},
+		"an answer": func(h *house) time.Duration {
+			h.welcome()
+			h.typed("SONGS")
+			return pongMissing
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inside(t, func(h *house) {
+				owed := begin(h)
+				h.stands(still)
+				h.pass(owed - 2*lookEvery - lookEvery/2) // not at the same instant as a look
+				h.stands(still)
+				if h.pass(lookEvery / 4); h.count() != 1 {
+					t.Fatal("it was left for what this process missed")
+				}
+				h.pass(2*lookEvery + lastRetry)
+				if h.count() != 2 {
+					t.Errorf("%d connections: that it does not answer is not noticed any more", h.count())
+				}
+			})
+		})
+	}
+}
+
 // When the clock is known, pings become rare. What people would see is told at once, and so is that this listener is
 // alive, when the server asks. Whether the server is alive is asked with everything that it must be told.
 func TestRequester_RarePings(t *testing.T) {

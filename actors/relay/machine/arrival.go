@@ -145,12 +145,16 @@ func (a *arrival) tooLate(now time.Time) bool {
 
 // glanced judges the music. While no music comes, it counts no lateness: most likely the music has
 // stopped further up. Nor does it if the glance itself comes late: then this node's machine is too busy, and if all nodes
-// there searched for earlier music, it would be busier.
-func (a *arrival) glanced(now time.Time, serverUs int64) {
-	busy := !a.look.IsZero() && now.Sub(a.look) > 2*Glance
+// there searched for earlier music, it would be busier. It returns for how long the node did not run: that time does not
+// count as time without music.
+func (a *arrival) glanced(now time.Time, serverUs int64) (stood time.Duration) {
+	gap := now.Sub(a.look)
+	busy := !a.look.IsZero() && gap > 2*Glance
 	if a.look = now; busy {
+		stood = gap - Glance
+		a.heard = earlier(now, a.heard.Add(stood))
 		a.lates, a.slow, a.last = 0, 0, a.delay
-		return
+		return stood
 	}
 	word := time.Duration(serverUs-a.sent)*time.Microsecond - messages.StampEvery // how much the next stamp is overdue
 	switch {
@@ -167,6 +171,14 @@ func (a *arrival) glanced(now time.Time, serverUs int64) {
 	case now.Sub(a.heard) < stopped:
 		a.lates++
 	}
+	return 0
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // late reports whether the ancestors should be asked to show that they are ahead.

@@ -123,6 +123,24 @@ func TestArrival_StoodStill(t *testing.T) {
 	}
 }
 
+// For how long a node has had no music, it counts only while it runs: it looks late after it stood still.
+func TestArrival_StoodStillBriefly(t *testing.T) {
+	d := newDays()
+	begin := d.now
+	d.a.slack = messages.Slack
+	for _, c := range []struct {
+		at     time.Duration
+		hungry bool
+	}{{250, false}, {500, false}, {750, false}, {1500, false}, {1740, false}, {2001, true}} {
+		d.now = begin.Add(c.at * time.Millisecond)
+		d.a.runs(d.now)
+		d.a.glanced(d.now, d.now.UnixMicro())
+		if d.a.hungry(d.now) != c.hungry {
+			t.Errorf("after %v without music, of which it stood still for half a second: hungry %v", d.now.Sub(begin), !c.hungry)
+		}
+	}
+}
+
 // Music is late only if the node looks in time: on a machine that is too busy everything seems late.
 func TestArrival_LooksLate(t *testing.T) {
 	for _, c := range []struct {

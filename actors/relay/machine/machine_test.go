@@ -32,6 +32,7 @@ import (
 //	server anew 4      the server's log was lost: its broadcast is another one, of epoch 4. All others
 //	                   begin anew; this node learns it if the server is not gone
 //	server epoch 4     the server was restarted
+//	stands 700ms       this node's process does not run
 //	asleep 20s         this node's machine sleeps; connections break meanwhile
 //	receipt            what the relay has counted
 func TestMachine_Stories(t *testing.T) {
@@ -117,6 +118,10 @@ func (n *neighbourhood) tell(_ *testing.T, line string) ([]string, error) {
 		if words[0] == "wait" {
 			n.told = nil
 		}
+	case "stands":
+		long, err := time.ParseDuration(words[1])
+		n.now += long
+		return nil, err
 	case "asleep":
 		long, err := time.ParseDuration(words[1])
 		if err != nil {

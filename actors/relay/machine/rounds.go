@@ -65,8 +65,7 @@ func (r *rounds) tooSlow(now time.Time) bool {
 // two nodes that learn at different times that they have changed places may feed each other.
 func (m *Machine) look() {
 	now, r := m.now.Own, &m.rounds
-	m.arrival.glanced(now, m.now.Server)
-	m.endTrials()
+	m.endTrials(m.arrival.glanced(now, m.now.Server))
 	if m.state.Upstream == nil {
 		return
 	}

@@ -90,10 +90,14 @@ func (o *opening) keepSeal(s *messages.Seal) {
 	o.kept = append(o.kept, kept{seal: s})
 }
 
-// endTrials gives up the links that have not shown in time that they are ahead, or not too far behind.
-func (m *Machine) endTrials() {
+// endTrials gives up the links that have not shown in time that they are ahead, or not too far behind. The time for which
+// this node did not run does not count.
+func (m *Machine) endTrials(stood time.Duration) {
 	for _, number := range slices.Sorted(maps.Keys(m.waiting)) {
 		o := m.waiting[number]
+		if o != nil {
+			o.since = o.since.Add(stood)
+		}
 		if o == nil || !o.late && !o.behind || m.now.Own.Sub(o.since) <= trial {
 			continue
 		}
