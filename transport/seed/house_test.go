@@ -11,8 +11,8 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"conga/messages"
+	"conga/messages/ports"
 	"conga/transport"
-	"conga/transport/seed/seedtest"
 )
 
 // house is a server that is all transport: its rooms are stubs.
@@ -32,7 +32,7 @@ type house struct {
 // openHouse starts one on two free ports above which some more are free.
 func openHouse(t *testing.T, items ...*messages.Item) *house {
 	t.Helper()
-	port, err := seedtest.FreePorts(8)
+	port, err := ports.Free(8)
 	if err != nil {
 		t.Fatal(err)
 	}

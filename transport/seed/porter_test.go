@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"conga/messages"
+	"conga/messages/ports"
 	"conga/transport"
 	"conga/transport/seed/seedtest"
 )
@@ -143,7 +144,7 @@ func TestPorter_Chain(t *testing.T) {
 
 // A port is given to a host once, and rests when its user has gone.
 func TestPorts_Rest(t *testing.T) {
-	first, err := seedtest.FreePorts(6)
+	first, err := ports.Free(6)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +195,7 @@ func TestPorts_Rest(t *testing.T) {
 
 // Above the last port there are none: a server that has given that out begins below.
 func TestPorts_Last(t *testing.T) {
-	first, err := seedtest.FreePorts(1)
+	first, err := ports.Free(1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +214,7 @@ func TestPorts_Last(t *testing.T) {
 // only for a connection, the server feeds the client itself.
 func TestPorter_PortInUse(t *testing.T) {
 	h := openHouse(t, song(t, 40, 44100, 4)...)
-	first, err := seedtest.FreePorts(2)
+	first, err := ports.Free(2)
 	if err != nil {
 		t.Fatal(err)
 	}

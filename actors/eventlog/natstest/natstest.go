@@ -17,6 +17,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"conga/messages/ports"
 )
 
 // patience is how long a cluster may take to choose its leaders. No test waits so long unless it fails.
@@ -66,44 +68,32 @@ type Server struct {
 func Start(t testing.TB, n int) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}
-	ports := freePorts(t, 2*n)
+	first, err := ports.Free(2 * n) // a server that comes back has the same
+	if err != nil {
+		t.Fatal(err)
+	}
 	var routes []string
 	for i := range n {
-		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", ports[n+i]))
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", first+n+i))
 	}
 	for i := range n {
 		dir := t.TempDir()
 		name := fmt.Sprintf("nats%d", i+1)
-		config := fmt.Sprintf("server_name: %s\nlisten: \"127.0.0.1:%d\"\njetstream { store_dir: %q, max_file_store: 1GB }\n", name, ports[i], dir)
+		config := fmt.Sprintf("server_name: %s\nlisten: \"127.0.0.1:%d\"\njetstream { store_dir: %q, max_file_store: 1GB }\n", name, first+i, dir)
 		if n > 1 {
-			config += fmt.Sprintf("cluster { name: test, listen: \"127.0.0.1:%d\", routes: [%s] }\n", ports[n+i], strings.Join(routes, ", "))
+			config += fmt.Sprintf("cluster { name: test, listen: \"127.0.0.1:%d\", routes: [%s] }\n", first+n+i, strings.Join(routes, ", "))
 		}
 		file := filepath.Join(dir, "nats.conf")
 		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s := &Server{Name: name, URL: fmt.Sprintf("nats://127.0.0.1:%d", ports[i]), t: t, config: file}
+		s := &Server{Name: name, URL: fmt.Sprintf("nats://127.0.0.1:%d", first+i), t: t, config: file}
 		c.Servers = append(c.Servers, s)
 		t.Cleanup(s.Kill)
 		s.Start()
 	}
 	c.Ready()
 	return c
-}
-
-// freePorts returns ports that were free a moment ago: a server that comes back must have the same.
-func freePorts(t testing.TB, n int) []int {
-	t.Helper()
-	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
 }
 
 // URL is all servers' addresses.

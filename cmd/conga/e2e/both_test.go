@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"conga/cmd/internal/congatest"
+	"conga/messages/ports"
 	"conga/transport/seed/seedtest"
 )
 
@@ -61,7 +62,7 @@ func buildBoth(t *testing.T) *both {
 			c.clients = append(c.clients, seedClient(t, c.server.requests()))
 			<-time.After(after)
 		}
-		port, err := seedtest.FreePorts(2) // the second is for the client that comes behind it
+		port, err := ports.Free(2) // the second is for the client that comes behind it
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,13 +9,11 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"conga/cmd/internal/address"
 	"conga/cmd/internal/congatest"
 	"conga/cmd/internal/logbook"
 	"conga/messages"
@@ -122,19 +120,7 @@ func (k kept) compare(t *testing.T, acknowledged map[string]string) (lost, twice
 }
 
 // quietPair is an address whose two ports nobody gets by chance while its server is down.
-func quietPair(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		addr := "127.0.0.1:" + strconv.Itoa(20_000+2*rand.IntN(6000)) // below those that systems hand out
-		if requests, stream, err := address.ListenPair(addr); err == nil {
-			_ = requests.Close()
-			_ = stream.Close()
-			return addr
-		}
-	}
-	t.Fatal("no free pair of ports")
-	return ""
-}
+func quietPair(t *testing.T) string { return freePorts(t, 2) }
 
 // asker asks for songs, one after the other, and asks again under the same id until the
 // answer comes.

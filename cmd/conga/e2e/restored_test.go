@@ -38,9 +38,9 @@ func TestE2E_RestoredCopy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			songs, data, kept := congatest.Songs(t, congatest.Short), filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "kept")
-			server := launchServer(t, songs, data)
+			addr := quietPair(t)
+			server := launchServer(t, songs, data, "--listen", addr)
 			chain := joinChain(t, server, "amy", "bob")
-			addr := server.requests()
 			stop := func() {
 				for _, node := range chain {
 					node.hears(t)

@@ -11,6 +11,7 @@ import (
 	"conga/actors/player"
 	"conga/cmd/internal/congatest"
 	"conga/messages"
+	"conga/messages/ports"
 	"conga/transport/seed/seedtest"
 )
 
@@ -114,7 +115,7 @@ func rightSums(t testing.TB, p *process) int {
 
 func TestE2E_SeedRequests(t *testing.T) {
 	t.Parallel()
-	first, err := seedtest.FreePorts(4)
+	first, err := ports.Free(4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +243,7 @@ func (p *process) flawless(t *testing.T) {
 // it, and feeds it all the same when the listener that did leaves.
 func TestE2E_SeedOverRestart(t *testing.T) {
 	t.Parallel()
-	first, err := seedtest.FreePorts(4) // the server's, the native's, and the client's above it
+	first, err := ports.Free(4) // the server's, the native's, and the client's above it
 	if err != nil {
 		t.Fatal(err)
 	}

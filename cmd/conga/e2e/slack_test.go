@@ -11,8 +11,8 @@ import (
 // it, and the listeners lose nothing.
 func TestE2E_Slack(t *testing.T) {
 	t.Parallel()
-	data := t.TempDir()
-	server := launchServer(t, congatest.Dir, data, "--slack", "1s", "--skip-votes", "1")
+	data, addr := t.TempDir(), quietPair(t)
+	server := launchServer(t, congatest.Dir, data, "--slack", "1s", "--skip-votes", "1", "--listen", addr)
 	amy := launchListener(t, server, "amy").awaitReady(t, listenerReady)
 	bob := launchListener(t, server, "bob").awaitReady(t, listenerReady)
 	has := func(want func(ms int64) bool, what string) {
@@ -29,7 +29,7 @@ func TestE2E_Slack(t *testing.T) {
 	has(func(ms int64) bool { return ms == 1000 }, "one second")
 	amy.sounds(t) // the song can be skipped
 	server.kill()
-	server = launchServer(t, congatest.Dir, data, "--slack", "1.3s", "--skip-votes", "1", "--listen", server.requests())
+	server = launchServer(t, congatest.Dir, data, "--slack", "1.3s", "--skip-votes", "1", "--listen", addr)
 	amy.says(t, "SKIP", "is skipped")
 	has(func(ms int64) bool { return ms > 1000 }, "more")
 	has(func(ms int64) bool { return ms == 1300 }, "1.3 seconds")

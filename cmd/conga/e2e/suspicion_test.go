@@ -83,7 +83,7 @@ func TestE2E_LiarConvicted(t *testing.T) {
 	data := t.TempDir()
 	server := launchServer(t, congatest.Long(t, "bach.mp3"), data)
 	port := freePort(t)
-	liar := startMeddler(t, port, func(n int, f transport.Frame) []transport.Frame {
+	liar := startMeddler(t, port, func(n int, f transport.Frame, _ *transport.Frame) []transport.Frame {
 		if n%10 == 9 {
 			f.Payload[len(f.Payload)/2] ^= 1
 		}

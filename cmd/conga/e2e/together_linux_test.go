@@ -129,7 +129,7 @@ func (s staging) measure(t *testing.T, m *measured) {
 		songs = s.songs(t)
 	}
 	stage := &stage{t: t, songs: songs, data: t.TempDir()}
-	stage.server = launchServer(t, stage.songs, stage.data)
+	stage.server = launchServer(t, stage.songs, stage.data, "--listen", quietPair(t))
 	starts, long := *togetherStarts, *together
 	if s.once {
 		starts, long = 1, long*time.Duration(starts)

@@ -13,20 +13,24 @@ import (
 
 	"conga/cmd/internal/congatest"
 	"conga/messages"
+	"conga/messages/ports"
 	"conga/transport"
 )
+
+// meddling is what becomes of a chunk on one connection: n counts the chunks on all of them, held is what it holds back.
+type meddling func(n int, frame transport.Frame, held *transport.Frame) []transport.Frame
 
 // meddler is a relay that lies: it stands before an honest node's port, and all that
 // the node sends down passes through it.
 type meddler struct {
 	net.Listener
 	to     string
-	meddle func(n int, frame transport.Frame) []transport.Frame // n counts the chunks
+	meddle meddling
 	chunks atomic.Int64
 	lied   atomic.Pointer[time.Time] // when the first chunk was passed on that is not as it came
 }
 
-func startMeddler(t *testing.T, to string, meddle func(int, transport.Frame) []transport.Frame) *meddler {
+func startMeddler(t *testing.T, to string, meddle meddling) *meddler {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -58,6 +62,7 @@ func (m *meddler) pass(down net.Conn) {
 		_ = up.Close()
 	}()
 	r := bufio.NewReader(up)
+	var held transport.Frame
 	for {
 		frame, err := transport.ReadFrame(r)
 		if err != nil {
@@ -65,7 +70,7 @@ func (m *meddler) pass(down net.Conn) {
 		}
 		frames := []transport.Frame{frame}
 		if frame.Kind == messages.KindChunk {
-			frames = m.meddle(int(m.chunks.Add(1)), frame)
+			frames = m.meddle(int(m.chunks.Add(1)), frame, &held)
 			if len(frames) != 1 || !bytes.Equal(frames[0].Payload, frame.Payload) {
 				now := time.Now()
 				m.lied.CompareAndSwap(nil, &now)
@@ -91,34 +96,35 @@ func TestE2E_Liars(t *testing.T) {
 	// Every so many chunks, so that everybody is in the middle of it, and it is not only a node that tries another upstream
 	// that sees the lie.
 	const honest = 30
-	var last transport.Frame
-	for name, meddle := range map[string]func(int, transport.Frame) []transport.Frame{
-		"alters a bit": func(n int, f transport.Frame) []transport.Frame {
+	for name, meddle := range map[string]meddling{
+		"alters a bit": func(n int, f transport.Frame, _ *transport.Frame) []transport.Frame {
 			if n%honest == 0 {
 				f.Payload = bytes.Clone(f.Payload)
 				f.Payload[len(f.Payload)/2] ^= 1
 			}
 			return []transport.Frame{f}
 		},
-		"repeats": func(n int, f transport.Frame) []transport.Frame {
+		"repeats": func(n int, f transport.Frame, _ *transport.Frame) []transport.Frame {
 			if n%honest == 0 {
 				return []transport.Frame{f, f}
 			}
 			return []transport.Frame{f}
 		},
-		"skips": func(n int, f transport.Frame) []transport.Frame {
+		"skips": func(n int, f transport.Frame, _ *transport.Frame) []transport.Frame {
 			if n%honest == 0 {
 				return nil
 			}
 			return []transport.Frame{f}
 		},
-		"swaps two": func(n int, f transport.Frame) []transport.Frame {
-			switch {
-			case n%honest == 0:
-				last = f
+		"swaps two": func(n int, f transport.Frame, held *transport.Frame) []transport.Frame {
+			if held.Payload != nil {
+				late := *held
+				*held = transport.Frame{}
+				return []transport.Frame{f, late}
+			}
+			if n%honest == 0 {
+				*held = f
 				return nil
-			case n > honest && n%honest == 1:
-				return []transport.Frame{f, last}
 			}
 			return []transport.Frame{f}
 		},
@@ -163,15 +169,17 @@ func TestE2E_Liars(t *testing.T) {
 	}
 }
 
-// freePort is an address that nobody listens on just now.
-func freePort(t *testing.T) string {
+// freePort is an address where nobody listens, and which nobody gets by chance.
+func freePort(t *testing.T) string { return freePorts(t, 1) }
+
+// freePorts is the address of the first of n such ports in a row.
+func freePorts(t *testing.T, n int) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	first, err := ports.Free(n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", first)
 }
 
 func lineWith(text string, parts ...string) bool {

@@ -4,11 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"conga/messages/ports"
 )
 
 // Server is a seed server, with the habits of the program of 2016: it sends as fast as its first
@@ -59,7 +60,7 @@ func Serve(names []string, songs [][]byte) (*Server, error) {
 // listen takes two ports above which those of the next clients are free, too.
 func (s *Server) listen() (err error) {
 	const clients = 4
-	if s.port, err = FreePorts(2 + clients); err != nil {
+	if s.port, err = ports.Free(2 + clients); err != nil {
 		return err
 	}
 	s.Addr = net.JoinHostPort(s.host, strconv.Itoa(s.port))
@@ -70,43 +71,6 @@ func (s *Server) listen() (err error) {
 		return errors.Join(err, s.requests.Close())
 	}
 	return nil
-}
-
-// ports are where a process looks for free ones: each in a part of its own, as a rule, for
-// the tests of several packages run at once. No system takes its own from there.
-const firstPort, parts, perPart = 10_000, 50, 400
-
-var ports struct {
-	sync.Mutex
-	next int // in the part
-}
-
-// FreePorts is the first of n ports in a row that are free on the loopback address. They stay
-// free until somebody listens there: nobody is told the same ports again for long.
-func FreePorts(n int) (int, error) {
-	ports.Lock()
-	defer ports.Unlock()
-	var err error
-	for range perPart {
-		if ports.next+n > perPart {
-			ports.next = 0
-		}
-		first := firstPort + os.Getpid()%parts*perPart + ports.next
-		free := 0
-		for ; free < n; free++ {
-			var l net.Listener
-			if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(first+free))); err != nil {
-				break
-			}
-			_ = l.Close()
-		}
-		if free == n {
-			ports.next += n
-			return first, nil
-		}
-		ports.next += free + 1
-	}
-	return 0, err
 }
 
 func (s *Server) accept() {
