@@ -13,8 +13,10 @@ import (
 // The host cancels what others asked for, and skips a song at once, which nobody else may. A client that connects from
 // this machine is a guest, also if guests must know a token.
 func TestServer_Host(t *testing.T) {
+	t.Parallel() // it waits
 	for _, token := range []string{"", "sesame-sesame"} {
 		t.Run(token, func(t *testing.T) {
+			t.Parallel()
 			data, err := OpenData(t.TempDir(), "../../../songs", slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)

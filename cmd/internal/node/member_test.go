@@ -30,6 +30,7 @@ func membersOf(t *testing.T, claims []eventlog.Claims, read func() (eventlog.Sto
 
 // A server that cannot even follow, for instance because it cannot read the log, leaves the lead to another.
 func TestMember_CannotFollow(t *testing.T) {
+	t.Parallel() // it waits
 	claims := []eventlog.Claims{eventlog.NewClaims()}
 	tried := make(chan struct{}, 100)
 	lame, _ := membersOf(t, claims, func() (eventlog.Store, error) {
@@ -81,6 +82,7 @@ func (h *hangs) Close() error {
 
 // A server that follows a log that does not answer ends as soon as it is told to.
 func TestMember_EndsWhileTheLogHangs(t *testing.T) {
+	t.Parallel() // it waits
 	h := &hangs{Store: eventlog.NewMemory(), asked: make(chan struct{}, 1), closed: make(chan struct{})}
 	start, _ := membersOf(t, []eventlog.Claims{eventlog.NewClaims()}, func() (eventlog.Store, error) { return h, nil })
 	ctx, cancel := context.WithCancel(t.Context())

@@ -30,7 +30,7 @@ func TestAlone(t *testing.T) {
 			if err := alone(t.Context(), first, "house"); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Hour)
+			time.Sleep(10 * time.Minute)
 			second := start(registers, "b:7000")
 			served := Served{}
 			if err := alone(t.Context(), second, "house"); !errors.As(err, &served) || served != (Served{"house", "a:7000"}) {

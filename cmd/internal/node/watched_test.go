@@ -90,6 +90,7 @@ func checkDashboard(t *testing.T, nodes ...func(string) (int, string)) {
 // A server and a listener have figures that Prometheus' own linter accepts, which have the same names whatever the nodes
 // are called, and a state of health that changes with the music.
 func TestWatched(t *testing.T) {
+	t.Parallel() // it waits
 	logger := slog.New(slog.DiscardHandler)
 	data, err := OpenData(t.TempDir(), "../../../songs", logger)
 	if err != nil {
