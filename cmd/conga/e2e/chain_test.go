@@ -95,7 +95,7 @@ func TestE2E_ManyDieAtOnce(t *testing.T) {
 			server := launchServer(t, congatest.Songs(t, congatest.Short), t.TempDir())
 			var chain, left []*process
 			for i := range 10 {
-				chain = append(chain, launchListener(t, server, fmt.Sprint("n", i+1), "--output", "none").awaitReady(t, listenerReady))
+				chain = append(chain, launchListener(t, server, fmt.Sprint("n", i+1)).awaitReady(t, listenerReady))
 			}
 			awaitMusic(t, chain, time.Now())
 			chain = inOrder(t, server, chain)

@@ -51,7 +51,7 @@ func album(t *testing.T) (dir string) {
 // is converted while others play, and nobody hears a gap.
 func TestE2E_Converts(t *testing.T) {
 	server := launchServer(t, album(t), t.TempDir())
-	amy := joinChain(t, server, "amy")[0]
+	amy := launchListener(t, server, "amy", "--output", "null").awaitReady(t, listenerReady)
 	amy.hears(t)
 	if got := netcat(t, server.requests(), "SONGS anna\n"); strings.Count(got, "Anna/Dances/") != len(kinds) {
 		t.Errorf("the songs are\n%s", got)

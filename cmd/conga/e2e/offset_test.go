@@ -36,7 +36,7 @@ func TestE2E_Offset(t *testing.T) {
 	t.Parallel()
 	server := launchServer(t, filepath.Join("..", "..", "..", "songs"), t.TempDir())
 	data := t.TempDir()
-	amy := launchListener(t, server, "amy", "--data", data).awaitReady(t, listenerReady)
+	amy := launchListener(t, server, "amy", "--output", "null", "--data", data).awaitReady(t, listenerReady)
 	amy.sounds(t)
 	amy.says(t, "OFFSET", "offset 0 ms")
 	steps := amy.dump(t).Live.Player.Steps
@@ -51,12 +51,12 @@ func TestE2E_Offset(t *testing.T) {
 	amy.says(t, "HELP", "OFFSET [MS]: ")
 	amy.end(t)
 
-	amy = launchListener(t, server, "amy", "--data", data).awaitReady(t, listenerReady)
+	amy = launchListener(t, server, "amy", "--output", "null", "--data", data).awaitReady(t, listenerReady)
 	amy.sounds(t)
 	amy.says(t, "OFFSET", "offset 12.5 ms")
 	amy.end(t)
 
-	amy = launchListener(t, server, "amy", "--data", data, "--offset", "-3").awaitReady(t, listenerReady)
+	amy = launchListener(t, server, "amy", "--output", "null", "--data", data, "--offset", "-3").awaitReady(t, listenerReady)
 	amy.sounds(t)
 	amy.says(t, "OFFSET", "offset -3 ms: your sound comes 3 ms later")
 }
@@ -67,11 +67,11 @@ func TestE2E_Tune(t *testing.T) {
 	t.Parallel()
 	server := launchServer(t, filepath.Join("..", "..", "..", "songs"), t.TempDir())
 	data := t.TempDir()
-	amy := launchListener(t, server, "amy", "--data", data).awaitReady(t, listenerReady)
+	amy := launchListener(t, server, "amy", "--output", "null", "--data", data).awaitReady(t, listenerReady)
 	amy.sounds(t)
 	clicks := launchOn(t, "tune", func(c *exec.Cmd) { c.Env = append(c.Env, "PULSE_SERVER=unix:/nowhere") },
 		"tune", server.requests(), "--name", "amy", "--data", data, "--output", "null").awaitReady(t, listenerReady)
-	below := launchListener(t, server, "below").awaitReady(t, listenerReady)
+	below := launchListener(t, server, "below", "--output", "null").awaitReady(t, listenerReady)
 	below.hears(t)
 	clicks.says(t, "OFFSET 40", "offset 40 ms")
 	clicks.says(t, "MEASURE", "not measured: there is no microphone")
@@ -81,6 +81,6 @@ func TestE2E_Tune(t *testing.T) {
 	clicks.end(t)
 	below.hears(t)
 	amy.end(t)
-	amy = launchListener(t, server, "amy", "--data", data).awaitReady(t, listenerReady)
+	amy = launchListener(t, server, "amy", "--output", "null", "--data", data).awaitReady(t, listenerReady)
 	amy.says(t, "OFFSET", "offset 40 ms")
 }

@@ -26,12 +26,15 @@ func TestE2E_JoinAt(t *testing.T) {
 		}
 		return ""
 	})
-	amy := launchListener(t, server, "amy", "--at", "4s").awaitReady(t, listenerReady)
-	bob := launchListener(t, server, "bob").awaitReady(t, listenerReady)
+	amy := launchListener(t, server, "amy", "--output", "null", "--at", "4s").awaitReady(t, listenerReady)
+	bob := launchListener(t, server, "bob", "--output", "null").awaitReady(t, listenerReady)
 	bob.hears(t)
-	if up := bob.dump(t).Live.Relay.Upstream; up != "amy" {
-		t.Fatalf("%s feeds bob", up)
-	}
+	eventually(t, "amy feeds bob", func() string { // on a busy machine not from the beginning
+		if up := bob.dump(t).Live.Relay.Upstream; up != "amy" {
+			return up + " does"
+		}
+		return ""
+	})
 	heard := uint64(0) // by amy
 	eventually(t, "amy hears another song of the past", func() string {
 		now := amy.dump(t).Live.Player.HeardNumber
@@ -48,9 +51,7 @@ func TestE2E_JoinAt(t *testing.T) {
 		t.Errorf("amy hears item %d while bob hears %d", earlier, now)
 	}
 	for _, p := range []*process{amy, bob} {
-		if p.unhurt(t); p.dump(t).Live.Player.Underruns > 0 {
-			t.Errorf("%s has run dry", p.name)
-		}
+		p.flawless(t)
 	}
 	defer func() { // amy has heard enough of the past
 		amy.says(t, "live", "you hear what is broadcast now")

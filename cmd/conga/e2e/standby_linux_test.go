@@ -15,6 +15,7 @@ import (
 // Two servers of a radio, whose log is on servers of NATS. One leads, and both say so; when it is killed, the other one does.
 // What listeners hear meanwhile, conga-chaos servers tries.
 func TestE2E_Standby(t *testing.T) {
+	t.Parallel()
 	nats := natstest.Start(t, 1)
 	addrs := [2]string{quietPair(t), quietPair(t)}
 	var data [2]string

@@ -17,7 +17,7 @@ func TestStopped_Listener(t *testing.T) {
 		t.Run(fmt.Sprint(items, " items long"), func(t *testing.T) {
 			t.Parallel()
 			server := launchServer(t, congatest.Songs(t, congatest.Short), t.TempDir())
-			amy := launchListener(t, server, "amy").awaitReady(t, listenerReady)
+			amy := launchListener(t, server, "amy", "--output", "null").awaitReady(t, listenerReady)
 			eventually(t, "amy plays", func() string {
 				if p := amy.dump(t).Live.Player; p.HeardNumber == 0 {
 					return "nothing"

@@ -199,7 +199,7 @@ func (s *stage) fill(of staging) (end func()) {
 	}
 	s.between = nil
 	for n := range of.between {
-		s.between = append(s.between, launchListener(s.t, s.server, fmt.Sprint("between", n)).awaitReady(s.t, listenerReady))
+		s.between = append(s.between, launchListener(s.t, s.server, fmt.Sprint("between", n), "--output", "null").awaitReady(s.t, listenerReady))
 	}
 	between := s.between
 	return func() {
