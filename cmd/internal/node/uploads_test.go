@@ -45,7 +45,8 @@ func asksHTTP(t *testing.T, n *Server, method, path string, body io.Reader, head
 	for i := 0; i+1 < len(header); i += 2 {
 		ask.Header.Set(header[i], header[i+1])
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Transport: &http.Transport{}} // a server that is to end the connection does not read what it refuses
+	defer client.CloseIdleConnections()
 	answer, err := client.Do(ask)
 	if err != nil {
 		t.Fatal(err)
