@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// ErrFenced: this server may not write to the log of its radio, because it does not lead.
+// ErrFenced: this server may not write to the log of its radio, because it does not lead, or another has taken the log.
 var ErrFenced = errors.New("this server does not lead")
 
 // Fence returns the store of a server that shares its log with others and writes only while leads returns true. A conflict

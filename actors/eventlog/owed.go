@@ -90,6 +90,9 @@ func (s *Steady) lose(err error) {
 	first := s.lost == nil
 	if first {
 		s.lost = err
+		if !errors.Is(err, ErrFenced) {
+			s.lost = fmt.Errorf("%w: %v", ErrFenced, err) // after a conflict a keeper would decide again
+		}
 		s.changed()
 	}
 	s.mu.Unlock()

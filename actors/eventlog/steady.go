@@ -49,7 +49,7 @@ type SteadyConfig struct {
 // If its files are gone or others are in their place, they are written anew (Placed).
 //
 // If another has written to the log, which only a log that is shared allows, what waits in memory can never be written. Then
-// Append returns that error, and the server has to end: the other one plays on from what is in the log.
+// Append returns ErrFenced, and the server has to end: the other one plays on from what is in the log.
 type Steady struct {
 	cfg SteadyConfig
 

@@ -2,6 +2,7 @@ package eventlog_test
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -266,6 +267,35 @@ func TestSteady_Never(t *testing.T) {
 	}
 }
 
+// A keeper whose log was taken by another does not decide again and again.
+func TestSteady_LostByAKeeper(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		below, lost := eventlog.NewMemory(), error(nil)
+		s, err := eventlog.OpenSteady(below, eventlog.SteadyConfig{Tell: func(eventlog.DiskState, error) {}, Lost: func(why error) { lost = why }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		log, err := eventlog.Open(s, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keeper, err := eventlog.NewKeeper(log, "queue", storetest.Queue{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := below.Append(0, storetest.Rows(eventlog.Mark{}, 1)); err != nil { // the other
+			t.Fatal(err)
+		}
+		if _, err := keeper.Commit(&messages.RequestPlay{RequestId: "1", Wish: "bach"}); !errors.Is(err, eventlog.ErrFenced) {
+			t.Errorf("commit: %v", err)
+		}
+		if !errors.Is(lost, eventlog.ErrConflict) {
+			t.Errorf("the server is told %v", lost)
+		}
+		_ = log.Close()
+	})
+}
+
 // Another has written to the log. What waits in memory is given up: it is neither written behind the other's events nor
 // acknowledged, and nothing is taken any more.
 func TestSteady_Lost(t *testing.T) {
@@ -297,7 +327,7 @@ func TestSteady_Lost(t *testing.T) {
 				disk.Fail(nil, false) // the other's last event may even have the same number
 				for range 2 {
 					time.Sleep(time.Minute)
-					if err := s.Append(4, rows[4:]); !errors.Is(err, taken) {
+					if err := s.Append(4, rows[4:]); !errors.Is(err, eventlog.ErrFenced) || errors.Is(err, eventlog.ErrConflict) || !strings.Contains(err.Error(), taken.Error()) {
 						t.Errorf("append: %v", err)
 					}
 				}

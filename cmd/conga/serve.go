@@ -239,18 +239,31 @@ func (c *serveCmd) start(ctx context.Context, playlist node.Playlist, lost func(
 	if err != nil {
 		return nil, browsers, err
 	}
-	data, err := c.data(ctx, lost, logger)
-	if err != nil {
-		return nil, browsers, err
-	}
 	if usual := debug.SetGCPercent(garbage); usual < garbage {
 		debug.SetGCPercent(usual) // GOGC
 	}
 	o := c.options(browsers, playlist, logger)
-	o.Data = data
+	for tries := 1; ; tries++ {
+		server, err := c.try(ctx, o, lost, logger)
+		if err == nil || !c.TakeOver || tries == takes || !errors.Is(err, eventlog.ErrFenced) {
+			return server, browsers, err
+		}
+	}
+}
+
+// takes is how often a server tries to take the log from another, which may write first.
+const takes = 20
+
+func (c *serveCmd) try(ctx context.Context, o node.ServerOptions, lost func(error), logger *slog.Logger) (*node.Server, error) {
+	taken := make(chan error, 1)
+	data, err := c.data(ctx, func(why error) { taken <- why }, logger)
+	if err != nil {
+		return nil, err
+	}
+	o.Data, o.Listen = data, string(c.Listen)
 	server, err := node.StartServer(o)
 	if err != nil {
-		return nil, browsers, err
+		return nil, err
 	}
 	go func() {
 		select {
@@ -259,7 +272,14 @@ func (c *serveCmd) start(ctx context.Context, playlist node.Playlist, lost func(
 		}
 		debug.FreeOSMemory() // what the start has used is not needed again
 	}()
-	return server, browsers, nil
+	go func() {
+		select {
+		case why := <-taken:
+			lost(why)
+		case <-ctx.Done():
+		}
+	}()
+	return server, nil
 }
 
 // options are the server's, without its data.
