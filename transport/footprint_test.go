@@ -5,11 +5,14 @@ import (
 	"runtime"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"conga/messages"
 )
 
 // A listener that is silent costs the server one goroutine and little memory: there are thousands of them.
 func TestRequests_Footprint(t *testing.T) {
+	goleak.VerifyNone(t) // what other tests have left has ended
 	const listeners, most = 100, 28 << 10
 	l := listen(t)
 	house := openRequests(t, l, nil)

@@ -32,7 +32,7 @@ type house struct {
 // openHouse starts one on two free ports above which some more are free.
 func openHouse(t *testing.T, items ...*messages.Item) *house {
 	t.Helper()
-	port, err := ports.Free(8)
+	port, err := ports.Free(24)
 	if err != nil {
 		t.Fatal(err)
 	}
