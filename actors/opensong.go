@@ -12,8 +12,8 @@ import (
 )
 
 // SongsIn opens songs for one who only reads: beside a server that uses the folders, or without one. converted is the
-// folder of the files that were made of other music.
-func SongsIn(songs, converted string) pacer.Opener {
+// folder of the files that were made of other music; elsewhere may be nil.
+func SongsIn(songs, converted string, elsewhere *catalog.Elsewhere) pacer.Opener {
 	return func(name, of, sum string) (pacer.File, error) {
 		made := func(made transcode.Made) (io.ReadSeekCloser, error) {
 			f, err := transcode.Read(converted, made)
@@ -22,12 +22,12 @@ func SongsIn(songs, converted string) pacer.Opener {
 			}
 			return f, err
 		}
-		return openSong(songs, made, name, transcode.Made{Of: of, Sum: sum})
+		return openSong(songs, elsewhere, made, name, transcode.Made{Of: of, Sum: sum})
 	}
 }
 
-// openSong opens a song, or the mp3 that was made from it; converted may be nil.
-func openSong(dir string, converted func(transcode.Made) (io.ReadSeekCloser, error), name string, made transcode.Made) (pacer.File, error) {
+// openSong opens a song, or the mp3 that was made from it; elsewhere and converted may be nil.
+func openSong(dir string, elsewhere *catalog.Elsewhere, converted func(transcode.Made) (io.ReadSeekCloser, error), name string, made transcode.Made) (pacer.File, error) {
 	if made != (transcode.Made{}) {
 		if converted == nil {
 			return pacer.File{}, transcode.ErrGone
@@ -37,6 +37,9 @@ func openSong(dir string, converted func(transcode.Made) (io.ReadSeekCloser, err
 			return pacer.File{}, err
 		}
 		return pacer.File{ReadCloser: f}, nil
+	}
+	if f, song, found, err := elsewhere.Open(dir, name); found {
+		return pacer.File{ReadCloser: f, Bytes: song.GetFileBytes(), ModifiedUs: song.GetModifiedUnixUs()}, err
 	}
 	f, err := catalog.Open(dir, name)
 	if err != nil {

@@ -30,6 +30,8 @@ type ServerConfig struct {
 	System *actor.ActorSystem
 	Log    *eventlog.Log
 	Songs  string // the folder
+	// Elsewhere are songs that do not lie there under their names; nil: all do.
+	Elsewhere *catalog.Elsewhere
 	// Unwatched: the folder is only looked at from time to time.
 	Unwatched bool
 	// Converted is the folder for mp3 files that are made from other music, and ConvertedMost its greatest size
@@ -119,7 +121,7 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 	ends := limited(cfg.System)
 	known := sync.OnceFunc(func() { close(s.songs) }) // a restarted catalog calls it again
 	err = s.start(
-		child{catalog.Actor, catalog.Props(catalog.Config{Dir: cfg.Songs, Unwatched: cfg.Unwatched, Converted: converted, Log: cfg.Log, Logger: cfg.Logger, Ready: known}).Configure(ends)},
+		child{catalog.Actor, catalog.Props(catalog.Config{Dir: cfg.Songs, Unwatched: cfg.Unwatched, Elsewhere: cfg.Elsewhere, Converted: converted, Log: cfg.Log, Logger: cfg.Logger, Ready: known}).Configure(ends)},
 		child{scheduler.Actor, scheduler.Props(scheduler.Config{Log: cfg.Log, Publish: s.publish, Playlist: cfg.Playlist}).Configure(ends)},
 		child{chainmanager.Actor, chainmanager.Props(chainmanager.Config{
 			Log: cfg.Log, Links: func() *actor.PID { return s.of(requestsName) },
@@ -132,7 +134,7 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 			Scheduler: func() *actor.PID { return s.of(scheduler.Actor) },
 			Catalog:   func() *actor.PID { return s.of(catalog.Actor) },
 			Open: func(name, of, sum string) (pacer.File, error) {
-				return openSong(cfg.Songs, made, name, transcode.Made{Of: of, Sum: sum})
+				return openSong(cfg.Songs, cfg.Elsewhere, made, name, transcode.Made{Of: of, Sum: sum})
 			},
 		}).Configure(ends)},
 		child{streamsName, cfg.Streams(s)},

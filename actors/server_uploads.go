@@ -21,13 +21,7 @@ const bringTakes = 10 * time.Second
 func (s *Server) openUploads(converted *transcode.Cache) *catalog.Uploads {
 	return catalog.NewUploads(catalog.UploadsConfig{
 		Dir: s.cfg.Songs, Largest: s.cfg.Uploads.Largest, Most: s.cfg.Uploads.Most, Converted: converted,
-		Known: func(ctx context.Context) (library.State, error) {
-			views, err := s.look(ctx, catalog.Actor)
-			if err != nil {
-				return library.State{}, err
-			}
-			return views[catalog.Actor].State.(library.State), nil
-		},
+		Known: s.Library,
 		Bring: func(_ context.Context, song *messages.BringSong) error {
 			answer, err := s.system.Root.RequestFuture(s.Catalog(), song, bringTakes).Result()
 			if _, taken := answer.(*messages.BringAnswer); err == nil && !taken {
@@ -39,6 +33,15 @@ func (s *Server) openUploads(converted *transcode.Cache) *catalog.Uploads {
 			return nil
 		},
 	})
+}
+
+// Library asks the catalog for its songs.
+func (s *Server) Library(ctx context.Context) (library.State, error) {
+	views, err := s.look(ctx, catalog.Actor)
+	if err != nil {
+		return library.State{}, err
+	}
+	return views[catalog.Actor].State.(library.State), nil
 }
 
 // Uploads take songs that people bring; nil: nobody may bring any.

@@ -302,6 +302,7 @@ type Song struct {
 	MadeSum        string                 `protobuf:"bytes,12,opt,name=made_sum,json=madeSum,proto3" json:"made_sum,omitempty"`                 // and that of the mp3
 	GainMb         int32                  `protobuf:"zigzag32,13,opt,name=gain_mb,json=gainMb,proto3" json:"gain_mb,omitempty"`                 // how much louder it is to be played, according to its tag, in hundredths of a decibel; 0: as it is
 	PeakPermille   int32                  `protobuf:"varint,14,opt,name=peak_permille,json=peakPermille,proto3" json:"peak_permille,omitempty"` // its largest sample, in thousandths of full scale, rounded up; 0: not known
+	Sum            []byte                 `protobuf:"bytes,15,opt,name=sum,proto3" json:"sum,omitempty"`                                        // SHA-256 of the file; empty: not known, because it must be converted first
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -432,6 +433,13 @@ func (x *Song) GetPeakPermille() int32 {
 		return x.PeakPermille
 	}
 	return 0
+}
+
+func (x *Song) GetSum() []byte {
+	if x != nil {
+		return x.Sum
+	}
+	return nil
 }
 
 // RejectedSong is a file that cannot be played, and why.
@@ -3089,7 +3097,7 @@ var File_messages_play_proto protoreflect.FileDescriptor
 
 const file_messages_play_proto_rawDesc = "" +
 	"\n" +
-	"\x13messages/play.proto\x12\x05conga\"\xde\x03\n" +
+	"\x13messages/play.proto\x12\x05conga\"\xf0\x03\n" +
 	"\x04Song\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x16\n" +
@@ -3109,7 +3117,8 @@ const file_messages_play_proto_rawDesc = "" +
 	"\amade_of\x18\v \x01(\tR\x06madeOf\x12\x19\n" +
 	"\bmade_sum\x18\f \x01(\tR\amadeSum\x12\x17\n" +
 	"\again_mb\x18\r \x01(\x11R\x06gainMb\x12#\n" +
-	"\rpeak_permille\x18\x0e \x01(\x05R\fpeakPermille\"8\n" +
+	"\rpeak_permille\x18\x0e \x01(\x05R\fpeakPermille\x12\x10\n" +
+	"\x03sum\x18\x0f \x01(\fR\x03sum\"8\n" +
 	"\x04Form\x12\f\n" +
 	"\bFORM_MP3\x10\x00\x12\x0e\n" +
 	"\n" +

@@ -47,6 +47,9 @@ type Config struct {
 	Log    *eventlog.Log
 	Logger *slog.Logger // nil: slog.Default()
 
+	// Elsewhere are songs that do not lie in Dir under their names; nil: all do.
+	Elsewhere *Elsewhere
+
 	// Converted makes and keeps mp3 of other music; nil: other music is left out.
 	Converted *transcode.Cache
 

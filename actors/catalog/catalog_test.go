@@ -28,7 +28,7 @@ func TestCatalog_TheHousesSongs(t *testing.T) {
 	bach.ModifiedUnixUs = 0 // that of a fresh clone is anything
 	want := library.Song{
 		Name: "bach.mp3", Title: "Prelude in C major, BWV 846", Artist: "Johann Sebastian Bach", DurationMs: 39444, SampleRate: 44100,
-		Frames: 1510, AudioBytes: 631118, FileBytes: 631851,
+		Frames: 1510, AudioBytes: 631118, FileBytes: 631851, Sum: "7cf6fc4d9c8f1fc55ae6060cbc6ee84d2aa8429fcbfe4a24d292935cb810c988",
 	}
 	if bach != want {
 		t.Errorf("got %+v, want %+v", bach, want)

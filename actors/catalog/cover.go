@@ -11,10 +11,13 @@ import (
 // maxCover is the largest picture that is read, in bytes.
 const maxCover = 2 << 20
 
-// Cover is the picture in the tag of the song called name in the folder dir; nil if there is none. Nobody has checked that
-// it is a picture.
-func Cover(dir, name string) ([]byte, error) {
-	opened, err := Open(dir, name)
+// Cover is the picture in the tag of the song called name in the folder dir, or elsewhere; nil if there is none. Nobody has checked
+// that it is a picture.
+func Cover(dir string, elsewhere *Elsewhere, name string) ([]byte, error) {
+	opened, _, found, err := elsewhere.Open(dir, name)
+	if !found {
+		opened, err = Open(dir, name)
+	}
 	if err != nil {
 		return nil, err
 	}

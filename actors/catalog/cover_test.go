@@ -46,13 +46,13 @@ func TestCover(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "a.mp3"), test.file, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			got, err := Cover(dir, "a.mp3")
+			got, err := Cover(dir, nil, "a.mp3")
 			if err != nil || string(got) != test.want {
 				t.Errorf("%q, %v; want %q", got, err, test.want)
 			}
 		})
 	}
-	if _, err := Cover(t.TempDir(), "../a.mp3"); err == nil {
+	if _, err := Cover(t.TempDir(), nil, "../a.mp3"); err == nil {
 		t.Error("a name led out of the folder")
 	}
 }

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -49,8 +50,12 @@ func judgeFile(ctx context.Context, f *os.File, found found, makes bool) (song *
 	size := found.size
 	song = &messages.Song{Name: found.name, FileBytes: size, ModifiedUnixUs: found.modified.UnixMicro()}
 	isMP3 := strings.EqualFold(path.Ext(found.name), ".mp3")
+	content := sha256.New()
 	if isMP3 {
-		music, err = mp3.ReadInfo(patient{ctx, f})
+		all := io.TeeReader(patient{ctx, f}, content)
+		if music, err = mp3.ReadInfo(all); err == nil {
+			_, err = io.Copy(io.Discard, all) // what it has not read, behind the music
+		}
 		song.Title, song.Artist = readTitle(f, size)
 		mp3Loudness(f, size, music).write(song)
 	}
@@ -80,6 +85,7 @@ func judgeFile(ctx context.Context, f *os.File, found found, makes bool) (song *
 	}
 	song.DurationUs, song.SampleRate = music.Duration.Microseconds(), int32(music.SampleRate)
 	song.Frames, song.AudioBytes = music.Frames, music.AudioBytes
+	song.Sum = content.Sum(nil)
 	return song, music, "", false
 }
 

@@ -81,6 +81,8 @@ type folder struct {
 	folders map[string]fs.FileInfo
 	unseen  messages.AwayFolders
 	watch   func(path string) // is called before a folder is read; nil: nobody watches
+	// elsewhere are songs that do not lie here under their names.
+	elsewhere *Elsewhere
 }
 
 // looking is a look under way.
@@ -108,6 +110,9 @@ func look(ctx context.Context, at folder, known map[string]file, now time.Time, 
 	if w.watch == nil {
 		w.watch = func(string) {}
 	}
+	for song := range at.elsewhere.arrived {
+		l.has(song)
+	}
 	err := w.root(at.dir)
 	switch {
 	case w.err != nil || scarce(err):
@@ -133,7 +138,7 @@ func look(ctx context.Context, at folder, known map[string]file, now time.Time, 
 	case w.broken != nil: // links into a folder that is away
 		before.away = "the files in the songs folder cannot be opened: " + cause(w.broken)
 		return before
-	case len(l.saw.files) == 0:
+	case len(l.saw.files) == 0, !l.there && at.elsewhere.hidden(known, l.saw.files):
 		before.away = "the songs folder is empty"
 		return before
 	}
@@ -167,6 +172,15 @@ func (l *looking) reject(name, reason string, f file) {
 // see notes a file, and whether it is to be read.
 func (l *looking) see(found found) {
 	l.there = true
+	if songs := l.elsewhere.in(found); len(songs) > 0 {
+		for _, song := range songs {
+			l.has(song)
+		}
+		return
+	}
+	if l.elsewhere.has(found.name) {
+		return
+	}
 	f := seen(l.known[found.name], found, l.now, l.first)
 	switch rested := f.rested(l.now); {
 	case f.verdict == told:
@@ -181,6 +195,16 @@ func (l *looking) see(found found) {
 		f.verdict, f.song, f.rest = told, nil, 0
 	}
 	l.saw.files[found.name] = f
+}
+
+// has notes a song that lies elsewhere, and need not be read, because its content is known.
+func (l *looking) has(song *library.Song) {
+	f, known := l.known[song.Name]
+	if !known || f.size != song.FileBytes || f.modified != song.ModifiedUnixUs || f.verdict != told {
+		f = file{size: song.FileBytes, modified: song.ModifiedUnixUs, since: l.now, verdict: told}
+		l.report.Songs = append(l.report.Songs, song.Message())
+	}
+	l.saw.files[song.Name] = f
 }
 
 // compare reports what is gone, and which subfolders cannot be seen any more or again.
@@ -315,6 +339,10 @@ func remembered(state library.State, makes bool) map[string]file {
 	}
 	for song := range state.Songs.All() {
 		if song.Form == messages.Song_FORM_OTHER && !makes { // it was a song while there was an ffmpeg
+			files[song.Name] = file{size: again, verdict: told}
+			continue
+		}
+		if song.Form == messages.Song_FORM_MP3 && song.Sum == "" { // an older conga has read it
 			files[song.Name] = file{size: again, verdict: told}
 			continue
 		}

@@ -31,6 +31,7 @@ type watcher struct {
 	saw     sighting
 	first   bool
 	makes   bool
+	moved   *Elsewhere
 }
 
 func newWatcher(t *testing.T, dir string) *watcher {
@@ -44,7 +45,7 @@ func (w *watcher) look(after time.Duration) {
 	if w.t != nil {
 		ctx = w.t.Context()
 	}
-	at := folder{dir: w.dir, settle: settle, first: w.first, makes: w.makes, folders: w.saw.folders, unseen: w.saw.unseen}
+	at := folder{dir: w.dir, settle: settle, first: w.first, makes: w.makes, folders: w.saw.folders, unseen: w.saw.unseen, elsewhere: w.moved}
 	w.saw = look(ctx, at, w.known, w.now, func(r *messages.ReportSongs) {
 		if proto.Size(r) > 0 {
 			w.reports = append(w.reports, r)

@@ -41,7 +41,7 @@ func (c *catalog) lookIn(d time.Duration) {
 func (c *catalog) look() {
 	c.timer, c.looking, c.again, c.lines = nil, true, false, 0
 	ctx, cfg, seen, watch, state := c.ctx, c.cfg, c.seen, c.watch, c.keeper.State()
-	at := folder{cfg.Dir, cfg.Settle, c.live.Looks == 0, cfg.canConvert(), c.folders, state.Folders, watch.add}
+	at := folder{cfg.Dir, cfg.Settle, c.live.Looks == 0, cfg.canConvert(), c.folders, state.Folders, watch.add, cfg.Elsewhere}
 	root := c.tell
 	tell := func(report proto.Message) {
 		taken := make(chan struct{})

@@ -137,6 +137,12 @@ func (u *Uploads) same(ctx context.Context, state library.State, f io.ReaderAt, 
 		if song.FileBytes != size || ctx.Err() != nil {
 			continue
 		}
+		if song.Sum != "" {
+			if song.Sum == sum {
+				return song.Name
+			}
+			continue
+		}
 		if brought, is := state.Brought.Find(song.Name); is {
 			if brought.Sum == sum {
 				return song.Name

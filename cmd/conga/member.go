@@ -68,7 +68,7 @@ func (c *serveCmd) member(ctx context.Context, io *cli.Streams, debug *node.Debu
 	o.Data.Key, o.Servers = key, c.All
 	context.AfterFunc(ctx, func() { cli.Notify(cli.Stopping) })
 	err = node.Member(ctx, node.MemberOptions{
-		ServerOptions: o, Claims: store.Claims(), Lease: length,
+		ServerOptions: o, Claims: store.Claims(), Lease: length, Dir: c.Data, Sharing: c.sharing(nats),
 		Read: func() (eventlog.Store, error) { return jetstream.OpenReader(nats) },
 		Write: func(fence func(eventlog.Store) eventlog.Store, lost func(error)) (node.Data, error) {
 			return node.OpenShared(nats, c.Data, c.Songs, fence, lost, logger)

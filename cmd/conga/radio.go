@@ -137,6 +137,7 @@ func (statusCmd) Help() string {
 type statusJSON struct {
 	Server    string     `json:"server"`            // the one that leads
 	Asked     string     `json:"asked,omitempty"`   // the one that was asked, if it stands by
+	Lacks     string     `json:"lacks,omitempty"`   // what that one lacks
 	Since     *time.Time `json:"since,omitempty"`   // since when that leads; of a radio of several servers
 	Servers   []string   `json:"servers,omitempty"` // all of such a radio
 	Playing   bool       `json:"playing"`
@@ -163,7 +164,7 @@ func (c *statusCmd) Run(ctx context.Context, streams *cli.Streams) error {
 		return err
 	}
 	s := statusJSON{
-		Server: radio.Ring.Server, Asked: radio.StandsBy, Songs: now.Now.Songs, Away: now.Now.Away,
+		Server: radio.Ring.Server, Asked: radio.StandsBy, Lacks: radio.Lacks, Songs: now.Now.Songs, Away: now.Now.Away,
 		Queue: len(now.Queue.Songs) + now.Queue.More, Listeners: len(now.Chain.Nodes) + now.Chain.More, Hops: now.Chain.Hops,
 	}
 	first := "nothing plays"
@@ -204,7 +205,11 @@ func (s *statusJSON) lead(lead *picture.Lead) string {
 		text += " since " + s.Since.Local().Format("2006-01-02 15:04:05")
 	}
 	if s.Asked != "" {
-		return text + ", " + s.Asked + " stands by"
+		text += ", " + s.Asked + " stands by"
+		if s.Lacks != "" {
+			text += " and " + s.Lacks
+		}
+		return text
 	}
 	return fmt.Sprintf("%s; it is one of %d servers", text, len(s.Servers))
 }

@@ -82,7 +82,7 @@ var shared = []string{"actors/eventlog", "actors/window"}
 // pure are the rooms that decide for an actor, which stands around them. All that they may import
 // beside each other, so that the compiler keeps out clock, chance, files and the net, is in harmless.
 var (
-	pure     = []string{"actors/catalog/library", "actors/chainmanager/chain", "actors/lease/right", "actors/pacer/place", "actors/relay/machine", "actors/relay/search", "actors/requester/clockfilter", "actors/scheduler/queue"}
+	pure     = []string{"actors/catalog/library", "actors/catalog/stock", "actors/chainmanager/chain", "actors/lease/right", "actors/pacer/place", "actors/relay/machine", "actors/relay/search", "actors/requester/clockfilter", "actors/scheduler/queue"}
 	harmless = regexp.MustCompile(`^(bytes|cmp|crypto/(ed25519|sha256)|encoding/(binary|hex|json)|errors|fmt|hash|iter|maps|math|math/bits|math/rand/v2|path|regexp|slices|sort|strconv|strings|time|unicode|` +
 		`google.golang.org/protobuf/proto|github.com/cespare/xxhash/v2|golang.org/x/text/unicode/norm|conga/messages(/plain)?|conga/actors/internal/(mp3|seal|sorted))$`)
 )

@@ -39,12 +39,14 @@ const mostDays = 36_500
 const mostConverted = 1 << 20
 
 type serveCmd struct {
-	Songs  string     `default:"songs" placeholder:"DIR" help:"Folder of your music, in subfolders, too; you may add and remove songs at any time. What is not mp3 is converted, if ffmpeg is installed (${default})."`
+	Songs  string     `default:"songs" placeholder:"DIR" help:"Folder of your music, in subfolders, too; you may add and remove songs at any time. What is not mp3 is converted, if ffmpeg is installed. With --servers, nats: only songs that another server shares (${default})."`
 	Listen listenAddr `default:":7000" placeholder:"HOST:PORT" help:"Port for requests; the next port is for the stream. Port 0 takes a free pair (${default})."`
 	HTTP   httpAddr   `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address of the debug dump and log, or off (${default})."`
 	Data   string     `default:"${data}" placeholder:"DIR" help:"Folder of the event log, the queue and the server's key (${default})."`
 	logbook.Shared
 	All []string `name:"servers" placeholder:"HOST:PORT,…" help:"With --log: the request ports of all servers of this radio, this one too, as listeners reach them. One leads; when it is gone, another takes over. Give the same to each."`
+
+	shareFlags
 
 	TakeOver bool `setting:"-" help:"With --log and without --servers: take the log from another server of this radio, which then ends. Else a second one is refused."`
 
@@ -119,7 +121,7 @@ func (c *serveCmd) Validate() error {
 	case c.HTTP.takes(c.Listen, 2):
 		return errors.New("--http has the same port as --listen or as the stream, which is on the port after it: choose another")
 	}
-	return errors.Join(c.validateServers(), c.tokenFlag.validate(), c.limitFlags.validate(), c.queueFlags.validate(), c.uploadFlags.validate())
+	return errors.Join(c.validateServers(), c.shareFlags.validate(), c.tokenFlag.validate(), c.limitFlags.validate(), c.queueFlags.validate(), c.uploadFlags.validate())
 }
 
 // chains is how many listeners the server feeds.
@@ -146,6 +148,9 @@ func (c *serveCmd) Run(ctx context.Context, io *cli.Streams) error {
 	}
 	if len(c.All) > 0 && !c.Is() {
 		return errors.New("--servers is for servers that share a log: give --log and --radio, too")
+	}
+	if err := c.shared(); err != nil {
+		return err
 	}
 	if c.TakeOver && (len(c.All) > 0 || !c.Is()) {
 		return errors.New("--take-over is for the only server of a radio whose log is on servers of NATS: leave it out")

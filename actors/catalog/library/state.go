@@ -5,6 +5,7 @@ package library
 
 import (
 	"cmp"
+	"encoding/hex"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -31,6 +32,8 @@ type Song struct {
 
 	GainMb       int32 `json:"gainMb,omitempty"` // hundredths of a decibel
 	PeakPermille int32 `json:"peakPermille,omitempty"`
+
+	Sum string `json:"sum,omitempty"` // SHA-256 of the file, in hex
 }
 
 // SameFile says whether both are of the same file with the same content, by its size and time.
@@ -213,6 +216,14 @@ func (s State) Apply(event proto.Message) State {
 	return s
 }
 
+// SameSongs says whether both states have the same songs. It costs little if one has followed from the other.
+func (s State) SameSongs(as State) bool {
+	for range sorted.Differ(s.Songs, as.Songs) {
+		return false
+	}
+	return true
+}
+
 // Names lists the songs in the order of their numbers; none while they are away. The list is the
 // caller's.
 func (s State) Names() []string {
@@ -251,6 +262,7 @@ func fromMessage(m *messages.Song) *Song {
 		MadeSum:        m.GetMadeSum(),
 		GainMb:         m.GetGainMb(),
 		PeakPermille:   m.GetPeakPermille(),
+		Sum:            hex.EncodeToString(m.GetSum()),
 	}
 }
 
@@ -272,6 +284,9 @@ func (s *Song) Message() *messages.Song {
 		MadeSum:        s.MadeSum,
 		GainMb:         s.GainMb,
 		PeakPermille:   s.PeakPermille,
+	}
+	if s.Sum != "" {
+		m.Sum, _ = hex.DecodeString(s.Sum) // it was encoded
 	}
 	if s.SampleRate > 0 {
 		m.DurationUs = messages.FrameOffset(s.Frames, s.SampleRate).Microseconds()

@@ -190,7 +190,7 @@ func TestState_Find(t *testing.T) {
 func TestSong_Message(t *testing.T) {
 	want := &messages.Song{
 		Name: "a.mp3", Title: "A", Artist: "B", DurationUs: messages.FrameOffset(1510, 44100).Microseconds(), SampleRate: 44100,
-		Frames: 1510, AudioBytes: 631118, FileBytes: 631851, ModifiedUnixUs: 7,
+		Frames: 1510, AudioBytes: 631118, FileBytes: 631851, ModifiedUnixUs: 7, Sum: []byte{0x5e},
 	}
 	if got := fromMessage(want).Message(); !proto.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

@@ -1,9 +1,13 @@
 package e2e
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -12,13 +16,10 @@ import (
 	"conga/cmd/internal/keys"
 )
 
-// Two servers of a radio, whose log is on servers of NATS. One leads, and both say so; when it is killed, the other one does.
-// What listeners hear meanwhile, conga-chaos servers tries.
-func TestE2E_Standby(t *testing.T) {
-	t.Parallel()
-	nats := natstest.Start(t, 1)
-	addrs := [2]string{quietPair(t), quietPair(t)}
-	var data [2]string
+// twoServers are where the servers of a radio are, and their data folders, which have the same key.
+func twoServers(t *testing.T) (addrs, data [2]string) {
+	t.Helper()
+	addrs = [2]string{quietPair(t), quietPair(t)}
 	for i := range data {
 		data[i] = t.TempDir()
 	}
@@ -31,6 +32,26 @@ func TestE2E_Standby(t *testing.T) {
 			t.Fatal(said)
 		}
 	}
+	return addrs, data
+}
+
+// warns waits until the process has logged that.
+func (p *process) warns(t *testing.T, what string) {
+	t.Helper()
+	eventually(t, p.name+" says "+what, func() string {
+		if !strings.Contains(p.err.String(), what) {
+			return "it does not"
+		}
+		return ""
+	})
+}
+
+// Two servers of a radio, whose log is on servers of NATS. One leads, and both say so; when it is killed, the other one does.
+// What listeners hear meanwhile, conga-chaos servers tries.
+func TestE2E_Standby(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, 1)
+	addrs, data := twoServers(t)
 	start := func(i int) *process {
 		return launch(t, fmt.Sprint("server", i), "serve", "--songs", "../../../songs", "--listen", addrs[i], "--http", "127.0.0.1:0", "--data", data[i], "--no-mdns",
 			"--log", nats.URL(), "--radio", "house", "--servers", strings.Join(addrs[:], ",")).awaitReady(t, serverReady)
@@ -38,12 +59,7 @@ func TestE2E_Standby(t *testing.T) {
 	servers := [2]*process{start(0)}
 	leads := func(i int) {
 		t.Helper()
-		eventually(t, servers[i].name+" leads", func() string {
-			if !strings.Contains(servers[i].err.String(), "this server leads") {
-				return "it does not"
-			}
-			return ""
-		})
+		servers[i].warns(t, "this server leads")
 	}
 	leads(0)
 	servers[1] = start(1)
@@ -74,4 +90,80 @@ func TestE2E_Standby(t *testing.T) {
 	servers[0].kill()
 	leads(1)
 	status(addrs[1] + " leads since [-0-9]+ [:0-9]+; it is one of 2 servers\nplays ")
+}
+
+// A server without any songs fetches those of the one that leads, and goes on with them when that is killed. The first one comes back
+// with files of other names, and goes on with those. What a listener is sent all the while is what the first one's files have, byte
+// for byte.
+func TestE2E_SharedSongs(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, 1)
+	addrs, data := twoServers(t)
+	log := []string{"--log", nats.URL(), "--radio", "house"}
+	start := func(i int, songs string) *process {
+		return launch(t, fmt.Sprint("server", i), append([]string{
+			"serve", "--songs", songs, "--share-songs", "--listen", addrs[i], "--http", "127.0.0.1:0", "--data", data[i], "--no-mdns", "--slack", "4s",
+			"--servers", strings.Join(addrs[:], ","),
+		}, log...)...).awaitReady(t, serverReady)
+	}
+	first := start(0, "../../../songs")
+	first.warns(t, "this server leads")
+	second := start(1, "nats")
+	second.warns(t, "this server has all songs of the radio")
+	guest := launch(t, "guest", "join", strings.Join(addrs[:], ","), "--name", "guest", "--output", "null", "--listen", "127.0.0.1:0", "--players", "1").awaitReady(t, listenerReady)
+	guest.hears(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	stream := tune(ctx, t, guest.relay(), false).Body
+	var recorded bytes.Buffer
+	hear := func(seconds int64) {
+		t.Helper()
+		if _, err := io.CopyN(&recorded, stream, seconds*16_000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hear(2)
+	first.kill()
+	second.warns(t, "this server leads")
+	hear(6) // more than was sent before
+
+	other := t.TempDir()
+	for i, name := range []string{"bach.mp3", "beethoven.mp3", "pachelbel.mp3"} {
+		content, err := os.ReadFile("../../../songs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(fmt.Sprintf("%s/%d.mp3", other, i), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first = start(0, other)
+	first.warns(t, "this server has all songs of the radio")
+	second.kill()
+	first.warns(t, "this server leads")
+	hear(6)
+	guest.unhurt(t)
+	for _, server := range []*process{first, second} {
+		for _, bad := range []string{"song cannot", "song broke off", "lacks songs of the radio, and could not"} {
+			if strings.Contains(server.err.String(), bad) {
+				t.Errorf("%s: %s", server.name, bad)
+			}
+		}
+	}
+	if answer := netcat(t, first.requests(), "SONGS\n"); !strings.Contains(answer, "bach") || strings.Contains(answer, "0.mp3") {
+		t.Errorf("the songs are %s", answer)
+	}
+	stop()
+	eventually(t, "what was sent last was heard, too", func() string { // until then it is not in the file
+		file := filepath.Join(t.TempDir(), "out.mp3")
+		code, _, wrong := conga(t, append([]string{"log", "render", "--songs", "../../../songs", file}, log...)...)
+		rendered, err := os.ReadFile(file)
+		if code != 0 || err != nil {
+			t.Fatalf("exit %d: %s, %v", code, wrong, err)
+		}
+		if !bytes.Contains(rendered, recorded.Bytes()) {
+			return fmt.Sprintf("%d bytes, not found in %d", recorded.Len(), len(rendered))
+		}
+		return ""
+	})
 }

@@ -35,6 +35,8 @@ const (
 	maxAnswer = 4 << 20
 	// maxSongs is how many songs are taken from a radio, which may say that there is always one more.
 	maxSongs = 500_000
+	// maxLacks bounds what a server says that it lacks.
+	maxLacks = 100
 	// tooFast is how long to wait before asking again a radio that says it is asked too often.
 	tooFast = time.Second
 )
@@ -45,20 +47,22 @@ type Radio struct {
 	Token string // empty: none
 	// StandsBy is a server that was asked, and has sent us to the one that leads; empty: none did.
 	StandsBy string
+	// Lacks says what that server lacks; empty: nothing.
+	Lacks string
 
 	client *http.Client
 	key    ed25519.PublicKey // the radio's, as it was proved last
 }
 
 // elsewhere: the server stands by.
-type elsewhere struct{ leads string }
+type elsewhere struct{ leads, lacks string }
 
 func (e elsewhere) Error() string { return "this server stands by: " + e.leads + " leads" }
 
 // sentTo returns where a server that stands by sends who asks.
 func sentTo(answer *http.Response) error {
 	if at, err := answer.Location(); err == nil && answer.StatusCode == http.StatusTemporaryRedirect {
-		return elsewhere{at.Host}
+		return elsewhere{at.Host, plain.Text(answer.Header.Get(node.LacksHeader), maxLacks)}
 	}
 	return nil
 }
@@ -77,7 +81,7 @@ func (r *Radio) anywhere(ctx context.Context, ask func() error) error {
 		return err
 	}
 	r.client.CloseIdleConnections()
-	r.Ring, r.StandsBy = r.Ring.At(other.leads, r.key), r.Ring.Server
+	r.Ring, r.StandsBy, r.Lacks = r.Ring.At(other.leads, r.key), r.Ring.Server, other.lacks
 	if err := r.enter(ctx); err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (c *logRenderCmd) render(ctx context.Context, streams *cli.Streams, log *ev
 	if err != nil {
 		return err
 	}
-	r := &rendering{airtime: air, open: actors.SongsIn(c.Songs, cmp.Or(c.Converted, filepath.Join(c.Data, "converted"))), sum: sha256.New(), notes: streams.Err}
+	r := &rendering{airtime: air, open: actors.SongsIn(c.Songs, cmp.Or(c.Converted, filepath.Join(c.Data, "converted")), nil), sum: sha256.New(), notes: streams.Err}
 	if songs, err = r.check(ctx, songs, c.SkipMissing); err != nil {
 		return err
 	}

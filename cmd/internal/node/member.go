@@ -12,11 +12,11 @@ import (
 	"time"
 
 	"conga/actors"
-	"conga/actors/catalog/library"
 	"conga/actors/eventlog"
 	"conga/actors/lease"
 	"conga/actors/lease/right"
 	"conga/cmd/internal/address"
+	"conga/cmd/internal/songstore"
 	"conga/messages"
 	"conga/transport"
 )
@@ -57,6 +57,9 @@ type MemberOptions struct {
 	Write  func(fence func(eventlog.Store) eventlog.Store, lost func(error)) (Data, error)
 	Claims []eventlog.Claims // the registers of who leads, the same for all servers
 	Lease  time.Duration
+	// Dir is this server's data folder; empty: sums of songs are not kept.
+	Dir     string
+	Sharing Sharing
 	// Led is called when this server has begun to lead, and Followed when it has begun to follow: it has the leader's log and
 	// clock, or there is no leader. What they start must end when ctx does. Both may be nil.
 	Led      func(ctx context.Context, server *Server)
@@ -69,6 +72,7 @@ type Standby struct {
 	// Requests and Stream are its ports when it leads.
 	Requests, Stream net.Addr
 	Standing         func() lease.Standing
+	holder           *songstore.Holder
 	follower         *actors.Follower
 	dump             chan chan<- actors.Dump
 }
@@ -96,6 +100,7 @@ func Member(ctx context.Context, o MemberOptions) error {
 		Claims: o.Claims, Length: o.Lease, Requests: self, Now: func() int64 { return m.Now().UnixMicro() }, Logger: o.Logger,
 	})
 	defer m.lease.Close()
+	defer m.hold(ctx)()
 	for {
 		term, snapshot, err := m.follow(ctx)
 		if err == nil && ctx.Err() == nil {
@@ -123,12 +128,18 @@ type member struct {
 	lease            *lease.Lease
 	requests, stream net.Addr
 	shift            atomic.Int64 // of the clock, in microseconds
+	holder           *songstore.Holder
+	store            songstore.Store // nil: songs are not shared
+	shares           sync.WaitGroup  // nobody but the end waits for them, because a disk may hang
 }
 
 // says is what a standby tells people.
 func (m *member) says() string {
 	at, _ := m.lease.Standing()
 	if leader := at.Leader.GetRequests(); leader != "" && at.Term == 0 {
+		if lacks := m.holder.Lacks(); lacks != "" {
+			return "This server stands by, and " + lacks + ": " + leader + " leads."
+		}
 		return "This server stands by: " + leader + " leads."
 	}
 	return "No server of this radio leads at this moment: try again."
@@ -148,15 +159,11 @@ func (m *member) follow(ctx context.Context) (term uint64, snapshot []byte, err 
 		return 0, nil, err
 	}
 	defer port()
-	var looks sync.WaitGroup
-	defer looks.Wait()
-	defer cancel()
 	f := actors.NewFollower(log)
-	s := &Standby{Log: log, Requests: m.requests, Stream: m.stream, follower: f, dump: make(chan chan<- actors.Dump), Standing: m.Standing}
+	s := &Standby{Log: log, Requests: m.requests, Stream: m.stream, follower: f, holder: m.holder, dump: make(chan chan<- actors.Dump), Standing: m.Standing}
 	began, told := time.Now(), m.Followed == nil
 	next := time.NewTicker(followEvery)
 	defer next.Stop()
-	var songs atomic.Pointer[library.State]
 	failed, leader := "", ""
 	for {
 		if err := f.CatchUp(); ctx.Err() != nil {
@@ -167,9 +174,7 @@ func (m *member) follow(ctx context.Context) (term uint64, snapshot []byte, err 
 		} else if err == nil {
 			failed = ""
 			state, _ := f.State()
-			if first := songs.Swap(&state.Catalog) == nil; first {
-				looks.Go(func() { tellLacks(ctx, m.Songs, func() library.State { return *songs.Load() }, m.Logger) })
-			}
+			m.holder.Follow(songstore.Radio{Library: state.Catalog, First: soon(state)})
 		}
 		at, changed := m.lease.Standing()
 		if at.Term > 0 {
@@ -254,6 +259,9 @@ func (m *member) redirect(w http.ResponseWriter, r *http.Request) {
 			if visit := transport.VisitOf(r.Context()); visit != nil && visit.Secure() {
 				scheme = "https"
 			}
+			if lacks := m.holder.Lacks(); lacks != "" {
+				w.Header().Set(LacksHeader, lacks)
+			}
 			http.Redirect(w, r, scheme+"://"+leader+r.URL.RequestURI(), http.StatusTemporaryRedirect)
 			return
 		}
@@ -276,12 +284,13 @@ func (m *member) lead(ctx context.Context, term uint64, snapshot []byte) error {
 	}
 	m.shift.Add(m.lease.TakeAhead()) // the broadcast's clock goes on
 	o := m.ServerOptions
-	o.Data, o.Leads = data, leads
+	o.Data, o.Leads, o.Elsewhere = data, leads, m.holder.Lead(ctx, songsPatience)
 	server, err := StartServer(o)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
+	m.shares.Go(func() { m.share(ctx, server, o.Elsewhere) })
 	if m.Led != nil {
 		m.Led(ctx, server)
 	}
@@ -318,5 +327,13 @@ func (s *Standby) Dump(ctx context.Context) (actors.Dump, error) {
 
 func (s *Standby) look() actors.Dump {
 	state, event := s.follower.State()
-	return actors.Dump{Node: messages.ServerID, Event: event, State: state, Live: map[string]any{lease.Actor: s.Standing().Live()}}
+	return actors.Dump{Node: messages.ServerID, Event: event, State: state, Live: s.live()}
+}
+
+func (s *Standby) live() map[string]any {
+	live := map[string]any{lease.Actor: s.Standing().Live()}
+	if songs, known := s.holder.Live(); known {
+		live["songs"] = songs
+	}
+	return live
 }

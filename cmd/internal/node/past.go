@@ -35,7 +35,7 @@ type past struct {
 }
 
 func newPast(s *actors.Server, o ServerOptions, log *eventlog.Log, now func() time.Time) *past {
-	return &past{log: log, open: actors.SongsIn(o.Songs, o.Converted), place: s.Place, now: now, logger: o.Logger}
+	return &past{log: log, open: actors.SongsIn(o.Songs, o.Converted, o.Elsewhere), place: s.Place, now: now, logger: o.Logger}
 }
 
 // songBegins means the beginning of the song that is heard.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"conga/actors"
+	"conga/actors/catalog"
 	"conga/actors/eventlog"
 	"conga/actors/lease"
 	"conga/cmd/internal/address"
@@ -62,6 +63,8 @@ type ServerOptions struct {
 	ChainsAtMost  int // how many it may feed if the chain is too deep; 0: no more
 	Logger        *slog.Logger
 
+	// Elsewhere are songs that do not lie in Songs under their names; nil: all do.
+	Elsewhere *catalog.Elsewhere
 	// Leads reports whether it may give out music at this moment, Servers are the request ports of all servers of the radio, and
 	// Standing says which of them leads; nil: it is the only one. See Member.
 	Leads    func() bool
@@ -102,7 +105,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 		now: o.Now, members: transport.NewExpected(), offers: &web.Offers{Now: time.Now}, auditor: transport.NewIdentity(),
 	}
 	server, err := actors.StartServer(actors.ServerConfig{
-		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Unwatched: o.Unwatched, Converted: o.Converted, ConvertedMost: o.ConvertedMost,
+		System: NewSystem(o.Logger), Log: log, Songs: o.Songs, Elsewhere: o.Elsewhere, Unwatched: o.Unwatched, Converted: o.Converted, ConvertedMost: o.ConvertedMost,
 		Uploads: o.Uploads, Playlist: o.Playlist.message(), Key: o.Data.Key, Now: p.now, Logger: o.Logger, PerAddress: o.Limits.PerAddress, Members: p.members.Members,
 		KeepLog: o.KeepLog, Keep: o.Keep, Rules: o.Rules, Slack: o.Slack, Chains: o.Chains, ChainsAtMost: o.ChainsAtMost, ChainTakes: p.offers.ChainTakes, Takes: p.offers.Takes, Auditor: &messages.Node{Id: p.auditor.ID(), Name: "guest"}, Audit: p.audit,
 		Leads:   o.Leads,

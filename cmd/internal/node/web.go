@@ -36,7 +36,7 @@ func webSite(s *actors.Server, o ServerOptions, log *eventlog.Log, offers *web.O
 	if name, err := os.Hostname(); err == nil {
 		names = append(names, name)
 	}
-	source := &webSource{server: s, log: log, songs: o.Songs, offers: offers, now: now, servers: o.Servers, standing: o.Standing}
+	source := &webSource{server: s, log: log, songs: o.Songs, elsewhere: o.Elsewhere, offers: offers, now: now, servers: o.Servers, standing: o.Standing}
 	if u := s.Uploads(); u != nil {
 		source.uploads = &uploads{u, o.Uploads, now}
 	}
@@ -56,6 +56,8 @@ type webSource struct {
 	songs  string
 	offers *web.Offers
 	now    func() time.Time
+
+	elsewhere *catalog.Elsewhere // songs that do not lie in the folder; may be nil
 
 	uploads *uploads // nil: guests may bring no songs
 	earlier *past    // nil: the past cannot be heard
@@ -240,5 +242,5 @@ func (w *webSource) name(id string) string {
 
 // Cover is a song's picture.
 func (w *webSource) Cover(_ context.Context, song string) ([]byte, error) {
-	return catalog.Cover(w.songs, song)
+	return catalog.Cover(w.songs, w.elsewhere, song)
 }
