@@ -76,7 +76,10 @@ func init() {
 	}
 }
 
-// window is the inverse transform of the 18 lines of a subband, windowed: the first half belongs to this granule.
+// window is the inverse transform of the 18 lines of a subband, windowed: the first half belongs to this granule. It only
+// computes, which takes ten times as long if the race detector looks on: that sees what the caller does with the lines.
+//
+//go:norace
 func window(in *[18]float32, blockType int) (out [36]float32) {
 	if blockType == 2 {
 		iwd := imdctWinData[blockType]

@@ -157,7 +157,10 @@ var synthDtbl = [512]float32{
 	0.000015259, 0.000015259, 0.000015259, 0.000015259,
 }
 
-// synthesize turns the 576 lines of 32 subbands into 576 samples, and writes them where out wants this channel's.
+// synthesize turns the 576 lines of 32 subbands into 576 samples, and writes them where out wants this channel's. It
+// only computes, as window does.
+//
+//go:norace
 func (c *channel) synthesize(lines *[576]float32, out []byte, mono bool) {
 	var u [512]float32
 	var s [32]float32
