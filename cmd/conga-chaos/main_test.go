@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"conga/cmd/conga-chaos/internal/schedule"
@@ -15,6 +16,7 @@ import (
 // The server stays: how fast it starts again depends on what else this machine does, and
 // TestChaos_VirtualTime restarts it.
 func TestChaos_Short(t *testing.T) {
+	t.Parallel() // it waits
 	kinds := []string{"kill", "end", "neighbours", "half", "freeze", "link", "slow"}
 	var out, progress bytes.Buffer
 	code := chaosProgram().Run(t.Context(), []string{
@@ -35,15 +37,17 @@ func TestChaos_Short(t *testing.T) {
 	}
 }
 
-// builtConga is a conga for one test.
+// builtConga is the conga for all tests.
 func builtConga(t *testing.T) string {
 	t.Helper()
-	path, err := congatest.Build(t.TempDir(), "conga")
+	path, err := buildConga()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
+
+var buildConga = sync.OnceValues(func() (string, error) { return congatest.Build(programs, "conga") })
 
 func TestChaos_DryRun(t *testing.T) {
 	var first, again bytes.Buffer

@@ -21,6 +21,7 @@ import (
 // A short trial with real processes. What is heard in time, and whether a takeover is enough, depends on what else this machine
 // does; nothing else does.
 func TestServers_Short(t *testing.T) {
+	t.Parallel() // it waits
 	c := &serversCmd{Nodes: 6, Processes: 1, Times: 1, Kinds: []string{"kill"}, Seed: 1, Slack: 4 * time.Second, Songs: congatest.Songs(t, congatest.Short)}
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
