@@ -130,7 +130,7 @@ func StartClient(cfg ClientConfig) (*Client, error) {
 		child{streamsName, cfg.Streams(c)},
 		child{requester.Actor, requester.Props(requester.Config{
 			Hello: c.hello, Clock: c.clock, Owed: &c.owed, Dial: cfg.Requests, News: cfg.News, Logger: cfg.Logger,
-			Vitals: c.vitals(), Tell: c.heard, Joined: cfg.Joined, Report: c.report(requester.Actor),
+			Vitals: c.vitals(), Tell: c.heard, Away: func() { c.tell(relay.Actor, &messages.ServerAway{}) }, Joined: cfg.Joined, Report: c.report(requester.Actor),
 		}).Configure(stopsBroken)},
 	)
 	if err != nil {

@@ -311,6 +311,7 @@ type OpenStream struct {
 	Next          uint64                 `protobuf:"varint,3,opt,name=next,proto3" json:"next,omitempty"`                                         // the number that it needs next; 0: it is a newcomer
 	PlayAtUnixUs  int64                  `protobuf:"varint,4,opt,name=play_at_unix_us,json=playAtUnixUs,proto3" json:"play_at_unix_us,omitempty"` // a newcomer starts at the first chunk to be heard then or later
 	Epoch         uint64                 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`                                       // the last epoch that it knows
+	Fed           bool                   `protobuf:"varint,6,opt,name=fed,proto3" json:"fed,omitempty"`                                           // another feeds it: it asks because that has no music now, or has it late
 	Holes         bool                   `protobuf:"varint,20,opt,name=holes,proto3" json:"holes,omitempty"`                                      // if `next` is gone, it takes what follows; otherwise it asks what there is
 	Upstream      string                 `protobuf:"bytes,7,opt,name=upstream,proto3" json:"upstream,omitempty"`                                  // id of the node that it means to ask
 	Proof         []byte                 `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"`                                        // that it has the members' pass; empty where all may come
@@ -384,6 +385,13 @@ func (x *OpenStream) GetEpoch() uint64 {
 		return x.Epoch
 	}
 	return 0
+}
+
+func (x *OpenStream) GetFed() bool {
+	if x != nil {
+		return x.Fed
+	}
+	return false
 }
 
 func (x *OpenStream) GetHoles() bool {
@@ -733,14 +741,15 @@ const file_messages_audio_proto_rawDesc = "" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x12\x16\n" +
 	"\x06hashes\x18\x03 \x01(\fR\x06hashes\x12\x1c\n" +
 	"\tsignature\x18\x04 \x01(\fR\tsignature\x12\x12\n" +
-	"\x04song\x18\x05 \x01(\fR\x04song\"\xb2\x02\n" +
+	"\x04song\x18\x05 \x01(\fR\x04song\"\xc4\x02\n" +
 	"\n" +
 	"OpenStream\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\x04node\x18\x02 \x01(\v2\v.conga.NodeR\x04node\x12\x12\n" +
 	"\x04next\x18\x03 \x01(\x04R\x04next\x12%\n" +
 	"\x0fplay_at_unix_us\x18\x04 \x01(\x03R\fplayAtUnixUs\x12\x14\n" +
-	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\x12\x14\n" +
+	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\x12\x10\n" +
+	"\x03fed\x18\x06 \x01(\bR\x03fed\x12\x14\n" +
 	"\x05holes\x18\x14 \x01(\bR\x05holes\x12\x1a\n" +
 	"\bupstream\x18\a \x01(\tR\bupstream\x12\x14\n" +
 	"\x05proof\x18\b \x01(\fR\x05proof\x12\x1c\n" +

@@ -267,6 +267,9 @@ type Roll struct {
 // goes (DC); they close when the listener has gone elsewhere.
 type SayGoodbye struct{}
 
+// ServerAway: the listener has lost its request connection to the server. WELCOME says that there is one again.
+type ServerAway struct{}
+
 // RequestsOpened, RequestsSaid and RequestsClosed: a listener's connection to the server's
 // requests, and a line of the server on it.
 type (

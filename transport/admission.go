@@ -47,7 +47,7 @@ func (d *admission) let(life context.Context, open *messages.OpenStream, from *g
 	if err := words.genuine(key); err != nil {
 		return nil, nil, err
 	}
-	newcomer := &seat{id: id, from: from.from, expected: standing == expectedGuest, sent: true, over: over}
+	newcomer := &seat{id: id, from: from.from, expected: standing == expectedGuest, sent: true, fed: open.GetFed(), over: over}
 	if d.cfg.Expected != nil {
 		newcomer.sent = d.cfg.Expected.sends(id)
 	}
@@ -98,7 +98,17 @@ func (d *admission) sit(newcomer *seat, words asking, nowUs int64) (*record, err
 	if record.sated(time.Now()) {
 		return nil, errGreedy
 	}
-	out = d.seats.take(newcomer)
+	if newcomer.fed && !newcomer.sent {
+		other, room := d.seats.room(newcomer, AtMostInNeed(d.cfg.Expected.members()), d.cfg.Expected.sends)
+		if !room {
+			return nil, errStay
+		}
+		if other != nil {
+			d.seats.leave(other)
+			out = append(out, other)
+		}
+	}
+	out = append(out, d.seats.take(newcomer)...)
 	return record, nil
 }
 

@@ -82,8 +82,11 @@
 // few that it does not know. A listener that asks for the same music again and again gets it
 // hardly faster than the music plays. The server also feeds listeners that the chain sends
 // elsewhere, because they may be in need; but it bounds what all such listeners of one address
-// get at once (catchup.go). A refusal says why (StreamOpened.Refusal), and is no fault of the
-// node that refuses.
+// get at once (catchup.go). Of those that another node feeds, which come because their music is
+// late or stands still, it takes in sixteen, or one in twenty of the chain if that is more; the others
+// are told to stay where they are (inneed.go). So its uplink is never full of them, which would make
+// the music late for everybody, and drive everybody to the server. Whom nobody feeds is always
+// taken. A refusal says why (StreamOpened.Refusal), and is no fault of the node that refuses.
 //
 // A relay's address is on the host that its listener came from, unless --advertise names another.
 // The server looks that up once, and dials nothing that is nearer to itself than the listener is

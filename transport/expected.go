@@ -134,6 +134,13 @@ func (e *Expected) sends(id string) bool {
 	return e.sent == nil || e.sent[id]
 }
 
+// members is how many the chain sends here, or has, at the server.
+func (e *Expected) members() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.guests)
+}
+
 // offerers replaces the ids of the nodes that may offer.
 func (e *Expected) offerers(ids []string) {
 	e.mu.Lock()

@@ -18,6 +18,7 @@ type seat struct {
 	from     netip.Prefix
 	expected bool
 	sent     bool   // the chain sends it to this port; otherwise it comes only in need
+	fed      bool   // another feeds it, as it says
 	over     func() // ends its stream
 
 	number uint64 // in the order in which they came

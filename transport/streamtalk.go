@@ -26,6 +26,7 @@ var (
 	errLeaving    = &refused{messages.StreamOpened_REFUSAL_LEAVING, "this node leaves"}
 	errID         = &refused{messages.StreamOpened_REFUSAL_STRANGER, "the node's id must be a uuid"}
 	errUnexpected = &refused{messages.StreamOpened_REFUSAL_STRANGER, "the chain does not send you here: join at the server"}
+	errStay       = &refused{messages.StreamOpened_REFUSAL_FULL, "as many as can be helped here have come: stay with the node that feeds you"}
 	errCrowd      = &refused{messages.StreamOpened_REFUSAL_FULL, "your address has too many connections to this node"}
 	errDropped    = &refused{messages.StreamOpened_REFUSAL_FULL, "too many connections from your address have not said who they are"}
 	errSeat       = errors.New("another stream took its seat: a newer one of the same listener, or one that the chain sends here")

@@ -44,6 +44,15 @@
 // of all that is missing is over, it accepts the hole from anyone at once, so that a long chain does
 // not search for it node by node.
 //
+// If its request connection to the server has ended, and its newest item is one that the server sent just before, then nobody has
+// more. So it asks nobody until the server is back, and for 250 ms more than the music usually takes to come down from there, but
+// at most for 6 s. It believes nobody for that: music of a later time shows that the server was there all the time, and if it
+// lacks what was sent before the end, it asks as ever. Otherwise each restart that takes longer than 1.25 s would send the
+// whole chain to the server, though only the first listener has lost anything.
+//
+// The server feeds a bounded number of listeners that others feed, too (package transport, Who is served). Who is refused there
+// stays with its upstream, and asks again as after any other round in vain.
+//
 // # Standing still
 //
 // A process that was stopped, or whose machine slept, takes the silence for its own fault and

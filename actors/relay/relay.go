@@ -58,7 +58,7 @@ type Live struct {
 }
 
 // Props describes the relay's actor. It gets *messages.Welcome and *messages.Neighbours as they come
-// from the server, and the reports of its links and of the stream port. It answers a *messages.Look
+// from the server, *messages.ServerAway when that goes, and the reports of its links and of the stream port. It answers a *messages.Look
 // with a messages.View.
 func Props(cfg Config) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
@@ -118,7 +118,7 @@ func (r *relay) receive(ctx actor.Context, message any) {
 	case *messages.UpstreamClosed:
 		r.step(ctx, msg)
 		delete(r.links, msg.Link)
-	case *messages.Welcome, *messages.Neighbours, *messages.StreamOffered, *messages.SearchOn,
+	case *messages.Welcome, *messages.ServerAway, *messages.Neighbours, *messages.StreamOffered, *messages.SearchOn,
 		*messages.UpstreamOpened, *messages.UpstreamSeal, *messages.UpstreamLeaving:
 		r.step(ctx, msg)
 	}

@@ -61,6 +61,8 @@ type Config struct {
 	Owed *Owed
 	// Tell gives the relay what concerns it: *messages.Welcome, *messages.Neighbours.
 	Tell func(proto.Message)
+	// Away tells the relay that the server has gone away, until Tell gives it a *messages.Welcome; may be nil.
+	Away func()
 	// Report takes the facts for the listener's log: RequestSent, RequestAnswered. May be nil.
 	Report func(proto.Message)
 	// News shows the listener what plays.
@@ -259,6 +261,9 @@ func (r *requester) closed(ctx actor.Context, reason string) {
 	if r.welcome {
 		r.cfg.Logger.Warn("the server is away: this listener tries again and again, and the lines that you type wait", "reason", reason)
 		r.absence = away
+		if r.cfg.Away != nil {
+			r.cfg.Away()
+		}
 		if time.Since(r.welcomed) >= steady {
 			r.failed = lostTogether
 		}

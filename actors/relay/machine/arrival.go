@@ -38,6 +38,11 @@ const (
 	trial = 600 * time.Millisecond
 	// usualFor is how long the best delay is remembered.
 	usualFor = 15 * time.Second
+	// lastSent is how long before the server was missed it has sent its last item, at most: two chunks may have been on
+	// the way, and a busy machine notices it late. stillSends is how much later the music must be sent by a server that is there.
+	lastSent, stillSends = 2*messages.MaxChunkDuration + 280*time.Millisecond, 250 * time.Millisecond
+	// dryFor is how long a node that has all that the server has sent waits for its return, at most.
+	dryFor = messages.MaxSlack
 	// implausible is more than two nodes' estimates of the server's clock can differ.
 	implausible = time.Minute
 	// stoodStill is the gap between two inputs from which it follows that the process or the machine
@@ -59,6 +64,10 @@ type arrival struct {
 	last  time.Duration // the delay at the last glance
 	// settled is the delay at which, when all were last asked, nobody above was ahead.
 	settled bestDelay
+
+	away  int64     // when the server went away, on its own clock in unix microseconds; 0: it is there
+	left  time.Time // the same on this node's clock
+	waits time.Time // until then the music of a server that has come back need not be here
 
 	sent int64         // the upstream's newest stamp, in unix microseconds; 0: it sends none
 	took time.Duration // that stamp's transit time, by both nodes' estimates of the server's clock
@@ -103,6 +112,9 @@ func (a *arrival) fed(now time.Time) {
 func (a *arrival) music(now time.Time, serverUs int64, item *messages.Item) {
 	a.heard, a.known = now, true
 	a.due, a.slack = item.Due(), item.Slack()
+	if a.due > a.away+stillSends.Microseconds() {
+		a.away = 0
+	}
 	a.delay = time.Duration(serverUs-a.due) * time.Microsecond
 	if now.Sub(a.best[0].since) > usualFor {
 		a.best[1], a.best[0] = a.best[0], bestDelay{now, a.delay}
@@ -192,9 +204,29 @@ func (a *arrival) margin() time.Duration { return a.slack - a.delay }
 // urgent reports whether there is little time left to find a node that has the music earlier.
 func (a *arrival) urgent() bool { return a.known && a.margin() < urgently }
 
-// starved returns how long no music has come; hungry reports whether that is too long.
+// starved returns how long no music has come; hungry reports whether that is too long. It is not if nobody can have more.
 func (a *arrival) starved(now time.Time) time.Duration { return now.Sub(a.heard) }
-func (a *arrival) hungry(now time.Time) bool           { return a.starved(now) >= a.starving() }
+
+func (a *arrival) hungry(now time.Time) bool {
+	return a.starved(now) >= a.starving() && !a.dry(now) && !now.Before(a.waits)
+}
+
+// serverAway records that the server has gone away; serverBack, that it has come back. Its music then takes as long to this
+// node as it usually does.
+func (a *arrival) serverAway(now time.Time, serverUs int64) { a.away, a.left = serverUs, now }
+
+func (a *arrival) serverBack(now time.Time) {
+	if a.dry(now) {
+		a.waits = now.Add(a.usual() + hungerAfter)
+	}
+	a.away = 0
+}
+
+// dry reports whether the server is away and this node has all that it has sent, so that nobody has more. It proves that
+// without anybody's word: the newest item was sent just before the server went away.
+func (a *arrival) dry(now time.Time) bool {
+	return a.away > 0 && a.due >= a.away-lastSent.Microseconds() && now.Sub(a.left) < dryFor
+}
 
 // starving is how long no music may come before others are asked for it.
 func (a *arrival) starving() time.Duration {

@@ -9,6 +9,7 @@ import (
 
 // welcome takes from WELCOME the key that proves the music, and which broadcast it is.
 func (m *Machine) welcome(msg *messages.Welcome) {
+	m.arrival.serverBack(m.now.Own)
 	up := m.state.Upstream
 	if key := keyIn(msg, m.flow.key); !key.Equal(m.flow.key) {
 		if err := m.flow.trust(key); err != nil && up != nil {

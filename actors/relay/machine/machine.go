@@ -69,6 +69,8 @@ func (m *Machine) Step(now Moment, input any) Out {
 		m.look()
 	case *messages.Welcome:
 		m.welcome(msg)
+	case *messages.ServerAway:
+		m.arrival.serverAway(m.now.Own, m.now.Server)
 	case *messages.Neighbours:
 		m.neighbours(msg)
 	case *messages.StreamOffered:
@@ -272,7 +274,7 @@ func (m *Machine) sought(event *messages.UpstreamSought) {
 	ask := Dial{Sought: event, Open: &messages.OpenStream{
 		Version: messages.DialectVersion, Next: m.flow.next,
 		PlayAtUnixUs: m.now.Server + messages.JoinAhead.Microseconds(), Epoch: m.epoch,
-		Upstream: event.GetNode().GetId(), Holes: event.GetHoles(),
+		Upstream: event.GetNode().GetId(), Holes: event.GetHoles(), Fed: m.state.Upstream != nil,
 	}}
 	if event.GetOffered() {
 		ask.Ticket, m.ticket = m.ticket, 0

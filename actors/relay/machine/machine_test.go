@@ -33,6 +33,8 @@ import (
 //	                   begin anew; this node learns it if the server is not gone
 //	server epoch 4     the server was restarted
 //	stands 700ms       this node's process does not run
+//	server missed      this node's request connection to the server has ended
+//	server back        it has a new one, to the same broadcast
 //	asleep 20s         this node's machine sleeps; connections break meanwhile
 //	receipt            what the relay has counted
 func TestMachine_Stories(t *testing.T) {
@@ -170,6 +172,10 @@ func (n *neighbourhood) happens(name string, words []string) error {
 		a.lie = true
 	case "skips":
 		a.skip = true
+	case "missed":
+		n.input(&messages.ServerAway{})
+	case "back":
+		n.input(&messages.Welcome{Key: n.b.Key, Epoch: 3})
 	case "anew", "epoch":
 		msg := &messages.Welcome{Key: n.b.Key, Anew: words[0] == "anew"}
 		if scan(&msg.Epoch); err != nil {

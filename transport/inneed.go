@@ -1,0 +1,44 @@
+package transport
+
+import "net/netip"
+
+const (
+	// leastInNeed is how many listeners the server takes in need in any case, and one in needShare of the chain is what it
+	// takes if that is more: in a line over the Internet's ways, which uses up the slack, some thirty hear behind each of them
+	// (conga-chaos simulate).
+	leastInNeed, needShare = 16, 20
+)
+
+// AtMostInNeed returns how many of so many listeners the server feeds although the chain sends them elsewhere, before it
+// refuses others whom somebody feeds. A listener that nobody feeds is never refused for that: it has nobody else.
+//
+// Without a bound, listeners whose music is late would come until the server's uplink is full. Then the music is late for
+// everybody, and all come.
+func AtMostInNeed(members int) int { return max(leastInNeed, members/needShare) }
+
+// room reports whether a listener that comes in need has a seat, if most may have one; sent says whom the chain sends here. If
+// that many have come, it takes the newest seat from the address that has the most, if that has at least two more than its
+// own: out. Those whom nobody fed when they came lose none.
+func (s *seats) room(newcomer *seat, most int, sent func(id string) bool) (out *seat, is bool) {
+	var others []*seat
+	of := map[netip.Prefix]int{}
+	for id, seat := range s.taken {
+		if id != newcomer.id && !sent(id) {
+			others = append(others, seat)
+			of[seat.from]++
+		}
+	}
+	if len(others) < most {
+		return nil, true
+	}
+	for _, seat := range others {
+		more := of[seat.from]
+		if !seat.fed || more < of[newcomer.from]+2 {
+			continue
+		}
+		if out == nil || more > of[out.from] || more == of[out.from] && seat.number > out.number {
+			out = seat
+		}
+	}
+	return out, out != nil
+}
