@@ -30,8 +30,9 @@ type host struct {
 	// auditing has the accusers, by whom they accuse. As in the chain manager, nobody is audited twice at once, and nobody's
 	// word starts two audits at once.
 	auditing map[string]string
-	words    *rate.Limiter // of reports, if all come from one address
-	playing  int64         // bytes of the line that says which song comes
+	feeds    map[string]bool // whom the server feeds, by the chain
+	words    *rate.Limiter   // of reports, if all come from one address
+	playing  int64           // bytes of the line that says which song comes
 }
 
 // record is what TLS adds to each line; headers are what TCP and IP (version 4) add to a packet.
@@ -39,8 +40,9 @@ const record, headers = 22, 40
 
 // says sends a line to the server, and lets do happen when it is there.
 func (w *world) says(l *listener, line proto.Message, do func()) {
-	w.count.ToServer += lineSize(line)
-	w.after(way(l.spot, w.server.spot)+w.hop, do)
+	size := lineSize(line)
+	w.count.ToServer += size
+	w.after(l.up.send(w.now, int(size+headers))-w.now+way(l.spot, w.server.spot)+w.hop, do)
 }
 
 func lineSize(line proto.Message) int64 {
@@ -92,9 +94,10 @@ func (h *host) has(l *listener) bool {
 
 // tells sends a line to a listener.
 func (h *host) tells(l *listener, line proto.Message, do func()) {
-	h.count.FromServer += lineSize(line)
+	size := lineSize(line)
+	h.count.FromServer += size
 	h.count.Lines++
-	h.after(way(l.spot, h.server.spot)+h.hop, func() {
+	h.after(h.server.up.send(h.now, int(size+headers))-h.now+way(l.spot, h.server.spot)+h.hop, func() {
 		if l.state < gone {
 			do()
 		}
@@ -139,6 +142,7 @@ func (h *host) plays(song *messages.SongChange) {
 		}, PlayAtUnixUs: song.GetPlayAtUnixUs(),
 	})
 	h.count.FromServer += h.playing * int64(len(h.living))
+	h.server.up.send(h.now, int(h.playing+headers)*len(h.living))
 	h.count.Lines += int64(len(h.living))
 }
 
@@ -265,8 +269,14 @@ func (h *host) decide(cmd proto.Message) {
 func (h *host) tell() {
 	change := h.news.Follow(h.state)
 	for id, standing := range change.Standing {
-		if standing == messages.StandingOutside {
+		switch standing {
+		case messages.StandingOutside:
 			delete(h.notes, id)
+			delete(h.feeds, id)
+		case messages.StandingInChain:
+			delete(h.feeds, id)
+		case messages.StandingFedByServer:
+			h.feeds[id] = true
 		}
 	}
 	for _, n := range change.Tell {

@@ -255,14 +255,34 @@ const (
 func (w *world) expect(s *stream, until int64) {
 	switch {
 	case s.closed || s.from.state >= leaving:
-	case w.expected(s.from, s.to):
+	case w.expected(s.from, s.to) && w.room(s):
 		w.sit(s)
+	case w.expected(s.from, s.to):
+		w.refuse(s, "refused: stay with the node that feeds you")
 	case w.now >= until:
-		w.count.Refused++
-		w.after(s.way+w.hop, func() { w.broke(s, messages.Fault_FAULT_UNSPECIFIED, "refused: the chain does not send you here") })
+		w.refuse(s, "refused: the chain does not send you here")
 	default:
 		w.after(listLook, func() { w.expect(s, until) })
 	}
+}
+
+func (w *world) refuse(s *stream, reason string) {
+	w.count.Refused++
+	w.after(s.way+w.hop, func() { w.broke(s, messages.Fault_FAULT_UNSPECIFIED, reason) })
+}
+
+// room reports whether the server takes the listener, as transport does; each has an address of its own.
+func (w *world) room(s *stream) bool {
+	if s.from.self != nil || !s.open.GetFed() || w.host.feeds[s.to.node.Id] {
+		return true
+	}
+	inNeed := 0
+	for _, other := range s.from.down {
+		if other.to != s.to && !w.host.feeds[other.to.node.Id] {
+			inNeed++
+		}
+	}
+	return inNeed < transport.AtMostInNeed(len(w.living))
 }
 
 // sit gives the listener a seat, and answers.

@@ -49,8 +49,9 @@ func (s spot) to(other spot) float64 {
 
 // uplink sends one thing after another.
 type uplink struct {
-	rate float64 // bytes a microsecond; 0: it takes no time
-	free int64   // when all that was given to it is sent
+	rate   float64 // bytes a microsecond; 0: it takes no time
+	others float64 // what of it is taken by what is not sent here; at most nearly all
+	free   int64   // when all that was given to it is sent
 }
 
 func newUplink(kbits int) uplink { return uplink{rate: float64(kbits) / 8 / 1000} }
@@ -60,7 +61,7 @@ func (u *uplink) send(now int64, bytes int) int64 {
 	if u.rate == 0 {
 		return now
 	}
-	u.free = max(u.free, now) + int64(float64(bytes)/u.rate)
+	u.free = max(u.free, now) + int64(float64(bytes)/max(u.rate-u.others, u.rate/10))
 	return u.free
 }
 

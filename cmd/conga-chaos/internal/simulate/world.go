@@ -118,7 +118,7 @@ func newWorld(plan Plan) *world {
 	w.parties[messages.ServerID] = &w.server
 	w.host = host{
 		world: w, state: chain.State{Chains: plan.Chains}, notes: map[string]*messages.Neighbours{}, left: map[string]int64{},
-		auditing: map[string]string{}, words: rate.NewLimiter(addressWords, addressWordsAtOnce),
+		auditing: map[string]string{}, feeds: map[string]bool{}, words: rate.NewLimiter(addressWords, addressWordsAtOnce),
 	}
 	return w
 }
@@ -167,8 +167,14 @@ func (w *world) gives() {
 	})
 }
 
+// serverLooks also finds how much of the uplink the answers to pings take, as many as there were since the last look.
 func (w *world) serverLooks() {
 	w.beats(&w.server)
+	pings := int64(0)
+	for _, l := range w.living {
+		pings += w.pings.between(max(0, w.now-glance-l.books.came), w.now-l.books.came)
+	}
+	w.server.up.others = float64(pings*(w.pings.pong+headers)) / float64(glance)
 	w.after(glance, w.serverLooks)
 }
 
