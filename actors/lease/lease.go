@@ -110,6 +110,29 @@ func (l *Lease) Timed() bool {
 	return len(l.clocks.ahead) >= goodClaims
 }
 
+// aloneLooks is how often Alone looks again.
+const aloneLooks = 20 * time.Millisecond
+
+// Alone waits until it is clear whether another server claims the lead. It returns nil once this one leads, or the other's claim,
+// which it has renewed meanwhile. An error is the cause of ctx's end.
+func (l *Lease) Alone(ctx context.Context) (other *messages.LeaseClaim, err error) {
+	again := time.NewTicker(aloneLooks)
+	defer again.Stop()
+	for {
+		switch at, _ := l.Standing(); {
+		case at.Term > 0:
+			return nil, nil
+		case at.Leader != nil && l.Timed(): // it goes on claiming
+			return at.Leader, nil
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
 // Fall ends the leadership at once, because there is proof that another has begun one, or this server cannot lead. Others may
 // claim the lead before it does so again.
 func (l *Lease) Fall() { l.tell(l.life, right.Fallen{}) }

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"conga/actors/eventlog/jetstream"
 	"conga/actors/eventlog/natstest"
+	"conga/actors/lease"
 )
 
 // The commands that read a log say the same of it, whether it is in a folder or on servers of NATS, and a log goes from one
@@ -33,7 +37,6 @@ func TestLog_NATS(t *testing.T) {
 		t.Errorf("the export is another than was imported (%v, %v)", err, err2)
 	}
 	refuses(t, with(there, "import", incidentFile), "NATS (house) has a log of", "name a radio that has none")
-	refuses(t, with(there, "archive", "--before", "1h"), "is not archived")
 	refuses(t, with([]string{"--log", servers.URL()}, "show"), "--log needs --radio NAME")
 	refuses(t, with([]string{"--log", servers.URL(), "--radio", "a.b"}, "show"), "is no name for a radio")
 	refuses(t, with([]string{"--log", servers.URL(), "--radio", "other"}, "show"), "there is no log of a radio other", "--radio")
@@ -43,6 +46,53 @@ func TestLog_NATS(t *testing.T) {
 	if got := ok(t, "log", "verify"); !strings.Contains(got, "are sound") {
 		t.Errorf("with settings: %s", got)
 	}
+}
+
+// Old events of a log on servers of NATS go into a file, as those of a folder do, but not while a server of the radio runs.
+func TestLog_NATSArchive(t *testing.T) {
+	servers, data := natstest.Start(t, 1), t.TempDir()
+	there := []string{"--log", servers.URL(), "--radio", "house"}
+	with := func(args ...string) []string { return append(append([]string{"log"}, args...), there...) }
+	refuses(t, with("archive", "--before", "1h"), "there is no log of a radio house")
+	ok(t, with("import", incidentFile)...)
+	whole := ok(t, with("replay")...)
+
+	store, err := jetstream.Open(jetstream.Config{URL: servers.URL(), Radio: "house"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	serves := lease.Start(lease.Config{
+		Claims: store.Claims(), Length: time.Second, Requests: "radio.example:7000",
+		Now: func() int64 { return time.Now().UnixMicro() }, Logger: slog.New(slog.DiscardHandler),
+	})
+	defer serves.Close()
+	if other, err := serves.Alone(t.Context()); other != nil || err != nil {
+		t.Fatal(other, err)
+	}
+	refuses(t, with("archive", "--before", "10", "--data", data), "a server of the radio house is running, at radio.example:7000: stop it first")
+	serves.Release(t.Context())
+
+	for _, before := range []string{"10", "20"} {
+		ok(t, with("archive", "--before", before, "--data", data)...)
+		if got := ok(t, with("replay")...); got != whole {
+			t.Errorf("before %s archived:\n%s\nwant\n%s", before, got, whole)
+		}
+		if got := ok(t, with("verify", "--data", data)...); !strings.Contains(got, "lead to the state with which the log begins") {
+			t.Error(got)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(data, "archive", "house", "*.jsonl"))
+	if err != nil || len(files) != 2 {
+		t.Fatalf("archives %v, %v", files, err)
+	}
+	rest, again := filepath.Join(t.TempDir(), "rest.jsonl"), filepath.Join(t.TempDir(), "again")
+	ok(t, with("export", rest)...)
+	ok(t, append(append([]string{"log", "import"}, files...), rest, "--data", again)...)
+	if ok(t, "log", "export", "-", "--data", again) != ok(t, "log", "export", "-", "--data", incidentData(t)) {
+		t.Error("archives and rest are another log than before")
+	}
+	refuses(t, with("replay", "--at", "3"), "event 3 was archived or folded")
 }
 
 // Where NATS is away, lets nobody in, or has no JetStream, one line says what to do.

@@ -186,8 +186,8 @@ func (c *logExportCmd) wrote(n int, last uint64, log *eventlog.Log) string {
 		return fmt.Sprintf("%s has %s, up to number %d", c.File, plural(n, "event"), last)
 	}
 	where := ""
-	if len(archives(c.Data)) > 0 {
-		where = "; the archived ones are in " + archiveDir(c.Data)
+	if dir := c.home().archive(); len(archives(dir)) > 0 {
+		where = "; the archived ones are in " + dir
 	}
 	return fmt.Sprintf("%s is empty: %s%s", c.File, extent(log), where)
 }

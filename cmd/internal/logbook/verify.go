@@ -45,37 +45,43 @@ func (c *logVerifyCmd) Run(ctx context.Context, streams *cli.Streams) error {
 		if c.File != "" || log.Base() == 0 {
 			return nil
 		}
-		return verifyArchives(c.Data, log, streams)
+		return verifyArchives(c.home().archive(), log, streams)
 	})
 }
 
-// archiveDir is where conga log archive puts old events.
-func archiveDir(data string) string { return filepath.Join(data, "archive") }
+// archive is the folder where conga log archive puts old events. Several radios may share the data folder.
+func (h home) archive() string {
+	dir := filepath.Join(h.dir, "archive")
+	if h.Is() {
+		dir = filepath.Join(dir, h.Radio)
+	}
+	return dir
+}
 
-// archives are the files of old events, oldest first.
-func archives(data string) []string {
-	files, _ := filepath.Glob(filepath.Join(archiveDir(data), "*.jsonl")) // the only error is a malformed pattern
+// archives are the files of old events in the folder, oldest first.
+func archives(dir string) []string {
+	files, _ := filepath.Glob(filepath.Join(dir, "*.jsonl")) // the only error is a malformed pattern
 	slices.Sort(files)
 	return files
 }
 
 // verifyArchives proves that the archives lead to where the log begins, in events and state.
-func verifyArchives(data string, log *eventlog.Log, streams *cli.Streams) error {
+func verifyArchives(dir string, log *eventlog.Log, streams *cli.Streams) error {
 	base := log.BaseMark()
-	files := archives(data)
+	files := archives(dir)
 	if listener, err := actors.IsListeners(log); err != nil || listener {
 		return err
 	}
 	if len(files) == 0 {
-		fmt.Fprintf(streams.Out, "events 1 to %d were archived and are not in %s: they were not checked\n", base.Seq, archiveDir(data))
+		fmt.Fprintf(streams.Out, "events 1 to %d were archived and are not in %s: they were not checked\n", base.Seq, dir)
 		return nil
 	}
 	end, err := export.Prove(eventlog.Mark{}, readLines(files...))
 	if err != nil {
-		return fmt.Errorf("archives in %s: %w", archiveDir(data), err)
+		return fmt.Errorf("archives in %s: %w", dir, err)
 	}
 	if end.Seq != base.Seq || string(end.Hash) != string(base.Hash) {
-		return fmt.Errorf("archives in %s end with event %d, the log begins behind event %d", archiveDir(data), end.Seq, base.Seq)
+		return fmt.Errorf("archives in %s end with event %d, the log begins behind event %d", dir, end.Seq, base.Seq)
 	}
 	var state actors.ServerState
 	for record, err := range readLines(files...) {
@@ -94,7 +100,7 @@ func verifyArchives(data string, log *eventlog.Log, streams *cli.Streams) error 
 		return err
 	}
 	if string(was) != string(is) {
-		return fmt.Errorf("archives in %s lead to another state than that with which the log begins", archiveDir(data))
+		return fmt.Errorf("archives in %s lead to another state than that with which the log begins", dir)
 	}
 	fmt.Fprintf(streams.Out, "%d archived events are sound and lead to the state with which the log begins (%s)\n",
 		base.Seq, strings.Join(files, " "))

@@ -17,8 +17,8 @@ const (
 	// soleLease is for how long a server that is the only one of its radio claims that at a time. Another waits as long after a
 	// crash.
 	soleLease = time.Second
-	// soleLooks is how often it is looked whether another claims it, too, and solePatience how long NATS may take to say.
-	soleLooks, solePatience = 20 * time.Millisecond, 15 * time.Second
+	// solePatience is how long NATS may take to say whether another claims it, too.
+	solePatience = 15 * time.Second
 )
 
 // Served is the error if another server serves the radio.
@@ -68,21 +68,11 @@ func OpenSole(ctx context.Context, log jetstream.Config, dir, songs, requests st
 func alone(ctx context.Context, claim *lease.Lease, radio string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, solePatience, errUnseen)
 	defer cancel()
-	again := time.NewTicker(soleLooks)
-	defer again.Stop()
-	for {
-		switch at, _ := claim.Standing(); {
-		case at.Term > 0:
-			return nil
-		case at.Leader != nil && claim.Timed(): // it goes on claiming
-			return Served{radio, at.Leader.GetRequests()}
-		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+	other, err := claim.Alone(ctx)
+	if other != nil {
+		return Served{radio, other.GetRequests()}
 	}
+	return err
 }
 
 // claimed is a log whose server claims to be the only one until it is closed.
