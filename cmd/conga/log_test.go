@@ -17,6 +17,7 @@ import (
 	"conga/actors/eventlog/sqlite"
 	"conga/cmd/internal/cli"
 	"conga/messages"
+	"conga/messages/raced"
 )
 
 // incidentFile is a server's log of a real run.
@@ -100,7 +101,7 @@ func TestLog_LongFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 8 { // MB; base64 makes it longer than that
+	for range raced.Size(8, 1) { // MB; base64 makes it longer than that
 		if _, err := log.Append(eventlog.Any, "scheduler", nil, &messages.SongQueued{Song: strings.Repeat("x", 1<<20)}); err != nil {
 			t.Fatal(err)
 		}

@@ -75,7 +75,7 @@ func TestSettings_ThreeWays(t *testing.T) {
 				if command == "conga" {
 					continue // --config: how it is found is tried below
 				}
-				if met++; met%raced.Size(1, 16) != 0 {
+				if met++; met%raced.Size(1, 48) != 0 {
 					continue
 				}
 				seen[command+" --"+setting.Name] = true
