@@ -16,6 +16,7 @@ import (
 	"conga/actors/eventlog/sqlite"
 	"conga/actors/pacer"
 	"conga/messages"
+	"conga/messages/raced"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -42,7 +43,8 @@ func TestServer_KeepLog(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			const limit, step, newest, enough = 400 << 10, 100, 200, 6000
+			const step, newest = 100, 200
+			limit, enough := int64(raced.Size(400, 200))<<10, raced.Size[uint64](6000, 3000)
 			store, again := make(t)
 			h := open(t, store)
 			h.onAir()
@@ -69,7 +71,7 @@ func TestServer_KeepLog(t *testing.T) {
 				})
 			}
 			crowd.Wait()
-			for size := int64(limit + 1); size > limit; { // the last steps may still be under way
+			for size := limit + 1; size > limit; { // the last steps may still be under way
 				var err error
 				if size, err = h.log.Size(); err != nil {
 					t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"conga/actors/eventlog"
 	"conga/messages"
 	"conga/messages/chance"
+	"conga/messages/raced"
 )
 
 // breakDown is stop without a word in the log.
@@ -76,7 +77,7 @@ func TestAired_IsWhatWasGivenOut(t *testing.T) {
 				began := s.now()
 				kept := map[uint64]heard{}
 				s.start()
-				for range 25 {
+				for range raced.Size(25, 10) {
 					s.record(kept, time.Duration(random.Int64N(int64(time.Minute))))
 					switch random.IntN(4) {
 					case 0:

@@ -22,7 +22,7 @@ func contextFor(t *testing.T, d time.Duration) (context.Context, context.CancelF
 // In ten hours of three songs every item leaves when it is due, there is no gap in the
 // numbers or the music, and each song's frames are those of its file.
 func TestPacer_TenHours(t *testing.T) {
-	hours := raced.Size(10, 2)
+	hours := raced.Size(10, 1)
 	if testing.Short() {
 		hours = 1
 	}
