@@ -67,7 +67,7 @@ func (r *Radio) Bring(ctx context.Context, file, by string, says func(string)) (
 		return brought, r.refused(code, body)
 	}
 	if err := json.Unmarshal(body, &brought); err != nil {
-		return brought, fmt.Errorf("%s does not answer like this version of conga: %w", r.Ring.Server, err)
+		return brought, fmt.Errorf("%s does not answer like this version of conga: %w", r.server(), err)
 	}
 	return brought, nil
 }
@@ -151,7 +151,7 @@ func (r *Radio) send(ctx context.Context, path string, file io.Reader, size int6
 		return nil, 0, err
 	}
 	request.ContentLength = size
-	return r.answered(request, fmt.Sprintf("the connection to %s broke off, try again", r.Ring.Server))
+	return r.answered(request, fmt.Sprintf("the connection to %s broke off, try again", r.server()))
 }
 
 // readFunc is a function that reads.

@@ -24,12 +24,12 @@ func (r *Radio) pastHere(ctx context.Context, moment string) (io.ReadCloser, err
 	if err != nil {
 		return nil, err
 	}
-	answer, err := r.client.Do(request)
+	answer, err := r.http().Do(request)
 	if err != nil {
 		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
 			err = wrapped.Err
 		}
-		return nil, fmt.Errorf("ask %s: %w", r.Ring.Server, err)
+		return nil, fmt.Errorf("ask %s: %w", r.server(), err)
 	}
 	if answer.StatusCode == http.StatusOK {
 		return answer.Body, nil

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"conga/cmd/internal/cli"
@@ -41,7 +42,8 @@ const (
 	tooFast = time.Second
 )
 
-// Radio is a server that is asked what anybody may ask it: at its request port, over TLS. Its key is checked.
+// Radio is a server that is asked what anybody may ask it: at its request port, over TLS. Its key is checked. It may be asked several
+// things at once; Ring and StandsBy are the caller's before and after that.
 type Radio struct {
 	Ring  keys.Ring
 	Token string // empty: none
@@ -50,8 +52,27 @@ type Radio struct {
 	// Lacks says what that server lacks; empty: nothing.
 	Lacks string
 
+	entering sync.Mutex // one at a time begins or goes elsewhere; before mu
+
+	mu     sync.Mutex // guards Ring, StandsBy and what follows
 	client *http.Client
 	key    ed25519.PublicKey // the radio's, as it was proved last
+}
+
+// server is who is asked first.
+func (r *Radio) server() string { return r.ring().Server }
+
+func (r *Radio) ring() keys.Ring {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.Ring
+}
+
+// http is the client; nil: the radio has not been entered yet.
+func (r *Radio) http() *http.Client {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.client
 }
 
 // elsewhere: the server stands by.
@@ -70,22 +91,42 @@ func sentTo(answer *http.Response) error {
 // anywhere asks, and if the server stands by, it asks the one that leads, which must have the same key. It does that once,
 // because two that send us to each other would never end.
 func (r *Radio) anywhere(ctx context.Context, ask func() error) error {
-	if r.client == nil {
-		if err := r.enter(ctx); err != nil {
-			return err
-		}
+	if err := r.begin(ctx); err != nil {
+		return err
 	}
 	err := ask()
 	other := elsewhere{}
 	if !errors.As(err, &other) {
 		return err
 	}
-	r.client.CloseIdleConnections()
-	r.Ring, r.StandsBy, r.Lacks = r.Ring.At(other.leads, r.key), r.Ring.Server, other.lacks
-	if err := r.enter(ctx); err != nil {
+	if err := r.move(ctx, other); err != nil {
 		return err
 	}
 	return ask()
+}
+
+// begin enters the radio if nobody has.
+func (r *Radio) begin(ctx context.Context) error {
+	r.entering.Lock()
+	defer r.entering.Unlock()
+	if r.http() != nil {
+		return nil
+	}
+	return r.enter(ctx)
+}
+
+// move goes to the server that leads if nobody has.
+func (r *Radio) move(ctx context.Context, to elsewhere) error {
+	r.entering.Lock()
+	defer r.entering.Unlock()
+	if r.server() == to.leads {
+		return nil
+	}
+	r.http().CloseIdleConnections()
+	r.mu.Lock()
+	r.Ring, r.StandsBy, r.Lacks = r.Ring.At(to.leads, r.key), r.Ring.Server, to.lacks
+	r.mu.Unlock()
+	return r.enter(ctx)
 }
 
 // Now is what a radio says of itself.
@@ -100,32 +141,38 @@ type Now struct {
 
 // connect speaks TLS with the radio.
 func (r *Radio) connect(ctx context.Context) (net.Conn, error) {
+	ring := r.ring()
+	first := ring.Server
 	if r.Token != "" { // the token will be sent to whoever is at the other end
-		switch known, err := r.Ring.Knows(); {
+		switch known, err := ring.Knows(); {
 		case err != nil:
 			return nil, err
 		case !known:
-			return nil, fmt.Errorf("the token is said only to a server whose key is known: give the join link that it prints, conga://%s?key=KEY, or join it once", r.Ring.Server)
+			return nil, fmt.Errorf("the token is said only to a server whose key is known: give the join link that it prints, conga://%s?key=KEY, or join it once", first)
 		}
 	}
-	all := append([]string{r.Ring.Server}, r.Ring.Others...)
+	all := append([]string{first}, ring.Others...)
 	conn, at, err := transport.DialAny(ctx, all)
 	if err != nil {
-		return nil, cli.Nobody(node.NobodyAt(r.Ring.Server, err))
+		return nil, cli.Nobody(node.NobodyAt(first, err))
 	}
-	r.Ring.Server = all[at] // it is asked first from now on
-	r.Ring.Others = slices.Delete(all, at, at+1)
+	ring.Server, ring.Others = all[at], slices.Delete(slices.Clone(all), at, at+1)
 	var has ed25519.PublicKey
-	secure, err := transport.SpeakTLS(ctx, conn, func(key ed25519.PublicKey) error { has = key; return r.Ring.Check(key) })
+	secure, err := transport.SpeakTLS(ctx, conn, func(key ed25519.PublicKey) error { has = key; return ring.Check(key) })
 	if err != nil {
 		_ = conn.Close()
 		if errors.Is(err, io.EOF) {
-			err = fmt.Errorf("what listens at %s hangs up: give the requests=HOST:PORT address of the server's ready line", r.Ring.Server)
+			err = fmt.Errorf("what listens at %s hangs up: give the requests=HOST:PORT address of the server's ready line", ring.Server)
 		}
 		return nil, cli.Nobody(err)
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.Ring.Server == first { // nobody has found another one meanwhile
+		r.Ring = ring // its server is asked first from now on
+	}
 	r.key = has
-	_ = r.Ring.Keep(has) // if the disk cannot, the answer still counts
+	_ = ring.Keep(has) // if the disk cannot, the answer still counts
 	return secure, nil
 }
 
@@ -144,7 +191,7 @@ func (r *Radio) Songs(ctx context.Context, words string, all bool) (found pictur
 		}
 		found.Songs, found.Total = append(found.Songs, page.Songs...), page.Total
 		if len(found.Songs) > maxSongs {
-			return found, fmt.Errorf("%s says that it has more than %d songs: say words of the one that you want", r.Ring.Server, maxSongs)
+			return found, fmt.Errorf("%s says that it has more than %d songs: say words of the one that you want", r.server(), maxSongs)
 		}
 		if !all || len(page.Songs) == 0 || len(found.Songs) >= found.Total {
 			return found, nil
@@ -176,7 +223,7 @@ func (r *Radio) getHere(ctx context.Context, path string, into any) error {
 			return r.refused(code, body)
 		}
 		if err := json.Unmarshal(body, into); err != nil {
-			return fmt.Errorf("%s does not answer like this version of conga: %w", r.Ring.Server, err)
+			return fmt.Errorf("%s does not answer like this version of conga: %w", r.server(), err)
 		}
 		return nil
 	}
@@ -188,7 +235,7 @@ func (r *Radio) enter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.client = &http.Client{
+	client := &http.Client{
 		Jar: jar,
 		Transport: &http.Transport{
 			DialTLSContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return r.connect(ctx) },
@@ -196,6 +243,9 @@ func (r *Radio) enter(ctx context.Context) error {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	r.mu.Lock()
+	r.client = client
+	r.mu.Unlock()
 	if r.Token == "" {
 		return nil
 	}
@@ -219,12 +269,12 @@ func (r *Radio) do(ctx context.Context, method, path string, said []byte) (body 
 		return nil, 0, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	return r.answered(request, "ask "+r.Ring.Server)
+	return r.answered(request, "ask "+r.server())
 }
 
 // answered sends the request and reads the answer. doing begins the error if that fails.
 func (r *Radio) answered(request *http.Request, doing string) (body []byte, code int, err error) {
-	answer, err := r.client.Do(request)
+	answer, err := r.http().Do(request)
 	if err != nil {
 		if away := (cli.NotReached{}); errors.As(err, &away) {
 			return nil, 0, away
@@ -251,13 +301,13 @@ func (r *Radio) refused(code int, body []byte) error {
 	if code == http.StatusForbidden && r.Token == "" {
 		said.Error = "it asks for a token: give it in CONGA_AUTH or with --auth"
 	}
-	return fmt.Errorf("%s refuses: %s", r.Ring.Server, plain.Text(said.Error, messages.MaxLine))
+	return fmt.Errorf("%s refuses: %s", r.server(), plain.Text(said.Error, messages.MaxLine))
 }
 
 // Close gives the connections back.
 func (r *Radio) Close() {
-	if r.client != nil {
-		r.client.CloseIdleConnections()
+	if client := r.http(); client != nil {
+		client.CloseIdleConnections()
 	}
 }
 
@@ -290,7 +340,7 @@ func (r *Radio) sayHere(ctx context.Context, line string) (answer []string, err 
 		said = "AUTH " + r.Token + "\n" + said
 	}
 	if _, err := io.WriteString(conn, said); err != nil {
-		return nil, fmt.Errorf("ask %s: %w", r.Ring.Server, err)
+		return nil, fmt.Errorf("ask %s: %w", r.server(), err)
 	}
 	lines := bufio.NewScanner(&bounded{conn, maxAnswer})
 	lines.Buffer(nil, messages.MaxLine)
@@ -300,19 +350,19 @@ func (r *Radio) sayHere(ctx context.Context, line string) (answer []string, err 
 		}
 	}
 	if err := lines.Err(); err != nil && len(answer) == 0 {
-		return nil, fmt.Errorf("ask %s: %w", r.Ring.Server, err)
+		return nil, fmt.Errorf("ask %s: %w", r.server(), err)
 	}
 	if r.Token != "" && len(answer) > 0 && !strings.HasPrefix(answer[0], standsBy) {
 		if !strings.HasPrefix(answer[0], "The token is right") && answer[0] != "No token is needed" {
-			return nil, fmt.Errorf("%s refuses: %s", r.Ring.Server, answer[0])
+			return nil, fmt.Errorf("%s refuses: %s", r.server(), answer[0])
 		}
 		answer = answer[1:]
 	}
 	if len(answer) == 0 {
-		return nil, fmt.Errorf("%s says nothing: try again", r.Ring.Server)
+		return nil, fmt.Errorf("%s says nothing: try again", r.server())
 	}
 	if strings.HasPrefix(answer[0], "This server wants its token first") {
-		return nil, fmt.Errorf("%s asks for a token: give it in CONGA_AUTH or with --auth", r.Ring.Server)
+		return nil, fmt.Errorf("%s asks for a token: give it in CONGA_AUTH or with --auth", r.server())
 	}
 	return answer, nil
 }

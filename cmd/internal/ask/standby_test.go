@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -88,6 +89,32 @@ func TestRadio_StandsBy(t *testing.T) {
 	defer other.Close()
 	if said, err := other.Say(within, "PLAY bach"); err != nil || !strings.Contains(said[0], "has been requested") {
 		t.Errorf("it says %q, %v", said, err)
+	}
+	cancel()
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A radio is asked several things at once, of which each may be the first, and each is sent to the server that leads.
+func TestRadio_AtOnce(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	leader, standby, ended := members(ctx, t)
+	radio := &Radio{Ring: keys.NewRing(standby, nil, t.TempDir())}
+	defer radio.Close()
+	var asked sync.WaitGroup
+	for range 4 {
+		asked.Go(func() {
+			if now, err := radio.Now(ctx); err != nil || now.Lead == nil {
+				t.Errorf("%+v, %v", now, err)
+			}
+		})
+	}
+	asked.Wait()
+	if radio.Ring.Server != leader || radio.StandsBy != standby {
+		t.Errorf("%s was asked, and %s stands by", radio.Ring.Server, radio.StandsBy)
 	}
 	cancel()
 	for range 2 {
