@@ -42,6 +42,7 @@ func (serversCmd) Help() string {
     freeze  stops it for longer than its lease,
     nats    kills a server of NATS, in turn,
     log     kills the one that leads the log's stream,
+    stall   stops a server of NATS for longer than the lease, in turn,
     pull    pulls the cable of a server of NATS, in turn,
     cut     cuts the server that leads off from NATS, until the other one leads,
     brief   cuts it off for less than its lease,

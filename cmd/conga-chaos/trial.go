@@ -20,13 +20,14 @@ const (
 	freeze     fault = "freeze" // SIGSTOP of the server that leads, for longer than its lease
 	killNATS   fault = "nats"   // kill -9 of a server of NATS, in turn; it comes back
 	killLog    fault = "log"    // the same to the one that leads the log's stream
+	stallNATS  fault = "stall"  // SIGSTOP of a server of NATS, in turn, for longer than the lease
 	pullNATS   fault = "pull"   // the cable of a server of NATS, in turn, is pulled for a while: nobody is told
 	cutOff     fault = "cut"    // the server that leads is cut off from NATS until the other one leads
 	cutBriefly fault = "brief"  // and for less than its lease
 	cutBoth    fault = "narrow" // and the one that stands by reaches one server of NATS only
 )
 
-var faults = []fault{killServer, freeze, killNATS, killLog, pullNATS, cutOff, cutBriefly, cutBoth}
+var faults = []fault{killServer, freeze, killNATS, killLog, stallNATS, pullNATS, cutOff, cutBriefly, cutBoth}
 
 // cabled faults need hosts of their own.
 func (f fault) cabled() bool { return f == pullNATS || f == cutOff || f == cutBriefly || f == cutBoth }
@@ -35,7 +36,9 @@ func (f fault) cabled() bool { return f == pullNATS || f == cutOff || f == cutBr
 func (f fault) moves() bool { return !f.nats() && f != cutBriefly }
 
 // nats says that it befalls a server of NATS.
-func (f fault) nats() bool { return f == killNATS || f == killLog || f == pullNATS }
+func (f fault) nats() bool {
+	return f == killNATS || f == killLog || f == stallNATS || f == pullNATS
+}
 
 const (
 	// takesOverWithin is how long a takeover may take until it is one that failed: that nobody hears it is another promise.
@@ -160,9 +163,15 @@ func (t *trial) strikeNATS(ctx context.Context, f fault) (what string, at time.T
 		return what, at, err
 	}
 	what += " " + s.name
-	if f == pullNATS {
+	switch f {
+	case pullNATS:
 		err = s.net.cable.Pull()
 		return what, at, errors.Join(err, cli.Pause(ctx, natsAway), s.net.cable.Plug())
+	case stallNATS:
+		freezeProcess(s.cmd.Process)
+		err = cli.Pause(ctx, natsAway)
+		thawProcess(s.cmd.Process)
+		return what, at, err
 	}
 	s.kill()
 	err = cli.Pause(ctx, comesBackAfter)
