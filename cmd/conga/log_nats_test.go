@@ -57,7 +57,7 @@ func TestLog_NATSArchive(t *testing.T) {
 	ok(t, with("import", incidentFile)...)
 	whole := ok(t, with("replay")...)
 
-	store, err := jetstream.Open(jetstream.Config{URL: servers.URL(), Radio: "house"})
+	store, err := jetstream.Open(t.Context(), jetstream.Config{URL: servers.URL(), Radio: "house"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,9 +55,9 @@ func (c *serveCmd) member(ctx context.Context, io *cli.Streams, debug *node.Debu
 	if err != nil {
 		return err
 	}
-	store, err := jetstream.Open(nats) // it makes the log if the radio is new
+	store, err := jetstream.Open(ctx, nats) // it makes the log if the radio is new
 	if err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
 	defer store.Close()
 	nats.On = store
@@ -68,10 +68,10 @@ func (c *serveCmd) member(ctx context.Context, io *cli.Streams, debug *node.Debu
 	o.Data.Key, o.Servers = key, c.All
 	context.AfterFunc(ctx, func() { cli.Notify(cli.Stopping) })
 	err = node.Member(ctx, node.MemberOptions{
-		ServerOptions: o, Claims: store.Claims(), Lease: length, Dir: c.Data, Sharing: c.sharing(nats),
-		Read: func() (eventlog.Store, error) { return jetstream.OpenReader(nats) },
+		ServerOptions: o, Claims: store.Claims(), Lease: length, Dir: c.Data, Sharing: c.sharing(ctx, nats),
+		Read: func() (eventlog.Store, error) { return jetstream.OpenReader(ctx, nats) },
 		Write: func(fence func(eventlog.Store) eventlog.Store, lost func(error)) (node.Data, error) {
-			return node.OpenShared(nats, c.Data, c.Songs, fence, lost, logger)
+			return node.OpenShared(ctx, nats, c.Data, c.Songs, func(s *jetstream.Store) eventlog.Store { return fence(s) }, lost, logger)
 		},
 		Followed: r.follows, Led: r.leads,
 	})

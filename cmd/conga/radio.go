@@ -163,8 +163,9 @@ func (c *statusCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	if err != nil {
 		return err
 	}
+	server, standsBy, lacks := radio.Asked()
 	s := statusJSON{
-		Server: radio.Ring.Server, Asked: radio.StandsBy, Lacks: radio.Lacks, Songs: now.Now.Songs, Away: now.Now.Away,
+		Server: server, Asked: standsBy, Lacks: lacks, Songs: now.Now.Songs, Away: now.Now.Away,
 		Queue: len(now.Queue.Songs) + now.Queue.More, Listeners: len(now.Chain.Nodes) + now.Chain.More, Hops: now.Chain.Hops,
 	}
 	first := "nothing plays"

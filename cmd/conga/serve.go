@@ -186,7 +186,7 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	defer end(nil)
 	server, browsers, err := c.start(ctx, playlist, end, logger)
 	if err != nil {
-		return errors.Join(err, http.Close())
+		return errors.Join(unlessStopped(ctx, err), http.Close())
 	}
 	served := http.Serve(ctx, server.Music(), server.Watched())
 	select { // whoever reads "ready" asks for songs at once
@@ -212,8 +212,16 @@ func (c *serveCmd) serve(ctx context.Context, io *cli.Streams) error {
 	}
 	err = <-served // it ends with ctx
 	err = errors.Join(drawn, err, server.Stop())
-	if why := context.Cause(ctx); errors.Is(why, eventlog.ErrConflict) {
-		return fmt.Errorf("this server has ended, because another one serves the radio %s now: %w", c.Radio, why)
+	if errors.Is(context.Cause(ctx), eventlog.ErrConflict) {
+		return fmt.Errorf("this server has ended, because another one has taken its log and serves the radio %s now", c.Radio)
+	}
+	return err
+}
+
+// unlessStopped is an error of the start, which is none if it is only that it was stopped.
+func unlessStopped(ctx context.Context, err error) error {
+	if stopped := ctx.Err(); stopped != nil && errors.Is(err, stopped) {
+		return nil
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -47,13 +48,13 @@ func (c *serveCmd) shared() error {
 }
 
 // sharing says how the songs are shared.
-func (c *serveCmd) sharing(log jetstream.Config) node.Sharing {
+func (c *serveCmd) sharing(ctx context.Context, log jetstream.Config) node.Sharing {
 	if !c.ShareSongs {
 		return node.Sharing{}
 	}
 	return node.Sharing{
 		Open: func() (songstore.Store, io.Closer, error) {
-			songs, err := jetstream.OpenSongs(log)
+			songs, err := jetstream.OpenSongs(ctx, log)
 			if err != nil {
 				return nil, nil, err // no *jetstream.Songs that is nil
 			}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"sync"
@@ -26,18 +27,18 @@ const (
 	rememberedClaims = 8
 )
 
-// claims is a register in a stream that holds one message.
+// claims is a register in a stream that holds one message, with a connection of its own.
 //
 // One server of NATS has the stream. If that loses its last messages, it gives their sequences again; so each claim has a
 // subject of its own, and another is put in place of a sequence and a subject. The numbers are this handle's own.
 type claims struct {
 	store *Store
+	line  *line
 	names registerNames
 
-	mu     sync.Mutex
-	stream jetstream.Stream
-	count  uint64
-	shown  []shown // the last ones, oldest first
+	mu    sync.Mutex
+	count uint64
+	shown []shown // the last ones, oldest first
 }
 
 // registerNames are what a register has in NATS.
@@ -59,11 +60,16 @@ type spot struct {
 	subject  string // empty: the stream holds no message behind sequence
 }
 
-// Claims returns the radio's registers, on the same servers and the same connection. They are made when they are watched.
+// Claims returns the radio's registers, on the same servers. Each is watched by one goroutine at a time, which first makes it if need
+// be. Close ends their connections.
 func (s *Store) Claims() (all []eventlog.Claims) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i := range registers {
 		at := fmt.Sprintf("%s.%d.", s.cfg.Radio, i+1)
-		all = append(all, &claims{store: s, names: registerNames{i, fmt.Sprintf("%s_LEAD_%d", s.names.stream, i+1), "conga-lead." + at, "conga-led." + at}})
+		l := &line{store: s, every: homeEvery, where: map[string]string{}}
+		s.lines = append(s.lines, l)
+		all = append(all, &claims{store: s, line: l, names: registerNames{i, fmt.Sprintf("%s_LEAD_%d", s.names.stream, i+1), "conga-lead." + at, "conga-led." + at}})
 	}
 	return all
 }
@@ -105,33 +111,68 @@ func (c *claims) Claim(ctx context.Context, expected uint64, data []byte) (uint6
 		options = append(options, jetstream.WithExpectLastSequenceForSubject(before.sequence, before.subject))
 	}
 	subject := c.names.subject + rand.Text()
-	ack, err := c.store.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: data}, options...)
+	on, _ := c.line.now()
+	if on.conn == nil {
+		return 0, c.away(nats.ErrConnectionClosed)
+	}
+	ack, err := on.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: data}, options...)
 	switch {
 	case isConflict(err):
 		return 0, fmt.Errorf("%w: another claim is there", eventlog.ErrConflict)
 	case err != nil:
-		return 0, c.store.explain(err)
+		return 0, c.away(err)
 	}
 	return c.number(spot{ack.Sequence, subject}), nil
 }
 
 // Watch gets claims from the stream as it takes them. What it may have missed, it reads.
 func (c *claims) Watch(ctx context.Context, seen func(number uint64, data []byte)) error {
-	if err := c.find(ctx); err != nil {
-		return c.store.explain(err)
+	for {
+		if err := c.watch(ctx, seen); err != nil {
+			return c.away(err)
+		}
+	}
+}
+
+// away is how an error is told: a server that does not answer, always in the same words.
+func (c *claims) away(err error) error {
+	_, home := c.line.now()
+	var broken interface{ Timeout() bool } // as an error of a network has
+	silent := mayPass(err) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, io.EOF) || errors.As(err, &broken)
+	if silent && home != "" && c.store.life.Err() == nil {
+		return fmt.Errorf("NATS at %s: its server %s, which has %s, does not answer", c.store.where(), home, c.names.stream)
+	}
+	return c.store.explain(err)
+}
+
+// watch is Watch until the connection is to be another one, which is no error.
+func (c *claims) watch(ctx context.Context, seen func(number uint64, data []byte)) error {
+	on, stream, err := c.reach(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, end := context.WithCancel(ctx)
+	var homing sync.WaitGroup
+	defer homing.Wait()
+	defer end()
+	home := make(chan struct{})
+	if _, at := c.line.now(); !on.to(at) {
+		homing.Go(func() { c.line.goHome(ctx, home) })
 	}
 	told := make(chan *nats.Msg, maxAtOnce)
-	from, err := c.store.conn.ChanSubscribe(c.names.told+">", told)
+	from, err := on.conn.ChanSubscribe(c.names.told+">", told)
 	if err != nil {
-		return c.store.explain(err)
+		return err
 	}
 	defer func() { _ = from.Unsubscribe() }()
 	again := time.NewTicker(readEvery)
 	defer again.Stop()
 	for {
-		newest, err := c.newest(ctx)
-		if err != nil {
-			return c.store.explain(err)
+		newest, err := c.newest(ctx, stream)
+		if at, _ := c.line.now(); err != nil && at == on {
+			return err
+		} else if err != nil {
+			return nil
 		}
 		seen(c.number(spot{newest.Sequence, newest.Subject}), newest.Data)
 		for last, reads := newest.Sequence, false; !reads; {
@@ -144,6 +185,8 @@ func (c *claims) Watch(ctx context.Context, seen func(number uint64, data []byte
 				}
 			case <-again.C:
 				reads = true
+			case <-home:
+				return nil
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -152,12 +195,9 @@ func (c *claims) Watch(ctx context.Context, seen func(number uint64, data []byte
 }
 
 // newest reads the last message, or where the empty stream is.
-func (c *claims) newest(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+func (c *claims) newest(ctx context.Context, stream jetstream.Stream) (*jetstream.RawStreamMsg, error) {
 	ctx, cancel := context.WithTimeout(ctx, readPatience)
 	defer cancel()
-	c.mu.Lock()
-	stream := c.stream
-	c.mu.Unlock()
 	newest, err := stream.GetLastMsgForSubject(ctx, c.names.subject+">")
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		info, err := stream.Info(ctx)

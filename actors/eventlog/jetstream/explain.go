@@ -99,6 +99,11 @@ func (s *Store) explain(err error) error {
 	return fmt.Errorf("NATS at %s: %w", at, err)
 }
 
+// stopped is the error if the store was not to be opened after all.
+func (s *Store) stopped(ctx context.Context) error {
+	return fmt.Errorf("stopped before NATS at %s had answered: %w", s.where(), context.Cause(ctx))
+}
+
 func (s *Store) damaged(seq uint64, what string) error {
 	return fmt.Errorf("%w: message %d of the stream %s at %s: %s", eventlog.ErrDamaged, seq, s.names.stream, s.where(), what)
 }

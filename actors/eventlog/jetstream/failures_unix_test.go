@@ -85,7 +85,7 @@ func (w *writer) write(t *testing.T, s *Store, stop <-chan struct{}) {
 // has fails the test unless the log has these rows and no others.
 func has(t *testing.T, cfg Config, want []eventlog.Row) {
 	t.Helper()
-	s, err := OpenReader(cfg)
+	s, err := OpenReader(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,8 +95,9 @@ type Store struct {
 	at         uint64 // the stream's sequence up to which that is true
 	// Where events are. All of it may be forgotten.
 	places  places
-	follows place // what a reader that goes on will ask for
-	whole   span  // part of the stream that is known to be one whole append
+	follows place   // what a reader that goes on will ask for
+	whole   span    // part of the stream that is known to be one whole append
+	lines   []*line // of its registers
 }
 
 var _ eventlog.Store = (*Store)(nil)
@@ -119,32 +120,37 @@ func namesOf(radio string) names {
 	return names{stream: "CONGA_" + radio, subjects: subject + ".>", log: subject + ".log", kept: subject + ".kept."}
 }
 
-// Open opens the radio's log for writing, and creates it if it does not exist. All errors name the servers.
-func Open(cfg Config) (*Store, error) {
-	s, err := dial(cfg)
+// Open opens the radio's log for writing, and creates it if it does not exist. If ctx ends meanwhile, so does it. All other errors
+// name the servers.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	s, err := dial(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
 	s.writer = rand.Text()
-	return s.open(s.create)
+	return s.open(ctx, s.create)
 }
 
 // OpenReader opens the radio's log for reading. Append, Drop and Keep fail.
-func OpenReader(cfg Config) (*Store, error) {
-	s, err := dial(cfg)
+func OpenReader(ctx context.Context, cfg Config) (*Store, error) {
+	s, err := dial(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	return s.open(s.find)
+	return s.open(ctx, s.find)
 }
 
-func (s *Store) open(stream func(context.Context) error) (*Store, error) {
+func (s *Store) open(ctx context.Context, stream func(context.Context) error) (*Store, error) {
+	opened := context.AfterFunc(ctx, s.end)
 	err := s.ask(stream)
 	if err == nil {
 		err = s.knownFormat()
 	}
 	if err == nil {
 		err = s.load()
+	}
+	if !opened() {
+		err = s.stopped(ctx)
 	}
 	if err != nil {
 		_ = s.Close()
@@ -153,25 +159,33 @@ func (s *Store) open(stream func(context.Context) error) (*Store, error) {
 	return s, nil
 }
 
-// dial connects to one of the servers. From then on the connection restores itself.
-func dial(cfg Config) (*Store, error) {
-	if err := GoodRadio(cfg.Radio); err != nil {
-		return nil, err
-	}
+// options are those of each connection.
+func (c Config) options() []nats.Option {
 	options := []nats.Option{
-		nats.Name("conga " + cfg.Radio), nats.Timeout(dialPatience), nats.MaxReconnects(-1), nats.ReconnectWait(4 * pause), nats.ReconnectJitter(pause, pause),
-		nats.ReconnectBufSize(-1), // what cannot be sent now must not be sent later
+		nats.Name("conga " + c.Radio), nats.Timeout(dialPatience),
 		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(2),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // each call has its own; the library would print them
 	}
-	if cfg.Creds != "" {
-		options = append(options, nats.UserCredentials(cfg.Creds))
+	if c.Creds != "" {
+		options = append(options, nats.UserCredentials(c.Creds))
 	}
+	return options
+}
+
+// dial connects to one of the servers. From then on the connection restores itself.
+func dial(ctx context.Context, cfg Config) (*Store, error) {
+	if err := GoodRadio(cfg.Radio); err != nil {
+		return nil, err
+	}
+	options := append(cfg.options(), nats.MaxReconnects(-1), nats.ReconnectWait(4*pause), nats.ReconnectJitter(pause, pause),
+		nats.ReconnectBufSize(-1)) // what cannot be sent now must not be sent later
 	s := &Store{cfg: cfg, names: namesOf(cfg.Radio), try: tryPatience, tries: patience}
 	var err error
 	if cfg.On != nil {
 		s.conn = cfg.On.conn
-	} else if s.conn, err = nats.Connect(cfg.URL, options...); err != nil {
+	} else if s.conn, err = connect(ctx, cfg.URL, options...); err != nil && ctx.Err() != nil {
+		return nil, s.stopped(ctx)
+	} else if err != nil {
 		return nil, s.explain(err)
 	}
 	if s.js, err = jetstream.New(s.conn); err != nil {
@@ -242,9 +256,15 @@ func (s *Store) Replicas() int { return s.stream.CachedInfo().Config.Replicas }
 // Connected reports whether one of the servers is there. It may still be one of too few.
 func (s *Store) Connected() bool { return s.conn.IsConnected() }
 
-// Close ends the connection, if no other store has it.
+// Close ends the connections of the registers, and that of the store, if no other one has it.
 func (s *Store) Close() error {
 	s.end()
+	s.mu.Lock()
+	lines := s.lines
+	s.mu.Unlock()
+	for _, l := range lines {
+		l.close()
+	}
 	s.hangUp()
 	return nil
 }

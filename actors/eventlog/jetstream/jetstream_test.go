@@ -1,9 +1,14 @@
 package jetstream
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -26,7 +31,7 @@ func radio() string { return fmt.Sprintf("test-%d", radios.Add(1)) }
 
 func open(t testing.TB, cfg Config) *Store {
 	t.Helper()
-	s, err := Open(cfg)
+	s, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,6 +111,87 @@ func TestStore_Followed(t *testing.T) {
 	}
 }
 
+// A store hears of another's message while it writes nothing itself; one that the stream has refused is none.
+func TestStore_Followed_Heard(t *testing.T) {
+	t.Parallel()
+	cfg := Config{URL: natstest.Start(t, 1).URL(), Radio: radio()}
+	first, late, next := open(t, cfg), open(t, cfg), open(t, cfg)
+	rows := storetest.Rows(eventlog.Mark{}, 3)
+	if err := first.Append(0, rows[:1]); err != nil {
+		t.Fatal(err)
+	}
+	followed := make(chan error, 1)
+	go func() { followed <- first.Followed() }()
+	if err := late.Append(0, rows[:1]); !errors.Is(err, eventlog.ErrConflict) {
+		t.Fatal(err)
+	}
+	if err := first.Append(1, rows[1:2]); err != nil {
+		t.Errorf("after one that was refused: %v", err)
+	}
+	for again := time.NewTicker(10 * time.Millisecond); ; <-again.C { // the first one may listen only now
+		_, last, err := next.Marks()
+		if err == nil {
+			err = next.Append(last.Seq, storetest.Rows(last, 1))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-followed:
+			if !errors.Is(err, eventlog.ErrConflict) {
+				t.Error(err)
+			}
+			return
+		default:
+		}
+	}
+}
+
+// mute lets in whoever speaks NATS, or not even that, and answers nothing. It calls asked at the first question.
+func mute(t *testing.T, letsIn bool, asked func()) (url string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served sync.WaitGroup
+	t.Cleanup(served.Wait)
+	t.Cleanup(func() { _ = l.Close() })
+	served.Go(func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		if !letsIn {
+			asked()
+		} else if _, err := io.WriteString(conn, "INFO {\"headers\":true,\"max_payload\":1048576}\r\n"); err != nil {
+			return
+		}
+		for lines := bufio.NewScanner(conn); lines.Scan(); {
+			switch word, _, _ := strings.Cut(lines.Text(), " "); word {
+			case "PING":
+				_, _ = io.WriteString(conn, "PONG\r\n")
+			case "PUB", "HPUB":
+				asked()
+			}
+		}
+	})
+	return "nats://" + l.Addr().String()
+}
+
+// Whoever does not want to wait for NATS any more need not.
+func TestOpen_Stopped(t *testing.T) {
+	t.Parallel()
+	for _, letsIn := range []bool{false, true} {
+		ctx, stop := context.WithCancel(t.Context())
+		cfg := Config{URL: mute(t, letsIn, stop), Radio: radio()}
+		if _, err := Open(ctx, cfg); !errors.Is(err, context.Canceled) {
+			t.Errorf("if it lets in: %v: %v", letsIn, err)
+		}
+		stop()
+	}
+}
+
 // answerless has published a message, but no answer comes any more.
 type answerless struct {
 	jetstream.JetStream
@@ -175,21 +261,125 @@ func TestStore_On(t *testing.T) {
 	}
 }
 
-// The three registers are on three servers, if there are so many.
+// The three registers are on three servers, if there are so many, and each has a connection to its own.
 func TestClaims(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 3} {
 		servers := natstest.Start(t, n)
-		cfg := Config{URL: servers.URL(), Radio: radio()}
+		cfg := Config{URL: servers.Servers[0].URL, Radio: radio()} // it tells where the others are
 		at := map[string]bool{}
 		for i := range registers {
-			storetest.Claims(t, func(t testing.TB) eventlog.Claims { return open(t, cfg).Claims()[i] })
-			if n > 1 {
-				at[servers.Leader(fmt.Sprintf("CONGA_%s_LEAD_%d", cfg.Radio, i+1)).Name] = true
+			var all []*claims
+			storetest.Claims(t, func(t testing.TB) eventlog.Claims {
+				c := open(t, cfg).Claims()[i].(*claims)
+				c.line.every = pause
+				all = append(all, c)
+				return c
+			})
+			if n == 1 {
+				continue
+			}
+			home := servers.Leader(fmt.Sprintf("CONGA_%s_LEAD_%d", cfg.Radio, i+1)).Name
+			at[home] = true
+			for _, c := range all {
+				goesHome(t, c, home, func(string) {})
 			}
 		}
 		if n > 1 && len(at) != n {
 			t.Errorf("the registers are on %d of %d servers", len(at), n)
 		}
+	}
+}
+
+// goesHome watches the register until it is asked at that server, which it has to be. meanwhile is called while it is asked through
+// another one.
+func goesHome(t *testing.T, c *claims, server string, meanwhile func(through string)) {
+	t.Helper()
+	ctx, end := context.WithTimeout(t.Context(), time.Minute)
+	defer end()
+	there := false
+	for !there {
+		err := c.Watch(ctx, func(uint64, []byte) {
+			on, home := c.line.now()
+			if there = there || on.to(home) && home == server; there {
+				end()
+			} else {
+				meanwhile(on.conn.ConnectedServerName())
+			}
+		})
+		if on, home := c.line.now(); !there && ctx.Err() != nil {
+			t.Fatalf("the register at %s, which is to be at %s, is asked through %s: %v", home, server, on.conn.ConnectedServerName(), err)
+		}
+	}
+}
+
+// gate is a way to a server that can be shut.
+type gate struct{ open atomic.Bool }
+
+// through opens a gate to the server and returns its URL.
+func (g *gate) through(t *testing.T, url string) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served sync.WaitGroup
+	t.Cleanup(served.Wait)
+	t.Cleanup(func() { _ = l.Close() })
+	served.Go(func() {
+		for {
+			from, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if !g.open.Load() {
+				_ = from.Close()
+				continue
+			}
+			to, err := net.Dial("tcp", strings.TrimPrefix(url, "nats://"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for _, ends := range [][2]net.Conn{{from, to}, {to, from}} {
+				served.Go(func() {
+					_, _ = io.Copy(ends[0], ends[1])
+					_ = ends[0].Close()
+				})
+			}
+		}
+	})
+	return "nats://" + l.Addr().String()
+}
+
+// A register whose server cannot be reached is asked through another one, until it can.
+func TestClaims_Through(t *testing.T) {
+	t.Parallel()
+	servers := natstest.Start(t, 3)
+	way := &gate{}
+	near, far := servers.Servers[0], servers.Servers[registers-1]
+	cfg := Config{URL: near.URL + "," + way.through(t, far.URL), Radio: radio()}
+	handle := func() *claims {
+		s := open(t, cfg)
+		s.conn.Close()
+		var err error
+		if s.conn, err = nats.Connect(near.URL, nats.IgnoreDiscoveredServers()); err != nil { // so it hears of no other way
+			t.Fatal(err)
+		}
+		c := s.Claims()[registers-1].(*claims)
+		c.line.every = pause
+		return c
+	}
+	var handles []*claims
+	storetest.Claims(t, func(testing.TB) eventlog.Claims {
+		handles = append(handles, handle())
+		return handles[len(handles)-1]
+	})
+	before := ""
+	goesHome(t, handles[0], far.Name, func(through string) {
+		before = through
+		way.open.Store(true)
+	})
+	if before != near.Name {
+		t.Errorf("before that it was asked through %q", before)
 	}
 }

@@ -33,10 +33,10 @@ var (
 // listPatience is how long a list of many thousand objects may take.
 const listPatience = time.Minute
 
-// OpenSongs connects to the servers; cfg.On is not used.
-func OpenSongs(cfg Config) (*Songs, error) {
+// OpenSongs connects to the servers, unless ctx ends; cfg.On is not used.
+func OpenSongs(ctx context.Context, cfg Config) (*Songs, error) {
 	cfg.On = nil
-	store, err := dial(cfg)
+	store, err := dial(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}

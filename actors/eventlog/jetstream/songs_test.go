@@ -16,7 +16,7 @@ import (
 
 func openSongs(t testing.TB, cfg Config) *Songs {
 	t.Helper()
-	s, err := OpenSongs(cfg)
+	s, err := OpenSongs(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

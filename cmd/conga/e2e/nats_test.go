@@ -54,7 +54,7 @@ func TestNATS_Away(t *testing.T) {
 	if now := next.dump(t).Event; now <= before {
 		t.Errorf("the log was at event %d, the next server begins at %d", before, now)
 	}
-	if code := server.exit(t); code != 1 || !strings.Contains(server.err.String(), "another one serves the radio house now") {
+	if code := server.exit(t); code != 1 || !strings.Contains(server.err.String(), "another one has taken its log and serves the radio house now") {
 		t.Errorf("the first server ended with exit %d", code)
 	}
 	eventually(t, "the next one keeps songs in the log", func() string {

@@ -43,23 +43,28 @@ const (
 )
 
 // Radio is a server that is asked what anybody may ask it: at its request port, over TLS. Its key is checked. It may be asked several
-// things at once; Ring and StandsBy are the caller's before and after that.
+// things at once.
 type Radio struct {
-	Ring  keys.Ring
-	Token string // empty: none
-	// StandsBy is a server that was asked, and has sent us to the one that leads; empty: none did.
-	StandsBy string
-	// Lacks says what that server lacks; empty: nothing.
-	Lacks string
+	Ring  keys.Ring // the caller's until the first question; Asked tells what has become of it
+	Token string    // empty: none
 
 	entering sync.Mutex // one at a time begins or goes elsewhere; before mu
 
-	mu     sync.Mutex // guards Ring, StandsBy and what follows
-	client *http.Client
-	key    ed25519.PublicKey // the radio's, as it was proved last
+	mu       sync.Mutex // guards Ring and what follows
+	standsBy string
+	lacks    string
+	client   *http.Client
+	key      ed25519.PublicKey // the radio's, as it was proved last
 }
 
-// server is who is asked first.
+// Asked returns which server is asked, and one that was asked before and has sent us to that one, because it stands by; empty: none
+// did. lacks says what that one lacks; empty: nothing.
+func (r *Radio) Asked() (server, standsBy, lacks string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.Ring.Server, r.standsBy, r.lacks
+}
+
 func (r *Radio) server() string { return r.ring().Server }
 
 func (r *Radio) ring() keys.Ring {
@@ -124,7 +129,7 @@ func (r *Radio) move(ctx context.Context, to elsewhere) error {
 	}
 	r.http().CloseIdleConnections()
 	r.mu.Lock()
-	r.Ring, r.StandsBy, r.Lacks = r.Ring.At(to.leads, r.key), r.Ring.Server, to.lacks
+	r.Ring, r.standsBy, r.lacks = r.Ring.At(to.leads, r.key), r.Ring.Server, to.lacks
 	r.mu.Unlock()
 	return r.enter(ctx)
 }

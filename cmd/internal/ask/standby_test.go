@@ -82,8 +82,8 @@ func TestRadio_StandsBy(t *testing.T) {
 		}
 		<-again.C // the first song begins
 	}
-	if radio.Ring.Server != leader {
-		t.Errorf("%s was asked", radio.Ring.Server)
+	if asked, _, _ := radio.Asked(); asked != leader {
+		t.Errorf("%s was asked", asked)
 	}
 	other := &Radio{Ring: keys.NewRing(standby, nil, t.TempDir())}
 	defer other.Close()
@@ -113,8 +113,8 @@ func TestRadio_AtOnce(t *testing.T) {
 		})
 	}
 	asked.Wait()
-	if radio.Ring.Server != leader || radio.StandsBy != standby {
-		t.Errorf("%s was asked, and %s stands by", radio.Ring.Server, radio.StandsBy)
+	if server, by, _ := radio.Asked(); server != leader || by != standby {
+		t.Errorf("%s was asked, and %s stands by", server, by)
 	}
 	cancel()
 	for range 2 {

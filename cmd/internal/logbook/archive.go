@@ -70,14 +70,14 @@ func (c *logArchiveCmd) distant(ctx context.Context, streams *cli.Streams) error
 	if err != nil {
 		return err
 	}
-	reader, err := jetstream.OpenReader(at) // it makes no log
+	reader, err := jetstream.OpenReader(ctx, at) // it makes no log
 	if err != nil {
 		return err
 	}
 	if err := reader.Close(); err != nil {
 		return err
 	}
-	beside, err := jetstream.Open(at)
+	beside, err := jetstream.Open(ctx, at)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (c *logArchiveCmd) distant(ctx context.Context, streams *cli.Streams) error
 		return fmt.Errorf("a server of the radio %s is running, at %s: stop it first; conga serve --keep bounds the log while it runs", c.Radio, other.GetRequests())
 	}
 	at.On = beside
-	store, err := jetstream.Open(at)
+	store, err := jetstream.Open(ctx, at)
 	if err != nil {
 		return err
 	}

@@ -146,7 +146,7 @@ it saves the sound events.
 
 // Run writes the whole file or none; from a damaged log, the events that are sound.
 func (c *logExportCmd) Run(ctx context.Context, streams *cli.Streams) error {
-	log, err := c.home().log()
+	log, err := c.home().log(ctx)
 	if errors.Is(err, eventlog.ErrDamaged) {
 		return c.save(ctx, streams, err)
 	}
@@ -194,7 +194,7 @@ func (c *logExportCmd) wrote(n int, last uint64, log *eventlog.Log) string {
 
 // save writes the sound events of a damaged log, and still returns the damage as an error.
 func (c *logExportCmd) save(ctx context.Context, streams *cli.Streams, damage error) error {
-	store, err := c.home().damaged()
+	store, err := c.home().damaged(ctx)
 	if err != nil {
 		return damage
 	}

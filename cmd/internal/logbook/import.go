@@ -31,12 +31,12 @@ func (logImportCmd) Help() string {
 
 // Run fills the folder's log with all of the events or with none; with --sound, with those before the
 // first damaged one.
-func (c *logImportCmd) Run(_ context.Context, streams *cli.Streams) error {
+func (c *logImportCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	at := home{c.Data, c.Shared}
 	if at.Is() == (c.Data != "") {
 		return cli.Mistakef("name either a folder that has no log yet with --data DIR, or a new radio with --log URL --radio NAME")
 	}
-	if last, err := at.last(); err == nil && last > 0 {
+	if last, err := at.last(ctx); err == nil && last > 0 {
 		return fmt.Errorf("%s has a log of %s already: name a %s that has none", at, plural(last, "event"), at.kind())
 	}
 	sound, err := c.check()
@@ -46,7 +46,7 @@ func (c *logImportCmd) Run(_ context.Context, streams *cli.Streams) error {
 	case err != nil && !c.Sound:
 		return fmt.Errorf("nothing was imported: %w; the %s before it can be: add --sound", err, plural(sound, "event"))
 	}
-	store, err2 := at.writer()
+	store, err2 := at.writer(ctx)
 	if err2 != nil {
 		return err2
 	}
@@ -62,8 +62,8 @@ func (c *logImportCmd) Run(_ context.Context, streams *cli.Streams) error {
 }
 
 // last is the number of the log's last event.
-func (h home) last() (uint64, error) {
-	store, err := h.reader()
+func (h home) last(ctx context.Context) (uint64, error) {
+	store, err := h.reader(ctx)
 	if err != nil {
 		return 0, err
 	}

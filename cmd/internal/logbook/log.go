@@ -1,6 +1,7 @@
 package logbook
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -58,9 +59,9 @@ type logSource struct {
 }
 
 // open opens the log for reading. The caller closes it.
-func (s logSource) open() (*eventlog.Log, error) {
+func (s logSource) open(ctx context.Context) (*eventlog.Log, error) {
 	if s.File == "" {
-		return s.home().log()
+		return s.home().log(ctx)
 	}
 	if isFolder(s.File) {
 		return nil, fmt.Errorf("%s is a folder: name it with --data", s.File)
@@ -69,14 +70,14 @@ func (s logSource) open() (*eventlog.Log, error) {
 }
 
 // OpenFolder opens the log in dir for reading, also while its server runs.
-func OpenFolder(dir string) (*eventlog.Log, error) { return home{dir: dir}.log() }
+func OpenFolder(dir string) (*eventlog.Log, error) { return home{dir: dir}.log(context.Background()) }
 
 // log opens the log for reading, also while its server runs.
-func (h home) log() (*eventlog.Log, error) {
+func (h home) log(ctx context.Context) (*eventlog.Log, error) {
 	if file, err := os.Stat(h.dir); err == nil && !file.IsDir() && !h.Is() {
 		return nil, fmt.Errorf("%s is a file: name it without --data", h.dir)
 	}
-	store, err := h.reader()
+	store, err := h.reader(ctx)
 	if err != nil {
 		return nil, h.salvage(err)
 	}
@@ -185,8 +186,8 @@ func (s logSource) name() string {
 }
 
 // with opens the log and runs do on it; a log without events is an error.
-func (s logSource) with(do func(*eventlog.Log) error) error {
-	log, err := s.open()
+func (s logSource) with(ctx context.Context, do func(*eventlog.Log) error) error {
+	log, err := s.open(ctx)
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ nothing is written; songs of different sample rates follow each other as they di
 
 // Run writes the file, whole or not at all.
 func (c *logRenderCmd) Run(ctx context.Context, streams *cli.Streams) error {
-	log, err := c.home().log()
+	log, err := c.home().log(ctx)
 	if err != nil {
 		return err
 	}

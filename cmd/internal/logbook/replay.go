@@ -29,8 +29,8 @@ func (logReplayCmd) Help() string {
 }
 
 // Run prints the state.
-func (c *logReplayCmd) Run(_ context.Context, streams *cli.Streams) error {
-	return c.with(func(log *eventlog.Log) error {
+func (c *logReplayCmd) Run(ctx context.Context, streams *cli.Streams) error {
+	return c.with(ctx, func(log *eventlog.Log) error {
 		raw, err := stateAt(log, c.At)
 		if err != nil {
 			return err
@@ -75,12 +75,12 @@ func (logDiffCmd) Help() string {
 }
 
 // Run prints the differences.
-func (c *logDiffCmd) Run(_ context.Context, streams *cli.Streams) error {
-	a, err := c.state(c.A)
+func (c *logDiffCmd) Run(ctx context.Context, streams *cli.Streams) error {
+	a, err := c.state(ctx, c.A)
 	if err != nil {
 		return err
 	}
-	b, err := c.state(c.B)
+	b, err := c.state(ctx, c.B)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (c *logDiffCmd) Run(_ context.Context, streams *cli.Streams) error {
 }
 
 // state is the state at a moment, or of another log.
-func (c *logDiffCmd) state(name string) (raw json.RawMessage, err error) {
+func (c *logDiffCmd) state(ctx context.Context, name string) (raw json.RawMessage, err error) {
 	source, at := logSource{logData: c.logData}, name
 	file, err := os.Stat(name)
 	if err == nil {
@@ -105,7 +105,7 @@ func (c *logDiffCmd) state(name string) (raw json.RawMessage, err error) {
 	if err != nil && !isMoment(name) {
 		return nil, cli.Mistakef("%s is neither a log nor a moment: name a folder, an exported file, an event number, or a time like 10:11:12 or 10m", name)
 	}
-	err = source.with(func(log *eventlog.Log) error {
+	err = source.with(ctx, func(log *eventlog.Log) error {
 		raw, err = stateAt(log, at)
 		return err
 	})

@@ -40,8 +40,8 @@ that were sent to listeners in that time: one that was skipped with less than it
 }
 
 // Run prints the report.
-func (c *logReportCmd) Run(_ context.Context, streams *cli.Streams) error {
-	log, err := c.home().log()
+func (c *logReportCmd) Run(ctx context.Context, streams *cli.Streams) error {
+	log, err := c.home().log(ctx)
 	if err != nil {
 		return err
 	}

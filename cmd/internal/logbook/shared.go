@@ -1,6 +1,7 @@
 package logbook
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -61,19 +62,21 @@ func (h home) flags() string {
 }
 
 // reader opens the log for reading, also while its server runs.
-func (h home) reader() (eventlog.Store, error) {
-	return h.open(sqlite.OpenReader, jetstream.OpenReader)
+func (h home) reader(ctx context.Context) (eventlog.Store, error) {
+	return h.open(ctx, sqlite.OpenReader, jetstream.OpenReader)
 }
 
 // damaged is reader for a log whose last events are lost.
-func (h home) damaged() (eventlog.Store, error) {
-	return h.open(sqlite.OpenDamaged, jetstream.OpenReader)
+func (h home) damaged(ctx context.Context) (eventlog.Store, error) {
+	return h.open(ctx, sqlite.OpenDamaged, jetstream.OpenReader)
 }
 
 // writer opens the log for writing, and makes it if there is none.
-func (h home) writer() (eventlog.Store, error) { return h.open(sqlite.Open, jetstream.Open) }
+func (h home) writer(ctx context.Context) (eventlog.Store, error) {
+	return h.open(ctx, sqlite.Open, jetstream.Open)
+}
 
-func (h home) open(folder func(string) (*sqlite.Store, error), servers func(jetstream.Config) (*jetstream.Store, error)) (eventlog.Store, error) {
+func (h home) open(ctx context.Context, folder func(string) (*sqlite.Store, error), servers func(context.Context, jetstream.Config) (*jetstream.Store, error)) (eventlog.Store, error) {
 	if !h.Is() {
 		store, err := folder(h.dir)
 		if err != nil {
@@ -85,7 +88,7 @@ func (h home) open(folder func(string) (*sqlite.Store, error), servers func(jets
 	if err != nil {
 		return nil, err
 	}
-	store, err := servers(cfg)
+	store, err := servers(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}

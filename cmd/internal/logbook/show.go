@@ -56,7 +56,7 @@ func (logShowCmd) Help() string {
 
 // Run prints the events.
 func (c *logShowCmd) Run(ctx context.Context, streams *cli.Streams) error {
-	return c.with(func(log *eventlog.Log) error {
+	return c.with(ctx, func(log *eventlog.Log) error {
 		after, last, err := span(log, c.From, c.To, time.Now())
 		if err != nil {
 			return err

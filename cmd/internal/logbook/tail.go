@@ -33,7 +33,7 @@ func (logTailCmd) Help() string {
 
 // Run prints events until ctx ends.
 func (c *logTailCmd) Run(ctx context.Context, streams *cli.Streams) error {
-	log, err := c.home().log()
+	log, err := c.home().log(ctx)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ beside the log are sound and lead to the state with which the log begins.
 
 // Run says that all is sound, or what is damaged.
 func (c *logVerifyCmd) Run(ctx context.Context, streams *cli.Streams) error {
-	return c.with(func(log *eventlog.Log) error {
+	return c.with(ctx, func(log *eventlog.Log) error {
 		n, err := log.Verify(ctx)
 		if err != nil {
 			return fmt.Errorf("%d events are sound, then: %w", n, err)

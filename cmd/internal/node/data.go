@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -61,12 +62,12 @@ func SharedKey(dir string, logger *slog.Logger) (ed25519.PrivateKey, error) {
 }
 
 // OpenShared is OpenData for a log on servers of NATS; dir has the key and what else is only this server's. fence, if it is not
-// nil, is around the store. lost is called if another server has written to the log: this one has to end then.
-func OpenShared(log jetstream.Config, dir, songs string, fence func(eventlog.Store) eventlog.Store, lost func(error), logger *slog.Logger) (Data, error) {
+// nil, is around the store. lost is called if another server has written to the log: this one has to end then. ctx bounds the opening.
+func OpenShared(ctx context.Context, log jetstream.Config, dir, songs string, fence func(*jetstream.Store) eventlog.Store, lost func(error), logger *slog.Logger) (Data, error) {
 	if _, err := SharedKey(dir, logger); err != nil {
 		return Data{}, err
 	}
-	store, err := jetstream.Open(log)
+	store, err := jetstream.Open(ctx, log)
 	if err != nil {
 		return Data{}, err
 	}

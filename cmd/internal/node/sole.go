@@ -34,9 +34,9 @@ var errUnseen = fmt.Errorf("NATS does not say within %v whether another server o
 
 // OpenSole is OpenShared for a server that is the only one of its radio, which it claims beside the log from now on. The right
 // to give out music does not depend on it: while NATS is away, the music plays on. If another claims it, too, the error is a
-// Served, unless takes is true. requests is this server's request port.
+// Served, unless takes is true. requests is this server's request port. lost is called once, as soon as another has taken the log.
 func OpenSole(ctx context.Context, log jetstream.Config, dir, songs, requests string, takes bool, lost func(error), logger *slog.Logger) (Data, error) {
-	beside, err := jetstream.Open(log)
+	beside, err := jetstream.Open(ctx, log)
 	if err != nil {
 		return Data{}, err
 	}
@@ -57,7 +57,16 @@ func OpenSole(ctx context.Context, log jetstream.Config, dir, songs, requests st
 	if err != nil {
 		return Data{}, errors.Join(err, end())
 	}
-	data, err := OpenShared(log, dir, songs, func(store eventlog.Store) eventlog.Store { return claimed{store, end} }, lost, logger)
+	var told sync.Once
+	tell := func(why error) { told.Do(func() { lost(why) }) }
+	data, err := OpenShared(ctx, log, dir, songs, func(store *jetstream.Store) eventlog.Store {
+		go func() { // until the store is closed
+			if err := store.Followed(); errors.Is(err, eventlog.ErrConflict) {
+				tell(err)
+			}
+		}()
+		return claimed{store, end}
+	}, tell, logger)
 	if err != nil {
 		return Data{}, errors.Join(err, end())
 	}
