@@ -83,7 +83,7 @@
 // hardly faster than the music plays. The server also feeds listeners that the chain sends
 // elsewhere, because they may be in need; but it bounds what all such listeners of one address
 // get at once (catchup.go). Of those that another node feeds, which come because their music is
-// late or stands still, it takes in sixteen, or one in twenty of the chain if that is more; the others
+// late or stands still, it takes in sixteen, and one in 25 of the chain; the others
 // are told to stay where they are (inneed.go). So its uplink is never full of them, which would make
 // the music late for everybody, and drive everybody to the server. Whom nobody feeds is always
 // taken. A refusal says why (StreamOpened.Refusal), and is no fault of the node that refuses.

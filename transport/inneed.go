@@ -3,10 +3,9 @@ package transport
 import "net/netip"
 
 const (
-	// leastInNeed is how many listeners the server takes in need in any case, and one in needShare of the chain is what it
-	// takes if that is more: in a line over the Internet's ways, which uses up the slack, some thirty hear behind each of them
-	// (conga-chaos simulate).
-	leastInNeed, needShare = 16, 20
+	// leastInNeed is how many listeners the server takes in need in any case, and one in needShare of the chain besides: in a
+	// line over the Internet's ways, which uses up the slack, some twenty-five hear behind each of them (conga-chaos simulate).
+	leastInNeed, needShare = 16, 25
 )
 
 // AtMostInNeed returns how many of so many listeners the server feeds although the chain sends them elsewhere, before it
@@ -14,7 +13,7 @@ const (
 //
 // Without a bound, listeners whose music is late would come until the server's uplink is full. Then the music is late for
 // everybody, and all come.
-func AtMostInNeed(members int) int { return max(leastInNeed, members/needShare) }
+func AtMostInNeed(members int) int { return leastInNeed + members/needShare }
 
 // room reports whether a listener that comes in need has a seat, if most may have one; sent says whom the chain sends here. If
 // that many have come, it takes the newest seat from the address that has the most, if that has at least two more than its
