@@ -234,7 +234,6 @@ type Seal struct {
 	Hashes        []byte                 `protobuf:"bytes,3,opt,name=hashes,proto3" json:"hashes,omitempty"`       // 10 bytes an item: the head of SHA-256 over kind and payload
 	Signature     []byte                 `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"` // ed25519
 	Song          []byte                 `protobuf:"bytes,5,opt,name=song,proto3" json:"song,omitempty"`           // the hash of the items' song change, which newcomers get before another item than the first
-	Next          []byte                 `protobuf:"bytes,6,opt,name=next,proto3" json:"next,omitempty"`           // 16 bytes: the head of SHA-256 over the seal that follows, its signature included; empty: not known yet
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -300,13 +299,6 @@ func (x *Seal) GetSignature() []byte {
 func (x *Seal) GetSong() []byte {
 	if x != nil {
 		return x.Song
-	}
-	return nil
-}
-
-func (x *Seal) GetNext() []byte {
-	if x != nil {
-		return x.Next
 	}
 	return nil
 }
@@ -743,14 +735,13 @@ const file_messages_audio_proto_rawDesc = "" +
 	" \x01(\x11R\x06gainMb\x12#\n" +
 	"\rpeak_permille\x18\v \x01(\x05R\fpeakPermille\x12&\n" +
 	"\x0fslack_before_us\x18\f \x01(\x03R\rslackBeforeUs\x12\x19\n" +
-	"\bslack_us\x18\r \x01(\x03R\aslackUs\"\x90\x01\n" +
+	"\bslack_us\x18\r \x01(\x03R\aslackUs\"|\n" +
 	"\x04Seal\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x12\x16\n" +
 	"\x06hashes\x18\x03 \x01(\fR\x06hashes\x12\x1c\n" +
 	"\tsignature\x18\x04 \x01(\fR\tsignature\x12\x12\n" +
-	"\x04song\x18\x05 \x01(\fR\x04song\x12\x12\n" +
-	"\x04next\x18\x06 \x01(\fR\x04next\"\xc4\x02\n" +
+	"\x04song\x18\x05 \x01(\fR\x04song\"\xc4\x02\n" +
 	"\n" +
 	"OpenStream\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +

@@ -56,8 +56,6 @@ const (
 	// HashSize is how much of an item's SHA-256 travels: a forger needs 2^80 tries
 	// for one item, and has two seconds. More would not fit into 2 % of the music.
 	HashSize = 10
-	// LinkSize is how much of the next seal's SHA-256 a Seal has: as hard to forge as its signature.
-	LinkSize = 16
 )
 
 // MaxServers is how many servers a radio may have, as its listeners know them.

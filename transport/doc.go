@@ -31,7 +31,7 @@
 //	HI  up: OpenStream (who asks whom and when, signed; the next number or play-out time;
 //	    the epoch; the proof of membership); down: StreamOpened
 //	SG  Seal: epoch, first number, 10 bytes of SHA-256 for each item and for the song change,
-//	    of the seal that follows, an ed25519 signature
+//	    an ed25519 signature
 //	NS  SongChange: number, song, rate, frames, play-out time. It has a number like a chunk,
 //	    and is also sent again to a listener that begins in the middle of a song
 //	SC  uvarint number, uvarint first frame, as many whole mp3 frames as fit into 110 ms
@@ -43,7 +43,7 @@
 //
 // A relay port with --players also takes HTTP there: no frame begins with "GET /" or "HEAD ".
 //
-// Headers cost 6 bytes, a chunk about 5 more, a seal some 270 for sixteen items: 1.7 % of a
+// Headers cost 6 bytes, a chunk about 5 more, a seal some 250 for sixteen items: 1.6 % of a
 // stream of 128 kbit/s.
 //
 // On PORT, lines. People type plain words (SONGS, PLAY x, REQUESTS, CANCEL, SKIP, HISTORY, WHO, HELP, QUIT). Natives

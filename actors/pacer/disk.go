@@ -153,13 +153,12 @@ func (p *pacer) refill() (wait time.Duration) {
 		p.end(errSkipped)
 		return 0
 	}
-	p.reel.seal(p.cfg.Key, p.keep.State().Epoch)
 	items, err := p.reel.take()
 	p.askDisk()
 	switch {
 	case len(items) > 0:
 		p.starved = time.Time{}
-		p.ready = items
+		p.seal(items)
 	case errors.Is(err, errNotYet):
 		if p.starved.IsZero() {
 			p.starved = p.cfg.Now()

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"conga/actors/eventlog"
+	"conga/actors/internal/seal"
 	"conga/actors/pacer/place"
 	"conga/actors/window"
 	"conga/messages"
@@ -236,6 +237,11 @@ func (p *pacer) give() {
 	}
 }
 
+func (p *pacer) seal(items []*messages.Item) {
+	seal.Sign(p.cfg.Key, p.keep.State().Epoch, p.reel.change, items)
+	p.ready = items
+}
+
 // ask asks for the next song, and asks again if no answer comes. After a song that could
 // not be played it first waits, so that a folder of broken files causes no busy loop.
 func (p *pacer) ask(ctx actor.Context) {
@@ -278,7 +284,7 @@ func (p *pacer) start(chosen *messages.SongChosen, song *messages.Song) {
 // errSkipped: the song was voted off, or the host skipped it.
 var errSkipped = errors.New("it was skipped")
 
-// skipped says whether the song on the reel is to end here. Items that are taken are still given out, because listeners have
+// skipped says whether the song on the reel is to end here. Sealed items are still given out, because listeners have
 // their seal: a second and a half at most. So are items that were given out before a restart, because listeners may
 // have them.
 func (p *pacer) skipped() bool {
@@ -349,7 +355,7 @@ func (p *pacer) end(why error) {
 		p.failed = r.frame == 0
 		p.cfg.Logger.Warn("song broke off", "song", r.song.Name, "reason", why)
 	}
-	p.commit(&messages.EndSong{Song: r.song.Name, Chunks: r.chunks, Frames: r.frame, Reason: reason, Sum: r.given().SHA256, Late: min(r.late, r.frame)})
+	p.commit(&messages.EndSong{Song: r.song.Name, Chunks: r.chunks(), Frames: r.frame, Reason: reason, Sum: r.given().SHA256, Late: min(r.late, r.frame)})
 }
 
 // resume begins with the songs of the last seconds, so that listeners that lack chunks find

@@ -1,7 +1,6 @@
 package pacer
 
 import (
-	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"conga/actors/internal/mp3"
-	"conga/actors/internal/seal"
 	"conga/actors/pacer/place"
 	"conga/messages"
 )
@@ -102,27 +100,14 @@ type reel struct {
 	song    place.Started
 	cutter  *cutter
 	change  *messages.Item // begins the song
-	cut     []batch        // not yet taken
+	cut     []group        // not yet taken
 	reading bool           // the cutter is at work
 	whole   bool           // there is no more to cut
 	begun   bool           // the change is taken
-	chunks  uint64         // so many were taken
-	frame   int64          // the first one that is not taken
-	sum     hash.Hash      // over all frames that were taken
+	number  uint64         // of the next chunk
+	frame   int64          // the next chunk's first frame
+	sum     hash.Hash      // over all frames so far
 	late    int64          // so many of the first frames were too late to be given out
-
-	numbered struct { // what is cut
-		chunks uint64
-		frames int64
-	}
-}
-
-// batch is a group with its numbers. The first of a song has its change, too.
-type batch struct {
-	items  []*messages.Item
-	chunks uint64
-	frames int64
-	err    error
 }
 
 // newReel begins at the song's change.
@@ -131,10 +116,7 @@ func newReel(song place.Started, c *cutter, first group) (*reel, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reel{song: song, cutter: c, change: change, sum: sha256.New()}
-	if first.err != nil { // the song has no chunks
-		r.cut = []batch{{items: []*messages.Item{change}}}
-	}
+	r := &reel{song: song, cutter: c, change: change, number: song.Number + 1, sum: sha256.New()}
 	r.add(first)
 	return r, nil
 }
@@ -142,42 +124,9 @@ func newReel(song place.Started, c *cutter, first group) (*reel, error) {
 // wants says whether more is to be cut.
 func (r *reel) wants() bool { return !r.reading && !r.whole && len(r.cut) < readAhead }
 
-// add numbers what was cut.
 func (r *reel) add(g group) {
-	b := batch{chunks: uint64(len(g.chunks)), err: g.err}
-	if r.numbered.chunks == 0 && g.err == nil {
-		b.items = append(b.items, r.change)
-	}
-	for _, c := range g.chunks {
-		b.items = append(b.items, r.item(c))
-		b.frames += c.n
-	}
-	r.cut = append(r.cut, b)
+	r.cut = append(r.cut, g)
 	r.whole = g.err != nil
-}
-
-func (r *reel) item(c chunk) *messages.Item {
-	r.numbered.chunks++
-	item := messages.NewChunk(r.song.Number+r.numbered.chunks, r.numbered.frames, c.frames)
-	item.Song = r.change.Change
-	r.numbered.frames += c.n
-	return item
-}
-
-// seal seals what is taken next, and with it all that is cut, so that each seal names the one behind it. If the song is
-// skipped, the seals of what is not taken are never seen.
-func (r *reel) seal(key ed25519.PrivateKey, epoch uint64) {
-	var groups [][]*messages.Item
-	for _, b := range r.cut {
-		if len(b.items) == 0 || b.items[0].Seal != nil {
-			break
-		}
-		groups = append(groups, b.items)
-	}
-	if len(groups) == 0 {
-		return
-	}
-	seal.Sign(key, epoch, r.change, groups...)
 }
 
 // errNotYet: the disk has brought no more so far.
@@ -185,18 +134,32 @@ var errNotYet = errors.New("the disk does not answer")
 
 // take returns the next items, or what ended the song, or errNotYet.
 func (r *reel) take() ([]*messages.Item, error) {
+	var items []*messages.Item
+	if !r.begun {
+		r.begun = true
+		items = append(items, r.change)
+		if r.cut[0].err != nil {
+			return items, nil
+		}
+	}
 	if len(r.cut) == 0 {
 		return nil, errNotYet
 	}
-	b := r.cut[0]
+	g := r.cut[0]
 	r.cut = r.cut[1:]
-	r.begun = true
-	for _, item := range b.items {
-		r.sum.Write(item.Frames) // a change has none
+	for _, c := range g.chunks {
+		items = append(items, r.item(c))
 	}
-	r.chunks += b.chunks
-	r.frame += b.frames
-	return b.items, b.err
+	return items, g.err
+}
+
+func (r *reel) item(c chunk) *messages.Item {
+	item := messages.NewChunk(r.number, r.frame, c.frames)
+	item.Song = r.change.Change
+	r.sum.Write(c.frames)
+	r.number++
+	r.frame += c.n
+	return item
 }
 
 // tooLate notes that the item is not given out.
@@ -206,10 +169,13 @@ func (r *reel) tooLate(item *messages.Item) {
 	}
 }
 
+// chunks is how many chunks were taken so far.
+func (r *reel) chunks() uint64 { return r.number - r.song.Number - 1 }
+
 // given is the song's sum, to be compared with the sum of what a listener received.
 func (r *reel) given() messages.SongSum {
 	return messages.SongSum{
-		Song: r.song.Name, First: r.song.Number + 1, Chunks: r.chunks,
+		Song: r.song.Name, First: r.song.Number + 1, Chunks: r.chunks(),
 		SHA256: hex.EncodeToString(r.sum.Sum(nil)),
 	}
 }

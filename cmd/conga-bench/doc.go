@@ -43,8 +43,8 @@
 //   - relay: the server's clock jumps by eight seconds, so its music goes through 10 listeners as fast as it can: 72
 //     chunks; in bytes of mp3, from the first chunk's arrival at the first listener to the last one's at the last. io.Copy sends the
 //     same bytes through 10 hops; on Linux these never enter the program (splice).
-//     A third of io.Copy is the goal, and is missed, though the seals name each other and so cost hashes, not signatures: a
-//     node has the chunks in its memory, hashes them, and passes on sixteen at a time, with a read, a write and a wake-up.
+//     A third of io.Copy is the goal, and is missed: before a node passes on 16 chunks it checks their seal's signature, some
+//     50 µs; 72 chunks are five seals, so ten nodes on two cores check for longer than io.Copy takes altogether.
 //   - decode: ten listeners that play (decode, resample, steer, a loudspeaker that takes 10 ms every 10 ms), less ten that
 //     only keep books, for each; against decoding alone, by go-mp3. Seconds of processor time a second of music.
 //   - log: events that one writer appends, and 64 that wait each for their own; each is on the disk when it counts. The

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"time"
 
 	"conga/actors/internal/seal"
@@ -72,7 +71,11 @@ func RecordIn(epoch uint64, at int64, chunks ...int) *Broadcast {
 			Song: change.Change.GetSong(), First: change.Number + 1, Chunks: uint64(n),
 			SHA256: hex.EncodeToString(sum.Sum(nil)),
 		})
-		seal.Sign(key, epoch, change, slices.Collect(slices.Chunk(song, messages.SealItems))...)
+		for len(song) > 0 {
+			group := song[:min(len(song), messages.SealItems)]
+			seal.Sign(key, epoch, change, group)
+			song = song[len(group):]
+		}
 		at += int64(n) * Chunk.Microseconds()
 	}
 	return b

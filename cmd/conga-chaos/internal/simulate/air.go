@@ -64,7 +64,7 @@ func (a *air) make() {
 		a.first += per
 	}
 	name := a.song.Hash()
-	seal := &messages.Seal{Epoch: 1, First: a.ready[0].Number, Song: name[:], Signature: make([]byte, signature), Next: make([]byte, messages.LinkSize)}
+	seal := &messages.Seal{Epoch: 1, First: a.ready[0].Number, Song: name[:], Signature: make([]byte, signature)}
 	for _, item := range a.ready {
 		hash := item.Hash()
 		seal.Hashes = append(seal.Hashes, hash[:]...)
