@@ -3,7 +3,9 @@ package transport
 import (
 	"net"
 	"runtime"
+	"runtime/pprof"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -27,14 +29,13 @@ func TestRequests_Footprint(t *testing.T) {
 		readLine[*messages.ClockPong](t, r)
 		open = append(open, raw) // without its TLS: only the server's memory is measured
 	}
-	for range patience.Milliseconds() { // an actor's goroutine ends with its last message
-		if runtime.NumGoroutine() <= goroutines+listeners {
-			break
-		}
+	late := time.Now().Add(patience)
+	for runtime.NumGoroutine() > goroutines+listeners && time.Now().Before(late) { // an actor's goroutine ends with its last message
 		runtime.Gosched()
 	}
 	if n := runtime.NumGoroutine() - goroutines; n != listeners {
 		t.Errorf("%d listeners have %d goroutines", listeners, n)
+		_ = pprof.Lookup("goroutine").WriteTo(t.Output(), 1)
 	}
 	if each := (inUse() - bytes) / listeners; each > most {
 		t.Errorf("a listener takes %d bytes, which should be at most %d", each, most)
