@@ -15,7 +15,7 @@ import (
 )
 
 // chunkSize is how many elements an array has at most. A change copies one array.
-const chunkSize = 128
+const chunkSize = 256
 
 // Keyed is an element. Its key never changes, and a list has it once.
 type Keyed interface{ Key() string }
