@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// snapshotEvery is after how many events the states are saved, and one more for each song of the folder: to replay that
+// snapshotEvery is after how many events the states are saved, and one more for each of the first 8,192 songs: to replay that
 // many takes some ten milliseconds, and saving about as long. A server that was killed replays them before it plays on.
 const snapshotEvery = 1024
 
