@@ -13,7 +13,8 @@ const (
 	waitParts = 4
 	// punctual is how soon after the end of such a part a waiting goroutine usually goes on while its process runs.
 	punctual = 10 * time.Millisecond
-	// mostLate is how many parts of one wait may count less because they ended somewhat late: a machine may always be busy.
+	// mostLate is how many parts of one wait may count less, or nothing, because they ended late: a machine may always be busy,
+	// and each wait has to end.
 	mostLate = 2 * waitParts
 )
 
@@ -69,10 +70,7 @@ func (l *timeLeft) next(now time.Time) time.Time {
 // lasts counts the part that has ended, and reports whether another one follows.
 func (l *timeLeft) lasts(now time.Time) bool {
 	counts := l.part
-	switch late := now.Sub(l.ends); {
-	case late > l.whole:
-		counts = 0
-	case late > punctual && l.late < mostLate:
+	if late := now.Sub(l.ends); late > punctual && l.late < mostLate {
 		l.late++
 		counts = max(0, counts-late)
 	}

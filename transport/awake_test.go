@@ -119,7 +119,7 @@ func TestAwake_Write(t *testing.T) {
 
 // On a machine on which all comes late a silent peer is found later, but it is found.
 func TestAwake_Busy(t *testing.T) {
-	for _, busy := range []time.Duration{punctual, 60 * time.Millisecond, 200 * time.Millisecond} {
+	for _, busy := range []time.Duration{punctual, 60 * time.Millisecond, 200 * time.Millisecond, 300 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
 			near, far := net.Pipe()
 			defer far.Close()
@@ -132,10 +132,30 @@ func TestAwake_Busy(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := conn.Read(make([]byte, 1))
-			if took := time.Since(begin); took < time.Second || took > 6*time.Second || !timedOut(err) {
+			if took := time.Since(begin); took < time.Second || took > 7*time.Second || !timedOut(err) {
 				t.Errorf("%v late: read ended after %v with %v", busy, took, err)
 			}
 		})
+	}
+}
+
+// However little is left until a deadline, it passes: a timer is often later than so short a part of the wait. Whoever sends too
+// slowly could else wait for the moment at which little is left, and then keep its place for ever.
+func TestAwake_LittleIsLeft(t *testing.T) {
+	for _, left := range []time.Duration{1, time.Microsecond, time.Millisecond, 20 * time.Millisecond} {
+		for _, late := range []time.Duration{left, time.Millisecond, punctual, time.Minute} {
+			synctest.Test(t, func(t *testing.T) {
+				var l timeLeft
+				ends, parts := l.until(time.Now().Add(left)), 1
+				for parts < 100 && l.lasts(ends.Add(late)) {
+					ends = l.next(ends.Add(late))
+					parts++
+				}
+				if most := waitParts + mostLate; parts > most || late <= punctual && parts > waitParts {
+					t.Errorf("%v before the deadline, %v late: it has %d parts", left, late, parts)
+				}
+			})
+		}
 	}
 }
 

@@ -1,13 +1,11 @@
 package transport
 
 import (
-	"context"
 	"crypto/tls"
 	"net"
 	"net/netip"
 	"regexp"
 	"slices"
-	"time"
 )
 
 // PlayersTLS is how the stream port of a node speaks TLS with players. cert is what it shows them.
@@ -40,10 +38,7 @@ func (t *requestTalk) certify(name string) {
 // secured answers a player that speaks HTTP inside TLS.
 func (t *streamTalk) secured(conn net.Conn) {
 	secure := tls.Server(conn, t.cfg.TLS)
-	ctx, cancel := context.WithTimeout(t.playing, helloPatience)
-	defer cancel()
-	if secure.HandshakeContext(ctx) == nil {
-		_ = t.conn.SetDeadline(time.Time{})
+	if shakeHands(t.playing, secure) == nil {
 		t.web(secure)
 	}
 }
