@@ -21,7 +21,7 @@ const (
 	firstRetry = 20 * time.Millisecond
 	lastRetry  = time.Second
 	// lostTogether is where the waits go on from when the server is lost, because probably all have lost it: firstRetry<<4, so
-	// that they come back over half a second. The music needs the server's time more than this connection does.
+	// they come back 160 to 320 ms later. The music needs the server's time more than this connection does.
 	lostTogether = 4
 	// patient is after how many failures the wait is the longest.
 	patient = 6

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"conga/actors/internal/sorted"
 )
 
 // A line is what a slice would be, whoever comes, changes and goes, however often at one place; and
@@ -20,7 +22,7 @@ func TestLine_IsASlice(t *testing.T) {
 		for n := range rapid.IntRange(0, 20).Draw(t, "rounds") {
 			place := rapid.IntRange(-1, len(want)-1).Draw(t, "place")
 			want = slices.Clone(want)
-			switch what := rapid.IntRange(0, 2).Draw(t, "what"); {
+			switch what := rapid.IntRange(0, 3).Draw(t, "what"); {
 			case what == 0 || place < 0:
 				for i := range rapid.IntRange(1, 80).Draw(t, "newcomers") {
 					var above *seat
@@ -33,6 +35,11 @@ func TestLine_IsASlice(t *testing.T) {
 			case what == 1:
 				m, _ := line.Find(want[place])
 				m.Liar, m.Seed = !m.Liar, rapid.Bool().Draw(t, "seed")
+				m.Feed = rapid.IntRange(0, 2).Draw(t, "feed")
+				line = line.with(m)
+			case what == 2: // nothing that moves it to other lists
+				m, _ := line.Find(want[place])
+				m.Doubts++
 				line = line.with(m)
 			default:
 				line, want = line.without(line.seat(want[place])), slices.Delete(want, place, place+1)
@@ -66,6 +73,11 @@ func checkLine(t *rapid.T, l Line, want []string) {
 		_, feeds := l.feeders.Find(s.rank)
 		_, open := l.open.Find(s.rank)
 		_, turn := l.turns.Find(s.rank)
+		for _, list := range []sorted.List[*seat]{l.all, l.seeds, l.feeders, l.open, l.turns, l.wide, l.heads, l.places.laden} {
+			if in, is := list.Find(s.rank); is && in != s {
+				t.Fatalf("%+v is still %+v in a list", m, in.Member)
+			}
+		}
 		if seed != m.Seed || feeds != m.feeds() || open != m.Open() || turn != (open && (above == nil || above.Address != m.Address)) {
 			t.Fatalf("%+v is a seed %v, feeds %v, is open %v, a turn %v", m, seed, feeds, open, turn)
 		}

@@ -96,7 +96,7 @@ func (m *Machine) endTrials(stood time.Duration) {
 	for _, number := range slices.Sorted(maps.Keys(m.waiting)) {
 		o := m.waiting[number]
 		if o != nil {
-			o.since = o.since.Add(stood)
+			o.since = earlier(m.now.Own, o.since.Add(stood)) // it may have begun only after that
 		}
 		if o == nil || !o.late && !o.behind || m.now.Own.Sub(o.since) <= trial {
 			continue
