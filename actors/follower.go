@@ -40,7 +40,7 @@ func (f *Follower) CatchUp() error {
 // State returns the state at event Seq.
 func (f *Follower) State() (state ServerState, seq uint64) { return f.state, f.seq }
 
-// Snapshot returns the state for eventlog.Warm; nil if there is none.
+// Snapshot returns the state for eventlog.OpenWarm; nil if there is none.
 func (f *Follower) Snapshot() ([]byte, error) {
 	if f.seq == 0 {
 		return nil, nil

@@ -56,30 +56,3 @@ func (f *fence) Keep(name string, data []byte) error {
 	}
 	return f.Store.Keep(name, data)
 }
-
-// Warm returns store with a snapshot of its own, which saves its log the reading of what this process knows already. See
-// Log.Snapshot.
-func Warm(store Store, snapshot []byte) Store {
-	w := &warm{Store: store}
-	w.snapshot.Store(&snapshot)
-	return w
-}
-
-type warm struct {
-	Store
-	snapshot atomic.Pointer[[]byte]
-}
-
-func (w *warm) Keep(name string, data []byte) error {
-	if name == snapshotName {
-		w.snapshot.Store(nil)
-	}
-	return w.Store.Keep(name, data)
-}
-
-func (w *warm) Kept(name string) ([]byte, error) {
-	if own := w.snapshot.Load(); name == snapshotName && own != nil {
-		return *own, nil
-	}
-	return w.Store.Kept(name)
-}

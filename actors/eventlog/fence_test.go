@@ -34,17 +34,3 @@ func TestFence(t *testing.T) {
 		t.Errorf("the log has %d events, and it fell %d times", last, fell)
 	}
 }
-
-// A log begins with what its process knew already.
-func TestWarm(t *testing.T) {
-	store := eventlog.NewMemory()
-	log := storetest.Open(t, store)
-	storetest.Fill(t, log, 10)
-	snapshot, err := log.Snapshot(10, map[string]eventlog.Frozen{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if seq := storetest.Open(t, eventlog.Warm(store, snapshot)).SnapshotSeq(); seq != 10 {
-		t.Errorf("it begins at event %d", seq)
-	}
-}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -44,6 +45,8 @@ type Log struct {
 	scratch []byte // for hashing
 	wg      sync.WaitGroup
 
+	own atomic.Pointer[kept] // see OpenWarm; nil once a newer snapshot was saved
+
 	proving sync.Mutex
 	proven  uint64 // the events behind this number were checked, or come from this Log
 }
@@ -57,10 +60,20 @@ type commit struct {
 
 // Open returns the log in store, after a check of its newest events. The Log owns store from now on and
 // closes it. now gives the events' times. The error is ErrDamaged if the store is damaged.
-func Open(store Store, now func() time.Time) (*Log, error) {
+func Open(store Store, now func() time.Time) (*Log, error) { return OpenWarm(store, now, nil) }
+
+// OpenWarm is Open for a process that knows the log already, because it followed it by another handle: snapshot is what
+// Snapshot returned there, or nil. If that is of this log, only later events are read, so that a server that takes over from another
+// does so as fast after a long evening.
+func OpenWarm(store Store, now func() time.Time, snapshot []byte) (*Log, error) {
 	l, err := OpenDamaged(store, now)
 	if err != nil {
 		return nil, err
+	}
+	if snapshot != nil {
+		if k, ok := l.usable(snapshot); ok {
+			l.own.Store(&k)
+		}
 	}
 	if err := l.checkNewest(); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)

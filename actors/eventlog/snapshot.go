@@ -120,6 +120,7 @@ func (l *Log) SaveSnapshot(seq uint64, states map[string]Frozen) error {
 	if err := l.store.Keep(snapshotName, data); err != nil {
 		return fmt.Errorf("save snapshot: %w", err)
 	}
+	l.own.Store(nil)
 	return nil
 }
 
@@ -143,10 +144,18 @@ func (l *Log) SnapshotSeq() uint64 {
 }
 
 func (l *Log) snapshot() (kept, bool) {
+	if own := l.own.Load(); own != nil {
+		return *own, true
+	}
 	data, err := l.store.Kept(snapshotName)
 	if err != nil || data == nil {
 		return kept{}, false
 	}
+	return l.usable(data)
+}
+
+// usable returns the snapshot in data, and whether it is this program's and of this log.
+func (l *Log) usable(data []byte) (kept, bool) {
 	k, err := melt(data)
 	if err != nil || k.Program != program() {
 		return kept{}, false

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -218,4 +219,64 @@ func TestKeeper_OvertakenByAll(t *testing.T) {
 	if got, want := stateJSON(t, asleep.State()), stateJSON(t, awake.State()); !bytes.Equal(got, want) {
 		t.Errorf("it has\n%s\nthe other\n%s", got, want)
 	}
+}
+
+// A process that has followed the log before reads only what it does not know.
+func TestOpenWarm(t *testing.T) {
+	store := eventlog.NewMemory()
+	log := storetest.Open(t, store)
+	storetest.Fill(t, log, 100)
+	snapshot, err := log.Snapshot(100, map[string]eventlog.Frozen{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.Fill(t, log, 2)
+	other := storetest.Open(t, eventlog.NewMemory())
+	storetest.Fill(t, other, 101)
+	foreign, err := other.Snapshot(101, map[string]eventlog.Frozen{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		snapshot []byte
+		from     uint64
+		most     int64 // the events behind it, and the event itself, for its hash, each time that somebody asks
+	}{
+		"nothing known":   {nil, 0, 102},
+		"known":           {snapshot, 100, 5},
+		"of another log":  {foreign, 0, 104},
+		"not as it was":   {snapshot[1:], 0, 102},
+		"less than a sum": {[]byte{1}, 0, 102},
+	} {
+		counted := &counting{Store: store}
+		warm, err := eventlog.OpenWarm(counted, storetest.Clock(), c.snapshot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := warm.Prove(); err != nil {
+			t.Error(err)
+		}
+		if seq, rows := warm.SnapshotSeq(), counted.rows.Load(); seq != c.from || rows > c.most {
+			t.Errorf("%s: it begins at event %d, and has read %d rows; want %d, and at most %d", name, seq, rows, c.from, c.most)
+		}
+	}
+	warm, err := eventlog.OpenWarm(store, storetest.Clock(), snapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := warm.SaveSnapshot(102, map[string]eventlog.Frozen{}); err != nil || warm.SnapshotSeq() != 102 {
+		t.Errorf("%v: a newer snapshot is saved, and it begins at %d", err, warm.SnapshotSeq())
+	}
+}
+
+// counting counts the rows that are read.
+type counting struct {
+	eventlog.Store
+	rows atomic.Int64
+}
+
+func (c *counting) Read(after uint64, limit int, part eventlog.Part) ([]eventlog.Row, error) {
+	rows, err := c.Store.Read(after, limit, part)
+	c.rows.Add(int64(len(rows)))
+	return rows, err
 }

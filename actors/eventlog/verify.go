@@ -79,9 +79,14 @@ func (l *Log) prove(seq uint64) error {
 	return nil
 }
 
-// checkNewest checks only the end of the log, so that a year's log opens as fast as a day's.
+// checkNewest checks only the end of the log, so that a year's log opens as fast as a day's, and of that only what this process has
+// not checked before.
 func (l *Log) checkNewest() error {
-	from, err := l.MarkAt(max(l.base.Seq, l.durable.Seq-min(l.durable.Seq, newest)))
+	seq := max(l.base.Seq, l.durable.Seq-min(l.durable.Seq, newest))
+	if own := l.own.Load(); own != nil {
+		seq = max(seq, own.Seq)
+	}
+	from, err := l.MarkAt(seq)
 	if err == nil {
 		_, err = check(context.Background(), l.store, from, l.durable)
 	}

@@ -274,9 +274,6 @@ func (m *member) redirect(w http.ResponseWriter, r *http.Request) {
 func (m *member) lead(ctx context.Context, term uint64, snapshot []byte) error {
 	leads := func() bool { return m.lease.LeadsIn(term) }
 	data, err := m.Write(func(store eventlog.Store) eventlog.Store {
-		if snapshot != nil {
-			store = eventlog.Warm(store, snapshot)
-		}
 		return eventlog.Fence(store, leads, m.lease.Fall)
 	}, func(error) { m.lease.Fall() })
 	if err != nil {
@@ -284,7 +281,7 @@ func (m *member) lead(ctx context.Context, term uint64, snapshot []byte) error {
 	}
 	m.shift.Add(m.lease.TakeAhead()) // the broadcast's clock goes on
 	o := m.ServerOptions
-	o.Data, o.Leads, o.Elsewhere = data, leads, m.holder.Lead(ctx, songsPatience)
+	o.Data, o.known, o.Leads, o.Elsewhere = data, snapshot, leads, m.holder.Lead(ctx, songsPatience)
 	server, err := StartServer(o)
 	if err != nil {
 		return err

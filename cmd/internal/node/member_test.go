@@ -5,10 +5,12 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"conga/actors/eventlog"
+	"conga/actors/eventlog/storetest"
 	"conga/cmd/internal/keys"
 )
 
@@ -99,3 +101,53 @@ func TestMember_EndsWhileTheLogHangs(t *testing.T) {
 		t.Error("it does not end")
 	}
 }
+
+// However long the evening was, a standby that takes over reads of the log only what it has not followed.
+func TestMember_LeadsAfterALongEvening(t *testing.T) {
+	t.Parallel() // it waits
+	const evening = 3000
+	store := &readRows{Store: eventlog.NewMemory()}
+	storetest.Fill(t, storetest.Open(t, store.Store), evening)
+	ctx, cancel := context.WithCancel(t.Context())
+	leads := make(chan struct{})
+	o := MemberOptions{
+		ServerOptions: ServerOptions{Songs: t.TempDir(), Listen: "127.0.0.1:0", Data: Data{Key: keys.New()}, Logger: slog.New(slog.DiscardHandler)},
+		Read:          func() (eventlog.Store, error) { return unclosed{store.Store}, nil },
+		Claims:        []eventlog.Claims{eventlog.NewClaims()}, Lease: leastLease,
+		Write: func(fence func(eventlog.Store) eventlog.Store, _ func(error)) (Data, error) {
+			return Data{Store: fence(store), Key: keys.New()}, nil
+		},
+		Led: func(context.Context, *Server) { close(leads) },
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- Member(ctx, o) }()
+	select {
+	case <-leads:
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	if rows := store.rows.Load(); rows > 100 {
+		t.Errorf("it has read %d rows of %d that it knew", rows, evening)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// readRows counts the rows that are read.
+type readRows struct {
+	eventlog.Store
+	rows atomic.Int64
+}
+
+func (r *readRows) Read(after uint64, limit int, part eventlog.Part) ([]eventlog.Row, error) {
+	rows, err := r.Store.Read(after, limit, part)
+	r.rows.Add(int64(len(rows)))
+	return rows, err
+}
+
+// unclosed is one of several handles of a log.
+type unclosed struct{ eventlog.Store }
+
+func (unclosed) Close() error { return nil }

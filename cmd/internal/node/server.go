@@ -63,6 +63,7 @@ type ServerOptions struct {
 	ChainsAtMost  int // how many it may feed if the chain is too deep; 0: no more
 	Logger        *slog.Logger
 
+	known []byte // see eventlog.OpenWarm
 	// Elsewhere are songs that do not lie in Songs under their names; nil: all do.
 	Elsewhere *catalog.Elsewhere
 	// Leads reports whether it may give out music at this moment, Servers are the request ports of all servers of the radio, and
@@ -90,7 +91,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, o.Data.Store.Close())
 	}
-	log, err := eventlog.Open(o.Data.Store, time.Now)
+	log, err := eventlog.OpenWarm(o.Data.Store, time.Now, o.known)
 	if err == nil {
 		err = log.Prove() // here a damaged log is an error; an actor could only panic
 	}
