@@ -18,22 +18,25 @@ const nextServer = 60 * time.Millisecond
 // otherServer is the same for a request port when nobody waits for music: most servers answer within it.
 const otherServer = 300 * time.Millisecond
 
-// Servers are a listener's ways to the servers of its radio. Mostly there is one. Of several only one leads; the others refuse
-// each HELLO and do not listen on their stream ports. Safe for many goroutines.
+// Servers are a listener's ways to the servers of its radio. Mostly there is one server, perhaps with several addresses. Of several
+// servers only one leads; the others refuse each HELLO and do not listen on their stream ports. Safe for many goroutines.
 type Servers struct {
 	dial DialFunc
 
-	mu    sync.Mutex
-	all   []wayTo
-	asked int      // index of the server whose request port is asked
-	good  bool     // it has taken this listener in, and may be asked again
-	open  net.Conn // to that port, from Reach; nil: there is none, or somebody has it
-	fed   int      // index of the server whose stream port answered last
+	mu     sync.Mutex
+	all    []wayTo
+	asked  int      // index of the server whose request port is asked
+	good   bool     // it has taken this listener in, and may be asked again
+	open   net.Conn // to that port, from Reach; nil: there is none, or somebody has it
+	fed    int      // index of the server whose stream port answered last
+	alone  bool     // it is the only one, and all of these are its addresses
+	wrongs int      // answers by others than the radio's servers, since a server has taken this listener in
 }
 
 type wayTo struct {
 	requests, stream string
 	line             *Line
+	wrong            bool // somebody else answers there
 }
 
 // NewServers returns the ways, at first one: line leads to the server at host:port. dial is as in NewLine.
@@ -42,7 +45,7 @@ func NewServers(server string, line *Line, dial DialFunc) (*Servers, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Servers{dial: dial, all: []wayTo{{server, stream, line}}, good: true}, nil
+	return &Servers{dial: dial, all: []wayTo{{requests: server, stream: stream, line: line}}, good: true}, nil
 }
 
 // Told adds what a server of the radio said about the others. Those that it does not name are kept: the one that the listener's
@@ -54,32 +57,73 @@ func (s *Servers) Told(requests []string) {
 		stream, err := StreamOf(addr)
 		known := slices.ContainsFunc(s.all, func(w wayTo) bool { return w.requests == addr })
 		if err == nil && !known && len(s.all) < messages.MaxServers {
-			s.all = append(s.all, wayTo{addr, stream, NewLine(addr, s.dial)})
+			s.all = append(s.all, wayTo{requests: addr, stream: stream, line: NewLine(addr, s.dial)})
 		}
 	}
 }
 
-// Joined says that the server that was asked last has taken this listener in.
-func (s *Servers) Joined() {
+// Joined says that the server that was asked last has taken this listener in. alone: it is the radio's only one.
+func (s *Servers) Joined(alone bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.good = true
+	s.good, s.alone, s.wrongs = true, alone, 0
+	s.forgive()
 }
 
-// Requests connects to a request port: that of the server that had this listener in, otherwise of the next one. After Reach it
-// returns that connection, once.
+// Wrong says that what was asked last is not one of the radio's servers: a private address is another machine's in another
+// network. all: as often as there are addresses.
+func (s *Servers) Wrong() (all bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all[s.asked].wrong = true
+	s.wrongs++
+	return s.wrongs >= len(s.all)
+}
+
+// forgive lets all be asked again.
+func (s *Servers) forgive() {
+	for i := range s.all {
+		s.all[i].wrong = false
+	}
+}
+
+// Requests connects to a request port: that of the server that had this listener in, otherwise of the next one that answers.
+// After Reach it returns that connection, once.
 func (s *Servers) Requests(ctx context.Context, _ string) (net.Conn, error) {
 	if conn := s.take(); conn != nil {
 		return conn, nil
 	}
 	s.mu.Lock()
+	all, turn := slices.Clone(s.all), []int{s.asked}
 	if !s.good {
-		s.asked = (s.asked + 1) % len(s.all)
+		turn = s.others()
 	}
 	s.good = false
-	way := s.all[s.asked]
 	s.mu.Unlock()
-	return way.line.Server(ctx, way.requests)
+	i, conn, errs := first(ctx, len(turn), otherServer, func(ctx context.Context, i int) (net.Conn, error) {
+		return all[turn[i]].line.Server(ctx, all[turn[i]].requests)
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if conn == nil {
+		s.forgive() // this machine may be in another network now
+		return nil, errs[0]
+	}
+	s.asked = turn[i]
+	return conn, nil
+}
+
+// others are the servers in the order in which they are asked after the one that was asked last.
+func (s *Servers) others() (turn []int) {
+	for i := range s.all {
+		if at := (s.asked + 1 + i) % len(s.all); !s.all[at].wrong {
+			turn = append(turn, at)
+		}
+	}
+	if turn == nil {
+		turn = []int{s.asked}
+	}
+	return turn
 }
 
 // take returns the connection that Reach has made, nil if there is none or somebody has it.
@@ -119,13 +163,17 @@ func (s *Servers) Reach(ctx context.Context) error {
 	return nil
 }
 
-// DialAny connects to the first of some addresses that answers, and returns its index, or the error of the first one.
-func DialAny(ctx context.Context, addrs []string) (net.Conn, int, error) {
-	at, conn, errs := first(ctx, len(addrs), otherServer, func(ctx context.Context, i int) (net.Conn, error) { return DialServer(ctx, addrs[i]) })
-	if conn == nil {
-		return nil, 0, errs[0]
-	}
-	return conn, at, nil
+// DialAny connects to the first of some addresses that answers and that prove accepts, and returns its index, or the error of
+// each. prove returns the connection to use; if it fails, it has closed the one that it got.
+func DialAny(ctx context.Context, addrs []string, prove func(ctx context.Context, i int, conn net.Conn) (net.Conn, error)) (net.Conn, int, []error) {
+	at, conn, errs := first(ctx, len(addrs), otherServer, func(ctx context.Context, i int) (net.Conn, error) {
+		conn, err := DialServer(ctx, addrs[i])
+		if err != nil {
+			return nil, err
+		}
+		return prove(ctx, i, conn)
+	})
+	return conn, at, errs
 }
 
 // Line is the way to the server whose request port is asked.
@@ -135,12 +183,15 @@ func (s *Servers) Line() *Line {
 	return s.all[s.asked].line
 }
 
-// Stream connects to the stream port of the server that leads.
+// Stream connects to the stream port of the server that leads. If there is only one, it is reached where it was asked.
 func (s *Servers) Stream(ctx context.Context, _ string) (net.Conn, error) {
 	s.mu.Lock()
-	all, last := slices.Clone(s.all), s.fed
+	all, from := slices.Clone(s.all), s.fed+1
+	if s.alone {
+		from = s.asked
+	}
 	s.mu.Unlock()
-	of := func(i int) int { return (last + 1 + i) % len(all) }
+	of := func(i int) int { return (from + i) % len(all) }
 	i, conn, errs := first(ctx, len(all), nextServer, func(ctx context.Context, i int) (net.Conn, error) {
 		return all[of(i)].line.Node(ctx, all[of(i)].stream)
 	})

@@ -165,7 +165,7 @@ func TestServers_Requests(t *testing.T) {
 			t.Errorf("asked %s, want %s", got, test.want)
 		}
 		if test.joined {
-			s.Joined()
+			s.Joined(false)
 		}
 	}
 	var many []string
@@ -174,5 +174,72 @@ func TestServers_Requests(t *testing.T) {
 	}
 	if s.Told(many); len(s.all) > messages.MaxServers {
 		t.Errorf("it knows %d servers", len(s.all))
+	}
+}
+
+// A server may have several addresses, of which some are of other networks, or are another machine's here. Its music comes from
+// where it was asked, at once.
+func TestServers_Addresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cluster{ports: map[string]string{
+			"192.0.2.1:7000": "answers", "192.0.2.2:7000": "silent", "192.0.2.3:7000": "answers",
+			"192.0.2.1:7001": "answers", "192.0.2.2:7001": "silent", "192.0.2.3:7001": "answers",
+		}}
+		s := newServers(t, c)
+		s.Told([]string{"192.0.2.3:7000"})
+		if err := s.Reach(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ask := func(ask func(context.Context, string) (net.Conn, error), want string, within time.Duration) {
+			t.Helper()
+			began := time.Now()
+			conn, err := ask(t.Context(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.Close()
+			if got := conn.RemoteAddr().String(); got != want {
+				t.Errorf("reached %s, want %s", got, want)
+			}
+			if took := time.Since(began); took > within {
+				t.Errorf("%s after %v", want, took)
+			}
+		}
+		ask(s.Requests, "192.0.2.1:7000", 0)
+		if s.Wrong() { // another machine
+			t.Error("all are wrong")
+		}
+		ask(s.Requests, "192.0.2.3:7000", otherServer)
+		s.Joined(true)
+		for range 3 {
+			ask(s.Stream, "192.0.2.3:7001", 0)
+		}
+		c.mu.Lock()
+		c.ports["192.0.2.3:7000"], c.ports["192.0.2.3:7001"] = "silent", "silent" // the listener goes to the first one's network
+		c.mu.Unlock()
+		if conn, err := s.Requests(t.Context(), ""); err == nil {
+			t.Errorf("reached %s", conn.RemoteAddr())
+		}
+		ask(s.Requests, "192.0.2.1:7000", otherServer)
+		s.Joined(true)
+		ask(s.Stream, "192.0.2.1:7001", 0)
+	})
+}
+
+// If everybody who answers is somebody else, that can be said soon, although others are closed or silent.
+func TestServers_Wrong(t *testing.T) {
+	s := newServers(t, &cluster{ports: map[string]string{"192.0.2.1:7000": "answers"}})
+	for _, all := range []bool{false, true} {
+		conn, err := s.Requests(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Close()
+		if got := s.Wrong(); got != all {
+			t.Errorf("all are wrong: %v, want %v", got, all)
+		}
+		if conn, err := s.Requests(t.Context(), ""); !all && err == nil {
+			t.Errorf("reached %s, though the only one that is left is closed", conn.RemoteAddr())
+		}
 	}
 }

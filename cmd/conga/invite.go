@@ -27,20 +27,23 @@ type invitation struct {
 
 // invite says how this server is reached, and makes it be found.
 func (c *serveCmd) invite(addr net.Addr, key ed25519.PublicKey, browsers browsers, logger *slog.Logger) invitation {
-	at := address.Outward(addr)
-	page := "http://" + at[0] + "/"
-	if browsers.certificate != nil || c.token() != "" {
-		page = securePage(at[0], append(slices.Clone(c.WebName), browsers.names...))
+	own := address.Outward(addr)
+	secure := browsers.certificate != nil || c.token() != ""
+	named, at := underName(own[0], append(slices.Clone(c.WebName), browsers.names...)), own
+	if !address.IsLoopback(own[0]) {
+		at = append([]string{named}, slices.DeleteFunc(slices.Clone(own), func(one string) bool { return one == named })...)
+	} else if !secure {
+		named = own[0]
 	}
-	i := invitationTo(at, c.All, addr, page, key, c.token() != "")
+	i := invitationTo(at[:min(len(at), mostInvited)], c.All, addr, pageAt(named, secure), key, c.token() != "")
 	if c.token() != "" && browsers.certificate == nil {
 		i.lines = append(i.lines, "browsers will warn of its certificate, which nobody has signed: --tls-cert and --tls-key give it another")
 	}
 	i.withdraw = func() {}
-	if c.NoMDNS || address.IsLoopback(at[0]) {
+	if c.NoMDNS || address.IsLoopback(own[0]) {
 		return i
 	}
-	stop, err := lan.Announce(at)
+	stop, err := lan.Announce(own)
 	if err != nil {
 		logger.Info("others in the local network need the address, conga join alone does not find this radio", "reason", err)
 		return i
@@ -50,17 +53,28 @@ func (c *serveCmd) invite(addr net.Addr, key ed25519.PublicKey, browsers browser
 	return i
 }
 
-// securePage is the page's address over TLS: under the first of the names that is one, for browsers trust names.
-func securePage(at string, names []string) string {
+// underName is the address under the first of the names that is one: people know it, browsers trust it, and it may lead
+// through a router.
+func underName(at string, names []string) string {
 	_, port, _ := net.SplitHostPort(at)
 	for _, name := range names {
 		if !strings.HasPrefix(name, "*.") {
-			at = net.JoinHostPort(name, port)
-			break
+			return net.JoinHostPort(strings.Trim(name, "[]"), port)
 		}
 	}
-	return "https://" + strings.TrimSuffix(at, ":443") + "/"
+	return at
 }
+
+// pageAt is the address of the page at a request port.
+func pageAt(at string, secure bool) string {
+	if secure {
+		return "https://" + strings.TrimSuffix(at, ":443") + "/"
+	}
+	return "http://" + strings.TrimSuffix(at, ":80") + "/"
+}
+
+// mostInvited is how many addresses of a server guests are told: people read links, and paste them into chats.
+const mostInvited = 4
 
 // invitationTo is for a server that is reached at the addresses, the likeliest first, and listens at addr; its page
 // is at open. all are the request ports of all servers of the radio; nil: it is the only one.
@@ -71,7 +85,7 @@ func invitationTo(at, all []string, addr net.Addr, open string, key ed25519.Publ
 	}
 	link := all
 	if len(all) == 0 {
-		link = at[:1]
+		link = at
 	}
 	if i.open = open; !address.IsLoopback(at[0]) { // else no phone gets there
 		i.code = qr.Rows(open)
@@ -80,12 +94,18 @@ func invitationTo(at, all []string, addr net.Addr, open string, key ed25519.Publ
 		"listen in a browser: " + i.open + also,
 		fmt.Sprintf("others join with: conga join '%s'%s", keys.JoinLink(link, key), with),
 	}
+	pages := func(at []string) string {
+		var all []string
+		for _, one := range at {
+			all = append(all, pageAt(one, strings.HasPrefix(open, "https:")))
+		}
+		return strings.Join(all, " or ")
+	}
 	switch {
 	case len(all) > 0:
-		scheme, _, _ := strings.Cut(open, "://")
-		i.lines = append(i.lines, fmt.Sprintf("each server leads a browser to the one that plays: %s://%s/", scheme, strings.Join(all, "/ or "+scheme+"://")))
+		i.lines = append(i.lines, "each server leads a browser to the one that plays: "+pages(all))
 	case len(at) > 1:
-		i.lines = append(i.lines, fmt.Sprintf("from another network of this machine, write there instead of %s: %s", at[0], strings.Join(at[1:], " or ")))
+		i.lines = append(i.lines, fmt.Sprintf("if that page does not open, try %s; the link tries all of them by itself", pages(at[1:])))
 	case address.IsLoopback(at[0]) && address.IsLoopback(addr.String()):
 		i.lines = append(i.lines, "only programs on this machine can: --listen :PORT lets others in")
 	case address.IsLoopback(at[0]):

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"conga/actors/eventlog"
@@ -69,7 +70,7 @@ type serveCmd struct {
 	screenFlags
 	debugFlags
 
-	WebName []string `placeholder:"NAME" help:"A name by which people open the page, if it is not an address: radio.example. Others are refused, for any stranger can point a name of his own here."`
+	WebName []string `placeholder:"NAME" help:"A name by which people open the page, radio.example, or the public address of a router before this machine: what guests are told names it first. The page answers to no other name, for any stranger can point a name of his own here; to addresses it always does."`
 
 	tlsFlags
 
@@ -120,6 +121,13 @@ func (c *serveCmd) Validate() error {
 		return fmt.Errorf("--past is a number from 0 to %d", maxPlayers)
 	case c.HTTP.takes(c.Listen, 2):
 		return errors.New("--http has the same port as --listen or as the stream, which is on the port after it: choose another")
+	}
+	for i, name := range c.WebName {
+		name = strings.TrimSpace(name)
+		if name == "" || strings.ContainsAny(name, "/ ?#@") || strings.Contains(name, ":") && net.ParseIP(strings.Trim(name, "[]")) == nil {
+			return fmt.Errorf("--web-name %q is not a name, as radio.example, nor an address: leave out what is before and behind it", name)
+		}
+		c.WebName[i] = name
 	}
 	return errors.Join(c.validateServers(), c.shareFlags.validate(), c.tokenFlag.validate(), c.limitFlags.validate(), c.queueFlags.validate(), c.uploadFlags.validate())
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -20,7 +21,9 @@ func TestInvitation(t *testing.T) {
 	}{
 		{"loopback", []string{"127.0.0.1:7000"}, "127.0.0.1:7000", false, []string{"browser: http://127.0.0.1:7000/", "'conga://127.0.0.1:7000?key=", "--listen :PORT lets others in"}},
 		{"no network", []string{"127.0.0.1:7000"}, "[::]:7000", false, []string{"it is in no network"}},
-		{"two networks", []string{"192.0.2.1:7000", "198.51.100.1:7000"}, "[::]:7000", false, []string{"http://192.0.2.1:7000/", "instead of 192.0.2.1:7000: 198.51.100.1:7000"}},
+		{"two networks", []string{"192.0.2.1:7000", "198.51.100.1:7000"}, "[::]:7000", false, []string{
+			"browser: http://192.0.2.1:7000/\n", "does not open, try http://198.51.100.1:7000/;", "'conga://192.0.2.1:7000?key=" + strings.Repeat("A", 43) + "&or=198.51.100.1:7000'",
+		}},
 		{"token", []string{"192.0.2.1:7000"}, "[::]:7000", true, []string{"', and the token in CONGA_AUTH"}},
 	} {
 		i := invitationTo(test.at, nil, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(test.addr)), "http://"+test.at[0]+"/", make([]byte, 32), test.secret)
@@ -53,19 +56,48 @@ func TestInvitation_Servers(t *testing.T) {
 	}
 }
 
-func TestSecurePage(t *testing.T) {
+func TestPageAt(t *testing.T) {
 	for _, test := range []struct {
-		at    string
-		names []string
-		want  string
+		at     string
+		names  []string
+		secure bool
+		want   string
 	}{
-		{"192.0.2.1:7000", nil, "https://192.0.2.1:7000/"},
-		{"192.0.2.1:7000", []string{"*.radio.example"}, "https://192.0.2.1:7000/"},
-		{"192.0.2.1:7000", []string{"*.radio.example", "radio.example"}, "https://radio.example:7000/"},
-		{"192.0.2.1:443", []string{"radio.example"}, "https://radio.example/"},
+		{"192.0.2.1:7000", nil, false, "http://192.0.2.1:7000/"},
+		{"192.0.2.1:7000", nil, true, "https://192.0.2.1:7000/"},
+		{"192.0.2.1:7000", []string{"*.radio.example"}, true, "https://192.0.2.1:7000/"},
+		{"192.0.2.1:7000", []string{"*.radio.example", "radio.example"}, true, "https://radio.example:7000/"},
+		{"192.0.2.1:7000", []string{"radio.example"}, false, "http://radio.example:7000/"},
+		{"192.0.2.1:7000", []string{"2001:db8::1"}, false, "http://[2001:db8::1]:7000/"},
+		{"192.0.2.1:443", []string{"radio.example"}, true, "https://radio.example/"},
+		{"192.0.2.1:80", nil, false, "http://192.0.2.1/"},
 	} {
-		if got := securePage(test.at, test.names); got != test.want {
+		if got := pageAt(underName(test.at, test.names), test.secure); got != test.want {
 			t.Errorf("%s, %q: %s, want %s", test.at, test.names, got, test.want)
+		}
+	}
+}
+
+// The name that the host gives is what guests are told, and the link tries the machine's own addresses, too.
+func TestInvite_WebName(t *testing.T) {
+	addr := net.TCPAddrFromAddrPort(netip.MustParseAddrPort("192.0.2.1:7000"))
+	c := serveCmd{WebName: []string{"radio.example"}, NoMDNS: true}
+	text := strings.Join(c.invite(addr, make([]byte, 32), browsers{}, slog.New(slog.DiscardHandler)).lines, "\n")
+	for _, says := range []string{"browser: http://radio.example:7000/\n", "'conga://radio.example:7000?key=", "&or=192.0.2.1:7000'"} {
+		if !strings.Contains(text, says) {
+			t.Errorf("no %q in\n%s", says, text)
+		}
+	}
+	addr.IP = net.IPv4(127, 0, 0, 1) // others do not reach it
+	if text := strings.Join(c.invite(addr, make([]byte, 32), browsers{}, slog.New(slog.DiscardHandler)).lines, "\n"); strings.Contains(text, "radio.example") {
+		t.Error(text)
+	}
+}
+
+func TestServe_WebNameIsAHost(t *testing.T) {
+	for _, name := range []string{"http://radio.example/", "radio.example:7000", "radio.example/page", " "} {
+		if code, _, err := conga(t, "serve", "--web-name", name, "--songs", t.TempDir()+"/none", "--data", t.TempDir()); code != cli.Usage || !strings.Contains(err, "is not a name") {
+			t.Errorf("%q: exit %d, %q", name, code, err)
 		}
 	}
 }

@@ -160,6 +160,47 @@ func TestE2E_Keys(t *testing.T) {
 	try(second.requests(), "", "") // what was given once is remembered
 }
 
+// The addresses of a link are not its server's everywhere: in a guest's own network, some may be other machines'.
+func TestE2E_LinkAddresses(t *testing.T) {
+	t.Parallel()
+	songs := congatest.Songs(t, congatest.Short)
+	server, other := launchServer(t, songs, t.TempDir()), launchServer(t, songs, t.TempDir())
+	plain, err := net.Listen("tcp", "127.0.0.1:0") // it greets, as a printer does
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	go func() {
+		for {
+			conn, err := plain.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(conn, "220 ready\r\n")
+			_ = conn.Close()
+		}
+	}()
+	var invited []string
+	eventually(t, "the server invites", func() string {
+		if invited = regexp.MustCompile(`'conga://\S+\?(key=\S+)'`).FindStringSubmatch(server.err.String()); invited == nil {
+			return "stderr: " + server.err.String()
+		}
+		return ""
+	})
+	link := fmt.Sprintf("conga://%s?%s&or=%s", other.requests(), invited[1], plain.Addr())
+	guest := launch(t, "guest", "join", link+"&or="+server.requests(), "--output", "null", "--listen", "127.0.0.1:0").awaitReady(t, listenerReady)
+	guest.hears(t)
+	if code, said, log := conga(t, "status", link+"&or="+server.requests()); code != 0 || !strings.Contains(said, "plays ") {
+		t.Errorf("conga status: exit %d, %s%s", code, said, log)
+	}
+	if said := fails(t, cli.Failed, "join", link, "--output", "null", "--listen", "127.0.0.1:0"); !strings.Contains(said, "not the one that you gave") {
+		t.Errorf("if all are others, conga join says %q", said)
+	}
+	if code, _, log := conga(t, "status", link); code == 0 || !strings.Contains(log, "not the one that you gave") {
+		t.Errorf("if all are others, conga status says %q, exit %d", log, code)
+	}
+}
+
 // Nothing listens beyond what was asked for, and the debug port only for this machine.
 func TestE2E_Ports(t *testing.T) {
 	if runtime.GOOS != "linux" {

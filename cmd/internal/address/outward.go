@@ -43,12 +43,12 @@ type likelihood int
 const (
 	routed  likelihood = iota // of the interface that leads to the internet
 	local                     // a network card's
-	private                   // of a bridge for containers or machines inside this one, or of a tunnel
+	tunnel                    // of a tunnel: friends may share it, or it only leads out
+	private                   // of a bridge for containers or machines inside this one
 )
 
 // reachable returns the addresses at which others may reach this machine, the likeliest first, IPv4 before
-// IPv6. Bridges and tunnels are left out if there is anything better, because hardly anybody listens in
-// their networks. routes are the addresses from which this machine connects to the internet. only4
+// IPv6. Bridges are left out if there is anything better, because hardly anybody listens in their networks. routes are the addresses from which this machine connects to the internet. only4
 // leaves IPv6 out.
 func reachable(all []attached, routes []netip.Addr, only4 bool) []netip.Addr {
 	type place struct {
@@ -66,10 +66,12 @@ func reachable(all []attached, routes []netip.Addr, only4 bool) []netip.Addr {
 				continue
 			}
 			likely := local
-			switch tunnel := a.flags&net.FlagPointToPoint != 0; {
-			case slices.Contains(routes, ip) && !tunnel:
+			switch {
+			case a.flags&net.FlagPointToPoint != 0:
+				likely = tunnel
+			case slices.Contains(routes, ip):
 				likely = routed
-			case tunnel, a.bridge, inside(a.name):
+			case a.bridge, inside(a.name):
 				likely = private
 			}
 			places = append(places, place{ip, likely})

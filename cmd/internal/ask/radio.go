@@ -157,28 +157,45 @@ func (r *Radio) connect(ctx context.Context) (net.Conn, error) {
 		}
 	}
 	all := append([]string{first}, ring.Others...)
-	conn, at, err := transport.DialAny(ctx, all)
-	if err != nil {
-		return nil, cli.Nobody(node.NobodyAt(first, err))
-	}
-	ring.Server, ring.Others = all[at], slices.Delete(slices.Clone(all), at, at+1)
-	var has ed25519.PublicKey
-	secure, err := transport.SpeakTLS(ctx, conn, func(key ed25519.PublicKey) error { has = key; return ring.Check(key) })
-	if err != nil {
+	has := make([]ed25519.PublicKey, len(all))
+	conn, at, errs := transport.DialAny(ctx, all, func(ctx context.Context, i int, conn net.Conn) (net.Conn, error) {
+		secure, err := transport.SpeakTLS(ctx, conn, func(key ed25519.PublicKey) error { has[i] = key; return ring.Check(key) })
+		if err == nil {
+			return secure, nil
+		}
 		_ = conn.Close()
 		if errors.Is(err, io.EOF) {
-			err = fmt.Errorf("what listens at %s hangs up: give the requests=HOST:PORT address of the server's ready line", ring.Server)
+			err = fmt.Errorf("what listens at %s hangs up: give the requests=HOST:PORT address of the server's ready line", all[i])
 		}
-		return nil, cli.Nobody(err)
+		return nil, stranger{err}
+	})
+	if conn == nil {
+		return nil, cli.Nobody(nobody(first, errs))
 	}
+	ring.Server, ring.Others = all[at], slices.Delete(slices.Clone(all), at, at+1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.Ring.Server == first { // nobody has found another one meanwhile
 		r.Ring = ring // its server is asked first from now on
 	}
-	r.key = has
-	_ = ring.Keep(has) // if the disk cannot, the answer still counts
-	return secure, nil
+	r.key = has[at]
+	_ = ring.Keep(r.key) // if the disk cannot, the answer still counts
+	return conn, nil
+}
+
+// stranger is why somebody who answers is not the radio.
+type stranger struct{ error }
+
+func (s stranger) Unwrap() error { return s.error }
+
+// nobody is why none of a radio's addresses has led to it, of which first was named first.
+func nobody(first string, errs []error) error {
+	for _, err := range errs {
+		if s := (stranger{}); errors.As(err, &s) {
+			return s.error
+		}
+	}
+	return node.NobodyAt(first, errs[0])
 }
 
 // Now asks for what plays, what waits and who listens.

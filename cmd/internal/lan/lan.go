@@ -72,12 +72,13 @@ func Announce(at []string) (stop func(), err error) {
 		host = "conga"
 	}
 	host, _, _ = strings.Cut(host, ".") // a name is one label
-	zone, err := mdns.NewMDNSService(fmt.Sprintf("%s-%d", host, port), service, domain, host+"."+domain, int(port), ips, []string{"conga"})
-	if err != nil {
-		return nil, err
-	}
 	var servers []*mdns.Server
 	for _, network := range networks() {
+		own, _ := network.Addrs()
+		zone, err := mdns.NewMDNSService(fmt.Sprintf("%s-%d", host, port), service, domain, host+"."+domain, int(port), among(own, ips), []string{"conga"})
+		if err != nil {
+			return nil, err
+		}
 		server, err := mdns.NewServer(&mdns.Config{Zone: zone, Iface: &network, Logger: quiet})
 		if err == nil {
 			servers = append(servers, server)
@@ -91,6 +92,20 @@ func Announce(at []string) (stop func(), err error) {
 			_ = server.Shutdown()
 		}
 	}, nil
+}
+
+// among returns those of the addresses that the network knows: guests take any that they are told, and may not reach the
+// others. All, if it knows none.
+func among(own []net.Addr, ips []net.IP) (known []net.IP) {
+	for _, ip := range ips {
+		if slices.ContainsFunc(own, func(addr net.Addr) bool { is, ok := addr.(*net.IPNet); return ok && is.IP.Equal(ip) }) {
+			known = append(known, ip)
+		}
+	}
+	if known == nil {
+		return ips
+	}
+	return known
 }
 
 // Find asks the local networks for radios, and waits for answers as long as patience. They are sorted by name.

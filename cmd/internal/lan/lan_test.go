@@ -96,3 +96,29 @@ func TestAnnounce_NobodyElse(t *testing.T) {
 		t.Error("a radio that only this machine reaches is announced")
 	}
 }
+
+// A machine in several networks is announced in each by its address there: a guest of one may not reach the others.
+func TestAmong(t *testing.T) {
+	all := []net.IP{net.IPv4(192, 0, 2, 7), net.IPv4(198, 51, 100, 7), net.ParseIP("2001:db8::7")}
+	for _, test := range []struct {
+		own  []string
+		want []net.IP
+	}{
+		{[]string{"192.0.2.7/24", "fe80::7/64"}, all[:1]},
+		{[]string{"2001:db8::7/64", "198.51.100.7/24"}, all[1:]},
+		{[]string{"172.17.0.1/16"}, all}, // a bridge inside this machine
+		{nil, all},
+	} {
+		var own []net.Addr
+		for _, text := range test.own {
+			ip, network, err := net.ParseCIDR(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			own = append(own, &net.IPNet{IP: ip, Mask: network.Mask})
+		}
+		if got := among(own, all); !slices.EqualFunc(got, test.want, net.IP.Equal) {
+			t.Errorf("%v: %v, want %v", test.own, got, test.want)
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -156,7 +157,7 @@ func (o *ListenerOptions) enter(ctx context.Context) (*joining, error) {
 	servers.Told(o.Servers)
 	if o.Radio == nil {
 		if err := servers.Reach(ctx); err != nil {
-			return nil, NobodyAt(o.Server, err)
+			return nil, NobodyAt(strings.Join(append([]string{o.Server}, o.Servers...), " or "), err)
 		}
 	}
 	relay, err := o.Bind(o.Listen)
@@ -165,7 +166,7 @@ func (o *ListenerOptions) enter(ctx context.Context) (*joining, error) {
 	}
 	j := &joining{ListenerOptions: o, stream: stream, servers: servers, relay: relay, answered: make(chan error, 1)}
 	j.music.Most = o.Players
-	j.member = transport.NewMembership(o.Journal.Identity, o.Token, &trust{keys: o.Keys, logger: o.Logger, distrust: j.answer})
+	j.member = transport.NewMembership(o.Journal.Identity, o.Token, &trust{keys: o.Keys, logger: o.Logger, distrust: j.wrong})
 	j.member.PlaysAs(o.PlaysAs)
 	return j, nil
 }
@@ -176,6 +177,7 @@ type joining struct {
 	stream   string // the server's
 	servers  *transport.Servers
 	standby  atomic.Pointer[string] // what a server said that does not lead; nil: none did
+	astray   atomic.Pointer[error]  // what was wrong with the first who answered and was not the server; nil: nobody
 	relay    net.Listener
 	member   *transport.Membership
 	behind   seed.Behind       // the clients of 2016 behind this listener
@@ -197,6 +199,16 @@ func (j *joining) answer(err error) (first bool) {
 	return first
 }
 
+// wrong says that somebody has answered who is not the server. Joining ends only if nobody else can be asked, with the error of the
+// first.
+func (j *joining) wrong(err error) (told bool) {
+	j.astray.CompareAndSwap(nil, &err)
+	if !j.servers.Wrong() && !j.over.Load() {
+		return true
+	}
+	return j.answer(*j.astray.Load())
+}
+
 // await returns the answer.
 func (j *joining) await(ctx context.Context) error {
 	late := time.NewTimer(joinPatience)
@@ -207,6 +219,9 @@ func (j *joining) await(ctx context.Context) error {
 	case <-ctx.Done():
 		return NobodyAt(j.Server, context.Canceled)
 	case <-late.C:
+		if err := j.astray.Load(); err != nil {
+			return *err
+		}
 		if said := j.standby.Load(); said != nil {
 			return fmt.Errorf("the server of this radio that leads could not be reached within %v: %s", joinPatience, *said)
 		}
@@ -230,7 +245,7 @@ func (j *joining) client() actors.ClientConfig {
 		Players: func() (now, most int) { return j.music.Now(), j.music.Most },
 		Streams: j.streams,
 		Upstream: func(link uint64, addr string, open *messages.OpenStream, report func(any) (done int)) *actor.Props {
-			dial := j.Line.Node
+			dial := j.servers.Line().Node
 			switch {
 			case j.Radio != nil:
 				dial = j.Radio.Stream
@@ -248,7 +263,7 @@ func (j *joining) client() actors.ClientConfig {
 			j.servers.Told(slices.Concat(welcome.GetServers(), refused.GetServers()))
 			switch {
 			case welcome != nil:
-				j.servers.Joined()
+				j.servers.Joined(len(welcome.GetServers()) == 0)
 			case refused.GetFollows(): // the others are asked, too
 				reason := refused.GetReason()
 				j.standby.Store(&reason)
@@ -283,7 +298,7 @@ func (j *joining) offsets() player.Offsets {
 // above is a connection to a node that feeds this listener.
 func (j *joining) above(link uint64, open *messages.OpenStream, to transport.UpstreamConfig) *actor.Props {
 	to.Link, to.Open, to.Identity, to.Pass, to.Now = link, open, j.Journal.Identity, j.member.Pass, j.now
-	to.Silence = func() time.Duration { return j.Line.Patience(messages.SilenceIn(j.slack())) }
+	to.Silence = func() time.Duration { return j.servers.Line().Patience(messages.SilenceIn(j.slack())) }
 	return transport.Upstream(to)
 }
 
@@ -297,7 +312,7 @@ func (j *joining) requests(link uint64) *actor.Props {
 		Proved: func(err error) {
 			j.servers.Line().Proved(err == nil)
 			if errors.Is(err, transport.ErrPlainWords) { // waiting does not change that
-				j.answer(fmt.Errorf("%s is not the request port of a conga server: %w; join the address that the server's ready line shows as requests=HOST:PORT", j.Server, transport.ErrPlainWords))
+				j.wrong(fmt.Errorf("%s is not the request port of a conga server: %w; join the address that the server's ready line shows as requests=HOST:PORT", j.Server, transport.ErrPlainWords))
 			}
 		},
 	})
@@ -324,7 +339,8 @@ func (j *joining) streams(c *actors.Client) *actor.Props {
 	}
 	return transport.Streams(transport.StreamsConfig{
 		Web: players, TLS: secure, Players: j.Players,
-		Listener: j.relay, Owner: c.Downstream(), Self: c.Node, Epoch: c.Epoch, Newest: c.Newest, Offered: c.Offer, Tickets: &j.tickets, Dial: j.Line.Node,
+		Listener: j.relay, Owner: c.Downstream(), Self: c.Node, Epoch: c.Epoch, Newest: c.Newest, Offered: c.Offer, Tickets: &j.tickets,
+		Dial:     func(ctx context.Context, addr string) (net.Conn, error) { return j.servers.Line().Node(ctx, addr) },
 		Identity: j.Journal.Identity, Expected: j.member.Expected(),
 		Pass: j.member.Pass, ServerNow: c.ServerNow, Seed: seeds, Counters: &j.sent,
 		Open: func(open *messages.OpenStream) (transport.Cursor, error) {
