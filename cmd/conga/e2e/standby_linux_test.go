@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+
 	"conga/actors/eventlog/natstest"
 	"conga/cmd/internal/keys"
 )
@@ -46,16 +48,54 @@ func (p *process) warns(t *testing.T, what string) {
 	})
 }
 
+// standing says where two servers of a radio are, whose log is on a server of NATS, and starts each.
+func standing(t *testing.T) (addrs [2]string, start func(i int) *process) {
+	t.Helper()
+	nats := natstest.Start(t, 1)
+	addrs, data := twoServers(t)
+	return addrs, func(i int) *process {
+		t.Helper()
+		return launch(t, fmt.Sprint("server", i), "serve", "--songs", "../../../songs", "--listen", addrs[i], "--http", "127.0.0.1:0", "--data", data[i], "--no-mdns",
+			"--log", nats.URL(), "--radio", "house", "--servers", strings.Join(addrs[:], ",")).awaitReady(t, serverReady)
+	}
+}
+
+// A browser that opens a server that stands by gets the page of the one that leads, which says so. When that is killed, the page
+// names the other one; when it is back and stands by, the page goes there by itself.
+func TestE2E_PageLead(t *testing.T) {
+	chromium(t)
+	addrs, start := standing(t)
+	first := start(0)
+	first.warns(t, "this server leads")
+	second := start(1)
+	b := browse(t, 390, 844)
+	b.do(t, chromedp.Navigate("http://"+addrs[1]+"/"))
+	leads := func(i int) string {
+		return fmt.Sprintf(`location.host == %q && document.querySelector('#lead')?.textContent.startsWith('This radio has 2 servers: %[1]s leads since ')`, addrs[i])
+	}
+	b.until(t, "the page is that of the server that leads", leads(0))
+	if got, want := is[string](t, b, `document.querySelector('#join').textContent`), "conga join "+strings.Join(addrs[:], ","); got != want {
+		t.Errorf("the page says %q, want %q", got, want)
+	}
+	first.kill()
+	second.warns(t, "this server leads")
+	b.until(t, "the page names the other one", fmt.Sprintf(`document.querySelector('#state a')?.href == 'http://%s/'`, addrs[1]))
+	b.picture(t, "lead")
+	start(0)
+	eventually(t, "the page goes to the one that leads", func() string {
+		var there bool
+		if err := chromedp.Run(b, chromedp.Evaluate(leads(1), &there)); err != nil || !there {
+			return fmt.Sprint("not yet: ", err) // on its way there it has no document
+		}
+		return ""
+	})
+}
+
 // Two servers of a radio, whose log is on servers of NATS. One leads, and both say so; when it is killed, the other one does.
 // What listeners hear meanwhile, conga-chaos servers tries.
 func TestE2E_Standby(t *testing.T) {
 	t.Parallel()
-	nats := natstest.Start(t, 1)
-	addrs, data := twoServers(t)
-	start := func(i int) *process {
-		return launch(t, fmt.Sprint("server", i), "serve", "--songs", "../../../songs", "--listen", addrs[i], "--http", "127.0.0.1:0", "--data", data[i], "--no-mdns",
-			"--log", nats.URL(), "--radio", "house", "--servers", strings.Join(addrs[:], ",")).awaitReady(t, serverReady)
-	}
+	addrs, start := standing(t)
 	servers := [2]*process{start(0)}
 	leads := func(i int) {
 		t.Helper()

@@ -608,6 +608,7 @@ function listenToNews() {
   news.onopen = () => state();
   news.onerror = () => {
     state('The server does not answer. Trying again …');
+    goToLeader();
     if (news.readyState === EventSource.CLOSED) setTimeout(listenToNews, 5000);
   };
 }
@@ -615,6 +616,18 @@ function state(trouble) {
   const listeners = live.chain ? live.chain.nodes.length + (live.chain.more || 0) : 0;
   $('state').textContent = trouble || `${plural(live.now ? live.now.songs : 0, 'song', 'songs')}, ${plural(listeners, 'listener', 'listeners')} in the line`;
   $('state').classList.toggle('away', Boolean(trouble));
+  const others = trouble && live.lead ? live.lead.servers.filter(server => server !== location.host) : [];
+  if (others.length) $('state').append(' The music may be at');
+  for (const server of others) {
+    const there = make('a', '', server);
+    there.href = `${location.protocol}//${server}/`;
+    $('state').append(' ', there);
+  }
+}
+// A server that stands by leads a browser to the one that plays, but not the news, which no other page may read.
+async function goToLeader() {
+  const answer = live.lead && await fetch('/', { redirect: 'manual' }).catch(() => null);
+  if (answer && answer.type === 'opaqueredirect') location.reload();
 }
 // Of several servers any may be gone when somebody uses the line.
 function showLead() {
