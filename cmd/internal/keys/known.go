@@ -40,6 +40,7 @@ var legible = strings.NewReplacer("%3A", ":", "%5B", "[", "%5D", "]")
 func ParseServers(text string) (addrs []string, key ed25519.PublicKey, err error) {
 	text = strings.TrimSpace(text)
 	if strings.HasPrefix(text, linkScheme+"://") {
+		text = strings.Join(strings.Fields(text), "") // a narrow terminal or a chat breaks lines
 		if addrs, key, err = parseLink(text); err != nil {
 			return nil, nil, err
 		}

@@ -33,6 +33,7 @@ var casesServer = []struct {
 	{text: "conga://radio.example:9000/", addr: "radio.example:9000"},
 	{text: "conga://radio.example?key=" + Text(someKey(1)), addr: "radio.example:7000", key: someKey(1)},
 	{text: " conga://[2001:db8::1]:7?key=" + hex.EncodeToString(someKey(1)), addr: "[2001:db8::1]:7", key: someKey(1)},
+	{text: "conga://radio.example?key=" + Text(someKey(1))[:20] + "\n" + Text(someKey(1))[20:] + "&or=b\r\n  .example:9000", addr: "radio.example:7000,b.example:9000", key: someKey(1)},
 	{text: "conga://?key=" + Text(someKey(1)), wrong: "not a join link"},
 	{text: "conga://radio.example/path", wrong: "not a join link"},
 	{text: "conga://amy@radio.example", wrong: "not a join link"},

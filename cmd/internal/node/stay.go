@@ -38,11 +38,11 @@ func missed(r actors.Receipt) string {
 	case r.NeverHeard && r.Silenced != "":
 		return ", and nobody could hear the music: there was never sound"
 	case r.Lost == 0 && r.Underruns == 0 && r.MutedMs > 0:
-		return fmt.Sprintf(", missed nothing, but for %d s there was no sound", (r.MutedMs+500)/1000)
+		return fmt.Sprintf("; all of the music came, but for %d s there was no sound", (r.MutedMs+500)/1000)
 	case r.Lost == 0 && r.Underruns == 0:
 		return ", missed nothing, and there was no silence"
 	case r.Lost == 0:
-		return fmt.Sprintf(", missed nothing, but there was silence for %d ms", r.SilentMs)
+		return fmt.Sprintf("; all of the music came, but there was silence for %d ms", r.SilentMs)
 	}
 	return fmt.Sprintf(", missed about %.1f s of the music, and there was silence for %d ms", float64(r.Lost)*messages.MaxChunkDuration.Seconds(), r.SilentMs)
 }

@@ -23,13 +23,13 @@ You passed 12.3 MB of music on to others.
 You were the last of the line: nobody needed you to pass the music on.
 Once somebody else had to feed you; it took 7 ms to find one.
 `},
-		{"silence only", actors.Receipt{Heard: 9, Underruns: 1, SilentMs: 40}, stay{time.Minute, 0}, `You were there for 1m0s, missed nothing, but there was silence for 40 ms.
+		{"silence only", actors.Receipt{Heard: 9, Underruns: 1, SilentMs: 40}, stay{time.Minute, 0}, `You were there for 1m0s; all of the music came, but there was silence for 40 ms.
 You were the last of the line: nobody needed you to pass the music on.
 `},
 		{"no sound card", actors.Receipt{Heard: 9, Silenced: "no sound card", NeverHeard: true, MutedMs: 60_000}, stay{time.Minute, 10_000}, `You were there for 1m0s, and nobody could hear the music: there was never sound.
 You passed 0.0 MB of music on to others.
 `},
-		{"no sound for a while", actors.Receipt{Heard: 9, MutedMs: 2_900}, stay{time.Minute, 10_000}, `You were there for 1m0s, missed nothing, but for 3 s there was no sound.
+		{"no sound for a while", actors.Receipt{Heard: 9, MutedMs: 2_900}, stay{time.Minute, 10_000}, `You were there for 1m0s; all of the music came, but for 3 s there was no sound.
 You passed 0.0 MB of music on to others.
 `},
 		{"nothing came", actors.Receipt{}, stay{}, `You were there for 0s, and no music came.

@@ -121,7 +121,20 @@ func (o *ownStory) stepped(at time.Time, e *messages.PlayerStepped) {
 		more = fmt.Sprintf(" It was moved %d times since the last one that is told.", n)
 	}
 	why := cmp.Or(whyStepped[e.GetCause()], "it does not say why")
+	if e.GetCause() == messages.PlayerStepped_CAUSE_DEVICE && o.stoodStill(at) {
+		why = "until then it had not run"
+	}
 	o.t.say(at, "%s played %.1f ms too %s and was put right %s: %s.%s", o.who, off, how, way, why, more)
+}
+
+// stoodStill says whether a silence ended just before at because the program did not run.
+func (o *ownStory) stoodStill(at time.Time) bool {
+	const justBefore = 2 * time.Second
+	if len(o.silences) == 0 {
+		return false
+	}
+	last := o.silences[len(o.silences)-1]
+	return strings.HasPrefix(last.cause, "this program did not run") && at.Sub(last.at.Add(last.length)).Abs() < justBefore
 }
 
 func (o *ownStory) connected(at time.Time, e *messages.UpstreamConnected) {

@@ -321,10 +321,10 @@ func meant(e *messages.PlayRefused, song string) bool {
 	return song == e.GetSong() || song == e.GetWish() || song == e.GetWish()+".mp3"
 }
 
-// who is the name of the person who asked; strangers with nc have none.
+// who is the name of the person who asked; those with nc, or conga play, have none.
 func who(name string) string {
 	if name == "" {
-		return "somebody without conga"
+		return "somebody who gave no name"
 	}
 	return name
 }

@@ -140,6 +140,32 @@ func TestTell_Seed(t *testing.T) {
 	}
 }
 
+// A loudspeaker is not blamed for the time in which its program did not run.
+func TestTell_StoodStill(t *testing.T) {
+	at := time.Date(2026, 11, 22, 10, 11, 12, 0, time.UTC)
+	lines, err := Tell(Story{
+		Name: "amy", Since: at.Add(-time.Minute), Now: at.Add(time.Minute),
+		Node: []eventlog.Record{
+			{Time: at.Add(-30 * time.Second), Event: &messages.NodeStarted{Node: &messages.Node{Id: "a", Name: "amy"}, Server: "radio:7000"}},
+			{Time: at, Event: &messages.PlayerUnderran{
+				Song: "bach.mp3", MissingUs: 21_000_000, AtUnixUs: at.Add(-21 * time.Second).UnixMicro(),
+				Cause: "this program did not run for 20.8 s: it was stopped, or its machine slept or was too busy",
+			}},
+			{Time: at, Event: &messages.PlayerStepped{Us: 20_749_900, Cause: messages.PlayerStepped_CAUSE_DEVICE, Cut: true, Times: 1}},
+			{Time: at.Add(20 * time.Second), Event: &messages.PlayerStepped{Us: 30_000, Cause: messages.PlayerStepped_CAUSE_DEVICE, Cut: true, Times: 1}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(lines, "\n")
+	for _, want := range []string{"20749.9 ms too late and was put right with a cut: until then it had not run.", "30.0 ms too late and was put right with a cut: its loudspeaker"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
+
 // The story tells what was lost or could not be heard.
 func TestTell_Worst(t *testing.T) {
 	at := time.Date(2026, 11, 22, 10, 11, 12, 0, time.UTC)
