@@ -19,6 +19,7 @@ type admission struct {
 	seats    seats
 	records  records
 	catchUps catchUps
+	uplink   Uplink
 }
 
 // clockError is how far apart the clocks of two nodes may be just after a restart of the server, whose
@@ -31,8 +32,8 @@ func newAdmission(cfg *StreamsConfig) *admission {
 
 // let gives the sender of the HI a seat, or returns why not. Cheap checks come first, and a signature is
 // checked only if the sender is expected, so strangers cost nothing but the wait. over is called to end the
-// stream when another takes the seat.
-func (d *admission) let(life context.Context, open *messages.OpenStream, from *guest, over func()) (*seat, *record, error) {
+// stream when the seat is lost; flow is the stream's.
+func (d *admission) let(life context.Context, open *messages.OpenStream, from *guest, flow *outflow, over func(error)) (*seat, *record, error) {
 	id, words := open.GetNode().GetId(), askingOf(open)
 	key, err := d.heard(words, open.GetProof())
 	if err != nil {
@@ -47,7 +48,7 @@ func (d *admission) let(life context.Context, open *messages.OpenStream, from *g
 	if err := words.genuine(key); err != nil {
 		return nil, nil, err
 	}
-	newcomer := &seat{id: id, from: from.from, expected: standing == expectedGuest, sent: true, fed: open.GetFed(), over: over}
+	newcomer := &seat{id: id, from: from.from, expected: standing == expectedGuest, sent: true, fed: open.GetFed(), over: over, flow: flow}
 	if d.cfg.Expected != nil {
 		newcomer.sent = d.cfg.Expected.sends(id)
 	}
@@ -82,7 +83,7 @@ func (d *admission) sit(newcomer *seat, words asking, nowUs int64) (*record, err
 	var out []*seat
 	defer func() {
 		for _, other := range out {
-			other.over()
+			other.over(errSeat)
 		}
 	}()
 	d.mu.Lock()
@@ -99,7 +100,7 @@ func (d *admission) sit(newcomer *seat, words asking, nowUs int64) (*record, err
 		return nil, errGreedy
 	}
 	if newcomer.fed && !newcomer.sent {
-		other, room := d.seats.room(newcomer, AtMostInNeed(d.cfg.Expected.members()), d.cfg.Expected.sends)
+		other, room := d.seats.room(newcomer, d.uplink.AtMost(AtMostInNeed(d.cfg.Expected.members())), d.cfg.Expected.sends)
 		if !room {
 			return nil, errStay
 		}
@@ -132,7 +133,22 @@ func (d *admission) sweep() {
 	out := d.seats.recount(func(id string) bool { return d.cfg.Expected.is(id) == expectedGuest })
 	d.mu.Unlock()
 	for _, other := range out {
-		other.over()
+		other.over(errSeat)
+	}
+}
+
+// look learns how many in need the uplink carries, and ends the streams of those that are too many.
+func (d *admission) look(now time.Time) {
+	d.mu.Lock()
+	fed, all := d.seats.inNeed(d.cfg.Expected.sends)
+	out := fed[:d.uplink.Look(now, BehindMost(d.seats.outflows()), all, len(fed))]
+	for _, other := range out {
+		d.seats.leave(other)
+	}
+	d.mu.Unlock()
+	for _, other := range out {
+		d.cfg.Counters.Refuse(RefusedFull)
+		other.over(errFull)
 	}
 }
 

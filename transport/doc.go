@@ -84,9 +84,11 @@
 // elsewhere, because they may be in need; but it bounds what all such listeners of one address
 // get at once (catchup.go). Of those that another node feeds, which come because their music is
 // late or stands still, it takes in sixteen, and one in 25 of the chain; the others
-// are told to stay where they are (inneed.go). So its uplink is never full of them, which would make
-// the music late for everybody, and drive everybody to the server. Whom nobody feeds is always
-// taken. A refusal says why (StreamOpened.Refusal), and is no fault of the node that refuses.
+// are told to stay where they are (inneed.go). If its uplink does not carry so many, the music would be
+// late for everybody, and drive everybody to the server. So it looks whether what it gives to most addresses
+// waits for longer than half a second: then it takes none of them, and lets the newest go until that
+// ends (uplink.go). Whom nobody feeds is always taken, and never let go. A refusal says why
+// (StreamOpened.Refusal), and is no fault of the node that refuses.
 //
 // A relay's address is on the host that its listener came from, unless --advertise names another.
 // The server looks that up once, and dials nothing that is nearer to itself than the listener is

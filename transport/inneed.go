@@ -1,6 +1,10 @@
 package transport
 
-import "net/netip"
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+)
 
 const (
 	// leastInNeed is how many listeners the server takes in need in any case, and one in needShare of the chain besides: in a
@@ -40,4 +44,29 @@ func (s *seats) room(newcomer *seat, most int, sent func(id string) bool) (out *
 		}
 	}
 	return out, out != nil
+}
+
+// inNeed returns those that have come in need although others feed them, the newest first, and how many are in need in all.
+// sent is as in room.
+func (s *seats) inNeed(sent func(id string) bool) (fed []*seat, all int) {
+	for id, seat := range s.taken {
+		if sent(id) {
+			continue
+		}
+		if all++; seat.fed {
+			fed = append(fed, seat)
+		}
+	}
+	slices.SortFunc(fed, func(a, b *seat) int { return cmp.Compare(b.number, a.number) })
+	return fed, all
+}
+
+// outflows looks at all streams that have begun.
+func (s *seats) outflows() (all []Outflow) {
+	for _, seat := range s.taken {
+		if behind, begun := seat.flow.look(); begun {
+			all = append(all, Outflow{seat.from, behind})
+		}
+	}
+	return all
 }

@@ -17,9 +17,10 @@ type seat struct {
 	id       string
 	from     netip.Prefix
 	expected bool
-	sent     bool   // the chain sends it to this port; otherwise it comes only in need
-	fed      bool   // another feeds it, as it says
-	over     func() // ends its stream
+	sent     bool        // the chain sends it to this port; otherwise it comes only in need
+	fed      bool        // another feeds it, as it says
+	over     func(error) // ends its stream, for that reason
+	flow     *outflow    // of its stream
 
 	number uint64 // in the order in which they came
 }

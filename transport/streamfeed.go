@@ -116,13 +116,14 @@ func (t *streamTalk) direct(item *messages.Item, more bool) bool {
 		return true
 	}
 	t.sent = t.socket.try(t.buf)
-	t.cfg.Counters.Bytes.Add(int64(t.sent))
+	t.took(t.sent)
 	if t.sent < len(t.buf) {
 		t.partial = item
 		return false
 	}
 	t.emptied()
 	t.given(item)
+	t.flow.left.Store(0)
 	t.quiet.Reset(t.heartbeat())
 	return true
 }
@@ -211,6 +212,7 @@ func (t *streamTalk) send(item *messages.Item, more bool) error {
 	}
 	t.partial = nil
 	t.given(item)
+	t.flow.left.Store(max(0, int64(t.cfg.Newest())-int64(item.Number)))
 	if more && len(t.buf) < enough {
 		return nil
 	}
@@ -274,6 +276,8 @@ func (t *streamTalk) write(frames ...Frame) error {
 
 // pack puts the frames into buf, behind what is not sent yet.
 func (t *streamTalk) pack(frames ...Frame) (err error) {
+	before := len(t.buf)
+	defer func() { t.flow.given.Add(int64(len(t.buf) - before)) }()
 	for _, frame := range frames {
 		if t.buf, err = AppendFrame(t.buf, frame); err != nil {
 			return err
@@ -287,13 +291,19 @@ func (t *streamTalk) flush() error {
 	_ = t.conn.SetWriteDeadline(time.Now().Add(writePatience))
 	n, err := t.conn.Write(t.buf[t.sent:])
 	_ = t.conn.SetWriteDeadline(time.Time{}) // for direct
-	t.cfg.Counters.Bytes.Add(int64(n))
+	t.took(n)
 	t.emptied()
 	if timedOut(err) {
 		t.cfg.Counters.Cut.Add(1)
 		return errStuck
 	}
 	return err
+}
+
+// took counts bytes that the system has taken.
+func (t *streamTalk) took(n int) {
+	t.cfg.Counters.Bytes.Add(int64(n))
+	t.flow.taken.Add(int64(n))
 }
 
 // emptied begins with an empty buf. What has grown while a listener caught up is given back.

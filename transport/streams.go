@@ -95,8 +95,11 @@ func Streams(cfg StreamsConfig) *actor.Props {
 // sweepEvery is how often a port looks for listeners that are no longer expected.
 const sweepEvery = listGrace / 3
 
-// sweep is the port's timer.
-type sweep struct{}
+// sweep and look are the port's timers.
+type (
+	sweep struct{}
+	look  struct{}
+)
 
 type streams struct {
 	cfg       *StreamsConfig
@@ -106,12 +109,21 @@ type streams struct {
 	offer     offerer
 	leaving   bool
 	sweeping  *time.Timer
+	looking   *time.Timer // only at the server; may be nil
 }
 
-// later sweeps again after a while.
-func (s *streams) later(ctx actor.Context) {
+// later tells the actor of its timer after a while.
+func later(ctx actor.Context, wait time.Duration, timer any) *time.Timer {
 	root, self := ctx.ActorSystem().Root, ctx.Self()
-	s.sweeping = time.AfterFunc(sweepEvery, func() { root.Send(self, sweep{}) })
+	return time.AfterFunc(wait, func() { root.Send(self, timer) })
+}
+
+// rest stops the timers.
+func (s *streams) rest() {
+	s.sweeping.Stop()
+	if s.looking != nil {
+		s.looking.Stop()
+	}
 }
 
 // Receive spawns a child for each connection.
@@ -122,10 +134,16 @@ func (s *streams) Receive(ctx actor.Context) {
 		s.lobby = streamLobby(s.cfg.Limits, math.MaxInt, s.cfg.Players, func() []byte { return refusal(s.cfg, errCrowd) })
 		s.lobby.refused = s.cfg.Counters.Refuse
 		s.door.open(root, self, s.cfg.Listener, s.lobby)
-		s.later(ctx)
+		s.sweeping = later(ctx, sweepEvery, sweep{})
+		if s.cfg.Expected != nil && !s.cfg.Expected.loose {
+			s.looking = later(ctx, UplinkLook, look{})
+		}
 	case sweep:
 		s.admission.sweep()
-		s.later(ctx)
+		s.sweeping = later(ctx, sweepEvery, sweep{})
+	case look:
+		s.admission.look(time.Now())
+		s.looking = later(ctx, UplinkLook, look{})
 	case *accepted:
 		if s.leaving { // it came just before the port was closed
 			_ = msg.conn.Close()
@@ -159,10 +177,10 @@ func (s *streams) Receive(ctx actor.Context) {
 			ctx.Send(child, msg)
 		}
 	case *actor.Restarting:
-		s.sweeping.Stop()
+		s.rest()
 		s.lobby.close()
 	case *actor.Stopping:
-		s.sweeping.Stop()
+		s.rest()
 		_ = s.cfg.Listener.Close()
 		s.offer.end()
 		s.lobby.close()

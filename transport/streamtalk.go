@@ -30,6 +30,7 @@ var (
 	errCrowd      = &refused{messages.StreamOpened_REFUSAL_FULL, "your address has too many connections to this node"}
 	errDropped    = &refused{messages.StreamOpened_REFUSAL_FULL, "too many connections from your address have not said who they are"}
 	errSeat       = errors.New("another stream took its seat: a newer one of the same listener, or one that the chain sends here")
+	errFull       = errors.New("the uplink is full, and another node can feed it")
 )
 
 // streamTalk is the conversation on one accepted stream connection. It belongs to the
@@ -48,6 +49,7 @@ type streamTalk struct {
 	record  *record // the listener's
 	buf     []byte  // frames
 	sent    int     // so many bytes of buf are sent
+	flow    outflow
 	seal    *messages.Seal
 	song    *messages.SongChange // the one that the listener knows
 	stamped time.Time            // when the listener was last told the time
@@ -123,8 +125,9 @@ func (t *streamTalk) open(r *bufio.Reader, open *messages.OpenStream) {
 	playing, over := context.WithCancelCause(t.playing)
 	defer over(nil)
 	conn := t.conn
-	seat, record, err := t.admission.let(t.life, open, t.guest, func() {
-		over(errSeat)
+	t.flow.waiting = waitingOf(conn)
+	seat, record, err := t.admission.let(t.life, open, t.guest, &t.flow, func(why error) {
+		over(why)
 		_ = conn.Close() // wakes every read and write
 	})
 	if err != nil {
@@ -150,7 +153,7 @@ func (t *streamTalk) open(r *bufio.Reader, open *messages.OpenStream) {
 		t.root.Send(t.cfg.Owner, &messages.DownstreamClosed{Node: node, Reason: reason})
 	}()
 	reason = reasonOf(t.feed(r, open, cursor))
-	if cause := context.Cause(playing); errors.Is(cause, errSeat) {
+	if cause := context.Cause(playing); errors.Is(cause, errSeat) || errors.Is(cause, errFull) {
 		reason = cause.Error()
 	}
 }

@@ -12,7 +12,7 @@ import (
 type counts struct {
 	Came, Goodbyes, Killed, Vanished         int
 	Splices, Moves, Reports, Audits, Refused int
-	Told, Branches                           int
+	Told, Branches, LetGo                    int
 	Lines                                    int64 // from the server
 	Twice, Anew                              int
 	Heard, Lost, Late                        int64 // items
@@ -52,6 +52,7 @@ type Figures struct {
 	Reports  int `json:"reports"`  // accusations that came to the server
 	Audits   int `json:"audits"`   // that the server would have made
 	Refused  int `json:"refused"`  // HIs to nodes that did not expect them
+	LetGo    int `json:"letGo"`    // by the server, because its uplink was full
 
 	Searches  int     `json:"searches"` // that found another upstream
 	SearchP50 float64 `json:"searchP50Ms"`
@@ -261,7 +262,7 @@ func (w *world) figures() Figures {
 		MarginP50: w.margins.percentile(50), MarginP1: w.margins.percentile(1), MarginLeast: float64(w.margins.least) / 1000,
 		Heard: c.Heard, Late: c.Late, Lost: c.Lost, Twice: c.Twice, Anew: c.Anew, Underruns: c.Underruns,
 		SilencePart: float64(w.quiet) / float64(max(1, w.listened)), WholePart: float64(w.whole) / float64(max(1, w.whole+w.torn)),
-		Splices: c.Splices, Moves: c.Moves, Branches: c.Branches, Reports: c.Reports, Audits: c.Audits, Refused: c.Refused,
+		Splices: c.Splices, Moves: c.Moves, Branches: c.Branches, Reports: c.Reports, Audits: c.Audits, Refused: c.Refused, LetGo: c.LetGo,
 		ServerStreams: mean(w.streams), ServerStreamsMax: slices.Max(append(w.streams, 0)),
 		ServerUpload:  float64(w.server.sent-w.sent) * 8 / 1000 / lasted,
 		ServerControl: control * 8 / 1000, Deaf: deaf,

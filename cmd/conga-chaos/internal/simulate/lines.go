@@ -31,6 +31,7 @@ var Lines = []Line{
 		return fmt.Sprintf("%.1f / %.0f / %.0f", f.SearchP50, f.SearchP99, f.SearchMax)
 	}},
 	{"server: streams, mean / most", func(f Figures) string { return fmt.Sprintf("%.1f / %d", f.ServerStreams, f.ServerStreamsMax) }},
+	{"refused / let go by the server", func(f Figures) string { return fmt.Sprintf("%d / %d", f.Refused, f.LetGo) }},
 	{"server: music, kbit/s", func(f Figures) string { return fmt.Sprintf("%.0f", f.ServerUpload) }},
 	{"server: control both ways, kbit/s", func(f Figures) string { return fmt.Sprintf("%.0f", f.ServerControl) }},
 	{"node: control both ways, bytes/s", func(f Figures) string { return fmt.Sprintf("%.1f", f.NodeControl) }},

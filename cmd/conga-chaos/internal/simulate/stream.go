@@ -3,6 +3,7 @@ package simulate
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"conga/actors/window"
@@ -48,7 +49,8 @@ type stream struct {
 	late   int64 // a stamp that came without an item
 
 	cursor     *window.Cursor
-	head       bool // the cursor has given out all that is in the window
+	head       bool   // the cursor has given out all that is in the window
+	last       uint64 // the newest item that was sent
 	song       *messages.SongChange
 	seal       *messages.Seal
 	stamped    int64
@@ -130,7 +132,7 @@ func (w *world) send(s *stream, item *messages.Item) {
 		e.lacks |= lacksSong
 		bytes += w.air.size(w.air.songs[item.Song.GetNumber()])
 	}
-	s.song, s.spoke = item.Song, w.now
+	s.song, s.last, s.spoke = item.Song, item.Number, w.now
 	w.deliver(s, bytes, e)
 }
 
@@ -282,7 +284,46 @@ func (w *world) room(s *stream) bool {
 			inNeed++
 		}
 	}
-	return inNeed < transport.AtMostInNeed(len(w.living))
+	return inNeed < w.uplink.AtMost(transport.AtMostInNeed(len(w.living)))
+}
+
+// uplinkLooks lets the server learn how many in need its uplink carries, as transport does.
+func (w *world) uplinkLooks() {
+	w.after(transport.UplinkLook.Microseconds(), w.uplinkLooks)
+	var flows []transport.Outflow
+	var fed []*stream // in need, the oldest first
+	inNeed := 0
+	for n, s := range w.server.down {
+		from := netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
+		if w.plan.OneAddress {
+			from = netip.IPv6Loopback()
+		}
+		flows = append(flows, transport.Outflow{From: netip.PrefixFrom(from, from.BitLen()), Behind: w.behind(s)})
+		if w.host.feeds[s.to.node.Id] {
+			continue
+		}
+		if inNeed++; s.open.GetFed() {
+			fed = append(fed, s)
+		}
+	}
+	out := w.uplink.Look(time.UnixMicro(w.now), transport.BehindMost(flows), inNeed, len(fed))
+	for _, s := range fed[len(fed)-out:] {
+		w.count.LetGo++
+		w.end(s)
+	}
+}
+
+// behind is how far the stream is behind: how long what goes out now takes to arrive, and how long the music is that waits for
+// room.
+func (w *world) behind(s *stream) time.Duration {
+	if s.to.state == vanished {
+		return messages.Window
+	}
+	takes := max(0, w.server.up.free-w.now) + 2*s.way
+	if !s.head && s.last > 0 {
+		takes += int64(w.server.window.Next()-1-s.last) * chunkLasts
+	}
+	return (time.Duration(takes) * time.Microsecond).Truncate(transport.UplinkLook)
 }
 
 // sit gives the listener a seat, and answers.

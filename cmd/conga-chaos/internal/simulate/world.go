@@ -10,6 +10,7 @@ import (
 	"conga/actors/window"
 	"conga/cmd/conga-chaos/internal/schedule"
 	"conga/messages"
+	"conga/transport"
 
 	"golang.org/x/time/rate"
 )
@@ -62,6 +63,7 @@ type world struct {
 
 	air     *air
 	server  party
+	uplink  transport.Uplink // the server's
 	host    host
 	parties map[string]*party
 	living  []*listener
@@ -151,6 +153,7 @@ func (w *world) happens(e event) {
 func (w *world) opens() {
 	w.gives()
 	w.after(glance, w.serverLooks)
+	w.after(transport.UplinkLook.Microseconds(), w.uplinkLooks)
 	w.after(0, w.host.forgets)
 }
 
