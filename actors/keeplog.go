@@ -114,8 +114,8 @@ func (k *logKeeper) fold(ctx context.Context, due func() (through uint64, is boo
 			return
 		}
 		switch more, err := f.oldest(through); {
-		case errors.Is(err, eventlog.ErrFull):
-			return // the reserve is for events: fold later
+		case errors.Is(err, eventlog.ErrFull), errors.Is(err, eventlog.ErrFenced):
+			return // the reserve is for events, or another server has the log now and folds it
 		case err != nil:
 			if ctx.Err() == nil {
 				k.server.cfg.Logger.Warn("the log is larger than it should be, and could not be shortened", "reason", err)

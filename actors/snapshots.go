@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -51,9 +52,16 @@ func (k *snapshots) watch(ctx context.Context) {
 		}
 		songs = state.Catalog.Songs.Len()
 		saved = record.Seq // after a failure, too, so that it is not tried again with every event
-		if err != nil && ctx.Err() == nil {
-			k.server.cfg.Logger.Warn("no snapshot could be saved; the next start replays more", "reason", err)
+		if ctx.Err() == nil {
+			k.tell(err)
 		}
+	}
+}
+
+// tell says that a snapshot could not be saved, unless another server has the log now and saves its own.
+func (k *snapshots) tell(err error) {
+	if err != nil && !errors.Is(err, eventlog.ErrFenced) {
+		k.server.cfg.Logger.Warn("no snapshot could be saved; the next start replays more", "reason", err)
 	}
 }
 
@@ -72,9 +80,7 @@ func (k *snapshots) finish() (save func()) {
 		if err == nil {
 			err = saveSnapshot(log, state, last)
 		}
-		if err != nil {
-			k.server.cfg.Logger.Warn("no snapshot could be saved; the next start replays more", "reason", err)
-		}
+		k.tell(err)
 	}
 }
 

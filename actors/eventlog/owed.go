@@ -72,10 +72,19 @@ func (s *Steady) fail(err error) {
 	if err == nil || errors.Is(err, ErrClosed) {
 		return
 	}
-	if errors.Is(err, ErrConflict) || errors.Is(err, ErrFenced) {
-		s.lose(err)
+	if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrFenced) {
+		s.become(DiskAway, err)
+		return
 	}
-	s.become(DiskAway, err)
+	s.lose(err)
+	if s.cfg.Lost == nil {
+		s.become(DiskAway, err)
+		return
+	}
+	s.mu.Lock() // Lost is told the truth; nothing is wrong with the disk
+	defer s.mu.Unlock()
+	s.state, s.why = DiskAway, err
+	s.changed()
 }
 
 func (s *Steady) isLost() bool {
@@ -84,21 +93,21 @@ func (s *Steady) isLost() bool {
 	return s.lost != nil
 }
 
-// lose gives up what waits: another has written in its place.
+// lose gives up what waits: another has written in its place. Lost is told BEFORE any append returns. The caller holds work.
 func (s *Steady) lose(err error) {
-	s.mu.Lock()
-	first := s.lost == nil
-	if first {
-		s.lost = err
-		if !errors.Is(err, ErrFenced) {
-			s.lost = fmt.Errorf("%w: %v", ErrFenced, err) // after a conflict a keeper would decide again
-		}
-		s.changed()
+	if s.isLost() {
+		return
 	}
-	s.mu.Unlock()
-	if first && s.cfg.Lost != nil {
+	if s.cfg.Lost != nil {
 		s.cfg.Lost(err)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lost = err
+	if !errors.Is(err, ErrFenced) {
+		s.lost = fmt.Errorf("%w: %v", ErrFenced, err) // after a conflict a keeper would decide again
+	}
+	s.changed()
 }
 
 // become changes the state, and reports the change.

@@ -210,7 +210,7 @@ func (s *Steady) Marks() (base, last Mark, err error) {
 }
 
 // Drop and Keep return ErrFull unless the disk is fine: the reserve is for events, and they can be done
-// later.
+// later. After another has written they return ErrFenced.
 func (s *Steady) Drop(base Mark, data []byte) error {
 	err := s.change(func() error { return s.disk.Drop(base, data) })
 	if err == nil {
@@ -230,6 +230,12 @@ func (s *Steady) Keep(name string, data []byte) error {
 }
 
 func (s *Steady) change(do func() error) error {
+	s.mu.Lock()
+	lost := s.lost
+	s.mu.Unlock()
+	if lost != nil {
+		return lost
+	}
 	within, cancel := context.WithTimeout(context.Background(), lastPatience)
 	defer cancel()
 	if s.Full() || !s.Settled(within) {

@@ -304,8 +304,10 @@ func TestSteady_Lost(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				below := eventlog.NewMemory()
 				disk := &storetest.Sick{Store: below}
-				lost := 0
-				s, err := eventlog.OpenSteady(disk, eventlog.SteadyConfig{Tell: func(eventlog.DiskState, error) {}, Lost: func(error) { lost++ }})
+				lost, told := 0, false
+				s, err := eventlog.OpenSteady(disk, eventlog.SteadyConfig{
+					Tell: func(_ eventlog.DiskState, why error) { told = told || errors.Is(why, taken) }, Lost: func(error) { lost++ },
+				})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -330,9 +332,15 @@ func TestSteady_Lost(t *testing.T) {
 					if err := s.Append(4, rows[4:]); !errors.Is(err, eventlog.ErrFenced) || errors.Is(err, eventlog.ErrConflict) || !strings.Contains(err.Error(), taken.Error()) {
 						t.Errorf("append: %v", err)
 					}
+					if err := s.Keep("snapshot", nil); !errors.Is(err, eventlog.ErrFenced) || errors.Is(err, eventlog.ErrFull) {
+						t.Errorf("keep: %v", err)
+					}
 				}
 				if _, last, err := below.Marks(); err != nil || last.Seq != 2 || lost != 1 {
 					t.Errorf("the disk is at %v, %v; told %d times", last, err, lost)
+				}
+				if told {
+					t.Error("it says that the disk is bad, too")
 				}
 				if err := s.Close(); err == nil {
 					t.Error("nobody is told what was given up")

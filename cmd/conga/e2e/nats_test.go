@@ -57,6 +57,11 @@ func TestNATS_Away(t *testing.T) {
 	if code := server.exit(t); code != 1 || !strings.Contains(server.err.String(), "another one has taken its log and serves the radio house now") {
 		t.Errorf("the first server ended with exit %d", code)
 	}
+	for _, wrong := range []string{"no room on the disk", "no snapshot could be saved"} {
+		if strings.Contains(server.err.String(), wrong) {
+			t.Errorf("the first server says %q when its log is taken", wrong)
+		}
+	}
 	eventually(t, "the next one keeps songs in the log", func() string {
 		if now := next.dump(t).Event; now < before+5 {
 			return "the log is short"
