@@ -29,10 +29,7 @@ func SongsIn(songs, converted string, elsewhere *catalog.Elsewhere) pacer.Opener
 // openSong opens a song, or the mp3 that was made from it; elsewhere and converted may be nil.
 func openSong(dir string, elsewhere *catalog.Elsewhere, converted func(transcode.Made) (io.ReadSeekCloser, error), name string, made transcode.Made) (pacer.File, error) {
 	if made != (transcode.Made{}) {
-		if converted == nil {
-			return pacer.File{}, transcode.ErrGone
-		}
-		f, err := converted(made)
+		f, err := openMade(elsewhere, converted, made)
 		if err != nil {
 			return pacer.File{}, err
 		}
@@ -55,4 +52,19 @@ func openSong(dir string, elsewhere *catalog.Elsewhere, converted func(transcode
 		file.Bytes, file.ModifiedUs = info.Size(), info.ModTime().UnixMicro()
 	}
 	return file, nil
+}
+
+// openMade opens the mp3, made here or by another server of the radio.
+func openMade(elsewhere *catalog.Elsewhere, converted func(transcode.Made) (io.ReadSeekCloser, error), made transcode.Made) (io.ReadCloser, error) {
+	err := transcode.ErrGone
+	if converted != nil {
+		var f io.ReadCloser
+		if f, err = converted(made); err == nil {
+			return f, nil
+		}
+	}
+	if f, there := elsewhere.Made(made.Sum); there == nil {
+		return f, nil
+	}
+	return nil, err
 }

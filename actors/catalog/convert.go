@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -84,7 +83,7 @@ func (c Config) convert(ctx context.Context, song *library.Song, wanted bool) (c
 		return nil, transcode.ErrFull
 	}
 	out := &messages.MadeSong{Song: song.Message()}
-	path := filepath.Join(c.Dir, filepath.FromSlash(song.Name))
+	path := c.Elsewhere.path(c.Dir, song.Name)
 	if f, err := openRegular(path); err != nil {
 		return nil, fmt.Errorf("%w: %s", transcode.ErrSource, cause(err))
 	} else if err := f.Close(); err != nil {
@@ -163,7 +162,7 @@ func (c Config) lostSongs(state library.State) proto.Message {
 	}
 	lost := &messages.LostSongs{}
 	for song := range state.Songs.All() {
-		if song.Form == messages.Song_FORM_CONVERTED && !has[transcode.Made{Of: song.MadeOf, Sum: song.MadeSum}] {
+		if song.Form == messages.Song_FORM_CONVERTED && !has[transcode.Made{Of: song.MadeOf, Sum: song.MadeSum}] && !c.Elsewhere.keeps(song) {
 			lost.Names = append(lost.Names, song.Name)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"conga/actors/catalog/library"
@@ -12,7 +13,8 @@ import (
 )
 
 // Elsewhere has songs that do not lie in the songs folder under their names: a server that takes over from another may have them
-// under other names, with other times, or fetched. It is immutable; nil has no songs.
+// under other names, with other times, or fetched. It also has the mp3 files that the other one has made of other music. It is
+// immutable; nil has no songs.
 type Elsewhere struct {
 	fetched *Fetched // nil: nothing is fetched
 	places  map[string]stock.Place
@@ -64,6 +66,26 @@ func (e *Elsewhere) arrived(yield func(*library.Song) bool) {
 	}
 }
 
+// Made opens the mp3 with that sum, which another server has made of other music.
+func (e *Elsewhere) Made(sum string) (*os.File, error) {
+	if e == nil || e.fetched == nil {
+		return nil, fs.ErrNotExist
+	}
+	return e.fetched.Open(sum)
+}
+
+// keeps says whether what is played of the song was fetched.
+func (e *Elsewhere) keeps(song *library.Song) bool { return e != nil && e.fetched.Has(song) }
+
+// path is where the song's file should be.
+func (e *Elsewhere) path(dir, name string) string {
+	at := found{name: name}
+	if e != nil && e.places[name].File.Name != "" {
+		at.name = e.places[name].File.Name
+	}
+	return at.in(dir)
+}
+
 // hidden says whether one of the known files should be in the songs folder, and is not among those that were seen.
 func (e *Elsewhere) hidden(known, seen map[string]file) bool {
 	if e == nil {
@@ -80,7 +102,7 @@ func (e *Elsewhere) hidden(known, seen map[string]file) bool {
 	return false
 }
 
-// Open opens a song that lies elsewhere, and says which one it is. found is false if it does not.
+// Open opens the file of a song that lies elsewhere, and says which one it is. found is false if it does not.
 func (e *Elsewhere) Open(dir, name string) (f io.ReadCloser, song *messages.Song, found bool, err error) {
 	if e == nil {
 		return nil, nil, false, nil
@@ -93,7 +115,8 @@ func (e *Elsewhere) Open(dir, name string) (f io.ReadCloser, song *messages.Song
 		if !e.fetched.Has(place.Song) {
 			return nil, nil, false, nil
 		}
-		f, err = e.fetched.Open(place.Song.Sum)
+		content, _ := stock.ContentOf(place.Song) // it was known when it was fetched
+		f, err = e.fetched.Open(content.Sum)
 	default:
 		f, err = openSeen(dir, place.File)
 	}

@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +17,7 @@ import (
 
 	"conga/actors/catalog/library"
 	"conga/actors/catalog/stock"
+	"conga/messages"
 )
 
 // radioOf are the songs of a folder in which each has its content, as a server that leads knows them.
@@ -51,6 +54,11 @@ func find(t *testing.T, state library.State, name string) *library.Song {
 	return song
 }
 
+// only is a machine that has made nothing itself.
+func only(fetched *Fetched) stock.Has {
+	return stock.Has{Fetched: fetched.HasSum, Made: func(string, string) bool { return false }}
+}
+
 // A server that has taken over has one song of the radio under its name, one under another name, one was fetched and one is
 // missing. Nothing of that changes the radio's songs, except that the missing one is gone until it comes.
 func TestLook_Elsewhere(t *testing.T) {
@@ -73,7 +81,7 @@ func TestLook_Elsewhere(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := stock.Of(radio.Songs.All(), files, fetched.HasSum)
+	s := stock.Of(radio.Songs.All(), files, only(fetched))
 	if len(s.Places) != 3 || !slices.Equal(s.Lacks, []string{"d.mp3"}) {
 		t.Fatalf("places %v, lacks %v", s.Places, s.Lacks)
 	}
@@ -136,9 +144,62 @@ func TestLook_OnlyFetched(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newWatcher(t, t.TempDir())
-	w.state, w.known, w.moved = radio, remembered(radio, false), NewElsewhere(stock.Of(radio.Songs.All(), nil, fetched.HasSum).Places, fetched)
+	w.state, w.known, w.moved = radio, remembered(radio, false), NewElsewhere(stock.Of(radio.Songs.All(), nil, only(fetched)).Places, fetched)
 	if w.look(0); w.saw.away != "" || !slices.Equal(w.state.Names(), []string{"a.mp3"}) {
 		t.Errorf("away is %q, the songs are %v", w.saw.away, w.state.Names())
+	}
+}
+
+// Without the file of a song that was converted, the mp3 that the other server has made is enough. Nothing is made anew, and if the mp3
+// is damaged, the song is away until it comes again.
+func TestLook_FetchedMP3(t *testing.T) {
+	mp3 := song(t, "bach.mp3")
+	sum := sha256.Sum256(mp3)
+	other := &messages.Song{
+		Name: "a.ogg", FileBytes: 5, ModifiedUnixUs: 1, Form: messages.Song_FORM_CONVERTED, Frames: 1510, SampleRate: 44100,
+		MadeOf: strings.Repeat("0f", sha256.Size), MadeSum: hex.EncodeToString(sum[:]), AudioBytes: int64(len(mp3)) - 1000,
+	}
+	radio := library.State{}.Apply(&messages.SongAdded{Song: other})
+	fetched := fetchedIn(t, 1<<30)
+	if err := fetched.Take(t.Context(), find(t, radio, "a.ogg"), bytes.NewReader(mp3)); err != nil {
+		t.Fatal(err)
+	}
+	w := newWatcher(t, t.TempDir())
+	w.state, w.known, w.moved = radio, remembered(radio, false), NewElsewhere(stock.Of(radio.Songs.All(), nil, only(fetched)).Places, fetched)
+	if w.look(0); w.saw.away != "" || len(w.reports) > 0 || !slices.Equal(w.state.Names(), []string{"a.ogg"}) {
+		t.Errorf("away is %q, the songs are %v, it reports %v", w.saw.away, w.state.Names(), w.reports)
+	}
+	cfg := Config{Dir: w.dir, Converted: converter(t, t.TempDir()), Elsewhere: w.moved}
+	if lost := cfg.lostSongs(radio); lost != nil {
+		t.Errorf("it says %v", lost)
+	}
+	f, err := w.moved.Made(other.GetMadeSum())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+	mp3[len(mp3)/2] ^= 1
+	if err := os.WriteFile(filepath.Join(fetched.dir, other.GetMadeSum()+fetchedEnding), mp3, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.moved.Made(other.GetMadeSum()); err == nil || fetched.Lost() != 1 || fetched.Has(find(t, radio, "a.ogg")) {
+		t.Errorf("a damaged one is opened: %v", err)
+	}
+	if lost := cfg.lostSongs(radio); lost == nil {
+		t.Error("the song is still said to be playable")
+	}
+}
+
+// A file of other music under another name is converted where it lies.
+func TestConvert_Elsewhere(t *testing.T) {
+	dir := t.TempDir()
+	tone(t, dir, "z.flac", 400)
+	lies := stock.File{Name: "z.flac"}
+	song := &library.Song{Name: "a.flac", Form: messages.Song_FORM_OTHER}
+	cfg := Config{Dir: dir, Converted: converter(t, t.TempDir()), Elsewhere: NewElsewhere(map[string]stock.Place{"a.flac": {Song: song, File: lies}}, nil)}
+	made, err := cfg.convert(t.Context(), song, true)
+	if err != nil || made.GetReason() != "" || made.GetSong().GetForm() != messages.Song_FORM_CONVERTED {
+		t.Errorf("it makes %v, %v", made, err)
 	}
 }
 

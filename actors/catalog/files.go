@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"conga/actors/catalog/stock"
+	"conga/actors/internal/transcode"
 )
 
 // Files lists the files in the songs folder that may be songs, without their sums.
@@ -32,3 +33,19 @@ func SumOf(ctx context.Context, dir string, file stock.File) (string, error) {
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
+
+// Made lists the mp3 files that were made of other music and lie in the folder.
+func Made(converted string) (map[MadeFile]bool, error) {
+	has, err := transcode.In(converted)
+	if err != nil {
+		return nil, err
+	}
+	files := make(map[MadeFile]bool, len(has))
+	for made := range has {
+		files[MadeFile(made)] = true
+	}
+	return files, nil
+}
+
+// MadeFile is such a file: the SHA-256 of the one that it was made of, and its own, both in hex.
+type MadeFile struct{ Of, Sum string }

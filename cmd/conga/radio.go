@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -137,7 +138,8 @@ func (statusCmd) Help() string {
 type statusJSON struct {
 	Server    string     `json:"server"`            // the one that leads
 	Asked     string     `json:"asked,omitempty"`   // the one that was asked, if it stands by
-	Lacks     string     `json:"lacks,omitempty"`   // what that one lacks
+	Lacks     string     `json:"lacks,omitempty"`   // what that one lacks of the songs, and what it does about it
+	Has       string     `json:"has,omitempty"`     // that it has all songs
 	Since     *time.Time `json:"since,omitempty"`   // since when that leads; of a radio of several servers
 	Servers   []string   `json:"servers,omitempty"` // all of such a radio
 	Playing   bool       `json:"playing"`
@@ -163,9 +165,9 @@ func (c *statusCmd) Run(ctx context.Context, streams *cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	server, standsBy, lacks := radio.Asked()
+	server, standsBy, stock := radio.Asked()
 	s := statusJSON{
-		Server: server, Asked: standsBy, Lacks: lacks, Songs: now.Now.Songs, Away: now.Now.Away,
+		Server: server, Asked: standsBy, Lacks: stock.Lacks, Has: stock.Has, Songs: now.Now.Songs, Away: now.Now.Away,
 		Queue: len(now.Queue.Songs) + now.Queue.More, Listeners: len(now.Chain.Nodes) + now.Chain.More, Hops: now.Chain.Hops,
 	}
 	first := "nothing plays"
@@ -207,8 +209,8 @@ func (s *statusJSON) lead(lead *picture.Lead) string {
 	}
 	if s.Asked != "" {
 		text += ", " + s.Asked + " stands by"
-		if s.Lacks != "" {
-			text += " and " + s.Lacks
+		if stock := cmp.Or(s.Lacks, s.Has); stock != "" {
+			text += " and " + stock
 		}
 		return text
 	}

@@ -12,11 +12,14 @@ import (
 
 	"conga/actors/catalog/library"
 	"conga/actors/internal/story"
+	"conga/messages"
 )
 
 // TestStories: "radio a.mp3=A:4@1" says that the radio has this song, with the content A, of 4 bytes and from the time 1; "folder"
 // says the same of this machine's folder, where =? is a sum that is not known yet; "fetched A" of what it has fetched;
-// "store A:4@1" of what the servers share. "compare", "fetch" and "share 100 first.mp3" ask.
+// "store A:4@1" of what the servers share. "radio a.ogg=O/A:4@1" is a song of which the file has the content O and the mp3 that was
+// made of it the content A, with 4 bytes of music; "made O/A" says that this machine has that. "compare", "fetch" and
+// "share 100 first.mp3" ask.
 func TestStories(t *testing.T) {
 	story.Each(t, "testdata", func() story.Teller {
 		var m machine
@@ -28,6 +31,7 @@ type machine struct {
 	radio   []*library.Song
 	folder  []File
 	fetched []string
+	made    []string
 	store   []Object
 }
 
@@ -37,12 +41,14 @@ func (m *machine) tell(t *testing.T, line string) (follows []string, err error) 
 	case "radio":
 		m.radio = nil
 		for _, f := range files(t, args) {
-			m.radio = append(m.radio, &library.Song{Name: f.Name, Sum: f.Sum, FileBytes: f.Bytes, ModifiedUnixUs: f.ModifiedUs})
+			m.radio = append(m.radio, songOf(f))
 		}
 	case "folder":
 		m.folder = files(t, args)
 	case "fetched":
 		m.fetched = args
+	case "made":
+		m.made = args
 	case "store":
 		m.store = nil
 		for _, f := range files(t, args) {
@@ -52,7 +58,8 @@ func (m *machine) tell(t *testing.T, line string) (follows []string, err error) 
 		return m.compare(), nil
 	case "fetch":
 		for _, song := range m.stock().Fetch(m.store, args) {
-			follows = append(follows, "fetch "+song.Sum+" for "+song.Name)
+			content, _ := ContentOf(song)
+			follows = append(follows, "fetch "+content.Sum+" for "+song.Name)
 		}
 		return follows, nil
 	case "share":
@@ -65,7 +72,8 @@ func (m *machine) tell(t *testing.T, line string) (follows []string, err error) 
 			follows = append(follows, "remove "+sum)
 		}
 		for _, song := range c.Put {
-			follows = append(follows, "put "+song.Sum+" of "+song.Name)
+			content, _ := ContentOf(song)
+			follows = append(follows, "put "+content.Sum+" of "+song.Name)
 		}
 		if c.NoRoom > 0 {
 			follows = append(follows, fmt.Sprintf("no room for %d", c.NoRoom))
@@ -78,7 +86,19 @@ func (m *machine) tell(t *testing.T, line string) (follows []string, err error) 
 }
 
 func (m *machine) stock() Stock {
-	return Of(slices.Values(m.radio), m.folder, func(sum string) bool { return slices.Contains(m.fetched, sum) })
+	return Of(slices.Values(m.radio), m.folder, Has{
+		Fetched: func(sum string) bool { return slices.Contains(m.fetched, sum) },
+		Made:    func(of, sum string) bool { return slices.Contains(m.made, of+"/"+sum) },
+	})
+}
+
+// songOf makes a song of a file whose sum may be OF/SUM.
+func songOf(f File) *library.Song {
+	song := &library.Song{Name: f.Name, Sum: f.Sum, FileBytes: f.Bytes, ModifiedUnixUs: f.ModifiedUs}
+	if of, sum, made := strings.Cut(f.Sum, "/"); made {
+		song.Form, song.Sum, song.MadeOf, song.MadeSum, song.AudioBytes = messages.Song_FORM_CONVERTED, "", of, sum, f.Bytes
+	}
+	return song
 }
 
 func (m *machine) compare() (follows []string) {
@@ -89,6 +109,9 @@ func (m *machine) compare() (follows []string) {
 		} else if !slices.Contains(s.Lacks, name) {
 			follows = append(follows, name+" was fetched")
 		}
+	}
+	if s.Unmade > 0 {
+		follows = append(follows, fmt.Sprintf("%d not made", s.Unmade))
 	}
 	for _, part := range []struct {
 		what  string
@@ -126,9 +149,11 @@ var (
 )
 
 // Whatever a machine has: each song of the radio is in its own file, in another with the same content, was fetched, or is missing,
-// and nothing else is said to be it. What is then fetched from a store that has everything leaves only songs without a sum.
+// and nothing else is said to be it. One that was converted is there only if the mp3 is that the radio plays, whoever made it. What is
+// then fetched from a store that has everything leaves only songs without a sum.
 func TestStock_Property(t *testing.T) {
-	sizes := map[string]int64{"": 9, "A": 1, "B": 2, "C": 2}
+	sizes := map[string]int64{"": 9, "A": 1, "B": 2, "C": 2, "X": 3, "Y": 3}
+	mp3s := []string{"X", "Y"}
 	rapid.Check(t, func(t *rapid.T) {
 		draw := func(what string) (all []File) {
 			for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom(names), 0, len(names), rapid.ID).Draw(t, what) {
@@ -139,38 +164,56 @@ func TestStock_Property(t *testing.T) {
 		}
 		var m machine
 		for _, f := range draw("radio") {
-			m.radio = append(m.radio, &library.Song{Name: f.Name, Sum: f.Sum, FileBytes: f.Bytes, ModifiedUnixUs: f.ModifiedUs})
+			if f.Sum != "" && rapid.Bool().Draw(t, "converted") {
+				f.Sum += "/" + rapid.SampledFrom(mp3s).Draw(t, "mp3")
+			}
+			m.radio = append(m.radio, songOf(f))
 		}
 		m.folder = draw("folder")
-		m.fetched = rapid.SliceOfDistinct(rapid.SampledFrom(sums[1:]), rapid.ID).Draw(t, "fetched")
-		for _, sum := range sums[1:] {
+		all := slices.Concat(sums[1:], mp3s)
+		m.fetched = rapid.SliceOfDistinct(rapid.SampledFrom(all), rapid.ID).Draw(t, "fetched")
+		for _, of := range sums[1:] {
+			for _, sum := range mp3s {
+				if rapid.Bool().Draw(t, "made") {
+					m.made = append(m.made, of+"/"+sum)
+				}
+			}
+		}
+		for _, sum := range all {
 			m.store = append(m.store, Object{Sum: sum, Bytes: sizes[sum]})
 		}
 		s := m.stock()
 		for _, song := range m.radio {
 			place, moved := s.Places[song.Name]
 			lacks := slices.Contains(s.Lacks, song.Name)
-			switch {
-			case !moved:
-				if i := slices.IndexFunc(m.folder, func(f File) bool { return f.Name == song.Name }); i < 0 || m.folder[i].Bytes != song.FileBytes || m.folder[i].ModifiedUs != song.ModifiedUnixUs {
+			file := place.File
+			if !moved {
+				i := slices.IndexFunc(m.folder, func(f File) bool { return f.Name == song.Name })
+				if i < 0 || m.folder[i].Bytes != song.FileBytes || m.folder[i].ModifiedUs != song.ModifiedUnixUs {
 					t.Fatalf("%v is said to be in its file: %v", song, m.folder)
 				}
-			case place.File != (File{}):
-				if lacks || !slices.Contains(m.folder, place.File) || place.File.Sum != song.Sum || song.Sum == "" {
-					t.Fatalf("%v is said to be %v", song, place.File)
-				}
-			case lacks == (song.Sum != "" && slices.Contains(m.fetched, song.Sum)):
-				t.Fatalf("%v is missing: %v; fetched are %v", song, lacks, m.fetched)
+				file = m.folder[i]
+			} else if file != (File{}) && (!slices.Contains(m.folder, file) || file.Sum != fileSum(song) || file.Sum == "") {
+				t.Fatalf("%v is said to be %v", song, file)
+			}
+			content, known := ContentOf(song)
+			plays := file != (File{}) && (song.MadeOf == "" || slices.Contains(m.made, song.MadeOf+"/"+song.MadeSum))
+			if lacks == (plays || known && slices.Contains(m.fetched, content.Sum)) {
+				t.Fatalf("%v is missing: %v; fetched are %v, made %v", song, lacks, m.fetched, m.made)
+			}
+			if known && !plays && !s.Needs(content.Sum) {
+				t.Fatalf("%s is said not to be needed, for %v", content.Sum, song)
 			}
 		}
 		for _, song := range s.Fetch(m.store, nil) {
-			if slices.Contains(m.fetched, song.Sum) {
+			content, _ := ContentOf(song)
+			if slices.Contains(m.fetched, content.Sum) {
 				t.Fatalf("%v is fetched again", song)
 			}
-			m.fetched = append(m.fetched, song.Sum)
+			m.fetched = append(m.fetched, content.Sum)
 		}
 		for _, name := range m.stock().Lacks {
-			if s.Places[name].Song.Sum != "" {
+			if i := slices.IndexFunc(m.radio, func(s *library.Song) bool { return s.Name == name }); m.radio[i].Sum != "" || m.radio[i].MadeSum != "" {
 				t.Fatalf("it lacks %s after fetching", name)
 			}
 		}

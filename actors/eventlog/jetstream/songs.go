@@ -2,19 +2,24 @@ package jetstream
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"conga/actors/eventlog"
 )
 
 // Songs are files that the servers of a radio share: the object store CONGA_NAME, in which each object is called by the SHA-256 of
 // its content. An object appears whole. The store has a connection of its own, so that the log need not wait behind it.
-type Songs struct{ store *Store }
+type Songs struct {
+	store   *Store
+	silence time.Duration
+}
 
 // Song is an object.
 type Song struct {
@@ -23,15 +28,34 @@ type Song struct {
 	Added time.Time
 }
 
+// Mark tells two states of a store apart: it changes whenever an object is added or removed. The zero value is that of no store.
+type Mark struct {
+	Last, Messages uint64
+	Made           int64 // when the store was
+}
+
 var (
 	// ErrNoSongs: no server of the radio has shared any song yet.
 	ErrNoSongs = errors.New("the servers of this radio share no songs")
 	// ErrNoSong: the store does not have it.
 	ErrNoSong = errors.New("the song is not in the store")
+	// ErrBroken: what the store has of an object is not what was put there.
+	ErrBroken = errors.New("the store has only a damaged copy")
+	// ErrSongsFull wraps why nothing can be added.
+	ErrSongsFull = errors.New("no room for songs")
+	// ErrSilent: no more of an object came.
+	ErrSilent = errors.New("NATS has stopped sending it")
 )
 
-// listPatience is how long a list of many thousand objects may take.
-const listPatience = time.Minute
+const (
+	// listPatience is how long a list of many thousand objects may take.
+	listPatience = time.Minute
+	// silence is how long nothing of an object may come. To notice that its server has died and to ask another, the library
+	// needs half of it.
+	silence = 30 * time.Second
+	// mostBytes is the largest size that is believed: sums of some million do not overflow.
+	mostBytes = 1 << 40
+)
 
 // OpenSongs connects to the servers, unless ctx ends; cfg.On is not used.
 func OpenSongs(ctx context.Context, cfg Config) (*Songs, error) {
@@ -40,7 +64,7 @@ func OpenSongs(ctx context.Context, cfg Config) (*Songs, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Songs{store}, nil
+	return &Songs{store, silence}, nil
 }
 
 // Close ends the connection.
@@ -75,16 +99,20 @@ func (s *Songs) Make(ctx context.Context) error {
 	return s.explain(err)
 }
 
-// Mark changes whenever an object is added or removed.
-func (s *Songs) Mark(ctx context.Context) (uint64, error) {
-	stream, err := s.store.js.Stream(ctx, "OBJ_"+s.store.names.stream)
+// stream is the name of the stream that has the objects.
+func (s *Songs) stream() string { return "OBJ_" + s.store.names.stream }
+
+// Mark returns the store's mark.
+func (s *Songs) Mark(ctx context.Context) (Mark, error) {
+	stream, err := s.store.js.Stream(ctx, s.stream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return 0, ErrNoSongs
+		return Mark{}, ErrNoSongs
 	}
 	if err != nil {
-		return 0, s.explain(err)
+		return Mark{}, s.explain(err)
 	}
-	return stream.CachedInfo().State.LastSeq, nil
+	info := stream.CachedInfo()
+	return Mark{Last: info.State.LastSeq, Messages: info.State.Msgs, Made: info.Created.UnixNano()}, nil
 }
 
 // List returns all objects.
@@ -100,7 +128,10 @@ func (s *Songs) List(ctx context.Context) (all []Song, err error) {
 		return nil, s.explain(err)
 	}
 	for _, o := range objects {
-		all = append(all, Song{Sum: o.Name, Bytes: int64(min(o.Size, 1<<62)), Added: o.ModTime})
+		if o.Opts != nil && o.Opts.Link != nil {
+			continue // conga makes none, and the library would follow one that leads to itself
+		}
+		all = append(all, Song{Sum: o.Name, Bytes: int64(min(o.Size, mostBytes)), Added: o.ModTime})
 	}
 	return all, nil
 }
@@ -120,27 +151,84 @@ func (s *Songs) Get(ctx context.Context, sum string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, s.explain(err)
 	}
-	object, err := bucket.Get(ctx, sum)
-	if errors.Is(err, jetstream.ErrObjectNotFound) {
+	object, err := bucket.Get(eachRead{ctx, s.silence}, sum)
+	switch {
+	case errors.Is(err, jetstream.ErrObjectNotFound):
 		return nil, ErrNoSong
-	}
-	if err != nil {
+	case errors.Is(err, jetstream.ErrBadObjectMeta):
+		return nil, ErrBroken
+	case err != nil:
 		return nil, s.explain(err)
 	}
-	return object, nil
+	return &reading{ObjectResult: object}, nil
 }
 
-// Remove removes an object.
+// eachRead gives each read of an object its own time. The library asks for the deadline BEFORE each, and cannot be interrupted.
+type eachRead struct {
+	context.Context
+	lasts time.Duration
+}
+
+// Deadline is never later than that of the whole.
+func (e eachRead) Deadline() (time.Time, bool) {
+	next := time.Now().Add(e.lasts)
+	if end, is := e.Context.Deadline(); is && end.Before(next) {
+		next = end
+	}
+	return next, true
+}
+
+// reading is an object that is read.
+type reading struct {
+	jetstream.ObjectResult
+	came bool // some of it
+}
+
+// Read says in its errors what that means for the object.
+func (r *reading) Read(p []byte) (int, error) {
+	n, err := r.ObjectResult.Read(p)
+	r.came = r.came || n > 0
+	silent := errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, nats.ErrTimeout)
+	switch {
+	case errors.Is(err, jetstream.ErrDigestMismatch), errors.Is(err, jetstream.ErrInvalidDigestFormat), silent && !r.came:
+		return n, ErrBroken
+	case silent:
+		return n, ErrSilent
+	}
+	return n, err
+}
+
+// Remove removes an object. It is purged: to delete it, the library would first write that it is gone, which a full server refuses.
 func (s *Songs) Remove(ctx context.Context, sum string) error {
 	bucket, err := s.find(ctx)
-	if err == nil {
-		err = bucket.Delete(ctx, sum)
+	if err != nil {
+		return s.explain(err)
 	}
+	object, err := bucket.GetInfo(ctx, sum)
 	if errors.Is(err, jetstream.ErrObjectNotFound) {
 		return nil
 	}
-	return s.explain(err)
+	if err != nil && !errors.Is(err, jetstream.ErrBadObjectMeta) {
+		return s.explain(err)
+	}
+	stream, err := s.store.js.Stream(ctx, s.stream())
+	if err != nil {
+		return s.explain(err)
+	}
+	subjects := []string{"$O." + s.store.names.stream + ".M." + base64.URLEncoding.EncodeToString([]byte(sum))} // first, so that nobody finds half of it
+	if object != nil && isToken(object.NUID) {
+		subjects = append(subjects, "$O."+s.store.names.stream+".C."+object.NUID)
+	}
+	for _, subject := range subjects {
+		if err := stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
+			return s.explain(err)
+		}
+	}
+	return nil
 }
+
+// isToken says whether the text is one part of a subject, and no pattern.
+func isToken(text string) bool { return text != "" && !strings.ContainsAny(text, ".*> \t\r\n") }
 
 // explain is Store.explain, whose words are about the log where NATS is full.
 func (s *Songs) explain(err error) error {
@@ -148,7 +236,7 @@ func (s *Songs) explain(err error) error {
 	case err == nil, errors.Is(err, ErrNoSongs):
 		return err
 	case isCode(err, codeNoResources, codeNoMemory, codeNoStorage, codeStreamFull):
-		return fmt.Errorf("%w: NATS at %s takes no more songs: give JetStream more room, or share fewer with --share-max: %w", eventlog.ErrFull, s.store.where(), err)
+		return fmt.Errorf("%w: NATS at %s takes no more songs: give JetStream more room, or share fewer with --share-max: %w", ErrSongsFull, s.store.where(), err)
 	}
 	return s.store.explain(err)
 }

@@ -4,12 +4,17 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"conga/actors/eventlog/natstest"
 )
@@ -70,14 +75,14 @@ func TestSongs(t *testing.T) {
 		}
 	}
 	after, err := there.Mark(ctx)
-	if err != nil || after <= before {
+	if err != nil || after == before {
 		t.Errorf("the mark was %d and is %d, %v", before, after, err)
 	}
 	all, err := there.List(ctx)
 	if err != nil || len(all) != 1 || all[0].Sum != sum || all[0].Bytes != int64(len(content)) || all[0].Added.IsZero() {
 		t.Errorf("it lists %v, %v", all, err)
 	}
-	stream := "OBJ_" + here.store.names.stream
+	stream := here.stream()
 	servers.Whole(stream)
 	servers.Leader(stream).Kill()
 	var got []byte
@@ -101,5 +106,129 @@ func TestSongs(t *testing.T) {
 	}
 	if _, err := there.Get(ctx, sum); !errors.Is(err, ErrNoSong) {
 		t.Errorf("it is still there: %v", err)
+	}
+	if removed, err := there.Mark(ctx); err != nil || removed == after {
+		t.Errorf("after it was removed the mark is %v, as before, %v", removed, err)
+	}
+}
+
+// What somebody has done to an object is said as what it is, soon, and the object can be put anew.
+func TestSongs_Hostile(t *testing.T) {
+	t.Parallel()
+	servers := natstest.Start(t, 1)
+	s := openSongs(t, Config{URL: servers.URL(), Radio: radio()})
+	s.silence = time.Second
+	ctx := t.Context()
+	if err := s.Make(ctx); err != nil {
+		t.Fatal(err)
+	}
+	content := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	sum := sumOf(content)
+	bucket, err := s.find(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := s.store.js.Stream(ctx, s.stream())
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func() error {
+		within, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		body, err := s.Get(within, sum)
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		got, err := io.ReadAll(body)
+		if err == nil && !bytes.Equal(got, content) {
+			return fmt.Errorf("it reads %d bytes", len(got))
+		}
+		return err
+	}
+	chunks := func() string { // of the object
+		info, err := bucket.GetInfo(ctx, sum)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "$O." + s.store.names.stream + ".C." + info.NUID
+	}
+	for what, c := range map[string]struct {
+		do   func() error
+		want error
+	}{
+		"nothing":        {func() error { return nil }, nil},
+		"without chunks": {func() error { return stream.Purge(ctx, jetstream.WithPurgeSubject(chunks())) }, ErrBroken},
+		"without its first chunks": {func() error {
+			return stream.Purge(ctx, jetstream.WithPurgeSubject(chunks()), jetstream.WithPurgeKeep(2))
+		}, ErrBroken},
+		"with one more chunk": {func() error {
+			_, err := s.store.js.Publish(ctx, chunks(), []byte("more"))
+			return err
+		}, ErrBroken},
+		"deleted": {func() error { return bucket.Delete(ctx, sum) }, ErrNoSong},
+		"nonsense": {func() error {
+			meta := "$O." + s.store.names.stream + ".M." + base64.URLEncoding.EncodeToString([]byte(sum))
+			_, err := s.store.js.Publish(ctx, meta, []byte("no JSON"))
+			return err
+		}, ErrBroken},
+	} {
+		if err := s.Remove(ctx, sum); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Put(ctx, sum, bytes.NewReader(content)); err != nil {
+			t.Fatalf("%s: put: %v", what, err)
+		}
+		if err := c.do(); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if err := read(); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := s.Remove(ctx, sum); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bucket.AddLink(ctx, sum, &jetstream.ObjectInfo{Bucket: s.store.names.stream, ObjectMeta: jetstream.ObjectMeta{Name: sum}, NUID: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := s.List(ctx); err != nil || len(all) > 0 {
+		t.Errorf("it lists a link: %v, %v", all, err)
+	}
+	if err := s.Put(ctx, sum, bytes.NewReader(content)); err != nil {
+		t.Fatal(err)
+	}
+	if err := read(); err != nil {
+		t.Errorf("in place of a link: %v", err)
+	}
+}
+
+// A store without room says what to do, and songs can be removed from it: that is how the log gets room.
+func TestSongs_Full(t *testing.T) {
+	t.Parallel()
+	servers := natstest.StartWith(t, 1, "8MB")
+	s := openSongs(t, Config{URL: servers.URL(), Radio: radio()})
+	ctx := t.Context()
+	if err := s.Make(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var put []string
+	for i := range 20 {
+		content := bytes.Repeat([]byte{byte(i)}, 1<<20)
+		err := s.Put(ctx, sumOf(content), bytes.NewReader(content))
+		if errors.Is(err, ErrSongsFull) && strings.Contains(err.Error(), "give JetStream more room, or share fewer with --share-max") {
+			break
+		}
+		if err != nil || i == 19 {
+			t.Fatalf("song %d: %v", i, err)
+		}
+		put = append(put, sumOf(content))
+	}
+	if err := s.Remove(ctx, put[len(put)-1]); err != nil {
+		t.Fatal(err)
+	}
+	small := []byte("a small one")
+	if err := s.Put(ctx, sumOf(small), bytes.NewReader(small)); err != nil {
+		t.Errorf("after one of %d was removed: %v", len(put), err)
 	}
 }

@@ -67,6 +67,12 @@ type Server struct {
 // Start starts n servers, and returns when they have chosen a leader. They end with the test.
 func Start(t testing.TB, n int) *Cluster {
 	t.Helper()
+	return StartWith(t, n, "1GB")
+}
+
+// StartWith is Start with that much room for JetStream on each server, as NATS writes it.
+func StartWith(t testing.TB, n int, room string) *Cluster {
+	t.Helper()
 	c := &Cluster{t: t}
 	first, err := ports.Free(2 * n) // a server that comes back has the same
 	if err != nil {
@@ -79,7 +85,7 @@ func Start(t testing.TB, n int) *Cluster {
 	for i := range n {
 		dir := t.TempDir()
 		name := fmt.Sprintf("nats%d", i+1)
-		config := fmt.Sprintf("server_name: %s\nlisten: \"127.0.0.1:%d\"\njetstream { store_dir: %q, max_file_store: 1GB }\n", name, first+i, dir)
+		config := fmt.Sprintf("server_name: %s\nlisten: \"127.0.0.1:%d\"\njetstream { store_dir: %q, max_file_store: %s }\n", name, first+i, dir, room)
 		if n > 1 {
 			config += fmt.Sprintf("cluster { name: test, listen: \"127.0.0.1:%d\", routes: [%s] }\n", first+n+i, strings.Join(routes, ", "))
 		}

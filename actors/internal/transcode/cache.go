@@ -105,8 +105,10 @@ type Entry struct {
 }
 
 // entries lists all converted files.
-func (c *Cache) entries() ([]Entry, error) {
-	files, err := os.ReadDir(c.dir)
+func (c *Cache) entries() ([]Entry, error) { return entries(c.dir) }
+
+func entries(dir string) ([]Entry, error) {
+	files, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("read the folder of converted songs: %w", err)
 	}
@@ -124,13 +126,16 @@ func (c *Cache) entries() ([]Entry, error) {
 }
 
 // Has says which files are there.
-func (c *Cache) Has() (map[Made]bool, error) {
-	entries, err := c.entries()
+func (c *Cache) Has() (map[Made]bool, error) { return In(c.dir) }
+
+// In is Cache.Has for one who only reads the folder.
+func In(dir string) (map[Made]bool, error) {
+	all, err := entries(dir)
 	if err != nil {
 		return nil, err
 	}
-	has := make(map[Made]bool, len(entries))
-	for _, e := range entries {
+	has := make(map[Made]bool, len(all))
+	for _, e := range all {
 		has[e.Made] = true
 	}
 	return has, nil

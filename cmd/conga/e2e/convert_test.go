@@ -20,9 +20,9 @@ var kinds = map[string][]string{
 	"04 Sarabande.m4a": {"-c:a", "aac"},
 }
 
-// album makes the files in Artist/Album, each with its title. Where there is no ffmpeg, the test is left out; where CI
-// runs, there must be one.
-func album(t *testing.T) (dir string) {
+// makeSong makes a file of a tone with ffmpeg; args say of which kind. Where there is no ffmpeg, the test is left out; where CI runs,
+// there must be one.
+func makeSong(t *testing.T, dir, name string, seconds int, args ...string) {
 	t.Helper()
 	ffmpeg, err := exec.LookPath("ffmpeg")
 	switch {
@@ -31,6 +31,16 @@ func album(t *testing.T) (dir string) {
 	case err != nil:
 		t.Skip("there is no ffmpeg on this machine: sudo apt-get install ffmpeg")
 	}
+	tone := fmt.Sprintf("sine=frequency=%d:duration=%d", 300+10*len(name), seconds)
+	all := slices.Concat([]string{"-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", tone}, args, []string{"file:" + filepath.Join(dir, name)})
+	if out, err := exec.Command(ffmpeg, all...).CombinedOutput(); err != nil {
+		t.Fatalf("ffmpeg makes %s: %v: %s", name, err, out)
+	}
+}
+
+// album makes the files in Artist/Album, each with its title.
+func album(t *testing.T) (dir string) {
+	t.Helper()
 	dir = t.TempDir()
 	at := filepath.Join(dir, "Anna", "Dances")
 	if err := os.MkdirAll(at, 0o755); err != nil {
@@ -38,11 +48,7 @@ func album(t *testing.T) (dir string) {
 	}
 	for name, args := range kinds {
 		title := strings.TrimSuffix(name, filepath.Ext(name))[3:]
-		all := slices.Concat([]string{"-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", fmt.Sprintf("sine=frequency=%d:duration=6", 300+10*len(title))}, args,
-			[]string{"-metadata", "title=" + title, "-metadata", "artist=Anna Somebody", "file:" + filepath.Join(at, name)})
-		if out, err := exec.Command(ffmpeg, all...).CombinedOutput(); err != nil {
-			t.Fatalf("ffmpeg makes %s: %v: %s", name, err, out)
-		}
+		makeSong(t, at, name, 6, slices.Concat(args, []string{"-metadata", "title=" + title, "-metadata", "artist=Anna Somebody"})...)
 	}
 	return dir
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -113,7 +114,7 @@ func TestE2E_Standby(t *testing.T) {
 			return ""
 		})
 	}
-	status(fmt.Sprintf("%s leads since [-0-9]+ [:0-9]+, %s stands by\nplays ", addrs[0], addrs[1]))
+	status(fmt.Sprintf("%s leads since [-0-9]+ [:0-9]+, %s stands by and has all of the radio's songs \\(3\\)\nplays ", addrs[0], addrs[1]))
 	for i, want := range []string{"conga_leads 1\n", "conga_leads 0\n"} {
 		answer, err := http.Get("http://" + servers[i].ready["http"] + "/metrics")
 		if err != nil {
@@ -121,7 +122,7 @@ func TestE2E_Standby(t *testing.T) {
 		}
 		said, err := io.ReadAll(answer.Body)
 		_ = answer.Body.Close()
-		if said := string(said); err != nil || !strings.Contains(said, want) || !strings.Contains(said, "conga_lead_start_time_seconds 1.") {
+		if said := string(said); err != nil || !strings.Contains(said, want) || !strings.Contains(said, "conga_lead_start_time_seconds 1.") || !strings.Contains(said, "conga_songs_lacking 0\n") {
 			t.Errorf("%s has no %s", servers[i].name, want)
 		}
 	}
@@ -196,7 +197,7 @@ func TestE2E_SharedSongs(t *testing.T) {
 	stop()
 	eventually(t, "what was sent last was heard, too", func() string { // until then it is not in the file
 		file := filepath.Join(t.TempDir(), "out.mp3")
-		code, _, wrong := conga(t, append([]string{"log", "render", "--songs", "../../../songs", file}, log...)...)
+		code, _, wrong := conga(t, append([]string{"log", "render", "--songs", other, "--data", data[0], file}, log...)...) // its files have other names
 		rendered, err := os.ReadFile(file)
 		if code != 0 || err != nil {
 			t.Fatalf("exit %d: %s, %v", code, wrong, err)
@@ -206,4 +207,62 @@ func TestE2E_SharedSongs(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// Other music than mp3 is converted once, by the server that leads. One that stands by without ffmpeg and without any file plays the same
+// bytes when it takes over in the middle of the song, and can make them again.
+func TestE2E_SharedConverted(t *testing.T) {
+	t.Parallel()
+	songs := t.TempDir()
+	makeSong(t, songs, "air.flac", 60, "-c:a", "flac")
+	nats := natstest.Start(t, 1)
+	addrs, data := twoServers(t)
+	log := []string{"--log", nats.URL(), "--radio", "house"}
+	start := func(i int, songs string, more ...string) *process {
+		return launchOn(t, fmt.Sprint("server", i), func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, more...) }, append([]string{
+			"serve", "--songs", songs, "--share-songs", "--listen", addrs[i], "--http", "127.0.0.1:0", "--data", data[i], "--no-mdns", "--slack", "4s",
+			"--servers", strings.Join(addrs[:], ","),
+		}, log...)...).awaitReady(t, serverReady)
+	}
+	first := start(0, songs)
+	first.warns(t, "this server leads")
+	second := start(1, "nats", "PATH=/nowhere")
+	second.warns(t, "has all songs of the radio\" songs=1")
+	guest := launch(t, "guest", "join", strings.Join(addrs[:], ","), "--name", "guest", "--output", "null", "--listen", "127.0.0.1:0", "--players", "1").awaitReady(t, listenerReady)
+	guest.hears(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	stream := tune(ctx, t, guest.relay(), false).Body
+	var recorded bytes.Buffer
+	hear := func(seconds int64) {
+		t.Helper()
+		if _, err := io.CopyN(&recorded, stream, seconds*24_000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hear(2)
+	first.kill()
+	second.warns(t, "this server leads")
+	hear(8) // more than was sent before
+	guest.unhurt(t)
+	for _, bad := range []string{"song cannot", "song broke off"} {
+		if strings.Contains(second.err.String(), bad) {
+			t.Errorf("the second server says: %s", bad)
+		}
+	}
+	stop()
+	for i, of := range []string{songs, "nats"} {
+		eventually(t, "what was sent last was heard, too", func() string { // until then it is not in the file
+			file := filepath.Join(t.TempDir(), "out.mp3")
+			code, _, wrong := conga(t, append([]string{"log", "render", "--songs", of, "--data", data[i], file}, log...)...)
+			rendered, err := os.ReadFile(file)
+			if code != 0 || err != nil {
+				t.Fatalf("exit %d: %s, %v", code, wrong, err)
+			}
+			if !bytes.Contains(rendered, recorded.Bytes()) {
+				return fmt.Sprintf("%d bytes, not found in %d", recorded.Len(), len(rendered))
+			}
+			return ""
+		})
+	}
 }

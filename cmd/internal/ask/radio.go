@@ -36,8 +36,8 @@ const (
 	maxAnswer = 4 << 20
 	// maxSongs is how many songs are taken from a radio, which may say that there is always one more.
 	maxSongs = 500_000
-	// maxLacks bounds what a server says that it lacks.
-	maxLacks = 100
+	// maxStock bounds what a server says of its songs.
+	maxStock = 100
 	// tooFast is how long to wait before asking again a radio that says it is asked too often.
 	tooFast = time.Second
 )
@@ -52,17 +52,21 @@ type Radio struct {
 
 	mu       sync.Mutex // guards Ring and what follows
 	standsBy string
-	lacks    string
+	stock    Stock
 	client   *http.Client
 	key      ed25519.PublicKey // the radio's, as it was proved last
 }
 
+// Stock is what a server that stands by says of the radio's songs: that it lacks some, or that it has all. It says nothing while it
+// does not know.
+type Stock struct{ Lacks, Has string }
+
 // Asked returns which server is asked, and one that was asked before and has sent us to that one, because it stands by; empty: none
-// did. lacks says what that one lacks; empty: nothing.
-func (r *Radio) Asked() (server, standsBy, lacks string) {
+// did.
+func (r *Radio) Asked() (server, standsBy string, stock Stock) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.Ring.Server, r.standsBy, r.lacks
+	return r.Ring.Server, r.standsBy, r.stock
 }
 
 func (r *Radio) server() string { return r.ring().Server }
@@ -81,14 +85,18 @@ func (r *Radio) http() *http.Client {
 }
 
 // elsewhere: the server stands by.
-type elsewhere struct{ leads, lacks string }
+type elsewhere struct {
+	leads string
+	stock Stock
+}
 
 func (e elsewhere) Error() string { return "this server stands by: " + e.leads + " leads" }
 
 // sentTo returns where a server that stands by sends who asks.
 func sentTo(answer *http.Response) error {
 	if at, err := answer.Location(); err == nil && answer.StatusCode == http.StatusTemporaryRedirect {
-		return elsewhere{at.Host, plain.Text(answer.Header.Get(node.LacksHeader), maxLacks)}
+		says := func(header string) string { return plain.Text(answer.Header.Get(header), maxStock) }
+		return elsewhere{at.Host, Stock{Lacks: says(node.LacksHeader), Has: says(node.HasHeader)}}
 	}
 	return nil
 }
@@ -129,7 +137,7 @@ func (r *Radio) move(ctx context.Context, to elsewhere) error {
 	}
 	r.http().CloseIdleConnections()
 	r.mu.Lock()
-	r.Ring, r.standsBy, r.lacks = r.Ring.At(to.leads, r.key), r.Ring.Server, to.lacks
+	r.Ring, r.standsBy, r.stock = r.Ring.At(to.leads, r.key), r.Ring.Server, to.stock
 	r.mu.Unlock()
 	return r.enter(ctx)
 }

@@ -3,6 +3,7 @@ package monitor
 import (
 	"context"
 	"iter"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"conga/actors/player"
 	"conga/actors/relay"
 	"conga/actors/requester"
+	"conga/cmd/internal/songstore"
 )
 
 // look is a node at one moment. Some fields are only for its kind.
@@ -27,8 +29,9 @@ type look struct {
 	relay  relay.Live
 	player player.Live
 	asks   requester.Live
-	lease  lease.Live // of one of several servers
-	bytes  int64      // of the log
+	lease  lease.Live      // of one of several servers
+	songs  *songstore.Live // of such a server; nil: nobody knows yet
+	bytes  int64           // of the log
 }
 
 // figure is one metric, taken from a look.
@@ -70,6 +73,7 @@ var (
 	// aMember are those of one of several servers of a radio.
 	aMember = []figure{
 		{name: "leads", help: "1 if this server leads, 0 if it stands by.", kind: gauge, of: func(l look) float64 { return truth(l.lease.Leads) }},
+		{name: "songs_lacking", help: "Songs of the radio that this server could not play; while it leads: those that it has lacked since it took over. NaN: not known yet.", kind: gauge, of: lacking},
 		{name: "lead_start_time_seconds", help: "When the server that leads began to, in seconds since 1970; 0: none leads, or that is not known.", kind: gauge, of: func(l look) float64 { return startOf(l.lease.Since) }},
 	}
 	aListener = []figure{
@@ -96,6 +100,13 @@ func truth(is bool) float64 {
 		return 1
 	}
 	return 0
+}
+
+func lacking(l look) float64 {
+	if l.songs == nil {
+		return math.NaN()
+	}
+	return float64(l.songs.Lacks)
 }
 
 func startOf(at time.Time) float64 {
@@ -146,6 +157,9 @@ func (l *looks) Collect(ch chan<- prometheus.Metric) {
 	}
 	if in, is := dump.Live[lease.Actor].(lease.Live); is {
 		now.lease, figures = in, slices.Concat(figures, aMember)
+		if songs, known := dump.Live[songstore.DumpName].(songstore.Live); known {
+			now.songs = &songs
+		}
 	}
 	now.pacer, _ = dump.Live["pacer"].(pacer.Live)
 	now.chain, _ = dump.Live["chainManager"].(chainmanager.Live)

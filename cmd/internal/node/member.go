@@ -90,6 +90,7 @@ func Member(ctx context.Context, o MemberOptions) error {
 	}
 	m := &member{MemberOptions: o, requests: requests.Addr(), stream: stream.Addr()}
 	m.Standing = func() lease.Standing { at, _ := m.lease.Standing(); return at }
+	m.Stocked = func() (songstore.Live, bool) { return m.holder.Live() }
 	clock := o.Now
 	if clock == nil {
 		clock = steadyClock()
@@ -137,8 +138,8 @@ type member struct {
 func (m *member) says() string {
 	at, _ := m.lease.Standing()
 	if leader := at.Leader.GetRequests(); leader != "" && at.Term == 0 {
-		if lacks := m.holder.Lacks(); lacks != "" {
-			return "This server stands by, and " + lacks + ": " + leader + " leads."
+		if songs, known := m.holder.Live(); known && songs.Lacks > 0 {
+			return "This server stands by, and " + songs.Says() + ": " + leader + " leads."
 		}
 		return "This server stands by: " + leader + " leads."
 	}
@@ -259,8 +260,10 @@ func (m *member) redirect(w http.ResponseWriter, r *http.Request) {
 			if visit := transport.VisitOf(r.Context()); visit != nil && visit.Secure() {
 				scheme = "https"
 			}
-			if lacks := m.holder.Lacks(); lacks != "" {
-				w.Header().Set(LacksHeader, lacks)
+			if songs, known := m.holder.Live(); known && songs.Lacks > 0 {
+				w.Header().Set(LacksHeader, songs.Says())
+			} else if known {
+				w.Header().Set(HasHeader, songs.Says())
 			}
 			http.Redirect(w, r, scheme+"://"+leader+r.URL.RequestURI(), http.StatusTemporaryRedirect)
 			return
@@ -330,7 +333,7 @@ func (s *Standby) look() actors.Dump {
 func (s *Standby) live() map[string]any {
 	live := map[string]any{lease.Actor: s.Standing().Live()}
 	if songs, known := s.holder.Live(); known {
-		live["songs"] = songs
+		live[songstore.DumpName] = songs
 	}
 	return live
 }

@@ -17,6 +17,7 @@ import (
 	"conga/actors/lease"
 	"conga/cmd/internal/address"
 	"conga/cmd/internal/monitor"
+	"conga/cmd/internal/songstore"
 	"conga/messages"
 	"conga/transport"
 	"conga/transport/seed"
@@ -39,6 +40,7 @@ type Server struct {
 	sent     *transport.Counters
 	disk     *monitor.Disk         // nil: the log is in memory
 	standing func() lease.Standing // nil: it is the only one
+	stocked  func() (songstore.Live, bool)
 }
 
 type ServerOptions struct {
@@ -71,6 +73,8 @@ type ServerOptions struct {
 	Leads    func() bool
 	Servers  []string
 	Standing func() lease.Standing
+	// Stocked says which of the radio's songs it has; false: nobody knows. nil as Standing.
+	Stocked func() (songstore.Live, bool)
 
 	// Dial and Bind are the server's network; nil: this machine's.
 	Dial transport.DialFunc
@@ -116,7 +120,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, requests.Close(), p.ports.Close(), log.Close())
 	}
-	return &Server{Server: server, Requests: requests, Stream: stream, Log: log, Key: o.Data.Key.Public().(ed25519.PublicKey), sent: p.sent, disk: o.Data.Watched, Vitals: p.offers.Vitals, standing: o.Standing}, nil
+	return &Server{Server: server, Requests: requests, Stream: stream, Log: log, Key: o.Data.Key.Public().(ed25519.PublicKey), sent: p.sent, disk: o.Data.Watched, Vitals: p.offers.Vitals, standing: o.Standing, stocked: o.Stocked}, nil
 }
 
 // parts are what the connections of a server share.
@@ -247,6 +251,11 @@ func (n *Server) dump(ctx context.Context) (actors.Dump, error) {
 	dump, err := n.Server.Dump(ctx)
 	if err == nil && n.standing != nil {
 		dump.Live[lease.Actor] = n.standing().Live()
+	}
+	if err == nil && n.stocked != nil {
+		if songs, known := n.stocked(); known {
+			dump.Live[songstore.DumpName] = songs
+		}
 	}
 	return dump, err
 }

@@ -3,17 +3,18 @@ package node
 import (
 	"context"
 	"io"
-	"path/filepath"
 	"time"
 
 	"conga/actors"
 	"conga/actors/catalog"
+	"conga/actors/catalog/library"
 	"conga/cmd/internal/songstore"
 )
 
 const (
-	// LacksHeader says what a server that stands by lacks, when it sends somebody to the one that leads.
+	// LacksHeader says what a server that stands by lacks, when it sends somebody to the one that leads; HasHeader that it has all.
 	LacksHeader = "Conga-Lacks"
+	HasHeader   = "Conga-Has"
 	// songsPatience is how long a server that has only just started waits until it knows which songs it has.
 	songsPatience = 2 * time.Second
 	// firstNamed is how many songs of the queue are shared and fetched before others.
@@ -27,15 +28,12 @@ type Sharing struct {
 	Rate int64 // bytes a second that the leader sends
 }
 
-// FetchedFolder is where a server keeps the songs that it has fetched.
-func FetchedFolder(data string) string { return filepath.Join(data, "fetched") }
-
 // hold begins to compare the radio's songs with this server's, and to fetch what it lacks. What it returns ends that.
 func (m *member) hold(ctx context.Context) (end func()) {
-	cfg := songstore.HoldConfig{Songs: m.Songs, Data: m.Dir, Logger: m.Logger}
+	cfg := songstore.HoldConfig{Songs: m.Songs, Converted: m.Converted, Data: m.Dir, Logger: m.Logger}
 	var closers []io.Closer
 	if m.Sharing.Open != nil {
-		fetched, err := catalog.OpenFetched(FetchedFolder(m.Dir), m.Sharing.Most)
+		fetched, err := catalog.OpenFetched(songstore.FetchedFolder(m.Dir), m.Sharing.Most)
 		if err == nil {
 			closers = append(closers, fetched)
 			cfg.Fetched = fetched
@@ -69,6 +67,7 @@ func (m *member) share(ctx context.Context, server *Server, elsewhere *catalog.E
 	if m.store == nil {
 		return
 	}
+	open := actors.SongsIn(m.Songs, m.Converted, elsewhere)
 	songstore.Share(ctx, songstore.ShareConfig{
 		Store: m.store, Most: m.Sharing.Most, Rate: m.Sharing.Rate, Library: server.Server.Library, Logger: m.Logger,
 		First: func() []string {
@@ -78,12 +77,7 @@ func (m *member) share(ctx context.Context, server *Server, elsewhere *catalog.E
 			}
 			return nil
 		},
-		Open: func(name string) (io.ReadCloser, error) {
-			if f, _, found, err := elsewhere.Open(m.Songs, name); found {
-				return f, err
-			}
-			return catalog.Open(m.Songs, name)
-		},
+		Open: func(song *library.Song) (io.ReadCloser, error) { return open(song.Name, song.MadeOf, song.MadeSum) },
 	})
 }
 

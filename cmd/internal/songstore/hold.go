@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +27,8 @@ const (
 	slowest, fetchBegins = 20_000, time.Minute
 	// named is how many songs are named.
 	named = 5
+	// passFirst is how long a song is passed over that could not be fetched, and passMost how long at most: each time twice as long.
+	passFirst, passMost = 2 * time.Second, 10 * time.Minute
 )
 
 // Radio is what a server that stands by knows of the radio's songs.
@@ -36,11 +39,12 @@ type Radio struct {
 
 // HoldConfig configures a Holder.
 type HoldConfig struct {
-	Songs   string           // this server's folder
-	Data    string           // its data folder, for the sums; empty: they are not kept
-	Fetched *catalog.Fetched // what it has fetched; nil: nothing
-	Store   Store            // where it fetches songs; nil: nowhere
-	Logger  *slog.Logger
+	Songs     string           // this server's folder
+	Converted string           // that of the mp3 files that it has made of other music; empty: none
+	Data      string           // its data folder, for the sums; empty: they are not kept
+	Fetched   *catalog.Fetched // what it has fetched; nil: nothing
+	Store     Store            // where it fetches songs; nil: nowhere
+	Logger    *slog.Logger
 }
 
 // Holder finds out, in the background, which of the radio's songs this server has, and fetches the others.
@@ -50,28 +54,39 @@ type Holder struct {
 	radio atomic.Pointer[Radio]
 	leads atomic.Bool
 	stock atomic.Pointer[stock.Stock]
-	known chan struct{} // closed when stock is there
+	fails atomic.Pointer[string] // why songs cannot be fetched now; nil: they can
+	none  atomic.Bool            // the store has none of those that are missing
+	known chan struct{}          // closed when stock is there
 	once  sync.Once
 	news  chan struct{} // the radio's songs are known
 
 	// Of the goroutine.
 	files   []stock.File
+	made    map[catalog.MadeFile]bool
+	lost    int // of what was fetched
 	walked  time.Time
 	of      *Radio
 	changed bool // files, sums or what was fetched
-	mark    uint64
+	mark    jetstream.Mark
 	again   time.Time // no fetch before then
 	lists   time.Time // no list before then
 	objects []stock.Object
+	passed  map[string]pass // by what is played of the song
 	told    *stock.Stock    // nil: nothing
 	trouble wording         // with fetching
 	unkept  wording         // why the sums are not kept
 	unread  map[string]bool // files that cannot be read
 }
 
+// pass is until when a song is passed over, and how long the last wait was.
+type pass struct {
+	until time.Time
+	lasts time.Duration
+}
+
 // Hold starts a Holder, which ends with ctx; then ended is closed.
 func Hold(ctx context.Context, cfg HoldConfig) (h *Holder, ended <-chan struct{}) {
-	h = &Holder{cfg: cfg, sums: openSums(cfg.Data), known: make(chan struct{}), news: make(chan struct{}, 1), unread: map[string]bool{}}
+	h = &Holder{cfg: cfg, sums: openSums(cfg.Data), known: make(chan struct{}), news: make(chan struct{}, 1), unread: map[string]bool{}, passed: map[string]pass{}}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -93,7 +108,7 @@ func (h *Holder) Follow(radio Radio) {
 func (h *Holder) Lead(ctx context.Context, wait time.Duration) *catalog.Elsewhere {
 	h.leads.Store(true)
 	if h.radio.Load() == nil {
-		return nil
+		return catalog.NewElsewhere(nil, h.cfg.Fetched)
 	}
 	select {
 	case <-h.known:
@@ -101,14 +116,17 @@ func (h *Holder) Lead(ctx context.Context, wait time.Duration) *catalog.Elsewher
 	case <-time.After(wait):
 	case <-ctx.Done():
 	}
-	return nil
+	return catalog.NewElsewhere(nil, h.cfg.Fetched)
 }
 
 // Live is what the dump shows.
 type Live struct {
-	Songs int `json:"songs"` // of the radio
-	Lacks int `json:"lacks"` // that are not here
-	Other int `json:"other"` // whose names here have another content
+	Songs  int    `json:"songs"`            // of the radio
+	Lacks  int    `json:"lacks"`            // that cannot be played here
+	Unmade int    `json:"unmade,omitempty"` // so many of them only for want of the mp3 that the radio's servers play
+	Other  int    `json:"other"`            // whose names here have another content
+	Does   string `json:"does,omitempty"`   // about those that it lacks
+	Reason string `json:"reason,omitempty"` // why they cannot be fetched now
 }
 
 // Live returns how many songs are missing; false: nobody knows yet.
@@ -117,15 +135,31 @@ func (h *Holder) Live() (live Live, known bool) {
 	if s == nil {
 		return live, false
 	}
-	return Live{s.Songs, len(s.Lacks), len(s.Other)}, true
+	live = Live{Songs: s.Songs, Lacks: len(s.Lacks), Unmade: s.Unmade, Other: len(s.Other)}
+	if why := h.fails.Load(); why != nil {
+		live.Reason = *why
+	}
+	switch {
+	case live.Lacks == 0:
+		live.Reason = ""
+	case h.cfg.Store == nil:
+		live.Does = "fetches none"
+	case live.Reason != "":
+		live.Does = "cannot fetch them now"
+	case h.none.Load():
+		live.Does = "waits for the leader to share them"
+	default:
+		live.Does = "fetches them"
+	}
+	return live, true
 }
 
-// Lacks says in words what is missing; empty: nothing that is known.
-func (h *Holder) Lacks() string {
-	if live, _ := h.Live(); live.Lacks > 0 {
-		return fmt.Sprintf("lacks %d of the radio's %d songs", live.Lacks, live.Songs)
+// Says says in words what is missing and what is done about it, or that nothing is.
+func (l Live) Says() string {
+	if l.Lacks == 0 {
+		return fmt.Sprintf("has all of the radio's songs (%d)", l.Songs)
 	}
-	return ""
+	return fmt.Sprintf("lacks %d of the radio's %d songs and %s", l.Lacks, l.Songs, l.Does)
 }
 
 func (h *Holder) run(ctx context.Context) {
@@ -159,6 +193,9 @@ func (h *Holder) compare(ctx context.Context) {
 		h.walk(ctx)
 	}
 	radio := h.radio.Load()
+	if lost := h.cfg.Fetched.Lost(); lost != h.lost {
+		h.lost, h.changed = lost, true
+	}
 	if ctx.Err() != nil || h.of != nil && !h.changed && h.of.Library.SameSongs(radio.Library) {
 		return
 	}
@@ -166,7 +203,10 @@ func (h *Holder) compare(ctx context.Context) {
 	for i, f := range h.files {
 		files[i] = h.sums.of(f)
 	}
-	s := stock.Of(radio.Library.Songs.All(), files, h.cfg.Fetched.HasSum)
+	s := stock.Of(radio.Library.Songs.All(), files, stock.Has{
+		Fetched: h.cfg.Fetched.HasSum,
+		Made:    func(of, sum string) bool { return h.made[catalog.MadeFile{Of: of, Sum: sum}] },
+	})
 	h.of, h.changed = radio, false
 	h.stock.Store(&s)
 	h.once.Do(func() { close(h.known) })
@@ -182,8 +222,12 @@ func (h *Holder) walk(ctx context.Context) {
 	} else {
 		h.sums.only(files)
 	}
-	h.changed = h.changed || !slices.Equal(files, h.files)
-	h.files = files
+	made := map[catalog.MadeFile]bool{}
+	if h.cfg.Converted != "" {
+		made, _ = catalog.Made(h.cfg.Converted) // if the folder cannot be read, they cannot be played either
+	}
+	h.changed = h.changed || !slices.Equal(files, h.files) || !maps.Equal(made, h.made)
+	h.files, h.made = files, made
 	clear(h.unread)
 }
 
@@ -201,8 +245,11 @@ func (h *Holder) tell(s stock.Stock) {
 		h.cfg.Logger.Warn("files of this server are not the radio's songs of their names", "differ", len(s.Other), "songs", some(s.Other))
 	}
 	switch {
-	case len(s.Lacks) > 0 && h.cfg.Store == nil:
+	case len(s.Lacks) > s.Unmade && h.cfg.Store == nil:
 		h.cfg.Logger.Warn("this server lacks songs of the radio, and could not play them: copy them into its folder, under any name, or start all servers with --share-songs",
+			"lacks", len(s.Lacks), "songs", some(s.Lacks))
+	case len(s.Lacks) > 0 && h.cfg.Store == nil:
+		h.cfg.Logger.Warn("this server does not have the mp3 files that the radio's server has made of other music; when it takes over, it has to make its own, and a song that is on breaks off: start all servers with --share-songs",
 			"lacks", len(s.Lacks), "songs", some(s.Lacks))
 	case more:
 		h.cfg.Logger.Info("this server lacks songs of the radio, and fetches them", "lacks", len(s.Lacks), "songs", some(s.Lacks))
@@ -262,28 +309,47 @@ func (h *Holder) fetch(ctx context.Context) (busy bool) {
 		return false
 	}
 	if err := h.list(ctx); err != nil {
-		h.failed(ctx, err)
+		h.failed(ctx, "", err)
 		return false
 	}
-	began := time.Now()
-	for _, song := range s.Fetch(h.objects, h.radio.Load().First) {
+	began, failed := time.Now(), false
+	all := s.Fetch(h.objects, h.radio.Load().First)
+	h.none.Store(len(all) == 0)
+	for _, song := range all {
+		content, _ := stock.ContentOf(song)
+		if time.Now().Before(h.passed[content.Sum].until) {
+			failed = true
+			continue
+		}
 		if time.Since(began) > atOnce {
 			return true
 		}
-		switch err := h.take(ctx, s, song); {
+		switch err := h.take(ctx, s, song, content); {
 		case err == nil:
 			h.changed, busy = true, true
+			delete(h.passed, content.Sum)
 		case errors.Is(err, jetstream.ErrNoSong):
-			h.mark = 0 // the list is old
-		default:
-			h.failed(ctx, fmt.Errorf("%s: %w", song.Name, err))
+			h.mark = jetstream.Mark{} // the list is old
+		case errors.Is(err, catalog.ErrNoRoom):
+			h.failed(ctx, song.Name, err)
 			return false
+		default: // it must not keep others from coming
+			h.pass(content.Sum)
+			h.failed(ctx, song.Name, err)
+			return busy
 		}
 	}
-	if busy {
+	if !failed {
 		h.trouble.isNew(nil)
+		h.fails.Store(nil)
 	}
 	return busy
+}
+
+// pass passes the song over for a while.
+func (h *Holder) pass(sum string) {
+	lasts := min(max(2*h.passed[sum].lasts, passFirst), passMost)
+	h.passed[sum] = pass{time.Now().Add(lasts), lasts}
 }
 
 // list lists the store if it has changed. A long list is asked for less often.
@@ -300,29 +366,38 @@ func (h *Holder) list(ctx context.Context) error {
 	return nil
 }
 
-func (h *Holder) take(ctx context.Context, s *stock.Stock, song *library.Song) error {
-	h.cfg.Fetched.Prune(song.FileBytes, s.Needs)
-	ctx, cancel := context.WithTimeout(ctx, fetchBegins+time.Duration(song.FileBytes/slowest)*time.Second)
+func (h *Holder) take(ctx context.Context, s *stock.Stock, song *library.Song, content stock.Content) error {
+	h.cfg.Fetched.Prune(content.Most, s.Needs)
+	ctx, cancel := context.WithTimeout(ctx, fetchBegins+time.Duration(content.Most/slowest)*time.Second)
 	defer cancel()
-	body, err := h.cfg.Store.Get(ctx, song.Sum)
-	if err != nil {
-		return err
+	body, err := h.cfg.Store.Get(ctx, content.Sum)
+	if err == nil {
+		err = h.cfg.Fetched.Take(ctx, song, body)
+		_ = body.Close() // nothing was written
 	}
-	err = h.cfg.Fetched.Take(ctx, song, body)
-	_ = body.Close() // nothing was written
-	if errors.Is(err, catalog.ErrOtherContent) {
-		err = errors.Join(err, h.cfg.Store.Remove(ctx, song.Sum)) // so that it is put anew
+	if errors.Is(err, catalog.ErrOtherContent) || errors.Is(err, jetstream.ErrBroken) {
+		err = errors.Join(err, h.cfg.Store.Remove(ctx, content.Sum)) // so that it is put anew
 	}
 	return err
 }
 
-// failed says why songs are not fetched now. They are tried again soon.
-func (h *Holder) failed(ctx context.Context, err error) {
+// failed says why songs are not fetched now; song: one of them. They are tried again soon.
+func (h *Holder) failed(ctx context.Context, song string, err error) {
 	h.again = time.Now().Add(compareEvery)
 	if errors.Is(err, catalog.ErrNoRoom) {
 		h.again = time.Now().Add(walkEvery)
 	}
-	if ctx.Err() == nil && h.trouble.isNew(err) {
-		h.cfg.Logger.Warn("songs of the radio cannot be fetched now", "lacks", len(h.stock.Load().Lacks), "reason", err)
+	if ctx.Err() != nil {
+		return
 	}
+	why := err.Error()
+	h.fails.Store(&why)
+	if !h.trouble.isNew(err) {
+		return
+	}
+	args := []any{"lacks", len(h.stock.Load().Lacks), "reason", err}
+	if song != "" {
+		args = append(args, "song", song)
+	}
+	h.cfg.Logger.Warn("songs of the radio cannot be fetched now", args...)
 }

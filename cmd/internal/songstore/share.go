@@ -1,6 +1,7 @@
 package songstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,19 +10,29 @@ import (
 	"hash"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"conga/actors/catalog/library"
 	"conga/actors/catalog/stock"
+	"conga/actors/eventlog/jetstream"
 )
 
 const (
-	// shareEvery is how often a leader looks for new songs, listEvery how often it looks whether the store still has all.
-	shareEvery, listEvery = 2 * time.Second, 10 * time.Minute
-	// shareAgain is the wait after a failure.
-	shareAgain = 10 * time.Second
+	// shareEvery is how often a leader looks whether the songs or the store have changed, and unreadEvery how often it tries again
+	// to read songs that it could not.
+	shareEvery, unreadEvery = 2 * time.Second, 10 * time.Minute
+	// shareAgain is the wait after a failure, and fullAgain after the store was full.
+	shareAgain, fullAgain = 10 * time.Second, time.Hour
+	// planEvery is how long songs are put before it is asked again which are needed first.
+	planEvery = 30 * time.Second
+	// listRarely is how much longer than a list the time to the next one is, at least.
+	listRarely = 20
+	// forLog is how much of a full store is given back, in bytes: it is on the servers that keep the log, which needs room, too.
+	forLog = 64 << 20
 	// burst is how much is sent at once, in bytes.
 	burst = 128 << 10
 )
@@ -31,23 +42,35 @@ type ShareConfig struct {
 	Store Store
 	Most  int64 // bytes of all objects
 	Rate  int64 // bytes a second
-	// Library says what the songs are, First which of them are needed first, and Open opens one.
+	// Library says what the songs are, First which of them are needed first, and Open opens what is played of one.
 	Library func(context.Context) (library.State, error)
 	First   func() []string
-	Open    func(name string) (io.ReadCloser, error)
+	Open    func(song *library.Song) (io.ReadCloser, error)
 	Logger  *slog.Logger
 }
 
-// Share puts the songs into the store until ctx ends, one after the other, at a speed that leaves the line to the music.
+// Share puts the songs into the store until ctx ends, one after the other, at a speed that leaves the line to the music. It puts
+// again what somebody has removed.
 func Share(ctx context.Context, cfg ShareConfig) {
-	s := &sharer{ShareConfig: cfg, limit: rate.NewLimiter(rate.Limit(cfg.Rate), burst)}
+	newSharer(cfg).run(ctx)
+}
+
+func newSharer(cfg ShareConfig) *sharer {
+	return &sharer{ShareConfig: cfg, limit: rate.NewLimiter(rate.Limit(cfg.Rate), burst), forLog: forLog}
+}
+
+func (s *sharer) run(ctx context.Context) {
 	for {
 		wait := shareEvery
-		if err := s.look(ctx); err != nil && ctx.Err() == nil {
+		more, err := s.look(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil:
 			wait = shareAgain
 			if s.trouble.isNew(err) {
-				cfg.Logger.Warn("songs cannot be shared now; the music plays on", "reason", err)
+				s.Logger.Warn("songs cannot be shared now; the music plays on", "reason", err)
 			}
+		case more:
+			wait = 0
 		}
 		select {
 		case <-time.After(wait):
@@ -59,87 +82,172 @@ func Share(ctx context.Context, cfg ShareConfig) {
 
 type sharer struct {
 	ShareConfig
-	limit   *rate.Limiter
+	limit  *rate.Limiter
+	forLog int64
+
+	objects map[string]stock.Object // those that were listed, with what was put and removed since
+	mark    jetstream.Mark          // when they were listed
+	lists   time.Time               // no list before then
+
 	all     library.State // that is shared
 	at      time.Time     // zero: not all is
+	added   int
 	trouble wording
 	noRoom  int
+	room    int64     // bytes that a full store has shown to have
+	full    time.Time // until then
 }
 
-// look shares what is new.
-func (s *sharer) look(ctx context.Context) error {
+// most is how many bytes there may be now.
+func (s *sharer) most() int64 {
+	if time.Now().Before(s.full) {
+		return min(s.Most, s.room)
+	}
+	return s.Most
+}
+
+// look shares what is new, and says whether there is more.
+func (s *sharer) look(ctx context.Context) (more bool, err error) {
 	all, err := s.Library(ctx)
-	if err != nil || !s.at.IsZero() && time.Since(s.at) < listEvery && all.SameSongs(s.all) {
-		return nil // the catalog is busy
+	if err != nil {
+		return false, nil // the catalog is busy
+	}
+	changed, err := s.list(ctx)
+	if err != nil || !changed && !s.at.IsZero() && time.Since(s.at) < unreadEvery && all.SameSongs(s.all) {
+		return false, err
 	}
 	s.at = time.Time{}
-	if err := s.Store.Make(ctx); err != nil {
-		return err
-	}
-	objects, err := list(ctx, s.Store)
-	if err != nil {
-		return err
-	}
-	changes := stock.Share(all.Songs.All(), objects, s.Most, s.First())
+	changes := stock.Share(all.Songs.All(), slices.Collect(maps.Values(s.objects)), s.most(), s.First())
 	for _, sum := range changes.Remove {
-		if err := s.Store.Remove(ctx, sum); err != nil {
-			return err
+		if err := s.remove(ctx, sum); err != nil {
+			return false, err
 		}
 	}
-	if changes.NoRoom != s.noRoom {
-		if s.noRoom = changes.NoRoom; s.noRoom > 0 {
-			s.Logger.Warn("not all songs have room in the store; servers that stand by need copies of the others, or --share-max allows more", "songs", s.noRoom)
-		}
-	}
-	put, left := 0, 0
+	s.tellRoom(changes.NoRoom)
+	left, began := 0, time.Now()
 	for _, song := range changes.Put {
+		if time.Since(began) > planEvery {
+			return true, nil
+		}
 		switch err := s.put(ctx, song); {
 		case errors.Is(err, errUnreadable): // it may be gone or have changed just now
 			left++
+		case errors.Is(err, jetstream.ErrSongsFull):
+			return false, s.giveBack(ctx, err)
 		case err != nil:
-			return err
-		default:
-			put++
+			return false, err
 		}
 	}
 	s.trouble.isNew(nil)
-	if put > 0 {
-		s.Logger.Info("the store has the songs now, from which servers that stand by fetch what they lack", "added", put, "songs", all.Songs.Len()-left-s.noRoom)
+	if s.added > 0 {
+		s.Logger.Info("the store has the songs now, from which servers that stand by fetch what they lack", "added", s.added, "songs", all.Songs.Len()-left-s.noRoom)
+		s.added = 0
 	}
 	s.all, s.at = all, time.Now()
+	return false, nil
+}
+
+// list lists the store if it has changed, a long one less often. Until then what this server has changed itself is enough.
+func (s *sharer) list(ctx context.Context) (changed bool, err error) {
+	mark, err := s.Store.Mark(ctx)
+	if errors.Is(err, jetstream.ErrNoSongs) {
+		s.lists = time.Time{} // it is another one
+		if err = s.Store.Make(ctx); err == nil {
+			mark, err = s.Store.Mark(ctx)
+		}
+	}
+	if err != nil || s.objects != nil && (mark == s.mark || time.Now().Before(s.lists)) {
+		return false, err
+	}
+	began := time.Now()
+	objects, err := list(ctx, s.Store)
+	if err != nil {
+		return false, err
+	}
+	s.mark, s.lists = mark, time.Now().Add(listRarely*time.Since(began))
+	s.objects = make(map[string]stock.Object, len(objects))
+	for _, o := range objects {
+		s.objects[o.Sum] = o
+	}
+	return true, nil
+}
+
+func (s *sharer) tellRoom(noRoom int) {
+	if noRoom == s.noRoom {
+		return
+	}
+	if s.noRoom = noRoom; noRoom > 0 && !time.Now().Before(s.full) {
+		s.Logger.Warn("not all songs have room in the store; servers that stand by need copies of the others, or --share-max allows more", "songs", noRoom)
+	}
+}
+
+func (s *sharer) remove(ctx context.Context, sum string) error {
+	err := s.Store.Remove(ctx, sum)
+	if err == nil {
+		delete(s.objects, sum)
+	}
+	return err
+}
+
+// giveBack removes what was put last, because the servers that keep the log have no room for more. Meanwhile no more is put.
+func (s *sharer) giveBack(ctx context.Context, why error) error {
+	newest := slices.SortedFunc(maps.Values(s.objects), func(a, b stock.Object) int {
+		return cmp.Or(cmp.Compare(b.AddedUs, a.AddedUs), cmp.Compare(a.Sum, b.Sum))
+	})
+	left, removed := int64(0), 0
+	for _, o := range newest {
+		left += o.Bytes
+	}
+	for given := int64(0); removed < len(newest) && given < s.forLog; removed++ {
+		o := newest[removed]
+		if err := s.remove(ctx, o.Sum); err != nil {
+			return errors.Join(why, err)
+		}
+		given, left = given+o.Bytes, left-o.Bytes
+	}
+	s.room, s.full, s.added = left, time.Now().Add(fullAgain), 0
+	s.Logger.Warn("NATS is full: some songs were removed from it again, so that the log has room; servers that stand by need copies of those that are not there",
+		"removed", removed, "songs", len(s.objects), "reason", why)
 	return nil
 }
 
-// errUnreadable wraps why the file of a song is not what the catalog says of it.
+// errUnreadable wraps why what is played of a song is not what the catalog says of it.
 var errUnreadable = errors.New("the song cannot be read")
 
 func (s *sharer) put(ctx context.Context, song *library.Song) error {
-	f, err := s.Open(song.Name)
+	f, err := s.Open(song)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	defer func() { _ = f.Close() }() // nothing was written
-	return s.Store.Put(ctx, song.Sum, &checked{ctx: ctx, from: f, limit: s.limit, left: song.FileBytes, sum: song.Sum, hash: sha256.New()})
+	content, _ := stock.ContentOf(song)
+	from := &checked{ctx: ctx, from: f, limit: s.limit, content: content, hash: sha256.New()}
+	if err := s.Store.Put(ctx, content.Sum, from); err != nil {
+		return err
+	}
+	s.objects[content.Sum] = stock.Object{Sum: content.Sum, Bytes: from.bytes, AddedUs: time.Now().UnixMicro()}
+	s.added++
+	return nil
 }
 
 // checked reads a song not faster than the limit, and fails in the end if it is another one.
 type checked struct {
-	ctx   context.Context
-	from  io.Reader
-	limit *rate.Limiter
-	left  int64
-	sum   string
-	hash  hash.Hash
+	ctx     context.Context
+	from    io.Reader
+	limit   *rate.Limiter
+	content stock.Content
+	bytes   int64
+	hash    hash.Hash
 }
 
 // Read fails instead of ending if something else was read.
 func (c *checked) Read(p []byte) (int, error) {
 	n, err := c.from.Read(p[:min(len(p), burst)])
 	_, _ = c.hash.Write(p[:n]) // it cannot fail
-	c.left -= int64(n)
+	c.bytes += int64(n)
 	end := errors.Is(err, io.EOF)
 	switch {
-	case c.left < 0, end && (c.left > 0 || hex.EncodeToString(c.hash.Sum(nil)) != c.sum):
+	case c.bytes > c.content.Most, end && (!c.content.Fits(c.bytes) || hex.EncodeToString(c.hash.Sum(nil)) != c.content.Sum):
 		return 0, fmt.Errorf("%w: it has changed", errUnreadable)
 	case err != nil && !end:
 		return 0, fmt.Errorf("%w: %w", errUnreadable, err)

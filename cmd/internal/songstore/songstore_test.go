@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -34,7 +35,10 @@ type shelf struct {
 	objects map[string][]byte
 	changes uint64
 	lists   int
-	err     error // of the next calls
+	err     error            // of the next calls
+	broken  map[string]error // of an object, when it is read
+	room    int              // bytes; 0: enough
+	gets    int
 }
 
 func (s *shelf) do(do func() error) error {
@@ -48,8 +52,8 @@ func (s *shelf) do(do func() error) error {
 
 func (s *shelf) Make(context.Context) error { return s.do(func() error { return nil }) }
 
-func (s *shelf) Mark(context.Context) (at uint64, err error) {
-	return at, s.do(func() error { at = s.changes; return nil })
+func (s *shelf) Mark(context.Context) (at jetstream.Mark, err error) {
+	return at, s.do(func() error { at = jetstream.Mark{Last: s.changes, Made: 1}; return nil })
 }
 
 func (s *shelf) List(context.Context) (all []jetstream.Song, err error) {
@@ -67,11 +71,25 @@ func (s *shelf) Put(_ context.Context, sum string, body io.Reader) error {
 	if err != nil {
 		return err
 	}
-	return s.do(func() error { s.objects[sum], s.changes = content, s.changes+1; return nil })
+	return s.do(func() error {
+		used := len(content)
+		for _, o := range s.objects {
+			used += len(o)
+		}
+		if s.room > 0 && used > s.room {
+			return jetstream.ErrSongsFull
+		}
+		s.objects[sum], s.changes = content, s.changes+1
+		return nil
+	})
 }
 
 func (s *shelf) Get(_ context.Context, sum string) (body io.ReadCloser, err error) {
 	return body, s.do(func() error {
+		s.gets++
+		if err := s.broken[sum]; err != nil {
+			return err
+		}
 		content, is := s.objects[sum]
 		if !is {
 			return jetstream.ErrNoSong
@@ -146,6 +164,15 @@ func radioOf(t *testing.T, dir string) (radio Radio) {
 	return radio
 }
 
+func find(t *testing.T, radio Radio, name string) *library.Song {
+	t.Helper()
+	song, is := radio.Library.Songs.Find(name)
+	if !is {
+		t.Fatalf("there is no %s", name)
+	}
+	return song
+}
+
 func sumIn(radio Radio, name string) string {
 	return hex.EncodeToString(radio.Library.Find(name).GetSum())
 }
@@ -179,11 +206,11 @@ func TestHold(t *testing.T) {
 			t.Helper()
 			time.Sleep(3 * compareEvery)
 			synctest.Wait()
-			if live, known := h.Live(); !known || live.Lacks != n || live.Songs != 3 || h.Lacks() != text {
-				t.Fatalf("%+v, %q; it said %s", live, h.Lacks(), log.text.String())
+			if live, known := h.Live(); !known || live.Lacks != n || live.Songs != 3 || live.Says() != text {
+				t.Fatalf("%+v, %q; it said %s", live, live.Says(), log.text.String())
 			}
 		}
-		lacks(2, "lacks 2 of the radio's 3 songs")
+		lacks(2, "lacks 2 of the radio's 3 songs and cannot fetch them now")
 		if log.count(jetstream.ErrNoSongs.Error()) != 1 || log.count("songs=\"b.mp3, c.mp3\"") != 1 || log.count("differ=1 songs=c.mp3") != 1 {
 			t.Errorf("it said %s", log.text.String())
 		}
@@ -194,19 +221,19 @@ func TestHold(t *testing.T) {
 		if err := store.Put(ctx, sumIn(radio, "c.mp3"), strings.NewReader("cccccX")); err != nil { // somebody has altered it there
 			t.Fatal(err)
 		}
-		lacks(1, "lacks 1 of the radio's 3 songs")
+		lacks(1, "lacks 1 of the radio's 3 songs and waits for the leader to share them")
 		if store.has(sumIn(radio, "c.mp3")) {
 			t.Error("the wrong content is still there")
 		}
 		if err := store.Put(ctx, sumIn(radio, "c.mp3"), strings.NewReader("cccccc")); err != nil {
 			t.Fatal(err)
 		}
-		lacks(0, "")
+		lacks(0, "has all of the radio's songs (3)")
 		if log.count("this server has all songs of the radio") != 1 || log.count("lacks songs") != 1 {
 			t.Errorf("it said %s", log.text.String())
 		}
 		lists := store.lists
-		lacks(0, "")
+		lacks(0, "has all of the radio's songs (3)")
 		if store.lists != lists {
 			t.Error("it lists the store though nothing is missing")
 		}
@@ -280,7 +307,7 @@ func TestShare(t *testing.T) {
 				Store: store, Most: 1 << 20, Rate: 100_000,
 				Library: func(context.Context) (library.State, error) { mu.Lock(); defer mu.Unlock(); return radio.Library, nil },
 				First:   func() []string { return []string{"b.mp3"} },
-				Open:    func(name string) (io.ReadCloser, error) { return catalog.Open(dir, name) },
+				Open:    func(song *library.Song) (io.ReadCloser, error) { return catalog.Open(dir, song.Name) },
 				Logger:  slog.New(slog.NewTextHandler(log, nil)),
 			})
 		}()
@@ -305,7 +332,234 @@ func TestShare(t *testing.T) {
 		radio = radioOf(t, dir)
 		mu.Unlock()
 		shared(5*time.Second, "a.mp3", "b.mp3", "c.mp3")
+		lists := store.lists
+		shared(time.Hour, "a.mp3", "b.mp3", "c.mp3")
+		if store.lists != lists {
+			t.Errorf("it lists a store that does not change %d times an hour", store.lists-lists)
+		}
+		if err := store.Remove(ctx, sumIn(radio, "c.mp3")); err != nil { // somebody has, or a server that found it damaged
+			t.Fatal(err)
+		}
+		shared(5*time.Second, "a.mp3", "b.mp3", "c.mp3")
 		cancel()
 		<-done
+	})
+}
+
+// sharing shares the songs of a folder until the test ends. The log needs 64 bytes.
+func sharing(t *testing.T, dir string, radio Radio, store Store, log io.Writer) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	s := newSharer(ShareConfig{
+		Store: store, Most: 1 << 40, Rate: 1 << 40,
+		Library: func(context.Context) (library.State, error) { return radio.Library, nil },
+		First:   func() []string { return nil },
+		Open:    func(song *library.Song) (io.ReadCloser, error) { return catalog.Open(dir, song.Name) },
+		Logger:  slog.New(slog.NewTextHandler(log, nil)),
+	})
+	s.forLog = 64
+	go func() {
+		defer close(done)
+		s.run(ctx)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+}
+
+// If the store is full, a leader says what to do, once, gives some of the room back to the log, and puts nothing more for a while.
+func TestShare_Full(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		for i := range 5 {
+			write(t, dir, fmt.Sprint(i, ".mp3"), strings.Repeat(fmt.Sprint(i), 30))
+		}
+		store, log := &shelf{objects: map[string][]byte{}, room: 130}, &said{}
+		sharing(t, dir, radioOf(t, dir), store, log)
+		has := func(after time.Duration, want int) {
+			t.Helper()
+			time.Sleep(after)
+			synctest.Wait()
+			store.mu.Lock()
+			defer store.mu.Unlock()
+			if len(store.objects) != want {
+				t.Fatalf("%d songs are there, want %d; it said %s", len(store.objects), want, log.text.String())
+			}
+		}
+		has(10*time.Minute, 1) // of the four that had room
+		if log.count("NATS is full") != 1 || log.count("level=WARN") != 1 {
+			t.Errorf("it said %s", log.text.String())
+		}
+		store.mu.Lock()
+		store.room = 0 // somebody gives it more
+		store.mu.Unlock()
+		has(2*time.Hour, 5)
+	})
+}
+
+// Songs that cannot be fetched, whatever is wrong with them, do not keep others from coming, and are tried again less and less
+// often; one line says it, and the status.
+func TestHold_BadSongs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		leads, data := t.TempDir(), t.TempDir()
+		store, log := &shelf{objects: map[string][]byte{}, broken: map[string]error{}}, &said{}
+		for _, name := range []string{"a.mp3", "b.mp3", "c.mp3", "d.mp3"} {
+			write(t, leads, name, name)
+		}
+		radio := radioOf(t, leads)
+		for song := range radio.Library.Songs.All() {
+			store.objects[song.Sum] = []byte(song.Name)
+		}
+		store.broken[sumIn(radio, "a.mp3")] = jetstream.ErrSilent
+		store.broken[sumIn(radio, "b.mp3")] = jetstream.ErrSilent
+		fetched, err := catalog.OpenFetched(filepath.Join(data, "fetched"), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer fetched.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		h, ended := Hold(ctx, HoldConfig{Songs: t.TempDir(), Fetched: fetched, Store: store, Logger: slog.New(slog.NewTextHandler(log, nil))})
+		h.Follow(radio)
+		wait := func(lasts time.Duration, lacks int) Live {
+			t.Helper()
+			time.Sleep(lasts)
+			synctest.Wait()
+			live, _ := h.Live()
+			if live.Lacks != lacks {
+				t.Fatalf("%+v; it said %s", live, log.text.String())
+			}
+			return live
+		}
+		wait(20*time.Second, 2)
+		if live := wait(time.Hour, 2); live.Does != "cannot fetch them now" || live.Reason != jetstream.ErrSilent.Error() {
+			t.Errorf("it says %+v", live)
+		}
+		if log.count("cannot be fetched now") != 1 {
+			t.Errorf("it said %s", log.text.String())
+		}
+		if store.gets > 2*(10+6)+2 {
+			t.Errorf("it has tried %d times in an hour", store.gets)
+		}
+		store.mu.Lock()
+		store.broken = nil
+		store.mu.Unlock()
+		if live := wait(11*time.Minute, 0); live.Reason != "" {
+			t.Errorf("it says %+v", live)
+		}
+		cancel()
+		<-ended
+	})
+}
+
+// converted is a radio whose song x.ogg, with this content, was converted to an mp3 with that one.
+func converted(t *testing.T, of, mp3 string) Radio {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, dir, "of.mp3", of)
+	write(t, dir, "mp3.mp3", mp3)
+	sums := radioOf(t, dir)
+	song := &messages.Song{
+		Name: "x.ogg", FileBytes: int64(len(of)), ModifiedUnixUs: 1, Form: messages.Song_FORM_CONVERTED, Frames: 1, SampleRate: 44100,
+		MadeOf: sumIn(sums, "of.mp3"), MadeSum: sumIn(sums, "mp3.mp3"), AudioBytes: int64(len(mp3)) - 2,
+	}
+	return Radio{Library: library.State{}.Apply(&messages.SongAdded{Song: song})}
+}
+
+// Of other music the mp3 is shared that the leader has made. A server that stands by needs no file of the song, and has to make
+// nothing.
+func TestConverted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		radio := converted(t, "an ogg", "an mp3")
+		song := find(t, radio, "x.ogg")
+		leads, own, data := t.TempDir(), t.TempDir(), t.TempDir()
+		write(t, leads, "x.ogg", "an mp3") // it is opened as the mp3
+		store, log := &shelf{objects: map[string][]byte{}}, &said{}
+		sharing(t, leads, radio, store, log)
+		fetched, err := catalog.OpenFetched(filepath.Join(data, "fetched"), 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer fetched.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		h, ended := Hold(ctx, HoldConfig{Songs: own, Fetched: fetched, Store: store, Logger: slog.New(slog.NewTextHandler(log, nil))})
+		h.Follow(radio)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if live, known := h.Live(); !known || live.Lacks != 0 || !store.has(song.MadeSum) {
+			t.Fatalf("%+v; it said %s", live, log.text.String())
+		}
+		f, err := h.Lead(ctx, time.Second).Made(song.MadeSum)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(f); err != nil || string(got) != "an mp3" {
+			t.Errorf("it plays %q, %v", got, err)
+		}
+		_ = f.Close()
+		cancel()
+		<-ended
+	})
+}
+
+// Without a store, a server that stands by says that a copy of the file is not enough. With the very mp3 it is.
+func TestConverted_NotShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		radio := converted(t, "an ogg", "an mp3")
+		song := find(t, radio, "x.ogg")
+		own, made := t.TempDir(), t.TempDir()
+		write(t, own, "y.ogg", "an ogg")
+		log := &said{}
+		ctx, cancel := context.WithCancel(t.Context())
+		h, ended := Hold(ctx, HoldConfig{Songs: own, Converted: made, Logger: slog.New(slog.NewTextHandler(log, nil))})
+		h.Follow(radio)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if live, _ := h.Live(); live.Unmade != 1 || live.Says() != "lacks 1 of the radio's 1 songs and fetches none" || log.count("does not have the mp3 files") != 1 {
+			t.Fatalf("%+v; it said %s", live, log.text.String())
+		}
+		write(t, made, song.MadeOf+"-"+song.MadeSum+".mp3", "an mp3")
+		time.Sleep(2 * walkEvery)
+		synctest.Wait()
+		if live, _ := h.Live(); live.Lacks != 0 {
+			t.Fatalf("%+v; it said %s", live, log.text.String())
+		}
+		cancel()
+		<-ended
+	})
+}
+
+// A file that was fetched and is damaged is not played, and fetched again.
+func TestHold_Rot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		leads, data := t.TempDir(), t.TempDir()
+		write(t, leads, "a.mp3", "aaaa")
+		radio := radioOf(t, leads)
+		sum := sumIn(radio, "a.mp3")
+		store, log := &shelf{objects: map[string][]byte{sum: []byte("aaaa")}}, &said{}
+		fetched, err := catalog.OpenFetched(data, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer fetched.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		h, ended := Hold(ctx, HoldConfig{Songs: t.TempDir(), Fetched: fetched, Store: store, Logger: slog.New(slog.NewTextHandler(log, nil))})
+		h.Follow(radio)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		e := h.Lead(ctx, time.Second)
+		write(t, data, sum+".mp3", "aaXa")
+		if _, _, found, err := e.Open("", "a.mp3"); !found || err == nil {
+			t.Errorf("it is opened: %v, %v", found, err)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		f, _, found, err := e.Open("", "a.mp3")
+		if !found || err != nil {
+			t.Fatalf("it is not fetched again: %v, %v", found, err)
+		}
+		_ = f.Close()
+		cancel()
+		<-ended
 	})
 }

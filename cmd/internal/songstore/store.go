@@ -10,10 +10,13 @@ import (
 	"conga/actors/eventlog/jetstream"
 )
 
+// DumpName is where the dump has a Live.
+const DumpName = "songs"
+
 // Store is what the servers share. Its errors are those of jetstream.Songs, which it is.
 type Store interface {
 	Make(ctx context.Context) error
-	Mark(ctx context.Context) (uint64, error)
+	Mark(ctx context.Context) (jetstream.Mark, error)
 	List(ctx context.Context) ([]jetstream.Song, error)
 	Put(ctx context.Context, sum string, body io.Reader) error
 	Get(ctx context.Context, sum string) (io.ReadCloser, error)
