@@ -3,6 +3,7 @@
 package place
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"sort"
@@ -57,6 +58,8 @@ type Started struct {
 	Slack       int64 `json:"slackUs,omitempty"`
 	// Played is how many of its frames were given out; 0 while the song is on.
 	Played int64 `json:"framesPlayed,omitempty"`
+	// FileSum is the SHA-256 of the file, in hex; empty: not known. Of one that was converted, MadeOf is.
+	FileSum string `json:"fileSum,omitempty"`
 	// Sum is the SHA-256 of those frames, in hex; empty while the song is on, and if it was not computed.
 	Sum string `json:"framesSum,omitempty"`
 	// Skipped: it has been decided to end it early.
@@ -221,7 +224,7 @@ func started(e *messages.SongStarted) Started {
 		FileBytes: song.GetFileBytes(), ModifiedUs: song.GetModifiedUnixUs(),
 		MadeOf: song.GetMadeOf(), MadeSum: song.GetMadeSum(), GainMb: song.GetGainMb(), Peak: song.GetPeakPermille(),
 		Number: e.GetNumber(), PlayAt: e.GetPlayAtUnixUs(), PerChunk: e.GetFramesPerChunk(),
-		SlackBefore: e.GetSlackBeforeUs(), Slack: e.GetSlackUs(),
+		SlackBefore: e.GetSlackBeforeUs(), Slack: e.GetSlackUs(), FileSum: hex.EncodeToString(song.GetSum()),
 	}
 }
 

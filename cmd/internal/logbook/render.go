@@ -20,6 +20,7 @@ import (
 	"conga/actors/pacer"
 	"conga/actors/pacer/place"
 	"conga/cmd/internal/cli"
+	"conga/cmd/internal/songstore"
 	"conga/messages/plain"
 )
 
@@ -37,7 +38,7 @@ type logRenderCmd struct {
 func (logRenderCmd) Help() string {
 	return `The file has, byte for byte, the music that listeners were sent: which song was on from when to when is in the log, and the
 songs are cut from their files as then. The log also has a hash of what was sent of each song, so that another file of the
-same name is noticed. Times are those at which the music was heard. Where the server was down, nothing was sent and
+same name is noticed; one with the same content counts, whatever it is called, and what a server has fetched. Times are those at which the music was heard. Where the server was down, nothing was sent and
 nothing is written; songs of different sample rates follow each other as they did.
 
 ` + cli.Examples(
@@ -69,7 +70,13 @@ func (c *logRenderCmd) render(ctx context.Context, streams *cli.Streams, log *ev
 	if err != nil {
 		return err
 	}
-	r := &rendering{airtime: air, open: actors.SongsIn(c.Songs, cmp.Or(c.Converted, filepath.Join(c.Data, "converted")), nil), sum: sha256.New(), notes: streams.Err}
+	if c.Songs == "nats" { // as conga serve has it
+		c.Songs = filepath.Join(c.Data, "songs")
+	}
+	r := &rendering{
+		airtime: air, open: actors.SongsIn(c.Songs, cmp.Or(c.Converted, filepath.Join(c.Data, "converted")), nil), find: songstore.NewFinder(c.Songs, c.Data),
+		sum: sha256.New(), notes: streams.Err,
+	}
 	if songs, err = r.check(ctx, songs, c.SkipMissing); err != nil {
 		return err
 	}
@@ -91,7 +98,8 @@ func (c *logRenderCmd) render(ctx context.Context, streams *cli.Streams, log *ev
 // rendering makes music of the past again.
 type rendering struct {
 	airtime
-	open  pacer.Opener
+	open  pacer.Opener // by name
+	find  *songstore.Finder
 	notes io.Writer
 
 	// what was written
@@ -113,6 +121,32 @@ func sameOf(s pacer.Aired) same {
 		on = int64(s.Number)
 	}
 	return same{s.Name, s.MadeSum, s.Sum, s.FileBytes, s.ModifiedUs, s.Played, on}
+}
+
+// opener opens the file that the song was, or else one with its content: this server may have stood by, and have it under another
+// name, or fetched.
+func (r *rendering) opener(ctx context.Context, song pacer.Aired) pacer.Opener {
+	return func(name, madeOf, madeSum string) (pacer.File, error) {
+		file, err := r.open(name, madeOf, madeSum)
+		if err == nil && (madeOf != "" || file.Bytes == song.FileBytes && file.ModifiedUs == song.ModifiedUs) {
+			return file, nil
+		}
+		var found io.ReadCloser
+		missing := fs.ErrNotExist
+		switch {
+		case madeOf != "":
+			found, missing = r.find.Fetched(madeSum)
+		case song.FileSum != "":
+			found, missing = r.find.Open(ctx, song.FileSum, song.FileBytes)
+		}
+		if missing != nil {
+			return file, err
+		}
+		if err == nil {
+			_ = file.Close() // it was only read
+		}
+		return pacer.File{ReadCloser: found, Bytes: song.FileBytes, ModifiedUs: song.ModifiedUs}, nil
+	}
 }
 
 // check reads all songs before anything is written, and returns those that can be made again. If others cannot, it fails,
@@ -159,7 +193,7 @@ const mostNamed = 5
 
 // sound says why the song cannot be made again; nil: it can.
 func (r *rendering) sound(ctx context.Context, song pacer.Aired) error {
-	for _, err := range pacer.Again(song.Started, r.open) {
+	for _, err := range pacer.Again(song.Started, r.opener(ctx, song)) {
 		if err = cmp.Or(err, ctx.Err()); err != nil {
 			return inWords(err, song.Started)
 		}
@@ -199,7 +233,7 @@ func (r *rendering) write(ctx context.Context, to io.Writer, songs []pacer.Aired
 	out := io.MultiWriter(to, r.sum)
 	for _, song := range songs {
 		parts := r.heard(song)
-		for item, err := range pacer.Again(song.Started, r.open) {
+		for item, err := range pacer.Again(song.Started, r.opener(ctx, song)) {
 			if ctx.Err() != nil {
 				return unwritten{errStopped}
 			}
