@@ -29,6 +29,7 @@ type serversCmd struct {
 	Seed      uint64        `default:"1" placeholder:"N" help:"The same seed gives the same order (${default})."`
 	Slack     time.Duration `default:"4s" placeholder:"TIME" help:"The servers' --slack (${default})."`
 	Songs     string        `default:"songs" placeholder:"DIR" help:"Folder of mp3 files (${default})."`
+	OwnSongs  bool          `help:"Both servers have the songs; else the second one has none, and fetches them from the first through NATS."`
 	Conga     string        `placeholder:"FILE" help:"The conga to try (the one beside this program, or else the one in PATH)."`
 	NATS      string        `name:"nats-server" placeholder:"FILE" help:"The nats-server to run (the one beside this program, or else the one in PATH)."`
 	Log       string        `placeholder:"FILE" help:"Write the messages of all processes to this file."`
@@ -36,7 +37,8 @@ type serversCmd struct {
 
 // Help shows examples.
 func (serversCmd) Help() string {
-	return `It runs three servers of NATS, two servers of one radio whose log they keep, and listeners. Again and again it
+	return `It runs three servers of NATS, two servers of one radio whose log they keep, and listeners. The second server has no
+songs: it plays what it fetches from NATS. Again and again it
 
     kill    kills the server that leads,
     freeze  stops it for longer than its lease,
@@ -171,7 +173,7 @@ func (c *serversCmd) perform(ctx context.Context, programs, nats nodePrograms, d
 		return nil, err
 	}
 	defer t.nats.close()
-	if t.stations, err = newStations(programs, c.Songs, t.nats.url(), c.Slack, place, dir); err != nil {
+	if t.stations, err = newStations(programs, c.Songs, !c.OwnSongs, t.nats.url(), c.Slack, place, dir); err != nil {
 		return nil, err
 	}
 	defer t.stations.close()
@@ -183,6 +185,9 @@ func (c *serversCmd) perform(ctx context.Context, programs, nats nodePrograms, d
 		if _, err := t.stations.leader(ctx, -1, takesOverWithin); err != nil {
 			return nil, err
 		}
+	}
+	if err := t.stations.stocked(ctx); err != nil {
+		return nil, err
 	}
 	logger := cli.NewLogger(programs.logs)
 	system := node.NewSystem(logger)

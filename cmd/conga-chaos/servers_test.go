@@ -132,10 +132,17 @@ func TestSaying(t *testing.T) {
 	}{
 		{"level=INFO msg=\"this server stands by\"\nlevel=INFO msg=\"this server le", false},
 		{"ads\" epoch=7\n", true},
+		{"level=INFO msg=\"this server has all songs of the radio\" songs=0\n", true},
 		{"level=WARN msg=\"this server leads no longer\"\n", false},
 	} {
 		if fmt.Fprint(s, c.says); s.leads() != c.leads {
 			t.Errorf("after %q it leads: %v", c.says, s.leads())
 		}
+	}
+	if s.stocked() {
+		t.Error("without songs it has all")
+	}
+	if fmt.Fprint(s, "level=INFO msg=\"this server has all songs of the radio\" songs=3\n"); !s.stocked() {
+		t.Error("it has all, and nobody knows")
 	}
 }

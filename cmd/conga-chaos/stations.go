@@ -28,6 +28,7 @@ const radioName = "trial"
 type stations struct {
 	programs nodePrograms
 	songs    string
+	shared   bool // the second has no songs of its own: it fetches them
 	slack    time.Duration
 	log      string // the URL of the log
 	all      [2]*station
@@ -49,8 +50,8 @@ type station struct {
 }
 
 // newStations finds places for both, and gives them one key. They do not run yet.
-func newStations(programs nodePrograms, songs, log string, slack time.Duration, place func() (network, error), dir string) (*stations, error) {
-	s := &stations{programs: programs, songs: songs, slack: slack, log: log}
+func newStations(programs nodePrograms, songs string, shared bool, log string, slack time.Duration, place func() (network, error), dir string) (*stations, error) {
+	s := &stations{programs: programs, songs: songs, shared: shared, slack: slack, log: log}
 	for i := range s.all {
 		n, err := place()
 		if err != nil {
@@ -94,9 +95,19 @@ func (s *stations) start(ctx context.Context, i int) error {
 	st := s.all[i]
 	say := &saying{}
 	programs := nodePrograms{s.programs.conga, io.MultiWriter(say, s.programs.logs)}
-	on, err := programs.start(ctx, st.net, "serve", "--songs", s.songs, "--data", st.data, "--listen", st.addr, "--http", st.net.addr+":0", "--no-mdns",
-		"--log", s.log, "--radio", radioName, "--servers", s.all[0].addr+","+s.all[1].addr, "--slack", s.slack.String(),
-		"--max-per-address", "4096", "--max-requests", "1000") // all listeners are on this machine
+	songs := []string{s.songs}
+	if s.shared {
+		songs = append(songs, "--share-songs")
+		if i > 0 {
+			songs[0] = "nats"
+		}
+	}
+	on, err := programs.start(ctx, st.net, append([]string{
+		"serve", "--data", st.data, "--listen", st.addr, "--http", st.net.addr + ":0", "--no-mdns",
+		"--log", s.log, "--radio", radioName, "--servers", s.all[0].addr + "," + s.all[1].addr, "--slack", s.slack.String(),
+		"--max-per-address", "4096", "--max-requests", "1000", // all listeners are on this machine
+		"--songs",
+	}, songs...)...)
 	if err != nil {
 		return err
 	}
@@ -155,6 +166,31 @@ func (s *stations) leader(ctx context.Context, but int, within time.Duration) (i
 	}
 }
 
+// stocked waits until the second server has all songs.
+func (s *stations) stocked(ctx context.Context) error {
+	if !s.shared {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, stockedWithin)
+	defer cancel()
+	for !s.all[1].stocked() {
+		if cli.Pause(ctx, 10*time.Millisecond) != nil {
+			return fmt.Errorf("the second server has not fetched all songs within %v: take fewer, or --own-songs", stockedWithin)
+		}
+	}
+	return nil
+}
+
+// stockedWithin is how long it may take to share and to fetch the songs.
+const stockedWithin = 5 * time.Minute
+
+// stocked reports whether this server says that it has all songs.
+func (st *station) stocked() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.on != nil && st.say.stocked()
+}
+
 // remember asks what was sent, before a server that knows it is killed: the next process knows only its own songs.
 func (s *stations) remember(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
@@ -189,6 +225,7 @@ type saying struct {
 	mu   sync.Mutex
 	rest []byte
 	lead bool
+	has  bool
 }
 
 func (s *saying) Write(p []byte) (int, error) {
@@ -206,6 +243,10 @@ func (s *saying) Write(p []byte) (int, error) {
 			s.lead = false
 		case strings.Contains(text, "this server leads"):
 			s.lead = true
+		case strings.Contains(text, "this server has all songs of the radio") && !strings.HasSuffix(text, "songs=0"):
+			s.has = true
+		case strings.Contains(text, "this server lacks songs of the radio"):
+			s.has = false
 		}
 	}
 }
@@ -214,4 +255,10 @@ func (s *saying) leads() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.lead
+}
+
+func (s *saying) stocked() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.has
 }
