@@ -23,42 +23,38 @@ func AtMostInNeed(members int) int { return leastInNeed + members/needShare }
 // that many have come, it takes the newest seat from the address that has the most, if that has at least two more than its
 // own: out. Those whom nobody fed when they came lose none.
 func (s *seats) room(newcomer *seat, most int, sent func(id string) bool) (out *seat, is bool) {
-	var others []*seat
-	of := map[netip.Prefix]int{}
-	for id, seat := range s.taken {
-		if id != newcomer.id && !sent(id) {
-			others = append(others, seat)
-			of[seat.from]++
-		}
-	}
-	if len(others) < most {
+	fed, all := s.inNeed(func(id string) bool { return id == newcomer.id || sent(id) })
+	if all < most {
 		return nil, true
 	}
-	for _, seat := range others {
-		more := of[seat.from]
-		if !seat.fed || more < of[newcomer.from]+2 {
-			continue
-		}
-		if out == nil || more > of[out.from] || more == of[out.from] && seat.number > out.number {
+	of := map[netip.Prefix]int{}
+	for _, seat := range fed {
+		of[seat.from]++
+	}
+	for _, seat := range fed {
+		if more := of[seat.from]; more >= of[newcomer.from]+2 && (out == nil || more > of[out.from]) {
 			out = seat
 		}
 	}
 	return out, out != nil
 }
 
-// inNeed returns those that have come in need although others feed them, the newest first, and how many are in need in all.
-// sent is as in room.
-func (s *seats) inNeed(sent func(id string) bool) (fed []*seat, all int) {
+// inNeed returns those that have come in need although others feed them, the newest first, and how many are in need in all;
+// but not those that are left out. That nobody feeds it, a listener says of itself. So of one address all that say so count as
+// one: else a single address could keep all others away.
+func (s *seats) inNeed(leftOut func(id string) bool) (fed []*seat, all int) {
+	alone := map[netip.Prefix]bool{}
 	for id, seat := range s.taken {
-		if sent(id) {
-			continue
-		}
-		if all++; seat.fed {
+		switch {
+		case leftOut(id):
+		case seat.fed:
 			fed = append(fed, seat)
+		default:
+			alone[seat.from] = true
 		}
 	}
 	slices.SortFunc(fed, func(a, b *seat) int { return cmp.Compare(b.number, a.number) })
-	return fed, all
+	return fed, len(fed) + len(alone)
 }
 
 // outflows looks at all streams that have begun.

@@ -27,11 +27,16 @@ func TestSeats_Property_InNeed(t *testing.T) {
 		here := map[string]bool{} // whom the chain sends here
 		sent := func(id string) bool { return here[id] }
 		id := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "g", "h"})
-		inNeed := func(fed bool) (n int) {
+		inNeed := func() (n int) {
+			alone := map[netip.Prefix]bool{}
 			for id, seat := range s.taken {
-				if !here[id] && (seat.fed || !fed) {
+				if here[id] {
+					continue
+				}
+				if seat.fed || !alone[seat.from] {
 					n++
 				}
+				alone[seat.from] = alone[seat.from] || !seat.fed
 			}
 			return n
 		}
@@ -50,9 +55,9 @@ func TestSeats_Property_InNeed(t *testing.T) {
 					return
 				}
 				had := s.taken[newcomer.id] != nil && !here[newcomer.id]
-				before, homes := inNeed(false), map[netip.Prefix]int{}
+				before, homes := inNeed(), map[netip.Prefix]int{}
 				for id, seat := range s.taken {
-					if !here[id] && id != newcomer.id {
+					if !here[id] && id != newcomer.id && seat.fed {
 						homes[seat.from]++
 					}
 				}
@@ -129,35 +134,38 @@ func TestStreams_InNeed(t *testing.T) {
 	})
 }
 
-// One address that has taken all the places for listeners in need gives some of them back to others.
+// One address that has taken all the places for listeners in need gives some of them back to others; and if its listeners say that
+// nobody feeds them, they take no more than one place from others.
 func TestStreams_InNeedOfOneAddress(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		members := map[string]messages.Standing{amyID: messages.StandingInChain}
-		hers := make([]*Identity, leastInNeed)
-		for i := range hers {
-			hers[i] = NewIdentity()
-			members[hers[i].ID()] = messages.StandingInChain
-		}
-		l, expected := newPipes(), NewExpected()
-		expected.Members(members, true)
-		openStreams(t, l, func(c *StreamsConfig) { c.Expected = expected })
-		var last net.Conn
-		for _, who := range append(hers, amy) {
-			from := "198.51.100.66:1"
-			if who == amy {
-				from = "198.51.100.1:1"
+	for _, fed := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			members := map[string]messages.Standing{amyID: messages.StandingInChain}
+			hers := make([]*Identity, leastInNeed)
+			for i := range hers {
+				hers[i] = NewIdentity()
+				members[hers[i].ID()] = messages.StandingInChain
 			}
-			conn := l.dialFrom(t, from)
-			send(t, conn, saidBy(t, who, &messages.OpenStream{Fed: true}))
-			if answer := unmarshal(t, readFrame(t, bufio.NewReader(conn), messages.KindHi).Payload, &messages.StreamOpened{}); answer.GetRefused() != "" {
-				t.Fatal(answer)
+			l, expected := newPipes(), NewExpected()
+			expected.Members(members, true)
+			openStreams(t, l, func(c *StreamsConfig) { c.Expected = expected })
+			ask := func(who *Identity, from string, fed bool) net.Conn {
+				conn := l.dialFrom(t, from)
+				send(t, conn, saidBy(t, who, &messages.OpenStream{Fed: fed}))
+				if answer := unmarshal(t, readFrame(t, bufio.NewReader(conn), messages.KindHi).Payload, &messages.StreamOpened{}); answer.GetRefused() != "" {
+					t.Fatal(answer)
+				}
+				return conn
 			}
-			if who != amy {
-				last = conn
+			var last net.Conn
+			for _, who := range hers {
+				last = ask(who, "198.51.100.66:1", fed)
 			}
-		}
-		ends(t, last)
-	})
+			ask(amy, "198.51.100.1:1", true)
+			if fed {
+				ends(t, last)
+			}
+		})
+	}
 }
 
 // Of those in need whom others feed, the newest are let go; nobody else, and no more than there are.
@@ -168,12 +176,15 @@ func TestSeats_Property_LetGo(t *testing.T) {
 		for n := range rapid.IntRange(0, 12).Draw(t, "seats") {
 			id := fmt.Sprint(n)
 			here[id] = rapid.Bool().Draw(t, "sent")
-			s.take(&seat{id: id, expected: true, fed: rapid.Bool().Draw(t, "fed")})
+			from := netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(rapid.IntRange(1, 3).Draw(t, "address"))}), 32)
+			s.take(&seat{id: id, from: from, expected: true, fed: rapid.Bool().Draw(t, "fed")})
 		}
 		fed, all := s.inNeed(func(id string) bool { return here[id] })
+		alone := map[netip.Prefix]bool{}
 		for _, seat := range s.taken {
-			if !here[seat.id] {
+			if !here[seat.id] && (seat.fed || !alone[seat.from]) {
 				all--
+				alone[seat.from] = alone[seat.from] || !seat.fed
 			}
 			if may := seat.fed && !here[seat.id]; may != slices.Contains(fed, seat) {
 				t.Fatalf("%s may be let go: %v", seat.id, !may)
