@@ -276,7 +276,7 @@ func TestRequester_RarePings(t *testing.T) {
 			h.pass(d)
 			return len(said[*messages.ClockPing](h.last())) - before
 		}
-		if n := pass(2 * time.Second); n < 8 {
+		if n := pass(2 * time.Second); n < 1 || n > 8 { // the answers come at once: few tell the time
 			t.Errorf("%d pings in the first two seconds", n)
 		}
 		pass(time.Minute)

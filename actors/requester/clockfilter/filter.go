@@ -49,8 +49,8 @@ type Estimate struct {
 	Skew     float64 // how much it grows in a microsecond: 1e-6 is a part per million
 	// ErrorUs and SkewError are how wrong OffsetUs and Skew probably are, apart from asymmetric delays.
 	ErrorUs, SkewError float64
-	// BoundUs is how wrong OffsetUs is at most, if both clocks run evenly.
-	BoundUs float64
+	// BoundUs and BoundSkew are how wrong OffsetUs and Skew are at most, if both clocks run evenly.
+	BoundUs, BoundSkew float64
 	// RoundTripUs is the shortest remembered round trip.
 	RoundTripUs int64
 	Pings       int   // that the estimate is built on
@@ -243,7 +243,7 @@ func (c corridor) asWide(width float64) (least, most bend) {
 }
 
 // noise is the usual distance of the shortest delays from the corridor's edges, among the limits from..to. The corridor is
-// about that much too wide.
+// about that much too wide, but at most by all its width: if few pings of many are fast, those few tell the time.
 func (c corridor) noise(from, to int) float64 {
 	if to-from < len(third{}) {
 		return c.width / 2
@@ -253,7 +253,7 @@ func (c corridor) noise(from, to int) float64 {
 		low.add(c.low - c.of(c.lows[i], c.skew))
 		high.add(c.of(c.highs[i], c.skew) - c.high)
 	}
-	return (low[2] + high[2]) / 2
+	return min((low[2]+high[2])/2, max(c.width, 0))
 }
 
 // worstNoise is the noise in the half of the time in which it is larger: pings are not evenly distributed, and where there
@@ -294,10 +294,11 @@ func (f *Filter) estimate(now int64, c corridor) Estimate {
 	e := Estimate{
 		At: now, Skew: skew, SkewError: max(most-skew, skew-least), Pings: len(f.lows), SpanUs: f.lows[len(f.lows)-1].at - f.lows[0].at,
 		OffsetUs:    float64(c.origin.offset) + offset,
-		ErrorUs:     max(math.Abs(c.middle(least, after)-offset), math.Abs(c.middle(most, after)-offset)) + noise/2 + roundingUs,
-		BoundUs:     c.bound(after, offset),
 		RoundTripUs: math.MaxInt64,
 	}
+	e.BoundUs, e.BoundSkew = c.bound(after, offset, skew)
+	e.ErrorUs = max(math.Abs(c.middle(least, after)-offset), math.Abs(c.middle(most, after)-offset)) + noise/2 + roundingUs
+	e.ErrorUs, e.SkewError = min(e.ErrorUs, e.BoundUs), min(e.SkewError, e.BoundSkew)
 	for i := range f.lows {
 		e.RoundTripUs = min(e.RoundTripUs, f.lows[i].at-f.highs[i].at)
 	}
@@ -305,8 +306,8 @@ func (f *Filter) estimate(now int64, c corridor) Estimate {
 }
 
 // bound is how far the offset can be from the estimate, so long after the origin: the largest distance to
-// a straight line that passes between all limits.
-func (c corridor) bound(after, estimate float64) float64 {
+// a straight line that passes between all limits. ofSkew is how far the skew of such a line can be from the estimated one.
+func (c corridor) bound(after, estimate, skew float64) (us, ofSkew float64) {
 	least, most := c.asWide(-2 * roundingUs)
 	far := 0.0
 	look := func(b bend) { far = max(far, b.high+b.skew*after-estimate, estimate-b.low-b.skew*after) }
@@ -317,5 +318,5 @@ func (c corridor) bound(after, estimate float64) float64 {
 			look(b)
 		}
 	}
-	return far + roundingUs
+	return far + roundingUs, max(most.skew-skew, skew-least.skew)
 }

@@ -17,14 +17,29 @@ const (
 	// What was seen for a while is trusted for so small a part of it. A quarter would add half to the pings of the first minute,
 	// and the errors in TestFilter_Networks would be some 20 µs smaller.
 	trust = 2
-	// goodUs is an error that nobody hears.
-	goodUs = 250
+	// goodUs is an error that nobody hears. An error below surelyUs needs no other pings to be believed; with goodUs there, the
+	// errors on one machine in TestFilter_Networks would be twice as large.
+	goodUs, surelyUs = 250, 150
 )
 
 // Pace is how long to wait before the next ping. A clock that is known well is asked again when its error may have grown
 // to what can be heard. It depends on nothing but the pings that are remembered: after a server's restart its listeners
 // go on as before, and only who finds another clock there asks quickly again.
 func Pace(e Estimate) time.Duration {
+	return max(byError(e), min(byBound(e), Rarest))
+}
+
+// byBound is how long the error is at most surelyUs, whatever the network did: where round trips are short, that is known after
+// the first ping.
+func byBound(e Estimate) time.Duration {
+	if e.Pings == 0 || e.BoundUs >= surelyUs {
+		return 0
+	}
+	return scaled(time.Microsecond, (surelyUs-e.BoundUs)/e.BoundSkew)
+}
+
+// byError is how long probably nobody hears the error.
+func byError(e Estimate) time.Duration {
 	if e.Pings < leastPings {
 		return quick
 	}
