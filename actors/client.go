@@ -193,6 +193,9 @@ func (c *Client) Epoch() uint64 { return c.welcome.Load().GetEpoch() }
 // ServerNow returns the server's clock as far as this listener knows it, in unix microseconds.
 func (c *Client) ServerNow() int64 { return c.clock.Now() }
 
+// Local is this machine's clock as Clock counts it, from which it computes the server's.
+func (c *Client) Local(at time.Time) int64 { return c.clock.Local(at) }
+
 // Slack returns how long before it is heard the server sends the music now.
 func (c *Client) Slack() time.Duration { return slackIn(c.window) }
 

@@ -271,12 +271,13 @@ type SayGoodbye struct{}
 type ServerAway struct{}
 
 // RequestsOpened, RequestsSaid and RequestsClosed: a listener's connection to the server's
-// requests, and a line of the server on it.
+// requests, and a line of the server on it, which came at that time.
 type (
 	RequestsOpened struct{ Link uint64 }
 	RequestsSaid   struct {
 		Link uint64
 		Said proto.Message
+		At   time.Time
 	}
 	RequestsClosed struct {
 		Link   uint64

@@ -27,6 +27,8 @@ type RequestLinkConfig struct {
 	// the key, otherwise with the error. May be nil.
 	Proved func(error)
 	Dial   DialFunc // nil: DialServer
+	// Local is the clock by which pings are stamped when they are written; nil: they keep the stamp that they have.
+	Local func(time.Time) int64
 }
 
 // RequestLink is a listener's request connection, a child of its requester. It tells its
@@ -77,6 +79,9 @@ func (l *link) Receive(ctx actor.Context) {
 			msg = l.introduced(said)
 		case *messages.LeaveChain:
 			l.left = true
+		case *messages.ClockPing:
+			l.ping(said)
+			return
 		}
 		if line, err := AppendLine(nil, msg); err == nil { // a message without a line is not for the server
 			l.out.push(line)
@@ -91,6 +96,18 @@ func (l *link) Receive(ctx actor.Context) {
 			l.stop(context.Canceled)
 		}
 	}
+}
+
+// ping sends a ping. It is stamped when it is written: a wait before that would look like a long way.
+func (l *link) ping(ping *messages.ClockPing) {
+	ping = proto.CloneOf(ping) // the sender keeps it
+	l.out.pushLate(func() []byte {
+		if l.cfg.Local != nil {
+			ping.SentUs = l.cfg.Local(time.Now())
+		}
+		line, _ := AppendLine(nil, ping) // it has a line
+		return line
+	})
 }
 
 // introduced adds to the Hello the proofs for this connection.
@@ -194,6 +211,7 @@ func (t *linkTalk) read(life context.Context, conn net.Conn) error {
 	pace := rate.NewLimiter(linesPerSecond, linesAtOnce) // so that a flood waits in the kernel, not in the parent's mailbox
 	for {
 		line, err := lines.read(readReply)
+		at := time.Now()
 		if err != nil {
 			return err
 		}
@@ -214,7 +232,7 @@ func (t *linkTalk) read(life context.Context, conn net.Conn) error {
 					t.cfg.Member.expected.linked(+1)
 				}
 			}
-			t.root.Send(t.parent, &messages.RequestsSaid{Link: t.cfg.Link, Said: m})
+			t.root.Send(t.parent, &messages.RequestsSaid{Link: t.cfg.Link, Said: m, At: at})
 		}
 		if err := pace.Wait(life); err != nil {
 			return err

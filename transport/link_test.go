@@ -192,6 +192,46 @@ func TestRequestLink_SlowServer(t *testing.T) {
 	})
 }
 
+// A ping has the time when it is written, and what the server says the time when it comes. What waits within this process
+// would look like a long way.
+func TestRequestLink_Stamps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		defer here.Close()
+		system := newSystem(t)
+		link, told := child(t, system, RequestLink(RequestLinkConfig{
+			Link: 4, Dial: func(context.Context, string) (net.Conn, error) { return there, nil }, Local: time.Time.UnixMicro,
+		}))
+		await[*messages.RequestsOpened](t, told)
+		system.Root.Send(link, &messages.Hello{Version: 1})
+		ping := &messages.ClockPing{SentUs: 7}
+		system.Root.Send(link, ping)
+		synctest.Wait()
+		time.Sleep(time.Second) // HELLO is still being written
+		lines := bufio.NewReader(here)
+		for _, want := range []proto.Message{&messages.Hello{Version: 1}, &messages.ClockPing{SentUs: time.Now().UnixMicro()}} {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := ParseLine(line); err != nil || !proto.Equal(got, want) {
+				t.Errorf("it says %v, %v, want %v", got, err, want)
+			}
+		}
+		if ping.GetSentUs() != 7 {
+			t.Error("the sender's ping was changed")
+		}
+		came := time.Now()
+		if _, err := here.Write([]byte("CLOCKPONG {}\n")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if said := (<-told).(*messages.RequestsSaid); !said.At.Equal(came) {
+			t.Errorf("it came at %v, want %v", said.At, came)
+		}
+	})
+}
+
 // A server that floods fills the pipe, not the parent's mailbox.
 func TestRequestLink_Flood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -22,11 +22,16 @@ type outbox struct {
 	moved  sync.Cond // when anything below has changed
 	conn   net.Conn  // nil: it is not open yet
 	spawn  func(func())
-	queue  [][]byte // at most outboxSize
-	writes bool     // a goroutine writes
-	ending bool     // nothing more comes
-	broken bool     // nothing more is written
+	queue  []words // at most outboxSize
+	writes bool    // a goroutine writes
+	ending bool    // nothing more comes
+	broken bool    // nothing more is written
 }
+
+// words returns what is to be written, at the moment when it is.
+type words func() []byte
+
+func said(b []byte) words { return func() []byte { return b } }
 
 func newOutbox(cut *atomic.Int64, over func(error)) *outbox {
 	o := &outbox{cut: cut, over: over}
@@ -66,9 +71,9 @@ func (o *outbox) write() {
 			o.moved.Broadcast()
 		}
 	}()
-	for b := o.next(); b != nil; b = o.next() {
+	for next := o.next(); next != nil; next = o.next() {
 		_ = o.conn.SetWriteDeadline(time.Now().Add(writePatience))
-		if _, err := o.conn.Write(b); timedOut(err) {
+		if _, err := o.conn.Write(next()); timedOut(err) {
 			o.tooSlow()
 			return
 		} else if err != nil {
@@ -80,16 +85,16 @@ func (o *outbox) write() {
 }
 
 // next takes what waits longest; nil: nothing waits, and the writer has ended.
-func (o *outbox) next() (b []byte) {
+func (o *outbox) next() (next words) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.queue) == 0 {
 		o.queue, o.writes = nil, false
 	} else {
-		b, o.queue = o.queue[0], o.queue[1:]
+		next, o.queue = o.queue[0], o.queue[1:]
 	}
 	o.moved.Broadcast()
-	return b
+	return next
 }
 
 func (o *outbox) tooSlow() {
@@ -115,7 +120,7 @@ func (o *outbox) put(b []byte) bool {
 	if o.done() {
 		return false
 	}
-	o.queue = append(o.queue, b)
+	o.queue = append(o.queue, said(b))
 	if o.idle() {
 		o.writes = true
 		o.mu.Unlock()
@@ -126,14 +131,17 @@ func (o *outbox) put(b []byte) bool {
 }
 
 // push never waits. It is for news. If the queue is full, the peer does not read and is cut off.
-func (o *outbox) push(b []byte) {
-	if !o.fits(b) {
+func (o *outbox) push(b []byte) { o.pushLate(said(b)) }
+
+// pushLate is push for what is made only when it is written.
+func (o *outbox) pushLate(w words) {
+	if !o.fits(w) {
 		o.tooSlow()
 	}
 }
 
-// fits queues b, if there is room. What comes when all is over is dropped.
-func (o *outbox) fits(b []byte) bool {
+// fits queues w, if there is room. What comes when all is over is dropped.
+func (o *outbox) fits(w words) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -141,7 +149,7 @@ func (o *outbox) fits(b []byte) bool {
 	case len(o.queue) >= outboxSize:
 		return false
 	default:
-		o.queue = append(o.queue, b)
+		o.queue = append(o.queue, w)
 		o.start()
 	}
 	return true

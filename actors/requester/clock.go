@@ -20,14 +20,15 @@ func NewClock() *Clock {
 	return &Clock{start: time.Now()}
 }
 
-// local never steps while the process runs: it counts from the start by the monotonic clock.
-func (c *Clock) local() int64 {
-	return c.start.UnixMicro() + time.Since(c.start).Microseconds()
+// Local is this machine's time in unix microseconds, by which pings are stamped. It never steps while the process runs: it
+// counts from the start by the monotonic clock.
+func (c *Clock) Local(at time.Time) int64 {
+	return c.start.UnixMicro() + at.Sub(c.start).Microseconds()
 }
 
 // Now returns the server's time in unix microseconds.
 func (c *Clock) Now() int64 {
-	local := c.local()
+	local := c.Local(time.Now())
 	if e := c.known.Load(); e != nil {
 		local += int64(math.Round(e.Offset(local)))
 	}

@@ -52,7 +52,7 @@ func (l *link) Receive(ctx actor.Context) {
 	case proto.Message:
 		l.sent = append(l.sent, msg)
 		if ping, is := msg.(*messages.ClockPing); is && l.house.answers.Load() {
-			ctx.Send(ctx.Parent(), &messages.RequestsSaid{Link: l.number, Said: l.house.pongTo(ping)})
+			ctx.Send(ctx.Parent(), &messages.RequestsSaid{Link: l.number, Said: l.house.pongTo(ping), At: time.Now()})
 		}
 	case *actor.Stopping:
 		l.stopped = true
@@ -154,7 +154,7 @@ func (h *house) welcome() {
 
 // says is a word of the server, on the connection that counts.
 func (h *house) says(m proto.Message) {
-	h.each(func(n uint64) any { return &messages.RequestsSaid{Link: n, Said: m} })
+	h.each(func(n uint64) any { return &messages.RequestsSaid{Link: n, Said: m, At: time.Now()} })
 }
 
 func (h *house) close() {
@@ -191,5 +191,5 @@ func (h *house) pong() {
 
 // pongTo is the server's answer now.
 func (h *house) pongTo(ping *messages.ClockPing) *messages.ClockPong {
-	return &messages.ClockPong{SentUs: ping.GetSentUs(), ServerUnixUs: h.clock.local() + 3600_000_000, WaitUs: h.wait.Load()}
+	return &messages.ClockPong{SentUs: ping.GetSentUs(), ServerUnixUs: h.clock.Local(time.Now()) + 3600_000_000, WaitUs: h.wait.Load()}
 }

@@ -76,7 +76,7 @@ func (r *requester) vitals() *messages.ClockPing {
 
 func (r *requester) send(ctx actor.Context, ping *messages.ClockPing) {
 	r.excuse()
-	ping.SentUs = r.cfg.Clock.local()
+	ping.SentUs = r.cfg.Clock.Local(time.Now())
 	r.pinged, r.pingedAt = ping, time.Now()
 	if r.missingAt.IsZero() {
 		r.missingAt = r.pingedAt
@@ -94,8 +94,9 @@ func tells(before, now *messages.ClockPing) bool {
 		apart(before.GetAheadUs(), now.GetAheadUs(), aheadTellsUs) || apart(before.GetLateUs(), now.GetLateUs(), lateTellsUs)
 }
 
-func (r *requester) pong(msg *messages.ClockPong) {
-	now := r.cfg.Clock.local()
+// pong takes the server's answer, which came at that time.
+func (r *requester) pong(msg *messages.ClockPong, at time.Time) {
+	now := r.cfg.Clock.Local(at)
 	if msg.GetSentUs() > now || msg.GetSentUs() <= 0 {
 		return
 	}

@@ -186,7 +186,7 @@ func (r *requester) Receive(ctx actor.Context) {
 		}
 	case *messages.RequestsSaid:
 		if msg.Link == r.link && r.child != nil {
-			r.hear(ctx, msg.Said)
+			r.hear(ctx, msg)
 		}
 	case *messages.TypedLine:
 		r.ask(ctx, msg)
@@ -210,8 +210,8 @@ func (r *requester) Receive(ctx actor.Context) {
 
 // hear takes what the server says on the present connection. Messages from an older connection, perhaps
 // to another server, do not count.
-func (r *requester) hear(ctx actor.Context, said proto.Message) {
-	switch said := said.(type) {
+func (r *requester) hear(ctx actor.Context, msg *messages.RequestsSaid) {
+	switch said := msg.Said.(type) {
 	case *messages.Welcome:
 		r.taken(ctx, said)
 	case *messages.Refused:
@@ -229,7 +229,7 @@ func (r *requester) hear(ctx actor.Context, said proto.Message) {
 	case *messages.Answer:
 		r.answer(said)
 	case *messages.ClockPong:
-		r.pong(said)
+		r.pong(said, msg.At)
 	case *messages.SpeakUp:
 		r.ping(ctx)
 	}

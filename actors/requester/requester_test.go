@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -309,6 +310,24 @@ func TestRequester_RarePings(t *testing.T) {
 	})
 }
 
+// An answer counts from when it came, not from when this busy process looks at it.
+func TestRequester_LateLook(t *testing.T) {
+	inside(t, func(h *house) {
+		h.welcome()
+		h.pass(lookEvery)
+		ping := said[*messages.ClockPing](h.last())[0]
+		h.still.Store(int64(time.Second))
+		for _, m := range []proto.Message{&messages.Playing{}, h.pongTo(ping)} {
+			h.system.Root.Send(h.pid, &messages.RequestsSaid{Link: h.last().number, Said: m, At: time.Now()})
+		}
+		synctest.Wait()
+		h.pass(2 * time.Second)
+		if took, want := h.clock.Estimate().RoundTripUs, lookEvery.Microseconds(); took != want {
+			t.Errorf("the answer took %d µs, want %d", took, want)
+		}
+	})
+}
+
 // A server that many listeners ask says when the next ping has its turn. What must be said is said all the same.
 func TestRequester_Turn(t *testing.T) {
 	inside(t, func(h *house) {
@@ -351,7 +370,7 @@ func TestRequester_LateWords(t *testing.T) {
 			t.Fatalf("%d connections", h.count())
 		}
 		for _, m := range []proto.Message{&messages.Welcome{}, &messages.Refused{}, &messages.Neighbours{}, &messages.ClockPong{SentUs: 1, ServerUnixUs: 1}} {
-			h.send(&messages.RequestsSaid{Link: first, Said: m})
+			h.send(&messages.RequestsSaid{Link: first, Said: m, At: time.Now()})
 		}
 		if live := h.live(); live.Connected || h.joined > 0 || len(h.told) > 0 || len(h.last().sent) > 0 || h.clock.Estimate().Pings > 0 {
 			t.Errorf("it believes the old connection: %+v; told %v, sent %v", live, h.told, h.last().sent)

@@ -183,6 +183,7 @@ type joining struct {
 	behind   seed.Behind       // the clients of 2016 behind this listener
 	tickets  transport.Tickets // for offers of nodes above
 	now      func() int64      // the server's clock, when there is a client
+	local    func(time.Time) int64
 	slack    func() time.Duration
 	sent     transport.Counters
 	over     atomic.Bool
@@ -308,7 +309,7 @@ func (j *joining) requests(link uint64) *actor.Props {
 		return transport.RequestLink(transport.RequestLinkConfig{Link: link, Addr: j.Server, Dial: j.Radio.Requests})
 	}
 	return transport.RequestLink(transport.RequestLinkConfig{
-		Link: link, Addr: j.Server, Dial: j.servers.Requests, Member: j.member,
+		Link: link, Addr: j.Server, Dial: j.servers.Requests, Member: j.member, Local: j.local,
 		Proved: func(err error) {
 			j.servers.Line().Proved(err == nil)
 			if errors.Is(err, transport.ErrPlainWords) { // waiting does not change that
@@ -320,7 +321,7 @@ func (j *joining) requests(link uint64) *actor.Props {
 
 // streams is the port at which the next listeners are fed.
 func (j *joining) streams(c *actors.Client) *actor.Props {
-	j.now, j.slack = c.ServerNow, c.Slack
+	j.now, j.local, j.slack = c.ServerNow, c.Local, c.Slack
 	feeder := seedFeeder(c)
 	j.behind.Feeder, j.behind.CutOff = feeder, c.CutOff
 	seeds := j.behind.Stream
