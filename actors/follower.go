@@ -32,9 +32,13 @@ func (f *Follower) CatchUp() error {
 		}
 		f.state, f.seq = state, seq
 	}
-	return f.log.Fold(f.seq, f.log.Last(), func(seq uint64, event proto.Message) {
-		f.state, f.seq = f.state.Apply(event), seq
-	})
+	state, at := f.state, f.seq
+	err := f.log.FoldSound(at, f.log.Last(), func(seq uint64, event proto.Message) { state, at = state.Apply(event), seq })
+	if err != nil {
+		return err
+	}
+	f.state, f.seq = state, at
+	return nil
 }
 
 // State returns the state at event Seq.
@@ -48,14 +52,20 @@ func (f *Follower) Snapshot() ([]byte, error) {
 	return f.log.Snapshot(f.seq, f.state.Frozen())
 }
 
-// serverStart returns a server's state where the log begins.
+// serverStart returns a server's state where the log begins, for FoldSound.
 func serverStart(log *eventlog.Log) (s ServerState, seq uint64, err error) {
 	for _, begin := range []func() error{
-		func() (err error) { s.Scheduler, seq, err = eventlog.Begin(log, scheduler.Actor, s.Scheduler); return },
-		func() (err error) { s.Catalog, seq, err = eventlog.Begin(log, catalog.Actor, s.Catalog); return },
-		func() (err error) { s.Pacer, seq, err = eventlog.Begin(log, pacer.Actor, s.Pacer); return },
 		func() (err error) {
-			s.ChainManager, seq, err = eventlog.Begin(log, chainmanager.Actor, s.ChainManager)
+			s.Scheduler, seq, err = eventlog.BeginUnchecked(log, scheduler.Actor, s.Scheduler)
+			return
+		},
+		func() (err error) {
+			s.Catalog, seq, err = eventlog.BeginUnchecked(log, catalog.Actor, s.Catalog)
+			return
+		},
+		func() (err error) { s.Pacer, seq, err = eventlog.BeginUnchecked(log, pacer.Actor, s.Pacer); return },
+		func() (err error) {
+			s.ChainManager, seq, err = eventlog.BeginUnchecked(log, chainmanager.Actor, s.ChainManager)
 			return
 		},
 	} {

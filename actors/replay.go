@@ -60,19 +60,19 @@ func ServerStateAt(log *eventlog.Log, at uint64) (ServerState, error) {
 	if at < seq {
 		return s, fmt.Errorf("event %d was archived or folded: the log begins with event %d", at, seq+1)
 	}
-	err = log.Fold(seq, at, func(_ uint64, event proto.Message) { s = s.Apply(event) })
+	err = log.FoldSound(seq, at, func(_ uint64, event proto.Message) { s = s.Apply(event) })
 	return s, err
 }
 
 func replay[S eventlog.Decider[S]](log *eventlog.Log, actor string, empty S, at uint64) (S, error) {
-	state, seq, err := eventlog.Begin(log, actor, empty)
+	state, seq, err := eventlog.BeginUnchecked(log, actor, empty)
 	if err != nil {
 		return state, err
 	}
 	if at < seq {
 		return state, fmt.Errorf("event %d is no longer kept: the log begins with event %d", at, seq+1)
 	}
-	err = log.Fold(seq, at, func(_ uint64, event proto.Message) { state = state.Apply(event) })
+	err = log.FoldSound(seq, at, func(_ uint64, event proto.Message) { state = state.Apply(event) })
 	return state, err
 }
 

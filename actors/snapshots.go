@@ -65,6 +65,20 @@ func (k *snapshots) tell(err error) {
 	}
 }
 
+// Prepare checks the events on which states will be built. If there is no snapshot, as after an upgrade of conga, it replays the
+// log meanwhile, once for all actors, and saves one: else each of them would replay it. A server's music waits for its start.
+func Prepare(log *eventlog.Log) error {
+	if log.SnapshotSeq() > 0 || log.Last() < log.Base()+snapshotEvery {
+		return log.Prove()
+	}
+	last := log.Last()
+	state, err := ServerStateAt(log, last)
+	if err == nil {
+		_ = saveSnapshot(log, state, last) // without it the start takes longer
+	}
+	return err
+}
+
 // finish ends the watch and returns a function that saves the last snapshot. Call it when the actors
 // have stopped, so that their last events are in it.
 func (k *snapshots) finish() (save func()) {

@@ -115,6 +115,41 @@ func copied(t *testing.T, from eventlog.Store) eventlog.Store {
 	return to
 }
 
+// A server that finds no snapshot replays its log once. Then it has one, from which every actor begins.
+func TestPrepare(t *testing.T) {
+	store := newDisk()
+	h := open(t, store)
+	h.onAir()
+	for i := range 50 {
+		h.ask(h.ChainManager(), join(fmt.Sprint("n", i%7)), patience)
+	}
+	h.Stop()
+	for h.log.Last() < snapshotEvery {
+		if _, err := h.log.Append(eventlog.Any, scheduler.Actor, nil, &messages.SongQueued{Song: fmt.Sprint(h.log.Last())}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replayed := text(t, h.replayed(h.log.Last()))
+	if err := h.log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	counted := &counting{Store: copied(t, store.Store)}
+	log, err := eventlog.Open(counted, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	if err := Prepare(log); err != nil {
+		t.Fatal(err)
+	}
+	if got := text(t, rebuilt(t, log)); got != replayed {
+		t.Errorf("rebuilt\n%s\nreplayed\n%s", got, replayed)
+	}
+	if counted.read > int(log.Last()) {
+		t.Errorf("%d events were read of a log of %d", counted.read, log.Last())
+	}
+}
+
 // While a server runs, a snapshot is never far behind.
 func TestServer_Snapshot_WhileRunning(t *testing.T) {
 	store := newDisk()

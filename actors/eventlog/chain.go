@@ -24,8 +24,8 @@ func (c *Chain) Add(row *Row) error {
 	if row.Seq != c.at.Seq+1 {
 		return &Damage{c.at.Seq + 1, fmt.Sprintf("it is missing, event %d follows", row.Seq)}
 	}
-	var hash []byte
-	if hash, c.scratch = HashOf(c.at.Hash, row, c.scratch); !bytes.Equal(hash, row.Hash) {
+	sum, scratch := sumOf(c.at.Hash, row, c.scratch)
+	if c.scratch = scratch; !bytes.Equal(sum[:], row.Hash) {
 		return &Damage{row.Seq, "it does not match its hash"}
 	}
 	begins := row.Of != 0

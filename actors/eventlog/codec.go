@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -39,14 +40,27 @@ func encode(m proto.Message) (name string, data []byte, err error) {
 	return name, data, nil
 }
 
+// types has the type of every message by its name in the log. The registry would take as long to find one as proto.Unmarshal to
+// decode it.
+var types = sync.OnceValue(func() map[string]protoreflect.MessageType {
+	all := map[string]protoreflect.MessageType{}
+	protoregistry.GlobalTypes.RangeMessages(func(t protoreflect.MessageType) bool {
+		if name, ours := strings.CutPrefix(string(t.Descriptor().FullName()), namespace); ours {
+			all[name] = t
+		}
+		return true
+	})
+	return all
+})
+
 // decode is the inverse of encode. The error is ErrUnknownType if this program does not know the type or
 // its version.
 func decode(name string, kept int, data []byte) (proto.Message, error) {
 	if kept != version {
 		return nil, fmt.Errorf("%w: %s version %d: use the conga that wrote the log, or a newer one", ErrUnknownType, name, kept)
 	}
-	t, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(namespace + name))
-	if err != nil {
+	t, known := types()[name]
+	if !known {
 		return nil, fmt.Errorf("%w: %q: use the conga that wrote the log, or a newer one", ErrUnknownType, name)
 	}
 	m := t.New().Interface()

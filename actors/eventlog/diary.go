@@ -61,11 +61,11 @@ func (d *diary) load() error {
 		d.kept["base"] = states
 	}
 	d.base = base
-	for row, err := range walk(context.Background(), d.disk, base, last) {
+	for rows, err := range walk(context.Background(), d.disk, base, last) {
 		if err != nil {
 			return err
 		}
-		d.rows = append(d.rows, *row)
+		d.rows = append(d.rows, rows...)
 	}
 	return nil
 }

@@ -9,12 +9,21 @@ import (
 )
 
 // Begin returns actor's state where the log begins, and the number of the last event in that state: empty
-// and 0, or what an archive or a ring kept of the events before.
+// and 0, or what an archive or a ring kept of the events before. The events behind it are checked.
 func Begin[S Decider[S]](log *Log, actor string, empty S) (S, uint64, error) {
-	seq, data, err := log.baseState(actor)
+	state, seq, err := BeginUnchecked(log, actor, empty)
 	if err == nil {
-		err = log.prove(seq)
+		err = log.prove(seq, nil)
 	}
+	if err != nil {
+		return empty, seq, err
+	}
+	return state, seq, nil
+}
+
+// BeginUnchecked is Begin for whoever then goes on with FoldSound, which checks the events.
+func BeginUnchecked[S Decider[S]](log *Log, actor string, empty S) (S, uint64, error) {
+	seq, data, err := log.baseState(actor)
 	if err != nil || data == nil {
 		return empty, seq, err
 	}
@@ -28,35 +37,57 @@ func Begin[S Decider[S]](log *Log, actor string, empty S) (S, uint64, error) {
 // Fold calls apply for each event with number > seq, up to and including last, in order. It decodes only
 // the events, not their causes.
 func (l *Log) Fold(seq, last uint64, apply func(seq uint64, event proto.Message)) error {
-	for seq < last {
-		b, err := l.next(seq, EventOnly)
+	for b, err := range l.batches(seq, last, EventOnly) {
 		if err != nil {
 			return err
-		}
-		if end := l.Last(); b.len() == 0 && seq >= end {
-			return fmt.Errorf("event %d is not in the log, which ends with %d", last, end)
 		}
 		if b.first() != seq+1 {
 			return fmt.Errorf("event %d is no longer in the log, which begins with %d", seq+1, l.Base()+1)
 		}
-		for i := range b.rows {
-			if b.rows[i].Seq > last {
-				return nil
-			}
-			event, err := b.rows[i].event()
-			if err != nil {
-				return err
-			}
-			seq = b.rows[i].Seq
-			apply(seq, event)
+		if err := b.fold(last, apply); err != nil {
+			return err
 		}
-		for i := range b.records {
-			if b.records[i].Seq > last {
-				return nil
-			}
-			seq = b.records[i].Seq
-			apply(seq, b.records[i].Event)
+		seq += uint64(b.len())
+	}
+	if seq < last {
+		return fmt.Errorf("event %d is not in the log, which ends with %d", last, l.Last())
+	}
+	return nil
+}
+
+// FoldSound is Fold, and checks all events behind seq, unless that was done before. Whoever has not checked them reads the log
+// only once so. After an error, what apply has made of the events is worth nothing: one of them may be damaged.
+func (l *Log) FoldSound(seq, last uint64, apply func(seq uint64, event proto.Message)) error {
+	err := l.prove(seq, func(sound []Row) error {
+		if sound[0].Seq != seq+1 || seq >= last { // some were dropped meanwhile: Fold sees that, too
+			return nil
 		}
+		seq += uint64(len(sound))
+		return batch{rows: sound}.fold(last, apply)
+	})
+	if err != nil {
+		return err
+	}
+	return l.Fold(min(seq, last), last, apply)
+}
+
+// fold calls apply for each event up to last.
+func (b batch) fold(last uint64, apply func(seq uint64, event proto.Message)) error {
+	for i := range b.rows {
+		if b.rows[i].Seq > last {
+			return nil
+		}
+		event, err := b.rows[i].event()
+		if err != nil {
+			return err
+		}
+		apply(b.rows[i].Seq, event)
+	}
+	for i := range b.records {
+		if b.records[i].Seq > last {
+			return nil
+		}
+		apply(b.records[i].Seq, b.records[i].Event)
 	}
 	return nil
 }

@@ -30,6 +30,9 @@ type moment[S any] struct {
 func NewKeeper[S Decider[S]](log *Log, actor string, empty S) (*Keeper[S], error) {
 	k := &Keeper[S]{log: log, actor: actor}
 	start, err := restore(log, actor, empty)
+	if err == nil {
+		start, err = sure(log, start)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("rebuild %s: %w", actor, err)
 	}
@@ -63,32 +66,32 @@ func (k *Keeper[S]) CatchUp() error {
 func (k *Keeper[S]) catchUp() error {
 	at := *k.at.Load()
 	for at.seq < k.log.Last() {
-		b, err := k.log.next(at.seq, EventOnly)
-		if err != nil {
-			return err
-		}
-		if b.first() != at.seq+1 { // events that it had not applied were dropped meanwhile
-			if at, err = overtaken(k.log, k.actor, at); err != nil {
-				return err
+		for b, err := range k.log.batches(at.seq, Any, EventOnly) {
+			jumps := err == nil && b.first() != at.seq+1 // events that it had not applied were dropped meanwhile
+			switch {
+			case err != nil:
+			case jumps:
+				at, err = overtaken(k.log, k.actor, at)
+			default:
+				at, err = behind(at, b)
 			}
-			jumped := at
-			k.at.Store(&jumped) // nothing may follow: all events may have been dropped
-			continue
-		}
-		for i := range b.rows {
-			event, err := b.rows[i].event()
 			if err != nil {
 				return err
 			}
-			at = moment[S]{b.rows[i].Seq, at.state.Apply(event)}
+			done := at
+			k.at.Store(&done) // nothing may follow: all events may have been dropped
+			if jumps {
+				break
+			}
 		}
-		for i := range b.records {
-			at = moment[S]{b.records[i].Seq, at.state.Apply(b.records[i].Event)}
-		}
-		done := at
-		k.at.Store(&done)
 	}
 	return nil
+}
+
+// behind returns the moment after the events, which are the next.
+func behind[S Decider[S]](at moment[S], b batch) (moment[S], error) {
+	err := b.fold(Any, func(seq uint64, event proto.Message) { at = moment[S]{seq, at.state.Apply(event)} })
+	return at, err
 }
 
 // Commit decides on cmd, appends the events and applies them. It returns the events once they are on disk
@@ -158,9 +161,21 @@ func overtaken[S Decider[S]](log *Log, actor string, at moment[S]) (moment[S], e
 func restore[S Decider[S]](log *Log, actor string, empty S) (moment[S], error) {
 	if k, ok := log.snapshot(); ok {
 		if state, err := thaw[S](k.state(actor)); err == nil {
-			return moment[S]{k.Seq, state}, log.prove(k.Seq)
+			return moment[S]{k.Seq, state}, nil
 		}
 	}
-	state, seq, err := Begin(log, actor, empty)
+	state, seq, err := BeginUnchecked(log, actor, empty)
 	return moment[S]{seq, state}, err
+}
+
+// sure checks the events behind at, unless that was done before, and applies those that it checks. It returns the later
+// moment once all are checked.
+func sure[S Decider[S]](log *Log, at moment[S]) (moment[S], error) {
+	err := log.prove(at.seq, func(sound []Row) (err error) {
+		if sound[0].Seq == at.seq+1 { // else events before were dropped meanwhile: CatchUp sees that, too
+			at, err = behind(at, batch{rows: sound})
+		}
+		return err
+	})
+	return at, err
 }

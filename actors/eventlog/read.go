@@ -2,8 +2,10 @@ package eventlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"sync"
 )
 
 const (
@@ -101,6 +103,67 @@ func (l *Log) next(seq uint64, part Part) (batch, error) {
 		}
 	}
 	return batch{rows: rows}, nil
+}
+
+// batches yields the durable events behind seq as next returns them, until the last event was among them, or event end. If
+// some were dropped, it yields what comes then. If there is more than a page, it reads the next batch while one is worked on.
+func (l *Log) batches(seq, end uint64, part Part) iter.Seq2[batch, error] {
+	read := func() (batch, error) {
+		if seq >= min(end, l.Last()) {
+			return batch{}, errNoMore
+		}
+		b, err := l.next(seq, part)
+		seq += uint64(b.len())
+		return b, err
+	}
+	if min(end, l.Last()) > seq+page {
+		return ahead(read)
+	}
+	return inTurn(read)
+}
+
+// errNoMore ends what ahead and inTurn yield, and is not yielded.
+var errNoMore = errors.New("no more")
+
+// inTurn yields what read returns, up to its first error.
+func inTurn[T any](read func() (T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for {
+			t, err := read()
+			if errors.Is(err, errNoMore) || !yield(t, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// ahead is inTurn, but while one is worked on, another goroutine reads the next. It has ended when the loop has.
+func ahead[T any](read func() (T, error)) iter.Seq2[T, error] {
+	type result struct {
+		t   T
+		err error
+	}
+	return func(yield func(T, error) bool) {
+		results, stop := make(chan result, 1), make(chan struct{})
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer close(stop)
+		wg.Go(func() {
+			defer close(results)
+			for t, err := range inTurn(read) {
+				select {
+				case results <- result{t, err}:
+				case <-stop:
+					return
+				}
+			}
+		})
+		for r := range results {
+			if !yield(r.t, r.err) {
+				return
+			}
+		}
+	}
 }
 
 // missing returns the error for the hole behind seq; nil if a Drop made it meanwhile, perhaps in

@@ -70,6 +70,12 @@ type Store interface {
 // the first). Fields of variable length are preceded by it, so that no two different rows hash
 // the same bytes. It uses scratch and returns it as buf, to be passed in again.
 func HashOf(prev []byte, row *Row, scratch []byte) (hash, buf []byte) {
+	sum, buf := sumOf(prev, row, scratch)
+	return sum[:], buf
+}
+
+// sumOf is HashOf without memory for the hash.
+func sumOf(prev []byte, row *Row, scratch []byte) (sum [sha256.Size]byte, buf []byte) {
 	b := scratch[:0]
 	var first [sha256.Size]byte
 	if len(prev) == 0 {
@@ -85,8 +91,7 @@ func HashOf(prev []byte, row *Row, scratch []byte) (hash, buf []byte) {
 	b = appendField(b, row.CauseType)
 	b = appendField(b, row.Cause)
 	b = binary.AppendUvarint(b, uint64(row.Of))
-	sum := sha256.Sum256(b)
-	return sum[:], b
+	return sha256.Sum256(b), b
 }
 
 func appendField[T string | []byte](b []byte, field T) []byte {

@@ -52,11 +52,13 @@ func (l *Log) Prove() error {
 	if f, ok := l.snapshot(); ok {
 		seq = f.Seq
 	}
-	return l.prove(seq)
+	return l.prove(seq, nil)
 }
 
-// prove checks the events behind seq, unless that was done before. States are built only on checked events.
-func (l *Log) prove(seq uint64) error {
+// prove checks the events behind seq, unless that was done before. States are built only on checked events. If it has to
+// check any, it gives them to use, so that they need not be read again for a state; use may be nil. If prove then fails,
+// that state is worth nothing: the first event may be of another log.
+func (l *Log) prove(seq uint64, use func(sound []Row) error) error {
 	l.proving.Lock()
 	defer l.proving.Unlock()
 	if seq >= l.proven {
@@ -70,13 +72,17 @@ func (l *Log) prove(seq uint64) error {
 	if err != nil {
 		return err
 	}
-	for _, err := range walk(context.Background(), l.store, from, to) {
+	var unused error // damage behind it counts more
+	for rows, err := range walk(context.Background(), l.store, from, to) {
 		if err != nil {
 			return err
 		}
+		if use != nil && unused == nil {
+			unused = use(rows)
+		}
 	}
 	l.proven = seq
-	return nil
+	return unused
 }
 
 // checkNewest checks only the end of the log, so that a year's log opens as fast as a day's, and of that only what this process has
@@ -115,16 +121,19 @@ func (l *Log) Sound(ctx context.Context) iter.Seq2[Record, error] {
 
 func sound(ctx context.Context, store Store, from, last Mark) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		for row, err := range walk(ctx, store, from, last) {
-			var r Record
-			if err == nil {
-				r, err = row.Decode()
-				if err != nil && !errors.Is(err, ErrUnknownType) { // such an event is sound, but of another program
-					err = &Damage{row.Seq, err.Error()}
-				}
-			}
-			if !yield(r, err) || err != nil {
+		for rows, err := range walk(ctx, store, from, last) {
+			if err != nil {
+				yield(Record{}, err)
 				return
+			}
+			for i := range rows {
+				r, err := rows[i].Decode()
+				if err != nil && !errors.Is(err, ErrUnknownType) { // such an event is sound, but of another program
+					err = &Damage{rows[i].Seq, err.Error()}
+				}
+				if !yield(r, err) || err != nil {
+					return
+				}
 			}
 		}
 	}
@@ -150,43 +159,57 @@ func (l *Log) checkKept() error {
 	return nil
 }
 
-// walk yields the rows of store behind from, up to last, as long as each follows from the one
-// before, and then the error.
-func walk(ctx context.Context, store Store, from, last Mark) iter.Seq2[*Row, error] {
-	return func(yield func(*Row, error) bool) {
+// walk yields the rows of store behind from, up to last, page by page, as long as each follows from the one
+// before, and then the error. While one page is worked on, it reads and checks the next.
+func walk(ctx context.Context, store Store, from, last Mark) iter.Seq2[[]Row, error] {
+	return func(yield func([]Row, error) bool) {
 		chain := &Chain{at: from, left: unknown}
-		for chain.at.Seq < last.Seq {
-			rows, err := readSound(ctx, store, chain.at.Seq)
-			if err == nil && (len(rows) == 0 || rows[0].Seq != chain.at.Seq+1) {
-				chain, err = dropped(store, chain.at, last)
-				rows = nil
-			}
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			for i := range rows {
-				if rows[i].Seq > last.Seq {
+		var failed error
+		ahead(func() ([]Row, error) {
+			for failed == nil {
+				if chain.at.Seq >= last.Seq {
+					failed = errNoMore
+					if !bytes.Equal(chain.at.Hash, last.Hash) {
+						failed = &Damage{chain.at.Seq, "it is not the event that was last"}
+					}
 					break
 				}
-				err := chain.Add(&rows[i])
-				if !yield(&rows[i], err) || err != nil {
-					return
+				var rows []Row
+				rows, chain, failed = soundPage(ctx, store, chain, last)
+				if len(rows) > 0 {
+					return rows, nil
 				}
 			}
-		}
-		if !bytes.Equal(chain.at.Hash, last.Hash) {
-			yield(nil, &Damage{chain.at.Seq, "it is not the event that was last"})
-		}
+			return nil, failed
+		})(yield)
 	}
 }
 
-// readSound returns rows behind seq, up to the first that cannot be read.
-func readSound(ctx context.Context, store Store, seq uint64) ([]Row, error) {
+// soundPage returns the next rows of the chain, up to last, as long as each follows from the one before, and why there are
+// no more if that is an error. If a server has dropped them, the chain is another.
+func soundPage(ctx context.Context, store Store, chain *Chain, last Mark) ([]Row, *Chain, error) {
+	rows, err := readSound(ctx, store, chain.at.Seq, int(min(page, last.Seq-chain.at.Seq)))
+	if err != nil {
+		return nil, chain, err
+	}
+	if len(rows) == 0 || rows[0].Seq != chain.at.Seq+1 {
+		chain, err = dropped(store, chain.at, last)
+		return nil, chain, err
+	}
+	for i := range rows {
+		if err := chain.Add(&rows[i]); err != nil {
+			return rows[:i], chain, err
+		}
+	}
+	return rows, chain, nil
+}
+
+// readSound returns at most so many rows behind seq, up to the first that cannot be read.
+func readSound(ctx context.Context, store Store, seq uint64, most int) ([]Row, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	rows, err := store.Read(seq, page, Whole)
+	rows, err := store.Read(seq, most, Whole)
 	if errors.Is(err, ErrDamaged) {
 		rows, err = store.Read(seq, 1, Whole)
 	}

@@ -97,7 +97,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	}
 	log, err := eventlog.OpenWarm(o.Data.Store, time.Now, o.known)
 	if err == nil {
-		err = log.Prove() // here a damaged log is an error; an actor could only panic
+		err = actors.Prepare(log) // here a damaged log is an error; an actor could only panic
 	}
 	if err != nil {
 		return nil, errors.Join(err, o.Data.Store.Close(), requests.Close(), stream.Close())
