@@ -84,9 +84,15 @@ const (
 	longestTurn                 = 10 * time.Second
 )
 
-// nextPing returns how long the listener whose ping is answered now should wait before the next one.
-func (p *pace) nextPing(now time.Time) time.Duration {
-	turn := p.pings.ReserveN(now, 1)
+// Turns gives listeners' pings their turns. Safe for many goroutines.
+type Turns struct{ pings *rate.Limiter }
+
+// NewTurns returns those of a server.
+func NewTurns() Turns { return Turns{rate.NewLimiter(pingsPerSecond, pingsAtOnce)} }
+
+// Next returns how long the listener whose ping is answered now should wait before the next one.
+func (t Turns) Next(now time.Time) time.Duration {
+	turn := t.pings.ReserveN(now, 1)
 	if wait := turn.DelayFrom(now); wait <= longestTurn {
 		return wait
 	}
@@ -102,7 +108,7 @@ const WordBytes = 3072
 type pace struct {
 	arrivals, requests, words, hellos, named *buckets
 
-	pings    *rate.Limiter // of all connections together
+	pings    Turns         // of all connections together
 	searches chan struct{} // has room for those that may run at a time
 	uploads  *uploads
 
@@ -112,19 +118,27 @@ type pace struct {
 
 func newPace(l Limits) *pace {
 	return &pace{
-		pings:    rate.NewLimiter(pingsPerSecond, pingsAtOnce),
+		pings:    NewTurns(),
 		searches: make(chan struct{}, searchesAtOnce),
 		uploads:  newUploads(),
 		arrivals: newBuckets(arrivalsPerSecond, arrivalsAtOnce),
 		named:    newBuckets(rate.Every(namedWait), namedAtOnce),
 		requests: newBuckets(rate.Limit(household*l.Requests), int(crowd*burstSeconds*l.Requests)+1),
-		words:    newBuckets(addressWords*perMinute(l.Requests), int(addressWordsAtOnce*l.Requests)+1),
+		words:    newBuckets(l.addressWords()),
 		hellos:   newBuckets(rate.Every(hellosEvery*hellosOf/time.Duration(l.hellos())), hellosAtOnce*l.hellos()),
 	}
 }
 
 // hellos is the number of connections of an address from which its budget of HELLOs is computed.
 func (l Limits) hellos() int { return max(hellosOf, l.PerAddress) }
+
+// addressWords is an address's budget for messages that the log keeps.
+func (l Limits) addressWords() (every rate.Limit, burst int) {
+	return addressWords * perMinute(l.Requests), int(addressWordsAtOnce*l.Requests) + 1
+}
+
+// AddressWords returns such a budget.
+func (l Limits) AddressWords() *rate.Limiter { return rate.NewLimiter(l.filled().addressWords()) }
 
 func perMinute(n float64) rate.Limit { return rate.Limit(n / 60) }
 

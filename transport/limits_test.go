@@ -369,7 +369,7 @@ func TestPace_NextPing(t *testing.T) {
 				if next[i].After(now) {
 					continue
 				}
-				wait := p.nextPing(now)
+				wait := p.pings.Next(now)
 				longest = max(longest, wait)
 				next[i] = now.Add(max(quick, wait))
 				pings[i]++

@@ -44,7 +44,7 @@ func (t *requestTalk) handle(line string) error {
 			name = *plays
 		}
 		t.cfg.Pinged(t.reached, name, m)
-		wait := t.pace.nextPing(time.Now())
+		wait := t.pace.pings.Next(time.Now())
 		return t.put(&messages.ClockPong{SentUs: m.GetSentUs(), WaitUs: wait.Microseconds(), ServerUnixUs: t.cfg.Now().UnixMicro()})
 	case *messages.PeerLost:
 		if id := m.GetId(); id != t.node.GetId() && (goodID(id) || id == messages.ServerID) && t.mayReport() {

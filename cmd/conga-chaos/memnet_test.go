@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"conga/transport"
 )
 
 // memNet is a network in memory, for virtual time: its goroutines block only where
@@ -23,6 +25,7 @@ type memNet struct {
 	weather func() time.Duration // see memPipe; nil: it is fine
 	carried sync.Map             // bytes in both directions, *atomic.Int64 by port
 	offers  tree                 // of the nodes in it
+	limits  transport.Limits     // of the server in it
 	delay   time.Duration        // of all that is sent
 }
 

@@ -50,7 +50,7 @@ func newVirtualServer(t *testing.T, a *memNet, songs string, logger *slog.Logger
 	s := &virtualServer{mem: a, store: &lasting{eventlog.NewMemory()}, slacks: slacks, mu: make(turn, 1)}
 	s.options = node.ServerOptions{
 		Songs: songs, Unwatched: true, // no virtual clock waits for who watches a folder
-		Past: 1, Listen: virtualRequests, Data: node.Data{Key: keys.New()}, Chains: a.offers.chains, ChainsAtMost: a.offers.most, Logger: logger,
+		Past: 1, Listen: virtualRequests, Data: node.Data{Key: keys.New()}, Chains: a.offers.chains, ChainsAtMost: a.offers.most, Limits: a.limits, Logger: logger,
 	}
 	if err := s.start(); err != nil {
 		t.Fatal(err)

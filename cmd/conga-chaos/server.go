@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -22,6 +23,9 @@ type origin interface {
 	place() network
 	close()
 }
+
+// mostOfAddress and manyRequests are the server's limits, because all listeners are on this machine.
+const mostOfAddress, manyRequests = 20_000, 1000
 
 // serverProcess is a server process.
 type serverProcess struct {
@@ -48,7 +52,7 @@ func startServerProcess(ctx context.Context, n network, programs nodePrograms, s
 
 func (s *serverProcess) start(ctx context.Context, listen string) (*process, error) {
 	return s.programs.start(ctx, s.net, "serve", "--songs", s.songs, "--data", s.data, "--listen", listen, "--http", s.net.addr+":0",
-		"--max-per-address", "20000", "--max-listeners", "20000", "--max-requests", "1000") // all listeners are on this machine
+		"--max-per-address", strconv.Itoa(mostOfAddress), "--max-listeners", strconv.Itoa(mostOfAddress), "--max-requests", strconv.Itoa(manyRequests))
 }
 
 func (s *serverProcess) restart(ctx context.Context, pause time.Duration) error {

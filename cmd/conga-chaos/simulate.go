@@ -30,6 +30,7 @@ type simulateCmd struct {
 	Uplink    int           `default:"100000" placeholder:"KBITS" help:"The server's (${default})."`
 	Bitrate   int           `default:"128" placeholder:"KBITS" help:"Of the music (${default})."`
 	Chains    int           `default:"1" placeholder:"N" help:"How many chains the server feeds (${default})."`
+	AtMost    int           `name:"chains-at-most" default:"0" placeholder:"N" help:"How many it may feed if the chain is too deep, as serve --chains auto may 4; 0: no more (${default})."`
 	Feed      int           `default:"1" placeholder:"N" help:"How many listeners one offers to feed at most, if its uplink carries twice as much (${default})."`
 	Song      time.Duration `default:"3m" placeholder:"TIME" help:"How long a song is (${default})."`
 	JSON      string        `name:"json" placeholder:"FILE" help:"Write the figures to this file."`
@@ -64,8 +65,8 @@ func (c *simulateCmd) Validate() error {
 		return errors.New("--for, --fill, --stay and --song are at least 1s, --hop is at least 1us, --settle and --round-trip are not negative")
 	case c.Crashes < 0 || c.Crashes > 1 || c.Silent < 0 || c.Silent > 1:
 		return errors.New("--crashes and --silent are from 0 to 1")
-	case c.Chains < 1 || c.Chains > messages.MaxChains || c.Feed < 1 || c.Feed > messages.MaxFeed:
-		return fmt.Errorf("--chains is from 1 to %d, --feed from 1 to %d", messages.MaxChains, messages.MaxFeed)
+	case c.Chains < 1 || c.Chains > messages.MaxChains || c.AtMost < 0 || c.AtMost > messages.MaxChains || c.Feed < 1 || c.Feed > messages.MaxFeed:
+		return fmt.Errorf("--chains is from 1 to %d, --chains-at-most from 0 to %[1]d, --feed from 1 to %d", messages.MaxChains, messages.MaxFeed)
 	case c.Bitrate < 8 || c.Bitrate > 320:
 		return fmt.Errorf("--bitrate %d: from 8 to 320", c.Bitrate)
 	}
@@ -79,7 +80,7 @@ func (c *simulateCmd) Run(ctx context.Context, streams *cli.Streams) error {
 		began := time.Now()
 		found, err := simulate.Run(ctx, simulate.Plan{
 			Nodes: nodes, For: c.For, Settle: c.Settle, Fill: c.Fill, Seed: c.Seed, Stay: c.Stay, Crashes: c.Crashes, Silent: c.Silent,
-			RoundTrip: c.RoundTrip, Hop: c.Hop, Uplinks: c.Uplinks, Server: c.Uplink, Bitrate: c.Bitrate, Song: c.Song, Chains: c.Chains, Feed: c.Feed,
+			RoundTrip: c.RoundTrip, Hop: c.Hop, Uplinks: c.Uplinks, Server: c.Uplink, Bitrate: c.Bitrate, Song: c.Song, Chains: c.Chains, ChainsAtMost: c.AtMost, Feed: c.Feed,
 		}, func(at time.Duration, listeners int) {
 			if at%time.Minute == 0 {
 				fmt.Fprintf(streams.Err, "%d nodes: %v, %d listeners\n", nodes, at, listeners)

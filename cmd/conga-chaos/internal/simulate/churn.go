@@ -9,16 +9,17 @@ import (
 // churn draws how long listeners stay. That has a heavy tail: Veloso, Almeida, Meira, Bestavros and Jin, "A Hierarchical
 // Characterization of a Live Streaming Media Workload" (IMW 2002), find lognormal times for live streams, because
 // listeners stick to the programme; Sripanidkulchai, Maggs and Zhang, "An Analysis of Live Streaming Workloads on the
-// Internet" (IMC 2004), and Stutzbach and Rejaie, "Understanding Churn in Peer-to-Peer Networks" (IMC 2006), find tails as
-// heavy: most who are there will stay for long, and most who come go soon. The mean is the plan's. Listeners come
-// independently of each other, so that the number of them stays about the same.
+// Internet" (IMC 2004), find heavy tails, too. In other networks of peers, Stutzbach and Rejaie, "Understanding Churn in
+// Peer-to-Peer Networks" (IMC 2006), find lognormal or Weibull times, no exponential ones: most who are there will stay for
+// long, and most who come go soon. The mean is the plan's. Listeners come independently of each other, as within minutes
+// those of the second paper do, so that the number of them stays about the same.
 type churn struct {
 	chance *rand.Rand
 	mu     float64 // of the logarithm of microseconds
 }
 
-// sigma is the logarithm's standard deviation: the median is then 0.37 of the mean, and one stay in ten is longer than
-// 2.3 means.
+// sigma is the logarithm's standard deviation, about as in the first paper: the median is then 0.38 of the mean, and one stay
+// in ten is longer than 2.3 means.
 const sigma = 1.4
 
 func newChurn(chance *rand.Rand, mean time.Duration) churn {

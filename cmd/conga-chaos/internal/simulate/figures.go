@@ -88,7 +88,6 @@ type tallies struct {
 	quiet    int64
 	began    int64
 	sent     int64 // the server's bytes when the measurement began
-	pinged   int64
 	searched map[schedule.Kind][]time.Duration
 }
 
@@ -152,17 +151,22 @@ func (w *world) heard(l *listener, item *messages.Item) {
 	}
 	due := item.Due() - startsAt
 	if due >= b.since && w.measuring {
-		left := at - w.now
+		left, quiet := at-w.now, int64(0)
 		w.margins.add(left)
-		switch {
-		case left < 0:
-			w.count.Late++
-			w.dries(b, min(-left, chunkLasts))
-		case !first && missed > 0:
+		lost := !first && missed > 0
+		if lost {
 			w.count.Lost += int64(missed)
-			w.dries(b, at-b.plays)
-		default:
+			quiet = at - b.plays
+		}
+		if left >= 0 {
 			w.count.Heard++
+		} else {
+			w.count.Late++
+			quiet += min(-left, chunkLasts)
+		}
+		if lost || left < 0 {
+			w.dries(b, quiet)
+		} else {
 			b.dry = false
 		}
 	}
@@ -202,7 +206,6 @@ func (w *world) closeBooks(l *listener) {
 			w.whole++
 		}
 	}
-	w.pinged += w.pings.between(b.from-b.came, w.now-b.came)
 }
 
 // measures begins the measurement.
@@ -256,7 +259,7 @@ func (w *world) figures() Figures {
 		w.closeBooks(l)
 	}
 	c, lasted := w.count, float64(w.now-w.began)/1e6
-	control := float64(c.ToServer+c.FromServer+w.pinged*w.pings.bytes) / lasted
+	control := float64(c.ToServer+c.FromServer) / lasted
 	f := Figures{
 		Plan: w.plan, Listeners: mean(w.present), Came: c.Came, Goodbyes: c.Goodbyes, Killed: c.Killed, Vanished: c.Vanished,
 		MarginP50: w.margins.percentile(50), MarginP1: w.margins.percentile(1), MarginLeast: float64(w.margins.least) / 1000,
@@ -267,7 +270,7 @@ func (w *world) figures() Figures {
 		ServerUpload:  float64(w.server.sent-w.sent) * 8 / 1000 / lasted,
 		ServerControl: control * 8 / 1000, Deaf: deaf,
 	}
-	f.ServerSays = float64(c.FromServer+w.pinged*w.pings.pong+(c.Lines+w.pinged)*headers) * 8 / 1000 / lasted
+	f.ServerSays = float64(c.FromServer+c.Lines*headers) * 8 / 1000 / lasted
 	f.NodeControl = control / max(1, f.Listeners)
 	slices.Sort(w.tallies.searches)
 	f.Searches = len(w.tallies.searches)

@@ -31,8 +31,11 @@ type host struct {
 	// word starts two audits at once.
 	auditing map[string]string
 	feeds    map[string]bool // whom the server feeds, by the chain
-	words    *rate.Limiter   // of reports, if all come from one address
-	playing  int64           // bytes of the line that says which song comes
+	turns    transport.Turns
+	watch    chain.Watch
+	verdict  int64         // when the next one ends
+	words    *rate.Limiter // of reports, if all come from one address
+	playing  int64         // bytes of the line that says which song comes
 }
 
 // record is what TLS adds to each line; headers are what TCP and IP (version 4) add to a packet.
@@ -42,7 +45,10 @@ const record, headers = 22, 40
 func (w *world) says(l *listener, line proto.Message, do func()) {
 	size := lineSize(line)
 	w.count.ToServer += size
-	w.after(l.up.send(w.now, int(size+headers))-w.now+way(l.spot, w.server.spot)+w.hop, do)
+	w.after(l.up.send(w.now, int(size+headers))-w.now+way(l.spot, w.server.spot)+w.hop, func() {
+		l.said = w.now
+		do()
+	})
 }
 
 func lineSize(line proto.Message) int64 {
@@ -70,7 +76,14 @@ func (w *world) joins(l *listener) {
 	h.decide(&messages.JoinChain{Node: l.node, Address: address, Feed: l.offers, AtUnixUs: now})
 	welcome := &messages.Welcome{Version: messages.DialectVersion, Node: l.node, Epoch: 1, ServerUnixUs: now}
 	w.count.FromServer += welcomeKey
-	h.tells(l, welcome, func() { w.step(l, welcome) })
+	l.said = w.now
+	h.tells(l, welcome, func() {
+		w.step(l, welcome)
+		if l.state < leaving {
+			w.ping(l)
+			w.asksTime(l)
+		}
+	})
 	w.count.FromServer += h.playing
 	h.tell()
 }
@@ -122,16 +135,15 @@ func (w *world) reports(l *listener, e machine.Tell) {
 		w.says(l, word, func() { h.mayReport() })
 		w.repaired(word)
 	}
-	w.count.FromServer += w.pings.bytes // it asks whether the server is there: a ping, and its answer
+	if l.state < leaving {
+		w.ping(l) // it asks whether the server is there
+	}
 }
 
 // mayReport counts a report. Beyond what an address may send, transport drops them.
 func (h *host) mayReport() bool {
 	return !h.plan.OneAddress || h.words.AllowN(time.UnixMicro(startsAt+h.now), 1)
 }
-
-// addressWords and addressWordsAtOnce are transport's: how many reports a second an address may send with the usual limits.
-const addressWords, addressWordsAtOnce = 1, 121
 
 // plays tells everybody which song comes.
 func (h *host) plays(song *messages.SongChange) {
@@ -263,6 +275,33 @@ func (h *host) decide(cmd proto.Message) {
 			h.count.Branches++
 		}
 	}
+	if ends := h.state.NextEnd(); ends > 0 && ends != h.verdict {
+		h.verdict = ends
+		h.after(ends-startsAt-h.now, func() {
+			h.decide(&messages.ExpireVerdicts{AtUnixUs: startsAt + h.now})
+			h.tell()
+		})
+	}
+}
+
+// depthEvery and saidLately are chainmanager's and transport's: how often the chain's depth is looked at, and how old a
+// listener's word of it may be.
+const depthEvery, saidLately = 5_000_000, 25_000_000
+
+// looksAtDepth lets the chain find out whether it is too deep, by what the listeners say of their windows.
+func (h *host) looksAtDepth() {
+	takes := func(id string) (time.Duration, bool) {
+		l := h.parties[id].self
+		if l == nil || l.clock.told <= 0 || h.now-l.clock.toldAt > saidLately {
+			return 0, false
+		}
+		return messages.Slack - messages.MaxChunkDuration - time.Duration(l.clock.told)*time.Microsecond, true
+	}
+	if weigh := h.watch.Look(h.state, messages.Slack, takes, time.UnixMicro(startsAt+h.now)); weigh != nil {
+		h.decide(weigh)
+		h.tell()
+	}
+	h.after(depthEvery, h.looksAtDepth)
 }
 
 // tell tells each listener its neighbours if they differ from what it was last told.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"conga/actors/relay/machine"
+	"conga/actors/requester/clockfilter"
 	"conga/actors/window"
 	"conga/cmd/conga-chaos/internal/schedule"
 	"conga/messages"
@@ -23,6 +24,8 @@ type listener struct {
 	offers  uint32        // how many it feeds at most
 	hit     schedule.Kind // why it went, if the plan has acts
 	joined  bool
+	clock   clock
+	said    int64 // when the server last heard from it
 	books
 }
 
@@ -49,6 +52,7 @@ func (w *world) come() *listener {
 	l.machine = machine.New(func([]byte) error { return nil }, &l.tally)
 	l.away = 2 * time.Duration(way(l.spot, w.server.spot)) * time.Microsecond
 	l.books.begin(w.now)
+	l.clock.pace = firstPace
 	w.parties[l.node.Id] = &l.party
 	w.alive[l] = len(w.living)
 	w.living = append(w.living, l)
@@ -151,8 +155,7 @@ func (w *world) vanishes(l *listener) {
 	for _, s := range l.streams {
 		w.after(stuck, func() { w.forget(s) })
 	}
-	silence := w.pings.last(w.now-l.books.came) + l.books.came + messages.ListenerSilence.Microseconds()
-	w.after(max(silence-w.now, 0), func() { w.host.misses(l, fmt.Sprint("it said nothing for ", messages.ListenerSilence)) })
+	w.after(max(l.said+messages.ListenerSilence.Microseconds()-w.now, 0), func() { w.host.misses(l, fmt.Sprint("it said nothing for ", messages.ListenerSilence)) })
 }
 
 // over ends a listener's life.
@@ -165,7 +168,7 @@ func (w *world) over(l *listener, how state) {
 	w.living[at], w.alive[last] = last, at
 	w.living = w.living[:len(w.living)-1]
 	delete(w.alive, l)
-	l.machine, l.window = nil, nil // nobody reads them any more, and thousands come and go
+	l.machine, l.window, l.clock.filter = nil, nil, clockfilter.Filter{} // nobody reads them any more, and thousands come and go
 	if !l.joined {
 		delete(w.parties, l.node.Id) // nobody has heard of it
 	}

@@ -11,7 +11,7 @@ type event struct {
 	stream *stream
 	who    *listener
 	item   *messages.Item
-	sent   int64 // a stamp
+	sent   int64 // a stamp, or when a ping was sent
 	do     func()
 }
 
@@ -24,6 +24,8 @@ const (
 	silence                // has the stream been silent for too long?
 	continues              // the stream's uplink has room again
 	heartbeats             // has the stream said nothing for a heartbeat?
+	asks                   // who may ask for the time
+	pings                  // who has asked
 )
 
 // lacks says what goes before an item on a stream.

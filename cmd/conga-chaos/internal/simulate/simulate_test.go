@@ -72,6 +72,59 @@ func TestRun_LongLines(t *testing.T) {
 	}
 }
 
+// What was missed is lost, also if the item behind it comes too late.
+func TestHeard(t *testing.T) {
+	w, l := newWorld(evening(1)), &listener{}
+	w.measuring = true
+	hear := func(skip int, left int64) {
+		for range skip {
+			w.air.next()
+		}
+		item := w.air.next()
+		w.now = item.PlayAt() - startsAt - left
+		w.heard(l, item)
+	}
+	const inTime, late = 1_000_000, -300_000
+	hear(0, 2_000_000)
+	hear(2, late)
+	if c := w.count; c.Lost != 2 || c.Late != 1 || c.Underruns != 1 {
+		t.Errorf("two items are lost and one is late: %+v", c)
+	}
+	before := w.count.Heard
+	hear(1, inTime)
+	hear(0, inTime)
+	if c := w.count; c.Lost != 3 || c.Heard != before+2 || c.Underruns != 1 {
+		t.Errorf("one more is lost, two are in time: %+v", c)
+	}
+	if quiet, want := l.books.quiet, 4*chunkLasts; quiet < want-10 || quiet > want+10 {
+		t.Errorf("%d µs of silence, want %d: three chunks, and one that is late", quiet, want)
+	}
+}
+
+// Hundreds that come at once would ask for the time thirty times a second each; together they ask no more often than the server
+// wants.
+func TestPings(t *testing.T) {
+	plan := evening(chance.Seed(t))
+	plan.Nodes, plan.Fill, plan.Feed = 300, time.Second, 4
+	w := newWorld(plan)
+	w.opens()
+	w.fills()
+	const lasts = 6_000_000
+	came := 0
+	for w.now < lasts {
+		e, _ := w.queue.pop()
+		w.now = e.at
+		if e.kind == pings {
+			came++
+		}
+		w.happens(e)
+	}
+	const most = 1000*lasts/1_000_000 + 100 + 2*300 // the first of each comes unasked, and some report
+	if came > most || came < most/2 {
+		t.Errorf("%d pings, want at most %d", came, most)
+	}
+}
+
 // Events come in the order of their times, and those of one time in the order in which they were added, whenever that was.
 func TestQueue_Order(t *testing.T) {
 	dice := rand.New(rand.NewPCG(chance.Seed(t), 0))

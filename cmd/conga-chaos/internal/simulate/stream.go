@@ -146,14 +146,14 @@ func (w *world) deliver(s *stream, bytes int, e event) {
 		left = s.from.up.send(w.now, bytes)
 		s.from.sent += int64(bytes)
 	}
-	e.at = max(s.after, left+w.travels(s)+w.hop)
+	e.at = max(s.after, left+w.shakes(s.way)+w.hop)
 	s.after = e.at
 	w.at(e)
 }
 
-// travels returns how long a packet is on its way now.
-func (w *world) travels(s *stream) int64 {
-	return s.way + int64(jitter*float64(s.way)*w.chance.ExpFloat64())
+// shakes returns how long a packet is now on a way that takes so long at best.
+func (w *world) shakes(way int64) int64 {
+	return way + int64(jitter*float64(way)*w.chance.ExpFloat64())
 }
 
 // arrived hands an item to the relay that asked for it.

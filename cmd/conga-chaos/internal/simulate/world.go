@@ -11,8 +11,6 @@ import (
 	"conga/cmd/conga-chaos/internal/schedule"
 	"conga/messages"
 	"conga/transport"
-
-	"golang.org/x/time/rate"
 )
 
 // Plan says what is simulated.
@@ -32,9 +30,13 @@ type Plan struct {
 	Bitrate   int           // of the music, kbit/s
 	Song      time.Duration // how long a song is
 	Chains    int           // how many chains the server feeds
-	Feed      int           // how many listeners one offers to feed at most, if its uplink carries them with spare
-	// OneAddress: all listeners come from one address, as in a test on one machine, so that the server believes them less.
-	OneAddress bool `json:",omitempty"`
+	// ChainsAtMost is how many it may feed if the chain is too deep; 0: no more.
+	ChainsAtMost int `json:",omitempty"`
+	Feed         int // how many listeners one offers to feed at most, if its uplink carries them with spare
+	// OneAddress: all listeners come from one address, as in a test on one machine, so that the server believes them less, and
+	// Requests is the server's limit for each of them (transport.Limits).
+	OneAddress bool    `json:",omitempty"`
+	Requests   float64 `json:",omitempty"`
 	// Acts, if there are any, happen instead of Stay, Crashes and Silent.
 	Acts []schedule.Act `json:",omitempty"`
 	// Order is in which order the listeners of Acts that come first do that; none: by their numbers.
@@ -59,7 +61,6 @@ type world struct {
 	chance *rand.Rand
 	ways   *ways
 	churn  churn
-	pings  pings
 
 	air     *air
 	server  party
@@ -112,15 +113,15 @@ func newWorld(plan Plan) *world {
 		churn: newChurn(chance, plan.Stay), air: newAir(plan.Bitrate, plan.Song, startsAt+messages.Slack.Microseconds()),
 		parties: map[string]*party{}, alive: map[*listener]int{}, numbers: map[int]*listener{},
 	}
-	w.pings, w.searched = newPings(plan.RoundTrip.Microseconds()/2, plan.Hop.Microseconds()), map[schedule.Kind][]time.Duration{}
+	w.searched = map[schedule.Kind][]time.Duration{}
 	w.server = party{
 		node: &messages.Node{Id: messages.ServerID, Name: messages.ServerID}, spot: w.ways.spot(),
 		window: window.New(), up: newUplink(plan.Server),
 	}
 	w.parties[messages.ServerID] = &w.server
 	w.host = host{
-		world: w, state: chain.State{Chains: plan.Chains}, notes: map[string]*messages.Neighbours{}, left: map[string]int64{},
-		auditing: map[string]string{}, feeds: map[string]bool{}, words: rate.NewLimiter(addressWords, addressWordsAtOnce),
+		world: w, state: chain.State{Chains: plan.Chains, ChainsAtMost: plan.ChainsAtMost}, notes: map[string]*messages.Neighbours{}, left: map[string]int64{},
+		auditing: map[string]string{}, feeds: map[string]bool{}, turns: transport.NewTurns(), words: transport.Limits{Requests: plan.Requests}.AddressWords(),
 	}
 	return w
 }
@@ -146,6 +147,10 @@ func (w *world) happens(e event) {
 		w.pump(e.stream)
 	case heartbeats:
 		w.beat(e.stream)
+	case asks:
+		w.asksTime(e.who)
+	case pings:
+		w.pinged(e.who, e.sent)
 	}
 }
 
@@ -155,6 +160,7 @@ func (w *world) opens() {
 	w.after(glance, w.serverLooks)
 	w.after(transport.UplinkLook.Microseconds(), w.uplinkLooks)
 	w.after(0, w.host.forgets)
+	w.after(depthEvery, w.host.looksAtDepth)
 }
 
 // gives gives out the next item when it is due.
@@ -170,14 +176,8 @@ func (w *world) gives() {
 	})
 }
 
-// serverLooks also finds how much of the uplink the answers to pings take, as many as there were since the last look.
 func (w *world) serverLooks() {
 	w.beats(&w.server)
-	pings := int64(0)
-	for _, l := range w.living {
-		pings += w.pings.between(max(0, w.now-glance-l.books.came), w.now-l.books.came)
-	}
-	w.server.up.others = float64(pings*(w.pings.pong+headers)) / float64(glance)
 	w.after(glance, w.serverLooks)
 }
 
