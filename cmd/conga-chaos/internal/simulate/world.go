@@ -45,7 +45,7 @@ type Plan struct {
 
 // String says in one line what is simulated.
 func (p Plan) String() string {
-	return fmt.Sprintf("%v measured; a stay of %v in the mean, %.0f %% crash, of these %.0f %% vanish; round trip %v, hop %v; uplinks of %v kbit/s; %d kbit/s",
+	return fmt.Sprintf("%v measured; mean stay %v, %.0f %% crash, %.0f %% of these vanish; round trip %v, hop %v; uplinks %v, music %d kbit/s",
 		p.For, p.Stay, 100*p.Crashes, 100*p.Silent, p.RoundTrip, p.Hop, p.Uplinks, p.Bitrate)
 }
 
