@@ -2,7 +2,6 @@ package transport
 
 import (
 	"net"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -10,12 +9,8 @@ import (
 // waitingOf returns a function that says how many bytes the connection's other end has not acknowledged; nil if the connection is
 // not the system's own.
 func waitingOf(conn net.Conn) func() int {
-	own, is := conn.(syscall.Conn)
-	if !is {
-		return nil
-	}
-	raw, err := own.SyscallConn()
-	if err != nil {
+	raw := rawOf(conn)
+	if raw == nil {
 		return nil
 	}
 	return func() (bytes int) {

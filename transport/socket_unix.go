@@ -17,14 +17,23 @@ type socket struct {
 	write func(fd uintptr) bool // a field, so that a write needs no memory
 }
 
-// socketOf returns nil if the connection is not the system's own.
-func socketOf(conn net.Conn) *socket {
+// rawOf returns the system's own connection; nil if it is not one.
+func rawOf(conn net.Conn) syscall.RawConn {
 	own, is := conn.(syscall.Conn)
 	if !is {
 		return nil
 	}
 	raw, err := own.SyscallConn()
 	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// socketOf returns nil if the connection is not the system's own.
+func socketOf(conn net.Conn) *socket {
+	raw := rawOf(conn)
+	if raw == nil {
 		return nil
 	}
 	s := &socket{raw: raw}

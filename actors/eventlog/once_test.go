@@ -4,7 +4,6 @@ import (
 	"errors"
 	"reflect"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -12,18 +11,6 @@ import (
 	"conga/actors/eventlog"
 	"conga/actors/eventlog/storetest"
 )
-
-// tallied counts the rows that are read.
-type tallied struct {
-	eventlog.Store
-	rows atomic.Int64
-}
-
-func (c *tallied) Read(after uint64, limit int, part eventlog.Part) ([]eventlog.Row, error) {
-	rows, err := c.Store.Read(after, limit, part)
-	c.rows.Add(int64(len(rows)))
-	return rows, err
-}
 
 // old is how many events of the logs below were not checked when they were opened.
 const old = 3 * eventlog.Newest
@@ -50,14 +37,14 @@ func TestSound_ReadsOnce(t *testing.T) {
 			return state, err
 		},
 	} {
-		store := &tallied{Store: rows}
+		store := &storetest.Counted{Store: rows}
 		log := storetest.Open(t, store)
-		before := store.rows.Load()
+		before := store.Rows.Load()
 		state, err := build(log)
 		if err != nil || !reflect.DeepEqual(state, want) {
 			t.Errorf("%s: %v, %v, want %v", name, state, err, want)
 		}
-		if n := store.rows.Load() - before; n > old+eventlog.Newest+4 { // the newest were read before, to check them; and the marks
+		if n := store.Rows.Load() - before; n > old+eventlog.Newest+4 { // the newest were read before, to check them; and the marks
 			t.Errorf("%s reads %d rows of a log of %d", name, n, log.Last())
 		}
 	}

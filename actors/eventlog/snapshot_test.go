@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -248,7 +247,7 @@ func TestOpenWarm(t *testing.T) {
 		"not as it was":   {snapshot[1:], 0, 102},
 		"less than a sum": {[]byte{1}, 0, 102},
 	} {
-		counted := &counting{Store: store}
+		counted := &storetest.Counted{Store: store}
 		warm, err := eventlog.OpenWarm(counted, storetest.Clock(), c.snapshot)
 		if err != nil {
 			t.Fatal(err)
@@ -256,7 +255,7 @@ func TestOpenWarm(t *testing.T) {
 		if err := warm.Prove(); err != nil {
 			t.Error(err)
 		}
-		if seq, rows := warm.SnapshotSeq(), counted.rows.Load(); seq != c.from || rows > c.most {
+		if seq, rows := warm.SnapshotSeq(), counted.Rows.Load(); seq != c.from || rows > c.most {
 			t.Errorf("%s: it begins at event %d, and has read %d rows; want %d, and at most %d", name, seq, rows, c.from, c.most)
 		}
 	}
@@ -267,16 +266,4 @@ func TestOpenWarm(t *testing.T) {
 	if err := warm.SaveSnapshot(102, map[string]eventlog.Frozen{}); err != nil || warm.SnapshotSeq() != 102 {
 		t.Errorf("%v: a newer snapshot is saved, and it begins at %d", err, warm.SnapshotSeq())
 	}
-}
-
-// counting counts the rows that are read.
-type counting struct {
-	eventlog.Store
-	rows atomic.Int64
-}
-
-func (c *counting) Read(after uint64, limit int, part eventlog.Part) ([]eventlog.Row, error) {
-	rows, err := c.Store.Read(after, limit, part)
-	c.rows.Add(int64(len(rows)))
-	return rows, err
 }

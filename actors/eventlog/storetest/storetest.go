@@ -73,3 +73,16 @@ func Keeper[S eventlog.Decider[S]](t testing.TB, log *eventlog.Log, empty S) *ev
 	}
 	return k
 }
+
+// Counted is a store that counts the rows that are read.
+type Counted struct {
+	eventlog.Store
+	Rows atomic.Int64
+}
+
+// Read is eventlog.Store's.
+func (c *Counted) Read(after uint64, limit int, part eventlog.Part) ([]eventlog.Row, error) {
+	rows, err := c.Store.Read(after, limit, part)
+	c.Rows.Add(int64(len(rows)))
+	return rows, err
+}

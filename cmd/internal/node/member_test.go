@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -106,7 +105,7 @@ func TestMember_EndsWhileTheLogHangs(t *testing.T) {
 func TestMember_LeadsAfterALongEvening(t *testing.T) {
 	t.Parallel() // it waits
 	const evening = 3000
-	store := &readRows{Store: eventlog.NewMemory()}
+	store := &storetest.Counted{Store: eventlog.NewMemory()}
 	storetest.Fill(t, storetest.Open(t, store.Store), evening)
 	ctx, cancel := context.WithCancel(t.Context())
 	leads := make(chan struct{})
@@ -126,25 +125,13 @@ func TestMember_LeadsAfterALongEvening(t *testing.T) {
 	case err := <-ended:
 		t.Fatal(err)
 	}
-	if rows := store.rows.Load(); rows > 100 {
+	if rows := store.Rows.Load(); rows > 100 {
 		t.Errorf("it has read %d rows of %d that it knew", rows, evening)
 	}
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-}
-
-// readRows counts the rows that are read.
-type readRows struct {
-	eventlog.Store
-	rows atomic.Int64
-}
-
-func (r *readRows) Read(after uint64, limit int, part eventlog.Part) ([]eventlog.Row, error) {
-	rows, err := r.Store.Read(after, limit, part)
-	r.rows.Add(int64(len(rows)))
-	return rows, err
 }
 
 // unclosed is one of several handles of a log.
