@@ -147,8 +147,8 @@ func TestStore_Followed_Heard(t *testing.T) {
 	}
 }
 
-// mute lets in whoever speaks NATS, or not even that, and answers nothing. It calls asked at the first question.
-func mute(t *testing.T, letsIn bool, asked func()) (url string) {
+// serve lets talk speak on each connection, in a goroutine of its own, until the test ends, and returns the URL.
+func serve(t *testing.T, talk func(net.Conn)) (url string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -157,11 +157,23 @@ func mute(t *testing.T, letsIn bool, asked func()) (url string) {
 	t.Cleanup(served.Wait)
 	t.Cleanup(func() { _ = l.Close() })
 	served.Go(func() {
-		conn, err := l.Accept()
-		if err != nil {
-			return
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			served.Go(func() {
+				defer conn.Close()
+				talk(conn)
+			})
 		}
-		defer conn.Close()
+	})
+	return "nats://" + l.Addr().String()
+}
+
+// mute lets in whoever speaks NATS, or not even that, and answers nothing. It calls asked at each question.
+func mute(t *testing.T, letsIn bool, asked func()) (url string) {
+	return serve(t, func(conn net.Conn) {
 		if !letsIn {
 			asked()
 		} else if _, err := io.WriteString(conn, "INFO {\"headers\":true,\"max_payload\":1048576}\r\n"); err != nil {
@@ -176,7 +188,6 @@ func mute(t *testing.T, letsIn bool, asked func()) (url string) {
 			}
 		}
 	})
-	return "nats://" + l.Addr().String()
 }
 
 // Whoever does not want to wait for NATS any more need not.
@@ -318,37 +329,25 @@ type gate struct{ open atomic.Bool }
 
 // through opens a gate to the server and returns its URL.
 func (g *gate) through(t *testing.T, url string) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var served sync.WaitGroup
-	t.Cleanup(served.Wait)
-	t.Cleanup(func() { _ = l.Close() })
-	served.Go(func() {
-		for {
-			from, err := l.Accept()
-			if err != nil {
-				return
-			}
-			if !g.open.Load() {
-				_ = from.Close()
-				continue
-			}
-			to, err := net.Dial("tcp", strings.TrimPrefix(url, "nats://"))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			for _, ends := range [][2]net.Conn{{from, to}, {to, from}} {
-				served.Go(func() {
-					_, _ = io.Copy(ends[0], ends[1])
-					_ = ends[0].Close()
-				})
-			}
+	return serve(t, func(from net.Conn) {
+		if !g.open.Load() {
+			return
 		}
+		to, err := net.Dial("tcp", strings.TrimPrefix(url, "nats://"))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer to.Close()
+		var back sync.WaitGroup
+		back.Go(func() {
+			_, _ = io.Copy(from, to)
+			_ = from.Close()
+		})
+		_, _ = io.Copy(to, from)
+		_ = to.Close()
+		back.Wait()
 	})
-	return "nats://" + l.Addr().String()
 }
 
 // A register whose server cannot be reached is asked through another one, until it can.

@@ -54,18 +54,7 @@ func TestE2E_Render(t *testing.T) {
 	hear(3 * second)
 	stop()
 	heard := map[string]bool{}
-	eventually(t, "what was sent last was heard, too", func() string { // until then it is not in the file
-		file := filepath.Join(t.TempDir(), "out.mp3")
-		code, _, wrong := conga(t, "log", "render", "--data", data, "--songs", songs, file)
-		rendered, err := os.ReadFile(file)
-		if code != 0 || err != nil {
-			t.Fatalf("exit %d: %s, %v", code, wrong, err)
-		}
-		if !bytes.Contains(rendered, recorded.Bytes()) {
-			return fmt.Sprintf("%d bytes, not found in %d", recorded.Len(), len(rendered))
-		}
-		return ""
-	})
+	rendersAll(t, recorded.Bytes(), "--data", data, "--songs", songs)
 	_, out, _ := conga(t, "log", "report", "--data", data, "--json")
 	var report struct {
 		Plays []struct {
@@ -144,4 +133,21 @@ func renderRefuses(t *testing.T, songs, data, song string) {
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
+}
+
+// rendersAll waits until conga log render, with these flags, makes a file with all that was recorded, in one piece.
+func rendersAll(t *testing.T, recorded []byte, flags ...string) {
+	t.Helper()
+	eventually(t, "what was sent last was heard, too", func() string { // until then it is not in the file
+		file := filepath.Join(t.TempDir(), "out.mp3")
+		code, _, wrong := conga(t, append([]string{"log", "render", file}, flags...)...)
+		rendered, err := os.ReadFile(file)
+		if code != 0 || err != nil {
+			t.Fatalf("exit %d: %s, %v", code, wrong, err)
+		}
+		if !bytes.Contains(rendered, recorded) {
+			return fmt.Sprintf("%d bytes, not found in %d", len(recorded), len(rendered))
+		}
+		return ""
+	})
 }
