@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// An item's way to a listener costs no memory once the seal and the song are told.
+// An item's way to a listener costs no memory once the seal and the song are told, nor does that of many at once.
 func TestStreams_DirectAllocates(t *testing.T) {
 	l := listen(t)
 	conn := dial(t, l)
@@ -30,5 +30,16 @@ func TestStreams_DirectAllocates(t *testing.T) {
 		}
 	}); allocs > 0 {
 		t.Errorf("%.1f allocations an item", allocs)
+	}
+	item.Payload = make([]byte, 1700)
+	if allocs := testing.AllocsPerRun(100, func() { // the listener catches up
+		for range 15 {
+			talk.direct(item, true)
+		}
+		if !talk.direct(item, false) && talk.flush() != nil {
+			t.Error("the items were not sent")
+		}
+	}); allocs > 1 { // the buffer, if the garbage collector took it
+		t.Errorf("%.1f allocations for 16 items at once", allocs)
 	}
 }

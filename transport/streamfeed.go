@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -279,11 +280,24 @@ func (t *streamTalk) pack(frames ...Frame) (err error) {
 	before := len(t.buf)
 	defer func() { t.flow.given.Add(int64(len(t.buf) - before)) }()
 	for _, frame := range frames {
+		t.room(headerSize + len(frame.Payload))
 		if t.buf, err = AppendFrame(t.buf, frame); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// large are buffers for listeners that catch up: what they need then is too much to keep for each, and to make anew each time.
+var large = sync.Pool{New: func() any { return new([enough + usual]byte) }}
+
+// room exchanges buf for a large one if so many more bytes do not fit into a usual one.
+func (t *streamTalk) room(bytes int) {
+	if t.large != nil || len(t.buf)+bytes <= usual {
+		return
+	}
+	t.large = large.Get().(*[enough + usual]byte)
+	t.buf, t.small = append(t.large[:0], t.buf...), t.buf[:0]
 }
 
 // flush sends what is left of buf, in one write.
@@ -306,11 +320,12 @@ func (t *streamTalk) took(n int) {
 	t.flow.taken.Add(int64(n))
 }
 
-// emptied begins with an empty buf. What has grown while a listener caught up is given back.
+// emptied begins with an empty buf. A large one is given back.
 func (t *streamTalk) emptied() {
 	t.buf, t.sent = t.buf[:0], 0
-	if cap(t.buf) > usual {
-		t.buf = nil
+	if t.large != nil {
+		large.Put(t.large)
+		t.buf, t.small, t.large = t.small, nil, nil
 	}
 }
 

@@ -45,10 +45,12 @@ type streamTalk struct {
 	life      context.Context // ends with the actor
 	playing   context.Context // ends with life, or earlier with errLeaving
 
-	seat    *seat   // the listener's
-	record  *record // the listener's
-	buf     []byte  // frames
-	sent    int     // so many bytes of buf are sent
+	seat    *seat                 // the listener's
+	record  *record               // the listener's
+	buf     []byte                // frames
+	sent    int                   // so many bytes of buf are sent
+	large   *[enough + usual]byte // what buf lies in while the listener catches up
+	small   []byte                // what it lies in otherwise, meanwhile
 	flow    outflow
 	seal    *messages.Seal
 	song    *messages.SongChange // the one that the listener knows
