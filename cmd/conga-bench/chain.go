@@ -28,6 +28,7 @@ const (
 	goroutines     = "goroutines of a listener"
 	serverCPU      = "server's CPU"
 	serverRSS      = "server's RSS"
+	serverOwn      = "server's own memory"
 	serverUpload   = "server's upload"
 	serverBytes    = "server's bytes, to all"
 	wireBytes      = "bytes on the wire"
@@ -86,7 +87,7 @@ type chainFigures struct {
 // serverFigures are those of any server.
 type serverFigures struct {
 	cpu    float64 // seconds a second
-	rss    float64 // MB
+	rss    held
 	upload float64 // kbit/s
 }
 

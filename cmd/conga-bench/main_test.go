@@ -63,6 +63,7 @@ func TestBench_Chain(t *testing.T) {
 		{Name: goroutines, Nodes: 3, Baseline: rawChunks},
 		{Name: serverCPU, Nodes: 1, Baseline: fanOut},
 		{Name: serverRSS, Nodes: 3, Baseline: fanOut},
+		{Name: serverOwn, Nodes: 3, Baseline: fanOut},
 		{Name: serverUpload, Nodes: 3, Baseline: fanOut},
 		{Name: wireBytes, Nodes: 1, Baseline: mp3Bytes},
 		{Name: serverBytes, Nodes: 3, Baseline: mp3Bytes},
@@ -119,7 +120,9 @@ func TestBench_Rest(t *testing.T) {
 		{Name: serving, Baseline: goHello},
 		{Name: programSize, Baseline: goHello},
 		{Name: serverAlone, Baseline: goHello},
+		{Name: servingAgain, Baseline: goHello},
 		{Name: listenerRSS, Baseline: goHello},
+		{Name: listenerOwn, Baseline: goHello},
 	} {
 		if line, has := run.Find(key); !has || line.Conga <= 0 || line.Base <= 0 {
 			t.Errorf("%v: %+v", key, line)

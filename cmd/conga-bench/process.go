@@ -72,10 +72,12 @@ func (s spent) since(before spent) float64 {
 	return (s.used - before.used).Seconds() / s.at.Sub(before.at).Seconds()
 }
 
-// rss is its memory in megabytes.
-func (p *process) rss() (float64, error) {
-	bytes, err := usage.RSS(p.pid())
-	return float64(bytes) / 1e6, err
+// held is a process's memory in megabytes: all, and what is not pages of its program's file.
+type held struct{ all, own float64 }
+
+func (p *process) rss() (held, error) {
+	all, own, err := usage.RSS(p.pid())
+	return held{float64(all) / 1e6, float64(own) / 1e6}, err
 }
 
 // kill ends it at once.
@@ -168,14 +170,7 @@ func (b *bench) serve(ctx context.Context) (*conga, func(), error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a folder for the server's log: %w", err)
 	}
-	args := []string{
-		"serve", "--songs", b.Songs, "--data", data, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0",
-		"--no-mdns", "--max-per-address", "20000", "--max-half-open", "20000", "--max-listeners", "20000", "--max-requests", "1000", // all listeners are on this machine
-	}
-	if b.Profile != "" {
-		args = append(args, "--pprof")
-	}
-	server, err := b.startConga(ctx, args...)
+	server, err := b.serveFrom(ctx, data)
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(data))
 	}
@@ -183,6 +178,18 @@ func (b *bench) serve(ctx context.Context) (*conga, func(), error) {
 		server.kill()
 		_ = os.RemoveAll(data) // the system removes it in time
 	}, nil
+}
+
+// serveFrom starts a server whose log is in the folder.
+func (b *bench) serveFrom(ctx context.Context, data string) (*conga, error) {
+	args := []string{
+		"serve", "--songs", b.Songs, "--data", data, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0",
+		"--no-mdns", "--max-per-address", "20000", "--max-half-open", "20000", "--max-listeners", "20000", "--max-requests", "1000", // all listeners are on this machine
+	}
+	if b.Profile != "" {
+		args = append(args, "--pprof")
+	}
+	return b.startConga(ctx, args...)
 }
 
 // stage starts a server, and a worker for its listeners. end ends both.

@@ -38,19 +38,29 @@ func CPU(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
-// RSS returns how many bytes of memory the process has.
-func RSS(pid int) (int64, error) {
+// RSS returns how many bytes of memory the process has, and how many of them are its own: the others are pages of its
+// program's file, which the system may drop at any time.
+func RSS(pid int) (all, own int64, err error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	for line := range bytes.Lines(data) {
-		if rest, is := bytes.CutPrefix(line, []byte("VmRSS:")); is {
+	all, err = statusBytes(data, "VmRSS:")
+	if err != nil {
+		return 0, 0, err
+	}
+	own, err = statusBytes(data, "RssAnon:")
+	return all, own, err
+}
+
+func statusBytes(status []byte, name string) (int64, error) {
+	for line := range bytes.Lines(status) {
+		if rest, is := bytes.CutPrefix(line, []byte(name)); is {
 			kB, err := strconv.ParseInt(first(rest), 10, 64)
 			return kB << 10, err
 		}
 	}
-	return 0, fmt.Errorf("process %d tells no VmRSS", pid)
+	return 0, fmt.Errorf("the process's status has no %s", name)
 }
 
 // Load returns the load average of the last minute.
