@@ -22,13 +22,13 @@ func (p *Porter) Request(ctx context.Context, conn *transport.Stranger) bool {
 	v := &visitor{Stranger: conn, host: hostOf(conn.RemoteAddr())}
 	p.mu.Lock()
 	p.waiting = append(p.waiting, v)
-	p.wake()
+	p.wake(v.host)
 	p.mu.Unlock()
 	defer p.forget(v)
 	later := time.AfterFunc(ripe-time.Since(v.Since), func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.wake()
+		p.wake(v.host)
 	})
 	defer later.Stop()
 
@@ -101,7 +101,7 @@ func (p *Porter) serve(ctx context.Context, v *visitor) {
 			break
 		}
 	}
-	p.wake()
+	p.wake(g.host)
 	p.mu.Unlock()
 	if in != nil {
 		p.cfg.Ports.release(g.host, g.port)

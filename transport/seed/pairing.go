@@ -15,9 +15,14 @@ import (
 func (p *Porter) apart(ctx context.Context, host string, port uint16) *guest {
 	deadline := time.NewTimer(pairPatience)
 	defer deadline.Stop()
+	defer func() {
+		p.mu.Lock()
+		p.wake(host) // so that nothing is kept for a host that has gone
+		p.mu.Unlock()
+	}()
 	for {
 		p.mu.Lock()
-		changed := p.changed
+		changed := p.change(host)
 		for _, g := range p.guests {
 			if g.apart && g.port == port && g.host == host && g.hears == 0 {
 				p.mu.Unlock()
@@ -41,7 +46,7 @@ func (p *Porter) tellApart(ctx context.Context, c *caller) (*guest, *visitor) {
 	defer func() {
 		p.mu.Lock()
 		p.callers = slices.DeleteFunc(p.callers, func(other *caller) bool { return other == c })
-		p.wake()
+		p.wake(c.host)
 		p.mu.Unlock()
 	}()
 	// Others that came at the same moment may not be here yet.
@@ -97,18 +102,18 @@ func (p *Porter) match(c *caller) (*guest, *visitor, <-chan struct{}) {
 				return other.host == c.host && other.Since.After(c.Since) && !other.Since.After(behind)
 			}) {
 			if time.Since(v.Since) < ripe {
-				return nil, nil, p.changed
+				return nil, nil, p.change(c.host)
 			}
-			return nil, p.pair(i), p.changed
+			return nil, p.pair(i), nil
 		}
 	}
 	for _, g := range p.guests {
 		if g.host == c.host && !c.Since.Before(g.dueFrom) && c.Since.Before(g.dueUntil) {
 			g.dueUntil = time.Time{}
-			return g, nil, p.changed
+			return g, nil, nil
 		}
 	}
-	return nil, nil, p.changed
+	return nil, nil, p.change(c.host)
 }
 
 // alone reports whether the host has at most one caller and one visitor here. p.mu is held.
@@ -135,7 +140,7 @@ func (p *Porter) pair(i int) *visitor {
 	if v.Admit() {
 		_ = v.SetReadDeadline(time.Time{})
 	}
-	p.wake()
+	p.wake(v.host)
 	return v
 }
 

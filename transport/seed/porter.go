@@ -51,12 +51,12 @@ type Porter struct {
 	joining chan struct{} // has room for one: clients join one after another
 
 	mu      sync.Mutex
-	changed chan struct{}  // closed and replaced when one of these changes
-	callers []*caller      // stream connections whose purpose is not known yet
-	waiting []*visitor     // request connections without a client, oldest first
-	guests  []*guest       // clients that have their packets, in the order in which they came
-	before  map[string]int // by host: clients that had a place when the server stopped
-	strays  map[string]int // by host: connections, see stray
+	changed map[string]chan struct{} // by host: closed and removed when one of these changes, if somebody waits for that
+	callers []*caller                // stream connections whose purpose is not known yet
+	waiting []*visitor               // request connections without a client, oldest first
+	guests  []*guest                 // clients that have their packets, in the order in which they came
+	before  map[string]int           // by host: clients that had a place when the server stopped
+	strays  map[string]int           // by host: connections, see stray
 }
 
 // caller is a connection to the stream port.
@@ -96,7 +96,7 @@ func (g *guest) due(from time.Time) { g.dueFrom, g.dueUntil = from, time.Now().A
 // NewPorter returns a Porter.
 func NewPorter(cfg PorterConfig) *Porter {
 	p := &Porter{
-		cfg: cfg, joining: make(chan struct{}, 1), changed: make(chan struct{}), before: map[string]int{}, strays: map[string]int{},
+		cfg: cfg, joining: make(chan struct{}, 1), changed: map[string]chan struct{}{}, before: map[string]int{}, strays: map[string]int{},
 	}
 	for _, client := range cfg.Before {
 		p.before[hostIn(client.GetRelay())]++
@@ -104,10 +104,21 @@ func NewPorter(cfg PorterConfig) *Porter {
 	return p
 }
 
-// wake tells waiting goroutines that something has changed. p.mu is held.
-func (p *Porter) wake() {
-	close(p.changed)
-	p.changed = make(chan struct{})
+// change is closed when something changes that concerns the host. p.mu is held.
+func (p *Porter) change(host string) <-chan struct{} {
+	if p.changed[host] == nil {
+		p.changed[host] = make(chan struct{})
+	}
+	return p.changed[host]
+}
+
+// wake tells those that wait for a change that concerns the host. Others sleep on: hundreds come at the same moment. p.mu is
+// held.
+func (p *Porter) wake(host string) {
+	if changed := p.changed[host]; changed != nil {
+		close(changed)
+		delete(p.changed, host)
+	}
 }
 
 // Stream handles a silent connection to the stream port. A client that joins is told its place; a client
@@ -124,7 +135,7 @@ func (p *Porter) Stream(ctx context.Context, conn *transport.Stranger) (taken bo
 	c := &caller{Stranger: conn, host: hostOf(conn.RemoteAddr())}
 	p.mu.Lock()
 	p.callers = append(p.callers, c)
-	p.wake()
+	p.wake(c.host)
 	p.mu.Unlock()
 	switch g, v := p.tellApart(ctx, c); {
 	case v != nil:

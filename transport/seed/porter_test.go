@@ -2,6 +2,7 @@ package seed
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"strings"
@@ -381,7 +382,7 @@ func TestPorter_JoinsWhileAnotherIsDue(t *testing.T) {
 				time.AfterFunc(transport.SeedGrace, func() {
 					p.mu.Lock()
 					p.callers = append(p.callers, c)
-					p.wake()
+					p.wake("h")
 					p.mu.Unlock()
 					g, v := p.tellApart(t.Context(), c)
 					told <- known{who, g, v}
@@ -397,7 +398,7 @@ func TestPorter_JoinsWhileAnotherIsDue(t *testing.T) {
 				time.AfterFunc(ripe, func() {
 					p.mu.Lock()
 					defer p.mu.Unlock()
-					p.wake()
+					p.wake("h")
 				})
 			}
 			if first == "who joins" {
@@ -416,6 +417,59 @@ func TestPorter_JoinsWhileAnotherIsDue(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Hundreds of listeners that come at the same moment may all be silent at first: each wakes only whoever waits for its host.
+func TestPorter_WakesOneHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPorter(PorterConfig{})
+		come := func(host string) (leave func()) {
+			here, there := net.Pipe()
+			ctx, leave := context.WithCancel(t.Context())
+			c := &caller{Stranger: &transport.Stranger{Conn: there, Reader: bufio.NewReader(there), Since: time.Now()}, host: host}
+			p.callers = append(p.callers, c)
+			go func() {
+				p.tellApart(ctx, c)
+				_, _ = here.Close(), there.Close()
+			}()
+			return leave
+		}
+		leave := come("a")
+		defer leave()
+		time.Sleep(gathering)
+		synctest.Wait()
+		p.mu.Lock()
+		waits := p.changed["a"]
+		p.mu.Unlock()
+		if waits == nil {
+			t.Fatal("nobody waits for a change")
+		}
+		woken := func() bool {
+			select {
+			case <-waits:
+				return true
+			default:
+				return false
+			}
+		}
+		come("b")()
+		synctest.Wait()
+		if woken() {
+			t.Error("a caller was woken because another host has gone")
+		}
+		come("a")()
+		synctest.Wait()
+		if !woken() {
+			t.Error("a caller was not woken although another of its host has gone")
+		}
+		leave()
+		synctest.Wait()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if len(p.changed) > 0 {
+			t.Errorf("%d hosts are remembered after all have gone", len(p.changed))
+		}
+	})
 }
 
 // On a busy machine the stream port may see a client's first connection after the request port has seen

@@ -41,7 +41,7 @@ func (p *Porter) join(ctx context.Context, conn *transport.Stranger, v *visitor)
 		if g.above == messages.ServerID {
 			p.hears(g, 0)
 		}
-		p.wake()
+		p.wake(g.host)
 	}
 	p.mu.Unlock()
 	if gone {
@@ -154,7 +154,7 @@ func (p *Porter) moved(g *guest, ancestors []*messages.Node) {
 	g.told = Format{} // its feeder may have told it another since
 	g.due(time.Now().Add(-pairPatience))
 	p.hears(g, 0)
-	p.wake()
+	p.wake(g.host)
 }
 
 // talk returns a connection to the server's request port for the client at that address.
