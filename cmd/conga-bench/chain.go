@@ -27,6 +27,7 @@ const (
 	listenerMemory = "memory of a listener"
 	goroutines     = "goroutines of a listener"
 	serverCPU      = "server's CPU"
+	serverCPUCalm  = "server's CPU, clocks known"
 	serverRSS      = "server's RSS"
 	serverOwn      = "server's own memory"
 	serverUpload   = "server's upload"
@@ -87,6 +88,7 @@ type chainFigures struct {
 // serverFigures are those of any server.
 type serverFigures struct {
 	cpu    float64 // seconds a second
+	calm   float64 // the same, when the newcomers' clocks are known; 0: not measured
 	rss    held
 	upload float64 // kbit/s
 }
@@ -137,6 +139,9 @@ func (c *chainRound) measureConga(ctx context.Context) error {
 		return err
 	}
 	if c.nodes > 1 && c.nodes == slices.Max(c.Nodes) {
+		if err := c.calm(ctx, server); err != nil {
+			return err
+		}
 		if err := c.firsts(ctx, w, addr, c.nodes); err != nil {
 			return err
 		}
@@ -190,6 +195,23 @@ func (c *chainRound) listen(ctx context.Context, server *conga, w *worker) error
 	c.Add(serverBytes, mp3Bytes, "bytes a chunk", given, music)
 	c.Add(wireBytes, mp3Bytes, "bytes a chunk", float64(heard.Wire)/float64(heard.Chunks), music)
 	return nil
+}
+
+// calm measures the server's processor time once the clocks of the newcomers are known, so that they seldom ask for the time.
+func (c *chainRound) calm(ctx context.Context, server *conga) error {
+	if err := cli.Pause(ctx, c.Calm); err != nil {
+		return err
+	}
+	before, err := server.cpu()
+	if err != nil {
+		return err
+	}
+	if err := cli.Pause(ctx, c.For); err != nil {
+		return err
+	}
+	after, err := server.cpu()
+	c.conga.server.calm = after.since(before)
+	return err
 }
 
 // profile writes profiles of the running chain, if that is wanted, once it has been measured.

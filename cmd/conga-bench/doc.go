@@ -17,7 +17,8 @@
 //   - listeners' CPU: processor time a second of the process with all listeners.
 //   - memory and goroutines of a listener: what is in use after a garbage collection, with the stacks, less what was in
 //     use before the first one joined, for each listener. The window's music is in it.
-//   - server's CPU, RSS, own memory, upload: of the process `conga serve`. Its own memory is what is not pages of its
+//   - server's CPU, RSS, own memory, upload: of the process `conga serve`. Its CPU is measured at the longest chain once more
+//     after --calm: until then newcomers ask for the time often, in turns. Its own memory is what is not pages of its
 //     program's file, which the system maps in pieces of up to 2 MB and may drop. The upload is its stream bytes for each item of the
 //     broadcast, times the items a second; that of the baselines is what their clients got.
 //   - server's bytes, to all: what it sends on all streams together for each item of the broadcast, against the mp3 frames in

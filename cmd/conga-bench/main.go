@@ -44,6 +44,7 @@ type runCmd struct {
 	Nodes   []int         `default:"1,10,100,1000" placeholder:"N,..." help:"Lengths of the chain (${default})."`
 	For     time.Duration `default:"3s" placeholder:"TIME" help:"How long each measurement of a running chain takes (${default})."`
 	Settle  time.Duration `default:"5s" placeholder:"TIME" help:"How long a chain runs before it is measured (${default})."`
+	Calm    time.Duration `default:"1m" placeholder:"TIME" help:"How long the longest one runs on until its listeners know the time, before its server is measured again (${default})."`
 	Joins   int           `default:"20" placeholder:"N" help:"How many listeners join, hear and leave in a round (${default})."`
 	Events  int           `default:"1000000" placeholder:"N" help:"Events in a large log (${default})."`
 	Only    []string      `placeholder:"GROUP,..." help:"Only these groups of lines: chain, joins, relay, decode, log, program; longest and clone take long."`
@@ -85,8 +86,8 @@ func (c *runCmd) Validate() error {
 	switch {
 	case c.Rounds < 1 || c.Rounds > 100 || c.Joins < 1 || c.Joins > 1000:
 		return fmt.Errorf("--rounds %d, --joins %d: from 1 to 100 and from 1 to 1000", c.Rounds, c.Joins)
-	case c.For <= 0 || c.Settle < 0:
-		return errors.New("--for and --settle are times, as 3s")
+	case c.For <= 0 || c.Settle < 0 || c.Calm < 0:
+		return errors.New("--for, --settle and --calm are times, as 3s")
 	case c.Events < 1000:
 		return errors.New("--events: at least 1000")
 	}

@@ -46,7 +46,7 @@ func builtConga(t *testing.T) string {
 func TestBench_Chain(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "run.json")
 	code, out, progress := runBench(t, "run", "--conga", builtConga(t), "--songs", congatest.Dir, "--only", "chain",
-		"--nodes", "1,3", "--rounds", "1", "--joins", "1", "--for", "1s", "--settle", "300ms", "--json", file)
+		"--nodes", "1,3", "--rounds", "1", "--joins", "1", "--for", "1s", "--settle", "300ms", "--calm", "0s", "--json", file)
 	t.Logf("%s\n%s", progress, out)
 	if code != 0 {
 		t.Fatalf("exit %d", code)
@@ -62,6 +62,7 @@ func TestBench_Chain(t *testing.T) {
 		{Name: listenerMemory, Nodes: 3, Baseline: rawChunks},
 		{Name: goroutines, Nodes: 3, Baseline: rawChunks},
 		{Name: serverCPU, Nodes: 1, Baseline: fanOut},
+		{Name: serverCPUCalm, Nodes: 3, Baseline: fanOut},
 		{Name: serverRSS, Nodes: 3, Baseline: fanOut},
 		{Name: serverOwn, Nodes: 3, Baseline: fanOut},
 		{Name: serverUpload, Nodes: 3, Baseline: fanOut},

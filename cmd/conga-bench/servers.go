@@ -106,6 +106,9 @@ func (c *chainRound) race(ctx context.Context, rivals []*rival) (err error) {
 		}
 		is := c.conga.server
 		c.Add(serverCPU, r.name, "s/s", is.cpu, later.since(r.before))
+		if is.calm > 0 {
+			c.Add(serverCPUCalm, r.name, "s/s", is.calm, later.since(r.before))
+		}
 		c.Add(serverRSS, r.name, "MB", is.rss.all, rss.all)
 		c.Add(serverOwn, r.name, "MB", is.rss.own, rss.own)
 		c.Add(serverUpload, r.name, "kbit/s", is.upload, float64(read-r.read)*8/later.at.Sub(r.before.at).Seconds()/1e3)
