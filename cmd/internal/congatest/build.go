@@ -11,7 +11,7 @@ import (
 
 // Build makes a program of cmd/ in dir, in the same way as the tests that run.
 func Build(dir, program string) (path string, err error) {
-	args := []string{"build", "-o", filepath.Join(dir, program)}
+	args := []string{"build", "-ldflags=-s -w", "-o", filepath.Join(dir, program)}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "-race" || s.Key == "-tags" {
