@@ -200,7 +200,7 @@ func TestSettings_Files(t *testing.T) {
 // What nobody knows, and what no flag takes, is refused with the place where it stands and the nearest name.
 func TestSettings_Mistakes(t *testing.T) {
 	dir := t.TempDir()
-	for i, test := range []struct {
+	for i, test := range some([]struct {
 		args, variable, file string
 		want                 string
 	}{
@@ -239,7 +239,7 @@ func TestSettings_Mistakes(t *testing.T) {
 		{args: "serve", file: "plain = true\nplain = false", want: "plain"},
 		{args: "serve", file: "\x00", want: "conga serve: "},
 		{args: "serve", file: strings.Repeat("# long\n", 200_000), want: "more than a megabyte"},
-	} {
+	}) {
 		t.Run(fmt.Sprint(i, " ", test.want), func(t *testing.T) {
 			if name, value, is := strings.Cut(test.variable, "="); is {
 				t.Setenv(name, value)

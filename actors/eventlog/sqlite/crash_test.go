@@ -13,6 +13,7 @@ import (
 	"conga/actors/eventlog"
 	"conga/actors/eventlog/storetest"
 	"conga/messages/chance"
+	"conga/messages/raced"
 )
 
 const crashDir = "CONGA_TEST_CRASH_DIR"
@@ -48,7 +49,7 @@ func TestCrashChild(t *testing.T) {
 // the hash chain is intact.
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
-	kills := 12
+	kills := raced.Size(12, 4)
 	if testing.Short() {
 		kills = 3
 	}

@@ -15,6 +15,7 @@ import (
 
 	"conga/actors/eventlog"
 	"conga/actors/eventlog/storetest"
+	"conga/messages/raced"
 )
 
 func logFile(dir, suffix string) string { return filepath.Join(dir, fileName+suffix) }
@@ -73,18 +74,19 @@ func TestSteady_FilesGone(t *testing.T) {
 const nextLook = 10 * time.Second
 
 func filesGone(t *testing.T, harm func(*testing.T, string) string, idle bool) {
+	before, after := raced.Size(1500, 150), raced.Size(300, 30)
 	dir := filepath.Join(t.TempDir(), "data")
 	var told storetest.Told
 	s := openSteady(t, dir, told.Tell)
 	log := storetest.Open(t, s)
-	storetest.Fill(t, log, 1500)
+	storetest.Fill(t, log, before)
 	aside := harm(t, dir)
 	if idle {
 		time.Sleep(nextLook)
 	}
-	storetest.Fill(t, log, 300)
+	storetest.Fill(t, log, after)
 	time.Sleep(nextLook)
-	if log.Last() != 1800 || !s.Settled(t.Context()) {
+	if log.Last() != uint64(before+after) || !s.Settled(t.Context()) {
 		t.Errorf("event %d is the last; all are on the disk: %v", log.Last(), s.Settled(t.Context()))
 	}
 	told.Want(t, eventlog.DiskAway, eventlog.DiskFine)
@@ -98,7 +100,7 @@ func filesGone(t *testing.T, harm func(*testing.T, string) string, idle bool) {
 		t.Error(err)
 	}
 	again := storetest.Open(t, openAt(t, dir))
-	if n, err := again.Verify(t.Context()); n != 1800 || err != nil {
+	if n, err := again.Verify(t.Context()); n != uint64(before+after) || err != nil {
 		t.Errorf("%d events are sound: %v", n, err)
 	}
 	if aside != "" {

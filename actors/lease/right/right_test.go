@@ -1,15 +1,26 @@
 package right
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
 	"conga/messages"
+	"conga/messages/raced"
 
 	"pgregory.net/rapid"
 )
+
+func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", strconv.Itoa(raced.Size(100, 20))); err != nil { // a flag of the command line wins
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 func newWorld(t *rapid.T, registers ...int) *world {
 	w := &world{over: map[leadership]bool{}, faults: true}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"conga/messages/raced"
 )
 
 // If both clocks run evenly, the true offset and skew are within the bounds, whatever the network does, and what is probable is
@@ -110,7 +112,7 @@ func TestFilter_Property_Step(t *testing.T) {
 	})
 }
 
-var nodes = flag.Int("nodes", 8, "listeners to simulate on each network")
+var nodes = flag.Int("nodes", raced.Size(8, 2), "listeners to simulate on each network")
 
 // network is a simulated path to a server. All times are in µs.
 type network struct {

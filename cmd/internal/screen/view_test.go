@@ -10,6 +10,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
+
+	"conga/messages/raced"
 )
 
 func TestView_Golden(t *testing.T) {
@@ -93,8 +95,8 @@ func TestView_FitsAnySize(t *testing.T) {
 	wide.Queue = make([]Queued, 50)
 	wide.Facts = []string{strings.Repeat("word ", 90)}
 	for _, source := range []func(*Source){nil, asDemo, asServer} {
-		for width := 1; width <= 210; width += 23 {
-			for height := 1; height <= 60; height += 5 {
+		for width := 1; width <= 210; width += raced.Size(23, 69) {
+			for height := 1; height <= 60; height += raced.Size(5, 15) {
 				for _, key := range []rune{'b', '?', '='} {
 					m := of(noAnswer, source)
 					m.ascii = height%2 == 1

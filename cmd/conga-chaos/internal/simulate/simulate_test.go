@@ -52,6 +52,7 @@ func TestRun_Evening(t *testing.T) {
 // broadcast for another. The same plan gives the same figures.
 func TestRun_LongLines(t *testing.T) {
 	plan := evening(chance.Seed(t))
+	plan.Nodes, plan.For = raced.Size(plan.Nodes, 50), raced.Size(plan.For, 30*time.Second)
 	plan.RoundTrip, plan.Uplinks = 80*time.Millisecond, []int{200, 1000, 10_000}
 	f, err := Run(t.Context(), plan, nil)
 	if err != nil {
@@ -60,7 +61,7 @@ func TestRun_LongLines(t *testing.T) {
 	if f.Deaf+f.Twice+f.Anew > 0 {
 		t.Errorf("%+v", f)
 	}
-	if f.Late == 0 {
+	if f.Late == 0 && !raced.On { // few listeners may have fast lines by chance
 		t.Error("this plan is too easy to try anything")
 	}
 	again, err := Run(t.Context(), plan, nil)
