@@ -68,15 +68,18 @@ conga: speaker
 build: speaker
 	go build $(flags) $(strip) -o bin/ ./cmd/...
 
-test: speaker sound-test page-test shell-test convert-test lint
-	@.ci/gen check
-	@.ci/systems
+test: speaker sound-test page-test shell-test convert-test
+	@rm -f bin/times
+	@.ci/timed lint $(MAKE) --no-print-directory lint
+	@.ci/timed gen .ci/gen check
+	@.ci/timed systems .ci/systems
 	@[ -n '$(race)' ] || echo 'test: no C compiler, so the tests run without the race detector'
-	@.ci/unit $(flags) $(race)
-	$(if $(race),@.ci/whole $(flags))
-	@.ci/tests -parallel 4 $(flags) $(race) -skip Page -- ./cmd/conga/e2e # real programs in real time, which mostly wait: alone on the machine
-	@.ci/sound $(flags)
-	@.ci/page $(flags)
+	@.ci/timed unit .ci/unit $(flags) $(race)
+	$(if $(race),@.ci/timed whole .ci/whole $(flags))
+	@.ci/timed e2e .ci/tests -parallel 4 $(flags) $(race) -skip Page -- ./cmd/conga/e2e # real programs in real time, which mostly wait: alone on the machine
+	@.ci/timed sound .ci/sound $(flags)
+	@.ci/timed page .ci/page $(flags)
+	@.ci/timed
 
 lint: speaker
 	@unformatted=$$(go run mvdan.cc/gofumpt@v0.12.0 -l .); [ -z "$$unformatted" ] || { echo "gofumpt would change: $$unformatted (gofumpt -w .)"; exit 1; }
