@@ -63,7 +63,7 @@ func (runCmd) Help() string {
 Both are measured in the same minute, in turn, and the median of the rounds counts.
 
 ` + cli.Examples(
-		"conga-bench", "all lines, about ten minutes",
+		"conga-bench", "all lines, about twenty minutes",
 		"conga-bench --only chain --nodes 10 --rounds 1", "a quick look",
 		"conga-bench --json new.json", "also as JSON",
 		"conga-bench --long", "half an hour more",
